@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+#
+# Faultline's one Makefile. `make help` lists the verbs. Everything that is built lands under build/:
+#
+#   build/faultline.elf           debug kernel (all assertions, lock ranks): what the tests run
+#   build/faultline-release.elf   release kernel: what `make bench` measures
+#   build/faultline.iso           GRUB image of the debug kernel, boots under BIOS and UEFI
+#   build/user/NAME               user/NAME.c as a static program; NAME-pie is the same as static PIE
+#   build/host/{asan,tsan}/tests  mm/ against the simulated machine, under the sanitizers
+#
+# Variables: CROSS_COMPILE=prefix, CC=clang, CI=true (warnings are errors), DEPS=skip (install nothing),
+# TESTS="names…" (only these scenarios), V=1 (show commands).
+
+BUILD := build
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-7s %s\n' $(1) $(2))
+
+# --- Toolchain -------------------------------------------------------------------------------------------------------
+
+in-path = $(shell command -v $(1) 2>/dev/null)
+native-is-x86 = $(filter x86_64-%,$(shell gcc -dumpmachine 2>/dev/null))
+
+ifeq ($(origin CROSS_COMPILE),undefined)
+CROSS_COMPILE := $(firstword $(foreach p,x86_64-elf- x86_64-linux-gnu-,$(if $(call in-path,$(p)gcc),$(p))))
+endif
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+LD := $(CROSS_COMPILE)ld
+NM := $(CROSS_COMPILE)nm
+NASM ?= nasm
+HOSTCC ?= gcc
+MUSL_CC ?= musl-gcc
+
+is-clang := $(findstring clang,$(notdir $(CC)))
+warnings := -Wall -Wextra $(if $(filter true,$(CI)),-Werror)
+
+# --- Kernel ----------------------------------------------------------------------------------------------------------
+
+KERNEL_C := $(sort $(wildcard kernel/*.c kernel/x86/*.c mm/*.c drivers/*.c))
+KERNEL_ASM := $(sort $(wildcard boot/*.asm kernel/*.asm kernel/x86/*.asm))
+KERNEL_OBJS := $(KERNEL_C:.c=.o) $(KERNEL_ASM:.asm=.asm.o)
+
+KERNEL_CFLAGS := -std=gnu17 -O2 -g $(warnings) -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) \
+	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector \
+	-fno-strict-aliasing -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-I. -Ikernel/x86 $(if $(is-clang),--target=x86_64-elf)
+KERNEL_LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=none -T linker.ld
+
+DEBUG_OBJS := $(addprefix $(BUILD)/debug/,$(KERNEL_OBJS))
+RELEASE_OBJS := $(addprefix $(BUILD)/release/,$(KERNEL_OBJS))
+
+all: $(BUILD)/faultline.elf $(BUILD)/faultline-release.elf ## Build the debug and the release kernel (the default)
+
+$(BUILD)/faultline.elf: $(DEBUG_OBJS)
+$(BUILD)/faultline-release.elf: $(RELEASE_OBJS)
+$(BUILD)/faultline.elf $(BUILD)/faultline-release.elf: linker.ld Makefile
+	$(call say,LD,$@)
+	$(Q)$(LD) $(KERNEL_LDFLAGS) -o $@ $(filter %.o,$^)
+
+$(BUILD)/debug/%.o: VARIANT := -DDEBUG=1
+$(BUILD)/release/%.o: VARIANT := -DDEBUG=0
+
+$(BUILD)/debug/%.o $(BUILD)/release/%.o: %.c $(BUILD)/flags-kernel
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(KERNEL_CFLAGS) $(VARIANT) -MMD -MP -c -o $@ $<
+
+$(BUILD)/debug/%.asm.o $(BUILD)/release/%.asm.o: %.asm $(BUILD)/flags-kernel
+	$(call say,NASM,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NASM) -f elf64 -g -F dwarf -w+error=orphan-labels -I. $(VARIANT) -MD $(@:.o=.d) -MP -o $@ $<
+
+# A file that changes only when the flags do: changing compilers or CI rebuilds what it must.
+$(BUILD)/flags-kernel: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(CC) $(KERNEL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(KERNEL_CFLAGS)' > $@
+FORCE:
+
+iso: $(BUILD)/faultline.iso ## Build a GRUB image that boots under BIOS and under UEFI
+
+$(BUILD)/faultline.iso: $(BUILD)/faultline.elf $(BUILD)/user/hello boot/grub.cfg
+	$(call say,ISO,$@)
+	$(Q)tools/faultline iso --output $@ $(BUILD)/user/hello
+
+# --- User programs ---------------------------------------------------------------------------------------------------
+
+USER_C := $(sort $(wildcard user/*.c))
+USER_PIE := $(filter hello threads cow,$(basename $(notdir $(USER_C))))
+USER_PROGRAMS := $(USER_C:user/%.c=$(BUILD)/user/%) $(USER_PIE:%=$(BUILD)/user/%-pie)
+USER_CFLAGS := -std=gnu17 -O2 -g $(warnings) -pthread -I.
+# musl-gcc's own specs know no static PIE: it needs the start-up code that relocates itself, and no interpreter.
+MUSL_LIB := $(firstword $(wildcard /usr/lib/x86_64-linux-musl /usr/local/musl/lib))
+STATIC_PIE := -fPIE -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $(addprefix $(MUSL_LIB)/,rcrt1.o crti.o crtn.o)
+
+user: $(USER_PROGRAMS) ## Build the static Linux programs of user/
+
+$(BUILD)/user/%: user/%.c Makefile
+	$(call say,MUSL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(MUSL_CC) $(USER_CFLAGS) -static -MMD -MP -MF $@.d -o $@ $<
+
+$(BUILD)/user/%-pie: user/%.c Makefile
+	$(call say,MUSL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(MUSL_CC) $(USER_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(STATIC_PIE)
+
+# --- Host build: mm/ against the simulated machine -------------------------------------------------------------------
+
+# Sets HOST_SHARED: the kernel sources, besides all of mm/, that the simulated machine uses as they are.
+-include tests/host/sources.mk
+
+HOST_C := $(sort $(wildcard tests/host/*.c mm/*.c) $(HOST_SHARED))
+HOST_CFLAGS := -std=gnu17 -O1 -g $(warnings) -fno-omit-frame-pointer -fno-strict-aliasing -pthread -DDEBUG=1 -I. -Itests/host
+HOST_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+HOST_TSAN := -fsanitize=thread
+
+$(BUILD)/host/asan/%: SANITIZE := $(HOST_ASAN)
+$(BUILD)/host/tsan/%: SANITIZE := $(HOST_TSAN)
+
+$(BUILD)/host/asan/tests: $(HOST_C:%.c=$(BUILD)/host/asan/%.o)
+$(BUILD)/host/tsan/tests: $(HOST_C:%.c=$(BUILD)/host/tsan/%.o)
+$(BUILD)/host/asan/tests $(BUILD)/host/tsan/tests:
+	$(call say,LD,$@)
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.o,$^)
+
+$(BUILD)/host/asan/%.o $(BUILD)/host/tsan/%.o: %.c Makefile
+	$(call say,HOSTCC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+host-programs: $(if $(wildcard tests/host/*.c),$(BUILD)/host/asan/tests $(BUILD)/host/tsan/tests)
+
+host: host-programs ## Build mm/ for the host and run its tests under ASan+UBSan and under TSan
+	$(Q)tests/run host
+
+# --- Verbs that run something: each sets up the machine first, then builds, then runs ---------------------------------
+
+build-all = $(Q)$(MAKE) --no-print-directory all user
+
+deps: ## Install what is missing from the distribution's packages (DEPS=skip: do nothing)
+	$(Q)DEPS='$(DEPS)' tools/deps
+
+run: deps ## Run the demonstration: the same faults under each policy, with the counters
+	$(build-all)
+	$(Q)tools/faultline demo
+
+test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
+	$(build-all) host-programs
+	$(Q)tests/run test $(TESTS)
+
+soak: deps ## Run the long sweeps: schedule seeds, fuzzer, planted bugs, bigger matrices
+	$(build-all) host-programs
+	$(Q)tests/run soak $(TESTS)
+
+bench: deps ## Measure instructions per operation of the release kernel, for each policy
+	$(build-all)
+	$(Q)tools/faultline bench
+
+gdb: deps ## Start QEMU stopped, attach GDB with the kernel's symbols at its 64-bit entry
+	$(build-all)
+	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
+
+format: ## Lay out all C sources as .clang-format says
+	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/x86 mm drivers user tests/host,$(d)/*.[ch]))
+
+clean: ## Remove everything that was built
+	$(Q)rm -rf $(BUILD)
+
+help: ## List the verbs
+	@echo 'Verbs:'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  V=1'
+	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; see tools/faultline --help'
+
+.PHONY: all iso user host host-programs deps run test soak bench gdb format clean help FORCE
+
+-include $(DEBUG_OBJS:.o=.d) $(RELEASE_OBJS:.o=.d) $(USER_PROGRAMS:=.d)
+-include $(foreach s,asan tsan,$(HOST_C:%.c=$(BUILD)/host/$(s)/%.d))
