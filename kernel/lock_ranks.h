@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock order, in one place: a lock may be waited for only while every lock already held has a lower rank (a
+ * trylock may be out of order). Debug builds check it. docs/locks.md is generated from this list.
+ *
+ *	X(name, why it stands here)
+ */
+#ifndef KERNEL_LOCK_RANKS_H
+#define KERNEL_LOCK_RANKS_H
+
+#define LOCK_RANKS(X)                                                                                                  \
+	X(NONE, "not ordered: never held while another lock is waited for")                                            \
+	X(PROCESS_TREE, "parents, children, sessions; taken before any one process is touched")                        \
+	X(FILES, "descriptor tables and path look-up; may allocate and copy nothing from user memory below mmap_lock") \
+	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \
+	X(MMAP_LOCK, "the whole address space; the outermost lock of a fault")                                         \
+	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \
+	X(PAGE, "the page lock bit; no allocation that may reclaim below it")                                          \
+	X(I_MMAP, "who maps a file; taken under a page lock by reclaim")                                               \
+	X(ANON_VMA, "who maps an anonymous page; rmap walks take PTE locks below it")                                  \
+	X(PMD, "upper page-table levels of one mm")                                                                    \
+	X(PTE, "one page table; held across a shootdown, so never waited for with interrupts off")                     \
+	X(MAPPING, "page slots of one mapping")                                                                        \
+	X(SIGNAL, "signal state of one process")                                                                       \
+	X(FUTEX, "one futex hash bucket; user words are read by the nofault copy")                                     \
+	X(WAIT_QUEUE, "one wait queue; wake-ups are called from under any lock above")                                 \
+	X(RUN_QUEUE, "one CPU's run queue")                                                                            \
+	X(TIMER, "one CPU's timers")                                                                                   \
+	X(SLAB, "one object cache")                                                                                    \
+	X(ZONE, "free pages")                                                                                          \
+	X(RCU, "one CPU's call-backs")                                                                                 \
+	X(LEAF, "takes no further lock: log, console, small tables")
+
+enum lock_rank {
+#define X(name, why) RANK_##name,
+	LOCK_RANKS(X)
+#undef X
+	NR_LOCK_RANKS
+};
+
+#endif

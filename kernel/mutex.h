@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* A sleeping lock with one owner. */
+#ifndef KERNEL_MUTEX_H
+#define KERNEL_MUTEX_H
+
+#include "kernel/wait.h"
+
+struct mutex {
+	struct thread *owner; /* atomic: NULL when free */
+	u8 rank;	      /* constant */
+	struct wait_queue queue;
+};
+
+#define MUTEX_INIT(name, r)                                                                                            \
+	{                                                                                                              \
+		.rank = RANK_##r, .queue = WAIT_QUEUE_INIT((name).queue)                                               \
+	}
+
+void mutex_init(struct mutex *mutex, enum lock_rank rank);
+void mutex_lock(struct mutex *mutex); /* sleeps */
+bool mutex_trylock(struct mutex *mutex);
+void mutex_unlock(struct mutex *mutex);
+bool mutex_is_locked_by_me(const struct mutex *mutex);
+
+#endif

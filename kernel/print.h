@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Formatted output to the kernel log, and the ways to stop. Callable from any context, NMI included. */
+#ifndef KERNEL_PRINT_H
+#define KERNEL_PRINT_H
+
+#include "kernel/base.h"
+
+/* Appends one line (without its newline) to the kernel log. */
+void klog(const char *fmt, ...) __printf(1, 2);
+/* As C's; `%p` prints 16 hex digits, no floating point. Returns the length the whole text would have. */
+int ksnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
+int kvsnprintf(char *buf, size_t size, const char *fmt, va_list args) __printf(3, 0);
+
+/* A violated invariant, told in a sentence. Stops every CPU (on the host: aborts). */
+void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
+
+/* An invariant that both builds check. */
+#define BUG_ON(cond, ...)                                                                                              \
+	do {                                                                                                           \
+		if (unlikely(cond))                                                                                    \
+			panic(__VA_ARGS__);                                                                            \
+	} while (0)
+
+/* A contract that debug builds check; `sentence` says what should have held. */
+#if DEBUG
+#define ASSERT(cond, sentence) BUG_ON(!(cond), "%s:%d: %s (%s)", __FILE__, __LINE__, sentence, #cond)
+#else
+#define ASSERT(cond, sentence) ((void)sizeof(cond))
+#endif
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spinlocks. They do not touch the interrupt flag: a lock that an interrupt handler takes too is taken through the
+ * `_irqsave` forms everywhere, all others with interrupts as they are. Spinning pauses, so that a shootdown request is
+ * answered meanwhile where interrupts are on (or, on the host, polled).
+ */
+#ifndef KERNEL_SPINLOCK_H
+#define KERNEL_SPINLOCK_H
+
+#include "kernel/base.h"
+#include "kernel/lock_ranks.h"
+#include "kernel/print.h"
+#include <machine_arch.h> /* cpu_id, cpu_relax, irq_save, irq_restore, irqs_enabled */
+
+typedef struct spinlock {
+	u32 owner; /* 0: free; otherwise the owner's CPU number + 1 */
+	u8 rank;   /* enum lock_rank; constant after initialisation */
+} spinlock_t;
+
+#define SPINLOCK_INIT(r)                                                                                               \
+	{                                                                                                              \
+		.owner = 0, .rank = RANK_##r                                                                           \
+	}
+
+static inline void spin_init(spinlock_t *lock, enum lock_rank rank)
+{
+	WRITE_ONCE(lock->owner, 0);
+	lock->rank = rank;
+}
+
+/* Slow paths and debug checks: kernel/spinlock.c. */
+void spin_lock_slow(spinlock_t *lock);
+#if DEBUG
+/* Rank and context checks. `waits` is false for a trylock, which may be out of order. */
+void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
+void lock_release_check(const void *lock, enum lock_rank rank);
+/* True when this context holds a spinlock, so that it must not sleep. */
+bool in_atomic(void);
+#else
+static inline void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits)
+{
+	(void)lock, (void)rank, (void)waits;
+}
+static inline void lock_release_check(const void *lock, enum lock_rank rank)
+{
+	(void)lock, (void)rank;
+}
+#endif
+
+/*
+ * A place where a schedule under test may hand over to another CPU: lock operations and sequence checks. Costs one
+ * predictable branch when no schedule is set. Defined in mm/race.c.
+ */
+extern bool schedule_fuzz_on;
+void schedule_fuzz(void);
+static inline void schedule_point(void)
+{
+	if (unlikely(READ_ONCE(schedule_fuzz_on)))
+		schedule_fuzz();
+}
+
+static inline bool spin_is_locked_by_me(const spinlock_t *lock)
+{
+	return READ_ONCE(lock->owner) == cpu_id() + 1; /* nobody else writes our own number */
+}
+
+static inline bool spin_trylock(spinlock_t *lock)
+{
+	u32 free = 0;
+
+	schedule_point();
+	if (!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return false;
+	lock_acquire_check(lock, lock->rank, false);
+	return true;
+}
+
+static inline void spin_lock(spinlock_t *lock)
+{
+	u32 free = 0;
+
+	schedule_point();
+	lock_acquire_check(lock, lock->rank, true);
+	if (unlikely(!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
+						  __ATOMIC_RELAXED)))
+		spin_lock_slow(lock);
+}
+
+static inline void spin_unlock(spinlock_t *lock)
+{
+	ASSERT(spin_is_locked_by_me(lock), "a spinlock is released by the CPU that took it");
+	lock_release_check(lock, lock->rank);
+	store_release(&lock->owner, 0);
+}
+
+static inline unsigned long spin_lock_irqsave(spinlock_t *lock)
+{
+	unsigned long flags = irq_save();
+
+	spin_lock(lock);
+	return flags;
+}
+
+static inline void spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	spin_unlock(lock);
+	irq_restore(flags);
+}
+
+#endif

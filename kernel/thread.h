@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the locks and mm/ know of a thread: its identity, and how it sleeps and is woken. The kernel's scheduler
+ * (kernel/sched.c) and the host's simulated machine (tests/host/) each implement it.
+ *
+ * The protocol is Linux's: announce the sleep, test the condition, sleep; a wake-up in between makes the sleep return
+ * at once, so none is lost.
+ */
+#ifndef KERNEL_THREAD_H
+#define KERNEL_THREAD_H
+
+#include "kernel/base.h"
+
+struct thread; /* the kernel's: struct task */
+
+enum sleep_state {
+	SLEEP_UNINTERRUPTIBLE, /* only thread_wake() ends it */
+	SLEEP_KILLABLE,	       /* ... or a fatal signal */
+	SLEEP_INTERRUPTIBLE,   /* ... or any unblocked signal */
+};
+
+struct thread *current_thread(void);
+int thread_id(const struct thread *thread); /* Linux's tid */
+
+/* Announces that the caller is about to sleep. Must not hold a spinlock when it then calls thread_sleep(). */
+void thread_prepare_sleep(enum sleep_state state);
+/* Gives up the CPU until woken. Sleeps; asserts that no spinlock is held. Returns at once if already woken. */
+void thread_sleep(void);
+/* Takes the announcement back. */
+void thread_cancel_sleep(void);
+/* Makes a sleeping (or about to sleep) thread runnable. Callable under any lock below RUN_QUEUE, and from interrupts. */
+void thread_wake(struct thread *thread);
+/* A fatal signal is pending for the current thread. */
+bool thread_killed(void);
+/* A point in a long loop where the CPU may be handed over: an RCU quiescent state. Sleeps; no spinlock held. */
+void cond_resched(void);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All that mm/ knows of the machine. Two machines implement it: the real one (kernel/x86/machine_arch.h and .c files)
+ * and a simulated one on the host (tests/host/), whose CPUs are threads with TLBs that really go stale.
+ *
+ * machine_arch.h provides, as inline functions or macros:
+ *	unsigned cpu_id(void)			this CPU, 0 … nr_cpus()-1; stable until the caller sleeps
+ *	unsigned nr_cpus(void)			CPUs brought up; constant after boot
+ *	void cpu_relax(void)			a `pause`: every spin loop has one (on the host it polls for IPIs)
+ *	unsigned long irq_save(void), void irq_restore(unsigned long), bool irqs_enabled(void), void irq_enable(void),
+ *	void irq_disable(void)
+ *	u64 cycles(void)			the TSC
+ *	void *phys_to_virt(paddr_t), paddr_t virt_to_phys(const void *)		the direct map
+ *	void clear_page(void *), void copy_page(void *dst, const void *src)	whole 4 KiB pages
+ *	struct page *mem_map			one struct page per page frame, indexed by pfn
+ *	pfn_t max_pfn				one past the last page frame in mem_map
+ */
+#ifndef MM_MACHINE_H
+#define MM_MACHINE_H
+
+#include "kernel/base.h"
+#include "kernel/print.h"
+#include "kernel/rcu.h"
+#include "kernel/spinlock.h"
+#include "kernel/thread.h"
+#include <machine_arch.h>
+
+struct mm;
+
+/* A set of CPUs; bits change by atomic operations only. */
+struct cpumask {
+	u64 bits;
+};
+
+/*
+ * One value per CPU, each on cache lines of its own: DECLARE_PER_CPU in a header and DEFINE_PER_CPU in one file, or
+ * STATIC_PER_CPU for a value that one file keeps to itself.
+ */
+#define PER_CPU_TYPE(type, name)                                                                                       \
+	struct per_cpu_##name {                                                                                        \
+		type v;                                                                                                \
+	} __cacheline_aligned
+#define DECLARE_PER_CPU(type, name)                                                                                    \
+	PER_CPU_TYPE(type, name);                                                                                      \
+	extern struct per_cpu_##name name[MAX_CPUS]
+#define DEFINE_PER_CPU(name) struct per_cpu_##name name[MAX_CPUS]
+#define STATIC_PER_CPU(type, name)                                                                                     \
+	PER_CPU_TYPE(type, name);                                                                                      \
+	static struct per_cpu_##name name[MAX_CPUS]
+#define this_cpu(name) (name[cpu_id()].v)
+#define per_cpu(name, cpu) (name[cpu].v)
+
+/* Drops this CPU's translations of the user range [start, end) and its paging-structure caches. */
+void machine_tlb_flush_local(vaddr_t start, vaddr_t end);
+/* Drops every user translation of this CPU. */
+void machine_tlb_flush_local_all(void);
+/*
+ * Makes every CPU of `targets` (this one excluded) do the same and waits until all have. With end == ~0 everything is
+ * dropped. Interrupts must be on, and no lock may be held that anybody waits for with interrupts off. Does not sleep.
+ */
+void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* struct page: what is known of each physical page frame. 64 bytes, one cache line, indexed by pfn in mem_map. */
+#ifndef MM_PAGE_H
+#define MM_PAGE_H
+
+#include "kernel/list.h"
+#include "mm/machine.h"
+
+struct anon_vma;
+struct mapping;
+struct slab_cache;
+
+enum page_flag {
+	PG_LOCKED,   /* the page lock; see mm/page_lock.h */
+	PG_BUDDY,    /* head of a free block of `order` in the buddy allocator */
+	PG_RESERVED, /* never freed: kernel image, memory holes, the shared zero page */
+	PG_TABLE,    /* a page table of some mm */
+	PG_SLAB,     /* belongs to an object cache */
+	PG_ANON,     /* mapped as anonymous memory: `owner` is its anon_vma */
+	PG_CACHE,    /* a slot of a mapping holds it: `owner` is that mapping */
+	PG_UPTODATE, /* a cache page whose contents are valid */
+	PG_DIRTY,    /* a cache page that was written to */
+};
+
+struct page {
+	u32 flags;    /* atomic bits of enum page_flag */
+	s32 refcount; /* atomic; the page is freed when it reaches 0 */
+	s32 mapcount; /* atomic; entries that map it. The shared zero page is never counted */
+	u32 order;    /* of a free block: under the zone lock; of an allocated one: constant */
+	union {
+		struct { /* anonymous and cache pages: set before the page is mapped, stable while it is */
+			union {
+				struct anon_vma *anon_vma;
+				struct mapping *mapping;
+			};
+			u64 index; /* page offset in the VMA's anonymous space or in the mapping */
+		};
+		struct { /* page tables */
+			struct mm *mm; /* constant */
+			spinlock_t ptl; /* RANK_PTE or RANK_PMD: guards the entries; freed with the page, after RCU */
+		};
+		struct { /* object caches */
+			struct slab_cache *cache;
+			void *freelist;
+		};
+	};
+	union {
+		struct list_head lru; /* zone lock: free lists; cache lock: slabs */
+		struct rcu_head rcu;  /* a table on its way out */
+	};
+	u64 private; /* owner's use: slab: objects in use; table: level */
+};
+_Static_assert(sizeof(struct page) == 64, "struct page is one cache line");
+
+static inline pfn_t page_to_pfn(const struct page *page)
+{
+	return (pfn_t)(page - mem_map);
+}
+static inline struct page *pfn_to_page(pfn_t pfn)
+{
+	return mem_map + pfn;
+}
+static inline paddr_t page_to_phys(const struct page *page)
+{
+	return page_to_pfn(page) << PAGE_SHIFT;
+}
+static inline struct page *phys_to_page(paddr_t paddr)
+{
+	return pfn_to_page(paddr >> PAGE_SHIFT);
+}
+static inline void *page_to_virt(const struct page *page)
+{
+	return phys_to_virt(page_to_phys(page));
+}
+static inline struct page *virt_to_page(const void *virt)
+{
+	return phys_to_page(virt_to_phys(virt));
+}
+
+static inline bool page_test(const struct page *page, enum page_flag flag)
+{
+	return READ_ONCE(page->flags) & (1u << flag);
+}
+static inline void page_set(struct page *page, enum page_flag flag)
+{
+	atomic_or(&page->flags, 1u << flag);
+}
+static inline void page_clear(struct page *page, enum page_flag flag)
+{
+	atomic_and(&page->flags, ~(1u << flag));
+}
+static inline bool page_test_and_set(struct page *page, enum page_flag flag)
+{
+	return atomic_or(&page->flags, 1u << flag) & (1u << flag);
+}
+
+#endif

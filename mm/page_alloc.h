@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The physical page allocator: a buddy allocator below per-CPU lists of single pages. Interrupt handlers do not
+ * allocate. No function here sleeps; memory that is not there is answered by NULL.
+ */
+#ifndef MM_PAGE_ALLOC_H
+#define MM_PAGE_ALLOC_H
+
+#include "mm/page.h"
+
+#define MAX_ORDER 10 /* the largest block is 4 MiB */
+
+enum alloc_flags {
+	ALLOC_ZERO = 1,	   /* clear it */
+	ALLOC_RESERVE = 2, /* may use the reserve kept for what must not fail: kernel bookkeeping of a dying process */
+};
+
+/* Boot: hands [start, end) of usable memory to the allocator; page frames outside stay PG_RESERVED. */
+void page_alloc_init(void);
+void page_alloc_add_range(paddr_t start, paddr_t end);
+
+/* 2^order pages, refcount 1, mapcount 0, or NULL. */
+struct page *alloc_pages(unsigned order, unsigned flags);
+void free_pages(struct page *page, unsigned order);
+static inline struct page *alloc_page(unsigned flags)
+{
+	return alloc_pages(0, flags);
+}
+
+/* References. The last page_put frees the page (cache and anonymous pages alike), whatever its order. */
+static inline void page_get(struct page *page)
+{
+	atomic_inc(&page->refcount);
+}
+void page_put(struct page *page);
+
+/* Pages in the buddy allocator and on the per-CPU lists: exact at a quiet moment. */
+u64 nr_free_pages(void);
+/* Pages ever handed to the allocator. */
+u64 nr_managed_pages(void);
+/* Gives every CPU-local list of the calling CPU back (before a leak check, or when memory is short). */
+void page_alloc_drain(void);
+
+/* The shared zero page: PG_RESERVED, never counted, mapped read-only with the "special" bit. */
+extern struct page *zero_page;
+
+#endif

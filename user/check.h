@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every test program shares: checks that print what they checked, children whose end is reported in words,
+ * and a catcher for SIGSEGV and its relatives that remembers the siginfo.
+ *
+ * The output must be the same on Linux and on Faultline, byte for byte, so nothing here prints an address, a
+ * process id or a time. A program ends with "return check_done();": status 0 when every check held, 1 otherwise.
+ */
+#ifndef USER_CHECK_H
+#define USER_CHECK_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE 4096UL
+#define UNUSED __attribute__((unused))
+
+static unsigned int checks_made, checks_failed;
+
+/* Start a group of checks. */
+UNUSED static void section(const char *name)
+{
+	printf("== %s\n", name);
+	fflush(stdout);
+}
+
+UNUSED static bool check_report(bool ok, const char *what, const char *file, int line)
+{
+	int saved = errno;
+
+	checks_made++;
+	if (ok) {
+		printf("ok   %s\n", what);
+	} else {
+		checks_failed++;
+		printf("FAIL %s (%s:%d, errno %d)\n", what, file, line, saved);
+	}
+	fflush(stdout);
+	errno = saved;
+	return ok;
+}
+
+/* `what` holds. Prints the expression itself: keep addresses out of it. */
+#define CHECK(what) check_report(!!(what), #what, __FILE__, __LINE__)
+
+/* Like CHECK, with words of your own. */
+#define CHECK_THAT(words, what) check_report(!!(what), words, __FILE__, __LINE__)
+
+UNUSED static bool check_equal(long got, long want, const char *what, const char *file, int line)
+{
+	if (got != want)
+		printf("     got %ld, want %ld\n", got, want);
+	return check_report(got == want, what, file, line);
+}
+
+/* Two integers are equal; both are printed when they are not. */
+#define CHECK_EQ(got, want) check_equal((long)(got), (long)(want), #got " == " #want, __FILE__, __LINE__)
+
+UNUSED static bool check_errno(bool failed, int want, const char *what, const char *file, int line)
+{
+	int got = failed ? errno : 0;
+
+	if (got != want)
+		printf("     got errno %d (%s), want %d\n", got, got ? strerror(got) : "success", want);
+	return check_report(got == want, what, file, line);
+}
+
+/* A call fails with exactly this errno. The cast makes it fit calls that return a pointer, such as mmap. */
+#define CHECK_ERRNO(call, want) \
+	(errno = 0, check_errno((long)(call) == -1, want, #call " -> " #want, __FILE__, __LINE__))
+
+/* For set-up that no check is about: end the program when it fails. */
+#define MUST(what)                                                                            \
+	do {                                                                                  \
+		if (!(what)) {                                                                \
+			printf("FAIL %s:%d: %s: %s\n", __FILE__, __LINE__, #what, strerror(errno)); \
+			fflush(stdout);                                                       \
+			_exit(1);                                                             \
+		}                                                                             \
+	} while (0)
+
+/* Prints the tally; the value for main to return. */
+UNUSED static int check_done(void)
+{
+	printf("%u checks, %u failed\n", checks_made, checks_failed);
+	fflush(stdout);
+	return checks_failed ? 1 : 0;
+}
+
+/* --- memory ---------------------------------------------------------------------------------------------------- */
+
+/* nr pages of private anonymous memory, 4 KiB pages only, or the program ends. */
+UNUSED static char *map_pages(size_t nr, int prot)
+{
+	char *p = mmap(NULL, nr * PAGE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	MUST(p != MAP_FAILED);
+	madvise(p, nr * PAGE, MADV_NOHUGEPAGE);
+	return p;
+}
+
+/* nr pages in the middle of a PROT_NONE reservation, so that no neighbour merges with them or lies beside them. */
+UNUSED static char *map_island(size_t nr, int prot)
+{
+	char *p = mmap(NULL, (nr + 32) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	MUST(p != MAP_FAILED);
+	MUST(munmap(p + 16 * PAGE, nr * PAGE) == 0);
+	p = mmap(p + 16 * PAGE, nr * PAGE, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	MUST(p != MAP_FAILED);
+	madvise(p, nr * PAGE, MADV_NOHUGEPAGE);
+	return p;
+}
+
+/* --- faults ---------------------------------------------------------------------------------------------------- */
+
+struct caught {
+	int signo; /* 0: nothing was raised */
+	int code;
+	char *addr;
+};
+
+static __thread struct caught caught;
+static __thread sigjmp_buf catch_env;
+static __thread volatile bool catching;
+
+UNUSED static void catch_handler(int signo, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (!catching) {
+		static const char words[] = "FAIL unexpected fault\n";
+
+		if (write(1, words, sizeof(words) - 1) < 0)
+			_exit(101);
+		_exit(100);
+	}
+	caught.signo = signo;
+	caught.code = info->si_code;
+	caught.addr = info->si_addr;
+	siglongjmp(catch_env, 1);
+}
+
+/* Catch SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP from now on; `extra` is SA_ONSTACK or 0. */
+UNUSED static void catch_faults(int extra)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+	struct sigaction sa = { .sa_sigaction = catch_handler, .sa_flags = SA_SIGINFO | extra };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		MUST(sigaction(signals[i], &sa, NULL) == 0);
+}
+
+/* Runs a statement; the value is the signal that it raised, or 0. The rest is in `caught`. */
+#define CATCH(statement)                                  \
+	({                                                \
+		caught = (struct caught){ 0 };            \
+		if (sigsetjmp(catch_env, 1) == 0) {       \
+			catching = true;                  \
+			statement;                        \
+		}                                         \
+		catching = false;                         \
+		caught.signo;                             \
+	})
+
+UNUSED static char peek(const void *p)
+{
+	return *(const volatile char *)p;
+}
+
+UNUSED static void poke(void *p, char value)
+{
+	*(volatile char *)p = value;
+}
+
+/* --- children -------------------------------------------------------------------------------------------------- */
+
+/* Runs fn in a forked child, which exits with its value; returns the wait status. */
+UNUSED static int run_child(int (*fn)(void *), void *arg)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0)
+		_exit(fn(arg));
+	while (waitpid(pid, &status, 0) != pid)
+		MUST(errno == EINTR);
+	return status;
+}
+
+UNUSED static bool exited_with(int status, int code)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+UNUSED static bool killed_by(int status, int signo)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == signo;
+}
+
+/* One line: "name: exit 3" or "name: signal 11". */
+UNUSED static void print_status(const char *name, int status)
+{
+	if (WIFEXITED(status))
+		printf("%s: exit %d\n", name, WEXITSTATUS(status));
+	else if (WIFSIGNALED(status))
+		printf("%s: signal %d\n", name, WTERMSIG(status));
+	else
+		printf("%s: status 0x%x\n", name, status);
+	fflush(stdout);
+}
+
+#endif
