@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls that change an address space, on kernel values: the syscall layer has already fetched arguments and files. All
+ * sleep, all answer 0 / an address / a negative errno exactly as Linux does, and lose nothing when they fail. None may be
+ * called with mmap_lock held, unless it says so.
+ */
+#ifndef MM_MMAP_H
+#define MM_MMAP_H
+
+#include "mm/vma.h"
+
+struct mmap_request {
+	vaddr_t addr;
+	u64 len;
+	u64 prot;		   /* PROT_* */
+	u64 flags;		   /* MAP_* */
+	u64 pgoff;		   /* in pages */
+	struct mapping *mapping;   /* NULL: anonymous. The callee takes its own references */
+	struct file *file;
+	const struct vma_ops *ops; /* for mapping */
+	bool file_writable;	   /* the descriptor was opened for writing */
+};
+
+long mm_mmap(struct mm *mm, const struct mmap_request *request);
+long mm_munmap(struct mm *mm, vaddr_t addr, u64 len);
+long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot);
+long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags, vaddr_t new_addr);
+long mm_brk(struct mm *mm, vaddr_t brk); /* the new break, or the old one on failure */
+long mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice);
+/* One byte a page into vec, from addr (aligned) for nr_pages. 0, -ENOMEM */
+long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec);
+long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
+
+/* exec: the stack VMA (grows down) with [top - size, top); brk and layout fields are the ELF loader's. 0 or -errno. */
+long mm_setup_stack(struct mm *mm, vaddr_t top, u64 size, bool executable);
+
+/*
+ * Grows the stack VMA down to addr's page. 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbid it. => mmap_lock
+ * held for writing (V5); brackets the VMA (V4).
+ */
+int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr);
+
+/* Faults in every page of [start, end) through the fault door, for reading or writing. 0 or -errno. No lock held. */
+long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write);
+
+/* File and mapping references that VMAs hold; kernel/fs implements them, the host build counts them. */
+void vma_file_get(struct file *file);
+void vma_file_put(struct file *file);
+
+/* Unmaps everything: the last user of the mm is gone. Sleeps. */
+void mm_exit_mmap(struct mm *mm);
+
+extern u64 sysctl_max_map_count;
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reverse mapping of anonymous memory: from a page to every entry that maps it.
+ *
+ * A page points to the anon_vma of the VMA that first filled it. An anon_vma lists the VMAs in which such pages may be
+ * mapped: that VMA, its split and moved parts, and its copies in forked children. A VMA is on one list for each anon_vma
+ * above it (the chain). fork gives the child an anon_vma of its own besides, so that its new pages are not searched for in
+ * the parent.
+ */
+#ifndef MM_RMAP_H
+#define MM_RMAP_H
+
+#include "mm/vma.h"
+
+struct anon_vma {
+	spinlock_t lock;	   /* RANK_ANON_VMA; guards chains */
+	s32 refcount;		   /* atomic: chains, and those who pin it */
+	struct list_head chains;   /* lock: struct anon_vma_chain.by_anon_vma */
+	struct anon_vma *root;	   /* constant: whose lock serves the whole family */
+};
+
+void rmap_init(void); /* boot: caches */
+
+/*
+ * Gives the VMA an anon_vma, published last (V7). 0 or -ENOMEM. Does not sleep. => mmap_lock in any mode, or nothing
+ * changes otherwise; two threads may race, one wins. May reuse a compatible neighbour's so that a later merge is possible.
+ */
+int anon_vma_prepare(struct vma *vma);
+/* dst (a new, unattached VMA) joins every list that src is on and takes src's anon_vma: split and move. 0 or -ENOMEM. */
+int anon_vma_clone(struct vma *dst, const struct vma *src);
+/* For fork: as clone, and an anon_vma of the child's own. 0 or -ENOMEM. => mmap_lock of both for writing. */
+int anon_vma_fork(struct vma *child, const struct vma *parent);
+/* Leaves every list. => in the bracket, or never attached. */
+void anon_vma_unlink(struct vma *vma);
+
+/* A new anonymous page about to be mapped at addr: sets owner and index, mapcount 1. => the PTE lock held. */
+void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index);
+/* One more, one fewer entry maps it. => the PTE lock held. */
+void rmap_dup(struct page *page);
+void rmap_remove(struct page *page);
+
+/*
+ * Calls visit for every entry that maps the page, under its PTE lock; stops when visit answers false. => the page pinned or
+ * the machine quiet; no PTE lock held.
+ */
+void rmap_walk(struct page *page, bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg),
+	       void *arg);
+
+/*
+ * Walks every anonymous page of the machine and compares the entries found with its mapcount. At a quiet moment. Logs each
+ * page that disagrees; returns how many did.
+ */
+u64 rmap_check(void);
+
+#endif

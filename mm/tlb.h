@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Batched shootdown: entries are cleared first, then every CPU that uses the mm flushes, and only then are the pages
+ * and tables given back. A gather covers one such batch.
+ */
+#ifndef MM_TLB_H
+#define MM_TLB_H
+
+#include "mm/pgtable.h"
+
+#define TLB_GATHER_PAGES 64
+/* Beyond this many pages a CPU drops everything instead of one translation after the other. */
+#define TLB_FLUSH_ALL_PAGES 33
+
+struct tlb_gather {
+	struct mm *mm;
+	vaddr_t start, end; /* what has to be flushed; start >= end: nothing */
+	bool full;	    /* everything of the mm, tables included */
+	unsigned nr_pages;
+	struct page *pages[TLB_GATHER_PAGES]; /* one reference each, dropped after the flush */
+	struct page *tables;		      /* unlinked, freed through RCU after the flush; linked by rcu.next */
+};
+
+/* => mmap_lock held in some way, from begin to finish. Announces a pending flush to whoever overlaps (K9). */
+void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm);
+/* Flushes, frees, and ends. => interrupts on. */
+void tlb_gather_finish(struct tlb_gather *tlb);
+/* Notes that the translation of one page at addr is gone or lost rights. => its PTE lock held. */
+static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
+{
+	if (addr < tlb->start)
+		tlb->start = addr;
+	if (addr + PAGE_SIZE > tlb->end)
+		tlb->end = addr + PAGE_SIZE;
+}
+/* Hands over a reference. True when the batch is full: the caller drops its PTE lock, then calls tlb_gather_flush(). */
+static inline bool tlb_add_page(struct tlb_gather *tlb, struct page *page)
+{
+	tlb->pages[tlb->nr_pages++] = page;
+	return tlb->nr_pages == TLB_GATHER_PAGES;
+}
+/* An empty table, already unlinked from its parent. */
+void tlb_add_table(struct tlb_gather *tlb, struct page *table);
+/* Flushes and frees what has been gathered so far; the gather goes on. => no PTE lock, interrupts on. */
+void tlb_gather_flush(struct tlb_gather *tlb);
+
+/*
+ * Drops one page's translation on every CPU that uses the mm, and waits. May be called under a PTE lock (rule 6), with
+ * interrupts on.
+ */
+void tlb_flush_page(struct mm *mm, vaddr_t addr);
+void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/*
+ * This CPU leaves prev's address space and enters next's (either may be NULL: kernel only). The bit in next->cpus is
+ * set before CR3 is loaded, the one in prev->cpus cleared after (K7). `load` is what the machine does in between.
+ * => interrupts off.
+ */
+void mm_switch_cpu(struct mm *prev, struct mm *next);
+
+#endif

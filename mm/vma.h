@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * struct vma: one range of an address space with one set of rules, and the per-VMA lock.
+ *
+ * The bracket. A VMA's bounds, flags, operations and links change only between vma_start_write() and the release of
+ * mmap_lock (which is held for writing throughout). There is no other bracket to forget. The one exception: anon_vma
+ * goes from NULL to its value once, under mmap_lock in any mode plus the anon_vma lock, published last (V7).
+ *
+ * The lock word, vm_refcnt: 0 detached; 1 attached; + 1 for each reader; + VMA_WRITER_BAR while a writer drains readers.
+ */
+#ifndef MM_VMA_H
+#define MM_VMA_H
+
+#include "mm/mm.h"
+
+struct file;
+struct vma;
+struct vma_ops;
+
+/* Linux's values, as far as there is one. */
+#define VM_READ 0x1UL
+#define VM_WRITE 0x2UL
+#define VM_EXEC 0x4UL
+#define VM_SHARED 0x8UL
+#define VM_MAYREAD 0x10UL
+#define VM_MAYWRITE 0x20UL
+#define VM_MAYEXEC 0x40UL
+#define VM_MAYSHARE 0x80UL
+#define VM_GROWSDOWN 0x100UL
+#define VM_UFFD_MISSING 0x200UL
+#define VM_LOCKED 0x2000UL
+#define VM_DONTCOPY 0x20000UL
+#define VM_DONTEXPAND 0x40000UL
+#define VM_ACCOUNT 0x100000UL
+#define VM_NORESERVE 0x200000UL
+#define VM_WIPEONFORK 0x2000000UL
+#define VM_DONTDUMP 0x4000000UL
+#define VM_HUGEPAGE 0x20000000UL
+#define VM_NOHUGEPAGE 0x40000000UL
+#define VM_MERGEABLE 0x80000000UL
+#define VM_STACK VM_GROWSDOWN
+#define VM_ACCESS (VM_READ | VM_WRITE | VM_EXEC)
+
+#define STACK_GUARD_GAP (256UL << PAGE_SHIFT) /* kept free below a growing stack, as on Linux */
+#define DEFAULT_MAX_MAP_COUNT 65530
+
+#define VMA_WRITER_BAR (1 << 30)
+
+struct vma {
+	/* Read by every fault; written in the bracket, each by WRITE_ONCE. */
+	vaddr_t start, end; /* [start, end), page aligned */
+	u64 flags;	    /* VM_* */
+	u64 page_prot;	    /* hardware bits of a private entry, see vma_page_prot() */
+	u64 pgoff;	    /* of start, in pages: in the mapping, or in the anonymous address space (rmap) */
+	struct mm *mm;	    /* constant while attached */
+	struct mapping *mapping; /* NULL: anonymous. One reference */
+	const struct vma_ops *ops; /* NULL: anonymous */
+
+	/* Read by faults, written rarely. */
+	u64 vm_lock_seq __cacheline_aligned; /* == mm->mm_lock_seq: being changed. Written by vma_start_write() */
+	struct anon_vma *anon_vma;	     /* NULL → value once, store_release; changed otherwise in the bracket */
+	struct file *file;		     /* what maps shows; one reference, NULL for anonymous memory */
+	struct list_head anon_vma_chain;     /* mmap_lock, or anon_vma preparation: the anon_vmas this VMA is on */
+	struct list_head i_mmap;	     /* mapping's i_mmap_lock */
+	struct rcu_head rcu;
+
+	/* The one word that readers of the per-VMA lock write, on a line of its own. */
+	s32 vm_refcnt __cacheline_aligned; /* atomic */
+};
+
+/* What a fault asks of a mapping. */
+struct fault;
+struct vma_ops {
+	/*
+	 * Finds or makes the page of f->pgoff, with a reference for the caller in f->page. FAULT-style outcome, see fault.h.
+	 * => the lock of f's strategy; does not touch the VMA.
+	 */
+	int (*fault)(struct fault *f);
+	bool without_mmap_lock; /* fault() may run under the per-VMA lock */
+	bool speculative;	/* fault() neither sleeps nor touches anything an unmap could free */
+	const char *name;	/* what maps shows when there is no file, or NULL */
+};
+
+/* Hardware bits for VM_* flags: PROT_NONE → PTE_PROTNONE; private memory never starts writable (the kinds add it). */
+u64 vma_page_prot(u64 vm_flags);
+
+static inline bool vma_is_anonymous(const struct vma *vma)
+{
+	return !READ_ONCE(vma->ops);
+}
+static inline bool vma_is_private_writable(u64 flags)
+{
+	return (flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
+struct vma *vma_alloc(struct mm *mm); /* detached, refcnt 0, everything zero; NULL without memory */
+struct vma *vma_dup(const struct vma *vma); /* a detached copy, with references on file and mapping, no anon_vma yet */
+/* Drops what it refers to and frees it after a grace period. => detached, or never attached. */
+void vma_free(struct vma *vma);
+
+/*
+ * Makes a new VMA reachable. => mmap_lock for writing, vma_tree_reserve() done. Write-locks it first (V2): until
+ * mmap_lock is released no other strategy uses it.
+ */
+void vma_attach(struct mm *mm, struct vma *vma);
+/* Takes it out of the tree, in its bracket; look-ups that already have it see vm_refcnt 0. */
+void vma_detach(struct vma *vma);
+
+/* ---- The bracket ------------------------------------------------------------------------------------------------- */
+/*
+ * Bars new readers, waits for those inside, and marks the VMA as being changed until mmap_lock is released. Idempotent
+ * inside one bracket. Sleeps. => mmap_lock for writing. The killable form removes the bar when it gives up (V14).
+ */
+void vma_start_write(struct vma *vma);
+int __must_check vma_start_write_killable(struct vma *vma); /* 0 or -EINTR */
+static inline bool vma_is_write_locked(const struct vma *vma)
+{
+	return READ_ONCE(vma->vm_lock_seq) == READ_ONCE(vma->mm->mm_lock_seq);
+}
+#define assert_vma_write_locked(vma) ASSERT(vma_is_write_locked(vma), "the VMA is changed inside its bracket")
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+enum vma_read {
+	VMA_READ_LOCKED,
+	VMA_READ_WRITE_LOCKED, /* being changed, or falsely so: fall back */
+	VMA_READ_DETACHED,     /* gone while we looked */
+};
+/* Never waits. => RCU section; after VMA_READ_LOCKED the section may end. */
+enum vma_read vma_try_read(struct mm *mm, struct vma *vma);
+void vma_read_unlock(struct vma *vma);
+
+/* A VMA is the same as its neighbour in everything that a merge must keep. Bounds and anon_vma are the caller's. */
+bool vma_same_rules(const struct vma *a, const struct vma *b);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VMAs of an mm, ordered by address: a B+tree whose nodes never change once published. A writer copies the path it
+ * changes and publishes a new root; old nodes are freed after an RCU grace period. So a reader without locks sees one
+ * consistent tree, takes a bounded number of steps, and never meets a half-made node (S14).
+ *
+ * Leaves repeat each VMA's bounds, so that a look-up touches one VMA only, and a writer changes bounds by replacing the
+ * leaf, in the VMA's bracket.
+ */
+#ifndef MM_VMA_TREE_H
+#define MM_VMA_TREE_H
+
+#include "kernel/base.h"
+
+struct vma;
+struct vma_node;
+
+struct vma_tree {
+	struct vma_node *root;	  /* writers: mmap_lock for writing, store_release; readers: RCU or mmap_lock, load_acquire */
+	struct vma_node *reserve; /* mmap_lock for writing: nodes set aside, so that a change once begun cannot fail */
+	u32 nr_reserve;
+};
+
+void vma_tree_init_caches(void); /* boot */
+void vma_tree_init(struct vma_tree *tree);
+/* Frees nodes and reserve; the VMAs are the caller's. => nobody else can reach the tree. */
+void vma_tree_destroy(struct vma_tree *tree);
+
+/*
+ * Sets nodes aside for nr_changes insertions, removals or bound changes. 0 or -ENOMEM. => mmap_lock for writing. To be
+ * called before the first change of an operation; what is not used stays for the next one.
+ */
+int __must_check vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes);
+/* The three changes; none can fail after vma_tree_reserve(). start and end are what the tree is to hold from now on. */
+void vma_tree_insert(struct vma_tree *tree, struct vma *vma, u64 start, u64 end);
+void vma_tree_remove(struct vma_tree *tree, struct vma *vma, u64 start);
+/* Same VMA, same neighbours, other bounds. old_start finds it. */
+void vma_tree_set_bounds(struct vma_tree *tree, struct vma *vma, u64 old_start, u64 start, u64 end);
+
+/* The VMA that contains addr, or NULL. => RCU or mmap_lock. */
+struct vma *vma_tree_find(const struct vma_tree *tree, u64 addr);
+/* The first VMA that ends above addr (so contains addr or lies after it), or NULL. => RCU or mmap_lock. */
+struct vma *vma_tree_find_from(const struct vma_tree *tree, u64 addr);
+/* The last VMA that starts below addr, or NULL. => mmap_lock. */
+struct vma *vma_tree_find_before(const struct vma_tree *tree, u64 addr);
+
+/* The highest gap of len bytes inside [low, high), as its start address, or 0. => mmap_lock. */
+u64 vma_tree_gap_top_down(const struct vma_tree *tree, u64 len, u64 low, u64 high);
+/* The lowest such gap, or 0. */
+u64 vma_tree_gap_bottom_up(const struct vma_tree *tree, u64 len, u64 low, u64 high);
+
+/* Panics on a tree that breaks its own rules (order, gaps, bounds equal to the VMAs'). => mmap_lock. Returns the count. */
+u64 vma_tree_check(const struct vma_tree *tree);
+
+#define vma_tree_for_each(vma, tree) vma_tree_for_each_range(vma, tree, 0, ~0UL)
+/* Every VMA that overlaps [from, to), in order; the body may remove or resize the current one. => mmap_lock. */
+#define vma_tree_for_each_range(vma, tree, from, to)                                                                   \
+	for (u64 _next = ((vma) = vma_tree_find_from((tree), (from))) ? (vma)->end : 0; (vma) && (vma)->start < (to);   \
+	     (vma) = vma_tree_find_from((tree), _next), _next = (vma) ? (vma)->end : 0)
+
+#endif
