@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counters of the fault path: per CPU, written by their CPU alone, summed on demand. Linux's names where Linux has one.
+ */
+#ifndef MM_COUNTERS_H
+#define MM_COUNTERS_H
+
+#include "mm/fault.h"
+
+/* What is counted besides the rows of reasons.h: X(name, sentence). */
+#define FAULT_COUNTERS(X)                                                                                              \
+	X(pgfault, "faults, each counted once")                                                                        \
+	X(pgmajfault, "faults in which somebody waited for I/O")                                                       \
+	X(speculative_pgfault, "faults resolved speculatively")                                                        \
+	X(vma_lock_success, "faults resolved under the per-VMA lock")                                                  \
+	X(vma_lock_abort, "attempts under the per-VMA lock that gave up")                                              \
+	X(vma_lock_retry, "attempts under the per-VMA lock that dropped it to wait")                                   \
+	X(spf_attempts, "speculative attempts")                                                                        \
+	X(spf_answered, "speculative attempts that answered")                                                          \
+	X(spf_completed, "speculative attempts that completed without their lock")                                     \
+	X(spf_would_block, "speculative attempts whose caller did not want to wait")                                   \
+	X(vma_lock_attempts, "attempts under the per-VMA lock")                                                        \
+	X(vma_lock_answered, "... that answered")                                                                      \
+	X(vma_lock_completed, "... that completed with the lock already gone")                                         \
+	X(vma_lock_would_block, "... whose caller did not want to wait")                                               \
+	X(mmap_attempts, "attempts under mmap_lock")                                                                   \
+	X(mmap_answered, "... that answered")                                                                          \
+	X(mmap_completed, "... that completed with the lock already gone")                                             \
+	X(mmap_would_block, "... whose caller did not want to wait")                                                   \
+	X(tlb_shootdowns, "shootdowns sent")                                                                           \
+	X(tlb_shootdown_targets, "CPUs they were sent to")                                                             \
+	X(pgtable_allocs, "page tables built")                                                                         \
+	X(pgtable_frees, "page tables freed")                                                                          \
+	X(cow_copies, "copy-on-write: copied")                                                                         \
+	X(cow_reuses, "copy-on-write: the last owner kept its page")                                                   \
+	X(zero_page_maps, "reads answered by the shared zero page")                                                    \
+	X(spurious_faults, "faults that found nothing to do, proved benign")
+
+enum counter {
+#define X(name, sentence) COUNT_##name,
+	FAULT_COUNTERS(X)
+#undef X
+	COUNT_FIRST_REASON,
+	NR_COUNTERS = COUNT_FIRST_REASON + NR_FAULT_REASONS
+};
+
+struct counters_cpu {
+	u64 value[NR_COUNTERS];
+};
+DECLARE_PER_CPU(struct counters_cpu, counters);
+
+static inline void count_nr(unsigned counter, u64 nr)
+{
+	u64 *value = &this_cpu(counters).value[counter];
+
+	WRITE_ONCE(*value, READ_ONCE(*value) + nr); /* ours alone; readers may see it a moment late */
+}
+#define count(name) count_nr(COUNT_##name, 1)
+static inline void count_reason(enum fault_reason reason)
+{
+	count_nr(COUNT_FIRST_REASON + reason, 1);
+}
+
+/* The sum over all CPUs. Unlocked: exact at a quiet moment. */
+u64 counter_sum(unsigned counter);
+/* "pgfault", … and the rows of reasons.h; NULL for REASON_NONE's place. */
+const char *counter_name(unsigned counter);
+u64 reason_sum(enum fault_reason reason);
+
+/* The counting identity of one strategy at a quiet moment; logs the figures when it does not hold. */
+bool counters_identity_holds(enum fault_strategy_id strategy);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fault door, and what the kinds of fault and the strategies say to each other.
+ *
+ * fault_in() is the one way in: from the #PF stub, from kernel copies to user memory, from MAP_POPULATE, from tests. It
+ * tries the strategies of the policy in order. An attempt ends in exactly one way (enum fault_end); what is held at each
+ * border is said by fault.held and asserted.
+ */
+#ifndef MM_FAULT_H
+#define MM_FAULT_H
+
+#include "mm/reasons.h"
+#include "mm/rmap.h"
+
+enum fault_access {
+	ACCESS_READ,
+	ACCESS_WRITE,
+	ACCESS_EXEC,
+};
+
+enum fault_flag {
+	FAULT_USER = 1,	   /* user mode faulted; otherwise the kernel on its behalf */
+	FAULT_TRIED = 2,   /* this strategy has dropped its lock and waited once already */
+	FAULT_PRESENT = 4, /* the CPU says the entry was present: a matter of rights */
+};
+
+/* What fault_in() answers. Each maps to a signal in one place: fault_signal(). */
+enum fault_answer {
+	FAULT_DONE,	    /* the access will succeed, or another fault will tell */
+	FAULT_NO_MAPPING,   /* SIGSEGV, SEGV_MAPERR */
+	FAULT_NO_ACCESS,    /* SIGSEGV, SEGV_ACCERR */
+	FAULT_BEYOND_END,   /* SIGBUS, BUS_ADRERR: beyond the end of the object */
+	FAULT_OUT_OF_MEMORY, /* the caller may make room and come again */
+	FAULT_KILLED,	    /* a fatal signal is pending; nothing was done */
+};
+
+/* How an attempt of one strategy, or a step of it, ended. */
+enum fault_end {
+	END_GO_ON = 0,	 /* not ended: the next step follows */
+	END_ANSWERED,	 /* fault.answer says what */
+	END_COMPLETED,	 /* done, and the lock is already gone */
+	END_GAVE_UP,	 /* fault.reason says why; the next strategy tries */
+	END_RETRY,	 /* fault.reason says why; lock dropped and waited; the same strategy tries again */
+	END_WOULD_BLOCK, /* the caller asked not to wait; the lock is still held */
+	NR_FAULT_ENDS
+};
+
+enum fault_held {
+	HELD_NOTHING,
+	HELD_RCU,  /* speculation: nothing but the grace period */
+	HELD_VMA,  /* one VMA, shared */
+	HELD_MMAP, /* the whole address space, shared */
+};
+
+enum fault_reason {
+	REASON_NONE,
+#define X(name, strategy, kind, sentence, mirrors) REASON_##name,
+	FAULT_REASONS(X)
+#undef X
+	NR_FAULT_REASONS
+};
+
+enum fault_strategy_id {
+	STRATEGY_MMAP,
+	STRATEGY_VMA,
+	STRATEGY_SPEC,
+	NR_STRATEGIES
+};
+
+struct fault;
+
+/* What lock_pte answers. */
+enum pte_lock_result {
+	PTE_LOCKED,   /* f->pte is locked and still holds f->orig_pte */
+	PTE_CHANGED,  /* somebody else changed the entry: their result counts; nothing is locked */
+	PTE_VANISHED, /* the table or the VMA is no longer what it was: f->end and f->reason say what to return */
+};
+
+/*
+ * A strategy, as the dispatcher and the kinds of fault see it. Each is one file: strategy_mmap.c, strategy_vma.c,
+ * strategy_spec.c.
+ */
+struct fault_strategy {
+	const char *name;
+	enum fault_strategy_id id;
+	/* Which row counts that it was not even tried, or REASON_NONE: try. */
+	enum fault_reason (*skip)(const struct fault *f);
+	/* Finds the VMA, makes sure of it, and fills the snapshot. END_GO_ON: holds what `held` says. */
+	enum fault_end (*enter)(struct fault *f);
+	/* Releases what enter took. Not called after an end that has released it. */
+	void (*leave)(struct fault *f);
+	/* Finds the page table of f->address and reads the entry: fills pmd, orig_pmd, pte, orig_pte. */
+	enum fault_end (*walk)(struct fault *f);
+	/* Makes sure that the VMA has an anon_vma. */
+	enum fault_end (*need_anon_vma)(struct fault *f);
+	/* May f's mapping be asked for a page under this strategy? */
+	enum fault_end (*may_call_ops)(struct fault *f);
+	/* Locks the entry for the commit. */
+	enum pte_lock_result (*lock_pte)(struct fault *f);
+};
+
+/* The VMA as it was when enter looked, field by field. The kinds of fault see no other. */
+struct vma_snapshot {
+	vaddr_t start, end;
+	u64 flags;
+	u64 page_prot;
+	u64 pgoff;
+	struct anon_vma *anon_vma;
+	struct mapping *mapping;
+	const struct vma_ops *ops;
+};
+
+struct fault {
+	/* Written by fault_in(), constant. */
+	struct mm *mm; /* never "current's": a fault may be on another's behalf */
+	vaddr_t address; /* page aligned */
+	enum fault_access access;
+	unsigned flags; /* enum fault_flag; TRIED is added between attempts */
+
+	/* Written by the strategy's enter, constant until leave. */
+	const struct fault_strategy *strategy;
+	struct vma_snapshot vma;
+	enum fault_held held;
+	struct vma *locked_vma; /* the strategy's own: nobody else touches it */
+	u64 sequence;		/* the strategy's own: the sampled count */
+
+	/* Written by walk, constant. */
+	pmd_t *pmdp;
+	pmd_t orig_pmd;
+	pte_t *ptep;
+	pte_t orig_pte;
+	spinlock_t *ptl;
+
+	/* Written by the kinds of fault. */
+	struct page *page;     /* to be mapped; one reference is f's until the commit */
+	bool page_waited;      /* somebody waited for I/O: a major fault */
+
+	/* How it ended. */
+	enum fault_answer answer;
+	enum fault_reason reason;
+};
+
+static inline enum fault_end fault_answered(struct fault *f, enum fault_answer answer)
+{
+	f->answer = answer;
+	return END_ANSWERED;
+}
+static inline enum fault_end fault_gave_up(struct fault *f, enum fault_reason reason)
+{
+	f->reason = reason;
+	return END_GAVE_UP;
+}
+static inline enum fault_end fault_retry(struct fault *f, enum fault_reason reason)
+{
+	f->reason = reason;
+	return END_RETRY;
+}
+
+/*
+ * Resolves one fault at addr (any byte of the page) in mm. Sleeps. => no lock that ranks at or above mmap_lock is held,
+ * interrupts on. The only way in.
+ */
+enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access, unsigned flags);
+
+/* The signal and si_code of an answer; false for those that are none. */
+struct fault_signal {
+	int signo, code;
+};
+bool fault_signal(enum fault_answer answer, struct fault_signal *sig);
+
+/* Does a VMA with these flags permit the access? As on x86 Linux: what can be written or executed can be read. */
+static inline bool vma_permits(u64 vm_flags, enum fault_access access)
+{
+	switch (access) {
+	case ACCESS_WRITE:
+		return vm_flags & VM_WRITE;
+	case ACCESS_EXEC:
+		return vm_flags & VM_EXEC;
+	default:
+		return vm_flags & VM_ACCESS;
+	}
+}
+
+/* The kinds of fault: one file each, written once for all strategies. */
+enum fault_end fault_handle(struct fault *f);	     /* which kind is it? (fault_kind.c) */
+enum fault_end fault_anon(struct fault *f);	     /* private memory never touched before (fault_anon.c) */
+enum fault_end fault_mapping(struct fault *f);	     /* a page of a mapping (fault_mapping.c) */
+enum fault_end fault_write_protect(struct fault *f); /* a write to a page that is mapped read-only (fault_wp.c) */
+
+/*
+ * Pages for private memory: the one pair between this core and the allocator. NULL without memory. A page that was not
+ * mapped is given back by fault_page_put.
+ */
+struct page *fault_page_get(struct fault *f, bool zero);
+void fault_page_put(struct fault *f, struct page *page);
+
+/* Translates the answer of lock_pte into how the attempt ends, when it is not PTE_LOCKED. */
+enum fault_end fault_not_locked(struct fault *f, enum pte_lock_result result);
+
+/* Everything below is shared by strategies that hold a lock: in fault_locked.c. */
+void fault_snapshot(struct fault *f, const struct vma *vma);
+enum fault_end fault_walk_locked(struct fault *f);
+enum pte_lock_result fault_lock_pte_locked(struct fault *f);
+
+extern const struct fault_strategy strategy_mmap, strategy_vma, strategy_spec;
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Race points: named places where a test can stop one thread while another runs, so that an order of events is forced
+ * instead of hoped for. And the schedule fuzzer, which uses the same places.
+ *
+ * A thread at an armed point spins with `pause`, interrupts as they were, until it is released: a script needs one CPU
+ * for each actor. Unarmed, a point costs one predictable branch.
+ *
+ *	X(name, where)
+ */
+#ifndef MM_RACE_H
+#define MM_RACE_H
+
+#include "mm/machine.h"
+
+#define RACE_POINTS(X)                                                                                                 \
+	X(fault_enter, "a fault has come through the door; nothing was looked at")                                     \
+	X(spec_after_sample, "speculation has found the VMA and sampled its count")                                    \
+	X(spec_after_snapshot, "speculation has read the VMA's fields, not yet validated them")                        \
+	X(spec_after_walk, "speculation has walked to the PMD; nothing is held")                                       \
+	X(spec_before_ptl, "speculation is about to try the PTE lock; the count was just validated")                   \
+	X(spec_after_ptl, "speculation has won the PTE lock; the count is not yet validated again")                    \
+	X(vma_after_find, "the per-VMA lock's look-up has found a VMA, not yet locked it")                             \
+	X(vma_after_lock, "the VMA is read-locked, its bounds are not yet checked")                                    \
+	X(vma_locked, "the VMA is read-locked and checked; the kind of fault is not yet known")                        \
+	X(mmap_locked, "mmap_lock is held for reading; the kind of fault is not yet known")                            \
+	X(anon_page_ready, "a new page is ready to be mapped; the PTE lock is not held")                               \
+	X(cow_before_copy, "the old page is pinned; nothing has been copied yet")                                      \
+	X(cow_before_flush, "the old entry is cleared, under the PTE lock; its translations still live")               \
+	X(commit_before_set, "the PTE lock is held and everything compared; the entry is about to be written")         \
+	X(anon_vma_before_publish, "an anon_vma is complete, not yet visible")                                         \
+	X(write_bar_set, "a writer has barred new readers of a VMA and waits for those inside")                        \
+	X(write_locked, "a VMA was just marked as being changed")                                                      \
+	X(zap_before_flush, "entries are cleared, translations still live, pages not yet freed")                       \
+	X(tables_before_free, "tables are unlinked, not yet flushed")                                                  \
+	X(tables_after_flush, "tables are flushed, and go to RCU next")                                                \
+	X(fork_after_wrprotect, "fork has write-protected one entry of the parent; nothing is flushed")                \
+	X(fork_before_flush, "fork has copied everything; the parent's translations are not yet flushed")              \
+	X(munmap_after_detach, "munmap has detached its VMAs; their pages are still mapped")                           \
+	X(mprotect_after_vma, "mprotect has changed a VMA's flags; its entries are still the old ones")                \
+	X(mremap_before_move, "mremap has linked the new VMA; no page has moved")                                      \
+	X(split_between, "a split has shortened the VMA; the second part is not yet in the tree")                      \
+	X(stack_before_grow, "the stack is about to grow: mmap_lock is held for writing, the VMA bracketed")           \
+	X(shootdown_sent, "a shootdown request is out; no acknowledgement has been awaited")                           \
+	X(switch_mask_set, "this CPU is in the mm's mask; the page tables are not yet loaded")
+
+enum race_point_id {
+#define X(name, where) RACE_##name,
+	RACE_POINTS(X)
+#undef X
+	NR_RACE_POINTS
+};
+
+/* Some point is armed, or a schedule is being fuzzed. Read at every point without a lock: arming takes effect soon. */
+extern bool race_armed;
+void race_hit(enum race_point_id id);
+#define race_point(name)                                                                                               \
+	do {                                                                                                           \
+		if (unlikely(READ_ONCE(race_armed)))                                                                   \
+			race_hit(RACE_##name);                                                                         \
+	} while (0)
+
+/* Commands of a script. tid 0: any thread; skip: let that many pass first. 0 or -EINVAL / -EBUSY. Do not sleep. */
+int race_arm(enum race_point_id id, int tid, unsigned skip);
+/* Lets the thread at the point go on and disarms it; harmless if nobody is there. */
+void race_release(enum race_point_id id);
+void race_disarm_all(void);
+/* The thread that stands at the point, 0 while nobody does. */
+int race_stopped_at(enum race_point_id id);
+bool race_is_armed(enum race_point_id id);
+const char *race_point_name(enum race_point_id id);
+/* Finds a point by name: its id, or -1. */
+int race_point_by_name(const char *name);
+/* Text for /proc/faultline/race: one line for each point with its state. Returns the length. */
+size_t race_format(char *buf, size_t size);
+
+/*
+ * Schedule fuzzing: every point, lock operation and sequence check yields (pauses) when a generator seeded by `seed` says
+ * so. Under -icount a pause hands over to the next CPU, so the same seed gives the same schedule. 0 turns it off.
+ */
+void schedule_fuzz_seed(u64 seed);
+
+#endif

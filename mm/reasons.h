@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one list of what can come of a fault. From it come the counters in /proc/vmstat, the names in traces and in GDB,
+ * docs/reasons.md and the coverage test. A row enters together with the code and the named test that reach it.
+ *
+ *	X(name, strategy, kind, sentence, mirrors)
+ *
+ * Kinds: SKIP   the strategy was not attempted
+ *	  EVENT  it looked again; the attempt goes on
+ *	  REASON an attempt ended so: it gave up, or dropped its lock to wait and retries
+ * For each strategy, at any quiet moment: attempts = answered + completed + would_block + the sum of its reasons.
+ */
+#ifndef MM_REASONS_H
+#define MM_REASONS_H
+
+#define FAULT_REASONS(X)                                                                                               \
+	X(spf_skip_not_user, SPEC, SKIP, "the access came from the kernel on a user's behalf",                         \
+	  "seed 003: handle_speculative_fault(), FAULT_FLAG_USER")                                                     \
+	X(spf_skip_single_thread, SPEC, SKIP, "only one thread uses the mm; speculation is for threads",               \
+	  "seed 003: handle_speculative_fault(), mm_users == 1")                                                       \
+	X(vma_lock_skip_not_user, VMA, SKIP, "the access came from the kernel on a user's behalf",                     \
+	  "Linux 6.4: do_user_addr_fault(), FAULT_FLAG_USER")                                                          \
+	X(vma_lock_skip_single_thread, VMA, SKIP, "only one thread uses the mm; nobody else could be in the way",      \
+	  "design section 2")                                                                                          \
+	X(spf_abort_odd_count, SPEC, REASON, "the count was odd, or the VMA was being changed, on entry",              \
+	  "seed 003: vm_sequence & 1")                                                                                 \
+	X(spf_abort_no_vma, SPEC, REASON, "no VMA covers the address", "seed 003: get_vma()")                          \
+	X(spf_abort_changed_reading, SPEC, REASON, "the VMA changed while its fields were read",                       \
+	  "seed 003: vma_has_changed() before handle_pte_fault()")                                                     \
+	X(spf_abort_changed_before_ptl, SPEC, REASON, "the VMA changed before the PTE lock was tried",                 \
+	  "seed 003: pte_spinlock(), first vma_has_changed()")                                                         \
+	X(spf_abort_changed_after_ptl, SPEC, REASON, "the VMA changed before the PTE lock was won",                    \
+	  "seed 003: pte_spinlock(), second vma_has_changed()")                                                        \
+	X(spf_abort_file_ops, SPEC, REASON, "the mapping has fault operations that did not consent to speculation",    \
+	  "seed 003: vma->vm_ops")                                                                                     \
+	X(spf_abort_no_anon_vma, SPEC, REASON, "the VMA has no anon_vma yet, and making one needs mmap_lock",          \
+	  "seed 003: !vma->anon_vma")                                                                                  \
+	X(spf_abort_growing, SPEC, REASON, "the VMA grows, so its bounds are not to be relied on",                     \
+	  "seed 003: VM_GROWSDOWN | VM_GROWSUP")                                                                       \
+	X(spf_abort_outside, SPEC, REASON, "the address lies outside the VMA that was found",                          \
+	  "seed 003: address < vm_start || vm_end <= address")                                                         \
+	X(spf_abort_access, SPEC, REASON, "the VMA does not permit the access; the locked path decides about a signal", \
+	  "seed 003: arch_vma_access_permitted() and VM_WRITE checks, which signalled (S15)")                          \
+	X(spf_abort_upper_table, SPEC, REASON, "an upper page table is missing, huge or bad",                          \
+	  "seed 003: pgd/p4d/pud_none() || *_bad()")                                                                   \
+	X(spf_abort_pmd_none, SPEC, REASON, "there is no page table, and speculation builds none (S6)",                \
+	  "seed 003: pmd_none() in handle_pte_fault()")                                                                \
+	X(spf_abort_pmd_changed, SPEC, REASON, "the PMD is not the saved one (S7)",                                    \
+	  "seed 003: pmd_same() in pte_spinlock()")                                                                    \
+	X(spf_abort_ptl_busy, SPEC, REASON, "somebody else held the PTE lock, tried but never waited for (S3)",        \
+	  "seed 003: spin_trylock() in pte_spinlock()")                                                                \
+	X(spf_abort_no_memory, SPEC, REASON, "no page at hand; a page would have to be reclaimed",                     \
+	  "Linux SPF v11: mem_cgroup and allocation failures under speculation")                                       \
+	X(vma_lock_miss, VMA, REASON, "no VMA covers the address", "Linux 6.4: lock_vma_under_rcu(), mas_walk()")      \
+	X(vma_lock_abort_write_locked, VMA, REASON, "a writer holds the VMA, or seems to",                             \
+	  "Linux 6.4: vma_start_read()")                                                                               \
+	X(vma_lock_detached, VMA, EVENT, "the VMA was detached while we looked; look again",                           \
+	  "Linux 6.4: VMA_LOCK_MISS, vma->detached")                                                                   \
+	X(vma_lock_abort_outside, VMA, REASON, "after locking, the address lies outside the VMA",                      \
+	  "Linux 6.4: lock_vma_under_rcu(), range check")                                                              \
+	X(vma_lock_abort_stack, VMA, REASON, "a stack must grow, which needs mmap_lock for writing (V4, V5)",          \
+	  "Linux 6.4: do_user_addr_fault() falls back to lock_mm_and_find_vma()")                                      \
+	X(vma_lock_abort_anon_vma, VMA, REASON, "an anon_vma is needed, and mmap_lock was contended",                  \
+	  "Linux 6.12: vmf_anon_prepare()")                                                                            \
+	X(vma_lock_abort_file_ops, VMA, REASON, "the mapping's fault operation needs mmap_lock",                       \
+	  "Linux 6.7: vmf_can_call_fault()")                                                                           \
+	X(mmap_retry_stack, MMAP, REASON, "the stack must grow: mmap_lock is taken again, for writing",                \
+	  "Linux 6.5: lock_mm_and_find_vma(), upgrade_mmap_lock_carefully()")
+
+#endif
