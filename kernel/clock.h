@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Time: a monotonic clock off the TSC, the wall clock, and one one-shot event per CPU. */
+#ifndef KERNEL_CLOCK_H
+#define KERNEL_CLOCK_H
+
+#include "kernel/base.h"
+
+/* Nanoseconds since boot; never goes back, the same on all CPUs. Any context. */
+u64 ktime_ns(void);
+/* Nanoseconds since 1970. */
+u64 realtime_ns(void);
+/* TSC ticks per second, as calibrated at boot. */
+extern u64 tsc_hz;
+
+/*
+ * Asks for one timer interrupt on this CPU, not before the given ktime_ns() (a past time: at once; ~0: none). Replaces
+ * what was asked before. Interrupts off. The interrupt calls clock_event(from_user), interrupts off: the scheduler's.
+ */
+void clock_arm(u64 deadline_ns);
+void clock_event(bool from_user);
+
+#endif

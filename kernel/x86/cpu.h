@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One struct cpu per CPU (the gs base in kernel mode), the current thread, the context switch, and the instructions
+ * that C has no word for.
+ */
+#ifndef KERNEL_X86_CPU_H
+#define KERNEL_X86_CPU_H
+
+#include "kernel/x86/thread_info.h"
+#include <machine_arch.h>
+
+struct task;
+
+struct tss {
+	u32 reserved0;
+	u64 rsp[3];
+	u64 reserved1;
+	u64 ist[7];
+	u64 reserved2;
+	u16 reserved3, io_map_base;
+} __attribute__((packed));
+
+enum ist_slot { IST_NONE, IST_DF, IST_NMI, IST_MC, NR_IST };
+
+#define GDT_ENTRIES 10
+#define GDT_TSS 0x40
+
+/* Written by its own CPU only, except where noted. The first five members are known to entry.asm. */
+struct cpu {
+	struct cpu *self;
+	struct task *current;
+	u64 kernel_stack_top; /* of the current thread: where SYSCALL puts its frame */
+	u64 user_rsp;	      /* scratch of the SYSCALL entry */
+	u32 id;		      /* constant: 0 … nr_cpus() - 1 */
+	u32 apic_id;	      /* constant */
+	struct tss tss;
+	u64 gdt[GDT_ENTRIES];
+} __cacheline_aligned;
+
+_Static_assert(offsetof(struct cpu, current) == CPU_CURRENT_OFFSET, "machine_arch.h, entry.asm");
+_Static_assert(offsetof(struct cpu, kernel_stack_top) == 16, "entry.asm");
+_Static_assert(offsetof(struct cpu, user_rsp) == 24, "entry.asm");
+_Static_assert(offsetof(struct cpu, id) == CPU_ID_OFFSET, "machine_arch.h");
+
+extern struct cpu cpus[MAX_CPUS];
+
+static inline struct cpu *this_cpu_struct(void)
+{
+	struct cpu *cpu;
+
+	__asm__ volatile("movq %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+
+/* The running thread. It is the same for as long as this code runs, wherever it runs: so not volatile. */
+static inline struct task *current_task(void)
+{
+	struct task *task;
+
+	__asm__("movq %%gs:%c1, %0" : "=r"(task) : "i"(CPU_CURRENT_OFFSET));
+	return task;
+}
+#define current current_task()
+
+static inline struct thread_info *current_thread_info(void)
+{
+	return (struct thread_info *)current_task();
+}
+
+/*
+ * Makes `next` run on this CPU in place of the current thread: stacks, fs and gs bases, XSAVE state, and what the
+ * trap entry needs. The caller switches page tables (machine_load_pgd). Interrupts off. Returns when somebody
+ * switches back; then the value is the thread that ran last on the CPU we are now on.
+ */
+struct thread_info *switch_context(struct thread_info *prev, struct thread_info *next);
+
+/*
+ * Prepare a new thread so that the first switch_context to it calls thread_started(prev) (with interrupts off: the
+ * scheduler's second half, see kernel/x86/context.c) and then, with interrupts on, fn(arg), which must not return;
+ * or goes to user mode with the registers in thread_user_frame(thread). stack_top must be set.
+ */
+void thread_prepare_kernel(struct thread_info *thread, void (*fn)(void *arg), void *arg);
+void thread_prepare_user(struct thread_info *thread);
+/* The scheduler's: runs first in every new thread, interrupts off, with the thread that ran before it. */
+void thread_started(struct thread_info *prev);
+
+/* Turns the current thread, on its own kernel stack, to user mode with the registers in user_frame(). */
+void enter_user_mode(void) __noreturn;
+
+/* The user's fs or gs base of the current thread (arch_prctl, clone with CLONE_SETTLS on the child's struct). */
+void set_user_fs_base(u64 base);
+void set_user_gs_base(u64 base);
+
+/* Loads a top-level page table (CR3), unless it is loaded already. Drops all user translations. */
+void machine_load_pgd(paddr_t pgd);
+/* The kernel's own page table, without a user half: what kernel threads and dying tasks run on. */
+extern paddr_t kernel_pgd;
+/* Fills the kernel half of a new top-level table; it never changes afterwards. `pgd` is a zeroed page. */
+void machine_init_pgd(u64 *pgd);
+
+/* Waits for an interrupt; called with interrupts off, returns with them on. */
+static inline void cpu_idle_wait(void)
+{
+	__asm__ volatile("sti; hlt" ::: "memory");
+}
+
+/* --- instructions --- */
+
+#define MSR_EFER 0xc0000080u
+#define MSR_STAR 0xc0000081u
+#define MSR_LSTAR 0xc0000082u
+#define MSR_FMASK 0xc0000084u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define MSR_APIC_BASE 0x1bu
+
+#define CR0_MP (1UL << 1)
+#define CR0_EM (1UL << 2)
+#define CR0_TS (1UL << 3)
+#define CR0_NE (1UL << 5)
+#define CR0_WP (1UL << 16)
+#define CR0_AM (1UL << 18)
+#define CR4_PGE (1UL << 7)
+#define CR4_OSFXSR (1UL << 9)
+#define CR4_OSXMMEXCPT (1UL << 10)
+#define CR4_OSXSAVE (1UL << 18)
+#define CR4_SMEP (1UL << 20)
+#define CR4_SMAP (1UL << 21)
+
+static inline void wrmsr(u32 msr, u64 value)
+{
+	__asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+static inline u64 rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return low | (u64)high << 32;
+}
+
+#define DEFINE_CR(n)                                                                                                   \
+	static inline u64 read_cr##n(void)                                                                             \
+	{                                                                                                              \
+		u64 value;                                                                                             \
+		__asm__ volatile("movq %%cr" #n ", %0" : "=r"(value)::"memory");                                       \
+		return value;                                                                                          \
+	}                                                                                                              \
+	static inline void write_cr##n(u64 value)                                                                      \
+	{                                                                                                              \
+		__asm__ volatile("movq %0, %%cr" #n ::"r"(value) : "memory");                                          \
+	}
+DEFINE_CR(0)
+DEFINE_CR(2)
+DEFINE_CR(3)
+DEFINE_CR(4)
+#undef DEFINE_CR
+
+struct cpuid {
+	u32 eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
+{
+	struct cpuid r;
+
+	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline void outb(u16 port, u8 value)
+{
+	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port) : "memory");
+}
+
+static inline void outw(u16 port, u16 value)
+{
+	__asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port) : "memory");
+}
+
+static inline u8 inb(u16 port)
+{
+	u8 value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+#endif

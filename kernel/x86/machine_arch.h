@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* The real machine's half of mm/machine.h: an x86-64 PC. See there for what each of these means. */
+#ifndef MACHINE_ARCH_H
+#define MACHINE_ARCH_H
+
+#include "kernel/base.h"
+
+struct page;
+
+#define DIRECT_MAP_BASE 0xffff888000000000UL
+#define MEM_MAP_BASE 0xffffea0000000000UL
+#define KSTACK_AREA_BASE 0xffffc90000000000UL
+#define KERNEL_IMAGE_BASE 0xffffffff80000000UL
+
+#define mem_map ((struct page *)MEM_MAP_BASE)
+extern pfn_t max_pfn;
+extern unsigned nr_cpus_online;
+
+/* Offsets into struct cpu (kernel/x86/cpu.h), which the gs base points to in kernel mode. */
+#define CPU_CURRENT_OFFSET 8
+#define CPU_ID_OFFSET 32
+
+/* Volatile: a thread that slept may wake on another CPU, so the answer must be read again each time. */
+static inline unsigned cpu_id(void)
+{
+	u32 id;
+
+	__asm__ volatile("movl %%gs:%c1, %0" : "=r"(id) : "i"(CPU_ID_OFFSET));
+	return id;
+}
+
+static inline unsigned nr_cpus(void)
+{
+	return READ_ONCE(nr_cpus_online);
+}
+
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("pause" ::: "memory");
+}
+
+#define X86_EFLAGS_IF 0x200UL
+
+static inline void irq_enable(void)
+{
+	__asm__ volatile("sti" ::: "memory");
+}
+
+static inline void irq_disable(void)
+{
+	__asm__ volatile("cli" ::: "memory");
+}
+
+static inline unsigned long irq_flags(void)
+{
+	unsigned long flags;
+
+	__asm__ volatile("pushfq; popq %0" : "=r"(flags)::"memory");
+	return flags;
+}
+
+static inline bool irqs_enabled(void)
+{
+	return irq_flags() & X86_EFLAGS_IF;
+}
+
+static inline unsigned long irq_save(void)
+{
+	unsigned long flags = irq_flags();
+
+	irq_disable();
+	return flags;
+}
+
+static inline void irq_restore(unsigned long flags)
+{
+	if (flags & X86_EFLAGS_IF)
+		irq_enable();
+}
+
+static inline u64 cycles(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return low | (u64)high << 32;
+}
+
+static inline void *phys_to_virt(paddr_t paddr)
+{
+	return (void *)(paddr + DIRECT_MAP_BASE);
+}
+
+/* Takes an address in the direct map or in the kernel image. */
+static inline paddr_t virt_to_phys(const void *virt)
+{
+	u64 addr = (u64)virt;
+
+	return addr >= KERNEL_IMAGE_BASE ? addr - KERNEL_IMAGE_BASE : addr - DIRECT_MAP_BASE;
+}
+
+static inline void clear_page(void *page)
+{
+	u64 count = PAGE_SIZE / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(page), "+c"(count) : "a"(0UL) : "memory");
+}
+
+static inline void copy_page(void *dst, const void *src)
+{
+	u64 count = PAGE_SIZE / 8;
+
+	__asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(count)::"memory");
+}
+
+#endif

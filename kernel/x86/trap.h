@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registers of an interrupted context, as every entry into the kernel (exception, interrupt, SYSCALL) saves them:
+ * Linux's struct pt_regs. For a user thread the frame lies at the very top of its kernel stack.
+ */
+#ifndef KERNEL_X86_TRAP_H
+#define KERNEL_X86_TRAP_H
+
+#include "kernel/x86/cpu.h"
+
+struct trap_frame {
+	u64 r15, r14, r13, r12, rbp, rbx;
+	u64 r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	u64 orig_rax; /* system call number; exceptions: error code; otherwise -1 */
+	u64 rip, cs, rflags, rsp, ss;
+};
+_Static_assert(sizeof(struct trap_frame) == 21 * 8, "entry.asm");
+
+#define USER_CS 0x33
+#define USER_DS 0x2b
+#define KERNEL_CS 0x10
+#define KERNEL_DS 0x18
+
+/* rflags bits that a user may choose (sigreturn), and those a fresh program starts with. */
+#define USER_RFLAGS_MASK 0x40dd5UL /* CF PF AF ZF SF TF DF OF AC */
+#define USER_RFLAGS_FIXED 0x202UL  /* bit 1, IF */
+
+static inline bool frame_is_user(const struct trap_frame *frame)
+{
+	return frame->cs & 3;
+}
+
+/* The current thread's user registers. Only for threads with a user half. */
+static inline struct trap_frame *user_frame(void)
+{
+	return (struct trap_frame *)(current_thread_info()->stack_top - sizeof(struct trap_frame));
+}
+
+static inline struct trap_frame *thread_user_frame(const struct thread_info *thread)
+{
+	return (struct trap_frame *)(thread->stack_top - sizeof(struct trap_frame));
+}
+
+/*
+ * System calls: entry.asm calls system_call_table[rax] with the six arguments, interrupts on; the answer goes to rax.
+ * Every slot is filled (the unknown ones with the function that answers ENOSYS); numbers outside answer ENOSYS in
+ * entry.asm. A handler that changes other user registers sets TIF_FRAME_CHANGED; it may then return any value for rax.
+ */
+#define NR_SYSCALL_SLOTS 512
+typedef long (*system_call_t)(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+extern const system_call_t system_call_table[NR_SYSCALL_SLOTS];
+
+/* Linux's exception vectors, as in siginfo's and sigcontext's trapno. */
+enum trap_vector {
+	TRAP_DE = 0, TRAP_DB, TRAP_NMI, TRAP_BP, TRAP_OF, TRAP_BR, TRAP_UD, TRAP_NM, TRAP_DF,
+	TRAP_TS = 10, TRAP_NP, TRAP_SS, TRAP_GP, TRAP_PF, TRAP_MF = 16, TRAP_AC, TRAP_MC, TRAP_XF,
+	NR_EXCEPTIONS = 32,
+	VECTOR_TIMER = 0xf0, VECTOR_RESCHEDULE, VECTOR_TLB, VECTOR_SPURIOUS = 0xff,
+};
+
+/* Bits of a page fault's error code. */
+#define PF_PRESENT 1u
+#define PF_WRITE 2u
+#define PF_USER 4u
+#define PF_RSVD 8u
+#define PF_FETCH 16u
+
+#endif

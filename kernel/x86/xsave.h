@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The x87, SSE and AVX state of user threads, in XSAVE's standard format. The kernel itself uses none of it. */
+#ifndef KERNEL_X86_XSAVE_H
+#define KERNEL_X86_XSAVE_H
+
+#include "kernel/base.h"
+
+/* Size of an area in bytes (a multiple of 64), and the components that are on (XCR0). Constant after boot. */
+extern u32 xstate_size;
+extern u64 xstate_features;
+
+/* Boot: finds out what there is; and switches it on, on each CPU. */
+void xsave_init(void);
+void xsave_init_cpu(void);
+
+/* Fills an area (64-byte aligned) with the state a fresh program starts with. */
+void xstate_init(void *area);
+/* Saves this CPU's registers to an area, and loads them from it. A malformed area faults: pass only our own. */
+void xstate_save(void *area);
+void xstate_load(const void *area);
+/* Makes an area that came from user memory (a signal frame) loadable: drops reserved bits and unknown features. */
+void xstate_sanitize(void *area);
+
+#endif
