@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""
+The host side of Faultline, Python standard library only. In reading order:
+
+main       the verbs of tools/faultline
+options    the arguments of `run`: what they mean, and what is said about a wrong one
+status     the exit statuses, one list
+cpio       writes a newc archive
+initramfs  what goes into it: the program, its arguments, extra files
+machine    the QEMU command line
+iso        the GRUB image for BIOS and UEFI
+console    carries stdin, stdout, stderr and the kernel's log between QEMU and us
+run        boots one program and says how it ended
+debugger   the same under GDB
+demo       `make run`
+bench      `make bench`
+"""

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+"""
+Carries bytes between QEMU's channels and our own stdin, stdout and stderr: untouched, unbuffered, live. One loop, one
+thread. The kernel's log goes to a file and past a watcher that picks out the control records.
+"""
+
+import os
+import re
+import select
+import socket
+import stat
+import time
+
+CHUNK = 1 << 16
+STUFFED_EOF = b"\xff\x00"
+GATHER = 0.001  # seconds between two looks: the guest writes byte by byte, we had better take many at once
+GRACE_AFTER_VERDICT = 5.0  # seconds for QEMU to power off once the kernel has said its last word
+GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
+
+
+class LogWatcher:
+    """Keeps the kernel's log and the verdict in it."""
+
+    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|PANIC-END|PANIC)\b ?(.*)")
+
+    def __init__(self, path, mirror):
+        self.file = open(path, "wb", buffering=0)
+        self.mirror = mirror
+        self.partial = b""
+        self.stdin_ready = False
+        self.exit_record = None
+        self.panic_lines = []
+        self.panic_done = False
+
+    def feed(self, data):
+        self.file.write(data)
+        if self.mirror is not None:
+            write_all(self.mirror, data)
+        *lines, self.partial = (self.partial + data).split(b"\n")
+        for line in lines:
+            self._line(line)
+
+    def in_panic(self):
+        return bool(self.panic_lines)
+
+    def finished(self):
+        return self.exit_record is not None or self.panic_done
+
+    def _line(self, line):
+        record = self.RECORD.search(line)
+        kind = record[1] if record else None
+        if self.panic_lines and not self.panic_done:
+            self.panic_lines.append(line)
+            self.panic_done = kind == b"PANIC-END"
+        elif kind == b"PANIC":
+            self.panic_lines.append(line)
+        elif kind == b"EXIT":
+            self.exit_record = record[2].decode("ascii", "replace")
+        elif kind == b"STDIN":
+            self.stdin_ready = True
+
+
+class Console:
+    """Our ends of the four channels. `for_qemu` are the ends that QEMU inherits."""
+
+    def __init__(self, stdin, log_path, verbose):
+        self.readers = {}
+        self.for_qemu = {}
+        for name in ("log", "stdout", "stderr"):
+            ours, theirs = os.pipe()
+            self.readers[name] = ours
+            self.for_qemu[name] = theirs
+        self.serial, far_end = socket.socketpair()
+        self.serial.setblocking(False)
+        self.for_qemu["stdin"] = far_end.detach()
+        self.stdin = stdin
+        self.to_serial = b""
+        self.serial_open = True
+        self.log = LogWatcher(log_path, 2 if verbose else None)
+
+    def qemu_started(self):
+        """QEMU has its own copies now; ours must go, or the pipes would never end."""
+        for fd in self.for_qemu.values():
+            os.close(fd)
+
+    def carry(self, deadline):
+        """Until QEMU has closed all channels. False: the deadline passed, or QEMU lingered after the last word."""
+        self.deadline = deadline
+        while self.readers:
+            remaining = self._remaining()
+            if remaining is not None and remaining <= 0:
+                return False
+            self._step(remaining)
+            time.sleep(GATHER)
+        return True
+
+    def close(self):
+        for fd in self.readers.values():
+            os.close(fd)
+        self.readers.clear()
+        self.serial.close()
+        self.log.file.close()
+
+    def _remaining(self):
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+    def _step(self, timeout):
+        poll = select.poll()
+        names = {fd: name for name, fd in self.readers.items()}
+        for fd in names:
+            poll.register(fd, select.POLLIN)
+        if self.serial_open:
+            poll.register(self.serial, select.POLLIN | (select.POLLOUT if self.to_serial else 0))
+        if self._wants_input():
+            poll.register(self.stdin, select.POLLIN)
+        for fd, event in poll.poll(None if timeout is None else timeout * 1000):
+            if fd in names:
+                self._output(names[fd], fd)
+            elif fd == self.serial.fileno():
+                self._serial(event)
+            else:
+                self._input()
+
+    def _wants_input(self):
+        # Not before the kernel's serial driver is up: firmware would eat the first bytes.
+        return self.stdin is not None and self.log.stdin_ready and not self.to_serial
+
+    def _output(self, name, fd):
+        data = os.read(fd, CHUNK)
+        if not data:
+            os.close(self.readers.pop(name))
+        elif name == "log":
+            self._log(data)
+        else:
+            write_all(1 if name == "stdout" else 2, data)
+
+    def _log(self, data):
+        was_panic, was_finished = self.log.in_panic(), self.log.finished()
+        self.log.feed(data)
+        if self.log.finished() and not was_finished:
+            self._limit(GRACE_AFTER_VERDICT)
+        elif self.log.in_panic() and not was_panic:
+            self._limit(GRACE_AFTER_PANIC)
+
+    def _limit(self, grace):
+        limit = time.monotonic() + grace
+        self.deadline = limit if self.deadline is None else min(self.deadline, limit)
+
+    def _serial(self, event):
+        try:
+            if event & select.POLLOUT:
+                self.to_serial = self.to_serial[self.serial.send(self.to_serial):]
+            if event & (select.POLLIN | select.POLLHUP):
+                self.serial.recv(CHUNK)  # the kernel does not speak here; firmware may
+        except (BlockingIOError, ConnectionError):
+            pass
+        if event & (select.POLLHUP | select.POLLERR):
+            self.to_serial = b""
+            self.stdin = None
+            self.serial_open = False
+
+    def _input(self):
+        data = os.read(self.stdin, CHUNK)
+        self.to_serial = stuff(data) if data else STUFFED_EOF
+        if not data and not os.isatty(self.stdin):
+            self.stdin = None
+
+
+def stuff(data):
+    return data.replace(b"\xff", b"\xff\xff")
+
+
+def write_all(fd, data):
+    while data:
+        data = data[os.write(fd, data):]
+
+
+def known_input(deterministic):
+    """
+    The bytes of our stdin where they are known before the start (a file, nothing at all) or must be (a deterministic
+    run); None where the input arrives as it comes.
+    """
+    try:
+        status = os.fstat(0)
+    except OSError:
+        return b""
+    is_null = stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
+    if is_null:
+        return b""
+    if deterministic or stat.S_ISREG(status.st_mode):
+        return read_to_end(0)
+    return None
+
+
+def read_to_end(fd):
+    parts = []
+    while data := os.read(fd, CHUNK):
+        parts.append(data)
+    return b"".join(parts)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""
+The boot module of a run: a cpio archive with the program, extra files, and the directory .faultline that tells the
+kernel what to start: argv and env (NUL-terminated strings) and, if input is known beforehand, stdin.
+"""
+
+import os
+import stat
+
+from . import cpio
+
+DEFAULT_ENVIRONMENT = ("PATH=/bin:/usr/bin:/", "HOME=/")
+
+
+def build(program, args, files=(), environment=(), stdin=None):
+    """The archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line."""
+    archive = cpio.Archive()
+    name = os.path.basename(program)
+    argv = ["/" + name, *args]
+    archive.add_file(".faultline/argv", nul_terminated(argv))
+    archive.add_file(".faultline/env", nul_terminated(merge_environment(environment)))
+    if stdin is not None:
+        archive.add_file(".faultline/stdin", stdin)
+    add_path(archive, program, name, mode=0o755)
+    for source, destination in files:
+        add_path(archive, source, destination)
+    return archive.bytes()
+
+
+def merge_environment(environment):
+    merged = dict(pair.split("=", 1) for pair in (*DEFAULT_ENVIRONMENT, *environment))
+    return [f"{name}={value}" for name, value in merged.items()]
+
+
+def add_path(archive, source, destination, mode=None):
+    """Add a file, a symbolic link or a whole directory, with the permissions it has here unless `mode` says others."""
+    if os.path.islink(source) and not os.path.exists(source):
+        archive.add_symlink(destination, os.readlink(source))
+    elif os.path.isdir(source):
+        archive.add_directory(destination)
+        for entry in sorted(os.listdir(source)):
+            add_path(archive, os.path.join(source, entry), f"{destination}/{entry}")
+    else:
+        with open(source, "rb") as file:
+            data = file.read()
+        archive.add_file(destination, data, mode or stat.S_IMODE(os.stat(source).st_mode))
+
+
+def nul_terminated(strings):
+    return b"".join(os.fsencode(text) + b"\0" for text in strings)

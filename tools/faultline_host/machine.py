@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""
+The QEMU command line. The machine has four channels, each a character device of its own, so that nothing mixes and
+nothing gets lost: the ports 0xe9 (kernel log), 0xea (stdout), 0xeb (stderr), and COM1 for stdin.
+"""
+
+import os
+import shutil
+
+from .status import UsageError
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QEMU = "qemu-system-x86_64"
+OVMF_PLACES = ("/usr/share/ovmf/OVMF.fd", "/usr/share/OVMF/OVMF.fd", "/usr/share/qemu/OVMF.fd",
+               "/usr/share/edk2/ovmf/OVMF.fd")
+PORTS = {"log": 0xE9, "stdout": 0xEA, "stderr": 0xEB}
+EXIT_PORT = 0xF4
+
+
+def kernel_path(release=False):
+    path = os.path.join(ROOT, "build", "faultline-release.elf" if release else "faultline.elf")
+    if not os.path.exists(path):
+        raise UsageError(f"there is no kernel yet ({path}): run make first")
+    return path
+
+
+def kernel_command_line(options, terminal):
+    words = []
+    if options.fault:
+        words.append(f"fault_policy={options.fault}")
+    if options.schedule is not None:
+        words.append(f"schedule={options.schedule}")
+    if options.verbose:
+        words.append("verbose")
+    if terminal:
+        words.append("tty")
+    if options.append:
+        words.append(options.append)
+    return " ".join(words)
+
+
+def qemu_binary():
+    path = shutil.which(QEMU)
+    if not path:
+        raise UsageError(f"{QEMU} is not installed: run make deps, or install the package qemu-system-x86")
+    return path
+
+
+def ovmf_image():
+    for path in OVMF_PLACES:
+        if os.path.exists(path):
+            return path
+    raise UsageError("no UEFI firmware (OVMF) found: run make deps, or install the package ovmf")
+
+
+def qemu_arguments(options, channels, boot):
+    """
+    `channels` maps log, stdout and stderr to inherited pipe descriptors, stdin to a socket; `boot` is what boot_direct
+    or boot_image returned.
+    """
+    args = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"]
+    args += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", f"{options.memory}M"]
+    args += deterministic_arguments(options) if options.deterministic else ["-accel", "tcg,thread=multi"]
+    for index, (name, port) in enumerate(PORTS.items(), start=1):
+        args += ["-add-fd", f"fd={channels[name]},set={index}"]
+        args += ["-chardev", f"file,id={name},path=/dev/fdset/{index},append=on"]
+        args += ["-device", f"isa-debugcon,iobase={port:#x},chardev={name}"]
+    args += ["-chardev", f"socket,id=stdin,fd={channels['stdin']}", "-serial", "chardev:stdin"]
+    args += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04"]
+    return args + boot + options.qemu
+
+
+def deterministic_arguments(options):
+    """One thread runs the CPUs in turn and the clock counts instructions: the same input gives the same run."""
+    seed = options.schedule if options.schedule is not None else 1
+    return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", str(seed),
+            "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
+
+
+def boot_direct(kernel, initramfs, command_line):
+    return ["-kernel", kernel, "-initrd", initramfs, "-append", command_line]
+
+
+def boot_image(image, firmware):
+    args = ["-drive", f"file={image},format=raw,if=none,id=disk,readonly=on", "-device", "ide-cd,drive=disk,bus=ide.0"]
+    return args + (["-bios", ovmf_image()] if firmware == "uefi" else [])

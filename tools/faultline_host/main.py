@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""The verbs of tools/faultline."""
+
+import os
+import signal
+import sys
+
+from . import options, run, status
+from .status import UsageError
+
+USAGE = """\
+usage: tools/faultline VERB …
+
+  run [OPTIONS] PROGRAM [ARGS…]   boot the kernel with a static Linux program and be that program
+  iso --output FILE PROGRAM       write a GRUB image (BIOS and UEFI) that starts the program
+  demo                            the demonstration of `make run`
+  bench                           the measurements of `make bench`
+
+Each verb explains itself: tools/faultline run --help
+"""
+
+
+def main(argv):
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGHUP, lambda number, frame: sys.exit(128 + number))
+    try:
+        return dispatch(argv)
+    except UsageError as error:
+        print(f"faultline: {error}", file=sys.stderr)
+        return status.USAGE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def dispatch(argv):
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE, end="", file=sys.stdout if argv else sys.stderr)
+        return 0 if argv else status.USAGE
+    verb, rest = argv[0], argv[1:]
+    if verb == "run":
+        return run.run(options.parse_run(rest))
+    if verb == "iso":
+        from . import iso
+        return iso.command(rest)
+    if verb == "demo":
+        from . import demo
+        return demo.command(rest)
+    if verb == "bench":
+        from . import bench
+        return bench.command(rest)
+    hint = f"; to run it: tools/faultline run {verb}" if os.path.exists(verb) else ""
+    raise UsageError(f"there is no verb “{verb}”: run, iso, demo or bench{hint}")

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""The arguments of `faultline run`: parsed, checked, and a sentence about each one that is wrong."""
+
+import argparse
+import os
+import re
+import struct
+
+from .status import HELP, UsageError
+
+POLICIES = ("mmap", "vma", "spec", "full")
+BOOTS = ("direct", "bios", "uefi")
+MAX_CPUS = 64
+MIN_MEMORY_MIB = 32
+
+EPILOG = HELP + """
+examples:
+  tools/faultline run build/user/hello
+  tools/faultline run --cpus 4 --fault spec ./prog arg1 arg2 < input
+  tools/faultline run --schedule 17 --verbose ./prog
+  tools/faultline run --file data.txt:/etc/data --file build/user/echo ./prog
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with our exit status and without the usage text around the one sentence that matters."""
+
+    def error(self, message):
+        wrong_value = re.fullmatch(r"argument ([^:]*): (.*)", message, re.DOTALL)
+        if wrong_value and not message.endswith("expected one argument"):
+            raise UsageError(f"{wrong_value[1]}: {wrong_value[2]}")
+        raise UsageError(f"{message}; tools/{self.prog} --help shows what there is")
+
+
+def run_parser():
+    parser = Parser(
+        prog="faultline run",
+        description="Boot Faultline with a static x86-64 Linux program and be that program: its input, output and status.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--cpus", metavar="N", default=2, type=cpu_count, help="CPUs, 1 to 64 (default 2)")
+    add("--memory", metavar="M", default=256, type=memory_mib, help="RAM: 64M, 512M, 4G, … (default 256M)")
+    add("--fault", metavar="POLICY", type=one_of("fault policy", POLICIES), help="how faults are resolved: mmap, vma, "
+        "spec or full (default: the kernel's)")
+    add("--boot", default="direct", type=one_of("boot method", BOOTS), metavar="HOW",
+        help="direct (PVH, the default), bios or uefi (a GRUB image)")
+    add("--deterministic", action="store_true", help="count instructions instead of time: each run is the same")
+    add("--schedule", metavar="SEED", type=seed, help="replayable interleaving of the CPUs; implies --deterministic")
+    add("--gdb", action="store_true", help="stop before the first instruction and attach GDB")
+    add("--timeout", metavar="S", type=seconds, help="give up after S seconds (status 124)")
+    add("--file", metavar="F", action="append", default=[], dest="files",
+        help="also put this file or directory into /, or SRC:DEST; may be repeated")
+    add("--env", metavar="K=V", action="append", default=[], type=environment, help="environment variable; may be repeated")
+    add("--append", metavar="TEXT", default="", help="more kernel command line")
+    add("--release", action="store_true", help="the release kernel instead of the debug kernel")
+    add("--kernel", metavar="ELF", type=existing_file, help="another kernel image")
+    add("--cpu", metavar="MODEL", default="max,-la57", help="QEMU's -cpu (default max,-la57)")
+    add("--qemu", metavar="ARG", action="append", default=[], help="one more argument for QEMU; may be repeated")
+    add("--verbose", action="store_true", help="show the kernel's log on stderr while it runs")
+    add("--log", metavar="FILE", help="keep the kernel's log here (default build/last-run.log)")
+    add("program", metavar="PROGRAM", nargs="?", help="a static x86-64 Linux ELF")
+    add("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
+    return parser
+
+
+def parse_run(argv):
+    parser = run_parser()
+    options = parser.parse_args(argv)
+    if options.program is None:
+        parser.error("which program?")
+    options.program = program_file(options.program)
+    options.files = [file_pair(text) for text in options.files]
+    if options.schedule is not None:
+        options.deterministic = True
+    if options.gdb and options.timeout:
+        raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
+    check_command_line_text(options.append)
+    return options
+
+
+def wrong(message):
+    return argparse.ArgumentTypeError(message)
+
+
+def one_of(what, choices):
+    def convert(text):
+        if text not in choices:
+            raise wrong(f"no {what} “{text}”: it is one of {', '.join(choices)}")
+        return text
+
+    return convert
+
+
+def cpu_count(text):
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_CPUS:
+        raise wrong(f"“{text}” is not a number of CPUs: 1 to {MAX_CPUS}")
+    return int(text)
+
+
+def memory_mib(text):
+    match = re.fullmatch(r"(\d+)([MG]?)", text)
+    if not match:
+        raise wrong(f"“{text}” is not an amount of memory: write 64M, 512M or 4G")
+    mib = int(match[1]) * (1024 if match[2] == "G" else 1)
+    if mib < MIN_MEMORY_MIB:
+        raise wrong(f"{text} of memory is too little: at least {MIN_MEMORY_MIB}M")
+    return mib
+
+
+def seed(text):
+    if not text.isdecimal() or int(text) >= 1 << 32:
+        raise wrong(f"“{text}” is not a seed: a number from 0 to 4294967295")
+    return int(text)
+
+
+def seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise wrong(f"“{text}” is not a time: a number of seconds above 0")
+    return value
+
+
+def environment(text):
+    if not re.match(r"[^=]+=", text):
+        raise wrong(f"“{text}” is not NAME=VALUE")
+    return text
+
+
+def existing_file(path):
+    if not os.path.isfile(path):
+        raise wrong(f"no such file: {path}")
+    return path
+
+
+def file_pair(text):
+    """SRC or SRC:DEST → (source, path inside the initramfs without its leading slash)."""
+    source, colon, destination = text.rpartition(":")
+    if not colon or (os.path.exists(text) and not os.path.exists(source)):
+        source, destination = text, os.path.basename(os.path.normpath(text))
+    if not os.path.exists(source):
+        raise UsageError(f"--file: no such file: {source} (write --file SRC or --file SRC:DEST)")
+    parts = [part for part in destination.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        raise UsageError(f"--file: “{destination}” is no place for a file: write --file SRC:/path/to/name")
+    return source, "/".join(parts)
+
+
+def program_file(path):
+    """Refuse what is plainly a mistake; everything else that calls itself an ELF file is for the kernel to judge."""
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a directory, not a program")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise UsageError(f"cannot read the program {path}: {error.strerror}") from error
+    if start[:4] != b"\x7fELF":
+        raise UsageError(f"{path} is not an ELF program; compile one with: musl-gcc -static -o prog prog.c")
+    if len(start) >= 20 and start[4] == 1:
+        raise UsageError(f"{path} is a 32-bit program; Faultline runs x86-64 programs")
+    if is_dynamic(start):
+        raise UsageError(f"{path} is dynamically linked; link it with -static (musl-gcc -static -o prog prog.c)")
+    return path
+
+
+def is_dynamic(start):
+    """Does a program header within the first page ask for an interpreter (PT_INTERP)?"""
+    pt_interp = 3
+    if len(start) < 64:
+        return False
+    offset, = struct.unpack_from("<Q", start, 32)
+    size, count = struct.unpack_from("<HH", start, 54)
+    headers = (offset + index * size for index in range(count))
+    return any(at + 4 <= len(start) and struct.unpack_from("<I", start, at)[0] == pt_interp for at in headers)
+
+
+def check_command_line_text(text):
+    if not text.isascii() or not text.isprintable() or re.search(r"[\"'\\$`{}]", text):
+        raise UsageError("--append: plain words only, such as --append 'spf_validate=mm'")

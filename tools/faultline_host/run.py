@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""Boot one program and say how it ended."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import console, initramfs, iso, machine, status
+from .status import UsageError
+
+PR_SET_PDEATHSIG = 1
+
+
+def run(options):
+    """`faultline run`: returns the exit status; what there is to say goes to stderr."""
+    if options.gdb:
+        from . import debugger
+        return debugger.run(options)
+    with tempfile.TemporaryDirectory(prefix="faultline-") as scratch:
+        return boot(options, scratch)
+
+
+def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
+    """
+    One boot, from the files in `scratch` to the verdict. `stdin` replaces ours when given (bytes); `beside` is called
+    with QEMU running, and may keep the user busy (GDB).
+    """
+    terminal = stdin is None and os.isatty(0) and os.isatty(1)
+    known = console.known_input(options.deterministic) if stdin is None else stdin
+    boot_arguments = prepare_boot(options, scratch, known, terminal)
+    channels = console.Console(None if known is not None else 0, open_log_path(options), options.verbose)
+    arguments = machine.qemu_arguments(options, channels.for_qemu, boot_arguments) + list(extra_qemu)
+    with open(os.path.join(scratch, "qemu.err"), "w+b") as qemu_errors:
+        qemu = start(arguments, channels, qemu_errors)
+        try:
+            finished = carry(qemu, channels, options, beside)
+        except BrokenPipeError:
+            return 128 + signal.SIGPIPE  # our reader has gone, as if the program had written to a closed pipe
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        finally:
+            stop(qemu)
+            channels.close()
+        return verdict(options, channels.log, finished, qemu, qemu_errors)
+
+
+def prepare_boot(options, scratch, stdin, terminal):
+    kernel = options.kernel or machine.kernel_path(options.release)
+    archive = initramfs.build(options.program, options.args, options.files, options.env, stdin)
+    command_line = machine.kernel_command_line(options, terminal)
+    if options.boot != "direct":
+        image = os.path.join(scratch, "faultline.iso")
+        iso.build(image, kernel, archive, command_line)
+        return machine.boot_image(image, options.boot)
+    path = os.path.join(scratch, "initramfs")
+    with open(path, "wb") as file:
+        file.write(archive)
+    return machine.boot_direct(kernel, path, command_line)
+
+
+def open_log_path(options):
+    """Each run gets a file of its own: the newest replaces the name, runs beside it keep writing to theirs."""
+    path = options.log or os.path.join(machine.ROOT, "build", "last-run.log")
+    try:
+        if not options.log:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return os.devnull
+    return path if os.access(os.path.dirname(os.path.abspath(path)), os.W_OK) else os.devnull
+
+
+def start(arguments, channels, errors):
+    def in_child():
+        # A session of its own, so that Ctrl-C reaches us alone; and no QEMU may outlive us, however we end.
+        os.setsid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    try:
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                                   pass_fds=tuple(channels.for_qemu.values()), preexec_fn=in_child)
+    except OSError as error:
+        raise UsageError(f"cannot start {arguments[0]}: {error.strerror}") from error
+    channels.qemu_started()
+    return process
+
+
+def carry(qemu, channels, options, beside):
+    if beside:
+        beside(qemu, channels)
+    deadline = time.monotonic() + options.timeout if options.timeout else None
+    return channels.carry(deadline)
+
+
+def stop(qemu):
+    try:
+        qemu.wait(timeout=0.5 if qemu.poll() is None else 0)
+    except subprocess.TimeoutExpired:
+        qemu.kill()
+        qemu.wait()
+
+
+def verdict(options, log, finished, qemu, qemu_errors):
+    if log.in_panic():
+        say("the kernel panicked:")
+        sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.panic_lines))
+        return status.PANIC
+    if log.exit_record is not None:
+        return program_status(options, log.exit_record)
+    if not finished:
+        say(f"time-out: the program has not ended after {options.timeout:g} s (kernel log: {log.file.name})")
+        return status.TIMED_OUT
+    qemu_errors.seek(0)
+    said = qemu_errors.read().decode(errors="replace").strip()
+    say(f"the machine died without a verdict of the kernel: {said or 'a triple fault?'} (QEMU ended with "
+        f"{qemu.returncode}; kernel log: {log.file.name})")
+    return status.MACHINE_DIED
+
+
+def program_status(options, record):
+    match = re.match(r"status=(\d+) check=(\w+)", record)
+    if not match:
+        say(f"cannot read the kernel's exit record “{record}”")
+        return status.MACHINE_DIED
+    if match[2] != "ok":
+        log = options.log or os.path.join("build", "last-run.log")
+        say(f"the program ended with {status.from_wait_status(int(match[1]))}, but the kernel's own checks failed; see {log}")
+        return status.CHECK_FAILED
+    return status.from_wait_status(int(match[1]))
+
+
+def say(text):
+    print(f"faultline: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""How a run ends, as an exit status. 0 to 122 and 128 upwards belong to the program, as a shell reports them."""
+
+CHECK_FAILED = 123  # the program ended, but the kernel's own checks (leaks, reverse map, counters) failed
+TIMED_OUT = 124  # as timeout(1)
+PANIC = 125  # the kernel panicked; its last words are on stderr
+USAGE = 126  # a bad argument, or a program that cannot be run
+MACHINE_DIED = 127  # QEMU ended without a word from the kernel: triple fault, or QEMU itself failed
+
+HELP = """\
+exit status:
+  N       the program's own exit status
+  128+N   signal N killed the program
+  123     the program ended, but the kernel's checks (leaked pages, reverse map, counters) failed
+  124     time-out (--timeout)
+  125     the kernel panicked; what it said is on stderr
+  126     a bad argument, or the program cannot be run
+  127     QEMU ended without a verdict (triple fault, or QEMU failed)
+"""
+
+
+class UsageError(Exception):
+    """A mistake of the caller; the text says what would be right."""
+
+
+def from_wait_status(raw):
+    """The shell's view of a wait status: the exit code, or 128 + the signal's number."""
+    signal = raw & 0x7F
+    return 128 + signal if signal else (raw >> 8) & 0xFF
