@@ -42,8 +42,8 @@ warnings := -Wall -Wextra $(if $(filter true,$(CI)),-Werror)
 
 # --- Kernel ----------------------------------------------------------------------------------------------------------
 
-KERNEL_C := $(sort $(wildcard kernel/*.c kernel/x86/*.c mm/*.c drivers/*.c))
-KERNEL_ASM := $(sort $(wildcard boot/*.asm kernel/*.asm kernel/x86/*.asm))
+KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c mm/*.c drivers/*.c))
+KERNEL_ASM := $(sort $(wildcard boot/*.asm kernel/*.asm kernel/*/*.asm))
 KERNEL_OBJS := $(KERNEL_C:.c=.o) $(KERNEL_ASM:.asm=.asm.o)
 
 KERNEL_CFLAGS := -std=gnu17 -O2 -g $(warnings) -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) \

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""
+The test runner, Python standard library only. In reading order:
+
+main       the command line and the suites
+job        one thing to run: what, with which patience, and who judges the result
+execute    runs jobs side by side, with time-outs that follow progress, and reports
+scenario   tests/scenarios/*.toml: checked, and expanded into jobs
+oracle     what the same program does on this Linux
+host       the tests of the host build
+bugs       tests/bugs/*.patch: each must make its test fail
+"""
+
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OUTPUT = os.path.join(ROOT, "build", "tests")
+sys.path.insert(0, os.path.join(ROOT, "tools"))

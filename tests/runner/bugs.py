@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""
+Planted bugs: tests/bugs/*.patch. A check that cannot fail is no check: each patch takes one needed line away, and the
+test that its header names must then fail. `make test` only sees that every patch still applies.
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from . import OUTPUT, ROOT, execute, host, scenario
+from .job import Job
+
+TREE = ("Makefile", "linker.ld", "boot", "kernel", "mm", "drivers", "user", "tests/host", "tools")
+BUILT = ("build/debug", "build/host", "build/user", "build/faultline.elf", "build/flags-kernel")
+BUILD_TIME = 300
+
+
+class PatchError(Exception):
+    """A patch without the header that tests/README.md describes, or that does not apply or build."""
+
+
+def patches():
+    return sorted(glob.glob(os.path.join(ROOT, "tests", "bugs", "*.patch")))
+
+
+def name_of(path):
+    return os.path.basename(path).removesuffix(".patch")
+
+
+def apply_jobs():
+    """For `make test`: does each patch apply to the tree as it is?"""
+    return [Job(name=f"bug/{name_of(path)} applies", judge=judge_status, weight=0,
+                command=["patch", "-p1", "--dry-run", "--force", "--fuzz=0", "-i", path]) for path in patches()]
+
+
+def fail_jobs():
+    """For `make soak`: with the bug planted, its test fails."""
+    return [Job(name=f"bug/{name_of(path)} is caught", judge=judge_status, limit=BUILD_TIME, cap=2 * BUILD_TIME,
+                weight=30, command=[sys.executable, "tests/run", "bug", name_of(path)]) for path in patches()]
+
+
+def judge_status(result):
+    return [] if result.status == 0 else [result.stdout.decode(errors="replace")]
+
+
+def prove(name):
+    """`tests/run bug NAME`: plant it in a scratch copy, build, and see its test fail. Returns an exit status."""
+    path = os.path.join(ROOT, "tests", "bugs", f"{name}.patch")
+    if not os.path.exists(path):
+        raise PatchError(f"there is no tests/bugs/{name}.patch; there are: {', '.join(map(name_of, patches()))}")
+    test = header(path)["Test"]
+    copy = plant(path, name)
+    for job in jobs_of(test, copy):
+        result = execute.execute(job)
+        complaints = execute.complaints_about(job, result)
+        if complaints:
+            print(f"{name}: caught by {job.name}: {complaints[0].splitlines()[0]}")
+            shutil.rmtree(copy)
+            return 0
+        print(f"{name}: {job.name} did not notice", flush=True)
+    print(f"{name}: NOT caught by {test}; the patched tree is in {copy}")
+    return 1
+
+
+def header(path):
+    with open(path, encoding="utf-8") as file:
+        fields = dict(re.findall(r"^(Race|Test|Why): (.+)$", file.read().partition("\n---")[0], re.MULTILINE))
+    for key in ("Race", "Test", "Why"):
+        if key not in fields:
+            raise PatchError(f"{path}: no line “{key}: …” at its top")
+    return fields
+
+
+def plant(path, name):
+    """A copy of the tree with the bug, built. Objects are copied with their times, so only what differs is built."""
+    copy = os.path.join(OUTPUT, "bugs", name)
+    shutil.rmtree(copy, ignore_errors=True)
+    for entry in TREE + BUILT:
+        copy_entry(os.path.join(ROOT, entry), os.path.join(copy, entry))
+    checked(["patch", "-p1", "--force", "--fuzz=0", "-i", path], copy)
+    test = header(path)["Test"]
+    target = f"build/{'/'.join(test.split('/')[:2])}/tests" if test.startswith("host/") else "build/faultline.elf"
+    checked(["make", "--no-print-directory", target], copy)
+    return copy
+
+
+def copy_entry(source, destination):
+    os.makedirs(os.path.dirname(destination), exist_ok=True)
+    if os.path.isdir(source):
+        shutil.copytree(source, destination, symlinks=True)
+    elif os.path.exists(source):
+        shutil.copy2(source, destination)
+
+
+def checked(command, directory):
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise PatchError(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
+
+
+def jobs_of(test, copy):
+    if test.startswith("host/"):
+        _, sanitizer, name = test.split("/", 2)
+        jobs = [host.job(sanitizer, name, copy)]
+    else:
+        chosen = [one for one in scenario.load("soak") if one["name"] == test]
+        if not chosen:
+            raise PatchError(f"there is no scenario “{test}”")
+        jobs = scenario.jobs(chosen[0], os.path.join(copy, "build", "faultline.elf"))
+    for job in jobs:
+        job.name = f"{os.path.basename(copy)}/{job.name}"
+    return jobs

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""
+Runs jobs side by side. A job counts as hung when nothing it writes (output or kernel log) has grown for its limit, so
+that a slow machine fails nothing and a silent hang is found early; the cap is for what babbles for ever.
+"""
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from . import OUTPUT, ROOT
+from .job import Result
+
+POLL = 0.02
+SHOWN_LINES = 40
+
+
+def run_all(jobs, workers):
+    """Run every job, print a line for each and the details of failures. Returns (passed, failed)."""
+    os.makedirs(OUTPUT, exist_ok=True)
+    reporter = Reporter(len(jobs))
+    jobs = sorted(jobs, key=lambda job: -job.weight)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(run_one, job, reporter) for job in jobs]
+        try:
+            for future in futures:
+                future.result()
+        except KeyboardInterrupt:
+            reporter.stopped = True
+            pool.shutdown(cancel_futures=True)
+            raise
+    return reporter.passed, reporter.failed
+
+
+def run_one(job, reporter):
+    if reporter.stopped:
+        return
+    result = execute(job, lambda: reporter.stopped)
+    reporter.report(job, result, complaints_about(job, result))
+
+
+def complaints_about(job, result):
+    return [result.hung] if result.hung else job.judge(result)
+
+
+def execute(job, stopped=lambda: False):
+    paths = {kind: job.file(f".{kind}") for kind in ("stdin", "stdout", "stderr", "log")}
+    for path in paths.values():
+        if os.path.exists(path):
+            os.unlink(path)
+    command = job.command
+    if job.has_log:
+        command = [*command[:2], "--log", paths["log"], *command[2:]]
+    started = time.monotonic()
+    with open(paths["stdout"], "wb") as stdout, open(paths["stderr"], "wb") as stderr:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=open_input(job, paths["stdin"]), stdout=stdout,
+                                   stderr=stderr, start_new_session=True)
+        feed(job, process)
+        hung = wait(process, [paths["stdout"], paths["stderr"], paths["log"]], job, stopped)
+    return Result(process.returncode, contents(paths["stdout"]), contents(paths["stderr"]), contents(paths["log"]),
+                  time.monotonic() - started, hung)
+
+
+def open_input(job, path):
+    if job.live_stdin:
+        with open(path, "wb") as file:
+            file.write(job.stdin)
+        return subprocess.PIPE
+    if not job.stdin:
+        return subprocess.DEVNULL
+    with open(path, "wb") as file:
+        file.write(job.stdin)
+    return open(path, "rb")
+
+
+def feed(job, process):
+    def write():
+        try:
+            process.stdin.write(job.stdin)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+
+    if job.live_stdin:
+        threading.Thread(target=write, daemon=True).start()
+
+
+def wait(process, watched, job, stopped):
+    """Why the process had to be ended, or an empty string."""
+    started = grown = time.monotonic()
+    size = 0
+    while process.poll() is None:
+        time.sleep(POLL)
+        now = time.monotonic()
+        new_size = sum(os.path.getsize(path) for path in watched if os.path.exists(path))
+        if new_size != size:
+            size, grown = new_size, now
+        hung = ""
+        if now - grown > job.limit:
+            hung = f"hung: no output and no log for {job.limit:g} s"
+        elif now - started > job.cap:
+            hung = f"did not end within {job.cap:g} s"
+        elif stopped():
+            hung = "interrupted"
+        if hung:
+            end(process)
+            return hung
+    return ""
+
+
+def end(process):
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def contents(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+class Reporter:
+    """Prints results as they come, and counts."""
+
+    def __init__(self, total):
+        self.total = total
+        self.passed = self.failed = 0
+        self.stopped = False
+        self.lock = threading.Lock()
+
+    def report(self, job, result, complaints):
+        with self.lock:
+            if complaints:
+                self.failed += 1
+            else:
+                self.passed += 1
+            count = f"[{self.passed + self.failed:{len(str(self.total))}}/{self.total}]"
+            print(f"{count} {'FAIL' if complaints else 'ok  '} {job.name} ({result.seconds:.1f} s)")
+            if complaints:
+                self._details(job, result, complaints)
+            sys.stdout.flush()
+
+    def _details(self, job, result, complaints):
+        for complaint in complaints:
+            print(indent(complaint))
+        for name, data in (("stderr", result.stderr), ("kernel log, its end", result.log)):
+            if data:
+                print(indent(f"--- {name}:\n" + tail(data)))
+        print(indent(f"replay: {job.replay_command()}"))
+
+
+def tail(data):
+    return "\n".join(data.decode(errors="replace").splitlines()[-SHOWN_LINES:])
+
+
+def indent(text):
+    return "\n".join("      " + line for line in text.splitlines())

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""
+The tests of the host build: one program per sanitizer, build/host/{asan,tsan}/tests. `--list` prints the names of its
+tests; with names as arguments it runs those, says what failed, and exits 0 only if all is well.
+"""
+
+import functools
+import os
+import subprocess
+
+from . import ROOT
+from .job import Job
+
+SANITIZERS = ("asan", "tsan")
+LIMIT = 60
+
+
+def jobs(root=ROOT):
+    return [job(sanitizer, name, root) for sanitizer in SANITIZERS for name in names(sanitizer, root)]
+
+
+def job(sanitizer, name, root=ROOT):
+    program = program_path(sanitizer, root)
+    return Job(name=f"host/{sanitizer}/{name}", command=[*fixed_addresses(), program, name], judge=judge, limit=LIMIT,
+               weight=5)
+
+
+def program_path(sanitizer, root):
+    return os.path.relpath(os.path.join(root, "build", "host", sanitizer, "tests"), ROOT)
+
+
+def names(sanitizer, root):
+    program = os.path.join(root, "build", "host", sanitizer, "tests")
+    if not os.path.exists(program):
+        return []
+    listing = subprocess.run([*fixed_addresses(), program, "--list"], capture_output=True, text=True, check=True)
+    return [line.split()[0] for line in listing.stdout.splitlines() if line.strip()]
+
+
+@functools.lru_cache(maxsize=None)
+def fixed_addresses():
+    """GCC 12's ThreadSanitizer cannot live with the address randomisation of newer Linux; so off with it, if allowed."""
+    command = ["setarch", "x86_64", "-R"]
+    try:
+        allowed = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    return tuple(command) if allowed else ()
+
+
+def judge(result):
+    if result.status == 0:
+        return []
+    return [f"exit status {result.status}", result.stdout.decode(errors="replace")[-4000:]]

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""One thing to run, and what came of it."""
+
+import dataclasses
+import os
+import re
+import shlex
+import typing
+
+from . import OUTPUT
+
+
+@dataclasses.dataclass
+class Result:
+    status: int
+    stdout: bytes
+    stderr: bytes
+    log: bytes
+    seconds: float
+    hung: str = ""  # why the runner ended it; empty when it ended by itself
+
+
+@dataclasses.dataclass
+class Job:
+    name: str
+    command: list
+    judge: typing.Callable  # Result → list of complaints, empty when passed
+    limit: float = 30  # seconds without a byte of output or log
+    cap: float = 300  # seconds in all
+    stdin: bytes = b""
+    live_stdin: bool = False  # through a pipe instead of a file
+    has_log: bool = False  # append --log FILE to the command: a run of tools/faultline
+    replay: str = ""
+    weight: float = 1  # how long it may take; heavy jobs start first
+
+    def file(self, suffix):
+        """A file of this job's own under build/tests."""
+        return os.path.join(OUTPUT, re.sub(r"[^A-Za-z0-9.=-]+", "_", self.name) + suffix)
+
+    def replay_command(self):
+        if self.replay:
+            return self.replay
+        command = " ".join(shlex.quote(word) for word in self.command)
+        if self.live_stdin:
+            return f"cat {self.file('.stdin')} | {command}"
+        return f"{command} < {self.file('.stdin') if self.stdin else '/dev/null'}"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""The command line of tests/run and the suites."""
+
+import argparse
+import fnmatch
+import os
+import sys
+import time
+
+from faultline_host.status import UsageError
+
+from . import bugs, execute, host, scenario
+
+DESCRIPTION = """\
+suites:
+  test       host tests, scenarios, and that every planted bug still applies (`make test`)
+  soak       the same, swept wider, and every planted bug is caught (`make soak`)
+  host       only the tests of the host build (`make host`)
+  list       print the names of the suite `test` and what each proves
+  bug NAME   plant tests/bugs/NAME.patch in a scratch copy and see its test fail
+"""
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", choices=("test", "soak", "host", "list", "bug"), metavar="SUITE")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests; * and ? are wildcards")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
+    options = parser.parse_args(argv)
+    try:
+        return run(options)
+    except (scenario.ScenarioError, bugs.PatchError, UsageError) as error:
+        print(f"tests/run: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def run(options):
+    if options.suite == "list":
+        return print_list()
+    if options.suite == "bug":
+        return max([bugs.prove(name) for name in options.names], default=0)
+    jobs = select(suite_jobs(options.suite), options.names)
+    if options.names and not jobs:
+        raise UsageError(f"no test is called {' or '.join(options.names)}; tests/run list shows them")
+    started = time.monotonic()
+    passed, failed = execute.run_all(jobs, options.jobs)
+    print(f"{time.monotonic() - started:.0f} s")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+def suite_jobs(suite):
+    jobs = host.jobs()
+    if suite == "host":
+        return jobs
+    for one in scenario.load(suite):
+        jobs += scenario.jobs(one)
+    return jobs + (bugs.apply_jobs() if suite == "test" else bugs.fail_jobs())
+
+
+def select(jobs, names):
+    """A name is a whole test (`cow-chain fault=full cpus=2`), its first word, or a pattern for either."""
+    if not names:
+        return jobs
+    return [job for job in jobs
+            if any(fnmatch.fnmatchcase(job.name, name) or fnmatch.fnmatchcase(job.name.split()[0], name) for name in names)]
+
+
+def print_list():
+    for one in scenario.load("test"):
+        print(f"{one['name']:30} {one['proves']}")
+    for job in host.jobs():
+        print(job.name)
+    for path in bugs.patches():
+        print(f"bug/{bugs.name_of(path):26} {bugs.header(path)['Why']}")
+    return 0

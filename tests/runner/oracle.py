@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""What the same binary, with the same arguments, files, environment and input, does on the Linux we run on."""
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+
+from faultline_host import initramfs
+
+from . import ROOT
+
+PATIENCE = 120
+
+
+@functools.lru_cache(maxsize=None)
+def on_linux(program, args, files, environment, stdin):
+    """(status as a shell sees it, stdout, stderr). Arguments are tuples, so that equal questions are asked once."""
+    env = dict(pair.split("=", 1) for pair in initramfs.merge_environment(environment))
+    with tempfile.TemporaryDirectory(prefix="faultline-oracle-") as root:
+        for source, destination in files:
+            place(os.path.join(ROOT, source), os.path.join(root, destination))
+        result = subprocess.run(["/" + os.path.basename(program), *args], executable=os.path.join(ROOT, program),
+                                cwd=root, env=env, input=stdin, capture_output=True, timeout=PATIENCE, check=False)
+    status = result.returncode if result.returncode >= 0 else 128 - result.returncode
+    return status, result.stdout, result.stderr
+
+
+def place(source, destination):
+    os.makedirs(os.path.dirname(destination), exist_ok=True)
+    if os.path.isdir(source):
+        shutil.copytree(source, destination)
+    else:
+        shutil.copy(source, destination)

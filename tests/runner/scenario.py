@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Scenario files: read, checked key by key, expanded over policies, CPUs, seeds and repetitions. See tests/README.md."""
+
+import difflib
+import glob
+import itertools
+import os
+import re
+import tomllib
+
+from faultline_host import options
+
+from . import ROOT, oracle
+from .job import Job
+
+DEFAULTS = {
+    "name": str, "proves": str, "program": str, "mode": str,
+    "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "seeds": [None], "repeat": [None],
+    "deterministic": False, "boot": "direct", "release": False, "stdin": "", "live_stdin": False, "files": [],
+    "env": [], "append": "", "limit": 30, "cap": 300, "suite": "test", "soak": {},
+    "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [], "stderr_match": [],
+    "log_match": [], "log_reject": [],
+}
+REQUIRED = ("name", "proves", "program", "mode")
+SHOWN_DIFF = 30
+
+
+class ScenarioError(Exception):
+    """A scenario file that is not as tests/README.md says."""
+
+
+def load(suite):
+    """All scenarios of a suite ("test" or "soak") as checked dictionaries with every key present."""
+    scenarios = []
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests", "scenarios", "*.toml"))):
+        scenarios += load_file(path, suite)
+    names = [scenario["name"] for scenario in scenarios]
+    for name in names:
+        if names.count(name) > 1:
+            raise ScenarioError(f"two scenarios are called {name}")
+    return [scenario for scenario in scenarios if suite == "soak" or scenario["suite"] == "test"]
+
+
+def load_file(path, suite):
+    with open(path, "rb") as file:
+        try:
+            content = tomllib.load(file)
+        except tomllib.TOMLDecodeError as error:
+            raise ScenarioError(f"{path}: {error}") from error
+    return [complete(table, path, suite) for table in content.get("scenario", [])]
+
+
+def complete(table, path, suite):
+    where = f"{path}: {table.get('name', 'a scenario without a name')}"
+    for key in REQUIRED:
+        if not isinstance(table.get(key), str):
+            raise ScenarioError(f"{where}: “{key}” is missing")
+    for key in itertools.chain(table, table.get("soak", {})):
+        if key not in DEFAULTS:
+            raise ScenarioError(f"{where}: there is no key “{key}”")
+    if not re.fullmatch(r"[a-z0-9-]+", table["name"]):
+        raise ScenarioError(f"{where}: a name is made of a-z, 0-9 and -")
+    if table["mode"] not in ("oracle", "expect"):
+        raise ScenarioError(f"{where}: mode is oracle or expect")
+    scenario = {**DEFAULTS, **table, **(table.get("soak", {}) if suite == "soak" else {})}
+    scenario["seeds"] = numbers(scenario["seeds"])
+    scenario["repeat"] = numbers(scenario["repeat"])
+    return scenario
+
+
+def numbers(value):
+    """"1-32" → 1, …, 32; a list stays as it is."""
+    if isinstance(value, str):
+        first, _, last = value.partition("-")
+        return list(range(int(first), int(last or first) + 1))
+    return value
+
+
+def jobs(scenario, kernel=None):
+    """One job for each point of the scenario's sweep; `kernel` replaces the kernel image."""
+    sweep = itertools.product(scenario["policies"], scenario["cpus"], scenario["seeds"], scenario["repeat"])
+    return [job(scenario, *point, kernel) for point in sweep]
+
+
+def job(scenario, policy, cpus, seed, number, kernel):
+    program = os.path.join("build", "user", scenario["program"])
+    args = [arg.replace("{n}", str(number)).replace("{cpus}", str(cpus)).replace("{policy}", policy)
+            for arg in scenario["args"]]
+    command = ["tools/faultline", "run", "--cpus", str(cpus), "--fault", policy, "--memory", scenario["memory"]]
+    command += ["--boot", scenario["boot"]] if scenario["boot"] != "direct" else []
+    command += ["--release"] if scenario["release"] else []
+    command += ["--deterministic"] if scenario["deterministic"] else []
+    command += ["--schedule", str(seed)] if seed is not None else []
+    command += ["--append", scenario["append"]] if scenario["append"] else []
+    command += [word for name in scenario["files"] for word in ("--file", name)]
+    command += [word for pair in scenario["env"] for word in ("--env", pair)]
+    command += ["--kernel", kernel] if kernel else []
+    point = f"fault={policy} cpus={cpus}"
+    point += f" seed={seed}" if seed is not None else ""
+    point += f" n={number}" if number is not None else ""
+    return Job(
+        name=f"{scenario['name']} {point}", command=[*command, program, *args], has_log=True,
+        stdin=scenario["stdin"].encode(), live_stdin=scenario["live_stdin"], limit=scenario["limit"],
+        cap=scenario["cap"], weight=cpus + (10 if seed is not None else 0) + (20 if scenario["boot"] != "direct" else 0),
+        judge=lambda result: judge(scenario, program, args, result),
+    )
+
+
+def judge(scenario, program, args, result):
+    complaints = judge_patterns("kernel log", result.log, scenario["log_match"], scenario["log_reject"])
+    if scenario["mode"] == "oracle":
+        files = tuple(options.file_pair(name) for name in scenario["files"])
+        expected = oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), scenario["stdin"].encode())
+        expected_status, stdout, stderr = expected
+    else:
+        expected_status, stdout, stderr = scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
+        complaints += judge_patterns("stdout", result.stdout, scenario["stdout_match"], scenario["stdout_reject"])
+        complaints += judge_patterns("stderr", result.stderr, scenario["stderr_match"], [])
+    if result.status != expected_status:
+        complaints.append(f"exit status {result.status}, expected {expected_status}")
+    complaints += difference("stdout", result.stdout, stdout)
+    complaints += difference("stderr", result.stderr, stderr)
+    return complaints
+
+
+def encoded(text):
+    return None if text is None else text.encode()
+
+
+def difference(what, got, expected):
+    if expected is None or got == expected:
+        return []
+    lines = difflib.unified_diff(expected.decode(errors="replace").splitlines(),
+                                 got.decode(errors="replace").splitlines(), "expected", "got", lineterm="", n=2)
+    return ["\n".join([f"{what} differs:", *itertools.islice(lines, SHOWN_DIFF)])]
+
+
+def judge_patterns(what, data, wanted, rejected):
+    text = data.decode(errors="replace")
+    complaints = [f"{what}: nothing matches “{regex}”" for regex in wanted if not re.search(regex, text, re.MULTILINE)]
+    for regex in rejected:
+        match = re.search(regex, text, re.MULTILINE)
+        if match:
+            complaints.append(f"{what}: “{match[0]}” should not be there (“{regex}”)")
+    return complaints
