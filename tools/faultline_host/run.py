@@ -27,8 +27,8 @@ def run(options):
 
 def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     """
-    One boot, from the files in `scratch` to the verdict. `stdin` replaces ours when given (bytes); `beside` is called
-    with QEMU running, and may keep the user busy (GDB).
+    One boot, from the files in `scratch` to the verdict. `stdin` replaces ours when given (bytes). `beside` is called
+    with QEMU running, starts something to run beside it (GDB), and returns a function that waits for its end.
     """
     terminal = stdin is None and os.isatty(0) and os.isatty(1)
     known = console.known_input(options.deterministic) if stdin is None else stdin
@@ -38,7 +38,9 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     with open(os.path.join(scratch, "qemu.err"), "w+b") as qemu_errors:
         qemu = start(arguments, channels, qemu_errors)
         try:
-            finished = carry(qemu, channels, options, beside)
+            wait_beside = beside(qemu) if beside else lambda: None
+            finished = channels.carry(time.monotonic() + options.timeout if options.timeout else None)
+            wait_beside()
         except BrokenPipeError:
             return 128 + signal.SIGPIPE  # our reader has gone, as if the program had written to a closed pipe
         except KeyboardInterrupt:
@@ -46,6 +48,8 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
         finally:
             stop(qemu)
             channels.close()
+        if beside and not channels.log.finished():
+            return 0  # ended by hand
         return verdict(options, channels.log, finished, qemu, qemu_errors)
 
 
@@ -89,13 +93,6 @@ def start(arguments, channels, errors):
         raise UsageError(f"cannot start {arguments[0]}: {error.strerror}") from error
     channels.qemu_started()
     return process
-
-
-def carry(qemu, channels, options, beside):
-    if beside:
-        beside(qemu, channels)
-    deadline = time.monotonic() + options.timeout if options.timeout else None
-    return channels.carry(deadline)
 
 
 def stop(qemu):
