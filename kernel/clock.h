@@ -14,9 +14,8 @@ extern u64 tsc_hz;
 
 /*
  * Asks for one timer interrupt on this CPU, not before the given ktime_ns() (a past time: at once; ~0: none). Replaces
- * what was asked before. Interrupts off. The interrupt calls clock_event(from_user), interrupts off: the scheduler's.
+ * what was asked before. Interrupts off. The interrupt calls timer_interrupt().
  */
 void clock_arm(u64 deadline_ns);
-void clock_event(bool from_user);
 
 #endif

@@ -6,7 +6,6 @@
 #ifndef KERNEL_X86_CPU_H
 #define KERNEL_X86_CPU_H
 
-#include "kernel/x86/thread_info.h"
 #include <machine_arch.h>
 
 struct task;
@@ -60,34 +59,32 @@ static inline struct task *current_task(void)
 	__asm__("movq %%gs:%c1, %0" : "=r"(task) : "i"(CPU_CURRENT_OFFSET));
 	return task;
 }
-#define current current_task()
 
-static inline struct thread_info *current_thread_info(void)
-{
-	return (struct thread_info *)current_task();
-}
+/* Where entry.asm finds things in struct task (kernel/task.h). */
+#define TASK_WORK 0
+#define TASK_KERNEL_RSP 16
 
 /*
- * Makes `next` run on this CPU in place of the current thread: stacks, fs and gs bases, XSAVE state, and what the
- * trap entry needs. The caller switches page tables (machine_load_pgd). Interrupts off. Returns when somebody
- * switches back; then the value is the thread that ran last on the CPU we are now on.
+ * Makes `next` run on this CPU in place of the current thread: stacks, fs and gs bases, vector registers, and what the
+ * trap entry needs. The caller switches page tables (mm_switch_cpu). Interrupts off. Returns when somebody switches
+ * back; then the value is the task that ran last on the CPU we are now on.
  */
-struct thread_info *switch_context(struct thread_info *prev, struct thread_info *next);
+struct task *switch_context(struct task *prev, struct task *next);
 
 /*
- * Prepare a new thread so that the first switch_context to it calls thread_started(prev) (with interrupts off: the
- * scheduler's second half, see kernel/x86/context.c) and then, with interrupts on, fn(arg), which must not return;
- * or goes to user mode with the registers in thread_user_frame(thread). stack_top must be set.
+ * Prepare a new task (stack_top is set) so that the first switch_context to it calls task_started(prev), the scheduler's
+ * second half, with interrupts off; then, with interrupts on, fn(arg), which must not return, or goes to user mode
+ * with the registers in its frame.
  */
-void thread_prepare_kernel(struct thread_info *thread, void (*fn)(void *arg), void *arg);
-void thread_prepare_user(struct thread_info *thread);
-/* The scheduler's: runs first in every new thread, interrupts off, with the thread that ran before it. */
-void thread_started(struct thread_info *prev);
+void task_prepare_kernel(struct task *task, void (*fn)(void *arg), void *arg);
+void task_prepare_user(struct task *task);
+/* The scheduler's: runs first in every new task, interrupts off, with the task that ran before it. */
+void task_started(struct task *prev);
 
-/* Turns the current thread, on its own kernel stack, to user mode with the registers in user_frame(). */
+/* The current task, on its kernel stack, goes to user mode with the registers in task_frame(). */
 void enter_user_mode(void) __noreturn;
 
-/* The user's fs or gs base of the current thread (arch_prctl, clone with CLONE_SETTLS on the child's struct). */
+/* Set the user's fs or gs base of the current task. */
 void set_user_fs_base(u64 base);
 void set_user_gs_base(u64 base);
 

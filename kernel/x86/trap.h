@@ -6,7 +6,7 @@
 #ifndef KERNEL_X86_TRAP_H
 #define KERNEL_X86_TRAP_H
 
-#include "kernel/x86/cpu.h"
+#include "kernel/base.h"
 
 struct trap_frame {
 	u64 r15, r14, r13, r12, rbp, rbx;
@@ -30,21 +30,16 @@ static inline bool frame_is_user(const struct trap_frame *frame)
 	return frame->cs & 3;
 }
 
-/* The current thread's user registers. Only for threads with a user half. */
-static inline struct trap_frame *user_frame(void)
+/* The user registers of a task with a user half: at the top of its kernel stack. */
+static inline struct trap_frame *stack_frame(void *stack_top)
 {
-	return (struct trap_frame *)(current_thread_info()->stack_top - sizeof(struct trap_frame));
-}
-
-static inline struct trap_frame *thread_user_frame(const struct thread_info *thread)
-{
-	return (struct trap_frame *)(thread->stack_top - sizeof(struct trap_frame));
+	return (struct trap_frame *)stack_top - 1;
 }
 
 /*
  * System calls: entry.asm calls system_call_table[rax] with the six arguments, interrupts on; the answer goes to rax.
  * Every slot is filled (the unknown ones with the function that answers ENOSYS); numbers outside answer ENOSYS in
- * entry.asm. A handler that changes other user registers sets TIF_FRAME_CHANGED; it may then return any value for rax.
+ * entry.asm. A handler that changes other user registers sets WORK_FRAME; it may then return any value for rax.
  */
 #define NR_SYSCALL_SLOTS 512
 typedef long (*system_call_t)(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
