@@ -55,23 +55,27 @@ static inline bool rwsem_try_write(struct rwsem *sem)
 
 static inline void rwsem_read(struct rwsem *sem)
 {
+	lock_order_check(sem, sem->rank);
 	if (unlikely(!rwsem_try_read(sem)))
 		rwsem_read_slow(sem);
 }
 
 static inline void rwsem_write(struct rwsem *sem)
 {
+	lock_order_check(sem, sem->rank);
 	if (unlikely(!rwsem_try_write(sem)))
 		rwsem_write_slow(sem);
 }
 
 static inline int __must_check rwsem_read_killable(struct rwsem *sem)
 {
+	lock_order_check(sem, sem->rank);
 	return likely(rwsem_try_read(sem)) ? 0 : rwsem_read_killable_slow(sem);
 }
 
 static inline int __must_check rwsem_write_killable(struct rwsem *sem)
 {
+	lock_order_check(sem, sem->rank);
 	return likely(rwsem_try_write(sem)) ? 0 : rwsem_write_killable_slow(sem);
 }
 

@@ -28,15 +28,40 @@ static inline void spin_init(spinlock_t *lock, enum lock_rank rank)
 	lock->rank = rank;
 }
 
-/* Slow paths and debug checks: kernel/spinlock.c. */
+/* Slow paths and debug checks: kernel/spinlock.c. What is held is kept in kernel/lockdep.h's lists. */
 void spin_lock_slow(spinlock_t *lock);
 #if DEBUG
-/* Rank and context checks. `waits` is false for a trylock, which may be out of order. */
+/* Called before the wait, with interrupts as the caller had them: may this lock be waited for here? */
+void spin_order_check(const spinlock_t *lock);
+/* Called after spinlock `lock` was taken, and before it is released. */
+void spin_note_acquired(const spinlock_t *lock);
+void spin_note_released(const spinlock_t *lock);
+/*
+ * The same for locks that are held across sleeps and therefore belong to the thread: rwsem, mutex, VMA lock. `waits` is
+ * false for a trylock, which may be out of order. lock_order_check alone asks without noting anything as held.
+ */
+void lock_order_check(const void *lock, enum lock_rank rank);
 void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
 /* True when this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
 #else
+static inline void spin_order_check(const spinlock_t *lock)
+{
+	(void)lock;
+}
+static inline void spin_note_acquired(const spinlock_t *lock)
+{
+	(void)lock;
+}
+static inline void spin_note_released(const spinlock_t *lock)
+{
+	(void)lock;
+}
+static inline void lock_order_check(const void *lock, enum lock_rank rank)
+{
+	(void)lock, (void)rank;
+}
 static inline void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits)
 {
 	(void)lock, (void)rank, (void)waits;
@@ -71,33 +96,43 @@ static inline bool spin_trylock(spinlock_t *lock)
 	schedule_point();
 	if (!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return false;
-	lock_acquire_check(lock, lock->rank, false);
+	spin_note_acquired(lock);
 	return true;
+}
+
+/* The lock without its order check, for spin_lock and spin_lock_irqsave. */
+static inline void spin_lock_unchecked(spinlock_t *lock)
+{
+	u32 free = 0;
+
+	if (unlikely(!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
+						  __ATOMIC_RELAXED)))
+		spin_lock_slow(lock);
+	spin_note_acquired(lock);
 }
 
 static inline void spin_lock(spinlock_t *lock)
 {
-	u32 free = 0;
-
 	schedule_point();
-	lock_acquire_check(lock, lock->rank, true);
-	if (unlikely(!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
-						  __ATOMIC_RELAXED)))
-		spin_lock_slow(lock);
+	spin_order_check(lock);
+	spin_lock_unchecked(lock);
 }
 
 static inline void spin_unlock(spinlock_t *lock)
 {
 	ASSERT(spin_is_locked_by_me(lock), "a spinlock is released by the CPU that took it");
-	lock_release_check(lock, lock->rank);
+	spin_note_released(lock);
 	store_release(&lock->owner, 0);
 }
 
 static inline unsigned long spin_lock_irqsave(spinlock_t *lock)
 {
-	unsigned long flags = irq_save();
+	unsigned long flags;
 
-	spin_lock(lock);
+	schedule_point();
+	spin_order_check(lock); /* before interrupts go off: it tells threads from interrupt handlers by them */
+	flags = irq_save();
+	spin_lock_unchecked(lock);
 	return flags;
 }
 

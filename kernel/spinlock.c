@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The slow path of spinlocks, and what debug builds check of all locks: their order by rank, that nobody sleeps while a
+ * spinlock is held, that a lock is released by whom it belongs to.
+ *
+ * An interrupt handler may interrupt a thread that holds locks of any rank; its own locks are not ordered against those
+ * (the thread holds them with interrupts on, so the handler never waits for one of them). Handlers run with interrupts
+ * off, therefore: a lock that is taken with interrupts off is compared with those taken with interrupts off only.
+ *
+ * Takes no lock itself. Callable from any context.
+ */
+#include "kernel/spinlock.h"
+
+#include "kernel/lockdep.h"
+#include "kernel/rcu.h"
+#include "mm/machine.h"
+
+void spin_lock_slow(spinlock_t *lock)
+{
+	u32 free;
+
+	ASSERT(!spin_is_locked_by_me(lock), "a spinlock is not taken twice by one CPU");
+	do {
+		while (READ_ONCE(lock->owner) != 0)
+			cpu_relax();
+		free = 0;
+	} while (!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+}
+
+#if DEBUG
+
+STATIC_PER_CPU(struct held_locks, spins_held);
+static bool checks_off;
+
+static const char *const rank_names[] = {
+#define X(name, why) #name,
+	LOCK_RANKS(X)
+#undef X
+};
+
+static void held_push(struct held_locks *list, const void *lock, u8 rank, bool irqs_were_on)
+{
+	BUG_ON(list->depth == MAX_HELD_LOCKS, "more than %d locks held at once, the last of rank %s", MAX_HELD_LOCKS,
+	       rank_names[rank]);
+	list->held[list->depth++] = (struct held_lock){ .lock = lock, .rank = rank, .irqs_were_on = irqs_were_on };
+}
+
+static void held_remove(struct held_locks *list, const void *lock, u8 rank)
+{
+	for (u32 i = list->depth; i-- > 0;) {
+		if (list->held[i].lock != lock)
+			continue;
+		for (; i + 1 < list->depth; i++)
+			list->held[i] = list->held[i + 1];
+		list->depth--;
+		return;
+	}
+	panic("a lock of rank %s (%p) is released by somebody who does not hold it", rank_names[rank], lock);
+}
+
+static void held_compare(const struct held_locks *list, const void *lock, u8 rank, bool irqs_on)
+{
+	for (u32 i = 0; i < list->depth; i++) {
+		const struct held_lock *held = &list->held[i];
+
+		if (held->irqs_were_on && !irqs_on)
+			continue;
+		BUG_ON(held->rank >= rank, "lock order: %s (%p) is waited for while %s (%p) is held", rank_names[rank],
+		       lock, rank_names[held->rank], held->lock);
+	}
+}
+
+void spin_order_check(const spinlock_t *lock)
+{
+	bool irqs_on = irqs_enabled();
+	const struct held_locks *sleeping;
+
+	if (READ_ONCE(checks_off))
+		return;
+	held_compare(&this_cpu(spins_held), lock, lock->rank, irqs_on);
+	sleeping = current_held_locks();
+	if (sleeping && irqs_on)
+		held_compare(sleeping, lock, lock->rank, true);
+}
+
+/* A handler leaves this CPU's list as it found it, but must not find it half changed. */
+void spin_note_acquired(const spinlock_t *lock)
+{
+	unsigned long flags;
+	bool irqs_were_on = irqs_enabled();
+
+	if (READ_ONCE(checks_off))
+		return;
+	flags = irq_save();
+	held_push(&this_cpu(spins_held), lock, lock->rank, irqs_were_on);
+	irq_restore(flags);
+}
+
+void spin_note_released(const spinlock_t *lock)
+{
+	unsigned long flags;
+
+	if (READ_ONCE(checks_off))
+		return;
+	flags = irq_save();
+	held_remove(&this_cpu(spins_held), lock, lock->rank);
+	irq_restore(flags);
+}
+
+bool in_atomic(void)
+{
+	return this_cpu(spins_held).depth != 0;
+}
+
+void lock_order_check(const void *lock, enum lock_rank rank)
+{
+	const struct held_locks *sleeping = current_held_locks();
+
+	if (!sleeping || READ_ONCE(checks_off))
+		return;
+	BUG_ON(in_atomic(), "a lock of rank %s (%p) may sleep, and is waited for under a spinlock of rank %s",
+	       rank_names[rank], lock, rank_names[this_cpu(spins_held).held[0].rank]);
+	held_compare(sleeping, lock, rank, true);
+}
+
+void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits)
+{
+	struct held_locks *sleeping = current_held_locks();
+
+	if (!sleeping || READ_ONCE(checks_off))
+		return;
+	if (waits)
+		lock_order_check(lock, rank);
+	held_push(sleeping, lock, rank, true);
+}
+
+void lock_release_check(const void *lock, enum lock_rank rank)
+{
+	struct held_locks *sleeping = current_held_locks();
+
+	if (sleeping && !READ_ONCE(checks_off))
+		held_remove(sleeping, lock, rank);
+}
+
+void lock_checks_off(void)
+{
+	WRITE_ONCE(checks_off, true);
+}
+
+void assert_no_locks_held(const char *where)
+{
+	const struct held_locks *sleeping = current_held_locks();
+	const struct held_locks *spinning = &this_cpu(spins_held);
+
+	if (READ_ONCE(checks_off))
+		return;
+	BUG_ON(spinning->depth, "%s with a spinlock of rank %s held", where, rank_names[spinning->held[0].rank]);
+	BUG_ON(sleeping && sleeping->depth, "%s with a lock of rank %s held", where,
+	       rank_names[sleeping->held[0].rank]);
+}
+
+#endif
