@@ -184,8 +184,7 @@ static void protections(void)
 	CHECK_THAT("write-only memory can be written", CATCH(poke(p, 4)) == 0);
 	CHECK_THAT("and then read", CATCH(peek(p)) == 0);
 	p = map_island(1, PROT_WRITE);
-	CHECK_THAT("write-only memory, read after nothing: CPU permits it once mapped",
-		   CATCH(poke(p, 4)) == 0 && peek(p) == 4);
+	CHECK_THAT("a read may even come first", CATCH(peek(p)) == 0 && CATCH(poke(p, 4)) == 0);
 	p = map_island(1, PROT_READ);
 	CHECK_EQ(CATCH(peek(p)), 0);
 	CHECK_EQ(CATCH(poke(p, 1)), SIGSEGV);
