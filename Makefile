@@ -16,6 +16,7 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-7s %s\n' $(1) $(2))
@@ -57,11 +58,30 @@ RELEASE_OBJS := $(addprefix $(BUILD)/release/,$(KERNEL_OBJS))
 
 all: $(BUILD)/faultline.elf $(BUILD)/faultline-release.elf ## Build the debug and the release kernel (the default)
 
-$(BUILD)/faultline.elf: $(DEBUG_OBJS)
-$(BUILD)/faultline-release.elf: $(RELEASE_OBJS)
+# Linked twice: the functions of the first link become the table (kernel/symbols.h) in the second.
+$(BUILD)/debug/nameless.elf: $(DEBUG_OBJS)
+$(BUILD)/release/nameless.elf: $(RELEASE_OBJS)
+$(BUILD)/faultline.elf: $(BUILD)/debug/symbols.asm.o $(DEBUG_OBJS)
+$(BUILD)/faultline-release.elf: $(BUILD)/release/symbols.asm.o $(RELEASE_OBJS)
+
+link-kernel = $(Q)$(LD) $(KERNEL_LDFLAGS) -o $@ $(filter %.o,$^)
+
 $(BUILD)/faultline.elf $(BUILD)/faultline-release.elf: linker.ld Makefile
 	$(call say,LD,$@)
-	$(Q)$(LD) $(KERNEL_LDFLAGS) -o $@ $(filter %.o,$^)
+	$(link-kernel)
+
+$(BUILD)/%/nameless.elf: $(BUILD)/no-symbols.asm.o linker.ld Makefile
+	$(link-kernel)
+
+$(BUILD)/%/symbols.asm: $(BUILD)/%/nameless.elf
+	$(Q)$(NM) -n $< | tools/symbol-table > $@
+
+$(BUILD)/no-symbols.asm: tools/symbol-table
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/symbol-table < /dev/null > $@
+
+%.asm.o: %.asm
+	$(Q)$(NASM) -f elf64 -o $@ $<
 
 $(BUILD)/debug/%.o: VARIANT := -DDEBUG=1
 $(BUILD)/release/%.o: VARIANT := -DDEBUG=0
