@@ -130,6 +130,13 @@ $(BUILD)/user/%-pie: user/%.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(USER_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(STATIC_PIE)
 
+# --- QEMU plugin: shared cache lines, for `make bench` -----------------------------------------------------------------
+
+$(BUILD)/lines.so: tools/plugin/lines.c tools/plugin/qemu_plugin.h
+	$(call say,HOSTCC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) -std=gnu17 -O2 $(warnings) -fPIC -shared -I. -o $@ $<
+
 # --- Host build: mm/ against the simulated machine -------------------------------------------------------------------
 
 # Sets HOST_SHARED: the kernel sources, besides all of mm/, that the simulated machine uses as they are.
@@ -179,7 +186,7 @@ soak: deps ## Run the long sweeps: schedule seeds, fuzzer, planted bugs, bigger 
 	$(Q)tests/run soak $(TESTS)
 
 bench: deps ## Measure instructions per operation of the release kernel, for each policy
-	$(build-all)
+	$(build-all) $(BUILD)/lines.so
 	$(Q)tools/faultline bench
 
 gdb: deps ## Start QEMU stopped, attach GDB with the kernel's symbols at its 64-bit entry
@@ -187,7 +194,7 @@ gdb: deps ## Start QEMU stopped, attach GDB with the kernel's symbols at its 64-
 	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
 
 format: ## Lay out all C sources as .clang-format says
-	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/x86 mm drivers user tests/host,$(d)/*.[ch]))
+	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/fs kernel/x86 mm drivers user tests/host,$(d)/*.[ch]))
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf $(BUILD)
