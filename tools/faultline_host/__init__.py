@@ -14,4 +14,5 @@ run        boots one program and says how it ended
 debugger   the same under GDB
 demo       `make run`
 bench      `make bench`
+lines      runs a program under the QEMU plugin of tools/plugin: which cache lines CPUs share
 """
