@@ -10,6 +10,7 @@
 
 #define LOCK_RANKS(X)                                                                                                  \
 	X(NONE, "not ordered: never held while another lock is waited for")                                            \
+	X(FILE, "the position of one open file; held across a whole read or write through it")                         \
 	X(PROCESS_TREE, "parents, children, sessions; taken before any one process is touched")                        \
 	X(FILES, "descriptor tables and path look-up; may allocate and copy nothing from user memory below mmap_lock") \
 	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a process knows of files: its descriptor table (shared by CLONE_FILES) and its place in the tree (shared by
+ * CLONE_FS).
+ */
+#ifndef KERNEL_FS_FILES_H
+#define KERNEL_FS_FILES_H
+
+#include "kernel/fs/file.h"
+
+struct files {
+	u32 refcount; /* atomic: processes (threads) that use this table */
+
+	spinlock_t lock;    /* RANK_LEAF: the rest */
+	unsigned capacity;  /* descriptors there is room for */
+	unsigned first_free; /* no descriptor below this one is free */
+	struct file **fd;   /* [capacity], each with a reference; NULL: free */
+	u64 *cloexec;	    /* [capacity / 64] bits: closed by execve */
+	u64 *reserved;	    /* [capacity / 64] bits: handed out by fd_reserve() */
+};
+
+struct fs {
+	u32 refcount; /* atomic */
+
+	spinlock_t lock;    /* RANK_LEAF: the rest */
+	struct dentry *cwd; /* with a reference */
+	u32 umask;
+};
+
+/* Boot: an empty table; the root as current directory, umask 022. NULL without memory. */
+struct files *files_create(void);
+struct fs *fs_create(void);
+
+/* Fork: a copy (every file referenced once more), or NULL without memory. Does not sleep. */
+struct files *files_dup(struct files *files);
+struct fs *fs_dup(struct fs *fs);
+
+/* Threads: one more, one less user. The last put closes every file, so it may sleep. */
+struct files *files_get(struct files *files);
+void files_put(struct files *files);
+struct fs *fs_get(struct fs *fs);
+void fs_put(struct fs *fs);
+
+/* Exec: closes every descriptor marked close-on-exec. The table must have one user. May sleep. */
+void files_close_on_exec(struct files *files);
+
+/* The open file behind a descriptor of the current process, with a reference, or NULL (EBADF). O_PATH files: see raw. */
+struct file *fget(int fd);
+struct file *fget_raw(int fd); /* O_PATH files too */
+/* The same for another process's table, for /proc. */
+struct file *files_get_file(struct files *files, unsigned fd);
+/* The first open descriptor ≥ fd, or -1. For /proc/PID/fd. */
+int files_next_open(struct files *files, unsigned fd);
+
+/* The lowest free descriptor ≥ min, reserved, or -EMFILE, -EINVAL, -ENOMEM. `flags`: O_CLOEXEC or 0. */
+int fd_reserve(unsigned min, u32 flags);
+/* Puts the file, whose reference it takes over, at a reserved descriptor; or gives the descriptor back. */
+void fd_install(int fd, struct file *file);
+void fd_unreserve(int fd);
+/* fd_reserve + fd_install; on error the file's reference is dropped. An error pointer is handed through. */
+int fd_install_new(struct file *file, u32 flags);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tree of names. An inode is a file; a dentry is one name of it, in one directory. Everything lives in memory, so
+ * a dentry stays as long as its name exists, and there is no cache to look through first.
+ *
+ * Locks, in the order they are taken:
+ *	fs_tree_lock	(rwsem, RANK_FILES) the shape of the tree: which names exist; read for a walk, written for a change
+ *	inode->lock	(rwsem, RANK_INODE) contents and size of one file
+ *	fs_rename_lock	(spinlock, RANK_LEAF) name and parent of every dentry, for whoever must print a path and holds
+ *			mmap_lock already
+ * References alone keep an inode or a dentry in memory; the last put may come from any context that holds no
+ * RANK_SLAB lock, for a mapped file is let go under mmap_lock or after an RCU grace period.
+ */
+#ifndef KERNEL_FS_INODE_H
+#define KERNEL_FS_INODE_H
+
+#include "kernel/errno.h"
+#include "kernel/list.h"
+#include "kernel/rwsem.h"
+#include "kernel/spinlock.h"
+
+#define S_IFMT 0170000
+#define S_IFIFO 0010000
+#define S_IFCHR 0020000
+#define S_IFDIR 0040000
+#define S_IFBLK 0060000
+#define S_IFREG 0100000
+#define S_IFLNK 0120000
+#define S_IFSOCK 0140000
+#define S_ISDIR(mode) (((mode)&S_IFMT) == S_IFDIR)
+#define S_ISREG(mode) (((mode)&S_IFMT) == S_IFREG)
+#define S_ISLNK(mode) (((mode)&S_IFMT) == S_IFLNK)
+#define S_ISCHR(mode) (((mode)&S_IFMT) == S_IFCHR)
+#define S_ISFIFO(mode) (((mode)&S_IFMT) == S_IFIFO)
+
+#define NAME_MAX 255
+#define PATH_MAX 4096
+#define MAX_SYMLINKS 40 /* followed in one walk */
+#define MAX_FILE_SIZE 0x7fffffffffffffffUL
+
+struct file;
+struct file_ops;
+struct dentry;
+struct inode;
+struct mapping;
+struct pipe;
+struct flock_state;
+
+/* Wall-clock times, in nanoseconds since 1970. Written without a lock: a torn pair of times harms nobody. */
+struct inode_times {
+	u64 atime, mtime, ctime, btime;
+};
+
+/* Called by readdir for each entry; `next` is the position after it. Returns false when there is no more room. */
+struct dir_context {
+	bool (*emit)(struct dir_context *ctx, const char *name, size_t len, u64 ino, u32 mode, u64 next);
+	u64 pos;
+};
+
+struct inode_ops {
+	/*
+	 * Directories whose names are computed: finds `name`, which is not among the dentries. The result is a dentry
+	 * of its own, with a reference, or an error. Called with fs_tree_lock held for reading.
+	 */
+	struct dentry *(*lookup)(struct dentry *dir, const char *name, size_t len);
+	/* Directories whose names are computed: emits those from ctx->pos (≥ DIR_POS_COMPUTED) on. */
+	int (*iterate)(struct inode *dir, struct dir_context *ctx);
+	/* Symbolic links: writes at most `size` bytes of the target, returns how many. May sleep. */
+	long (*readlink)(struct inode *inode, char *buf, size_t size);
+	/* Links of /proc that lead to an object, not to a path: that object's dentry, with a reference, or an error. */
+	struct dentry *(*jump)(struct inode *inode);
+	/* Sets the size; inode->lock held for writing. */
+	int (*truncate)(struct inode *inode, u64 size);
+	/* mode as fallocate(2)'s; inode->lock held for writing. */
+	int (*fallocate)(struct inode *inode, u32 mode, u64 offset, u64 len);
+	/* The last reference is gone. Any context that may free memory. */
+	void (*evict)(struct inode *inode);
+};
+
+struct inode {
+	u32 refcount; /* atomic */
+	u32 nlink;    /* fs_tree_lock */
+	u32 mode;     /* type: constant; permission bits: written without a lock, each value is whole */
+	u32 uid, gid; /* likewise */
+	u32 dev;      /* constant; the file system's number, as st_dev */
+	u32 rdev;     /* constant; devices: the device's number */
+	u32 seals;    /* lock; memfds: F_SEAL_* */
+	u64 ino;      /* constant */
+	const struct inode_ops *ops;  /* constant */
+	const struct file_ops *fops;  /* constant; how an opened file works. NULL for what cannot be opened */
+	struct inode_times times;
+
+	struct rwsem lock;
+	u64 size; /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
+
+	struct mapping *mapping; /* constant; regular files: their pages */
+	struct pipe *pipe;	 /* lock; FIFOs: there while somebody has it open */
+	char *target;		 /* constant; symbolic links */
+	void *private;		 /* constant; of whoever computes this file */
+	u64 private_id;		 /* constant; likewise */
+	struct flock_state *flocks; /* flock_lock in flock.c */
+};
+
+struct dentry {
+	u32 refcount;	      /* atomic; being linked in a directory counts as one */
+	struct inode *inode;  /* constant, with a reference */
+	struct dentry *parent; /* fs_tree_lock and fs_rename_lock; with a reference. The root is its own parent */
+	char *name;	      /* fs_tree_lock and fs_rename_lock; never contains a slash unless it is no path at all */
+	bool linked;	      /* fs_tree_lock: the name exists */
+	struct list_head children; /* fs_tree_lock; directories: in the order of their cookies */
+	struct list_head sibling;  /* fs_tree_lock */
+	u64 cookie;		   /* fs_tree_lock; position of this entry in its directory */
+	u64 next_cookie;	   /* fs_tree_lock; directories: for the next child */
+};
+
+/* Positions in a directory: 0 is ".", 1 "..", then the dentries by cookie, then the computed names. */
+#define DIR_POS_FIRST 2
+#define DIR_POS_COMPUTED (1UL << 32)
+
+/* st_dev of each file system. */
+enum fs_device {
+	FS_DEV_ROOT = 1,
+	FS_DEV_DEV = 2,
+	FS_DEV_PROC = 3,
+	FS_DEV_TMP = 4,
+	FS_DEV_SHM = 5,
+	FS_DEV_ANON = 6, /* pipes, eventfds */
+	FS_DEV_MEMFD = 7,
+};
+
+extern struct rwsem fs_tree_lock;
+extern spinlock_t fs_rename_lock;
+extern struct dentry *fs_root; /* constant after boot */
+
+/* A new inode with one reference and nlink 1 (directories 2), or NULL without memory. Does not sleep. */
+struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *ops, const struct file_ops *fops);
+static inline void inode_get(struct inode *inode)
+{
+	atomic_inc(&inode->refcount);
+}
+void inode_put(struct inode *inode);
+/* Writes the time of now. Does not sleep. */
+void inode_touch_atime(struct inode *inode);
+void inode_touch_mtime(struct inode *inode); /* and ctime */
+void inode_touch_ctime(struct inode *inode);
+
+/*
+ * A new dentry that is linked nowhere, with one reference; takes over the caller's reference to the inode, also when it
+ * fails (NULL: no memory). Takes a reference to the parent (NULL: its own parent). Does not sleep.
+ */
+struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len, struct inode *inode);
+static inline struct dentry *dentry_get(struct dentry *dentry)
+{
+	atomic_inc(&dentry->refcount);
+	return dentry;
+}
+void dentry_put(struct dentry *dentry);
+/* Makes the name exist, or not; fs_tree_lock held for writing. The link counts as a reference. */
+void dentry_link(struct dentry *dir, struct dentry *dentry);
+void dentry_unlink(struct dentry *dentry);
+/* The child of that name, without a reference, or NULL; fs_tree_lock held. */
+struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len);
+/* Moves a linked dentry to another directory and name (which it takes over); fs_tree_lock held for writing. */
+void dentry_move(struct dentry *dentry, struct dentry *dir, char *name);
+/*
+ * Writes the path of the dentry to the end of buf and returns its start, or NULL when it does not fit. What was
+ * unlinked gets " (deleted)". Callable under mmap_lock; does not sleep.
+ */
+char *dentry_path(struct dentry *dentry, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a read puts its bytes and where a write takes them from: a list of user buffers, or one kernel buffer. File
+ * implementations see only this, so that each of read, readv, pread, sendfile and the ELF loader needs no code of its
+ * own below them.
+ */
+#ifndef KERNEL_FS_IOV_H
+#define KERNEL_FS_IOV_H
+
+#include "kernel/base.h"
+
+#define UIO_MAXIOV 1024
+#define MAX_RW_COUNT 0x7ffff000UL /* Linux transfers at most this much in one call */
+
+struct iovec {
+	u64 base; /* a user address (or a kernel address, see iov_iter.kernel) */
+	u64 len;  /* bytes */
+};
+
+struct iov_iter {
+	const struct iovec *iov; /* the segment in use */
+	size_t nr_segs;		 /* from there on */
+	size_t offset;		 /* bytes of it already used */
+	size_t count;		 /* bytes left in all segments */
+	bool kernel;		 /* the addresses are the kernel's own */
+};
+
+/* An iterator over one buffer; `iov` must live as long as it. */
+void iov_init_user(struct iov_iter *iter, struct iovec *iov, u64 base, size_t len);
+void iov_init_kernel(struct iov_iter *iter, struct iovec *iov, void *base, size_t len);
+/*
+ * Reads nr iovecs at user address `uvec`; `fast` holds up to UIO_FASTIOV of them, more are allocated. Returns 0,
+ * -EINVAL, -EFAULT or -ENOMEM; the caller calls iov_release(iter's table) in the end. Sleeps.
+ */
+#define UIO_FASTIOV 8
+int iov_import(struct iov_iter *iter, u64 uvec, u64 nr, struct iovec *fast, struct iovec **allocated);
+
+/*
+ * Move up to n bytes and advance. Return how many went: fewer than n (and than what is left) only when a user address
+ * faulted. They may fault, so sleep; no spinlock, page lock or mmap_lock held.
+ */
+size_t iov_copy_to(struct iov_iter *iter, const void *src, size_t n);
+size_t iov_copy_from(struct iov_iter *iter, void *dst, size_t n);
+size_t iov_zero(struct iov_iter *iter, size_t n);
+/* Takes back the last n bytes. */
+void iov_skip(struct iov_iter *iter, size_t n);
+
+#endif
