@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""
+Runs a program under the QEMU plugin of tools/plugin and reports the cache lines that CPUs share while it faults. The
+program marks the stretch to measure by two 8-byte writes to a page it maps at MARK: at MARK it starts, at MARK + 8 it
+ends.
+"""
+
+import bisect
+import dataclasses
+import os
+import subprocess
+import tempfile
+
+from . import machine, run as runner
+from .status import UsageError
+
+MARK = 0x5CA1AB1E000
+FAULT_ENTRY = "page_fault_entry"
+HOT = 0.25  # faults that write the line, as a share of all: above this a line is hot
+AMORTISED = 0.001  # below this a line is noise
+PLUGIN = os.path.join(machine.ROOT, "build", "lines.so")
+KERNEL_BASE = 0xFFFFFFFF80000000
+
+
+@dataclasses.dataclass
+class Line:
+    paddr: int
+    vaddr: int
+    share: float  # faults that wrote it, per fault
+    cpus: int
+    name: str
+
+
+@dataclasses.dataclass
+class Report:
+    faults: int
+    lines: list  # of Line, hottest first
+
+    def hot(self):
+        return [line for line in self.lines if line.share > HOT]
+
+    def amortised(self):
+        """Writes per fault to all shared lines that are not hot."""
+        return sum(line.share for line in self.lines if AMORTISED < line.share <= HOT)
+
+
+def measure(options):
+    """Boot `options` under the plugin: (exit status, Report)."""
+    if not os.path.exists(PLUGIN):
+        raise UsageError("the plugin is not built: run make build/lines.so")
+    names = Names(options.kernel or machine.kernel_path(options.release))
+    with tempfile.TemporaryDirectory(prefix="faultline-lines-") as scratch:
+        out = os.path.join(scratch, "lines")
+        arguments = f"{PLUGIN},out={out},fault={names.address(FAULT_ENTRY):#x},mark={MARK:#x}"
+        result = runner.boot(options, scratch, ["-plugin", arguments], stdin=b"")
+        if not os.path.exists(out):
+            raise UsageError("this QEMU did not take the plugin: it offers another version of the plugin interface than "
+                             "1 (QEMU 7.2), or was built without plugins; shared cache lines are not measured")
+        return result, read_report(out, names)
+
+
+def read_report(path, names):
+    faults, lines = 0, []
+    with open(path, encoding="ascii") as file:
+        for words in map(str.split, file):
+            if words[0] == "faults":
+                faults = int(words[1])
+            else:
+                paddr, vaddr = int(words[1], 16), int(words[2], 16)
+                lines.append(Line(paddr, vaddr, int(words[3]) / max(faults, 1), int(words[4]), names.of_line(vaddr)))
+    return Report(faults, sorted(lines, key=lambda line: -line.share))
+
+
+class Names:
+    """The kernel's symbols, to name lines in its image."""
+
+    def __init__(self, kernel):
+        listing = subprocess.run(["nm", "-n", kernel], capture_output=True, text=True, check=True).stdout
+        self.symbols = [(int(words[0], 16), words[2]) for words in map(str.split, listing.splitlines())
+                        if len(words) == 3]
+        self.addresses = [address for address, _ in self.symbols]
+
+    def address(self, name):
+        for address, symbol in self.symbols:
+            if symbol == name:
+                return address
+        raise UsageError(f"the kernel has no symbol {name}")
+
+    def of_line(self, vaddr):
+        if vaddr < KERNEL_BASE:
+            return "user memory" if vaddr < 1 << 47 else "allocated memory"
+        line_end = (vaddr | 63) + 1
+        index = bisect.bisect_left(self.addresses, line_end) - 1
+        return self.symbols[index][1] if index >= 0 else "?"
