@@ -73,7 +73,7 @@ struct fault;
 enum pte_lock_result {
 	PTE_LOCKED,   /* f->pte is locked and still holds f->orig_pte */
 	PTE_CHANGED,  /* somebody else changed the entry: their result counts; nothing is locked */
-	PTE_VANISHED, /* the table or the VMA is no longer what it was: f->end and f->reason say what to return */
+	PTE_VANISHED, /* the table or the VMA is no longer what it was, or can't be had: f->vanished is the end */
 };
 
 /*
@@ -95,8 +95,10 @@ struct fault_strategy {
 	enum fault_end (*need_anon_vma)(struct fault *f);
 	/* May f's mapping be asked for a page under this strategy? */
 	enum fault_end (*may_call_ops)(struct fault *f);
-	/* Locks the entry for the commit. */
+	/* Locks the entry for the commit; a table that is still missing is built now, where that is allowed. */
 	enum pte_lock_result (*lock_pte)(struct fault *f);
+	/* The allocator has no page. */
+	enum fault_end (*no_memory)(struct fault *f);
 };
 
 /* The VMA as it was when enter looked, field by field. The kinds of fault see no other. */
@@ -122,22 +124,24 @@ struct fault {
 	struct vma_snapshot vma;
 	enum fault_held held;
 	struct vma *locked_vma; /* the strategy's own: nobody else touches it */
-	u64 sequence;		/* the strategy's own: the sampled count */
+	const u64 *count;	/* speculation's own: the count that must not move, */
+	u64 sequence;		/* ... and its value when it was sampled */
 
-	/* Written by walk, constant. */
+	/* Written by walk, constant; where the table is missing, ptep is NULL and lock_pte may still build it. */
 	pmd_t *pmdp;
 	pmd_t orig_pmd;
 	pte_t *ptep;
 	pte_t orig_pte;
-	spinlock_t *ptl;
+	spinlock_t *ptl; /* held between PTE_LOCKED and fault_unlock_pte() */
 
 	/* Written by the kinds of fault. */
-	struct page *page;     /* to be mapped; one reference is f's until the commit */
-	bool page_waited;      /* somebody waited for I/O: a major fault */
+	struct page *page; /* what the mapping's fault operation found, with a reference */
+	bool page_waited;  /* somebody waited for I/O: a major fault */
 
 	/* How it ended. */
 	enum fault_answer answer;
 	enum fault_reason reason;
+	enum fault_end vanished; /* after PTE_VANISHED: the end to return */
 };
 
 static inline enum fault_end fault_answered(struct fault *f, enum fault_answer answer)
@@ -194,13 +198,25 @@ enum fault_end fault_write_protect(struct fault *f); /* a write to a page that i
 struct page *fault_page_get(struct fault *f, bool zero);
 void fault_page_put(struct fault *f, struct page *page);
 
-/* Translates the answer of lock_pte into how the attempt ends, when it is not PTE_LOCKED. */
-enum fault_end fault_not_locked(struct fault *f, enum pte_lock_result result);
+/* Steps that the kinds share (fault_kind.c). */
+enum fault_end fault_lock_pte(struct fault *f); /* END_GO_ON: locked; otherwise how the attempt ends */
+static inline void fault_unlock_pte(struct fault *f)
+{
+	spin_unlock(f->ptl);
+}
+/* The page's offset in the VMA's mapping, or in its anonymous address space. */
+static inline u64 fault_pgoff(const struct fault *f)
+{
+	return f->vma.pgoff + ((f->address - f->vma.start) >> PAGE_SHIFT);
+}
 
-/* Everything below is shared by strategies that hold a lock: in fault_locked.c. */
+/* Every field of the VMA that a fault looks at, each read once. */
 void fault_snapshot(struct fault *f, const struct vma *vma);
+
+/* Steps shared by the strategies that hold a lock, which keeps page tables where they are (fault_locked.c). */
 enum fault_end fault_walk_locked(struct fault *f);
 enum pte_lock_result fault_lock_pte_locked(struct fault *f);
+enum fault_end fault_no_memory_locked(struct fault *f);
 
 extern const struct fault_strategy strategy_mmap, strategy_vma, strategy_spec;
 

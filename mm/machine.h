@@ -52,12 +52,23 @@ struct cpumask {
 
 /* Drops this CPU's translations of the user range [start, end) and its paging-structure caches. */
 void machine_tlb_flush_local(vaddr_t start, vaddr_t end);
-/* Drops every user translation of this CPU. */
-void machine_tlb_flush_local_all(void);
+/* Makes this CPU walk the tables below pgd (0: the kernel's own) and drops every user translation. */
+void machine_load_pgd(paddr_t pgd);
+/* Fills the kernel's half of a new top-level table; it never changes afterwards. */
+void machine_init_pgd(u64 *pgd);
 /*
  * Makes every CPU of `targets` (this one excluded) do the same and waits until all have. With end == ~0 everything is
  * dropped. Interrupts must be on, and no lock may be held that anybody waits for with interrupts off. Does not sleep.
  */
 void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
+
+/*
+ * Memory that is free from here on, until it is unpoisoned: a machine that can catch whoever touches it meanwhile (the
+ * simulated one) defines these in machine_arch.h. Whole pages, or objects in steps of 8 bytes.
+ */
+#ifndef machine_poison
+#define machine_poison(start, size) ((void)0)
+#define machine_unpoison(start, size) ((void)0)
+#endif
 
 #endif

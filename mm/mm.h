@@ -23,10 +23,10 @@ enum fault_policy {
 	NR_POLICIES
 };
 
-/* Of one CPU: may go below zero there, only the sum means something. Written by the owning CPU alone. */
+/* Of one CPU: may go below zero there, only the sum means something. Written by the owning CPU alone, on its own line. */
 struct rss_cpu {
 	s64 count[NR_RSS_KINDS];
-};
+} __cacheline_aligned;
 
 struct mm {
 	/* Read by every fault without mmap_lock, written rarely: one read-mostly line. */
@@ -35,7 +35,6 @@ struct mm {
 	u64 mm_lock_seq;      /* odd while mmap_lock is held for writing; written by that holder, store-release */
 	s32 users;	      /* atomic: threads that run on it, and others that keep it alive */
 	u8 policy;	      /* enum fault_policy; any thread of the process, by WRITE_ONCE; a stale value is a valid one */
-	bool reaped;	      /* the OOM killer took its pages: nothing may be filled in any more */
 
 	/* Written at every switch of a CPU to or from this mm. */
 	u64 cpus __cacheline_aligned; /* atomic: CPUs that may hold translations */
@@ -86,6 +85,7 @@ enum rss_kind page_rss_kind(const struct page *page);
  */
 void mmap_write_lock(struct mm *mm);
 int __must_check mmap_write_lock_killable(struct mm *mm);
+bool mmap_write_trylock(struct mm *mm);
 void mmap_write_unlock(struct mm *mm);
 void mmap_write_downgrade(struct mm *mm);
 static inline void mmap_read_lock(struct mm *mm)

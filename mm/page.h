@@ -49,7 +49,7 @@ struct page {
 		struct rcu_head rcu;  /* a table on its way out */
 	};
 	u64 private; /* owner's use: slab: objects in use; table: level */
-};
+} __cacheline_aligned;
 _Static_assert(sizeof(struct page) == 64, "struct page is one cache line");
 
 static inline pfn_t page_to_pfn(const struct page *page)

@@ -22,6 +22,7 @@ typedef struct {
 #define PMD_SHIFT 21
 #define PMD_SIZE (1UL << PMD_SHIFT)
 #define USER_END 0x7ffffffff000UL /* one past the last user address, as Linux's TASK_SIZE */
+#define USER_HALF_END (1UL << 47) /* what the user's half of the top table covers */
 
 /* Hardware bits of a present entry. */
 #define PTE_PRESENT (1UL << 0)
@@ -249,6 +250,9 @@ pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl);
 /* Tables of a new mm; the top one shares the kernel's half. NULL without memory. Frees only what is empty of pages. */
 pmd_t *pgd_alloc(struct mm *mm);
 void pgd_free(struct mm *mm, pmd_t *pgd);
+
+/* Frees tables that were unlinked and flushed (linked by rcu.next), after a grace period: speculation may be in them. */
+void tables_free_rcu(struct page *tables);
 
 /* Explains the walk of addr, level by level, in the log. Any context: a panic uses it. */
 void pt_dump_walk(struct mm *mm, vaddr_t addr);

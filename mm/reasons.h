@@ -20,8 +20,6 @@
 	  "seed 003: handle_speculative_fault(), mm_users == 1")                                                       \
 	X(vma_lock_skip_not_user, VMA, SKIP, "the access came from the kernel on a user's behalf",                     \
 	  "Linux 6.4: do_user_addr_fault(), FAULT_FLAG_USER")                                                          \
-	X(vma_lock_skip_single_thread, VMA, SKIP, "only one thread uses the mm; nobody else could be in the way",      \
-	  "design section 2")                                                                                          \
 	X(spf_abort_odd_count, SPEC, REASON, "the count was odd, or the VMA was being changed, on entry",              \
 	  "seed 003: vm_sequence & 1")                                                                                 \
 	X(spf_abort_no_vma, SPEC, REASON, "no VMA covers the address", "seed 003: get_vma()")                          \

@@ -53,8 +53,7 @@ void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end);
 
 /*
  * This CPU leaves prev's address space and enters next's (either may be NULL: kernel only). The bit in next->cpus is
- * set before CR3 is loaded, the one in prev->cpus cleared after (K7). `load` is what the machine does in between.
- * => interrupts off.
+ * set before the tables are loaded, the one in prev->cpus cleared after (K7). => interrupts off.
  */
 void mm_switch_cpu(struct mm *prev, struct mm *next);
 

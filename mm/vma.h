@@ -94,6 +94,7 @@ static inline bool vma_is_private_writable(u64 flags)
 }
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
+void vma_init_caches(void); /* boot */
 struct vma *vma_alloc(struct mm *mm); /* detached, refcnt 0, everything zero; NULL without memory */
 struct vma *vma_dup(const struct vma *vma); /* a detached copy, with references on file and mapping, no anon_vma yet */
 /* Drops what it refers to and frees it after a grace period. => detached, or never attached. */

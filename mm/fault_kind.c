@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which kind of fault is it? The entry and the snapshot of the VMA decide; which strategy runs does not.
+ *
+ *	entry		VMA		access		kind
+ *	none		anonymous	any		fault_anon
+ *	none		of a mapping	any		fault_mapping
+ *	maps a page	any		write, and the entry is read-only	fault_write_protect
+ *	maps a page	any		otherwise	nothing to do: proved benign
+ */
+#include "mm/counters.h"
+#include "mm/fault.h"
+
+/* Does the entry let the CPU do it by now? */
+static bool pte_permits(pte_t pte, enum fault_access access)
+{
+	if (!pte_present(pte))
+		return false;
+	return access == ACCESS_WRITE ? pte_write(pte) : access == ACCESS_EXEC ? !(pte.val & PTE_NX) : true;
+}
+
+/*
+ * Somebody was faster, or a CPU used a translation that had not been refreshed. Both are benign exactly if the entry now
+ * permits the access; otherwise the access would fault for ever (K3), which is a bug of ours.
+ */
+static enum fault_end nothing_to_do(struct fault *f)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end != END_GO_ON)
+		return end;
+	BUG_ON(!pte_permits(f->orig_pte, f->access), "a fault at %lx finds nothing to do, but entry %lx forbids the access",
+	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
+	fault_unlock_pte(f);
+	count(spurious_faults);
+	return fault_answered(f, FAULT_DONE);
+}
+
+enum fault_end fault_handle(struct fault *f)
+{
+	enum fault_end end = f->strategy->walk(f);
+
+	if (end != END_GO_ON)
+		return end;
+	switch (pte_kind(f->orig_pte)) {
+	case PTE_KIND_NONE:
+		return f->vma.ops ? fault_mapping(f) : fault_anon(f);
+	case PTE_KIND_PAGE:
+		if (f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte))
+			return fault_write_protect(f);
+		return nothing_to_do(f);
+	default:
+		panic("entry %lx at %lx is of a kind that nothing writes yet", (unsigned long)f->orig_pte.val,
+		      (unsigned long)f->address);
+	}
+}
+
+enum fault_end fault_lock_pte(struct fault *f)
+{
+	switch (f->strategy->lock_pte(f)) {
+	case PTE_LOCKED:
+		return END_GO_ON;
+	case PTE_CHANGED:
+		return fault_answered(f, FAULT_DONE); /* somebody was faster: that is success (K4) */
+	default:
+		return f->vanished;
+	}
+}

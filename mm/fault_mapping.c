@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A page of a mapping: shared anonymous memory, or a file's.
+ *
+ * First the mapping is asked for its page, then one of three short functions decides what to map: the page itself for
+ * reading, a private copy of it, or the page itself for shared writing.
+ * Mirrors: seed 004, do_read_fault(), do_cow_fault(), do_shared_fault(); the table is built by the commit, when there is a
+ * page to map.
+ */
+#include "mm/counters.h"
+#include "mm/fault.h"
+#include "mm/race.h"
+
+/* The one commit step: f->page's reference becomes the entry's. */
+static enum fault_end map_mapping_page(struct fault *f, u64 extra)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end != END_GO_ON)
+		return end;
+	rmap_dup(f->page);
+	race_point(commit_before_set);
+	pte_set(f->ptep, pte_make(f->page, f->vma.page_prot | extra));
+	fault_unlock_pte(f);
+	mm_rss_add(f->mm, page_rss_kind(f->page), 1);
+	f->page = NULL;
+	return fault_answered(f, FAULT_DONE);
+}
+
+static enum fault_end read_fault(struct fault *f)
+{
+	return map_mapping_page(f, PTE_ACCESSED);
+}
+
+static enum fault_end shared_write_fault(struct fault *f)
+{
+	page_set(f->page, PG_DIRTY);
+	return map_mapping_page(f, PTE_ACCESSED | PTE_WRITE | PTE_DIRTY);
+}
+
+static enum fault_end map_copy(struct fault *f, struct page *copy)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end != END_GO_ON)
+		return end;
+	rmap_add_new_anon(copy, f->vma.anon_vma, fault_pgoff(f));
+	race_point(commit_before_set);
+	pte_set(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
+	fault_unlock_pte(f);
+	mm_rss_add(f->mm, RSS_ANON, 1);
+	return END_GO_ON;
+}
+
+static enum fault_end cow_fault(struct fault *f)
+{
+	struct page *copy = fault_page_get(f, false);
+	enum fault_end end;
+
+	if (!copy)
+		return f->strategy->no_memory(f);
+	copy_page(page_to_virt(copy), page_to_virt(f->page));
+	race_point(anon_page_ready);
+	end = map_copy(f, copy);
+	if (end == END_GO_ON)
+		return fault_answered(f, FAULT_DONE);
+	fault_page_put(f, copy);
+	return end;
+}
+
+/* With f->page in hand. */
+static enum fault_end map_by_access(struct fault *f)
+{
+	if (f->access != ACCESS_WRITE)
+		return read_fault(f);
+	return f->vma.flags & VM_SHARED ? shared_write_fault(f) : cow_fault(f);
+}
+
+enum fault_end fault_mapping(struct fault *f)
+{
+	enum fault_end end = f->strategy->may_call_ops(f);
+
+	if (end == END_GO_ON && f->access == ACCESS_WRITE && !(f->vma.flags & VM_SHARED))
+		end = f->strategy->need_anon_vma(f);
+	if (end == END_GO_ON)
+		end = f->vma.ops->fault(f);
+	if (end == END_GO_ON)
+		end = map_by_access(f);
+	if (f->page)
+		page_put(f->page);
+	return end;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A write to a page that is mapped read-only, in a VMA that may be written: after fork, after mprotect, after a read that
+ * mapped the zero page or a file's page.
+ *
+ *	shared memory		the entry becomes writable
+ *	the last owner		the entry becomes writable: nobody else can see the page
+ *	anything else		a copy takes the page's place
+ *
+ * Mirrors: Linux, do_wp_page(), wp_page_copy(), wp_page_reuse(). The owner question is asked under the PTE lock: with one
+ * reference left it is ours, and nobody can take another without that lock.
+ */
+#include "mm/counters.h"
+#include "mm/fault.h"
+#include "mm/race.h"
+#include "mm/tlb.h"
+
+/* => the entry is locked. Other CPUs may go on using the read-only translation until they fault, which is benign. */
+static enum fault_end make_writable(struct fault *f)
+{
+	atomic_or(&f->ptep->val, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
+	fault_unlock_pte(f);
+	return fault_answered(f, FAULT_DONE);
+}
+
+static enum fault_end shared_write(struct fault *f)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end != END_GO_ON)
+		return end;
+	page_set(pte_page(f->orig_pte), PG_DIRTY);
+	return make_writable(f);
+}
+
+static bool is_last_owner(const struct page *page)
+{
+	return page_test(page, PG_ANON) && READ_ONCE(page->refcount) == 1;
+}
+
+/*
+ * => the entry is locked. No CPU may read the old page once another can see the new one, so the old entry is removed and
+ * flushed everywhere before the new one is written (K5). The lock stays held across the shootdown (rule 6).
+ */
+static void replace_entry(struct fault *f, struct page *copy)
+{
+	pte_xchg(f->ptep, (pte_t){ 0 });
+	race_point(cow_before_flush);
+	tlb_flush_page(f->mm, f->address);
+	rmap_add_new_anon(copy, f->vma.anon_vma, fault_pgoff(f));
+	race_point(commit_before_set);
+	pte_set(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
+}
+
+/* What the old page loses with its entry; the zero page was never counted. */
+static void account_replaced(struct fault *f, struct page *old)
+{
+	if (old)
+		mm_rss_add(f->mm, page_rss_kind(old), -1);
+	mm_rss_add(f->mm, RSS_ANON, 1);
+	count(cow_copies);
+}
+
+/* `old` is pinned by the caller, or NULL for the zero page. */
+static enum fault_end copy_and_replace(struct fault *f, struct page *old)
+{
+	struct page *copy = fault_page_get(f, !old);
+	enum fault_end end;
+
+	if (!copy)
+		return f->strategy->no_memory(f);
+	race_point(cow_before_copy);
+	if (old)
+		copy_page(page_to_virt(copy), page_to_virt(old));
+	race_point(anon_page_ready);
+	end = fault_lock_pte(f);
+	if (end != END_GO_ON) {
+		fault_page_put(f, copy);
+		return end;
+	}
+	replace_entry(f, copy);
+	if (old)
+		rmap_remove(old);
+	fault_unlock_pte(f);
+	account_replaced(f, old);
+	if (old)
+		page_put(old); /* the entry's reference */
+	return fault_answered(f, FAULT_DONE);
+}
+
+/* Reuses or pins the old page: it must not be freed while it is copied. */
+static enum fault_end private_write(struct fault *f)
+{
+	struct page *old = pte_counted_page(f->orig_pte);
+	enum fault_end end;
+
+	if (!old)
+		return copy_and_replace(f, NULL);
+	end = fault_lock_pte(f);
+	if (end != END_GO_ON)
+		return end;
+	if (is_last_owner(old)) {
+		count(cow_reuses);
+		return make_writable(f);
+	}
+	page_get(old);
+	fault_unlock_pte(f);
+	end = copy_and_replace(f, old);
+	page_put(old);
+	return end;
+}
+
+enum fault_end fault_write_protect(struct fault *f)
+{
+	enum fault_end end;
+
+	if (f->vma.flags & VM_SHARED)
+		return shared_write(f);
+	end = f->strategy->need_anon_vma(f);
+	return end == END_GO_ON ? private_write(f) : end;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of an address space, and its page counts. */
+#include "mm/mm.h"
+
+#include "mm/mapping.h"
+#include "mm/mmap.h"
+#include "mm/rmap.h"
+#include "mm/slab.h"
+#include "mm/tlb.h"
+#include "mm/vma.h"
+
+struct slab_cache *mm_cache;
+
+void mm_init(void)
+{
+	mm_cache = slab_create("mm", sizeof(struct mm), CACHE_LINE);
+	vma_tree_init_caches();
+	vma_init_caches();
+	rmap_init();
+	mapping_init_caches();
+}
+
+static bool mm_init_parts(struct mm *mm)
+{
+	size_t rss_size = nr_cpus() * sizeof(struct rss_cpu);
+
+	mm->rss = kmalloc(rss_size, ALLOC_ZERO);
+	if (!mm->rss)
+		return false;
+	mm->pgd = pgd_alloc(mm);
+	return mm->pgd != NULL;
+}
+
+struct mm *mm_create(void)
+{
+	struct mm *mm = slab_alloc(mm_cache, ALLOC_ZERO);
+
+	if (!mm)
+		return NULL;
+	mm->users = 1;
+	mm->refs = 1;
+	mm->mmap_base = USER_END;
+	vma_tree_init(&mm->tree);
+	rwsem_init(&mm->mmap_lock, RANK_MMAP_LOCK);
+	wait_queue_init(&mm->vma_writers);
+	if (mm_init_parts(mm))
+		return mm;
+	kfree(mm->rss);
+	slab_free(mm_cache, mm);
+	return NULL;
+}
+
+static void assert_nothing_counted(const struct mm *mm)
+{
+	for (unsigned kind = 0; kind < NR_RSS_KINDS; kind++)
+		BUG_ON(mm_rss(mm, kind), "an address space ends with %ld pages of kind %u still counted",
+		       (long)mm_rss(mm, kind), kind);
+}
+
+void mm_put(struct mm *mm)
+{
+	if (atomic_dec_return(&mm->users))
+		return;
+	mm_exit_mmap(mm);
+	assert_nothing_counted(mm);
+	vma_tree_destroy(&mm->tree);
+	mm_unref(mm);
+}
+
+void mm_ref(struct mm *mm)
+{
+	atomic_inc(&mm->refs);
+}
+
+void mm_unref(struct mm *mm)
+{
+	if (atomic_dec_return(&mm->refs))
+		return;
+	BUG_ON(READ_ONCE(mm->cpus), "an address space ends while CPUs %lx may still use it", (unsigned long)mm->cpus);
+	pgd_free(mm, mm->pgd);
+	kfree(mm->rss);
+	slab_free(mm_cache, mm);
+}
+
+/* ---- Page counts ------------------------------------------------------------------------------------------------- */
+
+void mm_rss_add(struct mm *mm, enum rss_kind kind, long nr_pages)
+{
+	s64 *value = &mm->rss[cpu_id()].count[kind];
+
+	WRITE_ONCE(*value, READ_ONCE(*value) + nr_pages); /* ours alone; sums may see it a moment late */
+}
+
+u64 mm_rss(const struct mm *mm, enum rss_kind kind)
+{
+	s64 sum = 0;
+
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		sum += READ_ONCE(mm->rss[cpu].count[kind]);
+	return sum < 0 ? 0 : (u64)sum; /* a sum of values read at different moments */
+}
+
+u64 mm_rss_total(const struct mm *mm)
+{
+	return mm_rss(mm, RSS_ANON) + mm_rss(mm, RSS_FILE) + mm_rss(mm, RSS_SHMEM);
+}
+
+enum rss_kind page_rss_kind(const struct page *page)
+{
+	if (page_test(page, PG_ANON))
+		return RSS_ANON;
+	return page->mapping->shmem ? RSS_SHMEM : RSS_FILE;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walker, the builder, the iterator, and the life of page tables. A table is published by one compare-and-exchange in
+ * its parent, so two faults may build side by side; it is unlinked only by free_tables(), under mmap_lock for writing.
+ */
+#include "mm/pgtable.h"
+
+#include "kernel/string.h"
+#include "mm/counters.h"
+#include "mm/mm.h"
+#include "mm/tlb.h"
+
+#define TOP_LEVEL 4
+#define TABLE_ENTRY_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
+
+static enum pt_state entry_state(pmd_t entry, unsigned level)
+{
+	if (pmd_none(entry))
+		return level == 2 ? PT_NONE : PT_NONE_UPPER;
+	if (unlikely(pmd_bad(entry)))
+		return pmd_huge(entry) && level < TOP_LEVEL ? PT_HUGE : PT_BAD;
+	return PT_TABLE;
+}
+
+static pmd_t *table_of(pmd_t entry)
+{
+	return phys_to_virt(entry.val & PTE_FRAME);
+}
+
+struct pt_walk pt_walk(struct mm *mm, vaddr_t addr)
+{
+	struct pt_walk walk = { .level = TOP_LEVEL };
+	pmd_t *table = mm->pgd;
+
+	for (;; walk.level--) {
+		walk.pmdp = table + table_index(addr, walk.level);
+		walk.pmd = pmd_read(walk.pmdp);
+		walk.state = entry_state(walk.pmd, walk.level);
+		if (walk.state != PT_TABLE || walk.level == 2)
+			return walk;
+		table = table_of(walk.pmd);
+	}
+}
+
+static struct page *table_alloc(struct mm *mm, unsigned level)
+{
+	struct page *table = alloc_page(ALLOC_ZERO);
+
+	if (!table)
+		return NULL;
+	page_set(table, PG_TABLE);
+	table->mm = mm;
+	table->private = level;
+	spin_init(&table->ptl, level == 1 ? RANK_PTE : RANK_PMD);
+	atomic_inc(&mm->nr_tables);
+	count(pgtable_allocs);
+	return table;
+}
+
+static void table_free(struct page *table)
+{
+	page_clear(table, PG_TABLE);
+	page_put(table);
+	count(pgtable_frees);
+}
+
+static void table_free_rcu(struct rcu_head *head)
+{
+	table_free(container_of(head, struct page, rcu));
+}
+
+struct pt_walk pt_build(struct mm *mm, vaddr_t addr)
+{
+	struct pt_walk walk = pt_walk(mm, addr);
+
+	while (walk.state == PT_NONE || walk.state == PT_NONE_UPPER) {
+		struct page *table = table_alloc(mm, walk.level - 1);
+
+		if (!table)
+			return walk;
+		/* Somebody may have been faster: then theirs counts (K4). Nobody has seen ours. */
+		if (!atomic_cas(&walk.pmdp->val, 0UL, page_to_phys(table) | TABLE_ENTRY_BITS)) {
+			__atomic_sub_fetch(&mm->nr_tables, 1, __ATOMIC_RELAXED);
+			table_free(table);
+		}
+		walk = pt_walk(mm, addr);
+	}
+	return walk;
+}
+
+pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl)
+{
+	struct pt_walk walk = pt_walk(mm, addr);
+
+	if (walk.state != PT_TABLE)
+		return NULL;
+	*ptl = pte_lockptr(walk.pmd);
+	spin_lock(*ptl);
+	return pte_offset(walk.pmd, addr);
+}
+
+/* ---- The iterator ------------------------------------------------------------------------------------------------ */
+
+void pt_iter_begin(struct pt_iter *it, struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	assert_mmap_locked(mm);
+	it->mm = mm;
+	it->addr = it->stop = start;
+	it->end = end;
+	it->table = NULL;
+}
+
+void pt_iter_end(struct pt_iter *it)
+{
+	if (it->table)
+		spin_unlock(&it->table->ptl);
+	it->table = NULL;
+}
+
+/* The end of what one entry of this level covers, or of the range if that comes first. */
+static vaddr_t entry_end(vaddr_t addr, unsigned level, vaddr_t end)
+{
+	u64 size = 1UL << (PAGE_SHIFT + 9 * (level - 1));
+
+	return min(align_down(addr, size) + size, end);
+}
+
+bool pt_iter_next(struct pt_iter *it)
+{
+	vaddr_t addr = it->stop;
+
+	pt_iter_end(it);
+	while (addr < it->end) {
+		struct pt_walk walk = pt_walk(it->mm, addr);
+
+		BUG_ON(walk.state == PT_HUGE || walk.state == PT_BAD, "page tables hold what nobody put there, at %lx",
+		       (unsigned long)addr);
+		if (walk.state == PT_TABLE) {
+			it->addr = addr;
+			it->stop = entry_end(addr, 2, it->end);
+			it->pmdp = walk.pmdp;
+			it->pte = pte_offset(walk.pmd, addr);
+			it->table = pmd_table(walk.pmd);
+			spin_lock(&it->table->ptl);
+			return true;
+		}
+		addr = entry_end(addr, walk.level, it->end);
+	}
+	it->addr = it->stop = it->end;
+	return false;
+}
+
+/* ---- Life and death ---------------------------------------------------------------------------------------------- */
+
+pmd_t *pgd_alloc(struct mm *mm)
+{
+	struct page *table = table_alloc(mm, TOP_LEVEL);
+
+	if (!table)
+		return NULL;
+	machine_init_pgd(page_to_virt(table));
+	return page_to_virt(table);
+}
+
+void pgd_free(struct mm *mm, pmd_t *pgd)
+{
+	BUG_ON(READ_ONCE(mm->nr_tables) != 1, "an address space ends with %lu page tables too many",
+	       (unsigned long)mm->nr_tables - 1);
+	/* Speculation that began before the last user left may still be reading it. */
+	call_rcu(&virt_to_page(pgd)->rcu, table_free_rcu);
+}
+
+static void assert_table_empty(struct page *table)
+{
+#if DEBUG
+	const pte_t *entries = page_to_virt(table);
+
+	for (unsigned i = 0; i < PTRS_PER_TABLE; i++)
+		ASSERT(pte_none(pte_read(entries + i)), "a page table is freed only when nothing is left in it");
+#else
+	(void)table;
+#endif
+}
+
+struct free_range {
+	struct tlb_gather *tlb;
+	vaddr_t floor, ceiling;
+};
+
+/*
+ * Frees what hangs below `table` in [start, end): a child goes when no VMA outside the range shares the part of the address
+ * space that it covers.
+ */
+static void free_children(const struct free_range *range, pmd_t *table, unsigned level, vaddr_t start, vaddr_t end)
+{
+	u64 size = 1UL << (PAGE_SHIFT + 9 * (level - 1));
+
+	for (vaddr_t addr = start; addr < end; addr = entry_end(addr, level, end)) {
+		pmd_t *entry = table + table_index(addr, level);
+		pmd_t value = pmd_read(entry);
+		vaddr_t first = align_down(addr, size);
+
+		if (pmd_none(value))
+			continue;
+		if (level > 2)
+			free_children(range, table_of(value), level - 1, addr, entry_end(addr, level, end));
+		if (range->floor > first || first + size > range->ceiling)
+			continue;
+		assert_table_empty(pmd_table(value));
+		WRITE_ONCE(entry->val, 0);
+		tlb_add_table(range->tlb, pmd_table(value));
+	}
+}
+
+void free_tables(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, vaddr_t floor, vaddr_t ceiling)
+{
+	struct free_range range = { .tlb = tlb, .floor = floor, .ceiling = ceiling };
+
+	assert_mmap_write_locked(mm);
+	/* Nothing of the user's lies between USER_END and the end of the lower half. */
+	if (range.ceiling == USER_END)
+		range.ceiling = USER_HALF_END;
+	free_children(&range, mm->pgd, TOP_LEVEL, start, end);
+}
+
+void tlb_add_table(struct tlb_gather *tlb, struct page *table)
+{
+	/* The list runs through the first word of `rcu`, which is not queued yet. */
+	table->rcu.next = tlb->tables ? &tlb->tables->rcu : NULL;
+	tlb->tables = table;
+	tlb->full = true;
+	__atomic_sub_fetch(&tlb->mm->nr_tables, 1, __ATOMIC_RELAXED);
+}
+
+/* After the flush (tlb.c): no CPU walks them by itself any more; speculation may, for one grace period. */
+void tables_free_rcu(struct page *tables)
+{
+	while (tables) {
+		struct rcu_head *next = tables->rcu.next;
+
+		call_rcu(&tables->rcu, table_free_rcu);
+		tables = next ? container_of(next, struct page, rcu) : NULL;
+	}
+}
+
+void pt_dump_walk(struct mm *mm, vaddr_t addr)
+{
+	pmd_t *table = mm->pgd;
+
+	for (unsigned level = TOP_LEVEL; level > 1; level--) {
+		pmd_t entry = pmd_read(table + table_index(addr, level));
+
+		klog("  level %u entry %3u = %016lx%s", level, table_index(addr, level), (unsigned long)entry.val,
+		     pmd_none(entry) ? " none" : pmd_bad(entry) ? " not a table" : "");
+		if (pmd_none(entry) || pmd_bad(entry))
+			return;
+		table = table_of(entry);
+	}
+	pte_t pte = pte_read((pte_t *)table + table_index(addr, 1));
+	static const char *const kinds[] = { "none", "page", "swap slot", "special swap entry", "marker" };
+
+	klog("  level 1 entry %3u = %016lx %s%s%s%s", table_index(addr, 1), (unsigned long)pte.val, kinds[pte_kind(pte)],
+	     pte_present(pte) ? " present" : "", pte_write(pte) ? " writable" : "", pte_special(pte) ? " special" : "");
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shootdown: which CPUs must forget which translations, and when what they pointed to may be freed.
+ *
+ * mm->cpus has a CPU's bit from before it loads the mm's tables until after it has loaded others. An entry is changed
+ * first (by an atomic exchange), the mask is read afterwards: a CPU whose bit is not seen loads the tables later, and so
+ * meets the new entry (K7).
+ */
+#include "mm/tlb.h"
+
+#include "mm/counters.h"
+#include "mm/mm.h"
+#include "mm/race.h"
+
+static u64 this_cpu_bit(void)
+{
+	return 1UL << cpu_id();
+}
+
+static unsigned count_cpus(u64 mask)
+{
+	unsigned nr = 0;
+
+	for (; mask; mask &= mask - 1)
+		nr++;
+	return nr;
+}
+
+void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	u64 cpus = __atomic_load_n(&mm->cpus, __ATOMIC_SEQ_CST);
+	u64 others = cpus & ~this_cpu_bit();
+
+	if (end - start > TLB_FLUSH_ALL_PAGES * PAGE_SIZE) {
+		start = 0;
+		end = ~0UL;
+	}
+	if (cpus & this_cpu_bit())
+		machine_tlb_flush_local(start, end);
+	if (!others)
+		return;
+	count(tlb_shootdowns);
+	count_nr(COUNT_tlb_shootdown_targets, count_cpus(others));
+	machine_tlb_shootdown(others, start, end);
+}
+
+void tlb_flush_page(struct mm *mm, vaddr_t addr)
+{
+	tlb_flush_range(mm, addr, addr + PAGE_SIZE);
+}
+
+static void gather_reset(struct tlb_gather *tlb)
+{
+	tlb->start = ~0UL;
+	tlb->end = 0;
+	tlb->full = false;
+	tlb->nr_pages = 0;
+	tlb->tables = NULL;
+}
+
+void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm)
+{
+	assert_mmap_locked(mm);
+	tlb->mm = mm;
+	gather_reset(tlb);
+	atomic_add_return(&mm->tlb_pending, 1);
+}
+
+void tlb_gather_flush(struct tlb_gather *tlb)
+{
+	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
+	race_point(zap_before_flush);
+	if (tlb->tables)
+		race_point(tables_before_free);
+	if (tlb->full)
+		tlb_flush_range(tlb->mm, 0, ~0UL);
+	else if (tlb->start < tlb->end)
+		tlb_flush_range(tlb->mm, tlb->start, tlb->end);
+	for (unsigned i = 0; i < tlb->nr_pages; i++)
+		page_put(tlb->pages[i]);
+	if (tlb->tables) {
+		race_point(tables_after_flush);
+		tables_free_rcu(tlb->tables);
+	}
+	gather_reset(tlb);
+}
+
+void tlb_gather_finish(struct tlb_gather *tlb)
+{
+	struct mm *mm = tlb->mm;
+
+	/*
+	 * Another gather may have cleared entries in our range that we then found empty, and not have flushed them yet: its
+	 * count was raised before it cleared them, so we see it here, and flush for it (K9).
+	 */
+	if (__atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) > 1)
+		tlb->full = true;
+	tlb_gather_flush(tlb);
+	atomic_dec_return(&mm->tlb_pending);
+}
+
+void mm_switch_cpu(struct mm *prev, struct mm *next)
+{
+	ASSERT(!irqs_enabled(), "an address space is switched with interrupts off");
+	if (next) {
+		atomic_or(&next->cpus, this_cpu_bit());
+		race_point(switch_mask_set);
+	}
+	machine_load_pgd(next ? virt_to_phys(next->pgd) : 0);
+	if (prev && prev != next)
+		atomic_and(&prev->cpus, ~this_cpu_bit());
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking pages out of an address space: entries are cleared under their table's lock, translations are flushed in batches,
+ * and only then are the pages given back.
+ */
+#include "mm/counters.h"
+#include "mm/mm.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
+
+/* Clears one entry. True when the gather has no more room. => the entry's lock held. */
+static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
+{
+	pte_t old = pte_read(ptep);
+	struct page *page;
+
+	if (pte_none(old))
+		return false;
+	old = pte_xchg(ptep, (pte_t){ 0 });
+	if (pte_present(old)) /* what the CPU could not use, it has not cached */
+		tlb_note(tlb, addr);
+	page = pte_counted_page(old);
+	if (!page)
+		return false;
+	if (pte_dirty(old) && !page_test(page, PG_ANON))
+		page_set(page, PG_DIRTY);
+	mm_rss_add(tlb->mm, page_rss_kind(page), -1);
+	rmap_remove(page);
+	return tlb_add_page(tlb, page);
+}
+
+/* Zaps until the range or the gather's room ends; answers where it stopped. */
+static vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct pt_iter it;
+
+	pt_for_each_table (&it, mm, start, end) {
+		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++) {
+			if (zap_entry(tlb, it.pte, it.addr)) {
+				pt_iter_end(&it);
+				return it.addr + PAGE_SIZE;
+			}
+		}
+	}
+	return end;
+}
+
+void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	assert_mmap_locked(mm);
+	while (start < end) {
+		start = zap_batch(tlb, mm, start, end);
+		if (tlb->nr_pages == TLB_GATHER_PAGES) {
+			tlb_gather_flush(tlb);
+			cond_resched();
+		}
+	}
+}
