@@ -7,6 +7,7 @@ job        one thing to run: what, with which patience, and who judges the resul
 execute    runs jobs side by side, with time-outs that follow progress, and reports
 scenario   tests/scenarios/*.toml: checked, and expanded into jobs
 oracle     what the same program does on this Linux
+tool       what tools/faultline says to wrong arguments
 host       the tests of the host build
 bugs       tests/bugs/*.patch: each must make its test fail
 """

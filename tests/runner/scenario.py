@@ -16,7 +16,7 @@ from .job import Job
 DEFAULTS = {
     "name": str, "proves": str, "program": str, "mode": str,
     "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "seeds": [None], "repeat": [None],
-    "deterministic": False, "boot": "direct", "release": False, "stdin": "", "live_stdin": False, "files": [],
+    "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "", "live_stdin": False, "files": [],
     "env": [], "append": "", "limit": 30, "cap": 300, "suite": "test", "soak": {},
     "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [], "stderr_match": [],
     "log_match": [], "log_reject": [],
@@ -100,7 +100,7 @@ def job(scenario, policy, cpus, seed, number, kernel):
     point += f" n={number}" if number is not None else ""
     return Job(
         name=f"{scenario['name']} {point}", command=[*command, program, *args], has_log=True,
-        stdin=scenario["stdin"].encode(), live_stdin=scenario["live_stdin"], limit=scenario["limit"],
+        stdin=input_of(scenario), live_stdin=scenario["live_stdin"], limit=scenario["limit"],
         cap=scenario["cap"], weight=cpus + (10 if seed is not None else 0) + (20 if scenario["boot"] != "direct" else 0),
         judge=lambda result: judge(scenario, program, args, result),
     )
@@ -110,7 +110,7 @@ def judge(scenario, program, args, result):
     complaints = judge_patterns("kernel log", result.log, scenario["log_match"], scenario["log_reject"])
     if scenario["mode"] == "oracle":
         files = tuple(options.file_pair(name) for name in scenario["files"])
-        expected = oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), scenario["stdin"].encode())
+        expected = oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), input_of(scenario))
         expected_status, stdout, stderr = expected
     else:
         expected_status, stdout, stderr = scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
@@ -121,6 +121,10 @@ def judge(scenario, program, args, result):
     complaints += difference("stdout", result.stdout, stdout)
     complaints += difference("stderr", result.stderr, stderr)
     return complaints
+
+
+def input_of(scenario):
+    return bytes.fromhex(scenario["stdin_hex"]) or scenario["stdin"].encode()
 
 
 def encoded(text):

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Tests of tools/faultline itself: what it says about wrong arguments, and the statuses that are its own."""
+
+import re
+
+from faultline_host import status
+
+from .job import Job
+
+HELLO = "build/user/hello"
+WAIT = "build/user/end"
+
+# name, arguments of `tools/faultline`, status, what stderr must match
+CASES = (
+    ("no-verb", [], status.USAGE, "usage:"),
+    ("wrong-verb", ["fly"], status.USAGE, "no verb “fly”"),
+    ("forgot-run", [HELLO], status.USAGE, f"tools/faultline run {HELLO}"),
+    ("no-program", ["run"], status.USAGE, "which program"),
+    ("missing-program", ["run", "nowhere"], status.USAGE, "cannot read the program nowhere"),
+    ("not-elf", ["run", "Makefile"], status.USAGE, "not an ELF program.*musl-gcc"),
+    ("dynamic", ["run", "/bin/sh"], status.USAGE, "dynamically linked.*-static"),
+    ("cpus", ["run", "--cpus", "65", HELLO], status.USAGE, "1 to 64"),
+    ("memory", ["run", "--memory", "much", HELLO], status.USAGE, "write 64M, 512M or 4G"),
+    ("policy", ["run", "--fault", "fast", HELLO], status.USAGE, "mmap, vma, spec, full"),
+    ("boot", ["run", "--boot", "floppy", HELLO], status.USAGE, "direct, bios, uefi"),
+    ("seed", ["run", "--schedule", "x", HELLO], status.USAGE, "is not a seed"),
+    ("timeout", ["run", "--timeout", "0", HELLO], status.USAGE, "seconds above 0"),
+    ("file", ["run", "--file", "nowhere", HELLO], status.USAGE, "SRC:DEST"),
+    ("option", ["run", "--fast", HELLO], status.USAGE, "--fast.*--help"),
+    ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s"),
+)
+
+
+def jobs():
+    return [Job(name=f"tool/{name}", command=["tools/faultline", *args], judge=judge(expected, regex), weight=1)
+            for name, args, expected, regex in CASES]
+
+
+def judge(expected, regex):
+    def complaints(result):
+        said = result.stderr.decode(errors="replace")
+        wrong = [f"exit status {result.status}, expected {expected}"] if result.status != expected else []
+        return wrong + ([] if re.search(regex, said) else [f"stderr does not match “{regex}”"])
+
+    return complaints
