@@ -176,13 +176,16 @@ UNUSED static void catch_faults(int extra)
 		caught.signo;                             \
 	})
 
+/* One access to one byte. The empty asm hides from the compiler where the pointer comes from. */
 UNUSED static char peek(const void *p)
 {
+	__asm__("" : "+r"(p));
 	return *(const volatile char *)p;
 }
 
 UNUSED static void poke(void *p, char value)
 {
+	__asm__("" : "+r"(p));
 	*(volatile char *)p = value;
 }
 

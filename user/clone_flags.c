@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* clone with its flags, raw: what is shared and what is not, thread ids written and cleared, errors. */
+#include "user/check.h"
+#include "user/futex.h"
+
+#include <fcntl.h>
+#include <sched.h>
+
+#define STACK_PAGES 16
+#define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+static volatile int shared_value;
+static volatile pid_t seen_pid, seen_tid, seen_ppid;
+static int32_t parent_tid, child_tid;
+
+static char *new_stack(void)
+{
+	return map_pages(STACK_PAGES, PROT_READ | PROT_WRITE) + STACK_PAGES * PAGE;
+}
+
+static int look(void *arg)
+{
+	shared_value = (int)(intptr_t)arg;
+	seen_pid = getpid();
+	seen_tid = syscall(SYS_gettid);
+	seen_ppid = getppid();
+	return 7;
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	MUST(waitpid(pid, &status, __WALL) == pid);
+	return status;
+}
+
+static void processes(void)
+{
+	pid_t pid;
+
+	section("processes");
+	shared_value = 0;
+	pid = clone(look, new_stack(), SIGCHLD, (void *)1);
+	CHECK(pid > 0);
+	CHECK_THAT("exit status is the function's value", exited_with(wait_for(pid), 7));
+	CHECK_THAT("memory is copied", shared_value == 0);
+	pid = clone(look, new_stack(), CLONE_VM | SIGCHLD, (void *)2);
+	CHECK(exited_with(wait_for(pid), 7));
+	CHECK_THAT("CLONE_VM: memory is shared", shared_value == 2);
+	CHECK(seen_pid == pid && seen_tid == pid && seen_ppid == getpid());
+	pid = clone(look, new_stack(), CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)3);
+	CHECK_THAT("CLONE_VFORK: the child was first", shared_value == 3);
+	CHECK(exited_with(wait_for(pid), 7));
+	pid = clone(look, new_stack(), CLONE_VM, (void *)4);
+	CHECK_ERRNO(waitpid(pid, NULL, 0), ECHILD);
+	CHECK_THAT("without an exit signal it needs __WALL", exited_with(wait_for(pid), 7));
+}
+
+static void ids(void)
+{
+	pid_t pid;
+
+	section("thread ids that are written and cleared");
+	pid = clone(look, new_stack(), CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, (void *)5,
+		    &parent_tid, NULL, &child_tid);
+	wait_for(pid);
+	CHECK(parent_tid == pid && child_tid == pid);
+	pid = clone(look, new_stack(), CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, (void *)6, NULL, NULL, &child_tid);
+	wait_for(pid);
+	CHECK_EQ(child_tid, 0);
+	parent_tid = child_tid = 0;
+	pid = clone(look, new_stack(), CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, (void *)7, &parent_tid, NULL,
+		    &child_tid);
+	wait_for(pid);
+	CHECK_THAT("without CLONE_VM only the parent's word changes here", parent_tid == pid && child_tid == 0);
+}
+
+/* Ends a raw thread: its tid word is cleared and woken by the kernel. */
+static int thread_body(void *arg)
+{
+	look(arg);
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+static void thread(void)
+{
+	pid_t tid;
+	int32_t now;
+
+	section("threads");
+	child_tid = -1;
+	tid = clone(thread_body, new_stack(), THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, (void *)8, &parent_tid,
+		    NULL, &child_tid);
+	CHECK(tid > 0 && parent_tid == tid);
+	while ((now = __atomic_load_n(&child_tid, __ATOMIC_SEQ_CST)) != 0)
+		futex((uint32_t *)&child_tid, FUTEX_WAIT, now, NULL, NULL, 0);
+	CHECK_THAT("the tid word was cleared and its waiter woken", child_tid == 0);
+	CHECK(shared_value == 8 && seen_pid == getpid() && seen_tid == tid && tid != getpid());
+	CHECK_ERRNO(waitpid(tid, NULL, __WALL), ECHILD);
+}
+
+static int close_it(void *arg)
+{
+	return close((int)(intptr_t)arg);
+}
+
+static int change_handler(void *arg)
+{
+	signal(SIGUSR2, SIG_IGN);
+	(void)arg;
+	return 0;
+}
+
+static void tables(void)
+{
+	struct sigaction sa;
+	int fd = dup(1);
+
+	section("descriptor and handler tables");
+	wait_for(clone(close_it, new_stack(), SIGCHLD, (void *)(intptr_t)fd));
+	CHECK(fcntl(fd, F_GETFD) == 0);
+	wait_for(clone(close_it, new_stack(), CLONE_FILES | SIGCHLD, (void *)(intptr_t)fd));
+	CHECK_ERRNO(fcntl(fd, F_GETFD), EBADF);
+	wait_for(clone(change_handler, new_stack(), SIGCHLD, NULL));
+	CHECK(sigaction(SIGUSR2, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL);
+	wait_for(clone(change_handler, new_stack(), CLONE_VM | CLONE_SIGHAND | SIGCHLD, NULL));
+	CHECK(sigaction(SIGUSR2, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN);
+}
+
+static void errors(void)
+{
+	section("errors");
+	CHECK_ERRNO(syscall(SYS_clone, CLONE_SIGHAND, 0, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(syscall(SYS_clone, CLONE_THREAD, 0, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(syscall(SYS_clone, CLONE_THREAD | CLONE_SIGHAND, 0, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(syscall(SYS_clone, CLONE_FS | CLONE_NEWNS, 0, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(syscall(SYS_clone, THREAD | CLONE_SETTLS, new_stack(), 0, 0, 0x8000000000000000), EPERM);
+}
+
+int main(void)
+{
+	processes();
+	ids();
+	thread();
+	tables();
+	errors();
+	return check_done();
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* Raw futex operations: wait, wake, bitsets, requeue, time-outs, private and shared words, errors. */
+#include "user/check.h"
+#include "user/futex.h"
+
+#include <pthread.h>
+
+#define WAITERS 4
+
+static uint32_t word, other;
+static volatile int asleep_soon, woken;
+static int wait_op;
+static uint32_t wait_bits;
+
+static struct timespec in_ms(clockid_t clock, long ms)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	now.tv_nsec += ms * 1000000;
+	now.tv_sec += now.tv_nsec / 1000000000;
+	now.tv_nsec %= 1000000000;
+	return now;
+}
+
+static void pause_ms(long ms)
+{
+	nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL);
+}
+
+static void *waiter(void *arg)
+{
+	uint32_t bits = wait_op == FUTEX_WAIT_BITSET ? wait_bits << (intptr_t)arg : 0;
+	long result;
+
+	__atomic_fetch_add(&asleep_soon, 1, __ATOMIC_SEQ_CST);
+	result = futex(&word, wait_op | FUTEX_PRIVATE, 1, NULL, NULL, bits);
+	__atomic_fetch_add(&woken, 1, __ATOMIC_SEQ_CST);
+	return (void *)result;
+}
+
+/* Starts waiters and returns when all of them sleep, as far as one can know. */
+static void start_waiters(pthread_t *threads, int op)
+{
+	asleep_soon = woken = 0;
+	wait_op = op;
+	word = 1;
+	for (intptr_t i = 0; i < WAITERS; i++)
+		MUST(pthread_create(&threads[i], NULL, waiter, (void *)i) == 0);
+	while (asleep_soon < WAITERS)
+		sched_yield();
+	pause_ms(30);
+}
+
+static bool woken_becomes(int n)
+{
+	for (int i = 0; i < 1000 && woken != n; i++)
+		pause_ms(1);
+	return woken == n;
+}
+
+static long join_all(pthread_t *threads)
+{
+	long sum = 0;
+	void *value;
+
+	for (int i = 0; i < WAITERS; i++) {
+		MUST(pthread_join(threads[i], &value) == 0);
+		sum += (long)value;
+	}
+	return sum;
+}
+
+static void wait_and_wake(void)
+{
+	pthread_t threads[WAITERS];
+
+	section("wait and wake");
+	word = 1;
+	CHECK_EQ(futex_wake(&word, 10), 0);
+	CHECK_ERRNO(futex_wait(&word, 2), EAGAIN);
+	start_waiters(threads, FUTEX_WAIT);
+	CHECK_EQ(woken, 0);
+	CHECK_EQ(futex_wake(&word, 1), 1);
+	CHECK(woken_becomes(1));
+	CHECK_EQ(futex_wake(&word, 2), 2);
+	CHECK(woken_becomes(3));
+	CHECK_EQ(futex_wake(&word, 100), 1);
+	CHECK_EQ(join_all(threads), 0);
+}
+
+static void bitsets(void)
+{
+	pthread_t threads[WAITERS];
+
+	section("bitsets");
+	wait_bits = 1;
+	start_waiters(threads, FUTEX_WAIT_BITSET);
+	CHECK_EQ(futex(&word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE, 10, NULL, NULL, 0x30), 0);
+	CHECK_EQ(futex(&word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE, 10, NULL, NULL, 0x4), 1);
+	CHECK(woken_becomes(1));
+	CHECK_EQ(futex(&word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE, 1, NULL, NULL, 0x3), 1);
+	CHECK_EQ(futex_wake(&word, 10), 2);
+	CHECK_EQ(join_all(threads), 0);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE, 1, NULL, NULL, 0), EINVAL);
+	CHECK_ERRNO(futex(&word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE, 1, NULL, NULL, 0), EINVAL);
+}
+
+static void requeue(void)
+{
+	pthread_t threads[WAITERS];
+
+	section("requeue");
+	start_waiters(threads, FUTEX_WAIT);
+	CHECK_EQ(futex(&word, FUTEX_REQUEUE | FUTEX_PRIVATE, 1, (void *)2, &other, 0), 3);
+	CHECK(woken_becomes(1));
+	CHECK_EQ(futex_wake(&other, 1), 1);
+	CHECK(woken_becomes(2));
+	CHECK_ERRNO(futex(&word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE, 0, (void *)10, &other, 7), EAGAIN);
+	CHECK_EQ(futex(&word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE, 0, (void *)10, &other, 1), 1);
+	CHECK_EQ(futex_wake(&word, 10), 0);
+	CHECK_EQ(futex_wake(&other, 10), 2);
+	CHECK_EQ(join_all(threads), 0);
+}
+
+static void timeouts(void)
+{
+	struct timespec soon = { 0, 5000000 }, past = { 1, 0 }, until;
+
+	section("time-outs");
+	word = 1;
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &soon, NULL, 0), ETIMEDOUT);
+	until = in_ms(CLOCK_MONOTONIC, 5);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE, 1, &until, NULL, ~0U), ETIMEDOUT);
+	until = in_ms(CLOCK_REALTIME, 5);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME, 1, &until, NULL, ~0U), ETIMEDOUT);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE, 1, &past, NULL, ~0U), ETIMEDOUT);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ 0, 1000000000 }, NULL, 0), EINVAL);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ -1, 0 }, NULL, 0), EINVAL);
+}
+
+static void *wait_shared(void *arg)
+{
+	__atomic_store_n(&asleep_soon, 1, __ATOMIC_SEQ_CST);
+	return (void *)futex(arg, FUTEX_WAIT, 1, NULL, NULL, 0);
+}
+
+static int child_waits(uint32_t *words)
+{
+	__atomic_store_n(&words[1], 1, __ATOMIC_SEQ_CST);
+	return futex(&words[0], FUTEX_WAIT, 1, &(struct timespec){ 20, 0 }, NULL, 0) == 0 ? 0 : 1;
+}
+
+static void shared(void)
+{
+	uint32_t *words = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), *twin;
+	pthread_t thread;
+	int status;
+	pid_t pid;
+	void *value;
+
+	section("shared words");
+	MUST((void *)words != MAP_FAILED);
+	words[0] = 1;
+	fflush(stdout);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0)
+		_exit(child_waits(words));
+	while (!__atomic_load_n(&words[1], __ATOMIC_SEQ_CST))
+		sched_yield();
+	while (futex(&words[0], FUTEX_WAKE, 1, NULL, NULL, 0) == 0)
+		pause_ms(1);
+	MUST(waitpid(pid, &status, 0) == pid);
+	CHECK_THAT("a child in another address space was woken", status == 0);
+
+	twin = mremap(words, 0, PAGE, MREMAP_MAYMOVE);
+	MUST((void *)twin != MAP_FAILED && twin != words);
+	asleep_soon = 0;
+	MUST(pthread_create(&thread, NULL, wait_shared, words) == 0);
+	while (!asleep_soon)
+		sched_yield();
+	pause_ms(20);
+	CHECK_THAT("woken through another mapping of the same word", futex(twin, FUTEX_WAKE, 1, NULL, NULL, 0) == 1);
+	CHECK(pthread_join(thread, &value) == 0 && value == NULL);
+}
+
+static void interrupted(int signo)
+{
+	(void)signo;
+}
+
+static void *wait_interrupted(void *arg)
+{
+	(void)arg;
+	asleep_soon = 1;
+	return (void *)(intptr_t)(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ 20, 0 }, NULL, 0) == -1 ?
+				  errno : 0);
+}
+
+static void signals(void)
+{
+	struct sigaction sa = { .sa_handler = interrupted };
+	pthread_t thread;
+	void *value;
+
+	section("a signal interrupts a wait");
+	sigaction(SIGUSR1, &sa, NULL);
+	word = 1;
+	asleep_soon = 0;
+	MUST(pthread_create(&thread, NULL, wait_interrupted, NULL) == 0);
+	while (!asleep_soon)
+		sched_yield();
+	pause_ms(20);
+	pthread_kill(thread, SIGUSR1);
+	MUST(pthread_join(thread, &value) == 0);
+	CHECK_EQ((intptr_t)value, EINTR);
+}
+
+static void errors(void)
+{
+	char *none = map_island(1, PROT_NONE), *fresh = map_island(1, PROT_READ | PROT_WRITE);
+
+	section("errors");
+	CHECK_ERRNO(futex((uint32_t *)((char *)&word + 1), FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EINVAL);
+	CHECK_ERRNO(futex((uint32_t *)((char *)&word + 2), FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL, NULL, 0), EINVAL);
+	CHECK_ERRNO(futex(&word, 77, 1, NULL, NULL, 0), ENOSYS);
+	CHECK_ERRNO(futex((uint32_t *)none, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EFAULT);
+	CHECK_ERRNO(futex((uint32_t *)none, FUTEX_WAIT, 1, NULL, NULL, 0), EFAULT);
+	CHECK_ERRNO(futex((uint32_t *)0xffffffff80000000, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EFAULT);
+	CHECK_ERRNO(futex(NULL, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EFAULT);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, none, NULL, 0), EFAULT);
+	CHECK_THAT("a word on a page not yet there is zero", futex((uint32_t *)fresh, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL,
+								 0) == -1 && errno == EAGAIN);
+	CHECK_EQ(futex((uint32_t *)(fresh + 8), FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL, NULL, 0), 0);
+}
+
+int main(void)
+{
+	wait_and_wake();
+	bitsets();
+	requeue();
+	timeouts();
+	shared();
+	signals();
+	errors();
+	return check_done();
+}
