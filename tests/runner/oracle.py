@@ -3,6 +3,7 @@
 
 import functools
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from faultline_host import initramfs
 from . import ROOT
 
 PATIENCE = 120
+STACK = 8 << 20
 
 
 @functools.lru_cache(maxsize=None)
@@ -22,9 +24,16 @@ def on_linux(program, args, files, environment, stdin):
         for source, destination in files:
             place(os.path.join(ROOT, source), os.path.join(root, destination))
         result = subprocess.run(["/" + os.path.basename(program), *args], executable=os.path.join(ROOT, program),
-                                cwd=root, env=env, input=stdin, capture_output=True, timeout=PATIENCE, check=False)
+                                cwd=root, env=env, input=stdin, capture_output=True, timeout=PATIENCE, check=False,
+                                preexec_fn=usual_limits)
     status = result.returncode if result.returncode >= 0 else 128 - result.returncode
     return status, result.stdout, result.stderr
+
+
+def usual_limits():
+    """The limits a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def place(source, destination):
