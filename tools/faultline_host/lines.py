@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 
 from . import machine, run as runner
+from .options import parse_run
 from .status import UsageError
 
 MARK = 0x5CA1AB1E000
@@ -42,6 +43,18 @@ class Report:
     def amortised(self):
         """Writes per fault to all shared lines that are not hot."""
         return sum(line.share for line in self.lines if AMORTISED < line.share <= HOT)
+
+
+def command(argv):
+    """`faultline lines`: as `run`, and then one line of findings on stdout."""
+    options = parse_run(argv)
+    result, report = measure(options)
+    hot = ", ".join(f"{line.share:.2f} {line.name} (by {line.cpus} CPUs)" for line in report.hot()) or "none"
+    print(f"lines faults={report.faults} hot: {hot}; amortised: {report.amortised():.2f}")
+    if options.verbose:
+        for line in report.lines:
+            print(f"  {line.share:6.3f} {line.paddr:#14x} {line.vaddr:#18x} {line.name}")
+    return result
 
 
 def measure(options):

@@ -14,6 +14,7 @@ usage: tools/faultline VERB …
   run [OPTIONS] PROGRAM [ARGS…]   boot the kernel with a static Linux program and be that program
   iso --output FILE PROGRAM       write a GRUB image (BIOS and UEFI) that starts the program
   demo                            the demonstration of `make run`
+  lines [OPTIONS] PROGRAM [ARGS…] as run, and report the cache lines that CPUs share while they fault
   bench                           the measurements of `make bench`
 
 Each verb explains itself: tools/faultline run --help
@@ -42,6 +43,9 @@ def dispatch(argv):
     if verb == "iso":
         from . import iso
         return iso.command(rest)
+    if verb == "lines":
+        from . import lines
+        return lines.command(rest)
     if verb == "demo":
         from . import demo
         return demo.command(rest)
@@ -49,4 +53,4 @@ def dispatch(argv):
         from . import bench
         return bench.command(rest)
     hint = f"; to run it: tools/faultline run {verb}" if os.path.exists(verb) else ""
-    raise UsageError(f"there is no verb “{verb}”: run, iso, demo or bench{hint}")
+    raise UsageError(f"there is no verb “{verb}”: run, iso, demo, lines or bench{hint}")

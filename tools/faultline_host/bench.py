@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""
+`make bench`: what the program build/user/bench measures inside the machine, as tables. Three questions:
+
+cost    `bench rows`: instructions per operation, one CPU at work, for each policy
+growth  `bench growth PLACE N`: instructions per fault with N threads on N CPUs, against one; the median over seeds of
+        --schedule, since growth means nothing without interleaving. PLACE: `one` VMA for all, an `own` VMA for each,
+        or own VMAs with a `writer` (mmap and munmap) beside them
+lines   `bench lines PLACE N`: the cache lines that the CPUs share meanwhile, seen by the QEMU plugin (lines.py)
+
+The program prints one line for each figure, `row NAME VALUE key=value…` or `growth VALUE key=value…`; the keys are
+attempts, answered, and every reason that is not zero.
+"""
+
+import concurrent.futures
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+from . import machine, options
+from .options import POLICIES
+from .status import UsageError
+
+PROGRAM = os.path.join(machine.ROOT, "build", "user", "bench")
+# Without fast-string instructions, so that clearing a page counts 512 instructions on every kernel.
+MACHINE = ["--release", "--deterministic", "--cpu", "max,-la57,-erms,-fsrm", "--memory", "512M"]
+
+# name in the program, what it says here, first goal, Linux 6.1 and 6.12 under the same QEMU (instructions, median)
+ROWS = (
+    ("null-syscall", "null syscall (getppid)", 150, 330, 329),
+    ("first-write", "first write, anonymous", 1380, 2771, 3156),
+    ("first-read", "first read, anonymous (zero page)", 620, 1259, 1488),
+    ("write-after-read", "write after that read", 1590, 3187, 3522),
+    ("fork-copy", "write after fork (copy)", 1700, 3406, 4622),
+    ("fork-reuse", "write after fork, last owner (reuse)", 680, 1379, 1555),
+    ("mmap", "mmap of one page", 2000, 4089, 4463),
+    ("munmap", "munmap of one touched page", 2500, 9242, 6695),
+)
+PLACES = (("one", "threads in one VMA"), ("own", "threads in a VMA each"), ("writer", "a VMA each, a writer beside"))
+GROWTH_POLICIES = ("mmap", "vma", "spec")
+GROWTH_CPUS = (2, 4, 8)
+GROWTH_GOAL = 1.15
+LINES_CPUS = 4
+
+
+def command(argv):
+    chosen = parse(argv)
+    if not os.path.exists(PROGRAM):
+        raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")
+    parts = {"cost": print_cost, "growth": print_growth, "lines": print_lines}
+    for part in chosen.parts or parts:
+        parts[part](chosen)
+    return 0
+
+
+def parse(argv):
+    parser = options.Parser(prog="faultline bench", description="Instructions per operation, for each fault policy.")
+    parser.add_argument("--seeds", type=int, default=32, metavar="N", help="schedules per growth figure (default 32)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="machines side by side")
+    parser.add_argument("parts", nargs="*", choices=("cost", "growth", "lines", []), metavar="PART",
+                        help="cost, growth, lines; default: all three")
+    return parser.parse_args(argv)
+
+
+def print_cost(chosen):
+    results = in_parallel(chosen.jobs, [(policy, ["--cpus", "1", "--fault", policy], ["rows"]) for policy in POLICIES])
+    tables = {policy: figures(lines, "row") for policy, lines in results}
+    print("Instructions per operation, median, release kernel, one CPU; in brackets attempts/answered of the strategies")
+    print(f"{'':38}{'goal':>6}" + "".join(f"{policy:>20}" for policy in POLICIES) + f"{'Linux 6.1':>11}{'6.12':>7}")
+    for name, text, goal, *linux in ROWS:
+        cells = [cost_cell(tables[policy].get(name), goal) for policy in POLICIES]
+        print(f"{text:38}{goal:6}" + "".join(f"{cell:>20}" for cell in cells) + f"{linux[0]:11}{linux[1]:7}")
+    print("* above the goal\n")
+
+
+def cost_cell(figure, goal):
+    if figure is None:
+        return "not measured"
+    value, keys = figure
+    mark = "*" if value > goal else ""
+    counts = f" [{keys['attempts']}/{keys['answered']}]" if "attempts" in keys else ""
+    return f"{value:g}{mark}{counts}"
+
+
+def print_growth(chosen):
+    print(f"Growth: instructions per fault with N CPUs against one, median of {chosen.seeds} schedules; the goal is at "
+          f"most {GROWTH_GOAL} under spec, and under vma with a VMA each")
+    for place, text in PLACES:
+        print(text)
+        for policy in GROWTH_POLICIES:
+            print_growth_line(chosen, place, policy)
+    print()
+
+
+def print_growth_line(chosen, place, policy):
+    runs = []
+    for cpus in (1, *GROWTH_CPUS):
+        for seed in range(1, chosen.seeds + 1 if cpus > 1 else 2):
+            runs.append((cpus, ["--cpus", str(cpus), "--fault", policy, "--schedule", str(seed)],
+                         ["growth", place, str(cpus)]))
+    values, reasons = {}, {}
+    for cpus, lines in in_parallel(chosen.jobs, runs):
+        for value, keys in figures(lines, "growth").values():
+            values.setdefault(cpus, []).append(value)
+            add_reasons(reasons, keys)
+    base = statistics.median(values[1])
+    cells = [f"{cpus} CPUs: {statistics.median(values[cpus]) / base:5.2f}" for cpus in GROWTH_CPUS]
+    counts = " ".join(f"{name}={count}" for name, count in sorted(reasons.items()) if count)
+    print(f"  {policy:5} 1 CPU: {base:6g}   {'   '.join(cells)}   {counts}", flush=True)
+
+
+def add_reasons(reasons, keys):
+    for name, count in keys.items():
+        reasons[name] = reasons.get(name, 0) + int(count)
+
+
+def print_lines(chosen):
+    print(f"Shared cache lines, {LINES_CPUS} CPUs: lines written by one CPU and touched by another, written per fault")
+    runs = [((text, policy), ["--cpus", str(LINES_CPUS), "--fault", policy], ["lines", place, str(LINES_CPUS)])
+            for place, text in PLACES[:2] for policy in GROWTH_POLICIES]
+    for (text, policy), lines in in_parallel(chosen.jobs, runs, verb="lines"):
+        print(f"  {text:22} {policy:5} " + "; ".join(line for line in lines if line.startswith("lines")))
+
+
+def in_parallel(jobs, runs, verb="run"):
+    """Runs (key, options, arguments of bench) side by side; yields (key, lines of output) in the order given."""
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        futures = [(key, pool.submit(run_bench, verb, extra, arguments)) for key, extra, arguments in runs]
+        return [(key, future.result()) for key, future in futures]
+
+
+def run_bench(verb, extra, arguments):
+    command_line = [sys.executable, os.path.join(machine.ROOT, "tools", "faultline"), verb, *MACHINE, *extra,
+                    "--log", os.devnull, PROGRAM, *arguments]
+    result = subprocess.run(command_line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise UsageError(f"{' '.join(command_line[1:])} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
+    return result.stdout.splitlines()
+
+
+def figures(lines, kind):
+    """`row NAME VALUE key=value…` or `growth VALUE key=value…` → {name: (value, {key: value})}."""
+    found = {}
+    for line in lines:
+        words = line.split()
+        if not words or words[0] != kind:
+            continue
+        name = words.pop(1) if kind == "row" else kind
+        keys = dict(word.split("=", 1) for word in words[2:] if re.fullmatch(r"\w+=\d+", word))
+        found[name] = (float(words[1]), keys)
+    return found
