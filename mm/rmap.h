@@ -13,10 +13,14 @@
 #include "mm/vma.h"
 
 struct anon_vma {
-	spinlock_t lock;	   /* RANK_ANON_VMA; guards chains */
-	s32 refcount;		   /* atomic: chains, and those who pin it */
-	struct list_head chains;   /* lock: struct anon_vma_chain.by_anon_vma */
+	spinlock_t lock;	   /* RANK_ANON_VMA; the root's guards chains and counts of the whole family */
+	s32 refcount;		   /* atomic: chains, children, and those who pin it */
+	u32 nr_active;		   /* root's lock: VMAs whose anon_vma it is */
+	u32 nr_children;	   /* root's lock: anon_vmas that have it as parent */
+	struct list_head chains;   /* root's lock: struct anon_vma_chain.by_anon_vma */
 	struct anon_vma *root;	   /* constant: whose lock serves the whole family */
+	struct anon_vma *parent;   /* constant: where it comes from by fork; NULL for the root */
+	struct rcu_head rcu;
 };
 
 void rmap_init(void); /* boot: caches */

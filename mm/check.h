@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What must hold whenever nothing is going on: no fault, no system call, no thread of a user program anywhere. Each
+ * check logs every violation in a sentence.
+ */
+#ifndef MM_CHECK_H
+#define MM_CHECK_H
+
+#include "kernel/base.h"
+
+/*
+ * Remembers what is in use now, before the first program. What is in use later and was not then, has leaked. Sleeps:
+ * waits for RCU call-backs.
+ */
+void mm_check_baseline(void);
+/* All of the checks below; true when all hold. => every process is gone, quiet. Sleeps. */
+bool mm_quiet_check(void);
+
+/* For each strategy: attempts = answered + completed + would block + the sum of its reasons. */
+bool check_counters(void);
+/* Every anonymous page is found by its reverse map as often as it is mapped. */
+bool check_rmap(void);
+/* All page tables together hold as many entries that map a counted page as all pages together believe. */
+bool check_mapcounts(void);
+/* Every page of a mapping sits in its slot, with one reference for the slot and one for each entry. */
+bool check_mappings(void);
+/* As many objects of mm/'s own caches are in use as at the baseline. => no RCU call-back pending. */
+bool check_objects(void);
+/* As many pages are in use for each purpose as at the baseline, and free + in use = managed. => as above. */
+bool check_pages(void);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mappings: pages by index in a radix tree, reading and writing them, and the fault operation on them. What takes pages
+ * out of a mapping again is in truncate.c.
+ *
+ * A page in a slot has PG_CACHE set and holds one reference for the slot. A page that is taken out loses PG_CACHE first
+ * and is unmapped after; its owner and index stay until it is freed, since entries may map it for a little longer. So
+ * whoever maps a page of a mapping checks PG_CACHE under the PTE lock: either the check sees the removal, or the
+ * removal finds the entry.
+ *
+ * Locks: mapping.lock (RANK_MAPPING), which is not held across anything that could reclaim: pages are made before it is
+ * taken.
+ */
+#include "kernel/errno.h"
+#include "kernel/string.h"
+#include "mm/fault.h"
+#include "mm/mapping.h"
+#include "mm/mapping_tree.h"
+#include "mm/slab.h"
+
+static struct slab_cache *mapping_cache;
+
+void mapping_init_caches(void)
+{
+	mapping_cache = slab_create("mapping", sizeof(struct mapping), CACHE_LINE);
+	mapping_tree_init_cache();
+}
+
+/* ---- Life ----------------------------------------------------------------------------------------------------------
+ */
+
+struct mapping *mapping_create(u64 size, bool shmem)
+{
+	struct mapping *mapping = slab_alloc(mapping_cache, ALLOC_ZERO);
+
+	if (!mapping)
+		return NULL;
+	spin_init(&mapping->lock, RANK_MAPPING);
+	spin_init(&mapping->i_mmap_lock, RANK_I_MMAP);
+	list_init(&mapping->i_mmap);
+	mapping->size = size;
+	mapping->shmem = shmem;
+	mapping->refcount = 1;
+	return mapping;
+}
+
+void mapping_get(struct mapping *mapping)
+{
+	atomic_inc(&mapping->refcount);
+}
+
+void mapping_put(struct mapping *mapping)
+{
+	s32 refcount = atomic_dec_return(&mapping->refcount);
+	struct page *page;
+
+	ASSERT(refcount >= 0, "every reference to a mapping is dropped once");
+	if (refcount)
+		return;
+	ASSERT(list_empty(&mapping->i_mmap), "a VMA that maps a mapping holds a reference");
+	spin_lock(&mapping->lock);
+	while ((page = mapping_tree_take(mapping, 0, ~0UL)) != NULL)
+		page_put(page);
+	spin_unlock(&mapping->lock);
+	slab_free(mapping_cache, mapping);
+}
+
+/* ---- Look-up -------------------------------------------------------------------------------------------------------
+ */
+
+struct page *mapping_find(struct mapping *mapping, u64 index)
+{
+	struct page *page;
+
+	spin_lock(&mapping->lock);
+	page = mapping_tree_find(mapping, index);
+	if (page)
+		page_get(page);
+	spin_unlock(&mapping->lock);
+	return page;
+}
+
+/* Puts a new page into an empty slot. Returns the page that the slot holds then, with a reference, or NULL without
+ * memory. */
+static struct page *insert(struct mapping *mapping, u64 index, struct page *new)
+{
+	struct page *page;
+
+	spin_lock(&mapping->lock);
+	page = mapping_tree_find(mapping, index);
+	if (!page && mapping_tree_insert(mapping, index, new))
+		page = new;
+	if (page)
+		page_get(page);
+	spin_unlock(&mapping->lock);
+	return page;
+}
+
+struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
+{
+	struct page *page = mapping_find(mapping, index);
+	struct page *new;
+
+	if (page)
+		return page;
+	new = alloc_page(ALLOC_ZERO);
+	if (!new)
+		return NULL;
+	page = insert(mapping, index, new);
+	if (page != new)
+		page_put(new); /* somebody was faster, or there is no memory for the tree */
+	return page;
+}
+
+/* ---- Kernel copies
+ * --------------------------------------------------------------------------------------------------- */
+
+long mapping_read(struct mapping *mapping, u64 pos, void *buf, size_t len)
+{
+	u64 size = READ_ONCE(mapping->size);
+	size_t done = 0;
+
+	if (pos >= size)
+		return 0;
+	len = min((u64)len, size - pos);
+	while (done < len) {
+		u64 offset = (pos + done) & ~PAGE_MASK;
+		size_t chunk = min(len - done, (size_t)(PAGE_SIZE - offset));
+		struct page *page = mapping_find(mapping, (pos + done) >> PAGE_SHIFT);
+
+		if (page) {
+			memcpy((char *)buf + done, (char *)page_to_virt(page) + offset, chunk);
+			page_put(page);
+		} else {
+			memset((char *)buf + done, 0, chunk);
+		}
+		done += chunk;
+	}
+	return (long)done;
+}
+
+long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		u64 offset = (pos + done) & ~PAGE_MASK;
+		size_t chunk = min(len - done, (size_t)(PAGE_SIZE - offset));
+		struct page *page = mapping_find_or_create(mapping, (pos + done) >> PAGE_SHIFT);
+
+		if (!page)
+			return done ? (long)done : -ENOMEM;
+		memcpy((char *)page_to_virt(page) + offset, (const char *)buf + done, chunk);
+		if (!page_test(page, PG_DIRTY))
+			page_set(page, PG_DIRTY);
+		page_put(page);
+		done += chunk;
+	}
+	return (long)done;
+}
+
+/* ---- Faults
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* A size that shrinks after the check is no matter: the commit sees that the page has left the mapping. */
+static int mapping_fault(struct fault *f)
+{
+	struct mapping *mapping = f->vma.mapping;
+	u64 index = f->vma.pgoff + ((f->address - f->vma.start) >> PAGE_SHIFT);
+
+	if (index >= (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT)
+		return fault_answered(f, FAULT_BEYOND_END);
+	f->page = mapping_find_or_create(mapping, index);
+	return f->page ? END_GO_ON : fault_answered(f, FAULT_OUT_OF_MEMORY);
+}
+
+const struct vma_ops mapping_vma_ops = {
+	.fault = mapping_fault,
+	.without_mmap_lock = true,
+};
+
+const struct vma_ops shared_anon_ops = {
+	.fault = mapping_fault,
+	.without_mmap_lock = true,
+	.name = "/dev/zero (deleted)",
+};

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking pages out of a mapping: truncation and hole punching.
+ *
+ * First the pages leave their slots and lose PG_CACHE, so that no fault can map them any more (see mapping.c). Then
+ * they are unmapped from every address space that still maps one; again, until none is mapped, since a fork that runs
+ * meanwhile may have copied an entry into a child. Only then the slots' references are dropped.
+ *
+ * Rejected: unmapping under i_mmap_lock, as Linux does. It is a spinlock here, and mmap_lock, which keeps VMAs and page
+ * tables where they are, cannot be taken below it. So i_mmap tells whose address spaces to visit, nothing more.
+ *
+ * Locks: mapping.lock and i_mmap_lock one after the other, never together; mmap_lock of each address space, for
+ * reading, with neither held.
+ */
+#include "kernel/string.h"
+#include "mm/mapping_tree.h"
+#include "mm/mm.h"
+#include "mm/tlb.h"
+#include "mm/vma.h"
+
+#define REMOVE_BATCH 32
+
+/* Pages on their way out: no longer in the mapping, perhaps still mapped. The slots' references are ours. */
+struct removal {
+	struct mapping *mapping;
+	u64 first, last; /* the range of indices that is being removed */
+	unsigned nr_pages;
+	struct page *pages[REMOVE_BATCH];
+};
+
+static bool take_batch(struct removal *removal);
+static bool still_mapped(const struct removal *removal);
+static void unmap_everywhere(const struct removal *removal);
+
+void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
+{
+	struct removal removal = { .mapping = mapping, .first = first, .last = last };
+
+	while (take_batch(&removal)) {
+		while (still_mapped(&removal))
+			unmap_everywhere(&removal);
+		for (unsigned i = 0; i < removal.nr_pages; i++)
+			page_put(removal.pages[i]);
+		cond_resched();
+	}
+}
+
+/* What lies behind the new end in the last page must read as zeros if the object grows again. */
+static void clear_tail(struct mapping *mapping, u64 size)
+{
+	u64 offset = size & ~PAGE_MASK;
+	struct page *page = offset ? mapping_find(mapping, size >> PAGE_SHIFT) : NULL;
+
+	if (!page)
+		return;
+	memset((char *)page_to_virt(page) + offset, 0, PAGE_SIZE - offset);
+	page_put(page);
+}
+
+void mapping_truncate(struct mapping *mapping, u64 size)
+{
+	bool shrinks = size < READ_ONCE(mapping->size);
+
+	WRITE_ONCE(mapping->size, size);
+	if (!shrinks)
+		return;
+	mapping_remove_range(mapping, (size + PAGE_SIZE - 1) >> PAGE_SHIFT, ~0UL);
+	clear_tail(mapping, size);
+}
+
+static bool take_batch(struct removal *removal)
+{
+	struct page *page;
+
+	removal->nr_pages = 0;
+	spin_lock(&removal->mapping->lock);
+	while (removal->nr_pages < REMOVE_BATCH &&
+	       (page = mapping_tree_take(removal->mapping, removal->first, removal->last)) != NULL)
+		removal->pages[removal->nr_pages++] = page;
+	spin_unlock(&removal->mapping->lock);
+	return removal->nr_pages != 0;
+}
+
+/* Unlocked: an entry that is set after this look was checked against PG_CACHE after it was cleared, so there is none.
+ */
+static bool still_mapped(const struct removal *removal)
+{
+	for (unsigned i = 0; i < removal->nr_pages; i++)
+		if (READ_ONCE(removal->pages[i]->mapcount))
+			return true;
+	return false;
+}
+
+/* ---- Unmapping
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* The part of a VMA that shows the removed range, as [*start, *end). False when none does. */
+static bool overlap(const struct removal *removal, const struct vma *vma, vaddr_t *start, vaddr_t *end)
+{
+	u64 pgoff = READ_ONCE(vma->pgoff);
+	u64 nr_pages = (READ_ONCE(vma->end) - READ_ONCE(vma->start)) >> PAGE_SHIFT;
+
+	if (removal->last < pgoff || removal->first >= pgoff + nr_pages)
+		return false;
+	*start = vma->start + (max(removal->first, pgoff) - pgoff) * PAGE_SIZE;
+	*end = vma->start + (min(removal->last - pgoff, nr_pages - 1) + 1) * PAGE_SIZE;
+	return true;
+}
+
+/*
+ * Under mmap_lock for reading faults go on beside us. One that has looked at the entry before we emptied it compares it
+ * again under the PTE lock; one that comes later finds no page.
+ */
+static void unmap_from(const struct removal *removal, struct mm *mm)
+{
+	struct tlb_gather tlb;
+	vaddr_t start, end;
+	struct vma *vma;
+
+	mmap_read_lock(mm);
+	tlb_gather_begin(&tlb, mm);
+	vma_tree_for_each(vma, &mm->tree) if (vma->mapping == removal->mapping && overlap(removal, vma, &start, &end))
+		zap_range(&tlb, mm, start, end);
+	tlb_gather_finish(&tlb);
+	mmap_read_unlock(mm);
+}
+
+/*
+ * The address space of the nr-th VMA that maps the mapping, with a reference to the struct, or NULL. A VMA on the list
+ * has not left its mm yet, so the struct is there.
+ */
+static struct mm *nth_mm(struct mapping *mapping, unsigned nr)
+{
+	struct mm *mm = NULL;
+	struct vma *vma;
+
+	spin_lock(&mapping->i_mmap_lock);
+	list_for_each (vma, &mapping->i_mmap, i_mmap) {
+		if (nr--)
+			continue;
+		mm = vma->mm;
+		mm_ref(mm);
+		break;
+	}
+	spin_unlock(&mapping->i_mmap_lock);
+	return mm;
+}
+
+/* The list may change between two looks, so that one is missed or met twice; the caller looks until nothing is mapped.
+ */
+static void unmap_everywhere(const struct removal *removal)
+{
+	struct mm *mm, *last = NULL;
+
+	for (unsigned nr = 0; (mm = nth_mm(removal->mapping, nr)) != NULL; nr++) {
+		if (mm != last)
+			unmap_from(removal, mm);
+		last = mm;
+		mm_unref(mm);
+	}
+	cond_resched();
+}
