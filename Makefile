@@ -168,7 +168,8 @@ host: host-programs ## Build mm/ for the host and run its tests under ASan+UBSan
 
 # --- Verbs that run something: each sets up the machine first, then builds, then runs ---------------------------------
 
-build-all = $(Q)$(MAKE) --no-print-directory all user
+jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+build-all = $(Q)$(MAKE) $(jobs) --no-print-directory all user
 
 deps: ## Install what is missing from the distribution's packages (DEPS=skip: do nothing)
 	$(Q)DEPS='$(DEPS)' tools/deps

@@ -59,7 +59,7 @@ def parse(argv):
     parser = options.Parser(prog="faultline bench", description="Instructions per operation, for each fault policy.")
     parser.add_argument("--seeds", type=int, default=32, metavar="N", help="schedules per growth figure (default 32)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="machines side by side")
-    parser.add_argument("parts", nargs="*", choices=("cost", "growth", "lines", []), metavar="PART",
+    parser.add_argument("parts", nargs="*", type=options.one_of("part", ("cost", "growth", "lines")), metavar="PART",
                         help="cost, growth, lines; default: all three")
     return parser.parse_args(argv)
 
