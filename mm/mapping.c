@@ -26,8 +26,7 @@ void mapping_init_caches(void)
 	mapping_tree_init_cache();
 }
 
-/* ---- Life ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
 
 struct mapping *mapping_create(u64 size, bool shmem)
 {
@@ -65,8 +64,7 @@ void mapping_put(struct mapping *mapping)
 	slab_free(mapping_cache, mapping);
 }
 
-/* ---- Look-up -------------------------------------------------------------------------------------------------------
- */
+/* ---- Look-up ----------------------------------------------------------------------------------------------------- */
 
 struct page *mapping_find(struct mapping *mapping, u64 index)
 {
@@ -112,8 +110,7 @@ struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 	return page;
 }
 
-/* ---- Kernel copies
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Kernel copies ----------------------------------------------------------------------------------------------- */
 
 long mapping_read(struct mapping *mapping, u64 pos, void *buf, size_t len)
 {
@@ -159,8 +156,7 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 	return (long)done;
 }
 
-/* ---- Faults
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
 /* A size that shrinks after the check is no matter: the commit sees that the page has left the mapping. */
 static int mapping_fault(struct fault *f)

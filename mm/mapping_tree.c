@@ -47,8 +47,7 @@ struct page *mapping_tree_find(const struct mapping *mapping, u64 index)
 	return node ? node->slots[slot_of(index, 1)] : NULL;
 }
 
-/* ---- Insertion ------------------------------------------------------------------------------------------------------
- */
+/* ---- Insertion --------------------------------------------------------------------------------------------------- */
 
 static u32 height_for(u64 index)
 {
@@ -137,8 +136,7 @@ no_memory:
 	return false;
 }
 
-/* ---- Removal --------------------------------------------------------------------------------------------------------
- */
+/* ---- Removal ----------------------------------------------------------------------------------------------------- */
 
 /* The lowest index of [first, last] whose slot is used, below this node. False if there is none. */
 static bool find_used(const struct mapping_node *node, u32 level, u64 base, u64 first, u64 last, u64 *index)

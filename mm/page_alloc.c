@@ -111,6 +111,7 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 		if (unlikely(!page))
 			return NULL;
 	}
+	machine_unpoison(page_to_virt(page), PAGE_SIZE << order);
 	if (DEBUG)
 		check_poison(page, order);
 	WRITE_ONCE(page->refcount, 1);
@@ -173,6 +174,7 @@ static inline void page_free(struct page *page, unsigned order)
 	page->private = 0;
 	if (DEBUG)
 		poison_pages(page, order);
+	machine_poison(page_to_virt(page), PAGE_SIZE << order);
 	if (unlikely(order)) {
 		free_block(page, order);
 		return;
@@ -233,8 +235,7 @@ void page_alloc_drain(void)
 		stash_spill(stash);
 }
 
-/* ---- The buddy allocator: => zone.lock held -----------------------------------------------------------------------
- */
+/* ---- The buddy allocator: => zone.lock held ---------------------------------------------------------------------- */
 
 static void put_on_list(struct page *page, unsigned order)
 {
@@ -295,8 +296,7 @@ static void give_block(struct page *page, unsigned order)
 	put_on_list(pfn_to_page(pfn), order);
 }
 
-/* ---- Statistics ---------------------------------------------------------------------------------------------------
- */
+/* ---- Statistics -------------------------------------------------------------------------------------------------- */
 
 u64 nr_free_pages(void)
 {
@@ -312,8 +312,7 @@ u64 nr_managed_pages(void)
 	return zone.nr_managed;
 }
 
-/* ---- Debug builds: freed pages hold a pattern, and still hold it when they are allocated ---------------------------
- */
+/* ---- Debug builds: freed pages hold a pattern, and still hold it when they are allocated ------------------------- */
 
 #define POISON 0xdeadbeefdeadbeefUL
 

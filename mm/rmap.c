@@ -52,8 +52,7 @@ static void unlock_family(struct anon_vma *anon_vma)
 	spin_unlock(&anon_vma->root->lock);
 }
 
-/* ---- A VMA's first anon_vma
- * ------------------------------------------------------------------------------------------ */
+/* ---- A VMA's first anon_vma -------------------------------------------------------------------------------------- */
 
 /*
  * Links and publishes, unless somebody was faster. The chain is complete on both lists before vma->anon_vma can be
@@ -137,8 +136,7 @@ static struct anon_vma *neighbours_anon_vma(const struct vma *vma)
 	return anon_vma;
 }
 
-/* ---- Split, move and fork
- * -------------------------------------------------------------------------------------------- */
+/* ---- Split, move and fork ---------------------------------------------------------------------------------------- */
 
 /* Whose owner has gone, and who has few children: a forked VMA may take its place. A root never is, as on Linux. */
 static bool can_be_reused(const struct anon_vma *anon_vma)
@@ -237,8 +235,7 @@ void anon_vma_unlink(struct vma *vma)
 	}
 }
 
-/* ---- Life of an anon_vma
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Life of an anon_vma ----------------------------------------------------------------------------------------- */
 
 /* One reference, the caller's. `parent`: whose child it is by fork; NULL for the first of a family. */
 static struct anon_vma *anon_vma_alloc(struct anon_vma *parent)
@@ -294,8 +291,7 @@ static void link_chain(struct anon_vma_chain *chain, struct vma *vma, struct ano
 	list_add_tail(&anon_vma->chains, &chain->by_anon_vma);
 }
 
-/* ---- Pages
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Pages ------------------------------------------------------------------------------------------------------- */
 
 void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index)
 {
@@ -320,8 +316,7 @@ void rmap_remove(struct page *page)
 	(void)mapcount;
 }
 
-/* ---- From a page to its entries
- * ---------------------------------------------------------------------------------------- */
+/* ---- From a page to its entries ---------------------------------------------------------------------------------- */
 
 /* The entry of vma that maps the page, with its lock in *ptl held, or NULL. */
 static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, spinlock_t **ptl)
@@ -370,8 +365,7 @@ void rmap_walk(struct page *page,
 	rcu_read_unlock();
 }
 
-/* ---- The checker
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- The checker ------------------------------------------------------------------------------------------------- */
 
 static bool count_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg)
 {

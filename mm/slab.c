@@ -76,8 +76,7 @@ static void give_object(struct slab_cache *cache, void *object);
 static void poison_object(const struct slab_cache *cache, void *object);
 static void check_poison(const struct slab_cache *cache, const void *object);
 
-/* ---- Creation -----------------------------------------------------------------------------------------------------
- */
+/* ---- Creation ---------------------------------------------------------------------------------------------------- */
 
 struct slab_cache *slab_create(const char *name, size_t size, size_t align)
 {
@@ -99,8 +98,7 @@ struct slab_cache *slab_create(const char *name, size_t size, size_t align)
 	return cache;
 }
 
-/* ---- The fast paths ------------------------------------------------------------------------------------------------
- */
+/* ---- The fast paths ---------------------------------------------------------------------------------------------- */
 
 void *slab_alloc(struct slab_cache *cache, unsigned flags)
 {
@@ -116,6 +114,7 @@ void *slab_alloc(struct slab_cache *cache, unsigned flags)
 		if (unlikely(!object))
 			return NULL;
 	}
+	machine_unpoison(object, cache->stride);
 	if (DEBUG)
 		check_poison(cache, object);
 	if (flags & ALLOC_ZERO)
@@ -131,6 +130,7 @@ void slab_free(struct slab_cache *cache, void *object)
 	ASSERT(virt_to_page(object)->cache == cache, "an object goes back to the cache it came from");
 	if (DEBUG)
 		poison_object(cache, object);
+	machine_poison(object, cache->stride);
 	if (unlikely(count == magazine->capacity)) {
 		free_slow(cache, object);
 		return;
@@ -139,8 +139,7 @@ void slab_free(struct slab_cache *cache, void *object)
 	WRITE_ONCE(magazine->count, count + 1);
 }
 
-/* ---- Loading and unloading magazines --------------------------------------------------------------------------------
- */
+/* ---- Loading and unloading magazines ----------------------------------------------------------------------------- */
 
 /* This CPU's magazine, made if it has none yet; or the one of capacity zero, when there is no memory for it. */
 static struct magazine *own_magazine(struct slab_cache *cache)
@@ -154,6 +153,7 @@ static struct magazine *own_magazine(struct slab_cache *cache)
 	spin_unlock(&magazine_cache.lock);
 	if (!magazine)
 		return &no_magazine;
+	machine_unpoison(magazine, magazine_cache.stride);
 	magazine->count = 0;
 	magazine->capacity = MAGAZINE_SIZE;
 	store_release(&cache->magazines[cpu_id()], magazine);
@@ -193,8 +193,7 @@ static __noinline void free_slow(struct slab_cache *cache, void *object)
 	WRITE_ONCE(magazine->count, magazine->count - nr);
 }
 
-/* ---- Slabs: => cache->lock held
- * -------------------------------------------------------------------------------------- */
+/* ---- Slabs: => cache->lock held ---------------------------------------------------------------------------------- */
 
 /* The first page of the slab that the object lies in: blocks are aligned to their size. */
 static struct page *slab_of(const struct slab_cache *cache, const void *object)
@@ -235,6 +234,7 @@ static void slab_delete(struct slab_cache *cache, struct page *slab)
 	cache->nr_free -= cache->per_slab;
 	for (u64 i = 0; i < 1UL << cache->order; i++)
 		WRITE_ONCE(slab[i].flags, 0);
+	machine_unpoison(page_to_virt(slab), PAGE_SIZE << cache->order);
 	free_pages(slab, cache->order);
 }
 
@@ -251,13 +251,14 @@ static void *take_object(struct slab_cache *cache, unsigned flags)
 		return NULL;
 	object = slab->freelist;
 	slab->freelist = *(void **)object;
-	slab->private ++;
+	slab->private += 1;
 	if (!slab->freelist)
 		list_del(&slab->lru);
 	cache->nr_free--;
 	WRITE_ONCE(cache->nr_taken, cache->nr_taken + 1);
 	if (DEBUG)
 		memset(object, POISON_BYTE, sizeof(void *)); /* the link of the free list lay there */
+	machine_poison(object, sizeof(void *));
 	return object;
 }
 
@@ -267,9 +268,10 @@ static void give_object(struct slab_cache *cache, void *object)
 
 	if (!slab->freelist)
 		list_add(&cache->partial, &slab->lru);
+	machine_unpoison(object, sizeof(void *));
 	*(void **)object = slab->freelist;
 	slab->freelist = object;
-	slab->private --;
+	slab->private -= 1;
 	cache->nr_free++;
 	WRITE_ONCE(cache->nr_taken, cache->nr_taken - 1);
 	/* One empty slab's worth of objects is kept, so that an object more or less does not cost a slab each time. */
@@ -277,8 +279,7 @@ static void give_object(struct slab_cache *cache, void *object)
 		slab_delete(cache, slab);
 }
 
-/* ---- Freeing after a grace period
- * ------------------------------------------------------------------------------------ */
+/* ---- Freeing after a grace period -------------------------------------------------------------------------------- */
 
 static void free_after_grace_period(struct rcu_head *head)
 {
@@ -296,8 +297,7 @@ void slab_free_rcu(struct slab_cache *cache, void *object, struct rcu_head *head
 	call_rcu(head, free_after_grace_period);
 }
 
-/* ---- kmalloc
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- kmalloc ----------------------------------------------------------------------------------------------------- */
 
 static struct slab_cache *kmalloc_cache(size_t size)
 {
@@ -335,8 +335,7 @@ void kfree(void *object)
 		free_pages(page, page->order);
 }
 
-/* ---- Statistics
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Statistics -------------------------------------------------------------------------------------------------- */
 
 u64 slab_in_use(const struct slab_cache *cache)
 {
@@ -362,8 +361,7 @@ void slab_for_each(void (*visit)(const char *name, size_t size, u64 in_use, u64 
 		visit_cache(&created_caches[i], visit, arg);
 }
 
-/* ---- Debug builds: free objects hold a pattern, and still hold it when they are allocated
- * ----------------------------- */
+/* ---- Debug builds: free objects hold a pattern, and still hold it when they are allocated ------------------------ */
 
 static void poison_object(const struct slab_cache *cache, void *object)
 {

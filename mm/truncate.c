@@ -91,8 +91,7 @@ static bool still_mapped(const struct removal *removal)
 	return false;
 }
 
-/* ---- Unmapping
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Unmapping --------------------------------------------------------------------------------------------------- */
 
 /* The part of a VMA that shows the removed range, as [*start, *end). False when none does. */
 static bool overlap(const struct removal *removal, const struct vma *vma, vaddr_t *start, vaddr_t *end)
