@@ -32,11 +32,7 @@ const char *counter_name(unsigned counter)
 	return names[counter];
 }
 
-enum row_kind {
-	KIND_SKIP,
-	KIND_EVENT,
-	KIND_REASON
-};
+enum row_kind { KIND_SKIP, KIND_EVENT, KIND_REASON };
 
 /* Attempts of the strategy that ended by one of its reasons. */
 static u64 sum_of_reasons(enum fault_strategy_id strategy)

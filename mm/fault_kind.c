@@ -29,8 +29,9 @@ static enum fault_end nothing_to_do(struct fault *f)
 
 	if (end != END_GO_ON)
 		return end;
-	BUG_ON(!pte_permits(f->orig_pte, f->access), "a fault at %lx finds nothing to do, but entry %lx forbids the access",
-	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
+	BUG_ON(!pte_permits(f->orig_pte, f->access),
+	       "a fault at %lx finds nothing to do, but entry %lx forbids the access", (unsigned long)f->address,
+	       (unsigned long)f->orig_pte.val);
 	fault_unlock_pte(f);
 	count(spurious_faults);
 	return fault_answered(f, FAULT_DONE);

@@ -11,6 +11,19 @@
 #include "mm/fault.h"
 #include "mm/race.h"
 
+/*
+ * The page may have been truncated away since it was found. It is counted first and asked second; truncation clears PG_CACHE
+ * first and looks at the count second. So one of the two sees the other.
+ */
+static bool count_unless_truncated(struct page *page)
+{
+	rmap_dup(page);
+	if (likely(page_test(page, PG_CACHE)))
+		return true;
+	rmap_remove(page);
+	return false;
+}
+
 /* The one commit step: f->page's reference becomes the entry's. */
 static enum fault_end map_mapping_page(struct fault *f, u64 extra)
 {
@@ -18,7 +31,10 @@ static enum fault_end map_mapping_page(struct fault *f, u64 extra)
 
 	if (end != END_GO_ON)
 		return end;
-	rmap_dup(f->page);
+	if (!count_unless_truncated(f->page)) {
+		fault_unlock_pte(f);
+		return fault_answered(f, FAULT_DONE); /* the access faults again, and finds what is there now */
+	}
 	race_point(commit_before_set);
 	pte_set(f->ptep, pte_make(f->page, f->vma.page_prot | extra));
 	fault_unlock_pte(f);

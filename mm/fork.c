@@ -98,8 +98,7 @@ static int copy_vmas(struct copy *copy)
 	struct vma *vma;
 	int error;
 
-	vma_tree_for_each(vma, &copy->parent->tree)
-	{
+	vma_tree_for_each (vma, &copy->parent->tree) {
 		if (vma->flags & VM_DONTCOPY)
 			continue;
 		error = vma_start_write_killable(vma);

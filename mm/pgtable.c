@@ -251,7 +251,9 @@ void pt_dump_walk(struct mm *mm, vaddr_t addr)
 		pmd_t entry = pmd_read(table + table_index(addr, level));
 
 		klog("  level %u entry %3u = %016lx%s", level, table_index(addr, level), (unsigned long)entry.val,
-		     pmd_none(entry) ? " none" : pmd_bad(entry) ? " not a table" : "");
+		     pmd_none(entry)  ? " none"
+		     : pmd_bad(entry) ? " not a table"
+				      : "");
 		if (pmd_none(entry) || pmd_bad(entry))
 			return;
 		table = table_of(entry);
@@ -259,6 +261,7 @@ void pt_dump_walk(struct mm *mm, vaddr_t addr)
 	pte_t pte = pte_read((pte_t *)table + table_index(addr, 1));
 	static const char *const kinds[] = { "none", "page", "swap slot", "special swap entry", "marker" };
 
-	klog("  level 1 entry %3u = %016lx %s%s%s%s", table_index(addr, 1), (unsigned long)pte.val, kinds[pte_kind(pte)],
-	     pte_present(pte) ? " present" : "", pte_write(pte) ? " writable" : "", pte_special(pte) ? " special" : "");
+	klog("  level 1 entry %3u = %016lx %s%s%s%s", table_index(addr, 1), (unsigned long)pte.val,
+	     kinds[pte_kind(pte)], pte_present(pte) ? " present" : "", pte_write(pte) ? " writable" : "",
+	     pte_special(pte) ? " special" : "");
 }
