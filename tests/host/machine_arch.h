@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated machine's half of mm/machine.h: see there for what each of these means. A CPU is a POSIX thread; its
+ * interrupts are polled, where a real CPU would be interrupted at any instruction: in cpu_relax(), when interrupts are
+ * enabled, while it sleeps, and between two instructions of user mode.
+ */
+#ifndef MACHINE_ARCH_H
+#define MACHINE_ARCH_H
+
+#include "kernel/base.h"
+
+struct page;
+
+extern struct page *mem_map;
+extern pfn_t max_pfn;
+extern u8 *sim_memory; /* physical address 0 */
+extern unsigned sim_nr_cpus;
+
+/* Of the CPU that this POSIX thread is. */
+extern _Thread_local unsigned sim_cpu_id;
+extern _Thread_local bool sim_irqs_on;
+
+void sim_poll_interrupts(void);
+void sim_relax(void);
+
+static inline unsigned cpu_id(void)
+{
+	return sim_cpu_id;
+}
+
+static inline unsigned nr_cpus(void)
+{
+	return sim_nr_cpus;
+}
+
+static inline void cpu_relax(void)
+{
+	sim_relax();
+}
+
+static inline bool irqs_enabled(void)
+{
+	return sim_irqs_on;
+}
+
+static inline void irq_enable(void)
+{
+	sim_irqs_on = true;
+	sim_poll_interrupts();
+}
+
+static inline void irq_disable(void)
+{
+	sim_irqs_on = false;
+}
+
+static inline unsigned long irq_save(void)
+{
+	unsigned long flags = sim_irqs_on;
+
+	sim_irqs_on = false;
+	return flags;
+}
+
+static inline void irq_restore(unsigned long flags)
+{
+	if (flags)
+		irq_enable();
+}
+
+static inline u64 cycles(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+static inline void *phys_to_virt(paddr_t paddr)
+{
+	return sim_memory + paddr;
+}
+
+static inline paddr_t virt_to_phys(const void *virt)
+{
+	return (paddr_t)((const u8 *)virt - sim_memory);
+}
+
+void clear_page(void *page);
+void copy_page(void *dst, const void *src);
+
+/* Memory that is free, from here on: whoever touches it before it is unpoisoned again is caught. */
+void machine_poison(const void *start, size_t size);
+void machine_unpoison(const void *start, size_t size);
+#define machine_poison machine_poison
+#define machine_unpoison machine_unpoison
+
+#endif

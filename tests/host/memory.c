@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* The simulated machine's memory: one arena that plays physical memory, and what is known of freed parts of it. */
+#include "sim_internal.h"
+
+#include "kernel/string.h"
+#include "mm/page.h"
+
+#include <sanitizer/asan_interface.h>
+#include <sys/mman.h>
+
+u8 *sim_memory;
+struct page *mem_map;
+pfn_t max_pfn;
+static u32 *generations;
+
+static void *map_zeroed(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		panic("the host gives us no memory");
+	return memory;
+}
+
+void sim_memory_init(void)
+{
+	max_pfn = SIM_MEMORY_BYTES >> PAGE_SHIFT;
+	sim_memory = map_zeroed(SIM_MEMORY_BYTES);
+	mem_map = map_zeroed(max_pfn * sizeof(struct page));
+	generations = map_zeroed(max_pfn * sizeof(*generations));
+}
+
+/* Plain accesses: nobody may use a page that is being cleared, so ThreadSanitizer shall see them. */
+void clear_page(void *page)
+{
+	memset(page, 0, PAGE_SIZE);
+}
+
+void copy_page(void *dst, const void *src)
+{
+	memcpy(dst, src, PAGE_SIZE);
+}
+
+u32 sim_frame_generation(pfn_t pfn)
+{
+	return READ_ONCE(generations[pfn]);
+}
+
+/*
+ * AddressSanitizer learns of every byte. Whole pages get another generation as well, which also catches those who come
+ * when the frame is in use again.
+ */
+void machine_poison(const void *start, size_t size)
+{
+	pfn_t first = virt_to_phys(start) >> PAGE_SHIFT;
+
+	for (pfn_t pfn = first; size >= PAGE_SIZE && pfn < first + (size >> PAGE_SHIFT); pfn++)
+		__atomic_add_fetch(&generations[pfn], 1, __ATOMIC_RELAXED);
+	ASAN_POISON_MEMORY_REGION(start, size);
+}
+
+void machine_unpoison(const void *start, size_t size)
+{
+	ASAN_UNPOISON_MEMORY_REGION(start, size);
+}

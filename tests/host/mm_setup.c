@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What boot does with mm/, and what mm/ asks of the kernel around it. */
+#include "sim_internal.h"
+
+#include "mm/mmap.h"
+#include "mm/page_alloc.h"
+
+static s64 file_refs;
+
+void sim_kernel_init(void)
+{
+	page_alloc_init();
+	page_alloc_add_range(1UL << 20, SIM_MEMORY_BYTES);
+	mm_init();
+}
+
+void vma_file_get(struct file *file)
+{
+	if (file)
+		atomic_add_return(&file_refs, 1);
+}
+
+void vma_file_put(struct file *file)
+{
+	if (file)
+		atomic_dec_return(&file_refs);
+}
+
+long sim_file_refs(void)
+{
+	return READ_ONCE(file_refs);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated CPU's memory management unit: a TLB, paging-structure caches, the walk that sets accessed and dirty bits,
+ * and user-mode accesses through them.
+ *
+ * What is cached stays cached until it is flushed, evicted by chance, or its use faults: exactly as long as a real CPU
+ * may keep it. What the kernel may not rely on is left to chance. A frame that was freed while a translation of it lived
+ * is known by its generation, so the use of such a translation ends the test: somebody forgot a shootdown.
+ */
+#include "sim_internal.h"
+
+#include "mm/pgtable.h"
+#include "mm/tlb.h"
+
+struct sim_mmu_quirks sim_quirks = { .evict = 16, .stale_fault = 512 };
+
+#define MAX_FAULTS_IN_A_ROW 20000
+
+static bool by_chance(unsigned in_1024)
+{
+	return sim_random_below(1024) < in_1024;
+}
+
+/* ---- The TLB and the paging-structure caches --------------------------------------------------------------------- */
+
+static struct tlb_entry *tlb_find(struct sim_cpu *cpu, u64 vpn)
+{
+	for (unsigned way = 0; way < TLB_WAYS; way++) {
+		struct tlb_entry *entry = &cpu->tlb[vpn % TLB_SETS][way];
+
+		if (entry->valid && entry->vpn == vpn)
+			return entry;
+	}
+	return NULL;
+}
+
+static struct tlb_entry *tlb_fill(struct sim_cpu *cpu, vaddr_t addr, pte_t pte)
+{
+	u64 vpn = addr >> PAGE_SHIFT;
+	struct tlb_entry *entry = tlb_find(cpu, vpn);
+
+	if (!entry)
+		entry = &cpu->tlb[vpn % TLB_SETS][sim_random_below(TLB_WAYS)];
+	*entry = (struct tlb_entry){
+		.valid = true,
+		.writable = pte_write(pte),
+		.executable = !(pte.val & PTE_NX),
+		.dirty = pte_dirty(pte),
+		.vpn = vpn,
+		.pfn = (pte.val & PTE_FRAME) >> PAGE_SHIFT,
+		.generation = sim_frame_generation((pte.val & PTE_FRAME) >> PAGE_SHIFT),
+	};
+	return entry;
+}
+
+static u64 psc_tag(vaddr_t addr, unsigned level)
+{
+	return addr >> (PAGE_SHIFT + 9 * (level - 1));
+}
+
+static void psc_fill(struct sim_cpu *cpu, vaddr_t addr, unsigned level, pfn_t table)
+{
+	struct psc_entry *set = cpu->psc[level];
+	unsigned slot = (unsigned)sim_random_below(PSC_ENTRIES);
+
+	for (unsigned i = 0; i < PSC_ENTRIES; i++)
+		if (set[i].valid && set[i].tag == psc_tag(addr, level))
+			slot = i;
+	set[slot] = (struct psc_entry){ true, psc_tag(addr, level), table, sim_frame_generation(table) };
+}
+
+/* The table to go on with below an entry of this level, if a cache knows it. */
+static bool psc_find(struct sim_cpu *cpu, vaddr_t addr, unsigned level, pfn_t *table)
+{
+	for (unsigned i = 0; i < PSC_ENTRIES; i++) {
+		const struct psc_entry *entry = &cpu->psc[level][i];
+
+		if (!entry->valid || entry->tag != psc_tag(addr, level))
+			continue;
+		if (entry->generation != sim_frame_generation(entry->table))
+			sim_fail("address %#lx is translated by a page table that was freed (frame %#lx, level %u): no shootdown "
+				 "reached this CPU's paging-structure cache",
+				 (unsigned long)addr, (unsigned long)entry->table, level - 1);
+		*table = entry->table;
+		return true;
+	}
+	return false;
+}
+
+static void psc_drop(struct sim_cpu *cpu, vaddr_t start, vaddr_t end)
+{
+	for (unsigned level = 2; level <= 4; level++)
+		for (unsigned i = 0; i < PSC_ENTRIES; i++) {
+			u64 tag = cpu->psc[level][i].tag;
+
+			if (tag >= psc_tag(start, level) && tag <= psc_tag(end - 1, level))
+				cpu->psc[level][i].valid = false;
+		}
+}
+
+void machine_tlb_flush_local(vaddr_t start, vaddr_t end)
+{
+	struct sim_cpu *cpu = sim_this_cpu();
+
+	for (unsigned set = 0; set < TLB_SETS; set++)
+		for (unsigned way = 0; way < TLB_WAYS; way++) {
+			struct tlb_entry *entry = &cpu->tlb[set][way];
+
+			if (end == ~0UL || (entry->vpn >= start >> PAGE_SHIFT && entry->vpn < end >> PAGE_SHIFT))
+				entry->valid = false;
+		}
+	psc_drop(cpu, start, end);
+}
+
+void machine_load_pgd(paddr_t pgd)
+{
+	sim_this_cpu()->pgd = pgd;
+	machine_tlb_flush_local(0, ~0UL);
+}
+
+void machine_init_pgd(u64 *pgd)
+{
+	(void)pgd; /* this kernel runs outside of its own page tables */
+}
+
+bool sim_tlb_holds(vaddr_t addr)
+{
+	return tlb_find(sim_this_cpu(), addr >> PAGE_SHIFT) != NULL;
+}
+
+/* ---- The walk ---------------------------------------------------------------------------------------------------- */
+
+static u64 *table_entry(pfn_t table, vaddr_t addr, unsigned level)
+{
+	return (u64 *)phys_to_virt(table << PAGE_SHIFT) + table_index(addr, level);
+}
+
+/* Starts as far down as the paging-structure caches allow: answers the level of `*table`. */
+static unsigned walk_start(struct sim_cpu *cpu, vaddr_t addr, pfn_t *table)
+{
+	for (unsigned level = 2; level <= 4; level++)
+		if (psc_find(cpu, addr, level, table))
+			return level - 1;
+	*table = cpu->pgd >> PAGE_SHIFT;
+	return 4;
+}
+
+/* Descends to the page table of addr; false: an entry on the way is not present. */
+static bool walk_to_leaf(struct sim_cpu *cpu, vaddr_t addr, pfn_t *table)
+{
+	for (unsigned level = walk_start(cpu, addr, table); level > 1; level--) {
+		u64 *entry = table_entry(*table, addr, level);
+		u64 value = load_acquire(entry);
+
+		if (!(value & PTE_PRESENT))
+			return false;
+		if (value & PTE_HUGE || !(value & PTE_USER) || !(value & PTE_WRITE))
+			sim_fail("level %u entry %#lx of address %#lx is not a user's table", level, (unsigned long)value,
+				 (unsigned long)addr);
+		if (!(value & PTE_ACCESSED))
+			(void)atomic_cas(entry, value, value | PTE_ACCESSED);
+		*table = (value & PTE_FRAME) >> PAGE_SHIFT;
+		psc_fill(cpu, addr, level, *table);
+	}
+	return true;
+}
+
+static bool permits(pte_t pte, enum fault_access access)
+{
+	return (pte.val & PTE_USER) && (access != ACCESS_WRITE || pte_write(pte)) &&
+	       (access != ACCESS_EXEC || !(pte.val & PTE_NX));
+}
+
+/* NULL: a page fault; *present is the error code's bit 0. */
+static struct tlb_entry *walk(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access, bool *present)
+{
+	pfn_t table;
+	pte_t *ptep, pte, marked;
+
+	*present = false;
+	if (!walk_to_leaf(cpu, addr, &table))
+		return NULL;
+	ptep = (pte_t *)table_entry(table, addr, 1);
+	do {
+		pte = pte_read(ptep);
+		if (!pte_present(pte))
+			return NULL;
+		*present = true;
+		if (!permits(pte, access))
+			return NULL;
+		marked.val = pte.val | PTE_ACCESSED | (access == ACCESS_WRITE ? PTE_DIRTY : 0);
+	} while (!pte_same(pte, marked) && !pte_cas(ptep, pte, marked));
+	return tlb_fill(cpu, addr, marked);
+}
+
+/* What a page fault does besides calling the kernel: the CPU forgets what it knew of the address. */
+static void forget(struct sim_cpu *cpu, vaddr_t addr)
+{
+	struct tlb_entry *entry = tlb_find(cpu, addr >> PAGE_SHIFT);
+
+	if (entry)
+		entry->valid = false;
+	psc_drop(cpu, addr, addr + 1);
+}
+
+/* A write through a translation that was dirty already sets no bit; so nobody may have taken the bit away. */
+static void check_dirty_bit(struct sim_cpu *cpu, const struct tlb_entry *entry, vaddr_t addr)
+{
+	pte_t pte = sim_pte(cpu->mm, addr);
+
+	if (pte_present(pte) && pte_write(pte) && !pte_dirty(pte) && (pte.val & PTE_FRAME) >> PAGE_SHIFT == entry->pfn)
+		sim_fail("the dirty bit of address %#lx was lost: its entry is %#lx", (unsigned long)addr,
+			 (unsigned long)pte.val);
+}
+
+static bool entry_serves(const struct tlb_entry *entry, enum fault_access access)
+{
+	switch (access) {
+	case ACCESS_WRITE:
+		return entry->writable && entry->dirty;
+	case ACCESS_EXEC:
+		return entry->executable;
+	default:
+		return true;
+	}
+}
+
+/* NULL: the CPU raises a page fault. */
+static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access, bool *present)
+{
+	struct tlb_entry *entry = tlb_find(cpu, addr >> PAGE_SHIFT);
+
+	if (entry && entry_serves(entry, access)) {
+		if (entry->generation != sim_frame_generation(entry->pfn))
+			sim_fail("address %#lx is accessed through a stale translation, after its frame %#lx was freed",
+				 (unsigned long)addr, (unsigned long)entry->pfn);
+		if (access == ACCESS_WRITE)
+			check_dirty_bit(cpu, entry, addr);
+		return entry;
+	}
+	if (entry && access == ACCESS_WRITE && !entry->writable && by_chance(sim_quirks.stale_fault)) {
+		*present = true;
+		entry = NULL;
+	} else {
+		entry = walk(cpu, addr, access, present);
+	}
+	if (!entry)
+		forget(cpu, addr);
+	return entry;
+}
+
+pte_t sim_pte(struct mm *mm, vaddr_t addr)
+{
+	struct pt_walk walk = pt_walk(mm, addr);
+
+	return walk.state == PT_TABLE ? pte_read(pte_offset(walk.pmd, addr)) : (pte_t){ 0 };
+}
+
+/* ---- User mode --------------------------------------------------------------------------------------------------- */
+
+/* One of the accesses that user mode can do. */
+struct user_op {
+	enum fault_access access;
+	bool compare;
+	u64 value, expect;
+	u64 result;
+};
+
+static void perform(struct user_op *op, u64 *word)
+{
+	if (op->compare) {
+		op->result = op->expect;
+		__atomic_compare_exchange_n(word, &op->result, op->value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	} else if (op->access == ACCESS_WRITE) {
+		WRITE_ONCE(*word, op->value);
+	} else {
+		op->result = READ_ONCE(*word);
+	}
+}
+
+/* False: a page fault. */
+static bool try_op(struct user_op *op, vaddr_t addr, bool *present)
+{
+	struct tlb_entry *entry;
+
+	if (addr >= USER_END)
+		return false;
+	entry = translate(sim_this_cpu(), addr, op->access, present);
+	if (!entry)
+		return false;
+	perform(op, (u64 *)phys_to_virt(entry->pfn << PAGE_SHIFT) + (addr % PAGE_SIZE) / sizeof(u64));
+	return true;
+}
+
+void sim_user_boundary(void)
+{
+	struct sim_cpu *cpu = sim_this_cpu();
+
+	sim_poll_interrupts();
+	rcu_quiescent();
+	rcu_run_callbacks();
+	if (by_chance(sim_quirks.evict)) {
+		cpu->tlb[sim_random_below(TLB_SETS)][sim_random_below(TLB_WAYS)].valid = false;
+		cpu->psc[2 + sim_random_below(3)][sim_random_below(PSC_ENTRIES)].valid = false;
+	}
+}
+
+static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
+{
+	struct mm *mm = sim_this_cpu()->mm;
+	enum fault_answer answer = FAULT_DONE;
+
+	BUG_ON(!mm, "user mode needs an address space");
+	for (unsigned faults = 0; answer == FAULT_DONE; faults++) {
+		bool present = false, done = try_op(op, addr, &present);
+
+		if (!done)
+			answer = fault_in(mm, addr, op->access, FAULT_USER | (present ? FAULT_PRESENT : 0));
+		assert_no_locks_held("the way back to user mode began");
+		sim_user_boundary();
+		if (done)
+			break;
+		if (faults == MAX_FAULTS_IN_A_ROW)
+			sim_fail("address %#lx faults for ever: its entry is %#lx", (unsigned long)addr,
+				 (unsigned long)sim_pte(mm, addr).val);
+	}
+	return answer;
+}
+
+enum fault_answer sim_read(vaddr_t addr, u64 *value)
+{
+	struct user_op op = { .access = ACCESS_READ };
+	enum fault_answer answer = user_op(&op, addr);
+
+	*value = op.result;
+	return answer;
+}
+
+enum fault_answer sim_write(vaddr_t addr, u64 value)
+{
+	struct user_op op = { .access = ACCESS_WRITE, .value = value };
+
+	return user_op(&op, addr);
+}
+
+enum fault_answer sim_exec(vaddr_t addr)
+{
+	struct user_op op = { .access = ACCESS_EXEC };
+
+	return user_op(&op, addr);
+}
+
+enum fault_answer sim_cmpxchg(vaddr_t addr, u64 expect, u64 value, u64 *old)
+{
+	struct user_op op = { .access = ACCESS_WRITE, .compare = true, .value = value, .expect = expect };
+	enum fault_answer answer = user_op(&op, addr);
+
+	*old = op.result;
+	return answer;
+}
+
+bool sim_try_read(vaddr_t addr, u64 *value)
+{
+	struct user_op op = { .access = ACCESS_READ };
+	bool present, done = try_op(&op, addr, &present);
+
+	*value = op.result;
+	sim_user_boundary();
+	return done;
+}
+
+bool sim_try_write(vaddr_t addr, u64 value)
+{
+	struct user_op op = { .access = ACCESS_WRITE, .value = value };
+	bool present, done = try_op(&op, addr, &present);
+
+	sim_user_boundary();
+	return done;
+}
+
+/* ---- Address spaces ---------------------------------------------------------------------------------------------- */
+
+static void switch_mm(struct mm *next)
+{
+	struct sim_cpu *cpu = sim_this_cpu();
+	unsigned long flags = irq_save();
+
+	mm_switch_cpu(cpu->mm, next);
+	cpu->mm = next;
+	irq_restore(flags);
+}
+
+void sim_use_mm(struct mm *mm)
+{
+	BUG_ON(sim_this_cpu()->mm, "a thread has one address space");
+	mm_get(mm);
+	switch_mm(mm);
+}
+
+void sim_leave_mm(void)
+{
+	struct mm *mm = sim_this_cpu()->mm;
+
+	switch_mm(NULL);
+	mm_put(mm);
+}
+
+struct mm *sim_current_mm(void)
+{
+	return sim_this_cpu()->mm;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated machine, as tests see it: CPUs that run functions, user-mode accesses through TLBs that really go stale,
+ * and system calls. Thread n of a test is CPU n, with thread number SIM_TID(n); the test itself runs on CPU 0.
+ */
+#ifndef HOST_SIM_H
+#define HOST_SIM_H
+
+#include "mm/fault.h"
+#include "mm/machine.h"
+#include "mm/mm.h"
+
+#define SIM_MEMORY_BYTES (64UL << 20)
+#define SIM_TID(cpu) (100 + (int)(cpu))
+
+/* Builds the machine: this POSIX thread becomes CPU 0. Once in a process. */
+void sim_boot(unsigned nr_cpus, u64 seed);
+u64 sim_seed(void);
+
+/* ---- CPUs -------------------------------------------------------------------------------------------------------- */
+typedef void sim_func(void *arg);
+/* Runs func(arg) on a CPU that has nothing to do (not CPU 0), and does not wait for its end. */
+void sim_start(unsigned cpu, sim_func *func, void *arg);
+bool sim_running(unsigned cpu);
+/* Waits until that CPU has nothing to do, or all have, answering interrupts meanwhile. */
+void sim_join(unsigned cpu);
+void sim_join_all(void);
+/* A fatal signal for the thread of that CPU, until sim_revive(). */
+void sim_kill(unsigned cpu);
+void sim_revive(unsigned cpu);
+bool sim_is_sleeping(unsigned cpu);
+
+/* Random numbers of this CPU: reproducible from the seed. */
+u64 sim_random(void);
+static inline u64 sim_random_below(u64 bound)
+{
+	return sim_random() % bound;
+}
+
+/* ---- User mode --------------------------------------------------------------------------------------------------- */
+/* This CPU's thread joins (leaves) the address space: one of its users. Leaving may destroy it. */
+void sim_use_mm(struct mm *mm);
+void sim_leave_mm(void);
+struct mm *sim_current_mm(void);
+
+/*
+ * One aligned 8-byte access of user mode, with page faults resolved as the kernel's #PF handler does. FAULT_DONE: it was
+ * done; everything else: what the signal would be.
+ */
+enum fault_answer sim_read(vaddr_t addr, u64 *value);
+enum fault_answer sim_write(vaddr_t addr, u64 value);
+enum fault_answer sim_exec(vaddr_t addr);
+/* The same without a fault handler: false where the CPU raises a page fault. */
+bool sim_try_read(vaddr_t addr, u64 *value);
+bool sim_try_write(vaddr_t addr, u64 value);
+/* A compare-and-exchange of user mode: as sim_write, and *old is what was found. */
+enum fault_answer sim_cmpxchg(vaddr_t addr, u64 expect, u64 value, u64 *old);
+
+/* What is done between two instructions of user mode: interrupts, RCU. Every access ends with it. */
+void sim_user_boundary(void);
+
+/* Chances in 1024 that the CPU behaves unusually, though as the architecture allows. */
+struct sim_mmu_quirks {
+	unsigned evict;	     /* a translation is dropped for no reason */
+	unsigned stale_fault; /* a stale read-only translation faults at once, without a walk */
+};
+extern struct sim_mmu_quirks sim_quirks;
+/* This CPU's TLB holds a translation of addr. */
+bool sim_tlb_holds(vaddr_t addr);
+/* The entry of addr as it stands in the page tables of mm; none if there is no table. No lock: for a quiet moment. */
+pte_t sim_pte(struct mm *mm, vaddr_t addr);
+
+/* ---- Ends -------------------------------------------------------------------------------------------------------- */
+/* Writes down why, where every CPU is, and ends the process. */
+void sim_fail(const char *fmt, ...) __printf(1, 2) __noreturn;
+void sim_dump(void);
+extern bool sim_verbose;
+/* References that VMAs hold on files, for leak checks. */
+long sim_file_refs(void);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the simulated machine know of each other. Tests use sim.h. */
+#ifndef HOST_SIM_INTERNAL_H
+#define HOST_SIM_INTERNAL_H
+
+#include "sim.h"
+
+#include "kernel/lockdep.h"
+
+#define TLB_SETS 16
+#define TLB_WAYS 4
+#define PSC_ENTRIES 4 /* paging-structure cache, for each level */
+
+/* One translation. The frame's generation tells whether it was freed since the translation was read. */
+struct tlb_entry {
+	bool valid, writable, executable, dirty;
+	u64 vpn;
+	pfn_t pfn;
+	u32 generation;
+};
+
+/* Of a paging-structure cache: the table that an entry of some level points to. */
+struct psc_entry {
+	bool valid;
+	u64 tag; /* the address bits that this and the upper levels translate */
+	pfn_t table;
+	u32 generation;
+};
+
+struct sim_shootdown {
+	vaddr_t start, end;
+	u64 waiting_for; /* atomic: CPUs that have not answered yet */
+};
+
+struct sim_cpu {
+	/* Touched by its own POSIX thread only. */
+	u64 random;
+	u64 relaxed;
+	paddr_t pgd; /* CR3 */
+	struct mm *mm;
+	struct tlb_entry tlb[TLB_SETS][TLB_WAYS];
+	struct psc_entry psc[5][PSC_ENTRIES]; /* by level 4 … 2 of the entry that was read */
+	struct held_locks held_locks;
+
+	/* Atomic. */
+	u32 events; /* a futex: raised by whoever wants this CPU to look around */
+	bool halted;
+	u64 shootdowns; /* CPUs that have sent one */
+	bool sleep_announced, asleep, killed;
+	u8 sleep_state;
+
+	struct sim_shootdown request; /* what this CPU has sent; start and end are published by the send */
+
+	sim_func *func; /* store_release gives arg away, to the CPU and back */
+	void *arg;
+} __cacheline_aligned;
+
+extern struct sim_cpu sim_cpus[MAX_CPUS];
+struct sim_cpu *sim_this_cpu(void);
+
+void sim_memory_init(void); /* memory.c */
+void sim_kernel_init(void); /* mm_setup.c: what boot does with mm/ */
+/* Counts how often a frame was freed: a translation to an older generation must not be used. */
+u32 sim_frame_generation(pfn_t pfn);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* The test framework: see test.h. Runs the tests that are named, or all, each in a process of its own. */
+#include "test.h"
+
+#include "sim_internal.h"
+
+#include "kernel/string.h"
+#include "mm/check.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIMIT_SECONDS 50
+
+static struct test *tests;
+static u64 seed = 1;
+
+void test_register(struct test *test)
+{
+	struct test **place = &tests;
+
+	while (*place && strcmp((*place)->name, test->name) < 0)
+		place = &(*place)->next;
+	test->next = *place;
+	*place = test;
+}
+
+/* ---- What every test ends with ----------------------------------------------------------------------------------- */
+
+void check_quiet(void)
+{
+	rcu_barrier();
+	if (!check_counters() || !check_rmap() || !check_mapcounts() || !check_mappings())
+		sim_fail("a check of a quiet moment does not hold");
+}
+
+static void check_end(void)
+{
+	if (!mm_quiet_check())
+		sim_fail("a check of the quiet end does not hold");
+	if (sim_file_refs())
+		sim_fail("%ld file references were not given back", sim_file_refs());
+}
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
+
+static void *watchdog(void *arg)
+{
+	(void)arg;
+	sleep(LIMIT_SECONDS);
+	printf("failed: not finished after %d seconds\n", LIMIT_SECONDS);
+	sim_dump();
+	_exit(1);
+}
+
+static void __noreturn run_here(const struct test *test)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, watchdog, NULL);
+	sim_boot(test->nr_cpus, seed);
+	mm_check_baseline();
+	test->func();
+	schedule_fuzz_seed(0);
+	race_disarm_all();
+	sim_join_all();
+	check_end();
+	fflush(stdout);
+	_exit(0);
+}
+
+static u64 milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
+}
+
+static bool run(const struct test *test)
+{
+	u64 start = milliseconds();
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		abort();
+	if (!pid)
+		run_here(test);
+	waitpid(pid, &status, 0);
+	printf("%-6s %s (%lu ms)\n", status ? "FAILED" : "ok", test->name, (unsigned long)(milliseconds() - start));
+	if (status)
+		printf("       again: --seed %lu %s\n", (unsigned long)seed, test->name);
+	return !status;
+}
+
+static bool wanted(const struct test *test, char **names, int nr_names)
+{
+	for (int i = 0; i < nr_names; i++)
+		if (!strcmp(names[i], test->name))
+			return true;
+	return nr_names == 0;
+}
+
+/* The first race ends the test; and no second is spent waiting for more at the end. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "halt_on_error=1:atexit_sleep_ms=0";
+}
+
+static int usage(const char *program)
+{
+	printf("usage: %s [--list] [--verbose] [--seed N] [NAME…]\n", program);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	int passed = 0, failed = 0, first = 1;
+	bool list = false;
+
+	dup2(1, 2); /* what the sanitizers say belongs to the test that they speak of */
+	for (; first < argc && argv[first][0] == '-'; first++) {
+		if (!strcmp(argv[first], "--list"))
+			list = true;
+		else if (!strcmp(argv[first], "--verbose"))
+			sim_verbose = true;
+		else if (!strcmp(argv[first], "--seed") && first + 1 < argc)
+			seed = strtoul(argv[++first], NULL, 0);
+		else
+			return usage(argv[0]);
+	}
+	for (struct test *test = tests; test; test = test->next) {
+		if (!wanted(test, argv + first, argc - first))
+			continue;
+		if (list)
+			printf("%s\n", test->name);
+		else if (run(test))
+			passed++;
+		else
+			failed++;
+	}
+	if (list)
+		return 0;
+	if (argc - first > passed + failed)
+		printf("%d names are not those of tests\n", argc - first - passed - failed);
+	printf("%d passed, %d failed\n", passed, failed);
+	return failed || passed == 0 || argc - first > passed;
+}
