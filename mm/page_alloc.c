@@ -36,8 +36,10 @@ static struct {
 
 struct page *zero_page;
 
+static struct page *alloc_page_slow(unsigned flags);
 static struct page *stash_refill(struct page_stash *stash, unsigned flags);
 static void stash_spill(struct page_stash *stash);
+static void free_page_slow(struct page *page);
 static struct page *alloc_block(unsigned order, unsigned flags);
 static void free_block(struct page *page, unsigned order);
 static struct page *take_block(unsigned order);
@@ -97,20 +99,9 @@ void page_alloc_add_range(paddr_t start, paddr_t end)
 
 /* ---- Allocation -------------------------------------------------------------------------------------------------- */
 
-struct page *alloc_pages(unsigned order, unsigned flags)
+/* What was free becomes its new owner's. */
+static inline struct page *prepare_pages(struct page *page, unsigned order, unsigned flags)
 {
-	struct page_stash *stash = &this_cpu(stashes);
-	u32 count = stash->count;
-	struct page *page;
-
-	if (likely(!order && count)) {
-		page = stash->pages[count - 1];
-		WRITE_ONCE(stash->count, count - 1);
-	} else {
-		page = order ? alloc_block(order, flags) : stash_refill(stash, flags);
-		if (unlikely(!page))
-			return NULL;
-	}
 	machine_unpoison(page_to_virt(page), PAGE_SIZE << order);
 	if (DEBUG)
 		check_poison(page, order);
@@ -119,6 +110,36 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 		for (u64 i = 0; i < 1UL << order; i++)
 			clear_page(page_to_virt(page + i));
 	return page;
+}
+
+struct page *alloc_page(unsigned flags)
+{
+	struct page_stash *stash = &this_cpu(stashes);
+	u32 count = stash->count;
+	struct page *page;
+
+	if (unlikely(!count))
+		return alloc_page_slow(flags);
+	page = stash->pages[count - 1];
+	WRITE_ONCE(stash->count, count - 1);
+	return prepare_pages(page, 0, flags);
+}
+
+static __noinline struct page *alloc_page_slow(unsigned flags)
+{
+	struct page *page = stash_refill(&this_cpu(stashes), flags);
+
+	return page ? prepare_pages(page, 0, flags) : NULL;
+}
+
+struct page *alloc_pages(unsigned order, unsigned flags)
+{
+	struct page *page;
+
+	if (!order)
+		return alloc_page(flags);
+	page = alloc_block(order, flags);
+	return page ? prepare_pages(page, order, flags) : NULL;
 }
 
 /* How many single pages a caller may take now. The reserve is handed out one by one, so that no stash hoards it. */
@@ -162,6 +183,14 @@ static struct page *alloc_block(unsigned order, unsigned flags)
 
 /* ---- Freeing ----------------------------------------------------------------------------------------------------- */
 
+static inline void stash_push(struct page_stash *stash, struct page *page)
+{
+	u32 count = stash->count;
+
+	stash->pages[count] = page;
+	WRITE_ONCE(stash->count, count + 1);
+}
+
 /* A free page carries nothing of its past: neither flags, nor owner, nor private data. */
 static inline void page_free(struct page *page, unsigned order)
 {
@@ -180,9 +209,9 @@ static inline void page_free(struct page *page, unsigned order)
 		return;
 	}
 	if (unlikely(stash->count == stash->limit))
-		stash_spill(stash);
-	stash->pages[stash->count] = page;
-	WRITE_ONCE(stash->count, stash->count + 1);
+		free_page_slow(page);
+	else
+		stash_push(stash, page);
 }
 
 void page_put(struct page *page)
@@ -206,7 +235,7 @@ void free_pages(struct page *page, unsigned order)
 }
 
 /* Gives the older half of a full stash back; the younger half may still be in the CPU's cache. */
-static __noinline void stash_spill(struct page_stash *stash)
+static void stash_spill(struct page_stash *stash)
 {
 	u32 nr = (stash->count + 1) / 2;
 
@@ -217,6 +246,14 @@ static __noinline void stash_spill(struct page_stash *stash)
 	memmove(stash->pages, stash->pages + nr, (stash->count - nr) * sizeof(stash->pages[0]));
 	WRITE_ONCE(stash->count, stash->count - nr);
 	stash->limit = zone.stash_limit;
+}
+
+static __noinline void free_page_slow(struct page *page)
+{
+	struct page_stash *stash = &this_cpu(stashes);
+
+	stash_spill(stash);
+	stash_push(stash, page);
 }
 
 static void free_block(struct page *page, unsigned order)

@@ -22,10 +22,8 @@ void page_alloc_add_range(paddr_t start, paddr_t end);
 /* 2^order pages, refcount 1, mapcount 0, or NULL. */
 struct page *alloc_pages(unsigned order, unsigned flags);
 void free_pages(struct page *page, unsigned order);
-static inline struct page *alloc_page(unsigned flags)
-{
-	return alloc_pages(0, flags);
-}
+/* One page: the path of every fault, so it has a short way of its own. */
+struct page *alloc_page(unsigned flags);
 
 /* References. The last page_put frees the page (cache and anonymous pages alike), whatever its order. */
 static inline void page_get(struct page *page)
