@@ -134,12 +134,13 @@ static void orphans(void)
 static void many(void)
 {
 	int status, sum = 0;
+	pid_t pids[50];
 
 	section("fifty children");
 	for (intptr_t i = 0; i < 50; i++)
-		start(leave, (void *)i);
+		pids[i] = start(leave, (void *)i);
 	for (int i = 0; i < 50; i++) {
-		MUST(wait(&status) > 0);
+		MUST(waitpid(pids[i], &status, 0) == pids[i]);
 		sum += WEXITSTATUS(status);
 	}
 	CHECK_EQ(sum, 49 * 50 / 2);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Clocks and sleeps: monotonic, at least as long as asked for, interrupted by signals, errors. */
+#include "user/check.h"
+
+#include <sys/time.h>
+#include <time.h>
+
+#define MS 1000000L
+
+static long now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	MUST(clock_gettime(clock, &ts) == 0);
+	return ts.tv_sec * 1000000000L + ts.tv_nsec;
+}
+
+static void readings(void)
+{
+	static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME };
+	struct timespec ts;
+	struct timeval tv;
+	long before, after;
+
+	section("readings");
+	for (size_t i = 0; i < 3; i++) {
+		bool monotonic = true;
+
+		before = now_ns(clocks[i]);
+		for (int n = 0; n < 1000; n++) {
+			after = now_ns(clocks[i]);
+			monotonic &= after >= before;
+			before = after;
+		}
+		CHECK(monotonic);
+	}
+	CHECK(clock_gettime(CLOCK_REALTIME, &ts) == 0 && ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000);
+	CHECK(gettimeofday(&tv, NULL) == 0 && tv.tv_usec >= 0 && tv.tv_usec < 1000000);
+	CHECK(tv.tv_sec - ts.tv_sec <= 1);
+	CHECK(clock_getres(CLOCK_MONOTONIC, &ts) == 0 && ts.tv_sec == 0 && ts.tv_nsec == 1);
+	CHECK(clock_gettime(CLOCK_MONOTONIC_COARSE, &ts) == 0);
+	CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &ts) == 0);
+	CHECK_ERRNO(clock_gettime(77, &ts), EINVAL);
+}
+
+static void cpu_time(void)
+{
+	long thread = now_ns(CLOCK_THREAD_CPUTIME_ID), process = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+	long end = now_ns(CLOCK_MONOTONIC) + 100 * MS;
+
+	section("CPU time");
+	while (now_ns(CLOCK_MONOTONIC) < end)
+		continue;
+	CHECK(now_ns(CLOCK_THREAD_CPUTIME_ID) > thread);
+	CHECK(now_ns(CLOCK_PROCESS_CPUTIME_ID) > process);
+}
+
+static void sleeps(void)
+{
+	struct timespec ts = { 0, 20 * MS };
+	long before = now_ns(CLOCK_MONOTONIC);
+
+	section("sleeps");
+	CHECK_EQ(nanosleep(&ts, NULL), 0);
+	CHECK(now_ns(CLOCK_MONOTONIC) - before >= 20 * MS);
+	before = now_ns(CLOCK_MONOTONIC);
+	ts.tv_sec = (before + 20 * MS) / 1000000000;
+	ts.tv_nsec = (before + 20 * MS) % 1000000000;
+	CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL), 0);
+	CHECK(now_ns(CLOCK_MONOTONIC) - before >= 20 * MS);
+	CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL), 0);
+	CHECK_EQ(clock_nanosleep(CLOCK_REALTIME, 0, &(struct timespec){ 0, MS }, NULL), 0);
+	CHECK_EQ(nanosleep(&(struct timespec){ 0, 0 }, NULL), 0);
+	CHECK_ERRNO(nanosleep(&(struct timespec){ 0, 1000000000 }, NULL), EINVAL);
+	CHECK_ERRNO(nanosleep(&(struct timespec){ -1, 0 }, NULL), EINVAL);
+	CHECK_EQ(clock_nanosleep(77, 0, &(struct timespec){ 0, 1 }, NULL), EINVAL);
+	CHECK_EQ(usleep(1000), 0);
+}
+
+static volatile int rung;
+
+static void ring(int signo)
+{
+	(void)signo;
+	rung++;
+}
+
+static void interruptions(void)
+{
+	struct sigaction sa = { .sa_handler = ring };
+	struct itimerval timer = { .it_value = { 0, 20000 } }, left;
+	struct timespec remaining = { 0, 0 };
+
+	section("a timer interrupts");
+	sigaction(SIGALRM, &sa, NULL);
+	CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
+	CHECK(getitimer(ITIMER_REAL, &left) == 0 && (left.it_value.tv_usec > 0 || rung));
+	CHECK_ERRNO(nanosleep(&(struct timespec){ 30, 0 }, &remaining), EINTR);
+	CHECK(rung == 1 && remaining.tv_sec >= 20 && remaining.tv_sec < 30);
+	timer.it_interval.tv_usec = 5000;
+	setitimer(ITIMER_REAL, &timer, NULL);
+	while (rung < 4)
+		pause();
+	timer = (struct itimerval){ 0 };
+	CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
+	CHECK_EQ(alarm(100), 0);
+	CHECK(alarm(0) == 100);
+}
+
+int main(void)
+{
+	readings();
+	cpu_time();
+	sleeps();
+	interruptions();
+	return check_done();
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Vector registers survive what the kernel does in between: system calls, preemption by a busy neighbour with other
+ * values, page faults, signal handlers that use them, fork. SSE always, AVX where the CPU has it.
+ */
+#include "user/check.h"
+
+#include <cpuid.h>
+#include <pthread.h>
+#include <sched.h>
+
+struct vectors {
+	uint64_t lane[16][4];
+};
+
+static bool have_avx;
+
+static bool cpu_has_avx(void)
+{
+	unsigned int a, b, c = 0, d, low = 0, high;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
+		return false;
+	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (low & 6) == 6;
+}
+
+static void fill(struct vectors *v, uint64_t seed)
+{
+	for (int i = 0; i < 16; i++)
+		for (int j = 0; j < 4; j++)
+			v->lane[i][j] = seed * 0x9e3779b97f4a7c15 + i * 4 + j;
+}
+
+#define EACH_REGISTER(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define LOAD_SSE(n) "movups " #n "*32(%[in]), %%xmm" #n "\n"
+#define SAVE_SSE(n) "movups %%xmm" #n ", " #n "*32(%[out])\n"
+#define LOAD_AVX(n) "vmovups " #n "*32(%[in]), %%ymm" #n "\n"
+#define SAVE_AVX(n) "vmovups %%ymm" #n ", " #n "*32(%[out])\n"
+#define ALL_XMM "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
+	"xmm12", "xmm13", "xmm14", "xmm15"
+
+/* Loads all registers, executes one system call, stores them again. */
+static long across_syscall(const struct vectors *in, struct vectors *out, long nr, long arg1, long arg2)
+{
+	long result = nr;
+
+	if (have_avx)
+		__asm__ volatile(EACH_REGISTER(LOAD_AVX) "syscall\n" EACH_REGISTER(SAVE_AVX) "vzeroupper\n"
+				 : "+a"(result)
+				 : [in] "r"(in), [out] "r"(out), "D"(arg1), "S"(arg2)
+				 : "rcx", "r11", "memory", ALL_XMM);
+	else
+		__asm__ volatile(EACH_REGISTER(LOAD_SSE) "syscall\n" EACH_REGISTER(SAVE_SSE)
+				 : "+a"(result)
+				 : [in] "r"(in), [out] "r"(out), "D"(arg1), "S"(arg2)
+				 : "rcx", "r11", "memory", ALL_XMM);
+	return result;
+}
+
+/* Loads all registers, touches memory and spins for a while in user mode, stores them again. */
+static void across_spin(const struct vectors *in, struct vectors *out, char *touch, long rounds)
+{
+	if (have_avx)
+		__asm__ volatile(EACH_REGISTER(LOAD_AVX) "movb $1, (%[touch])\n1: dec %[rounds]\n jnz 1b\n"
+				 EACH_REGISTER(SAVE_AVX) "vzeroupper\n"
+				 : [rounds] "+r"(rounds)
+				 : [in] "r"(in), [out] "r"(out), [touch] "r"(touch)
+				 : "memory", "cc", ALL_XMM);
+	else
+		__asm__ volatile(EACH_REGISTER(LOAD_SSE) "movb $1, (%[touch])\n1: dec %[rounds]\n jnz 1b\n"
+				 EACH_REGISTER(SAVE_SSE)
+				 : [rounds] "+r"(rounds)
+				 : [in] "r"(in), [out] "r"(out), [touch] "r"(touch)
+				 : "memory", "cc", ALL_XMM);
+}
+
+static bool same(const struct vectors *a, const struct vectors *b)
+{
+	int lanes = have_avx ? 4 : 2;
+
+	for (int i = 0; i < 16; i++)
+		for (int j = 0; j < lanes; j++)
+			if (a->lane[i][j] != b->lane[i][j])
+				return false;
+	return true;
+}
+
+static int wrong_after_syscalls(uint64_t seed, int rounds)
+{
+	struct vectors in, out;
+	int bad = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		fill(&in, seed + i);
+		across_syscall(&in, &out, SYS_sched_yield, 0, 0);
+		bad += !same(&in, &out);
+	}
+	return bad;
+}
+
+static int wrong_after_spins(uint64_t seed, int rounds)
+{
+	char *page = map_pages(1, PROT_READ | PROT_WRITE);
+	struct vectors in, out;
+	int bad = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		fill(&in, seed + i);
+		MUST(madvise(page, PAGE, MADV_DONTNEED) == 0);
+		across_spin(&in, &out, page, 200000);
+		bad += !same(&in, &out);
+	}
+	munmap(page, PAGE);
+	return bad;
+}
+
+static void *worker(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg * 1000;
+
+	return (void *)(intptr_t)(wrong_after_syscalls(seed, 200) + wrong_after_spins(seed, 30));
+}
+
+static void threads(void)
+{
+	pthread_t threads[6];
+	long bad = 0;
+	void *value;
+
+	section("system calls, faults and preemption among six threads");
+	for (intptr_t i = 0; i < 6; i++)
+		MUST(pthread_create(&threads[i], NULL, worker, (void *)(i + 1)) == 0);
+	for (int i = 0; i < 6; i++) {
+		pthread_join(threads[i], &value);
+		bad += (intptr_t)value;
+	}
+	CHECK_EQ(bad, 0);
+}
+
+static volatile int handled;
+
+static void spoil(int signo)
+{
+	struct vectors in, out;
+
+	(void)signo;
+	fill(&in, 0xdead);
+	across_syscall(&in, &out, SYS_getpid, 0, 0);
+	handled += same(&in, &out);
+}
+
+static void signals(void)
+{
+	struct vectors in, out;
+	int bad = 0;
+
+	section("a handler that uses the registers");
+	signal(SIGUSR1, spoil);
+	for (int i = 0; i < 50; i++) {
+		fill(&in, i);
+		across_syscall(&in, &out, SYS_tkill, syscall(SYS_gettid), SIGUSR1);
+		bad += !same(&in, &out);
+	}
+	CHECK_EQ(handled, 50);
+	CHECK_EQ(bad, 0);
+}
+
+static void forking(void)
+{
+	struct vectors in, out;
+	int status;
+	long pid;
+
+	section("fork");
+	fill(&in, 4711);
+	fflush(stdout);
+	pid = across_syscall(&in, &out, SYS_fork, 0, 0);
+	if (pid == 0)
+		_exit(!same(&in, &out));
+	MUST(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CHECK(same(&in, &out));
+	CHECK_THAT("the child has them too", status == 0);
+}
+
+static void control(void)
+{
+	unsigned int mxcsr = 0x1f80 | 0x6000, now = 0;
+	unsigned short fcw = 0x0c7f, fcw_now = 0;
+	unsigned int mxcsr_first;
+	unsigned short fcw_first;
+
+	section("control words");
+	__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr_first), "=m"(fcw_first));
+	CHECK_EQ(mxcsr_first, 0x1f80);
+	CHECK_EQ(fcw_first, 0x37f);
+	__asm__ volatile("ldmxcsr %0; fldcw %1" ::"m"(mxcsr), "m"(fcw));
+	sched_yield();
+	handled = 0;
+	raise(SIGUSR1);
+	__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(now), "=m"(fcw_now));
+	CHECK(now == mxcsr && fcw_now == fcw);
+	__asm__ volatile("ldmxcsr %0; fldcw %1" ::"m"(mxcsr_first), "m"(fcw_first));
+}
+
+static void divide_error(void)
+{
+	unsigned int mxcsr = 0x1f80 & ~0x200;
+	volatile double one = 1, zero = 0, result = 0;
+
+	section("an unmasked SSE exception");
+	catch_faults(0);
+	CHECK_EQ(CATCH(__asm__ volatile("ldmxcsr %0" ::"m"(mxcsr)); result = one / zero), SIGFPE);
+	CHECK_EQ(caught.code, FPE_FLTDIV);
+	mxcsr = 0x1f80;
+	__asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
+	(void)result;
+}
+
+int main(void)
+{
+	have_avx = cpu_has_avx();
+	threads();
+	signals();
+	forking();
+	control();
+	divide_error();
+	return check_done();
+}
