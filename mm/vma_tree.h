@@ -37,6 +37,16 @@ void vma_tree_remove(struct vma_tree *tree, struct vma *vma, u64 start);
 /* Same VMA, same neighbours, other bounds. old_start finds it. */
 void vma_tree_set_bounds(struct vma_tree *tree, struct vma *vma, u64 old_start, u64 start, u64 end);
 
+/*
+ * What all three are made of, in one step for readers: the entries that overlap [from, to) give way to nr ≤ 3 others, in
+ * order, which overlap none that stay. Counts as one change.
+ */
+struct vma_range {
+	u64 start, end;
+	struct vma *vma;
+};
+void vma_tree_replace(struct vma_tree *tree, u64 from, u64 to, const struct vma_range *with, unsigned nr);
+
 /* The VMA that contains addr, or NULL. => RCU or mmap_lock. */
 struct vma *vma_tree_find(const struct vma_tree *tree, u64 addr);
 /* The first VMA that ends above addr (so contains addr or lies after it), or NULL. => RCU or mmap_lock. */
