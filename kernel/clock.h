@@ -13,7 +13,8 @@ u64 realtime_ns(void);
 extern u64 tsc_hz;
 
 /*
- * Asks for one timer interrupt on this CPU, not before the given ktime_ns() (a past time: at once; ~0: none). Replaces
+ * Asks for one timer interrupt on this CPU around the given ktime_ns() (a past time: at once; ~0: none; one far away, or
+ * measured in the ticks of another clock, may come a little early: look at the time then). Replaces
  * what was asked before. Interrupts off. The interrupt calls timer_interrupt().
  */
 void clock_arm(u64 deadline_ns);

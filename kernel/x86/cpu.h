@@ -27,7 +27,7 @@ enum ist_slot { IST_NONE, IST_DF, IST_NMI, IST_MC, NR_IST };
 /* Written by its own CPU only, except where noted. The first five members are known to entry.asm. */
 struct cpu {
 	struct cpu *self;
-	struct task *current;
+	struct task *task; /* the one that runs */
 	u64 kernel_stack_top; /* of the current thread: where SYSCALL puts its frame */
 	u64 user_rsp;	      /* scratch of the SYSCALL entry */
 	u32 id;		      /* constant: 0 … nr_cpus() - 1 */
@@ -36,7 +36,7 @@ struct cpu {
 	u64 gdt[GDT_ENTRIES];
 } __cacheline_aligned;
 
-_Static_assert(offsetof(struct cpu, current) == CPU_CURRENT_OFFSET, "machine_arch.h, entry.asm");
+_Static_assert(offsetof(struct cpu, task) == CPU_CURRENT_OFFSET, "machine_arch.h, entry.asm");
 _Static_assert(offsetof(struct cpu, kernel_stack_top) == 16, "entry.asm");
 _Static_assert(offsetof(struct cpu, user_rsp) == 24, "entry.asm");
 _Static_assert(offsetof(struct cpu, id) == CPU_ID_OFFSET, "machine_arch.h");
@@ -88,12 +88,8 @@ void enter_user_mode(void) __noreturn;
 void set_user_fs_base(u64 base);
 void set_user_gs_base(u64 base);
 
-/* Loads a top-level page table (CR3), unless it is loaded already. Drops all user translations. */
-void machine_load_pgd(paddr_t pgd);
 /* The kernel's own page table, without a user half: what kernel threads and dying tasks run on. */
 extern paddr_t kernel_pgd;
-/* Fills the kernel half of a new top-level table; it never changes afterwards. `pgd` is a zeroed page. */
-void machine_init_pgd(u64 *pgd);
 
 /* Waits for an interrupt; called with interrupts off, returns with them on. */
 static inline void cpu_idle_wait(void)

@@ -14,6 +14,7 @@
 	extern exception_critical
 	extern interrupt
 	extern exit_to_user
+	extern syscall_exit_to_user
 	extern task_started
 	global syscall_entry
 	global trap_stubs
@@ -133,7 +134,7 @@ syscall_entry:
 	cli
 	mov rcx, [gs:CPU_CURRENT]
 	cmp dword [rcx + TASK_WORK], 0
-	jne return_to_user_slow
+	jne .work
 	; SYSRET faults in kernel mode, on the user's stack, if rip is not canonical: leave that to iret.
 	mov rcx, [rsp + frame.rip]
 	mov rdx, rcx
@@ -153,6 +154,10 @@ syscall_entry:
 .unknown:
 	mov rax, -ENOSYS
 	jmp .answered
+.work:
+	mov rdi, rsp
+	call syscall_exit_to_user
+	jmp return_to_user_done
 
 ; ---- Back to user mode ----------------------------------------------------------------------------------------------
 
@@ -160,6 +165,7 @@ syscall_entry:
 return_to_user_slow:
 	mov rdi, rsp
 	call exit_to_user
+return_to_user_done:
 	mov rax, [gs:CPU_CURRENT]
 	lock and dword [rax + TASK_WORK], ~WORK_FRAME
 return_to_user:

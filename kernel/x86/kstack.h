@@ -11,7 +11,10 @@
 void *kstack_alloc(void);
 /* Gives a stack back; nobody may run on it any more. Any context that may take a spinlock. */
 void kstack_free(void *stack);
-/* Gives the pages of the cached stacks back to the page allocator: for leak checks, or when memory is short. */
+/*
+ * Gives the pages of the cached stacks back to the page allocator: for leak checks, or when memory is short. Interrupts
+ * on, no lock that is waited for with interrupts off. The page tables stay: one per 64 stacks ever in use at once.
+ */
 void kstack_drain(void);
 /* The address lies in a guard page: a kernel stack has overflowed. */
 bool kstack_is_guard(u64 addr);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* From the first C function to the first process: the kernel's set-up, step by step. */
+#include "kernel/boot_info.h"
+#include "kernel/print.h"
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "kernel/task.h"
+#include "kernel/timer.h"
+#include "kernel/x86/setup.h"
+#include "kernel/x86/xsave.h"
+#include "mm/mm.h"
+#include "mm/page_alloc.h"
+
+#define BOOT_STACK_SIZE (16 * 1024)
+
+/* The stack of the boot CPU: first boot's, then its idle task's. boot/entry.asm starts at its top. */
+char boot_stack[BOOT_STACK_SIZE] __attribute__((aligned(4096)));
+extern char boot_stack_top[];
+__asm__(".globl boot_stack_top; boot_stack_top = boot_stack + 16384");
+
+static void init_machine(enum boot_protocol protocol, paddr_t info)
+{
+	cpu_init(0);
+	boot_info_read(protocol, info);
+	klog("Faultline, booted by %s, command line: %s", boot_info.protocol, boot_info.command_line);
+	acpi_init();
+	xsave_init();
+}
+
+static void init_memory(void)
+{
+	boot_memory_init();
+	paging_init();
+	page_alloc_init();
+	boot_memory_finish();
+	klog("%llu MiB of memory", (unsigned long long)nr_managed_pages() >> (20 - PAGE_SHIFT));
+	mm_init();
+}
+
+static void init_time(void)
+{
+	cpu_init_ist();
+	lapic_init();
+	clock_init();
+	timers_init();
+}
+
+static void init_tasks(void)
+{
+	task_init();
+	signal_init();
+	sched_init();
+	irq_enable();
+	smp_init();
+}
+
+/* Called by boot/entry.asm, interrupts off, on the boot page tables. */
+void __noreturn boot_main(enum boot_protocol protocol, paddr_t info);
+void __noreturn boot_main(enum boot_protocol protocol, paddr_t info)
+{
+	init_machine(protocol, info);
+	init_memory();
+	init_time();
+	init_tasks();
+	start_first_process();
+	cpu_start_scheduling();
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Turns what the boot loader left in memory, in multiboot2's or in PVH's form, into struct boot_info. Runs once, on the
+ * boot page tables, which show the lower 4 GiB in the direct map; nothing of the loader's is looked at afterwards but
+ * the initramfs.
+ */
+#include "kernel/boot_info.h"
+#include "kernel/print.h"
+#include "kernel/string.h"
+#include "kernel/x86/setup.h"
+
+struct boot_info boot_info;
+
+/* ---- PVH: struct hvm_start_info (Xen's public headers describe it) ---- */
+
+struct hvm_start_info {
+	u32 magic, version, flags, nr_modules;
+	u64 modlist_paddr, cmdline_paddr, rsdp_paddr;
+	u64 memmap_paddr; /* from version 1 on */
+	u32 memmap_entries, reserved;
+};
+
+struct hvm_module {
+	u64 paddr, size, cmdline_paddr, reserved;
+};
+
+struct hvm_memory {
+	u64 addr, size;
+	u32 type, reserved;
+};
+
+/* ---- multiboot2: a sequence of tags, each 8-byte aligned ---- */
+
+struct mb2_tag {
+	u32 type, size;
+	u8 data[];
+};
+
+struct mb2_memory_map {
+	u32 entry_size, entry_version;
+	u8 entries[];
+};
+
+struct mb2_memory {
+	u64 addr, size;
+	u32 type, reserved;
+};
+
+enum { MB2_END = 0, MB2_COMMAND_LINE = 1, MB2_MODULE = 3, MB2_MEMORY_MAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP = 15 };
+
+static void add_memory(paddr_t start, paddr_t size, u32 type)
+{
+	unsigned at = boot_info.nr_memory;
+
+	if (!size || at == MAX_MEMORY_RANGES)
+		return;
+	for (; at && boot_info.memory[at - 1].start > start; at--)
+		boot_info.memory[at] = boot_info.memory[at - 1];
+	boot_info.memory[at] = (struct memory_range){ start, start + size, type };
+	boot_info.nr_memory++;
+}
+
+static void set_command_line(const char *text)
+{
+	size_t length = strnlen(text, sizeof(boot_info.command_line) - 1);
+
+	memcpy(boot_info.command_line, text, length);
+	boot_info.command_line[length] = 0;
+}
+
+static void set_initramfs(paddr_t start, paddr_t end)
+{
+	boot_info.initramfs_start = start;
+	boot_info.initramfs_end = end;
+}
+
+static void read_pvh(paddr_t info_paddr)
+{
+	const struct hvm_start_info *info = phys_to_virt(info_paddr);
+	const struct hvm_memory *memory = phys_to_virt(info->memmap_paddr);
+	const struct hvm_module *module = phys_to_virt(info->modlist_paddr);
+
+	boot_info.protocol = "pvh";
+	boot_info.rsdp = info->rsdp_paddr;
+	if (info->cmdline_paddr)
+		set_command_line(phys_to_virt(info->cmdline_paddr));
+	if (info->nr_modules)
+		set_initramfs(module->paddr, module->paddr + module->size);
+	for (u32 i = 0; i < info->memmap_entries; i++)
+		add_memory(memory[i].addr, memory[i].size, memory[i].type);
+}
+
+static void read_mb2_memory(const struct mb2_tag *tag)
+{
+	const struct mb2_memory_map *map = (const void *)tag->data;
+	const u8 *end = (const u8 *)tag + tag->size;
+
+	for (const u8 *p = map->entries; p + map->entry_size <= end; p += map->entry_size) {
+		const struct mb2_memory *entry = (const void *)p;
+
+		add_memory(entry->addr, entry->size, entry->type);
+	}
+}
+
+static void read_mb2_tag(const struct mb2_tag *tag)
+{
+	const u32 *words = (const void *)tag->data;
+
+	switch (tag->type) {
+	case MB2_COMMAND_LINE:
+		set_command_line((const char *)tag->data);
+		break;
+	case MB2_MODULE:
+		if (!boot_info.initramfs_end)
+			set_initramfs(words[0], words[1]);
+		break;
+	case MB2_MEMORY_MAP:
+		read_mb2_memory(tag);
+		break;
+	case MB2_RSDP_OLD:
+	case MB2_RSDP: /* a copy inside the tag; the newer one comes later, or alone */
+		boot_info.rsdp = virt_to_phys(tag->data);
+		break;
+	}
+}
+
+static void read_multiboot2(paddr_t info_paddr)
+{
+	const struct mb2_tag *tag = phys_to_virt(info_paddr + 8);
+
+	boot_info.protocol = "multiboot2";
+	while (tag->type != MB2_END) {
+		read_mb2_tag(tag);
+		tag = (const void *)((const u8 *)tag + align_up(tag->size, 8u));
+	}
+}
+
+void boot_info_read(enum boot_protocol protocol, paddr_t info_paddr)
+{
+	if (protocol == BOOT_PVH)
+		read_pvh(info_paddr);
+	else
+		read_multiboot2(info_paddr);
+	if (!boot_info.nr_memory)
+		panic("The boot loader (%s) gave no memory map", boot_info.protocol);
+}
+
+bool boot_option(const char *name, char *buf, size_t size)
+{
+	size_t length = strlen(name);
+	size_t n = 0;
+
+	for (const char *p = boot_info.command_line; *p;) {
+		const char *end = strchr(p, ' ');
+		size_t word = end ? (size_t)(end - p) : strlen(p);
+
+		if (word >= length && !strncmp(p, name, length) && (word == length || p[length] == '=')) {
+			for (const char *v = p + length + 1; v < p + word && n + 1 < size; v++)
+				buf[n++] = *v;
+			if (size)
+				buf[n] = 0;
+			return true;
+		}
+		p += word + (end ? 1 : 0);
+	}
+	return false;
+}
+
+const void *boot_initramfs(size_t *size)
+{
+	*size = boot_info.initramfs_end - boot_info.initramfs_start;
+	return phys_to_virt(boot_info.initramfs_start);
+}

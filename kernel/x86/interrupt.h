@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* What the handlers in trap.c call: each runs with interrupts off. */
+#ifndef KERNEL_X86_INTERRUPT_H
+#define KERNEL_X86_INTERRUPT_H
+
+#include "kernel/x86/trap.h"
+
+/* Serves the shootdown requests in this CPU's inbox. */
+void tlb_interrupt(void);
+/* This CPU is told to stop, from an NMI; does not return while a panic is on. Returns at once otherwise. */
+void panic_stop_this_cpu(const struct trap_frame *frame);
+/* A panic about the registers in `frame`: its backtrace starts there. */
+void panic_at(const struct trap_frame *frame, const char *fmt, ...) __printf(2, 3) __noreturn;
+
+/* The exception table: where to go on after the instruction at rip has faulted on a user address. */
+struct extable_entry {
+	u64 rip, fixup;
+	u64 nofault; /* 1: never try to fault the page in */
+};
+const struct extable_entry *extable_find(u64 rip);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kernel stacks. The area is cut into slots of twice a stack's size; the lower half of each stays unmapped, so that an
+ * overflow faults instead of running into a neighbour. A freed stack stays mapped and is used again; only kstack_drain()
+ * unmaps, and it makes every CPU forget the translations before the pages go back.
+ *
+ * Locks: kstack_lock (LEAF, taken with interrupts off) guards slots, cache and the page tables of the area. Pages are
+ * allocated outside it.
+ */
+#include "kernel/print.h"
+#include "kernel/spinlock.h"
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/kstack.h"
+#include "kernel/x86/paging.h"
+#include "mm/page_alloc.h"
+
+#define SLOT_SIZE (2 * KSTACK_SIZE)
+#define NR_SLOTS (36 * 1024UL) /* more than there can be tasks */
+#define STACK_PAGES (KSTACK_SIZE / PAGE_SIZE)
+#define WORD_BITS 64
+
+/* The start of a cached stack. */
+struct cached_stack {
+	struct cached_stack *next;
+};
+
+static spinlock_t kstack_lock = SPINLOCK_INIT(LEAF);
+static struct cached_stack *cache;		/* kstack_lock; each is fully mapped */
+static u64 slot_used[NR_SLOTS / WORD_BITS];	/* kstack_lock; bit set: mapped, cached or in use */
+static unsigned long first_hint;		/* kstack_lock; no word below has a clear bit */
+
+static struct cached_stack *pop_cached(void)
+{
+	unsigned long flags = spin_lock_irqsave(&kstack_lock);
+	struct cached_stack *stack = cache;
+
+	if (stack)
+		cache = stack->next;
+	spin_unlock_irqrestore(&kstack_lock, flags);
+	return stack;
+}
+
+/* A free slot's stack address, now ours; 0 when all are taken. */
+static u64 take_slot(void)
+{
+	unsigned long flags = spin_lock_irqsave(&kstack_lock);
+	unsigned long word = first_hint;
+	u64 addr = 0;
+
+	while (word < ARRAY_SIZE(slot_used) && slot_used[word] == ~0UL)
+		word++;
+	first_hint = word;
+	if (word < ARRAY_SIZE(slot_used)) {
+		unsigned long bit = (unsigned long)__builtin_ctzl(~slot_used[word]);
+
+		slot_used[word] |= 1UL << bit;
+		addr = KSTACK_AREA_BASE + (word * WORD_BITS + bit) * SLOT_SIZE + KSTACK_SIZE;
+	}
+	spin_unlock_irqrestore(&kstack_lock, flags);
+	return addr;
+}
+
+static void give_slot_back(u64 addr)
+{
+	unsigned long slot = (addr - KSTACK_AREA_BASE) / SLOT_SIZE;
+	unsigned long flags = spin_lock_irqsave(&kstack_lock);
+
+	slot_used[slot / WORD_BITS] &= ~(1UL << slot % WORD_BITS);
+	first_hint = min(first_hint, slot / WORD_BITS);
+	spin_unlock_irqrestore(&kstack_lock, flags);
+}
+
+/* Makes sure that the entry at `level` of addr exists. False without memory. Tables of the area are never freed. */
+static bool build_table(u64 addr, unsigned level)
+{
+	u64 *parent = kernel_pt_entry(addr, level + 1);
+	struct page *table;
+
+	if (READ_ONCE(*parent))
+		return true;
+	table = alloc_page(ALLOC_ZERO);
+	if (!table)
+		return false;
+	if (!atomic_cas(parent, 0UL, page_to_phys(table) | PT_PRESENT | PT_WRITE)) /* somebody was faster */
+		page_put(table);
+	return true;
+}
+
+static void unmap_stack(u64 addr)
+{
+	for (unsigned i = 0; i < STACK_PAGES; i++) {
+		u64 *entry = kernel_pt_entry(addr + i * PAGE_SIZE, 1);
+		u64 old = entry ? atomic_xchg(entry, 0UL) : 0;
+
+		if (old)
+			page_put(phys_to_page(old & PT_FRAME));
+	}
+}
+
+/* Nobody can have a translation of what was never mapped since the last flush, so none is flushed here. */
+static bool map_stack(u64 addr)
+{
+	if (!build_table(addr, 2) || !build_table(addr, 1))
+		return false;
+	for (unsigned i = 0; i < STACK_PAGES; i++) {
+		struct page *page = alloc_page(0);
+
+		if (!page)
+			return false;
+		WRITE_ONCE(*kernel_pt_entry(addr + i * PAGE_SIZE, 1), page_to_phys(page) | PT_PRESENT | PT_WRITE | PT_NX);
+	}
+	return true;
+}
+
+void *kstack_alloc(void)
+{
+	void *stack = pop_cached();
+	u64 addr;
+
+	if (stack)
+		return stack;
+	addr = take_slot();
+	if (!addr)
+		return NULL;
+	if (!map_stack(addr)) {
+		unmap_stack(addr); /* never used: no CPU has translations */
+		give_slot_back(addr);
+		return NULL;
+	}
+	return (void *)addr;
+}
+
+void kstack_free(void *stack)
+{
+	unsigned long flags = spin_lock_irqsave(&kstack_lock);
+	struct cached_stack *entry = stack;
+
+	entry->next = cache;
+	cache = entry;
+	spin_unlock_irqrestore(&kstack_lock, flags);
+}
+
+/* Puts the pages on a list through their own struct page, the slot's address in the last, to be freed after the flush. */
+static struct page *unmap_cached(struct cached_stack *stack, struct page *list)
+{
+	for (unsigned i = 0; i < STACK_PAGES; i++) {
+		u64 old = atomic_xchg(kernel_pt_entry((u64)stack + i * PAGE_SIZE, 1), 0UL);
+		struct page *page = phys_to_page(old & PT_FRAME);
+
+		page->private = (u64)list;
+		page->index = i == STACK_PAGES - 1 ? (u64)stack : 0;
+		list = page;
+	}
+	return list;
+}
+
+static void flush_all_cpus(void)
+{
+	machine_tlb_shootdown(~0UL >> (MAX_CPUS - nr_cpus()), 0, ~0UL);
+	write_cr3(read_cr3());
+}
+
+static void free_gathered(struct page *pages)
+{
+	while (pages) {
+		struct page *next = (struct page *)pages->private;
+
+		if (pages->index)
+			give_slot_back(pages->index);
+		pages->private = 0;
+		pages->index = 0;
+		page_put(pages);
+		pages = next;
+	}
+}
+
+void kstack_drain(void)
+{
+	unsigned long flags = spin_lock_irqsave(&kstack_lock);
+	struct cached_stack *stack = cache;
+	struct page *pages = NULL;
+
+	cache = NULL;
+	spin_unlock_irqrestore(&kstack_lock, flags);
+	if (!stack)
+		return;
+	while (stack) {
+		struct cached_stack *next = stack->next;
+
+		pages = unmap_cached(stack, pages);
+		stack = next;
+	}
+	flush_all_cpus();
+	free_gathered(pages);
+}
+
+bool kstack_is_guard(u64 addr)
+{
+	return addr >= KSTACK_AREA_BASE && addr < KSTACK_AREA_BASE + NR_SLOTS * SLOT_SIZE &&
+	       (addr - KSTACK_AREA_BASE) % SLOT_SIZE < KSTACK_SIZE;
+}

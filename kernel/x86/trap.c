@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What entry.asm calls: page faults, other exceptions, interrupts. A fault of user mode becomes a signal or is resolved
+ * by mm/; a fault of the kernel has a row in the exception table or is a bug. Takes no locks of its own.
+ */
+#include "kernel/oom.h"
+#include "kernel/print.h"
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "kernel/timer.h"
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/interrupt.h"
+#include "kernel/x86/kstack.h"
+#include "kernel/x86/setup.h"
+#include "kernel/x86/xsave.h"
+#include "mm/fault.h"
+#include "mm/mm.h"
+
+/* entry.asm */
+void page_fault_user(struct trap_frame *frame, u64 error, u64 addr);
+void page_fault_kernel(struct trap_frame *frame, u64 error, u64 addr);
+void exception(struct trap_frame *frame, unsigned vector);
+void exception_critical(struct trap_frame *frame, unsigned vector);
+void interrupt(struct trap_frame *frame, unsigned vector);
+
+static const char *const exception_names[NR_EXCEPTIONS] = {
+	[TRAP_DE] = "divide error",
+	[TRAP_DB] = "debug exception",
+	[TRAP_NMI] = "non-maskable interrupt",
+	[TRAP_BP] = "breakpoint",
+	[TRAP_OF] = "overflow",
+	[TRAP_BR] = "bound range exceeded",
+	[TRAP_UD] = "invalid opcode",
+	[TRAP_NM] = "device not available",
+	[TRAP_DF] = "double fault",
+	[TRAP_TS] = "invalid TSS",
+	[TRAP_NP] = "segment not present",
+	[TRAP_SS] = "stack segment fault",
+	[TRAP_GP] = "general protection fault",
+	[TRAP_PF] = "page fault",
+	[TRAP_MF] = "x87 floating-point exception",
+	[TRAP_AC] = "alignment check",
+	[TRAP_MC] = "machine check",
+	[TRAP_XF] = "SIMD floating-point exception",
+};
+
+/* ---- Page faults --------------------------------------------------------------------------------------------------- */
+
+static enum fault_access access_of(u64 error)
+{
+	return error & PF_WRITE ? ACCESS_WRITE : error & PF_FETCH ? ACCESS_EXEC : ACCESS_READ;
+}
+
+/* A reserved bit is set in some entry: our tables are corrupt, whoever ran into it. */
+static void __noinline __noreturn corrupt_tables(const struct trap_frame *frame, u64 error, u64 addr)
+{
+	if (current && current->mm)
+		pt_dump_walk(current->mm, addr);
+	panic_at(frame, "Corrupt page table: reserved bits met at address %016llx (error code %llx)",
+		 (unsigned long long)addr, (unsigned long long)error);
+}
+
+/* The answers that are not FAULT_DONE. */
+static void __noinline user_fault_failed(enum fault_answer answer, u64 addr)
+{
+	struct fault_signal sig;
+
+	if (answer == FAULT_OUT_OF_MEMORY)
+		oom_kill(); /* then the instruction runs again, unless it was us */
+	else if (fault_signal(answer, &sig))
+		force_signal(sig.signo, sig.code, addr);
+}
+
+/* Interrupts are on. */
+void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
+{
+	enum fault_answer answer;
+
+	if (unlikely(error & PF_RSVD))
+		corrupt_tables(frame, error, addr);
+	if (unlikely(addr >= USER_END)) {
+		force_signal(SIGSEGV, SEGV_MAPERR, addr);
+		return;
+	}
+	answer = fault_in(current->mm, addr, access_of(error), FAULT_USER | (error & PF_PRESENT ? FAULT_PRESENT : 0));
+	if (unlikely(answer != FAULT_DONE))
+		user_fault_failed(answer, addr);
+}
+
+static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *frame, u64 error, u64 addr)
+{
+	const char *what = error & PF_FETCH ? "executed" : error & PF_WRITE ? "wrote" : "read";
+
+	if (kstack_is_guard(addr))
+		panic_at(frame, "Kernel stack overflow at %016llx", (unsigned long long)addr);
+	panic_at(frame, "The kernel %s %016llx, which is %s (error code %llx)", what, (unsigned long long)addr,
+		 error & PF_PRESENT ? "protected" : "not mapped", (unsigned long long)error);
+}
+
+/* True when the user copy may go on: its page is there now. */
+static bool uaccess_fault_in(u64 error, u64 addr)
+{
+	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), error & PF_PRESENT ? FAULT_PRESENT : 0);
+
+	if (answer == FAULT_OUT_OF_MEMORY) {
+		oom_kill();
+		return !thread_killed();
+	}
+	return answer == FAULT_DONE;
+}
+
+/* Interrupts are off, as by the gate. */
+void page_fault_kernel(struct trap_frame *frame, u64 error, u64 addr)
+{
+	const struct extable_entry *entry = extable_find(frame->rip);
+
+	if (error & PF_RSVD)
+		corrupt_tables(frame, error, addr);
+	if (!entry)
+		kernel_fault_panic(frame, error, addr);
+	if (!entry->nofault && addr < USER_END && (frame->rflags & X86_EFLAGS_IF) && current->mm) {
+		bool there;
+
+		irq_enable();
+		there = uaccess_fault_in(error, addr);
+		irq_disable();
+		if (there)
+			return;
+	}
+	frame->rip = entry->fixup;
+}
+
+/* ---- Other exceptions ---------------------------------------------------------------------------------------------- */
+
+/* si_code of a floating-point exception, from the flags raised and not masked, in Linux's order. */
+static int fpe_code(u32 raised)
+{
+	if (raised & 1)
+		return 7; /* FPE_FLTINV */
+	if (raised & 4)
+		return 3; /* FPE_FLTDIV */
+	if (raised & 8)
+		return 4; /* FPE_FLTOVF */
+	if (raised & 0x12)
+		return 5; /* FPE_FLTUND, which a denormal operand counts as */
+	if (raised & 0x20)
+		return 6; /* FPE_FLTRES */
+	return 0;
+}
+
+static int x87_code(void)
+{
+	u16 control, status;
+
+	__asm__ volatile("fnstcw %0; fnstsw %1" : "=m"(control), "=m"(status));
+	return fpe_code(status & ~control & 0x3f);
+}
+
+static int simd_code(void)
+{
+	u32 mxcsr;
+
+	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+	return fpe_code(~(mxcsr >> 7) & mxcsr & 0x3f);
+}
+
+/* As Linux maps them. */
+static void exception_signal(struct trap_frame *frame, unsigned vector)
+{
+	switch (vector) {
+	case TRAP_DE:
+		force_signal(SIGFPE, FPE_INTDIV, frame->rip);
+		break;
+	case TRAP_DB:
+		frame->rflags &= ~0x100UL; /* TF */
+		force_signal(SIGTRAP, TRAP_TRACE, frame->rip);
+		break;
+	case TRAP_BP:
+		force_signal(SIGTRAP, SI_KERNEL, 0);
+		break;
+	case TRAP_UD:
+		force_signal(SIGILL, ILL_ILLOPN, frame->rip);
+		break;
+	case TRAP_MF:
+		force_signal(SIGFPE, x87_code(), frame->rip);
+		break;
+	case TRAP_XF:
+		force_signal(SIGFPE, simd_code(), frame->rip);
+		break;
+	case TRAP_AC:
+		force_signal(SIGBUS, BUS_ADRALN, 0);
+		break;
+	case TRAP_NP:
+	case TRAP_SS:
+		force_signal(SIGBUS, SI_KERNEL, 0);
+		break;
+	default:
+		force_signal(SIGSEGV, SI_KERNEL, 0);
+	}
+}
+
+/* Interrupts are off; on the way back to user mode they may be either. */
+void exception(struct trap_frame *frame, unsigned vector)
+{
+	const struct extable_entry *entry;
+
+	if (frame_is_user(frame)) {
+		irq_enable();
+		exception_signal(frame, vector);
+		return;
+	}
+	entry = extable_find(frame->rip);
+	if (vector == TRAP_GP && entry) { /* a user pointer that is not canonical */
+		frame->rip = entry->fixup;
+		return;
+	}
+	panic_at(frame, "Unexpected %s in the kernel (vector %u, error code %llx)",
+		 exception_names[vector] ? exception_names[vector] : "exception", vector,
+		 (unsigned long long)frame->orig_rax);
+}
+
+/* On a stack of its own, whatever was interrupted. */
+void exception_critical(struct trap_frame *frame, unsigned vector)
+{
+	if (vector == TRAP_NMI) {
+		panic_stop_this_cpu(frame);
+		return;
+	}
+	if (vector == TRAP_DF && kstack_is_guard(read_cr2()))
+		panic_at(frame, "Kernel stack overflow at %016llx", (unsigned long long)read_cr2());
+	panic_at(frame, "Unexpected %s (error code %llx)", exception_names[vector], (unsigned long long)frame->orig_rax);
+}
+
+/* ---- Interrupts ---------------------------------------------------------------------------------------------------- */
+
+void interrupt(struct trap_frame *frame, unsigned vector)
+{
+	switch (vector) {
+	case VECTOR_TIMER:
+		lapic_eoi();
+		timer_interrupt(frame_is_user(frame));
+		break;
+	case VECTOR_RESCHEDULE:
+		lapic_eoi(); /* the way out looks at the thread's work */
+		break;
+	case VECTOR_TLB:
+		lapic_eoi();
+		tlb_interrupt();
+		break;
+	case VECTOR_SPURIOUS: /* is not acknowledged */
+		break;
+	}
+}

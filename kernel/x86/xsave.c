@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* See xsave.h. No locks: an area belongs to one task. */
+#include "kernel/print.h"
+#include "kernel/string.h"
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/xsave.h"
+
+u32 xstate_size;
+u64 xstate_features;
+
+#define XCR0 0
+#define XSTATE_X87 1u
+#define XSTATE_SSE 2u
+#define XSTATE_AVX 4u
+
+#define FCW_DEFAULT 0x37f
+#define MXCSR_DEFAULT 0x1f80
+#define MXCSR_MASK_DEFAULT 0xffbfu
+
+/* The legacy region, as FXSAVE writes it, and the XSAVE header. */
+struct xstate_area {
+	u16 fcw, fsw;
+	u8 ftw, reserved0;
+	u16 fop;
+	u64 fip, fdp;
+	u32 mxcsr, mxcsr_mask;
+	u8 registers[480];
+	u64 xstate_bv, xcomp_bv;
+	u64 reserved[6];
+};
+_Static_assert(sizeof(struct xstate_area) == 576, "legacy region and header");
+
+static void set_xcr0(u64 value)
+{
+	__asm__ volatile("xsetbv" ::"c"(XCR0), "a"((u32)value), "d"((u32)(value >> 32)));
+}
+
+void xsave_init_cpu(void)
+{
+	set_xcr0(xstate_features);
+}
+
+void xsave_init(void)
+{
+	if (!(cpuid(1, 0).ecx & 1u << 26))
+		panic("Faultline needs a CPU with XSAVE");
+	xstate_features = cpuid(0xd, 0).eax & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX);
+	xsave_init_cpu();
+	xstate_size = align_up(cpuid(0xd, 0).ebx, 64u);
+}
+
+void xstate_init(void *area)
+{
+	struct xstate_area *x = area;
+
+	memset(x, 0, xstate_size);
+	x->fcw = FCW_DEFAULT;
+	x->mxcsr = MXCSR_DEFAULT;
+	x->mxcsr_mask = MXCSR_MASK_DEFAULT;
+}
+
+void xstate_save(void *area)
+{
+	__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+}
+
+void xstate_load(const void *area)
+{
+	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+}
+
+void xstate_sanitize(void *area)
+{
+	struct xstate_area *x = area;
+
+	x->mxcsr &= MXCSR_MASK_DEFAULT;
+	x->xstate_bv &= xstate_features;
+	x->xcomp_bv = 0;
+	memset(x->reserved, 0, sizeof(x->reserved));
+}
