@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The demonstration: the same faults, resolved in each of the three ways, and the counters that tell what happened.
+ *
+ *	(a) one giant mapping, faulted by all threads at once		the mm-wide count and speculation shine
+ *	(b) many small mappings that come and go in every thread	per-VMA counts and locks shine
+ *	(c) one thread maps and unmaps beside the others' faults	whoever needs mmap_lock waits
+ *
+ * For each workload and policy it prints the faults, the attempts and answers of each strategy, every reason for giving
+ * up that is not zero, and what a fault cost. Argument: a factor for the number of faults (1). On a kernel without
+ * these interfaces it runs the workloads once and says that there is nothing to compare.
+ */
+#include "user/faultline.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#define PAGE 4096UL
+#define PART_PAGES 512UL /* a thread's part is 2 MiB and aligned: page tables are shared by nature, and are not the point */
+#define CHUNK_PAGES 16UL
+#define RING 8
+#define MAX_THREADS 8
+#define MAX_SAMPLES 16384
+
+struct workload;
+
+struct worker {
+	pthread_t thread;
+	const struct workload *load;
+	int id;
+	unsigned int nr_samples;
+	uint64_t changes; /* mappings made or removed */
+	uint64_t faulted; /* pages touched for the first time */
+};
+
+static struct worker workers[MAX_THREADS];
+static uint64_t samples[MAX_THREADS][MAX_SAMPLES];
+static int nr_workers, factor = 1;
+static pthread_barrier_t barrier;
+static char *giant;
+static volatile bool faulting;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static char *map(size_t nr_pages)
+{
+	char *p = mmap(NULL, nr_pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	madvise(p, nr_pages * PAGE, MADV_NOHUGEPAGE);
+	return p;
+}
+
+/* Writes to pages that are not there yet, and notes what each write took. */
+static void touch(struct worker *w, char *p, size_t nr_pages)
+{
+	for (size_t i = 0; i < nr_pages; i++) {
+		uint64_t start = read_tsc();
+
+		*(volatile char *)(p + i * PAGE) = 1;
+		start = read_tsc() - start;
+		if (w->nr_samples < MAX_SAMPLES)
+			samples[w->id][w->nr_samples++] = start;
+	}
+	w->faulted += nr_pages;
+}
+
+/* --- the workloads ---------------------------------------------------------------------------------------------- */
+
+static void one_giant(struct worker *w)
+{
+	touch(w, giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
+}
+
+static void many_small(struct worker *w)
+{
+	char *ring[RING] = { NULL };
+
+	for (unsigned int i = 0; i < factor * PART_PAGES / CHUNK_PAGES; i++) {
+		char **slot = &ring[i % RING];
+
+		if (*slot)
+			w->changes += munmap(*slot, (CHUNK_PAGES + 1) * PAGE) == 0;
+		*slot = map(CHUNK_PAGES + 1);
+		mprotect(*slot + CHUNK_PAGES * PAGE, PAGE, PROT_NONE); /* so that neighbours don't merge */
+		w->changes++;
+		touch(w, *slot, CHUNK_PAGES);
+	}
+	for (int i = 0; i < RING; i++)
+		if (ring[i])
+			munmap(ring[i], (CHUNK_PAGES + 1) * PAGE);
+}
+
+static void churn_beside(struct worker *w)
+{
+	if (w->id != 0) {
+		touch(w, giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
+		return;
+	}
+	while (faulting) {
+		munmap(map(CHUNK_PAGES), CHUNK_PAGES * PAGE);
+		w->changes += 2;
+	}
+}
+
+struct workload {
+	const char *title, *lesson;
+	void (*run)(struct worker *);
+	int idle; /* workers that don't fault */
+};
+
+static const struct workload workloads[] = {
+	{ "(a) One giant mapping: every thread faults in its own part of it.",
+	  "Speculation shares nothing. The VMA's lock is one cache line that every fault of every thread writes, and so is mmap_lock.",
+	  one_giant, 0 },
+	{ "(b) Many small mappings that come and go in every thread.",
+	  "Counts and locks of each VMA don't care about the other mappings; the mm-wide count sees every one of them change.",
+	  many_small, 0 },
+	{ "(c) One thread maps and unmaps while the others fault.",
+	  "Nothing here touches the mappings that are faulted, yet mmap_lock and the mm-wide count make the faults pay.",
+	  churn_beside, 1 },
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	run_on_cpu(w->id % count_cpus());
+	pthread_barrier_wait(&barrier);
+	w->load->run(w);
+	return NULL;
+}
+
+static void run(const struct workload *load)
+{
+	size_t size = nr_workers * factor * PART_PAGES, slack = PART_PAGES;
+	char *area = map(size + slack);
+
+	giant = (char *)(((uintptr_t)area + PART_PAGES * PAGE - 1) & -(PART_PAGES * PAGE));
+	faulting = true;
+	pthread_barrier_init(&barrier, NULL, nr_workers);
+	for (int i = 0; i < nr_workers; i++) {
+		workers[i] = (struct worker){ .id = i, .load = load };
+		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+			die("pthread_create");
+	}
+	for (int i = load->idle; i < nr_workers; i++)
+		pthread_join(workers[i].thread, NULL);
+	faulting = false;
+	for (int i = 0; i < load->idle; i++)
+		pthread_join(workers[i].thread, NULL);
+	munmap(area, (size + slack) * PAGE);
+}
+
+/* --- the report ------------------------------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint64_t median_cost(void)
+{
+	static uint64_t all[MAX_THREADS * MAX_SAMPLES];
+	unsigned int nr = 0;
+
+	for (int i = 0; i < nr_workers; i++)
+		for (unsigned int n = 0; n < workers[i].nr_samples; n++)
+			all[nr++] = samples[i][n];
+	qsort(all, nr, sizeof(all[0]), by_value);
+	return nr ? all[nr / 2] : 0;
+}
+
+static uint64_t sum(bool changes)
+{
+	uint64_t total = 0;
+
+	for (int i = 0; i < nr_workers; i++)
+		total += changes ? workers[i].changes : workers[i].faulted;
+	return total;
+}
+
+static bool starts(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* A row of the list of reasons, as opposed to a total. */
+static bool is_reason(const char *name)
+{
+	return starts(name, "spf_abort_") || starts(name, "spf_skip_") || starts(name, "vma_lock_abort_") ||
+	       starts(name, "vma_lock_skip_") || starts(name, "vma_lock_retry_") || starts(name, "mmap_retry_") ||
+	       strcmp(name, "vma_lock_miss") == 0 || strcmp(name, "vma_lock_detached") == 0;
+}
+
+static void print_reasons(const struct vmstat *before, const struct vmstat *after)
+{
+	for (unsigned int i = 0; i < after->nr; i++) {
+		uint64_t n = vmstat_delta(before, after, after->row[i].name);
+
+		if (n && is_reason(after->row[i].name))
+			printf("  %-12s  %8llu  %s\n", "", (unsigned long long)n, after->row[i].name);
+	}
+}
+
+static void print_pair(const struct vmstat *before, const struct vmstat *after, const char *attempts, const char *answered)
+{
+	unsigned long long tried = vmstat_delta(before, after, attempts);
+
+	if (tried)
+		printf(" %7llu/%-7llu", (unsigned long long)vmstat_delta(before, after, answered), tried);
+	else
+		printf(" %7s %-7s", "-", "");
+}
+
+static void print_heading(const struct workload *load, const char *unit)
+{
+	printf("\n%s\n", load->title);
+	printf("%s\n\n", load->lesson);
+	printf("  %-12s  %8s  %-15s %-15s %-15s  %8s  %12s\n", "", "", "  answered/tried", "", "", "mappings", unit);
+	printf("  %-12s  %8s  %-15s %-15s %-15s  %8s  %12s\n", "policy", "faults", "   speculation", "    VMA lock",
+	       "   mmap_lock", "changed", "per fault");
+	fflush(stdout);
+}
+
+struct setting {
+	const char *label, *validation;
+	enum policy policy;
+};
+
+static const struct setting settings[] = {
+	{ "mmap", "vma", POLICY_MMAP },		 { "vma", "vma", POLICY_VMA },
+	{ "spec, by VMA", "vma", POLICY_SPEC },	 { "spec, by mm", "mm", POLICY_SPEC },
+	{ "full", "vma", POLICY_FULL },
+};
+
+static void compare(const struct workload *load)
+{
+	static struct vmstat before, after;
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		const struct setting *s = &settings[i];
+
+		if (!set_validation(s->validation) || !set_policy(s->policy))
+			die("setting the policy");
+		vmstat_read(&before);
+		run(load);
+		vmstat_read(&after);
+		printf("  %-12s  %8llu ", s->label, (unsigned long long)vmstat_delta(&before, &after, "pgfault"));
+		print_pair(&before, &after, "spf_attempts", "spf_answered");
+		print_pair(&before, &after, "vma_lock_attempts", "vma_lock_answered");
+		print_pair(&before, &after, "mmap_attempts", "mmap_answered");
+		printf("  %8llu  %12llu\n", (unsigned long long)sum(true), (unsigned long long)median_cost());
+		print_reasons(&before, &after);
+		fflush(stdout);
+	}
+	set_policy(POLICY_DEFAULT);
+	set_validation("vma");
+}
+
+static void run_alone(const struct workload *load)
+{
+	struct rusage before, after;
+
+	getrusage(RUSAGE_SELF, &before);
+	run(load);
+	getrusage(RUSAGE_SELF, &after);
+	printf("  %-12s  %8ld  %47s  %8llu  %12llu\n", "this kernel", after.ru_minflt - before.ru_minflt, "",
+	       (unsigned long long)sum(true), (unsigned long long)median_cost());
+}
+
+/* A loop of n turns, two instructions each. */
+static uint64_t time_loop(uint64_t n)
+{
+	uint64_t start = read_tsc();
+
+	__asm__ volatile("1: dec %0\n jnz 1b" : "+r"(n)::"cc");
+	return read_tsc() - start;
+}
+
+/* Under QEMU's -icount the TSC counts instructions exactly, so two loops differ by exactly their instructions. */
+static bool tsc_counts_instructions(void)
+{
+	int exact = 0;
+
+	for (int i = 0; i < 6; i++)
+		exact += time_loop(20000) - time_loop(10000) == 20000;
+	return exact >= 3;
+}
+
+int main(int argc, char **argv)
+{
+	const char *unit = tsc_counts_instructions() ? "instructions" : "TSC ticks";
+	bool faultline = on_faultline();
+
+	if (argc > 1)
+		factor = atoi(argv[1]);
+	if (factor < 1 || factor > 64) {
+		fprintf(stderr, "usage: demo [factor 1..64]\n");
+		return 2;
+	}
+	nr_workers = count_cpus() < 2 ? 2 : count_cpus() > MAX_THREADS ? MAX_THREADS : count_cpus();
+	memset(samples, 0, sizeof(samples));
+	printf("One fault, resolved three ways: %d threads on %d CPUs.\n", nr_workers, count_cpus());
+	if (!faultline)
+		printf("This kernel has no fault policies, so there is nothing to compare: each workload runs once.\n");
+	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
+		print_heading(&workloads[i], unit);
+		if (faultline)
+			compare(&workloads[i]);
+		else
+			run_alone(&workloads[i]);
+	}
+	if (faultline)
+		printf("\nThe rows below a policy are the reasons for which an attempt gave up or was not made; docs/reasons.md "
+		       "explains each.\n");
+	return 0;
+}

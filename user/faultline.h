@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The interfaces that only Faultline has, for programs of this folder: the fault policy of a process, the counters of
+ * /proc/vmstat, race points. On another kernel on_faultline() is false and the rest does nothing harmful.
+ */
+#ifndef USER_FAULTLINE_H
+#define USER_FAULTLINE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PR_SET_FAULT_POLICY 0x464c5450
+#define PR_GET_FAULT_POLICY 0x464c5451
+
+enum policy { POLICY_DEFAULT, POLICY_MMAP, POLICY_VMA, POLICY_SPEC, POLICY_FULL, NR_POLICIES };
+
+static inline const char *policy_name(int policy)
+{
+	static const char *const names[] = { "default", "mmap", "vma", "spec", "full" };
+
+	return names[policy];
+}
+
+static inline bool on_faultline(void)
+{
+	return prctl(PR_GET_FAULT_POLICY, 0, 0, 0, 0) >= 0;
+}
+
+/* This process's policy, from its next fault on. */
+static inline bool set_policy(enum policy policy)
+{
+	return prctl(PR_SET_FAULT_POLICY, policy, 0, 0, 0) == 0;
+}
+
+/* Writes one text to a file of /proc; the result of write, so -1 with errno when the kernel refuses. */
+static inline ssize_t write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), saved;
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = write(fd, text, strlen(text));
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return n;
+}
+
+/* "vma" (per-VMA count) or "mm" (mm-wide count). */
+static inline bool set_validation(const char *which)
+{
+	return write_text("/proc/sys/vm/spf_validate", which) > 0;
+}
+
+static inline uint64_t read_tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
+	return (uint64_t)high << 32 | low;
+}
+
+/* Puts the calling thread on one CPU; false if that CPU is not there. */
+static inline bool run_on_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
+static inline int count_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/* --- /proc/vmstat ----------------------------------------------------------------------------------------------- */
+
+#define VMSTAT_ROWS 320
+
+/* All counters at one moment. Exact for what the caller did; other processes count too. */
+struct vmstat {
+	unsigned int nr;
+	struct {
+		char name[48];
+		uint64_t value;
+	} row[VMSTAT_ROWS];
+};
+
+static inline void vmstat_parse(struct vmstat *stat, char *text)
+{
+	char *rest = NULL, *line;
+
+	stat->nr = 0;
+	for (line = strtok_r(text, "\n", &rest); line && stat->nr < VMSTAT_ROWS; line = strtok_r(NULL, "\n", &rest)) {
+		char *space = strchr(line, ' ');
+
+		if (!space)
+			continue;
+		*space = 0;
+		snprintf(stat->row[stat->nr].name, sizeof(stat->row[0].name), "%s", line);
+		stat->row[stat->nr++].value = strtoull(space + 1, NULL, 10);
+	}
+}
+
+static inline bool vmstat_read(struct vmstat *stat)
+{
+	static char text[64 * 1024];
+	int fd = open("/proc/vmstat", O_RDONLY);
+	size_t len = 0;
+	ssize_t n;
+
+	stat->nr = 0;
+	if (fd < 0)
+		return false;
+	while (len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	text[len] = 0;
+	vmstat_parse(stat, text);
+	return stat->nr > 0;
+}
+
+/* The value of one counter; 0 if there is none of that name. */
+static inline uint64_t vmstat_value(const struct vmstat *stat, const char *name)
+{
+	for (unsigned int i = 0; i < stat->nr; i++)
+		if (strcmp(stat->row[i].name, name) == 0)
+			return stat->row[i].value;
+	return 0;
+}
+
+static inline uint64_t vmstat_delta(const struct vmstat *before, const struct vmstat *after, const char *name)
+{
+	return vmstat_value(after, name) - vmstat_value(before, name);
+}
+
+/* --- race points ------------------------------------------------------------------------------------------------ */
+
+#define RACE_FILE "/proc/faultline/race"
+
+/* One command, formatted: "arm spec_after_walk tid=7", "wait …", "release …", "disarm". -1 with errno on refusal. */
+__attribute__((format(printf, 1, 2))) static inline ssize_t race_command(const char *format, ...)
+{
+	char text[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return write_text(RACE_FILE, text);
+}
+
+#endif
