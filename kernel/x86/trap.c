@@ -3,11 +3,11 @@
  * What entry.asm calls: page faults, other exceptions, interrupts. A fault of user mode becomes a signal or is resolved
  * by mm/; a fault of the kernel has a row in the exception table or is a bug. Takes no locks of its own.
  */
+#include "kernel/clock.h"
 #include "kernel/oom.h"
 #include "kernel/print.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
-#include "kernel/timer.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/interrupt.h"
 #include "kernel/x86/kstack.h"
@@ -238,7 +238,7 @@ void interrupt(struct trap_frame *frame, unsigned vector)
 	switch (vector) {
 	case VECTOR_TIMER:
 		lapic_eoi();
-		timer_interrupt(frame_is_user(frame));
+		clock_event(frame_is_user(frame));
 		break;
 	case VECTOR_RESCHEDULE:
 		lapic_eoi(); /* the way out looks at the thread's work */
