@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* The physical page allocator: blocks, the reserve, references, and many CPUs at once. */
+#include "test.h"
+
+#include "kernel/string.h"
+#include "mm/page_alloc.h"
+
+/* A list of blocks through their own first bytes, so that a test can take all memory without needing any. */
+struct block {
+	struct block *next;
+	u64 tag;
+};
+
+static struct block *take_all(unsigned order, unsigned flags)
+{
+	struct block *all = NULL;
+	struct page *page;
+
+	while ((page = alloc_pages(order, flags)) != NULL) {
+		struct block *block = page_to_virt(page);
+
+		block->next = all;
+		block->tag = page_to_pfn(page);
+		all = block;
+	}
+	return all;
+}
+
+static u64 give_all(struct block *all, unsigned order)
+{
+	u64 nr = 0;
+
+	while (all) {
+		struct block *next = all->next;
+
+		CHECK_EQ(all->tag, page_to_pfn(virt_to_page(all)));
+		free_pages(virt_to_page(all), order);
+		all = next;
+		nr++;
+	}
+	return nr;
+}
+
+TEST(pages_are_fresh, 1)
+{
+	for (unsigned order = 0; order <= MAX_ORDER; order++) {
+		struct page *page = alloc_pages(order, ALLOC_ZERO);
+		const u64 *words;
+
+		CHECK(page);
+		words = page_to_virt(page);
+		CHECK_EQ(page_to_pfn(page) & ((1UL << order) - 1), 0);
+		CHECK_EQ(page->refcount, 1);
+		CHECK_EQ(page->mapcount, 0);
+		CHECK_EQ(page->flags, 0);
+		CHECK_EQ(page->order, order);
+		for (u64 i = 0; i < (PAGE_SIZE << order) / sizeof(u64); i++)
+			CHECK(words[i] == 0);
+		memset(page_to_virt(page), 0xff, PAGE_SIZE << order);
+		free_pages(page, order);
+	}
+}
+
+TEST(pages_merge_again, 1)
+{
+	u64 before = nr_free_pages();
+	u64 nr_large = give_all(take_all(MAX_ORDER, 0), MAX_ORDER);
+
+	CHECK(nr_large > 4);
+	CHECK_EQ(nr_free_pages(), before);
+	CHECK(give_all(take_all(0, 0), 0) > (nr_large << MAX_ORDER));
+	page_alloc_drain();
+	CHECK_EQ(nr_free_pages(), before);
+	CHECK_EQ(give_all(take_all(MAX_ORDER, 0), MAX_ORDER), nr_large);
+}
+
+TEST(pages_reserve, 1)
+{
+	u64 before = nr_free_pages();
+	struct block *usual = take_all(0, 0), *reserved;
+	u64 left = nr_free_pages();
+
+	CHECK(left > 64);
+	CHECK(!alloc_pages(3, 0));
+	reserved = take_all(0, ALLOC_RESERVE);
+	CHECK_EQ(nr_free_pages(), 0);
+	CHECK_EQ(give_all(reserved, 0), left);
+	CHECK_EQ(give_all(usual, 0), before - left);
+	CHECK_EQ(nr_free_pages(), before);
+}
+
+/* Memory that two blocks share would carry the tag of one of them only. */
+TEST(pages_do_not_overlap, 1)
+{
+	struct block *of_order[MAX_ORDER + 1] = { NULL };
+
+	for (unsigned round = 0; round < 400; round++) {
+		unsigned order = (unsigned)sim_random_below(6);
+		struct page *page = alloc_pages(order, 0);
+
+		CHECK(page);
+		for (u64 i = 0; i < 1UL << order; i++) {
+			struct block *block = page_to_virt(page + i);
+
+			block->tag = page_to_pfn(page + i);
+			block->next = i ? NULL : of_order[order];
+		}
+		of_order[order] = page_to_virt(page);
+	}
+	for (unsigned order = 0; order <= MAX_ORDER; order++) {
+		for (struct block *block = of_order[order]; block; block = block->next)
+			for (u64 i = 0; i < 1UL << order; i++)
+				CHECK_EQ(((struct block *)((char *)block + i * PAGE_SIZE))->tag,
+					 page_to_pfn(virt_to_page(block)) + i);
+		give_all(of_order[order], order);
+	}
+}
+
+/* ---- References -------------------------------------------------------------------------------------------------- */
+
+static void drop_reference(void *page)
+{
+	page_put(page);
+}
+
+TEST(pages_last_reference_frees, 4)
+{
+	u64 before = nr_free_pages();
+
+	for (unsigned round = 0; round < 200; round++) {
+		struct page *page = alloc_page(0);
+
+		CHECK(page);
+		for (unsigned cpu = 1; cpu < 4; cpu++)
+			page_get(page);
+		CHECK_EQ(page->refcount, 4);
+		for (unsigned cpu = 1; cpu < 4; cpu++)
+			sim_start(cpu, drop_reference, page);
+		page_put(page);
+		sim_join_all();
+		CHECK_EQ(nr_free_pages(), before);
+	}
+}
+
+/* ---- Many CPUs --------------------------------------------------------------------------------------------------- */
+
+#define STORM_SLOTS 256
+static struct page *slots[STORM_SLOTS];
+
+/* Puts pages into slots that all CPUs share, and frees what it finds there, which usually another CPU allocated. */
+static void storm(void *unused)
+{
+	(void)unused;
+	for (unsigned round = 0; round < 20000; round++) {
+		struct page *page = NULL;
+
+		if (sim_random_below(2)) {
+			unsigned order = sim_random_below(8) ? 0 : (unsigned)sim_random_below(4);
+
+			page = alloc_pages(order, 0);
+			if (page)
+				*(u64 *)page_to_virt(page) = page_to_pfn(page);
+		}
+		page = atomic_xchg(&slots[sim_random_below(STORM_SLOTS)], page);
+		if (page) {
+			CHECK_EQ(*(u64 *)page_to_virt(page), page_to_pfn(page));
+			free_pages(page, page->order);
+		}
+	}
+	page_alloc_drain();
+}
+
+TEST(pages_storm, 4)
+{
+	u64 before;
+
+	page_alloc_drain();
+	before = nr_free_pages();
+	for (unsigned cpu = 1; cpu < 4; cpu++)
+		sim_start(cpu, storm, NULL);
+	storm(NULL);
+	sim_join_all();
+	for (unsigned i = 0; i < STORM_SLOTS; i++)
+		if (slots[i])
+			free_pages(slots[i], slots[i]->order);
+	CHECK_EQ(nr_free_pages(), before);
+}
+
+/* All CPUs run out of memory at the same time, again and again: nobody gets a page twice, nothing is lost. */
+static void exhaust(void *unused)
+{
+	(void)unused;
+	for (unsigned round = 0; round < 5; round++) {
+		give_all(take_all(0, 0), 0);
+		page_alloc_drain();
+	}
+}
+
+TEST(pages_exhaustion_storm, 3)
+{
+	u64 before = nr_free_pages();
+
+	for (unsigned cpu = 1; cpu < 3; cpu++)
+		sim_start(cpu, exhaust, NULL);
+	exhaust(NULL);
+	sim_join_all();
+	CHECK_EQ(nr_free_pages(), before);
+}
