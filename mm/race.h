@@ -15,10 +15,12 @@
 
 #define RACE_POINTS(X)                                                                                                 \
 	X(fault_enter, "a fault has come through the door; nothing was looked at")                                     \
+	X(spec_after_find, "speculation has found the VMA, not yet sampled its count")                                 \
 	X(spec_after_sample, "speculation has found the VMA and sampled its count")                                    \
 	X(spec_after_snapshot, "speculation has read the VMA's fields, not yet validated them")                        \
 	X(spec_after_walk, "speculation has walked to the PMD; nothing is held")                                       \
 	X(spec_before_ptl, "speculation is about to try the PTE lock; the count was just validated")                   \
+	X(spec_before_trylock, "the PMD was just compared; the PTE lock is not yet tried")                             \
 	X(spec_after_ptl, "speculation has won the PTE lock; the count is not yet validated again")                    \
 	X(vma_after_find, "the per-VMA lock's look-up has found a VMA, not yet locked it")                             \
 	X(vma_after_lock, "the VMA is read-locked, its bounds are not yet checked")                                    \

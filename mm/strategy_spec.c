@@ -83,6 +83,7 @@ static enum fault_end find_and_sample(struct fault *f, const struct vma **vma)
 	*vma = vma_tree_find(&f->mm->tree, f->address);
 	if (!*vma)
 		return fault_gave_up(f, REASON_spf_abort_no_vma);
+	race_point(spec_after_find);
 	return mm_wide ? END_GO_ON : sample_vma(f, *vma);
 }
 
@@ -181,6 +182,7 @@ static enum pte_lock_result spec_lock_pte(struct fault *f)
 	if (!pmd_same(pmd_read(f->pmdp), f->orig_pmd))
 		return vanished(f, REASON_spf_abort_pmd_changed);
 	f->ptl = pte_lockptr(f->orig_pmd);
+	race_point(spec_before_trylock);
 	if (!try_pte_lock(f->ptl))
 		return vanished(f, REASON_spf_abort_ptl_busy);
 	race_point(spec_after_ptl);
