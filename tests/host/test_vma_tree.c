@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* The VMA tree against a model that anybody can check: an array with one place for each page. */
+#include "test.h"
+
+#include "kernel/string.h"
+#include "mm/vma.h"
+
+#include <stdlib.h>
+
+#define BASE 0x100000UL
+#define SPAN 2048 /* pages */
+
+static struct vma_tree tree;
+static struct vma *model[SPAN]; /* who covers each page */
+
+static vaddr_t addr_of(u64 page)
+{
+	return BASE + PAGES(page);
+}
+
+static struct vma *model_find_from(u64 page)
+{
+	while (page < SPAN && !model[page])
+		page++;
+	return page < SPAN ? model[page] : NULL;
+}
+
+static struct vma *model_find_before(u64 page)
+{
+	while (page && !model[page - 1])
+		page--;
+	return page ? model[page - 1] : NULL;
+}
+
+static u64 model_gap_top_down(u64 len)
+{
+	for (u64 start = SPAN - len + 1; start-- > 0;) {
+		u64 page = start;
+
+		while (page < start + len && !model[page])
+			page++;
+		if (page == start + len)
+			return addr_of(start);
+	}
+	return 0;
+}
+
+static u64 model_gap_bottom_up(u64 len)
+{
+	for (u64 start = 0; start + len <= SPAN; start++) {
+		u64 page = start;
+
+		while (page < start + len && !model[page])
+			page++;
+		if (page == start + len)
+			return addr_of(start);
+	}
+	return 0;
+}
+
+static void model_set(struct vma *vma, struct vma *to)
+{
+	for (u64 page = (vma->start - BASE) >> PAGE_SHIFT; page < (vma->end - BASE) >> PAGE_SHIFT; page++)
+		model[page] = to;
+}
+
+static void insert_at(u64 page)
+{
+	struct vma *vma;
+	u64 len = 1, max_len = 1 + sim_random_below(12);
+
+	if (model[page])
+		return;
+	while (len < max_len && page + len < SPAN && !model[page + len])
+		len++;
+	vma = aligned_alloc(CACHE_LINE, align_up(sizeof(*vma), (size_t)CACHE_LINE));
+	memset(vma, 0, sizeof(*vma));
+	vma->start = addr_of(page);
+	vma->end = addr_of(page + len);
+	CHECK_EQ(vma_tree_reserve(&tree, 1), 0);
+	vma_tree_insert(&tree, vma, vma->start, vma->end);
+	model_set(vma, vma);
+}
+
+static void remove_at(u64 page)
+{
+	struct vma *vma = model[page];
+
+	if (!vma)
+		return;
+	CHECK_EQ(vma_tree_reserve(&tree, 1), 0);
+	vma_tree_remove(&tree, vma, vma->start);
+	model_set(vma, NULL);
+	free(vma);
+}
+
+/* Shrinks from below, or grows downwards into the gap. */
+static void resize_at(u64 page)
+{
+	struct vma *vma = model[page];
+	vaddr_t old_start;
+
+	if (!vma)
+		return;
+	old_start = vma->start;
+	CHECK_EQ(vma_tree_reserve(&tree, 1), 0);
+	model_set(vma, NULL);
+	if (vma->end - vma->start > PAGE_SIZE && sim_random_below(2))
+		vma->start += PAGE_SIZE;
+	else if (vma->start > BASE && !model[(vma->start - BASE) / PAGE_SIZE - 1])
+		vma->start -= PAGE_SIZE;
+	vma_tree_set_bounds(&tree, vma, old_start, vma->start, vma->end);
+	model_set(vma, vma);
+}
+
+static void compare_at(u64 page)
+{
+	u64 len = 1 + sim_random_below(20);
+	vaddr_t inside = addr_of(page) + sim_random_below(PAGE_SIZE);
+
+	CHECK(vma_tree_find(&tree, inside) == model[page]);
+	CHECK(vma_tree_find_from(&tree, inside) == model_find_from(page));
+	CHECK(vma_tree_find_before(&tree, addr_of(page)) == model_find_before(page));
+	CHECK_EQ(vma_tree_gap_top_down(&tree, PAGES(len), BASE, addr_of(SPAN)), model_gap_top_down(len));
+	CHECK_EQ(vma_tree_gap_bottom_up(&tree, PAGES(len), BASE, addr_of(SPAN)), model_gap_bottom_up(len));
+}
+
+TEST(vma_tree_equals_the_model, 1)
+{
+	for (unsigned round = 0; round < 12000; round++) {
+		u64 page = sim_random_below(SPAN);
+		u64 action = sim_random_below(16), growth = round % 4000 < 2000 ? 10 : 4;
+
+		if (action < growth)
+			insert_at(page);
+		else if (action < 14)
+			remove_at(page);
+		else
+			resize_at(page);
+		if (round % 8 == 0)
+			compare_at(sim_random_below(SPAN));
+		if (round % 256 == 0) {
+			(void)vma_tree_check(&tree);
+			sim_user_boundary();
+		}
+	}
+	for (u64 page = 0; page < SPAN; page++)
+		remove_at(page);
+	CHECK_EQ(vma_tree_check(&tree), 0);
+	vma_tree_destroy(&tree);
+}
+
+/* ---- S14: look-ups beside a writer -------------------------------------------------------------------------------- */
+
+static bool stop;
+static struct vma *fixed[64]; /* VMAs that stay; between them others come and go */
+
+static void look_up(void *arg)
+{
+	(void)arg;
+	while (!READ_ONCE(stop)) {
+		u64 i = sim_random_below(64);
+
+		rcu_read_lock();
+		CHECK(vma_tree_find(&tree, addr_of(i * 16 + 3)) == fixed[i]);
+		rcu_read_unlock();
+		sim_user_boundary();
+	}
+}
+
+/* Whatever happens around it, a VMA that stays is always found. */
+TEST(s14_lookups_beside_a_writer, 4)
+{
+	for (u64 i = 0; i < 64; i++) {
+		insert_at(i * 16 + 3);
+		fixed[i] = model[i * 16 + 3];
+	}
+	for (unsigned cpu = 1; cpu < 4; cpu++)
+		sim_start(cpu, look_up, NULL);
+	for (unsigned round = 0; round < 4000; round++) {
+		u64 page = sim_random_below(1024);
+
+		if (!model[page])
+			insert_at(page);
+		else if (fixed[page / 16] != model[page] && (page < 16 || fixed[page / 16 - 1] != model[page]))
+			remove_at(page);
+		sim_user_boundary();
+	}
+	WRITE_ONCE(stop, true);
+	sim_join_all();
+	for (u64 page = 0; page < SPAN; page++)
+		remove_at(page);
+	vma_tree_destroy(&tree);
+}
