@@ -6,6 +6,7 @@
 #include "kernel/signal.h"
 #include "kernel/task.h"
 #include "kernel/timer.h"
+#include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
 #include "kernel/x86/xsave.h"
 #include "mm/mm.h"
@@ -13,10 +14,11 @@
 
 #define BOOT_STACK_SIZE (16 * 1024)
 
-/* The stack of the boot CPU: first boot's, then its idle task's. boot/entry.asm starts at its top. */
-char boot_stack[BOOT_STACK_SIZE] __attribute__((aligned(4096)));
-extern char boot_stack_top[];
+/* The first stack. boot/entry.asm starts at its top. */
+char boot_stack[BOOT_STACK_SIZE] __attribute__((aligned(PAGE_SIZE)));
 __asm__(".globl boot_stack_top; boot_stack_top = boot_stack + 16384");
+
+void __noreturn run_on_stack(void *stack_top, void (*fn)(void)); /* kernel/x86/entry.asm */
 
 static void init_machine(enum boot_protocol protocol, paddr_t info)
 {
@@ -54,14 +56,20 @@ static void init_tasks(void)
 	smp_init();
 }
 
+/* On a stack with a guard page: it becomes the stack of this CPU's idle task. */
+static void kmain(void)
+{
+	init_time();
+	init_tasks();
+	start_first_process();
+	cpu_start_scheduling();
+}
+
 /* Called by boot/entry.asm, interrupts off, on the boot page tables. */
 void __noreturn boot_main(enum boot_protocol protocol, paddr_t info);
 void __noreturn boot_main(enum boot_protocol protocol, paddr_t info)
 {
 	init_machine(protocol, info);
 	init_memory();
-	init_time();
-	init_tasks();
-	start_first_process();
-	cpu_start_scheduling();
+	run_on_stack((char *)kstack_alloc() + KSTACK_SIZE, kmain);
 }

@@ -30,8 +30,8 @@ struct acpi_table {
 	u8 data[];
 } __attribute__((packed));
 
+/* What follows the header in the MADT. */
 struct madt {
-	struct acpi_table header;
 	u32 lapic_base, flags;
 	u8 entries[];
 } __attribute__((packed));
@@ -90,7 +90,7 @@ static void add_cpu(const u8 *entry)
 
 static void read_madt(const struct acpi_table *table)
 {
-	const struct madt *madt = (const void *)table;
+	const struct madt *madt = (const void *)table->data;
 	const u8 *end = (const u8 *)table + table->length;
 
 	acpi_info.lapic_base = madt->lapic_base;

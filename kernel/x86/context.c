@@ -45,9 +45,10 @@ struct task *switch_context(struct task *prev, struct task *next)
 	return switch_stacks(prev, next);
 }
 
+/* The place of the user's registers stays free: the function may fill it in and enter user mode. */
 void task_prepare_kernel(struct task *task, void (*fn)(void *arg), void *arg)
 {
-	struct switch_frame *frame = (struct switch_frame *)task->stack_top - 1;
+	struct switch_frame *frame = (struct switch_frame *)stack_frame(task->stack_top) - 1;
 
 	*frame = (struct switch_frame){ .rbx = (u64)fn, .r12 = (u64)arg, .resume = task_entry_kernel };
 	task->kernel_rsp = (u64)frame;

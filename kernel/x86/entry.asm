@@ -22,6 +22,7 @@
 	global task_entry_kernel
 	global task_entry_user
 	global enter_user_mode_at
+	global run_on_stack
 
 CPU_CURRENT equ 8
 CPU_STACK_TOP equ 16
@@ -358,3 +359,10 @@ enter_user_mode_at:
 	cli
 	mov rsp, rdi
 	jmp return_to_user_slow
+
+; void run_on_stack(void *stack_top, void (*fn)(void)): fn must not return
+run_on_stack:
+	mov rsp, rdi
+	xor ebp, ebp
+	call rsi
+	ud2
