@@ -28,6 +28,7 @@ static bool count_unless_truncated(struct page *page)
 static enum fault_end map_mapping_page(struct fault *f, u64 extra)
 {
 	enum fault_end end = fault_lock_pte(f);
+	enum rss_kind kind;
 
 	if (end != END_GO_ON)
 		return end;
@@ -35,10 +36,11 @@ static enum fault_end map_mapping_page(struct fault *f, u64 extra)
 		fault_unlock_pte(f);
 		return fault_answered(f, FAULT_DONE); /* the access faults again, and finds what is there now */
 	}
+	kind = page_rss_kind(f->page); /* now: once the entry is unlocked, the page may be unmapped and freed */
 	race_point(commit_before_set);
 	pte_set(f->ptep, pte_make(f->page, f->vma.page_prot | extra));
 	fault_unlock_pte(f);
-	mm_rss_add(f->mm, page_rss_kind(f->page), 1);
+	mm_rss_add(f->mm, kind, 1);
 	f->page = NULL;
 	return fault_answered(f, FAULT_DONE);
 }

@@ -3,10 +3,10 @@
  * Mappings: pages by index in a radix tree, reading and writing them, and the fault operation on them. What takes pages
  * out of a mapping again is in truncate.c.
  *
- * A page in a slot has PG_CACHE set and holds one reference for the slot. A page that is taken out loses PG_CACHE first
- * and is unmapped after; its owner and index stay until it is freed, since entries may map it for a little longer. So
- * whoever maps a page of a mapping checks PG_CACHE under the PTE lock: either the check sees the removal, or the
- * removal finds the entry.
+ * A page in a slot has PG_CACHE set and holds one reference for the slot. A page that is taken out loses PG_CACHE first and
+ * is unmapped after; its owner and index stay until it is freed, since entries may map it for a little longer. Whoever maps
+ * a page of a mapping counts it first (mapcount) and asks for PG_CACHE second, under the PTE lock. So either the question
+ * sees the removal, or the removal sees the count, and waits for the PTE lock to find the entry.
  *
  * Locks: mapping.lock (RANK_MAPPING), which is not held across anything that could reclaim: pages are made before it is
  * taken.

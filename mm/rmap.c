@@ -305,7 +305,8 @@ void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index)
 
 void rmap_dup(struct page *page)
 {
-	atomic_inc(&page->mapcount);
+	/* Fully ordered: who maps a page of a mapping counts first, then asks whether it was taken out (fault_mapping.c). */
+	(void)atomic_fetch_add(&page->mapcount, 1);
 }
 
 void rmap_remove(struct page *page)
