@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* COM1, for input only. Polled: whoever waits for input looks every now and then. */
+/* COM1, receiving, without interrupts: the first program's standard input. No locks: the caller has one. */
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H
 
 #include "kernel/base.h"
 
-/* Boot: 8N1, FIFOs on, no interrupts. */
+/* Boot: 115200 8N1, FIFOs on, ready to receive. */
 void serial_init(void);
-/* The next received byte, or -1 when there is none now. One caller at a time. Does not sleep. */
+/* The next byte received, or -1 when there is none (yet). */
 int serial_read(void);
 
 #endif
