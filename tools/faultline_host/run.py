@@ -105,8 +105,9 @@ def stop(qemu):
 
 def verdict(options, log, finished, qemu, qemu_errors):
     if log.in_panic():
-        say("the kernel panicked:")
-        sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.panic_lines))
+        say("the kernel panicked" + (", see above" if options.verbose else ":"))
+        if not options.verbose:
+            sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.panic_lines))
         return status.PANIC
     if log.exit_record is not None:
         return program_status(options, log.exit_record)
