@@ -15,9 +15,10 @@
 #include "mm/page_alloc.h"
 
 #define SLOT_SIZE (2 * KSTACK_SIZE)
-#define NR_SLOTS (36 * 1024UL) /* more than there can be tasks */
+#define NR_SLOTS (32 * 1024UL) /* as many as there can be tasks: one GiB, so one table of level 2 */
 #define STACK_PAGES (KSTACK_SIZE / PAGE_SIZE)
 #define WORD_BITS 64
+_Static_assert(WORD_BITS * SLOT_SIZE == 2UL << 20, "a word of slot_used and a page table cover the same slots");
 
 /* The start of a cached stack. */
 struct cached_stack {
@@ -70,18 +71,24 @@ static void give_slot_back(u64 addr)
 	spin_unlock_irqrestore(&kstack_lock, flags);
 }
 
-/* Makes sure that the entry at `level` of addr exists. False without memory. Tables of the area are never freed. */
-static bool build_table(u64 addr, unsigned level)
+/* The entry that holds the page table of addr; the table above it is there from boot on. */
+static u64 *table_entry(u64 addr)
 {
-	u64 *parent = kernel_pt_entry(addr, level + 1);
+	return kernel_pt_entry(addr, 2);
+}
+
+/* Makes sure that there is a page table for addr, whose slot is ours, so that nobody frees it. False without memory. */
+static bool build_table(u64 addr)
+{
+	u64 *entry = table_entry(addr);
 	struct page *table;
 
-	if (READ_ONCE(*parent))
+	if (READ_ONCE(*entry))
 		return true;
 	table = alloc_page(ALLOC_ZERO);
 	if (!table)
 		return false;
-	if (!atomic_cas(parent, 0UL, page_to_phys(table) | PT_PRESENT | PT_WRITE)) /* somebody was faster */
+	if (!atomic_cas(entry, 0UL, page_to_phys(table) | PT_PRESENT | PT_WRITE)) /* somebody was faster */
 		page_put(table);
 	return true;
 }
@@ -100,7 +107,7 @@ static void unmap_stack(u64 addr)
 /* Nobody can have a translation of what was never mapped since the last flush, so none is flushed here. */
 static bool map_stack(u64 addr)
 {
-	if (!build_table(addr, 2) || !build_table(addr, 1))
+	if (!build_table(addr))
 		return false;
 	for (unsigned i = 0; i < STACK_PAGES; i++) {
 		struct page *page = alloc_page(0);
@@ -174,16 +181,10 @@ static void free_gathered(struct page *pages)
 	}
 }
 
-void kstack_drain(void)
+static void free_cached(struct cached_stack *stack)
 {
-	unsigned long flags = spin_lock_irqsave(&kstack_lock);
-	struct cached_stack *stack = cache;
 	struct page *pages = NULL;
 
-	cache = NULL;
-	spin_unlock_irqrestore(&kstack_lock, flags);
-	if (!stack)
-		return;
 	while (stack) {
 		struct cached_stack *next = stack->next;
 
@@ -192,6 +193,63 @@ void kstack_drain(void)
 	}
 	flush_all_cpus();
 	free_gathered(pages);
+}
+
+/* => kstack_lock. Unlinks the tables without a stack. Their slots stay taken until every CPU has flushed. */
+static struct page *unlink_empty_tables(void)
+{
+	struct page *list = NULL;
+
+	for (unsigned long word = 0; word < ARRAY_SIZE(slot_used); word++) {
+		u64 *entry = table_entry(KSTACK_AREA_BASE + word * WORD_BITS * SLOT_SIZE);
+		struct page *table;
+
+		if (slot_used[word] || !*entry)
+			continue;
+		table = phys_to_page(atomic_xchg(entry, 0UL) & PT_FRAME);
+		slot_used[word] = ~0UL;
+		table->private = (u64)list;
+		table->index = word;
+		list = table;
+	}
+	return list;
+}
+
+static void free_tables_of_stacks(struct page *list)
+{
+	while (list) {
+		struct page *next = (struct page *)list->private;
+		unsigned long word = list->index;
+		unsigned long flags = spin_lock_irqsave(&kstack_lock);
+
+		slot_used[word] = 0;
+		first_hint = min(first_hint, word);
+		spin_unlock_irqrestore(&kstack_lock, flags);
+		list->private = 0;
+		list->index = 0;
+		page_put(list);
+		list = next;
+	}
+}
+
+void kstack_drain(void)
+{
+	unsigned long flags = spin_lock_irqsave(&kstack_lock);
+	struct cached_stack *stack = cache;
+	struct page *tables;
+
+	cache = NULL;
+	spin_unlock_irqrestore(&kstack_lock, flags);
+	if (stack)
+		free_cached(stack);
+
+	flags = spin_lock_irqsave(&kstack_lock);
+	tables = unlink_empty_tables();
+	spin_unlock_irqrestore(&kstack_lock, flags);
+	if (!tables)
+		return;
+	flush_all_cpus();
+	free_tables_of_stacks(tables);
 }
 
 bool kstack_is_guard(u64 addr)

@@ -12,8 +12,8 @@ void *kstack_alloc(void);
 /* Gives a stack back; nobody may run on it any more. Any context that may take a spinlock. */
 void kstack_free(void *stack);
 /*
- * Gives the pages of the cached stacks back to the page allocator: for leak checks, or when memory is short. Interrupts
- * on, no lock that is waited for with interrupts off. The page tables stay: one per 64 stacks ever in use at once.
+ * Gives the pages of the cached stacks, and page tables without a stack, back to the page allocator: for leak checks, or
+ * when memory is short. Interrupts on, no lock that is waited for with interrupts off.
  */
 void kstack_drain(void);
 /* The address lies in a guard page: a kernel stack has overflowed. */

@@ -120,7 +120,7 @@ void paging_init(void)
 	map_image_part(rodata_start, rodata_end, PT_PRESENT | PT_GLOBAL | PT_NX);
 	map_image_part(data_start, data_end, PT_KERNEL_DATA);
 	map_mem_map();
-	entry_at(KSTACK_AREA_BASE, 3);
+	entry_at(KSTACK_AREA_BASE, 2);
 	entry_at(DEVICE_BASE, 1);
 	write_cr3(kernel_pgd);
 }
