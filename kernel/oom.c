@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Out of memory: the process with the largest resident set is killed, and whoever needed memory waits for its end, then
+ * tries again. One victim at a time: as long as the last one still has an address space, nobody else is chosen.
+ *
+ * Locks: process_tree_lock, then one process->lock, while choosing; none while waiting. Needs no memory itself.
+ */
+#include "kernel/oom.h"
+#include "kernel/clock.h"
+#include "kernel/print.h"
+#include "kernel/task.h"
+#include "kernel/timer.h"
+#include "kernel/x86/kstack.h"
+#include "mm/mm.h"
+#include "mm/page_alloc.h"
+
+#define WAIT_STEP_NS 1000000UL
+#define WAIT_STEPS 100
+
+struct victim {
+	struct process *process; /* a reference */
+	u64 nr_pages;
+};
+
+/* Resident pages of a process; 0 when it has no address space any more. `dying`: it is being killed already. */
+static u64 resident_pages(struct process *process, bool *dying)
+{
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	struct task *task;
+	u64 nr_pages = 0;
+
+	*dying = process->group_exit;
+	list_for_each(task, &process->threads, thread_link) {
+		struct mm *mm = task->mm;
+
+		if (mm) {
+			nr_pages = max(mm_rss_total(mm), 1UL);
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&process->lock, flags);
+	return nr_pages;
+}
+
+/* The largest process, with a reference; or, if one is dying with memory in its hands, NULL: its end is waited for. */
+static struct victim choose_victim(void)
+{
+	struct victim victim = { 0 };
+	struct process *process;
+	bool wait = false;
+
+	spin_lock(&process_tree_lock);
+	list_for_each(process, &all_processes, all_link) {
+		bool dying;
+		u64 nr_pages = resident_pages(process, &dying);
+
+		if (nr_pages && dying)
+			wait = true;
+		else if (nr_pages > victim.nr_pages)
+			victim = (struct victim){ process, nr_pages };
+	}
+	if (wait)
+		victim.process = NULL;
+	if (victim.process)
+		process_get(victim.process);
+	spin_unlock(&process_tree_lock);
+	return victim;
+}
+
+/* Until memory is there, we are to die ourselves, or it takes too long and another look is due. */
+static void wait_for_memory(u64 nr_free_before)
+{
+	for (int i = 0; i < WAIT_STEPS && !thread_killed(); i++) {
+		thread_prepare_sleep(SLEEP_KILLABLE);
+		sleep_until(ktime_ns() + WAIT_STEP_NS);
+		if (nr_free_pages() > nr_free_before)
+			return;
+	}
+}
+
+void oom_kill(void)
+{
+	u64 nr_free = nr_free_pages();
+	struct victim victim;
+
+	kstack_drain();
+	if (nr_free_pages() > nr_free)
+		return;
+	victim = choose_victim();
+	if (victim.process) {
+		klog("out of memory: process %d is killed, which has %llu KiB", victim.process->pid,
+		     (unsigned long long)victim.nr_pages << (PAGE_SHIFT - 10));
+		signal_process_kernel(victim.process, SIGKILL);
+		process_put(victim.process);
+	}
+	wait_for_memory(nr_free);
+}
