@@ -118,44 +118,57 @@ static void unmap_from(const struct removal *removal, struct mm *mm)
 
 	mmap_read_lock(mm);
 	tlb_gather_begin(&tlb, mm);
-	vma_tree_for_each(vma, &mm->tree) if (vma->mapping == removal->mapping && overlap(removal, vma, &start, &end))
-		zap_range(&tlb, mm, start, end);
+	vma_tree_for_each (vma, &mm->tree) {
+		if (vma->mapping == removal->mapping && overlap(removal, vma, &start, &end))
+			zap_range(&tlb, mm, start, end);
+	}
 	tlb_gather_finish(&tlb);
 	mmap_read_unlock(mm);
 }
 
-/*
- * The address space of the nr-th VMA that maps the mapping, with a reference to the struct, or NULL. A VMA on the list
- * has not left its mm yet, so the struct is there.
- */
-static struct mm *nth_mm(struct mapping *mapping, unsigned nr)
+/* An address space whose last user has gone is emptying itself. */
+static bool get_unless_ending(struct mm *mm)
 {
+	s32 users = READ_ONCE(mm->users);
+
+	while (users && !atomic_cas(&mm->users, users, users + 1))
+		users = READ_ONCE(mm->users);
+	return users != 0;
+}
+
+/*
+ * The address space of the first VMA on the list from place *nr on, with one user more, or NULL. A VMA that is on the list
+ * has not left its mm yet, so the struct is there. Moves *nr behind that VMA.
+ */
+static struct mm *next_mm(struct mapping *mapping, unsigned *nr)
+{
+	unsigned place = 0;
 	struct mm *mm = NULL;
 	struct vma *vma;
 
 	spin_lock(&mapping->i_mmap_lock);
 	list_for_each (vma, &mapping->i_mmap, i_mmap) {
-		if (nr--)
+		if (place++ < *nr || !get_unless_ending(vma->mm))
 			continue;
 		mm = vma->mm;
-		mm_ref(mm);
+		*nr = place;
 		break;
 	}
 	spin_unlock(&mapping->i_mmap_lock);
 	return mm;
 }
 
-/* The list may change between two looks, so that one is missed or met twice; the caller looks until nothing is mapped.
- */
+/* The list may change between two looks, so that one is missed or met twice; the caller looks until nothing is mapped. */
 static void unmap_everywhere(const struct removal *removal)
 {
 	struct mm *mm, *last = NULL;
+	unsigned nr = 0;
 
-	for (unsigned nr = 0; (mm = nth_mm(removal->mapping, nr)) != NULL; nr++) {
+	while ((mm = next_mm(removal->mapping, &nr)) != NULL) {
 		if (mm != last)
 			unmap_from(removal, mm);
 		last = mm;
-		mm_unref(mm);
+		mm_put(mm);
 	}
 	cond_resched();
 }
