@@ -50,6 +50,9 @@ void vma_file_put(struct file *file);
 /* Unmaps everything: the last user of the mm is gone. Sleeps. */
 void mm_exit_mmap(struct mm *mm);
 
+/* /proc/sys/vm: any CPU may write them while calls read them; each call looks once. */
 extern u64 sysctl_max_map_count;
+extern u64 sysctl_mmap_min_addr; /* a hint below it is raised to it */
+extern u8 sysctl_overcommit_memory; /* 0: refuse what can never fit; 1: refuse nothing */
 
 #endif

@@ -29,6 +29,8 @@ struct vma_ops;
 #define VM_GROWSDOWN 0x100UL
 #define VM_UFFD_MISSING 0x200UL
 #define VM_LOCKED 0x2000UL
+#define VM_SEQ_READ 0x8000UL
+#define VM_RAND_READ 0x10000UL
 #define VM_DONTCOPY 0x20000UL
 #define VM_DONTEXPAND 0x40000UL
 #define VM_ACCOUNT 0x100000UL
@@ -62,7 +64,10 @@ struct vma {
 	struct file *file;		     /* what maps shows; one reference, NULL for anonymous memory */
 	struct list_head anon_vma_chain;     /* mmap_lock, or anon_vma preparation: the anon_vmas this VMA is on */
 	struct list_head i_mmap;	     /* mapping's i_mmap_lock */
-	struct rcu_head rcu;
+	union {
+		struct rcu_head rcu;   /* on its way out */
+		struct list_head gone; /* munmap's: taken out of the tree, not yet freed */
+	};
 
 	/* The one word that readers of the per-VMA lock write, on a line of its own. */
 	s32 vm_refcnt __cacheline_aligned; /* atomic */

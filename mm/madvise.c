@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * madvise. Advice that changes a VMA's flags takes mmap_lock for writing and brackets the VMA; what only touches pages
+ * (DONTNEED and its kin) takes it for reading, so that faults elsewhere go on; POPULATE goes through the fault door.
+ *
+ * A range with holes: what is mapped is advised, then the answer is ENOMEM.
+ *
+ * Mirrors: Linux, do_madvise(), madvise_walk_vmas().
+ */
+#include "kernel/errno.h"
+#include "mm/mapping.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+#include "mm/tlb.h"
+#include "mm/vma_change.h"
+
+enum advice_kind {
+	ADVICE_UNKNOWN,
+	ADVICE_FLAGS,	 /* changes VM_* flags */
+	ADVICE_PAGES,	 /* touches pages, or nothing */
+	ADVICE_POPULATE,
+};
+
+static enum advice_kind kind_of(int advice)
+{
+	switch (advice) {
+	case MADV_NORMAL ... MADV_SEQUENTIAL:
+	case MADV_DONTFORK ... MADV_KEEPONFORK:
+		return ADVICE_FLAGS;
+	case MADV_WILLNEED:
+	case MADV_DONTNEED:
+	case MADV_DONTNEED_LOCKED:
+	case MADV_FREE:
+	case MADV_REMOVE:
+	case MADV_COLD:
+	case MADV_PAGEOUT:
+		return ADVICE_PAGES;
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
+		return ADVICE_POPULATE;
+	default:
+		return ADVICE_UNKNOWN;
+	}
+}
+
+/* ---- Flags -------------------------------------------------------------------------------------------------------- */
+
+struct flag_change {
+	u64 clear, set;
+};
+
+static const struct flag_change flag_changes[] = {
+	[MADV_NORMAL] = { VM_RAND_READ | VM_SEQ_READ, 0 },
+	[MADV_RANDOM] = { VM_SEQ_READ, VM_RAND_READ },
+	[MADV_SEQUENTIAL] = { VM_RAND_READ, VM_SEQ_READ },
+	[MADV_DONTFORK] = { 0, VM_DONTCOPY },
+	[MADV_DOFORK] = { VM_DONTCOPY, 0 },
+	[MADV_MERGEABLE] = { 0, VM_MERGEABLE },
+	[MADV_UNMERGEABLE] = { VM_MERGEABLE, 0 },
+	[MADV_HUGEPAGE] = { VM_NOHUGEPAGE, VM_HUGEPAGE },
+	[MADV_NOHUGEPAGE] = { VM_HUGEPAGE, VM_NOHUGEPAGE },
+	[MADV_DONTDUMP] = { 0, VM_DONTDUMP },
+	[MADV_DODUMP] = { VM_DONTDUMP, 0 },
+	[MADV_WIPEONFORK] = { 0, VM_WIPEONFORK },
+	[MADV_KEEPONFORK] = { VM_WIPEONFORK, 0 },
+};
+
+static long advise_flags(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
+{
+	u64 flags = (vma->flags & ~flag_changes[advice].clear) | flag_changes[advice].set;
+
+	if (advice == MADV_WIPEONFORK && (vma->file || vma->flags & VM_SHARED))
+		return -EINVAL;
+	if (advice == MADV_MERGEABLE && vma->flags & (VM_SHARED | VM_MAYSHARE))
+		return 0; /* shared memory is never merged page by page: accepted, without effect */
+	if (flags == vma->flags)
+		return 0;
+	vma = vma_modify_flags(vma, start, end, flags);
+	return is_err(vma) ? ptr_err(vma) : 0;
+}
+
+/* ---- Pages -------------------------------------------------------------------------------------------------------- */
+
+static void drop_pages(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct tlb_gather tlb;
+
+	tlb_gather_begin(&tlb, mm);
+	zap_range(&tlb, mm, start, end);
+	tlb_gather_finish(&tlb);
+}
+
+/* Punches a hole into the object itself. Lets go of mmap_lock meanwhile, since all who map it are unmapped. */
+static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	const u64 shared_writable = VM_SHARED | VM_WRITE;
+	u64 first = vma->pgoff + ((start - vma->start) >> PAGE_SHIFT);
+	struct mapping *mapping = vma->mapping;
+	struct mm *mm = vma->mm;
+
+	if (vma->flags & VM_LOCKED || !mapping)
+		return -EINVAL;
+	if ((vma->flags & shared_writable) != shared_writable)
+		return -EACCES;
+	mapping_get(mapping);
+	mmap_read_unlock(mm);
+	mapping_remove_range(mapping, first, first + ((end - start) >> PAGE_SHIFT) - 1);
+	mapping_put(mapping);
+	mmap_read_lock(mm);
+	return 0;
+}
+
+static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
+{
+	bool locked = vma->flags & VM_LOCKED;
+
+	switch (advice) {
+	case MADV_DONTNEED:
+		if (locked)
+			return -EINVAL;
+		/* fall through */
+	case MADV_DONTNEED_LOCKED:
+		drop_pages(vma->mm, start, end);
+		return 0;
+	case MADV_REMOVE:
+		return remove_pages(vma, start, end);
+	case MADV_FREE: /* pages may go when memory is short; nothing takes them before that, so they stay */
+		return locked || !vma_is_anonymous(vma) ? -EINVAL : 0;
+	case MADV_COLD:
+	case MADV_PAGEOUT:
+		return locked ? -EINVAL : 0;
+	default:
+		return 0;
+	}
+}
+
+/* ---- The walk ----------------------------------------------------------------------------------------------------- */
+
+static long walk(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum advice_kind kind)
+{
+	long unmapped = 0, error;
+
+	while (start < end) {
+		struct vma *vma = vma_tree_find_from(&mm->tree, start);
+		vaddr_t stop;
+
+		if (!vma || vma->start >= end)
+			return -ENOMEM;
+		if (vma->start > start) {
+			unmapped = -ENOMEM;
+			start = vma->start;
+		}
+		stop = min(vma->end, end);
+		error = kind == ADVICE_FLAGS ? advise_flags(vma, start, stop, advice) :
+					       advise_pages(vma, start, stop, advice);
+		if (error)
+			return error == -ENOMEM ? -EAGAIN : error; /* Linux's word for "no memory for a VMA" here */
+		start = stop;
+	}
+	return unmapped;
+}
+
+static long advise_locked(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum advice_kind kind)
+{
+	long error;
+
+	if (kind == ADVICE_PAGES) {
+		mmap_read_lock(mm);
+		error = walk(mm, start, end, advice, kind);
+		mmap_read_unlock(mm);
+		return error;
+	}
+	error = mmap_write_lock_killable(mm);
+	if (error)
+		return error;
+	error = walk(mm, start, end, advice, kind);
+	mmap_write_unlock(mm);
+	return error;
+}
+
+long mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
+{
+	enum advice_kind kind = kind_of(advice);
+	u64 size = align_up(len, PAGE_SIZE);
+	vaddr_t end = addr + size;
+
+	if (kind == ADVICE_UNKNOWN || addr & ~PAGE_MASK || (len && !size) || end < addr)
+		return -EINVAL;
+	if (end == addr)
+		return 0;
+	if (kind == ADVICE_POPULATE)
+		return mm_populate(mm, addr, end, advice == MADV_POPULATE_WRITE);
+	return advise_locked(mm, addr, end, advice, kind);
+}

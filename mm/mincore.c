@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* mincore: which pages are in memory. msync: memory is where files live here, so it only says what is wrong. */
+#include "kernel/errno.h"
+#include "mm/mapping.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+
+/* Whether the mapping holds a page that this address space has not mapped. */
+static u8 in_mapping(const struct vma *vma, vaddr_t addr)
+{
+	struct page *page;
+
+	if (!vma->mapping)
+		return 0;
+	page = mapping_find(vma->mapping, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
+	if (page)
+		page_put(page);
+	return page != NULL;
+}
+
+/* Pages that the tables know of: set; the others are left as they are. */
+static void see_entries(struct mm *mm, vaddr_t start, vaddr_t end, u8 *vec)
+{
+	struct pt_iter it;
+
+	pt_for_each_table (&it, mm, start, end)
+		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
+			if (pte_maps_page(pte_read(it.pte)))
+				vec[(it.addr - start) >> PAGE_SHIFT] = 1;
+}
+
+long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec)
+{
+	vaddr_t end = addr + (nr_pages << PAGE_SHIFT), stop;
+
+	mmap_read_lock(mm);
+	for (vaddr_t start = addr; start < end; start = stop) {
+		const struct vma *vma = vma_tree_find(&mm->tree, start);
+
+		if (!vma) {
+			mmap_read_unlock(mm);
+			return -ENOMEM;
+		}
+		stop = min(vma->end, end);
+		for (vaddr_t page = start; page < stop; page += PAGE_SIZE)
+			vec[(page - addr) >> PAGE_SHIFT] = in_mapping(vma, page);
+		see_entries(mm, start, stop, vec + ((start - addr) >> PAGE_SHIFT));
+	}
+	mmap_read_unlock(mm);
+	return 0;
+}
+
+/* The walk of Linux's msync(), whose answer to MS_ASYNC over a hole comes at once, and to others at the end. */
+static long sync_range(struct mm *mm, vaddr_t start, vaddr_t end, int flags)
+{
+	long error = 0;
+
+	while (start < end) {
+		const struct vma *vma = vma_tree_find_from(&mm->tree, start);
+
+		if (!vma)
+			return -ENOMEM;
+		if (start < vma->start) {
+			if (flags == MS_ASYNC || vma->start >= end)
+				return -ENOMEM;
+			error = -ENOMEM;
+		}
+		if (flags & MS_INVALIDATE && vma->flags & VM_LOCKED)
+			return -EBUSY;
+		start = vma->end;
+	}
+	return error;
+}
+
+long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags)
+{
+	vaddr_t end = addr + align_up(len, PAGE_SIZE);
+	long error;
+
+	if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || addr & ~PAGE_MASK ||
+	    (flags & MS_ASYNC && flags & MS_SYNC))
+		return -EINVAL;
+	if (end < addr)
+		return -ENOMEM;
+	mmap_read_lock(mm);
+	error = sync_range(mm, addr, end, flags);
+	mmap_read_unlock(mm);
+	return error;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* How much may be mapped, and where. => mmap_lock held throughout; limits are read without a lock: prlimit takes effect soon. */
+#include "kernel/errno.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+#include "mm/page_alloc.h"
+#include "mm/vma_change.h"
+
+/* Where mappings grow upwards from when they must (MAP_32BIT, or nothing is free below mmap_base): Linux's legacy base. */
+#define BOTTOM_UP_BASE ((USER_END / 3 + PAGE_SIZE - 1) & PAGE_MASK)
+#define BELOW_2GIB_FROM 0x40000000UL
+#define BELOW_2GIB_TO 0x80000000UL
+
+u64 sysctl_mmap_min_addr = 65536;
+u8 sysctl_overcommit_memory;
+
+bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages)
+{
+	if (mm->total_pages + nr_pages > READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT)
+		return false;
+	if ((flags & (VM_WRITE | VM_SHARED | VM_STACK)) != VM_WRITE)
+		return true;
+	return mm->data_pages + nr_pages <= READ_ONCE(mm->rlimit_data) >> PAGE_SHIFT;
+}
+
+bool mm_may_commit(u64 nr_pages)
+{
+	return READ_ONCE(sysctl_overcommit_memory) == 1 || nr_pages <= nr_managed_pages();
+}
+
+vaddr_t vma_start_gap(const struct vma *vma)
+{
+	if (!(vma->flags & VM_GROWSDOWN))
+		return vma->start;
+	return vma->start > STACK_GUARD_GAP ? vma->start - STACK_GUARD_GAP : 0;
+}
+
+/* The range [addr, addr + len) is free, and not a stack's gap. */
+static bool is_free(const struct mm *mm, vaddr_t addr, u64 len)
+{
+	const struct vma *next = vma_tree_find_from(&mm->tree, addr);
+
+	return !next || addr + len <= vma_start_gap(next);
+}
+
+/* The tree knows nothing of stacks' gaps: where one is in the way, the search goes on beside it. */
+static vaddr_t highest_free(const struct mm *mm, u64 len, vaddr_t low, vaddr_t high)
+{
+	vaddr_t addr;
+
+	while ((addr = vma_tree_gap_top_down(&mm->tree, len, low, high)) && !is_free(mm, addr, len))
+		high = vma_start_gap(vma_tree_find_from(&mm->tree, addr));
+	return addr;
+}
+
+static vaddr_t lowest_free(const struct mm *mm, u64 len, vaddr_t low, vaddr_t high)
+{
+	vaddr_t addr;
+
+	while ((addr = vma_tree_gap_bottom_up(&mm->tree, len, low, high)) && !is_free(mm, addr, len))
+		low = vma_tree_find_from(&mm->tree, addr)->end;
+	return addr;
+}
+
+static long bottom_up(const struct mm *mm, vaddr_t hint, u64 len, bool below_2gib)
+{
+	vaddr_t low = below_2gib ? BELOW_2GIB_FROM : BOTTOM_UP_BASE;
+	vaddr_t high = below_2gib ? BELOW_2GIB_TO : USER_END, addr;
+
+	if (len > high)
+		return -ENOMEM;
+	if (hint && hint <= high - len && is_free(mm, hint, len))
+		return (long)hint;
+	addr = lowest_free(mm, len, low, high);
+	return addr ? (long)addr : -ENOMEM;
+}
+
+long mm_unmapped_area(struct mm *mm, vaddr_t hint, u64 len, u64 flags)
+{
+	vaddr_t low = max(PAGE_SIZE, READ_ONCE(sysctl_mmap_min_addr)), addr;
+
+	if (len > USER_END)
+		return -ENOMEM;
+	if (flags & MAP_FIXED) {
+		if (hint > USER_END - len)
+			return -ENOMEM;
+		return hint & ~PAGE_MASK ? -EINVAL : (long)hint;
+	}
+	hint &= PAGE_MASK;
+	if (flags & MAP_32BIT)
+		return bottom_up(mm, hint, len, true);
+	if (hint && hint <= USER_END - len && is_free(mm, hint, len))
+		return (long)hint;
+	if (flags & MAP_ABOVE4G)
+		low = 1UL << 32;
+	addr = highest_free(mm, len, low, mm->mmap_base);
+	return addr ? (long)addr : bottom_up(mm, hint, len, false);
+}

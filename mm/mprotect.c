@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mprotect: other rights for a range, VMA by VMA; what lies before a hole or a refusal has been changed when the call
+ * answers with an error, as on Linux.
+ *
+ * Per VMA: the flags change first, in the bracket, then the entries, each by compare and exchange, since the CPU sets
+ * accessed and dirty bits meanwhile (K8). All translations that lost rights are flushed before mmap_lock is released, and
+ * so before any fault can act on an entry that looks read-only (rule 5). Entries never gain the write bit here: the next
+ * write faults, and the write-protect kind decides whether the page is shared.
+ */
+#include "kernel/errno.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+#include "mm/race.h"
+#include "mm/tlb.h"
+#include "mm/vma_change.h"
+
+/* Some CPU may hold a translation that permits more than the new entry. */
+static bool loses_rights(pte_t old, pte_t new)
+{
+	if (!pte_present(old))
+		return false;
+	return !pte_present(new) || (pte_write(old) && !pte_write(new)) || (new.val & ~old.val & PTE_NX);
+}
+
+static void change_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 prot)
+{
+	pte_t old, new;
+
+	do {
+		old = pte_read(ptep);
+		if (!pte_maps_page(old))
+			return;
+		new = pte_modify(old, prot);
+		if (pte_same(old, new))
+			return;
+	} while (!pte_cas(ptep, old, new));
+	if (loses_rights(old, new))
+		tlb_note(tlb, addr);
+}
+
+static void change_entries(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, u64 prot)
+{
+	struct pt_iter it;
+
+	pt_for_each_table (&it, mm, start, end)
+		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
+			change_entry(tlb, it.pte, it.addr, prot);
+}
+
+/* Memory is charged when it first becomes private and writable; what was never touched stops being so. */
+static long charge(struct mm *mm, const struct vma *vma, u64 nr_pages, u64 *flags)
+{
+	if (!(*flags & VM_WRITE)) {
+		if (vma->flags & VM_ACCOUNT && vma_is_anonymous(vma) && !vma->anon_vma)
+			*flags &= ~VM_ACCOUNT;
+		return 0;
+	}
+	if (!mm_may_grow(mm, *flags, nr_pages) && mm_may_grow(mm, vma->flags, nr_pages))
+		return -ENOMEM;
+	if (vma->flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE))
+		return 0;
+	if (!mm_may_commit(nr_pages))
+		return -ENOMEM;
+	*flags |= VM_ACCOUNT;
+	return 0;
+}
+
+/* [start, end) is a part of vma. */
+static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start, vaddr_t end, u64 access)
+{
+	u64 flags = (vma->flags & ~VM_ACCESS) | access;
+	long error;
+
+	if (access & ~(vma->flags >> 4) & VM_ACCESS) /* VM_MAYREAD is VM_READ << 4, and so on */
+		return -EACCES;
+	if (flags == vma->flags)
+		return 0;
+	error = charge(vma->mm, vma, (end - start) >> PAGE_SHIFT, &flags);
+	if (error)
+		return error;
+	vma = vma_modify_flags(vma, start, end, flags);
+	if (is_err(vma))
+		return ptr_err(vma);
+	race_point(mprotect_after_vma);
+	change_entries(tlb, vma->mm, start, end, vma->page_prot);
+	return 0;
+}
+
+static long protect_range(struct mm *mm, vaddr_t start, vaddr_t end, u64 access)
+{
+	struct tlb_gather tlb;
+	long error = 0;
+
+	tlb_gather_begin(&tlb, mm);
+	while (!error && start < end) {
+		struct vma *vma = vma_tree_find(&mm->tree, start);
+		vaddr_t stop = vma ? min(vma->end, end) : end;
+
+		error = vma ? protect_part(&tlb, vma, start, stop, access) : -ENOMEM;
+		start = stop;
+	}
+	tlb_gather_finish(&tlb);
+	return error;
+}
+
+/* PROT_GROWSDOWN: the change reaches down to the start of the stack that contains it. */
+static long extend_down(struct mm *mm, vaddr_t *start, vaddr_t end)
+{
+	const struct vma *vma = vma_tree_find_from(&mm->tree, *start);
+
+	if (!vma || vma->start >= end)
+		return -ENOMEM;
+	*start = vma->start;
+	return vma->flags & VM_GROWSDOWN ? 0 : -EINVAL;
+}
+
+/* PROT_GROWSUP: no VMA grows upwards on this machine. */
+static long refuse_up(struct mm *mm, vaddr_t start)
+{
+	return vma_tree_find(&mm->tree, start) ? -EINVAL : -ENOMEM;
+}
+
+long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot)
+{
+	u64 grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
+	vaddr_t end = addr + align_up(len, PAGE_SIZE);
+	long error;
+
+	prot &= ~grows;
+	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || addr & ~PAGE_MASK)
+		return -EINVAL;
+	if (!len)
+		return 0;
+	if (end <= addr)
+		return -ENOMEM;
+	if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
+		return -EINVAL;
+	error = mmap_write_lock_killable(mm);
+	if (error)
+		return error;
+	if (grows == PROT_GROWSDOWN)
+		error = extend_down(mm, &addr, end);
+	else if (grows == PROT_GROWSUP)
+		error = refuse_up(mm, addr);
+	if (!error)
+		error = protect_range(mm, addr, end, prot & VM_ACCESS);
+	mmap_write_unlock(mm);
+	return error;
+}

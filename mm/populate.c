@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Faulting pages in before they are touched. No lock is held: the fault door takes what it needs, page by page. */
+#include "kernel/errno.h"
+#include "mm/fault.h"
+#include "mm/mmap.h"
+#include "mm/vma_change.h"
+
+/* As Linux's MADV_POPULATE_*: a missing VMA, missing rights, beyond the end of the object, a dying thread. */
+static long error_of(enum fault_answer answer)
+{
+	switch (answer) {
+	case FAULT_DONE:
+		return 0;
+	case FAULT_NO_ACCESS:
+		return -EINVAL;
+	case FAULT_BEYOND_END:
+		return -EFAULT;
+	case FAULT_KILLED:
+		return -EINTR;
+	default:
+		return -ENOMEM;
+	}
+}
+
+/* The page can be used as it is. A look without locks: if it is wrong by the time we answer, a fault will tell. */
+static bool is_present(struct mm *mm, vaddr_t addr, bool write)
+{
+	struct pt_walk walk;
+	bool present = false;
+
+	rcu_read_lock();
+	walk = pt_walk(mm, addr);
+	if (walk.state == PT_TABLE) {
+		pte_t pte = pte_read(pte_offset(walk.pmd, addr));
+
+		present = pte_present(pte) && (!write || pte_write(pte));
+	}
+	rcu_read_unlock();
+	return present;
+}
+
+long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
+{
+	for (vaddr_t addr = start; addr < end; addr += PAGE_SIZE) {
+		long error;
+
+		if (is_present(mm, addr, write))
+			continue;
+		if (thread_killed())
+			return -EINTR;
+		error = error_of(fault_in(mm, addr, write ? ACCESS_WRITE : ACCESS_READ, 0));
+		if (error)
+			return error;
+		cond_resched();
+	}
+	return 0;
+}
+
+void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags)
+{
+	if (vm_flags & VM_ACCESS)
+		(void)mm_populate(mm, start, end, (vm_flags & (VM_WRITE | VM_SHARED)) == VM_WRITE);
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How VMAs come, change and go; see vma_change.h for the contract.
+ *
+ * The order inside each function: write-lock the VMAs concerned, get memory, and only then change fields and the tree.
+ * Look-ups without locks may meet a VMA whose fields have changed already while the tree has not: the bracket tells
+ * them, and they fall back.
+ *
+ * Two neighbours may be joined if they follow the same rules, continue each other's offsets, and their pages can be
+ * found by one reverse map: they share an anon_vma, or one has none yet and the other was not forked (as on Linux, a VMA
+ * on several lists does not take in others, or the lists would grow without end).
+ */
+#include "mm/vma_change.h"
+#include "kernel/errno.h"
+#include "mm/mapping.h"
+#include "mm/mmap.h"
+#include "mm/race.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
+
+u64 sysctl_max_map_count = DEFAULT_MAX_MAP_COUNT;
+
+static bool continues(const struct vma *low, const struct vma *high);
+static bool reverse_maps_agree(const struct vma *a, const struct vma *b);
+static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const struct vma *kin);
+static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape);
+static struct vma *split(struct vma *vma, vaddr_t addr);
+static void set_flags(struct vma *vma, u64 flags);
+
+/* ---- New mappings ------------------------------------------------------------------------------------------------- */
+
+static bool follows_rules(const struct vma *vma, const struct vma_shape *shape)
+{
+	return vma != shape->apart && vma->flags == shape->flags && vma->mapping == shape->mapping &&
+	       vma->file == shape->file && vma->ops == shape->ops && reverse_maps_agree(vma, shape->kin);
+}
+
+static bool joins_below(const struct vma *prev, const struct vma_shape *shape)
+{
+	return prev && prev->end == shape->start && follows_rules(prev, shape) &&
+	       prev->pgoff + vma_pages(prev) == shape->pgoff;
+}
+
+static bool joins_above(const struct vma *next, const struct vma_shape *shape)
+{
+	return next && next->start == shape->end && follows_rules(next, shape) &&
+	       shape->pgoff + ((shape->end - shape->start) >> PAGE_SHIFT) == next->pgoff;
+}
+
+struct vma *vma_map(struct mm *mm, const struct vma_shape *shape)
+{
+	struct vma *prev = vma_tree_find_before(&mm->tree, shape->start);
+	struct vma *next = vma_tree_find_from(&mm->tree, shape->start);
+	bool below = joins_below(prev, shape), above = joins_above(next, shape);
+	struct vma *vma;
+
+	ASSERT(!next || next->start >= shape->end, "a new mapping overlaps no other");
+	if (below && above && reverse_maps_agree(prev, next))
+		vma = enlarge(prev, prev->start, next->end, next->anon_vma ? next : shape->kin);
+	else if (below)
+		vma = enlarge(prev, prev->start, shape->end, shape->kin);
+	else if (above)
+		vma = enlarge(next, shape->start, next->end, shape->kin);
+	else
+		return map_separately(mm, shape);
+	if (shape->fresh)
+		vma_free(shape->fresh);
+	if (!is_err(vma))
+		vma_account(mm, shape->flags, (shape->end - shape->start) >> PAGE_SHIFT);
+	return vma;
+}
+
+static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape)
+{
+	struct vma *vma = shape->fresh ? shape->fresh : vma_alloc(mm);
+	int error;
+
+	if (!vma)
+		return err_ptr(-ENOMEM);
+	vma->start = shape->start;
+	vma->end = shape->end;
+	vma->flags = shape->flags;
+	vma->page_prot = vma_page_prot(shape->flags);
+	vma->pgoff = shape->pgoff;
+	vma_set_object(vma, shape->mapping, shape->file, shape->ops);
+	error = vma_tree_reserve(&mm->tree, 1);
+	if (!error && shape->kin)
+		error = anon_vma_clone(vma, shape->kin);
+	if (error) {
+		vma_free(vma);
+		return err_ptr(error);
+	}
+	vma_attach(mm, vma);
+	return vma;
+}
+
+/* ---- Neighbours --------------------------------------------------------------------------------------------------- */
+
+static bool was_forked(const struct vma *vma)
+{
+	const struct list_head *chains = &vma->anon_vma_chain;
+
+	return vma->anon_vma && chains->next->next != chains;
+}
+
+/* Either may be NULL, or without an anon_vma: then it takes the other's. */
+static bool reverse_maps_agree(const struct vma *a, const struct vma *b)
+{
+	const struct anon_vma *of_a = a ? a->anon_vma : NULL, *of_b = b ? b->anon_vma : NULL;
+
+	if (of_a == of_b)
+		return true;
+	if (of_a && of_b)
+		return false;
+	return !was_forked(of_a ? a : b);
+}
+
+static bool continues(const struct vma *low, const struct vma *high)
+{
+	return low->end == high->start && low->pgoff + vma_pages(low) == high->pgoff && low->mapping == high->mapping &&
+	       low->file == high->file && low->ops == high->ops;
+}
+
+/* Whoever is about to take over a part of other's pages must be found by other's reverse map. */
+static int adopt_reverse_map(struct vma *vma, const struct vma *other)
+{
+	return !vma->anon_vma && other && other->anon_vma ? anon_vma_clone(vma, other) : 0;
+}
+
+void vma_lock_rmap(struct vma *vma)
+{
+	if (vma->mapping)
+		spin_lock(&vma->mapping->i_mmap_lock);
+	if (vma->anon_vma)
+		spin_lock(&vma->anon_vma->root->lock);
+}
+
+void vma_unlock_rmap(struct vma *vma)
+{
+	if (vma->anon_vma)
+		spin_unlock(&vma->anon_vma->root->lock);
+	if (vma->mapping)
+		spin_unlock(&vma->mapping->i_mmap_lock);
+}
+
+void vma_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff)
+{
+	assert_vma_write_locked(vma);
+	vma_lock_rmap(vma);
+	store_release(&vma->start, start);
+	store_release(&vma->end, end);
+	store_release(&vma->pgoff, pgoff);
+	vma_unlock_rmap(vma);
+}
+
+/* The bounds alone; the offset follows. */
+static void set_bounds(struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	vma_set_range(vma, start, end, vma->pgoff + (s64)(start - vma->start) / (s64)PAGE_SIZE);
+}
+
+/* A VMA whose range belongs to another one now. */
+static void discard(struct vma *vma)
+{
+	vma_unlink(vma);
+	vma_free(vma);
+}
+
+/*
+ * Lets the VMA reach over [start, end), which may swallow a neighbour whole on either side or on both. `kin`: whose
+ * pages it takes over, if any. Answers the VMA, or an error pointer.
+ */
+static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const struct vma *kin)
+{
+	struct vma_tree *tree = &vma->mm->tree;
+	struct vma *gone[2] = { NULL }, *other;
+	unsigned nr_gone = 0;
+	int error = vma_tree_reserve(tree, 1);
+
+	if (!error)
+		error = vma_start_write_killable(vma);
+	if (!error)
+		error = adopt_reverse_map(vma, kin);
+	if (error)
+		return err_ptr(error);
+	vma_tree_for_each_range (other, tree, start, end) {
+		if (other == vma)
+			continue;
+		vma_start_write(other);
+		gone[nr_gone++] = other;
+	}
+	set_bounds(vma, start, end);
+	vma_tree_replace(tree, start, end, &(struct vma_range){ start, end, vma }, 1);
+	while (nr_gone)
+		discard(gone[--nr_gone]);
+	return vma;
+}
+
+/* `to` takes over a part of its neighbour `from`, at whichever end they meet: [start, end). */
+static struct vma *move_boundary(struct vma *to, struct vma *from, vaddr_t start, vaddr_t end)
+{
+	bool upwards = to->end == start; /* `to` lies below and grows upwards */
+	vaddr_t boundary = upwards ? end : start;
+	struct vma *low = upwards ? to : from, *high = upwards ? from : to;
+	int error = vma_tree_reserve(&to->mm->tree, 1);
+
+	if (!error)
+		error = vma_start_write_killable(to);
+	if (!error)
+		error = adopt_reverse_map(to, from);
+	if (error)
+		return err_ptr(error);
+	vma_start_write(from);
+	set_bounds(low, low->start, boundary);
+	set_bounds(high, boundary, high->end);
+	vma_tree_replace(&to->mm->tree, low->start, high->end,
+			 (struct vma_range[]){ { low->start, boundary, low }, { boundary, high->end, high } }, 2);
+	return to;
+}
+
+/* ---- Other flags -------------------------------------------------------------------------------------------------- */
+
+static struct vma *split_off(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags)
+{
+	struct vma *upper;
+
+	if (start > vma->start) {
+		vma = split(vma, start);
+		if (is_err(vma))
+			return vma;
+	}
+	if (end < vma->end) {
+		upper = split(vma, end);
+		if (is_err(upper))
+			return upper; /* what was split stays split: nobody can tell */
+	}
+	set_flags(vma, flags);
+	return vma;
+}
+
+/* The neighbour at that end of the part, if it would do with these flags. */
+static struct vma *joinable_below(struct vma *vma, vaddr_t start, u64 flags)
+{
+	struct vma *prev = start == vma->start ? vma_tree_find_before(&vma->mm->tree, start) : NULL;
+
+	return prev && prev->flags == flags && continues(prev, vma) && reverse_maps_agree(prev, vma) ? prev : NULL;
+}
+
+static struct vma *joinable_above(struct vma *vma, vaddr_t end, u64 flags)
+{
+	struct vma *next = end == vma->end ? vma_tree_find_from(&vma->mm->tree, end) : NULL;
+
+	return next && next->flags == flags && continues(vma, next) && reverse_maps_agree(vma, next) ? next : NULL;
+}
+
+struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags)
+{
+	struct vma *prev = joinable_below(vma, start, flags), *next = joinable_above(vma, end, flags);
+	struct mm *mm = vma->mm;
+	u64 old_flags = vma->flags;
+	int error = vma_start_write_killable(vma);
+	struct vma *result;
+
+	if (error)
+		return err_ptr(error);
+	if (prev && next && reverse_maps_agree(prev, next))
+		result = enlarge(prev, prev->start, next->end, vma->anon_vma ? vma : next);
+	else if (prev)
+		result = end == vma->end ? enlarge(prev, prev->start, end, vma) : move_boundary(prev, vma, start, end);
+	else if (next)
+		result = start == vma->start ? enlarge(next, start, next->end, vma) :
+					       move_boundary(next, vma, start, end);
+	else
+		result = split_off(vma, start, end, flags);
+	if (!is_err(result)) {
+		vma_account(mm, old_flags, -(long)((end - start) >> PAGE_SHIFT));
+		vma_account(mm, flags, (end - start) >> PAGE_SHIFT);
+	}
+	return result;
+}
+
+static void set_flags(struct vma *vma, u64 flags)
+{
+	assert_vma_write_locked(vma);
+	store_release(&vma->flags, flags);
+	store_release(&vma->page_prot, vma_page_prot(flags));
+}
+
+/* A copy that is to become the part of vma from addr on. NULL without memory. */
+static struct vma *upper_part(struct vma *vma, vaddr_t addr)
+{
+	struct vma *upper = vma_dup(vma);
+
+	if (!upper)
+		return NULL;
+	upper->start = addr;
+	upper->pgoff += (addr - vma->start) >> PAGE_SHIFT;
+	if (!anon_vma_clone(upper, vma))
+		return upper;
+	vma_free(upper);
+	return NULL;
+}
+
+/* Leaves [start, addr) to vma. Answers the new VMA above it, or an error pointer. */
+static struct vma *split(struct vma *vma, vaddr_t addr)
+{
+	struct vma_tree *tree = &vma->mm->tree;
+	vaddr_t end = vma->end;
+	struct vma *upper;
+	int error;
+
+	if (vma->mm->nr_vmas >= READ_ONCE(sysctl_max_map_count) || vma_tree_reserve(tree, 1))
+		return err_ptr(-ENOMEM);
+	error = vma_start_write_killable(vma);
+	if (error)
+		return err_ptr(error);
+	upper = upper_part(vma, addr);
+	if (!upper)
+		return err_ptr(-ENOMEM);
+	vma_link(upper);
+	set_bounds(vma, vma->start, addr);
+	race_point(split_between);
+	vma_tree_replace(tree, vma->start, end,
+			 (struct vma_range[]){ { vma->start, addr, vma }, { addr, end, upper } }, 2);
+	return upper;
+}
+
+/* ---- Unmapping ---------------------------------------------------------------------------------------------------- */
+
+int vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end, unsigned nr_more)
+{
+	struct vma *vma;
+	int error = vma_tree_reserve(&mm->tree, 1 + nr_more);
+
+	assert_mmap_write_locked(mm);
+	*unmap = (struct vma_unmap){ .mm = mm, .start = start, .end = end };
+	if (error)
+		return error;
+	vma_tree_for_each_range (vma, &mm->tree, start, end) {
+		error = vma_start_write_killable(vma);
+		if (error)
+			return error;
+		if (vma->start >= start || vma->end <= end)
+			continue;
+		if (mm->nr_vmas >= READ_ONCE(sysctl_max_map_count))
+			return -ENOMEM;
+		unmap->upper = upper_part(vma, end);
+		if (!unmap->upper)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void vma_unmap_cancel(struct vma_unmap *unmap)
+{
+	if (unmap->upper)
+		vma_free(unmap->upper);
+}
+
+/* Cuts [unmap->start, unmap->end) out of a VMA that reaches over an end of it; what stays joins the entries. */
+static void cut(struct vma_unmap *unmap, struct vma *vma, struct vma_range *stays, unsigned *nr_stay)
+{
+	vaddr_t old_end = vma->end;
+
+	if (vma->start < unmap->start) {
+		set_bounds(vma, vma->start, unmap->start);
+		stays[(*nr_stay)++] = (struct vma_range){ vma->start, vma->end, vma };
+		if (old_end <= unmap->end)
+			return;
+		vma = unmap->upper;
+		unmap->upper = NULL;
+		vma_link(vma);
+	} else {
+		set_bounds(vma, unmap->end, old_end);
+	}
+	stays[(*nr_stay)++] = (struct vma_range){ vma->start, vma->end, vma };
+}
+
+/* Takes the range out of the VMAs and of the tree; VMAs that are gone entirely are linked to `gone`. */
+static void detach_range(struct vma_unmap *unmap, struct list_head *gone)
+{
+	struct mm *mm = unmap->mm;
+	struct vma_range stays[2];
+	unsigned nr_stay = 0;
+	struct vma *vma, *next;
+
+	vma_tree_for_each_range (vma, &mm->tree, unmap->start, unmap->end) {
+		vaddr_t low = max(vma->start, unmap->start), high = min(vma->end, unmap->end);
+
+		vma_account(mm, vma->flags, -(long)((high - low) >> PAGE_SHIFT));
+		if (vma->start >= unmap->start && vma->end <= unmap->end)
+			list_add_tail(gone, &vma->gone);
+		else
+			cut(unmap, vma, stays, &nr_stay);
+	}
+	vma_tree_replace(&mm->tree, unmap->start, unmap->end, stays, nr_stay);
+	list_for_each_safe (vma, next, gone, gone)
+		vma_unlink(vma);
+}
+
+/* Gives back pages, then tables, then translations: the order of tlb.h. */
+static void free_range(struct vma_unmap *unmap)
+{
+	struct mm *mm = unmap->mm;
+	const struct vma *prev = vma_tree_find_before(&mm->tree, unmap->start);
+	const struct vma *next = vma_tree_find_from(&mm->tree, unmap->start);
+	struct tlb_gather tlb;
+
+	tlb_gather_begin(&tlb, mm);
+	zap_range(&tlb, mm, unmap->start, unmap->end);
+	free_tables(&tlb, mm, unmap->start, unmap->end, prev ? prev->end : 0, next ? next->start : USER_END);
+	tlb_gather_finish(&tlb);
+}
+
+void vma_unmap_commit(struct vma_unmap *unmap)
+{
+	struct list_head gone;
+	struct vma *vma, *next;
+
+	list_init(&gone);
+	detach_range(unmap, &gone);
+	race_point(munmap_after_detach);
+	free_range(unmap);
+	list_for_each_safe (vma, next, &gone, gone)
+		vma_free(vma);
+	vma_unmap_cancel(unmap);
+}
+
+int vma_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct vma_unmap unmap;
+	int error = vma_unmap_prepare(&unmap, mm, start, end, 0);
+
+	if (error)
+		vma_unmap_cancel(&unmap);
+	else
+		vma_unmap_commit(&unmap);
+	return error;
+}

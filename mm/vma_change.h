@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes of a set of VMAs: new ones, other flags, holes. What mmap, munmap, mprotect, mremap, madvise and brk are made of.
+ *
+ * Every function: => mmap_lock for writing. Sleeps for readers to drain. Brackets what it changes. Gets all memory that it
+ * needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a dying thread).
+ */
+#ifndef MM_VMA_CHANGE_H
+#define MM_VMA_CHANGE_H
+
+#include "mm/vma.h"
+
+static inline long vma_pages(const struct vma *vma)
+{
+	return (vma->end - vma->start) >> PAGE_SHIFT;
+}
+
+/* What a new mapping is to be, before there is a VMA for it. */
+struct vma_shape {
+	vaddr_t start, end; /* free: nothing is mapped there */
+	u64 flags;
+	u64 pgoff;
+	struct mapping *mapping; /* references are taken if a VMA comes of it */
+	struct file *file;
+	const struct vma_ops *ops;
+	const struct vma *kin;	 /* its pages will be this VMA's, and belong to its anon_vmas; NULL: it has none yet */
+	const struct vma *apart; /* a neighbour that it must not join, or NULL */
+	struct vma *fresh;	 /* from vma_alloc(), when memory must not be missing now; taken over. NULL: allocated */
+};
+
+/*
+ * Maps it: by enlarging a neighbour that follows the same rules, or by a new VMA. The VMA or an error pointer. With `fresh`,
+ * without `kin`, and after vma_tree_reserve(), it cannot fail.
+ */
+struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
+
+/*
+ * Gives [start, end), a part of vma, other flags: splits and merges as needed. The VMA that then contains the part, or an
+ * error pointer. Page-table entries are the caller's.
+ */
+struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags);
+
+/*
+ * Unmapping a range, in two steps: what may fail, and what may not. Between them the VMAs of the range are write-locked. A
+ * preparation that succeeded must be followed by commit or cancel.
+ */
+struct vma_unmap {
+	struct mm *mm;
+	vaddr_t start, end;
+	struct vma *upper; /* for a hole in the middle of a VMA: what will be its second part */
+};
+/* `nr_more`: tree changes to reserve besides. */
+int __must_check vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end, unsigned nr_more);
+void vma_unmap_commit(struct vma_unmap *unmap);
+void vma_unmap_cancel(struct vma_unmap *unmap);
+/* Both steps. 0, -ENOMEM or -EINTR. */
+int __must_check vma_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/* Moves the bounds of a write-locked VMA, seen by the reverse map at once; the tree is the caller's. */
+void vma_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff);
+/* The locks of the reverse maps that find pages through this VMA: nobody looks at its bounds or entries by them. */
+void vma_lock_rmap(struct vma *vma);
+void vma_unlock_rmap(struct vma *vma);
+
+/* In vma.c. */
+void vma_set_object(struct vma *vma, struct mapping *mapping, struct file *file, const struct vma_ops *ops);
+/* Attach and detach without the tree and the page counts. vma_link write-locks. */
+void vma_link(struct vma *vma);
+void vma_unlink(struct vma *vma);
+/* Counts pages that come or (nr_pages < 0) go under VM_* flags. */
+void vma_account(struct mm *mm, u64 flags, long nr_pages);
+
+/* What MAP_POPULATE and VM_LOCKED ask for: as mm_populate(), for what the VMA's flags permit; nobody learns of errors. */
+void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags);
+
+/* ---- Limits: mmap_limits.c ----------------------------------------------------------------------------------------- */
+
+/* RLIMIT_AS and RLIMIT_DATA permit so many more pages with these flags. */
+bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages);
+/* Linux's guess (overcommit_memory = 0): what could never fit is refused; 1: nothing is. */
+bool mm_may_commit(u64 nr_pages);
+/* Flags of memory that is charged when it is mapped: private and writable, unless MAP_NORESERVE. */
+static inline bool vma_flags_accountable(u64 flags)
+{
+	return (flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) == VM_WRITE;
+}
+/* As Linux's vm_start_gap(): a growing stack keeps a gap below it. */
+vaddr_t vma_start_gap(const struct vma *vma);
+
+/*
+ * Where a mapping of len bytes goes: at addr if it is free (a hint), or the highest place below mmap_base. The address, or
+ * -ENOMEM / -EINVAL. `flags`: MAP_*.
+ */
+long mm_unmapped_area(struct mm *mm, vaddr_t addr, u64 len, u64 flags);
+
+#endif
