@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Random bytes: for AT_RANDOM, getrandom and /dev/urandom. */
+/* Random bytes: ChaCha20, keyed at boot from RDRAND and the TSC, or by a constant with `deterministic`. */
 #ifndef KERNEL_RANDOM_H
 #define KERNEL_RANDOM_H
 
 #include "kernel/base.h"
 
-/*
- * Fills buf. Seeded by the CPU's generator where it has one, unless `deterministic` or `schedule` is on the command line:
- * then every run gets the same bytes. Any context.
- */
+void random_init(void); /* boot */
+/* Fills buf. Callable from any context but NMI. */
 void random_bytes(void *buf, size_t size);
 
 #endif
