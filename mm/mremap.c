@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mremap: a mapping shrinks, grows where it is, or moves with its pages.
+ *
+ * A move, in steps, all under mmap_lock for writing:
+ *	1. prepare to unmap the source: write-locks it, so no strategy looks at it any more (S8);
+ *	2. build the destination's page tables, while nobody can find them: moving pages then cannot fail;
+ *	3. map the destination: its VMA is write-locked before it is linked;
+ *	4. move the entries, each under both page tables' locks and the lock of the reverse map, and flush the old
+ *	   addresses before the locks are let go: nobody sees a page at its new place that is still reachable at the old;
+ *	5. unmap the source.
+ *
+ * Rejected: moving whole page tables under the upper lock alone (S9). A fault holds the lower lock only.
+ *
+ * Mirrors: Linux, mremap(), move_vma(), move_page_tables().
+ */
+#include "kernel/errno.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+#include "mm/page_move.h"
+#include "mm/race.h"
+#include "mm/vma_change.h"
+
+struct remap {
+	struct mm *mm;
+	vaddr_t addr, new_addr;
+	u64 old_len, new_len;
+	u64 flags;	/* MREMAP_* */
+	struct vma *vma; /* contains addr */
+};
+
+static long remap_locked(struct remap *r);
+static long move_to(struct remap *r);
+static long move_anywhere(struct remap *r);
+
+static bool is_placed(const struct remap *r)
+{
+	return r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+}
+
+static bool overlaps_itself(const struct remap *r)
+{
+	return r->addr + r->old_len > r->new_addr && r->new_addr + r->new_len > r->addr;
+}
+
+static long check_arguments(const struct remap *r)
+{
+	if (r->flags & ~(u64)(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP) || r->addr & ~PAGE_MASK ||
+	    !r->new_len || r->new_len > USER_END)
+		return -EINVAL;
+	if (!is_placed(r))
+		return 0;
+	if (r->new_addr > USER_END - r->new_len || r->new_addr & ~PAGE_MASK || !(r->flags & MREMAP_MAYMOVE))
+		return -EINVAL;
+	if ((r->flags & MREMAP_DONTUNMAP && r->old_len != r->new_len) || overlaps_itself(r))
+		return -EINVAL;
+	return r->mm->nr_vmas + 2 >= READ_ONCE(sysctl_max_map_count) - 3 ? -ENOMEM : 0;
+}
+
+long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags, vaddr_t new_addr)
+{
+	struct remap r = { .mm = mm, .addr = addr, .new_addr = new_addr, .flags = flags,
+			   .old_len = align_up(old_len, PAGE_SIZE), .new_len = align_up(new_len, PAGE_SIZE) };
+	u64 populate_flags = 0;
+	long result = check_arguments(&r);
+
+	if (result)
+		return result;
+	result = mmap_write_lock_killable(mm);
+	if (result)
+		return result;
+	r.vma = vma_tree_find(&mm->tree, addr);
+	if (!r.vma) {
+		result = -EFAULT;
+	} else {
+		populate_flags = r.vma->flags;
+		result = remap_locked(&r);
+	}
+	mmap_write_unlock(mm);
+	if (result >= 0 && populate_flags & VM_LOCKED && r.new_len > r.old_len)
+		mm_populate_flags(mm, result + r.old_len, result + r.new_len, populate_flags);
+	return result;
+}
+
+/* What must hold of the VMA when it is to grow or to move. */
+static long check_vma(const struct remap *r)
+{
+	const struct vma *vma = r->vma;
+	u64 pgoff = vma->pgoff + ((r->addr - vma->start) >> PAGE_SHIFT);
+
+	if (!r->old_len && !(vma->flags & (VM_SHARED | VM_MAYSHARE)))
+		return -EINVAL; /* a second view of the same pages: only of shared ones */
+	if (r->old_len > vma->end - r->addr)
+		return -EFAULT;
+	if (r->new_len <= r->old_len)
+		return 0;
+	if (pgoff + (r->new_len >> PAGE_SHIFT) < pgoff)
+		return -EINVAL;
+	if (vma->flags & VM_DONTEXPAND)
+		return -EFAULT;
+	return mm_may_grow(r->mm, vma->flags, (r->new_len - r->old_len) >> PAGE_SHIFT) ? 0 : -ENOMEM;
+}
+
+static long shrink(struct remap *r)
+{
+	int error = vma_unmap_range(r->mm, r->addr + r->new_len, r->addr + r->old_len);
+
+	return error ? error : (long)r->addr;
+}
+
+static bool room_behind(const struct remap *r)
+{
+	const struct vma *next = vma_tree_find_from(&r->mm->tree, r->vma->end);
+	vaddr_t end = r->addr + r->new_len;
+
+	return r->addr + r->old_len == r->vma->end && end > r->vma->end && end <= USER_END && (!next || next->start >= end);
+}
+
+static bool may_commit(const struct remap *r, u64 len)
+{
+	return !(r->vma->flags & VM_ACCOUNT) || mm_may_commit(len >> PAGE_SHIFT);
+}
+
+/* The mapping as it would go on behind its end. */
+static long grow_in_place(struct remap *r)
+{
+	struct vma *vma = r->vma;
+	const struct vma_shape shape = { .start = vma->end, .end = r->addr + r->new_len, .flags = vma->flags,
+					 .pgoff = vma->pgoff + vma_pages(vma), .mapping = vma->mapping,
+					 .file = vma->file, .ops = vma->ops, .kin = vma };
+	struct vma *grown;
+
+	if (!may_commit(r, r->new_len - r->old_len))
+		return -ENOMEM;
+	grown = vma_map(r->mm, &shape);
+	return is_err(grown) ? ptr_err(grown) : (long)r->addr;
+}
+
+static long remap_locked(struct remap *r)
+{
+	long error;
+
+	if (!is_placed(r) && r->new_len < r->old_len)
+		return shrink(r);
+	if (!is_placed(r) && r->new_len == r->old_len)
+		return (long)r->addr;
+	error = check_vma(r);
+	if (error)
+		return error;
+	if (is_placed(r))
+		return move_to(r);
+	if (room_behind(r))
+		return grow_in_place(r);
+	return r->flags & MREMAP_MAYMOVE ? move_anywhere(r) : -ENOMEM;
+}
+
+/* ---- Moving ------------------------------------------------------------------------------------------------------- */
+
+static struct vma_shape shape_of_destination(const struct remap *r)
+{
+	struct vma *vma = r->vma;
+	struct vma_shape shape = { .start = r->new_addr, .end = r->new_addr + r->new_len, .flags = vma->flags,
+				   .pgoff = vma->pgoff + ((r->addr - vma->start) >> PAGE_SHIFT),
+				   .mapping = vma->mapping, .file = vma->file, .ops = vma->ops,
+				   .kin = vma, .apart = vma };
+
+	if (vma_is_anonymous(vma) && !vma->anon_vma) /* no page says yet at which offset it lies */
+		shape.pgoff = r->new_addr >> PAGE_SHIFT;
+	return shape;
+}
+
+/* Steps 2 to 4. On failure nothing has changed. */
+static int map_and_move(struct remap *r, u64 moved_len)
+{
+	const struct vma_shape shape = shape_of_destination(r);
+	struct vma *from = r->vma, *to;
+	int error = page_move_prepare(r->mm, r->addr, r->new_addr, moved_len);
+
+	if (!error) {
+		to = vma_map(r->mm, &shape);
+		error = is_err(to) ? (int)ptr_err(to) : 0;
+	}
+	if (error) {
+		page_move_cancel(r->mm, r->new_addr, moved_len);
+		return error;
+	}
+	race_point(mremap_before_move);
+	page_move(from, r->addr, r->new_addr, moved_len);
+	return 0;
+}
+
+/* MREMAP_DONTUNMAP: the source stays, without its pages; what was locked there is no longer. */
+static void keep_source(struct remap *r)
+{
+	struct vma *vma = r->vma;
+
+	if (vma->flags & VM_LOCKED)
+		(void)vma_modify_flags(vma, r->addr, r->addr + r->old_len, vma->flags & ~VM_LOCKED);
+}
+
+/* A move duplicates when old_len is 0: no page moves, and the source stays as it is. */
+static long move(struct remap *r)
+{
+	bool unmaps = r->old_len && !(r->flags & MREMAP_DONTUNMAP);
+	struct vma_unmap unmap;
+	int error;
+
+	if (r->mm->nr_vmas >= READ_ONCE(sysctl_max_map_count) - 3)
+		return -ENOMEM;
+	if (!may_commit(r, unmaps ? r->new_len - r->old_len : r->new_len))
+		return -ENOMEM;
+	if (unmaps)
+		error = vma_unmap_prepare(&unmap, r->mm, r->addr, r->addr + r->old_len, 1);
+	else
+		error = vma_start_write_killable(r->vma);
+	if (!error)
+		error = map_and_move(r, min(r->old_len, r->new_len));
+	if (error) {
+		if (unmaps)
+			vma_unmap_cancel(&unmap);
+		return error;
+	}
+	if (unmaps)
+		vma_unmap_commit(&unmap);
+	else if (r->old_len)
+		keep_source(r);
+	return (long)r->new_addr;
+}
+
+static long move_anywhere(struct remap *r)
+{
+	long addr = mm_unmapped_area(r->mm, 0, r->new_len, 0);
+
+	if (addr < 0)
+		return addr;
+	r->new_addr = addr;
+	return move(r);
+}
+
+/* To a place that was named: what is there goes, and the source is first made as short as it is to be. */
+static long move_to(struct remap *r)
+{
+	bool fixed = r->flags & MREMAP_FIXED;
+	long addr;
+
+	if (fixed) {
+		int error = vma_unmap_range(r->mm, r->new_addr, r->new_addr + r->new_len);
+
+		r->vma = vma_tree_find(&r->mm->tree, r->addr); /* may have been split, or merged */
+		if (error || !r->vma)
+			return error ? error : -EFAULT;
+	}
+	if (r->new_len < r->old_len) {
+		long error = shrink(r);
+
+		if (error < 0)
+			return error;
+		r->old_len = r->new_len;
+	}
+	if (r->flags & MREMAP_DONTUNMAP && !mm_may_grow(r->mm, r->vma->flags, r->old_len >> PAGE_SHIFT))
+		return -ENOMEM;
+	addr = mm_unmapped_area(r->mm, r->new_addr, r->new_len, fixed ? MAP_FIXED : 0);
+	if (addr < 0)
+		return addr;
+	r->new_addr = addr;
+	return move(r);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving page-table entries, table by table; see page_move.h.
+ *
+ * Two page tables are locked at a time. They have the same rank, so the second is only tried; whoever fails lets go of
+ * the first and starts again. The reverse map's lock is held around it: a walk meets each page at its old place or at its
+ * new one, never at neither.
+ */
+#include "mm/page_move.h"
+#include "kernel/errno.h"
+#include "mm/tlb.h"
+#include "mm/vma_change.h"
+
+/* Bytes from addr to the end of what its table of that level maps. */
+static u64 rest_of_table(vaddr_t addr, unsigned level)
+{
+	u64 size = 1UL << (PAGE_SHIFT + 9 * level);
+
+	return size - (addr & (size - 1));
+}
+
+/* How far the source has no page table, from addr on; 0: it has one. */
+static u64 unmapped_stretch(struct mm *mm, vaddr_t addr)
+{
+	struct pt_walk walk = pt_walk(mm, addr);
+
+	return walk.state == PT_TABLE ? 0 : rest_of_table(addr, walk.level - 1);
+}
+
+/* From `from` and `to` on, so many bytes lie in one page table each. */
+static u64 one_table_each(vaddr_t from, vaddr_t to, u64 len)
+{
+	return min(len, min(rest_of_table(from, 1), rest_of_table(to, 1)));
+}
+
+int page_move_prepare(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
+{
+	for (u64 done = 0, step; done < len; done += step) {
+		step = unmapped_stretch(mm, from + done);
+		if (step)
+			continue;
+		if (pt_build(mm, to + done).state != PT_TABLE)
+			return -ENOMEM;
+		step = one_table_each(from + done, to + done, len - done);
+	}
+	return 0;
+}
+
+void page_move_cancel(struct mm *mm, vaddr_t to, u64 len)
+{
+	const struct vma *prev = vma_tree_find_before(&mm->tree, to), *next = vma_tree_find_from(&mm->tree, to);
+	struct tlb_gather tlb;
+
+	tlb_gather_begin(&tlb, mm);
+	free_tables(&tlb, mm, to, to + len, prev ? prev->end : 0, next ? next->start : USER_END);
+	tlb_gather_finish(&tlb);
+}
+
+/* Locks both; they may be one. */
+static void lock_pair(spinlock_t *a, spinlock_t *b)
+{
+	for (;;) {
+		spin_lock(a);
+		if (a == b || spin_trylock(b))
+			return;
+		spin_unlock(a);
+		cpu_relax();
+	}
+}
+
+static void unlock_pair(spinlock_t *a, spinlock_t *b)
+{
+	if (a != b)
+		spin_unlock(b);
+	spin_unlock(a);
+}
+
+/* Moves len bytes' worth of entries, all in one table on either side. */
+static void move_table(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
+{
+	struct mm *mm = vma->mm;
+	pmd_t from_pmd = pt_walk(mm, from).pmd, to_pmd = pt_walk(mm, to).pmd;
+	pte_t *source = pte_offset(from_pmd, from), *target = pte_offset(to_pmd, to), pte;
+	spinlock_t *from_lock = pte_lockptr(from_pmd), *to_lock = pte_lockptr(to_pmd);
+	bool flush = false;
+
+	vma_lock_rmap(vma);
+	lock_pair(from_lock, to_lock);
+	for (u64 i = 0; i < len >> PAGE_SHIFT; i++) {
+		if (pte_none(pte_read(source + i)))
+			continue;
+		pte = pte_xchg(source + i, (pte_t){ 0 });
+		flush |= pte_present(pte);
+		pte_set(target + i, pte);
+	}
+	if (flush)
+		tlb_flush_range(mm, from, from + len);
+	unlock_pair(from_lock, to_lock);
+	vma_unlock_rmap(vma);
+}
+
+void page_move(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
+{
+	assert_vma_write_locked(vma);
+	for (u64 done = 0, step; done < len; done += step) {
+		step = unmapped_stretch(vma->mm, from + done);
+		if (step)
+			continue;
+		step = one_table_each(from + done, to + done, len - done);
+		move_table(vma, from + done, to + done, step);
+		cond_resched();
+	}
+}
