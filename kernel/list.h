@@ -52,13 +52,16 @@ static inline void list_del(struct list_head *entry)
 
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
+/* The link of an entry, or of what is none: the head, seen as an entry, is never accessed as one. */
+#define list_link(pos, member) ((struct list_head *)((char *)(pos) + offsetof(typeof(*(pos)), member)))
 #define list_for_each(pos, head, member)                                                                               \
-	for (pos = list_entry((head)->next, typeof(*pos), member); &pos->member != (head);                             \
-	     pos = list_entry(pos->member.next, typeof(*pos), member))
+	for (pos = list_entry((head)->next, typeof(*pos), member); list_link(pos, member) != (head);                   \
+	     pos = list_entry(list_link(pos, member)->next, typeof(*pos), member))
 /* Safe against removal of the current entry. */
 #define list_for_each_safe(pos, tmp, head, member)                                                                     \
 	for (pos = list_entry((head)->next, typeof(*pos), member),                                                     \
-	    tmp = list_entry(pos->member.next, typeof(*pos), member);                                                  \
-	     &pos->member != (head); pos = tmp, tmp = list_entry(tmp->member.next, typeof(*tmp), member))
+	    tmp = list_entry(list_link(pos, member)->next, typeof(*pos), member);                                      \
+	     list_link(pos, member) != (head);                                                                         \
+	     pos = tmp, tmp = list_entry(list_link(tmp, member)->next, typeof(*tmp), member))
 
 #endif
