@@ -6,7 +6,8 @@
  * A thread that stands at a race point may hold mmap_lock or have write-protected everything for a fork. So whatever
  * director and actors touch in between must not fault: their stacks and all of struct stage lie in shared anonymous
  * memory, which fork leaves alone, touched beforehand. Scripts keep to plain loads and stores, race_command() and
- * vmstat_read() until the point is released.
+ * vmstat_read() until the point is released. Only actor 0 may fork: its stack is private, or the child would run on it
+ * together with its parent.
  */
 #ifndef USER_RACE_H
 #define USER_RACE_H
@@ -149,7 +150,7 @@ UNUSED static long step_dontneed(void *p)
 
 /* --- the stage -------------------------------------------------------------------------------------------------- */
 
-UNUSED static pthread_t start_on_shared_stack(char *stack, void *(*fn)(void *), void *arg)
+UNUSED static pthread_t start_on_stack(char *stack, void *(*fn)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -177,9 +178,10 @@ UNUSED static void *director_main(void *arg)
  */
 UNUSED static bool perform(void (*script)(struct stage *), int nr)
 {
-	size_t size = sizeof(struct stage) + PAGE + (MAX_ACTORS + 1) * ACTOR_STACK;
+	size_t size = sizeof(struct stage) + PAGE + MAX_ACTORS * ACTOR_STACK;
 	char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	char *stacks = shared + ((sizeof(struct stage) + PAGE - 1) & -PAGE);
+	char *private = map_pages(ACTOR_STACK / PAGE, PROT_READ | PROT_WRITE);
 	struct stage *s = (struct stage *)shared;
 	pthread_t director;
 
@@ -191,11 +193,11 @@ UNUSED static bool perform(void (*script)(struct stage *), int nr)
 		return false;
 	for (int i = 0; i < nr; i++) {
 		s->actor[i].cpu = i + 1;
-		s->actor[i].thread = start_on_shared_stack(stacks + (i + 1) * ACTOR_STACK, actor_main, &s->actor[i]);
+		s->actor[i].thread = start_on_stack(i ? stacks + i * ACTOR_STACK : private, actor_main, &s->actor[i]);
 		while (!s->actor[i].tid)
 			relax();
 	}
-	director = start_on_shared_stack(stacks, director_main, s);
+	director = start_on_stack(stacks, director_main, s);
 	pthread_join(director, NULL);
 	race_command("disarm");
 	for (int i = 0; i < nr; i++) {
@@ -203,6 +205,7 @@ UNUSED static bool perform(void (*script)(struct stage *), int nr)
 		pthread_join(s->actor[i].thread, NULL);
 	}
 	munmap(shared, size);
+	munmap(private, ACTOR_STACK);
 	return true;
 }
 

@@ -44,7 +44,6 @@ static long fork_and_wait(void *arg)
 struct watch {
 	volatile char *p;
 	volatile bool stop, started;
-	volatile char want; /* stop when this is seen, if not 0 */
 };
 
 static long keep_reading(void *arg)
@@ -175,31 +174,43 @@ static void k4(struct stage *s)
 }
 
 /* K5: after copy-on-write, a CPU that has read the old page sees the new one. */
+struct sharer {
+	char *p;
+	int ready[2];
+	pid_t pid;
+};
+
+/* The child keeps the page shared, so that a write copies it; in the end it looks at its own. */
+static long start_sharer(void *arg)
+{
+	struct sharer *sh = arg;
+	char c;
+
+	sh->pid = fork();
+	if (sh->pid == 0)
+		_exit(read(sh->ready[0], &c, 1) != 1 || peek(sh->p) != 1);
+	return sh->pid;
+}
+
 static void k5(struct stage *s)
 {
-	struct actor *reader = &s->actor[0];
 	struct watch *w = (struct watch *)s->value;
-	int ready[2], status;
-	char c, *p = prepared();
-	pid_t pid;
+	struct sharer sh = { .p = prepared() };
+	int status;
 
-	poke(p, 1);
-	MUST(pipe(ready) == 0);
-	pid = fork(); /* the child keeps the page shared, so that a write copies it */
-	if (pid == 0) {
-		read(ready[0], &c, 1);
-		_exit(peek(p) != 1);
-	}
-	w->p = p;
-	actor_do(reader, keep_reading, w);
+	poke(sh.p, 1);
+	MUST(pipe(sh.ready) == 0);
+	actor_do(&s->actor[0], start_sharer, &sh);
+	MUST(actor_finish(&s->actor[0]) > 0);
+	w->p = sh.p;
+	actor_do(&s->actor[1], keep_reading, w);
 	wait_started(w);
-	p[0] = 9;
+	sh.p[0] = 9;
 	w->stop = true;
-	s->value[6] = actor_finish(reader);
-	CHECK_THAT("the reader sees what was written to the copy", s->value[6] == 9);
-	MUST(write(ready[1], "x", 1) == 1);
-	CHECK_THAT("the child still has the old page", waitpid(pid, &status, 0) == pid && status == 0);
-	close(ready[0]), close(ready[1]);
+	CHECK_THAT("the reader sees what was written to the copy", actor_finish(&s->actor[1]) == 9);
+	MUST(write(sh.ready[1], "x", 1) == 1);
+	CHECK_THAT("the child still has the old page", waitpid(sh.pid, &status, 0) == sh.pid && status == 0);
+	close(sh.ready[0]), close(sh.ready[1]);
 }
 
 /* K9: two MADV_DONTNEED at once: the second finds nothing mapped, but must not return before the first has flushed. */
@@ -411,7 +422,7 @@ static const struct race {
 	{ "V14", "a killed writer leaves no bar behind", v14, 1 },
 	{ "V15", "a reader never waits for mmap_lock", v15, 2 },
 	{ "K4", "two faults on one page", k4, 1 },
-	{ "K5", "nobody reads the old page once the copy is written", k5, 1 },
+	{ "K5", "nobody reads the old page once the copy is written", k5, 2 },
 	{ "K9", "two MADV_DONTNEED at once", k9, 3 },
 	{ "U1", "user memory that goes away under a system call", u1, 1 },
 };

@@ -278,10 +278,16 @@ static int eat_memory(void *arg)
 	(void)arg;
 }
 
+static long start_eater(void *arg)
+{
+	return run_child(eat_memory, arg);
+}
+
 static void no_memory(struct stage *s)
 {
 	vmstat_read(&s->before);
-	CHECK_THAT("the eater is killed", killed_by(run_child(eat_memory, NULL), SIGKILL));
+	actor_do(&s->actor[0], start_eater, NULL);
+	CHECK_THAT("the eater is killed", killed_by(actor_finish(&s->actor[0]), SIGKILL));
 }
 
 /* --- the list --------------------------------------------------------------------------------------------------- */

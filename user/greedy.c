@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Programs without measure, beside an innocent one: a fork bomb under RLIMIT_NPROC-like bounds of its own, a process
+ * that maps and touches without end, one that only maps, one that opens without end. They are killed or refused; the
+ * innocent process goes on and finds its memory as it left it.
+ *
+ * Argument: which (forks, memory, mappings, files, threads); default: all but memory, which needs a machine of its own.
+ */
+#include "user/check.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#define RW (PROT_READ | PROT_WRITE)
+#define MAX_FORKS 400
+
+/* Each process forks as long as it may; a shared counter bounds the whole family. */
+static int *family;
+
+static int bomb(void *arg)
+{
+	while (__atomic_fetch_add(family, 1, __ATOMIC_SEQ_CST) < MAX_FORKS) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			break;
+		if (pid == 0)
+			continue;
+		if (*family % 3 == 0)
+			waitpid(pid, NULL, 0);
+	}
+	while (wait(NULL) > 0)
+		continue;
+	(void)arg;
+	return 0;
+}
+
+static int eat_memory(void *arg)
+{
+	for (;;) {
+		char *p = mmap(NULL, 1 << 20, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return 1;
+		memset(p, 1, 1 << 20);
+	}
+	(void)arg;
+}
+
+/* Every other page, so that nothing merges: ends at the limit of mappings. */
+static int eat_mappings(void *arg)
+{
+	char *p = mmap(NULL, 200000 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	long i;
+
+	(void)arg;
+	if (p == MAP_FAILED)
+		return 1;
+	for (i = 0; i < 200000; i += 2)
+		if (mprotect(p + i * PAGE, PAGE, PROT_READ))
+			break;
+	return i < 200000 && errno == ENOMEM && i / 2 * 2 > 60000 ? 0 : 2;
+}
+
+static int eat_files(void *arg)
+{
+	int n = 0;
+
+	(void)arg;
+	while (dup(1) >= 0)
+		n++;
+	return errno == EMFILE && n > 100 ? 0 : 1;
+}
+
+static void *wait_here(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static int eat_threads(void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int n = 0;
+
+	(void)arg;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 16 * 1024);
+	while (n < 300 && pthread_create(&thread, &attr, wait_here, NULL) == 0)
+		n++;
+	return n == 300 ? 0 : 1;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void *);
+	bool killed;
+} appetites[] = {
+	{ "forks", bomb, false },   { "mappings", eat_mappings, false }, { "files", eat_files, false },
+	{ "threads", eat_threads, false }, { "memory", eat_memory, true },
+};
+
+/* The innocent one: counts in its own memory until told to stop. */
+static int innocent(void *arg)
+{
+	volatile int *stop = arg;
+	char *p = map_pages(64, RW);
+	unsigned char round = 0;
+
+	while (!*stop) {
+		for (int i = 0; i < 64; i++)
+			if ((unsigned char)p[i * PAGE] != round)
+				return 1;
+		memset(p, ++round, 64 * PAGE);
+		usleep(1000);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	volatile int *stop = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t pid;
+
+	MUST((void *)stop != MAP_FAILED);
+	family = (int *)stop + 16;
+	fflush(stdout);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0)
+		_exit(innocent((void *)stop));
+	for (size_t i = 0; i < sizeof(appetites) / sizeof(appetites[0]); i++) {
+		if (argc > 1 ? strcmp(argv[1], appetites[i].name) : appetites[i].killed)
+			continue;
+		section(appetites[i].name);
+		status = run_child(appetites[i].run, NULL);
+		CHECK_THAT("killed or refused, as it should be",
+			   appetites[i].killed ? killed_by(status, SIGKILL) : status == 0);
+	}
+	*stop = 1;
+	MUST(waitpid(pid, &status, 0) == pid);
+	CHECK_THAT("the innocent process went on", status == 0);
+	return check_done();
+}
