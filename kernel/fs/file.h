@@ -77,9 +77,6 @@ struct file_ops {
 	 * period: then it must not sleep.
 	 */
 	void (*release)(struct file *file);
-	/*
-	 * Asked by mmap(2), under mmap_lock: what kind of memory does it map? NULL: its `mapping`, or ENODEV without.
-	 */
 	bool maps_as_anonymous; /* /dev/zero: a private mapping of it is anonymous memory, a shared one shared memory */
 };
 
@@ -115,6 +112,9 @@ static inline struct file *file_get(struct file *file)
 }
 /* Drops a reference; see file_ops.release for what the last one may do. */
 void file_put(struct file *file);
+
+/* flock.c: an open file that goes away holds no lock any more. Does not sleep. */
+void flock_release(struct file *file);
 
 /* Opens a path for the kernel itself (execve, boot), from the current directory if relative. Error pointers. Sleeps. */
 struct file *file_open_kernel(const char *path, u32 flags);

@@ -19,7 +19,7 @@ struct files {
 	u64 *reserved;	    /* [capacity / 64] bits: handed out by fd_reserve() */
 };
 
-struct fs {
+struct fs_context {
 	u32 refcount; /* atomic */
 
 	spinlock_t lock;    /* RANK_LEAF: the rest */
@@ -29,17 +29,17 @@ struct fs {
 
 /* Boot: an empty table; the root as current directory, umask 022. NULL without memory. */
 struct files *files_create(void);
-struct fs *fs_create(void);
+struct fs_context *fs_context_create(void);
 
 /* Fork: a copy (every file referenced once more), or NULL without memory. Does not sleep. */
 struct files *files_dup(struct files *files);
-struct fs *fs_dup(struct fs *fs);
+struct fs_context *fs_context_dup(struct fs_context *fs);
 
 /* Threads: one more, one less user. The last put closes every file, so it may sleep. */
 struct files *files_get(struct files *files);
 void files_put(struct files *files);
-struct fs *fs_get(struct fs *fs);
-void fs_put(struct fs *fs);
+struct fs_context *fs_context_get(struct fs_context *fs);
+void fs_context_put(struct fs_context *fs);
 
 /* Exec: closes every descriptor marked close-on-exec. The table must have one user. May sleep. */
 void files_close_on_exec(struct files *files);
@@ -57,6 +57,23 @@ int fd_reserve(unsigned min, u32 flags);
 /* Puts the file, whose reference it takes over, at a reserved descriptor; or gives the descriptor back. */
 void fd_install(int fd, struct file *file);
 void fd_unreserve(int fd);
+/* close(2). 0 or -EBADF. May sleep. */
+int fd_close(unsigned fd);
+/*
+ * dup2(2)'s second half: puts the file, whose reference it takes over when it succeeds, at fd and closes what was
+ * there. fd, -EMFILE, -ENOMEM, or -EBUSY while an open of another thread is about to use fd.
+ */
+int fd_replace(unsigned fd, struct file *file, u32 flags);
+/* The close-on-exec mark of an open descriptor: 0 or 1, or -EBADF. */
+int fd_cloexec_get(unsigned fd);
+int fd_cloexec_set(unsigned fd, bool close);
+/* RLIMIT_NOFILE of the current process. */
+u64 rlimit_nofile(void);
+
+/* The current directory, with a reference; and another one, whose reference it takes over. */
+struct dentry *fs_cwd(struct fs_context *fs);
+void fs_set_cwd(struct fs_context *fs, struct dentry *dentry);
+
 /* fd_reserve + fd_install; on error the file's reference is dropped. An error pointer is handed through. */
 int fd_install_new(struct file *file, u32 flags);
 

@@ -44,7 +44,7 @@ struct dentry;
 struct inode;
 struct mapping;
 struct pipe;
-struct flock_state;
+struct file_lock;
 
 /* Wall-clock times, in nanoseconds since 1970. Written without a lock: a torn pair of times harms nobody. */
 struct inode_times {
@@ -98,7 +98,7 @@ struct inode {
 	char *target;		 /* constant; symbolic links */
 	void *private;		 /* constant; of whoever computes this file */
 	u64 private_id;		 /* constant; likewise */
-	struct flock_state *flocks; /* flock_lock in flock.c */
+	struct file_lock *flocks; /* flock_lock in flock.c */
 };
 
 struct dentry {

@@ -30,7 +30,7 @@ void iov_init_user(struct iov_iter *iter, struct iovec *iov, u64 base, size_t le
 void iov_init_kernel(struct iov_iter *iter, struct iovec *iov, void *base, size_t len);
 /*
  * Reads nr iovecs at user address `uvec`; `fast` holds up to UIO_FASTIOV of them, more are allocated. Returns 0,
- * -EINVAL, -EFAULT or -ENOMEM; the caller calls iov_release(iter's table) in the end. Sleeps.
+ * -EINVAL, -EFAULT or -ENOMEM; the caller kfree()s *allocated in the end. Sleeps.
  */
 #define UIO_FASTIOV 8
 int iov_import(struct iov_iter *iter, u64 uvec, u64 nr, struct iovec *fast, struct iovec **allocated);
@@ -42,7 +42,7 @@ int iov_import(struct iov_iter *iter, u64 uvec, u64 nr, struct iovec *fast, stru
 size_t iov_copy_to(struct iov_iter *iter, const void *src, size_t n);
 size_t iov_copy_from(struct iov_iter *iter, void *dst, size_t n);
 size_t iov_zero(struct iov_iter *iter, size_t n);
-/* Takes back the last n bytes. */
-void iov_skip(struct iov_iter *iter, size_t n);
+/* Goes back by n bytes that were moved. */
+void iov_revert(struct iov_iter *iter, size_t n);
 
 #endif

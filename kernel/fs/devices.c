@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* /dev: the devices that need no hardware, and the table of all. Takes no lock. */
+#include "kernel/fs/devices.h"
+#include "kernel/fs/poll.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/random.h"
+#include "kernel/signal.h"
+#include "kernel/string.h"
+
+static long null_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	(void)file, (void)to, (void)pos;
+	return 0;
+}
+
+/* Takes everything without looking at it. */
+static long null_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	(void)file, (void)pos;
+	return (long)from->count;
+}
+
+static long zero_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	long done = 0;
+
+	(void)file, (void)pos;
+	while (to->count) {
+		size_t n = min(to->count, (size_t)PAGE_SIZE), moved = iov_zero(to, n);
+
+		done += (long)moved;
+		if (moved < n)
+			return done ? done : -EFAULT;
+		cond_resched();
+		if (signal_pending())
+			break;
+	}
+	return done;
+}
+
+static long full_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	(void)file, (void)from, (void)pos;
+	return -ENOSPC;
+}
+
+static long random_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	u8 bytes[256];
+	long done = 0;
+
+	(void)file, (void)pos;
+	while (to->count) {
+		size_t n = min(to->count, sizeof(bytes));
+
+		random_bytes(bytes, n);
+		size_t moved = iov_copy_to(to, bytes, n);
+		done += (long)moved;
+		if (moved < n)
+			return done ? done : -EFAULT;
+		cond_resched();
+		if (signal_pending())
+			break;
+	}
+	return done;
+}
+
+/* Each write is one line of the kernel log, at most as long as Linux's. */
+static long kmsg_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	char line[1025];
+	size_t n = min(from->count, sizeof(line) - 1), left = from->count;
+
+	(void)file, (void)pos;
+	if (iov_copy_from(from, line, n) < n)
+		return -EFAULT;
+	while (n && line[n - 1] == '\n')
+		n--;
+	line[n] = 0;
+	klog("%s", line);
+	return (long)left;
+}
+
+static s64 device_seek(struct file *file, s64 offset, int whence)
+{
+	(void)file, (void)offset, (void)whence;
+	return 0;
+}
+
+static const struct file_ops null_ops = { .read = null_read, .write = null_write, .llseek = device_seek };
+static const struct file_ops zero_ops = {
+	.read = zero_read, .write = null_write, .llseek = device_seek, .maps_as_anonymous = true
+};
+static const struct file_ops full_ops = { .read = zero_read, .write = full_write, .llseek = device_seek };
+static const struct file_ops random_ops = { .read = random_read, .write = null_write, .llseek = device_seek };
+static const struct file_ops kmsg_ops = { .read = null_read, .write = kmsg_write, .llseek = device_seek };
+
+static const struct device {
+	const char *name;
+	u32 rdev, mode;
+	const struct file_ops *ops;
+} devices[] = {
+	{ "null", DEV_NULL, 0666, &null_ops },
+	{ "zero", DEV_ZERO, 0666, &zero_ops },
+	{ "full", DEV_FULL, 0666, &full_ops },
+	{ "random", DEV_RANDOM, 0666, &random_ops },
+	{ "urandom", DEV_URANDOM, 0666, &random_ops },
+	{ "kmsg", DEV_KMSG, 0644, &kmsg_ops },
+	{ "ttyS0", DEV_STDIN, 0620, &console_ops },
+	{ "ttyS1", DEV_STDOUT, 0620, &console_ops },
+	{ "ttyS2", DEV_STDERR, 0620, &console_ops },
+	{ "tty", DEV_TTY, 0666, &console_ops },
+	{ "console", DEV_CONSOLE, 0600, &console_ops },
+};
+
+const struct file_ops *device_ops(u32 rdev)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
+		if (devices[i].rdev == rdev)
+			return devices[i].ops;
+	}
+	return NULL;
+}
+
+static void link_to(struct dentry *dev, const char *name, const char *target)
+{
+	struct inode *inode = ramfs_symlink(FS_DEV_DEV, target, strlen(target));
+
+	if (!inode || is_err(ramfs_add(dev, name, strlen(name), inode)))
+		panic("no memory for /dev/%s at boot", name);
+}
+
+void devices_create(struct dentry *dev)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
+		const struct device *d = &devices[i];
+
+		if (is_err(ramfs_create(dev, d->name, strlen(d->name), S_IFCHR | d->mode, d->rdev)))
+			panic("no memory for /dev/%s at boot", d->name);
+	}
+	link_to(dev, "fd", "/proc/self/fd");
+	link_to(dev, "stdin", "/proc/self/fd/0");
+	link_to(dev, "stdout", "/proc/self/fd/1");
+	link_to(dev, "stderr", "/proc/self/fd/2");
+}

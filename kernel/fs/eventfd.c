@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * eventfd(2): a 64-bit counter that can be waited for. Its spinlock has RANK_INODE; user memory is copied before or after
+ * it is held.
+ */
+#include "kernel/fs/files.h"
+#include "kernel/fs/fs_syscalls.h"
+#include "kernel/fs/poll.h"
+#include "kernel/signal.h"
+#include "mm/slab.h"
+
+#define EFD_SEMAPHORE 1u
+#define EVENTFD_MAX (~0UL - 1)
+
+struct eventfd {
+	bool semaphore; /* constant: a read takes 1, not everything */
+	spinlock_t lock;
+	u64 count; /* lock; unlocked reads decide only whether to look again */
+	struct wait_queue queue; /* own lock */
+};
+
+/* Takes what a read may take; false when there is nothing. */
+static bool take(struct eventfd *e, u64 *value)
+{
+	spin_lock(&e->lock);
+	*value = e->semaphore && e->count ? 1 : e->count;
+	WRITE_ONCE(e->count, e->count - *value);
+	spin_unlock(&e->lock);
+	return *value != 0;
+}
+
+static bool add(struct eventfd *e, u64 value)
+{
+	spin_lock(&e->lock);
+	bool fits = value <= EVENTFD_MAX - e->count;
+	if (fits)
+		WRITE_ONCE(e->count, e->count + value);
+	spin_unlock(&e->lock);
+	return fits;
+}
+
+static long eventfd_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	struct eventfd *e = file->private;
+	u64 value;
+
+	(void)pos;
+	if (to->count < sizeof(value))
+		return -EINVAL;
+	if (!take(e, &value)) {
+		if (file->flags & O_NONBLOCK)
+			return -EAGAIN;
+		if (wait_event_interruptible(&e->queue, take(e, &value)))
+			return -ERESTARTSYS;
+	}
+	wake_up_all(&e->queue);
+	return iov_copy_to(to, &value, sizeof(value)) == sizeof(value) ? (long)sizeof(value) : -EFAULT;
+}
+
+static long eventfd_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	struct eventfd *e = file->private;
+	u64 value;
+
+	(void)pos;
+	if (from->count < sizeof(value))
+		return -EINVAL;
+	if (iov_copy_from(from, &value, sizeof(value)) < sizeof(value))
+		return -EFAULT;
+	if (value == ~0UL)
+		return -EINVAL;
+	if (!add(e, value)) {
+		if (file->flags & O_NONBLOCK)
+			return -EAGAIN;
+		if (wait_event_interruptible(&e->queue, add(e, value)))
+			return -ERESTARTSYS;
+	}
+	wake_up_all(&e->queue);
+	return sizeof(value);
+}
+
+static u32 eventfd_poll(struct file *file, struct poll_table *table)
+{
+	struct eventfd *e = file->private;
+
+	poll_wait(table, &e->queue);
+	u64 count = READ_ONCE(e->count); /* every change is followed by a wake-up of the queue we are on */
+	return (count ? POLLIN | POLLRDNORM : 0) | (count < EVENTFD_MAX ? POLLOUT | POLLWRNORM : 0);
+}
+
+static void eventfd_release(struct file *file)
+{
+	kfree(file->private);
+}
+
+static const struct file_ops eventfd_ops = {
+	.read = eventfd_read,
+	.write = eventfd_write,
+	.poll = eventfd_poll,
+	.release = eventfd_release,
+};
+
+static struct file *eventfd_open(u64 count, u32 flags)
+{
+	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, &eventfd_ops);
+	struct eventfd *e;
+	struct file *file;
+
+	if (!inode)
+		return err_ptr(-ENOMEM);
+	file = file_open_anon(inode, "anon_inode:[eventfd]", &eventfd_ops, O_RDWR | (flags & O_NONBLOCK));
+	if (is_err(file))
+		return file;
+	e = kmalloc(sizeof(*e), ALLOC_ZERO);
+	file->private = e;
+	if (!e) {
+		file_put(file);
+		return err_ptr(-ENOMEM);
+	}
+	spin_init(&e->lock, RANK_INODE);
+	wait_queue_init(&e->queue);
+	e->count = count;
+	e->semaphore = flags & EFD_SEMAPHORE;
+	return file;
+}
+
+SYSCALL(eventfd2)
+{
+	u32 flags = (u32)a1;
+
+	if (flags & ~(u32)(O_CLOEXEC | O_NONBLOCK | EFD_SEMAPHORE))
+		return -EINVAL;
+	return fd_install_new(eventfd_open((u32)a0, flags), flags & O_CLOEXEC);
+}
+
+SYSCALL(eventfd)
+{
+	return fd_install_new(eventfd_open((u32)a0, 0), 0);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open files: made by an open, shared by descriptors and mappings, released by the last reference. Takes no lock of its
+ * own; what the implementation of a file takes, it says.
+ */
+#include "kernel/fs/file.h"
+#include "kernel/fs/namei.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/string.h"
+#include "mm/mapping.h"
+#include "mm/mmap.h"
+#include "mm/slab.h"
+
+#define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define O_NOT_KEPT (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+
+static u32 file_mode(struct inode *inode, u32 flags)
+{
+	u32 mode = (flags + 1) & O_ACCMODE; /* O_RDONLY is 0, and O_ACCMODE itself permits neither */
+
+	if (flags & O_PATH)
+		return FMODE_PATH;
+	if (S_ISREG(inode->mode) || S_ISDIR(inode->mode))
+		mode |= FMODE_SEEK;
+	return mode;
+}
+
+/* Takes over the dentry's reference when it succeeds. */
+static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops, u32 flags)
+{
+	struct file *file = kmalloc(sizeof(*file), ALLOC_ZERO);
+
+	if (!file)
+		return NULL;
+	file->refcount = 1;
+	file->mode = file_mode(dentry->inode, flags);
+	file->flags = flags & O_PATH ? flags & O_PATH_FLAGS : (flags & ~O_NOT_KEPT) | O_LARGEFILE;
+	file->ops = ops;
+	file->dentry = dentry;
+	file->inode = dentry->inode;
+	file->mapping = dentry->inode->mapping;
+	mutex_init(&file->pos_lock, RANK_FILE);
+	return file;
+}
+
+static void file_free(struct file *file)
+{
+	dentry_put(file->dentry);
+	kfree(file);
+}
+
+static int may_open(struct inode *inode, u32 flags)
+{
+	bool write = (flags & O_ACCMODE) != O_RDONLY;
+
+	if ((flags & O_DIRECTORY) && !S_ISDIR(inode->mode))
+		return -ENOTDIR;
+	if (flags & O_PATH)
+		return 0;
+	if (S_ISLNK(inode->mode))
+		return -ELOOP;
+	if (S_ISDIR(inode->mode) && (write || (flags & O_TRUNC)))
+		return -EISDIR;
+	return inode->fops ? 0 : -ENXIO;
+}
+
+static int file_finish_open(struct file *file, u32 flags)
+{
+	if ((flags & O_PATH))
+		return 0;
+	if ((flags & O_TRUNC) && S_ISREG(file->inode->mode)) {
+		int ret = inode_truncate(file->inode, 0);
+
+		if (ret)
+			return ret;
+	}
+	return file->ops->open ? file->ops->open(file) : 0;
+}
+
+struct file *file_open_dentry(struct dentry *dentry, u32 flags)
+{
+	int ret = may_open(dentry->inode, flags);
+	struct file *file;
+
+	if (ret)
+		return err_ptr(ret);
+	file = file_alloc(dentry, dentry->inode->fops, flags);
+	if (!file)
+		return err_ptr(-ENOMEM);
+	dentry_get(dentry);
+	ret = file_finish_open(file, flags);
+	if (ret) {
+		file_free(file);
+		return err_ptr(ret);
+	}
+	return file;
+}
+
+struct file *file_open_anon(struct inode *inode, const char *name, const struct file_ops *ops, u32 flags)
+{
+	struct dentry *dentry = dentry_alloc(NULL, name, strlen(name), inode);
+	struct file *file;
+
+	if (!dentry)
+		return err_ptr(-ENOMEM);
+	file = file_alloc(dentry, ops, flags);
+	if (!file) {
+		dentry_put(dentry);
+		return err_ptr(-ENOMEM);
+	}
+	return file;
+}
+
+void file_put(struct file *file)
+{
+	if (atomic_dec_return(&file->refcount))
+		return;
+	if (!(file->mode & FMODE_PATH) && file->ops->release)
+		file->ops->release(file);
+	flock_release(file);
+	file_free(file);
+}
+
+void vma_file_get(struct file *file)
+{
+	file_get(file);
+}
+
+void vma_file_put(struct file *file)
+{
+	file_put(file);
+}
+
+struct file *file_open_kernel(const char *path, u32 flags)
+{
+	struct dentry *dentry;
+	int ret = path_lookup(AT_FDCWD, path, LOOKUP_FOLLOW, &dentry);
+
+	if (ret)
+		return err_ptr(ret);
+	struct file *file = file_open_dentry(dentry, flags);
+	dentry_put(dentry);
+	return file;
+}
+
+struct file *file_open_exec(int dirfd, const char *path, u32 flags)
+{
+	u32 how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+	struct dentry *dentry;
+	struct file *file;
+	int ret;
+
+	if (flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return err_ptr(-EINVAL);
+	ret = path_lookup(dirfd, path, how, &dentry);
+	if (ret)
+		return err_ptr(ret);
+	if (S_ISLNK(dentry->inode->mode))
+		file = err_ptr(-ELOOP);
+	else if (!S_ISREG(dentry->inode->mode) || !(dentry->inode->mode & 0111) || !dentry->inode->mapping)
+		file = err_ptr(-EACCES);
+	else
+		file = file_open_dentry(dentry, O_RDONLY);
+	dentry_put(dentry);
+	return file;
+}
+
+long file_read_kernel(struct file *file, u64 pos, void *buf, size_t n)
+{
+	struct iovec iov;
+	struct iov_iter iter;
+
+	if (!file->ops->read)
+		return -EINVAL;
+	iov_init_kernel(&iter, &iov, buf, n);
+	return file->ops->read(file, &iter, &pos);
+}
+
+char *file_path(struct file *file, char *buf, size_t size)
+{
+	return dentry_path(file->dentry, buf, size);
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptor tables and the current directory. One spinlock guards a table; it is a leaf, so memory for a larger table
+ * is fetched before it is taken, and files are let go after it is released.
+ */
+#include "kernel/fs/files.h"
+#include "kernel/string.h"
+#include "kernel/task.h"
+#include "mm/slab.h"
+
+#define INITIAL_CAPACITY 64U
+#define MAX_CAPACITY (1U << 19) /* pointers of so many fit kmalloc's largest block */
+#define RLIMIT_NOFILE 7
+
+/* --- bits of a table; its lock is held --- */
+
+static bool bit_test(const u64 *bits, unsigned n)
+{
+	return bits[n / 64] >> (n % 64) & 1;
+}
+
+static void bit_assign(u64 *bits, unsigned n, bool value)
+{
+	if (value)
+		bits[n / 64] |= 1UL << (n % 64);
+	else
+		bits[n / 64] &= ~(1UL << (n % 64));
+}
+
+/* --- tables --- */
+
+static void files_free(struct files *files)
+{
+	kfree(files->fd);
+	kfree(files->cloexec);
+	kfree(files->reserved);
+	kfree(files);
+}
+
+static struct files *files_alloc(unsigned capacity)
+{
+	struct files *files = kmalloc(sizeof(*files), ALLOC_ZERO);
+
+	if (!files)
+		return NULL;
+	files->refcount = 1;
+	spin_init(&files->lock, RANK_LEAF);
+	files->capacity = capacity;
+	files->fd = kmalloc(capacity * sizeof(files->fd[0]), ALLOC_ZERO);
+	files->cloexec = kmalloc(capacity / 8, ALLOC_ZERO);
+	files->reserved = kmalloc(capacity / 8, ALLOC_ZERO);
+	if (files->fd && files->cloexec && files->reserved)
+		return files;
+	files_free(files);
+	return NULL;
+}
+
+struct files *files_create(void)
+{
+	return files_alloc(INITIAL_CAPACITY);
+}
+
+/* => from's lock held. Moves the contents over; the arrays are exchanged so that the caller frees the old ones. */
+static void files_exchange_arrays(struct files *files, struct files *larger)
+{
+	struct files old = *files;
+
+	memcpy(larger->fd, files->fd, files->capacity * sizeof(files->fd[0]));
+	memcpy(larger->cloexec, files->cloexec, files->capacity / 8);
+	memcpy(larger->reserved, files->reserved, files->capacity / 8);
+	files->fd = larger->fd;
+	files->cloexec = larger->cloexec;
+	files->reserved = larger->reserved;
+	files->capacity = larger->capacity;
+	larger->fd = old.fd;
+	larger->cloexec = old.cloexec;
+	larger->reserved = old.reserved;
+}
+
+/* Makes room for descriptor fd: 0, -EMFILE or -ENOMEM. No lock held. */
+static int files_grow(struct files *files, unsigned fd)
+{
+	unsigned capacity = INITIAL_CAPACITY;
+	struct files *larger;
+
+	while (capacity <= fd)
+		capacity *= 2;
+	if (capacity > MAX_CAPACITY)
+		return -EMFILE;
+	larger = files_alloc(capacity);
+	if (!larger)
+		return -ENOMEM;
+	spin_lock(&files->lock);
+	if (files->capacity < capacity)
+		files_exchange_arrays(files, larger);
+	spin_unlock(&files->lock);
+	files_free(larger);
+	return 0;
+}
+
+/* => both tables' owner is the caller's, `files` locked, `copy` of the same capacity and unknown to others. */
+static void files_copy_locked(struct files *copy, struct files *files)
+{
+	for (unsigned i = 0; i < files->capacity; i++) {
+		copy->fd[i] = files->fd[i];
+		if (copy->fd[i])
+			file_get(copy->fd[i]);
+	}
+	memcpy(copy->cloexec, files->cloexec, files->capacity / 8);
+	copy->first_free = 0; /* what is only reserved in the original is free in the copy */
+}
+
+struct files *files_dup(struct files *files)
+{
+	for (;;) {
+		unsigned capacity = READ_ONCE(files->capacity); /* checked again under the lock */
+		struct files *copy = files_alloc(capacity);
+
+		if (!copy)
+			return NULL;
+		spin_lock(&files->lock);
+		bool same = files->capacity == capacity;
+		if (same)
+			files_copy_locked(copy, files);
+		spin_unlock(&files->lock);
+		if (same)
+			return copy;
+		files_free(copy);
+	}
+}
+
+struct files *files_get(struct files *files)
+{
+	atomic_inc(&files->refcount);
+	return files;
+}
+
+void files_put(struct files *files)
+{
+	if (atomic_dec_return(&files->refcount))
+		return;
+	for (unsigned i = 0; i < files->capacity; i++) {
+		if (files->fd[i])
+			file_put(files->fd[i]);
+	}
+	files_free(files);
+}
+
+/* Takes the file out of a descriptor; NULL when it is not open. The reference goes to the caller. */
+static struct file *files_take(struct files *files, unsigned fd)
+{
+	struct file *file = NULL;
+
+	spin_lock(&files->lock);
+	if (fd < files->capacity && files->fd[fd]) {
+		file = files->fd[fd];
+		files->fd[fd] = NULL;
+		bit_assign(files->cloexec, fd, false);
+		files->first_free = min(files->first_free, fd);
+	}
+	spin_unlock(&files->lock);
+	return file;
+}
+
+void files_close_on_exec(struct files *files)
+{
+	for (unsigned i = 0; i < files->capacity; i++) {
+		if (!bit_test(files->cloexec, i))
+			continue;
+		struct file *file = files_take(files, i);
+		if (file)
+			file_put(file);
+	}
+}
+
+struct file *files_get_file(struct files *files, unsigned fd)
+{
+	struct file *file = NULL;
+
+	spin_lock(&files->lock);
+	if (fd < files->capacity && files->fd[fd])
+		file = file_get(files->fd[fd]);
+	spin_unlock(&files->lock);
+	return file;
+}
+
+int files_next_open(struct files *files, unsigned fd)
+{
+	int found = -1;
+
+	spin_lock(&files->lock);
+	for (; fd < files->capacity && found < 0; fd++) {
+		if (files->fd[fd])
+			found = (int)fd;
+	}
+	spin_unlock(&files->lock);
+	return found;
+}
+
+/* --- descriptors of the current process --- */
+
+struct file *fget_raw(int fd)
+{
+	return files_get_file(current->files, (unsigned)fd);
+}
+
+struct file *fget(int fd)
+{
+	struct file *file = fget_raw(fd);
+
+	if (file && (file->mode & FMODE_PATH)) {
+		file_put(file);
+		return NULL;
+	}
+	return file;
+}
+
+u64 rlimit_nofile(void)
+{
+	/* Unlocked: a limit that another thread changes just now may be seen either way. */
+	return READ_ONCE(current->process->rlimit[RLIMIT_NOFILE].cur);
+}
+
+/* => the table's lock. The lowest free descriptor in [min, limit), or `limit`; it may lie beyond the capacity. */
+static unsigned find_free(struct files *files, unsigned min, unsigned limit)
+{
+	unsigned fd = max(min, files->first_free);
+
+	while (fd < files->capacity && fd < limit && (files->fd[fd] || bit_test(files->reserved, fd)))
+		fd++;
+	if (min <= files->first_free)
+		files->first_free = fd;
+	return fd;
+}
+
+int fd_reserve(unsigned min, u32 flags)
+{
+	struct files *files = current->files;
+	unsigned limit = (unsigned)min(rlimit_nofile(), (u64)MAX_CAPACITY);
+
+	for (;;) {
+		spin_lock(&files->lock);
+		unsigned fd = find_free(files, min, limit);
+		bool room = fd < files->capacity;
+		if (fd < limit && room) {
+			bit_assign(files->reserved, fd, true);
+			bit_assign(files->cloexec, fd, flags & O_CLOEXEC);
+		}
+		spin_unlock(&files->lock);
+		if (fd >= limit)
+			return -EMFILE;
+		if (room)
+			return (int)fd;
+		int ret = files_grow(files, fd);
+		if (ret)
+			return ret;
+	}
+}
+
+void fd_install(int fd, struct file *file)
+{
+	struct files *files = current->files;
+
+	spin_lock(&files->lock);
+	ASSERT(bit_test(files->reserved, fd) && !files->fd[fd], "a file goes to a descriptor reserved for it");
+	bit_assign(files->reserved, fd, false);
+	files->fd[fd] = file;
+	spin_unlock(&files->lock);
+}
+
+void fd_unreserve(int fd)
+{
+	struct files *files = current->files;
+
+	spin_lock(&files->lock);
+	bit_assign(files->reserved, fd, false);
+	bit_assign(files->cloexec, fd, false);
+	files->first_free = min(files->first_free, (unsigned)fd);
+	spin_unlock(&files->lock);
+}
+
+int fd_install_new(struct file *file, u32 flags)
+{
+	if (is_err(file))
+		return (int)ptr_err(file);
+	int fd = fd_reserve(0, flags);
+	if (fd < 0)
+		file_put(file);
+	else
+		fd_install(fd, file);
+	return fd;
+}
+
+int fd_close(unsigned fd)
+{
+	struct file *file = files_take(current->files, fd);
+
+	if (!file)
+		return -EBADF;
+	file_put(file);
+	return 0;
+}
+
+int fd_replace(unsigned fd, struct file *file, u32 flags)
+{
+	struct files *files = current->files;
+	struct file *old;
+
+	while (fd >= READ_ONCE(files->capacity)) { /* tables only grow, so a stale answer costs one more round */
+		int ret = files_grow(files, fd);
+		if (ret)
+			return ret;
+	}
+	spin_lock(&files->lock);
+	if (bit_test(files->reserved, fd)) {
+		spin_unlock(&files->lock);
+		return -EBUSY;
+	}
+	old = files->fd[fd];
+	files->fd[fd] = file;
+	bit_assign(files->cloexec, fd, flags & O_CLOEXEC);
+	spin_unlock(&files->lock);
+	if (old)
+		file_put(old);
+	return (int)fd;
+}
+
+int fd_cloexec_get(unsigned fd)
+{
+	struct files *files = current->files;
+	int ret = -EBADF;
+
+	spin_lock(&files->lock);
+	if (fd < files->capacity && files->fd[fd])
+		ret = bit_test(files->cloexec, fd);
+	spin_unlock(&files->lock);
+	return ret;
+}
+
+int fd_cloexec_set(unsigned fd, bool close)
+{
+	struct files *files = current->files;
+	int ret = -EBADF;
+
+	spin_lock(&files->lock);
+	if (fd < files->capacity && files->fd[fd]) {
+		bit_assign(files->cloexec, fd, close);
+		ret = 0;
+	}
+	spin_unlock(&files->lock);
+	return ret;
+}
+
+/* --- the current directory --- */
+
+static struct fs_context *fs_alloc(struct dentry *cwd, u32 umask)
+{
+	struct fs_context *fs = kmalloc(sizeof(*fs), 0);
+
+	if (!fs) {
+		dentry_put(cwd);
+		return NULL;
+	}
+	fs->refcount = 1;
+	spin_init(&fs->lock, RANK_LEAF);
+	fs->cwd = cwd;
+	fs->umask = umask;
+	return fs;
+}
+
+struct fs_context *fs_context_create(void)
+{
+	return fs_alloc(dentry_get(fs_root), 022);
+}
+
+struct fs_context *fs_context_dup(struct fs_context *fs)
+{
+	spin_lock(&fs->lock);
+	struct dentry *cwd = dentry_get(fs->cwd);
+	u32 umask = fs->umask;
+	spin_unlock(&fs->lock);
+	return fs_alloc(cwd, umask);
+}
+
+struct fs_context *fs_context_get(struct fs_context *fs)
+{
+	atomic_inc(&fs->refcount);
+	return fs;
+}
+
+void fs_context_put(struct fs_context *fs)
+{
+	if (atomic_dec_return(&fs->refcount))
+		return;
+	dentry_put(fs->cwd);
+	kfree(fs);
+}
+
+struct dentry *fs_cwd(struct fs_context *fs)
+{
+	spin_lock(&fs->lock);
+	struct dentry *cwd = dentry_get(fs->cwd);
+	spin_unlock(&fs->lock);
+	return cwd;
+}
+
+void fs_set_cwd(struct fs_context *fs, struct dentry *dentry)
+{
+	spin_lock(&fs->lock);
+	struct dentry *old = fs->cwd;
+	fs->cwd = dentry;
+	spin_unlock(&fs->lock);
+	dentry_put(old);
+}

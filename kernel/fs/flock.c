@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flock(2): advisory locks that belong to an open file. One spinlock (a leaf) guards the locks of all files, one wait
+ * queue serves all who wait: they are few.
+ */
+#include "kernel/fs/files.h"
+#include "kernel/fs/fs_syscalls.h"
+#include "kernel/signal.h"
+#include "mm/slab.h"
+
+#define LOCK_SH 1u
+#define LOCK_EX 2u
+#define LOCK_NB 4u
+#define LOCK_UN 8u
+
+struct file_lock {
+	struct file_lock *next;
+	struct file *owner;
+	bool exclusive;
+};
+
+static spinlock_t flock_lock = SPINLOCK_INIT(LEAF);
+static struct wait_queue flock_queue = WAIT_QUEUE_INIT(flock_queue);
+
+/* => flock_lock. Takes the file's lock out of the inode's list; NULL when it has none. */
+static struct file_lock *take_own(struct file *file)
+{
+	for (struct file_lock **at = &file->inode->flocks; *at; at = &(*at)->next) {
+		if ((*at)->owner == file) {
+			struct file_lock *own = *at;
+			*at = own->next;
+			return own;
+		}
+	}
+	return NULL;
+}
+
+void flock_release(struct file *file)
+{
+	if (!READ_ONCE(file->inode->flocks)) /* our own lock would be seen: we set it ourselves, or were told after it was */
+		return;
+	spin_lock(&flock_lock);
+	struct file_lock *own = take_own(file);
+	spin_unlock(&flock_lock);
+	kfree(own);
+	if (own)
+		wake_up_all(&flock_queue);
+}
+
+/* => flock_lock. */
+static bool conflicts(struct file *file, bool exclusive)
+{
+	for (struct file_lock *l = file->inode->flocks; l; l = l->next) {
+		if (l->owner != file && (exclusive || l->exclusive))
+			return true;
+	}
+	return false;
+}
+
+/* Puts `new` in place of the file's lock, unless another file's is in the way; what to free goes to *old. */
+static bool try_flock(struct file *file, struct file_lock *new, struct file_lock **old)
+{
+	spin_lock(&flock_lock);
+	bool free = !conflicts(file, new->exclusive);
+	if (free) {
+		*old = take_own(file);
+		new->next = file->inode->flocks;
+		file->inode->flocks = new;
+	}
+	spin_unlock(&flock_lock);
+	return free;
+}
+
+static long flock_file(struct file *file, bool exclusive, bool nonblock)
+{
+	struct file_lock *new = kmalloc(sizeof(*new), 0), *old = NULL;
+	long ret = 0;
+
+	if (!new)
+		return -ENOMEM;
+	*new = (struct file_lock){ .owner = file, .exclusive = exclusive };
+	if (!try_flock(file, new, &old)) {
+		flock_release(file); /* a conversion lets go first, as on Linux */
+		ret = nonblock ? -EAGAIN : wait_event_interruptible(&flock_queue, try_flock(file, new, &old));
+	}
+	kfree(ret ? new : old);
+	if (old)
+		wake_up_all(&flock_queue);
+	return ret == -EINTR ? -ERESTARTSYS : ret;
+}
+
+SYSCALL(flock)
+{
+	struct file *file = fget((int)a0);
+	u32 op = (u32)a1 & ~LOCK_NB;
+	long ret = 0;
+
+	if (!file)
+		return -EBADF;
+	if (op == LOCK_UN)
+		flock_release(file);
+	else if (op == LOCK_SH || op == LOCK_EX)
+		ret = flock_file(file, op == LOCK_EX, a1 & LOCK_NB);
+	else
+		ret = -EINVAL;
+	file_put(file);
+	return ret;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Files as boot and shut-down see them. */
+#ifndef KERNEL_FS_FS_H
+#define KERNEL_FS_FS_H
+
+#include "kernel/fs/files.h"
+
+/*
+ * Boot, in a context that may sleep: the root with /dev, /proc, /tmp and /dev/shm, and the console. Panics when memory is
+ * short.
+ */
+void fs_init(void);
+/* Unpacks the boot module into the root; a broken archive is told in the log, what came before it stays. */
+void initramfs_unpack(void);
+/* A table with descriptors 0, 1 and 2 on the console; 0 is `.faultline/stdin` when the initramfs has one. Or NULL. */
+struct files *files_create_console(void);
+/*
+ * Shut-down, when no process is left: lets go of every file, so that what is still allocated afterwards has leaked.
+ * Nothing of kernel/fs may be called again.
+ */
+void fs_quiet_release(void);
+
+/* proc/: fills /proc. => fs_tree_lock for writing. */
+void procfs_create(struct dentry *proc);
+
+#endif

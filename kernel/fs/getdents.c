@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading directories. The entries are collected in kernel memory under fs_tree_lock and copied out after, since user
+ * memory may fault. Computed names (processes) are collected without that lock.
+ */
+#include "kernel/fs/getdents.h"
+#include "kernel/fs/files.h"
+#include "kernel/fs/fs_syscalls.h"
+#include "kernel/string.h"
+#include "kernel/uaccess.h"
+#include "mm/slab.h"
+
+#define MAX_BUFFER 32768UL
+
+struct linux_dirent64 {
+	u64 ino;
+	s64 off; /* position after this entry */
+	u16 reclen;
+	u8 type;
+	char name[];
+};
+#define NAME_OFFSET 19UL
+_Static_assert(__builtin_offsetof(struct linux_dirent64, name) == NAME_OFFSET, "Linux's struct linux_dirent64");
+
+/* Emits one entry, and remembers where the next one is. */
+static bool emit(struct dir_context *ctx, const char *name, size_t len, struct inode *inode, u64 next)
+{
+	if (!ctx->emit(ctx, name, len, inode->ino, inode->mode, next))
+		return false;
+	ctx->pos = next;
+	return true;
+}
+
+/* => fs_tree_lock. False when there is no more room. */
+static bool emit_tree(struct dentry *dir, struct dir_context *ctx)
+{
+	struct dentry *child;
+
+	if (ctx->pos == 0 && !emit(ctx, ".", 1, dir->inode, 1))
+		return false;
+	if (ctx->pos == 1 && !emit(ctx, "..", 2, dir->parent->inode, DIR_POS_FIRST))
+		return false;
+	list_for_each(child, &dir->children, sibling) {
+		if (child->cookie < ctx->pos)
+			continue;
+		if (!emit(ctx, child->name, strlen(child->name), child->inode, child->cookie + 1))
+			return false;
+	}
+	return true;
+}
+
+int dir_iterate(struct dentry *dir, struct dir_context *ctx)
+{
+	const struct inode_ops *ops = dir->inode->ops;
+	bool room = true;
+
+	if (ctx->pos < DIR_POS_COMPUTED) {
+		rwsem_read(&fs_tree_lock);
+		room = emit_tree(dir, ctx);
+		rwsem_read_unlock(&fs_tree_lock);
+	}
+	if (!room || !ops || !ops->iterate)
+		return 0;
+	ctx->pos = max(ctx->pos, DIR_POS_COMPUTED);
+	return ops->iterate(dir->inode, ctx);
+}
+
+struct getdents_context {
+	struct dir_context ctx;
+	u8 *buf;
+	size_t size, used;
+	bool too_small; /* the first entry did not fit */
+};
+
+static bool fill(struct dir_context *ctx, const char *name, size_t len, u64 ino, u32 mode, u64 next)
+{
+	struct getdents_context *g = container_of(ctx, struct getdents_context, ctx);
+	size_t reclen = align_up(NAME_OFFSET + len + 1, 8);
+	struct linux_dirent64 *entry = (void *)(g->buf + g->used);
+
+	if (reclen > g->size - g->used) {
+		g->too_small = !g->used;
+		return false;
+	}
+	memset(entry, 0, reclen);
+	*entry = (struct linux_dirent64){ .ino = ino, .off = (s64)next, .reclen = (u16)reclen, .type = mode >> 12 & 15 };
+	memcpy(entry->name, name, len);
+	g->used += reclen;
+	return true;
+}
+
+/* => file->pos_lock. */
+static long getdents_locked(struct file *file, u64 addr, size_t size)
+{
+	struct getdents_context g = { .ctx = { .emit = fill, .pos = file->pos }, .size = size };
+	long ret;
+
+	g.buf = kmalloc(size, 0);
+	if (!g.buf)
+		return -ENOMEM;
+	ret = dir_iterate(file->dentry, &g.ctx);
+	if (!ret && g.too_small)
+		ret = -EINVAL;
+	if (!ret && copy_to_user(addr, g.buf, g.used))
+		ret = -EFAULT;
+	if (!ret) {
+		file->pos = g.ctx.pos;
+		ret = (long)g.used;
+	}
+	kfree(g.buf);
+	return ret;
+}
+
+/* A removed directory has no entries, not even "." and "..". */
+static bool is_removed(struct dentry *dir)
+{
+	return !dir->linked && dir->inode->dev != FS_DEV_PROC;
+}
+
+SYSCALL(getdents64)
+{
+	struct file *file = fget((int)a0);
+	long ret;
+
+	if (!file)
+		return -EBADF;
+	if (!S_ISDIR(file->inode->mode)) {
+		ret = -ENOTDIR;
+	} else if (is_removed(file->dentry)) {
+		ret = -ENOENT;
+	} else {
+		mutex_lock(&file->pos_lock);
+		ret = getdents_locked(file, a1, max(min((u64)(u32)a2, MAX_BUFFER), 1UL));
+		mutex_unlock(&file->pos_lock);
+	}
+	file_put(file);
+	return ret;
+}

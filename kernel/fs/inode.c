@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inodes and dentries: their life, and the links between them. See inode.h for the locks.
+ */
+#include "kernel/fs/inode.h"
+#include "kernel/print.h"
+#include "kernel/string.h"
+#include "kernel/time.h"
+#include "mm/slab.h"
+
+struct rwsem fs_tree_lock;
+spinlock_t fs_rename_lock = SPINLOCK_INIT(LEAF);
+struct dentry *fs_root;
+
+static u64 last_ino; /* atomic */
+
+struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *ops, const struct file_ops *fops)
+{
+	struct inode *inode = kmalloc(sizeof(*inode), ALLOC_ZERO);
+
+	if (!inode)
+		return NULL;
+	inode->refcount = 1;
+	inode->nlink = S_ISDIR(mode) ? 2 : 1;
+	inode->mode = mode;
+	inode->dev = dev;
+	inode->ino = atomic_add_return(&last_ino, 1);
+	inode->ops = ops;
+	inode->fops = fops;
+	rwsem_init(&inode->lock, RANK_INODE);
+	u64 now = time_real_ns();
+	inode->times = (struct inode_times){ now, now, now, now };
+	return inode;
+}
+
+void inode_put(struct inode *inode)
+{
+	if (atomic_dec_return(&inode->refcount))
+		return;
+	if (inode->ops && inode->ops->evict)
+		inode->ops->evict(inode);
+	kfree(inode);
+}
+
+void inode_touch_atime(struct inode *inode)
+{
+	WRITE_ONCE(inode->times.atime, time_real_ns());
+}
+
+void inode_touch_mtime(struct inode *inode)
+{
+	u64 now = time_real_ns();
+
+	WRITE_ONCE(inode->times.mtime, now);
+	WRITE_ONCE(inode->times.ctime, now);
+}
+
+void inode_touch_ctime(struct inode *inode)
+{
+	WRITE_ONCE(inode->times.ctime, time_real_ns());
+}
+
+struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len, struct inode *inode)
+{
+	struct dentry *dentry = kmalloc(sizeof(*dentry), ALLOC_ZERO);
+	char *copy = kmalloc(len + 1, 0);
+
+	if (!dentry || !copy) {
+		kfree(dentry);
+		kfree(copy);
+		inode_put(inode);
+		return NULL;
+	}
+	memcpy(copy, name, len);
+	copy[len] = 0;
+	dentry->refcount = 1;
+	dentry->inode = inode;
+	dentry->name = copy;
+	dentry->parent = parent ? dentry_get(parent) : dentry;
+	dentry->next_cookie = DIR_POS_FIRST;
+	list_init(&dentry->children);
+	list_init(&dentry->sibling);
+	return dentry;
+}
+
+/* A loop, not a recursion: letting go of the last name in a removed branch lets go of the whole branch. */
+void dentry_put(struct dentry *dentry)
+{
+	while (!atomic_dec_return(&dentry->refcount)) {
+		struct dentry *parent = dentry->parent;
+
+		ASSERT(!dentry->linked, "a name that exists is referenced by its directory");
+		inode_put(dentry->inode);
+		kfree(dentry->name);
+		kfree(dentry);
+		if (parent == dentry)
+			return;
+		dentry = parent;
+	}
+}
+
+void dentry_link(struct dentry *dir, struct dentry *dentry)
+{
+	dentry_get(dentry);
+	dentry->linked = true;
+	dentry->cookie = dir->next_cookie++;
+	list_add_tail(&dir->children, &dentry->sibling);
+}
+
+void dentry_unlink(struct dentry *dentry)
+{
+	list_del(&dentry->sibling);
+	spin_lock(&fs_rename_lock);
+	dentry->linked = false;
+	spin_unlock(&fs_rename_lock);
+	dentry_put(dentry);
+}
+
+struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len)
+{
+	struct dentry *child;
+
+	list_for_each(child, &dir->children, sibling) {
+		if (!strncmp(child->name, name, len) && !child->name[len])
+			return child;
+	}
+	return NULL;
+}
+
+void dentry_move(struct dentry *dentry, struct dentry *dir, char *name)
+{
+	struct dentry *old_parent = dentry->parent;
+	char *old_name = dentry->name;
+
+	list_del(&dentry->sibling);
+	dentry->cookie = dir->next_cookie++;
+	list_add_tail(&dir->children, &dentry->sibling);
+	dentry_get(dir);
+	spin_lock(&fs_rename_lock);
+	dentry->parent = dir;
+	dentry->name = name;
+	spin_unlock(&fs_rename_lock);
+	kfree(old_name);
+	dentry_put(old_parent);
+}
+
+/* Writes a string before *at, unless it would begin before buf. */
+static bool prepend(char *buf, char **at, const char *text, size_t len)
+{
+	if ((size_t)(*at - buf) < len)
+		return false;
+	*at -= len;
+	memcpy(*at, text, len);
+	return true;
+}
+
+/* What has no place in the tree ("pipe:[7]") is its own parent and shows its bare name. */
+static bool prepend_path(struct dentry *dentry, char *buf, char **at)
+{
+	if (dentry == fs_root)
+		return prepend(buf, at, "/", 1);
+	for (; dentry != fs_root; dentry = dentry->parent) {
+		if (!prepend(buf, at, dentry->name, strlen(dentry->name)))
+			return false;
+		if (dentry->parent == dentry)
+			return true;
+		if (!prepend(buf, at, "/", 1))
+			return false;
+	}
+	return true;
+}
+
+char *dentry_path(struct dentry *dentry, char *buf, size_t size)
+{
+	static const char deleted[] = " (deleted)";
+	char *at = buf + size;
+	bool fits = prepend(buf, &at, "", 1);
+
+	spin_lock(&fs_rename_lock);
+	bool computed = dentry->inode->dev == FS_DEV_PROC || dentry->parent == dentry;
+	if (!dentry->linked && !computed)
+		fits = fits && prepend(buf, &at, deleted, sizeof(deleted) - 1);
+	fits = fits && prepend_path(dentry, buf, &at);
+	spin_unlock(&fs_rename_lock);
+	return fits ? at : NULL;
+}

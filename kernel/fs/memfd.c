@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* memfd_create(2): a file in memory that has no name in the tree. Seals are guarded by inode->lock. */
+#include "kernel/fs/memfd.h"
+#include "kernel/fs/files.h"
+#include "kernel/fs/fs_syscalls.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/string.h"
+#include "kernel/uaccess.h"
+#include "mm/mapping.h"
+#include "mm/slab.h"
+
+#define MFD_CLOEXEC 1u
+#define MFD_ALLOW_SEALING 2u
+#define MFD_NOEXEC_SEAL 8u
+#define MFD_EXEC 16u
+#define MEMFD_NAME_MAX (NAME_MAX - 6) /* "memfd:" goes before it */
+#define F_ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+
+static struct file *memfd_open(const char *name, u32 flags)
+{
+	struct inode *inode = ramfs_inode(FS_DEV_MEMFD, S_IFREG | 0777, 0);
+	char shown[NAME_MAX + 16];
+
+	if (!inode)
+		return err_ptr(-ENOMEM);
+	inode->nlink = 0;
+	inode->seals = flags & MFD_ALLOW_SEALING ? 0 : F_SEAL_SEAL;
+	ksnprintf(shown, sizeof(shown), "/memfd:%s (deleted)", name);
+	return file_open_anon(inode, shown, &ramfs_file_ops, O_RDWR);
+}
+
+SYSCALL(memfd_create)
+{
+	u32 flags = (u32)a1;
+	char name[NAME_MAX + 1];
+	long len;
+
+	if (flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC))
+		return -EINVAL;
+	len = strncpy_from_user(name, a0, MEMFD_NAME_MAX + 1);
+	if (len < 0)
+		return -EFAULT;
+	if (len > MEMFD_NAME_MAX)
+		return -EINVAL;
+	return fd_install_new(memfd_open(name, flags), flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
+}
+
+static bool mapped_shared(struct mapping *mapping)
+{
+	spin_lock(&mapping->i_mmap_lock);
+	bool mapped = !list_empty(&mapping->i_mmap);
+	spin_unlock(&mapping->i_mmap_lock);
+	return mapped;
+}
+
+/* => inode->lock for writing. */
+static long add_seals_locked(struct inode *inode, u32 seals)
+{
+	if (inode->seals & F_SEAL_SEAL)
+		return -EPERM;
+	if ((seals & F_SEAL_WRITE) && !(inode->seals & F_SEAL_WRITE) && mapped_shared(inode->mapping))
+		return -EBUSY;
+	inode->seals |= seals;
+	return 0;
+}
+
+long memfd_add_seals(struct file *file, u32 seals)
+{
+	struct inode *inode = file->inode;
+	long ret;
+
+	if (inode->dev != FS_DEV_MEMFD)
+		return -EINVAL;
+	if (!(file->mode & FMODE_WRITE))
+		return -EPERM;
+	if (seals & ~(u32)F_ALL_SEALS)
+		return -EINVAL;
+	rwsem_write(&inode->lock);
+	ret = add_seals_locked(inode, seals);
+	rwsem_write_unlock(&inode->lock);
+	return ret;
+}
+
+long memfd_get_seals(struct file *file)
+{
+	return file->inode->dev == FS_DEV_MEMFD ? (long)READ_ONCE(file->inode->seals) : -EINVAL;
+}

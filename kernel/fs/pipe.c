@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes and FIFOs: a ring of bytes in pages that are allocated when they are first written to. A write of up to PIPE_BUF
+ * bytes is never mixed with another.
+ *
+ * Locks: pipe->lock (mutex, RANK_INODE), held while bytes are copied from and to user memory, as on Linux; it is let go
+ * for every sleep. attach_lock (spinlock, a leaf) guards which pipe a FIFO's inode has.
+ */
+#include "kernel/fs/pipe.h"
+#include "kernel/fs/files.h"
+#include "kernel/fs/fs_syscalls.h"
+#include "kernel/fs/poll.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/signal.h"
+#include "kernel/string.h"
+#include "kernel/task.h"
+#include "kernel/uaccess.h"
+#include "mm/slab.h"
+
+#define PIPE_BUF 4096u
+#define DEFAULT_PAGES 16u
+#define MAX_PAGES 256u /* /proc/sys/fs/pipe-max-size of 1 MiB */
+#define FIONREAD 0x541bu
+
+struct pipe {
+	u32 users; /* attach_lock: open files */
+
+	struct mutex lock;
+	u32 readers, writers;		    /* lock; unlocked reads decide only whether to look again */
+	u32 reader_opens, writer_opens;	    /* lock; how many there ever were: a FIFO's open waits for one more */
+	u64 head, tail;			    /* lock; bytes ever written and read; unlocked reads as above */
+	u32 nr_pages;			    /* lock; a power of two */
+	u8 **pages;			    /* lock; [nr_pages], each NULL until it is needed */
+	struct wait_queue readable, writable; /* own locks */
+};
+
+static spinlock_t attach_lock = SPINLOCK_INIT(LEAF);
+
+/* --- life --- */
+
+static void pipe_free(struct pipe *pipe)
+{
+	for (u32 i = 0; pipe->pages && i < pipe->nr_pages; i++)
+		kfree(pipe->pages[i]);
+	kfree(pipe->pages);
+	kfree(pipe);
+}
+
+static struct pipe *pipe_alloc(void)
+{
+	struct pipe *pipe = kmalloc(sizeof(*pipe), ALLOC_ZERO);
+
+	if (!pipe)
+		return NULL;
+	mutex_init(&pipe->lock, RANK_INODE);
+	wait_queue_init(&pipe->readable);
+	wait_queue_init(&pipe->writable);
+	pipe->nr_pages = DEFAULT_PAGES;
+	pipe->pages = kmalloc(DEFAULT_PAGES * sizeof(pipe->pages[0]), ALLOC_ZERO);
+	if (pipe->pages)
+		return pipe;
+	pipe_free(pipe);
+	return NULL;
+}
+
+/* The inode's pipe, made if it has none, with one user more; or NULL. */
+static struct pipe *pipe_attach(struct inode *inode)
+{
+	struct pipe *new = pipe_alloc(), *pipe;
+
+	spin_lock(&attach_lock);
+	if (!inode->pipe) {
+		inode->pipe = new;
+		new = NULL;
+	}
+	pipe = inode->pipe;
+	if (pipe)
+		pipe->users++;
+	spin_unlock(&attach_lock);
+	if (new)
+		pipe_free(new);
+	return pipe;
+}
+
+static void pipe_detach(struct inode *inode, struct pipe *pipe)
+{
+	spin_lock(&attach_lock);
+	bool last = !--pipe->users;
+	if (last)
+		inode->pipe = NULL;
+	spin_unlock(&attach_lock);
+	if (last)
+		pipe_free(pipe);
+}
+
+/* => pipe->lock. */
+static void count_ends(struct pipe *pipe, u32 mode, u32 nr)
+{
+	if (mode & FMODE_READ)
+		WRITE_ONCE(pipe->readers, pipe->readers + nr);
+	if (mode & FMODE_WRITE)
+		WRITE_ONCE(pipe->writers, pipe->writers + nr);
+}
+
+static void wake_both(struct pipe *pipe)
+{
+	wake_up_all(&pipe->readable);
+	wake_up_all(&pipe->writable);
+}
+
+static void pipe_release(struct file *file)
+{
+	struct pipe *pipe = file->private;
+
+	mutex_lock(&pipe->lock);
+	count_ends(pipe, file->mode, (u32)-1);
+	mutex_unlock(&pipe->lock);
+	wake_both(pipe);
+	pipe_detach(file->inode, pipe);
+}
+
+/* --- the ring; pipe->lock is held --- */
+
+static u64 used(const struct pipe *pipe)
+{
+	return READ_ONCE(pipe->head) - READ_ONCE(pipe->tail);
+}
+
+static u64 room(const struct pipe *pipe)
+{
+	u64 capacity = READ_ONCE(pipe->nr_pages) * PAGE_SIZE, in_use = used(pipe);
+
+	return in_use < capacity ? capacity - in_use : 0;
+}
+
+/* Where position `pos` of the stream lies: its page's place, and how many bytes follow in that page. */
+static u8 **ring_page(struct pipe *pipe, u64 pos, size_t *left)
+{
+	*left = PAGE_SIZE - (pos & ~PAGE_MASK);
+	return &pipe->pages[(pos >> PAGE_SHIFT) % pipe->nr_pages];
+}
+
+static long take(struct pipe *pipe, struct iov_iter *to)
+{
+	long done = 0;
+
+	while (to->count && used(pipe)) {
+		size_t left;
+		u8 *page = *ring_page(pipe, pipe->tail, &left);
+		size_t n = min(min((u64)left, used(pipe)), (u64)to->count);
+		size_t moved = iov_copy_to(to, page + (pipe->tail & ~PAGE_MASK), n);
+
+		WRITE_ONCE(pipe->tail, pipe->tail + moved);
+		done += (long)moved;
+		if (moved < n)
+			return done ? done : -EFAULT;
+	}
+	if (!used(pipe)) { /* start again in the page that is there already */
+		WRITE_ONCE(pipe->head, 0);
+		WRITE_ONCE(pipe->tail, 0);
+	}
+	return done;
+}
+
+/* Puts up to n bytes, which there is room for. */
+static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
+{
+	u64 head = pipe->head;
+	size_t done = 0;
+
+	while (done < n) {
+		size_t left;
+		u8 **page = ring_page(pipe, head, &left);
+
+		if (!*page)
+			*page = kmalloc(PAGE_SIZE, 0);
+		if (!*page)
+			break;
+		size_t part = min(left, n - done);
+		size_t moved = iov_copy_from(from, *page + (head & ~PAGE_MASK), part);
+		done += moved;
+		head += moved;
+		if (moved < part) {
+			WRITE_ONCE(pipe->head, head);
+			return done ? (long)done : -EFAULT;
+		}
+	}
+	WRITE_ONCE(pipe->head, head);
+	return done ? (long)done : -ENOMEM;
+}
+
+/* --- reading and writing --- */
+
+static long pipe_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	struct pipe *pipe = file->private;
+	long ret = 0;
+
+	(void)pos;
+	if (!to->count)
+		return 0;
+	mutex_lock(&pipe->lock);
+	while (!used(pipe) && pipe->writers && !ret) {
+		mutex_unlock(&pipe->lock);
+		if (file->flags & O_NONBLOCK)
+			return -EAGAIN;
+		ret = wait_event_interruptible(&pipe->readable, used(pipe) || !READ_ONCE(pipe->writers));
+		mutex_lock(&pipe->lock);
+	}
+	if (used(pipe)) {
+		ret = take(pipe, to);
+		wake_up_all(&pipe->writable);
+	} else if (ret) {
+		ret = -ERESTARTSYS;
+	}
+	mutex_unlock(&pipe->lock);
+	return ret;
+}
+
+static long broken_pipe(void)
+{
+	struct siginfo info = { .signo = SIGPIPE, .code = SI_USER, .pid = current->process->pid };
+
+	signal_task(current, &info);
+	return -EPIPE;
+}
+
+/* => pipe->lock, let go while it sleeps. Waits until `n` bytes fit: 0, -EPIPE, -EAGAIN or -ERESTARTSYS. */
+static long wait_for_room(struct pipe *pipe, bool nonblock, size_t n)
+{
+	for (;;) {
+		if (!pipe->readers)
+			return broken_pipe();
+		if (room(pipe) >= n)
+			return 0;
+		if (nonblock)
+			return -EAGAIN;
+		mutex_unlock(&pipe->lock);
+		long ret = wait_event_interruptible(&pipe->writable, room(pipe) >= n || !READ_ONCE(pipe->readers));
+		mutex_lock(&pipe->lock);
+		if (ret && room(pipe) < n)
+			return -ERESTARTSYS;
+	}
+}
+
+static long pipe_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	struct pipe *pipe = file->private;
+	bool nonblock = file->flags & O_NONBLOCK;
+	size_t atomic = from->count <= PIPE_BUF ? from->count : 1;
+	long done = 0, ret = 0;
+
+	(void)pos;
+	if (!from->count)
+		return 0;
+	mutex_lock(&pipe->lock);
+	while (from->count) {
+		ret = wait_for_room(pipe, nonblock, min(atomic, from->count));
+		if (ret)
+			break;
+		ret = put(pipe, from, min((u64)from->count, room(pipe)));
+		if (ret < 0)
+			break;
+		done += ret;
+		wake_up_all(&pipe->readable);
+		if (from->count && ret < (long)min(atomic, PIPE_BUF))
+			break; /* a fault in the middle */
+	}
+	mutex_unlock(&pipe->lock);
+	return done ? done : ret;
+}
+
+static u32 pipe_poll(struct file *file, struct poll_table *table)
+{
+	struct pipe *pipe = file->private;
+	u32 events = 0;
+
+	/* Unlocked: every change is followed by a wake-up of the queue we are on by now. */
+	if (file->mode & FMODE_READ) {
+		poll_wait(table, &pipe->readable);
+		if (used(pipe))
+			events |= POLLIN | POLLRDNORM;
+		if (!READ_ONCE(pipe->writers) && READ_ONCE(pipe->writer_opens))
+			events |= POLLHUP;
+	}
+	if (file->mode & FMODE_WRITE) {
+		poll_wait(table, &pipe->writable);
+		if (room(pipe) >= PIPE_BUF)
+			events |= POLLOUT | POLLWRNORM;
+		if (!READ_ONCE(pipe->readers))
+			events |= POLLERR;
+	}
+	return events;
+}
+
+static long pipe_ioctl(struct file *file, u32 cmd, u64 arg)
+{
+	if (cmd != FIONREAD)
+		return -ENOTTY;
+	return put_user((s32)used(file->private), arg);
+}
+
+/* --- opening --- */
+
+/* => nothing. Waits until the other end was opened once more; gives this end back when interrupted. */
+static int wait_for_other_end(struct file *file, struct pipe *pipe)
+{
+	bool reads = file->mode & FMODE_READ;
+	u32 *there = reads ? &pipe->writers : &pipe->readers;
+	u32 *opens = reads ? &pipe->writer_opens : &pipe->reader_opens;
+	u32 before = READ_ONCE(*opens);
+
+	if (READ_ONCE(*there))
+		return 0;
+	/* The end may come and go before we look: that counts as well. */
+	if (!wait_event_interruptible(&pipe->readable, READ_ONCE(*there) || READ_ONCE(*opens) != before))
+		return 0;
+	pipe_release(file);
+	return -ERESTARTSYS;
+}
+
+static int fifo_open(struct file *file)
+{
+	bool both = (file->mode & (FMODE_READ | FMODE_WRITE)) == (FMODE_READ | FMODE_WRITE);
+	bool nonblock = file->flags & O_NONBLOCK, writes = file->mode & FMODE_WRITE;
+	struct pipe *pipe = pipe_attach(file->inode);
+
+	if (!pipe)
+		return -ENOMEM;
+	file->private = pipe;
+	mutex_lock(&pipe->lock);
+	bool refused = nonblock && writes && !both && !pipe->readers;
+	if (!refused) {
+		count_ends(pipe, file->mode, 1);
+		WRITE_ONCE(pipe->reader_opens, pipe->reader_opens + !!(file->mode & FMODE_READ));
+		WRITE_ONCE(pipe->writer_opens, pipe->writer_opens + writes);
+	}
+	mutex_unlock(&pipe->lock);
+	if (refused) {
+		pipe_detach(file->inode, pipe);
+		return -ENXIO;
+	}
+	wake_both(pipe);
+	return both || nonblock ? 0 : wait_for_other_end(file, pipe);
+}
+
+const struct file_ops fifo_ops = {
+	.open = fifo_open,
+	.read = pipe_read,
+	.write = pipe_write,
+	.poll = pipe_poll,
+	.ioctl = pipe_ioctl,
+	.release = pipe_release,
+};
+
+/* One end of a new pipe; the inode's reference stays the caller's. */
+static struct file *open_end(struct inode *inode, u32 flags)
+{
+	struct file *file;
+	char name[32];
+
+	ksnprintf(name, sizeof(name), "pipe:[%lu]", inode->ino);
+	inode_get(inode);
+	file = file_open_anon(inode, name, &fifo_ops, flags);
+	if (is_err(file))
+		return NULL;
+	file->private = pipe_attach(inode);
+	if (!file->private) {
+		file->ops = &ramfs_file_ops; /* has nothing to release */
+		file_put(file);
+		return NULL;
+	}
+	struct pipe *pipe = file->private;
+	count_ends(pipe, file->mode, 1); /* nobody else knows it yet */
+	pipe->writer_opens = 1;
+	return file;
+}
+
+int pipe_create(u32 flags, struct file **read_end, struct file **write_end)
+{
+	struct inode *inode = inode_alloc(FS_DEV_ANON, S_IFIFO | 0600, NULL, &fifo_ops);
+
+	if (!inode)
+		return -ENOMEM;
+	*read_end = open_end(inode, O_RDONLY | flags);
+	*write_end = *read_end ? open_end(inode, O_WRONLY | flags) : NULL;
+	inode_put(inode);
+	if (*write_end)
+		return 0;
+	if (*read_end)
+		file_put(*read_end);
+	return -ENOMEM;
+}
+
+/* Installs both ends and tells user mode, or neither. Takes over both references. */
+static long install_ends(struct file *read_end, struct file *write_end, u32 flags, u64 user_fds)
+{
+	int fds[2] = { fd_reserve(0, flags), -1 };
+	long ret;
+
+	if (fds[0] >= 0)
+		fds[1] = fd_reserve(0, flags);
+	ret = fds[0] < 0 ? fds[0] : min(fds[1], 0);
+	if (!ret && copy_to_user(user_fds, fds, sizeof(fds)))
+		ret = -EFAULT;
+	if (!ret) {
+		fd_install(fds[0], read_end);
+		fd_install(fds[1], write_end);
+		return 0;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (fds[i] >= 0)
+			fd_unreserve(fds[i]);
+	}
+	file_put(read_end);
+	file_put(write_end);
+	return ret;
+}
+
+static long do_pipe(u64 user_fds, u32 flags)
+{
+	struct file *read_end, *write_end;
+	int ret;
+
+	if (flags & ~(u32)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+		return -EINVAL;
+	ret = pipe_create(flags & (O_NONBLOCK | O_DIRECT), &read_end, &write_end);
+	return ret ? ret : install_ends(read_end, write_end, flags, user_fds);
+}
+
+SYSCALL(pipe)
+{
+	return do_pipe(a0, 0);
+}
+
+SYSCALL(pipe2)
+{
+	return do_pipe(a0, (u32)a1);
+}
+
+/* --- F_GETPIPE_SZ, F_SETPIPE_SZ --- */
+
+long pipe_get_size(struct file *file)
+{
+	struct pipe *pipe = file->private;
+
+	return file->ops == &fifo_ops ? (long)(READ_ONCE(pipe->nr_pages) * PAGE_SIZE) : -EBADF;
+}
+
+/* => pipe->lock. What is in the ring moves to the front of the new array of pages. */
+static long resize_locked(struct pipe *pipe, u8 **pages, u32 nr_pages)
+{
+	u64 first = pipe->tail >> PAGE_SHIFT, nr_used = used(pipe) ? ((pipe->head - 1) >> PAGE_SHIFT) - first + 1 : 0;
+
+	if (nr_used > nr_pages)
+		return -EBUSY;
+	for (u32 i = 0; i < pipe->nr_pages; i++) {
+		u8 *page = pipe->pages[(first + i) % pipe->nr_pages];
+
+		if (i < nr_pages)
+			pages[i] = page;
+		else
+			kfree(page);
+	}
+	u64 base = first << PAGE_SHIFT;
+	WRITE_ONCE(pipe->head, pipe->head - base);
+	WRITE_ONCE(pipe->tail, pipe->tail - base);
+	kfree(pipe->pages);
+	pipe->pages = pages;
+	WRITE_ONCE(pipe->nr_pages, nr_pages);
+	return (long)(nr_pages * PAGE_SIZE);
+}
+
+long pipe_set_size(struct file *file, u64 size)
+{
+	struct pipe *pipe = file->private;
+	u32 nr_pages = 1;
+	u8 **pages;
+	long ret;
+
+	if (file->ops != &fifo_ops)
+		return -EBADF;
+	if (size > MAX_PAGES * PAGE_SIZE)
+		return size > 1UL << 31 ? -EINVAL : -EPERM;
+	while (nr_pages * PAGE_SIZE < size)
+		nr_pages *= 2;
+	pages = kmalloc(nr_pages * sizeof(pages[0]), ALLOC_ZERO);
+	if (!pages)
+		return -ENOMEM;
+	mutex_lock(&pipe->lock);
+	ret = resize_locked(pipe, pages, nr_pages);
+	mutex_unlock(&pipe->lock);
+	if (ret < 0)
+		kfree(pages);
+	wake_up_all(&pipe->writable);
+	return ret;
+}

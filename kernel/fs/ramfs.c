@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files in memory. A regular file's bytes are the pages of its mapping: a read copies from them, a write into them, a
+ * mapping of the file shows the very same pages. A hole has no page and reads as zeros.
+ *
+ * Locks: a writer holds inode->lock for writing; a reader takes none and may see half of a write that is under way, as on
+ * Linux. User memory is touched under inode->lock only, which ranks below mmap_lock; never under a page or mapping lock:
+ * so write() from a mapping of the very page being written just works (U1).
+ */
+#include "kernel/fs/ramfs.h"
+#include "kernel/fs/getdents.h"
+#include "kernel/fs/pipe.h"
+#include "kernel/fs/devices.h"
+#include "kernel/string.h"
+#include "mm/mapping.h"
+#include "mm/slab.h"
+
+#define FALLOC_FL_KEEP_SIZE 1u
+#define FALLOC_FL_PUNCH_HOLE 2u
+
+u64 inode_size(const struct inode *inode)
+{
+	return inode->mapping ? READ_ONCE(inode->mapping->size) : READ_ONCE(inode->size);
+}
+
+/*
+ * File contents may take all memory but a sixteenth, which is left for page tables, stacks and the fault path. Checked
+ * without a lock: a race takes a few pages more.
+ */
+bool ramfs_has_room(u64 nr_pages)
+{
+	return nr_free_pages() > nr_pages + nr_managed_pages() / 16;
+}
+
+/* --- reading and writing --- */
+
+static long read_page(struct inode *inode, struct iov_iter *to, u64 pos, size_t n)
+{
+	struct page *page = mapping_find(inode->mapping, pos >> PAGE_SHIFT);
+	size_t done;
+
+	if (!page)
+		return (long)iov_zero(to, n);
+	done = iov_copy_to(to, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
+	page_put(page);
+	return (long)done;
+}
+
+static long ramfs_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	struct inode *inode = file->inode;
+	long done = 0;
+
+	while (to->count) {
+		u64 size = inode_size(inode);
+		if (*pos >= size)
+			break;
+		size_t n = min(min((u64)to->count, size - *pos), PAGE_SIZE - (*pos & ~PAGE_MASK));
+		long moved = read_page(inode, to, *pos, n);
+		*pos += (u64)moved;
+		done += moved;
+		if (moved < (long)n)
+			return done ? done : -EFAULT;
+		cond_resched();
+	}
+	if (!(file->flags & O_NOATIME))
+		inode_touch_atime(inode);
+	return done;
+}
+
+/* The page of a slot for writing, with a reference, or NULL when files have had their share of memory. */
+static struct page *page_for_write(struct inode *inode, u64 index)
+{
+	struct page *page = mapping_find(inode->mapping, index);
+
+	if (!page && ramfs_has_room(1))
+		page = mapping_find_or_create(inode->mapping, index);
+	return page;
+}
+
+static long write_page(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
+{
+	struct page *page = page_for_write(inode, pos >> PAGE_SHIFT);
+	size_t done;
+
+	if (!page)
+		return -ENOSPC;
+	done = iov_copy_from(from, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
+	if (done && !page_test(page, PG_DIRTY))
+		page_set(page, PG_DIRTY);
+	page_put(page);
+	return done ? (long)done : -EFAULT;
+}
+
+/* => inode->lock for writing. Bytes written; an error only when there are none. */
+static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
+{
+	long done = 0;
+
+	while (from->count) {
+		size_t n = min((u64)from->count, PAGE_SIZE - (*pos & ~PAGE_MASK));
+		long moved = write_page(inode, from, *pos, n);
+
+		if (moved < 0)
+			return done ? done : moved;
+		*pos += (u64)moved;
+		done += moved;
+		if (*pos > inode_size(inode))
+			WRITE_ONCE(inode->mapping->size, *pos);
+		if (moved < (long)n)
+			break;
+		cond_resched();
+	}
+	return done;
+}
+
+static long write_checks(struct inode *inode, struct iov_iter *from, u64 pos)
+{
+	if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+	if ((inode->seals & F_SEAL_GROW) && pos + from->count > inode_size(inode))
+		return -EPERM;
+	if (pos >= MAX_FILE_SIZE)
+		return -EFBIG;
+	from->count = min((u64)from->count, MAX_FILE_SIZE - pos);
+	return 0;
+}
+
+static long ramfs_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	struct inode *inode = file->inode;
+	long ret;
+
+	if (!from->count)
+		return 0;
+	rwsem_write(&inode->lock);
+	if (file->flags & O_APPEND)
+		*pos = inode_size(inode);
+	ret = write_checks(inode, from, *pos);
+	if (!ret)
+		ret = write_locked(inode, from, pos);
+	if (ret > 0)
+		inode_touch_mtime(inode);
+	rwsem_write_unlock(&inode->lock);
+	return ret;
+}
+
+static s64 ramfs_dir_seek(struct file *file, s64 offset, int whence)
+{
+	s64 pos = whence == SEEK_CUR ? (s64)file->pos + offset : offset;
+
+	if (whence != SEEK_SET && whence != SEEK_CUR)
+		return -EINVAL;
+	return pos < 0 ? -EINVAL : pos;
+}
+
+static long dir_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	(void)file, (void)to, (void)pos;
+	return -EISDIR;
+}
+
+const struct file_ops ramfs_file_ops = {
+	.read = ramfs_read,
+	.write = ramfs_write,
+};
+
+const struct file_ops ramfs_dir_ops = {
+	.read = dir_read,
+	.llseek = ramfs_dir_seek,
+};
+
+/* --- size --- */
+
+static int ramfs_truncate(struct inode *inode, u64 size)
+{
+	u64 old = inode_size(inode);
+
+	if ((size < old && (inode->seals & F_SEAL_SHRINK)) || (size > old && (inode->seals & F_SEAL_GROW)))
+		return -EPERM;
+	mapping_truncate(inode->mapping, size);
+	inode_touch_mtime(inode);
+	return 0;
+}
+
+int inode_truncate(struct inode *inode, u64 size)
+{
+	int ret = 0;
+
+	rwsem_write(&inode->lock);
+	if (inode->ops && inode->ops->truncate)
+		ret = inode->ops->truncate(inode, size);
+	rwsem_write_unlock(&inode->lock);
+	return ret;
+}
+
+/* Clears the parts of the first and last page, takes out the pages between. */
+static int punch_hole(struct inode *inode, u64 start, u64 end)
+{
+	u64 first = align_up(start, PAGE_SIZE), last = align_down(end, PAGE_SIZE);
+
+	for (u64 pos = start; pos < end;) {
+		u64 stop = min(end, align_down(pos, PAGE_SIZE) + PAGE_SIZE);
+		bool whole = stop - pos == PAGE_SIZE;
+		struct page *page = whole ? NULL : mapping_find(inode->mapping, pos >> PAGE_SHIFT);
+
+		if (page) {
+			memset((u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), 0, stop - pos);
+			page_put(page);
+		}
+		pos = whole ? last : stop;
+	}
+	if (first < last)
+		mapping_remove_range(inode->mapping, first >> PAGE_SHIFT, (last >> PAGE_SHIFT) - 1);
+	return 0;
+}
+
+static int fill_range(struct inode *inode, u64 start, u64 end)
+{
+	if (!ramfs_has_room((end - start) >> PAGE_SHIFT))
+		return -ENOSPC;
+	for (u64 pos = align_down(start, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
+		struct page *page = page_for_write(inode, pos >> PAGE_SHIFT);
+
+		if (!page)
+			return -ENOSPC;
+		page_put(page);
+		cond_resched();
+		if (thread_killed())
+			return -EINTR;
+	}
+	return 0;
+}
+
+static int ramfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
+{
+	u64 end = offset + len;
+	bool grows = !(mode & FALLOC_FL_KEEP_SIZE) && end > inode_size(inode);
+	int ret;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
+		return -EOPNOTSUPP;
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+			return -EPERM;
+		return punch_hole(inode, offset, min(end, align_up(inode_size(inode), PAGE_SIZE)));
+	}
+	if (grows && (inode->seals & F_SEAL_GROW))
+		return -EPERM;
+	ret = fill_range(inode, offset, end);
+	if (!ret && grows)
+		WRITE_ONCE(inode->mapping->size, end);
+	inode_touch_ctime(inode);
+	return ret;
+}
+
+static void ramfs_evict(struct inode *inode)
+{
+	if (inode->mapping)
+		mapping_put(inode->mapping);
+	kfree(inode->target);
+}
+
+static long ramfs_readlink(struct inode *inode, char *buf, size_t size)
+{
+	size_t n = min(size, (size_t)inode->size);
+
+	memcpy(buf, inode->target, n);
+	return (long)n;
+}
+
+static const struct inode_ops regular_ops = {
+	.truncate = ramfs_truncate,
+	.fallocate = ramfs_fallocate,
+	.evict = ramfs_evict,
+};
+
+static const struct inode_ops symlink_ops = {
+	.readlink = ramfs_readlink,
+	.evict = ramfs_evict,
+};
+
+/* --- making files --- */
+
+struct inode *ramfs_inode(enum fs_device dev, u32 mode, u32 rdev)
+{
+	const struct file_ops *fops = NULL;
+	struct inode *inode;
+
+	if (S_ISREG(mode))
+		fops = &ramfs_file_ops;
+	else if (S_ISDIR(mode))
+		fops = &ramfs_dir_ops;
+	else if (S_ISFIFO(mode))
+		fops = &fifo_ops;
+	else if (S_ISCHR(mode))
+		fops = device_ops(rdev);
+	inode = inode_alloc(dev, mode, S_ISREG(mode) ? &regular_ops : NULL, fops);
+	if (!inode)
+		return NULL;
+	inode->rdev = rdev;
+	if (!S_ISREG(mode))
+		return inode;
+	inode->mapping = mapping_create(0, dev != FS_DEV_ROOT);
+	if (inode->mapping)
+		return inode;
+	inode_put(inode);
+	return NULL;
+}
+
+struct inode *ramfs_symlink(enum fs_device dev, const char *target, size_t len)
+{
+	char *copy = kmalloc(len + 1, 0);
+	struct inode *inode = copy ? inode_alloc(dev, S_IFLNK | 0777, &symlink_ops, NULL) : NULL;
+
+	if (!inode) {
+		kfree(copy);
+		return NULL;
+	}
+	memcpy(copy, target, len);
+	copy[len] = 0;
+	inode->target = copy;
+	inode->size = len;
+	return inode;
+}
+
+struct dentry *ramfs_add(struct dentry *dir, const char *name, size_t len, struct inode *inode)
+{
+	struct dentry *dentry = dentry_alloc(dir, name, len, inode);
+
+	if (!dentry)
+		return err_ptr(-ENOMEM);
+	dentry_link(dir, dentry);
+	if (S_ISDIR(inode->mode))
+		dir->inode->nlink++;
+	inode_touch_mtime(dir->inode);
+	dentry_put(dentry);
+	return dentry;
+}
+
+struct dentry *ramfs_create(struct dentry *dir, const char *name, size_t len, u32 mode, u32 rdev)
+{
+	struct inode *inode = ramfs_inode((enum fs_device)dir->inode->dev, mode, rdev);
+
+	return inode ? ramfs_add(dir, name, len, inode) : err_ptr(-ENOMEM);
+}
