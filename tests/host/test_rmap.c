@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/* The reverse map of anonymous memory: who shares an anon_vma with whom, what fork makes of it, and the checker. */
+#include "test.h"
+
+#include "mm/check.h"
+#include "mm/rmap.h"
+
+static struct vma *vma_at(struct mm *mm, vaddr_t addr)
+{
+	struct vma *vma;
+
+	mmap_read_lock(mm);
+	vma = vma_tree_find(&mm->tree, addr);
+	mmap_read_unlock(mm);
+	CHECK(vma);
+	return vma;
+}
+
+static unsigned nr_chains(const struct vma *vma)
+{
+	unsigned nr = 0;
+
+	for (const struct list_head *link = vma->anon_vma_chain.next; link != &vma->anon_vma_chain; link = link->next)
+		nr++;
+	return nr;
+}
+
+static struct page *page_at(struct mm *mm, vaddr_t addr)
+{
+	struct page *page = pte_counted_page(sim_pte(mm, addr));
+
+	CHECK(page);
+	return page;
+}
+
+static struct mm *fork_of(struct mm *parent)
+{
+	struct mm *child = test_mm(POLICY_DEFAULT);
+
+	CHECK_EQ(mm_fork(child, parent), 0);
+	return child;
+}
+
+static void put_in(struct mm *mm, vaddr_t addr, u64 value)
+{
+	sim_use_mm(mm);
+	put(addr, value);
+	sim_leave_mm();
+}
+
+/* ---- Who has which anon_vma -------------------------------------------------------------------------------------- */
+
+TEST(rmap_first_write_prepares, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 4, RW, ANON);
+	struct vma *vma = vma_at(mm, addr);
+	struct page *page;
+
+	sim_use_mm(mm);
+	get(addr);
+	CHECK(!vma->anon_vma); /* the zero page needs none */
+	put(addr + PAGES(3), 1);
+	page = page_at(mm, addr + PAGES(3));
+	CHECK(vma->anon_vma && page->anon_vma == vma->anon_vma);
+	CHECK(page_test(page, PG_ANON));
+	CHECK_EQ(page->mapcount, 1);
+	CHECK_EQ(page->index, vma->pgoff + 3);
+	CHECK_EQ(nr_chains(vma), 1);
+	sim_leave_mm();
+	test_mm_put(mm);
+}
+
+TEST(rmap_neighbours_share, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = 0x10000000;
+	struct vma *low, *middle, *far;
+
+	/* Their rights differ, so they are three VMAs; they could be made alike, except for the one with a gap before it. */
+	map_at(mm, addr, 2, RW, ANON);
+	map_at(mm, addr + PAGES(2), 2, RW | PROT_EXEC, ANON);
+	map_at(mm, addr + PAGES(5), 2, RW, ANON);
+	low = vma_at(mm, addr);
+	middle = vma_at(mm, addr + PAGES(2));
+	far = vma_at(mm, addr + PAGES(5));
+	sim_use_mm(mm);
+	put(addr, 1);
+	put(addr + PAGES(2), 2);
+	put(addr + PAGES(5), 3);
+	CHECK(low != middle && low->anon_vma && low->anon_vma == middle->anon_vma);
+	CHECK(far->anon_vma && far->anon_vma != middle->anon_vma);
+	sim_leave_mm();
+	test_mm_put(mm);
+}
+
+TEST(rmap_fork_gives_the_child_its_own, 1)
+{
+	struct mm *parent = test_mm(POLICY_MMAP), *child;
+	vaddr_t addr = map(parent, 2, RW, ANON);
+	struct anon_vma *of_parent, *of_child;
+
+	put_in(parent, addr, 1);
+	child = fork_of(parent);
+	of_parent = vma_at(parent, addr)->anon_vma;
+	of_child = vma_at(child, addr)->anon_vma;
+	CHECK(of_child && of_child != of_parent);
+	CHECK(of_child->root == of_parent);
+	CHECK_EQ(nr_chains(vma_at(child, addr)), 2);
+	CHECK_EQ(page_at(parent, addr)->mapcount, 2);
+	CHECK(page_at(parent, addr) == page_at(child, addr));
+	put_in(child, addr, 2);
+	CHECK(page_at(child, addr)->anon_vma == of_child);
+	CHECK_EQ(page_at(parent, addr)->mapcount, 1);
+	check_quiet();
+	/* The family outlives its first member. */
+	test_mm_put(parent);
+	put_in(child, addr + PAGES(1), 3);
+	test_mm_put(child);
+}
+
+/* A line of descendants whose ancestors exit: without reuse each would have one chain more than the one before. */
+TEST(rmap_chains_do_not_grow_for_ever, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP), *child;
+	vaddr_t addr = map(mm, 2, RW, ANON);
+
+	put_in(mm, addr, 1);
+	for (u64 generation = 1; generation < 30; generation++) {
+		child = fork_of(mm);
+		test_mm_put(mm);
+		mm = child;
+		put_in(mm, addr + PAGES(generation % 2), generation);
+		CHECK(nr_chains(vma_at(mm, addr)) <= 3);
+	}
+	test_mm_put(mm);
+}
+
+TEST(rmap_follows_splits_and_moves, 1)
+{
+	struct mm *mm = test_mm(POLICY_FULL);
+	vaddr_t addr = map(mm, 10, RW, ANON);
+	long moved;
+
+	sim_use_mm(mm);
+	for (u64 i = 0; i < 10; i++)
+		put(addr + PAGES(i), i);
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(4), PAGES(2), PROT_READ), 0);
+	unmap(mm, addr + PAGES(1), 1);
+	check_quiet();
+	moved = mm_mremap(mm, addr + PAGES(6), PAGES(4), PAGES(20), 1 /* MREMAP_MAYMOVE */, 0);
+	CHECK(moved > 0);
+	check_quiet();
+	for (u64 i = 6; i < 10; i++)
+		expect_get((vaddr_t)moved + PAGES(i - 6), i);
+	put((vaddr_t)moved + PAGES(15), 15);
+	check_quiet();
+	sim_leave_mm();
+	test_mm_put(mm);
+}
+
+/* ---- Two threads prepare one VMA --------------------------------------------------------------------------------- */
+
+TEST(rmap_preparation_has_one_winner, 3)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 2, RW, ANON);
+	struct actor slow = { .mm = mm, .addr = addr, .value = 1 };
+	struct actor fast = { .mm = mm, .addr = addr + PAGES(1), .value = 2 };
+	struct vma *vma = vma_at(mm, addr);
+
+	stop_at(RACE_anon_vma_before_publish, 1);
+	sim_start(1, act_write, &slow);
+	wait_stopped(RACE_anon_vma_before_publish);
+	sim_start(2, act_write, &fast);
+	sim_join(2);
+	CHECK(vma->anon_vma);
+	let_go(RACE_anon_vma_before_publish);
+	sim_join_all();
+	CHECK_EQ(nr_chains(vma), 1);
+	CHECK(page_at(mm, addr)->anon_vma == vma->anon_vma);
+	CHECK(page_at(mm, addr + PAGES(1))->anon_vma == vma->anon_vma);
+	test_mm_put(mm);
+}
+
+/* ---- A family at work -------------------------------------------------------------------------------------------- */
+
+#define FAMILY 8
+#define AREA_PAGES 24
+
+static void mutate(struct mm **family, vaddr_t addr)
+{
+	struct mm **member = &family[sim_random_below(FAMILY)];
+	vaddr_t at = addr + PAGES(sim_random_below(AREA_PAGES));
+
+	if (!*member) {
+		struct mm *parent = family[sim_random_below(FAMILY)];
+
+		*member = parent ? fork_of(parent) : NULL;
+		return;
+	}
+	sim_use_mm(*member);
+	switch (sim_random_below(8)) {
+	case 0:
+		unmap(*member, at, 1);
+		break;
+	case 1:
+		CHECK_EQ(mm_madvise(*member, at, PAGES(1), MADV_DONTNEED) & ~(long)-ENOMEM, 0);
+		break;
+	case 2:
+		map_at(*member, at, 1, RW, ANON);
+		break;
+	default:
+		(void)sim_write(at, sim_random());
+	}
+	sim_leave_mm();
+	if (!sim_random_below(12)) {
+		mm_put(*member);
+		*member = NULL;
+	}
+}
+
+TEST(rmap_family, 1)
+{
+	FOR_EACH_SETUP (setup) {
+		struct mm *family[FAMILY] = { test_mm(POLICY_DEFAULT) };
+		vaddr_t addr = map(family[0], AREA_PAGES, RW, ANON);
+
+		for (unsigned round = 0; round < 400; round++) {
+			mutate(family, addr);
+			if (round % 20 == 0)
+				check_quiet();
+		}
+		for (unsigned i = 0; i < FAMILY; i++)
+			if (family[i])
+				test_mm_put(family[i]);
+	}
+}
+
+/* Every CPU forks from one parent, writes in parent and child, and lets the child go. */
+struct storm {
+	struct mm *mm;
+	vaddr_t addr;
+};
+
+static void fork_and_write(void *arg)
+{
+	struct storm *storm = arg;
+
+	for (unsigned round = 0; round < 25; round++) {
+		struct mm *child = test_mm(POLICY_DEFAULT);
+
+		CHECK_EQ(mm_fork(child, storm->mm), 0);
+		sim_use_mm(storm->mm);
+		for (unsigned i = 0; i < 10; i++)
+			put(storm->addr + PAGES(sim_random_below(AREA_PAGES)), i);
+		sim_leave_mm();
+		sim_use_mm(child);
+		for (unsigned i = 0; i < 10; i++)
+			put(storm->addr + PAGES(sim_random_below(AREA_PAGES)), i);
+		sim_leave_mm();
+		mm_put(child);
+	}
+}
+
+TEST(rmap_fork_storm, 4)
+{
+	FOR_EACH_SETUP (setup) {
+		struct mm *mm = test_mm(POLICY_DEFAULT);
+		struct storm storm = { .mm = mm, .addr = map(mm, AREA_PAGES, RW, ANON) };
+
+		for (unsigned cpu = 1; cpu < 4; cpu++)
+			sim_start(cpu, fork_and_write, &storm);
+		sim_join_all();
+		test_mm_put(mm);
+	}
+}
+
+/* ---- A check that cannot fail is no check ------------------------------------------------------------------------ */
+
+TEST(rmap_checker_sees_what_is_wrong, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 4, RW, ANON);
+	struct page *page;
+
+	put_in(mm, addr, 1);
+	put_in(mm, addr + PAGES(2), 1);
+	page = page_at(mm, addr);
+	CHECK_EQ(rmap_check(), 0);
+	CHECK(check_mapcounts());
+
+	page->mapcount++;
+	CHECK_EQ(rmap_check(), 1);
+	CHECK(!check_mapcounts());
+	page->mapcount--;
+
+	page->index++; /* of a page that is somewhere else, or nowhere */
+	CHECK_EQ(rmap_check(), 1);
+	page->index--;
+
+	CHECK_EQ(rmap_check(), 0);
+	test_mm_put(mm);
+}
+
+TEST(check_sees_leaks, 1)
+{
+	struct page *page = alloc_page(0);
+	struct mm *mm;
+
+	CHECK(!check_pages());
+	page_put(page);
+	CHECK(check_pages());
+
+	mm = test_mm(POLICY_MMAP);
+	CHECK(!check_objects());
+	put_in(mm, map(mm, 1, RW, ANON), 1);
+	CHECK(!check_pages());
+	mm_put(mm);
+	rcu_barrier();
+	CHECK(check_objects());
+	CHECK(check_pages());
+}
