@@ -88,10 +88,10 @@ bool rcu_read_lock_held(void)
 void rcu_quiescent(void)
 {
 	struct rcu_cpu *cpu = &this_cpu(rcu);
-	u64 now = load_acquire(&generation);
+	u64 now = load_acquire(&generation), noted = READ_ONCE(cpu->noted);
 
 	ASSERT(!cpu->nesting, "nobody sleeps or returns to user mode inside an RCU section");
-	if (cpu->noted != now && cpu->noted != RCU_IDLE)
+	if (noted != now && noted != RCU_IDLE)
 		store_release(&cpu->noted, now);
 }
 

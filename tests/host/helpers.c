@@ -38,7 +38,6 @@ struct mm *test_mm(enum fault_policy policy)
 
 void test_mm_put(struct mm *mm)
 {
-	sim_join_all();
 	check_quiet();
 	mm_put(mm);
 }

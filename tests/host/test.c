@@ -29,6 +29,14 @@ void test_register(struct test *test)
 	*place = test;
 }
 
+bool test_exists(const char *name)
+{
+	for (const struct test *test = tests; test; test = test->next)
+		if (!strcmp(test->name, name))
+			return true;
+	return false;
+}
+
 /* ---- What every test ends with ----------------------------------------------------------------------------------- */
 
 void check_quiet(void)

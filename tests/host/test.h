@@ -23,6 +23,7 @@ struct test {
 	struct test *next;
 };
 void test_register(struct test *test);
+bool test_exists(const char *name);
 
 /* TEST(name, nr_cpus) { ... } */
 #define TEST(id, cpus)                                                                                                 \

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every row of mm/reasons.h, forced: `reason_X` is the test of row X. An attempt is stopped at a race point, the address
+ * space is changed, the attempt goes on, and the row's counter must have gone up by exactly what happened.
+ *
+ * CPU 1 is the faulting thread, CPU 2 the one that changes things, CPU 3 keeps the address space shared.
+ */
+#include "test.h"
+
+#include "mm/mapping.h"
+#include "mm/rmap.h"
+
+#define FAULTER 1
+#define WRITER 2
+#define IDLER 3
+
+static struct mm *mm;
+static vaddr_t addr; /* of 16 pages; pages 0 and 15 are written, so there is a page table and an anon_vma */
+static struct actor faulter, writer;
+
+static void begin(enum fault_policy policy, enum spf_validate validate)
+{
+	WRITE_ONCE(spf_validate, (u8)validate);
+	sim_quirks.evict = 0;
+	mm = test_mm(policy);
+	addr = map(mm, 16, RW, ANON);
+	sim_use_mm(mm);
+	put(addr, 100);
+	put(addr + PAGES(15), 115);
+	sim_leave_mm();
+	idler_start(IDLER, mm);
+	faulter = writer = (struct actor){ .mm = mm, .addr = addr + PAGES(5), .len = PAGES(1) };
+	counters_mark();
+}
+
+static void end(void)
+{
+	race_disarm_all();
+	idler_stop(IDLER);
+	test_mm_put(mm);
+}
+
+static void begin_spec(void)
+{
+	begin(POLICY_SPEC, SPF_VALIDATE_VMA);
+}
+
+static void begin_vma(void)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+}
+
+/* Both validations, one after the other. */
+#define FOR_BOTH_VALIDATIONS                                                                                           \
+	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM && (begin(POLICY_SPEC, validate), true);     \
+	     validate++, end())
+
+/* Runs the writer's action from beginning to end while the faulter stands at the point. */
+static void fault_around(enum race_point_id point, sim_func *access, sim_func *change)
+{
+	stop_at(point, FAULTER);
+	sim_start(FAULTER, access, &faulter);
+	wait_stopped(point);
+	sim_start(WRITER, change, &writer);
+	sim_join(WRITER);
+	CHECK_EQ(writer.result, 0);
+	let_go(point);
+	sim_join(FAULTER);
+}
+
+static void fault_alone(sim_func *access)
+{
+	sim_start(FAULTER, access, &faulter);
+	sim_join(FAULTER);
+}
+
+/* ---- Not attempted ------------------------------------------------------------------------------------------------ */
+
+TEST(reason_spf_skip_not_user, 4)
+{
+	begin_spec();
+	CHECK_EQ(fault_in(mm, addr + PAGES(1), ACCESS_WRITE, 0), FAULT_DONE);
+	CHECK_EQ(REASONS(spf_skip_not_user), 1);
+	CHECK_EQ(COUNTED(spf_attempts), 0);
+	end();
+}
+
+TEST(reason_spf_skip_single_thread, 4)
+{
+	begin_spec();
+	idler_stop(IDLER);
+	CHECK_EQ(fault_in(mm, addr + PAGES(1), ACCESS_WRITE, FAULT_USER), FAULT_DONE);
+	CHECK_EQ(REASONS(spf_skip_single_thread), 1);
+	CHECK_EQ(COUNTED(spf_attempts), 0);
+	end();
+}
+
+TEST(reason_vma_lock_skip_not_user, 4)
+{
+	begin_vma();
+	CHECK_EQ(fault_in(mm, addr + PAGES(1), ACCESS_WRITE, 0), FAULT_DONE);
+	CHECK_EQ(REASONS(vma_lock_skip_not_user), 1);
+	CHECK_EQ(COUNTED(vma_lock_attempts), 0);
+	end();
+}
+
+/* ---- Speculation gives up ------------------------------------------------------------------------------------------ */
+
+TEST(reason_spf_abort_odd_count, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		stop_at(RACE_mprotect_after_vma, WRITER);
+		sim_start(WRITER, act_mprotect_read, &writer);
+		wait_stopped(RACE_mprotect_after_vma);
+		sim_start(FAULTER, act_read, &faulter);
+		while (!sim_is_sleeping(FAULTER)) /* on mmap_lock, having given up */
+			cond_resched();
+		CHECK_EQ(REASONS(spf_abort_odd_count), 1);
+		let_go(RACE_mprotect_after_vma);
+		sim_join(WRITER);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+	}
+}
+
+TEST(reason_spf_abort_no_vma, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		faulter.addr = 0x10000;
+		fault_alone(act_write);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK_EQ(REASONS(spf_abort_no_vma), 1);
+	}
+}
+
+TEST(reason_spf_abort_changed_reading, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		fault_around(RACE_spec_after_snapshot, act_write, act_munmap);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK_EQ(REASONS(spf_abort_changed_reading), 1);
+	}
+}
+
+TEST(reason_spf_abort_changed_before_ptl, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		fault_around(RACE_spec_after_walk, act_write, act_mprotect_read);
+		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+		CHECK_EQ(REASONS(spf_abort_changed_before_ptl), 1);
+	}
+}
+
+TEST(reason_spf_abort_changed_after_ptl, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		fault_around(RACE_spec_before_ptl, act_write, act_mprotect_read);
+		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+		CHECK_EQ(REASONS(spf_abort_changed_after_ptl), 1);
+	}
+}
+
+TEST(reason_spf_abort_file_ops, 4)
+{
+	begin_spec();
+	faulter.addr = map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS);
+	fault_alone(act_write);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(REASONS(spf_abort_file_ops), 1);
+	end();
+}
+
+TEST(reason_spf_abort_no_anon_vma, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		faulter.addr = map(mm, 4, PROT_READ | PROT_EXEC, ANON); /* mergeable with nothing */
+		fault_alone(act_read);				 /* builds the table */
+		CHECK_EQ(mm_mprotect(mm, faulter.addr, PAGES(4), RW | PROT_EXEC), 0);
+		fault_alone(act_write);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(REASONS(spf_abort_no_anon_vma), 1);
+	}
+}
+
+#define STACK_TOP 0x7ffff0000000UL
+
+TEST(reason_spf_abort_growing, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
+		faulter.addr = STACK_TOP - 8;
+		fault_alone(act_write);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(REASONS(spf_abort_growing), 1);
+	}
+}
+
+/* The VMA shrinks between the look-up and the sample; only the per-VMA count is sampled after the look-up. */
+TEST(reason_spf_abort_outside, 4)
+{
+	begin_spec();
+	writer.addr = addr + PAGES(4);
+	writer.len = PAGES(12);
+	fault_around(RACE_spec_after_find, act_write, act_munmap);
+	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+	CHECK_EQ(REASONS(spf_abort_outside), 1);
+	end();
+}
+
+TEST(reason_spf_abort_access, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), PROT_READ), 0);
+		fault_alone(act_write);
+		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+		CHECK_EQ(REASONS(spf_abort_access), 1);
+	}
+}
+
+TEST(reason_spf_abort_upper_table, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		map_at(mm, 1UL << 40, 1, RW, ANON);
+		faulter.addr = 1UL << 40;
+		fault_alone(act_read);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(REASONS(spf_abort_upper_table), 1);
+	}
+}
+
+/* S6 as well: speculation builds no table. */
+TEST(reason_spf_abort_pmd_none, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		u64 built;
+
+		faulter.addr = align_down(addr, 1UL << 30) + PMD_SIZE; /* below the same upper tables */
+		if (faulter.addr >> 21 == addr >> 21)
+			faulter.addr += PMD_SIZE;
+		map_at(mm, faulter.addr, 1, RW, ANON);
+		built = mm->nr_tables;
+		fault_alone(act_read);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(REASONS(spf_abort_pmd_none), 1);
+		CHECK_EQ(mm->nr_tables, built + 1); /* by the locked path */
+	}
+}
+
+/* S4 and S7 as well: the table went away between the walk and the lock. */
+TEST(reason_spf_abort_pmd_changed, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		writer.addr = addr;
+		writer.len = PAGES(16);
+		fault_around(RACE_spec_before_ptl, act_write, act_munmap);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK_EQ(REASONS(spf_abort_pmd_changed), 1);
+	}
+}
+
+TEST(reason_spf_abort_ptl_busy, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		writer.value = faulter.value = 1;
+		writer.addr = addr + PAGES(6);
+		stop_at(RACE_commit_before_set, WRITER);
+		sim_start(WRITER, act_write, &writer); /* stops with the PTE lock held */
+		wait_stopped(RACE_commit_before_set);
+		sim_start(FAULTER, act_write, &faulter);
+		while (REASONS(spf_abort_ptl_busy) == 0)
+			cond_resched();
+		CHECK(sim_running(FAULTER)); /* under mmap_lock it may wait for the PTE lock */
+		let_go(RACE_commit_before_set);
+		sim_join(WRITER);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(REASONS(spf_abort_ptl_busy), 1);
+	}
+}
+
+static void take_all_pages(struct list_head *taken)
+{
+	struct page *page;
+
+	while ((page = alloc_page(0)))
+		list_add(taken, &page->lru);
+}
+
+/* By the CPU that will fault: it has a stash of its own. */
+static void write_without_memory(void *arg)
+{
+	struct list_head taken = LIST_HEAD_INIT(taken);
+	struct page *page, *next;
+
+	take_all_pages(&taken);
+	act_write(arg);
+	list_for_each_safe (page, next, &taken, lru)
+		free_pages(page, 0);
+}
+
+TEST(reason_spf_abort_no_memory, 4)
+{
+	FOR_BOTH_VALIDATIONS {
+		fault_alone(write_without_memory);
+		CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY); /* said by the locked path */
+		CHECK_EQ(REASONS(spf_abort_no_memory), 1);
+	}
+}
+
+/* ---- The per-VMA lock gives up -------------------------------------------------------------------------------------- */
+
+TEST(reason_vma_lock_miss, 4)
+{
+	begin_vma();
+	faulter.addr = 0x10000;
+	fault_alone(act_write);
+	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+	CHECK_EQ(REASONS(vma_lock_miss), 1);
+	end();
+}
+
+TEST(reason_vma_lock_abort_write_locked, 4)
+{
+	begin_vma();
+	stop_at(RACE_mprotect_after_vma, WRITER);
+	sim_start(WRITER, act_mprotect_read, &writer);
+	wait_stopped(RACE_mprotect_after_vma);
+	sim_start(FAULTER, act_write, &faulter);
+	while (!sim_is_sleeping(FAULTER))
+		cond_resched();
+	CHECK_EQ(REASONS(vma_lock_abort_write_locked), 1);
+	let_go(RACE_mprotect_after_vma);
+	sim_join(WRITER);
+	sim_join(FAULTER);
+	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+	end();
+}
+
+/* V12 as well: after "detached" the look-up starts again from the root, and finds what is there now. */
+static void replace_mapping(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = mm_munmap(actor->mm, actor->addr, actor->len);
+	map_at(actor->mm, actor->addr, actor->len >> PAGE_SHIFT, RW | PROT_EXEC, ANON);
+	sim_leave_mm();
+}
+
+TEST(reason_vma_lock_detached, 4)
+{
+	begin_vma();
+	writer.addr = addr;
+	writer.len = PAGES(16);
+	faulter.value = 9;
+	fault_around(RACE_vma_after_find, act_write, replace_mapping);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(REASONS(vma_lock_detached), 1);
+	CHECK_EQ(COUNTED(vma_lock_answered), 1);
+	end();
+}
+
+TEST(reason_vma_lock_abort_outside, 4)
+{
+	begin_vma();
+	writer.addr = addr + PAGES(4);
+	writer.len = PAGES(12);
+	fault_around(RACE_vma_after_find, act_write, act_munmap);
+	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+	CHECK_EQ(REASONS(vma_lock_abort_outside), 1);
+	end();
+}
+
+TEST(reason_vma_lock_abort_stack, 4)
+{
+	begin_vma();
+	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
+	faulter.addr = STACK_TOP - PAGES(6);
+	fault_alone(act_write);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(REASONS(vma_lock_abort_stack), 1);
+	CHECK_EQ(REASONS(mmap_retry_stack), 1);
+	end();
+}
+
+/* V15 as well: the writer holds mmap_lock and waits for this VMA, so the fault must not wait for mmap_lock. */
+TEST(reason_vma_lock_abort_anon_vma, 4)
+{
+	begin_vma();
+	faulter.addr = map(mm, 4, RW | PROT_EXEC, ANON);
+	writer.addr = faulter.addr;
+	stop_at(RACE_vma_locked, FAULTER);
+	sim_start(FAULTER, act_write, &faulter);
+	wait_stopped(RACE_vma_locked);
+	sim_start(WRITER, act_mprotect_read, &writer);
+	while (!sim_is_sleeping(WRITER)) /* until this VMA's readers are gone */
+		cond_resched();
+	let_go(RACE_vma_locked);
+	sim_join(FAULTER);
+	sim_join(WRITER);
+	CHECK_EQ(REASONS(vma_lock_abort_anon_vma), 1);
+	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+	end();
+}
+
+TEST(reason_vma_lock_abort_file_ops, 4)
+{
+	const struct vma_ops careful_ops = { .fault = mapping_vma_ops.fault, .name = "careful" };
+	struct mmap_request request = { .len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = &careful_ops,
+					.file_writable = true };
+
+	begin_vma();
+	request.mapping = mapping_create(PAGES(1), false);
+	faulter.addr = (vaddr_t)mm_mmap(mm, &request);
+	fault_alone(act_write);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(REASONS(vma_lock_abort_file_ops), 1);
+	end();
+	mapping_put(request.mapping);
+}
+
+/* ---- mmap retries --------------------------------------------------------------------------------------------------- */
+
+TEST(reason_mmap_retry_stack, 4)
+{
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
+	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
+	faulter.addr = STACK_TOP - PAGES(6);
+	fault_alone(act_write);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(REASONS(mmap_retry_stack), 1);
+	CHECK_EQ(COUNTED(mmap_attempts), 2);
+	end();
+}
+
+/* ---- Coverage ------------------------------------------------------------------------------------------------------- */
+
+TEST(reasons_have_a_test_each, 1)
+{
+	static const char *const names[] = {
+#define X(name, strategy, kind, sentence, mirrors) "reason_" #name,
+		FAULT_REASONS(X)
+#undef X
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (!test_exists(names[i]))
+			sim_fail("no test is called %s", names[i]);
+}
