@@ -29,12 +29,12 @@
 #define WRITER_ROUNDS 300
 #define MARK ((volatile uint64_t *)0x5ca1ab1e000)
 
-#define MUST(what)                                                 \
-	do {                                                       \
-		if (!(what)) {                                     \
-			fprintf(stderr, "bench: %s: %s\n", #what, strerror(errno)); \
-			exit(1);                                   \
-		}                                                  \
+#define MUST(what)                                                                                                     \
+	do {                                                                                                           \
+		if (!(what)) {                                                                                         \
+			fprintf(stderr, "bench: %s: %s\n", #what, strerror(errno));                                    \
+			exit(1);                                                                                       \
+		}                                                                                                      \
 	} while (0)
 
 static struct vmstat before, after;
@@ -56,14 +56,14 @@ static uint64_t median(void)
 	return sample[NR / 2];
 }
 
-/* Takes the time of one statement NR times; `i` counts. The statement should compile to little else than the operation. */
-#define MEASURE(statement)                               \
-	do {                                             \
-		for (long i = 0; i < NR; i++) {          \
-			uint64_t start = read_tsc();     \
-			statement;                       \
-			sample[i] = read_tsc() - start;  \
-		}                                        \
+/* Takes the time of one statement NR times; `i` counts. It should compile to little else than the operation. */
+#define MEASURE(statement)                                                                                             \
+	do {                                                                                                           \
+		for (long i = 0; i < NR; i++) {                                                                        \
+			uint64_t start = read_tsc();                                                                   \
+			statement;                                                                                     \
+			sample[i] = read_tsc() - start;                                                                \
+		}                                                                                                      \
 	} while (0)
 
 static void calibrate(void)
@@ -100,8 +100,9 @@ static const char *first_strategy(void)
 
 static bool is_reason(const char *name)
 {
-	static const char *const prefixes[] = { "spf_abort_", "spf_skip_", "vma_lock_abort_", "vma_lock_skip_",
-						"vma_lock_retry_", "vma_lock_miss", "vma_lock_detached", "mmap_retry_" };
+	static const char *const prefixes[] = { "spf_abort_",	     "spf_skip_",	"vma_lock_abort_",
+						"vma_lock_skip_",    "vma_lock_retry_", "vma_lock_miss",
+						"vma_lock_detached", "mmap_retry_" };
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
@@ -247,7 +248,8 @@ static void mappings(void)
 {
 	char *p = NULL;
 
-	MUST(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED); /* a neighbour that won't merge */
+	MUST(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+	     MAP_FAILED); /* a neighbour that won't merge */
 	vmstat_read(&before);
 	for (long i = 0; i < NR; i++) {
 		uint64_t start = read_tsc();
@@ -425,7 +427,8 @@ static int growth(const char *place)
 
 static int lines(const char *place)
 {
-	MUST(mmap((void *)MARK, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == (void *)MARK);
+	MUST(mmap((void *)MARK, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+	     (void *)MARK);
 	MARK[8] = 1; /* so that the marks don't fault */
 	add_sleeper();
 	start_workers(place);
@@ -441,8 +444,10 @@ static int lines(const char *place)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: bench rows [POLICY]\n"
-			"       bench growth|lines one|own|writer N [POLICY]      N threads on N CPUs, 1 to %d\n", MAX_THREADS);
+	fprintf(stderr,
+		"usage: bench rows [POLICY]\n"
+		"       bench growth|lines one|own|writer N [POLICY]      N threads on N CPUs, 1 to %d\n",
+		MAX_THREADS);
 	return 2;
 }
 

@@ -80,17 +80,17 @@ UNUSED static bool check_errno(bool failed, int want, const char *what, const ch
 }
 
 /* A call fails with exactly this errno. The cast makes it fit calls that return a pointer, such as mmap. */
-#define CHECK_ERRNO(call, want) \
+#define CHECK_ERRNO(call, want)                                                                                        \
 	(errno = 0, check_errno((long)(call) == -1, want, #call " -> " #want, __FILE__, __LINE__))
 
 /* For set-up that no check is about: end the program when it fails. */
-#define MUST(what)                                                                            \
-	do {                                                                                  \
-		if (!(what)) {                                                                \
-			printf("FAIL %s:%d: %s: %s\n", __FILE__, __LINE__, #what, strerror(errno)); \
-			fflush(stdout);                                                       \
-			_exit(1);                                                             \
-		}                                                                             \
+#define MUST(what)                                                                                                     \
+	do {                                                                                                           \
+		if (!(what)) {                                                                                         \
+			printf("FAIL %s:%d: %s: %s\n", __FILE__, __LINE__, #what, strerror(errno));                    \
+			fflush(stdout);                                                                                \
+			_exit(1);                                                                                      \
+		}                                                                                                      \
 	} while (0)
 
 /* Prints the tally; the value for main to return. */
@@ -165,15 +165,15 @@ UNUSED static void catch_faults(int extra)
 }
 
 /* Runs a statement; the value is the signal that it raised, or 0. The rest is in `caught`. */
-#define CATCH(statement)                                  \
-	({                                                \
-		caught = (struct caught){ 0 };            \
-		if (sigsetjmp(catch_env, 1) == 0) {       \
-			catching = true;                  \
-			statement;                        \
-		}                                         \
-		catching = false;                         \
-		caught.signo;                             \
+#define CATCH(statement)                                                                                               \
+	({                                                                                                             \
+		caught = (struct caught){ 0 };                                                                         \
+		if (sigsetjmp(catch_env, 1) == 0) {                                                                    \
+			catching = true;                                                                               \
+			statement;                                                                                     \
+		}                                                                                                      \
+		catching = false;                                                                                      \
+		caught.signo;                                                                                          \
 	})
 
 /* One access to one byte. The empty asm hides from the compiler where the pointer comes from. */

@@ -91,8 +91,8 @@ static void thread(void)
 
 	section("threads");
 	child_tid = -1;
-	tid = clone(thread_body, new_stack(), THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, (void *)8, &parent_tid,
-		    NULL, &child_tid);
+	tid = clone(thread_body, new_stack(), THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, (void *)8,
+		    &parent_tid, NULL, &child_tid);
 	CHECK(tid > 0 && parent_tid == tid);
 	while ((now = __atomic_load_n(&child_tid, __ATOMIC_SEQ_CST)) != 0)
 		futex((uint32_t *)&child_tid, FUTEX_WAIT, now, NULL, NULL, 0);

@@ -17,7 +17,8 @@
 #include <sys/resource.h>
 
 #define PAGE 4096UL
-#define PART_PAGES 512UL /* a thread's part is 2 MiB and aligned: page tables are shared by nature, and are not the point */
+#define PART_PAGES                                                                                                     \
+	512UL /* a thread's part is 2 MiB and aligned: page tables are shared by nature, and are not the point */
 #define CHUNK_PAGES 16UL
 #define RING 8
 #define MAX_THREADS 8
@@ -49,7 +50,8 @@ static void die(const char *what)
 
 static char *map(size_t nr_pages)
 {
-	char *p = mmap(NULL, nr_pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p =
+		mmap(NULL, nr_pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		die("mmap");
@@ -117,13 +119,13 @@ struct workload {
 
 static const struct workload workloads[] = {
 	{ "(a) One giant mapping: every thread faults in its own part of it.",
-	  "Speculation shares nothing. The VMA's lock is one cache line that every fault of every thread writes, and so is mmap_lock.",
+	  "Speculation shares nothing. The VMA's lock is one cache line that every fault writes, and so is mmap_lock.",
 	  one_giant, 0 },
 	{ "(b) Many small mappings that come and go in every thread.",
-	  "Counts and locks of each VMA don't care about the other mappings; the mm-wide count sees every one of them change.",
+	  "Counts and locks of a VMA don't care about other mappings; the mm-wide count sees every one of them change.",
 	  many_small, 0 },
 	{ "(c) One thread maps and unmaps while the others fault.",
-	  "Nothing here touches the mappings that are faulted, yet mmap_lock and the mm-wide count make the faults pay.",
+	  "Nothing touches the mapping that is faulted, yet mmap_lock and the mm-wide count make its faults pay.",
 	  churn_beside, 1 },
 };
 
@@ -211,7 +213,8 @@ static void print_reasons(const struct vmstat *before, const struct vmstat *afte
 	}
 }
 
-static void print_pair(const struct vmstat *before, const struct vmstat *after, const char *attempts, const char *answered)
+static void print_pair(const struct vmstat *before, const struct vmstat *after, const char *attempts,
+		       const char *answered)
 {
 	unsigned long long tried = vmstat_delta(before, after, attempts);
 
@@ -237,9 +240,8 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-	{ "mmap", "vma", POLICY_MMAP },		 { "vma", "vma", POLICY_VMA },
-	{ "spec, by VMA", "vma", POLICY_SPEC },	 { "spec, by mm", "mm", POLICY_SPEC },
-	{ "full", "vma", POLICY_FULL },
+	{ "mmap", "vma", POLICY_MMAP },	      { "vma", "vma", POLICY_VMA },   { "spec, by VMA", "vma", POLICY_SPEC },
+	{ "spec, by mm", "mm", POLICY_SPEC }, { "full", "vma", POLICY_FULL },
 };
 
 static void compare(const struct workload *load)
@@ -320,7 +322,7 @@ int main(int argc, char **argv)
 			run_alone(&workloads[i]);
 	}
 	if (faultline)
-		printf("\nThe rows below a policy are the reasons for which an attempt gave up or was not made; docs/reasons.md "
+		printf("\nBelow a policy: the reasons for which attempts gave up or were not made; docs/reasons.md "
 		       "explains each.\n");
 	return 0;
 }

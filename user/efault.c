@@ -98,7 +98,8 @@ static void demand(void)
 	CHECK_EQ(p[3 * PAGE], 0);
 	stack_like = mmap(NULL, 512 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	MUST(stack_like != MAP_FAILED && munmap(stack_like, 512 * PAGE) == 0);
-	stack_like = mmap(stack_like + 511 * PAGE, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN, -1, 0);
+	stack_like =
+		mmap(stack_like + 511 * PAGE, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN, -1, 0);
 	MUST(stack_like != MAP_FAILED);
 	CHECK_THAT("a read may grow a stack", syscall(SYS_clock_gettime, CLOCK_REALTIME, stack_like - 100) == 0);
 }

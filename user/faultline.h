@@ -110,7 +110,8 @@ static inline void vmstat_parse(struct vmstat *stat)
 	char *rest = NULL, *line;
 
 	stat->nr = 0;
-	for (line = strtok_r(stat->text, "\n", &rest); line && stat->nr < VMSTAT_ROWS; line = strtok_r(NULL, "\n", &rest)) {
+	for (line = strtok_r(stat->text, "\n", &rest); line && stat->nr < VMSTAT_ROWS;
+	     line = strtok_r(NULL, "\n", &rest)) {
 		char *space = strchr(line, ' ');
 
 		if (!space)

@@ -37,8 +37,9 @@ static void fill(struct vectors *v, uint64_t seed)
 #define SAVE_SSE(n) "movups %%xmm" #n ", " #n "*32(%[out])\n"
 #define LOAD_AVX(n) "vmovups " #n "*32(%[in]), %%ymm" #n "\n"
 #define SAVE_AVX(n) "vmovups %%ymm" #n ", " #n "*32(%[out])\n"
-#define ALL_XMM "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
-	"xmm12", "xmm13", "xmm14", "xmm15"
+#define ALL_XMM                                                                                                        \
+	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",     \
+		"xmm13", "xmm14", "xmm15"
 
 /* Loads all registers, executes one system call, stores them again. */
 static long across_syscall(const struct vectors *in, struct vectors *out, long nr, long arg1, long arg2)
@@ -62,17 +63,19 @@ static long across_syscall(const struct vectors *in, struct vectors *out, long n
 static void across_spin(const struct vectors *in, struct vectors *out, char *touch, long rounds)
 {
 	if (have_avx)
-		__asm__ volatile(EACH_REGISTER(LOAD_AVX) "movb $1, (%[touch])\n1: dec %[rounds]\n jnz 1b\n"
-				 EACH_REGISTER(SAVE_AVX) "vzeroupper\n"
-				 : [rounds] "+r"(rounds)
-				 : [in] "r"(in), [out] "r"(out), [touch] "r"(touch)
-				 : "memory", "cc", ALL_XMM);
+		__asm__ volatile(
+			EACH_REGISTER(LOAD_AVX) "movb $1, (%[touch])\n1: dec %[rounds]\n jnz 1b\n" EACH_REGISTER(
+				SAVE_AVX) "vzeroupper\n"
+			: [rounds] "+r"(rounds)
+			: [in] "r"(in), [out] "r"(out), [touch] "r"(touch)
+			: "memory", "cc", ALL_XMM);
 	else
-		__asm__ volatile(EACH_REGISTER(LOAD_SSE) "movb $1, (%[touch])\n1: dec %[rounds]\n jnz 1b\n"
-				 EACH_REGISTER(SAVE_SSE)
-				 : [rounds] "+r"(rounds)
-				 : [in] "r"(in), [out] "r"(out), [touch] "r"(touch)
-				 : "memory", "cc", ALL_XMM);
+		__asm__ volatile(
+			EACH_REGISTER(LOAD_SSE) "movb $1, (%[touch])\n1: dec %[rounds]\n jnz 1b\n" EACH_REGISTER(
+				SAVE_SSE)
+			: [rounds] "+r"(rounds)
+			: [in] "r"(in), [out] "r"(out), [touch] "r"(touch)
+			: "memory", "cc", ALL_XMM);
 }
 
 static bool same(const struct vectors *a, const struct vectors *b)

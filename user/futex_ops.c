@@ -133,7 +133,8 @@ static void timeouts(void)
 	until = in_ms(CLOCK_MONOTONIC, 5);
 	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE, 1, &until, NULL, ~0U), ETIMEDOUT);
 	until = in_ms(CLOCK_REALTIME, 5);
-	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME, 1, &until, NULL, ~0U), ETIMEDOUT);
+	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME, 1, &until, NULL, ~0U),
+		    ETIMEDOUT);
 	CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE, 1, &past, NULL, ~0U), ETIMEDOUT);
 	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ 0, 1000000000 }, NULL, 0), EINVAL);
 	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ -1, 0 }, NULL, 0), EINVAL);
@@ -194,8 +195,10 @@ static void *wait_interrupted(void *arg)
 {
 	(void)arg;
 	asleep_soon = 1;
-	return (void *)(intptr_t)(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ 20, 0 }, NULL, 0) == -1 ?
-				  errno : 0);
+	return (void *)(intptr_t)(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ 20, 0 }, NULL, 0) ==
+						  -1
+					  ? errno
+					  : 0);
 }
 
 static void signals(void)
@@ -230,8 +233,8 @@ static void errors(void)
 	CHECK_ERRNO(futex((uint32_t *)0xffffffff80000000, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EFAULT);
 	CHECK_ERRNO(futex(NULL, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EFAULT);
 	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, none, NULL, 0), EFAULT);
-	CHECK_THAT("a word on a page not yet there is zero", futex((uint32_t *)fresh, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL,
-								 0) == -1 && errno == EAGAIN);
+	CHECK_THAT("a word on a page not yet there is zero",
+		   futex((uint32_t *)fresh, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0) == -1 && errno == EAGAIN);
 	CHECK_EQ(futex((uint32_t *)(fresh + 8), FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL, NULL, 0), 0);
 }
 

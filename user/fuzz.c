@@ -37,9 +37,29 @@ static uint64_t below(uint64_t *state, uint64_t limit)
 }
 
 static const uint64_t absurd[] = {
-	0, 1, 7, 4095, 4096, 4097, 0x7fffffff, 0x80000000, 0xffffffff, 0x7ffffffff000, 0x7fffffffefff, 0x800000000000,
-	0xffff800000000000, 0xffff888000000000, 0xffffffff80000000, 0xfffffffffffff000, 0xffffffffffffffff,
-	0x8000000000000000, 0x7fffffffffffffff, 1UL << 47, 1UL << 46, 1UL << 39, 1UL << 30,
+	0,
+	1,
+	7,
+	4095,
+	4096,
+	4097,
+	0x7fffffff,
+	0x80000000,
+	0xffffffff,
+	0x7ffffffff000,
+	0x7fffffffefff,
+	0x800000000000,
+	0xffff800000000000,
+	0xffff888000000000,
+	0xffffffff80000000,
+	0xfffffffffffff000,
+	0xffffffffffffffff,
+	0x8000000000000000,
+	0x7fffffffffffffff,
+	1UL << 47,
+	1UL << 46,
+	1UL << 39,
+	1UL << 30,
 };
 
 static uint64_t pick_absurd(uint64_t *r)
@@ -164,8 +184,8 @@ static const struct call *pick_call(uint64_t *r)
 }
 
 /*
- * clone may only make a process that shares nothing and ends at once; a shared stack would not outlive the call. A vfork
- * or a thread of a random kind is left to the programs that know how.
+ * clone may only make a process that shares nothing and ends at once; a shared stack would not outlive the call.
+ * Threads and vfork are left to the programs that know how.
  */
 #define CLONE_FLAGS_ALLOWED (0xffUL | 0x00100000UL | 0x01000000UL | 0x00200000UL)
 

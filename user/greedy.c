@@ -99,7 +99,7 @@ static const struct {
 	int (*run)(void *);
 	bool killed;
 } appetites[] = {
-	{ "forks", bomb, false },   { "mappings", eat_mappings, false }, { "files", eat_files, false },
+	{ "forks", bomb, false },	   { "mappings", eat_mappings, false }, { "files", eat_files, false },
 	{ "threads", eat_threads, false }, { "memory", eat_memory, true },
 };
 

@@ -86,14 +86,14 @@ static void report(const char *what, const void *data, size_t size)
 	fflush(stdout);
 }
 
-#define SPOILED(what, ...)                                 \
-	do {                                               \
-		struct image image = valid();              \
-		Elf64_Ehdr *h = &image.header;             \
-		Elf64_Phdr *s = image.segment;             \
-		(void)h, (void)s;                          \
-		__VA_ARGS__;                               \
-		report(what, &image, sizeof(image));       \
+#define SPOILED(what, ...)                                                                                             \
+	do {                                                                                                           \
+		struct image image = valid();                                                                          \
+		Elf64_Ehdr *h = &image.header;                                                                         \
+		Elf64_Phdr *s = image.segment;                                                                         \
+		(void)h, (void)s;                                                                                      \
+		__VA_ARGS__;                                                                                           \
+		report(what, &image, sizeof(image));                                                                   \
 	} while (0)
 
 static void headers(void)
@@ -145,9 +145,9 @@ static void segments(void)
 	SPOILED("file size 2^63", s->p_filesz = s->p_memsz = 1UL << 63);
 	SPOILED("offset beyond the file", s->p_offset = 1 << 20);
 	SPOILED("offset 2^64 - page", s->p_offset = -PAGE);
-	SPOILED("a second segment over the first",
-		h->e_phnum = 2; s[1] = s[0]; s[1].p_flags = PF_R);
-	SPOILED("a second segment of size 0", h->e_phnum = 2; s[1] = s[0]; s[1].p_vaddr += PAGE; s[1].p_filesz = s[1].p_memsz = 0);
+	SPOILED("a second segment over the first", h->e_phnum = 2; s[1] = s[0]; s[1].p_flags = PF_R);
+	SPOILED("a second segment of size 0", h->e_phnum = 2; s[1] = s[0]; s[1].p_vaddr += PAGE;
+		s[1].p_filesz = s[1].p_memsz = 0);
 	SPOILED("not executable", s->p_flags = PF_R);
 	SPOILED("no rights", s->p_flags = 0);
 	SPOILED("alignment 3", s->p_align = 3);
@@ -163,12 +163,13 @@ static void entries(void)
 	SPOILED("entry in nowhere", h->e_entry = 0x700000000000);
 	SPOILED("entry in the kernel", h->e_entry = 0xffffffff80000000);
 	SPOILED("entry not canonical", h->e_entry = 1UL << 62);
-	SPOILED("interpreter missing", h->e_phnum = 2; s[1] = (Elf64_Phdr){ .p_type = PT_INTERP,
-		.p_offset = offsetof(struct image, code), .p_filesz = 6 }; memcpy(image.code, "/none", 6));
-	SPOILED("interpreter's name without an end", h->e_phnum = 2; s[1] = (Elf64_Phdr){ .p_type = PT_INTERP,
-		.p_offset = 0, .p_filesz = 8 });
-	SPOILED("interpreter's name of 2 GiB", h->e_phnum = 2; s[1] = (Elf64_Phdr){ .p_type = PT_INTERP,
-		.p_offset = 0, .p_filesz = 1U << 31 });
+	SPOILED("interpreter missing", h->e_phnum = 2;
+		s[1] = (Elf64_Phdr){ .p_type = PT_INTERP, .p_offset = offsetof(struct image, code), .p_filesz = 6 };
+		memcpy(image.code, "/none", 6));
+	SPOILED("interpreter's name without an end", h->e_phnum = 2;
+		s[1] = (Elf64_Phdr){ .p_type = PT_INTERP, .p_offset = 0, .p_filesz = 8 });
+	SPOILED("interpreter's name of 2 GiB", h->e_phnum = 2;
+		s[1] = (Elf64_Phdr){ .p_type = PT_INTERP, .p_offset = 0, .p_filesz = 1U << 31 });
 	SPOILED("interpreter's name empty", h->e_phnum = 2; s[1] = (Elf64_Phdr){ .p_type = PT_INTERP });
 }
 

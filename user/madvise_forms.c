@@ -97,8 +97,8 @@ static void over_fork(void)
 
 static void hints(void)
 {
-	static const int advice[] = { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTDUMP,
-				      MADV_DODUMP, MADV_FREE };
+	static const int advice[] = { MADV_NORMAL,   MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED,
+				      MADV_DONTDUMP, MADV_DODUMP, MADV_FREE };
 	char *p = map_island(2, RW);
 
 	section("hints succeed and change no contents");

@@ -21,7 +21,8 @@ static void show(const char *what, char *p)
 	printf("-- %s\n", what);
 	while (fgets(line, sizeof(line), maps)) {
 		name = 0;
-		MUST(sscanf(line, "%lx-%lx %7s %lx %15s %lu %n", &first, &last, perms, &offset, device, &inode, &name) >= 6);
+		MUST(sscanf(line, "%lx-%lx %7s %lx %15s %lu %n", &first, &last, perms, &offset, device, &inode,
+			    &name) >= 6);
 		if (first < base || last > base + SPAN * PAGE)
 			continue;
 		line[strcspn(line, "\n")] = 0;

@@ -47,8 +47,7 @@ static void anonymous(void)
 	MUST(mprotect(p, NR * PAGE, PROT_READ) == 0);
 	CHECK_EQ(touch(p, NR, false), 0);
 	MUST(mprotect(p, NR * PAGE, RW) == 0);
-	CHECK_THAT("own pages become writable again without a fault, or with one each",
-		   touch(p, NR, true) % NR == 0);
+	CHECK_THAT("own pages become writable again without a fault, or with one each", touch(p, NR, true) % NR == 0);
 }
 
 static void syscalls(void)

@@ -128,7 +128,7 @@ static void do_drop(struct storm *s, int first, int nr)
 		s->page[i].value = 0;
 }
 
-/* mremap takes a stretch of one mapping: pages with equal rights, which merged or were mapped as one. Ask for one page. */
+/* mremap takes a stretch of one mapping only, and which pages make one is not for us to know: move one page. */
 static void do_move(struct storm *s, int first, int nr)
 {
 	int to = below(s, SPAN);
@@ -172,8 +172,8 @@ static void check_all(struct storm *s)
 
 static void one_step(struct storm *s)
 {
-	static void (*const steps[])(struct storm *, int, int) = { do_map,   do_unmap, do_protect, do_protect,
-								    do_drop,  do_move,	do_write,   do_write };
+	static void (*const steps[])(struct storm *, int, int) = { do_map,  do_unmap, do_protect, do_protect,
+								   do_drop, do_move,  do_write,	  do_write };
 	int first = below(s, SPAN), nr = 1 + below(s, 24);
 
 	if (nr > SPAN - first)

@@ -66,8 +66,8 @@ static void wait_started(struct watch *w)
 }
 
 /*
- * S1, V1: fork has write-protected a page, but CPU 3 may still write to it through its TLB. CPU 2 sees the page read-only;
- * if it copied the page now, the write of CPU 3 would be lost.
+ * S1: fork has write-protected a page, but CPU 3 may still write to it through its TLB. CPU 2 sees it read-only; if it
+ * copied the page now, the write of CPU 3 would be lost.
  */
 struct writer {
 	volatile char *p;

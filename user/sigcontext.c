@@ -86,8 +86,8 @@ static void all_registers(void)
 			 "add %%r14, %%rax; add %%r15, %%rax"
 			 : "=a"(sum)
 			 :
-			 : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc",
-			   "memory");
+			 : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+			   "cc", "memory");
 	CHECK_EQ(handled, 1);
 	CHECK_THAT("sum of twelve registers and the carry flag", sum == 79);
 }
