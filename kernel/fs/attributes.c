@@ -7,6 +7,7 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
 #include "kernel/task.h"
+#include "kernel/clock.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
 
@@ -182,7 +183,7 @@ static bool valid_time(const struct timespec *t)
 static void set_time(u64 *time, const struct timespec *t)
 {
 	if (t->nsec == UTIME_NOW)
-		WRITE_ONCE(*time, time_real_ns());
+		WRITE_ONCE(*time, realtime_ns());
 	else if (t->nsec != UTIME_OMIT)
 		WRITE_ONCE(*time, (u64)t->sec * NSEC_PER_SEC + (u64)t->nsec);
 }

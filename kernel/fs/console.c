@@ -19,6 +19,7 @@
 #include "kernel/signal.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
+#include "kernel/clock.h"
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
@@ -168,7 +169,7 @@ static long console_read(struct file *file, struct iov_iter *to, u64 *pos)
 			thread_cancel_sleep();
 			return -ERESTARTSYS;
 		}
-		sleep_until(time_ns() + POLL_INTERVAL_NS);
+		sleep_until(ktime_ns() + POLL_INTERVAL_NS);
 	}
 }
 

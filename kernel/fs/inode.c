@@ -5,6 +5,7 @@
 #include "kernel/fs/inode.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
+#include "kernel/clock.h"
 #include "kernel/time.h"
 #include "mm/slab.h"
 
@@ -28,7 +29,7 @@ struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *
 	inode->ops = ops;
 	inode->fops = fops;
 	rwsem_init(&inode->lock, RANK_INODE);
-	u64 now = time_real_ns();
+	u64 now = realtime_ns();
 	inode->times = (struct inode_times){ now, now, now, now };
 	return inode;
 }
@@ -44,12 +45,12 @@ void inode_put(struct inode *inode)
 
 void inode_touch_atime(struct inode *inode)
 {
-	WRITE_ONCE(inode->times.atime, time_real_ns());
+	WRITE_ONCE(inode->times.atime, realtime_ns());
 }
 
 void inode_touch_mtime(struct inode *inode)
 {
-	u64 now = time_real_ns();
+	u64 now = realtime_ns();
 
 	WRITE_ONCE(inode->times.mtime, now);
 	WRITE_ONCE(inode->times.ctime, now);
@@ -57,7 +58,7 @@ void inode_touch_mtime(struct inode *inode)
 
 void inode_touch_ctime(struct inode *inode)
 {
-	WRITE_ONCE(inode->times.ctime, time_real_ns());
+	WRITE_ONCE(inode->times.ctime, realtime_ns());
 }
 
 struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len, struct inode *inode)

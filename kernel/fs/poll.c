@@ -8,6 +8,7 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/signal.h"
 #include "kernel/task.h"
+#include "kernel/clock.h"
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
@@ -71,20 +72,20 @@ static bool still_waiting(const struct poll_table *table)
 /* Sleeps until something happened; false when the deadline has passed. */
 static bool poll_sleep(const struct poll_table *table, u64 deadline)
 {
-	u64 until = table->needs_polling ? min(deadline, time_ns() + POLL_INTERVAL_NS) : deadline;
+	u64 until = table->needs_polling ? min(deadline, ktime_ns() + POLL_INTERVAL_NS) : deadline;
 
 	thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
 	if (!still_waiting(table)) {
 		thread_cancel_sleep();
 		return true;
 	}
-	return sleep_until(until) || time_ns() < deadline;
+	return sleep_until(until) || ktime_ns() < deadline;
 }
 
 long poll_until(poll_round_t *round, void *arg, u64 deadline)
 {
 	struct poll_table table = {};
-	bool wait = deadline > time_ns();
+	bool wait = deadline > ktime_ns();
 	long ret;
 
 	for (;;) {
@@ -174,12 +175,12 @@ SYSCALL(poll)
 {
 	s32 ms = (s32)a2;
 
-	return do_poll(a0, (u32)a1, ms < 0 ? TIME_NEVER : time_ns() + (u64)ms * 1000000);
+	return do_poll(a0, (u32)a1, ms < 0 ? TIME_NEVER : ktime_ns() + (u64)ms * 1000000);
 }
 
 int poll_deadline(u64 user_timespec, u64 *deadline)
 {
-	u64 ns, now = time_ns();
+	u64 ns, now = ktime_ns();
 	int ret;
 
 	*deadline = TIME_NEVER;
@@ -193,7 +194,7 @@ int poll_deadline(u64 user_timespec, u64 *deadline)
 
 u64 poll_time_left(u64 deadline)
 {
-	u64 now = time_ns();
+	u64 now = ktime_ns();
 
 	return deadline > now ? deadline - now : 0;
 }

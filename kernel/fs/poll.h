@@ -32,7 +32,7 @@ void poll_wait(struct poll_table *table, struct wait_queue *queue);
 u32 file_poll(struct file *file, struct poll_table *table);
 
 /*
- * Calls round(arg, table) until it answers other than 0, a signal waits (-EINTR) or the deadline (ns of time_ns()) has
+ * Calls round(arg, table) until it answers other than 0, a signal waits (-EINTR) or the deadline (ns of ktime_ns()) has
  * passed (0). The table is NULL in the last round. Files asked in a round keep a reference until this returns. Sleeps.
  */
 typedef long poll_round_t(void *arg, struct poll_table *table);

@@ -6,6 +6,7 @@
 #include "kernel/signal.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
+#include "kernel/clock.h"
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
@@ -127,7 +128,7 @@ static int timeval_deadline(u64 user_timeval, u64 *deadline)
 	if (tv.sec < 0 || tv.usec < 0)
 		return -EINVAL;
 	if (sec < 9000000000)
-		*deadline = time_ns() + (u64)sec * NSEC_PER_SEC + (u64)(tv.usec % 1000000) * 1000;
+		*deadline = ktime_ns() + (u64)sec * NSEC_PER_SEC + (u64)(tv.usec % 1000000) * 1000;
 	return 0;
 }
 
