@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls about memory: arguments are checked as far as they concern files and user pointers, then mm/ is asked.
+ * Nothing is locked here.
+ */
+#include "kernel/errno.h"
+#include "kernel/fs/files.h"
+#include "kernel/syscall.h"
+#include "kernel/task.h"
+#include "kernel/uaccess.h"
+#include "mm/mapping.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+
+/* ---- mmap -------------------------------------------------------------------------------------------------------- */
+
+static int check_file_rights(const struct file *file, u64 prot, u64 flags)
+{
+	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+
+	if (!(file->mode & FMODE_READ) || (shared && (prot & PROT_WRITE) && !(file->mode & FMODE_WRITE)))
+		return -EACCES;
+	return file->mapping || file->ops->maps_as_anonymous ? 0 : -ENODEV;
+}
+
+static long mmap_file(struct mmap_request *request, struct file *file)
+{
+	int error;
+
+	if (!request->len)
+		return -EINVAL;
+	error = check_file_rights(file, request->prot, request->flags);
+	if (error)
+		return error;
+	if (!file->ops->maps_as_anonymous) {
+		request->file = file;
+		request->mapping = file->mapping;
+		request->ops = &mapping_vma_ops;
+		request->file_writable = file->mode & FMODE_WRITE;
+	}
+	return mm_mmap(current->mm, request);
+}
+
+SYSCALL(mmap)
+{
+	struct mmap_request request = { .addr = a0, .len = a1, .prot = a2, .flags = a3, .pgoff = a5 >> PAGE_SHIFT };
+	struct file *file;
+	long result;
+
+	if (a5 & ~PAGE_MASK)
+		return -EINVAL;
+	if (request.flags & MAP_ANONYMOUS)
+		return mm_mmap(current->mm, &request);
+	file = fget((int)a4);
+	if (!file)
+		return -EBADF;
+	result = mmap_file(&request, file);
+	file_put(file);
+	return result;
+}
+
+SYSCALL(munmap)
+{
+	return mm_munmap(current->mm, a0, a1);
+}
+
+SYSCALL(mprotect)
+{
+	return mm_mprotect(current->mm, a0, a1, a2);
+}
+
+SYSCALL(mremap)
+{
+	return mm_mremap(current->mm, a0, a1, a2, a3, a4);
+}
+
+SYSCALL(brk)
+{
+	return mm_brk(current->mm, a0);
+}
+
+SYSCALL(madvise)
+{
+	return mm_madvise(current->mm, a0, a1, (int)a2);
+}
+
+SYSCALL(msync)
+{
+	return mm_msync(current->mm, a0, a1, (int)a2);
+}
+
+/* In pieces, so that no user memory is touched under mmap_lock. */
+SYSCALL(mincore)
+{
+	u64 nr_pages = align_up(a1, PAGE_SIZE) >> PAGE_SHIFT;
+	u8 vec[256];
+
+	if (a0 & ~PAGE_MASK)
+		return -EINVAL;
+	if (!access_ok(a0, a1))
+		return -ENOMEM;
+	if (!access_ok(a2, nr_pages))
+		return -EFAULT;
+	for (u64 done = 0, nr; done < nr_pages; done += nr) {
+		long error;
+
+		nr = min(nr_pages - done, (u64)sizeof(vec));
+		error = mm_mincore(current->mm, a0 + done * PAGE_SIZE, nr, vec);
+		if (error)
+			return error;
+		if (copy_to_user(a2 + done, vec, nr))
+			return -EFAULT;
+	}
+	return 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* What the system is called and how large it is: uname, sysinfo, names, personality, reboot. */
+#include "kernel/clock.h"
+#include "kernel/errno.h"
+#include "kernel/mutex.h"
+#include "kernel/string.h"
+#include "kernel/syscall.h"
+#include "kernel/task.h"
+#include "kernel/time.h"
+#include "kernel/uaccess.h"
+#include "kernel/uname.h"
+#include "mm/page_alloc.h"
+
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
+
+static struct mutex names_lock = MUTEX_INIT(names_lock, FILES);
+static struct utsname names = { /* names_lock */
+	.sysname = "Linux", /* programs look for it */
+	.nodename = "faultline",
+	.release = UTS_RELEASE,
+	.version = UTS_VERSION,
+	.machine = "x86_64",
+	.domainname = "(none)",
+};
+
+SYSCALL(uname)
+{
+	struct utsname copy;
+
+	mutex_lock(&names_lock);
+	copy = names;
+	mutex_unlock(&names_lock);
+	return copy_to_user(a0, &copy, sizeof(copy)) ? -EFAULT : 0;
+}
+
+static long set_name(char *name, vaddr_t from, u64 len)
+{
+	char text[UTS_LEN];
+
+	if (len >= UTS_LEN)
+		return -EINVAL;
+	memset(text, 0, sizeof(text));
+	if (copy_from_user(text, from, len))
+		return -EFAULT;
+	mutex_lock(&names_lock);
+	memcpy(name, text, sizeof(text));
+	mutex_unlock(&names_lock);
+	return 0;
+}
+
+SYSCALL(sethostname)
+{
+	return set_name(names.nodename, a0, a1);
+}
+
+SYSCALL(setdomainname)
+{
+	return set_name(names.domainname, a0, a1);
+}
+
+/* ---- Sizes ------------------------------------------------------------------------------------------------------- */
+
+/* Linux's struct sysinfo. */
+struct sysinfo {
+	s64 uptime;
+	u64 loads[3];
+	u64 totalram, freeram, sharedram, bufferram, totalswap, freeswap;
+	u16 procs, pad;
+	u32 pad2;
+	u64 totalhigh, freehigh;
+	u32 mem_unit;
+	u32 pad3;
+};
+_Static_assert(sizeof(struct sysinfo) == 112, "Linux's layout");
+
+SYSCALL(sysinfo)
+{
+	struct sysinfo info = {
+		.uptime = (s64)(ktime_ns() / NSEC_PER_SEC),
+		.totalram = nr_managed_pages() * PAGE_SIZE,
+		.freeram = nr_free_pages() * PAGE_SIZE,
+		.procs = (u16)nr_tasks(),
+		.mem_unit = 1,
+	};
+
+	return copy_to_user(a0, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+/* ---- Odds and ends ----------------------------------------------------------------------------------------------- */
+
+/* Only the default execution domain exists. Asking (0xffffffff) and setting it again succeed. */
+SYSCALL(personality)
+{
+	u32 wanted = (u32)a0;
+
+	return wanted == 0xffffffff || wanted == 0 ? 0 : -EINVAL;
+}
+
+#define REBOOT_MAGIC1 0xfee1dead
+#define REBOOT_CMD_RESTART 0x01234567
+#define REBOOT_CMD_HALT 0xcdef0123
+#define REBOOT_CMD_POWER_OFF 0x4321fedc
+#define REBOOT_CMD_CAD_OFF 0
+#define REBOOT_CMD_CAD_ON 0x89abcdef
+
+static bool reboot_magic_ok(u32 magic1, u32 magic2)
+{
+	return magic1 == REBOOT_MAGIC1 &&
+	       (magic2 == 672274793 || magic2 == 85072278 || magic2 == 369367448 || magic2 == 537993216);
+}
+
+/* The machine goes off when the first process ends, so that every end is checked for leaks: that is what is asked for. */
+SYSCALL(reboot)
+{
+	if (!reboot_magic_ok((u32)a0, (u32)a1))
+		return -EINVAL;
+	switch ((u32)a2) {
+	case REBOOT_CMD_CAD_OFF:
+	case REBOOT_CMD_CAD_ON:
+		return 0;
+	case REBOOT_CMD_RESTART:
+	case REBOOT_CMD_HALT:
+	case REBOOT_CMD_POWER_OFF:
+		signal_process_kernel(init_process, SIGKILL);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
