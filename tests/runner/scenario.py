@@ -6,6 +6,7 @@ import glob
 import itertools
 import os
 import re
+import subprocess
 import tomllib
 
 from faultline_host import options
@@ -110,7 +111,10 @@ def judge(scenario, program, args, result):
     complaints = judge_patterns("kernel log", result.log, scenario["log_match"], scenario["log_reject"])
     if scenario["mode"] == "oracle":
         files = tuple(options.file_pair(name) for name in scenario["files"])
-        expected = oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), input_of(scenario))
+        try:
+            expected = oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), input_of(scenario))
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return [*complaints, f"the program does not run on this Linux: {error}"]
         expected_status, stdout, stderr = expected
     else:
         expected_status, stdout, stderr = scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
