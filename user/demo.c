@@ -7,8 +7,9 @@
  *	(c) one thread maps and unmaps beside the others' faults	whoever needs mmap_lock waits
  *
  * For each workload and policy it prints the faults, the attempts and answers of each strategy, every reason for giving
- * up that is not zero, and what a fault cost. Argument: a factor for the number of faults (1). On a kernel without
- * these interfaces it runs the workloads once and says that there is nothing to compare.
+ * up that is not zero, and what a fault cost: the instructions of all CPUs, mapping and unmapping included, divided by
+ * the faults. Argument: a factor for the number of faults (1). On a kernel without these interfaces it runs the
+ * workloads once and says that there is nothing to compare.
  */
 #include "user/faultline.h"
 
@@ -22,7 +23,7 @@
 #define CHUNK_PAGES 16UL
 #define RING 8
 #define MAX_THREADS 8
-#define MAX_SAMPLES 16384
+#define CHURN_ROUNDS (PART_PAGES / 4)
 
 struct workload;
 
@@ -30,17 +31,13 @@ struct worker {
 	pthread_t thread;
 	const struct workload *load;
 	int id;
-	unsigned int nr_samples;
 	uint64_t changes; /* mappings made or removed */
-	uint64_t faulted; /* pages touched for the first time */
 };
 
 static struct worker workers[MAX_THREADS];
-static uint64_t samples[MAX_THREADS][MAX_SAMPLES];
 static int nr_workers, factor = 1;
 static pthread_barrier_t barrier;
 static char *giant;
-static volatile bool faulting;
 
 static void die(const char *what)
 {
@@ -59,25 +56,18 @@ static char *map(size_t nr_pages)
 	return p;
 }
 
-/* Writes to pages that are not there yet, and notes what each write took. */
-static void touch(struct worker *w, char *p, size_t nr_pages)
+/* Writes to pages that are not there yet. */
+static void touch(char *p, size_t nr_pages)
 {
-	for (size_t i = 0; i < nr_pages; i++) {
-		uint64_t start = read_tsc();
-
+	for (size_t i = 0; i < nr_pages; i++)
 		*(volatile char *)(p + i * PAGE) = 1;
-		start = read_tsc() - start;
-		if (w->nr_samples < MAX_SAMPLES)
-			samples[w->id][w->nr_samples++] = start;
-	}
-	w->faulted += nr_pages;
 }
 
 /* --- the workloads ---------------------------------------------------------------------------------------------- */
 
 static void one_giant(struct worker *w)
 {
-	touch(w, giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
+	touch(giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
 }
 
 static void many_small(struct worker *w)
@@ -92,7 +82,7 @@ static void many_small(struct worker *w)
 		*slot = map(CHUNK_PAGES + 1);
 		mprotect(*slot + CHUNK_PAGES * PAGE, PAGE, PROT_NONE); /* so that neighbours don't merge */
 		w->changes++;
-		touch(w, *slot, CHUNK_PAGES);
+		touch(*slot, CHUNK_PAGES);
 	}
 	for (int i = 0; i < RING; i++)
 		if (ring[i])
@@ -102,10 +92,10 @@ static void many_small(struct worker *w)
 static void churn_beside(struct worker *w)
 {
 	if (w->id != 0) {
-		touch(w, giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
+		touch(giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
 		return;
 	}
-	while (faulting) {
+	for (unsigned int i = 0; i < factor * CHURN_ROUNDS; i++) {
 		munmap(map(CHUNK_PAGES), CHUNK_PAGES * PAGE);
 		w->changes += 2;
 	}
@@ -114,19 +104,18 @@ static void churn_beside(struct worker *w)
 struct workload {
 	const char *title, *lesson;
 	void (*run)(struct worker *);
-	int idle; /* workers that don't fault */
 };
 
 static const struct workload workloads[] = {
 	{ "(a) One giant mapping: every thread faults in its own part of it.",
 	  "Speculation shares nothing. The VMA's lock is one cache line that every fault writes, and so is mmap_lock.",
-	  one_giant, 0 },
+	  one_giant },
 	{ "(b) Many small mappings that come and go in every thread.",
 	  "Counts and locks of a VMA don't care about other mappings; the mm-wide count sees every one of them change.",
-	  many_small, 0 },
+	  many_small },
 	{ "(c) One thread maps and unmaps while the others fault.",
 	  "Nothing touches the mapping that is faulted, yet mmap_lock and the mm-wide count make its faults pay.",
-	  churn_beside, 1 },
+	  churn_beside },
 };
 
 static void *work(void *arg)
@@ -145,49 +134,41 @@ static void run(const struct workload *load)
 	char *area = map(size + slack);
 
 	giant = (char *)(((uintptr_t)area + PART_PAGES * PAGE - 1) & -(PART_PAGES * PAGE));
-	faulting = true;
 	pthread_barrier_init(&barrier, NULL, nr_workers);
 	for (int i = 0; i < nr_workers; i++) {
 		workers[i] = (struct worker){ .id = i, .load = load };
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			die("pthread_create");
 	}
-	for (int i = load->idle; i < nr_workers; i++)
-		pthread_join(workers[i].thread, NULL);
-	faulting = false;
-	for (int i = 0; i < load->idle; i++)
+	for (int i = 0; i < nr_workers; i++)
 		pthread_join(workers[i].thread, NULL);
 	munmap(area, (size + slack) * PAGE);
 }
 
 /* --- the report ------------------------------------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint64_t median_cost(void)
-{
-	static uint64_t all[MAX_THREADS * MAX_SAMPLES];
-	unsigned int nr = 0;
-
-	for (int i = 0; i < nr_workers; i++)
-		for (unsigned int n = 0; n < workers[i].nr_samples; n++)
-			all[nr++] = samples[i][n];
-	qsort(all, nr, sizeof(all[0]), by_value);
-	return nr ? all[nr / 2] : 0;
-}
-
-static uint64_t sum(bool changes)
+static uint64_t total_changes(void)
 {
 	uint64_t total = 0;
 
 	for (int i = 0; i < nr_workers; i++)
-		total += changes ? workers[i].changes : workers[i].faulted;
+		total += workers[i].changes;
 	return total;
+}
+
+/* Runs a workload; what it took, by the TSC. */
+static uint64_t timed_run(const struct workload *load)
+{
+	uint64_t start = read_tsc();
+
+	run(load);
+	return read_tsc() - start;
+}
+
+static void print_costs(uint64_t faults, uint64_t ticks)
+{
+	printf("  %8llu  %12llu\n", (unsigned long long)total_changes(),
+	       (unsigned long long)(faults ? ticks / faults : 0));
 }
 
 static bool starts(const char *name, const char *prefix)
@@ -247,6 +228,7 @@ static const struct setting settings[] = {
 static void compare(const struct workload *load)
 {
 	static struct vmstat before, after;
+	uint64_t ticks, faults;
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
 		const struct setting *s = &settings[i];
@@ -254,13 +236,14 @@ static void compare(const struct workload *load)
 		if (!set_validation(s->validation) || !set_policy(s->policy))
 			die("setting the policy");
 		vmstat_read(&before);
-		run(load);
+		ticks = timed_run(load);
 		vmstat_read(&after);
-		printf("  %-12s  %8llu ", s->label, (unsigned long long)vmstat_delta(&before, &after, "pgfault"));
+		faults = vmstat_delta(&before, &after, "pgfault");
+		printf("  %-12s  %8llu ", s->label, (unsigned long long)faults);
 		print_pair(&before, &after, "spf_attempts", "spf_answered");
 		print_pair(&before, &after, "vma_lock_attempts", "vma_lock_answered");
 		print_pair(&before, &after, "mmap_attempts", "mmap_answered");
-		printf("  %8llu  %12llu\n", (unsigned long long)sum(true), (unsigned long long)median_cost());
+		print_costs(faults, ticks);
 		print_reasons(&before, &after);
 		fflush(stdout);
 	}
@@ -271,12 +254,14 @@ static void compare(const struct workload *load)
 static void run_alone(const struct workload *load)
 {
 	struct rusage before, after;
+	uint64_t ticks, faults;
 
 	getrusage(RUSAGE_SELF, &before);
-	run(load);
+	ticks = timed_run(load);
 	getrusage(RUSAGE_SELF, &after);
-	printf("  %-12s  %8ld  %47s  %8llu  %12llu\n", "this kernel", after.ru_minflt - before.ru_minflt, "",
-	       (unsigned long long)sum(true), (unsigned long long)median_cost());
+	faults = after.ru_minflt - before.ru_minflt;
+	printf("  %-12s  %8llu  %47s", "this kernel", (unsigned long long)faults, "");
+	print_costs(faults, ticks);
 }
 
 /* A loop of n turns, two instructions each. */
@@ -310,7 +295,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	nr_workers = count_cpus() < 2 ? 2 : count_cpus() > MAX_THREADS ? MAX_THREADS : count_cpus();
-	memset(samples, 0, sizeof(samples));
 	printf("One fault, resolved three ways: %d threads on %d CPUs.\n", nr_workers, count_cpus());
 	if (!faultline)
 		printf("This kernel has no fault policies, so there is nothing to compare: each workload runs once.\n");
