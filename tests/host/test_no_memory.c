@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that runs out in the middle of things: calls fail as Linux's do, lose nothing, leak nothing; and an address space
+ * ends without needing any.
+ */
+#include "test.h"
+
+#include "mm/page_alloc.h"
+
+/* Free blocks, linked through their first words: the large ones for good, of single pages all but a few, at times. */
+static void **large_hoard, **hoard;
+static unsigned nr_failed; /* calls and faults that found no memory: a test in which none does is no test */
+
+static void take_large_blocks(void)
+{
+	struct page *page;
+
+	while ((page = alloc_pages(MAX_ORDER, 0)) != NULL) {
+		void **link = page_to_virt(page);
+
+		*link = large_hoard;
+		large_hoard = link;
+	}
+}
+
+static void give_large_blocks_back(void)
+{
+	while (large_hoard) {
+		struct page *page = virt_to_page(large_hoard);
+
+		large_hoard = *large_hoard;
+		free_pages(page, MAX_ORDER);
+	}
+}
+
+static void take_all_memory_but(unsigned keep)
+{
+	struct page *page;
+
+	CHECK(!hoard);
+	while ((page = alloc_page(0)) != NULL) {
+		void **link = page_to_virt(page);
+
+		*link = hoard;
+		hoard = link;
+	}
+	while (keep-- && hoard) {
+		page = virt_to_page(hoard);
+		hoard = *hoard;
+		page_put(page);
+	}
+}
+
+static void give_memory_back(void)
+{
+	while (hoard) {
+		struct page *page = virt_to_page(hoard);
+
+		hoard = *hoard;
+		page_put(page);
+	}
+}
+
+#define AREA_PAGES 32
+
+/* Page i of the area holds i + 1, or is known to be gone. */
+static void check_area(vaddr_t addr, const bool *gone)
+{
+	for (u64 i = 0; i < AREA_PAGES; i++)
+		if (!gone[i])
+			expect_get(addr + PAGES(i), i + 1);
+}
+
+static void expect_no_memory(long result)
+{
+	if (result < 0 && result != -ENOMEM && result != -EAGAIN)
+		sim_fail("without memory a call answers %ld", result);
+	nr_failed += result < 0;
+}
+
+static void expect_done_or_no_memory(enum fault_answer answer)
+{
+	CHECK(answer == FAULT_DONE || answer == FAULT_OUT_OF_MEMORY);
+	nr_failed += answer != FAULT_DONE;
+}
+
+/* Whatever fails must leave the area as it was. */
+static void work_in(struct mm *mm, vaddr_t addr, bool *gone)
+{
+	vaddr_t hole = addr + PAGES(9);
+
+	expect_no_memory(mm_mprotect(mm, addr + PAGES(4), PAGES(2), PROT_READ));
+	expect_no_memory(mm_madvise(mm, addr + PAGES(20), PAGES(1), MADV_DONTFORK));
+	if (!mm_munmap(mm, hole, PAGES(1)))
+		gone[9] = true;
+	for (u64 i = 0; i < AREA_PAGES; i++)
+		if (!gone[i] && i != 4 && i != 5)
+			expect_done_or_no_memory(sim_write(addr + PAGES(i), i + 1));
+}
+
+static void map_more(struct mm *mm)
+{
+	for (u64 i = 1; i < 6; i++) {
+		struct mmap_request request = { .addr = i << 32, .len = PAGES(3), .prot = i & 1 ? RW : PROT_READ,
+						.flags = ANON | MAP_FIXED };
+		long addr = mm_mmap(mm, &request);
+
+		expect_no_memory(addr);
+		if (addr < 0 || !(i & 1))
+			continue;
+		expect_done_or_no_memory(sim_write((vaddr_t)addr + PAGES(1), i));
+		expect_no_memory(mm_mremap(mm, (vaddr_t)addr, PAGES(3), PAGES(6), 1 | 2 /* MAYMOVE, FIXED */,
+					   (vaddr_t)addr + (7UL << 40)));
+	}
+}
+
+static void fork_if_possible(struct mm *mm, vaddr_t addr)
+{
+	struct mm *child = mm_create();
+
+	if (!child)
+		return;
+	expect_no_memory(mm_fork(child, mm));
+	sim_leave_mm();
+	sim_use_mm(child);
+	(void)sim_write(addr, 99); /* the parent must not see it, whether it succeeds or not */
+	sim_leave_mm();
+	mm_put(child);
+	sim_use_mm(mm);
+}
+
+/* One round for each number of pages that are left: so memory runs out at every step, sooner or later. */
+static void run_short(unsigned left)
+{
+	struct mm *mm = test_mm(POLICY_DEFAULT);
+	vaddr_t addr = map(mm, AREA_PAGES, RW, ANON);
+	bool gone[AREA_PAGES] = { false };
+
+	sim_use_mm(mm);
+	for (u64 i = 0; i < AREA_PAGES; i++)
+		put(addr + PAGES(i), i + 1);
+	take_all_memory_but(left);
+	fork_if_possible(mm, addr);
+	work_in(mm, addr, gone);
+	map_more(mm);
+	fork_if_possible(mm, addr);
+	give_memory_back();
+	check_area(addr, gone);
+	sim_leave_mm();
+	test_mm_put(mm);
+}
+
+TEST(no_memory_at_any_step, 1)
+{
+	take_large_blocks();
+	FOR_EACH_SETUP (setup) {
+		nr_failed = 0;
+		for (unsigned left = 0; left < 40; left++)
+			run_short(left);
+		CHECK(nr_failed > 20);
+	}
+	give_large_blocks_back();
+}
+
+/* Many VMAs, many tables, and not one page left: the end of an address space must not need any. */
+TEST(no_memory_is_needed_to_exit, 1)
+{
+	struct mm *mm = test_mm(POLICY_FULL);
+
+	sim_use_mm(mm);
+	for (u64 i = 1; i < 400; i++) {
+		map_at(mm, i << 30, 2, i & 1 ? RW : RW | PROT_EXEC, ANON);
+		put(i << 30, i);
+	}
+	sim_leave_mm();
+	take_all_memory_but(0);
+	mm_put(mm);
+	rcu_barrier();
+	give_memory_back();
+}
