@@ -93,7 +93,7 @@ void stop_at(enum race_point_id point, unsigned cpu)
 	CHECK_EQ(race_arm(point, SIM_TID(cpu), 0), 0);
 }
 
-static void pause_a_while(void)
+void let_others_run_once(void)
 {
 	const struct timespec moment = { .tv_nsec = 20000 };
 
@@ -104,7 +104,7 @@ static void pause_a_while(void)
 void wait_stopped(enum race_point_id point)
 {
 	while (!race_stopped_at(point))
-		pause_a_while();
+		let_others_run_once();
 }
 
 void let_go(enum race_point_id point)
@@ -116,7 +116,7 @@ void let_go(enum race_point_id point)
 void let_others_run(void)
 {
 	for (unsigned i = 0; i < 100; i++)
-		pause_a_while();
+		let_others_run_once();
 }
 
 static u64 marked[NR_COUNTERS];
@@ -193,7 +193,7 @@ static void idle_in_mm(void *mm)
 {
 	sim_use_mm(mm);
 	while (load_acquire(&idler_on[cpu_id()]))
-		pause_a_while();
+		let_others_run_once();
 	sim_leave_mm();
 }
 
@@ -202,7 +202,7 @@ void idler_start(unsigned cpu, struct mm *mm)
 	store_release(&idler_on[cpu], true);
 	sim_start(cpu, idle_in_mm, mm);
 	while (!(READ_ONCE(mm->cpus) & 1UL << cpu))
-		pause_a_while();
+		let_others_run_once();
 }
 
 void idler_stop(unsigned cpu)

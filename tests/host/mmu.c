@@ -12,7 +12,7 @@
 #include "mm/pgtable.h"
 #include "mm/tlb.h"
 
-struct sim_mmu_quirks sim_quirks = { .evict = 16, .stale_fault = 512 };
+struct sim_mmu_quirks sim_quirks = { .evict = 16, .look_ahead = 64, .stale_fault = 512 };
 
 #define MAX_FAULTS_IN_A_ROW 20000
 
@@ -292,6 +292,14 @@ static bool try_op(struct user_op *op, vaddr_t addr, bool *present)
 	return true;
 }
 
+void sim_look_ahead(vaddr_t addr)
+{
+	bool present;
+
+	if (addr < USER_END)
+		(void)walk(sim_this_cpu(), addr, ACCESS_READ, &present);
+}
+
 void sim_user_boundary(void)
 {
 	struct sim_cpu *cpu = sim_this_cpu();
@@ -317,6 +325,8 @@ static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 		if (!done)
 			answer = fault_in(mm, addr, op->access, FAULT_USER | (present ? FAULT_PRESENT : 0));
 		assert_no_locks_held("the way back to user mode began");
+		if (by_chance(sim_quirks.look_ahead))
+			sim_look_ahead(addr + (sim_random_below(16) - 8) * PAGE_SIZE);
 		sim_user_boundary();
 		if (done)
 			break;

@@ -56,12 +56,16 @@ bool sim_try_write(vaddr_t addr, u64 value);
 /* A compare-and-exchange of user mode: as sim_write, and *old is what was found. */
 enum fault_answer sim_cmpxchg(vaddr_t addr, u64 expect, u64 value, u64 *old);
 
+/* The CPU walks to addr for itself, as any CPU may at any time: its caches learn what is there, nothing faults. */
+void sim_look_ahead(vaddr_t addr);
+
 /* What is done between two instructions of user mode: interrupts, RCU. Every access ends with it. */
 void sim_user_boundary(void);
 
 /* Chances in 1024 that the CPU behaves unusually, though as the architecture allows. */
 struct sim_mmu_quirks {
 	unsigned evict;	     /* a translation is dropped for no reason */
+	unsigned look_ahead; /* after an access the CPU looks ahead at a page nearby */
 	unsigned stale_fault; /* a stale read-only translation faults at once, without a walk */
 };
 extern struct sim_mmu_quirks sim_quirks;

@@ -6,6 +6,7 @@
 #ifndef HOST_TEST_H
 #define HOST_TEST_H
 
+#define _GNU_SOURCE /* MREMAP_* */
 #include "sim.h"
 
 #include "kernel/errno.h"
@@ -87,6 +88,7 @@ void wait_stopped(enum race_point_id point);
 void let_go(enum race_point_id point);
 /* Lets other CPUs run for a while: for what must not happen. */
 void let_others_run(void);
+void let_others_run_once(void);
 
 /* How often something was counted since counters_mark(). */
 void counters_mark(void);
