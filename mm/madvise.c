@@ -93,14 +93,14 @@ static void drop_pages(struct mm *mm, vaddr_t start, vaddr_t end)
 /* Punches a hole into the object itself. Lets go of mmap_lock meanwhile, since all who map it are unmapped. */
 static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 {
-	const u64 shared_writable = VM_SHARED | VM_WRITE;
+	const u64 writable_object = VM_SHARED | VM_MAYWRITE;
 	u64 first = vma->pgoff + ((start - vma->start) >> PAGE_SHIFT);
 	struct mapping *mapping = vma->mapping;
 	struct mm *mm = vma->mm;
 
 	if (vma->flags & VM_LOCKED || !mapping)
 		return -EINVAL;
-	if ((vma->flags & shared_writable) != shared_writable)
+	if ((vma->flags & writable_object) != writable_object)
 		return -EACCES;
 	mapping_get(mapping);
 	mmap_read_unlock(mm);
@@ -132,6 +132,46 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 	default:
 		return 0;
 	}
+}
+
+/* ---- Population --------------------------------------------------------------------------------------------------- */
+
+/*
+ * How far population may go from start on: to the end of the VMA. 0: no VMA, or (*error = -EINVAL) one without the right. The
+ * VMA may change once we have looked; then a fault tells.
+ */
+static vaddr_t populatable_until(struct mm *mm, vaddr_t start, u64 right, long *error)
+{
+	const struct vma *vma;
+	vaddr_t until = 0;
+
+	*error = -ENOMEM;
+	mmap_read_lock(mm);
+	vma = vma_tree_find(&mm->tree, start);
+	if (vma && vma->flags & right)
+		until = vma->end;
+	else if (vma)
+		*error = -EINVAL;
+	mmap_read_unlock(mm);
+	return until;
+}
+
+/* Unlike a fault, this asks for the very right that is named, and grows no stack. */
+static long populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
+{
+	vaddr_t until;
+	long error;
+
+	for (; start < end; start = until) {
+		until = populatable_until(mm, start, write ? VM_WRITE : VM_READ, &error);
+		if (!until)
+			return error;
+		until = min(until, end);
+		error = mm_populate(mm, start, until, write);
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
 /* ---- The walk ----------------------------------------------------------------------------------------------------- */
@@ -189,6 +229,6 @@ long mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
 	if (end == addr)
 		return 0;
 	if (kind == ADVICE_POPULATE)
-		return mm_populate(mm, addr, end, advice == MADV_POPULATE_WRITE);
+		return populate(mm, addr, end, advice == MADV_POPULATE_WRITE);
 	return advise_locked(mm, addr, end, advice, kind);
 }

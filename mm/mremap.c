@@ -19,6 +19,7 @@
 #include "mm/mmap.h"
 #include "mm/page_move.h"
 #include "mm/race.h"
+#include "mm/rmap.h"
 #include "mm/vma_change.h"
 
 struct remap {
@@ -31,6 +32,7 @@ struct remap {
 
 static long remap_locked(struct remap *r);
 static long move_to(struct remap *r);
+static long move_several_to(const struct remap *r);
 static long move_anywhere(struct remap *r);
 
 static bool is_placed(const struct remap *r)
@@ -82,7 +84,7 @@ long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags,
 	return result;
 }
 
-/* What must hold of the VMA when it is to grow or to move. */
+/* What must hold of the VMA when it is to grow or to move. What is cut off before it moves may reach beyond it. */
 static long check_vma(const struct remap *r)
 {
 	const struct vma *vma = r->vma;
@@ -90,7 +92,7 @@ static long check_vma(const struct remap *r)
 
 	if (!r->old_len && !(vma->flags & (VM_SHARED | VM_MAYSHARE)))
 		return -EINVAL; /* a second view of the same pages: only of shared ones */
-	if (r->old_len > vma->end - r->addr)
+	if (min(r->old_len, r->new_len) > vma->end - r->addr)
 		return -EFAULT;
 	if (r->new_len <= r->old_len)
 		return 0;
@@ -144,11 +146,13 @@ static long remap_locked(struct remap *r)
 		return shrink(r);
 	if (!is_placed(r) && r->new_len == r->old_len)
 		return (long)r->addr;
+	if (r->flags & MREMAP_FIXED && r->new_len == r->old_len)
+		return move_several_to(r);
+	if (is_placed(r))
+		return move_to(r);
 	error = check_vma(r);
 	if (error)
 		return error;
-	if (is_placed(r))
-		return move_to(r);
 	if (room_behind(r))
 		return grow_in_place(r);
 	return r->flags & MREMAP_MAYMOVE ? move_anywhere(r) : -ENOMEM;
@@ -161,8 +165,7 @@ static struct vma_shape shape_of_destination(const struct remap *r)
 	struct vma *vma = r->vma;
 	struct vma_shape shape = { .start = r->new_addr, .end = r->new_addr + r->new_len, .flags = vma->flags,
 				   .pgoff = vma->pgoff + ((r->addr - vma->start) >> PAGE_SHIFT),
-				   .mapping = vma->mapping, .file = vma->file, .ops = vma->ops,
-				   .kin = vma, .apart = vma };
+				   .mapping = vma->mapping, .file = vma->file, .ops = vma->ops, .kin = vma };
 
 	if (vma_is_anonymous(vma) && !vma->anon_vma) /* no page says yet at which offset it lies */
 		shape.pgoff = r->new_addr >> PAGE_SHIFT;
@@ -189,13 +192,25 @@ static int map_and_move(struct remap *r, u64 moved_len)
 	return 0;
 }
 
-/* MREMAP_DONTUNMAP: the source stays, without its pages; what was locked there is no longer. */
+/* MREMAP_DONTUNMAP: the source stays, but no page of it; what was locked there is no longer. */
 static void keep_source(struct remap *r)
 {
 	struct vma *vma = r->vma;
 
+	if (vma->start == r->addr && vma->end == r->addr + r->old_len)
+		anon_vma_unlink(vma);
 	if (vma->flags & VM_LOCKED)
 		(void)vma_modify_flags(vma, r->addr, r->addr + r->old_len, vma->flags & ~VM_LOCKED);
+}
+
+/* The destination may join what is left of the source. Then unmapping the source may leave a hole in the middle. */
+static int prepare_source(struct remap *r, struct vma_unmap *unmap)
+{
+	int error = vma_unmap_prepare(unmap, r->mm, r->addr, r->addr + r->old_len, 1);
+
+	if (!error && (r->new_addr == r->vma->end || r->new_addr + r->new_len == r->vma->start))
+		error = vma_unmap_expect_hole(unmap, r->vma);
+	return error;
 }
 
 /* A move duplicates when old_len is 0: no page moves, and the source stays as it is. */
@@ -210,7 +225,7 @@ static long move(struct remap *r)
 	if (!may_commit(r, unmaps ? r->new_len - r->old_len : r->new_len))
 		return -ENOMEM;
 	if (unmaps)
-		error = vma_unmap_prepare(&unmap, r->mm, r->addr, r->addr + r->old_len, 1);
+		error = prepare_source(r, &unmap);
 	else
 		error = vma_start_write_killable(r->vma);
 	if (!error)
@@ -241,8 +256,10 @@ static long move_anywhere(struct remap *r)
 static long move_to(struct remap *r)
 {
 	bool fixed = r->flags & MREMAP_FIXED;
-	long addr;
+	long addr = check_vma(r);
 
+	if (addr)
+		return addr;
 	if (fixed) {
 		int error = vma_unmap_range(r->mm, r->new_addr, r->new_addr + r->new_len);
 
@@ -264,4 +281,27 @@ static long move_to(struct remap *r)
 		return addr;
 	r->new_addr = addr;
 	return move(r);
+}
+
+/* All that is mapped in the range moves, at the same distances; there must be something at its start. As Linux 6.17. */
+static long move_several_to(const struct remap *r)
+{
+	vaddr_t end = r->addr + r->old_len, stop;
+
+	for (vaddr_t addr = r->addr; addr < end; addr = stop) {
+		struct remap part = *r;
+		long result;
+
+		part.vma = vma_tree_find_from(&r->mm->tree, addr);
+		if (!part.vma || part.vma->start >= end)
+			break;
+		stop = min(part.vma->end, end);
+		part.addr = max(part.vma->start, addr);
+		part.new_addr = r->new_addr + (part.addr - r->addr);
+		part.old_len = part.new_len = stop - part.addr;
+		result = move_to(&part);
+		if (result < 0)
+			return result;
+	}
+	return (long)r->new_addr;
 }

@@ -31,8 +31,8 @@ static void set_flags(struct vma *vma, u64 flags);
 
 static bool follows_rules(const struct vma *vma, const struct vma_shape *shape)
 {
-	return vma != shape->apart && vma->flags == shape->flags && vma->mapping == shape->mapping &&
-	       vma->file == shape->file && vma->ops == shape->ops && reverse_maps_agree(vma, shape->kin);
+	return vma->flags == shape->flags && vma->mapping == shape->mapping && vma->file == shape->file &&
+	       vma->ops == shape->ops && reverse_maps_agree(vma, shape->kin);
 }
 
 static bool joins_below(const struct vma *prev, const struct vma_shape *shape)
@@ -286,19 +286,24 @@ static void set_flags(struct vma *vma, u64 flags)
 	store_release(&vma->page_prot, vma_page_prot(flags));
 }
 
-/* A copy that is to become the part of vma from addr on. NULL without memory. */
-static struct vma *upper_part(struct vma *vma, vaddr_t addr)
+/* A copy that is to become the upper part of vma. NULL without memory. */
+static struct vma *make_upper(struct vma *vma)
 {
 	struct vma *upper = vma_dup(vma);
 
-	if (!upper)
-		return NULL;
-	upper->start = addr;
-	upper->pgoff += (addr - vma->start) >> PAGE_SHIFT;
-	if (!anon_vma_clone(upper, vma))
+	if (!upper || !anon_vma_clone(upper, vma))
 		return upper;
 	vma_free(upper);
 	return NULL;
+}
+
+/* Makes the copy what vma is from addr on, and known to the reverse map; the tree is the caller's. */
+static void link_upper(struct vma *upper, const struct vma *vma, vaddr_t addr)
+{
+	upper->start = addr;
+	upper->end = vma->end;
+	upper->pgoff = vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT);
+	vma_link(upper);
 }
 
 /* Leaves [start, addr) to vma. Answers the new VMA above it, or an error pointer. */
@@ -314,10 +319,10 @@ static struct vma *split(struct vma *vma, vaddr_t addr)
 	error = vma_start_write_killable(vma);
 	if (error)
 		return err_ptr(error);
-	upper = upper_part(vma, addr);
+	upper = make_upper(vma);
 	if (!upper)
 		return err_ptr(-ENOMEM);
-	vma_link(upper);
+	link_upper(upper, vma, addr);
 	set_bounds(vma, vma->start, addr);
 	race_point(split_between);
 	vma_tree_replace(tree, vma->start, end,
@@ -340,15 +345,20 @@ int vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vad
 		error = vma_start_write_killable(vma);
 		if (error)
 			return error;
-		if (vma->start >= start || vma->end <= end)
-			continue;
-		if (mm->nr_vmas >= READ_ONCE(sysctl_max_map_count))
-			return -ENOMEM;
-		unmap->upper = upper_part(vma, end);
-		if (!unmap->upper)
-			return -ENOMEM;
+		if (vma->start < start && vma->end > end)
+			return vma_unmap_expect_hole(unmap, vma);
 	}
 	return 0;
+}
+
+int vma_unmap_expect_hole(struct vma_unmap *unmap, struct vma *vma)
+{
+	if (unmap->upper)
+		return 0;
+	if (unmap->mm->nr_vmas >= READ_ONCE(sysctl_max_map_count))
+		return -ENOMEM;
+	unmap->upper = make_upper(vma);
+	return unmap->upper ? 0 : -ENOMEM;
 }
 
 void vma_unmap_cancel(struct vma_unmap *unmap)
@@ -360,20 +370,21 @@ void vma_unmap_cancel(struct vma_unmap *unmap)
 /* Cuts [unmap->start, unmap->end) out of a VMA that reaches over an end of it; what stays joins the entries. */
 static void cut(struct vma_unmap *unmap, struct vma *vma, struct vma_range *stays, unsigned *nr_stay)
 {
-	vaddr_t old_end = vma->end;
+	struct vma *high = vma->end > unmap->end ? vma : NULL;
 
 	if (vma->start < unmap->start) {
+		if (high) { /* a hole in the middle */
+			high = unmap->upper;
+			unmap->upper = NULL;
+			link_upper(high, vma, unmap->end);
+		}
 		set_bounds(vma, vma->start, unmap->start);
 		stays[(*nr_stay)++] = (struct vma_range){ vma->start, vma->end, vma };
-		if (old_end <= unmap->end)
-			return;
-		vma = unmap->upper;
-		unmap->upper = NULL;
-		vma_link(vma);
 	} else {
-		set_bounds(vma, unmap->end, old_end);
+		set_bounds(vma, unmap->end, vma->end);
 	}
-	stays[(*nr_stay)++] = (struct vma_range){ vma->start, vma->end, vma };
+	if (high)
+		stays[(*nr_stay)++] = (struct vma_range){ high->start, high->end, high };
 }
 
 /* Takes the range out of the VMAs and of the tree; VMAs that are gone entirely are linked to `gone`. */
