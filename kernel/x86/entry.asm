@@ -126,7 +126,8 @@ syscall_entry:
 	push rax
 	SAVE_REGISTERS
 	sti
-	cmp rax, NR_SYSCALL_SLOTS
+	mov eax, eax			; like Linux, only the lower half counts
+	cmp eax, NR_SYSCALL_SLOTS
 	jae .unknown
 	mov rcx, r10
 	call [system_call_table + rax * 8]

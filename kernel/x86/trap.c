@@ -60,31 +60,50 @@ static void __noinline __noreturn corrupt_tables(const struct trap_frame *frame,
 		 (unsigned long long)addr, (unsigned long long)error);
 }
 
+/* For the signal's handler, who finds it in its sigcontext. */
+static void note_trap(unsigned vector, u64 error, u64 addr)
+{
+	struct task *task = current;
+
+	task->trap_number = vector;
+	task->trap_error = error;
+	task->trap_addr = addr;
+}
+
+static void __noinline bad_user_access(u64 error, u64 addr, struct fault_signal sig)
+{
+	note_trap(TRAP_PF, error | (addr >= USER_END ? PF_PRESENT : 0), addr); /* as Linux: tells nothing of our tables */
+	force_signal(sig.signo, sig.code, addr);
+}
+
 /* The answers that are not FAULT_DONE. */
-static void __noinline user_fault_failed(enum fault_answer answer, u64 addr)
+static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u64 addr)
 {
 	struct fault_signal sig;
 
 	if (answer == FAULT_OUT_OF_MEMORY)
-		oom_kill(); /* then the instruction runs again, unless it was us */
+		out_of_memory(); /* then the instruction runs again, unless it was us */
 	else if (fault_signal(answer, &sig))
-		force_signal(sig.signo, sig.code, addr);
+		bad_user_access(error, addr, sig);
 }
 
 /* Interrupts are on. */
 void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
 {
+	struct task *task = current;
 	enum fault_answer answer;
 
 	if (unlikely(error & PF_RSVD))
 		corrupt_tables(frame, error, addr);
 	if (unlikely(addr >= USER_END)) {
-		force_signal(SIGSEGV, SEGV_MAPERR, addr);
+		bad_user_access(error, addr, (struct fault_signal){ SIGSEGV, SEGV_MAPERR });
 		return;
 	}
-	answer = fault_in(current->mm, addr, access_of(error), FAULT_USER | (error & PF_PRESENT ? FAULT_PRESENT : 0));
-	if (unlikely(answer != FAULT_DONE))
-		user_fault_failed(answer, addr);
+	answer = fault_in(task->mm, addr, access_of(error), FAULT_USER | (error & PF_PRESENT ? FAULT_PRESENT : 0));
+	if (likely(answer == FAULT_DONE))
+		task->min_flt++;
+	else
+		user_fault_failed(answer, error, addr);
 }
 
 static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *frame, u64 error, u64 addr)
@@ -103,9 +122,11 @@ static bool uaccess_fault_in(u64 error, u64 addr)
 	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), error & PF_PRESENT ? FAULT_PRESENT : 0);
 
 	if (answer == FAULT_OUT_OF_MEMORY) {
-		oom_kill();
+		out_of_memory();
 		return !thread_killed();
 	}
+	if (answer == FAULT_DONE)
+		current->min_flt++;
 	return answer == FAULT_DONE;
 }
 
@@ -206,6 +227,7 @@ void exception(struct trap_frame *frame, unsigned vector)
 
 	if (frame_is_user(frame)) {
 		irq_enable();
+		note_trap(vector, frame->orig_rax == -1UL ? 0 : frame->orig_rax, current->trap_addr);
 		exception_signal(frame, vector);
 		return;
 	}
