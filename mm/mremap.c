@@ -56,7 +56,7 @@ static long check_arguments(const struct remap *r)
 		return -EINVAL;
 	if ((r->flags & MREMAP_DONTUNMAP && r->old_len != r->new_len) || overlaps_itself(r))
 		return -EINVAL;
-	return r->mm->nr_vmas + 2 >= READ_ONCE(sysctl_max_map_count) - 3 ? -ENOMEM : 0;
+	return 0;
 }
 
 long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags, vaddr_t new_addr)
@@ -142,6 +142,8 @@ static long remap_locked(struct remap *r)
 {
 	long error;
 
+	if (is_placed(r) && r->mm->nr_vmas + 2 >= READ_ONCE(sysctl_max_map_count) - 3)
+		return -ENOMEM;
 	if (!is_placed(r) && r->new_len < r->old_len)
 		return shrink(r);
 	if (!is_placed(r) && r->new_len == r->old_len)
