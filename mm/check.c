@@ -92,8 +92,9 @@ static u64 counted_entries(const struct page *table)
 bool check_mapcounts(void)
 {
 	u64 entries = 0, counts = 0;
+	pfn_t pfn;
 
-	for (pfn_t pfn = 0; pfn < max_pfn; pfn++) {
+	for_each_used_pfn (pfn) {
 		struct page *page = pfn_to_page(pfn);
 
 		if (page_test(page, PG_TABLE))
@@ -129,8 +130,9 @@ static bool cache_page_ok(struct page *page)
 bool check_mappings(void)
 {
 	bool ok = true;
+	pfn_t pfn;
 
-	for (pfn_t pfn = 0; pfn < max_pfn; pfn++)
+	for_each_used_pfn (pfn)
 		if (page_test(pfn_to_page(pfn), PG_CACHE))
 			ok &= cache_page_ok(pfn_to_page(pfn));
 	return ok;

@@ -39,6 +39,15 @@ u64 nr_managed_pages(void);
 /* Gives every CPU-local list of the calling CPU back (before a leak check, or when memory is short). */
 void page_alloc_drain(void);
 
+/* The first page frame from pfn on that is not part of a free block; max_pfn or more: none. => quiet, nobody allocates. */
+static inline pfn_t next_used_pfn(pfn_t pfn)
+{
+	while (pfn < max_pfn && page_test(pfn_to_page(pfn), PG_BUDDY))
+		pfn += 1UL << pfn_to_page(pfn)->order;
+	return pfn;
+}
+#define for_each_used_pfn(pfn) for ((pfn) = next_used_pfn(0); (pfn) < max_pfn; (pfn) = next_used_pfn((pfn) + 1))
+
 /* The shared zero page: PG_RESERVED, never counted, mapped read-only with the "special" bit. */
 extern struct page *zero_page;
 

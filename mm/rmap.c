@@ -390,8 +390,9 @@ static bool page_agrees(struct page *page)
 u64 rmap_check(void)
 {
 	u64 nr_wrong = 0;
+	pfn_t pfn;
 
-	for (pfn_t pfn = 0; pfn < max_pfn; pfn++) {
+	for_each_used_pfn (pfn) {
 		struct page *page = pfn_to_page(pfn);
 
 		/* A page that nothing maps any more may outlive its anon_vma: it is about to be freed. */
