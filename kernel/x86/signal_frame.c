@@ -61,6 +61,11 @@ bool on_signal_stack(u64 sp)
 	return !(stack->flags & SS_AUTODISARM) && sp > stack->sp && sp - stack->sp <= stack->size;
 }
 
+u64 signal_frame_max(void)
+{
+	return align_up(sizeof(struct rt_sigframe) + xstate_size + sizeof(u32) + 64 + 16 + RED_ZONE, 16);
+}
+
 /* ---- Setting up ---------------------------------------------------------------------------------------------------- */
 
 /* Where the vector state goes; *frame_addr: where the rest does. 0 when the alternate stack is too small. */

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clone, fork, vfork: a new thread or process out of the current one.
+ *
+ * Everything that may fail happens before the child gets a number and can be found; what was made until then is undone
+ * by abandon(). Locks: process_tree_lock, then process->lock, for the moment the child appears.
+ */
+#include "kernel/errno.h"
+#include "kernel/fs/files.h"
+#include "kernel/sched.h"
+#include "kernel/string.h"
+#include "kernel/syscall.h"
+#include "kernel/uaccess.h"
+#include "kernel/x86/xsave.h"
+#include "mm/mm.h"
+
+#define CSIGNAL 0xffUL
+#define CLONE_VM 0x100UL
+#define CLONE_FS 0x200UL
+#define CLONE_FILES 0x400UL
+#define CLONE_SIGHAND 0x800UL
+#define CLONE_PIDFD 0x1000UL
+#define CLONE_VFORK 0x4000UL
+#define CLONE_PARENT 0x8000UL
+#define CLONE_THREAD 0x10000UL
+#define CLONE_NEWNS 0x20000UL
+#define CLONE_SETTLS 0x80000UL
+#define CLONE_PARENT_SETTID 0x100000UL
+#define CLONE_CHILD_CLEARTID 0x200000UL
+#define CLONE_CHILD_SETTID 0x1000000UL
+#define CLONE_NAMESPACES (CLONE_NEWNS | 0x2000000UL | 0x7c000000UL) /* cgroup, uts, ipc, user, pid, net */
+
+struct clone_args {
+	u64 flags;
+	u64 stack; /* 0: the parent's */
+	vaddr_t parent_tid, child_tid;
+	u64 tls;
+	int exit_signal;
+};
+
+/* On the stack of a parent that waits until its vfork child lets go of the address space. */
+struct vfork {
+	struct wait_queue queue;
+	bool done;
+};
+
+static int check_flags(const struct clone_args *args)
+{
+	u64 flags = args->flags;
+
+	if (flags & (CLONE_NAMESPACES | CLONE_PIDFD))
+		return -EINVAL;
+	if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
+		return -EINVAL;
+	if ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM))
+		return -EINVAL;
+	if ((flags & CLONE_PARENT) && current->process == init_process)
+		return -EINVAL;
+	if ((flags & CLONE_SETTLS) && args->tls >= USER_END)
+		return -EPERM;
+	return 0;
+}
+
+/* ---- Copying ------------------------------------------------------------------------------------------------------- */
+
+static void copy_task(struct task *child, const struct clone_args *args)
+{
+	struct task *parent = current;
+	u64 flags = args->flags;
+
+	child->fs_base = flags & CLONE_SETTLS ? args->tls : parent->fs_base;
+	child->gs_base = parent->gs_base;
+	child->affinity = parent->affinity;
+	child->nice = parent->nice;
+	child->blocked = parent->blocked;
+	if (!(flags & CLONE_VM) || (flags & CLONE_VFORK))
+		child->altstack = parent->altstack;
+	memcpy(child->comm, parent->comm, TASK_COMM_LEN);
+	if (flags & CLONE_CHILD_SETTID)
+		child->set_child_tid = args->child_tid;
+	if (flags & CLONE_CHILD_CLEARTID)
+		child->clear_child_tid = args->child_tid;
+}
+
+static void copy_registers(struct task *child, const struct clone_args *args)
+{
+	struct trap_frame *frame = task_frame(child);
+	unsigned long flags = irq_save();
+
+	xstate_save(child->fpu); /* this CPU's registers are the parent's */
+	irq_restore(flags);
+	*frame = *task_frame(current);
+	frame->rax = 0;
+	if (args->stack)
+		frame->rsp = args->stack;
+}
+
+static int copy_mm(struct task *child, u64 flags)
+{
+	struct mm *parent = current->mm;
+	struct mm *mm;
+	int error;
+
+	if (flags & CLONE_VM) {
+		mm_get(parent);
+		child->mm = parent;
+		return 0;
+	}
+	mm = mm_create();
+	if (!mm)
+		return -ENOMEM;
+	error = mm_fork(mm, parent);
+	if (error)
+		mm_put(mm);
+	else
+		child->mm = mm;
+	return error;
+}
+
+static int copy_files(struct task *child, u64 flags)
+{
+	struct task *parent = current;
+
+	child->files = flags & CLONE_FILES ? files_get(parent->files) : files_dup(parent->files);
+	child->fs = flags & CLONE_FS ? fs_context_get(parent->fs) : fs_context_dup(parent->fs);
+	return child->files && child->fs ? 0 : -ENOMEM;
+}
+
+static struct sighand *copy_sighand(u64 flags)
+{
+	struct sighand *sighand = current->process->sighand;
+
+	if (!(flags & CLONE_SIGHAND))
+		return sighand_copy(sighand);
+	atomic_inc(&sighand->refs);
+	return sighand;
+}
+
+static int make_process(struct task *child, const struct clone_args *args)
+{
+	struct process *parent = current->process, *process;
+
+	if (args->flags & CLONE_THREAD) {
+		process_get(parent);
+		child->process = parent;
+		return 0;
+	}
+	process = process_alloc();
+	if (!process)
+		return -ENOMEM;
+	child->process = process; /* its one reference */
+	process->sighand = copy_sighand(args->flags);
+	memcpy(process->rlimit, parent->rlimit, sizeof(process->rlimit));
+	process->oom_score_adj = parent->oom_score_adj;
+	process->no_dump = parent->no_dump;
+	process->no_new_privs = parent->no_new_privs;
+	process->membarrier = parent->membarrier;
+	process->exit_signal = args->exit_signal <= NSIG ? args->exit_signal : 0;
+	return process->sighand ? 0 : -ENOMEM;
+}
+
+/* Undoes what was made of a child that nobody has seen. */
+static void abandon(struct task *child)
+{
+	struct process *process = child->process;
+
+	if (child->mm)
+		mm_put(child->mm);
+	if (child->files)
+		files_put(child->files);
+	if (child->fs)
+		fs_context_put(child->fs);
+	if (process && process != current->process && process->sighand)
+		sighand_put(process->sighand);
+	child->mm = NULL;
+	task_put(child);
+}
+
+static int copy_all(struct task *child, const struct clone_args *args)
+{
+	int error = make_process(child, args);
+
+	if (!error)
+		error = copy_files(child, args->flags);
+	if (!error)
+		error = copy_mm(child, args->flags);
+	if (error)
+		return error;
+	copy_task(child, args);
+	copy_registers(child, args);
+	return 0;
+}
+
+/* ---- Appearing ----------------------------------------------------------------------------------------------------- */
+
+/* Linux's max_threads: an eighth of memory may go into kernel stacks. */
+static bool too_many_tasks(void)
+{
+	return nr_tasks() >= max(20UL, nr_managed_pages() / (8 * 4));
+}
+
+/* => process_tree_lock */
+static void join_tree(struct process *process, u64 flags)
+{
+	struct process *self = current->process;
+
+	process->parent = flags & CLONE_PARENT ? self->parent : self;
+	if (flags & CLONE_PARENT)
+		process->exit_signal = self->exit_signal;
+	process_get(process->parent);
+	process_get(process); /* for being in the tree */
+	process->pgid = self->pgid;
+	process->sid = self->sid;
+	list_add_tail(&process->parent->children, &process->sibling);
+	list_add_tail(&all_processes, &process->all_link);
+}
+
+/* => process_tree_lock. A signal that came before the child appears must reach both or be handled first. */
+static int appear(struct task *child, u64 flags)
+{
+	struct process *self = current->process, *process = child->process;
+	unsigned long irqs = spin_lock_irqsave(&self->lock);
+	int error = 0;
+
+	if (self->group_exit || thread_killed() || ((flags & CLONE_THREAD) && self->exec_task))
+		error = -EINTR;
+	else if (!(flags & CLONE_THREAD) && signal_pending())
+		error = -ERESTARTNOINTR;
+	else
+		error = task_number(child, flags & CLONE_THREAD ? NULL : process);
+	if (!error) {
+		list_add_tail(&process->threads, &child->thread_link);
+		process->nr_threads++;
+		if (flags & CLONE_THREAD)
+			signal_recalculate(child);
+	}
+	spin_unlock_irqrestore(&self->lock, irqs);
+	if (!error && !(flags & CLONE_THREAD))
+		join_tree(process, flags);
+	return error;
+}
+
+/* The child's first steps. */
+static void child_starts(void *arg __maybe_unused)
+{
+	struct task *task = current;
+
+	if (task->set_child_tid && put_user((s32)task->tid, task->set_child_tid))
+		task->set_child_tid = 0; /* as on Linux, it is the program's own loss */
+	enter_user_mode();
+}
+
+static void wait_for_vfork(struct task *child, struct vfork *vfork)
+{
+	int error = wait_event_killable(&vfork->queue, READ_ONCE(vfork->done));
+
+	spin_lock(&process_tree_lock);
+	if (error && child->vfork == vfork)
+		child->vfork = NULL;
+	spin_unlock(&process_tree_lock);
+}
+
+/* Under the lock to its end, so that the parent's stack stays as long as we use it. */
+void vfork_release(struct task *task)
+{
+	struct vfork *vfork;
+
+	if (!READ_ONCE(task->vfork))
+		return;
+	spin_lock(&process_tree_lock);
+	vfork = task->vfork;
+	task->vfork = NULL;
+	if (vfork) {
+		WRITE_ONCE(vfork->done, true);
+		wake_up_all(&vfork->queue);
+	}
+	spin_unlock(&process_tree_lock);
+}
+
+static long do_clone(const struct clone_args *args)
+{
+	struct vfork vfork = { .done = false };
+	struct task *child;
+	int error = check_flags(args);
+	s32 tid;
+
+	if (error)
+		return error;
+	child = too_many_tasks() ? NULL : task_alloc();
+	if (!child)
+		return -EAGAIN;
+	error = copy_all(child, args);
+	if (error) {
+		abandon(child);
+		return error;
+	}
+	task_prepare_kernel(child, child_starts, NULL);
+	wait_queue_init(&vfork.queue);
+	if (args->flags & CLONE_VFORK)
+		child->vfork = &vfork;
+	spin_lock(&process_tree_lock);
+	error = appear(child, args->flags);
+	spin_unlock(&process_tree_lock);
+	if (error) {
+		abandon(child);
+		return error;
+	}
+	tid = child->tid;
+	if ((args->flags & CLONE_PARENT_SETTID) && put_user(tid, args->parent_tid))
+		tid = child->tid; /* ignored, as on Linux */
+	task_get(child);
+	sched_start(child);
+	if (args->flags & CLONE_VFORK)
+		wait_for_vfork(child, &vfork);
+	task_put(child);
+	return tid;
+}
+
+SYSCALL(clone)
+{
+	struct clone_args args = {
+		.flags = a0 & ~CSIGNAL & 0xffffffffUL,
+		.exit_signal = (int)(a0 & CSIGNAL),
+		.stack = a1,
+		.parent_tid = a2,
+		.child_tid = a3,
+		.tls = a4,
+	};
+
+	return do_clone(&args);
+}
+
+SYSCALL(fork)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD };
+
+	return do_clone(&args);
+}
+
+SYSCALL(vfork)
+{
+	struct clone_args args = { .flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD };
+
+	return do_clone(&args);
+}
+
+SYSCALL(set_tid_address)
+{
+	current->clear_child_tid = a0;
+	return current->tid;
+}

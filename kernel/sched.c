@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler. See sched.h for the policy.
+ *
+ * A run queue holds the runnable tasks of its CPU except the one that runs. Its lock (RANK_RUN_QUEUE, interrupts off) is
+ * held across the switch and released by the next task, so whoever gets it sees the registers of the previous one saved.
+ * Never are two of these locks waited for at once: a task that moves is taken off one queue, then put on the other; in
+ * between it is TASK_RUNNING and on_rq, so nobody else moves or wakes it.
+ */
+#include "kernel/sched.h"
+
+#include "kernel/clock.h"
+#include "kernel/errno.h"
+#include "kernel/itimer.h"
+#include "kernel/smp.h"
+#include "mm/machine.h"
+#include "mm/tlb.h"
+
+struct run_queue {
+	spinlock_t lock;
+	u32 cpu;		/* constant */
+	struct list_head tasks; /* runnable, first in, first out */
+	u32 nr;			/* of them; read without the lock to find a short queue: a stale value only costs time */
+	struct task *curr;	/* what runs */
+	struct task *idle;	/* constant after the CPU's boot */
+	u64 nr_switches;
+	u64 idle_ns;
+};
+STATIC_PER_CPU(struct run_queue, run_queues);
+static struct task idle_tasks[MAX_CPUS];
+
+/* CPUs that wait in the idle loop. A waker claims one by clearing its bit; the CPU itself clears it when it goes on. */
+static u64 idle_cpus;
+
+static void enqueue(struct task *task, u32 cpu);
+
+/* ---- Queues -------------------------------------------------------------------------------------------------------- */
+
+/* Locks the queue that the task belongs to. Interrupts off. */
+static struct run_queue *lock_task_queue(struct task *task)
+{
+	for (;;) {
+		struct run_queue *rq = &per_cpu(run_queues, READ_ONCE(task->cpu));
+
+		spin_lock(&rq->lock);
+		if (rq->cpu == READ_ONCE(task->cpu))
+			return rq;
+		spin_unlock(&rq->lock);
+	}
+}
+
+static bool claim_idle_cpu(u32 cpu)
+{
+	u64 bit = 1UL << cpu;
+
+	return (READ_ONCE(idle_cpus) & bit) && (atomic_and(&idle_cpus, ~bit) & bit);
+}
+
+/* Where the task should go: its own CPU if that is idle, any idle one, or the one with the shortest queue. */
+static u32 choose_cpu(const struct task *task)
+{
+	u64 allowed = READ_ONCE(task->affinity);
+	u64 idle = READ_ONCE(idle_cpus) & allowed;
+	u32 best = READ_ONCE(task->cpu), shortest = ~0u;
+
+	if ((idle >> best & 1) && claim_idle_cpu(best))
+		return best;
+	for (; idle; idle &= idle - 1) {
+		u32 cpu = (u32)__builtin_ctzl(idle);
+
+		if (claim_idle_cpu(cpu))
+			return cpu;
+	}
+	if (allowed >> best & 1)
+		shortest = READ_ONCE(per_cpu(run_queues, best).nr);
+	for (u32 cpu = 0; cpu < nr_cpus(); cpu++) {
+		u32 nr = READ_ONCE(per_cpu(run_queues, cpu).nr);
+
+		if ((allowed >> cpu & 1) && nr < shortest) {
+			best = cpu;
+			shortest = nr;
+		}
+	}
+	return best;
+}
+
+/* Puts a runnable task that is on no queue on that of `cpu`. Interrupts off. */
+static void enqueue(struct task *task, u32 cpu)
+{
+	struct run_queue *rq = &per_cpu(run_queues, cpu);
+	struct task *running;
+
+	spin_lock(&rq->lock);
+	WRITE_ONCE(task->cpu, cpu);
+	task->on_rq = true;
+	list_add_tail(&rq->tasks, &task->rq_link);
+	WRITE_ONCE(rq->nr, rq->nr + 1);
+	running = rq->curr;
+	if (running->is_idle)
+		atomic_or(&running->work, WORK_RESCHED);
+	spin_unlock(&rq->lock);
+	if (running->is_idle && cpu != cpu_id())
+		smp_send_reschedule(cpu);
+}
+
+static struct task *dequeue_first(struct run_queue *rq)
+{
+	struct task *task = list_first(&rq->tasks, struct task, rq_link);
+
+	list_del(&task->rq_link);
+	WRITE_ONCE(rq->nr, rq->nr - 1);
+	return task;
+}
+
+bool sched_wake(struct task *task, u32 states)
+{
+	unsigned long flags = irq_save();
+	struct run_queue *rq = lock_task_queue(task);
+	bool sleeping = states >> task->state & 1;
+	bool queued = task->on_rq;
+
+	if (sleeping) {
+		WRITE_ONCE(task->state, TASK_RUNNING);
+		task->on_rq = true; /* if it was not: it is now between two queues, and ours */
+	}
+	spin_unlock(&rq->lock);
+	if (sleeping && !queued)
+		enqueue(task, choose_cpu(task));
+	irq_restore(flags);
+	return sleeping;
+}
+
+void sched_start(struct task *task)
+{
+	unsigned long flags = irq_save();
+
+	task->state = TASK_RUNNING;
+	task->cpu = cpu_id();
+	enqueue(task, choose_cpu(task));
+	irq_restore(flags);
+}
+
+/* Takes a task over from the longest queue. True if there was one. Interrupts off. */
+static bool pull(struct run_queue *rq)
+{
+	struct run_queue *busiest = NULL;
+	struct task *task;
+
+	for (u32 cpu = 0; cpu < nr_cpus(); cpu++) {
+		struct run_queue *other = &per_cpu(run_queues, cpu);
+
+		if (READ_ONCE(other->nr) > (busiest ? READ_ONCE(busiest->nr) : 0))
+			busiest = other;
+	}
+	if (!busiest || busiest == rq)
+		return false;
+	spin_lock(&busiest->lock);
+	list_for_each(task, &busiest->tasks, rq_link) {
+		if (!(task->affinity >> rq->cpu & 1))
+			continue;
+		list_del(&task->rq_link);
+		WRITE_ONCE(busiest->nr, busiest->nr - 1);
+		spin_unlock(&busiest->lock);
+		enqueue(task, rq->cpu);
+		return true;
+	}
+	spin_unlock(&busiest->lock);
+	return false;
+}
+
+/* ---- Switching ----------------------------------------------------------------------------------------------------- */
+
+static void free_dead(struct task *task)
+{
+	task_put(task);
+}
+
+/* The second half of a switch, on the stack of the task that runs now. Interrupts off. */
+static void finish_switch(struct task *prev)
+{
+	bool move = prev->state == TASK_RUNNING && !prev->is_idle && !(prev->affinity >> cpu_id() & 1);
+	bool dead = prev->state == TASK_DEAD;
+
+	spin_unlock(&this_cpu(run_queues).lock);
+	if (unlikely(move))
+		enqueue(prev, choose_cpu(prev));
+	if (unlikely(dead))
+		free_dead(prev);
+}
+
+void task_started(struct task *prev)
+{
+	finish_switch(prev);
+}
+
+static void account_switch(struct run_queue *rq, struct task *prev, struct task *next)
+{
+	u64 now = ktime_ns();
+
+	prev->run_time += now - prev->switched_in;
+	if (prev->is_idle)
+		WRITE_ONCE(rq->idle_ns, rq->idle_ns + now - prev->switched_in);
+	if (prev->state == TASK_RUNNING)
+		prev->nr_involuntary++;
+	else
+		prev->nr_voluntary++;
+	next->switched_in = now;
+	if (!next->is_idle)
+		timer_want_tick(now + TICK_NS);
+	WRITE_ONCE(rq->nr_switches, rq->nr_switches + 1);
+}
+
+/* Keeps prev on the queue if it can go on here; otherwise finish_switch() moves it, or it sleeps. */
+static void requeue(struct run_queue *rq, struct task *prev)
+{
+	if (prev->is_idle)
+		return;
+	if (prev->state != TASK_RUNNING) {
+		prev->on_rq = false;
+	} else if (prev->affinity >> rq->cpu & 1) {
+		list_add_tail(&rq->tasks, &prev->rq_link);
+		WRITE_ONCE(rq->nr, rq->nr + 1);
+	}
+}
+
+void schedule(void)
+{
+	unsigned long flags = irq_save();
+	struct run_queue *rq = &this_cpu(run_queues);
+	struct task *prev = current, *next;
+
+#if DEBUG
+	ASSERT(!in_atomic(), "nobody sleeps while holding a spinlock");
+#endif
+	rcu_quiescent();
+	spin_lock(&rq->lock);
+	atomic_and(&prev->work, ~WORK_RESCHED);
+	requeue(rq, prev);
+	next = list_empty(&rq->tasks) ? rq->idle : dequeue_first(rq);
+	if (next == prev) {
+		spin_unlock_irqrestore(&rq->lock, flags);
+		return;
+	}
+	account_switch(rq, prev, next);
+	rq->curr = next;
+	mm_switch_cpu(prev->mm, next->mm);
+	finish_switch(switch_context(prev, next));
+	irq_restore(flags);
+}
+
+void sched_exit(void)
+{
+	irq_disable();
+	current->state = TASK_DEAD;
+	schedule();
+	panic("task %d ran on after its end", current->tid);
+}
+
+/* ---- Boot and idling ----------------------------------------------------------------------------------------------- */
+
+/* Interrupts off. */
+static void become_idle_task(u32 cpu)
+{
+	struct run_queue *rq = &per_cpu(run_queues, cpu);
+	struct task *task = &idle_tasks[cpu];
+
+	task->is_idle = true;
+	task->on_rq = true;
+	task->cpu = cpu;
+	task->affinity = 1UL << cpu;
+	task->switched_in = ktime_ns();
+	ksnprintf(task->comm, sizeof(task->comm), "idle/%u", cpu);
+	list_init(&task->rq_link);
+	rq->idle = rq->curr = task;
+	this_cpu_struct()->task = task;
+}
+
+void sched_init(void)
+{
+	for (u32 cpu = 0; cpu < MAX_CPUS; cpu++) {
+		struct run_queue *rq = &per_cpu(run_queues, cpu);
+
+		spin_init(&rq->lock, RANK_RUN_QUEUE);
+		rq->cpu = cpu;
+		list_init(&rq->tasks);
+		rq->idle = rq->curr = &idle_tasks[cpu];
+		idle_tasks[cpu].is_idle = true;
+	}
+	become_idle_task(cpu_id());
+}
+
+/* Interrupts off before and after. */
+static void wait_for_work(struct run_queue *rq)
+{
+	u64 bit = 1UL << rq->cpu;
+
+	atomic_or(&idle_cpus, bit); /* a full barrier: whoever missed the bit has queued before we look */
+	if (!READ_ONCE(rq->nr) && !pull(rq)) {
+		if (rcu_pending())
+			timer_want_tick(ktime_ns() + TICK_NS);
+		rcu_idle_enter();
+		cpu_idle_wait();
+		irq_disable();
+		rcu_idle_exit();
+	}
+	atomic_and(&idle_cpus, ~bit);
+}
+
+void cpu_start_scheduling(void)
+{
+	struct run_queue *rq = &this_cpu(run_queues);
+
+	irq_disable();
+	if (rq->curr != current)
+		become_idle_task(cpu_id());
+	for (;;) {
+		irq_enable();
+		if (rcu_pending())
+			rcu_run_callbacks();
+		irq_disable();
+		wait_for_work(rq);
+		irq_enable();
+		if (READ_ONCE(rq->nr))
+			schedule();
+	}
+}
+
+/* ---- Ticks, and the way to user mode --------------------------------------------------------------------------------- */
+
+void sched_tick(bool user)
+{
+	struct run_queue *rq = &this_cpu(run_queues);
+	struct task *task = current;
+	u64 others;
+
+	if (user)
+		task->user_ticks++;
+	else
+		task->kernel_ticks++;
+	if (user)
+		rcu_quiescent();
+	if (task->is_idle)
+		return;
+	timer_want_tick(ktime_ns() + TICK_NS);
+	itimers_tick(task, user);
+	if (READ_ONCE(rq->nr) || rcu_pending())
+		atomic_or(&task->work, WORK_RESCHED);
+	others = READ_ONCE(idle_cpus);
+	if (READ_ONCE(rq->nr) && others)
+		smp_send_reschedule((u32)__builtin_ctzl(others)); /* it pulls */
+}
+
+/* Interrupts off before and after. */
+static void do_work(struct task *task, u32 work, struct trap_frame *frame)
+{
+	irq_enable();
+	if (work & WORK_RESCHED) {
+		if (rcu_pending())
+			rcu_run_callbacks();
+		schedule();
+	}
+	if (work & (WORK_SIGNAL | WORK_RESTORE))
+		signal_deliver(frame);
+	(void)task;
+	irq_disable();
+}
+
+void exit_to_user(struct trap_frame *frame)
+{
+	frame->orig_rax = -1UL; /* no system call: nothing to restart */
+	syscall_exit_to_user(frame);
+}
+
+void syscall_exit_to_user(struct trap_frame *frame)
+{
+	struct task *task = current;
+	u32 work;
+
+	while ((work = READ_ONCE(task->work) & ~WORK_FRAME) != 0)
+		do_work(task, work, frame);
+}
+
+/* ---- Affinity -------------------------------------------------------------------------------------------------------- */
+
+int sched_set_affinity(struct task *task, u64 wanted)
+{
+	u64 online = nr_cpus() == MAX_CPUS ? ~0UL : (1UL << nr_cpus()) - 1;
+	u64 cpus = wanted & online;
+	bool move = false, elsewhere;
+	unsigned long flags;
+	struct run_queue *rq;
+
+	if (!cpus)
+		return -EINVAL;
+	flags = irq_save();
+	rq = lock_task_queue(task);
+	WRITE_ONCE(task->affinity, cpus);
+	elsewhere = !(cpus >> rq->cpu & 1);
+	if (elsewhere && !list_empty(&task->rq_link)) {
+		list_del(&task->rq_link);
+		WRITE_ONCE(rq->nr, rq->nr - 1);
+		move = true;
+	} else if (elsewhere && rq->curr == task) {
+		atomic_or(&task->work, WORK_RESCHED);
+	}
+	spin_unlock(&rq->lock);
+	if (move)
+		enqueue(task, choose_cpu(task));
+	else if (elsewhere && task != current)
+		smp_send_reschedule(rq->cpu);
+	irq_restore(flags);
+	if (elsewhere && task == current)
+		schedule();
+	return 0;
+}
+
+/* ---- kernel/thread.h ------------------------------------------------------------------------------------------------- */
+
+struct thread *current_thread(void)
+{
+	return (struct thread *)current;
+}
+
+int thread_id(const struct thread *thread)
+{
+	return ((const struct task *)thread)->tid;
+}
+
+void thread_prepare_sleep(enum sleep_state state)
+{
+	static const u8 states[] = {
+		[SLEEP_UNINTERRUPTIBLE] = TASK_UNINTERRUPTIBLE,
+		[SLEEP_KILLABLE] = TASK_KILLABLE,
+		[SLEEP_INTERRUPTIBLE] = TASK_INTERRUPTIBLE,
+	};
+
+	atomic_xchg(&current->state, states[state]); /* a full barrier: announced before the condition is read */
+}
+
+/* A signal that came between the announcement and here has not seen the state: look once more. */
+void thread_sleep(void)
+{
+	struct task *task = current;
+
+	if (task->state == TASK_INTERRUPTIBLE && signal_pending())
+		thread_cancel_sleep();
+	else if (task->state == TASK_KILLABLE && thread_killed())
+		thread_cancel_sleep();
+	schedule();
+}
+
+void thread_cancel_sleep(void)
+{
+	WRITE_ONCE(current->state, TASK_RUNNING);
+}
+
+void thread_wake(struct thread *thread)
+{
+	sched_wake(task_of(thread), ANY_SLEEP);
+}
+
+void cond_resched(void)
+{
+	struct task *task = current;
+
+	if (READ_ONCE(task->work) & WORK_RESCHED) {
+		if (rcu_pending())
+			rcu_run_callbacks();
+		schedule();
+	} else {
+		rcu_quiescent();
+	}
+}
+
+#if DEBUG
+struct held_locks *current_held_locks(void)
+{
+	struct task *task = current;
+
+	return task ? &task->held : NULL;
+}
+#endif
+
+/* ---- For /proc --------------------------------------------------------------------------------------------------------- */
+
+u32 sched_nr_running(void)
+{
+	u32 sum = 0;
+
+	for (u32 cpu = 0; cpu < nr_cpus(); cpu++) {
+		struct run_queue *rq = &per_cpu(run_queues, cpu);
+
+		sum += READ_ONCE(rq->nr) + !READ_ONCE(rq->curr)->is_idle;
+	}
+	return sum;
+}
+
+u64 sched_nr_switches(void)
+{
+	u64 sum = 0;
+
+	for (u32 cpu = 0; cpu < nr_cpus(); cpu++)
+		sum += READ_ONCE(per_cpu(run_queues, cpu).nr_switches);
+	return sum;
+}
+
+u64 sched_idle_ns(u32 cpu)
+{
+	return READ_ONCE(per_cpu(run_queues, cpu).idle_ns);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler: one run queue per CPU, round robin, preemption of user mode only. A woken task goes to an idle CPU that
+ * its affinity allows, first to the one it ran on; a CPU that runs dry pulls from the longest queue.
+ */
+#ifndef KERNEL_SCHED_H
+#define KERNEL_SCHED_H
+
+#include "kernel/task.h"
+
+#define TICK_NS 4000000UL /* while a CPU is busy: accounting, RCU, and the end of a time slice */
+
+/* Boot, on CPU 0, before anything sleeps: makes what runs now this CPU's idle task. */
+void sched_init(void);
+/* The second half of the boot of each CPU, on its idle task: see kernel/smp.h. */
+void cpu_start_scheduling(void) __noreturn;
+
+/* Makes a new task runnable for the first time. */
+void sched_start(struct task *task);
+/* Switches to the next runnable task; the current one goes on waiting if its state says so. => no spinlock. */
+void schedule(void);
+/* The current task is dead: never returns. */
+void sched_exit(void) __noreturn;
+/* If the task sleeps in a state of `states` (bits 1 << TASK_…), makes it runnable. Any context. */
+bool sched_wake(struct task *task, u32 states);
+#define ANY_SLEEP (1u << TASK_UNINTERRUPTIBLE | 1u << TASK_KILLABLE | 1u << TASK_INTERRUPTIBLE)
+
+/* From the tick of this CPU: `user` says what it interrupted. Interrupts off. */
+void sched_tick(bool user);
+/*
+ * What remains to be done before user mode goes on: scheduling, signals. Called by every way out of the kernel with work
+ * to do; interrupts off before and after. The second form knows that the frame is that of a system call, which may
+ * have to be restarted.
+ */
+void exit_to_user(struct trap_frame *frame);
+void syscall_exit_to_user(struct trap_frame *frame);
+
+/* 0, or -EINVAL if no such CPU is up. Moves the task if it must. Sleeps. */
+int sched_set_affinity(struct task *task, u64 cpus);
+
+/* For /proc: runnable tasks, context switches, and ns that a CPU was idle. */
+u32 sched_nr_running(void);
+u64 sched_nr_switches(void);
+u64 sched_idle_ns(u32 cpu);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of system calls, and what the calls without an implementation do. */
+#include "kernel/syscall.h"
+
+#include "kernel/errno.h"
+#include "kernel/print.h"
+#include "kernel/syscall_table.h"
+#include "kernel/task.h"
+
+#define CALL(number, name) SYSCALL(name);
+#define NONE(number, name)
+SYSCALL_TABLE(CALL, NONE)
+#undef CALL
+#undef NONE
+
+static const char *const names[NR_SYSCALL_SLOTS] = {
+#define ENTRY(number, name) [number] = #name,
+	SYSCALL_TABLE(ENTRY, ENTRY)
+#undef ENTRY
+};
+
+static u64 reported[NR_SYSCALL_SLOTS / 64]; /* atomic bits */
+
+const char *syscall_name(u32 number)
+{
+	return number < NR_SYSCALL_SLOTS ? names[number] : NULL;
+}
+
+static SYSCALL(unknown)
+{
+	u32 number = (u32)task_frame(current)->orig_rax;
+	u64 bit = 1UL << number % 64;
+
+	if (number < NR_SYSCALL_SLOTS && !(atomic_or(&reported[number / 64], bit) & bit))
+		klog("%s (%d): system call %u, %s, is not implemented", current->comm, current->tid, number,
+		     names[number] ? names[number] : "which Linux does not have either");
+	return -ENOSYS;
+}
+
+#define CALL(number, name) [number] = sys_##name,
+#define NONE(number, name) [number] = sys_unknown,
+const system_call_t system_call_table[NR_SYSCALL_SLOTS] = {
+	SYSCALL_TABLE(CALL, NONE)
+	/* Numbers that Linux does not use. */
+	[335 ... 423] = sys_unknown,
+	[459 ... 461] = sys_unknown,
+	[463 ... 511] = sys_unknown,
+};

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks and processes as objects: memory, numbers, references, and what they have used.
+ *
+ * A number names a task, a process, or both (the first thread's). The table is written under process_tree_lock and read
+ * under RCU; it holds one reference to each.
+ */
+#include "kernel/task.h"
+
+#include "kernel/clock.h"
+#include "kernel/errno.h"
+#include "kernel/sched.h"
+#include "kernel/string.h"
+#include "kernel/x86/kstack.h"
+#include "kernel/x86/xsave.h"
+#include "mm/mm.h"
+#include "mm/slab.h"
+
+spinlock_t process_tree_lock = SPINLOCK_INIT(PROCESS_TREE);
+struct list_head all_processes = LIST_HEAD_INIT(all_processes);
+struct process *init_process;
+
+static struct pid_slot {
+	struct task *task;
+	struct process *process;
+} numbers[PID_MAX];
+
+static s32 last_number;	      /* process_tree_lock */
+static bool numbers_wrapped;  /* process_tree_lock: a free number may be that of a group or session */
+static u32 tasks_alive;	      /* atomic */
+static u64 tasks_created;     /* atomic */
+
+static struct slab_cache *task_cache, *process_cache, *fpu_cache;
+
+void task_init(void)
+{
+	task_cache = slab_create("task", sizeof(struct task), CACHE_LINE);
+	process_cache = slab_create("process", sizeof(struct process), 8);
+	fpu_cache = slab_create("xstate", 2 * xstate_size, 64);
+}
+
+/* ---- Memory -------------------------------------------------------------------------------------------------------- */
+
+static void task_free(struct task *task)
+{
+	if (task->stack_top)
+		kstack_free((char *)task->stack_top - KSTACK_SIZE);
+	if (task->fpu)
+		slab_free(fpu_cache, task->fpu);
+	slab_free(task_cache, task);
+	__atomic_sub_fetch(&tasks_alive, 1, __ATOMIC_RELAXED);
+}
+
+struct task *task_alloc(void)
+{
+	struct task *task = slab_alloc(task_cache, ALLOC_ZERO);
+	char *stack;
+
+	if (!task)
+		return NULL;
+	atomic_inc(&tasks_alive);
+	atomic_inc(&tasks_created);
+	task->refs = 1; /* the scheduler's, dropped after its last switch */
+	task->state = TASK_UNINTERRUPTIBLE;
+	list_init(&task->rq_link);
+	list_init(&task->thread_link);
+	sigpending_init(&task->pending);
+	task->altstack.flags = 2; /* SS_DISABLE */
+	task->fpu = slab_alloc(fpu_cache, ALLOC_ZERO);
+	stack = kstack_alloc();
+	if (stack)
+		task->stack_top = stack + KSTACK_SIZE;
+	if (!stack || !task->fpu) {
+		task_free(task);
+		return NULL;
+	}
+	return task;
+}
+
+static void task_free_rcu(struct rcu_head *head)
+{
+	struct task *task = container_of(head, struct task, rcu);
+
+	if (task->process)
+		process_put(task->process);
+	task_free(task);
+}
+
+void task_put(struct task *task)
+{
+	if (atomic_dec_return(&task->refs) == 0)
+		call_rcu(&task->rcu, task_free_rcu);
+}
+
+struct process *process_alloc(void)
+{
+	struct process *process = slab_alloc(process_cache, ALLOC_ZERO);
+
+	if (!process)
+		return NULL;
+	process->refs = 1;
+	list_init(&process->children);
+	list_init(&process->sibling);
+	list_init(&process->all_link);
+	list_init(&process->threads);
+	list_init(&process->posix_timers);
+	wait_queue_init(&process->child_wait);
+	spin_init(&process->lock, RANK_SIGNAL);
+	sigpending_init(&process->pending);
+	process->start_ns = ktime_ns();
+	return process;
+}
+
+static void process_free_rcu(struct rcu_head *head)
+{
+	slab_free(process_cache, container_of(head, struct process, rcu));
+}
+
+void process_put(struct process *process)
+{
+	if (atomic_dec_return(&process->refs) == 0)
+		call_rcu(&process->rcu, process_free_rcu);
+}
+
+/* ---- Numbers ------------------------------------------------------------------------------------------------------- */
+
+/* => process_tree_lock */
+static bool number_names_group(s32 number)
+{
+	struct process *process;
+
+	list_for_each(process, &all_processes, all_link)
+		if (process->pgid == number || process->sid == number)
+			return true;
+	return false;
+}
+
+static bool number_is_free(s32 number)
+{
+	return !numbers[number].task && !numbers[number].process && !(numbers_wrapped && number_names_group(number));
+}
+
+int task_number(struct task *task, struct process *process)
+{
+	for (s32 tries = 0; tries < PID_MAX; tries++) {
+		if (++last_number >= PID_MAX) {
+			last_number = 300; /* as Linux: low numbers stay with those who start a system */
+			numbers_wrapped = true;
+		}
+		if (!number_is_free(last_number))
+			continue;
+		task->tid = last_number;
+		task_get(task);
+		store_release(&numbers[last_number].task, task);
+		if (process) {
+			process->pid = last_number;
+			process_get(process);
+			store_release(&numbers[last_number].process, process);
+		}
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+void task_take_number(struct task *task, s32 pid)
+{
+	if (task->tid == pid)
+		return;
+	WRITE_ONCE(numbers[task->tid].task, NULL);
+	WRITE_ONCE(task->tid, pid);
+	store_release(&numbers[pid].task, task);
+}
+
+void task_forget(struct task *task)
+{
+	if (numbers[task->tid].task != task)
+		return;
+	WRITE_ONCE(numbers[task->tid].task, NULL);
+	task_put(task);
+}
+
+void process_forget(struct process *process)
+{
+	WRITE_ONCE(numbers[process->pid].process, NULL);
+	process_put(process);
+}
+
+/* A reference to what may be going: false when it is gone already. */
+static bool get_unless_zero(s32 *refs)
+{
+	s32 old = READ_ONCE(*refs);
+
+	while (old > 0)
+		if (__atomic_compare_exchange_n(refs, &old, old + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+struct task *task_find(s32 tid)
+{
+	struct task *task;
+
+	if (tid <= 0 || tid >= PID_MAX)
+		return NULL;
+	rcu_read_lock();
+	task = load_acquire(&numbers[tid].task);
+	if (task && !get_unless_zero(&task->refs))
+		task = NULL;
+	rcu_read_unlock();
+	return task;
+}
+
+struct process *process_find(s32 pid)
+{
+	struct process *process;
+
+	if (pid <= 0 || pid >= PID_MAX)
+		return NULL;
+	rcu_read_lock();
+	process = load_acquire(&numbers[pid].process);
+	if (process && !get_unless_zero(&process->refs))
+		process = NULL;
+	rcu_read_unlock();
+	return process;
+}
+
+struct task *process_thread(struct process *process)
+{
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	struct task *task = NULL;
+
+	if (!list_empty(&process->threads)) {
+		task = list_first(&process->threads, struct task, thread_link);
+		task_get(task);
+	}
+	spin_unlock_irqrestore(&process->lock, flags);
+	return task;
+}
+
+struct mm *process_mm(struct process *process)
+{
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	struct mm *mm = NULL;
+	struct task *task;
+
+	list_for_each(task, &process->threads, thread_link) {
+		mm = task->mm;
+		if (mm) {
+			mm_get(mm);
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&process->lock, flags);
+	return mm;
+}
+
+u32 nr_tasks(void)
+{
+	return READ_ONCE(tasks_alive);
+}
+
+u64 nr_tasks_created(void)
+{
+	return READ_ONCE(tasks_created);
+}
+
+/* ---- Use ----------------------------------------------------------------------------------------------------------- */
+
+char task_state_letter(const struct task *task)
+{
+	static const char letters[] = {
+		[TASK_RUNNING] = 'R', [TASK_UNINTERRUPTIBLE] = 'D', [TASK_KILLABLE] = 'D',
+		[TASK_INTERRUPTIBLE] = 'S', [TASK_STOPPED] = 'T', [TASK_DEAD] = 'Z',
+	};
+
+	return letters[READ_ONCE(task->state)];
+}
+
+/* Unlocked: a task that runs elsewhere may be told a moment old. */
+u64 task_run_time(const struct task *task)
+{
+	u64 time = READ_ONCE(task->run_time);
+
+	if (task == current)
+		time += ktime_ns() - task->switched_in;
+	return time;
+}
+
+void task_times(const struct task *task, u64 *user_ns, u64 *kernel_ns)
+{
+	u64 total = task_run_time(task);
+	u64 user = READ_ONCE(task->user_ticks), kernel = READ_ONCE(task->kernel_ticks);
+
+	*user_ns = user + kernel ? total / (user + kernel) * user : total;
+	*kernel_ns = total - *user_ns;
+}
+
+void task_add_usage(const struct task *task, struct usage *usage)
+{
+	u64 user_ns, kernel_ns;
+
+	task_times(task, &user_ns, &kernel_ns);
+	usage->user_time += user_ns;
+	usage->kernel_time += kernel_ns;
+	usage->min_flt += READ_ONCE(task->min_flt);
+	usage->maj_flt += READ_ONCE(task->maj_flt);
+	usage->nr_voluntary += READ_ONCE(task->nr_voluntary);
+	usage->nr_involuntary += READ_ONCE(task->nr_involuntary);
+}
+
+void usage_add(struct usage *sum, const struct usage *more)
+{
+	sum->user_time += more->user_time;
+	sum->kernel_time += more->kernel_time;
+	sum->min_flt += more->min_flt;
+	sum->maj_flt += more->maj_flt;
+	sum->nr_voluntary += more->nr_voluntary;
+	sum->nr_involuntary += more->nr_involuntary;
+	sum->max_rss = max(sum->max_rss, more->max_rss);
+}
+
+void process_usage(struct process *process, struct usage *usage)
+{
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	struct task *task;
+
+	*usage = process->dead_usage;
+	list_for_each(task, &process->threads, thread_link)
+		task_add_usage(task, usage);
+	spin_unlock_irqrestore(&process->lock, flags);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Per-CPU timer lists, sorted by deadline, over the one-shot event of each CPU (kernel/clock.h). Few timers are armed at
+ * a time: one per sleeping thread with a time-out.
+ *
+ * Lock: one per CPU, RANK_TIMER, interrupts off; not held while a timer's function runs.
+ */
+#include "kernel/timer.h"
+
+#include "kernel/clock.h"
+#include "kernel/sched.h"
+#include "mm/machine.h"
+
+struct timer_base {
+	spinlock_t lock;
+	struct list_head timers;
+	struct timer *running; /* whose function runs on this CPU now */
+	u64 tick;	       /* when the scheduler wants to be called, or TIME_NEVER */
+	u64 programmed;	       /* when the clock event will come */
+};
+STATIC_PER_CPU(struct timer_base, timer_bases);
+
+struct sleep_timer {
+	struct timer timer;
+	struct task *task;
+};
+
+void timers_init(void)
+{
+	for (u32 cpu = 0; cpu < MAX_CPUS; cpu++) {
+		struct timer_base *base = &per_cpu(timer_bases, cpu);
+
+		spin_init(&base->lock, RANK_TIMER);
+		list_init(&base->timers);
+		base->tick = base->programmed = TIME_NEVER;
+	}
+}
+
+void timer_init(struct timer *timer, void (*func)(struct timer *timer))
+{
+	list_init(&timer->link);
+	timer->func = func;
+	timer->cpu = 0;
+}
+
+/* => base lock held: the clock event comes no later than what is wanted first. Too early an event does no harm. */
+static void program(struct timer_base *base)
+{
+	u64 first = base->tick;
+
+	if (!list_empty(&base->timers))
+		first = min(first, list_first(&base->timers, struct timer, link)->deadline);
+	if (first < base->programmed) {
+		base->programmed = first;
+		clock_arm(first);
+	}
+}
+
+void timer_arm(struct timer *timer, u64 deadline)
+{
+	unsigned long flags = irq_save();
+	struct timer_base *base = &this_cpu(timer_bases);
+	struct timer *other;
+
+	spin_lock(&base->lock);
+	timer->deadline = deadline;
+	WRITE_ONCE(timer->cpu, cpu_id());
+	list_for_each(other, &base->timers, link)
+		if (other->deadline > deadline)
+			break;
+	list_insert_between(&timer->link, other->link.prev, &other->link);
+	program(base);
+	spin_unlock_irqrestore(&base->lock, flags);
+}
+
+bool timer_cancel(struct timer *timer)
+{
+	for (;;) {
+		struct timer_base *base = &per_cpu(timer_bases, READ_ONCE(timer->cpu));
+		unsigned long flags = spin_lock_irqsave(&base->lock);
+		bool moved = base != &per_cpu(timer_bases, READ_ONCE(timer->cpu));
+		bool armed = !list_empty(&timer->link);
+		bool running = base->running == timer;
+
+		if (!moved && armed)
+			list_del(&timer->link);
+		spin_unlock_irqrestore(&base->lock, flags);
+		if (!moved && !running)
+			return armed;
+		cpu_relax();
+	}
+}
+
+void timer_want_tick(u64 deadline)
+{
+	struct timer_base *base = &this_cpu(timer_bases);
+
+	if (base->tick != TIME_NEVER) /* only this CPU writes it, interrupts off */
+		return;
+	spin_lock(&base->lock);
+	base->tick = deadline;
+	program(base);
+	spin_unlock(&base->lock);
+}
+
+/* => base lock held; dropped and taken again around each function. */
+static void run_expired(struct timer_base *base, u64 now)
+{
+	while (!list_empty(&base->timers)) {
+		struct timer *timer = list_first(&base->timers, struct timer, link);
+
+		if (timer->deadline > now)
+			return;
+		list_del(&timer->link);
+		base->running = timer;
+		spin_unlock(&base->lock);
+		timer->func(timer);
+		spin_lock(&base->lock);
+		base->running = NULL;
+	}
+}
+
+void clock_event(bool from_user)
+{
+	struct timer_base *base = &this_cpu(timer_bases);
+	u64 now = ktime_ns();
+	bool tick = base->tick <= now;
+
+	spin_lock(&base->lock);
+	base->programmed = 0; /* no arming from the functions: it is done once, below */
+	run_expired(base, now);
+	if (tick)
+		base->tick = TIME_NEVER;
+	base->programmed = TIME_NEVER;
+	program(base);
+	spin_unlock(&base->lock);
+	if (tick)
+		sched_tick(from_user);
+}
+
+static void sleep_timer_expired(struct timer *timer)
+{
+	struct sleep_timer *sleep = container_of(timer, struct sleep_timer, timer);
+
+	sched_wake(sleep->task, ANY_SLEEP);
+}
+
+bool sleep_until(u64 deadline)
+{
+	struct sleep_timer sleep = { .task = current };
+
+	if (deadline == TIME_NEVER) {
+		thread_sleep();
+		return true;
+	}
+	if (deadline <= ktime_ns()) {
+		thread_cancel_sleep();
+		return false;
+	}
+	timer_init(&sleep.timer, sleep_timer_expired);
+	timer_arm(&sleep.timer, deadline);
+	thread_sleep();
+	timer_cancel(&sleep.timer);
+	return ktime_ns() < deadline;
+}

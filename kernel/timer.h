@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Timers: a function called from the timer interrupt of the CPU that armed it. Times are ktime_ns() (kernel/clock.h).
+ */
+#ifndef KERNEL_TIMER_H
+#define KERNEL_TIMER_H
+
+#include "kernel/list.h"
+
+#define TIME_NEVER (~0UL)
+
+struct timer {
+	struct list_head link; /* the CPU's list, by deadline; guarded by its lock */
+	u64 deadline;	       /* ns */
+	void (*func)(struct timer *timer); /* interrupts off, no lock held; may arm the timer again */
+	u32 cpu;	       /* where it is, or was last, armed */
+};
+
+void timers_init(void); /* boot, before the first interrupt */
+void timer_init(struct timer *timer, void (*func)(struct timer *timer));
+/* Arms it on this CPU. => not armed. A deadline in the past fires at once, from the interrupt. */
+void timer_arm(struct timer *timer, u64 deadline);
+/* Takes it back and waits until its function runs nowhere. True if it had not fired. Not from its own function. */
+bool timer_cancel(struct timer *timer);
+
+/* The scheduler's own wish for this CPU: sched_tick() at `deadline`, unless one is asked for already. Interrupts off. */
+void timer_want_tick(u64 deadline);
+
+/*
+ * Sleeps until `deadline` (TIME_NEVER: without end) or a wake-up: thread_sleep() with a time-out, after
+ * thread_prepare_sleep(). False when the time is over.
+ */
+bool sleep_until(u64 deadline);
+
+#endif
