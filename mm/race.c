@@ -144,17 +144,17 @@ size_t race_format(char *buf, size_t size)
 
 /* ---- Schedules --------------------------------------------------------------------------------------------------- */
 
-/* One generator for each CPU: which CPU draws when is itself part of the schedule. */
+/* One generator for each CPU: which CPU draws when is itself part of the schedule. Reseeded from outside, hence the ONCEs. */
 STATIC_PER_CPU(u64, generator);
 
 static u64 next_random(void)
 {
-	u64 x = this_cpu(generator); /* xorshift64, Marsaglia 2003 */
+	u64 x = READ_ONCE(this_cpu(generator)); /* xorshift64, Marsaglia 2003 */
 
 	x ^= x << 13;
 	x ^= x >> 7;
 	x ^= x << 17;
-	this_cpu(generator) = x;
+	WRITE_ONCE(this_cpu(generator), x);
 	return x;
 }
 
@@ -172,7 +172,8 @@ void schedule_fuzz(void)
 void schedule_fuzz_seed(u64 seed)
 {
 	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++)
-		per_cpu(generator, cpu) = (seed + 1) * 0x9e3779b97f4a7c15UL + cpu * 0xbf58476d1ce4e5b9UL + 1;
+		WRITE_ONCE(per_cpu(generator, cpu),
+			   (seed + 1) * 0x9e3779b97f4a7c15UL + cpu * 0xbf58476d1ce4e5b9UL + 1);
 	WRITE_ONCE(schedule_fuzz_on, seed != 0);
 	update_armed();
 }

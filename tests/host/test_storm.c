@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Storms: threads that fault beside munmap, mprotect, mremap, madvise and fork, under a fuzzed schedule, and know what they
+ * must read. Every page belongs to all: thread n owns word n of it, and remembers what it wrote there last.
+ */
+#include "test.h"
+
+#include "kernel/mutex.h"
+
+#define THREADS 3
+#define STEADY 1060 /* pages: three page tables, the outer ones in part */
+#define FLEETING 40
+#define MOVING 24
+
+static struct mm *mm;
+static vaddr_t steady;	 /* keeps its contents; rights come and go */
+static vaddr_t fleeting; /* MADV_DONTNEED at any time: reads as zero or as written */
+static vaddr_t moving;	 /* at one of two places */
+static vaddr_t places[2];
+static unsigned rounds;
+
+struct thread_state {
+	u64 steady[STEADY], fleeting[FLEETING], moving[MOVING];
+	u64 stamp;
+};
+static struct thread_state states[THREADS + 1];
+
+static struct thread_state *mine(void)
+{
+	return &states[cpu_id()];
+}
+
+/* This thread's word of a page. */
+static vaddr_t word(vaddr_t base, u64 page)
+{
+	return base + PAGES(page) + 8 * cpu_id();
+}
+
+static u64 new_stamp(void)
+{
+	return ++mine()->stamp << 8 | cpu_id();
+}
+
+/* ---- What each thread does ------------------------------------------------------------------------------------------- */
+
+/* Another thread may have made it read-only for a moment. */
+static void steady_write(void)
+{
+	u64 page = sim_random_below(STEADY), stamp = new_stamp();
+	enum fault_answer answer = sim_write(word(steady, page), stamp);
+
+	if (answer == FAULT_DONE)
+		mine()->steady[page] = stamp;
+	else
+		CHECK_EQ(answer, FAULT_NO_ACCESS);
+}
+
+static void steady_read(void)
+{
+	u64 page = sim_random_below(STEADY), value;
+
+	CHECK_EQ(sim_read(word(steady, page), &value), FAULT_DONE);
+	CHECK_EQ(value, mine()->steady[page]);
+}
+
+static void steady_protect(void)
+{
+	u64 first = sim_random_below(STEADY), nr = 1 + sim_random_below(min(STEADY - first, 64UL));
+
+	CHECK_EQ(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), PROT_READ), 0);
+	sim_user_boundary();
+	CHECK_EQ(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), RW), 0);
+}
+
+static void fleeting_write(void)
+{
+	u64 page = sim_random_below(FLEETING), stamp = new_stamp();
+
+	CHECK_EQ(sim_write(word(fleeting, page), stamp), FAULT_DONE);
+	mine()->fleeting[page] = stamp;
+}
+
+static void fleeting_read(void)
+{
+	u64 page = sim_random_below(FLEETING), value;
+
+	CHECK_EQ(sim_read(word(fleeting, page), &value), FAULT_DONE);
+	if (value && value != mine()->fleeting[page])
+		sim_fail("page %lu holds %#lx, neither zero nor what was written last (%#lx)", (unsigned long)page,
+			 (unsigned long)value, (unsigned long)mine()->fleeting[page]);
+	if (!value)
+		mine()->fleeting[page] = 0; /* it must not come back */
+}
+
+static void fleeting_drop(void)
+{
+	u64 first = sim_random_below(FLEETING), nr = 1 + sim_random_below(FLEETING - first);
+
+	CHECK_EQ(mm_madvise(mm, fleeting + PAGES(first), PAGES(nr), MADV_DONTNEED), 0);
+}
+
+/* It may have moved away, or do so between two looks. */
+static void moving_access(void)
+{
+	vaddr_t base = READ_ONCE(moving);
+	u64 page = sim_random_below(MOVING), value, stamp = new_stamp();
+
+	if (sim_read(word(base, page), &value) == FAULT_DONE)
+		CHECK_EQ(value, mine()->moving[page]);
+	if (sim_write(word(base, page), stamp) == FAULT_DONE)
+		mine()->moving[page] = stamp;
+}
+
+static struct mutex mover = MUTEX_INIT(mover, FILES);
+
+static void moving_move(void)
+{
+	vaddr_t to;
+
+	mutex_lock(&mover);
+	to = places[moving == places[0]];
+	CHECK_EQ(mm_mremap(mm, moving, PAGES(MOVING), PAGES(MOVING), MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	WRITE_ONCE(moving, to);
+	mutex_unlock(&mover);
+}
+
+/* Memory of this thread alone: it knows everything about it. */
+static void own_mapping(void)
+{
+	u64 nr = 1 + sim_random_below(20), stamp = new_stamp(), value, hole = sim_random_below(nr);
+	vaddr_t base = map(mm, nr, RW, ANON);
+
+	for (u64 page = 0; page < nr; page++)
+		put(base + PAGES(page), stamp + page);
+	unmap(mm, base + PAGES(hole), 1);
+	for (u64 page = 0; page < nr; page++) {
+		enum fault_answer answer = sim_read(base + PAGES(page), &value);
+
+		/* The hole may have been filled by another thread's mapping. */
+		if (page != hole) {
+			CHECK_EQ(answer, FAULT_DONE);
+			CHECK_EQ(value, stamp + page);
+		}
+	}
+	if (hole)
+		unmap(mm, base, hole);
+	if (hole + 1 < nr)
+		unmap(mm, base + PAGES(hole + 1), nr - hole - 1);
+}
+
+/* The child has what this thread had written; what either writes then is its own. */
+static void fork_and_compare(void)
+{
+	struct mm *child = test_mm(POLICY_DEFAULT);
+
+	CHECK_EQ(mm_fork(child, mm), 0);
+	sim_leave_mm();
+	sim_use_mm(child);
+	for (unsigned i = 0; i < 12; i++) {
+		u64 page = sim_random_below(STEADY);
+
+		if (sim_write(word(steady, page), ~0UL) == FAULT_DONE)
+			expect_get(word(steady, page), ~0UL);
+		page = (page + 1 + sim_random_below(STEADY - 1)) % STEADY;
+		if (get(word(steady, page)) != ~0UL)
+			expect_get(word(steady, page), mine()->steady[page]);
+	}
+	sim_leave_mm();
+	mm_put(child);
+	sim_use_mm(mm);
+	steady_read();
+}
+
+static void one_action(u64 forks)
+{
+	u64 action = sim_random_below(64);
+
+	if (action < 20)
+		steady_write();
+	else if (action < 36)
+		steady_read();
+	else if (action < 40)
+		steady_protect();
+	else if (action < 46)
+		fleeting_write();
+	else if (action < 52)
+		fleeting_read();
+	else if (action < 54)
+		fleeting_drop();
+	else if (action < 58)
+		moving_access();
+	else if (action < 60)
+		moving_move();
+	else if (action < 63)
+		own_mapping();
+	else if (sim_random_below(4) < forks)
+		fork_and_compare();
+}
+
+static void storm_thread(void *forks)
+{
+	sim_use_mm(mm);
+	for (unsigned i = 0; i < rounds; i++)
+		one_action((u64)(long)forks);
+	for (u64 page = 0; page < STEADY; page++)
+		expect_get(word(steady, page), mine()->steady[page]);
+	sim_leave_mm();
+}
+
+/* ---- The storms --------------------------------------------------------------------------------------------------------- */
+
+static void storm(u64 schedule, long forks, unsigned nr_rounds)
+{
+	for (unsigned cpu = 0; cpu <= THREADS; cpu++)
+		states[cpu] = (struct thread_state){ 0 };
+	rounds = nr_rounds;
+	mm = test_mm(POLICY_DEFAULT);
+	steady = map(mm, STEADY, RW, ANON);
+	fleeting = map(mm, FLEETING, RW, ANON);
+	places[0] = 0x300000000000UL;
+	places[1] = 0x3000401fd000UL; /* across two page tables */
+	moving = places[0];
+	map_at(mm, moving, MOVING, RW, ANON);
+	schedule_fuzz_seed(schedule);
+	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
+		sim_start(cpu, storm_thread, (void *)forks);
+	sim_join_all();
+	schedule_fuzz_seed(0);
+	test_mm_put(mm);
+}
+
+TEST(storm_of_everything, THREADS + 1)
+{
+	FOR_EACH_SETUP (setup)
+		storm(sim_seed() * 8 + setup->policy, 0, 700);
+}
+
+TEST(storm_with_forks, THREADS + 1)
+{
+	FOR_EACH_SETUP (setup)
+		storm(sim_seed() * 8 + setup->policy, 4, 350);
+}
+
+TEST(storm_without_fuzzing, THREADS + 1)
+{
+	FOR_EACH_SETUP (setup)
+		storm(0, 1, 700);
+}
+
+/* ---- Policies change while threads fault ---------------------------------------------------------------------------------- */
+
+static bool stop;
+
+static void change_policies(void *arg)
+{
+	(void)arg;
+	while (!READ_ONCE(stop)) {
+		CHECK_EQ(mm_set_policy(mm, sim_random_below(NR_POLICIES)), 0);
+		WRITE_ONCE(spf_validate, (u8)sim_random_below(2));
+		WRITE_ONCE(fault_policy_default, (u8)(1 + sim_random_below(NR_POLICIES - 1)));
+		sim_user_boundary();
+		cond_resched();
+	}
+}
+
+TEST(storm_of_policies, THREADS + 2)
+{
+	sim_start(THREADS + 1, change_policies, NULL);
+	rounds = 1000;
+	mm = test_mm(POLICY_DEFAULT);
+	steady = map(mm, STEADY, RW, ANON);
+	fleeting = map(mm, FLEETING, RW, ANON);
+	places[0] = moving = 0x300000000000UL;
+	places[1] = 0x3000401fd000UL;
+	map_at(mm, moving, MOVING, RW, ANON);
+	schedule_fuzz_seed(sim_seed());
+	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
+		sim_start(cpu, storm_thread, (void *)1L);
+	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
+		sim_join(cpu);
+	WRITE_ONCE(stop, true);
+	sim_join_all();
+	schedule_fuzz_seed(0);
+	test_mm_put(mm);
+}
