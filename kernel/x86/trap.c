@@ -82,7 +82,7 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 	struct fault_signal sig;
 
 	if (answer == FAULT_OUT_OF_MEMORY)
-		out_of_memory(); /* then the instruction runs again, unless it was us */
+		oom_kill(); /* then the instruction runs again, unless it was us */
 	else if (fault_signal(answer, &sig))
 		bad_user_access(error, addr, sig);
 }
@@ -122,7 +122,7 @@ static bool uaccess_fault_in(u64 error, u64 addr)
 	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), error & PF_PRESENT ? FAULT_PRESENT : 0);
 
 	if (answer == FAULT_OUT_OF_MEMORY) {
-		out_of_memory();
+		oom_kill();
 		return !thread_killed();
 	}
 	if (answer == FAULT_DONE)
