@@ -1,8 +1,189 @@
 /* SPDX-License-Identifier: MIT */
-/* /proc. */
+/*
+ * The engine of /proc: reading and writing files whose contents are computed. text_lock (a spinlock, a leaf) guards which
+ * text an open file has; texts themselves do not change any more once somebody can read them.
+ */
+#include "kernel/fs/procfs.h"
 #include "kernel/fs/fs.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/string.h"
+#include "mm/slab.h"
+
+static spinlock_t text_lock = SPINLOCK_INIT(LEAF);
+
+static const struct proc_entry *entry_of(struct file *file)
+{
+	return file->inode->private;
+}
+
+/* A new text with one reference, or an error pointer. */
+static struct text *make_text(struct file *file)
+{
+	struct text *text = text_create();
+	int ret;
+
+	if (!text)
+		return err_ptr(-ENOMEM);
+	ret = entry_of(file)->show(text, file->inode->private_id);
+	if (!ret && text->failed)
+		ret = -ENOMEM;
+	if (!ret)
+		return text;
+	text_put(text);
+	return err_ptr(ret);
+}
+
+/* The file keeps the text instead of the one it had. */
+static void keep_text(struct file *file, struct text *text)
+{
+	atomic_inc(&text->refcount);
+	spin_lock(&text_lock);
+	struct text *old = file->private;
+	file->private = text;
+	spin_unlock(&text_lock);
+	if (old)
+		text_put(old);
+}
+
+static struct text *kept_text(struct file *file)
+{
+	spin_lock(&text_lock);
+	struct text *text = file->private;
+	if (text)
+		atomic_inc(&text->refcount);
+	spin_unlock(&text_lock);
+	return text;
+}
+
+static long proc_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	struct text *text = *pos ? kept_text(file) : NULL;
+	long ret;
+
+	if (!entry_of(file)->show)
+		return -EINVAL;
+	if (!text) {
+		text = make_text(file);
+		if (is_err(text))
+			return ptr_err(text);
+		keep_text(file, text);
+	}
+	ret = text_read(text, to, pos);
+	text_put(text);
+	return ret;
+}
+
+static long write_buffer(struct file *file, struct iov_iter *from, char *buf)
+{
+	size_t n = from->count;
+
+	if (iov_copy_from(from, buf, n) < n)
+		return -EFAULT;
+	size_t len = n;
+	while (len && (buf[len - 1] == '\n' || buf[len - 1] == 0))
+		len--;
+	buf[len] = 0;
+	int ret = entry_of(file)->write(file->inode->private_id, buf, len);
+	return ret ? ret : (long)n;
+}
+
+static long proc_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	char *buf;
+	long ret;
+
+	if (!entry_of(file)->write)
+		return -EINVAL;
+	if (from->count >= PROC_WRITE_MAX)
+		return -EINVAL;
+	buf = kmalloc(PROC_WRITE_MAX, 0);
+	if (!buf)
+		return -ENOMEM;
+	ret = write_buffer(file, from, buf);
+	kfree(buf);
+	if (ret > 0)
+		*pos += (u64)ret;
+	return ret;
+}
+
+/* Root may write what has no write permission; but not what cannot be written at all. */
+static int proc_open(struct file *file)
+{
+	return (file->mode & FMODE_WRITE) && !entry_of(file)->write ? -EACCES : 0;
+}
+
+static void proc_release(struct file *file)
+{
+	if (file->private)
+		text_put(file->private);
+}
+
+static const struct file_ops proc_file_ops = {
+	.open = proc_open,
+	.read = proc_read,
+	.write = proc_write,
+	.release = proc_release,
+};
+
+struct inode *proc_inode(const struct proc_entry *entry, u64 id)
+{
+	const struct file_ops *fops = entry->fops;
+	struct inode *inode;
+
+	if (!fops && S_ISDIR(entry->mode))
+		fops = &ramfs_dir_ops;
+	else if (!fops && S_ISREG(entry->mode))
+		fops = &proc_file_ops;
+	inode = inode_alloc(FS_DEV_PROC, entry->mode, entry->ops, fops);
+	if (!inode)
+		return NULL;
+	inode->private = (void *)entry;
+	inode->private_id = id;
+	return inode;
+}
+
+void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		struct inode *inode = proc_inode(&entries[i], 0);
+
+		if (!inode || is_err(ramfs_add(dir, entries[i].name, strlen(entries[i].name), inode)))
+			panic("no memory for /proc at boot");
+	}
+}
+
+struct dentry *proc_add_dir(struct dentry *dir, const char *name)
+{
+	struct dentry *dentry = ramfs_create(dir, name, strlen(name), S_IFDIR | 0555, 0);
+
+	if (is_err(dentry))
+		panic("no memory for /proc/%s at boot", name);
+	return dentry;
+}
+
+int proc_parse_number(const char *text, u64 *value)
+{
+	u64 result = 0;
+
+	while (*text == ' ')
+		text++;
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	for (; *text >= '0' && *text <= '9'; text++) {
+		if (__builtin_mul_overflow(result, 10UL, &result) || __builtin_add_overflow(result, *text - '0', &result))
+			return -EINVAL;
+	}
+	while (*text == ' ')
+		text++;
+	*value = result;
+	return *text ? -EINVAL : 0;
+}
 
 void procfs_create(struct dentry *proc)
 {
-	(void)proc;
+	proc->inode->ops = &proc_root_ops;
+	proc_pid_create(proc);
+	proc_system_create(proc);
+	proc_sysctl_create(proc);
+	proc_faultline_create(proc);
 }

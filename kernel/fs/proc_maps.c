@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/PID/maps, smaps and pagemap: an address space as a list of VMAs and as a list of pages. Holds mmap_lock for reading
+ * while it looks, and each page table's PTE lock while it looks at entries; never touches user memory meanwhile.
+ */
+#include "kernel/fs/procfs.h"
+#include "mm/mapping.h"
+#include "mm/mm.h"
+#include "mm/page_alloc.h"
+#include "mm/slab.h"
+#include "mm/vma.h"
+
+#define NAME_COLUMN 72 /* Linux pads to it before a name, and adds one space */
+#define SHMEM_DEVICE 1 /* shared anonymous memory shows the kernel's own tmpfs, 00:01 */
+
+/* --- maps --- */
+
+static bool vma_touches(const struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	return vma->start <= end && vma->end >= start;
+}
+
+static void show_name(struct text *text, size_t line, const char *name)
+{
+	text_pad(text, line, NAME_COLUMN);
+	text_printf(text, " ");
+	for (; *name; name++) {
+		if (*name == '\n')
+			text_printf(text, "\\012");
+		else
+			text_append(text, name, 1);
+	}
+}
+
+/* `path` is room for a path. */
+static void show_vma_name(struct text *text, size_t line, const struct vma *vma, char *path)
+{
+	const struct mm *mm = vma->mm;
+
+	if (vma->file) {
+		char *name = file_path(vma->file, path, PATH_MAX);
+		show_name(text, line, name ? name : "");
+	} else if (vma->ops && vma->ops->name) {
+		show_name(text, line, vma->ops->name);
+	} else if (vma->ops) {
+		return;
+	} else if (mm->brk > mm->start_brk && vma_touches(vma, mm->start_brk, mm->brk)) {
+		show_name(text, line, "[heap]");
+	} else if (vma_touches(vma, mm->start_stack, mm->start_stack)) {
+		show_name(text, line, "[stack]");
+	}
+}
+
+static void show_vma(struct text *text, const struct vma *vma, char *path)
+{
+	const struct inode *inode = vma->file ? vma->file->inode : NULL;
+	u64 offset = vma->ops ? vma->pgoff << PAGE_SHIFT : 0;
+	size_t line = text->length;
+
+	text_printf(text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end, vma->flags & VM_READ ? 'r' : '-',
+		    vma->flags & VM_WRITE ? 'w' : '-', vma->flags & VM_EXEC ? 'x' : '-', vma->flags & VM_MAYSHARE ? 's' : 'p',
+		    offset, 0, inode ? inode->dev : vma->ops ? SHMEM_DEVICE : 0, inode ? inode->ino : vma->ops ? 1UL : 0UL);
+	show_vma_name(text, line, vma, path);
+	text_printf(text, "\n");
+}
+
+typedef void visit_vma_t(struct text *text, const struct vma *vma, char *path, void *arg);
+
+/* Calls visit for every VMA of the process, under mmap_lock. A process without an address space has none. */
+static int for_each_vma(struct text *text, u64 id, visit_vma_t *visit, void *arg)
+{
+	struct proc_target target;
+	struct vma *vma;
+	char *path;
+	int ret = proc_target_get(id, &target);
+
+	if (ret)
+		return ret;
+	path = kmalloc(PATH_MAX, 0);
+	if (path && target.mm) {
+		mmap_read_lock(target.mm);
+		vma_tree_for_each(vma, &target.mm->tree) {
+			visit(text, vma, path, arg);
+			cond_resched();
+		}
+		mmap_read_unlock(target.mm);
+	}
+	kfree(path);
+	proc_target_put(&target);
+	return path ? 0 : -ENOMEM;
+}
+
+static void visit_maps(struct text *text, const struct vma *vma, char *path, void *arg)
+{
+	(void)arg;
+	show_vma(text, vma, path);
+}
+
+int proc_show_maps(struct text *text, u64 id)
+{
+	return for_each_vma(text, id, visit_maps, NULL);
+}
+
+/* --- pages --- */
+
+typedef void visit_pte_t(vaddr_t addr, pte_t pte, void *arg);
+
+/* How much of the address space the entry where a walk ended stands for. */
+static u64 walk_span(const struct pt_walk *walk)
+{
+	return 1UL << (PAGE_SHIFT + 9 * (walk->level - 1));
+}
+
+/* Calls visit for each entry of [start, end) that is not none, under the PTE lock. => mmap_lock. */
+static void for_each_pte(struct mm *mm, vaddr_t start, vaddr_t end, visit_pte_t *visit, void *arg)
+{
+	for (vaddr_t addr = start, next; addr < end; addr = next) {
+		struct pt_walk walk = pt_walk(mm, addr);
+
+		next = min(align_down(addr, walk_span(&walk)) + walk_span(&walk), end);
+		if (walk.state == PT_TABLE) {
+			spinlock_t *lock = pte_lockptr(walk.pmd);
+
+			spin_lock(lock);
+			for (; addr < next; addr += PAGE_SIZE) {
+				pte_t pte = pte_read(pte_offset(walk.pmd, addr));
+				if (!pte_none(pte))
+					visit(addr, pte, arg);
+			}
+			spin_unlock(lock);
+		}
+		cond_resched();
+	}
+}
+
+/* In pages; pss in 1/4096 of a page. */
+struct smaps {
+	u64 size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, locked;
+};
+
+static void count_pte(vaddr_t addr, pte_t pte, void *arg)
+{
+	struct page *page = pte_counted_page(pte);
+	struct smaps *s = arg;
+
+	(void)addr;
+	if (!page)
+		return;
+	s32 mapcount = max(READ_ONCE(page->mapcount), 1); /* others change it meanwhile; any of its values is an answer */
+	bool dirty = pte_dirty(pte) || page_test(page, PG_DIRTY) || page_test(page, PG_ANON);
+	u64 share = 4096 / (u64)mapcount;
+
+	s->rss++;
+	s->pss += share;
+	s->pss_dirty += dirty ? share : 0;
+	s->anonymous += page_test(page, PG_ANON);
+	s->referenced += !!(pte.val & PTE_ACCESSED);
+	if (mapcount > 1)
+		*(dirty ? &s->shared_dirty : &s->shared_clean) += 1;
+	else
+		*(dirty ? &s->private_dirty : &s->private_clean) += 1;
+}
+
+static void count_vma(const struct vma *vma, struct smaps *s)
+{
+	u64 pss = s->pss;
+
+	for_each_pte(vma->mm, vma->start, vma->end, count_pte, s);
+	s->size += (vma->end - vma->start) >> PAGE_SHIFT;
+	if (vma->flags & VM_LOCKED)
+		s->locked += s->pss - pss;
+}
+
+static void row(struct text *text, const char *name, u64 kib)
+{
+	text_printf(text, "%-16s%8lu kB\n", name, kib);
+}
+
+#define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
+#define PSS_KIB(pss) ((pss) >> 10) /* 4096ths of 4 KiB */
+
+static void show_smaps(struct text *text, const struct smaps *s)
+{
+	row(text, "Rss:", KIB(s->rss));
+	row(text, "Pss:", PSS_KIB(s->pss));
+	row(text, "Pss_Dirty:", PSS_KIB(s->pss_dirty));
+	row(text, "Shared_Clean:", KIB(s->shared_clean));
+	row(text, "Shared_Dirty:", KIB(s->shared_dirty));
+	row(text, "Private_Clean:", KIB(s->private_clean));
+	row(text, "Private_Dirty:", KIB(s->private_dirty));
+	row(text, "Referenced:", KIB(s->referenced));
+	row(text, "Anonymous:", KIB(s->anonymous));
+	row(text, "KSM:", 0);
+	row(text, "LazyFree:", 0);
+	row(text, "AnonHugePages:", 0);
+	row(text, "ShmemPmdMapped:", 0);
+	row(text, "FilePmdMapped:", 0);
+	row(text, "Shared_Hugetlb:", 0);
+	row(text, "Private_Hugetlb:", 0);
+	row(text, "Swap:", 0);
+	row(text, "SwapPss:", 0);
+	row(text, "Locked:", PSS_KIB(s->locked));
+}
+
+static void show_flags(struct text *text, u64 flags)
+{
+	static const struct {
+		u64 flag;
+		char name[3];
+	} names[] = {
+		{ VM_READ, "rd" },	 { VM_WRITE, "wr" },	 { VM_EXEC, "ex" },	  { VM_SHARED, "sh" },
+		{ VM_MAYREAD, "mr" },	 { VM_MAYWRITE, "mw" },	 { VM_MAYEXEC, "me" },	  { VM_MAYSHARE, "ms" },
+		{ VM_GROWSDOWN, "gd" },	 { VM_LOCKED, "lo" },	 { VM_DONTCOPY, "dc" },	  { VM_DONTEXPAND, "de" },
+		{ VM_ACCOUNT, "ac" },	 { VM_NORESERVE, "nr" }, { VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },
+		{ VM_HUGEPAGE, "hg" },	 { VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },
+	};
+
+	text_printf(text, "VmFlags: ");
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (flags & names[i].flag)
+			text_printf(text, "%s ", names[i].name);
+	}
+	text_printf(text, "\n");
+}
+
+static void visit_smaps(struct text *text, const struct vma *vma, char *path, void *arg)
+{
+	struct smaps s = {};
+
+	(void)arg;
+	show_vma(text, vma, path);
+	count_vma(vma, &s);
+	row(text, "Size:", KIB(s.size));
+	row(text, "KernelPageSize:", 4);
+	row(text, "MMUPageSize:", 4);
+	show_smaps(text, &s);
+	text_printf(text, "THPeligible:    %8d\n", 0);
+	show_flags(text, vma->flags);
+}
+
+int proc_show_smaps(struct text *text, u64 id)
+{
+	return for_each_vma(text, id, visit_smaps, NULL);
+}
+
+struct rollup {
+	struct smaps sum;
+	vaddr_t start, end;
+};
+
+static void visit_rollup(struct text *text, const struct vma *vma, char *path, void *arg)
+{
+	struct rollup *rollup = arg;
+
+	(void)text, (void)path;
+	if (!rollup->end)
+		rollup->start = vma->start;
+	rollup->end = vma->end;
+	count_vma(vma, &rollup->sum);
+}
+
+int proc_show_smaps_rollup(struct text *text, u64 id)
+{
+	struct rollup rollup = {};
+	int ret = for_each_vma(text, id, visit_rollup, &rollup);
+	size_t line = text->length;
+
+	if (ret)
+		return ret;
+	text_printf(text, "%08lx-%08lx ---p %08x 00:00 0 ", rollup.start, rollup.end, 0);
+	show_name(text, line, "[rollup]");
+	text_printf(text, "\n");
+	show_smaps(text, &rollup.sum);
+	return 0;
+}
+
+/* --- pagemap --- */
+
+#define PM_SOFT_DIRTY (1UL << 55)
+#define PM_EXCLUSIVE (1UL << 56)
+#define PM_FILE (1UL << 61)
+#define PM_PRESENT (1UL << 63)
+#define PAGEMAP_CHUNK 512UL /* entries */
+
+struct pagemap_chunk {
+	vaddr_t start;
+	u64 entry[PAGEMAP_CHUNK];
+};
+
+static void fill_pagemap(vaddr_t addr, pte_t pte, void *arg)
+{
+	struct pagemap_chunk *chunk = arg;
+	u64 *entry = &chunk->entry[(addr - chunk->start) >> PAGE_SHIFT];
+
+	if (!pte_maps_page(pte))
+		return;
+	*entry = page_to_pfn(pte_page(pte)) | PM_PRESENT | (pte.val & PTE_SOFT_DIRTY ? PM_SOFT_DIRTY : 0);
+	struct page *page = pte_counted_page(pte);
+	if (page)
+		*entry |= (page_test(page, PG_CACHE) ? PM_FILE : 0) | (READ_ONCE(page->mapcount) == 1 ? PM_EXCLUSIVE : 0);
+}
+
+/* Reads up to one chunk at pos; bytes, 0 at the end of the address space. */
+static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_iter *to, u64 *pos)
+{
+	u64 first = *pos / sizeof(u64), nr_pages = USER_END >> PAGE_SHIFT;
+	u64 nr = first < nr_pages ? min(min(nr_pages - first, PAGEMAP_CHUNK), (u64)to->count / sizeof(u64)) : 0;
+	size_t size = nr * sizeof(u64), moved;
+
+	*chunk = (struct pagemap_chunk){ .start = first << PAGE_SHIFT };
+	mmap_read_lock(mm);
+	for_each_pte(mm, chunk->start, chunk->start + (nr << PAGE_SHIFT), fill_pagemap, chunk);
+	mmap_read_unlock(mm);
+	moved = iov_copy_to(to, chunk->entry, size);
+	*pos += moved;
+	return moved < size && !moved ? -EFAULT : (long)moved;
+}
+
+static long read_chunks(struct mm *mm, struct iov_iter *to, u64 *pos)
+{
+	struct pagemap_chunk *chunk = kmalloc(sizeof(*chunk), 0);
+	long done = 0, ret = chunk ? 0 : -ENOMEM;
+
+	while (chunk && to->count && (ret = read_chunk(mm, chunk, to, pos)) > 0 && !thread_killed())
+		done += ret;
+	kfree(chunk);
+	return done ? done : ret;
+}
+
+static long pagemap_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	struct proc_target target;
+	long ret = proc_target_get(file->inode->private_id, &target);
+
+	if (ret)
+		return ret;
+	if (*pos % sizeof(u64) || to->count % sizeof(u64))
+		ret = -EINVAL;
+	else
+		ret = target.mm ? read_chunks(target.mm, to, pos) : 0;
+	proc_target_put(&target);
+	return ret;
+}
+
+const struct file_ops proc_pagemap_ops = {
+	.read = pagemap_read,
+};
+
+/* --- peeking --- */
+
+/* What one entry maps, with a reference, or NULL. => mmap_lock. */
+static struct page *present_page(struct mm *mm, vaddr_t addr)
+{
+	struct pt_walk walk = pt_walk(mm, addr);
+	struct page *page = NULL;
+
+	if (walk.state != PT_TABLE)
+		return NULL;
+	spin_lock(pte_lockptr(walk.pmd));
+	pte_t pte = pte_read(pte_offset(walk.pmd, addr));
+	if (pte_maps_page(pte)) {
+		page = pte_page(pte);
+		if (pte_counted_page(pte))
+			page_get(page);
+	}
+	spin_unlock(pte_lockptr(walk.pmd));
+	return page;
+}
+
+size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n)
+{
+	size_t done = 0;
+
+	mmap_read_lock(mm);
+	while (done < n && addr + done < USER_END) {
+		u64 offset = (addr + done) & ~PAGE_MASK;
+		size_t part = min(n - done, (size_t)(PAGE_SIZE - offset));
+		struct page *page = present_page(mm, addr + done);
+
+		if (!page)
+			break;
+		__builtin_memcpy((u8 *)buf + done, (u8 *)page_to_virt(page) + offset, part);
+		if (page != zero_page)
+			page_put(page);
+		done += part;
+	}
+	mmap_read_unlock(mm);
+	return done;
+}

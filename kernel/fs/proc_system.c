@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc's files about the machine and the kernel as a whole. Takes no lock: figures that change meanwhile are as good as
+ * those of a moment before.
+ */
+#include "kernel/boot_info.h"
+#include "kernel/clock.h"
+#include "kernel/fs/procfs.h"
+#include "kernel/sched.h"
+#include "kernel/string.h"
+#include "kernel/time.h"
+#include "kernel/uname.h"
+#include "kernel/x86/cpu.h"
+#include "mm/counters.h"
+#include "mm/mmap.h"
+#include "mm/slab.h"
+
+#define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
+#define NS_PER_TICK (NSEC_PER_SEC / USER_HZ)
+#define VMALLOC_KIB 34359738367UL /* Linux's figure for a 4-level kernel */
+
+/* --- memory --- */
+
+static void add_slab_pages(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
+{
+	(void)name, (void)size, (void)in_use;
+	*(u64 *)arg += pages;
+}
+
+static u64 nr_slab_pages(void)
+{
+	u64 pages = 0;
+
+	slab_for_each(add_slab_pages, &pages);
+	return pages;
+}
+
+static u64 nr_table_pages(void)
+{
+	return counter_sum(COUNT_pgtable_allocs) - counter_sum(COUNT_pgtable_frees);
+}
+
+/* Pages by use: one pass over all page frames, without locks. */
+struct census {
+	u64 anon, cache;
+};
+
+static struct census take_census(void)
+{
+	struct census census = {};
+
+	for (pfn_t pfn = 0; pfn < max_pfn; pfn++) {
+		census.anon += page_test(pfn_to_page(pfn), PG_ANON);
+		census.cache += page_test(pfn_to_page(pfn), PG_CACHE);
+		if (pfn % 4096 == 0)
+			cond_resched();
+	}
+	return census;
+}
+
+static void kib_row(struct text *text, const char *name, u64 kib)
+{
+	text_printf(text, "%-15s %8lu kB\n", name, kib);
+}
+
+static int show_meminfo(struct text *text, u64 id)
+{
+	struct census census = take_census();
+	u64 free = nr_free_pages(), total = nr_managed_pages();
+
+	(void)id;
+	kib_row(text, "MemTotal:", KIB(total));
+	kib_row(text, "MemFree:", KIB(free));
+	kib_row(text, "MemAvailable:", KIB(free));
+	kib_row(text, "Buffers:", 0);
+	kib_row(text, "Cached:", KIB(census.cache));
+	kib_row(text, "SwapCached:", 0);
+	kib_row(text, "SwapTotal:", 0);
+	kib_row(text, "SwapFree:", 0);
+	kib_row(text, "AnonPages:", KIB(census.anon));
+	kib_row(text, "Slab:", KIB(nr_slab_pages()));
+	kib_row(text, "SReclaimable:", 0);
+	kib_row(text, "SUnreclaim:", KIB(nr_slab_pages()));
+	kib_row(text, "PageTables:", KIB(nr_table_pages()));
+	kib_row(text, "CommitLimit:", KIB(total / 2));
+	kib_row(text, "VmallocTotal:", VMALLOC_KIB);
+	text_printf(text, "HugePages_Total:       0\nHugePages_Free:        0\n");
+	kib_row(text, "Hugepagesize:", 2048);
+	return 0;
+}
+
+static int show_vmstat(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "nr_free_pages %lu\n", nr_free_pages());
+	text_printf(text, "nr_slab_unreclaimable %lu\n", nr_slab_pages());
+	text_printf(text, "nr_page_table_pages %lu\n", nr_table_pages());
+	for (unsigned i = 0; i < NR_COUNTERS; i++) {
+		if (counter_name(i))
+			text_printf(text, "%s %lu\n", counter_name(i), counter_sum(i));
+	}
+	return 0;
+}
+
+static void show_slab(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
+{
+	u64 per_page = PAGE_SIZE / size, objects = max(pages * PAGE_SIZE / size, in_use);
+
+	text_printf(arg, "%-17s %6lu %6lu %6zu %4lu %4d : tunables %4d %4d %4d : slabdata %6lu %6lu %6d\n", name, in_use,
+		    objects, size, max(per_page, 1UL), 1, 0, 0, 0, pages, pages, 0);
+}
+
+static int show_slabinfo(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "slabinfo - version: 2.1\n"
+			  "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
+			  "<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+	slab_for_each(show_slab, text);
+	return 0;
+}
+
+/* --- processors --- */
+
+static void show_brand(struct text *text)
+{
+	struct cpuid brand[3] = { cpuid(0x80000002, 0), cpuid(0x80000003, 0), cpuid(0x80000004, 0) };
+
+	text_printf(text, "%.48s", (const char *)brand);
+}
+
+static const struct {
+	const char *name;
+	u32 leaf;
+	u8 reg; /* 0 … 3: eax … edx */
+	u8 bit;
+} cpu_flags[] = {
+	{ "fpu", 1, 3, 0 },	  { "vme", 1, 3, 1 },	     { "de", 1, 3, 2 },		{ "pse", 1, 3, 3 },
+	{ "tsc", 1, 3, 4 },	  { "msr", 1, 3, 5 },	     { "pae", 1, 3, 6 },	{ "mce", 1, 3, 7 },
+	{ "cx8", 1, 3, 8 },	  { "apic", 1, 3, 9 },	     { "sep", 1, 3, 11 },	{ "mtrr", 1, 3, 12 },
+	{ "pge", 1, 3, 13 },	  { "mca", 1, 3, 14 },	     { "cmov", 1, 3, 15 },	{ "pat", 1, 3, 16 },
+	{ "clflush", 1, 3, 19 },  { "mmx", 1, 3, 23 },	     { "fxsr", 1, 3, 24 },	{ "sse", 1, 3, 25 },
+	{ "sse2", 1, 3, 26 },	  { "syscall", 0x80000001, 3, 11 }, { "nx", 0x80000001, 3, 20 },
+	{ "rdtscp", 0x80000001, 3, 27 }, { "lm", 0x80000001, 3, 29 }, { "pni", 1, 2, 0 },	{ "pclmulqdq", 1, 2, 1 },
+	{ "ssse3", 1, 2, 9 },	  { "fma", 1, 2, 12 },	     { "cx16", 1, 2, 13 },	{ "pcid", 1, 2, 17 },
+	{ "sse4_1", 1, 2, 19 },	  { "sse4_2", 1, 2, 20 },    { "movbe", 1, 2, 22 },	{ "popcnt", 1, 2, 23 },
+	{ "aes", 1, 2, 25 },	  { "xsave", 1, 2, 26 },     { "avx", 1, 2, 28 },	{ "f16c", 1, 2, 29 },
+	{ "rdrand", 1, 2, 30 },	  { "hypervisor", 1, 2, 31 }, { "lahf_lm", 0x80000001, 2, 0 }, { "abm", 0x80000001, 2, 5 },
+	{ "fsgsbase", 7, 1, 0 },  { "bmi1", 7, 1, 3 },	     { "avx2", 7, 1, 5 },	{ "smep", 7, 1, 7 },
+	{ "bmi2", 7, 1, 8 },	  { "erms", 7, 1, 9 },	     { "rdseed", 7, 1, 18 },	{ "adx", 7, 1, 19 },
+	{ "smap", 7, 1, 20 },	  { "clflushopt", 7, 1, 23 }, { "clwb", 7, 1, 24 },	{ "pku", 7, 2, 3 },
+	{ "fsrm", 7, 3, 4 },
+};
+
+static void show_flags(struct text *text)
+{
+	text_printf(text, "flags\t\t:");
+	for (unsigned i = 0; i < ARRAY_SIZE(cpu_flags); i++) {
+		struct cpuid regs = cpuid(cpu_flags[i].leaf, 0);
+
+		if ((&regs.eax)[cpu_flags[i].reg] >> cpu_flags[i].bit & 1)
+			text_printf(text, " %s", cpu_flags[i].name);
+	}
+	text_printf(text, "\n");
+}
+
+/* All processors are alike; the one we run on answers for each. */
+static int show_cpuinfo(struct text *text, u64 id)
+{
+	struct cpuid vendor = cpuid(0, 0), version = cpuid(1, 0), sizes = cpuid(0x80000008, 0);
+	u32 family = (version.eax >> 8 & 15) + (version.eax >> 20 & 0xff);
+	u32 model = (version.eax >> 4 & 15) | (version.eax >> 12 & 0xf0);
+
+	(void)id;
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
+		text_printf(text, "processor\t: %u\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: ", cpu,
+			    (char *)&vendor.ebx, (char *)&vendor.edx, (char *)&vendor.ecx, family, model);
+		show_brand(text);
+		text_printf(text, "\nstepping\t: %u\ncpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\n",
+			    version.eax & 15, tsc_hz / 1000000, tsc_hz / 1000 % 1000, nr_cpus(), cpu);
+		text_printf(text, "cpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n",
+			    nr_cpus(), cpus[cpu].apic_id, vendor.eax);
+		show_flags(text);
+		text_printf(text, "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %d\n", tsc_hz / 500000,
+			    tsc_hz / 5000 % 100, (version.ebx >> 8 & 0xff) * 8, CACHE_LINE);
+		text_printf(text, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n", sizes.eax & 0xff,
+			    sizes.eax >> 8 & 0xff);
+	}
+	return 0;
+}
+
+/* --- time --- */
+
+static u64 busy_ticks(unsigned cpu)
+{
+	u64 now = ktime_ns(), idle = sched_idle_ns(cpu);
+
+	return now > idle ? (now - idle) / NS_PER_TICK : 0;
+}
+
+static int show_stat(struct text *text, u64 id)
+{
+	u64 busy = 0, idle = 0;
+
+	(void)id;
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
+		busy += busy_ticks(cpu);
+		idle += sched_idle_ns(cpu) / NS_PER_TICK;
+	}
+	text_printf(text, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", busy, idle);
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		text_printf(text, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, busy_ticks(cpu), sched_idle_ns(cpu) / NS_PER_TICK);
+	text_printf(text, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n", sched_nr_switches(),
+		    (realtime_ns() - ktime_ns()) / NSEC_PER_SEC, nr_tasks_created(), sched_nr_running());
+	return 0;
+}
+
+static void show_hundredths(struct text *text, u64 ns, char end)
+{
+	text_printf(text, "%lu.%02lu%c", ns / NSEC_PER_SEC, ns % NSEC_PER_SEC / NS_PER_TICK, end);
+}
+
+static int show_uptime(struct text *text, u64 id)
+{
+	u64 idle = 0;
+
+	(void)id;
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		idle += sched_idle_ns(cpu);
+	show_hundredths(text, ktime_ns(), ' ');
+	show_hundredths(text, idle, '\n');
+	return 0;
+}
+
+/* No averages are kept: what runs just now stands for all three. */
+static int show_loadavg(struct text *text, u64 id)
+{
+	u32 running = sched_nr_running();
+
+	(void)id;
+	text_printf(text, "%u.00 %u.00 %u.00 %u/%u %lu\n", running, running, running, running, nr_tasks(), nr_tasks_created());
+	return 0;
+}
+
+/* --- constants --- */
+
+static int show_version(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "Linux version " UTS_RELEASE " (faultline) (" __VERSION__ ") " UTS_VERSION "\n");
+	return 0;
+}
+
+static int show_cmdline(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%s\n", boot_info.command_line);
+	return 0;
+}
+
+static int show_mounts(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "rootfs / rootfs rw 0 0\n"
+			  "devtmpfs /dev devtmpfs rw,relatime,mode=755 0 0\n"
+			  "tmpfs /dev/shm tmpfs rw,relatime 0 0\n"
+			  "proc /proc proc rw,relatime 0 0\n"
+			  "tmpfs /tmp tmpfs rw,relatime 0 0\n");
+	return 0;
+}
+
+static int show_filesystems(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "nodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\tpipefs\nnodev\tramfs\n");
+	return 0;
+}
+
+static int show_swaps(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+	return 0;
+}
+
+static const struct proc_entry entries[] = {
+	{ .name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline },
+	{ .name = "cpuinfo", .mode = S_IFREG | 0444, .show = show_cpuinfo },
+	{ .name = "filesystems", .mode = S_IFREG | 0444, .show = show_filesystems },
+	{ .name = "loadavg", .mode = S_IFREG | 0444, .show = show_loadavg },
+	{ .name = "meminfo", .mode = S_IFREG | 0444, .show = show_meminfo },
+	{ .name = "mounts", .mode = S_IFREG | 0444, .show = show_mounts },
+	{ .name = "slabinfo", .mode = S_IFREG | 0400, .show = show_slabinfo },
+	{ .name = "stat", .mode = S_IFREG | 0444, .show = show_stat },
+	{ .name = "swaps", .mode = S_IFREG | 0444, .show = show_swaps },
+	{ .name = "uptime", .mode = S_IFREG | 0444, .show = show_uptime },
+	{ .name = "version", .mode = S_IFREG | 0444, .show = show_version },
+	{ .name = "vmstat", .mode = S_IFREG | 0444, .show = show_vmstat },
+};
+
+void proc_system_create(struct dentry *proc)
+{
+	proc_add_files(proc, entries, ARRAY_SIZE(entries));
+}

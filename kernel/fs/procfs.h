@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of /proc have in common. A file is a function that writes its whole text; the text is made anew whenever
+ * somebody reads from the beginning. So a reader sees one consistent state, however small its pieces are.
+ */
+#ifndef KERNEL_FS_PROCFS_H
+#define KERNEL_FS_PROCFS_H
+
+#include "kernel/fs/file.h"
+#include "kernel/fs/text.h"
+#include "kernel/task.h"
+
+#define PROC_WRITE_MAX 4096UL /* bytes that one write to such a file may have */
+
+struct proc_entry {
+	const char *name;
+	u32 mode; /* S_IF*, permissions */
+	/*
+	 * Files: write the text; 0 or -errno. `id` tells of which process, see proc_id(); 0 elsewhere. Called without any
+	 * lock; sleeps.
+	 */
+	int (*show)(struct text *text, u64 id);
+	/* Files: what was written, with a NUL behind it and without a newline at its end. 0 or -errno. Sleeps. */
+	int (*write)(u64 id, char *buf, size_t len);
+	const struct inode_ops *ops; /* directories and links */
+	const struct file_ops *fops; /* files with operations of their own */
+};
+
+/* An inode for the entry, or NULL. Does not sleep. */
+struct inode *proc_inode(const struct proc_entry *entry, u64 id);
+/* Fills a directory with files. Boot; panics without memory. => fs_tree_lock for writing. */
+void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr);
+struct dentry *proc_add_dir(struct dentry *dir, const char *name);
+
+/* A number in the text, without sign; spaces around it are fine. 0 or -EINVAL. */
+int proc_parse_number(const char *text, u64 *value);
+
+/* --- processes: proc_pid.c, proc_maps.c, proc_fd.c --- */
+
+/* Of a thread (tid), or of a process as a whole (tid 0). */
+static inline u64 proc_id(s32 pid, s32 tid)
+{
+	return (u64)(u32)pid | (u64)(u32)tid << 32;
+}
+static inline s32 proc_id_pid(u64 id)
+{
+	return (s32)(u32)id;
+}
+static inline s32 proc_id_tid(u64 id)
+{
+	return (s32)(id >> 32);
+}
+
+/* What an id stands for just now, each with a reference. */
+struct proc_target {
+	struct process *process;
+	struct task *task; /* the thread, or the first one; NULL: all are gone (a zombie) */
+	struct mm *mm;	   /* NULL: none any more. One user counted */
+};
+/* 0 or -ESRCH. */
+int proc_target_get(u64 id, struct proc_target *target);
+void proc_target_put(struct proc_target *target);
+
+/* Copies from another address space what is present there; bytes copied. Sleeps; no lock held. */
+size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n);
+
+extern const struct inode_ops proc_root_ops; /* finds processes by number */
+extern const struct inode_ops proc_fd_ops;   /* /proc/PID/fd */
+extern const struct file_ops proc_pagemap_ops;
+void proc_pid_create(struct dentry *proc); /* self and thread-self */
+
+int proc_show_maps(struct text *text, u64 id);
+int proc_show_smaps(struct text *text, u64 id);
+int proc_show_smaps_rollup(struct text *text, u64 id);
+
+/* --- the rest of the tree; => fs_tree_lock for writing --- */
+void proc_system_create(struct dentry *proc);
+void proc_sysctl_create(struct dentry *proc);
+void proc_faultline_create(struct dentry *proc);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* See text.h. A list of chunks, since a text may be larger than any one allocation. Takes no lock. */
+#include "kernel/fs/text.h"
+#include "kernel/errno.h"
+#include "kernel/string.h"
+#include "mm/slab.h"
+
+struct text_chunk {
+	struct text_chunk *next;
+	size_t used;
+	char bytes[PAGE_SIZE - 16];
+};
+
+struct text *text_create(void)
+{
+	struct text *text = kmalloc(sizeof(*text), ALLOC_ZERO);
+
+	if (text)
+		text->refcount = 1;
+	return text;
+}
+
+void text_put(struct text *text)
+{
+	struct text_chunk *next;
+
+	if (atomic_dec_return(&text->refcount))
+		return;
+	for (struct text_chunk *chunk = text->first; chunk; chunk = next) {
+		next = chunk->next;
+		kfree(chunk);
+	}
+	kfree(text);
+}
+
+/* The chunk to write to, with room in it, or NULL. */
+static struct text_chunk *room(struct text *text)
+{
+	struct text_chunk *chunk = text->last;
+
+	if (chunk && chunk->used < sizeof(chunk->bytes))
+		return chunk;
+	chunk = kmalloc(sizeof(*chunk), 0);
+	if (!chunk)
+		return NULL;
+	chunk->next = NULL;
+	chunk->used = 0;
+	if (text->last)
+		text->last->next = chunk;
+	else
+		text->first = chunk;
+	text->last = chunk;
+	return chunk;
+}
+
+void text_append(struct text *text, const void *bytes, size_t n)
+{
+	const char *from = bytes;
+
+	while (n && !text->failed) {
+		struct text_chunk *chunk = room(text);
+
+		text->failed = !chunk;
+		if (!chunk)
+			return;
+		size_t part = min(n, sizeof(chunk->bytes) - chunk->used);
+		memcpy(chunk->bytes + chunk->used, from, part);
+		chunk->used += part;
+		text->length += part;
+		from += part;
+		n -= part;
+	}
+}
+
+void text_printf(struct text *text, const char *fmt, ...)
+{
+	char line[1024];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = kvsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	text_append(text, line, min((size_t)n, sizeof(line) - 1));
+}
+
+void text_pad(struct text *text, size_t start, size_t width)
+{
+	while (text->length < start + width && !text->failed)
+		text_append(text, " ", 1);
+}
+
+long text_read(struct text *text, struct iov_iter *to, u64 *pos)
+{
+	u64 skip = *pos;
+	long done = 0;
+
+	for (struct text_chunk *chunk = text->first; chunk && to->count; chunk = chunk->next) {
+		if (skip >= chunk->used) {
+			skip -= chunk->used;
+			continue;
+		}
+		size_t n = min(to->count, chunk->used - skip);
+		size_t moved = iov_copy_to(to, chunk->bytes + skip, n);
+		*pos += moved;
+		done += (long)moved;
+		skip = 0;
+		if (moved < n)
+			return done ? done : -EFAULT;
+	}
+	return done;
+}
