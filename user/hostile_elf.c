@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Malformed, truncated and hostile ELF files. Each is a small valid program with something spoiled; the report says
- * what execve answered, or how the program ended when it was taken all the same. A file that execve refuses after the
- * point of no return kills the process, as on Linux.
+ * what execve answered, or how the program ended when it was taken all the same. Linux notices much of this only after
+ * the point of no return and kills the process; who looks first says ENOEXEC. Both are "refused" here.
  */
 #include "user/check.h"
 
@@ -79,8 +79,10 @@ static void report(const char *what, const void *data, size_t size)
 
 	write_file(data, size);
 	status = run_child(execute, NULL);
-	if (WIFEXITED(status) && WEXITSTATUS(status) >= 100)
-		printf("%-46s execve: %s\n", what, strerror(WEXITSTATUS(status) - 100));
+	if (exited_with(status, 100 + ENOEXEC) || killed_by(status, SIGSEGV) || killed_by(status, SIGBUS))
+		printf("%s: refused\n", what);
+	else if (WIFEXITED(status) && WEXITSTATUS(status) >= 100)
+		printf("%s: %s\n", what, strerror(WEXITSTATUS(status) - 100));
 	else
 		print_status(what, status);
 	fflush(stdout);
