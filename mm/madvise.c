@@ -69,7 +69,9 @@ static long advise_flags(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 {
 	u64 flags = (vma->flags & ~flag_changes[advice].clear) | flag_changes[advice].set;
 
-	if (advice == MADV_WIPEONFORK && (vma->file || vma->flags & VM_SHARED))
+	if (advice == MADV_WIPEONFORK && (vma->mapping || vma->flags & VM_SHARED))
+		return -EINVAL;
+	if ((advice == MADV_KEEPONFORK || advice == MADV_DODUMP) && vma->flags & VM_DROPPABLE)
 		return -EINVAL;
 	if (advice == MADV_MERGEABLE && vma->flags & (VM_SHARED | VM_MAYSHARE))
 		return 0; /* shared memory is never merged page by page: accepted, without effect */

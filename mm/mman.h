@@ -14,6 +14,7 @@
 #define MAP_SHARED 0x01
 #define MAP_PRIVATE 0x02
 #define MAP_SHARED_VALIDATE 0x03
+#define MAP_DROPPABLE 0x08
 #define MAP_TYPE 0x0f
 #define MAP_FIXED 0x10
 #define MAP_ANONYMOUS 0x20
@@ -30,6 +31,7 @@
 #define MAP_HUGETLB 0x40000
 #define MAP_SYNC 0x80000
 #define MAP_FIXED_NOREPLACE 0x100000
+#define MAP_HUGE_SIZES 0x7c000000 /* the sizes that exist, 2 MiB and 1 GiB, in bits 26 to 31 */
 
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED 2

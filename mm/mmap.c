@@ -14,10 +14,11 @@
 #include "mm/tlb.h"
 #include "mm/vma_change.h"
 
-/* The flags that Linux has always ignored where it does not know them; only MAP_SHARED_VALIDATE is strict. */
-#define KNOWN_FLAGS                                                                                                    \
+/* What MAP_SHARED_VALIDATE lets pass, Linux's LEGACY_MAP_MASK; the other types ignore flags that they do not know. */
+#define LEGACY_FLAGS                                                                                                   \
 	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN |       \
-	 MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT | MAP_ABOVE4G)
+	 MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |              \
+	 MAP_ABOVE4G | MAP_HUGE_SIZES)
 
 static long check_object(const struct mmap_request *request, struct vma_shape *shape);
 static long map_locked(struct mm *mm, const struct mmap_request *request, u64 len, struct vma_shape *shape);
@@ -51,9 +52,9 @@ long mm_mmap(struct mm *mm, const struct mmap_request *request)
 	bool own_mapping = !request->mapping && (request->flags & MAP_TYPE) == MAP_SHARED;
 	long addr;
 
-	if (!request->len)
+	if (!request->len || (request->flags & MAP_HUGETLB && request->mapping))
 		return -EINVAL;
-	if (!len)
+	if (!len || request->flags & MAP_HUGETLB) /* no huge page was ever set aside */
 		return -ENOMEM;
 	if (request->pgoff + (len >> PAGE_SHIFT) < request->pgoff)
 		return -EOVERFLOW;
@@ -109,7 +110,7 @@ static long check_file(const struct mmap_request *request, struct vma_shape *sha
 {
 	switch (request->flags & MAP_TYPE) {
 	case MAP_SHARED_VALIDATE:
-		if (request->flags & ~(u64)(KNOWN_FLAGS | MAP_TYPE))
+		if (request->flags & ~(u64)LEGACY_FLAGS)
 			return -EOPNOTSUPP;
 		/* fall through */
 	case MAP_SHARED:
@@ -141,6 +142,11 @@ static long check_object(const struct mmap_request *request, struct vma_shape *s
 		if (!(shape->flags & VM_NORESERVE) && !mm_may_commit((shape->end - shape->start) >> PAGE_SHIFT))
 			return -ENOMEM;
 		return 0;
+	case MAP_DROPPABLE:
+		if (shape->flags & (VM_LOCKED | VM_GROWSDOWN))
+			return -EINVAL;
+		shape->flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
+		/* fall through */
 	case MAP_PRIVATE:
 		shape->pgoff = shape->start >> PAGE_SHIFT;
 		return 0;
