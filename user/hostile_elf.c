@@ -79,7 +79,8 @@ static void report(const char *what, const void *data, size_t size)
 
 	write_file(data, size);
 	status = run_child(execute, NULL);
-	if (exited_with(status, 100 + ENOEXEC) || killed_by(status, SIGSEGV) || killed_by(status, SIGBUS))
+	if (exited_with(status, 100 + ENOEXEC) || exited_with(status, 100 + ELIBBAD) ||
+	    exited_with(status, 100 + ENOENT) || killed_by(status, SIGSEGV) || killed_by(status, SIGBUS))
 		printf("%s: refused\n", what);
 	else if (WIFEXITED(status) && WEXITSTATUS(status) >= 100)
 		printf("%s: %s\n", what, strerror(WEXITSTATUS(status) - 100));
@@ -165,7 +166,7 @@ static void entries(void)
 	SPOILED("entry in nowhere", h->e_entry = 0x700000000000);
 	SPOILED("entry in the kernel", h->e_entry = 0xffffffff80000000);
 	SPOILED("entry not canonical", h->e_entry = 1UL << 62);
-	SPOILED("interpreter missing", h->e_phnum = 2;
+	SPOILED("interpreter empty", h->e_phnum = 2;
 		s[1] = (Elf64_Phdr){ .p_type = PT_INTERP, .p_offset = offsetof(struct image, code), .p_filesz = 6 };
 		memcpy(image.code, "/none", 6));
 	SPOILED("interpreter's name without an end", h->e_phnum = 2;

@@ -140,6 +140,7 @@ static u8 **ring_page(struct pipe *pipe, u64 pos, size_t *left)
 	return &pipe->pages[(pos >> PAGE_SHIFT) % pipe->nr_pages];
 }
 
+/* A piece of a page that does not arrive whole is not taken: it stays in the pipe, as on Linux. */
 static long take(struct pipe *pipe, struct iov_iter *to)
 {
 	long done = 0;
@@ -148,12 +149,11 @@ static long take(struct pipe *pipe, struct iov_iter *to)
 		size_t left;
 		u8 *page = *ring_page(pipe, pipe->tail, &left);
 		size_t n = min(min((u64)left, used(pipe)), (u64)to->count);
-		size_t moved = iov_copy_to(to, page + (pipe->tail & ~PAGE_MASK), n);
 
-		WRITE_ONCE(pipe->tail, pipe->tail + moved);
-		done += (long)moved;
-		if (moved < n)
+		if (iov_copy_to(to, page + (pipe->tail & ~PAGE_MASK), n) < n)
 			return done ? done : -EFAULT;
+		WRITE_ONCE(pipe->tail, pipe->tail + n);
+		done += (long)n;
 	}
 	if (!used(pipe)) { /* start again in the page that is there already */
 		WRITE_ONCE(pipe->head, 0);
@@ -162,7 +162,7 @@ static long take(struct pipe *pipe, struct iov_iter *to)
 	return done;
 }
 
-/* Puts up to n bytes, which there is room for. */
+/* Puts up to n bytes, which there is room for. A piece of a page that does not come whole is not put. */
 static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
 {
 	u64 head = pipe->head;
@@ -177,13 +177,12 @@ static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
 		if (!*page)
 			break;
 		size_t part = min(left, n - done);
-		size_t moved = iov_copy_from(from, *page + (head & ~PAGE_MASK), part);
-		done += moved;
-		head += moved;
-		if (moved < part) {
+		if (iov_copy_from(from, *page + (head & ~PAGE_MASK), part) < part) {
 			WRITE_ONCE(pipe->head, head);
 			return done ? (long)done : -EFAULT;
 		}
+		done += part;
+		head += part;
 	}
 	WRITE_ONCE(pipe->head, head);
 	return done ? (long)done : -ENOMEM;
