@@ -209,52 +209,13 @@ static void storm_thread(void *forks)
 
 /* ---- The storms --------------------------------------------------------------------------------------------------------- */
 
-static void storm(u64 schedule, long forks, unsigned nr_rounds)
-{
-	for (unsigned cpu = 0; cpu <= THREADS; cpu++)
-		states[cpu] = (struct thread_state){ 0 };
-	rounds = nr_rounds;
-	mm = test_mm(POLICY_DEFAULT);
-	steady = map(mm, STEADY, RW, ANON);
-	fleeting = map(mm, FLEETING, RW, ANON);
-	places[0] = 0x300000000000UL;
-	places[1] = 0x3000401fd000UL; /* across two page tables */
-	moving = places[0];
-	map_at(mm, moving, MOVING, RW, ANON);
-	schedule_fuzz_seed(schedule);
-	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
-		sim_start(cpu, storm_thread, (void *)forks);
-	sim_join_all();
-	schedule_fuzz_seed(0);
-	test_mm_put(mm);
-}
+static bool storm_is_over;
 
-TEST(storm_of_everything, THREADS + 1)
-{
-	FOR_EACH_SETUP (setup)
-		storm(sim_seed() * 8 + setup->policy, 0, 700);
-}
-
-TEST(storm_with_forks, THREADS + 1)
-{
-	FOR_EACH_SETUP (setup)
-		storm(sim_seed() * 8 + setup->policy, 4, 350);
-}
-
-TEST(storm_without_fuzzing, THREADS + 1)
-{
-	FOR_EACH_SETUP (setup)
-		storm(0, 1, 700);
-}
-
-/* ---- Policies change while threads fault ---------------------------------------------------------------------------------- */
-
-static bool stop;
-
+/* Beside the storm: policies change while threads fault. */
 static void change_policies(void *arg)
 {
 	(void)arg;
-	while (!READ_ONCE(stop)) {
+	while (!READ_ONCE(storm_is_over)) {
 		CHECK_EQ(mm_set_policy(mm, sim_random_below(NR_POLICIES)), 0);
 		WRITE_ONCE(spf_validate, (u8)sim_random_below(2));
 		WRITE_ONCE(fault_policy_default, (u8)(1 + sim_random_below(NR_POLICIES - 1)));
@@ -263,23 +224,56 @@ static void change_policies(void *arg)
 	}
 }
 
-TEST(storm_of_policies, THREADS + 2)
+static void make_address_space(void)
 {
-	sim_start(THREADS + 1, change_policies, NULL);
-	rounds = 1000;
+	for (unsigned cpu = 0; cpu <= THREADS; cpu++)
+		states[cpu] = (struct thread_state){ 0 };
 	mm = test_mm(POLICY_DEFAULT);
 	steady = map(mm, STEADY, RW, ANON);
 	fleeting = map(mm, FLEETING, RW, ANON);
-	places[0] = moving = 0x300000000000UL;
-	places[1] = 0x3000401fd000UL;
+	places[0] = 0x300000000000UL;
+	places[1] = 0x3000401fd000UL; /* across two page tables */
+	moving = places[0];
 	map_at(mm, moving, MOVING, RW, ANON);
-	schedule_fuzz_seed(sim_seed());
+}
+
+static void storm(u64 schedule, long forks, unsigned nr_rounds, sim_func *beside)
+{
+	make_address_space();
+	rounds = nr_rounds;
+	WRITE_ONCE(storm_is_over, false);
+	schedule_fuzz_seed(schedule);
+	if (beside)
+		sim_start(THREADS + 1, beside, NULL);
 	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
-		sim_start(cpu, storm_thread, (void *)1L);
+		sim_start(cpu, storm_thread, (void *)forks);
 	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
 		sim_join(cpu);
-	WRITE_ONCE(stop, true);
+	WRITE_ONCE(storm_is_over, true);
 	sim_join_all();
 	schedule_fuzz_seed(0);
 	test_mm_put(mm);
+}
+
+TEST(storm_of_everything, THREADS + 1)
+{
+	FOR_EACH_SETUP (setup)
+		storm(sim_seed() * 8 + setup->policy, 0, 700, NULL);
+}
+
+TEST(storm_with_forks, THREADS + 1)
+{
+	FOR_EACH_SETUP (setup)
+		storm(sim_seed() * 8 + setup->policy, 4, 350, NULL);
+}
+
+TEST(storm_without_fuzzing, THREADS + 1)
+{
+	FOR_EACH_SETUP (setup)
+		storm(0, 1, 700, NULL);
+}
+
+TEST(storm_while_policies_change, THREADS + 2)
+{
+	storm(sim_seed(), 1, 1500, change_policies);
 }
