@@ -248,8 +248,7 @@ static int unshare(struct task *task, struct sighand **sighand)
 	files = files_dup(task->files);
 	if (!files)
 		return -ENOMEM;
-	files_put(task->files);
-	task->files = files;
+	task_set_files(task, files);
 	return 0;
 }
 

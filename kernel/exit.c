@@ -273,10 +273,8 @@ void task_exit(s32 exit_code)
 
 	stop_taking_signals(task);
 	leave_mm();
-	files_put(task->files);
-	fs_context_put(task->fs);
-	task->files = NULL;
-	task->fs = NULL;
+	task_set_files(task, NULL);
+	task_set_fs(task, NULL);
 	assert_no_locks_held("a thread ends");
 
 	spin_lock(&process_tree_lock);

@@ -197,6 +197,52 @@ int files_next_open(struct files *files, unsigned fd)
 	return found;
 }
 
+/* --- whose they are --- */
+
+struct files *task_files(struct task *task)
+{
+	unsigned long flags = spin_lock_irqsave(&task->process->lock);
+	struct files *files = task->files;
+
+	if (files)
+		files_get(files);
+	spin_unlock_irqrestore(&task->process->lock, flags);
+	return files;
+}
+
+struct fs_context *task_fs(struct task *task)
+{
+	unsigned long flags = spin_lock_irqsave(&task->process->lock);
+	struct fs_context *fs = task->fs;
+
+	if (fs)
+		fs_context_get(fs);
+	spin_unlock_irqrestore(&task->process->lock, flags);
+	return fs;
+}
+
+void task_set_files(struct task *task, struct files *files)
+{
+	unsigned long flags = spin_lock_irqsave(&task->process->lock);
+	struct files *old = task->files;
+
+	task->files = files;
+	spin_unlock_irqrestore(&task->process->lock, flags);
+	if (old)
+		files_put(old);
+}
+
+void task_set_fs(struct task *task, struct fs_context *fs)
+{
+	unsigned long flags = spin_lock_irqsave(&task->process->lock);
+	struct fs_context *old = task->fs;
+
+	task->fs = fs;
+	spin_unlock_irqrestore(&task->process->lock, flags);
+	if (old)
+		fs_context_put(old);
+}
+
 /* --- descriptors of the current process --- */
 
 struct file *fget_raw(int fd)

@@ -44,6 +44,16 @@ void fs_context_put(struct fs_context *fs);
 /* Exec: closes every descriptor marked close-on-exec. The table must have one user. May sleep. */
 void files_close_on_exec(struct files *files);
 
+struct task;
+/*
+ * The table, or the place, of any task, with a reference, or NULL once it has begun to exit. Takes process->lock. And the
+ * only ways to change them: put others in their place (NULL at exit), whose references they take over. May sleep.
+ */
+struct files *task_files(struct task *task);
+struct fs_context *task_fs(struct task *task);
+void task_set_files(struct task *task, struct files *files);
+void task_set_fs(struct task *task, struct fs_context *fs);
+
 /* The open file behind a descriptor of the current process, with a reference, or NULL (EBADF). O_PATH files: see raw. */
 struct file *fget(int fd);
 struct file *fget_raw(int fd); /* O_PATH files too */

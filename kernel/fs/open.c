@@ -203,9 +203,7 @@ SYSCALL(close_range)
 		struct files *own = files_dup(current->files);
 		if (!own)
 			return -ENOMEM;
-		struct files *shared = current->files;
-		current->files = own;
-		files_put(shared);
+		task_set_files(current, own);
 	}
 	for (unsigned n = first; (fd = files_next_open(current->files, n)) >= 0 && (unsigned)fd <= last; n = fd + 1) {
 		if (flags & CLOSE_RANGE_CLOEXEC)

@@ -15,11 +15,6 @@
 
 /* --- maps --- */
 
-static bool vma_touches(const struct vma *vma, vaddr_t start, vaddr_t end)
-{
-	return vma->start <= end && vma->end >= start;
-}
-
 static void show_name(struct text *text, size_t line, const char *name)
 {
 	text_pad(text, line, NAME_COLUMN);
@@ -44,9 +39,9 @@ static void show_vma_name(struct text *text, size_t line, const struct vma *vma,
 		show_name(text, line, vma->ops->name);
 	} else if (vma->ops) {
 		return;
-	} else if (mm->brk > mm->start_brk && vma_touches(vma, mm->start_brk, mm->brk)) {
+	} else if (vma->start < mm->brk && vma->end > mm->start_brk) {
 		show_name(text, line, "[heap]");
-	} else if (vma_touches(vma, mm->start_stack, mm->start_stack)) {
+	} else if (vma->start <= mm->start_stack && vma->end >= mm->start_stack) {
 		show_name(text, line, "[stack]");
 	}
 }
