@@ -202,7 +202,7 @@ static void show_status_of(struct text *text, const struct proc_target *target, 
 	text_printf(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", comm_of(target), fs ? READ_ONCE(fs->umask) : 0,
 		    state_name(state_letter(target)));
 	text_printf(text, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, number, parent_of(p));
-	text_puts(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"); /* everybody is root */
+	text_printf(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"); /* everybody is root */
 	text_printf(text, "FDSize:\t%u\nGroups:\t \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n",
 		    files ? READ_ONCE(files->capacity) : 0, p->pid, number, READ_ONCE(p->pgid), READ_ONCE(p->sid));
 	if (target->mm)
