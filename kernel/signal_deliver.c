@@ -89,7 +89,18 @@ static void begin_stop(struct process *process, int sig)
 
 /* ---- Choosing ------------------------------------------------------------------------------------------------------ */
 
-static void default_action(struct process *process, int sig)
+/* As Linux tells of segfaults: what the program's author wants to know. */
+static void log_fault(int sig, const struct siginfo *info)
+{
+	const struct task *task = current;
+	const struct trap_frame *frame = task_frame(current);
+
+	klog("%s[%d]: killed by signal %d, code %d, address %llx, ip %llx sp %llx", task->comm, task->tid, sig,
+	     info->code, (unsigned long long)info->addr, (unsigned long long)frame->rip,
+	     (unsigned long long)frame->rsp);
+}
+
+static void default_action(struct process *process, int sig, const struct siginfo *info)
 {
 	unsigned long flags;
 
@@ -97,6 +108,8 @@ static void default_action(struct process *process, int sig)
 		begin_stop(process, sig);
 		return;
 	}
+	if ((sigmask(sig) & SIG_SYNCHRONOUS) && info->code != SI_USER && info->code != SI_TKILL)
+		log_fault(sig, info);
 	flags = spin_lock_irqsave(&process->lock);
 	process_kill_locked(process, sig);
 	spin_unlock_irqrestore(&process->lock, flags);
@@ -145,7 +158,7 @@ static int next_handled(struct process *process, struct siginfo *info, struct si
 		if (action->handler > SIG_IGN)
 			return sig;
 		if (action->handler == SIG_DFL && !signal_default_ignored(sig))
-			default_action(process, sig);
+			default_action(process, sig, info);
 	}
 }
 
