@@ -105,8 +105,11 @@ static long check_vma(const struct remap *r)
 
 static long shrink(struct remap *r)
 {
-	int error = vma_unmap_range(r->mm, r->addr + r->new_len, r->addr + r->old_len);
+	int error;
 
+	if (r->old_len > USER_END - r->addr)
+		return -EINVAL;
+	error = vma_unmap_range(r->mm, r->addr + r->new_len, r->addr + r->old_len);
 	return error ? error : (long)r->addr;
 }
 
