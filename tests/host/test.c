@@ -89,23 +89,59 @@ static u64 milliseconds(void)
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
-static bool run(const struct test *test)
+/* Runs the test with its output in a pipe; true when the last words are in it. */
+static bool dies_as_told(const struct test *test)
 {
-	u64 start = milliseconds();
-	int status;
+	static char output[1 << 17];
+	size_t used = 0;
+	ssize_t got;
+	int ends[2], status;
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
+	if (pipe(ends) || (pid = fork()) < 0)
+		abort();
+	if (!pid) {
+		dup2(ends[1], 1);
+		dup2(ends[1], 2);
+		close(ends[0]);
+		close(ends[1]);
+		run_here(test);
+	}
+	close(ends[1]);
+	while ((got = read(ends[0], output + used, sizeof(output) - 1 - used)) > 0)
+		used += (size_t)got;
+	close(ends[0]);
+	waitpid(pid, &status, 0);
+	if (status && strstr(output, test->last_words))
+		return true;
+	printf("%s\nthis should have ended with: %s\n", output, test->last_words);
+	return false;
+}
+
+static bool survives(const struct test *test)
+{
+	int status;
+	pid_t pid = fork();
+
 	if (pid < 0)
 		abort();
 	if (!pid)
 		run_here(test);
 	waitpid(pid, &status, 0);
-	printf("%-6s %s (%lu ms)\n", status ? "FAILED" : "ok", test->name, (unsigned long)(milliseconds() - start));
-	if (status)
-		printf("       again: --seed %lu %s\n", (unsigned long)seed, test->name);
 	return !status;
+}
+
+static bool run(const struct test *test)
+{
+	u64 start = milliseconds();
+	bool ok;
+
+	fflush(stdout);
+	ok = test->last_words ? dies_as_told(test) : survives(test);
+	printf("%-6s %s (%lu ms)\n", ok ? "ok" : "FAILED", test->name, (unsigned long)(milliseconds() - start));
+	if (!ok)
+		printf("       again: --seed %lu %s\n", (unsigned long)seed, test->name);
+	return ok;
 }
 
 static bool wanted(const struct test *test, char **names, int nr_names)

@@ -21,17 +21,19 @@ struct test {
 	const char *name;
 	void (*func)(void);
 	unsigned nr_cpus;
+	const char *last_words; /* NULL, or what its panic must say: the test of a check */
 	struct test *next;
 };
 void test_register(struct test *test);
 bool test_exists(const char *name);
 
-/* TEST(name, nr_cpus) { ... } */
-#define TEST(id, cpus)                                                                                                 \
+/* TEST(name, nr_cpus) { ... }, and TEST_DIES(name, nr_cpus, "part of the last words") { ... } */
+#define TEST(id, cpus) TEST_DIES(id, cpus, NULL)
+#define TEST_DIES(id, cpus, words)                                                                                              \
 	static void test_##id(void);                                                                                   \
 	__attribute__((constructor)) static void register_##id(void)                                                   \
 	{                                                                                                              \
-		static struct test test = { .name = #id, .func = test_##id, .nr_cpus = (cpus) };                       \
+		static struct test test = { #id, test_##id, (cpus), (words), NULL };                                   \
                                                                                                                        \
 		test_register(&test);                                                                                  \
 	}                                                                                                              \

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* A check that cannot fail is no check: here each is made to fail, and must say so. */
+#include "test.h"
+
+#include "kernel/mutex.h"
+#include "kernel/rcu.h"
+#include "mm/page_alloc.h"
+#include "mm/tlb.h"
+#include "mm/vma.h"
+
+#define ADDR 0x10000000UL
+
+static struct mm *mm;
+
+static void begin(void)
+{
+	mm = test_mm(POLICY_MMAP);
+	sim_quirks.evict = 0;
+	map_at(mm, ADDR, 4, RW, ANON);
+	sim_use_mm(mm);
+	put(ADDR, 1);
+}
+
+/* ---- The simulated machine ------------------------------------------------------------------------------------------- */
+
+/* Frees a page that is still mapped, as far as this CPU's TLB knows. */
+TEST_DIES(machine_catches_a_missing_shootdown, 1, "stale translation")
+{
+	struct page *page;
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	begin();
+	pte = pte_lock(mm, ADDR, &ptl);
+	page = pte_page(pte_xchg(pte, (pte_t){ 0 }));
+	spin_unlock(ptl);
+	WRITE_ONCE(page->mapcount, 0);
+	page_put(page);
+	get(ADDR);
+}
+
+TEST_DIES(machine_catches_a_walk_through_a_freed_table, 1, "page table that was freed")
+{
+	struct pt_walk walk;
+
+	begin();
+	walk = pt_walk(mm, ADDR);
+	WRITE_ONCE(walk.pmdp->val, 0);
+	page_clear(pmd_table(walk.pmd), PG_TABLE);
+	page_put(pmd_table(walk.pmd));
+	get(ADDR + PAGES(1));
+}
+
+TEST_DIES(machine_catches_a_lost_dirty_bit, 1, "dirty bit")
+{
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	begin();
+	pte = pte_lock(mm, ADDR, &ptl);
+	WRITE_ONCE(pte->val, pte->val & ~PTE_DIRTY);
+	spin_unlock(ptl);
+	put(ADDR, 2);
+}
+
+/* ---- Locks --------------------------------------------------------------------------------------------------------------- */
+
+static spinlock_t inner = SPINLOCK_INIT(LEAF), outer = SPINLOCK_INIT(PTE);
+static struct mutex mutex = MUTEX_INIT(mutex, FILES);
+
+TEST_DIES(locks_out_of_order, 1, "lock order: PTE")
+{
+	spin_lock(&inner);
+	spin_lock(&outer);
+}
+
+/* A trylock cannot deadlock, so it may be out of order. */
+TEST(locks_tried_out_of_order, 1)
+{
+	spin_lock(&inner);
+	CHECK(spin_trylock(&outer));
+	spin_unlock(&inner);
+	spin_unlock(&outer);
+}
+
+TEST_DIES(locks_of_one_rank, 1, "lock order: PTE")
+{
+	spinlock_t second = SPINLOCK_INIT(PTE);
+
+	spin_lock(&outer);
+	spin_lock(&second);
+}
+
+TEST_DIES(locks_sleeping_under_a_spinlock, 1, "may sleep")
+{
+	spin_lock(&outer);
+	mutex_lock(&mutex);
+}
+
+TEST_DIES(locks_taken_twice, 1, "lock order: LEAF")
+{
+	spin_lock(&inner);
+	spin_lock(&inner);
+}
+
+TEST_DIES(locks_released_by_another, 1, "released by its owner")
+{
+	mutex_unlock(&mutex);
+}
+
+TEST_DIES(locks_kept_at_the_end_of_a_thread, 2, "with a lock of rank FILES held")
+{
+	sim_start(1, (sim_func *)mutex_lock, &mutex);
+	sim_join_all();
+}
+
+TEST_DIES(locks_sleep_inside_rcu, 1, "nobody sleeps")
+{
+	rcu_read_lock();
+	synchronize_rcu();
+}
+
+/* ---- The rules of mm/ -------------------------------------------------------------------------------------------------- */
+
+/* U1: user memory under mmap_lock. It would deadlock as soon as a writer waits in between. */
+TEST_DIES(u1_fault_under_mmap_lock, 1, "lock order: MMAP_LOCK")
+{
+	begin();
+	mmap_read_lock(mm);
+	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
+}
+
+/* ... under a VMA lock. */
+TEST_DIES(u1_fault_under_a_vma_lock, 1, "lock order: MMAP_LOCK")
+{
+	begin();
+	rcu_read_lock();
+	CHECK_EQ(vma_try_read(mm, vma_tree_find(&mm->tree, ADDR)), VMA_READ_LOCKED);
+	rcu_read_unlock();
+	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
+}
+
+/* ... under a spinlock. */
+TEST_DIES(u1_fault_under_a_spinlock, 1, "may sleep")
+{
+	begin();
+	spin_lock(&outer);
+	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
+}
+
+TEST_DIES(fault_with_interrupts_off, 1, "interrupts on")
+{
+	begin();
+	irq_disable();
+	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
+}
+
+/* S13: a change outside of the bracket. */
+TEST_DIES(s13_change_outside_the_bracket, 1, "inside its bracket")
+{
+	struct vma *vma;
+
+	begin();
+	mmap_write_lock(mm);
+	vma = vma_tree_find(&mm->tree, ADDR);
+	vma_detach(vma);
+}
+
+TEST_DIES(page_freed_twice, 1, "dropped once")
+{
+	struct page *page = alloc_page(0);
+
+	page_put(page);
+	page_put(page);
+}
