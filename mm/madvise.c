@@ -16,8 +16,8 @@
 
 enum advice_kind {
 	ADVICE_UNKNOWN,
-	ADVICE_FLAGS,	 /* changes VM_* flags */
-	ADVICE_PAGES,	 /* touches pages, or nothing */
+	ADVICE_FLAGS, /* changes VM_* flags */
+	ADVICE_PAGES, /* touches pages, or nothing */
 	ADVICE_POPULATE,
 };
 
@@ -193,8 +193,8 @@ static long walk(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum adv
 			start = vma->start;
 		}
 		stop = min(vma->end, end);
-		error = kind == ADVICE_FLAGS ? advise_flags(vma, start, stop, advice) :
-					       advise_pages(vma, start, stop, advice);
+		error = kind == ADVICE_FLAGS ? advise_flags(vma, start, stop, advice)
+					     : advise_pages(vma, start, stop, advice);
 		if (error)
 			return error == -ENOMEM ? -EAGAIN : error; /* Linux's word for "no memory for a VMA" here */
 		start = stop;

@@ -77,8 +77,7 @@ long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags)
 	vaddr_t end = addr + align_up(len, PAGE_SIZE);
 	long error;
 
-	if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || addr & ~PAGE_MASK ||
-	    (flags & MS_ASYNC && flags & MS_SYNC))
+	if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || addr & ~PAGE_MASK || (flags & MS_ASYNC && flags & MS_SYNC))
 		return -EINVAL;
 	if (end < addr)
 		return -ENOMEM;

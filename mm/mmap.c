@@ -46,8 +46,11 @@ static bool wants_population(const struct mmap_request *request)
 
 long mm_mmap(struct mm *mm, const struct mmap_request *request)
 {
-	struct vma_shape shape = { .flags = flags_of_request(request), .mapping = request->mapping, .file = request->file,
-				   .ops = request->ops, .pgoff = request->pgoff };
+	struct vma_shape shape = { .flags = flags_of_request(request),
+				   .mapping = request->mapping,
+				   .file = request->file,
+				   .ops = request->ops,
+				   .pgoff = request->pgoff };
 	u64 len = align_up(request->len, PAGE_SIZE);
 	bool own_mapping = !request->mapping && (request->flags & MAP_TYPE) == MAP_SHARED;
 	long addr;
@@ -230,7 +233,9 @@ long mm_munmap(struct mm *mm, vaddr_t addr, u64 len)
 
 long mm_setup_stack(struct mm *mm, vaddr_t top, u64 size, bool executable)
 {
-	struct vma_shape shape = { .start = top - size, .end = top, .pgoff = (top - size) >> PAGE_SHIFT,
+	struct vma_shape shape = { .start = top - size,
+				   .end = top,
+				   .pgoff = (top - size) >> PAGE_SHIFT,
 				   .flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_GROWSDOWN |
 					    VM_ACCOUNT | (executable ? VM_EXEC : 0) };
 	struct vma *vma;

@@ -20,7 +20,7 @@ static bool loses_rights(pte_t old, pte_t new)
 {
 	if (!pte_present(old))
 		return false;
-	return !pte_present(new) || (pte_write(old) && !pte_write(new)) || (new.val & ~old.val & PTE_NX);
+	return !pte_present(new) || (pte_write(old) && !pte_write(new)) || (!(old.val & PTE_NX) && new.val &PTE_NX);
 }
 
 static void change_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 prot)

@@ -26,7 +26,7 @@ struct remap {
 	struct mm *mm;
 	vaddr_t addr, new_addr;
 	u64 old_len, new_len;
-	u64 flags;	/* MREMAP_* */
+	u64 flags;	 /* MREMAP_* */
 	struct vma *vma; /* contains addr */
 };
 
@@ -61,8 +61,12 @@ static long check_arguments(const struct remap *r)
 
 long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags, vaddr_t new_addr)
 {
-	struct remap r = { .mm = mm, .addr = addr, .new_addr = new_addr, .flags = flags,
-			   .old_len = align_up(old_len, PAGE_SIZE), .new_len = align_up(new_len, PAGE_SIZE) };
+	struct remap r = { .mm = mm,
+			   .addr = addr,
+			   .new_addr = new_addr,
+			   .flags = flags,
+			   .old_len = align_up(old_len, PAGE_SIZE),
+			   .new_len = align_up(new_len, PAGE_SIZE) };
 	u64 populate_flags = 0;
 	long result = check_arguments(&r);
 
@@ -118,7 +122,8 @@ static bool room_behind(const struct remap *r)
 	const struct vma *next = vma_tree_find_from(&r->mm->tree, r->vma->end);
 	vaddr_t end = r->addr + r->new_len;
 
-	return r->addr + r->old_len == r->vma->end && end > r->vma->end && end <= USER_END && (!next || next->start >= end);
+	return r->addr + r->old_len == r->vma->end && end > r->vma->end && end <= USER_END &&
+	       (!next || next->start >= end);
 }
 
 static bool may_commit(const struct remap *r, u64 len)
@@ -130,9 +135,14 @@ static bool may_commit(const struct remap *r, u64 len)
 static long grow_in_place(struct remap *r)
 {
 	struct vma *vma = r->vma;
-	const struct vma_shape shape = { .start = vma->end, .end = r->addr + r->new_len, .flags = vma->flags,
-					 .pgoff = vma->pgoff + vma_pages(vma), .mapping = vma->mapping,
-					 .file = vma->file, .ops = vma->ops, .kin = vma };
+	const struct vma_shape shape = { .start = vma->end,
+					 .end = r->addr + r->new_len,
+					 .flags = vma->flags,
+					 .pgoff = vma->pgoff + vma_pages(vma),
+					 .mapping = vma->mapping,
+					 .file = vma->file,
+					 .ops = vma->ops,
+					 .kin = vma };
 	struct vma *grown;
 
 	if (!may_commit(r, r->new_len - r->old_len))
@@ -168,9 +178,14 @@ static long remap_locked(struct remap *r)
 static struct vma_shape shape_of_destination(const struct remap *r)
 {
 	struct vma *vma = r->vma;
-	struct vma_shape shape = { .start = r->new_addr, .end = r->new_addr + r->new_len, .flags = vma->flags,
+	struct vma_shape shape = { .start = r->new_addr,
+				   .end = r->new_addr + r->new_len,
+				   .flags = vma->flags,
 				   .pgoff = vma->pgoff + ((r->addr - vma->start) >> PAGE_SHIFT),
-				   .mapping = vma->mapping, .file = vma->file, .ops = vma->ops, .kin = vma };
+				   .mapping = vma->mapping,
+				   .file = vma->file,
+				   .ops = vma->ops,
+				   .kin = vma };
 
 	if (vma_is_anonymous(vma) && !vma->anon_vma) /* no page says yet at which offset it lies */
 		shape.pgoff = r->new_addr >> PAGE_SHIFT;

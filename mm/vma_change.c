@@ -268,8 +268,8 @@ struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 fl
 	else if (prev)
 		result = end == vma->end ? enlarge(prev, prev->start, end, vma) : move_boundary(prev, vma, start, end);
 	else if (next)
-		result = start == vma->start ? enlarge(next, start, next->end, vma) :
-					       move_boundary(next, vma, start, end);
+		result = start == vma->start ? enlarge(next, start, next->end, vma)
+					     : move_boundary(next, vma, start, end);
 	else
 		result = split_off(vma, start, end, flags);
 	if (!is_err(result)) {
@@ -325,8 +325,8 @@ static struct vma *split(struct vma *vma, vaddr_t addr)
 	link_upper(upper, vma, addr);
 	set_bounds(vma, vma->start, addr);
 	race_point(split_between);
-	vma_tree_replace(tree, vma->start, end,
-			 (struct vma_range[]){ { vma->start, addr, vma }, { addr, end, upper } }, 2);
+	vma_tree_replace(tree, vma->start, end, (struct vma_range[]){ { vma->start, addr, vma }, { addr, end, upper } },
+			 2);
 	return upper;
 }
 

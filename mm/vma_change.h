@@ -23,8 +23,8 @@ struct vma_shape {
 	struct mapping *mapping; /* references are taken if a VMA comes of it */
 	struct file *file;
 	const struct vma_ops *ops;
-	const struct vma *kin;	 /* its pages will be this VMA's, and belong to its anon_vmas; NULL: it has none yet */
-	struct vma *fresh;	 /* from vma_alloc(), when memory must not be missing now; taken over. NULL: allocated */
+	const struct vma *kin; /* its pages will be this VMA's, and belong to its anon_vmas; NULL: it has none yet */
+	struct vma *fresh;     /* from vma_alloc(), when memory must not be missing now; taken over. NULL: allocated */
 };
 
 /*
@@ -51,7 +51,8 @@ struct vma_unmap {
 /* Be ready for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. => prepared. */
 int __must_check vma_unmap_expect_hole(struct vma_unmap *unmap, struct vma *vma);
 /* `nr_more`: tree changes to reserve besides. */
-int __must_check vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end, unsigned nr_more);
+int __must_check vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end,
+				   unsigned nr_more);
 void vma_unmap_commit(struct vma_unmap *unmap);
 void vma_unmap_cancel(struct vma_unmap *unmap);
 /* Both steps. 0, -ENOMEM or -EINTR. */

@@ -213,7 +213,8 @@ static void copy_run(struct vma_node *to, const struct vma_node *from, unsigned 
 }
 
 /* Puts the runs into as few new nodes as hold them, evenly. Returns how many. */
-static unsigned build(struct edit *edit, unsigned level, const struct run *runs, unsigned nr_runs, struct vma_node **out)
+static unsigned build(struct edit *edit, unsigned level, const struct run *runs, unsigned nr_runs,
+		      struct vma_node **out)
 {
 	unsigned total = 0, nr_out = 0, each;
 
@@ -532,7 +533,8 @@ static u64 check_child(const struct vma_node *node, unsigned i)
 	const struct vma_node *child = node->slot[i];
 	struct vma_node summary = { .nr = 0 };
 
-	BUG_ON(child->level + 1 != node->level, "VMA tree: a child of level %u below level %u", child->level, node->level);
+	BUG_ON(child->level + 1 != node->level, "VMA tree: a child of level %u below level %u", child->level,
+	       node->level);
 	append_child(&summary, (struct vma_node *)child);
 	BUG_ON(summary.start[0] != node->start[i] || summary.end[0] != node->end[i] || summary.gap[0] != node->gap[i],
 	       "VMA tree: the entry [%lx, %lx) gap %lx does not describe its child", node->start[i], node->end[i],
@@ -544,8 +546,8 @@ static u64 check_node(const struct vma_node *node)
 {
 	u64 count = 0;
 
-	BUG_ON(!node->nr || node->nr > FANOUT || node->level >= MAX_HEIGHT, "VMA tree: a node of %u entries on level %u",
-	       node->nr, node->level);
+	BUG_ON(!node->nr || node->nr > FANOUT || node->level >= MAX_HEIGHT,
+	       "VMA tree: a node of %u entries on level %u", node->nr, node->level);
 	BUG_ON(node->end[node->nr] != ~0UL, "VMA tree: the mark that ends a search is missing");
 	for (unsigned i = 0; i < node->nr; i++) {
 		BUG_ON(node->start[i] >= node->end[i] || (i && node->start[i] < node->end[i - 1]),
