@@ -150,13 +150,13 @@ HOST_TSAN := -fsanitize=thread
 $(BUILD)/host/asan/%: SANITIZE := $(HOST_ASAN)
 $(BUILD)/host/tsan/%: SANITIZE := $(HOST_TSAN)
 
-$(BUILD)/host/asan/tests: $(HOST_C:%.c=$(BUILD)/host/asan/%.o)
-$(BUILD)/host/tsan/tests: $(HOST_C:%.c=$(BUILD)/host/tsan/%.o)
+$(BUILD)/host/asan/tests: $(HOST_C:%.c=$(BUILD)/host/asan/obj/%.o)
+$(BUILD)/host/tsan/tests: $(HOST_C:%.c=$(BUILD)/host/tsan/obj/%.o)
 $(BUILD)/host/asan/tests $(BUILD)/host/tsan/tests:
 	$(call say,LD,$@)
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.o,$^)
 
-$(BUILD)/host/asan/%.o $(BUILD)/host/tsan/%.o: %.c Makefile
+$(BUILD)/host/asan/obj/%.o $(BUILD)/host/tsan/obj/%.o: %.c Makefile
 	$(call say,HOSTCC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
@@ -209,4 +209,4 @@ help: ## List the verbs
 .PHONY: all iso user host host-programs deps run test soak bench gdb format clean help FORCE
 
 -include $(DEBUG_OBJS:.o=.d) $(RELEASE_OBJS:.o=.d) $(USER_PROGRAMS:=.d)
--include $(foreach s,asan tsan,$(HOST_C:%.c=$(BUILD)/host/$(s)/%.d))
+-include $(foreach s,asan tsan,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))
