@@ -153,8 +153,3 @@ void vma_account(struct mm *mm, u64 flags, long nr_pages)
 	if (flags & VM_LOCKED)
 		mm->locked_pages += nr_pages;
 }
-
-bool vma_same_rules(const struct vma *a, const struct vma *b)
-{
-	return a->flags == b->flags && a->mapping == b->mapping && a->file == b->file && a->ops == b->ops;
-}

@@ -137,7 +137,4 @@ enum vma_read {
 enum vma_read vma_try_read(struct mm *mm, struct vma *vma);
 void vma_read_unlock(struct vma *vma);
 
-/* A VMA is the same as its neighbour in everything that a merge must keep. Bounds and anon_vma are the caller's. */
-bool vma_same_rules(const struct vma *a, const struct vma *b);
-
 #endif
