@@ -64,7 +64,8 @@ $(BUILD)/release/nameless.elf: $(RELEASE_OBJS)
 $(BUILD)/faultline.elf: $(BUILD)/debug/symbols.asm.o $(DEBUG_OBJS)
 $(BUILD)/faultline-release.elf: $(BUILD)/release/symbols.asm.o $(RELEASE_OBJS)
 
-link-kernel = $(Q)$(LD) $(KERNEL_LDFLAGS) -o $@ $(filter %.o,$^)
+# Under another name first: whoever boots the kernel meanwhile sees the old one or the new one.
+link-kernel = $(Q)$(LD) $(KERNEL_LDFLAGS) -o $@.new $(filter %.o,$^) && mv $@.new $@
 
 $(BUILD)/faultline.elf $(BUILD)/faultline-release.elf: linker.ld Makefile
 	$(call say,LD,$@)
