@@ -15,6 +15,7 @@ OVMF_PLACES = ("/usr/share/ovmf/OVMF.fd", "/usr/share/OVMF/OVMF.fd", "/usr/share
                "/usr/share/edk2/ovmf/OVMF.fd")
 PORTS = {"log": 0xE9, "stdout": 0xEA, "stderr": 0xEB}
 EXIT_PORT = 0xF4
+BARE_MACHINE = "q35,sata=off,i8042=off,smbus=off"  # what only firmware would look at, and wait for
 
 
 def kernel_path(release=False):
@@ -58,7 +59,8 @@ def qemu_arguments(options, channels, boot):
     `channels` maps log, stdout and stderr to inherited pipe descriptors, stdin to a socket; `boot` is what boot_direct
     or boot_image returned.
     """
-    args = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"]
+    args = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
+    args += ["-machine", "q35" if options.boot != "direct" else BARE_MACHINE]
     args += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", f"{options.memory}M"]
     args += deterministic_arguments(options) if options.deterministic else ["-accel", "tcg,thread=multi"]
     for index, (name, port) in enumerate(PORTS.items(), start=1):
