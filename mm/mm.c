@@ -62,6 +62,8 @@ void mm_put(struct mm *mm)
 	if (atomic_dec_return(&mm->users))
 		return;
 	mm_exit_mmap(mm);
+	if (mm->exe_file)
+		vma_file_put(mm->exe_file);
 	assert_nothing_counted(mm);
 	vma_tree_destroy(&mm->tree);
 	mm_unref(mm);

@@ -51,7 +51,7 @@ struct mm {
 	vaddr_t arg_start, arg_end, env_start, env_end;
 	vaddr_t mmap_base;	   /* constant after exec; mappings grow down from here */
 	u64 auxv[48];		   /* constant after exec */
-	struct file *exe_file;	   /* constant after exec; one reference, dropped through exit_files hook */
+	struct file *exe_file;	   /* constant after exec and fork; a reference of ours */
 	u64 rlimit_stack, rlimit_as, rlimit_data; /* in bytes; copied from the process by exec, fork and prlimit */
 	u64 nr_tables;		   /* atomic: page-table pages, the top one included (VmPTE) */
 
