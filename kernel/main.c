@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From the first C function to the first process: the kernel's set-up, step by step. */
 #include "kernel/boot_info.h"
+#include "kernel/boot_options.h"
 #include "kernel/print.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
@@ -61,6 +62,7 @@ static void kmain(void)
 {
 	init_time();
 	init_tasks();
+	boot_options_apply();
 	start_first_process();
 	cpu_start_scheduling();
 }

@@ -31,6 +31,8 @@ def kernel_command_line(options, terminal):
         words.append(f"fault_policy={options.fault}")
     if options.schedule is not None:
         words.append(f"schedule={options.schedule}")
+    if options.deterministic:
+        words.append("deterministic")
     if options.verbose:
         words.append("verbose")
     if terminal:

@@ -111,8 +111,8 @@ def memory_mib(text):
 
 
 def seed(text):
-    if not text.isdecimal() or int(text) >= 1 << 32:
-        raise wrong(f"“{text}” is not a seed: a number from 0 to 4294967295")
+    if not text.isdecimal() or not 0 < int(text) < 1 << 32:
+        raise wrong(f"“{text}” is not a seed: a number from 1 to 4294967295")
     return int(text)
 
 

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The words of the kernel command line that set system-wide defaults. */
+#ifndef KERNEL_BOOT_OPTIONS_H
+#define KERNEL_BOOT_OPTIONS_H
+
+/*
+ * Boot, all CPUs up, no process yet: `fault_policy=` and `spf_validate=` as the files in /proc/sys/vm, `schedule=SEED`
+ * (a number above 0) turns the schedule fuzzer on. A wrong value is reported in the log and changes nothing.
+ */
+void boot_options_apply(void);
+
+#endif
