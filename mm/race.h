@@ -18,6 +18,7 @@
 	X(spec_after_find, "speculation has found the VMA, not yet sampled its count")                                 \
 	X(spec_after_sample, "speculation has found the VMA and sampled its count")                                    \
 	X(spec_after_snapshot, "speculation has read the VMA's fields, not yet validated them")                        \
+	X(spec_before_walk, "speculation has validated the VMA's fields; the page tables come next")                   \
 	X(spec_after_walk, "speculation has walked to the PMD; nothing is held")                                       \
 	X(spec_before_ptl, "speculation is about to try the PTE lock; the count was just validated")                   \
 	X(spec_before_trylock, "the PMD was just compared; the PTE lock is not yet tried")                             \

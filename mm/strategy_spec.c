@@ -121,8 +121,10 @@ static enum fault_end spec_enter(struct fault *f)
 
 static enum fault_end spec_walk(struct fault *f)
 {
-	struct pt_walk walk = pt_walk(f->mm, f->address);
+	struct pt_walk walk;
 
+	race_point(spec_before_walk);
+	walk = pt_walk(f->mm, f->address);
 	if (walk.state == PT_NONE)
 		return fault_gave_up(f, REASON_spf_abort_pmd_none);
 	if (walk.state != PT_TABLE)

@@ -279,9 +279,9 @@ TEST(s6_speculation_builds_no_table, 4)
 		begin(POLICY_SPEC, validate);
 		puppet_start();
 		faulter.addr = addr + PAGES(5);
-		fault_until(RACE_spec_after_snapshot, act_write);
+		fault_until(RACE_spec_before_walk, act_write);
 		change_now(act_munmap);
-		go_on(RACE_spec_after_snapshot, 1);
+		go_on(RACE_spec_before_walk, 1);
 		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 		CHECK_EQ(mm->nr_tables, 1);
 		puppet_stop();
