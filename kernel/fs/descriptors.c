@@ -5,6 +5,7 @@
 #include "kernel/fs/memfd.h"
 #include "kernel/fs/pipe.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/record_lock.h"
 #include "kernel/uaccess.h"
 
 #define F_DUPFD 0
@@ -109,6 +110,13 @@ static long file_control(struct file *file, int fd, u32 cmd, u64 arg)
 		return (long)file->flags;
 	case F_SETFL:
 		return set_flags(file, (u32)arg);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return record_lock_control(file, cmd, arg);
 	case F_SETOWN: /* no file here sends signals: what is asked for is never due */
 	case F_GETOWN:
 	case F_SETSIG:

@@ -93,10 +93,17 @@ static void eventfd_release(struct file *file)
 	kfree(file->private);
 }
 
+static s64 eventfd_seek(struct file *file, s64 offset, int whence)
+{
+	(void)file, (void)offset, (void)whence;
+	return 0; /* as on Linux */
+}
+
 static const struct file_ops eventfd_ops = {
 	.read = eventfd_read,
 	.write = eventfd_write,
 	.poll = eventfd_poll,
+	.llseek = eventfd_seek,
 	.release = eventfd_release,
 };
 

@@ -6,6 +6,7 @@
 #include "kernel/fs/file.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/record_lock.h"
 #include "kernel/string.h"
 #include "mm/mapping.h"
 #include "mm/mmap.h"
@@ -118,6 +119,7 @@ void file_put(struct file *file)
 	if (!(file->mode & FMODE_PATH) && file->ops->release)
 		file->ops->release(file);
 	flock_release(file);
+	record_lock_release(file->inode, file);
 	file_free(file);
 }
 

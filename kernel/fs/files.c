@@ -4,11 +4,12 @@
  * is fetched before it is taken, and files are let go after it is released.
  */
 #include "kernel/fs/files.h"
+#include "kernel/fs/record_lock.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "mm/slab.h"
 
-#define INITIAL_CAPACITY 64U
+#define INITIAL_CAPACITY 256U
 #define MAX_CAPACITY (1U << 19) /* pointers of so many fit kmalloc's largest block */
 #define RLIMIT_NOFILE 7
 
@@ -135,13 +136,20 @@ struct files *files_get(struct files *files)
 	return files;
 }
 
+/* A file leaves the table: classic record locks go with any of its descriptors. */
+static void let_go(struct files *files, struct file *file)
+{
+	record_lock_release(file->inode, files);
+	file_put(file);
+}
+
 void files_put(struct files *files)
 {
 	if (atomic_dec_return(&files->refcount))
 		return;
 	for (unsigned i = 0; i < files->capacity; i++) {
 		if (files->fd[i])
-			file_put(files->fd[i]);
+			let_go(files, files->fd[i]);
 	}
 	files_free(files);
 }
@@ -169,7 +177,7 @@ void files_close_on_exec(struct files *files)
 			continue;
 		struct file *file = files_take(files, i);
 		if (file)
-			file_put(file);
+			let_go(files, file);
 	}
 }
 
@@ -343,7 +351,7 @@ int fd_close(unsigned fd)
 
 	if (!file)
 		return -EBADF;
-	file_put(file);
+	let_go(current->files, file);
 	return 0;
 }
 
@@ -367,7 +375,7 @@ int fd_replace(unsigned fd, struct file *file, u32 flags)
 	bit_assign(files->cloexec, fd, flags & O_CLOEXEC);
 	spin_unlock(&files->lock);
 	if (old)
-		file_put(old);
+		let_go(files, old);
 	return (int)fd;
 }
 

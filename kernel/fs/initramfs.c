@@ -86,7 +86,7 @@ static struct dentry *make_parents(const char *path, const char **name)
 /* => fs_tree_lock for writing. The dentry, or an error pointer. A later entry of the same name replaces a file. */
 static struct dentry *make_entry(const struct cpio_entry *entry)
 {
-	const char *name;
+	const char *name = entry->name;
 	struct dentry *dir = make_parents(entry->name, &name);
 	size_t len = strlen(name);
 

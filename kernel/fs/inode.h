@@ -45,6 +45,7 @@ struct inode;
 struct mapping;
 struct pipe;
 struct file_lock;
+struct record_lock;
 
 /* Wall-clock times, in nanoseconds since 1970. Written without a lock: a torn pair of times harms nobody. */
 struct inode_times {
@@ -99,6 +100,7 @@ struct inode {
 	void *private;		 /* constant; of whoever computes this file */
 	u64 private_id;		 /* constant; likewise */
 	struct file_lock *flocks; /* flock_lock in flock.c */
+	struct record_lock *records; /* record_spinlock in record_lock.c */
 };
 
 struct dentry {
