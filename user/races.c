@@ -8,6 +8,10 @@
 
 #include <sched.h>
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define TABLE (512 * PAGE)
@@ -113,11 +117,13 @@ static void s1(struct stage *s)
 	CHECK_THAT("no write was lost", p[1] == 1 && p[2] == 2 && p[3] == 1);
 }
 
+/* V1: the same, before all of the VMA is copied. The memory lies below everything else, so that fork begins with it. */
 static void v1(struct stage *s)
 {
 	struct actor *forker = &s->actor[0], *victim = &s->actor[1];
-	char *p = prepared();
+	char *p = mmap((void *)0x100000, 16 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0);
 
+	MUST(p == (void *)0x100000);
 	poke(p, 1);
 	if (!actor_stop_at(forker, "fork_after_wrprotect", fork_and_wait, NULL)) {
 		CHECK_THAT("fork stops after it has write-protected an entry", false);
@@ -131,6 +137,7 @@ static void v1(struct stage *s)
 	actor_finish(victim);
 	CHECK_THAT("a fault in a VMA that fork copies waits for the fork", s->flag[0]);
 	CHECK(p[0] == 1 && p[5 * PAGE] == 1);
+	munmap(p, 16 * PAGE);
 }
 
 /* S4: the page table goes away between the walk and the lock. */
