@@ -71,10 +71,14 @@ static int wait_for(enum race_point_id id)
 
 static int run_command(u64 id, char *buf, size_t len)
 {
-	char *command = next_word(&buf), *name = command ? next_word(&buf) : NULL;
-	int point = name ? race_point_by_name(name) : -1;
+	char *command, *name;
+	int point;
 
-	(void)id, (void)len;
+	(void)id;
+	proc_trim(buf, len);
+	command = next_word(&buf);
+	name = command ? next_word(&buf) : NULL;
+	point = name ? race_point_by_name(name) : -1;
 	if (command && !name && !strcmp(command, "disarm")) {
 		race_disarm_all();
 		return 0;

@@ -22,7 +22,7 @@ static int show_fault_policy(struct text *text, u64 id)
 
 static int write_fault_policy(u64 id, char *buf, size_t len)
 {
-	int policy = fault_policy_parse(buf, len);
+	int policy = fault_policy_parse(buf, proc_trim(buf, len));
 
 	(void)id;
 	if (policy < 0)
@@ -40,7 +40,7 @@ static int show_spf_validate(struct text *text, u64 id)
 
 static int write_spf_validate(u64 id, char *buf, size_t len)
 {
-	int validate = spf_validate_parse(buf, len);
+	int validate = spf_validate_parse(buf, proc_trim(buf, len));
 
 	(void)id;
 	if (validate < 0)

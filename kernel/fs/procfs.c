@@ -79,11 +79,8 @@ static long write_buffer(struct file *file, struct iov_iter *from, char *buf)
 
 	if (iov_copy_from(from, buf, n) < n)
 		return -EFAULT;
-	size_t len = n;
-	while (len && (buf[len - 1] == '\n' || buf[len - 1] == 0))
-		len--;
-	buf[len] = 0;
-	int ret = entry_of(file)->write(file->inode->private_id, buf, len);
+	buf[n] = 0;
+	int ret = entry_of(file)->write(file->inode->private_id, buf, n);
 	return ret ? ret : (long)n;
 }
 
@@ -161,6 +158,14 @@ struct dentry *proc_add_dir(struct dentry *dir, const char *name)
 	return dentry;
 }
 
+size_t proc_trim(char *buf, size_t len)
+{
+	while (len && (buf[len - 1] == '\n' || buf[len - 1] == ' ' || !buf[len - 1]))
+		len--;
+	buf[len] = 0;
+	return len;
+}
+
 int proc_parse_number(const char *text, u64 *value)
 {
 	u64 result = 0;
@@ -173,7 +178,7 @@ int proc_parse_number(const char *text, u64 *value)
 		if (__builtin_mul_overflow(result, 10UL, &result) || __builtin_add_overflow(result, *text - '0', &result))
 			return -EINVAL;
 	}
-	while (*text == ' ')
+	while (*text == ' ' || *text == '\n')
 		text++;
 	*value = result;
 	return *text ? -EINVAL : 0;

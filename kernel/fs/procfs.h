@@ -20,7 +20,7 @@ struct proc_entry {
 	 * lock; sleeps.
 	 */
 	int (*show)(struct text *text, u64 id);
-	/* Files: what was written, with a NUL behind it and without a newline at its end. 0 or -errno. Sleeps. */
+	/* Files: what was written, with a NUL behind it. 0 or -errno. Sleeps. */
 	int (*write)(u64 id, char *buf, size_t len);
 	const struct inode_ops *ops; /* directories and links */
 	const struct file_ops *fops; /* files with operations of their own */
@@ -32,7 +32,9 @@ struct inode *proc_inode(const struct proc_entry *entry, u64 id);
 void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr);
 struct dentry *proc_add_dir(struct dentry *dir, const char *name);
 
-/* A number in the text, without sign; spaces around it are fine. 0 or -EINVAL. */
+/* Cuts spaces and newlines off the end; the length that is left. */
+size_t proc_trim(char *buf, size_t len);
+/* A number in the text, without sign; spaces around it and a newline are fine. 0 or -EINVAL. */
 int proc_parse_number(const char *text, u64 *value);
 
 /* --- processes: proc_pid.c, proc_maps.c, proc_fd.c --- */
