@@ -20,6 +20,8 @@
 	 MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |              \
 	 MAP_ABOVE4G | MAP_HUGE_SIZES)
 
+#define MAX_FILE_BYTES 0x7fffffffffffffffUL
+
 static long check_object(const struct mmap_request *request, struct vma_shape *shape);
 static long map_locked(struct mm *mm, const struct mmap_request *request, u64 len, struct vma_shape *shape);
 static long place(struct mm *mm, struct vma_shape *shape);
@@ -111,6 +113,8 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 
 static long check_file(const struct mmap_request *request, struct vma_shape *shape)
 {
+	if (request->pgoff > (MAX_FILE_BYTES - (shape->end - shape->start)) >> PAGE_SHIFT)
+		return -EOVERFLOW;
 	switch (request->flags & MAP_TYPE) {
 	case MAP_SHARED_VALIDATE:
 		if (request->flags & ~(u64)LEGACY_FLAGS)
