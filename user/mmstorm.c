@@ -205,8 +205,12 @@ static void run(struct storm *s)
 	check_all(s);
 }
 
+/* Nobody unmaps before everybody has its memory: a stack of a later thread would come to lie in somebody's hole. */
+static pthread_barrier_t all_ready;
+
 static void *thread_main(void *arg)
 {
+	pthread_barrier_wait(&all_ready);
 	run(arg);
 	return NULL;
 }
@@ -238,6 +242,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	catch_faults(0);
+	MUST(pthread_barrier_init(&all_ready, NULL, nr) == 0);
 	for (int i = 0; i < nr; i++) {
 		storm[i] = new_storm(seed + i, steps, nr == 1);
 		if (nr > 1)
