@@ -392,15 +392,13 @@ static void run_workers(void)
 		pthread_join(workers[i].thread, NULL);
 }
 
-/* With one CPU a second thread sleeps, so that every strategy is in play. */
+/* One more thread sleeps, so that every strategy is in play for whoever is left alone. */
 static void add_sleeper(void)
 {
 	pthread_t thread;
 
-	if (nr_workers == 1) {
-		MUST(pthread_create(&thread, NULL, sleeper, NULL) == 0);
-		usleep(20000);
-	}
+	MUST(pthread_create(&thread, NULL, sleeper, NULL) == 0);
+	usleep(20000);
 }
 
 static int growth(const char *place)

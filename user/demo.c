@@ -8,8 +8,10 @@
  *
  * For each workload and policy it prints the faults, the attempts and answers of each strategy, every reason for giving
  * up that is not zero, and what a fault cost: the instructions of all CPUs, mapping and unmapping included, divided by
- * the faults. Argument: a factor for the number of faults (1). On a kernel without these interfaces it runs the
- * workloads once and says that there is nothing to compare.
+ * the faults. On a kernel without these interfaces it runs the workloads once and says that there is nothing to compare.
+ *
+ * Disturbances make reasons, and spoil costs. So the tool runs it twice: `demo costs` prints nothing but the costs of an
+ * undisturbed run; they come back as the arguments of a run under a fuzzed schedule, which then shows those.
  */
 #include "user/faultline.h"
 
@@ -18,8 +20,7 @@
 #include <sys/resource.h>
 
 #define PAGE 4096UL
-#define PART_PAGES                                                                                                     \
-	512UL /* a thread's part is 2 MiB and aligned: page tables are shared by nature, and are not the point */
+#define PART_PAGES 512UL /* a thread's part is whole tables: page tables are shared by nature, and are not the point */
 #define CHUNK_PAGES 16UL
 #define RING 8
 #define MAX_THREADS 8
@@ -35,7 +36,7 @@ struct worker {
 };
 
 static struct worker workers[MAX_THREADS];
-static int nr_workers, factor = 1;
+static int nr_workers;
 static pthread_barrier_t barrier;
 static char *giant;
 
@@ -67,14 +68,14 @@ static void touch(char *p, size_t nr_pages)
 
 static void one_giant(struct worker *w)
 {
-	touch(giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
+	touch(giant + w->id * PART_PAGES * PAGE, PART_PAGES);
 }
 
 static void many_small(struct worker *w)
 {
 	char *ring[RING] = { NULL };
 
-	for (unsigned int i = 0; i < factor * PART_PAGES / CHUNK_PAGES; i++) {
+	for (unsigned int i = 0; i < PART_PAGES / CHUNK_PAGES; i++) {
 		char **slot = &ring[i % RING];
 
 		if (*slot)
@@ -92,10 +93,10 @@ static void many_small(struct worker *w)
 static void churn_beside(struct worker *w)
 {
 	if (w->id != 0) {
-		touch(giant + w->id * factor * PART_PAGES * PAGE, factor * PART_PAGES);
+		touch(giant + w->id * PART_PAGES * PAGE, PART_PAGES);
 		return;
 	}
-	for (unsigned int i = 0; i < factor * CHURN_ROUNDS; i++) {
+	for (unsigned int i = 0; i < CHURN_ROUNDS; i++) {
 		munmap(map(CHUNK_PAGES), CHUNK_PAGES * PAGE);
 		w->changes += 2;
 	}
@@ -108,7 +109,8 @@ struct workload {
 
 static const struct workload workloads[] = {
 	{ "(a) One giant mapping: every thread faults in its own part of it.",
-	  "Speculation shares nothing. The VMA's lock is one cache line that every fault writes, and so is mmap_lock.",
+	  "All answer at once and cost much the same. But the VMA's lock is one cache line that every fault writes, and so\n"
+	  "is mmap_lock; speculation shares nothing (`make bench` counts the lines).",
 	  one_giant },
 	{ "(b) Many small mappings that come and go in every thread.",
 	  "Counts and locks of a VMA don't care about other mappings; the mm-wide count sees every one of them change.",
@@ -130,7 +132,7 @@ static void *work(void *arg)
 
 static void run(const struct workload *load)
 {
-	size_t size = nr_workers * factor * PART_PAGES, slack = PART_PAGES;
+	size_t size = nr_workers * PART_PAGES, slack = PART_PAGES;
 	char *area = map(size + slack);
 
 	giant = (char *)(((uintptr_t)area + PART_PAGES * PAGE - 1) & -(PART_PAGES * PAGE));
@@ -163,12 +165,6 @@ static uint64_t timed_run(const struct workload *load)
 
 	run(load);
 	return read_tsc() - start;
-}
-
-static void print_costs(uint64_t faults, uint64_t ticks)
-{
-	printf("  %8llu  %12llu\n", (unsigned long long)total_changes(),
-	       (unsigned long long)(faults ? ticks / faults : 0));
 }
 
 static bool starts(const char *name, const char *prefix)
@@ -215,6 +211,22 @@ static void print_heading(const struct workload *load, const char *unit)
 	fflush(stdout);
 }
 
+static void print_costs(uint64_t cost)
+{
+	printf("  %8llu  %12llu\n", (unsigned long long)total_changes(), (unsigned long long)cost);
+}
+
+static void print_policy(const char *label, const struct vmstat *before, const struct vmstat *after, uint64_t cost)
+{
+	printf("  %-12s  %8llu ", label, (unsigned long long)vmstat_delta(before, after, "pgfault"));
+	print_pair(before, after, "spf_attempts", "spf_answered");
+	print_pair(before, after, "vma_lock_attempts", "vma_lock_answered");
+	print_pair(before, after, "mmap_attempts", "mmap_answered");
+	print_costs(cost);
+	print_reasons(before, after);
+	fflush(stdout);
+}
+
 struct setting {
 	const char *label, *validation;
 	enum policy policy;
@@ -224,44 +236,59 @@ static const struct setting settings[] = {
 	{ "mmap", "vma", POLICY_MMAP },	      { "vma", "vma", POLICY_VMA },   { "spec, by VMA", "vma", POLICY_SPEC },
 	{ "spec, by mm", "mm", POLICY_SPEC }, { "full", "vma", POLICY_FULL },
 };
+#define NR_SETTINGS (sizeof(settings) / sizeof(settings[0]))
+#define NR_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
-static void compare(const struct workload *load)
+/* Runs a workload with a setting: its cost per fault; the counters are in *before and *after. */
+static uint64_t measure(const struct workload *load, const struct setting *s, struct vmstat *before,
+			struct vmstat *after)
 {
-	static struct vmstat before, after;
 	uint64_t ticks, faults;
 
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		const struct setting *s = &settings[i];
-
-		if (!set_validation(s->validation) || !set_policy(s->policy))
-			die("setting the policy");
-		vmstat_read(&before);
-		ticks = timed_run(load);
-		vmstat_read(&after);
-		faults = vmstat_delta(&before, &after, "pgfault");
-		printf("  %-12s  %8llu ", s->label, (unsigned long long)faults);
-		print_pair(&before, &after, "spf_attempts", "spf_answered");
-		print_pair(&before, &after, "vma_lock_attempts", "vma_lock_answered");
-		print_pair(&before, &after, "mmap_attempts", "mmap_answered");
-		print_costs(faults, ticks);
-		print_reasons(&before, &after);
-		fflush(stdout);
-	}
+	if (!set_validation(s->validation) || !set_policy(s->policy))
+		die("setting the policy");
+	vmstat_read(before);
+	ticks = timed_run(load);
+	vmstat_read(after);
 	set_policy(POLICY_DEFAULT);
 	set_validation("vma");
+	faults = vmstat_delta(before, after, "pgfault");
+	return faults ? ticks / faults : 0;
+}
+
+/* `known`: the costs of an undisturbed run, one for each setting, or NULL. */
+static void compare(const struct workload *load, char **known)
+{
+	static struct vmstat before, after;
+
+	for (size_t i = 0; i < NR_SETTINGS; i++) {
+		uint64_t cost = measure(load, &settings[i], &before, &after);
+
+		print_policy(settings[i].label, &before, &after, known ? strtoull(known[i], NULL, 10) : cost);
+	}
+}
+
+static void print_all_costs(void)
+{
+	static struct vmstat before, after;
+
+	for (size_t w = 0; w < NR_WORKLOADS; w++)
+		for (size_t i = 0; i < NR_SETTINGS; i++)
+			printf("%llu\n", (unsigned long long)measure(&workloads[w], &settings[i], &before, &after));
 }
 
 static void run_alone(const struct workload *load)
 {
 	struct rusage before, after;
-	uint64_t ticks, faults;
+	uint64_t ticks;
+	long faults;
 
 	getrusage(RUSAGE_SELF, &before);
 	ticks = timed_run(load);
 	getrusage(RUSAGE_SELF, &after);
 	faults = after.ru_minflt - before.ru_minflt;
-	printf("  %-12s  %8llu  %47s", "this kernel", (unsigned long long)faults, "");
-	print_costs(faults, ticks);
+	printf("  %-12s  %8ld  %47s", "this kernel", faults, "");
+	print_costs(faults ? ticks / faults : 0);
 }
 
 /* A loop of n turns, two instructions each. */
@@ -283,30 +310,44 @@ static bool tsc_counts_instructions(void)
 	return exact >= 3;
 }
 
+static void introduce(bool known)
+{
+	printf("One fault, resolved three ways: %d threads on %d CPUs.\n\n", nr_workers, count_cpus());
+	if (!on_faultline()) {
+		printf("This kernel has no fault policies, so there is nothing to compare: each workload runs once.\n");
+		return;
+	}
+	printf("  mmap    holds mmap_lock: the whole address space, shared\n"
+	       "  vma     holds the lock of one VMA, else mmap\n"
+	       "  spec    holds nothing, and writes only if a count says that nothing has changed, else mmap. The count is\n"
+	       "          the VMA's (by VMA) or the address space's (by mm)\n"
+	       "  full    speculation, else the VMA's lock, else mmap_lock\n\n"
+	       "Below a policy stand the reasons for which attempts gave up or were not made (docs/reasons.md).\n");
+	if (known)
+		printf("Costs are those of an undisturbed run; counters those of a run in which the CPUs take turns in the\n"
+		       "midst of faults.\n");
+}
+
 int main(int argc, char **argv)
 {
-	const char *unit = tsc_counts_instructions() ? "instructions" : "TSC ticks";
-	bool faultline = on_faultline();
+	bool known = argc == 1 + (int)(NR_SETTINGS * NR_WORKLOADS), costs = argc == 2 && strcmp(argv[1], "costs") == 0;
 
-	if (argc > 1)
-		factor = atoi(argv[1]);
-	if (factor < 1 || factor > 64) {
-		fprintf(stderr, "usage: demo [factor 1..64]\n");
+	if (argc > 1 && (!on_faultline() || !(known || costs))) {
+		fprintf(stderr, "usage: demo [costs]\n");
 		return 2;
 	}
 	nr_workers = count_cpus() < 2 ? 2 : count_cpus() > MAX_THREADS ? MAX_THREADS : count_cpus();
-	printf("One fault, resolved three ways: %d threads on %d CPUs.\n", nr_workers, count_cpus());
-	if (!faultline)
-		printf("This kernel has no fault policies, so there is nothing to compare: each workload runs once.\n");
-	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
-		print_heading(&workloads[i], unit);
-		if (faultline)
-			compare(&workloads[i]);
+	if (costs) {
+		print_all_costs();
+		return 0;
+	}
+	introduce(known);
+	for (size_t i = 0; i < NR_WORKLOADS; i++) {
+		print_heading(&workloads[i], known || tsc_counts_instructions() ? "instructions" : "TSC ticks");
+		if (on_faultline())
+			compare(&workloads[i], known ? argv + 1 + i * NR_SETTINGS : NULL);
 		else
 			run_alone(&workloads[i]);
 	}
-	if (faultline)
-		printf("\nBelow a policy: the reasons for which attempts gave up or were not made; docs/reasons.md "
-		       "explains each.\n");
 	return 0;
 }
