@@ -65,7 +65,7 @@ $(BUILD)/faultline.elf: $(BUILD)/debug/symbols.asm.o $(DEBUG_OBJS)
 $(BUILD)/faultline-release.elf: $(BUILD)/release/symbols.asm.o $(RELEASE_OBJS)
 
 # Under another name first: whoever boots the kernel meanwhile sees the old one or the new one.
-link-kernel = $(Q)$(LD) $(KERNEL_LDFLAGS) -o $@.new $(filter %.o,$^) && mv $@.new $@
+link-kernel = $(Q)$(LD) $(KERNEL_LDFLAGS) -o $@.$$$$ $(filter %.o,$^) && mv $@.$$$$ $@
 
 $(BUILD)/faultline.elf $(BUILD)/faultline-release.elf: linker.ld Makefile
 	$(call say,LD,$@)
