@@ -11,6 +11,7 @@
  * Locks: writers hold mmap_lock for writing, look-ups hold mmap_lock or are in an RCU section; nothing is taken here.
  */
 #include "kernel/errno.h"
+#include "kernel/string.h"
 #include "mm/vma.h"
 #include "mm/slab.h"
 
@@ -18,16 +19,20 @@
 #define UNDERFULL 5 /* a node with fewer entries shares with a neighbour */
 #define MAX_HEIGHT 12
 
+/* A VMA in a leaf, a subtree above. */
+struct entry {
+	u64 start, end;
+	u64 gap;    /* the largest gap between two VMAs of the subtree; 0 in a leaf */
+	void *slot; /* struct vma in a leaf, struct vma_node above */
+};
+
 struct vma_node {
 	struct rcu_head rcu; /* not read by look-ups; links the node while it is set aside or dead */
 	u8 level;	     /* 0: a leaf */
 	u8 nr;
-	u64 end[FANOUT + 1]; /* end[nr] is ~0, so that a search stops by itself */
-	u64 start[FANOUT];
-	u64 gap[FANOUT];    /* the largest gap between two VMAs below; 0 in a leaf */
-	void *slot[FANOUT]; /* struct vma in a leaf, struct vma_node above */
+	struct entry entries[FANOUT]; /* in order; unused ones end at ~0, for first_above() */
 };
-_Static_assert(sizeof(struct vma_node) == 512, "a node fills eight cache lines");
+_Static_assert(sizeof(struct vma_node) <= 512, "a node fills eight cache lines");
 
 static struct slab_cache *node_cache;
 
@@ -40,16 +45,23 @@ struct edit {
 	struct vma_node *dead; /* to be freed once the new root is published */
 };
 
-/* Entries [from, to) of a node: what new nodes are put together from. */
+/* Consecutive entries: what new nodes are put together from. */
 struct run {
-	const struct vma_node *node;
-	unsigned from, to;
+	const struct entry *entries;
+	unsigned nr;
+};
+
+/* Entries that come from below, for what a change replaces in a node. */
+struct middle {
+	unsigned nr;
+	struct entry entries[4];
 };
 
 static unsigned replace_below(struct edit *edit, struct vma_node *node, bool insert, struct vma_node **out);
 static struct vma_node *grow_root(struct edit *edit, struct vma_node **out, unsigned nr);
 static struct vma_node *shrink_root(struct edit *edit, struct vma_node *root);
 static void bury(struct edit *edit, struct vma_node *node);
+static void seal(struct vma_node *node);
 
 void vma_tree_init_caches(void)
 {
@@ -67,7 +79,7 @@ static void free_subtree(struct vma_node *node)
 {
 	if (node->level)
 		for (unsigned i = 0; i < node->nr; i++)
-			free_subtree(node->slot[i]);
+			free_subtree(node->entries[i].slot);
 	slab_free(node_cache, node);
 }
 
@@ -142,7 +154,7 @@ void vma_tree_replace(struct vma_tree *tree, u64 from, u64 to, const struct vma_
 		if (!nr_with)
 			return;
 		root = take_reserved(tree, 0); /* an empty leaf to begin with; it goes the way of every old root */
-		root->end[0] = ~0UL;
+		seal(root);
 	}
 	nr = replace_below(&edit, root, true, out);
 	root = nr > 1 ? grow_root(&edit, out, nr) : nr ? shrink_root(&edit, out[0]) : NULL;
@@ -174,42 +186,50 @@ void vma_tree_set_bounds(struct vma_tree *tree, struct vma *vma, u64 old_start, 
 	vma_tree_replace(tree, old_start, old_start + 1, &(struct vma_range){ start, end, vma }, 1);
 }
 
-/* The first entry that ends above addr, or nr. */
-static inline unsigned first_above(const struct vma_node *node, u64 addr)
+/* The first entry that ends above addr, or the one behind the last: four steps of a binary search. */
+static inline const struct entry *first_above(const struct vma_node *node, u64 addr)
 {
-	unsigned i = 0;
+	const struct entry *entry = node->entries;
 
-	while (node->end[i] <= addr)
-		i++;
-	return i;
+	_Static_assert(FANOUT == 15, "four steps choose among 15 entries and the end");
+	if (entry[7].end <= addr)
+		entry += 8;
+	if (entry[3].end <= addr)
+		entry += 4;
+	if (entry[1].end <= addr)
+		entry += 2;
+	if (entry[0].end <= addr)
+		entry += 1;
+	return entry;
 }
 
-static inline void append(struct vma_node *node, u64 start, u64 end, u64 gap, void *slot)
+static inline unsigned index_above(const struct vma_node *node, u64 addr)
 {
-	unsigned i = node->nr++;
+	return first_above(node, addr) - node->entries;
+}
 
-	node->start[i] = start;
-	node->end[i] = end;
-	node->gap[i] = gap;
-	node->slot[i] = slot;
+static inline const struct entry *last_entry(const struct vma_node *node)
+{
+	return &node->entries[node->nr - 1];
 }
 
 /* The entry that stands for a whole node in its parent. */
-static void append_child(struct vma_node *parent, struct vma_node *child)
+static struct entry entry_of(const struct vma_node *child)
 {
-	u64 gap = child->gap[0];
+	const struct entry *entry = child->entries;
+	u64 gap = entry->gap;
 
 	for (unsigned i = 1; i < child->nr; i++) {
-		gap = max(gap, child->gap[i]);
-		gap = max(gap, child->start[i] - child->end[i - 1]);
+		gap = max(gap, entry[i].gap);
+		gap = max(gap, entry[i].start - entry[i - 1].end);
 	}
-	append(parent, child->start[0], child->end[child->nr - 1], gap, child);
+	return (struct entry){ entry->start, last_entry(child)->end, gap, (void *)child };
 }
 
-static void copy_run(struct vma_node *to, const struct vma_node *from, unsigned first, unsigned nr)
+static void seal(struct vma_node *node)
 {
-	for (unsigned i = first; i < first + nr; i++)
-		append(to, from->start[i], from->end[i], from->gap[i], from->slot[i]);
+	for (unsigned i = node->nr; i < FANOUT; i++)
+		node->entries[i].end = ~0UL;
 }
 
 /* Puts the runs into as few new nodes as hold them, evenly. Returns how many. */
@@ -217,123 +237,138 @@ static unsigned build(struct edit *edit, unsigned level, const struct run *runs,
 		      struct vma_node **out)
 {
 	unsigned total = 0, nr_out = 0, each;
+	struct vma_node *node;
 
 	for (unsigned r = 0; r < nr_runs; r++)
-		total += runs[r].to - runs[r].from;
+		total += runs[r].nr;
 	if (!total)
 		return 0;
 	each = (total + FANOUT - 1) / FANOUT;
 	each = (total + each - 1) / each;
-	out[0] = take_reserved(edit->tree, level);
+	node = out[nr_out++] = take_reserved(edit->tree, level);
 	for (unsigned r = 0; r < nr_runs; r++) {
-		for (unsigned pos = runs[r].from, nr; pos < runs[r].to; pos += nr) {
-			if (out[nr_out]->nr == each)
-				out[++nr_out] = take_reserved(edit->tree, level);
-			nr = min(runs[r].to - pos, each - out[nr_out]->nr);
-			copy_run(out[nr_out], runs[r].node, pos, nr);
+		for (unsigned pos = 0, nr; pos < runs[r].nr; pos += nr) {
+			if (node->nr == each)
+				node = out[nr_out++] = take_reserved(edit->tree, level);
+			nr = min(runs[r].nr - pos, each - node->nr);
+			memcpy(node->entries + node->nr, runs[r].entries + pos, nr * sizeof(struct entry));
+			node->nr += nr;
 		}
 	}
-	for (unsigned i = 0; i <= nr_out; i++)
-		out[i]->end[out[i]->nr] = ~0UL;
-	return nr_out + 1;
+	for (unsigned i = 0; i < nr_out; i++)
+		seal(out[i]);
+	return nr_out;
 }
 
 /* `node` without its entries [i, j), with those of `middle` in their place. */
-static unsigned splice(struct edit *edit, struct vma_node *node, unsigned i, unsigned j, const struct vma_node *middle,
+static unsigned splice(struct edit *edit, struct vma_node *node, unsigned i, unsigned j, const struct middle *middle,
 		       struct vma_node **out)
 {
-	const struct run runs[] = { { node, 0, i }, { middle, 0, middle->nr }, { node, j, node->nr } };
+	const struct run runs[] = { { node->entries, i },
+				    { middle->entries, middle->nr },
+				    { node->entries + j, node->nr - j } };
 
 	bury(edit, node);
 	return build(edit, node->level, runs, ARRAY_SIZE(runs), out);
 }
 
+/* The first entry from i on that starts at or above addr. */
+static unsigned skip_below(const struct vma_node *node, unsigned i, u64 addr)
+{
+	while (i < node->nr && node->entries[i].start < addr)
+		i++;
+	return i;
+}
+
 static unsigned replace_in_leaf(struct edit *edit, struct vma_node *leaf, bool insert, struct vma_node **out)
 {
-	unsigned i = first_above(leaf, edit->from), j = i;
-	struct vma_node middle;
+	unsigned i = index_above(leaf, edit->from), j = skip_below(leaf, i, edit->to);
+	struct middle middle = { .nr = 0 };
 
-	while (j < leaf->nr && leaf->start[j] < edit->to)
-		j++;
-	middle.nr = 0;
-	for (unsigned k = 0; insert && k < edit->nr_with; k++)
-		append(&middle, edit->with[k].start, edit->with[k].end, 0, edit->with[k].vma);
+	for (; insert && middle.nr < edit->nr_with; middle.nr++) {
+		const struct vma_range *range = &edit->with[middle.nr];
+
+		middle.entries[middle.nr] = (struct entry){ range->start, range->end, 0, range->vma };
+	}
 	return splice(edit, leaf, i, j, &middle, out);
 }
 
-static bool has_underfull_child(const struct vma_node *middle)
+static bool has_underfull_child(const struct middle *middle)
 {
 	for (unsigned k = 0; k < middle->nr; k++)
-		if (((struct vma_node *)middle->slot[k])->nr < UNDERFULL)
+		if (((struct vma_node *)middle->entries[k].slot)->nr < UNDERFULL)
 			return true;
 	return false;
 }
 
-/* Shares the entries of the new children in `middle` and of one old neighbour, [*i, *j) growing by it, evenly. */
-static void rebalance(struct edit *edit, struct vma_node *node, unsigned *i, unsigned *j, struct vma_node *middle)
+static struct run whole(const struct vma_node *node)
 {
-	struct vma_node *out[4], *child, *neighbour = NULL;
+	return (struct run){ node->entries, node->nr };
+}
+
+static void add_children(struct middle *middle, struct vma_node **children, unsigned nr)
+{
+	for (unsigned k = 0; k < nr; k++)
+		middle->entries[middle->nr++] = entry_of(children[k]);
+}
+
+/* Shares the entries of the new children in `middle` and of one old neighbour, [*i, *j) growing by it, evenly. */
+static void rebalance(struct edit *edit, struct vma_node *node, unsigned *i, unsigned *j, struct middle *middle)
+{
+	struct vma_node *out[4], *neighbour = NULL;
 	unsigned nr_runs = 0, nr_out;
 	struct run runs[4];
 
 	if (*i > 0) {
-		neighbour = node->slot[--*i];
-		runs[nr_runs++] = (struct run){ neighbour, 0, neighbour->nr };
+		neighbour = node->entries[--*i].slot;
+		runs[nr_runs++] = whole(neighbour);
 	}
-	for (unsigned k = 0; k < middle->nr; k++) {
-		child = middle->slot[k];
-		runs[nr_runs++] = (struct run){ child, 0, child->nr };
-	}
+	for (unsigned k = 0; k < middle->nr; k++)
+		runs[nr_runs++] = whole(middle->entries[k].slot);
 	if (!neighbour && *j < node->nr) {
-		neighbour = node->slot[(*j)++];
-		runs[nr_runs++] = (struct run){ neighbour, 0, neighbour->nr };
+		neighbour = node->entries[(*j)++].slot;
+		runs[nr_runs++] = whole(neighbour);
 	}
 	nr_out = build(edit, node->level - 1, runs, nr_runs, out);
 	if (neighbour)
 		bury(edit, neighbour);
-	for (unsigned k = 0; k < middle->nr; k++)
-		set_aside(edit->tree, middle->slot[k]); /* never published */
-	middle->nr = 0;
-	for (unsigned k = 0; k < nr_out; k++)
-		append_child(middle, out[k]);
+	while (middle->nr)
+		set_aside(edit->tree, middle->entries[--middle->nr].slot); /* never published */
+	add_children(middle, out, nr_out);
 }
 
 static void bury_subtree(struct edit *edit, struct vma_node *node)
 {
 	if (node->level)
 		for (unsigned i = 0; i < node->nr; i++)
-			bury_subtree(edit, node->slot[i]);
+			bury_subtree(edit, node->entries[i].slot);
 	bury(edit, node);
 }
 
-/* Replaces in the child at `slot` of a node; what becomes of it joins `middle`. */
-static void replace_in_child(struct edit *edit, struct vma_node *child, bool insert, struct vma_node *middle)
+/* Replaces in one child; what becomes of it joins `middle`. */
+static void replace_in_child(struct edit *edit, struct vma_node *child, bool insert, struct middle *middle)
 {
-	struct vma_node *out[4];
+	struct vma_node *out[2];
 	unsigned nr = replace_below(edit, child, insert, out);
 
-	for (unsigned k = 0; k < nr; k++)
-		append_child(middle, out[k]);
+	add_children(middle, out, nr);
 }
 
 /* The children [i, j) overlap the range: what is between the first and the last of them goes as a whole. */
 static unsigned replace_in_inner(struct edit *edit, struct vma_node *node, bool insert, struct vma_node **out)
 {
-	unsigned i = first_above(node, edit->from), j = i;
-	struct vma_node middle;
+	unsigned i = index_above(node, edit->from), j = skip_below(node, i, edit->to);
+	struct middle middle = { .nr = 0 };
 
-	while (j < node->nr && node->start[j] < edit->to)
-		j++;
 	if (i == j) { /* the range lies between two children */
 		i = min(i, node->nr - 1u);
 		j = i + 1;
 	}
-	middle.nr = 0;
-	replace_in_child(edit, node->slot[i], insert, &middle);
+	replace_in_child(edit, node->entries[i].slot, insert, &middle);
 	for (unsigned k = i + 1; k + 1 < j; k++)
-		bury_subtree(edit, node->slot[k]);
+		bury_subtree(edit, node->entries[k].slot);
 	if (j - i > 1)
-		replace_in_child(edit, node->slot[j - 1], false, &middle);
+		replace_in_child(edit, node->entries[j - 1].slot, false, &middle);
 	if (has_underfull_child(&middle))
 		rebalance(edit, node, &i, &j, &middle);
 	return splice(edit, node, i, j, &middle, out);
@@ -349,9 +384,9 @@ static struct vma_node *grow_root(struct edit *edit, struct vma_node **out, unsi
 {
 	struct vma_node *root = take_reserved(edit->tree, out[0]->level + 1);
 
-	for (unsigned k = 0; k < nr; k++)
-		append_child(root, out[k]);
-	root->end[nr] = ~0UL;
+	for (; root->nr < nr; root->nr++)
+		root->entries[root->nr] = entry_of(out[root->nr]);
+	seal(root);
 	return root;
 }
 
@@ -361,7 +396,7 @@ static struct vma_node *shrink_root(struct edit *edit, struct vma_node *root)
 	struct vma_node *child;
 
 	while (root->level && root->nr == 1) {
-		child = root->slot[0];
+		child = root->entries[0].slot;
 		set_aside(edit->tree, root);
 		root = child;
 	}
@@ -374,59 +409,67 @@ static void bury(struct edit *edit, struct vma_node *node)
 	edit->dead = node;
 }
 
-/* ---- Look-ups ----------------------------------------------------------------------------------------------------- */
+/* ---- Look-ups ---------------------------------------------------------------------------------------------------- */
 
-/* The leaf and the entry that end first above addr. False: there is none. */
-static inline bool seek(const struct vma_tree *tree, u64 addr, const struct vma_node **leaf, unsigned *entry)
+/* The entry of the leaf that ends first above addr, or NULL. */
+static inline const struct entry *seek(const struct vma_tree *tree, u64 addr)
 {
 	const struct vma_node *node = load_acquire(&tree->root);
-	unsigned i;
+	const struct entry *entry;
 
-	if (!node || addr == ~0UL) /* ~0 is the mark that ends a search */
-		return false;
-	for (;;) {
-		i = first_above(node, addr);
-		if (i == node->nr)
-			return false;
+	if (!node || last_entry(node)->end <= addr)
+		return NULL;
+	for (;;) { /* the last entry ends above addr, on every level */
+		entry = first_above(node, addr);
 		if (!node->level)
-			break;
-		node = node->slot[i];
+			return entry;
+		node = entry->slot;
 	}
-	*leaf = node;
-	*entry = i;
-	return true;
 }
 
 struct vma *vma_tree_find(const struct vma_tree *tree, u64 addr)
 {
-	const struct vma_node *leaf;
-	unsigned i;
+	const struct entry *entry = seek(tree, addr);
 
-	return seek(tree, addr, &leaf, &i) && leaf->start[i] <= addr ? leaf->slot[i] : NULL;
+	return entry && entry->start <= addr ? entry->slot : NULL;
 }
 
 struct vma *vma_tree_find_from(const struct vma_tree *tree, u64 addr)
 {
-	const struct vma_node *leaf;
-	unsigned i;
+	const struct entry *entry = seek(tree, addr);
 
-	return seek(tree, addr, &leaf, &i) ? leaf->slot[i] : NULL;
+	return entry ? entry->slot : NULL;
 }
 
 struct vma *vma_tree_find_before(const struct vma_tree *tree, u64 addr)
 {
 	const struct vma_node *node = load_acquire(&tree->root);
+	const struct entry *entry;
+
+	if (!node || node->entries[0].start >= addr)
+		return NULL;
+	for (;;) { /* the first entry starts below addr, on every level */
+		entry = first_above(node, addr - 1);
+		if (entry == node->entries + node->nr || entry->start >= addr)
+			entry--;
+		if (!node->level)
+			return entry->slot;
+		node = entry->slot;
+	}
+}
+
+struct vma *vma_tree_neighbours(const struct vma_tree *tree, u64 addr, struct vma **prev)
+{
+	const struct vma_node *root = load_acquire(&tree->root);
 	unsigned i;
 
-	if (!node || node->start[0] >= addr)
-		return NULL;
-	for (;;) {
-		for (i = node->nr - 1; node->start[i] >= addr; i--)
-			; /* start[0] is below addr, on every level: ends */
-		if (!node->level)
-			return node->slot[i];
-		node = node->slot[i];
+	if (!root || root->level) {
+		*prev = vma_tree_find_before(tree, addr);
+		return vma_tree_find_from(tree, addr);
 	}
+	i = index_above(root, addr);
+	*prev = i ? root->entries[i - 1].slot : NULL;
+	return i < root->nr ? root->entries[i].slot : NULL;
 }
 
 /* ---- Free space --------------------------------------------------------------------------------------------------- */
@@ -439,9 +482,9 @@ static bool gap_fits(u64 *from, u64 *to, u64 len, u64 low, u64 high)
 	return *from < *to && *to - *from >= len;
 }
 
-static bool may_hold_gap(const struct vma_node *node, unsigned i, u64 len, u64 low, u64 high)
+static bool may_hold_gap(const struct entry *entry, u64 len, u64 low, u64 high)
 {
-	return node->gap[i] >= len && node->start[i] < high && node->end[i] > low;
+	return entry->gap >= len && entry->start < high && entry->end > low;
 }
 
 /* Between two VMAs below this node. */
@@ -449,46 +492,44 @@ static u64 highest_inner_gap(const struct vma_node *node, u64 len, u64 low, u64 
 {
 	u64 from, to, found;
 
-	for (unsigned i = node->nr; i-- > 0;) {
-		if (may_hold_gap(node, i, len, low, high)) {
-			found = highest_inner_gap(node->slot[i], len, low, high);
+	for (const struct entry *entry = last_entry(node);; entry--) {
+		if (may_hold_gap(entry, len, low, high)) {
+			found = highest_inner_gap(entry->slot, len, low, high);
 			if (found)
 				return found;
 		}
-		if (!i || node->start[i] <= low)
-			break;
-		from = node->end[i - 1];
-		to = node->start[i];
+		if (entry == node->entries || entry->start <= low)
+			return 0;
+		from = entry[-1].end;
+		to = entry->start;
 		if (gap_fits(&from, &to, len, low, high))
 			return to - len;
 	}
-	return 0;
 }
 
 static u64 lowest_inner_gap(const struct vma_node *node, u64 len, u64 low, u64 high)
 {
 	u64 from, to, found;
 
-	for (unsigned i = 0; i < node->nr; i++) {
-		from = i ? node->end[i - 1] : node->start[0];
-		to = node->start[i];
-		if (gap_fits(&from, &to, len, low, high))
-			return from;
-		if (node->start[i] >= high)
-			break;
-		if (may_hold_gap(node, i, len, low, high)) {
-			found = lowest_inner_gap(node->slot[i], len, low, high);
+	for (const struct entry *entry = node->entries;; entry++) {
+		if (may_hold_gap(entry, len, low, high)) {
+			found = lowest_inner_gap(entry->slot, len, low, high);
 			if (found)
 				return found;
 		}
+		if (entry == last_entry(node) || entry->end >= high)
+			return 0;
+		from = entry->end;
+		to = entry[1].start;
+		if (gap_fits(&from, &to, len, low, high))
+			return from;
 	}
-	return 0;
 }
 
 u64 vma_tree_gap_top_down(const struct vma_tree *tree, u64 len, u64 low, u64 high)
 {
 	const struct vma_node *root = load_acquire(&tree->root);
-	u64 from = root ? root->end[root->nr - 1] : 0, to = high, found;
+	u64 from = root ? last_entry(root)->end : 0, to = high, found;
 
 	if (gap_fits(&from, &to, len, low, high))
 		return to - len;
@@ -496,49 +537,49 @@ u64 vma_tree_gap_top_down(const struct vma_tree *tree, u64 len, u64 low, u64 hig
 	if (found || !root)
 		return found;
 	from = 0;
-	to = root->start[0];
+	to = root->entries[0].start;
 	return gap_fits(&from, &to, len, low, high) ? to - len : 0;
 }
 
 u64 vma_tree_gap_bottom_up(const struct vma_tree *tree, u64 len, u64 low, u64 high)
 {
 	const struct vma_node *root = load_acquire(&tree->root);
-	u64 from = 0, to = root ? root->start[0] : high, found;
+	u64 from = 0, to = root ? root->entries[0].start : high, found;
 
 	if (gap_fits(&from, &to, len, low, high))
 		return from;
 	found = root ? lowest_inner_gap(root, len, low, high) : 0;
 	if (found || !root)
 		return found;
-	from = root->end[root->nr - 1];
+	from = last_entry(root)->end;
 	to = high;
 	return gap_fits(&from, &to, len, low, high) ? from : 0;
 }
 
-/* ---- The checker -------------------------------------------------------------------------------------------------- */
-
-static void check_leaf_entry(const struct vma_node *leaf, unsigned i)
-{
-	const struct vma *vma = leaf->slot[i];
-
-	BUG_ON(vma->start != leaf->start[i] || vma->end != leaf->end[i],
-	       "VMA tree: the leaf says [%lx, %lx), the VMA says [%lx, %lx)", leaf->start[i], leaf->end[i], vma->start,
-	       vma->end);
-}
+/* ---- The checker ------------------------------------------------------------------------------------------------- */
 
 static u64 check_node(const struct vma_node *node);
 
-static u64 check_child(const struct vma_node *node, unsigned i)
+static u64 check_vma(const struct entry *entry)
 {
-	const struct vma_node *child = node->slot[i];
-	struct vma_node summary = { .nr = 0 };
+	const struct vma *vma = entry->slot;
+
+	BUG_ON(vma->start != entry->start || vma->end != entry->end || entry->gap,
+	       "VMA tree: the leaf says [%lx, %lx), the VMA says [%lx, %lx)", entry->start, entry->end, vma->start,
+	       vma->end);
+	return 1;
+}
+
+static u64 check_child(const struct vma_node *node, const struct entry *entry)
+{
+	const struct vma_node *child = entry->slot;
+	struct entry expected = entry_of(child);
 
 	BUG_ON(child->level + 1 != node->level, "VMA tree: a child of level %u below level %u", child->level,
 	       node->level);
-	append_child(&summary, (struct vma_node *)child);
-	BUG_ON(summary.start[0] != node->start[i] || summary.end[0] != node->end[i] || summary.gap[0] != node->gap[i],
-	       "VMA tree: the entry [%lx, %lx) gap %lx does not describe its child", node->start[i], node->end[i],
-	       node->gap[i]);
+	BUG_ON(entry->start != expected.start || entry->end != expected.end || entry->gap != expected.gap,
+	       "VMA tree: the entry [%lx, %lx) gap %lx does not describe its child", entry->start, entry->end,
+	       entry->gap);
 	return check_node(child);
 }
 
@@ -548,16 +589,16 @@ static u64 check_node(const struct vma_node *node)
 
 	BUG_ON(!node->nr || node->nr > FANOUT || node->level >= MAX_HEIGHT,
 	       "VMA tree: a node of %u entries on level %u", node->nr, node->level);
-	BUG_ON(node->end[node->nr] != ~0UL, "VMA tree: the mark that ends a search is missing");
-	for (unsigned i = 0; i < node->nr; i++) {
-		BUG_ON(node->start[i] >= node->end[i] || (i && node->start[i] < node->end[i - 1]),
-		       "VMA tree: [%lx, %lx) is out of order", node->start[i], node->end[i]);
-		if (node->level) {
-			count += check_child(node, i);
-		} else {
-			check_leaf_entry(node, i);
-			count++;
+	for (unsigned i = 0; i < FANOUT; i++) {
+		const struct entry *entry = &node->entries[i];
+
+		if (i >= node->nr) {
+			BUG_ON(entry->end != ~0UL, "VMA tree: an unused entry ends at %lx", entry->end);
+			continue;
 		}
+		BUG_ON(entry->start >= entry->end || (i && entry->start < entry[-1].end),
+		       "VMA tree: [%lx, %lx) is out of order", entry->start, entry->end);
+		count += node->level ? check_child(node, entry) : check_vma(entry);
 	}
 	return count;
 }

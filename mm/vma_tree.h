@@ -54,6 +54,9 @@ struct vma *vma_tree_find_from(const struct vma_tree *tree, u64 addr);
 /* The last VMA that starts below addr, or NULL. => mmap_lock. */
 struct vma *vma_tree_find_before(const struct vma_tree *tree, u64 addr);
 
+/* find_from(addr), and in *prev the last VMA that starts below addr: both sides of a gap. => mmap_lock. */
+struct vma *vma_tree_neighbours(const struct vma_tree *tree, u64 addr, struct vma **prev);
+
 /* The highest gap of len bytes inside [low, high), as its start address, or 0. => mmap_lock. */
 u64 vma_tree_gap_top_down(const struct vma_tree *tree, u64 len, u64 low, u64 high);
 /* The lowest such gap, or 0. */
@@ -65,7 +68,7 @@ u64 vma_tree_check(const struct vma_tree *tree);
 #define vma_tree_for_each(vma, tree) vma_tree_for_each_range(vma, tree, 0, ~0UL)
 /* Every VMA that overlaps [from, to), in order; the body may remove or resize the current one. => mmap_lock. */
 #define vma_tree_for_each_range(vma, tree, from, to)                                                                   \
-	for (u64 _next = ((vma) = vma_tree_find_from((tree), (from))) ? (vma)->end : 0; (vma) && (vma)->start < (to);   \
-	     (vma) = vma_tree_find_from((tree), _next), _next = (vma) ? (vma)->end : 0)
+	for (u64 _next = ((vma) = vma_tree_find_from((tree), (from))) ? (vma)->end : 0; (vma) && (vma)->start < (to);  \
+	     (vma) = _next < (to) ? vma_tree_find_from((tree), _next) : NULL, _next = (vma) ? (vma)->end : 0)
 
 #endif
