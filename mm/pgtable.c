@@ -215,11 +215,16 @@ static void free_children(const struct free_range *range, pmd_t *table, unsigned
 void free_tables(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, vaddr_t floor, vaddr_t ceiling)
 {
 	struct free_range range = { .tlb = tlb, .floor = floor, .ceiling = ceiling };
+	vaddr_t lowest;
 
 	assert_mmap_write_locked(mm);
 	/* Nothing of the user's lies between USER_END and the end of the lower half. */
 	if (range.ceiling == USER_END)
 		range.ceiling = USER_HALF_END;
+	/* The lowest tables cover least. If a VMA beside the range shares every one of those, it shares what is above. */
+	lowest = max(align_down(start, PMD_SIZE), align_up(floor, PMD_SIZE));
+	if (lowest >= end || lowest + PMD_SIZE > range.ceiling)
+		return;
 	free_children(&range, mm->pgd, TOP_LEVEL, start, end);
 }
 
