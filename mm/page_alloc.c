@@ -43,6 +43,7 @@ static void free_page_slow(struct page *page);
 static struct page *alloc_block(unsigned order, unsigned flags);
 static void free_block(struct page *page, unsigned order);
 static struct page *take_block(unsigned order);
+static u32 take_pages(struct page **pages, u32 nr);
 static void give_block(struct page *page, unsigned order);
 static void poison_pages(struct page *page, unsigned order);
 static void check_poison(struct page *page, unsigned order);
@@ -57,10 +58,13 @@ void page_alloc_init(void)
 		*pfn_to_page(pfn) = (struct page){ .flags = 1u << PG_RESERVED };
 }
 
+/* A power of two for the stash, so that half of one can be a single block. */
 static void set_limits(void)
 {
 	zone.reserve = min(zone.nr_managed / 64, 256UL);
-	zone.stash_limit = (u32)max(min(zone.nr_managed / 1024, (u64)STASH_MAX), 4UL);
+	zone.stash_limit = 4;
+	while (zone.stash_limit < STASH_MAX && zone.stash_limit * 1024UL < zone.nr_managed)
+		zone.stash_limit *= 2;
 }
 
 /* The first memory ever added pays for the zero page: everybody who maps anything needs one. */
@@ -153,13 +157,11 @@ static u64 pages_available(unsigned flags)
 /* Fetches half a stash of pages, and hands out one of them. */
 static __noinline struct page *stash_refill(struct page_stash *stash, unsigned flags)
 {
-	u32 count = 0, batch;
+	u32 count;
 
 	stash->limit = zone.stash_limit;
 	spin_lock(&zone.lock);
-	batch = (u32)min((u64)stash->limit / 2, pages_available(flags));
-	while (count < batch)
-		stash->pages[count++] = take_block(0);
+	count = take_pages(stash->pages, (u32)min((u64)stash->limit / 2, pages_available(flags)));
 	spin_unlock(&zone.lock);
 	if (!count)
 		return NULL;
@@ -306,6 +308,30 @@ static struct page *take_block(unsigned order)
 	}
 	WRITE_ONCE(zone.nr_free, zone.nr_free - (1UL << order));
 	return page;
+}
+
+/*
+ * Up to nr single pages, in as few blocks as possible: the lock is held for a fraction of what nr times the smallest block
+ * would take. The lowest address comes last, for a stash is emptied from its end.
+ */
+static u32 take_pages(struct page **pages, u32 nr)
+{
+	unsigned order = 0;
+	u32 count = 0;
+
+	while (2u << order <= nr)
+		order++;
+	while (count < nr) {
+		struct page *block = 1u << order <= nr - count ? take_block(order) : NULL;
+
+		if (block) {
+			for (u32 i = 1u << order; i > 0; i--)
+				pages[count++] = block + i - 1;
+		} else if (order-- == 0) {
+			break;
+		}
+	}
+	return count;
 }
 
 /*
