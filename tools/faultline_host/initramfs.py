@@ -15,8 +15,8 @@ DEFAULT_ENVIRONMENT = ("PATH=/bin:/usr/bin:/", "HOME=/")
 def build(program, args, files=(), environment=(), stdin=None):
     """The archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line."""
     archive = cpio.Archive()
-    name = os.path.basename(program)
-    argv = ["/" + name, *args]
+    name = place_of(program)
+    argv = [program, *args]
     archive.add_file(".faultline/argv", nul_terminated(argv))
     archive.add_file(".faultline/env", nul_terminated(merge_environment(environment)))
     if stdin is not None:
@@ -25,6 +25,15 @@ def build(program, args, files=(), environment=(), stdin=None):
     for source, destination in files:
         add_path(archive, source, destination)
     return archive.bytes()
+
+
+def place_of(program):
+    """
+    Where a program stands in the machine, without the leading slash: where it stands here, seen from the machine's root,
+    which is also the first current directory. So the program's argv[0] is what was typed, and finds the program.
+    """
+    parts = [part for part in os.path.normpath(program).split("/") if part not in ("", ".", "..")]
+    return "/".join(parts)
 
 
 def merge_environment(environment):
