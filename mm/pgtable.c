@@ -207,7 +207,7 @@ static void free_children(const struct free_range *range, pmd_t *table, unsigned
 		if (range->floor > first || first + size > range->ceiling)
 			continue;
 		assert_table_empty(pmd_table(value));
-		WRITE_ONCE(entry->val, 0);
+		atomic_xchg(&entry->val, 0UL); /* before the flush looks at who uses the mm (K7) */
 		tlb_add_table(range->tlb, pmd_table(value));
 	}
 }
