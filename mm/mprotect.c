@@ -34,6 +34,7 @@ static void change_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 
 		new = pte_modify(old, prot);
 		if (pte_same(old, new))
 			return;
+		race_point(mprotect_entry_read);
 	} while (!pte_cas(ptep, old, new));
 	if (loses_rights(old, new))
 		tlb_note(tlb, addr);

@@ -41,6 +41,7 @@
 	X(fork_before_flush, "fork has copied everything; the parent's translations are not yet flushed")              \
 	X(munmap_after_detach, "munmap has detached its VMAs; their pages are still mapped")                           \
 	X(mprotect_after_vma, "mprotect has changed a VMA's flags; its entries are still the old ones")                \
+	X(mprotect_entry_read, "mprotect has read an entry, under its lock, and computed the new one")                 \
 	X(mremap_before_move, "mremap has linked the new VMA; no page has moved")                                      \
 	X(split_between, "a split has shortened the VMA; the second part is not yet in the tree")                      \
 	X(stack_before_grow, "the stack is about to grow: mmap_lock is held for writing, the VMA bracketed")           \

@@ -8,6 +8,7 @@
 #include "kernel/mutex.h"
 #include "mm/page_alloc.h"
 #include "mm/rmap.h"
+#include "mm/tlb.h"
 #include "mm/vma.h"
 
 #define STACK_TOP 0x7ffff0000000UL
@@ -72,8 +73,11 @@ static void go_on(enum race_point_id point, unsigned cpu)
 
 static void wait_asleep(unsigned cpu)
 {
-	while (!sim_is_sleeping(cpu))
-		cond_resched();
+	while (!sim_is_sleeping(cpu)) {
+		if (!sim_running(cpu))
+			sim_fail("CPU %u has not waited for anybody", cpu);
+		let_others_run_once();
+	}
 }
 
 /* Another thread of the address space that does one access at a time, on command. */
@@ -812,4 +816,39 @@ TEST(k9_second_dontneed_flushes, 4)
 		go_on(RACE_zap_before_flush, 1);
 		puppet_stop();
 	}
+}
+
+/* ---- Accessed and dirty bits ---------------------------------------------------------------------------------------------- */
+
+/* As page reclaim does: the CPU shall set the bits again if it uses the page. */
+static void clear_accessed_and_dirty(vaddr_t where)
+{
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	mmap_read_lock(mm);
+	pte = pte_lock(mm, where, &ptl);
+	(void)atomic_and(&pte->val, ~(PTE_ACCESSED | PTE_DIRTY));
+	tlb_flush_page(mm, where);
+	spin_unlock(ptl);
+	mmap_read_unlock(mm);
+}
+
+/* mprotect has read an entry that was clean; then CPU 3 writes to the page, and its walk sets the bits. */
+TEST(k8_bits_survive_mprotect, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	puppet_start();
+	clear_accessed_and_dirty(addr);
+	change_until(RACE_mprotect_entry_read, act_mprotect_read);
+	CHECK(puppet_do(true, false, addr, 300));
+	CHECK(pte_dirty(sim_pte(mm, addr)));
+	go_on(RACE_mprotect_entry_read, 2);
+	CHECK_EQ(writer.result, 0);
+	CHECK(pte_dirty(sim_pte(mm, addr)) && sim_pte(mm, addr).val & PTE_ACCESSED);
+	CHECK(!pte_write(sim_pte(mm, addr)));
+	puppet_do(false, true, addr, 0);
+	CHECK_EQ(puppet.value, 300);
+	puppet_stop();
+	end();
 }
