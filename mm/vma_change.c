@@ -49,8 +49,7 @@ static bool joins_above(const struct vma *next, const struct vma_shape *shape)
 
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape)
 {
-	struct vma *prev = vma_tree_find_before(&mm->tree, shape->start);
-	struct vma *next = vma_tree_find_from(&mm->tree, shape->start);
+	struct vma *prev, *next = vma_tree_neighbours(&mm->tree, shape->start, &prev);
 	bool below = joins_below(prev, shape), above = joins_above(next, shape);
 	struct vma *vma;
 
@@ -342,6 +341,7 @@ int vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vad
 	if (error)
 		return error;
 	vma_tree_for_each_range (vma, &mm->tree, start, end) {
+		unmap->any = true;
 		error = vma_start_write_killable(vma);
 		if (error)
 			return error;
@@ -413,8 +413,7 @@ static void detach_range(struct vma_unmap *unmap, struct list_head *gone)
 static void free_range(struct vma_unmap *unmap)
 {
 	struct mm *mm = unmap->mm;
-	const struct vma *prev = vma_tree_find_before(&mm->tree, unmap->start);
-	const struct vma *next = vma_tree_find_from(&mm->tree, unmap->start);
+	struct vma *prev, *next = vma_tree_neighbours(&mm->tree, unmap->start, &prev);
 	struct tlb_gather tlb;
 
 	tlb_gather_begin(&tlb, mm);
@@ -444,7 +443,7 @@ int vma_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end)
 
 	if (error)
 		vma_unmap_cancel(&unmap);
-	else
+	else if (unmap.any)
 		vma_unmap_commit(&unmap);
 	return error;
 }

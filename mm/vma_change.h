@@ -46,6 +46,7 @@ struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 fl
 struct vma_unmap {
 	struct mm *mm;
 	vaddr_t start, end;
+	bool any;	   /* something is mapped there at all */
 	struct vma *upper; /* for a hole in the middle of a VMA: what will be its second part */
 };
 /* Be ready for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. => prepared. */

@@ -228,8 +228,8 @@ static struct entry entry_of(const struct vma_node *child)
 
 static void seal(struct vma_node *node)
 {
-	for (unsigned i = node->nr; i < FANOUT; i++)
-		node->entries[i].end = ~0UL;
+	for (struct entry *entry = node->entries + node->nr; entry < node->entries + FANOUT; entry++)
+		entry->end = ~0UL;
 }
 
 /* Puts the runs into as few new nodes as hold them, evenly. Returns how many. */
@@ -260,16 +260,43 @@ static unsigned build(struct edit *edit, unsigned level, const struct run *runs,
 	return nr_out;
 }
 
-/* `node` without its entries [i, j), with those of `middle` in their place. */
-static unsigned splice(struct edit *edit, struct vma_node *node, unsigned i, unsigned j, const struct middle *middle,
-		       struct vma_node **out)
+static inline struct entry *copy_entries(struct entry *to, const struct entry *from, unsigned nr)
+{
+	memcpy(to, from, nr * sizeof(*to));
+	return to + nr;
+}
+
+/* The rare cases of splice(): what is left fills two nodes, or none. */
+static __noinline unsigned splice_unevenly(struct edit *edit, struct vma_node *node, unsigned i, unsigned j,
+					   const struct middle *middle, struct vma_node **out)
 {
 	const struct run runs[] = { { node->entries, i },
 				    { middle->entries, middle->nr },
 				    { node->entries + j, node->nr - j } };
 
-	bury(edit, node);
 	return build(edit, node->level, runs, ARRAY_SIZE(runs), out);
+}
+
+/* `node` without its entries [i, j), with those of `middle` in their place. */
+static unsigned splice(struct edit *edit, struct vma_node *node, unsigned i, unsigned j, const struct middle *middle,
+		       struct vma_node **out)
+{
+	unsigned total = i + middle->nr + node->nr - j;
+	struct vma_node *new;
+	struct entry *to;
+
+	bury(edit, node);
+	if (unlikely(total == 0 || total > FANOUT))
+		return splice_unevenly(edit, node, i, j, middle, out);
+	new = take_reserved(edit->tree, node->level);
+	to = copy_entries(new->entries, node->entries, i);
+	for (unsigned k = 0; k < middle->nr; k++)
+		*to++ = middle->entries[k];
+	copy_entries(to, node->entries + j, node->nr - j);
+	new->nr = total;
+	seal(new);
+	out[0] = new;
+	return 1;
 }
 
 /* The first entry from i on that starts at or above addr. */
@@ -283,9 +310,9 @@ static unsigned skip_below(const struct vma_node *node, unsigned i, u64 addr)
 static unsigned replace_in_leaf(struct edit *edit, struct vma_node *leaf, bool insert, struct vma_node **out)
 {
 	unsigned i = index_above(leaf, edit->from), j = skip_below(leaf, i, edit->to);
-	struct middle middle = { .nr = 0 };
+	struct middle middle;
 
-	for (; insert && middle.nr < edit->nr_with; middle.nr++) {
+	for (middle.nr = 0; insert && middle.nr < edit->nr_with; middle.nr++) {
 		const struct vma_range *range = &edit->with[middle.nr];
 
 		middle.entries[middle.nr] = (struct entry){ range->start, range->end, 0, range->vma };
@@ -358,12 +385,13 @@ static void replace_in_child(struct edit *edit, struct vma_node *child, bool ins
 static unsigned replace_in_inner(struct edit *edit, struct vma_node *node, bool insert, struct vma_node **out)
 {
 	unsigned i = index_above(node, edit->from), j = skip_below(node, i, edit->to);
-	struct middle middle = { .nr = 0 };
+	struct middle middle;
 
 	if (i == j) { /* the range lies between two children */
 		i = min(i, node->nr - 1u);
 		j = i + 1;
 	}
+	middle.nr = 0;
 	replace_in_child(edit, node->entries[i].slot, insert, &middle);
 	for (unsigned k = i + 1; k + 1 < j; k++)
 		bury_subtree(edit, node->entries[k].slot);
