@@ -73,9 +73,9 @@ static void go_on(enum race_point_id point, unsigned cpu)
 
 static void wait_asleep(unsigned cpu)
 {
-	while (!sim_is_sleeping(cpu)) {
-		if (!sim_running(cpu))
-			sim_fail("CPU %u has not waited for anybody", cpu);
+	for (unsigned i = 0; !sim_is_sleeping(cpu); i++) {
+		if (!sim_running(cpu) || i == 20000)
+			sim_fail("CPU %u does not sleep until somebody is gone", cpu);
 		let_others_run_once();
 	}
 }
