@@ -84,6 +84,33 @@ SYSCALL(madvise)
 	return mm_madvise(current->mm, a0, a1, (int)a2);
 }
 
+SYSCALL(mlock)
+{
+	return mm_mlock(current->mm, a0, a1, false);
+}
+
+SYSCALL(mlock2)
+{
+	if ((u32)a2 & ~MLOCK_ONFAULT)
+		return -EINVAL;
+	return mm_mlock(current->mm, a0, a1, a2 & MLOCK_ONFAULT);
+}
+
+SYSCALL(munlock)
+{
+	return mm_munlock(current->mm, a0, a1);
+}
+
+SYSCALL(mlockall)
+{
+	return mm_mlockall(current->mm, (int)a0);
+}
+
+SYSCALL(munlockall)
+{
+	return mm_munlockall(current->mm);
+}
+
 SYSCALL(msync)
 {
 	return mm_msync(current->mm, a0, a1, (int)a2);

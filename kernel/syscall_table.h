@@ -156,10 +156,10 @@
 	CALL(146, sched_get_priority_max)									\
 	CALL(147, sched_get_priority_min)									\
 	CALL(148, sched_rr_get_interval)									\
-	NONE(149, mlock)											\
-	NONE(150, munlock)											\
-	NONE(151, mlockall)											\
-	NONE(152, munlockall)											\
+	CALL(149, mlock)											\
+	CALL(150, munlock)											\
+	CALL(151, mlockall)											\
+	CALL(152, munlockall)											\
 	NONE(153, vhangup)											\
 	NONE(154, modify_ldt)											\
 	NONE(155, pivot_root)											\
@@ -332,7 +332,7 @@
 	CALL(322, execveat)											\
 	NONE(323, userfaultfd)											\
 	CALL(324, membarrier)											\
-	NONE(325, mlock2)											\
+	CALL(325, mlock2)											\
 	NONE(326, copy_file_range)										\
 	CALL(327, preadv2)											\
 	CALL(328, pwritev2)											\

@@ -18,7 +18,7 @@ static long shrink(struct mm *mm, vaddr_t from, vaddr_t to)
 static long grow(struct mm *mm, vaddr_t from, vaddr_t to)
 {
 	const struct vma *next = vma_tree_find_from(&mm->tree, from);
-	const struct vma_shape shape = { .start = from, .end = to, .flags = HEAP_FLAGS, .pgoff = from >> PAGE_SHIFT };
+	const struct vma_shape shape = { .start = from, .end = to, .flags = HEAP_FLAGS | mm->def_flags, .pgoff = from >> PAGE_SHIFT };
 	u64 nr_pages = (to - from) >> PAGE_SHIFT;
 	struct vma *vma;
 
@@ -57,13 +57,19 @@ static long set_brk(struct mm *mm, vaddr_t brk)
 
 long mm_brk(struct mm *mm, vaddr_t brk)
 {
+	vaddr_t old_end;
+	bool populate;
 	long result;
 
 	result = mmap_write_lock_killable(mm);
 	if (result)
 		return result;
+	old_end = align_up(mm->brk, PAGE_SIZE);
 	(void)set_brk(mm, brk); /* Linux's brk tells of failure by the old break */
 	result = (long)mm->brk;
+	populate = (mm->def_flags & VM_LOCK_FLAGS) == VM_LOCKED;
 	mmap_write_unlock(mm);
+	if (populate)
+		mm_populate_flags(mm, old_end, align_up((vaddr_t)result, PAGE_SIZE), HEAP_FLAGS);
 	return result;
 }

@@ -82,6 +82,7 @@ static int copy_vma(struct copy *copy, struct vma *vma)
 	if (!new)
 		return -ENOMEM;
 	new->mm = copy->child;
+	new->flags &= ~VM_LOCK_FLAGS;
 	error = vma_tree_reserve(&copy->child->tree, 1);
 	if (!error && must_copy_pages(vma))
 		error = anon_vma_fork(new, vma);

@@ -24,7 +24,7 @@
 
 static long check_object(const struct mmap_request *request, struct vma_shape *shape);
 static long map_locked(struct mm *mm, const struct mmap_request *request, u64 len, struct vma_shape *shape);
-static long place(struct mm *mm, struct vma_shape *shape);
+static long place(struct mm *mm, struct vma_shape *shape, u64 nr_replaced);
 
 static u64 flags_of_request(const struct mmap_request *request)
 {
@@ -43,7 +43,7 @@ static u64 flags_of_request(const struct mmap_request *request)
 
 static bool wants_population(const struct mmap_request *request)
 {
-	return request->flags & MAP_LOCKED || (request->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
+	return (request->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
 }
 
 long mm_mmap(struct mm *mm, const struct mmap_request *request)
@@ -77,9 +77,20 @@ long mm_mmap(struct mm *mm, const struct mmap_request *request)
 	}
 	if (own_mapping)
 		mapping_put(shape.mapping);
-	if (addr >= 0 && wants_population(request))
+	if (addr >= 0 && (wants_population(request) || (shape.flags & VM_LOCK_FLAGS) == VM_LOCKED))
 		mm_populate_flags(mm, addr, addr + len, shape.flags);
 	return addr;
+}
+
+/* Pages of the range that are mapped already, and will be replaced. */
+static u64 pages_mapped(const struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	u64 nr_pages = 0;
+	struct vma *vma;
+
+	vma_tree_for_each_range (vma, &mm->tree, start, end)
+		nr_pages += (min(vma->end, end) - max(vma->start, start)) >> PAGE_SHIFT;
+	return nr_pages;
 }
 
 /* => mmap_lock for writing. The order of the tests is Linux's, since it decides which errno a caller gets. */
@@ -87,8 +98,8 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 {
 	u64 flags = request->flags;
 	vaddr_t hint = request->addr;
-	const struct vma *there;
 	long addr, error;
+	u64 nr_mapped;
 
 	if (mm->nr_vmas > READ_ONCE(sysctl_max_map_count))
 		return -ENOMEM;
@@ -102,13 +113,13 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 	addr = mm_unmapped_area(mm, hint, len, flags);
 	if (addr < 0)
 		return addr;
-	there = vma_tree_find_from(&mm->tree, addr);
-	if (flags & MAP_FIXED_NOREPLACE && there && there->start < addr + len)
-		return -EEXIST;
 	shape->start = addr;
 	shape->end = addr + len;
+	nr_mapped = flags & MAP_FIXED ? pages_mapped(mm, shape->start, shape->end) : 0;
+	if (flags & MAP_FIXED_NOREPLACE && nr_mapped)
+		return -EEXIST;
 	error = check_object(request, shape);
-	return error ? error : place(mm, shape);
+	return error ? error : place(mm, shape, nr_mapped);
 }
 
 static long check_file(const struct mmap_request *request, struct vma_shape *shape)
@@ -162,17 +173,6 @@ static long check_object(const struct mmap_request *request, struct vma_shape *s
 	}
 }
 
-/* Pages of the range that are mapped already, and will be replaced. */
-static u64 pages_mapped(const struct mm *mm, vaddr_t start, vaddr_t end)
-{
-	u64 nr_pages = 0;
-	struct vma *vma;
-
-	vma_tree_for_each_range (vma, &mm->tree, start, end)
-		nr_pages += (min(vma->end, end) - max(vma->start, start)) >> PAGE_SHIFT;
-	return nr_pages;
-}
-
 /* Puts the mapping where something else may be: that goes only when nothing can fail any more. */
 static long replace(struct mm *mm, struct vma_shape *shape)
 {
@@ -191,10 +191,9 @@ static long replace(struct mm *mm, struct vma_shape *shape)
 	return 0;
 }
 
-static long place(struct mm *mm, struct vma_shape *shape)
+static long place(struct mm *mm, struct vma_shape *shape, u64 nr_replaced)
 {
 	u64 nr_pages = (shape->end - shape->start) >> PAGE_SHIFT;
-	u64 nr_replaced = pages_mapped(mm, shape->start, shape->end);
 	struct vma *vma;
 	long error;
 
@@ -216,7 +215,6 @@ static long place(struct mm *mm, struct vma_shape *shape)
 
 long mm_munmap(struct mm *mm, vaddr_t addr, u64 len)
 {
-	const struct vma *first;
 	vaddr_t end;
 	long error;
 
@@ -228,9 +226,7 @@ long mm_munmap(struct mm *mm, vaddr_t addr, u64 len)
 	error = mmap_write_lock_killable(mm);
 	if (error)
 		return error;
-	first = vma_tree_find_from(&mm->tree, addr);
-	if (first && first->start < end)
-		error = vma_unmap_range(mm, addr, end);
+	error = vma_unmap_range(mm, addr, end);
 	mmap_write_unlock(mm);
 	return error;
 }

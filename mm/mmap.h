@@ -29,6 +29,14 @@ long mm_brk(struct mm *mm, vaddr_t brk); /* the new break, or the old one on fai
 long mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice);
 /* One byte a page into vec, from addr (aligned) for nr_pages. 0, -ENOMEM */
 long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec);
+/*
+ * mlock: brings the pages in, unless on_fault. 0, -EINVAL (the range wraps), -ENOMEM (a hole, or no access), -EAGAIN (no
+ * memory for pages). mlockall's flags are MCL_*. All sleep.
+ */
+long mm_mlock(struct mm *mm, vaddr_t addr, u64 len, bool on_fault);
+long mm_munlock(struct mm *mm, vaddr_t addr, u64 len);
+long mm_mlockall(struct mm *mm, int flags);
+long mm_munlockall(struct mm *mm);
 long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
 
 /* exec: the stack VMA (grows down) with [top - size, top); brk and layout fields are the ELF loader's. 0 or -errno. */

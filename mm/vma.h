@@ -33,6 +33,7 @@ struct vma_ops;
 #define VM_RAND_READ 0x10000UL
 #define VM_DONTCOPY 0x20000UL
 #define VM_DONTEXPAND 0x40000UL
+#define VM_LOCKONFAULT 0x80000UL
 #define VM_ACCOUNT 0x100000UL
 #define VM_NORESERVE 0x200000UL
 #define VM_WIPEONFORK 0x2000000UL
@@ -42,6 +43,7 @@ struct vma_ops;
 #define VM_MERGEABLE 0x80000000UL
 #define VM_DROPPABLE 0x4000000000UL
 #define VM_STACK VM_GROWSDOWN
+#define VM_LOCK_FLAGS (VM_LOCKED | VM_LOCKONFAULT)
 #define VM_ACCESS (VM_READ | VM_WRITE | VM_EXEC)
 
 #define STACK_GUARD_GAP (256UL << PAGE_SHIFT) /* kept free below a growing stack, as on Linux */

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mlock and its kin: pages are faulted in, and their VMAs say that they have to stay. Nothing takes pages away yet, so the
+ * flag has few consequences: MADV_DONTNEED refuses, /proc counts, new parts of a locked mapping are populated.
+ *
+ * The VMAs change under mmap_lock for writing; the pages come afterwards, without it, through the fault door.
+ *
+ * Mirrors: Linux, do_mlock(), apply_vma_lock_flags(), apply_mlockall_flags(). Root may lock what it wants: no limit.
+ */
+#include "kernel/errno.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+#include "mm/vma_change.h"
+
+static long set_lock_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 lock)
+{
+	u64 flags = (vma->flags & ~VM_LOCK_FLAGS) | lock;
+
+	if (flags == vma->flags || vma->flags & VM_DROPPABLE)
+		return 0;
+	vma = vma_modify_flags(vma, start, end, flags);
+	return is_err(vma) ? ptr_err(vma) : 0;
+}
+
+/* Up to the first hole, which is an error. => mmap_lock for writing */
+static long lock_vmas(struct mm *mm, vaddr_t start, vaddr_t end, u64 lock)
+{
+	while (start < end) {
+		struct vma *vma = vma_tree_find(&mm->tree, start);
+		vaddr_t stop;
+		long error;
+
+		if (!vma)
+			return -ENOMEM;
+		stop = min(vma->end, end);
+		error = set_lock_flags(vma, start, stop, lock);
+		if (error)
+			return error;
+		start = stop;
+	}
+	return 0;
+}
+
+/* The part of the first VMA behind start. False if there is none before end. It may change once we have looked. */
+static bool next_part(struct mm *mm, vaddr_t *start, vaddr_t end, vaddr_t *stop, u64 *flags)
+{
+	const struct vma *vma;
+	bool found;
+
+	mmap_read_lock(mm);
+	vma = vma_tree_find_from(&mm->tree, *start);
+	found = *start < end && vma && vma->start < end;
+	if (found) {
+		*start = max(vma->start, *start);
+		*stop = min(vma->end, end);
+		*flags = vma->flags;
+	}
+	mmap_read_unlock(mm);
+	return found;
+}
+
+/* Faults the range in, with the errors that mlock has for it: what can't be accessed is "not there". */
+static long populate(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	vaddr_t stop;
+	u64 flags;
+
+	for (; next_part(mm, &start, end, &stop, &flags); start = stop) {
+		long error = 0;
+
+		if (flags & VM_LOCKONFAULT)
+			continue;
+		if (!(flags & VM_ACCESS))
+			return -ENOMEM;
+		error = mm_populate(mm, start, stop, (flags & (VM_WRITE | VM_SHARED)) == VM_WRITE);
+		if (error)
+			return error == -ENOMEM ? -EAGAIN : error == -EINTR ? error : -ENOMEM;
+	}
+	return 0;
+}
+
+static long change_lock(struct mm *mm, vaddr_t addr, u64 len, u64 lock)
+{
+	vaddr_t start = addr & PAGE_MASK, end = start + align_up(len + (addr & ~PAGE_MASK), PAGE_SIZE);
+	long error;
+
+	if (end <= start)
+		return end < start ? -EINVAL : 0;
+	error = mmap_write_lock_killable(mm);
+	if (error)
+		return error;
+	error = lock_vmas(mm, start, end, lock);
+	mmap_write_unlock(mm);
+	return error || !lock ? error : populate(mm, start, end);
+}
+
+long mm_mlock(struct mm *mm, vaddr_t addr, u64 len, bool on_fault)
+{
+	return change_lock(mm, addr, len, on_fault ? VM_LOCK_FLAGS : VM_LOCKED);
+}
+
+long mm_munlock(struct mm *mm, vaddr_t addr, u64 len)
+{
+	return change_lock(mm, addr, len, 0);
+}
+
+/* Every VMA there is; what can't be changed stays as it is. => mmap_lock for writing */
+static void lock_all(struct mm *mm, u64 lock)
+{
+	struct vma *vma;
+
+	vma_tree_for_each (vma, &mm->tree)
+		(void)set_lock_flags(vma, vma->start, vma->end, lock);
+}
+
+long mm_mlockall(struct mm *mm, int flags)
+{
+	u64 lock = flags & MCL_ONFAULT ? VM_LOCK_FLAGS : VM_LOCKED;
+	long error;
+
+	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
+		return -EINVAL;
+	error = mmap_write_lock_killable(mm);
+	if (error)
+		return error;
+	mm->def_flags = flags & MCL_FUTURE ? lock : 0;
+	if (flags & MCL_CURRENT)
+		lock_all(mm, lock);
+	mmap_write_unlock(mm);
+	if (flags & MCL_CURRENT)
+		(void)populate(mm, 0, USER_END); /* as far as it goes: nobody named these pages */
+	return 0;
+}
+
+long mm_munlockall(struct mm *mm)
+{
+	long error = mmap_write_lock_killable(mm);
+
+	if (error)
+		return error;
+	mm->def_flags = 0;
+	lock_all(mm, 0);
+	mmap_write_unlock(mm);
+	return 0;
+}
