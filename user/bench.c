@@ -306,7 +306,7 @@ struct worker {
 
 static struct worker workers[MAX_THREADS];
 static int nr_workers, nr_faulting;
-static volatile int arrived, go;
+static volatile int arrived, go, finished, leave;
 
 static void fault_part(const struct worker *w)
 {
@@ -344,6 +344,9 @@ static void *work(void *arg)
 		map_and_unmap();
 	else
 		fault_part(w);
+	__atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
+	while (!leave)
+		__asm__ volatile("pause");
 	return NULL;
 }
 
@@ -383,13 +386,30 @@ static void start_workers(const char *place)
 		__asm__ volatile("pause");
 }
 
-/* Lets everybody go, does the first worker's part, and returns when all are done. */
+/* Everybody may end, as soon as it is done. */
+static void join_workers(void)
+{
+	leave = 1;
+	for (int i = 1; i < nr_workers; i++)
+		pthread_join(workers[i].thread, NULL);
+}
+
+/* Lets everybody go, does the first worker's part, and returns when all are gone: CPUs that are done halt. */
 static void run_workers(void)
+{
+	leave = 1;
+	go = 1;
+	fault_part(&workers[0]);
+	join_workers();
+}
+
+/* The same, but returns when all are done and before anybody ends: the end of a thread writes lines of its own. */
+static void run_workers_to_their_ends(void)
 {
 	go = 1;
 	fault_part(&workers[0]);
-	for (int i = 1; i < nr_workers; i++)
-		pthread_join(workers[i].thread, NULL);
+	while (finished < nr_workers - 1)
+		__asm__ volatile("pause");
 }
 
 /* One more thread sleeps, so that every strategy is in play for whoever is left alone. */
@@ -432,8 +452,9 @@ static int lines(const char *place)
 	start_workers(place);
 	vmstat_read(&before);
 	MARK[0] = 1;
-	run_workers();
+	run_workers_to_their_ends();
 	MARK[1] = 1;
+	join_workers();
 	vmstat_read(&after);
 	printf("faulted %lu", nr_faulting * PART_TABLES * 511);
 	print_keys();
