@@ -39,6 +39,8 @@
 #define STUFFING 0xff
 #define STUFFED_EOF 0x00
 #define CHUNK 4096u
+#define PUMP_MAX 256u /* bytes taken over at a time, before a reader gets them */
+#define PATIENCE 300u /* looks after a byte, of a microsecond or less each */
 
 struct termios {
 	u32 iflag, oflag, cflag, lflag;
@@ -96,20 +98,24 @@ static void accept_byte(u8 byte)
 	input.escaped = false;
 }
 
-/* => input.lock. Takes over what the line has; the sender fills the UART's few bytes again while we empty it. */
+/*
+ * => input.lock. Takes over what the line has. After each byte it looks a little longer: the sender on the host hands over
+ * a byte when the last one is taken, and a sleep between any two would be felt.
+ */
 static void pump(void)
 {
-	int byte, patience = 200;
+	unsigned patience = 1;
 
-	while (input.head - input.tail < INPUT_SIZE && !input.eof && patience) {
-		byte = serial_read();
+	for (unsigned nr = 0; nr < PUMP_MAX && input.head - input.tail < INPUT_SIZE && !input.eof && patience;) {
+		int byte = serial_read();
+
 		if (byte >= 0) {
 			accept_byte((u8)byte);
-		} else if (input.head != input.tail) {
+			nr++;
+			patience = PATIENCE;
+		} else {
 			patience--;
 			cpu_relax();
-		} else {
-			return;
 		}
 	}
 }
