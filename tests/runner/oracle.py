@@ -23,9 +23,9 @@ def on_linux(program, args, files, environment, stdin):
     with tempfile.TemporaryDirectory(prefix="faultline-oracle-") as root:
         for source, destination in files:
             place(os.path.join(ROOT, source), os.path.join(root, destination))
-        result = subprocess.run(["/" + os.path.basename(program), *args], executable=os.path.join(ROOT, program),
-                                cwd=root, env=env, input=stdin, capture_output=True, timeout=PATIENCE, check=False,
-                                preexec_fn=usual_limits)
+        place(os.path.join(ROOT, program), os.path.join(root, initramfs.place_of(program)))
+        result = subprocess.run([program, *args], executable=os.path.join(ROOT, program), cwd=root, env=env, input=stdin,
+                                capture_output=True, timeout=PATIENCE, check=False, preexec_fn=usual_limits)
     status = result.returncode if result.returncode >= 0 else 128 - result.returncode
     return status, result.stdout, result.stderr
 
