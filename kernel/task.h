@@ -94,9 +94,10 @@ struct task {
 	u64 run_time;	   /* ns of CPU used before that */
 	u64 nr_voluntary, nr_involuntary; /* context switches */
 
-	/* The task itself */
-	u64 user_ticks, kernel_ticks; /* samples: how run_time divides */
-	u64 min_flt, maj_flt;	      /* page faults without and with waiting for I/O */
+	/* The task itself; every fault counts here, so nobody else's fields share the line */
+	u64 min_flt __cacheline_aligned; /* page faults without waiting for I/O */
+	u64 maj_flt;			 /* ... and with it */
+	u64 user_ticks, kernel_ticks;	 /* samples: how run_time divides */
 	vaddr_t set_child_tid;	      /* where to write the tid before the first return, or 0 */
 	vaddr_t clear_child_tid;      /* where to clear it and wake at exit, or 0 */
 	vaddr_t robust_list;	      /* or 0 */
