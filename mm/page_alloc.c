@@ -15,7 +15,7 @@
 #include "kernel/string.h"
 #include "mm/page_alloc.h"
 
-#define STASH_MAX 64
+#define STASH_MAX 128
 
 /* Written by its CPU alone; others read the count for statistics. */
 struct page_stash {
@@ -27,12 +27,12 @@ STATIC_PER_CPU(struct page_stash, stashes);
 
 static struct {
 	spinlock_t lock;
-	struct list_head free[MAX_ORDER + 1]; /* lock: heads of free blocks, struct page.lru */
 	u64 nr_free;			      /* lock; in blocks, not in stashes. Unlocked reads are statistics */
 	u64 nr_managed;			      /* boot */
 	u64 reserve;			      /* boot: nr_free stays above it, but for ALLOC_RESERVE */
 	u32 stash_limit;		      /* boot */
-} zone = { .lock = SPINLOCK_INIT(ZONE) };
+	struct list_head free[MAX_ORDER + 1]; /* lock: heads of free blocks, struct page.lru */
+} __cacheline_aligned zone = { .lock = SPINLOCK_INIT(ZONE) }; /* and nothing else lies on its lines */
 
 struct page *zero_page;
 
