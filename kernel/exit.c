@@ -257,7 +257,7 @@ static void __noreturn shut_down(struct process *process)
 	fs_quiet_release();
 	rcu_barrier();
 	kstack_drain();
-	ok = mm_quiet_check();
+	ok = fs_quiet_check() & mm_quiet_check();
 	klog("FAULTLINE-EXIT status=%d check=%s", process->exit_code, ok ? "ok" : "failed");
 	power_off();
 }

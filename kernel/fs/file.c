@@ -15,6 +15,22 @@
 #define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define O_NOT_KEPT (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
 
+static struct slab_cache *file_cache;
+
+void file_init_cache(void)
+{
+	file_cache = slab_create("file", sizeof(struct file), CACHE_LINE);
+}
+
+bool file_quiet_check(void)
+{
+	u64 files = slab_in_use(file_cache);
+
+	if (files)
+		klog("check: %lu open files have leaked", files);
+	return !files;
+}
+
 static u32 file_mode(struct inode *inode, u32 flags)
 {
 	u32 mode = (flags + 1) & O_ACCMODE; /* O_RDONLY is 0, and O_ACCMODE itself permits neither */
@@ -29,7 +45,7 @@ static u32 file_mode(struct inode *inode, u32 flags)
 /* Takes over the dentry's reference when it succeeds. */
 static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops, u32 flags)
 {
-	struct file *file = kmalloc(sizeof(*file), ALLOC_ZERO);
+	struct file *file = slab_alloc(file_cache, ALLOC_ZERO);
 
 	if (!file)
 		return NULL;
@@ -47,7 +63,7 @@ static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops
 static void file_free(struct file *file)
 {
 	dentry_put(file->dentry);
-	kfree(file);
+	slab_free(file_cache, file);
 }
 
 static int may_open(struct inode *inode, u32 flags)

@@ -94,6 +94,10 @@ struct file {
 	u64 pos;	       /* pos_lock */
 };
 
+/* Boot; and the check at shut-down: true when no file is open any more. */
+void file_init_cache(void);
+bool file_quiet_check(void);
+
 /*
  * Opens the dentry's inode; `flags` as open(2)'s, without looking at O_CREAT or O_EXCL. The dentry's reference stays
  * the caller's. Returns the file with one reference, or an error pointer. Sleeps.

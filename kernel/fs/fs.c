@@ -29,6 +29,8 @@ static struct dentry *make_root(void)
 
 void fs_init(void)
 {
+	inode_init_caches();
+	file_init_cache();
 	rwsem_init(&fs_tree_lock, RANK_FILES);
 	fs_root = make_root();
 	rwsem_write(&fs_tree_lock);
@@ -87,4 +89,11 @@ void fs_quiet_release(void)
 	fs_root->linked = false;
 	dentry_put(fs_root);
 	fs_root = NULL;
+}
+
+bool fs_quiet_check(void)
+{
+	bool files = file_quiet_check();
+
+	return inode_quiet_check() && files;
 }

@@ -14,10 +14,26 @@ spinlock_t fs_rename_lock = SPINLOCK_INIT(LEAF);
 struct dentry *fs_root;
 
 static u64 last_ino; /* atomic */
+static struct slab_cache *inode_cache, *dentry_cache;
+
+void inode_init_caches(void)
+{
+	inode_cache = slab_create("inode", sizeof(struct inode), CACHE_LINE);
+	dentry_cache = slab_create("dentry", sizeof(struct dentry), CACHE_LINE);
+}
+
+bool inode_quiet_check(void)
+{
+	u64 inodes = slab_in_use(inode_cache), dentries = slab_in_use(dentry_cache);
+
+	if (inodes || dentries)
+		klog("check: %lu inodes and %lu dentries have leaked", inodes, dentries);
+	return !inodes && !dentries;
+}
 
 struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *ops, const struct file_ops *fops)
 {
-	struct inode *inode = kmalloc(sizeof(*inode), ALLOC_ZERO);
+	struct inode *inode = slab_alloc(inode_cache, ALLOC_ZERO);
 
 	if (!inode)
 		return NULL;
@@ -40,7 +56,7 @@ void inode_put(struct inode *inode)
 		return;
 	if (inode->ops && inode->ops->evict)
 		inode->ops->evict(inode);
-	kfree(inode);
+	slab_free(inode_cache, inode);
 }
 
 void inode_touch_atime(struct inode *inode)
@@ -63,11 +79,12 @@ void inode_touch_ctime(struct inode *inode)
 
 struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len, struct inode *inode)
 {
-	struct dentry *dentry = kmalloc(sizeof(*dentry), ALLOC_ZERO);
+	struct dentry *dentry = slab_alloc(dentry_cache, ALLOC_ZERO);
 	char *copy = kmalloc(len + 1, 0);
 
 	if (!dentry || !copy) {
-		kfree(dentry);
+		if (dentry)
+			slab_free(dentry_cache, dentry);
 		kfree(copy);
 		inode_put(inode);
 		return NULL;
@@ -93,7 +110,7 @@ void dentry_put(struct dentry *dentry)
 		ASSERT(!dentry->linked, "a name that exists is referenced by its directory");
 		inode_put(dentry->inode);
 		kfree(dentry->name);
-		kfree(dentry);
+		slab_free(dentry_cache, dentry);
 		if (parent == dentry)
 			return;
 		dentry = parent;

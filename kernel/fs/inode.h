@@ -134,6 +134,10 @@ extern struct rwsem fs_tree_lock;
 extern spinlock_t fs_rename_lock;
 extern struct dentry *fs_root; /* constant after boot */
 
+/* Boot: caches. And the check at shut-down, after everything was let go: true when nothing is in use any more. */
+void inode_init_caches(void);
+bool inode_quiet_check(void);
+
 /* A new inode with one reference and nlink 1 (directories 2), or NULL without memory. Does not sleep. */
 struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *ops, const struct file_ops *fops);
 static inline void inode_get(struct inode *inode)
