@@ -136,20 +136,26 @@ void vma_detach(struct vma *vma)
 	vma_unlink(vma);
 }
 
+/* /proc reads these without a lock. */
+static void add_pages(u64 *counter, long nr_pages)
+{
+	WRITE_ONCE(*counter, *counter + nr_pages);
+}
+
 /* Linux's classes: data is private and writable, code executable and not writable; neither counts stacks. */
 void vma_account(struct mm *mm, u64 flags, long nr_pages)
 {
-	mm->total_pages += nr_pages;
+	add_pages(&mm->total_pages, nr_pages);
 	if (mm->total_pages > mm->hiwater_vm)
-		mm->hiwater_vm = mm->total_pages;
+		WRITE_ONCE(mm->hiwater_vm, mm->total_pages);
 	if (flags & VM_STACK)
-		mm->stack_pages += nr_pages;
+		add_pages(&mm->stack_pages, nr_pages);
 	else if ((flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
-		mm->data_pages += nr_pages;
+		add_pages(&mm->data_pages, nr_pages);
 	else if ((flags & (VM_EXEC | VM_WRITE)) == VM_EXEC)
-		mm->exec_pages += nr_pages;
+		add_pages(&mm->exec_pages, nr_pages);
 	if (flags & VM_SHARED)
-		mm->shared_pages += nr_pages;
+		add_pages(&mm->shared_pages, nr_pages);
 	if (flags & VM_LOCKED)
-		mm->locked_pages += nr_pages;
+		add_pages(&mm->locked_pages, nr_pages);
 }
