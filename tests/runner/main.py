@@ -9,7 +9,7 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import bugs, execute, host, scenario, tool
+from . import bugs, docs, execute, host, scenario, tool
 
 DESCRIPTION = """\
 suites:
@@ -57,7 +57,7 @@ def suite_jobs(suite):
     jobs = host.jobs()
     if suite == "host":
         return jobs
-    jobs += tool.jobs()
+    jobs += tool.jobs() + docs.jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + (bugs.apply_jobs() if suite == "test" else bugs.fail_jobs())

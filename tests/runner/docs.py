@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+"""The generated documents say what the sources say."""
+
+from .job import Job
+
+
+def jobs():
+    return [Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1)]
+
+
+def complaints(result):
+    return [] if result.status == 0 else [result.stderr.decode(errors="replace").strip()]
