@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include "kernel/mutex.h"
+#include "mm/page_alloc.h"
 
 #define THREADS 3
 #define STEADY 1060 /* pages: three page tables, the outer ones in part */
@@ -18,6 +19,7 @@ static vaddr_t fleeting; /* MADV_DONTNEED at any time: reads as zero or as writt
 static vaddr_t moving;	 /* at one of two places */
 static vaddr_t places[2];
 static unsigned rounds;
+static bool scarce; /* memory: calls and faults may fail for want of it, and must then have changed nothing */
 
 struct thread_state {
 	u64 steady[STEADY], fleeting[FLEETING], moving[MOVING];
@@ -41,6 +43,23 @@ static u64 new_stamp(void)
 	return ++mine()->stamp << 8 | cpu_id();
 }
 
+/* Whether it was done; where memory is scarce, it may not have been. */
+static bool done(enum fault_answer answer)
+{
+	if (scarce && answer == FAULT_OUT_OF_MEMORY)
+		return false;
+	CHECK_EQ(answer, FAULT_DONE);
+	return true;
+}
+
+static bool succeeded(long result)
+{
+	if (scarce && result == -ENOMEM)
+		return false;
+	CHECK_EQ(result, 0);
+	return true;
+}
+
 /* ---- What each thread does ------------------------------------------------------------------------------------------- */
 
 /* Another thread may have made it read-only for a moment. */
@@ -49,42 +68,41 @@ static void steady_write(void)
 	u64 page = sim_random_below(STEADY), stamp = new_stamp();
 	enum fault_answer answer = sim_write(word(steady, page), stamp);
 
-	if (answer == FAULT_DONE)
+	if (answer != FAULT_NO_ACCESS && done(answer))
 		mine()->steady[page] = stamp;
-	else
-		CHECK_EQ(answer, FAULT_NO_ACCESS);
 }
 
 static void steady_read(void)
 {
 	u64 page = sim_random_below(STEADY), value;
 
-	CHECK_EQ(sim_read(word(steady, page), &value), FAULT_DONE);
-	CHECK_EQ(value, mine()->steady[page]);
+	if (done(sim_read(word(steady, page), &value)))
+		CHECK_EQ(value, mine()->steady[page]);
 }
 
 static void steady_protect(void)
 {
 	u64 first = sim_random_below(STEADY), nr = 1 + sim_random_below(min(STEADY - first, 64UL));
 
-	CHECK_EQ(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), PROT_READ), 0);
+	(void)succeeded(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), PROT_READ));
 	sim_user_boundary();
-	CHECK_EQ(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), RW), 0);
+	(void)succeeded(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), RW));
 }
 
 static void fleeting_write(void)
 {
 	u64 page = sim_random_below(FLEETING), stamp = new_stamp();
 
-	CHECK_EQ(sim_write(word(fleeting, page), stamp), FAULT_DONE);
-	mine()->fleeting[page] = stamp;
+	if (done(sim_write(word(fleeting, page), stamp)))
+		mine()->fleeting[page] = stamp;
 }
 
 static void fleeting_read(void)
 {
 	u64 page = sim_random_below(FLEETING), value;
 
-	CHECK_EQ(sim_read(word(fleeting, page), &value), FAULT_DONE);
+	if (!done(sim_read(word(fleeting, page), &value)))
+		return;
 	if (value && value != mine()->fleeting[page])
 		sim_fail("page %lu holds %#lx, neither zero nor what was written last (%#lx)", (unsigned long)page,
 			 (unsigned long)value, (unsigned long)mine()->fleeting[page]);
@@ -116,55 +134,84 @@ static struct mutex mover = MUTEX_INIT(mover, FILES);
 static void moving_move(void)
 {
 	vaddr_t to;
+	long result;
 
 	mutex_lock(&mover);
 	to = places[moving == places[0]];
-	CHECK_EQ(mm_mremap(mm, moving, PAGES(MOVING), PAGES(MOVING), MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
-	WRITE_ONCE(moving, to);
+	result = mm_mremap(mm, moving, PAGES(MOVING), PAGES(MOVING), MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	if (result > 0 || succeeded(result)) {
+		CHECK_EQ(result, to);
+		WRITE_ONCE(moving, to);
+	}
 	mutex_unlock(&mover);
 }
 
 /* Memory of this thread alone: it knows everything about it. */
-static void own_mapping(void)
+static void fill_own_mapping(vaddr_t base, u64 nr)
 {
-	u64 nr = 1 + sim_random_below(20), stamp = new_stamp(), value, hole = sim_random_below(nr);
-	vaddr_t base = map(mm, nr, RW, ANON);
+	u64 stamp = new_stamp(), written = 0, value;
 
-	for (u64 page = 0; page < nr; page++)
-		put(base + PAGES(page), stamp + page);
-	unmap(mm, base + PAGES(hole), 1);
-	for (u64 page = 0; page < nr; page++) {
-		enum fault_answer answer = sim_read(base + PAGES(page), &value);
-
-		/* The hole may have been filled by another thread's mapping. */
-		if (page != hole) {
-			CHECK_EQ(answer, FAULT_DONE);
+	while (written < nr && done(sim_write(base + PAGES(written), stamp + written)))
+		written++;
+	for (u64 page = 0; page < written; page++)
+		if (done(sim_read(base + PAGES(page), &value)))
 			CHECK_EQ(value, stamp + page);
-		}
-	}
-	if (hole)
-		unmap(mm, base, hole);
-	if (hole + 1 < nr)
-		unmap(mm, base + PAGES(hole + 1), nr - hole - 1);
 }
 
-/* The child has what this thread had written; what either writes then is its own. */
-static void fork_and_compare(void)
+/* Unmaps from the middle outwards; where memory is scarce, a hole may be refused, the whole never is for long. */
+static void own_mapping(void)
 {
-	struct mm *child = test_mm(POLICY_DEFAULT);
+	u64 nr = 1 + sim_random_below(20), hole = sim_random_below(nr), value;
+	struct mmap_request request = { .len = PAGES(nr), .prot = RW, .flags = ANON };
+	long base = mm_mmap(mm, &request);
 
-	CHECK_EQ(mm_fork(child, mm), 0);
-	sim_leave_mm();
-	sim_use_mm(child);
+	if (base < 0) {
+		(void)succeeded(base);
+		return;
+	}
+	fill_own_mapping((vaddr_t)base, nr);
+	if (succeeded(mm_munmap(mm, (vaddr_t)base + PAGES(hole), PAGES(1)))) {
+		(void)sim_read((vaddr_t)base + PAGES(hole), &value); /* nothing, or another thread's new mapping */
+		while (hole && !succeeded(mm_munmap(mm, (vaddr_t)base, PAGES(hole))))
+			sim_user_boundary();
+		base += (long)PAGES(hole + 1);
+		nr -= hole + 1;
+	}
+	while (nr && !succeeded(mm_munmap(mm, (vaddr_t)base, PAGES(nr))))
+		sim_user_boundary();
+}
+
+/* What either writes after fork is its own. */
+static void compare_child(void)
+{
+	u64 value;
+
 	for (unsigned i = 0; i < 12; i++) {
 		u64 page = sim_random_below(STEADY);
 
 		if (sim_write(word(steady, page), ~0UL) == FAULT_DONE)
 			expect_get(word(steady, page), ~0UL);
 		page = (page + 1 + sim_random_below(STEADY - 1)) % STEADY;
-		if (get(word(steady, page)) != ~0UL)
-			expect_get(word(steady, page), mine()->steady[page]);
+		if (done(sim_read(word(steady, page), &value)) && value != ~0UL)
+			CHECK_EQ(value, mine()->steady[page]);
 	}
+}
+
+static void fork_and_compare(void)
+{
+	struct mm *child = mm_create();
+
+	if (!child) {
+		CHECK(scarce);
+		return;
+	}
+	if (!succeeded(mm_fork(child, mm))) {
+		mm_put(child);
+		return;
+	}
+	sim_leave_mm();
+	sim_use_mm(child);
+	compare_child();
 	sim_leave_mm();
 	mm_put(child);
 	sim_use_mm(mm);
@@ -202,8 +249,9 @@ static void storm_thread(void *forks)
 	sim_use_mm(mm);
 	for (unsigned i = 0; i < rounds; i++)
 		one_action((u64)(long)forks);
-	for (u64 page = 0; page < STEADY; page++)
-		expect_get(word(steady, page), mine()->steady[page]);
+	if (!scarce)
+		for (u64 page = 0; page < STEADY; page++)
+			expect_get(word(steady, page), mine()->steady[page]);
 	sim_leave_mm();
 }
 
@@ -276,4 +324,34 @@ TEST(storm_without_fuzzing, THREADS + 1)
 TEST(storm_while_policies_change, THREADS + 2)
 {
 	storm(sim_seed(), 1, 1500, change_policies);
+}
+
+/* Beside the storm: takes nearly all memory, now and then, and gives it back. */
+static void hoard(void *arg)
+{
+	(void)arg;
+	while (!READ_ONCE(storm_is_over)) {
+		struct list_head hoarded = LIST_HEAD_INIT(hoarded);
+		struct page *page, *next;
+
+		while ((page = alloc_page(0)))
+			list_add(&hoarded, &page->lru);
+		for (u64 i = sim_random_below(400); i; i--) {
+			sim_user_boundary();
+			cond_resched();
+		}
+		list_for_each_safe (page, next, &hoarded, lru)
+			free_pages(page, 0);
+		page_alloc_drain();
+		for (u64 i = sim_random_below(100); i; i--)
+			cond_resched();
+	}
+}
+
+/* Every error path of the calls, beside everything else. */
+TEST(storm_without_enough_memory, THREADS + 2)
+{
+	scarce = true;
+	FOR_EACH_SETUP (setup)
+		storm(sim_seed() * 8 + setup->policy, 3, 400, hoard);
 }
