@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* malloc, calloc, realloc and free in several threads, blocks of 1 byte to a megabyte, each checked for its pattern. */
+#include "user/check.h"
+
+#include <pthread.h>
+
+#define SLOTS 128
+
+struct block {
+	unsigned char *p;
+	size_t size;
+	unsigned char tag;
+};
+
+static long rounds = 3000;
+
+static uint32_t next_random(uint32_t *state)
+{
+	*state = *state * 1664525 + 1013904223;
+	return *state >> 8;
+}
+
+static size_t some_size(uint32_t *state)
+{
+	size_t size = 1 + next_random(state) % 200;
+
+	if (next_random(state) % 8 == 0)
+		size *= 100;
+	return next_random(state) % 64 ? size : size * 100 % (1 << 20) + 1;
+}
+
+static bool intact(const struct block *b)
+{
+	return !b->p || (b->p[0] == b->tag && b->p[b->size / 2] == b->tag && b->p[b->size - 1] == b->tag);
+}
+
+static int replace(struct block *b, uint32_t *state)
+{
+	size_t size = some_size(state);
+	int bad = !intact(b);
+
+	if (b->p && next_random(state) % 3 == 0) {
+		b->p = realloc(b->p, size);
+		bad += b->p[0] != b->tag;
+	} else {
+		free(b->p);
+		b->p = next_random(state) % 4 ? malloc(size) : calloc(1, size);
+	}
+	MUST(b->p);
+	b->size = size;
+	b->tag = next_random(state);
+	memset(b->p, b->tag, size);
+	return bad;
+}
+
+static void *storm(void *arg)
+{
+	uint32_t state = 99 + (uintptr_t)arg;
+	struct block block[SLOTS] = { 0 };
+	intptr_t bad = 0;
+
+	for (long i = 0; i < rounds; i++)
+		bad += replace(&block[next_random(&state) % SLOTS], &state);
+	for (int i = 0; i < SLOTS; i++) {
+		bad += !intact(&block[i]);
+		free(block[i].p);
+	}
+	return (void *)bad;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t threads[4];
+	long bad = 0;
+	void *value;
+
+	if (argc > 1)
+		rounds = atol(argv[1]);
+	section("four threads");
+	for (intptr_t i = 0; i < 4; i++)
+		MUST(pthread_create(&threads[i], NULL, storm, (void *)i) == 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], &value);
+		bad += (intptr_t)value;
+	}
+	CHECK_EQ(bad, 0);
+	return check_done();
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals in blocking calls: SA_RESTART restarts them, without it they end with EINTR; values sent along with signals;
+ * timers of several kinds; groups of processes.
+ */
+#include "user/check.h"
+
+#include <pthread.h>
+#include <sys/time.h>
+#include <time.h>
+
+static volatile int handled, value_seen, code_seen;
+
+static void note(int signo, siginfo_t *info, void *context)
+{
+	(void)signo, (void)context;
+	handled++;
+	value_seen = info->si_value.sival_int;
+	code_seen = info->si_code;
+}
+
+static void install(int signo, int flags)
+{
+	struct sigaction sa = { .sa_sigaction = note, .sa_flags = SA_SIGINFO | flags };
+
+	MUST(sigaction(signo, &sa, NULL) == 0);
+}
+
+static pthread_t main_thread;
+static int fds[2];
+
+/* Signals the main thread once, and writes to the pipe some time later. */
+static void *disturb(void *arg)
+{
+	usleep(30000);
+	pthread_kill(main_thread, SIGUSR1);
+	usleep(30000);
+	if (write(fds[1], "x", 1) != 1)
+		return NULL;
+	return arg;
+}
+
+static void reads(void)
+{
+	pthread_t thread;
+	char c = 0;
+
+	section("read from a pipe");
+	install(SIGUSR1, SA_RESTART);
+	pthread_create(&thread, NULL, disturb, NULL);
+	CHECK_THAT("restarted", read(fds[0], &c, 1) == 1 && handled == 1);
+	pthread_join(thread, NULL);
+	install(SIGUSR1, 0);
+	pthread_create(&thread, NULL, disturb, NULL);
+	CHECK_ERRNO(read(fds[0], &c, 1), EINTR);
+	pthread_join(thread, NULL);
+	CHECK_EQ(read(fds[0], &c, 1), 1);
+	CHECK_EQ(handled, 2);
+}
+
+static int sleep_a_little(void *arg)
+{
+	(void)arg;
+	usleep(100000);
+	return 0;
+}
+
+static void waits(void)
+{
+	pthread_t thread;
+	int status;
+	pid_t pid;
+	char c;
+
+	section("waitpid");
+	handled = 0;
+	install(SIGUSR1, SA_RESTART);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0)
+		_exit(sleep_a_little(NULL));
+	pthread_create(&thread, NULL, disturb, NULL);
+	CHECK_THAT("restarted", waitpid(pid, &status, 0) == pid && handled == 1);
+	pthread_join(thread, NULL);
+	MUST(read(fds[0], &c, 1) == 1);
+}
+
+static void values(void)
+{
+	union sigval value = { .sival_int = 1234 };
+	sigset_t set;
+	siginfo_t info;
+
+	section("sigqueue");
+	install(SIGUSR2, 0);
+	CHECK_EQ(sigqueue(getpid(), SIGUSR2, value), 0);
+	CHECK(value_seen == 1234 && code_seen == SI_QUEUE);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (value.sival_int = 1; value.sival_int <= 3; value.sival_int++)
+		MUST(sigqueue(getpid(), SIGRTMIN, value) == 0);
+	for (int i = 1; i <= 3; i++)
+		CHECK_THAT("real-time signals queue in order",
+			   sigwaitinfo(&set, &info) == SIGRTMIN && info.si_value.sival_int == i);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void timers(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2, .sigev_value.sival_int = 77 };
+	struct itimerspec when = { .it_value = { 0, 10000000 } }, left;
+	timer_t timer;
+
+	section("timer_create");
+	handled = 0;
+	CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+	CHECK_EQ(timer_settime(timer, 0, &when, NULL), 0);
+	while (!handled)
+		pause();
+	CHECK(value_seen == 77 && code_seen == SI_TIMER);
+	CHECK(timer_gettime(timer, &left) == 0 && left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0);
+	CHECK_EQ(timer_delete(timer), 0);
+	CHECK_ERRNO(syscall(SYS_timer_delete, 9999), EINVAL);
+}
+
+static int count_signals(void *arg)
+{
+	(void)arg;
+	MUST(setpgid(0, 0) == 0);
+	signal(SIGTERM, SIG_IGN);
+	for (int i = 0; i < 3; i++)
+		if (fork() == 0) {
+			signal(SIGTERM, SIG_DFL);
+			for (;;)
+				pause();
+		}
+	usleep(30000);
+	kill(0, SIGTERM);
+	for (int i = 0; i < 3; i++) {
+		int status;
+
+		if (wait(&status) < 0 || !killed_by(status, SIGTERM))
+			return 1;
+	}
+	return 0;
+}
+
+static void groups(void)
+{
+	section("kill of a group");
+	CHECK_EQ(run_child(count_signals, NULL), 0);
+}
+
+static void stops(void)
+{
+	int status;
+	pid_t pid;
+
+	section("stop and continue");
+	pid = fork();
+	MUST(pid >= 0);
+	while (pid == 0)
+		pause();
+	kill(pid, SIGSTOP);
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	kill(pid, SIGCONT);
+	CHECK(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+	kill(pid, SIGKILL);
+	CHECK(waitpid(pid, &status, 0) == pid && killed_by(status, SIGKILL));
+}
+
+int main(void)
+{
+	main_thread = pthread_self();
+	MUST(pipe(fds) == 0);
+	reads();
+	waits();
+	values();
+	timers();
+	groups();
+	fflush(stdout);
+	stops();
+	return check_done();
+}
