@@ -128,7 +128,7 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	mapping->nr_pages++;
 	WRITE_ONCE(page->mapping, mapping);
 	WRITE_ONCE(page->index, index);
-	WRITE_ONCE(page->flags, 1u << PG_CACHE | 1u << PG_UPTODATE); /* nobody else has the page yet */
+	WRITE_ONCE(page->flags, 1u << PG_CACHE); /* nobody else has the page yet */
 	return true;
 no_memory:
 	if (mapping->root)

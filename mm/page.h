@@ -11,14 +11,12 @@ struct mapping;
 struct slab_cache;
 
 enum page_flag {
-	PG_LOCKED,   /* the page lock; see mm/page_lock.h */
 	PG_BUDDY,    /* head of a free block of `order` in the buddy allocator */
 	PG_RESERVED, /* never freed: kernel image, memory holes, the shared zero page */
 	PG_TABLE,    /* a page table of some mm */
 	PG_SLAB,     /* belongs to an object cache */
 	PG_ANON,     /* mapped as anonymous memory: `owner` is its anon_vma */
 	PG_CACHE,    /* a slot of a mapping holds it: `owner` is that mapping */
-	PG_UPTODATE, /* a cache page whose contents are valid */
 	PG_DIRTY,    /* a cache page that was written to */
 };
 
@@ -88,10 +86,6 @@ static inline void page_set(struct page *page, enum page_flag flag)
 static inline void page_clear(struct page *page, enum page_flag flag)
 {
 	atomic_and(&page->flags, ~(1u << flag));
-}
-static inline bool page_test_and_set(struct page *page, enum page_flag flag)
-{
-	return atomic_or(&page->flags, 1u << flag) & (1u << flag);
 }
 
 #endif
