@@ -5,6 +5,7 @@
  */
 #include "kernel/errno.h"
 #include "kernel/fs/files.h"
+#include "kernel/fs/memfd.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
@@ -20,6 +21,8 @@ static int check_file_rights(const struct file *file, u64 prot, u64 flags)
 
 	if (!(file->mode & FMODE_READ) || (shared && (prot & PROT_WRITE) && !(file->mode & FMODE_WRITE)))
 		return -EACCES;
+	if (shared && (prot & PROT_WRITE) && file_write_sealed(file))
+		return -EPERM;
 	return file->mapping || file->ops->maps_as_anonymous ? 0 : -ENODEV;
 }
 
@@ -36,7 +39,7 @@ static long mmap_file(struct mmap_request *request, struct file *file)
 		request->file = file;
 		request->mapping = file->mapping;
 		request->ops = &mapping_vma_ops;
-		request->file_writable = file->mode & FMODE_WRITE;
+		request->file_writable = (file->mode & FMODE_WRITE) && !file_write_sealed(file);
 	}
 	return mm_mmap(current->mm, request);
 }

@@ -108,6 +108,8 @@ static inline void mmap_read_unlock(struct mm *mm)
 /* Takes every page of [start, end) out and gives it back. => mmap_lock held, and the VMAs bracketed or read-locked. */
 struct tlb_gather;
 void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
+/* The same, but private copies stay. */
+void zap_range_shared(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
 /*
  * Frees the page tables that no VMA can need any more once [start, end) is gone: floor and ceiling are the end of the
  * VMA below and the start of the one above (0 and USER_END where there is none). => mmap_lock for writing, zapped, VMAs

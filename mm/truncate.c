@@ -20,9 +20,13 @@
 
 #define REMOVE_BATCH 32
 
+/* What happens to private copies of the pages: truncation takes them away too, a hole leaves them (as on Linux). */
+enum removal_kind { REMOVE_HOLE, REMOVE_END };
+
 /* Pages on their way out: no longer in the mapping, perhaps still mapped. The slots' references are ours. */
 struct removal {
 	struct mapping *mapping;
+	enum removal_kind kind;
 	u64 first, last; /* the range of indices that is being removed */
 	unsigned nr_pages;
 	struct page *pages[REMOVE_BATCH];
@@ -32,17 +36,22 @@ static bool take_batch(struct removal *removal);
 static bool still_mapped(const struct removal *removal);
 static void unmap_everywhere(const struct removal *removal);
 
-void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
+static void remove_pages(struct removal *removal)
 {
-	struct removal removal = { .mapping = mapping, .first = first, .last = last };
-
-	while (take_batch(&removal)) {
-		while (still_mapped(&removal))
-			unmap_everywhere(&removal);
-		for (unsigned i = 0; i < removal.nr_pages; i++)
-			page_put(removal.pages[i]);
+	while (take_batch(removal)) {
+		while (still_mapped(removal))
+			unmap_everywhere(removal);
+		for (unsigned i = 0; i < removal->nr_pages; i++)
+			page_put(removal->pages[i]);
 		cond_resched();
 	}
+}
+
+void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
+{
+	struct removal removal = { .mapping = mapping, .kind = REMOVE_HOLE, .first = first, .last = last };
+
+	remove_pages(&removal);
 }
 
 /* What lies behind the new end in the last page must read as zeros if the object grows again. */
@@ -59,12 +68,16 @@ static void clear_tail(struct mapping *mapping, u64 size)
 
 void mapping_truncate(struct mapping *mapping, u64 size)
 {
+	struct removal removal = {
+		.mapping = mapping, .kind = REMOVE_END, .first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT, .last = ~0UL
+	};
 	bool shrinks = size < READ_ONCE(mapping->size);
 
 	WRITE_ONCE(mapping->size, size);
 	if (!shrinks)
 		return;
-	mapping_remove_range(mapping, (size + PAGE_SIZE - 1) >> PAGE_SHIFT, ~0UL);
+	unmap_everywhere(&removal); /* private copies, of pages that the mapping may never have had */
+	remove_pages(&removal);
 	clear_tail(mapping, size);
 }
 
@@ -119,8 +132,12 @@ static void unmap_from(const struct removal *removal, struct mm *mm)
 	mmap_read_lock(mm);
 	tlb_gather_begin(&tlb, mm);
 	vma_tree_for_each (vma, &mm->tree) {
-		if (vma->mapping == removal->mapping && overlap(removal, vma, &start, &end))
+		if (vma->mapping != removal->mapping || !overlap(removal, vma, &start, &end))
+			continue;
+		if (removal->kind == REMOVE_END)
 			zap_range(&tlb, mm, start, end);
+		else
+			zap_range_shared(&tlb, mm, start, end);
 	}
 	tlb_gather_finish(&tlb);
 	mmap_read_unlock(mm);

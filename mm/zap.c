@@ -29,13 +29,25 @@ static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 	return tlb_add_page(tlb, page);
 }
 
-/* Zaps until the range or the gather's room ends; answers where it stopped. */
-static vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end)
+enum zap_what { ZAP_ALL, ZAP_ALL_BUT_PRIVATE };
+
+static inline bool is_private(pte_t pte)
+{
+	struct page *page = pte_counted_page(pte);
+
+	return page && page_test(page, PG_ANON);
+}
+
+/* Zaps until the range or the gather's room ends; answers where it stopped. `what` is known where it is called. */
+static inline __attribute__((always_inline)) vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
+							       vaddr_t end, enum zap_what what)
 {
 	struct pt_iter it;
 
 	pt_for_each_table (&it, mm, start, end) {
 		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++) {
+			if (what == ZAP_ALL_BUT_PRIVATE && is_private(pte_read(it.pte)))
+				continue;
 			if (zap_entry(tlb, it.pte, it.addr)) {
 				pt_iter_end(&it);
 				return it.addr + PAGE_SIZE;
@@ -49,7 +61,19 @@ void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end
 {
 	assert_mmap_locked(mm);
 	while (start < end) {
-		start = zap_batch(tlb, mm, start, end);
+		start = zap_batch(tlb, mm, start, end, ZAP_ALL);
+		if (tlb->nr_pages == TLB_GATHER_PAGES) {
+			tlb_gather_flush(tlb);
+			cond_resched();
+		}
+	}
+}
+
+void zap_range_shared(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	assert_mmap_locked(mm);
+	while (start < end) {
+		start = zap_batch(tlb, mm, start, end, ZAP_ALL_BUT_PRIVATE);
 		if (tlb->nr_pages == TLB_GATHER_PAGES) {
 			tlb_gather_flush(tlb);
 			cond_resched();

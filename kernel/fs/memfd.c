@@ -7,7 +7,7 @@
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
 #include "mm/mapping.h"
-#include "mm/slab.h"
+#include "mm/vma.h"
 
 #define MFD_CLOEXEC 1u
 #define MFD_ALLOW_SEALING 2u
@@ -45,10 +45,16 @@ SYSCALL(memfd_create)
 	return fd_install_new(memfd_open(name, flags), flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
 }
 
-static bool mapped_shared(struct mapping *mapping)
+/* Somebody could write to the file through memory, now or after an mprotect. */
+static bool mapped_writable(struct mapping *mapping)
 {
+	const u64 writable = VM_SHARED | VM_MAYWRITE;
+	bool mapped = false;
+	struct vma *vma;
+
 	spin_lock(&mapping->i_mmap_lock);
-	bool mapped = !list_empty(&mapping->i_mmap);
+	list_for_each(vma, &mapping->i_mmap, i_mmap)
+		mapped |= (READ_ONCE(vma->flags) & writable) == writable;
 	spin_unlock(&mapping->i_mmap_lock);
 	return mapped;
 }
@@ -58,7 +64,7 @@ static long add_seals_locked(struct inode *inode, u32 seals)
 {
 	if (inode->seals & F_SEAL_SEAL)
 		return -EPERM;
-	if ((seals & F_SEAL_WRITE) && !(inode->seals & F_SEAL_WRITE) && mapped_shared(inode->mapping))
+	if ((seals & F_SEAL_WRITE) && !(inode->seals & F_SEAL_WRITE) && mapped_writable(inode->mapping))
 		return -EBUSY;
 	inode->seals |= seals;
 	return 0;
@@ -84,4 +90,9 @@ long memfd_add_seals(struct file *file, u32 seals)
 long memfd_get_seals(struct file *file)
 {
 	return file->inode->dev == FS_DEV_MEMFD ? (long)READ_ONCE(file->inode->seals) : -EINVAL;
+}
+
+bool file_write_sealed(const struct file *file)
+{
+	return READ_ONCE(file->inode->seals) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 }

@@ -9,4 +9,7 @@
 long memfd_add_seals(struct file *file, u32 seals);
 long memfd_get_seals(struct file *file);
 
+/* A seal forbids new writable mappings. Unlocked: a seal that comes just now may be missed, as if it came after. */
+bool file_write_sealed(const struct file *file);
+
 #endif

@@ -261,7 +261,7 @@ static int show_cmdline(struct text *text, u64 id)
 static int show_mounts(struct text *text, u64 id)
 {
 	(void)id;
-	text_printf(text, "rootfs / rootfs rw 0 0\n"
+	text_printf(text, "tmpfs / tmpfs rw,relatime 0 0\n"
 			  "devtmpfs /dev devtmpfs rw,relatime,mode=755 0 0\n"
 			  "tmpfs /dev/shm tmpfs rw,relatime 0 0\n"
 			  "proc /proc proc rw,relatime 0 0\n"

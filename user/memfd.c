@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* memfd_create: sealing, and what truncation and hole punching do to those who map the file. */
+#include "user/check.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static void naming(void)
+{
+	char name[260];
+	struct stat st;
+	int fd;
+
+	section("memfd_create");
+	memset(name, 'x', sizeof(name));
+	name[250] = 0;
+	CHECK_ERRNO(memfd_create(name, 0), EINVAL);
+	name[249] = 0;
+	fd = memfd_create(name, MFD_CLOEXEC);
+	CHECK(fd >= 0);
+	CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	MUST(fstat(fd, &st) == 0);
+	CHECK(S_ISREG(st.st_mode) && st.st_size == 0 && st.st_nlink == 0);
+	CHECK_ERRNO(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), EPERM);
+	CHECK_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_SEAL);
+	close(fd);
+	CHECK_ERRNO(memfd_create("x", 0x1000), EINVAL);
+	CHECK_ERRNO(memfd_create((char *)8, 0), EFAULT);
+}
+
+static void seals(void)
+{
+	int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+	char *p;
+
+	section("seals");
+	CHECK_EQ(fcntl(fd, F_GET_SEALS), 0);
+	MUST(ftruncate(fd, 2 * PAGE) == 0);
+	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
+	CHECK_ERRNO(ftruncate(fd, 3 * PAGE), EPERM);
+	CHECK_ERRNO(pwrite(fd, "x", 1, 2 * PAGE), EPERM);
+	CHECK_ERRNO(fallocate(fd, 0, 0, 3 * PAGE), EPERM);
+	CHECK_EQ(pwrite(fd, "x", 1, PAGE), 1);
+	CHECK_EQ(ftruncate(fd, PAGE), 0);
+	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	CHECK_ERRNO(ftruncate(fd, 0), EPERM);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	MUST(p != MAP_FAILED);
+	p[0] = 1;
+	CHECK_ERRNO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EBUSY);
+	munmap(p, PAGE);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	MUST(p != MAP_FAILED);
+	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	p[0] = 2;
+	munmap(p, PAGE);
+	CHECK_ERRNO(pwrite(fd, "x", 1, 0), EPERM);
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), EPERM);
+	CHECK_ERRNO(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), EPERM);
+	CHECK_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE);
+	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL), 0);
+	CHECK_ERRNO(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), EPERM);
+	close(fd);
+	fd = open("/dev/null", O_RDWR);
+	CHECK_ERRNO(fcntl(fd, F_GET_SEALS), EINVAL);
+	close(fd);
+}
+
+static void shrinking(void)
+{
+	int fd = memfd_create("shrink", 0);
+	char *shared, *private;
+
+	section("truncation under a mapping");
+	catch_faults(0);
+	MUST(ftruncate(fd, 4 * PAGE) == 0);
+	shared = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	private = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	MUST(shared != MAP_FAILED && private != MAP_FAILED);
+	memset(shared, 'a', 4 * PAGE);
+	poke(private + 3 * PAGE, 'p');
+	CHECK_EQ(peek(private + PAGE), 'a');
+	MUST(ftruncate(fd, PAGE + 10) == 0);
+	CHECK_EQ(peek(shared + PAGE + 9), 'a');
+	CHECK_EQ(peek(shared + PAGE + 10), 0);
+	CHECK_EQ(peek(private + PAGE + 10), 0);
+	CHECK_EQ(CATCH(peek(shared + 2 * PAGE)), SIGBUS);
+	CHECK(caught.code == BUS_ADRERR && caught.addr == shared + 2 * PAGE);
+	CHECK_EQ(CATCH(peek(private + 3 * PAGE)), SIGBUS);
+	CHECK_EQ(CATCH(poke(shared + 3 * PAGE, 1)), SIGBUS);
+	MUST(ftruncate(fd, 4 * PAGE) == 0);
+	CHECK_EQ(peek(shared + 2 * PAGE), 0);
+	CHECK_EQ(peek(private + 3 * PAGE), 0);
+	poke(shared + 3 * PAGE, 'n');
+	CHECK_EQ(peek(private + 3 * PAGE), 'n');
+	poke(private + 2 * PAGE, 'c');
+	CHECK_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, 3 * PAGE), 0);
+	CHECK_EQ(peek(shared + PAGE), 0);
+	CHECK_EQ(peek(shared + 3 * PAGE), 0);
+	CHECK_EQ(peek(private + 2 * PAGE), 'c');
+	CHECK_EQ(peek(shared), 'a');
+	munmap(shared, 4 * PAGE);
+	munmap(private, 4 * PAGE);
+	close(fd);
+}
+
+/* read() and write() whose buffer is a mapping beyond the end of its file. */
+static void beyond_the_end(void)
+{
+	int fd = memfd_create("end", 0), other = memfd_create("other", 0);
+	char *p;
+
+	section("calls on a mapping beyond the end");
+	MUST(ftruncate(fd, PAGE) == 0 && ftruncate(other, 2 * PAGE) == 0);
+	p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	MUST(p != MAP_FAILED);
+	CHECK_EQ(pread(other, p, 2 * PAGE, 0), PAGE);
+	CHECK_EQ(pwrite(other, p, 2 * PAGE, 0), PAGE);
+	CHECK_ERRNO(pread(other, p + PAGE, PAGE, 0), EFAULT);
+	CHECK_ERRNO(pwrite(other, p + PAGE, PAGE, 0), EFAULT);
+	munmap(p, 2 * PAGE);
+	close(fd);
+	close(other);
+}
+
+int main(void)
+{
+	naming();
+	seals();
+	shrinking();
+	beyond_the_end();
+	return check_done();
+}
