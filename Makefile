@@ -84,18 +84,20 @@ $(BUILD)/no-symbols.asm: tools/symbol-table
 %.asm.o: %.asm
 	$(Q)$(NASM) -f elf64 -o $@ $<
 
-$(BUILD)/debug/%.o: VARIANT := -DDEBUG=1
-$(BUILD)/release/%.o: VARIANT := -DDEBUG=0
+# One rule for each variant: a pattern rule with two targets would mean that one run makes both.
+define variant-rules
+$(KERNEL_C:%.c=$(BUILD)/$(1)/%.o): $(BUILD)/$(1)/%.o: %.c $(BUILD)/flags-kernel
+	$$(call say,CC,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(KERNEL_CFLAGS) $(2) -MMD -MP -c -o $$@ $$<
 
-$(BUILD)/debug/%.o $(BUILD)/release/%.o: %.c $(BUILD)/flags-kernel
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(KERNEL_CFLAGS) $(VARIANT) -MMD -MP -c -o $@ $<
-
-$(BUILD)/debug/%.asm.o $(BUILD)/release/%.asm.o: %.asm $(BUILD)/flags-kernel
-	$(call say,NASM,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(NASM) -f elf64 -g -F dwarf -w+error=orphan-labels -I. $(VARIANT) -MD $(@:.o=.d) -MP -o $@ $<
+$(KERNEL_ASM:%.asm=$(BUILD)/$(1)/%.asm.o): $(BUILD)/$(1)/%.asm.o: %.asm $(BUILD)/flags-kernel
+	$$(call say,NASM,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(NASM) -f elf64 -g -F dwarf -w+error=orphan-labels -I. $(2) -MD $$(@:.o=.d) -MP -o $$@ $$<
+endef
+$(eval $(call variant-rules,debug,-DDEBUG=1))
+$(eval $(call variant-rules,release,-DDEBUG=0))
 
 # A file that changes only when the flags do: changing compilers or CI rebuilds what it must.
 $(BUILD)/flags-kernel: FORCE
@@ -145,22 +147,20 @@ $(BUILD)/lines.so: tools/plugin/lines.c tools/plugin/qemu_plugin.h
 
 HOST_C := $(sort $(wildcard tests/host/*.c mm/*.c) $(HOST_SHARED))
 HOST_CFLAGS := -std=gnu17 -O1 -g $(warnings) -fno-omit-frame-pointer -fno-strict-aliasing -pthread -DDEBUG=1 -I. -Itests/host
-HOST_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all
-HOST_TSAN := -fsanitize=thread
+comma := ,
 
-$(BUILD)/host/asan/%: SANITIZE := $(HOST_ASAN)
-$(BUILD)/host/tsan/%: SANITIZE := $(HOST_TSAN)
+define host-rules
+$(BUILD)/host/$(1)/tests: $(HOST_C:%.c=$(BUILD)/host/$(1)/obj/%.o)
+	$$(call say,LD,$$@)
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $(2) -o $$@ $$(filter %.o,$$^)
 
-$(BUILD)/host/asan/tests: $(HOST_C:%.c=$(BUILD)/host/asan/obj/%.o)
-$(BUILD)/host/tsan/tests: $(HOST_C:%.c=$(BUILD)/host/tsan/obj/%.o)
-$(BUILD)/host/asan/tests $(BUILD)/host/tsan/tests:
-	$(call say,LD,$@)
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.o,$^)
-
-$(BUILD)/host/asan/obj/%.o $(BUILD)/host/tsan/obj/%.o: %.c Makefile
-	$(call say,HOSTCC,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+$(HOST_C:%.c=$(BUILD)/host/$(1)/obj/%.o): $(BUILD)/host/$(1)/obj/%.o: %.c Makefile
+	$$(call say,HOSTCC,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) $$(HOST_CFLAGS) $(2) -MMD -MP -c -o $$@ $$<
+endef
+$(eval $(call host-rules,asan,-fsanitize=address$(comma)undefined -fno-sanitize-recover=all))
+$(eval $(call host-rules,tsan,-fsanitize=thread))
 
 host-programs: $(if $(wildcard tests/host/*.c),$(BUILD)/host/asan/tests $(BUILD)/host/tsan/tests)
 
