@@ -84,13 +84,16 @@ UNUSED static bool actor_busy(struct actor *a)
 	return __atomic_load_n(&a->step, __ATOMIC_SEQ_CST) != NULL;
 }
 
-/* The actor does something, and stands at the point when this returns true. */
+/* The actor does something, and stands at the point when this returns true. False: it has done it without coming by. */
 UNUSED static bool actor_stop_at(struct actor *a, const char *point, actor_step step, void *arg)
 {
 	if (race_command("arm %s tid=%d", point, a->tid) < 0)
 		return false;
 	actor_do(a, step, arg);
-	return race_command("wait %s", point) > 0;
+	while (race_command("wait %s ms=20", point) < 0)
+		if (!actor_busy(a))
+			return race_command("wait %s ms=0", point) > 0;
+	return true;
 }
 
 UNUSED static bool release(const char *point)

@@ -2,7 +2,7 @@
 /*
  * /proc/faultline/race: race scripts from user mode. A write is one command:
  *	arm POINT [tid=N] [skip=N]	the thread N (any) that comes by after N others stops there
- *	wait POINT			returns when a thread stands there; ETIMEDOUT after WAIT_LIMIT_NS
+ *	wait POINT [ms=N]		returns when a thread stands there; ETIMEDOUT after N ms (WAIT_LIMIT_MS)
  *	release POINT			lets it go on, and disarms the point
  *	disarm				releases and disarms all
  * A read lists all points and their states.
@@ -15,7 +15,8 @@
 #include "mm/race.h"
 #include "mm/slab.h"
 
-#define WAIT_LIMIT_NS 20000000000UL
+#define WAIT_LIMIT_MS 20000UL
+#define NS_PER_MS 1000000UL
 #define WAIT_STEP_NS 50000UL
 
 /* Cuts the next word off *text; NULL at the end. */
@@ -52,15 +53,17 @@ static int arm(enum race_point_id id, char *options)
 }
 
 /* The thread that stands at the point spins on its CPU; we look again and again, and sleep in between. */
-static int wait_for(enum race_point_id id)
+static int wait_for(enum race_point_id id, char *options)
 {
-	u64 limit = ktime_ns() + WAIT_LIMIT_NS;
+	u64 ms = WAIT_LIMIT_MS, limit;
+	char *word = next_word(&options);
 
+	if (word && (strncmp(word, "ms=", 3) || proc_parse_number(word + 3, &ms) || ms > WAIT_LIMIT_MS))
+		return -EINVAL;
+	limit = ktime_ns() + ms * NS_PER_MS;
 	while (!race_stopped_at(id)) {
-		if (ktime_ns() > limit) {
-			klog("race: nobody came to %s", race_point_name(id));
+		if (ktime_ns() > limit)
 			return -ETIMEDOUT;
-		}
 		if (signal_pending())
 			return -EINTR;
 		thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
@@ -88,7 +91,7 @@ static int run_command(u64 id, char *buf, size_t len)
 	if (!strcmp(command, "arm"))
 		return arm((enum race_point_id)point, buf);
 	if (!strcmp(command, "wait"))
-		return wait_for((enum race_point_id)point);
+		return wait_for((enum race_point_id)point, buf);
 	if (strcmp(command, "release"))
 		return -EINVAL;
 	race_release((enum race_point_id)point);
