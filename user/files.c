@@ -317,6 +317,8 @@ static void renaming(void)
 	CHECK(holds("empty", "x1"));
 	CHECK_EQ(stat("x1/sub", &st), 0);
 	CHECK_ERRNO(syscall(SYS_renameat2, AT_FDCWD, "x1", AT_FDCWD, "none", 2), ENOENT);
+	CHECK_ERRNO(syscall(SYS_renameat2, AT_FDCWD, "x1/sub", AT_FDCWD, "x1", 2), EINVAL);
+	CHECK_ERRNO(syscall(SYS_renameat2, AT_FDCWD, "x1", AT_FDCWD, "x1/sub", 2), EINVAL);
 	CHECK_ERRNO(rename("same", "/proc/x"), EXDEV);
 	MUST(rmdir("x1/sub") == 0 && unlink("x1/r2") == 0 && rmdir("x1") == 0);
 }

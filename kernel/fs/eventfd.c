@@ -109,7 +109,7 @@ static const struct file_ops eventfd_ops = {
 
 static struct file *eventfd_open(u64 count, u32 flags)
 {
-	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, &eventfd_ops);
+	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, NULL); /* no second open */
 	struct eventfd *e;
 	struct file *file;
 

@@ -11,7 +11,9 @@
 #include "kernel/fs/getdents.h"
 #include "kernel/fs/pipe.h"
 #include "kernel/fs/devices.h"
+#include "kernel/signal.h"
 #include "kernel/string.h"
+#include "kernel/task.h"
 #include "mm/mapping.h"
 #include "mm/slab.h"
 
@@ -114,15 +116,26 @@ static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
 	return done;
 }
 
+/* RLIMIT_FSIZE kills by default; the largest size of all only fails. */
+static long too_large(u64 limit)
+{
+	struct siginfo info = { .signo = SIGXFSZ, .code = SI_USER, .pid = current->process->pid };
+
+	if (limit < MAX_FILE_SIZE)
+		signal_task(current, &info);
+	return -EFBIG;
+}
+
 static long write_checks(struct inode *inode, struct iov_iter *from, u64 pos)
 {
 	if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 		return -EPERM;
 	if ((inode->seals & F_SEAL_GROW) && pos + from->count > inode_size(inode))
 		return -EPERM;
-	if (pos >= MAX_FILE_SIZE)
-		return -EFBIG;
-	from->count = min((u64)from->count, MAX_FILE_SIZE - pos);
+	u64 limit = min(rlimit_current(RLIMIT_FSIZE), MAX_FILE_SIZE);
+	if (pos >= limit)
+		return too_large(limit);
+	from->count = min((u64)from->count, limit - pos);
 	return 0;
 }
 
@@ -178,6 +191,8 @@ static int ramfs_truncate(struct inode *inode, u64 size)
 
 	if ((size < old && (inode->seals & F_SEAL_SHRINK)) || (size > old && (inode->seals & F_SEAL_GROW)))
 		return -EPERM;
+	if (size > old && size > rlimit_current(RLIMIT_FSIZE))
+		return (int)too_large(0);
 	mapping_truncate(inode->mapping, size);
 	inode_touch_mtime(inode);
 	return 0;
@@ -287,6 +302,8 @@ struct inode *ramfs_inode(enum fs_device dev, u32 mode, u32 rdev)
 	const struct file_ops *fops = NULL;
 	struct inode *inode;
 
+	if (!ramfs_has_room(1))
+		return NULL;
 	if (S_ISREG(mode))
 		fops = &ramfs_file_ops;
 	else if (S_ISDIR(mode))
@@ -310,7 +327,7 @@ struct inode *ramfs_inode(enum fs_device dev, u32 mode, u32 rdev)
 
 struct inode *ramfs_symlink(enum fs_device dev, const char *target, size_t len)
 {
-	char *copy = kmalloc(len + 1, 0);
+	char *copy = ramfs_has_room(1) ? kmalloc(len + 1, 0) : NULL;
 	struct inode *inode = copy ? inode_alloc(dev, S_IFLNK | 0777, &symlink_ops, NULL) : NULL;
 
 	if (!inode) {

@@ -92,10 +92,12 @@ static int check_kinds(struct renaming *r)
 		return -ENOTDIR;
 	if (is_below(r->to.dir, r->old))
 		return -EINVAL;
-	if (!r->target || (r->flags & RENAME_EXCHANGE))
+	if (!r->target)
 		return 0;
 	if (is_below(r->from.dir, r->target))
-		return -ENOTEMPTY;
+		return r->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	if (r->flags & RENAME_EXCHANGE)
+		return 0;
 	bool onto_directory = S_ISDIR(r->target->inode->mode);
 	if (directory && !onto_directory)
 		return -ENOTDIR;
