@@ -78,19 +78,18 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 	return page;
 }
 
-/* Puts a new page into an empty slot. Returns the page that the slot holds then, with a reference, or NULL without
- * memory. */
-static struct page *insert(struct mapping *mapping, u64 index, struct page *new)
+/*
+ * The page that the slot holds, with a reference, after the new one was put there if it was empty. NULL without memory.
+ * => mapping->lock held.
+ */
+static struct page *find_or_insert(struct mapping *mapping, u64 index, struct page *new)
 {
-	struct page *page;
+	struct page *page = mapping_tree_find(mapping, index);
 
-	spin_lock(&mapping->lock);
-	page = mapping_tree_find(mapping, index);
 	if (!page && mapping_tree_insert(mapping, index, new))
 		page = new;
 	if (page)
 		page_get(page);
-	spin_unlock(&mapping->lock);
 	return page;
 }
 
@@ -104,7 +103,9 @@ struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 	new = alloc_page(ALLOC_ZERO);
 	if (!new)
 		return NULL;
-	page = insert(mapping, index, new);
+	spin_lock(&mapping->lock);
+	page = find_or_insert(mapping, index, new);
+	spin_unlock(&mapping->lock);
 	if (page != new)
 		page_put(new); /* somebody was faster, or there is no memory for the tree */
 	return page;
@@ -158,16 +159,41 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 
 /* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
-/* A size that shrinks after the check is no matter: the commit sees that the page has left the mapping. */
+static bool is_within(const struct mapping *mapping, u64 index)
+{
+	return index < (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+/* The size is looked at under the lock that truncation changes it under: no page comes back beyond the end. */
+static enum fault_end fill_hole(struct fault *f, struct mapping *mapping, u64 index)
+{
+	struct page *new = alloc_page(ALLOC_ZERO);
+	bool within;
+
+	if (!new)
+		return fault_answered(f, FAULT_OUT_OF_MEMORY);
+	spin_lock(&mapping->lock);
+	within = is_within(mapping, index);
+	if (within)
+		f->page = find_or_insert(mapping, index, new);
+	spin_unlock(&mapping->lock);
+	if (f->page != new)
+		page_put(new);
+	if (f->page)
+		return END_GO_ON;
+	return fault_answered(f, within ? FAULT_OUT_OF_MEMORY : FAULT_BEYOND_END);
+}
+
+/* A page that truncation takes out after we have found it is not mapped: the commit sees that it has left its slot. */
 static int mapping_fault(struct fault *f)
 {
 	struct mapping *mapping = f->vma.mapping;
 	u64 index = f->vma.pgoff + ((f->address - f->vma.start) >> PAGE_SHIFT);
 
-	if (index >= (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT)
+	if (!is_within(mapping, index))
 		return fault_answered(f, FAULT_BEYOND_END);
-	f->page = mapping_find_or_create(mapping, index);
-	return f->page ? END_GO_ON : fault_answered(f, FAULT_OUT_OF_MEMORY);
+	f->page = mapping_find(mapping, index);
+	return f->page ? END_GO_ON : fill_hole(f, mapping, index);
 }
 
 const struct vma_ops mapping_vma_ops = {

@@ -13,7 +13,7 @@ struct mapping {
 	void *root;		    /* radix tree of 64-slot nodes */
 	u32 height;
 	u64 nr_pages;
-	u64 size;		    /* bytes; written by the owner's truncate/extend, READ_ONCE elsewhere: a fault checks again */
+	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: a fault checks again */
 	s32 refcount;		    /* atomic */
 	bool shmem;		    /* counted as RssShmem, not RssFile */
 	spinlock_t i_mmap_lock;	    /* RANK_I_MMAP */

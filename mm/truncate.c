@@ -28,6 +28,7 @@ struct removal {
 	struct mapping *mapping;
 	enum removal_kind kind;
 	u64 first, last; /* the range of indices that is being removed */
+	u64 next;	 /* where the search goes on: what a fault fills in behind it, in a hole being punched, stays */
 	unsigned nr_pages;
 	struct page *pages[REMOVE_BATCH];
 };
@@ -49,7 +50,7 @@ static void remove_pages(struct removal *removal)
 
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 {
-	struct removal removal = { .mapping = mapping, .kind = REMOVE_HOLE, .first = first, .last = last };
+	struct removal removal = { .mapping = mapping, .kind = REMOVE_HOLE, .first = first, .last = last, .next = first };
 
 	remove_pages(&removal);
 }
@@ -68,12 +69,15 @@ static void clear_tail(struct mapping *mapping, u64 size)
 
 void mapping_truncate(struct mapping *mapping, u64 size)
 {
-	struct removal removal = {
-		.mapping = mapping, .kind = REMOVE_END, .first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT, .last = ~0UL
-	};
-	bool shrinks = size < READ_ONCE(mapping->size);
+	u64 first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	struct removal removal = { .mapping = mapping, .kind = REMOVE_END, .first = first, .last = ~0UL, .next = first };
+	bool shrinks;
 
+	/* Under the lock: from here on no fault puts a page beyond the end. */
+	spin_lock(&mapping->lock);
+	shrinks = size < READ_ONCE(mapping->size);
 	WRITE_ONCE(mapping->size, size);
+	spin_unlock(&mapping->lock);
 	if (!shrinks)
 		return;
 	unmap_everywhere(&removal); /* private copies, of pages that the mapping may never have had */
@@ -88,14 +92,15 @@ static bool take_batch(struct removal *removal)
 	removal->nr_pages = 0;
 	spin_lock(&removal->mapping->lock);
 	while (removal->nr_pages < REMOVE_BATCH &&
-	       (page = mapping_tree_take(removal->mapping, removal->first, removal->last)) != NULL)
+	       (page = mapping_tree_take(removal->mapping, removal->next, removal->last)) != NULL) {
 		removal->pages[removal->nr_pages++] = page;
+		removal->next = page->index;
+	}
 	spin_unlock(&removal->mapping->lock);
 	return removal->nr_pages != 0;
 }
 
-/* Unlocked: an entry that is set after this look was checked against PG_CACHE after it was cleared, so there is none.
- */
+/* Unlocked: whoever counts a page after this look finds PG_CACHE clear, and takes the count back. */
 static bool still_mapped(const struct removal *removal)
 {
 	for (unsigned i = 0; i < removal->nr_pages; i++)
