@@ -20,6 +20,7 @@ static vaddr_t moving;	 /* at one of two places */
 static vaddr_t places[2];
 static unsigned rounds;
 static bool scarce; /* memory: calls and faults may fail for want of it, and must then have changed nothing */
+static u64 nr_refused; /* ... and so often did */
 
 struct thread_state {
 	u64 steady[STEADY], fleeting[FLEETING], moving[MOVING];
@@ -46,16 +47,20 @@ static u64 new_stamp(void)
 /* Whether it was done; where memory is scarce, it may not have been. */
 static bool done(enum fault_answer answer)
 {
-	if (scarce && answer == FAULT_OUT_OF_MEMORY)
+	if (scarce && answer == FAULT_OUT_OF_MEMORY) {
+		atomic_inc(&nr_refused);
 		return false;
+	}
 	CHECK_EQ(answer, FAULT_DONE);
 	return true;
 }
 
 static bool succeeded(long result)
 {
-	if (scarce && result == -ENOMEM)
+	if (scarce && result == -ENOMEM) {
+		atomic_inc(&nr_refused);
 		return false;
+	}
 	CHECK_EQ(result, 0);
 	return true;
 }
@@ -354,4 +359,5 @@ TEST(storm_without_enough_memory, THREADS + 2)
 	scarce = true;
 	FOR_EACH_SETUP (setup)
 		storm(sim_seed() * 8 + setup->policy, 3, 400, hoard);
+	CHECK(READ_ONCE(nr_refused) > 0);
 }
