@@ -44,7 +44,7 @@ static long fork_and_wait(void *arg)
 	return status;
 }
 
-/* Reads a byte again and again, so that this CPU keeps a translation, until told to stop; the last value. */
+/* Reads a byte again and again, so that this CPU keeps a translation, until told to stop; what it reads after that. */
 struct watch {
 	volatile char *p;
 	volatile bool stop, started;
@@ -53,14 +53,13 @@ struct watch {
 static long keep_reading(void *arg)
 {
 	struct watch *w = arg;
-	char now;
 
 	do {
-		now = *w->p;
+		(void)*w->p;
 		w->started = true;
 		relax();
 	} while (!w->stop);
-	return now;
+	return *w->p;
 }
 
 static void wait_started(struct watch *w)
