@@ -199,7 +199,8 @@ static void become_zombie(struct process *process)
 {
 	spin_lock(&process_tree_lock);
 	give_children_away(process);
-	process->zombie = true;
+	WRITE_ONCE(process->zombie, true);
+	wake_up_all(&process->end_wait);
 	tell_parent_of_end(process);
 	spin_unlock(&process_tree_lock);
 }

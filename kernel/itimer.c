@@ -40,13 +40,13 @@ static void real_expired(struct timer *timer)
 {
 	struct itimers *itimers = container_of(timer, struct itimers, real);
 	struct process *process = itimers->process;
-	u64 interval, next, now = ktime_ns();
+	u64 interval, periods, next;
 
 	spin_lock(&process->lock);
 	interval = itimers->real_interval;
 	next = TIME_NEVER;
 	if (interval)
-		next = timer->deadline + ((now - timer->deadline) / interval + 1) * interval;
+		next = timer_next_period(timer->deadline, interval, &periods);
 	itimers->real_deadline = next;
 	spin_unlock(&process->lock);
 	signal_process_kernel(process, SIGALRM);
@@ -72,7 +72,7 @@ void itimers_tick(struct task *task, bool user)
 	struct itimers *itimers = READ_ONCE(process->itimers);
 	bool virtual = false, prof;
 
-	if (!itimers)
+	if (!itimers || task->exiting) /* a dying task no longer keeps its process's timers alive */
 		return;
 	spin_lock(&process->lock);
 	if (user)

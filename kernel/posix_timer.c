@@ -50,13 +50,11 @@ static void expired(struct timer *kernel_timer)
 {
 	struct posix_timer *timer = container_of(kernel_timer, struct posix_timer, timer);
 	struct process *process = timer->process;
-	u64 periods = 1, next = TIME_NEVER, now = ktime_ns();
+	u64 periods = 1, next = TIME_NEVER;
 
 	spin_lock(&process->lock);
-	if (timer->interval) {
-		periods = (now - timer->deadline) / timer->interval + 1;
-		next = timer->deadline + periods * timer->interval;
-	}
+	if (timer->interval)
+		next = timer_next_period(timer->deadline, timer->interval, &periods);
 	timer->deadline = next;
 	spin_unlock(&process->lock);
 	if (!timer->silent) {
@@ -87,6 +85,7 @@ static void destroy(struct posix_timer *timer)
 {
 	disarm(timer);
 	list_del(&timer->link);
+	timer->process->nr_timers--;
 	if (timer->task)
 		task_put(timer->task);
 	kfree(timer);
@@ -151,6 +150,12 @@ SYSCALL(timer_create)
 	if (!timer)
 		return -EAGAIN;
 	mutex_lock(&posix_timers_lock);
+	if (process->nr_timers >= rlimit_current(RLIMIT_SIGPENDING)) { /* each has a signal's record */
+		mutex_unlock(&posix_timers_lock);
+		kfree(timer);
+		return -EAGAIN;
+	}
+	process->nr_timers++;
 	timer->process = process;
 	timer->clock = clock;
 	timer->id = process->next_timer_id++;

@@ -317,8 +317,8 @@
 	NONE(307, sendmmsg)											\
 	NONE(308, setns)											\
 	CALL(309, getcpu)											\
-	NONE(310, process_vm_readv)										\
-	NONE(311, process_vm_writev)										\
+	CALL(310, process_vm_readv)										\
+	CALL(311, process_vm_writev)										\
 	NONE(312, kcmp)												\
 	NONE(313, finit_module)											\
 	NONE(314, sched_setattr)										\
@@ -336,13 +336,13 @@
 	NONE(326, copy_file_range)										\
 	CALL(327, preadv2)											\
 	CALL(328, pwritev2)											\
-	NONE(329, pkey_mprotect)										\
-	NONE(330, pkey_alloc)											\
-	NONE(331, pkey_free)											\
+	CALL(329, pkey_mprotect)										\
+	CALL(330, pkey_alloc)											\
+	CALL(331, pkey_free)											\
 	CALL(332, statx)											\
 	NONE(333, io_pgetevents)										\
 	NONE(334, rseq)												\
-	NONE(424, pidfd_send_signal)										\
+	CALL(424, pidfd_send_signal)										\
 	NONE(425, io_uring_setup)										\
 	NONE(426, io_uring_enter)										\
 	NONE(427, io_uring_register)										\
@@ -352,13 +352,13 @@
 	NONE(431, fsconfig)											\
 	NONE(432, fsmount)											\
 	NONE(433, fspick)											\
-	NONE(434, pidfd_open)											\
+	CALL(434, pidfd_open)											\
 	NONE(435, clone3)											\
 	CALL(436, close_range)											\
 	NONE(437, openat2)											\
 	NONE(438, pidfd_getfd)											\
 	CALL(439, faccessat2)											\
-	NONE(440, process_madvise)										\
+	CALL(440, process_madvise)										\
 	NONE(441, epoll_pwait2)											\
 	NONE(442, mount_setattr)										\
 	NONE(443, quotactl_fd)											\

@@ -105,6 +105,7 @@ struct process *process_alloc(void)
 	list_init(&process->threads);
 	list_init(&process->posix_timers);
 	wait_queue_init(&process->child_wait);
+	wait_queue_init(&process->end_wait);
 	spin_init(&process->lock, RANK_SIGNAL);
 	sigpending_init(&process->pending);
 	process->start_ns = ktime_ns();

@@ -158,6 +158,7 @@ struct process {
 	bool child_subreaper;
 	s32 parent_death_signal;
 	struct wait_queue child_wait; /* wait4 sleeps here; a lock of its own */
+	struct wait_queue end_wait;   /* who polls a pidfd sleeps here; likewise */
 
 	/* lock */
 	spinlock_t lock; /* RANK_SIGNAL, interrupts off */
@@ -179,6 +180,7 @@ struct process {
 	struct itimers *itimers;   /* NULL until one is set; kernel/itimer.c */
 	struct list_head posix_timers;
 	s32 next_timer_id;
+	u32 nr_timers;
 
 	u64 start_ns;	   /* constant */
 	s32 oom_score_adj; /* any thread, by WRITE_ONCE */

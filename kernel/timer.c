@@ -91,6 +91,19 @@ bool timer_cancel(struct timer *timer)
 	}
 }
 
+#define MIN_PERIOD_NS 50000UL
+
+u64 timer_next_period(u64 deadline, u64 interval, u64 *periods)
+{
+	u64 earliest = ktime_ns() + (interval < MIN_PERIOD_NS ? MIN_PERIOD_NS : 0);
+	u64 next;
+
+	*periods = (earliest - deadline) / interval + 1;
+	if (__builtin_mul_overflow(*periods, interval, &next) || __builtin_add_overflow(next, deadline, &next))
+		return TIME_NEVER - 1;
+	return next;
+}
+
 void timer_want_tick(u64 deadline)
 {
 	struct timer_base *base = &this_cpu(timer_bases);

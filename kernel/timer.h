@@ -23,6 +23,12 @@ void timer_arm(struct timer *timer, u64 deadline);
 /* Takes it back and waits until its function runs nowhere. True if it had not fired. Not from its own function. */
 bool timer_cancel(struct timer *timer);
 
+/*
+ * When a periodic timer that was due at `deadline` is due next, and how many periods that is on. Never so soon that the
+ * CPU would do nothing but expire it.
+ */
+u64 timer_next_period(u64 deadline, u64 interval, u64 *periods);
+
 /* The scheduler's own wish for this CPU: sched_tick() at `deadline`, unless one is asked for already. Interrupts off. */
 void timer_want_tick(u64 deadline);
 

@@ -3,6 +3,7 @@
 #include "kernel/wait4.h"
 
 #include "kernel/errno.h"
+#include "kernel/pidfd.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 
@@ -14,6 +15,10 @@
 #define __WNOTHREAD 0x20000000u
 #define __WALL 0x40000000u
 #define __WCLONE 0x80000000u
+
+#define P_PID 1
+#define P_PGID 2
+#define P_PIDFD 3
 
 enum wait_for { FOR_ALL, FOR_PID, FOR_PGID };
 
@@ -165,21 +170,27 @@ static int put_siginfo(vaddr_t addr, const struct wait_result *result, bool foun
 
 SYSCALL(waitid)
 {
-	static const enum wait_for which[] = { FOR_ALL, FOR_PID, FOR_PGID };
+	static const enum wait_for which[] = { FOR_ALL, FOR_PID, FOR_PGID, FOR_PID };
 	struct wait_request request = { .id = (s32)a1, .options = (u32)a3 };
 	struct wait_result result;
 	int answer;
 
 	if ((u32)a3 & ~(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | __WNOTHREAD | __WCLONE | __WALL))
 		return -EINVAL;
-	if (!((u32)a3 & (WSTOPPED | WEXITED | WCONTINUED)) || a0 > 2)
+	if (!((u32)a3 & (WSTOPPED | WEXITED | WCONTINUED)) || a0 > P_PIDFD)
 		return -EINVAL;
+	if (a0 == P_PIDFD) {
+		struct process *process = pidfd_process((int)a1);
+
+		if (is_err(process))
+			return ptr_err(process);
+		request.id = process->pid;
+		process_put(process);
+	}
 	request.which = which[a0];
-	if (a0 == 1 && request.id <= 0)
+	if ((a0 == P_PID && request.id <= 0) || (a0 == P_PGID && request.id < 0))
 		return -EINVAL;
-	if (a0 == 2 && request.id < 0)
-		return -EINVAL;
-	if (a0 == 2 && request.id == 0)
+	if (a0 == P_PGID && request.id == 0)
 		request.id = current->process->pgid;
 	answer = do_wait(&request, &result);
 	if (answer < 0)

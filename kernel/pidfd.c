@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pidfds: they can be polled for the process's end, signalled, waited for (waitid, in wait4.c), and name the address space
+ * of process_madvise. The file holds a reference to the process, which outlives its end.
+ */
+#include "kernel/pidfd.h"
+
+#include "kernel/errno.h"
+#include "kernel/fs/files.h"
+#include "kernel/fs/poll.h"
+#include "kernel/syscall.h"
+#include "kernel/uaccess.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+#include "mm/slab.h"
+
+#define PIDFD_NONBLOCK O_NONBLOCK
+
+static u32 pidfd_poll(struct file *file, struct poll_table *table)
+{
+	struct process *process = file->private;
+
+	poll_wait(table, &process->end_wait);
+	return READ_ONCE(process->zombie) ? POLLIN | POLLRDNORM : 0;
+}
+
+static void pidfd_release(struct file *file)
+{
+	if (file->private)
+		process_put(file->private);
+}
+
+static const struct file_ops pidfd_ops = {
+	.poll = pidfd_poll,
+	.release = pidfd_release,
+};
+
+struct process *pidfd_process(int fd)
+{
+	struct file *file = fget(fd);
+	struct process *process = err_ptr(-EBADF);
+
+	if (!file)
+		return process;
+	if (file->ops == &pidfd_ops) {
+		process = file->private;
+		process_get(process);
+	}
+	file_put(file);
+	return process;
+}
+
+/* Takes over the reference to the process. */
+static long open_process(struct process *process, u32 flags)
+{
+	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, &pidfd_ops);
+	struct file *file = inode ? file_open_anon(inode, "anon_inode:[pidfd]", &pidfd_ops, O_RDWR | flags) :
+				    err_ptr(-ENOMEM);
+
+	if (is_err(file)) {
+		process_put(process);
+		return ptr_err(file);
+	}
+	file->private = process;
+	return fd_install_new(file, O_CLOEXEC);
+}
+
+SYSCALL(pidfd_open)
+{
+	struct process *process;
+	struct task *task;
+
+	if ((s32)a0 <= 0 || ((u32)a1 & ~PIDFD_NONBLOCK))
+		return -EINVAL;
+	process = process_find((s32)a0);
+	if (process)
+		return open_process(process, (u32)a1);
+	task = task_find((s32)a0);
+	if (!task)
+		return -ESRCH;
+	task_put(task);
+	return -EINVAL; /* a thread that is not the first one */
+}
+
+/* The signal to send: as the caller says, or as kill() would. 0 or -errno. */
+static int get_info(struct siginfo *info, int sig, vaddr_t user, const struct process *target)
+{
+	const struct process *self = current->process;
+
+	if (!user) {
+		*info = (struct siginfo){ .signo = sig, .code = SI_USER };
+		info->pid = self->pid;
+		return 0;
+	}
+	if (copy_from_user(info, user, sizeof(*info)))
+		return -EFAULT;
+	if (info->signo != sig)
+		return -EINVAL;
+	return target != self && (info->code >= 0 || info->code == SI_TKILL) ? -EPERM : 0;
+}
+
+static bool was_waited_for(const struct process *process)
+{
+	bool gone;
+
+	spin_lock(&process_tree_lock);
+	gone = list_empty(&process->all_link);
+	spin_unlock(&process_tree_lock);
+	return gone;
+}
+
+SYSCALL(pidfd_send_signal)
+{
+	struct process *process;
+	struct siginfo info;
+	int error;
+
+	if ((u32)a3)
+		return -EINVAL;
+	process = pidfd_process((int)a0);
+	if (is_err(process))
+		return ptr_err(process);
+	error = get_info(&info, (int)a1, a2, process);
+	if (!error && (info.signo < 0 || info.signo > NSIG))
+		error = -EINVAL;
+	if (!error && was_waited_for(process))
+		error = -ESRCH;
+	if (!error && info.signo)
+		error = signal_process(process, &info);
+	process_put(process);
+	return error;
+}
+
+/* ---- process_madvise --------------------------------------------------------------------------------------------------- */
+
+static bool advice_for_others(int advice)
+{
+	return advice == MADV_COLD || advice == MADV_PAGEOUT || advice == MADV_WILLNEED;
+}
+
+static long advise(struct mm *mm, struct iov_iter *ranges, int advice)
+{
+	size_t total = ranges->count;
+
+	while (ranges->count) {
+		const struct iovec *range = ranges->iov;
+		long error = mm_madvise(mm, range->base, range->len, advice);
+
+		if (error)
+			return total == ranges->count ? error : (long)(total - ranges->count);
+		ranges->count -= range->len;
+		ranges->iov++;
+		cond_resched();
+	}
+	return (long)total;
+}
+
+static long advise_process(struct process *process, struct iov_iter *ranges, int advice)
+{
+	struct mm *mm;
+	long answer;
+
+	if (process != current->process && !advice_for_others(advice))
+		return -EINVAL;
+	mm = process_mm(process);
+	if (!mm)
+		return -ESRCH;
+	answer = advise(mm, ranges, advice);
+	mm_put(mm);
+	return answer;
+}
+
+SYSCALL(process_madvise)
+{
+	struct iovec fast[UIO_FASTIOV], *allocated = NULL;
+	struct process *process;
+	struct iov_iter ranges;
+	long answer;
+
+	if ((u32)a4)
+		return -EINVAL;
+	answer = iov_import(&ranges, a1, a2, fast, &allocated);
+	if (answer)
+		return answer;
+	process = pidfd_process((int)a0);
+	if (is_err(process)) {
+		answer = ptr_err(process);
+	} else {
+		answer = advise_process(process, &ranges, (int)a3);
+		process_put(process);
+	}
+	kfree(allocated);
+	return answer;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors that stand for a process. */
+#ifndef KERNEL_PIDFD_H
+#define KERNEL_PIDFD_H
+
+#include "kernel/task.h"
+
+/* The process behind a descriptor of the current process, with a reference, or an error pointer (-EBADF). */
+struct process *pidfd_process(int fd);
+
+#endif
