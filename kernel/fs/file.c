@@ -13,7 +13,8 @@
 #include "mm/slab.h"
 
 #define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-#define O_NOT_KEPT (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+#define FILE_EXEC (1u << 31) /* ours: open a program to run it */
+#define O_NOT_KEPT (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | FILE_EXEC)
 
 static struct slab_cache *file_cache;
 
@@ -37,12 +38,29 @@ static u32 file_mode(struct inode *inode, u32 flags)
 
 	if (flags & O_PATH)
 		return FMODE_PATH;
+	if (flags & FILE_EXEC)
+		mode |= FMODE_EXEC;
 	if (S_ISREG(inode->mode) || S_ISDIR(inode->mode))
 		mode |= FMODE_SEEK;
 	return mode;
 }
 
-/* Takes over the dentry's reference when it succeeds. */
+static int access_get(struct inode *inode, u32 mode)
+{
+	if (mode & FMODE_EXEC)
+		return inode_access_get(inode, ACCESS_PROGRAM);
+	return mode & FMODE_WRITE ? inode_access_get(inode, ACCESS_WRITER) : 0;
+}
+
+static void access_put(struct inode *inode, u32 mode)
+{
+	if (mode & FMODE_EXEC)
+		inode_access_put(inode, ACCESS_PROGRAM);
+	else if (mode & FMODE_WRITE)
+		inode_access_put(inode, ACCESS_WRITER);
+}
+
+/* Takes over the dentry's reference and an access of file_mode() when it succeeds. */
 static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops, u32 flags)
 {
 	struct file *file = slab_alloc(file_cache, ALLOC_ZERO);
@@ -62,6 +80,7 @@ static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops
 
 static void file_free(struct file *file)
 {
+	access_put(file->inode, file->mode);
 	dentry_put(file->dentry);
 	slab_free(file_cache, file);
 }
@@ -99,11 +118,16 @@ struct file *file_open_dentry(struct dentry *dentry, u32 flags)
 	int ret = may_open(dentry->inode, flags);
 	struct file *file;
 
+	u32 mode = file_mode(dentry->inode, flags);
+	if (!ret)
+		ret = access_get(dentry->inode, mode);
 	if (ret)
 		return err_ptr(ret);
 	file = file_alloc(dentry, dentry->inode->fops, flags);
-	if (!file)
+	if (!file) {
+		access_put(dentry->inode, mode);
 		return err_ptr(-ENOMEM);
+	}
 	dentry_get(dentry);
 	ret = file_finish_open(file, flags);
 	if (ret) {
@@ -125,6 +149,7 @@ struct file *file_open_anon(struct inode *inode, const char *name, const struct 
 		dentry_put(dentry);
 		return err_ptr(-ENOMEM);
 	}
+	BUG_ON(access_get(file->inode, file->mode), "a new file is neither written nor executed");
 	return file;
 }
 
@@ -178,7 +203,7 @@ struct file *file_open_exec(int dirfd, const char *path, u32 flags)
 	else if (!S_ISREG(dentry->inode->mode) || !(dentry->inode->mode & 0111) || !dentry->inode->mapping)
 		file = err_ptr(-EACCES);
 	else
-		file = file_open_dentry(dentry, O_RDONLY);
+		file = file_open_dentry(dentry, O_RDONLY | FILE_EXEC);
 	dentry_put(dentry);
 	return file;
 }

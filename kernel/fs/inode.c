@@ -59,6 +59,26 @@ void inode_put(struct inode *inode)
 	slab_free(inode_cache, inode);
 }
 
+int inode_access_get(struct inode *inode, enum inode_access access)
+{
+	s32 old = READ_ONCE(inode->writers);
+
+	if (!S_ISREG(inode->mode))
+		return 0;
+	do {
+		if (access == ACCESS_WRITER ? old < 0 : old > 0)
+			return -ETXTBSY;
+	} while (!__atomic_compare_exchange_n(&inode->writers, &old, old + (s32)access, false, __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	return 0;
+}
+
+void inode_access_put(struct inode *inode, enum inode_access access)
+{
+	if (S_ISREG(inode->mode))
+		__atomic_sub_fetch(&inode->writers, (s32)access, __ATOMIC_RELAXED);
+}
+
 void inode_touch_atime(struct inode *inode)
 {
 	WRITE_ONCE(inode->times.atime, realtime_ns());

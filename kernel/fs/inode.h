@@ -86,6 +86,7 @@ struct inode {
 	u32 dev;      /* constant; the file system's number, as st_dev */
 	u32 rdev;     /* constant; devices: the device's number */
 	u32 seals;    /* lock; memfds: F_SEAL_* */
+	s32 writers;  /* atomic; opens for writing, or if negative, programs that run from it. See inode_access_get() */
 	u64 ino;      /* constant */
 	const struct inode_ops *ops;  /* constant */
 	const struct file_ops *fops;  /* constant; how an opened file works. NULL for what cannot be opened */
@@ -145,6 +146,13 @@ static inline void inode_get(struct inode *inode)
 	atomic_inc(&inode->refcount);
 }
 void inode_put(struct inode *inode);
+/*
+ * A regular file is either open for writing or being executed. Counts in one more of either kind: 0 or -ETXTBSY; and out.
+ * Other files take all. Do not sleep.
+ */
+enum inode_access { ACCESS_WRITER = 1, ACCESS_PROGRAM = -1 };
+int inode_access_get(struct inode *inode, enum inode_access access);
+void inode_access_put(struct inode *inode, enum inode_access access);
 /* Writes the time of now. Does not sleep. */
 void inode_touch_atime(struct inode *inode);
 void inode_touch_mtime(struct inode *inode); /* and ctime */

@@ -13,6 +13,7 @@
 #include "mm/slab.h"
 
 #define S_IALLUGO 07777
+#define O_VALID 037777703u /* what Linux knows of; it ignores the rest */
 
 /* What creating in a directory needs; 0 or -errno. => fs_tree_lock. */
 int dir_may_create(struct dentry *dir)
@@ -145,6 +146,7 @@ static struct file *open_file(int dirfd, const char *path, u32 flags, u32 mode)
 
 static long open_at(int dirfd, u64 user_path, u32 flags, u32 mode)
 {
+	flags &= O_VALID;
 	char *path;
 	long fd;
 
@@ -222,7 +224,12 @@ static long truncate_inode(struct inode *inode, s64 size)
 		return -EISDIR;
 	if (!S_ISREG(inode->mode))
 		return -EINVAL;
-	return inode_truncate(inode, (u64)size);
+	int ret = inode_access_get(inode, ACCESS_WRITER);
+	if (ret)
+		return ret;
+	ret = inode_truncate(inode, (u64)size);
+	inode_access_put(inode, ACCESS_WRITER);
+	return ret;
 }
 
 SYSCALL(truncate)
