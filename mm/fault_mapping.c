@@ -102,8 +102,10 @@ enum fault_end fault_mapping(struct fault *f)
 		end = f->strategy->need_anon_vma(f);
 	if (end == END_GO_ON)
 		end = f->vma.ops->fault(f);
-	if (end == END_GO_ON)
+	if (end == END_GO_ON) {
+		race_point(mapping_page_found);
 		end = map_by_access(f);
+	}
 	if (f->page)
 		page_put(f->page);
 	return end;

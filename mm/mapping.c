@@ -16,6 +16,7 @@
 #include "mm/fault.h"
 #include "mm/mapping.h"
 #include "mm/mapping_tree.h"
+#include "mm/race.h"
 #include "mm/slab.h"
 
 static struct slab_cache *mapping_cache;
@@ -172,6 +173,7 @@ static enum fault_end fill_hole(struct fault *f, struct mapping *mapping, u64 in
 
 	if (!new)
 		return fault_answered(f, FAULT_OUT_OF_MEMORY);
+	race_point(mapping_before_fill);
 	spin_lock(&mapping->lock);
 	within = is_within(mapping, index);
 	if (within)

@@ -28,6 +28,8 @@
 	X(vma_locked, "the VMA is read-locked and checked; the kind of fault is not yet known")                        \
 	X(mmap_locked, "mmap_lock is held for reading; the kind of fault is not yet known")                            \
 	X(anon_page_ready, "a new page is ready to be mapped; the PTE lock is not held")                               \
+	X(mapping_page_found, "a mapping has answered with its page; it is not mapped, and the PTE lock not held")     \
+	X(mapping_before_fill, "a page for a hole of a mapping is ready; the size will be asked again under the lock") \
 	X(cow_before_copy, "the old page is pinned; nothing has been copied yet")                                      \
 	X(cow_before_flush, "the old entry is cleared, under the PTE lock; its translations still live")               \
 	X(commit_before_set, "the PTE lock is held and everything compared; the entry is about to be written")         \

@@ -317,12 +317,6 @@ static void fault_until_stopped(void *arg)
 	sim_leave_mm();
 }
 
-static void let_others_run_a_little(void)
-{
-	for (unsigned i = 0; i < 50; i++)
-		sim_user_boundary();
-}
-
 /* A page that a fault maps behind the back of the truncation would stay mapped: the check at the end sees it. */
 TEST(mapping_truncate_storm, 3)
 {
@@ -333,7 +327,7 @@ TEST(mapping_truncate_storm, 3)
 
 		for (unsigned cpu = 1; cpu < 3; cpu++)
 			sim_start(cpu, fault_until_stopped, &storm);
-		for (unsigned round = 0; round < 40; round++) {
+		for (unsigned round = 0; round < 15; round++) {
 			mapping_truncate(mapping, sim_random_below(PAGES(16)));
 			sim_user_boundary();
 			mapping_truncate(mapping, PAGES(16));
@@ -349,24 +343,41 @@ TEST(mapping_truncate_storm, 3)
 	}
 }
 
-/* A fault that looked at the size before it shrank must not bring a page back beyond the end. */
-TEST(mapping_truncate_leaves_nothing_beyond_the_end, 3)
-{
-	struct mapping *mapping = mapping_create(PAGES(16), true);
-	struct mm *mm = test_mm(POLICY_VMA);
-	struct storm storm = { .mm = mm, .addr = map_mapping(mm, mapping, 16, MAP_SHARED) };
+/* ---- Truncation at the worst moment ------------------------------------------------------------------------------ */
 
-	for (unsigned cpu = 1; cpu < 3; cpu++)
-		sim_start(cpu, fault_until_stopped, &storm);
-	for (unsigned round = 0; round < 120; round++) {
-		mapping_truncate(mapping, 0);
-		let_others_run_a_little();
-		CHECK_EQ(READ_ONCE(mapping->nr_pages), 0);
-		mapping_truncate(mapping, PAGES(16));
-		let_others_run_a_little();
-	}
-	store_release(&storm.stop, true);
-	sim_join_all();
+/* A fault stands at the point while the object is truncated to nothing; then it goes on. */
+static void truncate_under_a_fault(enum race_point_id point, enum fault_policy policy, bool fill)
+{
+	struct mapping *mapping = mapping_create(PAGES(4), true);
+	struct mm *mm = test_mm(policy);
+	struct actor actor = { .mm = mm, .addr = map_mapping(mm, mapping, 4, MAP_SHARED) + PAGES(2), .value = 1 };
+
+	if (fill)
+		page_put(mapping_find_or_create(mapping, 2));
+	stop_at(point, 1);
+	sim_start(1, act_write, &actor);
+	wait_stopped(point);
+	mapping_truncate(mapping, 0);
+	CHECK_EQ(mapping->nr_pages, 0);
+	let_go(point);
+	sim_join(1);
+	CHECK_EQ(actor.result, FAULT_BEYOND_END);
+	CHECK_EQ(mapping->nr_pages, 0);
+	CHECK_EQ(mm_rss(mm, RSS_SHMEM), 0);
 	test_mm_put(mm);
 	mapping_put(mapping);
+}
+
+/* The page is in the fault's hands and has left the mapping: it must not be mapped. */
+TEST(mapping_truncated_page_is_not_mapped, 2)
+{
+	truncate_under_a_fault(RACE_mapping_page_found, POLICY_MMAP, true);
+	truncate_under_a_fault(RACE_mapping_page_found, POLICY_VMA, true);
+}
+
+/* The size was looked at before it shrank: no page may come back beyond the end. */
+TEST(mapping_hole_beyond_the_end_is_not_filled, 2)
+{
+	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_MMAP, false);
+	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_VMA, false);
 }
