@@ -166,7 +166,7 @@ static int map_segment(struct exec *exec, const struct elf_phdr *p, vaddr_t bias
 		.flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE,
 		.pgoff = p->offset >> PAGE_SHIFT,
 		.mapping = exec->file->mapping,
-		.file = exec->file,
+		.file = exec->mapped,
 		.ops = &mapping_vma_ops,
 	};
 	int error;

@@ -336,6 +336,12 @@ static int build_and_switch(struct exec *exec)
 	vaddr_t sp = 0;
 	int error;
 
+	exec->mapped = file_open_dentry(exec->file->dentry, O_RDONLY);
+	if (is_err(exec->mapped)) {
+		error = (int)ptr_err(exec->mapped);
+		exec->mapped = NULL;
+		return error;
+	}
 	exec->mm = mm_create();
 	if (!exec->mm)
 		return -ENOMEM;
@@ -378,6 +384,8 @@ static void exec_free(struct exec *exec)
 	strings_free(&exec->env);
 	if (exec->file)
 		file_put(exec->file);
+	if (exec->mapped)
+		file_put(exec->mapped);
 	kfree(exec);
 }
 
