@@ -4,8 +4,8 @@
 #include "kernel/x86/cpu.h"
 
 #define COM1 0x3f8
-#define UART_DATA (COM1 + 0)		 /* with LCR_DIVISOR: low byte of the divisor */
-#define UART_INTERRUPTS (COM1 + 1)	 /* with LCR_DIVISOR: high byte */
+#define UART_DATA (COM1 + 0)	   /* with LCR_DIVISOR: low byte of the divisor */
+#define UART_INTERRUPTS (COM1 + 1) /* with LCR_DIVISOR: high byte */
 #define UART_FIFO (COM1 + 2)
 #define UART_LINE_CONTROL (COM1 + 3)
 #define UART_MODEM_CONTROL (COM1 + 4)

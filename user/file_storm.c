@@ -53,9 +53,9 @@ static const char *path(uint64_t *r, char *buf)
 /* A call may fail, but only as calls on a tree in motion do. */
 static void expect(long ret, const char *what)
 {
-	static const int fine[] = { ENOENT,    EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EINVAL, ELOOP, EBUSY,
-				    EXDEV,     EAGAIN, EBADF,	ENXIO,	ESPIPE,	   ENOSPC, ENOMEM, EPERM,
-				    EOPNOTSUPP, ENODEV, EACCES,	EMFILE, EPIPE,	   EINTR };
+	static const int fine[] = { ENOENT,	EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EINVAL, ELOOP,  EBUSY,
+				    EXDEV,	EAGAIN, EBADF,	 ENXIO,	 ESPIPE,    ENOSPC, ENOMEM, EPERM,
+				    EOPNOTSUPP, ENODEV, EACCES,	 EMFILE, EPIPE,	    EINTR };
 
 	if (ret >= 0)
 		return;
@@ -136,8 +136,9 @@ static void list(const char *name)
 
 static void read_proc(uint64_t *r)
 {
-	static const char *const files[] = { "/proc/self/maps", "/proc/self/status",	 "/proc/self/smaps",  "/proc/self/stat",
-					     "/proc/vmstat",	"/proc/self/fd/200", "/proc/thread-self/comm", "/proc/1/cmdline" };
+	static const char *const files[] = { "/proc/self/maps",	       "/proc/self/status", "/proc/self/smaps",
+					     "/proc/self/stat",	       "/proc/vmstat",	    "/proc/self/fd/200",
+					     "/proc/thread-self/comm", "/proc/1/cmdline" };
 	char buf[300];
 	int fd = open(files[below(r, sizeof(files) / sizeof(files[0]))], O_RDONLY | O_NONBLOCK);
 

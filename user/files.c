@@ -377,7 +377,8 @@ static void attributes(void)
 	CHECK_ERRNO(access("none", F_OK), ENOENT);
 	CHECK_EQ(utimensat(AT_FDCWD, "mode", times, 0), 0);
 	MUST(fstat(fd, &st) == 0);
-	CHECK(st.st_atim.tv_sec == 1000 && st.st_atim.tv_nsec == 5 && st.st_mtim.tv_sec == 2000 && st.st_mtim.tv_nsec == 7);
+	CHECK(st.st_atim.tv_sec == 1000 && st.st_atim.tv_nsec == 5 && st.st_mtim.tv_sec == 2000 &&
+	      st.st_mtim.tv_nsec == 7);
 	CHECK_EQ(futimens(fd, omit), 0);
 	MUST(fstat(fd, &st) == 0);
 	CHECK(st.st_atim.tv_sec == 1000 && st.st_mtim.tv_sec == 3000);

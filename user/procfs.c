@@ -306,7 +306,8 @@ static void statm(void)
 
 	section("statm");
 	MUST(slurp("/proc/self/statm") > 0);
-	CHECK_EQ(sscanf(text, "%ld %ld %ld %ld %ld %ld %ld\n", &size, &resident, &shared, &code, &lib, &data, &dirty), 7);
+	CHECK_EQ(sscanf(text, "%ld %ld %ld %ld %ld %ld %ld\n", &size, &resident, &shared, &code, &lib, &data, &dirty),
+		 7);
 	CHECK(size >= resident && resident >= shared && code > 0 && lib == 0 && data > 0 && dirty == 0);
 	CHECK_EQ(size * 4, status_of("VmSize"));
 }

@@ -65,9 +65,9 @@ static struct mutex stderr_lock = MUTEX_INIT(stderr_lock, INODE);
 
 static bool is_tty; /* constant after boot */
 static struct termios termios = {
-	.iflag = 0x500, /* ICRNL IXON */
-	.oflag = 0x5,	/* OPOST ONLCR */
-	.cflag = 0xbf,	/* B38400 CS8 CREAD */
+	.iflag = 0x500,	 /* ICRNL IXON */
+	.oflag = 0x5,	 /* OPOST ONLCR */
+	.cflag = 0xbf,	 /* B38400 CS8 CREAD */
 	.lflag = 0x8a3b, /* ISIG ICANON ECHO ECHOE ECHOK ECHOCTL ECHOKE IEXTEN */
 	.cc = { 3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22 },
 };

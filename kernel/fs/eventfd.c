@@ -15,7 +15,7 @@
 struct eventfd {
 	bool semaphore; /* constant: a read takes 1, not everything */
 	spinlock_t lock;
-	u64 count; /* lock; unlocked reads decide only whether to look again */
+	u64 count;		 /* lock; unlocked reads decide only whether to look again */
 	struct wait_queue queue; /* own lock */
 };
 

@@ -56,8 +56,8 @@ struct vma;
 enum file_mode {
 	FMODE_READ = 1,
 	FMODE_WRITE = 2,
-	FMODE_SEEK = 4, /* has a position: lseek, pread, pwrite */
-	FMODE_PATH = 8, /* only names a file (O_PATH) */
+	FMODE_SEEK = 4,	 /* has a position: lseek, pread, pwrite */
+	FMODE_PATH = 8,	 /* only names a file (O_PATH) */
 	FMODE_EXEC = 16, /* a program runs from it: nobody may open it for writing */
 };
 

@@ -11,12 +11,12 @@
 struct files {
 	u32 refcount; /* atomic: processes (threads) that use this table */
 
-	spinlock_t lock;    /* RANK_LEAF: the rest */
-	unsigned capacity;  /* descriptors there is room for */
+	spinlock_t lock;     /* RANK_LEAF: the rest */
+	unsigned capacity;   /* descriptors there is room for */
 	unsigned first_free; /* no descriptor below this one is free */
-	struct file **fd;   /* [capacity], each with a reference; NULL: free */
-	u64 *cloexec;	    /* [capacity / 64] bits: closed by execve */
-	u64 *reserved;	    /* [capacity / 64] bits: handed out by fd_reserve() */
+	struct file **fd;    /* [capacity], each with a reference; NULL: free */
+	u64 *cloexec;	     /* [capacity / 64] bits: closed by execve */
+	u64 *reserved;	     /* [capacity / 64] bits: handed out by fd_reserve() */
 };
 
 struct fs_context {

@@ -37,7 +37,9 @@ static struct file_lock *take_own(struct file *file)
 
 void flock_release(struct file *file)
 {
-	if (!READ_ONCE(file->inode->flocks)) /* our own lock would be seen: we set it ourselves, or were told after it was */
+	if (!READ_ONCE(
+		    file->inode
+			    ->flocks)) /* our own lock would be seen: we set it ourselves, or were told after it was */
 		return;
 	spin_lock(&flock_lock);
 	struct file_lock *own = take_own(file);

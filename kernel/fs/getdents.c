@@ -40,7 +40,7 @@ static bool emit_tree(struct dentry *dir, struct dir_context *ctx)
 		return false;
 	if (ctx->pos == 1 && !emit(ctx, "..", 2, dir->parent->inode, DIR_POS_FIRST))
 		return false;
-	list_for_each(child, &dir->children, sibling) {
+	list_for_each (child, &dir->children, sibling) {
 		if (child->cookie < ctx->pos)
 			continue;
 		if (!emit(ctx, child->name, strlen(child->name), child->inode, child->cookie + 1))
@@ -83,7 +83,8 @@ static bool fill(struct dir_context *ctx, const char *name, size_t len, u64 ino,
 		return false;
 	}
 	memset(entry, 0, reclen);
-	*entry = (struct linux_dirent64){ .ino = ino, .off = (s64)next, .reclen = (u16)reclen, .type = mode >> 12 & 15 };
+	*entry =
+		(struct linux_dirent64){ .ino = ino, .off = (s64)next, .reclen = (u16)reclen, .type = mode >> 12 & 15 };
 	memcpy(entry->name, name, len);
 	g->used += reclen;
 	return true;

@@ -13,8 +13,20 @@
 
 #define HEADER_SIZE 110
 
-enum cpio_field { CPIO_INO, CPIO_MODE, CPIO_UID, CPIO_GID, CPIO_NLINK, CPIO_MTIME, CPIO_FILESIZE, CPIO_MAJOR, CPIO_MINOR,
-		  CPIO_RMAJOR, CPIO_RMINOR, CPIO_NAMESIZE };
+enum cpio_field {
+	CPIO_INO,
+	CPIO_MODE,
+	CPIO_UID,
+	CPIO_GID,
+	CPIO_NLINK,
+	CPIO_MTIME,
+	CPIO_FILESIZE,
+	CPIO_MAJOR,
+	CPIO_MINOR,
+	CPIO_RMAJOR,
+	CPIO_RMINOR,
+	CPIO_NAMESIZE
+};
 
 struct cpio_entry {
 	const char *name; /* with its NUL, inside the archive */

@@ -158,7 +158,7 @@ struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len)
 {
 	struct dentry *child;
 
-	list_for_each(child, &dir->children, sibling) {
+	list_for_each (child, &dir->children, sibling) {
 		if (!strncmp(child->name, name, len) && !child->name[len])
 			return child;
 	}

@@ -88,28 +88,28 @@ struct inode {
 	u32 seals;    /* lock; memfds: F_SEAL_* */
 	s32 writers;  /* atomic; opens for writing, or if negative, programs that run from it. See inode_access_get() */
 	u64 ino;      /* constant */
-	const struct inode_ops *ops;  /* constant */
-	const struct file_ops *fops;  /* constant; how an opened file works. NULL for what cannot be opened */
+	const struct inode_ops *ops; /* constant */
+	const struct file_ops *fops; /* constant; how an opened file works. NULL for what cannot be opened */
 	struct inode_times times;
 
 	struct rwsem lock;
 	u64 size; /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
 
-	struct mapping *mapping; /* constant; regular files: their pages */
-	struct pipe *pipe;	 /* lock; FIFOs: there while somebody has it open */
-	char *target;		 /* constant; symbolic links */
-	void *private;		 /* constant; of whoever computes this file */
-	u64 private_id;		 /* constant; likewise */
-	struct file_lock *flocks; /* flock_lock in flock.c */
+	struct mapping *mapping;     /* constant; regular files: their pages */
+	struct pipe *pipe;	     /* lock; FIFOs: there while somebody has it open */
+	char *target;		     /* constant; symbolic links */
+	void *private;		     /* constant; of whoever computes this file */
+	u64 private_id;		     /* constant; likewise */
+	struct file_lock *flocks;    /* flock_lock in flock.c */
 	struct record_lock *records; /* record_spinlock in record_lock.c */
 };
 
 struct dentry {
-	u32 refcount;	      /* atomic; being linked in a directory counts as one */
-	struct inode *inode;  /* constant, with a reference */
+	u32 refcount;	       /* atomic; being linked in a directory counts as one */
+	struct inode *inode;   /* constant, with a reference */
 	struct dentry *parent; /* fs_tree_lock and fs_rename_lock; with a reference. The root is its own parent */
-	char *name;	      /* fs_tree_lock and fs_rename_lock; never contains a slash unless it is no path at all */
-	bool linked;	      /* fs_tree_lock: the name exists */
+	char *name;	       /* fs_tree_lock and fs_rename_lock; never contains a slash unless it is no path at all */
+	bool linked;	       /* fs_tree_lock: the name exists */
 	struct list_head children; /* fs_tree_lock; directories: in the order of their cookies */
 	struct list_head sibling;  /* fs_tree_lock */
 	u64 cookie;		   /* fs_tree_lock; position of this entry in its directory */

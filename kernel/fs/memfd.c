@@ -53,7 +53,7 @@ static bool mapped_writable(struct mapping *mapping)
 	struct vma *vma;
 
 	spin_lock(&mapping->i_mmap_lock);
-	list_for_each(vma, &mapping->i_mmap, i_mmap)
+	list_for_each (vma, &mapping->i_mmap, i_mmap)
 		mapped |= (READ_ONCE(vma->flags) & writable) == writable;
 	spin_unlock(&mapping->i_mmap_lock);
 	return mapped;

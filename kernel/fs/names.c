@@ -101,7 +101,8 @@ static long mknod_at(int dirfd, u64 path, u32 mode, u64 rdev)
 
 	if (type == S_IFDIR)
 		return -EPERM;
-	if (type == S_IFLNK || (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK))
+	if (type == S_IFLNK ||
+	    (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK))
 		return -EINVAL;
 	return create_at(dirfd, path, &c);
 }

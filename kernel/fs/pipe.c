@@ -26,11 +26,11 @@ struct pipe {
 	u32 users; /* attach_lock: open files */
 
 	struct mutex lock;
-	u32 readers, writers;		    /* lock; unlocked reads decide only whether to look again */
-	u32 reader_opens, writer_opens;	    /* lock; how many there ever were: a FIFO's open waits for one more */
-	u64 head, tail;			    /* lock; bytes ever written and read; unlocked reads as above */
-	u32 nr_pages;			    /* lock; a power of two */
-	u8 **pages;			    /* lock; [nr_pages], each NULL until it is needed */
+	u32 readers, writers;		      /* lock; unlocked reads decide only whether to look again */
+	u32 reader_opens, writer_opens;	      /* lock; how many there ever were: a FIFO's open waits for one more */
+	u64 head, tail;			      /* lock; bytes ever written and read; unlocked reads as above */
+	u32 nr_pages;			      /* lock; a power of two */
+	u8 **pages;			      /* lock; [nr_pages], each NULL until it is needed */
 	struct wait_queue readable, writable; /* own locks */
 };
 
@@ -301,17 +301,21 @@ static long pipe_ioctl(struct file *file, u32 cmd, u64 arg)
 
 /* --- opening --- */
 
-/* => nothing. Waits until the other end was opened once more; gives this end back when interrupted. */
-static int wait_for_other_end(struct file *file, struct pipe *pipe)
+/* How often the other end was opened. */
+static u32 *other_opens(struct file *file, struct pipe *pipe)
 {
-	bool reads = file->mode & FMODE_READ;
-	u32 *there = reads ? &pipe->writers : &pipe->readers;
-	u32 *opens = reads ? &pipe->writer_opens : &pipe->reader_opens;
-	u32 before = READ_ONCE(*opens);
+	return file->mode & FMODE_READ ? &pipe->writer_opens : &pipe->reader_opens;
+}
 
-	if (READ_ONCE(*there))
-		return 0;
-	/* The end may come and go before we look: that counts as well. */
+/*
+ * Waits until the other end is there, or was opened once more than `before`: it may have come and gone already. Gives this
+ * end back when interrupted.
+ */
+static int wait_for_other_end(struct file *file, struct pipe *pipe, u32 before)
+{
+	u32 *there = file->mode & FMODE_READ ? &pipe->writers : &pipe->readers;
+	u32 *opens = other_opens(file, pipe);
+
 	if (!wait_event_interruptible(&pipe->readable, READ_ONCE(*there) || READ_ONCE(*opens) != before))
 		return 0;
 	pipe_release(file);
@@ -328,6 +332,7 @@ static int fifo_open(struct file *file)
 		return -ENOMEM;
 	file->private = pipe;
 	mutex_lock(&pipe->lock);
+	u32 before = *other_opens(file, pipe);
 	bool refused = nonblock && writes && !both && !pipe->readers;
 	if (!refused) {
 		count_ends(pipe, file->mode, 1);
@@ -340,7 +345,7 @@ static int fifo_open(struct file *file)
 		return -ENXIO;
 	}
 	wake_both(pipe);
-	return both || nonblock ? 0 : wait_for_other_end(file, pipe);
+	return both || nonblock ? 0 : wait_for_other_end(file, pipe, before);
 }
 
 const struct file_ops fifo_ops = {

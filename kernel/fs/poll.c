@@ -33,7 +33,9 @@ void poll_wait(struct poll_table *table, struct wait_queue *queue)
 			table->out_of_memory = true;
 			return;
 		}
-		*entry = (struct poll_entry){ .queue = queue, .next = table->entries, .waiter.thread = current_thread() };
+		*entry = (struct poll_entry){ .queue = queue,
+					      .next = table->entries,
+					      .waiter.thread = current_thread() };
 		list_init(&entry->waiter.link);
 		table->entries = entry;
 	}
@@ -164,8 +166,9 @@ static long do_poll(u64 user_fds, u64 nr, u64 deadline)
 	call.fds = kmalloc(max(nr, 1UL) * sizeof(call.fds[0]), 0);
 	call.files = kmalloc(max(nr, 1UL) * sizeof(call.files[0]), 0);
 	if (call.fds && call.files)
-		ret = copy_from_user(call.fds, user_fds, nr * sizeof(call.fds[0])) ? -EFAULT :
-										     poll_files(&call, user_fds, deadline);
+		ret = copy_from_user(call.fds, user_fds, nr * sizeof(call.fds[0]))
+			      ? -EFAULT
+			      : poll_files(&call, user_fds, deadline);
 	kfree(call.fds);
 	kfree(call.files);
 	return ret == -EINTR ? -ERESTARTNOHAND : ret;
@@ -226,6 +229,7 @@ SYSCALL(ppoll)
 	if (ret != -ERESTARTNOHAND)
 		signal_restore_mask();
 	if (a2)
-		(void)!put_timespec(a2, poll_time_left(deadline)); /* in read-only memory that is no error, as on Linux */
+		(void)!put_timespec(a2,
+				    poll_time_left(deadline)); /* in read-only memory that is no error, as on Linux */
 	return ret;
 }

@@ -52,9 +52,15 @@ static void show_vma(struct text *text, const struct vma *vma, char *path)
 	u64 offset = vma->ops ? vma->pgoff << PAGE_SHIFT : 0;
 	size_t line = text->length;
 
-	text_printf(text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end, vma->flags & VM_READ ? 'r' : '-',
-		    vma->flags & VM_WRITE ? 'w' : '-', vma->flags & VM_EXEC ? 'x' : '-', vma->flags & VM_MAYSHARE ? 's' : 'p',
-		    offset, 0, inode ? inode->dev : vma->ops ? SHMEM_DEVICE : 0, inode ? inode->ino : vma->ops ? 1UL : 0UL);
+	text_printf(text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end,
+		    vma->flags & VM_READ ? 'r' : '-', vma->flags & VM_WRITE ? 'w' : '-',
+		    vma->flags & VM_EXEC ? 'x' : '-', vma->flags & VM_MAYSHARE ? 's' : 'p', offset, 0,
+		    inode      ? inode->dev
+		    : vma->ops ? SHMEM_DEVICE
+			       : 0,
+		    inode      ? inode->ino
+		    : vma->ops ? 1UL
+			       : 0UL);
 	show_vma_name(text, line, vma, path);
 	text_printf(text, "\n");
 }
@@ -74,7 +80,7 @@ static int for_each_vma(struct text *text, u64 id, visit_vma_t *visit, void *arg
 	path = kmalloc(PATH_MAX, 0);
 	if (path && target.mm) {
 		mmap_read_lock(target.mm);
-		vma_tree_for_each(vma, &target.mm->tree) {
+		vma_tree_for_each (vma, &target.mm->tree) {
 			visit(text, vma, path, arg);
 			cond_resched();
 		}
@@ -130,7 +136,8 @@ static void for_each_pte(struct mm *mm, vaddr_t start, vaddr_t end, visit_pte_t 
 
 /* In pages; pss in 1/4096 of a page. */
 struct smaps {
-	u64 size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, locked;
+	u64 size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous,
+		locked;
 };
 
 static void count_pte(vaddr_t addr, pte_t pte, void *arg)
@@ -141,7 +148,8 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 	(void)addr;
 	if (!page)
 		return;
-	s32 mapcount = max(READ_ONCE(page->mapcount), 1); /* others change it meanwhile; any of its values is an answer */
+	s32 mapcount =
+		max(READ_ONCE(page->mapcount), 1); /* others change it meanwhile; any of its values is an answer */
 	bool dirty = pte_dirty(pte) || page_test(page, PG_DIRTY) || page_test(page, PG_ANON);
 	u64 share = 4096 / (u64)mapcount;
 
@@ -203,11 +211,11 @@ static void show_flags(struct text *text, u64 flags)
 		u64 flag;
 		char name[3];
 	} names[] = {
-		{ VM_READ, "rd" },	 { VM_WRITE, "wr" },	 { VM_EXEC, "ex" },	  { VM_SHARED, "sh" },
-		{ VM_MAYREAD, "mr" },	 { VM_MAYWRITE, "mw" },	 { VM_MAYEXEC, "me" },	  { VM_MAYSHARE, "ms" },
-		{ VM_GROWSDOWN, "gd" },	 { VM_LOCKED, "lo" },	 { VM_DONTCOPY, "dc" },	  { VM_DONTEXPAND, "de" },
-		{ VM_ACCOUNT, "ac" },	 { VM_NORESERVE, "nr" }, { VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },
-		{ VM_HUGEPAGE, "hg" },	 { VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },
+		{ VM_READ, "rd" },	{ VM_WRITE, "wr" },	 { VM_EXEC, "ex" },	  { VM_SHARED, "sh" },
+		{ VM_MAYREAD, "mr" },	{ VM_MAYWRITE, "mw" },	 { VM_MAYEXEC, "me" },	  { VM_MAYSHARE, "ms" },
+		{ VM_GROWSDOWN, "gd" }, { VM_LOCKED, "lo" },	 { VM_DONTCOPY, "dc" },	  { VM_DONTEXPAND, "de" },
+		{ VM_ACCOUNT, "ac" },	{ VM_NORESERVE, "nr" },	 { VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },
+		{ VM_HUGEPAGE, "hg" },	{ VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },
 	};
 
 	text_printf(text, "VmFlags: ");
@@ -292,7 +300,8 @@ static void fill_pagemap(vaddr_t addr, pte_t pte, void *arg)
 	*entry = page_to_pfn(pte_page(pte)) | PM_PRESENT | (pte.val & PTE_SOFT_DIRTY ? PM_SOFT_DIRTY : 0);
 	struct page *page = pte_counted_page(pte);
 	if (page)
-		*entry |= (page_test(page, PG_CACHE) ? PM_FILE : 0) | (READ_ONCE(page->mapcount) == 1 ? PM_EXCLUSIVE : 0);
+		*entry |=
+			(page_test(page, PG_CACHE) ? PM_FILE : 0) | (READ_ONCE(page->mapcount) == 1 ? PM_EXCLUSIVE : 0);
 }
 
 /* Reads up to one chunk at pos; bytes, 0 at the end of the address space. */

@@ -106,16 +106,18 @@ static void show_slab(const char *name, size_t size, u64 in_use, u64 pages, void
 {
 	u64 per_page = PAGE_SIZE / size, objects = max(pages * PAGE_SIZE / size, in_use);
 
-	text_printf(arg, "%-17s %6lu %6lu %6zu %4lu %4d : tunables %4d %4d %4d : slabdata %6lu %6lu %6d\n", name, in_use,
-		    objects, size, max(per_page, 1UL), 1, 0, 0, 0, pages, pages, 0);
+	text_printf(arg, "%-17s %6lu %6lu %6zu %4lu %4d : tunables %4d %4d %4d : slabdata %6lu %6lu %6d\n", name,
+		    in_use, objects, size, max(per_page, 1UL), 1, 0, 0, 0, pages, pages, 0);
 }
 
 static int show_slabinfo(struct text *text, u64 id)
 {
 	(void)id;
-	text_printf(text, "slabinfo - version: 2.1\n"
-			  "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
-			  "<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+	text_printf(
+		text,
+		"slabinfo - version: 2.1\n"
+		"# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
+		"<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
 	slab_for_each(show_slab, text);
 	return 0;
 }
@@ -135,21 +137,34 @@ static const struct {
 	u8 reg; /* 0 … 3: eax … edx */
 	u8 bit;
 } cpu_flags[] = {
-	{ "fpu", 1, 3, 0 },	  { "vme", 1, 3, 1 },	     { "de", 1, 3, 2 },		{ "pse", 1, 3, 3 },
-	{ "tsc", 1, 3, 4 },	  { "msr", 1, 3, 5 },	     { "pae", 1, 3, 6 },	{ "mce", 1, 3, 7 },
-	{ "cx8", 1, 3, 8 },	  { "apic", 1, 3, 9 },	     { "sep", 1, 3, 11 },	{ "mtrr", 1, 3, 12 },
-	{ "pge", 1, 3, 13 },	  { "mca", 1, 3, 14 },	     { "cmov", 1, 3, 15 },	{ "pat", 1, 3, 16 },
-	{ "clflush", 1, 3, 19 },  { "mmx", 1, 3, 23 },	     { "fxsr", 1, 3, 24 },	{ "sse", 1, 3, 25 },
-	{ "sse2", 1, 3, 26 },	  { "syscall", 0x80000001, 3, 11 }, { "nx", 0x80000001, 3, 20 },
-	{ "rdtscp", 0x80000001, 3, 27 }, { "lm", 0x80000001, 3, 29 }, { "pni", 1, 2, 0 },	{ "pclmulqdq", 1, 2, 1 },
-	{ "ssse3", 1, 2, 9 },	  { "fma", 1, 2, 12 },	     { "cx16", 1, 2, 13 },	{ "pcid", 1, 2, 17 },
-	{ "sse4_1", 1, 2, 19 },	  { "sse4_2", 1, 2, 20 },    { "movbe", 1, 2, 22 },	{ "popcnt", 1, 2, 23 },
-	{ "aes", 1, 2, 25 },	  { "xsave", 1, 2, 26 },     { "avx", 1, 2, 28 },	{ "f16c", 1, 2, 29 },
-	{ "rdrand", 1, 2, 30 },	  { "hypervisor", 1, 2, 31 }, { "lahf_lm", 0x80000001, 2, 0 }, { "abm", 0x80000001, 2, 5 },
-	{ "fsgsbase", 7, 1, 0 },  { "bmi1", 7, 1, 3 },	     { "avx2", 7, 1, 5 },	{ "smep", 7, 1, 7 },
-	{ "bmi2", 7, 1, 8 },	  { "erms", 7, 1, 9 },	     { "rdseed", 7, 1, 18 },	{ "adx", 7, 1, 19 },
-	{ "smap", 7, 1, 20 },	  { "clflushopt", 7, 1, 23 }, { "clwb", 7, 1, 24 },	{ "pku", 7, 2, 3 },
-	{ "fsrm", 7, 3, 4 },
+	{ "fpu", 1, 3, 0 },	     { "vme", 1, 3, 1 },
+	{ "de", 1, 3, 2 },	     { "pse", 1, 3, 3 },
+	{ "tsc", 1, 3, 4 },	     { "msr", 1, 3, 5 },
+	{ "pae", 1, 3, 6 },	     { "mce", 1, 3, 7 },
+	{ "cx8", 1, 3, 8 },	     { "apic", 1, 3, 9 },
+	{ "sep", 1, 3, 11 },	     { "mtrr", 1, 3, 12 },
+	{ "pge", 1, 3, 13 },	     { "mca", 1, 3, 14 },
+	{ "cmov", 1, 3, 15 },	     { "pat", 1, 3, 16 },
+	{ "clflush", 1, 3, 19 },     { "mmx", 1, 3, 23 },
+	{ "fxsr", 1, 3, 24 },	     { "sse", 1, 3, 25 },
+	{ "sse2", 1, 3, 26 },	     { "syscall", 0x80000001, 3, 11 },
+	{ "nx", 0x80000001, 3, 20 }, { "rdtscp", 0x80000001, 3, 27 },
+	{ "lm", 0x80000001, 3, 29 }, { "pni", 1, 2, 0 },
+	{ "pclmulqdq", 1, 2, 1 },    { "ssse3", 1, 2, 9 },
+	{ "fma", 1, 2, 12 },	     { "cx16", 1, 2, 13 },
+	{ "pcid", 1, 2, 17 },	     { "sse4_1", 1, 2, 19 },
+	{ "sse4_2", 1, 2, 20 },	     { "movbe", 1, 2, 22 },
+	{ "popcnt", 1, 2, 23 },	     { "aes", 1, 2, 25 },
+	{ "xsave", 1, 2, 26 },	     { "avx", 1, 2, 28 },
+	{ "f16c", 1, 2, 29 },	     { "rdrand", 1, 2, 30 },
+	{ "hypervisor", 1, 2, 31 },  { "lahf_lm", 0x80000001, 2, 0 },
+	{ "abm", 0x80000001, 2, 5 }, { "fsgsbase", 7, 1, 0 },
+	{ "bmi1", 7, 1, 3 },	     { "avx2", 7, 1, 5 },
+	{ "smep", 7, 1, 7 },	     { "bmi2", 7, 1, 8 },
+	{ "erms", 7, 1, 9 },	     { "rdseed", 7, 1, 18 },
+	{ "adx", 7, 1, 19 },	     { "smap", 7, 1, 20 },
+	{ "clflushopt", 7, 1, 23 },  { "clwb", 7, 1, 24 },
+	{ "pku", 7, 2, 3 },	     { "fsrm", 7, 3, 4 },
 };
 
 static void show_flags(struct text *text)
@@ -173,18 +188,24 @@ static int show_cpuinfo(struct text *text, u64 id)
 
 	(void)id;
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
-		text_printf(text, "processor\t: %u\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: ", cpu,
-			    (char *)&vendor.ebx, (char *)&vendor.edx, (char *)&vendor.ecx, family, model);
+		text_printf(
+			text,
+			"processor\t: %u\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: ",
+			cpu, (char *)&vendor.ebx, (char *)&vendor.edx, (char *)&vendor.ecx, family, model);
 		show_brand(text);
-		text_printf(text, "\nstepping\t: %u\ncpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\n",
-			    version.eax & 15, tsc_hz / 1000000, tsc_hz / 1000 % 1000, nr_cpus(), cpu);
-		text_printf(text, "cpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n",
-			    nr_cpus(), cpus[cpu].apic_id, vendor.eax);
+		text_printf(
+			text,
+			"\nstepping\t: %u\ncpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\n",
+			version.eax & 15, tsc_hz / 1000000, tsc_hz / 1000 % 1000, nr_cpus(), cpu);
+		text_printf(
+			text,
+			"cpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n",
+			nr_cpus(), cpus[cpu].apic_id, vendor.eax);
 		show_flags(text);
 		text_printf(text, "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %d\n", tsc_hz / 500000,
 			    tsc_hz / 5000 % 100, (version.ebx >> 8 & 0xff) * 8, CACHE_LINE);
-		text_printf(text, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n", sizes.eax & 0xff,
-			    sizes.eax >> 8 & 0xff);
+		text_printf(text, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
+			    sizes.eax & 0xff, sizes.eax >> 8 & 0xff);
 	}
 	return 0;
 }
@@ -209,9 +230,11 @@ static int show_stat(struct text *text, u64 id)
 	}
 	text_printf(text, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", busy, idle);
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
-		text_printf(text, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, busy_ticks(cpu), sched_idle_ns(cpu) / NS_PER_TICK);
-	text_printf(text, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n", sched_nr_switches(),
-		    (realtime_ns() - ktime_ns()) / NSEC_PER_SEC, nr_tasks_created(), sched_nr_running());
+		text_printf(text, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, busy_ticks(cpu),
+			    sched_idle_ns(cpu) / NS_PER_TICK);
+	text_printf(text, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n",
+		    sched_nr_switches(), (realtime_ns() - ktime_ns()) / NSEC_PER_SEC, nr_tasks_created(),
+		    sched_nr_running());
 	return 0;
 }
 
@@ -238,7 +261,8 @@ static int show_loadavg(struct text *text, u64 id)
 	u32 running = sched_nr_running();
 
 	(void)id;
-	text_printf(text, "%u.00 %u.00 %u.00 %u/%u %lu\n", running, running, running, running, nr_tasks(), nr_tasks_created());
+	text_printf(text, "%u.00 %u.00 %u.00 %u/%u %lu\n", running, running, running, running, nr_tasks(),
+		    nr_tasks_created());
 	return 0;
 }
 

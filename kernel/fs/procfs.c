@@ -175,7 +175,8 @@ int proc_parse_number(const char *text, u64 *value)
 	if (*text < '0' || *text > '9')
 		return -EINVAL;
 	for (; *text >= '0' && *text <= '9'; text++) {
-		if (__builtin_mul_overflow(result, 10UL, &result) || __builtin_add_overflow(result, *text - '0', &result))
+		if (__builtin_mul_overflow(result, 10UL, &result) ||
+		    __builtin_add_overflow(result, *text - '0', &result))
 			return -EINVAL;
 	}
 	while (*text == ' ' || *text == '\n')

@@ -37,7 +37,7 @@ size_t proc_trim(char *buf, size_t len);
 /* A number in the text, without sign; spaces around it and a newline are fine. 0 or -EINVAL. */
 int proc_parse_number(const char *text, u64 *value);
 
-/* --- processes: proc_pid.c, proc_maps.c, proc_fd.c --- */
+/* --- processes --- */
 
 /* Of a thread (tid), or of a process as a whole (tid 0). */
 static inline u64 proc_id(s32 pid, s32 tid)
@@ -63,17 +63,38 @@ struct proc_target {
 int proc_target_get(u64 id, struct proc_target *target);
 void proc_target_put(struct proc_target *target);
 
-/* Copies from another address space what is present there; bytes copied. Sleeps; no lock held. */
-size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n);
+/* Writes a text about what an id stands for: 0 or -ESRCH. */
+typedef void proc_show_target_t(struct text *text, const struct proc_target *target, u64 id);
+int proc_show_target(struct text *text, u64 id, proc_show_target_t *show);
+/* The name of its program; "" when all threads are gone. */
+const char *proc_comm(const struct proc_target *target);
 
-extern const struct inode_ops proc_root_ops; /* finds processes by number */
-extern const struct inode_ops proc_fd_ops;   /* /proc/PID/fd */
-extern const struct file_ops proc_pagemap_ops;
-void proc_pid_create(struct dentry *proc); /* self and thread-self */
-
+/* proc_status.c, proc_args.c, proc_maps.c: files of /proc/PID; see struct proc_entry. */
+int proc_show_status(struct text *text, u64 id);
+int proc_show_stat(struct text *text, u64 id);
+int proc_show_statm(struct text *text, u64 id);
+int proc_show_cmdline(struct text *text, u64 id);
+int proc_show_environ(struct text *text, u64 id);
+int proc_show_auxv(struct text *text, u64 id);
+int proc_show_comm(struct text *text, u64 id);
+int proc_write_comm(u64 id, char *buf, size_t len);
+int proc_show_oom_score_adj(struct text *text, u64 id);
+int proc_write_oom_score_adj(u64 id, char *buf, size_t len);
+int proc_show_limits(struct text *text, u64 id);
 int proc_show_maps(struct text *text, u64 id);
 int proc_show_smaps(struct text *text, u64 id);
 int proc_show_smaps_rollup(struct text *text, u64 id);
+extern const struct file_ops proc_pagemap_ops;
+
+/* Copies from another address space what is present there; bytes copied. Sleeps; no lock held. */
+size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n);
+
+extern const struct inode_ops proc_root_ops;				      /* finds processes by number */
+extern const struct inode_ops proc_fd_ops;				      /* /proc/PID/fd */
+extern const struct inode_ops proc_exe_ops, proc_cwd_ops, proc_root_link_ops; /* links of /proc/PID */
+/* The number that a name is, or -1. */
+s64 proc_parse_name(const char *name, size_t len);
+void proc_pid_create(struct dentry *proc); /* self and thread-self */
 
 /* --- the rest of the tree; => fs_tree_lock for writing --- */
 void proc_system_create(struct dentry *proc);

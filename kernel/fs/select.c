@@ -21,9 +21,9 @@ static const u32 set_events[NR_SETS] = {
 };
 
 struct select_call {
-	unsigned nr;	    /* descriptors looked at */
-	size_t set_size;    /* bytes of one set */
-	u64 user[NR_SETS];  /* addresses; 0: not asked */
+	unsigned nr;	   /* descriptors looked at */
+	size_t set_size;   /* bytes of one set */
+	u64 user[NR_SETS]; /* addresses; 0: not asked */
 	u64 *asked[NR_SETS], *ready[NR_SETS];
 	struct file **files; /* [nr], NULL where nobody asks */
 };
@@ -149,7 +149,9 @@ SYSCALL(select)
 
 SYSCALL(pselect6)
 {
-	struct { u64 mask, size; } sigmask = {};
+	struct {
+		u64 mask, size;
+	} sigmask = {};
 	u64 deadline;
 	long ret = poll_deadline(a4, &deadline);
 

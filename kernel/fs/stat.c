@@ -188,7 +188,9 @@ static long put_statfs(const struct inode *inode, u64 addr)
 {
 	bool stored = inode->dev != FS_DEV_PROC && inode->dev != FS_DEV_ANON;
 	struct linux_statfs st = {
-		.type = inode->dev == FS_DEV_PROC ? PROC_SUPER_MAGIC : stored ? TMPFS_MAGIC : PIPEFS_MAGIC,
+		.type = inode->dev == FS_DEV_PROC ? PROC_SUPER_MAGIC
+			: stored		  ? TMPFS_MAGIC
+						  : PIPEFS_MAGIC,
 		.bsize = PAGE_SIZE,
 		.blocks = stored ? nr_managed_pages() : 0,
 		.bfree = stored ? nr_free_pages() : 0,

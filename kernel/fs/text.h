@@ -9,9 +9,9 @@
 struct text_chunk;
 
 struct text {
-	u32 refcount;			 /* atomic; a text that is being read no longer changes */
-	bool failed;			 /* memory was short: the text is not complete */
-	size_t length;			 /* bytes */
+	u32 refcount;  /* atomic; a text that is being read no longer changes */
+	bool failed;   /* memory was short: the text is not complete */
+	size_t length; /* bytes */
 	struct text_chunk *first, *last;
 };
 
