@@ -27,7 +27,7 @@ def main(argv):
     parser.add_argument("suite", choices=("test", "soak", "host", "list", "bug"), metavar="SUITE")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests; * and ? are wildcards")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     try:
         return run(options)
     except (scenario.ScenarioError, bugs.PatchError, UsageError) as error:
