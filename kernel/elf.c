@@ -53,8 +53,25 @@ struct elf_phdr {
 };
 
 enum auxv_type {
-	AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY, AT_UID = 11, AT_EUID, AT_GID,
-	AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 23, AT_RANDOM = 25, AT_HWCAP2, AT_EXECFN = 31,
+	AT_NULL,
+	AT_PHDR = 3,
+	AT_PHENT,
+	AT_PHNUM,
+	AT_PAGESZ,
+	AT_BASE,
+	AT_FLAGS,
+	AT_ENTRY,
+	AT_UID = 11,
+	AT_EUID,
+	AT_GID,
+	AT_EGID,
+	AT_PLATFORM,
+	AT_HWCAP,
+	AT_CLKTCK,
+	AT_SECURE = 23,
+	AT_RANDOM = 25,
+	AT_HWCAP2,
+	AT_EXECFN = 31,
 	AT_MINSIGSTKSZ = 51,
 };
 
@@ -67,7 +84,7 @@ struct elf_file {
 	bool executable_stack;
 };
 
-/* ---- Checking ------------------------------------------------------------------------------------------------------ */
+/* ---- Checking ---------------------------------------------------------------------------------------------------- */
 
 static bool header_is_good(const struct elf_header *h)
 {
@@ -127,7 +144,7 @@ static int read_file(struct exec *exec, struct elf_file *elf)
 	return elf->has_interpreter ? -ELIBBAD : 0;
 }
 
-/* ---- Mapping ------------------------------------------------------------------------------------------------------- */
+/* ---- Mapping ----------------------------------------------------------------------------------------------------- */
 
 static u64 segment_prot(const struct elf_phdr *p)
 {
@@ -177,8 +194,7 @@ static int map_segment(struct exec *exec, const struct elf_phdr *p, vaddr_t bias
 	if (error)
 		return error;
 	/* What the file holds beyond the segment is not the program's. */
-	if (p->memsz > p->filesz && (p->flags & PF_W) &&
-	    clear_user(file_end, align_up(file_end, PAGE_SIZE) - file_end))
+	if (p->memsz > p->filesz && (p->flags & PF_W) && clear_user(file_end, align_up(file_end, PAGE_SIZE) - file_end))
 		return -ENOEXEC;
 	return map_anonymous(exec, align_up(file_end, PAGE_SIZE), end, request.prot);
 }
@@ -264,7 +280,7 @@ int elf_load(struct exec *exec, struct elf_image *image)
 	return error;
 }
 
-/* ---- The stack -------------------------------------------------------------------------------------------------------- */
+/* ---- The stack --------------------------------------------------------------------------------------------------- */
 
 struct stack_layout {
 	vaddr_t prefix, args, env, execfn; /* where the strings lie, one after the other */

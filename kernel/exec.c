@@ -25,7 +25,7 @@
 #define MAX_STRINGS_BYTES (6UL << 20)
 #define MIN_STRINGS_BYTES (128UL << 10)
 
-/* ---- Strings ------------------------------------------------------------------------------------------------------- */
+/* ---- Strings ----------------------------------------------------------------------------------------------------- */
 
 static int strings_grow(struct strings *strings)
 {
@@ -142,7 +142,7 @@ static u64 strings_limit(void)
 	return max(min(limit, MAX_STRINGS_BYTES), MIN_STRINGS_BYTES);
 }
 
-/* ---- Scripts --------------------------------------------------------------------------------------------------------- */
+/* ---- Scripts ----------------------------------------------------------------------------------------------------- */
 
 static int read_header(struct exec *exec)
 {
@@ -233,7 +233,7 @@ static int resolve_scripts(struct exec *exec)
 	return 0;
 }
 
-/* ---- Replacing the program -------------------------------------------------------------------------------------------- */
+/* ---- Replacing the program --------------------------------------------------------------------------------------- */
 
 /* Nobody else may share what exec changes. Before the point of no return: they may fail. */
 static int unshare(struct task *task, struct sighand **sighand)
@@ -269,7 +269,12 @@ static void reset_registers(struct task *task, vaddr_t entry, vaddr_t sp)
 	unsigned long flags;
 
 	*frame = (struct trap_frame){
-		.rip = entry, .rsp = sp, .cs = USER_CS, .ss = USER_DS, .rflags = USER_RFLAGS_FIXED, .orig_rax = -1UL,
+		.rip = entry,
+		.rsp = sp,
+		.cs = USER_CS,
+		.ss = USER_DS,
+		.rflags = USER_RFLAGS_FIXED,
+		.orig_rax = -1UL,
 	};
 	set_user_fs_base(0);
 	set_user_gs_base(0);
@@ -447,7 +452,7 @@ SYSCALL(execveat)
 	return do_execve((int)a0, a1, a2, a3, (u32)a4);
 }
 
-/* ---- The first program -------------------------------------------------------------------------------------------------- */
+/* ---- The first program ------------------------------------------------------------------------------------------- */
 
 /* Adds the NUL-terminated strings of a file of the initramfs; none if there is no such file. */
 static int add_file_strings(struct strings *strings, const char *path)

@@ -21,14 +21,15 @@ struct strings {
 
 /* What is collected before the old program is touched. */
 struct exec {
-	const char *filename;	/* as the caller named it */
-	struct file *file;	/* the ELF file, opened to be run: nobody may write to it. One reference */
-	struct file *mapped;	/* the same, opened to be read: what VMAs hold, who may outlive the program's end a little */
-	struct strings prefix;	/* "#!": interpreter, its argument, the script */
-	struct strings args;	/* argv; without argv[0] for a script */
+	const char *filename; /* as the caller named it */
+	struct file *file;    /* the ELF file, opened to be run: nobody may write to it. One reference */
+	struct file
+		*mapped; /* the same, opened to be read: what VMAs hold, who may outlive the program's end a little */
+	struct strings prefix; /* "#!": interpreter, its argument, the script */
+	struct strings args;   /* argv; without argv[0] for a script */
 	struct strings env;
-	struct mm *mm;		/* the new address space: the current one while it is filled */
-	u8 header[256];		/* the file's first bytes, zero beyond its end */
+	struct mm *mm;	/* the new address space: the current one while it is filled */
+	u8 header[256]; /* the file's first bytes, zero beyond its end */
 };
 
 /* What the loader found out; addresses include the load bias. */

@@ -23,7 +23,7 @@
 
 static bool shutting_down; /* process_tree_lock: children of pid 1 are reaped by themselves */
 
-/* ---- The address space ------------------------------------------------------------------------------------------------ */
+/* ---- The address space ------------------------------------------------------------------------------------------- */
 
 struct mm *task_switch_mm(struct mm *next)
 {
@@ -71,7 +71,7 @@ static void leave_mm(void)
 	mm_put(task_switch_mm(NULL));
 }
 
-/* ---- The thread group --------------------------------------------------------------------------------------------------- */
+/* ---- The thread group -------------------------------------------------------------------------------------------- */
 
 /* Signals meant for the process that this thread would have taken go to another one. => process->lock */
 static void stop_taking_signals(struct task *task)
@@ -121,7 +121,7 @@ static void free_process_parts(struct process *process)
 	sighand_put(sighand);
 }
 
-/* ---- The family ------------------------------------------------------------------------------------------------------------ */
+/* ---- The family -------------------------------------------------------------------------------------------------- */
 
 /* => process_tree_lock */
 static struct process *find_reaper(struct process *process)
@@ -180,7 +180,7 @@ static void give_children_away(struct process *process)
 {
 	struct process *child, *next, *reaper = find_reaper(process);
 
-	list_for_each_safe(child, next, &process->children, sibling) {
+	list_for_each_safe (child, next, &process->children, sibling) {
 		list_del(&child->sibling);
 		list_add_tail(&reaper->children, &child->sibling);
 		process_get(reaper);
@@ -205,7 +205,7 @@ static void become_zombie(struct process *process)
 	spin_unlock(&process_tree_lock);
 }
 
-/* ---- The end of the machine ---------------------------------------------------------------------------------------------- */
+/* ---- The end of the machine -------------------------------------------------------------------------------------- */
 
 static bool kill_all_others(void)
 {
@@ -214,7 +214,7 @@ static bool kill_all_others(void)
 
 	spin_lock(&process_tree_lock);
 	shutting_down = true;
-	list_for_each(process, &all_processes, all_link) {
+	list_for_each (process, &all_processes, all_link) {
 		unsigned long flags;
 
 		if (process == init_process)
@@ -234,7 +234,7 @@ static void reap_all(void)
 	struct process *process, *next;
 
 	spin_lock(&process_tree_lock);
-	list_for_each_safe(process, next, &init_process->children, sibling)
+	list_for_each_safe (process, next, &init_process->children, sibling)
 		if (process->zombie)
 			process_release(process);
 	spin_unlock(&process_tree_lock);
@@ -258,12 +258,13 @@ static void __noreturn shut_down(struct process *process)
 	fs_quiet_release();
 	rcu_barrier();
 	kstack_drain();
-	ok = fs_quiet_check() & mm_quiet_check();
+	ok = fs_quiet_check();
+	ok &= mm_quiet_check();
 	klog("FAULTLINE-EXIT status=%d check=%s", process->exit_code, ok ? "ok" : "failed");
 	power_off();
 }
 
-/* ---- Exit ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Exit -------------------------------------------------------------------------------------------------------- */
 
 void task_exit(s32 exit_code)
 {
@@ -314,7 +315,7 @@ int process_become_single(void)
 
 	if (!refused)
 		process->exec_task = self;
-	list_for_each(task, &process->threads, thread_link) {
+	list_for_each (task, &process->threads, thread_link) {
 		if (refused || task == self)
 			continue;
 		WRITE_ONCE(task->pending.set, task->pending.set | sigmask(SIGKILL));

@@ -61,7 +61,7 @@ static int check_flags(const struct clone_args *args)
 	return 0;
 }
 
-/* ---- Copying ------------------------------------------------------------------------------------------------------- */
+/* ---- Copying ----------------------------------------------------------------------------------------------------- */
 
 static void copy_task(struct task *child, const struct clone_args *args)
 {
@@ -191,7 +191,7 @@ static int copy_all(struct task *child, const struct clone_args *args)
 	return 0;
 }
 
-/* ---- Appearing ----------------------------------------------------------------------------------------------------- */
+/* ---- Appearing --------------------------------------------------------------------------------------------------- */
 
 /* Linux's max_threads: an eighth of memory may go into kernel stacks. */
 static bool too_many_tasks(void)
@@ -245,8 +245,8 @@ static void child_starts(void *arg __maybe_unused)
 {
 	struct task *task = current;
 
-	if (task->set_child_tid && put_user((s32)task->tid, task->set_child_tid))
-		task->set_child_tid = 0; /* as on Linux, it is the program's own loss */
+	if (task->set_child_tid)
+		(void)!put_user(task->tid, task->set_child_tid); /* as for the parent's */
 	enter_user_mode();
 }
 
@@ -306,9 +306,9 @@ static long do_clone(const struct clone_args *args)
 		return error;
 	}
 	tid = child->tid;
-	if ((args->flags & CLONE_PARENT_SETTID) && put_user(tid, args->parent_tid))
-		tid = child->tid; /* ignored, as on Linux */
 	task_get(child);
+	if (args->flags & CLONE_PARENT_SETTID)
+		(void)!put_user(tid, args->parent_tid); /* as on Linux, a bad address is the program's own loss */
 	sched_start(child);
 	if (args->flags & CLONE_VFORK)
 		wait_for_vfork(child, &vfork);

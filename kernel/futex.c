@@ -59,7 +59,7 @@ static struct bucket buckets[NR_BUCKETS] = {
 	[0 ... NR_BUCKETS - 1] = { .lock = SPINLOCK_INIT(FUTEX) },
 };
 
-/* ---- Keys and buckets ---------------------------------------------------------------------------------------------- */
+/* ---- Keys and buckets -------------------------------------------------------------------------------------------- */
 
 static int shared_key(vaddr_t addr, struct futex_key *key)
 {
@@ -136,7 +136,7 @@ static void two_buckets_unlock(struct bucket *a, struct bucket *b)
 	spin_unlock(&a->lock);
 }
 
-/* ---- Waking -------------------------------------------------------------------------------------------------------- */
+/* ---- Waking ------------------------------------------------------------------------------------------------------ */
 
 /* => bucket lock. The waiter's stack may be gone once bucket is NULL, so the task is held. */
 static void wake_waiter(struct futex_waiter *waiter)
@@ -155,7 +155,7 @@ static int wake_in_bucket(struct bucket *bucket, const struct futex_key *key, in
 	struct futex_waiter *waiter, *next;
 	int woken = 0;
 
-	list_for_each_safe(waiter, next, &bucket->waiters, link) {
+	list_for_each_safe (waiter, next, &bucket->waiters, link) {
 		if (woken >= nr)
 			break;
 		if (!same_key(&waiter->key, key) || !(waiter->bitset & bitset))
@@ -191,7 +191,7 @@ void futex_wake_exit(vaddr_t addr)
 	futex_wake(addr, false, 1, FUTEX_BITSET_MATCH_ANY);
 }
 
-/* ---- Waiting --------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
 /* Enqueues if the word still holds `value`: 0; -EAGAIN; -EFAULT: fault it in, and try again. */
 static int enqueue_if(struct futex_waiter *waiter, vaddr_t addr, u32 value)
@@ -293,7 +293,7 @@ static long futex_wait(vaddr_t addr, bool shared, u32 value, u64 deadline, u32 b
 	return -ERESTART_BLOCK;
 }
 
-/* ---- Requeueing ------------------------------------------------------------------------------------------------------ */
+/* ---- Requeueing -------------------------------------------------------------------------------------------------- */
 
 /* => both buckets' locks */
 static void move_waiter(struct futex_waiter *waiter, struct bucket *to, const struct futex_key *key)
@@ -314,7 +314,7 @@ static int wake_and_move(struct bucket *from, const struct futex_key *from_key, 
 	struct futex_waiter *waiter, *next;
 	int done = 0, moved = 0;
 
-	list_for_each_safe(waiter, next, &from->waiters, link) {
+	list_for_each_safe (waiter, next, &from->waiters, link) {
 		if (!same_key(&waiter->key, from_key))
 			continue;
 		if (done < nr_wake)
@@ -373,7 +373,7 @@ static long futex_requeue(vaddr_t from, vaddr_t to, bool shared, const u32 *expe
 	return answer;
 }
 
-/* ---- Wake-op ----------------------------------------------------------------------------------------------------------- */
+/* ---- Wake-op ----------------------------------------------------------------------------------------------------- */
 
 static s32 sign_extend_12(u32 value)
 {
@@ -392,21 +392,21 @@ static int apply_op(u32 encoded, vaddr_t addr, bool *answer)
 	do {
 		if (user_load_nofault(&word, addr))
 			return -EFAULT;
-		new = op == 0 ? (u32)arg :
-		      op == 1 ? word + (u32)arg :
-		      op == 2 ? word | (u32)arg :
-		      op == 3 ? word & ~(u32)arg :
-				word ^ (u32)arg;
+		new = op == 0	? (u32)arg
+		      : op == 1 ? word + (u32)arg
+		      : op == 2 ? word | (u32)arg
+		      : op == 3 ? word & ~(u32)arg
+				: word ^ (u32)arg;
 		if (user_cmpxchg_nofault(addr, word, new, &seen))
 			return -EFAULT;
 	} while (seen != word);
 	old = (s32)word;
-	*answer = compare == 0 ? old == cmp_arg :
-		  compare == 1 ? old != cmp_arg :
-		  compare == 2 ? old < cmp_arg :
-		  compare == 3 ? old <= cmp_arg :
-		  compare == 4 ? old > cmp_arg :
-				 old >= cmp_arg;
+	*answer = compare == 0	 ? old == cmp_arg
+		  : compare == 1 ? old != cmp_arg
+		  : compare == 2 ? old < cmp_arg
+		  : compare == 3 ? old <= cmp_arg
+		  : compare == 4 ? old > cmp_arg
+				 : old >= cmp_arg;
 	return 0;
 }
 
@@ -452,7 +452,7 @@ static long futex_wake_op(vaddr_t addr1, vaddr_t addr2, bool shared, int nr1, in
 	return answer;
 }
 
-/* ---- The calls ---------------------------------------------------------------------------------------------------------- */
+/* ---- The calls --------------------------------------------------------------------------------------------------- */
 
 static int get_deadline(u32 op, u32 cmd, vaddr_t timeout, u64 *deadline)
 {
@@ -502,7 +502,7 @@ SYSCALL(futex)
 	return -ENOSYS;
 }
 
-/* ---- Robust lists: the locks that a dying thread still holds --------------------------------------------------------------- */
+/* ---- Robust lists: the locks that a dying thread still holds ----------------------------------------------------- */
 
 struct robust_list_head {
 	u64 next;

@@ -26,7 +26,7 @@ SYSCALL(getppid)
 	return parent ? parent->pid : 0;
 }
 
-/* ---- Process groups and sessions ------------------------------------------------------------------------------------- */
+/* ---- Process groups and sessions --------------------------------------------------------------------------------- */
 
 /* => process_tree_lock. pid 0: the caller. */
 static struct process *find_locked(s32 pid)
@@ -35,7 +35,7 @@ static struct process *find_locked(s32 pid)
 
 	if (pid == 0)
 		return current->process;
-	list_for_each(process, &all_processes, all_link)
+	list_for_each (process, &all_processes, all_link)
 		if (process->pid == pid)
 			return process;
 	return NULL;
@@ -46,7 +46,7 @@ static bool group_exists(s32 pgid, s32 sid)
 {
 	struct process *process;
 
-	list_for_each(process, &all_processes, all_link)
+	list_for_each (process, &all_processes, all_link)
 		if (process->pgid == pgid && process->sid == sid)
 			return true;
 	return false;
@@ -120,7 +120,7 @@ SYSCALL(setsid)
 	long answer = self->pid;
 
 	spin_lock(&process_tree_lock);
-	list_for_each(process, &all_processes, all_link)
+	list_for_each (process, &all_processes, all_link)
 		if (process->pgid == self->pid)
 			answer = -EPERM;
 	if (answer > 0)
@@ -129,7 +129,7 @@ SYSCALL(setsid)
 	return answer;
 }
 
-/* ---- Users: setting an identity succeeds for root's own only ----------------------------------------------------------- */
+/* ---- Users: setting an identity succeeds for root's own only ----------------------------------------------------- */
 
 #define ALWAYS_ROOT(name)                                                                                              \
 	SYSCALL(name)                                                                                                  \

@@ -54,8 +54,8 @@ struct process *pidfd_process(int fd)
 static long open_process(struct process *process, u32 flags)
 {
 	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, &pidfd_ops);
-	struct file *file = inode ? file_open_anon(inode, "anon_inode:[pidfd]", &pidfd_ops, O_RDWR | flags) :
-				    err_ptr(-ENOMEM);
+	struct file *file =
+		inode ? file_open_anon(inode, "anon_inode:[pidfd]", &pidfd_ops, O_RDWR | flags) : err_ptr(-ENOMEM);
 
 	if (is_err(file)) {
 		process_put(process);
@@ -131,7 +131,7 @@ SYSCALL(pidfd_send_signal)
 	return error;
 }
 
-/* ---- process_madvise --------------------------------------------------------------------------------------------------- */
+/* ---- process_madvise --------------------------------------------------------------------------------------------- */
 
 static bool advice_for_others(int advice)
 {

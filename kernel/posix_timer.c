@@ -22,7 +22,7 @@
 #define MAX_OVERRUN 0x7fffffffL
 
 struct posix_timer {
-	struct list_head link; /* process->posix_timers: posix_timers_lock */
+	struct list_head link;	 /* process->posix_timers: posix_timers_lock */
 	struct process *process; /* constant */
 	struct task *task;	 /* constant: with SIGEV_THREAD_ID, with a reference */
 	s32 id, clock;		 /* constant */
@@ -104,7 +104,7 @@ static struct posix_timer *find(s32 id)
 {
 	struct posix_timer *timer;
 
-	list_for_each(timer, &current->process->posix_timers, link)
+	list_for_each (timer, &current->process->posix_timers, link)
 		if (timer->id == id)
 			return timer;
 	return NULL;

@@ -21,8 +21,8 @@ struct transfer {
 static size_t remote_half(struct transfer *transfer, size_t n)
 {
 	struct mm *own = task_switch_mm(transfer->remote_mm);
-	size_t done = transfer->write ? iov_copy_to(&transfer->remote, transfer->buf, n) :
-					iov_copy_from(&transfer->remote, transfer->buf, n);
+	size_t done = transfer->write ? iov_copy_to(&transfer->remote, transfer->buf, n)
+				      : iov_copy_from(&transfer->remote, transfer->buf, n);
 
 	task_switch_mm(own);
 	return done;

@@ -64,14 +64,14 @@ static long do_prlimit(struct process *process, u32 resource, vaddr_t new, vaddr
 
 	if (resource >= NR_RLIMITS)
 		return -EINVAL;
-	if (new && copy_from_user(&wanted, new, sizeof(wanted)))
+	if (new &&copy_from_user(&wanted, new, sizeof(wanted)))
 		return -EFAULT;
 	spin_lock(&rlimit_lock);
 	was = process->rlimit[resource];
 	spin_unlock(&rlimit_lock);
-	if (new && wanted.cur > wanted.max)
+	if (new &&wanted.cur > wanted.max)
 		return -EINVAL;
-	if (new && resource == RLIMIT_NOFILE && wanted.max > NR_OPEN_MAX)
+	if (new &&resource == RLIMIT_NOFILE && wanted.max > NR_OPEN_MAX)
 		return -EPERM;
 	if (new)
 		set_limit(process, resource, &wanted);
@@ -108,7 +108,7 @@ SYSCALL(prlimit64)
 	return answer;
 }
 
-/* ---- Use ------------------------------------------------------------------------------------------------------------- */
+/* ---- Use --------------------------------------------------------------------------------------------------------- */
 
 struct rusage {
 	struct timeval utime, stime;

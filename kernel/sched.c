@@ -20,9 +20,9 @@ struct run_queue {
 	spinlock_t lock;
 	u32 cpu;		/* constant */
 	struct list_head tasks; /* runnable, first in, first out */
-	u32 nr;			/* of them; read without the lock to find a short queue: a stale value only costs time */
-	struct task *curr;	/* what runs */
-	struct task *idle;	/* constant after the CPU's boot */
+	u32 nr;		   /* of them; read without the lock to find a short queue: a stale value only costs time */
+	struct task *curr; /* what runs */
+	struct task *idle; /* constant after the CPU's boot */
 	u64 nr_switches;
 	u64 idle_ns;
 };
@@ -34,7 +34,7 @@ static u64 idle_cpus;
 
 static void enqueue(struct task *task, u32 cpu);
 
-/* ---- Queues -------------------------------------------------------------------------------------------------------- */
+/* ---- Queues ------------------------------------------------------------------------------------------------------ */
 
 /* Locks the queue that the task belongs to. Interrupts off. */
 static struct run_queue *lock_task_queue(struct task *task)
@@ -155,7 +155,7 @@ static bool pull(struct run_queue *rq)
 	if (!busiest || busiest == rq)
 		return false;
 	spin_lock(&busiest->lock);
-	list_for_each(task, &busiest->tasks, rq_link) {
+	list_for_each (task, &busiest->tasks, rq_link) {
 		if (!(task->affinity >> rq->cpu & 1))
 			continue;
 		list_del(&task->rq_link);
@@ -168,12 +168,7 @@ static bool pull(struct run_queue *rq)
 	return false;
 }
 
-/* ---- Switching ----------------------------------------------------------------------------------------------------- */
-
-static void free_dead(struct task *task)
-{
-	task_put(task);
-}
+/* ---- Switching --------------------------------------------------------------------------------------------------- */
 
 /* The second half of a switch, on the stack of the task that runs now. Interrupts off. */
 static void finish_switch(struct task *prev)
@@ -185,7 +180,7 @@ static void finish_switch(struct task *prev)
 	if (unlikely(move))
 		enqueue(prev, choose_cpu(prev));
 	if (unlikely(dead))
-		free_dead(prev);
+		task_put(prev);
 }
 
 void task_started(struct task *prev)
@@ -256,7 +251,7 @@ void sched_exit(void)
 	panic("task %d ran on after its end", current->tid);
 }
 
-/* ---- Boot and idling ----------------------------------------------------------------------------------------------- */
+/* ---- Boot and idling --------------------------------------------------------------------------------------------- */
 
 /* Interrupts off. */
 static void become_idle_task(u32 cpu)
@@ -325,7 +320,7 @@ void cpu_start_scheduling(void)
 	}
 }
 
-/* ---- Ticks, and the way to user mode --------------------------------------------------------------------------------- */
+/* ---- Ticks, and the way to user mode ----------------------------------------------------------------------------- */
 
 void sched_tick(bool user)
 {
@@ -351,7 +346,7 @@ void sched_tick(bool user)
 }
 
 /* Interrupts off before and after. */
-static void do_work(struct task *task, u32 work, struct trap_frame *frame)
+static void do_work(u32 work, struct trap_frame *frame)
 {
 	irq_enable();
 	if (work & WORK_RESCHED) {
@@ -361,7 +356,6 @@ static void do_work(struct task *task, u32 work, struct trap_frame *frame)
 	}
 	if (work & (WORK_SIGNAL | WORK_RESTORE))
 		signal_deliver(frame);
-	(void)task;
 	irq_disable();
 }
 
@@ -377,10 +371,10 @@ void syscall_exit_to_user(struct trap_frame *frame)
 	u32 work;
 
 	while ((work = READ_ONCE(task->work) & ~WORK_FRAME) != 0)
-		do_work(task, work, frame);
+		do_work(work, frame);
 }
 
-/* ---- Affinity -------------------------------------------------------------------------------------------------------- */
+/* ---- Affinity ---------------------------------------------------------------------------------------------------- */
 
 int sched_set_affinity(struct task *task, u64 wanted)
 {
@@ -414,7 +408,7 @@ int sched_set_affinity(struct task *task, u64 wanted)
 	return 0;
 }
 
-/* ---- kernel/thread.h ------------------------------------------------------------------------------------------------- */
+/* ---- kernel/thread.h --------------------------------------------------------------------------------------------- */
 
 struct thread *current_thread(void)
 {
@@ -481,7 +475,7 @@ struct held_locks *current_held_locks(void)
 }
 #endif
 
-/* ---- For /proc --------------------------------------------------------------------------------------------------------- */
+/* ---- For /proc --------------------------------------------------------------------------------------------------- */
 
 u32 sched_nr_running(void)
 {

@@ -15,8 +15,7 @@
 static struct slab_cache *sigqueue_cache, *sighand_cache;
 static u64 nr_queued; /* atomic: signals queued in the whole system */
 
-#define SIG_DEFAULT_IGNORED                                                                                            \
-	(1UL << (SIGCHLD - 1) | 1UL << (SIGURG - 1) | 1UL << (SIGWINCH - 1) | 1UL << (SIGCONT - 1))
+#define SIG_DEFAULT_IGNORED (1UL << (SIGCHLD - 1) | 1UL << (SIGURG - 1) | 1UL << (SIGWINCH - 1) | 1UL << (SIGCONT - 1))
 
 void signal_init(void)
 {
@@ -29,7 +28,7 @@ bool signal_default_ignored(int sig)
 	return sigmask(sig) & SIG_DEFAULT_IGNORED;
 }
 
-/* ---- Queues -------------------------------------------------------------------------------------------------------- */
+/* ---- Queues ------------------------------------------------------------------------------------------------------ */
 
 void sigpending_init(struct sigpending *pending)
 {
@@ -54,7 +53,7 @@ static void sigpending_remove(struct sigpending *pending, u64 mask)
 	if (!(pending->set & mask))
 		return;
 	WRITE_ONCE(pending->set, pending->set & ~mask);
-	list_for_each_safe(entry, next, &pending->queue, link)
+	list_for_each_safe (entry, next, &pending->queue, link)
 		if (sigmask(entry->info.signo) & mask)
 			sigqueue_free(entry);
 }
@@ -69,7 +68,7 @@ void process_remove_signals(struct process *process, u64 mask)
 	struct task *task;
 
 	sigpending_remove(&process->pending, mask);
-	list_for_each(task, &process->threads, thread_link)
+	list_for_each (task, &process->threads, thread_link)
 		sigpending_remove(&task->pending, mask);
 }
 
@@ -89,7 +88,7 @@ int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info)
 	if (set & SIG_SYNCHRONOUS)
 		set &= SIG_SYNCHRONOUS;
 	sig = __builtin_ctzl(set) + 1;
-	list_for_each(entry, &pending->queue, link) {
+	list_for_each (entry, &pending->queue, link) {
 		if (entry->info.signo != sig)
 			continue;
 		more |= found != NULL;
@@ -104,7 +103,7 @@ int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info)
 	return sig;
 }
 
-/* ---- Who is woken -------------------------------------------------------------------------------------------------- */
+/* ---- Who is woken ------------------------------------------------------------------------------------------------ */
 
 void signal_recalculate(struct task *task)
 {
@@ -157,7 +156,7 @@ static void wake_one(struct process *process, struct task *target, int sig)
 		wake_for(current, sig);
 		return;
 	}
-	list_for_each(task, &process->threads, thread_link) {
+	list_for_each (task, &process->threads, thread_link) {
 		if (wants(task, sig)) {
 			wake_for(task, sig);
 			return;
@@ -180,13 +179,13 @@ void process_kill_locked(struct process *process, s32 exit_code)
 	process->group_exit = true;
 	process->exit_code = exit_code;
 	process->stop_signal = 0;
-	list_for_each(task, &process->threads, thread_link) {
+	list_for_each (task, &process->threads, thread_link) {
 		WRITE_ONCE(task->pending.set, task->pending.set | sigmask(SIGKILL));
 		signal_wake(task, true);
 	}
 }
 
-/* ---- Sending --------------------------------------------------------------------------------------------------------- */
+/* ---- Sending ----------------------------------------------------------------------------------------------------- */
 
 static bool action_ignores(const struct process *process, int sig)
 {
@@ -220,7 +219,7 @@ static void prepare_stop_and_continue(struct process *process, int sig)
 		process->continued = true;
 	process->stop_signal = 0;
 	process->stop_report = false;
-	list_for_each(task, &process->threads, thread_link)
+	list_for_each (task, &process->threads, thread_link)
 		sched_wake(task, 1u << TASK_STOPPED);
 }
 
@@ -330,7 +329,7 @@ int signal_group(s32 pgid, int sig)
 	int error = -ESRCH;
 
 	spin_lock(&process_tree_lock);
-	list_for_each(process, &all_processes, all_link) {
+	list_for_each (process, &all_processes, all_link) {
 		if (process->pgid != pgid || process->zombie)
 			continue;
 		signal_process_kernel(process, sig);
@@ -367,7 +366,7 @@ void force_signal(int sig, int code, u64 addr)
 	force_signal_info(&info);
 }
 
-/* ---- Telling the parent ------------------------------------------------------------------------------------------------ */
+/* ---- Telling the parent ------------------------------------------------------------------------------------------ */
 
 void signal_parent(struct process *process, int code, int status)
 {
@@ -394,7 +393,7 @@ void signal_parent(struct process *process, int code, int status)
 	wake_up_all(&parent->child_wait);
 }
 
-/* ---- Actions ------------------------------------------------------------------------------------------------------------ */
+/* ---- Actions ----------------------------------------------------------------------------------------------------- */
 
 struct sighand *sighand_alloc(void)
 {
@@ -438,7 +437,7 @@ void sighand_reset(struct sighand *sighand)
 	spin_unlock_irqrestore(&sighand->lock, flags);
 }
 
-/* ---- For sleepers --------------------------------------------------------------------------------------------------------- */
+/* ---- For sleepers ------------------------------------------------------------------------------------------------ */
 
 bool signal_pending(void)
 {

@@ -100,10 +100,10 @@ struct siginfo {
 			s32 pid;
 			u32 uid;
 			union {
-				u64 value;	/* sigqueue */
-				s32 status;	/* SIGCHLD */
+				u64 value;  /* sigqueue */
+				s32 status; /* SIGCHLD */
 			};
-			s64 utime, stime;	/* SIGCHLD, clock ticks */
+			s64 utime, stime; /* SIGCHLD, clock ticks */
 		};
 		struct {
 			s32 timer_id, overrun;
@@ -146,15 +146,14 @@ static inline u64 sigmask(int sig)
 #define SIG_SYNCHRONOUS                                                                                                \
 	((1UL << (SIGSEGV - 1)) | (1UL << (SIGBUS - 1)) | (1UL << (SIGILL - 1)) | (1UL << (SIGTRAP - 1)) |             \
 	 (1UL << (SIGFPE - 1)) | (1UL << (SIGSYS - 1)))
-#define SIG_STOPPING                                                                                                   \
-	((1UL << (SIGSTOP - 1)) | (1UL << (SIGTSTP - 1)) | (1UL << (SIGTTIN - 1)) | (1UL << (SIGTTOU - 1)))
+#define SIG_STOPPING ((1UL << (SIGSTOP - 1)) | (1UL << (SIGTSTP - 1)) | (1UL << (SIGTTIN - 1)) | (1UL << (SIGTTOU - 1)))
 
 void signal_init(void); /* boot */
 
 /* Its default action is to do nothing. */
 bool signal_default_ignored(int sig);
 
-/* ---- Sending. Callable under locks below SIGNAL; none sleeps. ------------------------------------------------------- */
+/* ---- Sending. Callable under locks below SIGNAL; none sleeps. ---------------------------------------------------- */
 /* To one thread, or to a process as a whole. 0, or -EAGAIN when a queued (real-time) signal finds no memory. */
 int signal_task(struct task *task, const struct siginfo *info);
 int signal_process(struct process *process, const struct siginfo *info);
@@ -176,7 +175,7 @@ int signal_group(s32 pgid, int sig);
 void force_signal(int sig, int code, u64 addr);
 void force_signal_info(const struct siginfo *info);
 
-/* ---- For sleepers -------------------------------------------------------------------------------------------------- */
+/* ---- For sleepers ------------------------------------------------------------------------------------------------ */
 /* An unblocked signal (or the end of the process) waits for the current thread: leave with -ERESTARTSYS or -EINTR. */
 bool signal_pending(void);
 #define wait_event_interruptible(queue, cond) wait_event_state(queue, cond, SLEEP_INTERRUPTIBLE, NULL, signal_pending())
@@ -187,7 +186,7 @@ void signal_set_blocked(u64 mask);
 /* At the end of a call that was not interrupted: puts the mask back now. */
 void signal_restore_mask(void);
 
-/* ---- Delivery: on the way to user mode ----------------------------------------------------------------------------- */
+/* ---- Delivery: on the way to user mode --------------------------------------------------------------------------- */
 /* Handles what is pending: runs a handler by editing the frame, stops, or exits. Interrupts on. */
 void signal_deliver(struct trap_frame *frame);
 /* kernel/x86/signal_frame.c: builds the handler's frame on the user stack. 0, or -EFAULT when that is impossible. */
@@ -200,10 +199,10 @@ long signal_frame_return(struct trap_frame *frame);
 /* `sp` lies on the current thread's alternate stack. */
 bool on_signal_stack(u64 sp);
 
-/* ---- Life of the structures ----------------------------------------------------------------------------------------- */
+/* ---- Life of the structures -------------------------------------------------------------------------------------- */
 void sigpending_init(struct sigpending *pending);
 void sigpending_flush(struct sigpending *pending); /* nobody else can reach it any more */
-struct sighand *sighand_alloc(void);	  /* all default; NULL without memory */
+struct sighand *sighand_alloc(void);		   /* all default; NULL without memory */
 struct sighand *sighand_copy(struct sighand *sighand);
 void sighand_put(struct sighand *sighand);
 /* exec: caught signals become default, ignored ones stay so. */

@@ -20,7 +20,7 @@ static bool valid_signal(s64 sig)
 	return sig > 0 && sig <= NSIG;
 }
 
-/* ---- Actions and masks --------------------------------------------------------------------------------------------- */
+/* ---- Actions and masks ------------------------------------------------------------------------------------------- */
 
 static void set_action(struct process *process, int sig, const struct sigaction *action)
 {
@@ -153,7 +153,7 @@ SYSCALL(sigaltstack)
 	return !error && a1 && copy_to_user(a1, &old, sizeof(old)) ? -EFAULT : error;
 }
 
-/* ---- Taking without a handler ------------------------------------------------------------------------------------------ */
+/* ---- Taking without a handler ------------------------------------------------------------------------------------ */
 
 static int take_now(struct task *task, u64 set, struct siginfo *info)
 {
@@ -214,7 +214,7 @@ SYSCALL(rt_sigtimedwait)
 	return sig;
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------------------------------- */
+/* ---- Sending ----------------------------------------------------------------------------------------------------- */
 
 static struct siginfo user_info(int sig, int code)
 {
@@ -239,7 +239,7 @@ static long kill_many(s32 pgid, const struct siginfo *info)
 	spin_lock(&process_tree_lock);
 	if (pgid == 0)
 		pgid = self->pgid;
-	list_for_each(process, &all_processes, all_link) {
+	list_for_each (process, &all_processes, all_link) {
 		bool meant = pgid == -1 ? process != self && process != init_process : process->pgid == pgid;
 
 		if (meant && (answer = send_to(process, info)) < 0)

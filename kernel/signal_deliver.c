@@ -11,7 +11,7 @@
 #define RESTART_SYSCALL_NR 219
 #define SYSCALL_INSN_LEN 2
 
-/* ---- Stopping ------------------------------------------------------------------------------------------------------ */
+/* ---- Stopping ---------------------------------------------------------------------------------------------------- */
 
 static void tell_parent(struct process *process, int code, int status)
 {
@@ -56,7 +56,7 @@ static bool group_is_orphaned(s32 pgid)
 {
 	struct process *process;
 
-	list_for_each(process, &all_processes, all_link) {
+	list_for_each (process, &all_processes, all_link) {
 		struct process *parent = process->parent;
 
 		if (process->pgid == pgid && !process->zombie && parent && parent->pgid != pgid &&
@@ -81,13 +81,13 @@ static void begin_stop(struct process *process, int sig)
 	/* A SIGCONT that came since has taken nothing from the queues, but comes later: it wins. */
 	if (!process->group_exit && !((process->pending.set | current->pending.set) & sigmask(SIGCONT))) {
 		process->stop_signal = sig;
-		list_for_each(task, &process->threads, thread_link)
+		list_for_each (task, &process->threads, thread_link)
 			signal_wake(task, false);
 	}
 	spin_unlock_irqrestore(&process->lock, flags);
 }
 
-/* ---- Choosing ------------------------------------------------------------------------------------------------------ */
+/* ---- Choosing ---------------------------------------------------------------------------------------------------- */
 
 /* As Linux tells of segfaults: what the program's author wants to know. */
 static void log_fault(int sig, const struct siginfo *info)
@@ -162,7 +162,7 @@ static int next_handled(struct process *process, struct siginfo *info, struct si
 	}
 }
 
-/* ---- Running a handler ---------------------------------------------------------------------------------------------- */
+/* ---- Running a handler ------------------------------------------------------------------------------------------- */
 
 static void repeat_call(struct trap_frame *frame, u64 number)
 {

@@ -41,8 +41,8 @@ static SYSCALL(unknown)
 #define NONE(number, name) [number] = sys_unknown,
 const system_call_t system_call_table[NR_SYSCALL_SLOTS] = {
 	SYSCALL_TABLE(CALL, NONE)
-	/* Numbers that Linux does not use. */
-	[335 ... 423] = sys_unknown,
+		/* Numbers that Linux does not use. */
+		[335 ... 423] = sys_unknown,
 	[459 ... 461] = sys_unknown,
 	[463 ... 511] = sys_unknown,
 };

@@ -25,10 +25,10 @@ static struct pid_slot {
 	struct process *process;
 } numbers[PID_MAX];
 
-static s32 last_number;	      /* process_tree_lock */
-static bool numbers_wrapped;  /* process_tree_lock: a free number may be that of a group or session */
-static u32 tasks_alive;	      /* atomic */
-static u64 tasks_created;     /* atomic */
+static s32 last_number;	     /* process_tree_lock */
+static bool numbers_wrapped; /* process_tree_lock: a free number may be that of a group or session */
+static u32 tasks_alive;	     /* atomic */
+static u64 tasks_created;    /* atomic */
 
 static struct slab_cache *task_cache, *process_cache, *fpu_cache;
 
@@ -39,7 +39,7 @@ void task_init(void)
 	fpu_cache = slab_create("xstate", 2 * xstate_size, 64);
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 static void task_free(struct task *task)
 {
@@ -123,14 +123,14 @@ void process_put(struct process *process)
 		call_rcu(&process->rcu, process_free_rcu);
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 /* => process_tree_lock */
 static bool number_names_group(s32 number)
 {
 	struct process *process;
 
-	list_for_each(process, &all_processes, all_link)
+	list_for_each (process, &all_processes, all_link)
 		if (process->pgid == number || process->sid == number)
 			return true;
 	return false;
@@ -244,7 +244,7 @@ struct mm *process_mm(struct process *process)
 	struct mm *mm = NULL;
 	struct task *task;
 
-	list_for_each(task, &process->threads, thread_link) {
+	list_for_each (task, &process->threads, thread_link) {
 		mm = task->mm;
 		if (mm) {
 			mm_get(mm);
@@ -265,13 +265,13 @@ u64 nr_tasks_created(void)
 	return READ_ONCE(tasks_created);
 }
 
-/* ---- Use ----------------------------------------------------------------------------------------------------------- */
+/* ---- Use --------------------------------------------------------------------------------------------------------- */
 
 char task_state_letter(const struct task *task)
 {
 	static const char letters[] = {
-		[TASK_RUNNING] = 'R', [TASK_UNINTERRUPTIBLE] = 'D', [TASK_KILLABLE] = 'D',
-		[TASK_INTERRUPTIBLE] = 'S', [TASK_STOPPED] = 'T', [TASK_DEAD] = 'Z',
+		[TASK_RUNNING] = 'R',	    [TASK_UNINTERRUPTIBLE] = 'D', [TASK_KILLABLE] = 'D',
+		[TASK_INTERRUPTIBLE] = 'S', [TASK_STOPPED] = 'T',	  [TASK_DEAD] = 'Z',
 	};
 
 	return letters[READ_ONCE(task->state)];
@@ -326,7 +326,7 @@ void process_usage(struct process *process, struct usage *usage)
 	struct task *task;
 
 	*usage = process->dead_usage;
-	list_for_each(task, &process->threads, thread_link)
+	list_for_each (task, &process->threads, thread_link)
 		task_add_usage(task, usage);
 	spin_unlock_irqrestore(&process->lock, flags);
 }

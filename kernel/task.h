@@ -74,35 +74,35 @@ struct restart {
 
 struct task {
 	/* Known to entry.asm and the context switch (kernel/x86/context.c). */
-	u32 work;     /* atomic bits WORK_…; offset 0 */
-	u8 state;     /* enum task_state: written by the task itself, or to RUNNING under the run queue's lock */
-	u8 exiting;   /* set once, by the task itself: signals no longer matter to it */
-	struct mm *mm;	   /* changed by the task itself under process->lock; NULL in idle tasks and dead ones */
-	u64 kernel_rsp;	   /* while it is switched out */
-	void *stack_top;   /* constant: the upper end of its kernel stack */
-	u64 fs_base;	   /* user's FS base; the task itself */
-	u64 gs_base;	   /* user's GS base; the task itself */
-	void *fpu;	   /* constant: user's vector registers while it does not run; NULL without a user half */
+	u32 work;	 /* atomic bits WORK_…; offset 0 */
+	u8 state;	 /* enum task_state: written by the task itself, or to RUNNING under the run queue's lock */
+	u8 exiting;	 /* set once, by the task itself: signals no longer matter to it */
+	struct mm *mm;	 /* changed by the task itself under process->lock; NULL in idle tasks and dead ones */
+	u64 kernel_rsp;	 /* while it is switched out */
+	void *stack_top; /* constant: the upper end of its kernel stack */
+	u64 fs_base;	 /* user's FS base; the task itself */
+	u64 gs_base;	 /* user's GS base; the task itself */
+	void *fpu;	 /* constant: user's vector registers while it does not run; NULL without a user half */
 
 	/* Scheduling: guarded by the lock of the run queue of `cpu` */
-	u32 cpu;	   /* whose run queue it is on, or was last */
-	bool on_rq;	   /* queued, running, or between two queues */
-	bool is_idle;	   /* constant: one of the per-CPU idle tasks */
-	u64 affinity;	   /* CPUs it may run on */
+	u32 cpu;      /* whose run queue it is on, or was last */
+	bool on_rq;   /* queued, running, or between two queues */
+	bool is_idle; /* constant: one of the per-CPU idle tasks */
+	u64 affinity; /* CPUs it may run on */
 	struct list_head rq_link;
-	u64 switched_in;   /* ns, when it last got the CPU */
-	u64 run_time;	   /* ns of CPU used before that */
+	u64 switched_in;		  /* ns, when it last got the CPU */
+	u64 run_time;			  /* ns of CPU used before that */
 	u64 nr_voluntary, nr_involuntary; /* context switches */
 
 	/* The task itself; every fault counts here, so nobody else's fields share the line */
 	u64 min_flt __cacheline_aligned; /* page faults without waiting for I/O */
 	u64 maj_flt;			 /* ... and with it */
 	u64 user_ticks, kernel_ticks;	 /* samples: how run_time divides */
-	vaddr_t set_child_tid;	      /* where to write the tid before the first return, or 0 */
-	vaddr_t clear_child_tid;      /* where to clear it and wake at exit, or 0 */
-	vaddr_t robust_list;	      /* or 0 */
+	vaddr_t set_child_tid;		 /* where to write the tid before the first return, or 0 */
+	vaddr_t clear_child_tid;	 /* where to clear it and wake at exit, or 0 */
+	vaddr_t robust_list;		 /* or 0 */
 	struct restart restart;
-	struct vfork *vfork;	      /* what a vfork parent waits for, or NULL; under process_tree_lock */
+	struct vfork *vfork;			/* what a vfork parent waits for, or NULL; under process_tree_lock */
 	u64 trap_number, trap_error, trap_addr; /* of the last exception that became a signal: for sigcontext */
 
 	/* Signals: process->lock; the task itself may read `blocked` and `altstack` without */
@@ -121,9 +121,9 @@ struct task {
 	s32 refs; /* atomic */
 	s32 nice; /* kept, not obeyed */
 	struct process *process;
-	struct files *files;	  /* the task itself */
-	struct fs_context *fs;	  /* the task itself */
-	char comm[TASK_COMM_LEN]; /* written by the task itself; a torn read harms nobody */
+	struct files *files;	      /* the task itself */
+	struct fs_context *fs;	      /* the task itself */
+	char comm[TASK_COMM_LEN];     /* written by the task itself; a torn read harms nobody */
 	struct list_head thread_link; /* in process->threads: process_tree_lock and process->lock */
 	struct rcu_head rcu;
 #if DEBUG
@@ -152,9 +152,9 @@ struct process {
 	struct list_head children, sibling;
 	struct list_head all_link; /* all_processes */
 	s32 pgid, sid;
-	s32 exit_signal;	   /* to the parent at the end; 0: none */
+	s32 exit_signal; /* to the parent at the end; 0: none */
 	bool did_exec;
-	bool zombie;		   /* all threads are gone, the parent has not waited yet */
+	bool zombie; /* all threads are gone, the parent has not waited yet */
 	bool child_subreaper;
 	s32 parent_death_signal;
 	struct wait_queue child_wait; /* wait4 sleeps here; a lock of its own */
@@ -163,7 +163,7 @@ struct process {
 	/* lock */
 	spinlock_t lock; /* RANK_SIGNAL, interrupts off */
 	struct list_head threads;
-	u32 nr_threads;	 /* on `threads` */
+	u32 nr_threads;		   /* on `threads` */
 	struct sighand *sighand;   /* NULL once all threads are gone */
 	struct sigpending pending; /* for the process as a whole */
 	bool group_exit;	   /* every thread must go; exit_code says why */
@@ -171,13 +171,13 @@ struct process {
 	struct task *exec_task;	   /* the thread that execs and waits for the others to go */
 	s32 stop_signal;	   /* not 0: threads must stop */
 	u32 nr_stopped;
-	bool continued;		   /* the parent has yet to be told of a SIGCONT */
-	bool stop_report;	   /* a stop that wait4 with WUNTRACED has not told yet */
-	bool continue_report;	   /* likewise with WCONTINUED */
+	bool continued;		     /* the parent has yet to be told of a SIGCONT */
+	bool stop_report;	     /* a stop that wait4 with WUNTRACED has not told yet */
+	bool continue_report;	     /* likewise with WCONTINUED */
 	struct usage dead_usage;     /* of the threads that are gone */
 	struct usage children_usage; /* of the children waited for */
 	struct rlimit rlimit[NR_RLIMITS];
-	struct itimers *itimers;   /* NULL until one is set; kernel/itimer.c */
+	struct itimers *itimers; /* NULL until one is set; kernel/itimer.c */
 	struct list_head posix_timers;
 	s32 next_timer_id;
 	u32 nr_timers;
@@ -225,7 +225,7 @@ static inline void process_get(struct process *process)
 	atomic_inc(&process->refs);
 }
 
-/* ---- Making and unmaking: kernel/task.c ---------------------------------------------------------------------------- */
+/* ---- Making and unmaking: kernel/task.c -------------------------------------------------------------------------- */
 void task_init(void); /* boot: caches */
 /* A task with a kernel stack and vector state, and nothing else; NULL without memory. */
 struct task *task_alloc(void);
@@ -240,7 +240,7 @@ void process_forget(struct process *process);
 u32 nr_tasks(void);
 u64 nr_tasks_created(void);
 
-/* ---- What the parts of a process's life offer each other ------------------------------------------------------------ */
+/* ---- What the parts of a process's life offer each other --------------------------------------------------------- */
 /* Ends the current thread (exit.c). exit_code as wait4 reports it. Sleeps. */
 void task_exit(s32 exit_code) __noreturn;
 /* Ends the current process. */
@@ -266,7 +266,7 @@ static inline u64 rlimit_current(enum rlimit_resource resource)
 	return READ_ONCE(current_task()->process->rlimit[resource].cur);
 }
 
-/* ---- For /proc and getrusage ---------------------------------------------------------------------------------------- */
+/* ---- For /proc and getrusage ------------------------------------------------------------------------------------- */
 /* The state letter of /proc/PID/stat: R S D T Z. */
 char task_state_letter(const struct task *task);
 /* CPU time of one task, ns; and as divided into user and kernel time. */

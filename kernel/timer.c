@@ -65,7 +65,7 @@ void timer_arm(struct timer *timer, u64 deadline)
 	spin_lock(&base->lock);
 	timer->deadline = deadline;
 	WRITE_ONCE(timer->cpu, cpu_id());
-	list_for_each(other, &base->timers, link)
+	list_for_each (other, &base->timers, link)
 		if (other->deadline > deadline)
 			break;
 	list_insert_between(&timer->link, other->link.prev, &other->link);

@@ -10,10 +10,10 @@
 #define TIME_NEVER (~0UL)
 
 struct timer {
-	struct list_head link; /* the CPU's list, by deadline; guarded by its lock */
-	u64 deadline;	       /* ns */
+	struct list_head link;		   /* the CPU's list, by deadline; guarded by its lock */
+	u64 deadline;			   /* ns */
 	void (*func)(struct timer *timer); /* interrupts off, no lock held; may arm the timer again */
-	u32 cpu;	       /* where it is, or was last, armed */
+	u32 cpu;			   /* where it is, or was last, armed */
 };
 
 void timers_init(void); /* boot, before the first interrupt */

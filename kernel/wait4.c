@@ -96,7 +96,7 @@ static int look(const struct wait_request *request, struct wait_result *result)
 	int answer = -ECHILD;
 
 	spin_lock(&process_tree_lock);
-	list_for_each(child, &self->children, sibling) {
+	list_for_each (child, &self->children, sibling) {
 		if (!is_meant(child, request))
 			continue;
 		answer = take_child(child, request, result);

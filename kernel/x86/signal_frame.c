@@ -66,7 +66,7 @@ u64 signal_frame_max(void)
 	return align_up(sizeof(struct rt_sigframe) + xstate_size + sizeof(u32) + 64 + 16 + RED_ZONE, 16);
 }
 
-/* ---- Setting up ---------------------------------------------------------------------------------------------------- */
+/* ---- Setting up -------------------------------------------------------------------------------------------------- */
 
 /* Where the vector state goes; *frame_addr: where the rest does. 0 when the alternate stack is too small. */
 static u64 place(const struct trap_frame *regs, const struct sigaction *action, u64 *frame_addr)
@@ -109,14 +109,31 @@ static void fill_context(struct sigcontext *c, const struct trap_frame *regs, u6
 	const struct task *task = current;
 
 	*c = (struct sigcontext){
-		.r8 = regs->r8, .r9 = regs->r9, .r10 = regs->r10, .r11 = regs->r11,
-		.r12 = regs->r12, .r13 = regs->r13, .r14 = regs->r14, .r15 = regs->r15,
-		.rdi = regs->rdi, .rsi = regs->rsi, .rbp = regs->rbp, .rbx = regs->rbx,
-		.rdx = regs->rdx, .rax = regs->rax, .rcx = regs->rcx, .rsp = regs->rsp,
-		.rip = regs->rip, .rflags = regs->rflags,
-		.cs = (u16)regs->cs, .ss = (u16)regs->ss,
-		.err = task->trap_error, .trapno = task->trap_number, .cr2 = task->trap_addr,
-		.oldmask = blocked, .fpstate = fpstate,
+		.r8 = regs->r8,
+		.r9 = regs->r9,
+		.r10 = regs->r10,
+		.r11 = regs->r11,
+		.r12 = regs->r12,
+		.r13 = regs->r13,
+		.r14 = regs->r14,
+		.r15 = regs->r15,
+		.rdi = regs->rdi,
+		.rsi = regs->rsi,
+		.rbp = regs->rbp,
+		.rbx = regs->rbx,
+		.rdx = regs->rdx,
+		.rax = regs->rax,
+		.rcx = regs->rcx,
+		.rsp = regs->rsp,
+		.rip = regs->rip,
+		.rflags = regs->rflags,
+		.cs = (u16)regs->cs,
+		.ss = (u16)regs->ss,
+		.err = task->trap_error,
+		.trapno = task->trap_number,
+		.cr2 = task->trap_addr,
+		.oldmask = blocked,
+		.fpstate = fpstate,
 	};
 }
 
@@ -161,7 +178,7 @@ int signal_frame_setup(struct trap_frame *regs, int sig, const struct siginfo *i
 	return 0;
 }
 
-/* ---- The way back ---------------------------------------------------------------------------------------------------- */
+/* ---- The way back ------------------------------------------------------------------------------------------------ */
 
 /* Is the user's image a whole XSAVE one, as we wrote it? Otherwise its first 512 bytes alone count. */
 static bool image_is_extended(u64 addr)
