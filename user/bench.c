@@ -226,22 +226,44 @@ static void fork_rows(void)
 	munmap(p, NR * PAGE);
 }
 
-static void shared_memory(void)
+/* A file of NR pages, all of them in memory. */
+static int cached_file(void)
 {
+	static const char page[PAGE];
 	int fd = syscall(SYS_memfd_create, "bench", 0);
+
+	MUST(fd >= 0);
+	for (long i = 0; i < NR; i++)
+		MUST(write(fd, page, PAGE) == (ssize_t)PAGE);
+	return fd;
+}
+
+static char *map_fd(int fd, int flags)
+{
+	char *p = mmap(NULL, NR * PAGE, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	MUST(p != MAP_FAILED);
+	return p;
+}
+
+static void files(void)
+{
+	int empty = syscall(SYS_memfd_create, "bench", 0), cached = cached_file();
 	char *p;
 
-	if (fd < 0 || ftruncate(fd, NR * PAGE)) {
-		p = map(NR * PAGE, MAP_SHARED);
-	} else {
-		p = mmap(NULL, NR * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		MUST(p != MAP_FAILED);
-	}
+	MUST(empty >= 0 && ftruncate(empty, NR * PAGE) == 0);
+	p = map_fd(empty, MAP_SHARED);
 	vmstat_read(&before);
 	MEASURE(write_page(p, i));
-	print_row(fd < 0 ? "shared-anonymous" : "shared-memfd");
+	print_row("shared-memfd");
 	munmap(p, NR * PAGE);
-	close(fd);
+	p = map_fd(cached, MAP_PRIVATE);
+	vmstat_read(&before);
+	MEASURE(write_page(p, i));
+	print_row("private-file");
+	munmap(p, NR * PAGE);
+	close(empty);
+	close(cached);
 }
 
 static void mappings(void)
@@ -290,7 +312,7 @@ static int rows(void)
 	null_syscall();
 	first_touches();
 	fork_rows();
-	shared_memory();
+	files();
 	mappings();
 	return 0;
 }

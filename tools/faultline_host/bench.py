@@ -35,6 +35,8 @@ ROWS = (
     ("write-after-read", "write after that read", 1590, 3187, 3522),
     ("fork-copy", "write after fork (copy)", 1700, 3406, 4622),
     ("fork-reuse", "write after fork, last owner (reuse)", 680, 1379, 1555),
+    ("shared-memfd", "first write, shared memfd page", 2200, 4405, 5028),
+    ("private-file", "first write, private file page (copy)", 1630, 3260, 4718),
     ("mmap", "mmap of one page", 2000, 4089, 4463),
     ("munmap", "munmap of one touched page", 2500, 9242, 6695),
 )
