@@ -67,28 +67,38 @@ static void show_vma(struct text *text, const struct vma *vma, char *path)
 
 typedef void visit_vma_t(struct text *text, const struct vma *vma, char *path, void *arg);
 
+static int visit_vmas(struct text *text, struct mm *mm, char *path, visit_vma_t *visit, void *arg)
+{
+	struct vma *vma;
+	int ret = rwsem_read_killable(&mm->mmap_lock);
+
+	if (ret)
+		return ret;
+	vma_tree_for_each (vma, &mm->tree) {
+		visit(text, vma, path, arg);
+		cond_resched();
+	}
+	mmap_read_unlock(mm);
+	return 0;
+}
+
 /* Calls visit for every VMA of the process, under mmap_lock. A process without an address space has none. */
 static int for_each_vma(struct text *text, u64 id, visit_vma_t *visit, void *arg)
 {
 	struct proc_target target;
-	struct vma *vma;
 	char *path;
 	int ret = proc_target_get(id, &target);
 
 	if (ret)
 		return ret;
 	path = kmalloc(PATH_MAX, 0);
-	if (path && target.mm) {
-		mmap_read_lock(target.mm);
-		vma_tree_for_each (vma, &target.mm->tree) {
-			visit(text, vma, path, arg);
-			cond_resched();
-		}
-		mmap_read_unlock(target.mm);
-	}
+	if (!path)
+		ret = -ENOMEM;
+	else if (target.mm)
+		ret = visit_vmas(text, target.mm, path, visit, arg);
 	kfree(path);
 	proc_target_put(&target);
-	return path ? 0 : -ENOMEM;
+	return ret;
 }
 
 static void visit_maps(struct text *text, const struct vma *vma, char *path, void *arg)
@@ -312,7 +322,8 @@ static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_it
 	size_t size = nr * sizeof(u64), moved;
 
 	*chunk = (struct pagemap_chunk){ .start = first << PAGE_SHIFT };
-	mmap_read_lock(mm);
+	if (rwsem_read_killable(&mm->mmap_lock))
+		return -EINTR;
 	for_each_pte(mm, chunk->start, chunk->start + (nr << PAGE_SHIFT), fill_pagemap, chunk);
 	mmap_read_unlock(mm);
 	moved = iov_copy_to(to, chunk->entry, size);
@@ -375,7 +386,8 @@ size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n)
 {
 	size_t done = 0;
 
-	mmap_read_lock(mm);
+	if (rwsem_read_killable(&mm->mmap_lock))
+		return 0;
 	while (done < n && addr + done < USER_END) {
 		u64 offset = (addr + done) & ~PAGE_MASK;
 		size_t part = min(n - done, (size_t)(PAGE_SIZE - offset));

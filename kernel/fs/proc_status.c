@@ -107,8 +107,9 @@ static void show_signals(struct text *text, const struct proc_target *target)
 
 	text_printf(
 		text,
-		"SigQ:\t0/%d\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
-		PID_MAX, sets.pending, sets.shared_pending, sets.blocked, sets.ignored, sets.caught);
+		"SigQ:\t0/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
+		READ_ONCE(target->process->rlimit[RLIMIT_SIGPENDING].cur), sets.pending, sets.shared_pending,
+		sets.blocked, sets.ignored, sets.caught);
 }
 
 /* "0-3,5": the bits of a set as ranges. */
