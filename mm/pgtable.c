@@ -27,19 +27,26 @@ static pmd_t *table_of(pmd_t entry)
 	return phys_to_virt(entry.val & PTE_FRAME);
 }
 
+/* Looks at one entry. True when a table hangs below it. */
+static inline bool walk_step(struct pt_walk *walk, pmd_t *table, vaddr_t addr, unsigned level)
+{
+	walk->level = level;
+	walk->pmdp = table + table_index(addr, level);
+	walk->pmd = pmd_read(walk->pmdp);
+	return likely(!pmd_bad(walk->pmd)); /* an entry that is none is "bad" too */
+}
+
+/* Every fault comes here: three steps with constant shifts instead of a loop. */
 struct pt_walk pt_walk(struct mm *mm, vaddr_t addr)
 {
-	struct pt_walk walk = { .level = TOP_LEVEL };
-	pmd_t *table = mm->pgd;
+	struct pt_walk walk;
 
-	for (;; walk.level--) {
-		walk.pmdp = table + table_index(addr, walk.level);
-		walk.pmd = pmd_read(walk.pmdp);
+	if (walk_step(&walk, mm->pgd, addr, TOP_LEVEL) && walk_step(&walk, table_of(walk.pmd), addr, 3) &&
+	    walk_step(&walk, table_of(walk.pmd), addr, 2))
+		walk.state = PT_TABLE;
+	else
 		walk.state = entry_state(walk.pmd, walk.level);
-		if (walk.state != PT_TABLE || walk.level == 2)
-			return walk;
-		table = table_of(walk.pmd);
-	}
+	return walk;
 }
 
 static struct page *table_alloc(struct mm *mm, unsigned level)
