@@ -61,7 +61,7 @@ static int write_overcommit(u64 id, char *buf, size_t len)
 	u64 value;
 
 	(void)id, (void)len;
-	if (proc_parse_number(buf, &value) || value > 1)
+	if (proc_parse_number(buf, &value) || value > 2)
 		return -EINVAL;
 	WRITE_ONCE(sysctl_overcommit_memory, (u8)value);
 	return 0;
