@@ -13,16 +13,23 @@ from .job import Job
 
 SANITIZERS = ("asan", "tsan")
 LIMIT = 60
+SOAK_SEEDS = range(2, 14)
 
 
 def jobs(root=ROOT):
     return [job(sanitizer, name, root) for sanitizer in SANITIZERS for name in names(sanitizer, root)]
 
 
-def job(sanitizer, name, root=ROOT):
+def soak_jobs(root=ROOT):
+    """The tests whose course depends on the seed, with more of them."""
+    return [job(sanitizer, name, root, seed) for sanitizer in SANITIZERS for name in names(sanitizer, root)
+            if "storm" in name or "model" in name for seed in SOAK_SEEDS]
+
+
+def job(sanitizer, name, root=ROOT, seed=1):
     program = program_path(sanitizer, root)
-    return Job(name=f"host/{sanitizer}/{name}", command=[*fixed_addresses(), program, name], judge=judge, limit=LIMIT,
-               weight=5)
+    return Job(name=f"host/{sanitizer}/{name}" + (f" seed={seed}" if seed != 1 else ""),
+               command=[*fixed_addresses(), program, "--seed", str(seed), name], judge=judge, limit=LIMIT, weight=5)
 
 
 def program_path(sanitizer, root):

@@ -58,6 +58,8 @@ def suite_jobs(suite):
     if suite == "host":
         return jobs
     jobs += tool.jobs() + docs.jobs()
+    if suite == "soak":
+        jobs += host.soak_jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + (bugs.apply_jobs() if suite == "test" else bugs.fail_jobs())
