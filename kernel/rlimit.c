@@ -2,6 +2,7 @@
 /* Resource limits and what has been used: getrlimit and its kin, getrusage, times. */
 #include "kernel/clock.h"
 #include "kernel/errno.h"
+#include "kernel/sched.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
@@ -55,6 +56,17 @@ static void set_limit(struct process *process, u32 resource, const struct rlimit
 		rlimits_to_mm(process, mm);
 		mm_put(mm);
 	}
+}
+
+/* Beyond the soft limit SIGXCPU once a second, beyond the hard one SIGKILL. */
+void rlimit_cpu_tick(struct process *process)
+{
+	const u64 ticks_per_second = NSEC_PER_SEC / TICK_NS;
+	u64 ticks = atomic_add_return(&process->cpu_ticks, 1), seconds = ticks / ticks_per_second;
+
+	if (ticks % ticks_per_second || seconds < READ_ONCE(process->rlimit[RLIMIT_CPU].cur))
+		return;
+	signal_process_kernel(process, seconds >= READ_ONCE(process->rlimit[RLIMIT_CPU].max) ? SIGKILL : SIGXCPU);
 }
 
 /* Either pointer may be 0. The limits are user addresses. */

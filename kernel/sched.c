@@ -338,6 +338,7 @@ void sched_tick(bool user)
 		return;
 	timer_want_tick(ktime_ns() + TICK_NS);
 	itimers_tick(task, user);
+	rlimit_cpu_tick(task->process);
 	if (READ_ONCE(rq->nr) || rcu_pending())
 		atomic_or(&task->work, WORK_RESCHED);
 	others = READ_ONCE(idle_cpus);
@@ -372,6 +373,7 @@ void syscall_exit_to_user(struct trap_frame *frame)
 
 	while ((work = READ_ONCE(task->work) & ~WORK_FRAME) != 0)
 		do_work(work, frame);
+	assert_no_locks_held("a task returns to user mode");
 }
 
 /* ---- Affinity ---------------------------------------------------------------------------------------------------- */

@@ -182,6 +182,7 @@ struct process {
 	s32 next_timer_id;
 	u32 nr_timers;
 
+	u64 cpu_ticks;	   /* atomic: ticks that found it running, for RLIMIT_CPU */
 	u64 start_ns;	   /* constant */
 	s32 oom_score_adj; /* any thread, by WRITE_ONCE */
 	bool no_dump, membarrier_registered;
@@ -261,6 +262,8 @@ void futex_wake_exit(vaddr_t addr);
 /* rlimit.c: what Linux gives the first process; and copies the limits the mm must know. */
 void rlimits_init(struct process *process);
 void rlimits_to_mm(struct process *process, struct mm *mm);
+/* From the tick that found the process running: RLIMIT_CPU. Interrupts off. */
+void rlimit_cpu_tick(struct process *process);
 static inline u64 rlimit_current(enum rlimit_resource resource)
 {
 	return READ_ONCE(current_task()->process->rlimit[resource].cur);
