@@ -279,7 +279,14 @@ static long console_ioctl(struct file *file, u32 cmd, u64 arg)
 	return is_tty ? tty_ioctl(cmd, arg) : -ENOTTY;
 }
 
+/* /dev/tty is the controlling terminal, when there is one. */
+static int console_open(struct file *file)
+{
+	return file->inode->rdev == DEV_TTY && !is_tty ? -ENXIO : 0;
+}
+
 const struct file_ops console_ops = {
+	.open = console_open,
 	.read = console_read,
 	.write = console_write,
 	.poll = console_poll,
