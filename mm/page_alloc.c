@@ -276,17 +276,18 @@ void page_alloc_drain(void)
 
 /* ---- The buddy allocator: => zone.lock held ---------------------------------------------------------------------- */
 
+/* Plain stores of the flags: a free page has no others, and nobody else writes them. */
 static void put_on_list(struct page *page, unsigned order)
 {
 	page->order = order;
-	page_set(page, PG_BUDDY);
+	WRITE_ONCE(page->flags, 1u << PG_BUDDY);
 	list_add(&zone.free[order], &page->lru);
 }
 
 static void take_off_list(struct page *page)
 {
 	list_del(&page->lru);
-	page_clear(page, PG_BUDDY);
+	WRITE_ONCE(page->flags, 0);
 	page->order = 0;
 }
 
