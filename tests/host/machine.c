@@ -164,11 +164,6 @@ void sim_kill(unsigned id)
 		thread_wake((struct thread *)cpu);
 }
 
-void sim_revive(unsigned id)
-{
-	store_release(&sim_cpus[id].killed, false);
-}
-
 bool sim_is_sleeping(unsigned id)
 {
 	return READ_ONCE(sim_cpus[id].asleep);

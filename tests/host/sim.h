@@ -25,9 +25,8 @@ bool sim_running(unsigned cpu);
 /* Waits until that CPU has nothing to do, or all have, answering interrupts meanwhile. */
 void sim_join(unsigned cpu);
 void sim_join_all(void);
-/* A fatal signal for the thread of that CPU, until sim_revive(). */
+/* A fatal signal for the thread of that CPU: from now on it is dying. */
 void sim_kill(unsigned cpu);
-void sim_revive(unsigned cpu);
 bool sim_is_sleeping(unsigned cpu);
 
 /* Random numbers of this CPU: reproducible from the seed. */
@@ -41,7 +40,6 @@ static inline u64 sim_random_below(u64 bound)
 /* This CPU's thread joins (leaves) the address space: one of its users. Leaving may destroy it. */
 void sim_use_mm(struct mm *mm);
 void sim_leave_mm(void);
-struct mm *sim_current_mm(void);
 
 /*
  * One aligned 8-byte access of user mode, with page faults resolved as the kernel's #PF handler does. FAULT_DONE: it was

@@ -15,7 +15,7 @@
 
 static struct mm *mm;
 static vaddr_t addr; /* of 16 pages; pages 0 and 15 are written */
-static struct actor faulter, writer, third;
+static struct actor faulter, writer;
 
 static void begin(enum fault_policy policy, enum spf_validate validate)
 {
@@ -27,7 +27,7 @@ static void begin(enum fault_policy policy, enum spf_validate validate)
 	put(addr, 100);
 	put(addr + PAGES(15), 115);
 	sim_leave_mm();
-	faulter = writer = third = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(16), .value = 1 };
+	faulter = writer = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(16), .value = 1 };
 	counters_mark();
 }
 

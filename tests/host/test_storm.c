@@ -361,3 +361,71 @@ TEST(storm_without_enough_memory, THREADS + 2)
 		storm(sim_seed() * 8 + setup->policy, 3, 400, hoard);
 	CHECK(READ_ONCE(nr_refused) > 0);
 }
+
+/* ---- No update is lost ------------------------------------------------------------------------------------------------------- */
+
+#define COUNTER_PAGES 6
+#define INCREMENTS 1500
+
+/* As a lock or a counter in user memory: a write to a page that is copied at that moment would be lost (S1). */
+static void increment(vaddr_t addr)
+{
+	u64 value = 0, found;
+
+	while (done(sim_cmpxchg(addr, value, value + 1, &found)) && found != value)
+		value = found;
+}
+
+static void increment_counters(void *arg)
+{
+	(void)arg;
+	sim_use_mm(mm);
+	for (unsigned i = 0; i < INCREMENTS; i++)
+		increment(steady + PAGES(sim_random_below(COUNTER_PAGES)));
+	sim_leave_mm();
+}
+
+static void fork_on_and_on(void *arg)
+{
+	(void)arg;
+	sim_use_mm(mm);
+	while (!READ_ONCE(storm_is_over)) {
+		struct mm *child = test_mm(POLICY_DEFAULT);
+
+		CHECK_EQ(mm_fork(child, mm), 0);
+		mm_put(child);
+		sim_user_boundary();
+	}
+	sim_leave_mm();
+}
+
+static u64 sum_of_counters(void)
+{
+	u64 sum = 0;
+
+	sim_use_mm(mm);
+	for (u64 page = 0; page < COUNTER_PAGES; page++)
+		sum += get(steady + PAGES(page));
+	sim_leave_mm();
+	return sum;
+}
+
+TEST(storm_loses_no_update, THREADS + 2)
+{
+	FOR_EACH_SETUP (setup) {
+		mm = test_mm(POLICY_DEFAULT);
+		steady = map(mm, COUNTER_PAGES, RW, ANON);
+		WRITE_ONCE(storm_is_over, false);
+		schedule_fuzz_seed(sim_seed() * 8 + setup->policy);
+		sim_start(THREADS + 1, fork_on_and_on, NULL);
+		for (unsigned cpu = 1; cpu <= THREADS; cpu++)
+			sim_start(cpu, increment_counters, NULL);
+		for (unsigned cpu = 1; cpu <= THREADS; cpu++)
+			sim_join(cpu);
+		WRITE_ONCE(storm_is_over, true);
+		sim_join_all();
+		schedule_fuzz_seed(0);
+		CHECK_EQ(sum_of_counters(), THREADS * INCREMENTS);
+		test_mm_put(mm);
+	}
+}
