@@ -21,7 +21,6 @@ enum fault_access {
 enum fault_flag {
 	FAULT_USER = 1,	   /* user mode faulted; otherwise the kernel on its behalf */
 	FAULT_TRIED = 2,   /* this strategy has dropped its lock and waited once already */
-	FAULT_PRESENT = 4, /* the CPU says the entry was present: a matter of rights */
 };
 
 /* What fault_in() answers. Each maps to a signal in one place: fault_signal(). */
@@ -198,12 +197,14 @@ enum fault_end fault_write_protect(struct fault *f); /* a write to a page that i
 struct page *fault_page_get(struct fault *f, bool zero);
 void fault_page_put(struct fault *f, struct page *page);
 
-/* Steps that the kinds share (fault_kind.c). */
+/* Steps that the kinds share (fault_kind.c, fault_anon.c). */
 enum fault_end fault_lock_pte(struct fault *f); /* END_GO_ON: locked; otherwise how the attempt ends */
 static inline void fault_unlock_pte(struct fault *f)
 {
 	spin_unlock(f->ptl);
 }
+/* Maps a new page, ready and not yet shared, writable into an entry that is none; takes over its reference. */
+enum fault_end fault_map_own_page(struct fault *f, struct page *page);
 /* The page's offset in the VMA's mapping, or in its anonymous address space. */
 static inline u64 fault_pgoff(const struct fault *f)
 {

@@ -23,18 +23,21 @@ static enum fault_end map_zero_page(struct fault *f)
 	return fault_answered(f, FAULT_DONE);
 }
 
-static enum fault_end map_own_page(struct fault *f, struct page *page)
+/* The last step of every fault that ends with a page nobody else has: the reference becomes the entry's, or is dropped. */
+enum fault_end fault_map_own_page(struct fault *f, struct page *page)
 {
 	enum fault_end end = fault_lock_pte(f);
 
-	if (end != END_GO_ON)
+	if (end != END_GO_ON) {
+		fault_page_put(f, page);
 		return end;
+	}
 	rmap_add_new_anon(page, f->vma.anon_vma, fault_pgoff(f));
 	race_point(commit_before_set);
 	pte_set(f->ptep, pte_mkwrite(pte_make(page, f->vma.page_prot)));
 	fault_unlock_pte(f);
 	mm_rss_add(f->mm, RSS_ANON, 1);
-	return END_GO_ON;
+	return fault_answered(f, FAULT_DONE);
 }
 
 enum fault_end fault_anon(struct fault *f)
@@ -51,9 +54,5 @@ enum fault_end fault_anon(struct fault *f)
 	if (!page)
 		return f->strategy->no_memory(f);
 	race_point(anon_page_ready);
-	end = map_own_page(f, page);
-	if (end == END_GO_ON)
-		return fault_answered(f, FAULT_DONE);
-	fault_page_put(f, page);
-	return end;
+	return fault_map_own_page(f, page);
 }

@@ -56,34 +56,15 @@ static enum fault_end shared_write_fault(struct fault *f)
 	return map_mapping_page(f, PTE_ACCESSED | PTE_WRITE | PTE_DIRTY);
 }
 
-static enum fault_end map_copy(struct fault *f, struct page *copy)
-{
-	enum fault_end end = fault_lock_pte(f);
-
-	if (end != END_GO_ON)
-		return end;
-	rmap_add_new_anon(copy, f->vma.anon_vma, fault_pgoff(f));
-	race_point(commit_before_set);
-	pte_set(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
-	fault_unlock_pte(f);
-	mm_rss_add(f->mm, RSS_ANON, 1);
-	return END_GO_ON;
-}
-
 static enum fault_end cow_fault(struct fault *f)
 {
 	struct page *copy = fault_page_get(f, false);
-	enum fault_end end;
 
 	if (!copy)
 		return f->strategy->no_memory(f);
 	copy_page(page_to_virt(copy), page_to_virt(f->page));
 	race_point(anon_page_ready);
-	end = map_copy(f, copy);
-	if (end == END_GO_ON)
-		return fault_answered(f, FAULT_DONE);
-	fault_page_put(f, copy);
-	return end;
+	return fault_map_own_page(f, copy);
 }
 
 /* With f->page in hand. */

@@ -107,6 +107,14 @@ u64 mm_rss_total(const struct mm *mm)
 	return mm_rss(mm, RSS_ANON) + mm_rss(mm, RSS_FILE) + mm_rss(mm, RSS_SHMEM);
 }
 
+void mm_note_peak(struct mm *mm)
+{
+	u64 now = mm_rss_total(mm);
+
+	if (now > READ_ONCE(mm->hiwater_rss))
+		WRITE_ONCE(mm->hiwater_rss, now);
+}
+
 enum rss_kind page_rss_kind(const struct page *page)
 {
 	if (page_test(page, PG_ANON))

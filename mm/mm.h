@@ -79,6 +79,8 @@ u64 mm_rss(const struct mm *mm, enum rss_kind kind);
 u64 mm_rss_total(const struct mm *mm);
 void mm_rss_add(struct mm *mm, enum rss_kind kind, long nr_pages);
 enum rss_kind page_rss_kind(const struct page *page);
+/* Before pages are taken away: the peak was now, if ever. The peak so far is the larger of hiwater_rss and the total. */
+void mm_note_peak(struct mm *mm);
 
 /*
  * mmap_lock. Write-locking makes mm_lock_seq odd; unlocking or downgrading makes it even again and so ends every VMA

@@ -60,6 +60,7 @@ static inline __attribute__((always_inline)) vaddr_t zap_batch(struct tlb_gather
 void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	assert_mmap_locked(mm);
+	mm_note_peak(mm);
 	while (start < end) {
 		start = zap_batch(tlb, mm, start, end, ZAP_ALL);
 		if (tlb->nr_pages == TLB_GATHER_PAGES) {

@@ -99,7 +99,7 @@ void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
 		bad_user_access(error, addr, (struct fault_signal){ SIGSEGV, SEGV_MAPERR });
 		return;
 	}
-	answer = fault_in(task->mm, addr, access_of(error), FAULT_USER | (error & PF_PRESENT ? FAULT_PRESENT : 0));
+	answer = fault_in(task->mm, addr, access_of(error), FAULT_USER);
 	if (likely(answer == FAULT_DONE))
 		task->min_flt++;
 	else
@@ -119,7 +119,7 @@ static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *fr
 /* True when the user copy may go on: its page is there now. */
 static bool uaccess_fault_in(u64 error, u64 addr)
 {
-	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), error & PF_PRESENT ? FAULT_PRESENT : 0);
+	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), 0);
 
 	if (answer == FAULT_OUT_OF_MEMORY) {
 		oom_kill();

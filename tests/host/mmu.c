@@ -171,22 +171,18 @@ static bool permits(pte_t pte, enum fault_access access)
 	       (access != ACCESS_EXEC || !(pte.val & PTE_NX));
 }
 
-/* NULL: a page fault; *present is the error code's bit 0. */
-static struct tlb_entry *walk(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access, bool *present)
+/* NULL: a page fault. */
+static struct tlb_entry *walk(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access)
 {
 	pfn_t table;
 	pte_t *ptep, pte, marked;
 
-	*present = false;
 	if (!walk_to_leaf(cpu, addr, &table))
 		return NULL;
 	ptep = (pte_t *)table_entry(table, addr, 1);
 	do {
 		pte = pte_read(ptep);
-		if (!pte_present(pte))
-			return NULL;
-		*present = true;
-		if (!permits(pte, access))
+		if (!pte_present(pte) || !permits(pte, access))
 			return NULL;
 		marked.val = pte.val | PTE_ACCESSED | (access == ACCESS_WRITE ? PTE_DIRTY : 0);
 	} while (!pte_same(pte, marked) && !pte_cas(ptep, pte, marked));
@@ -226,7 +222,7 @@ static bool entry_serves(const struct tlb_entry *entry, enum fault_access access
 }
 
 /* NULL: the CPU raises a page fault. */
-static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access, bool *present)
+static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access)
 {
 	struct tlb_entry *entry = tlb_find(cpu, addr >> PAGE_SHIFT);
 
@@ -238,12 +234,10 @@ static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault
 			check_dirty_bit(cpu, entry, addr);
 		return entry;
 	}
-	if (entry && access == ACCESS_WRITE && !entry->writable && by_chance(sim_quirks.stale_fault)) {
-		*present = true;
+	if (entry && access == ACCESS_WRITE && !entry->writable && by_chance(sim_quirks.stale_fault))
 		entry = NULL;
-	} else {
-		entry = walk(cpu, addr, access, present);
-	}
+	else
+		entry = walk(cpu, addr, access);
 	if (!entry)
 		forget(cpu, addr);
 	return entry;
@@ -279,13 +273,13 @@ static void perform(struct user_op *op, u64 *word)
 }
 
 /* False: a page fault. */
-static bool try_op(struct user_op *op, vaddr_t addr, bool *present)
+static bool try_op(struct user_op *op, vaddr_t addr)
 {
 	struct tlb_entry *entry;
 
 	if (addr >= USER_END)
 		return false;
-	entry = translate(sim_this_cpu(), addr, op->access, present);
+	entry = translate(sim_this_cpu(), addr, op->access);
 	if (!entry)
 		return false;
 	perform(op, (u64 *)phys_to_virt(entry->pfn << PAGE_SHIFT) + (addr % PAGE_SIZE) / sizeof(u64));
@@ -294,10 +288,9 @@ static bool try_op(struct user_op *op, vaddr_t addr, bool *present)
 
 void sim_look_ahead(vaddr_t addr)
 {
-	bool present;
 
 	if (addr < USER_END)
-		(void)walk(sim_this_cpu(), addr, ACCESS_READ, &present);
+		(void)walk(sim_this_cpu(), addr, ACCESS_READ);
 }
 
 void sim_user_boundary(void)
@@ -320,10 +313,10 @@ static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 
 	BUG_ON(!mm, "user mode needs an address space");
 	for (unsigned faults = 0; answer == FAULT_DONE; faults++) {
-		bool present = false, done = try_op(op, addr, &present);
+		bool done = try_op(op, addr);
 
 		if (!done)
-			answer = fault_in(mm, addr, op->access, FAULT_USER | (present ? FAULT_PRESENT : 0));
+			answer = fault_in(mm, addr, op->access, FAULT_USER);
 		assert_no_locks_held("the way back to user mode began");
 		if (by_chance(sim_quirks.look_ahead))
 			sim_look_ahead(addr + (sim_random_below(16) - 8) * PAGE_SIZE);
@@ -372,7 +365,7 @@ enum fault_answer sim_cmpxchg(vaddr_t addr, u64 expect, u64 value, u64 *old)
 bool sim_try_read(vaddr_t addr, u64 *value)
 {
 	struct user_op op = { .access = ACCESS_READ };
-	bool present, done = try_op(&op, addr, &present);
+	bool done = try_op(&op, addr);
 
 	*value = op.result;
 	sim_user_boundary();
@@ -382,7 +375,7 @@ bool sim_try_read(vaddr_t addr, u64 *value)
 bool sim_try_write(vaddr_t addr, u64 value)
 {
 	struct user_op op = { .access = ACCESS_WRITE, .value = value };
-	bool present, done = try_op(&op, addr, &present);
+	bool done = try_op(&op, addr);
 
 	sim_user_boundary();
 	return done;
@@ -413,9 +406,4 @@ void sim_leave_mm(void)
 
 	switch_mm(NULL);
 	mm_put(mm);
-}
-
-struct mm *sim_current_mm(void)
-{
-	return sim_this_cpu()->mm;
 }
