@@ -64,7 +64,7 @@ def qemu_arguments(options, channels, boot):
     args = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
     args += ["-machine", "q35" if options.boot != "direct" else BARE_MACHINE]
     args += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", f"{options.memory}M"]
-    args += deterministic_arguments(options) if options.deterministic else ["-accel", "tcg,thread=multi"]
+    args += deterministic_arguments(options) if options.deterministic else ["-accel", f"tcg,thread={threads(options)}"]
     for index, (name, port) in enumerate(PORTS.items(), start=1):
         args += ["-add-fd", f"fd={channels[name]},set={index}"]
         args += ["-chardev", f"file,id={name},path=/dev/fdset/{index},append=on"]
@@ -72,6 +72,16 @@ def qemu_arguments(options, channels, boot):
     args += ["-chardev", f"socket,id=stdin,fd={channels['stdin']}", "-serial", "chardev:stdin"]
     args += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04"]
     return args + boot + options.qemu
+
+
+def threads(options):
+    """
+    A thread for each CPU where the host can run them all at once. Where it cannot, one thread runs them in turn: a CPU
+    that spins then hands over at once, instead of burning the time of the CPU it waits for.
+    """
+    if options.threads:
+        return options.threads
+    return "multi" if options.cpus <= len(os.sched_getaffinity(0)) else "single"
 
 
 def deterministic_arguments(options):

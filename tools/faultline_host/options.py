@@ -58,6 +58,8 @@ def run_parser():
     add("--release", action="store_true", help="the release kernel instead of the debug kernel")
     add("--kernel", metavar="ELF", type=existing_file, help="another kernel image")
     add("--cpu", metavar="MODEL", default="max,-la57", help="QEMU's -cpu (default max,-la57)")
+    add("--threads", metavar="HOW", type=one_of("way to run CPUs", ("multi", "single")), help="QEMU's threads: multi, one "
+        "for each CPU, or single (default: multi where this host has as many CPUs)")
     add("--qemu", metavar="ARG", action="append", default=[], help="one more argument for QEMU; may be repeated")
     add("--verbose", action="store_true", help="show the kernel's log on stderr while it runs")
     add("--log", metavar="FILE", help="keep the kernel's log here (default build/last-run.log)")
