@@ -190,12 +190,13 @@ struct sharer {
 static long start_sharer(void *arg)
 {
 	struct sharer *sh = arg;
+	pid_t pid = fork(); /* not straight into *sh, which the child shares */
 	char c;
 
-	sh->pid = fork();
-	if (sh->pid == 0)
+	if (pid == 0)
 		_exit(read(sh->ready[0], &c, 1) != 1 || peek(sh->p) != 1);
-	return sh->pid;
+	sh->pid = pid;
+	return pid;
 }
 
 static void k5(struct stage *s)
