@@ -288,7 +288,6 @@ static bool try_op(struct user_op *op, vaddr_t addr)
 
 void sim_look_ahead(vaddr_t addr)
 {
-
 	if (addr < USER_END)
 		(void)walk(sim_this_cpu(), addr, ACCESS_READ);
 }
