@@ -308,6 +308,7 @@ void cpu_start_scheduling(void)
 	irq_disable();
 	if (rq->curr != current)
 		become_idle_task(cpu_id());
+	rcu_idle_exit(); /* a CPU counts as idle until it comes up, and the first task may come before the first halt */
 	for (;;) {
 		irq_enable();
 		if (rcu_pending())
