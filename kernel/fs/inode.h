@@ -93,6 +93,7 @@ struct inode {
 	struct inode_times times;
 
 	struct rwsem lock;
+	u64 charged; /* lock; pages of this file that count against the limit of /tmp and /dev/shm */
 	u64 size; /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
 
 	struct mapping *mapping;     /* constant; regular files: their pages */

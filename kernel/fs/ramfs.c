@@ -26,12 +26,45 @@ u64 inode_size(const struct inode *inode)
 }
 
 /*
- * File contents may take all memory but a sixteenth, which is left for page tables, stacks and the fault path. Checked
- * without a lock: a race takes a few pages more.
+ * Files may take all memory but a sixty-fourth, which is left for page tables, stacks and the fault path. Checked without
+ * a lock: a race takes a few pages more.
  */
 bool ramfs_has_room(u64 nr_pages)
 {
-	return nr_free_pages() > nr_pages + nr_managed_pages() / 16;
+	return nr_free_pages() > nr_pages + nr_managed_pages() / 64;
+}
+
+/*
+ * /tmp and /dev/shm together hold half of all memory, as tmpfs does by default. What faults add through a shared mapping
+ * is not counted; the pages of a file never count more often than it has pages.
+ */
+static u64 nr_charged; /* atomic */
+
+static bool is_limited(const struct inode *inode)
+{
+	return inode->dev == FS_DEV_TMP || inode->dev == FS_DEV_SHM;
+}
+
+/* => inode->lock for writing. One page more; false when the limit is reached. */
+static bool charge_page(struct inode *inode)
+{
+	if (!is_limited(inode))
+		return true;
+	if (atomic_add_return(&nr_charged, 1) > nr_managed_pages() / 2) {
+		atomic_add_return(&nr_charged, -1UL);
+		return false;
+	}
+	inode->charged++;
+	return true;
+}
+
+/* => inode->lock for writing, or nobody knows the inode any more. So many pages are left. */
+static void uncharge_down_to(struct inode *inode, u64 nr_pages)
+{
+	if (inode->charged <= nr_pages)
+		return;
+	atomic_add_return(&nr_charged, nr_pages - inode->charged);
+	inode->charged = nr_pages;
 }
 
 /* --- reading and writing --- */
@@ -75,8 +108,11 @@ static struct page *page_for_write(struct inode *inode, u64 index)
 {
 	struct page *page = mapping_find(inode->mapping, index);
 
-	if (!page && ramfs_has_room(1))
-		page = mapping_find_or_create(inode->mapping, index);
+	if (page || !ramfs_has_room(1) || !charge_page(inode))
+		return page;
+	page = mapping_find_or_create(inode->mapping, index);
+	if (!page)
+		uncharge_down_to(inode, inode->charged - is_limited(inode));
 	return page;
 }
 
@@ -194,6 +230,7 @@ static int ramfs_truncate(struct inode *inode, u64 size)
 	if (size > old && size > rlimit_current(RLIMIT_FSIZE))
 		return (int)too_large(0);
 	mapping_truncate(inode->mapping, size);
+	uncharge_down_to(inode, READ_ONCE(inode->mapping->nr_pages));
 	inode_touch_mtime(inode);
 	return 0;
 }
@@ -227,6 +264,7 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 	}
 	if (first < last)
 		mapping_remove_range(inode->mapping, first >> PAGE_SHIFT, (last >> PAGE_SHIFT) - 1);
+	uncharge_down_to(inode, READ_ONCE(inode->mapping->nr_pages));
 	return 0;
 }
 
@@ -271,6 +309,7 @@ static int ramfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 
 static void ramfs_evict(struct inode *inode)
 {
+	uncharge_down_to(inode, 0);
 	if (inode->mapping)
 		mapping_put(inode->mapping);
 	kfree(inode->target);

@@ -41,7 +41,7 @@ void dentry_remove(struct dentry *dentry);
 #define F_SEAL_WRITE 8
 #define F_SEAL_FUTURE_WRITE 16
 
-/* Gives memory that file contents need, as long as there is enough left for everything else. */
+/* Files may take so many pages more: there is enough left for everything else. */
 bool ramfs_has_room(u64 nr_pages);
 
 #endif

@@ -2,8 +2,11 @@
 /* See text.h. A list of chunks, since a text may be larger than any one allocation. Takes no lock. */
 #include "kernel/fs/text.h"
 #include "kernel/errno.h"
+#include "kernel/fs/ramfs.h"
 #include "kernel/string.h"
 #include "mm/slab.h"
+
+#define UNCHECKED_LENGTH 65536 /* bytes that any text may have */
 
 struct text_chunk {
 	struct text_chunk *next;
@@ -40,6 +43,8 @@ static struct text_chunk *room(struct text *text)
 
 	if (chunk && chunk->used < sizeof(chunk->bytes))
 		return chunk;
+	if (text->length > UNCHECKED_LENGTH && !ramfs_has_room(1))
+		return NULL; /* who keeps many long texts open must not take all memory */
 	chunk = kmalloc(sizeof(*chunk), 0);
 	if (!chunk)
 		return NULL;
