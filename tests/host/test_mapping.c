@@ -369,14 +369,14 @@ static void truncate_under_a_fault(enum race_point_id point, enum fault_policy p
 }
 
 /* The page is in the fault's hands and has left the mapping: it must not be mapped. */
-TEST(mapping_truncated_page_is_not_mapped, 2)
+TEST(m1_truncated_page_is_not_mapped, 2)
 {
 	truncate_under_a_fault(RACE_mapping_page_found, POLICY_MMAP, true);
 	truncate_under_a_fault(RACE_mapping_page_found, POLICY_VMA, true);
 }
 
 /* The size was looked at before it shrank: no page may come back beyond the end. */
-TEST(mapping_hole_beyond_the_end_is_not_filled, 2)
+TEST(m2_hole_beyond_the_end_is_not_filled, 2)
 {
 	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_MMAP, false);
 	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_VMA, false);
