@@ -164,17 +164,17 @@ SYSCALL(timer_create)
 	timer->deadline = TIME_NEVER;
 	timer_init(&timer->timer, expired);
 	list_init(&timer->link);
+	list_init(&timer->signal.link);
 	error = set_event(timer, &event);
-	if (!error)
-		list_add_tail(&process->posix_timers, &timer->link);
 	mutex_unlock(&posix_timers_lock);
 	if (!error && put_user(timer->id, a2))
 		error = -EFAULT;
-	if (error) {
-		mutex_lock(&posix_timers_lock);
+	mutex_lock(&posix_timers_lock);
+	if (error)
 		destroy(timer);
-		mutex_unlock(&posix_timers_lock);
-	}
+	else /* from here on others may find it, and delete it */
+		list_add_tail(&process->posix_timers, &timer->link);
+	mutex_unlock(&posix_timers_lock);
 	return error;
 }
 

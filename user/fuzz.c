@@ -68,7 +68,22 @@ static uint64_t pick_absurd(uint64_t *r)
 }
 
 /* Kinds of arguments. */
-enum kind { END, ADDRESS, PAGES, LENGTH, PROTECTION, MAP_FLAGS, REMAP_FLAGS, ADVICE, FD, NUMBER, SMALL, SIGNAL, MASK };
+enum kind {
+	END,
+	ADDRESS,
+	PAGES,
+	LENGTH,
+	PROTECTION,
+	MAP_FLAGS,
+	FILE_FLAGS,
+	REMAP_FLAGS,
+	ADVICE,
+	FD,
+	NUMBER,
+	SMALL,
+	SIGNAL,
+	MASK
+};
 
 static uint64_t argument(uint64_t *r, enum kind kind)
 {
@@ -88,6 +103,8 @@ static uint64_t argument(uint64_t *r, enum kind kind)
 	case MAP_FLAGS:
 		return MAP_FIXED | MAP_ANONYMOUS | (below(r, 4) ? MAP_PRIVATE : MAP_SHARED) |
 		       (below(r, 3) ? 0 : 1UL << below(r, 21));
+	case FILE_FLAGS:
+		return MAP_FIXED | (below(r, 2) ? MAP_PRIVATE : MAP_SHARED) | (below(r, 4) ? 0 : MAP_POPULATE);
 	case REMAP_FLAGS:
 		return below(r, 5);
 	case ADVICE:
@@ -115,7 +132,8 @@ struct call {
 
 /* Calls that end the program, sleep for ever by design or reach outside it (kill of others) are left out. */
 static const struct call calls[] = {
-	{ SYS_mmap, 20, { PAGES, LENGTH, PROTECTION, MAP_FLAGS, FD, SMALL } },
+	{ SYS_mmap, 20, { PAGES, LENGTH, PROTECTION, MAP_FLAGS, FD, PAGES } },
+	{ SYS_mmap, 10, { PAGES, LENGTH, PROTECTION, FILE_FLAGS, FD, END } },
 	{ SYS_munmap, 12, { PAGES, LENGTH } },
 	{ SYS_mprotect, 15, { PAGES, LENGTH, PROTECTION } },
 	{ SYS_mremap, 12, { PAGES, LENGTH, LENGTH, REMAP_FLAGS, PAGES } },
@@ -166,6 +184,30 @@ static const struct call calls[] = {
 	{ SYS_execve, 1, { ADDRESS, ADDRESS, ADDRESS } },
 	{ SYS_wait4, 1, { NUMBER, ADDRESS, NUMBER, ADDRESS } },
 	{ SYS_clone, 2, { NUMBER, END, ADDRESS, ADDRESS, NUMBER } },
+	{ SYS_memfd_create, 2, { ADDRESS, SMALL } },
+	{ SYS_ftruncate, 2, { FD, NUMBER } },
+	{ SYS_fallocate, 2, { FD, SMALL, NUMBER, LENGTH } },
+	{ SYS_eventfd2, 1, { SMALL, NUMBER } },
+	{ SYS_pidfd_open, 1, { NUMBER, SMALL } },
+	{ SYS_mlockall, 1, { SMALL } },
+	{ SYS_munlockall, 1, { END } },
+	{ SYS_mlock2, 1, { PAGES, LENGTH, SMALL } },
+	{ SYS_pkey_mprotect, 1, { PAGES, LENGTH, PROTECTION, NUMBER } },
+	{ SYS_timer_create, 1, { SMALL, ADDRESS, ADDRESS } },
+	{ SYS_timer_settime, 1, { SMALL, SMALL, ADDRESS, ADDRESS } },
+	{ SYS_timer_delete, 1, { SMALL } },
+	{ SYS_setitimer, 1, { SMALL, ADDRESS, ADDRESS } },
+	{ SYS_getitimer, 1, { SMALL, ADDRESS } },
+	{ SYS_nanosleep, 1, { ADDRESS, ADDRESS } },
+	{ SYS_rt_sigtimedwait, 1, { ADDRESS, ADDRESS, ADDRESS, SMALL } },
+	{ SYS_waitid, 1, { SMALL, NUMBER, ADDRESS, NUMBER } },
+	{ SYS_select, 1, { SMALL, ADDRESS, ADDRESS, ADDRESS, ADDRESS } },
+	{ SYS_preadv, 1, { FD, ADDRESS, SMALL, NUMBER } },
+	{ SYS_pwritev, 1, { FD, ADDRESS, SMALL, NUMBER } },
+	{ SYS_sysinfo, 1, { ADDRESS } },
+	{ SYS_getgroups, 1, { SMALL, ADDRESS } },
+	{ SYS_process_madvise, 1, { FD, ADDRESS, SMALL, ADVICE, SMALL } },
+	{ SYS_process_vm_writev, 1, { NUMBER, ADDRESS, SMALL, ADDRESS, SMALL, SMALL } },
 	{ SYS_process_vm_readv, 1, { NUMBER, ADDRESS, SMALL, ADDRESS, SMALL, SMALL } },
 };
 
@@ -199,8 +241,8 @@ static void one_call(uint64_t *r)
 		a[i] = c->argument[i] == END ? 0 : argument(r, c->argument[i]);
 	if (c->nr == SYS_clone)
 		a[0] = (a[0] & CLONE_FLAGS_ALLOWED & ~0x3fUL) | SIGCHLD, a[1] = 0;
-	if (c->nr == SYS_wait4)
-		a[2] |= WNOHANG;
+	if (c->nr == SYS_wait4 || c->nr == SYS_waitid)
+		a[c->nr == SYS_wait4 ? 2 : 3] |= WNOHANG;
 	result = syscall(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (c->nr == SYS_clone && result == 0)
 		syscall(SYS_exit_group, 0);
