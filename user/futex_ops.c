@@ -123,6 +123,24 @@ static void requeue(void)
 	CHECK_EQ(join_all(threads), 0);
 }
 
+/* FUTEX_WAKE_OP: changes `other`, wakes waiters on `word`, and on `other` if its old value compares. */
+static void wake_op(void)
+{
+	const uint32_t add_1_if_eq_5 = 1U << 28 | 0U << 24 | 1 << 12 | 5,
+		       set_9_if_gt_7 = 0U << 28 | 4U << 24 | 9 << 12 | 7;
+	pthread_t threads[WAITERS];
+
+	section("wake and change");
+	start_waiters(threads, FUTEX_WAIT);
+	other = 5;
+	CHECK_EQ(futex(&word, FUTEX_WAKE_OP | FUTEX_PRIVATE, 2, (void *)10, &other, add_1_if_eq_5), 2);
+	CHECK_EQ(other, 6);
+	CHECK_EQ(futex(&word, FUTEX_WAKE_OP | FUTEX_PRIVATE, 10, (void *)10, &other, set_9_if_gt_7), 2);
+	CHECK_EQ(other, 9);
+	CHECK_EQ(join_all(threads), 0);
+	CHECK_ERRNO(futex(&word, FUTEX_WAKE_OP | FUTEX_PRIVATE, 1, (void *)1, &other, 7U << 28), ENOSYS);
+}
+
 static void timeouts(void)
 {
 	struct timespec soon = { 0, 5000000 }, past = { 1, 0 }, until;
@@ -243,6 +261,7 @@ int main(void)
 	wait_and_wake();
 	bitsets();
 	requeue();
+	wake_op();
 	timeouts();
 	shared();
 	signals();
