@@ -32,6 +32,12 @@ enum fault_end fault_map_own_page(struct fault *f, struct page *page)
 		fault_page_put(f, page);
 		return end;
 	}
+	if (unlikely(f->page && !page_test(f->page, PG_CACHE))) {
+		/* A copy of what was truncated away: the access faults again, and finds what is there now (M1). */
+		fault_unlock_pte(f);
+		fault_page_put(f, page);
+		return fault_answered(f, FAULT_DONE);
+	}
 	rmap_add_new_anon(page, f->vma.anon_vma, fault_pgoff(f));
 	race_point(commit_before_set);
 	pte_set(f->ptep, pte_mkwrite(pte_make(page, f->vma.page_prot)));

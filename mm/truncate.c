@@ -80,8 +80,8 @@ void mapping_truncate(struct mapping *mapping, u64 size)
 	spin_unlock(&mapping->lock);
 	if (!shrinks)
 		return;
-	unmap_everywhere(&removal); /* private copies, of pages that the mapping may never have had */
 	remove_pages(&removal);
+	unmap_everywhere(&removal); /* private copies: after the pages have lost PG_CACHE, so that no more are made */
 	clear_tail(mapping, size);
 }
 

@@ -346,11 +346,11 @@ TEST(mapping_truncate_storm, 3)
 /* ---- Truncation at the worst moment ------------------------------------------------------------------------------ */
 
 /* A fault stands at the point while the object is truncated to nothing; then it goes on. */
-static void truncate_under_a_fault(enum race_point_id point, enum fault_policy policy, bool fill)
+static void truncate_under_a_fault(enum race_point_id point, enum fault_policy policy, u64 map_flags, bool fill)
 {
 	struct mapping *mapping = mapping_create(PAGES(4), true);
 	struct mm *mm = test_mm(policy);
-	struct actor actor = { .mm = mm, .addr = map_mapping(mm, mapping, 4, MAP_SHARED) + PAGES(2), .value = 1 };
+	struct actor actor = { .mm = mm, .addr = map_mapping(mm, mapping, 4, map_flags) + PAGES(2), .value = 1 };
 
 	if (fill)
 		page_put(mapping_find_or_create(mapping, 2));
@@ -363,7 +363,7 @@ static void truncate_under_a_fault(enum race_point_id point, enum fault_policy p
 	sim_join(1);
 	CHECK_EQ(actor.result, FAULT_BEYOND_END);
 	CHECK_EQ(mapping->nr_pages, 0);
-	CHECK_EQ(mm_rss(mm, RSS_SHMEM), 0);
+	CHECK_EQ(mm_rss_total(mm), 0);
 	test_mm_put(mm);
 	mapping_put(mapping);
 }
@@ -371,13 +371,20 @@ static void truncate_under_a_fault(enum race_point_id point, enum fault_policy p
 /* The page is in the fault's hands and has left the mapping: it must not be mapped. */
 TEST(m1_truncated_page_is_not_mapped, 2)
 {
-	truncate_under_a_fault(RACE_mapping_page_found, POLICY_MMAP, true);
-	truncate_under_a_fault(RACE_mapping_page_found, POLICY_VMA, true);
+	truncate_under_a_fault(RACE_mapping_page_found, POLICY_MMAP, MAP_SHARED, true);
+	truncate_under_a_fault(RACE_mapping_page_found, POLICY_VMA, MAP_SHARED, true);
+}
+
+/* The same, with a private copy of it: Linux has none beyond the end either. */
+TEST(m1_truncated_page_is_not_copied, 2)
+{
+	truncate_under_a_fault(RACE_anon_page_ready, POLICY_MMAP, MAP_PRIVATE, true);
+	truncate_under_a_fault(RACE_anon_page_ready, POLICY_VMA, MAP_PRIVATE, true);
 }
 
 /* The size was looked at before it shrank: no page may come back beyond the end. */
 TEST(m2_hole_beyond_the_end_is_not_filled, 2)
 {
-	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_MMAP, false);
-	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_VMA, false);
+	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_MMAP, MAP_SHARED, false);
+	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_VMA, MAP_SHARED, false);
 }
