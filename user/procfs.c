@@ -166,6 +166,11 @@ static void smaps(void)
 			 "Rss:                  12 kB\nPss:                  12 kB\n"));
 	CHECK(strstr(at, "\nPrivate_Dirty:        12 kB\nReferenced:           12 kB\nAnonymous:            12 kB\n"));
 	CHECK(strstr(at, "\nVmFlags: rd wr mr mw me "));
+	MUST(slurp("/proc/self/smaps_rollup") > 0);
+	CHECK(strstr(text, "[rollup]\nRss:  ") && strstr(text, "\nPss_Dirty: ") && strstr(text, "\nPss_Anon:  "));
+	/* smaps names the rows between Rss and Locked in the same order. */
+	at = strstr(text, "Private_Dirty:");
+	CHECK(at && strstr(at, " kB\nReferenced: ") && strstr(at, " kB\nAnonymous: ") && strstr(at, " kB\nSwapPss: "));
 }
 
 static void pagemap(void)

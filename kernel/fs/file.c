@@ -100,12 +100,24 @@ static int may_open(struct inode *inode, u32 flags)
 	return inode->fops ? 0 : -ENXIO;
 }
 
+/* Counts as writing even if the file is then open for reading only: a running program must keep its text. */
+static int truncate_to_nothing(struct inode *inode)
+{
+	int ret = inode_access_get(inode, ACCESS_WRITER);
+
+	if (ret)
+		return ret;
+	ret = inode_truncate(inode, 0);
+	inode_access_put(inode, ACCESS_WRITER);
+	return ret;
+}
+
 static int file_finish_open(struct file *file, u32 flags)
 {
 	if ((flags & O_PATH))
 		return 0;
 	if ((flags & O_TRUNC) && S_ISREG(file->inode->mode)) {
-		int ret = inode_truncate(file->inode, 0);
+		int ret = truncate_to_nothing(file->inode);
 
 		if (ret)
 			return ret;

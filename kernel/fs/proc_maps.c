@@ -148,6 +148,7 @@ static void for_each_pte(struct mm *mm, vaddr_t start, vaddr_t end, visit_pte_t 
 struct smaps {
 	u64 size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous,
 		locked;
+	u64 pss_of[NR_RSS_KINDS];
 };
 
 static void count_pte(vaddr_t addr, pte_t pte, void *arg)
@@ -158,13 +159,14 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 	(void)addr;
 	if (!page)
 		return;
-	s32 mapcount =
-		max(READ_ONCE(page->mapcount), 1); /* others change it meanwhile; any of its values is an answer */
+	/* Others change it meanwhile; any of its values is an answer. */
+	s32 mapcount = max(READ_ONCE(page->mapcount), 1);
 	bool dirty = pte_dirty(pte) || page_test(page, PG_DIRTY) || page_test(page, PG_ANON);
 	u64 share = 4096 / (u64)mapcount;
 
 	s->rss++;
 	s->pss += share;
+	s->pss_of[page_rss_kind(page)] += share;
 	s->pss_dirty += dirty ? share : 0;
 	s->anonymous += page_test(page, PG_ANON);
 	s->referenced += !!(pte.val & PTE_ACCESSED);
@@ -192,11 +194,15 @@ static void row(struct text *text, const char *name, u64 kib)
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 #define PSS_KIB(pss) ((pss) >> 10) /* 4096ths of 4 KiB */
 
-static void show_smaps(struct text *text, const struct smaps *s)
+static void show_rss(struct text *text, const struct smaps *s)
 {
 	row(text, "Rss:", KIB(s->rss));
 	row(text, "Pss:", PSS_KIB(s->pss));
 	row(text, "Pss_Dirty:", PSS_KIB(s->pss_dirty));
+}
+
+static void show_pages(struct text *text, const struct smaps *s)
+{
 	row(text, "Shared_Clean:", KIB(s->shared_clean));
 	row(text, "Shared_Dirty:", KIB(s->shared_dirty));
 	row(text, "Private_Clean:", KIB(s->private_clean));
@@ -246,7 +252,8 @@ static void visit_smaps(struct text *text, const struct vma *vma, char *path, vo
 	row(text, "Size:", KIB(s.size));
 	row(text, "KernelPageSize:", 4);
 	row(text, "MMUPageSize:", 4);
-	show_smaps(text, &s);
+	show_rss(text, &s);
+	show_pages(text, &s);
 	text_printf(text, "THPeligible:    %8d\n", 0);
 	show_flags(text, vma->flags);
 }
@@ -283,7 +290,11 @@ int proc_show_smaps_rollup(struct text *text, u64 id)
 	text_printf(text, "%08lx-%08lx ---p %08x 00:00 0 ", rollup.start, rollup.end, 0);
 	show_name(text, line, "[rollup]");
 	text_printf(text, "\n");
-	show_smaps(text, &rollup.sum);
+	show_rss(text, &rollup.sum);
+	row(text, "Pss_Anon:", PSS_KIB(rollup.sum.pss_of[RSS_ANON]));
+	row(text, "Pss_File:", PSS_KIB(rollup.sum.pss_of[RSS_FILE]));
+	row(text, "Pss_Shmem:", PSS_KIB(rollup.sum.pss_of[RSS_SHMEM]));
+	show_pages(text, &rollup.sum);
 	return 0;
 }
 
