@@ -14,7 +14,7 @@
 
 struct held_lock {
 	const void *lock;
-	u8 rank;	/* enum lock_rank */
+	u8 rank;	   /* enum lock_rank */
 	bool irqs_were_on; /* when it had been taken, so that an interrupt handler may find it held */
 };
 

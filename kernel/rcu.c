@@ -25,13 +25,13 @@ struct rcu_list {
 };
 
 struct rcu_cpu {
-	u64 noted;		  /* RCU_IDLE, or the generation noted last; written by this CPU */
-	u32 nesting;		  /* debug builds: depth of read sections; this CPU alone */
-	spinlock_t lock;	  /* guards what follows */
-	struct rcu_list waiting;  /* over when `generation` passes waiting_for */
-	struct rcu_list queued;	  /* not yet part of a batch */
+	u64 noted;		 /* RCU_IDLE, or the generation noted last; written by this CPU */
+	u32 nesting;		 /* debug builds: depth of read sections; this CPU alone */
+	spinlock_t lock;	 /* guards what follows */
+	struct rcu_list waiting; /* over when `generation` passes waiting_for */
+	struct rcu_list queued;	 /* not yet part of a batch */
 	u64 waiting_for;
-	u32 nr_running;		  /* batches taken off the lists whose call-backs have not all returned */
+	u32 nr_running; /* batches taken off the lists whose call-backs have not all returned */
 };
 
 static u64 generation __cacheline_aligned = 1;

@@ -10,7 +10,7 @@
 /* ---- Address spaces ---------------------------------------------------------------------------------------------- */
 
 const struct strategy_setup strategy_setups[] = {
-	{ "mmap", POLICY_MMAP, SPF_VALIDATE_VMA },    { "vma", POLICY_VMA, SPF_VALIDATE_VMA },
+	{ "mmap", POLICY_MMAP, SPF_VALIDATE_VMA },     { "vma", POLICY_VMA, SPF_VALIDATE_VMA },
 	{ "spec/vma", POLICY_SPEC, SPF_VALIDATE_VMA }, { "spec/mm", POLICY_SPEC, SPF_VALIDATE_MM },
 	{ "full/vma", POLICY_FULL, SPF_VALIDATE_VMA }, { "full/mm", POLICY_FULL, SPF_VALIDATE_MM },
 };

@@ -345,13 +345,20 @@ int ksnprintf(char *buf, size_t size, const char *fmt, ...)
 	return len;
 }
 
+static const char *cpu_doing(unsigned id)
+{
+	if (id == 0)
+		return "the test";
+	return READ_ONCE(sim_cpus[id].func) ? "running" : "idle";
+}
+
 static void dump_cpu(unsigned id)
 {
 	const struct sim_cpu *cpu = &sim_cpus[id];
 	u64 waiting_for = READ_ONCE(cpu->request.waiting_for);
 
-	printf("  CPU %u: %s%s%s", id, id == 0 ? "the test" : READ_ONCE(cpu->func) ? "running" : "idle",
-	       READ_ONCE(cpu->asleep) ? ", asleep" : "", READ_ONCE(cpu->killed) ? ", killed" : "");
+	printf("  CPU %u: %s%s%s", id, cpu_doing(id), READ_ONCE(cpu->asleep) ? ", asleep" : "",
+	       READ_ONCE(cpu->killed) ? ", killed" : "");
 	if (waiting_for)
 		printf(", waits for CPUs %#lx to answer its shootdown", (unsigned long)waiting_for);
 	for (unsigned point = 0; point < NR_RACE_POINTS; point++)

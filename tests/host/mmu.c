@@ -78,8 +78,7 @@ static bool psc_find(struct sim_cpu *cpu, vaddr_t addr, unsigned level, pfn_t *t
 		if (!entry->valid || entry->tag != psc_tag(addr, level))
 			continue;
 		if (entry->generation != sim_frame_generation(entry->table))
-			sim_fail("address %#lx is translated by a page table that was freed (frame %#lx, level %u): no shootdown "
-				 "reached this CPU's paging-structure cache",
+			sim_fail("address %#lx is translated by a page table that was freed (frame %#lx, level %u)",
 				 (unsigned long)addr, (unsigned long)entry->table, level - 1);
 		*table = entry->table;
 		return true;
@@ -155,8 +154,8 @@ static bool walk_to_leaf(struct sim_cpu *cpu, vaddr_t addr, pfn_t *table)
 		if (!(value & PTE_PRESENT))
 			return false;
 		if (value & PTE_HUGE || !(value & PTE_USER) || !(value & PTE_WRITE))
-			sim_fail("level %u entry %#lx of address %#lx is not a user's table", level, (unsigned long)value,
-				 (unsigned long)addr);
+			sim_fail("level %u entry %#lx of address %#lx is not a user's table", level,
+				 (unsigned long)value, (unsigned long)addr);
 		if (!(value & PTE_ACCESSED))
 			(void)atomic_cas(entry, value, value | PTE_ACCESSED);
 		*table = (value & PTE_FRAME) >> PAGE_SHIFT;

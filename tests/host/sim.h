@@ -62,8 +62,8 @@ void sim_user_boundary(void);
 
 /* Chances in 1024 that the CPU behaves unusually, though as the architecture allows. */
 struct sim_mmu_quirks {
-	unsigned evict;	     /* a translation is dropped for no reason */
-	unsigned look_ahead; /* after an access the CPU looks ahead at a page nearby */
+	unsigned evict;	      /* a translation is dropped for no reason */
+	unsigned look_ahead;  /* after an access the CPU looks ahead at a page nearby */
 	unsigned stale_fault; /* a stale read-only translation faults at once, without a walk */
 };
 extern struct sim_mmu_quirks sim_quirks;

@@ -64,9 +64,12 @@ TEST(fault_access_rights, 2)
 		u64 prot;
 		bool read, write, exec;
 	} rights[] = {
-		{ PROT_NONE, 0, 0, 0 },		     { PROT_READ, 1, 0, 0 },
-		{ PROT_WRITE, 1, 1, 0 },	     { PROT_EXEC, 1, 0, 1 },
-		{ PROT_READ | PROT_WRITE, 1, 1, 0 }, { PROT_READ | PROT_EXEC, 1, 0, 1 },
+		{ PROT_NONE, 0, 0, 0 },
+		{ PROT_READ, 1, 0, 0 },
+		{ PROT_WRITE, 1, 1, 0 },
+		{ PROT_EXEC, 1, 0, 1 },
+		{ PROT_READ | PROT_WRITE, 1, 1, 0 },
+		{ PROT_READ | PROT_EXEC, 1, 0, 1 },
 	};
 
 	FOR_EACH_SETUP (setup) {
@@ -74,8 +77,8 @@ TEST(fault_access_rights, 2)
 
 		for (unsigned i = 0; i < ARRAY_SIZE(rights); i++)
 			for (unsigned shared = 0; shared < 2; shared++) {
-				vaddr_t addr = map(mm, 4, rights[i].prot,
-						   MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE));
+				vaddr_t addr =
+					map(mm, 4, rights[i].prot, MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE));
 
 				CHECK_EQ(read_answer(addr), rights[i].read ? FAULT_DONE : FAULT_NO_ACCESS);
 				CHECK_EQ(sim_write(addr, 1), rights[i].write ? FAULT_DONE : FAULT_NO_ACCESS);
@@ -201,8 +204,12 @@ TEST(fault_shared_anonymous_memory, 2)
 
 static vaddr_t map_mapping(struct mm *mm, struct mapping *mapping, u64 pages, u64 prot, u64 flags)
 {
-	struct mmap_request request = { .len = PAGES(pages), .prot = prot, .flags = flags, .mapping = mapping,
-					.ops = &mapping_vma_ops, .file_writable = true };
+	struct mmap_request request = { .len = PAGES(pages),
+					.prot = prot,
+					.flags = flags,
+					.mapping = mapping,
+					.ops = &mapping_vma_ops,
+					.file_writable = true };
 	long addr = mm_mmap(mm, &request);
 
 	CHECK(addr > 0);

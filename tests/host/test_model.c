@@ -64,8 +64,9 @@ static void call_mmap(void)
 	pick_range();
 	map_at(space->mm, addr_of(first), nr, prot, MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE));
 	for (u64 i = 0; i < nr; i++)
-		space->pages[first + i] = (struct model_page){ .mapped = true, .prot = prot, .shared = shared,
-							       .object = nr_objects, .index = (u32)i };
+		space->pages[first + i] = (struct model_page){
+			.mapped = true, .prot = prot, .shared = shared, .object = nr_objects, .index = (u32)i
+		};
 	nr_objects += shared;
 }
 

@@ -38,9 +38,9 @@ static void end(void)
 	test_mm_put(mm);
 }
 
-#define FOR_EACH_STRATEGY                                                                                              \
+#define FOR_EACH_STRATEGY(setup)                                                                                       \
 	for (const struct strategy_setup *setup = strategy_setups;                                                     \
-	     setup < strategy_setups + nr_strategy_setups && (begin(setup->policy, setup->validate), true);           \
+	     setup < strategy_setups + nr_strategy_setups && (begin(setup->policy, setup->validate), true);            \
 	     end(), setup++)
 
 /* CPU 1's attempt stops at the point. */
@@ -94,10 +94,11 @@ static void puppet_access(void)
 	if (puppet.looks_ahead)
 		sim_look_ahead(puppet.addr);
 	else if (puppet.faults_allowed)
-		puppet.result = puppet.write ? sim_write(puppet.addr, puppet.value) : sim_read(puppet.addr, &puppet.value);
+		puppet.result =
+			puppet.write ? sim_write(puppet.addr, puppet.value) : sim_read(puppet.addr, &puppet.value);
 	else
-		puppet.result = puppet.write ? sim_try_write(puppet.addr, puppet.value) :
-					       sim_try_read(puppet.addr, &puppet.value);
+		puppet.result = puppet.write ? sim_try_write(puppet.addr, puppet.value)
+					     : sim_try_read(puppet.addr, &puppet.value);
 }
 
 static void puppet_main(void *arg)
@@ -169,7 +170,7 @@ static void act_fork(void *arg)
  */
 TEST(s1_fork_against_write_fault, 4)
 {
-	FOR_EACH_STRATEGY {
+	FOR_EACH_STRATEGY (setup) {
 		u64 value;
 
 		child = test_mm(POLICY_DEFAULT);
@@ -340,7 +341,7 @@ static void shootdown_under_pte_lock(void)
 
 TEST(k1_s3_shootdown_under_the_pte_lock, 4)
 {
-	FOR_EACH_STRATEGY
+	FOR_EACH_STRATEGY (setup)
 		shootdown_under_pte_lock();
 }
 
@@ -362,7 +363,7 @@ static void act_mremap(void *arg)
 /* Between the new VMA's linking and the move, neither side may be filled. */
 TEST(s8_v2_mremap_bars_source_and_target, 4)
 {
-	FOR_EACH_STRATEGY {
+	FOR_EACH_STRATEGY (setup) {
 		target = 0x200000000000UL + (addr & (PMD_SIZE - 1));
 		puppet_start();
 		change_until(RACE_mremap_before_move, act_mremap);
@@ -386,7 +387,7 @@ TEST(s8_v2_mremap_bars_source_and_target, 4)
 /* The same for the source: a page that is filled there meanwhile would be lost. */
 TEST(s8_mremap_bars_the_source, 4)
 {
-	FOR_EACH_STRATEGY {
+	FOR_EACH_STRATEGY (setup) {
 		target = 0x200000000000UL + (addr & (PMD_SIZE - 1));
 		puppet_start();
 		change_until(RACE_mremap_before_move, act_mremap);
@@ -425,7 +426,7 @@ TEST(s12_anon_vma_unlinked_under_speculation, 4)
 /* Two threads prepare one VMA: nobody sees the first anon_vma before it is published, one wins, both pages are found. */
 TEST(v7_anon_vma_is_published_last, 4)
 {
-	FOR_EACH_STRATEGY {
+	FOR_EACH_STRATEGY (setup) {
 		vaddr_t fresh = map(mm, 4, RW | PROT_EXEC, ANON);
 
 		puppet_start();
@@ -725,7 +726,7 @@ TEST(v15_mmap_lock_is_only_tried_under_a_vma_lock, 4)
 /* "Somebody was faster" is success, and his page stays. */
 TEST(k4_second_fault_on_one_page, 4)
 {
-	FOR_EACH_STRATEGY {
+	FOR_EACH_STRATEGY (setup) {
 		puppet_start();
 		faulter.addr = addr + PAGES(5) + 8;
 		fault_until(RACE_anon_page_ready, act_write);
@@ -768,7 +769,7 @@ static void read_then_be_deaf(void *arg)
 
 TEST(k5_copy_is_seen_after_the_flush, 4)
 {
-	FOR_EACH_STRATEGY {
+	FOR_EACH_STRATEGY (setup) {
 		child = test_mm(POLICY_DEFAULT);
 		CHECK_EQ(mm_fork(child, mm), 0);
 		sim_start(3, read_then_be_deaf, (void *)addr);
@@ -803,7 +804,7 @@ TEST(k7_mask_before_tables, 4)
 /* Two DONTNEED: the second finds nothing mapped, but may not return before the translations are gone. */
 TEST(k9_second_dontneed_flushes, 4)
 {
-	FOR_EACH_STRATEGY {
+	FOR_EACH_STRATEGY (setup) {
 		puppet_start();
 		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
 		CHECK_EQ(puppet.value, 100);

@@ -51,7 +51,7 @@ static void begin_vma(void)
 }
 
 /* Both validations, one after the other. */
-#define FOR_BOTH_VALIDATIONS                                                                                           \
+#define FOR_BOTH_VALIDATIONS(validate)                                                                                 \
 	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM && (begin(POLICY_SPEC, validate), true);     \
 	     validate++, end())
 
@@ -108,7 +108,7 @@ TEST(reason_vma_lock_skip_not_user, 4)
 
 TEST(reason_spf_abort_odd_count, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		stop_at(RACE_mprotect_after_vma, WRITER);
 		sim_start(WRITER, act_mprotect_read, &writer);
 		wait_stopped(RACE_mprotect_after_vma);
@@ -125,7 +125,7 @@ TEST(reason_spf_abort_odd_count, 4)
 
 TEST(reason_spf_abort_no_vma, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		faulter.addr = 0x10000;
 		fault_alone(act_write);
 		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
@@ -135,7 +135,7 @@ TEST(reason_spf_abort_no_vma, 4)
 
 TEST(reason_spf_abort_changed_reading, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		fault_around(RACE_spec_after_snapshot, act_write, act_munmap);
 		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 		CHECK_EQ(REASONS(spf_abort_changed_reading), 1);
@@ -144,7 +144,7 @@ TEST(reason_spf_abort_changed_reading, 4)
 
 TEST(reason_spf_abort_changed_before_ptl, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		fault_around(RACE_spec_after_walk, act_write, act_mprotect_read);
 		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
 		CHECK_EQ(REASONS(spf_abort_changed_before_ptl), 1);
@@ -153,7 +153,7 @@ TEST(reason_spf_abort_changed_before_ptl, 4)
 
 TEST(reason_spf_abort_changed_after_ptl, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		fault_around(RACE_spec_before_ptl, act_write, act_mprotect_read);
 		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
 		CHECK_EQ(REASONS(spf_abort_changed_after_ptl), 1);
@@ -172,9 +172,9 @@ TEST(reason_spf_abort_file_ops, 4)
 
 TEST(reason_spf_abort_no_anon_vma, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		faulter.addr = map(mm, 4, PROT_READ | PROT_EXEC, ANON); /* mergeable with nothing */
-		fault_alone(act_read);				 /* builds the table */
+		fault_alone(act_read);					/* builds the table */
 		CHECK_EQ(mm_mprotect(mm, faulter.addr, PAGES(4), RW | PROT_EXEC), 0);
 		fault_alone(act_write);
 		CHECK_EQ(faulter.result, FAULT_DONE);
@@ -186,7 +186,7 @@ TEST(reason_spf_abort_no_anon_vma, 4)
 
 TEST(reason_spf_abort_growing, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 		faulter.addr = STACK_TOP - 8;
 		fault_alone(act_write);
@@ -209,7 +209,7 @@ TEST(reason_spf_abort_outside, 4)
 
 TEST(reason_spf_abort_access, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), PROT_READ), 0);
 		fault_alone(act_write);
 		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
@@ -219,7 +219,7 @@ TEST(reason_spf_abort_access, 4)
 
 TEST(reason_spf_abort_upper_table, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		map_at(mm, 1UL << 40, 1, RW, ANON);
 		faulter.addr = 1UL << 40;
 		fault_alone(act_read);
@@ -231,7 +231,7 @@ TEST(reason_spf_abort_upper_table, 4)
 /* S6 as well: speculation builds no table. */
 TEST(reason_spf_abort_pmd_none, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		u64 built;
 
 		faulter.addr = align_down(addr, 1UL << 30) + PMD_SIZE; /* below the same upper tables */
@@ -249,7 +249,7 @@ TEST(reason_spf_abort_pmd_none, 4)
 /* S4 and S7 as well: the table went away between the walk and the lock. */
 TEST(reason_spf_abort_pmd_changed, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		writer.addr = addr;
 		writer.len = PAGES(16);
 		fault_around(RACE_spec_before_ptl, act_write, act_munmap);
@@ -260,7 +260,7 @@ TEST(reason_spf_abort_pmd_changed, 4)
 
 TEST(reason_spf_abort_ptl_busy, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		writer.value = faulter.value = 1;
 		writer.addr = addr + PAGES(6);
 		stop_at(RACE_commit_before_set, WRITER);
@@ -300,7 +300,7 @@ static void write_without_memory(void *arg)
 
 TEST(reason_spf_abort_no_memory, 4)
 {
-	FOR_BOTH_VALIDATIONS {
+	FOR_BOTH_VALIDATIONS (validate) {
 		fault_alone(write_without_memory);
 		CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY); /* said by the locked path */
 		CHECK_EQ(REASONS(spf_abort_no_memory), 1);
@@ -406,8 +406,9 @@ TEST(reason_vma_lock_abort_anon_vma, 4)
 TEST(reason_vma_lock_abort_file_ops, 4)
 {
 	const struct vma_ops careful_ops = { .fault = mapping_vma_ops.fault, .name = "careful" };
-	struct mmap_request request = { .len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = &careful_ops,
-					.file_writable = true };
+	struct mmap_request request = {
+		.len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = &careful_ops, .file_writable = true
+	};
 
 	begin_vma();
 	request.mapping = mapping_create(PAGES(1), false);

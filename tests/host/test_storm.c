@@ -19,7 +19,7 @@ static vaddr_t fleeting; /* MADV_DONTNEED at any time: reads as zero or as writt
 static vaddr_t moving;	 /* at one of two places */
 static vaddr_t places[2];
 static unsigned rounds;
-static bool scarce; /* memory: calls and faults may fail for want of it, and must then have changed nothing */
+static bool scarce;    /* memory: calls and faults may fail for want of it, and must then have changed nothing */
 static u64 nr_refused; /* ... and so often did */
 
 struct thread_state {
