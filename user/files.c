@@ -340,8 +340,13 @@ static void removed(void)
 	CHECK_EQ(pread(fd, buf, 16, 0), 10);
 	CHECK(buf[0] == 'S');
 	CHECK_EQ(write(fd, p, 10), 10); /* from the mapping of the page that is written */
+	/* The same from a mapping that nobody has touched yet: the call itself must fault the page in. */
+	char *untouched = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	MUST(untouched != MAP_FAILED);
+	CHECK_EQ(pwrite(fd, untouched, 10, 20), 10);
+	munmap(untouched, PAGE);
 	close(fd);
-	CHECK(!memcmp(p, "Still hereStill here", 20));
+	CHECK(!memcmp(p, "Still hereStill hereStill here", 30));
 	munmap(p, PAGE);
 	MUST(mkdir("cwd", 0755) == 0 && chdir("cwd") == 0);
 	CHECK_EQ(rmdir("../cwd"), 0);
