@@ -239,7 +239,7 @@ static bool queue_record(struct sigpending *pending, const struct siginfo *info)
 	if (info->code == SI_KERNEL)
 		return true;
 	if (standard || !queue_is_full())
-		entry = slab_alloc(sigqueue_cache, 0);
+		entry = slab_alloc(sigqueue_cache, ALLOC_RESERVE); /* a SIGSEGV without its address explains nothing */
 	if (!entry)
 		return standard || info->code == SI_USER;
 	entry->info = *info;
