@@ -16,8 +16,7 @@
 	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \
 	X(MMAP_LOCK, "the whole address space; the outermost lock of a fault")                                         \
 	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \
-	X(PAGE, "the page lock bit; no allocation that may reclaim below it")                                          \
-	X(I_MMAP, "who maps a file; taken under a page lock by reclaim")                                               \
+	X(I_MMAP, "who maps a mapping; truncation looks for address spaces under it")                                  \
 	X(ANON_VMA, "who maps an anonymous page; rmap walks take PTE locks below it")                                  \
 	X(PMD, "upper page-table levels of one mm")                                                                    \
 	X(PTE, "one page table; held across a shootdown, so never waited for with interrupts off")                     \
@@ -36,7 +35,7 @@ enum lock_rank {
 #define X(name, why) RANK_##name,
 	LOCK_RANKS(X)
 #undef X
-	NR_LOCK_RANKS
+		NR_LOCK_RANKS
 };
 
 #endif
