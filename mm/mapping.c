@@ -112,6 +112,14 @@ struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 	return page;
 }
 
+bool mapping_next(struct mapping *mapping, u64 index, u64 *found)
+{
+	spin_lock(&mapping->lock);
+	bool any = mapping_tree_next(mapping, index, ~0UL, found);
+	spin_unlock(&mapping->lock);
+	return any;
+}
+
 /* ---- Kernel copies ----------------------------------------------------------------------------------------------- */
 
 long mapping_read(struct mapping *mapping, u64 pos, void *buf, size_t len)

@@ -30,6 +30,8 @@ void mapping_put(struct mapping *mapping); /* the last put frees every page */
 struct page *mapping_find(struct mapping *mapping, u64 index);
 /* The same, made and cleared if missing; NULL without memory. Two racing callers get the same page. */
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index);
+/* The first slot with a page at or behind the index, in *found. False if there is none. Does not sleep. */
+bool mapping_next(struct mapping *mapping, u64 index, u64 *found);
 /*
  * Sets the size; pages wholly beyond it are taken out, the rest of the last page is cleared. VMAs that map the removed
  * pages are unmapped (mm/truncate.c). Sleeps.

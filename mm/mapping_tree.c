@@ -8,8 +8,8 @@
 #include "mm/mapping_tree.h"
 #include "mm/slab.h"
 
-#define SLOT_BITS  6
-#define SLOTS	   (1u << SLOT_BITS)
+#define SLOT_BITS 6
+#define SLOTS (1u << SLOT_BITS)
 #define MAX_HEIGHT 11 /* 66 bits: every index fits */
 
 struct mapping_node {
@@ -177,11 +177,16 @@ static struct page *take_at(struct mapping *mapping, u64 index)
 	return page;
 }
 
+bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *index)
+{
+	return mapping->root && find_used(mapping->root, mapping->height, 0, first, last, index);
+}
+
 struct page *mapping_tree_take(struct mapping *mapping, u64 first, u64 last)
 {
 	u64 index;
 
-	if (!mapping->root || !find_used(mapping->root, mapping->height, 0, first, last, &index))
+	if (!mapping_tree_next(mapping, first, last, &index))
 		return NULL;
 	return take_at(mapping, index);
 }

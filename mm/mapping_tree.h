@@ -16,4 +16,7 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page);
  */
 struct page *mapping_tree_take(struct mapping *mapping, u64 first, u64 last);
 
+/* The index of the first page of [first, last]; false if there is none. */
+bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *index);
+
 #endif

@@ -107,6 +107,14 @@ static void positions(void)
 	CHECK_EQ(lseek(fd, 0, SEEK_CUR), 4);
 	CHECK_EQ(fstat(fd, &st), 0);
 	CHECK_EQ(st.st_size, 100001);
+	CHECK_EQ(lseek(fd, 0, SEEK_DATA), 0);
+	CHECK_EQ(lseek(fd, 5, SEEK_HOLE), 4096);
+	CHECK_EQ(lseek(fd, 4096, SEEK_HOLE), 4096);
+	CHECK_EQ(lseek(fd, 4096, SEEK_DATA), 98304);
+	CHECK_EQ(lseek(fd, 98304, SEEK_HOLE), 100001);
+	CHECK_ERRNO(lseek(fd, 100001, SEEK_DATA), ENXIO);
+	CHECK_ERRNO(lseek(fd, -1, SEEK_HOLE), ENXIO);
+	CHECK_EQ(lseek(fd, 4, SEEK_SET), 4);
 	memset(buf, 1, sizeof(buf));
 	CHECK_EQ(pread(fd, buf, 16, 50000), 16);
 	CHECK(!memcmp(buf, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16));

@@ -7,6 +7,7 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/uaccess.h"
+#include "mm/mapping.h"
 #include "mm/slab.h"
 
 /* The file behind a descriptor if it was opened for `mode`, with a reference, or an error pointer. */
@@ -188,7 +189,33 @@ SYSCALL(pwritev2)
 
 /* --- lseek --- */
 
-/* => pos_lock. The new position or -errno. Files in memory have no holes that a seek would tell of. */
+/* Where data begin at or behind offset: there is a page. */
+static s64 seek_data(struct inode *inode, s64 offset, s64 size)
+{
+	u64 index;
+
+	if (!inode->mapping)
+		return offset;
+	if (!mapping_next(inode->mapping, (u64)offset >> PAGE_SHIFT, &index) || (s64)(index << PAGE_SHIFT) >= size)
+		return -ENXIO;
+	return max(offset, (s64)(index << PAGE_SHIFT));
+}
+
+/* Where a hole begins at or behind offset: there is no page, or the file ends. */
+static s64 seek_hole(struct inode *inode, s64 offset, s64 size)
+{
+	u64 index = (u64)offset >> PAGE_SHIFT, found;
+
+	if (!inode->mapping)
+		return size;
+	while (mapping_next(inode->mapping, index, &found) && found == index) {
+		index++;
+		cond_resched();
+	}
+	return min(max(offset, (s64)(index << PAGE_SHIFT)), size);
+}
+
+/* => pos_lock. The new position or -errno. */
 static s64 seek_regular(struct file *file, s64 offset, int whence)
 {
 	s64 size = (s64)inode_size(file->inode), pos;
@@ -209,7 +236,9 @@ static s64 seek_regular(struct file *file, s64 offset, int whence)
 	case SEEK_HOLE:
 		if (offset < 0 || offset >= size)
 			return -ENXIO;
-		pos = whence == SEEK_DATA ? offset : size;
+		pos = whence == SEEK_DATA ? seek_data(file->inode, offset, size) : seek_hole(file->inode, offset, size);
+		if (pos < 0)
+			return pos;
 		break;
 	default:
 		return -EINVAL;
