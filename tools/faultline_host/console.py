@@ -4,6 +4,7 @@ Carries bytes between QEMU's channels and our own stdin, stdout and stderr: unto
 thread. The kernel's log goes to a file and past a watcher that picks out the control records.
 """
 
+import collections
 import os
 import re
 import select
@@ -15,6 +16,7 @@ CHUNK = 1 << 16
 STUFFED_EOF = b"\xff\x00"
 GATHER = 0.001  # seconds between two looks: the guest writes byte by byte, we had better take many at once
 GRACE_AFTER_VERDICT = 5.0  # seconds for QEMU to power off once the kernel has said its last word
+KEPT_LINES = 15  # of the log, to be shown when a check fails
 GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
 
 
@@ -29,6 +31,7 @@ class LogWatcher:
         self.partial = b""
         self.stdin_ready = False
         self.exit_record = None
+        self.last_lines = collections.deque(maxlen=KEPT_LINES)
         self.panic_lines = []
         self.panic_done = False
 
@@ -49,6 +52,7 @@ class LogWatcher:
     def _line(self, line):
         record = self.RECORD.search(line)
         kind = record[1] if record else None
+        self.last_lines.append(line)
         if self.panic_lines and not self.panic_done:
             self.panic_lines.append(line)
             self.panic_done = kind == b"PANIC-END"

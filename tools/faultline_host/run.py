@@ -110,7 +110,7 @@ def verdict(options, log, finished, qemu, qemu_errors):
             sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.panic_lines))
         return status.PANIC
     if log.exit_record is not None:
-        return program_status(options, log.exit_record)
+        return program_status(options, log)
     if not finished:
         say(f"time-out: the program has not ended after {options.timeout:g} s (kernel log: {log.file.name})")
         return status.TIMED_OUT
@@ -121,16 +121,20 @@ def verdict(options, log, finished, qemu, qemu_errors):
     return status.MACHINE_DIED
 
 
-def program_status(options, record):
-    match = re.match(r"status=(\d+) check=(\w+)", record)
+def program_status(options, log):
+    match = re.match(r"status=(\d+) check=(\w+)", log.exit_record)
     if not match:
-        say(f"cannot read the kernel's exit record “{record}”")
+        say(f"cannot read the kernel's exit record “{log.exit_record}”")
         return status.MACHINE_DIED
-    if match[2] != "ok":
-        log = options.log or os.path.join("build", "last-run.log")
-        say(f"the program ended with {status.from_wait_status(int(match[1]))}, but the kernel's own checks failed; see {log}")
-        return status.CHECK_FAILED
-    return status.from_wait_status(int(match[1]))
+    ended_with = status.from_wait_status(int(match[1]))
+    refused = re.search(rb"first program cannot be executed: error (\d+)", b"\n".join(log.last_lines))
+    if refused:
+        say(f"{options.program} cannot be executed: {os.strerror(int(refused[1]))}")
+    if match[2] == "ok":
+        return ended_with
+    say(f"the program ended with {ended_with}, but the kernel's own checks failed; the end of its log:")
+    sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.last_lines))
+    return status.CHECK_FAILED
 
 
 def say(text):
