@@ -277,7 +277,7 @@ void vfork_release(struct task *task)
 	spin_unlock(&process_tree_lock);
 }
 
-static long do_clone(const struct clone_args *args)
+static long clone_once(const struct clone_args *args)
 {
 	struct vfork vfork = { .done = false };
 	struct task *child;
@@ -314,6 +314,17 @@ static long do_clone(const struct clone_args *args)
 		wait_for_vfork(child, &vfork);
 	task_put(child);
 	return tid;
+}
+
+/* What dead tasks leave comes back after a grace period only: nobody fails for want of it. */
+static long do_clone(const struct clone_args *args)
+{
+	long answer = clone_once(args);
+
+	if (answer != -ENOMEM && answer != -EAGAIN)
+		return answer;
+	rcu_barrier();
+	return clone_once(args);
 }
 
 SYSCALL(clone)

@@ -27,7 +27,7 @@ static struct pid_slot {
 
 static s32 last_number;	     /* process_tree_lock */
 static bool numbers_wrapped; /* process_tree_lock: a free number may be that of a group or session */
-static u32 tasks_alive;	     /* atomic */
+static u32 tasks_alive;	     /* process_tree_lock: those that have a number; read without it for a limit */
 static u64 tasks_created;    /* atomic */
 
 static struct slab_cache *task_cache, *process_cache, *fpu_cache;
@@ -48,7 +48,6 @@ static void task_free(struct task *task)
 	if (task->fpu)
 		slab_free(fpu_cache, task->fpu);
 	slab_free(task_cache, task);
-	__atomic_sub_fetch(&tasks_alive, 1, __ATOMIC_RELAXED);
 }
 
 struct task *task_alloc(void)
@@ -58,7 +57,6 @@ struct task *task_alloc(void)
 
 	if (!task)
 		return NULL;
-	atomic_inc(&tasks_alive);
 	atomic_inc(&tasks_created);
 	task->refs = 1; /* the scheduler's, dropped after its last switch */
 	task->state = TASK_UNINTERRUPTIBLE;
@@ -152,6 +150,7 @@ int task_number(struct task *task, struct process *process)
 			continue;
 		task->tid = last_number;
 		task_get(task);
+		WRITE_ONCE(tasks_alive, tasks_alive + 1);
 		store_release(&numbers[last_number].task, task);
 		if (process) {
 			process->pid = last_number;
@@ -177,6 +176,7 @@ void task_forget(struct task *task)
 	if (numbers[task->tid].task != task)
 		return;
 	WRITE_ONCE(numbers[task->tid].task, NULL);
+	WRITE_ONCE(tasks_alive, tasks_alive - 1);
 	task_put(task);
 }
 
