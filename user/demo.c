@@ -312,7 +312,8 @@ static bool tsc_counts_instructions(void)
 
 static void introduce(bool known)
 {
-	printf("One fault, resolved three ways: %d threads on %d CPUs.\n\n", nr_workers, count_cpus());
+	printf("One fault, resolved three ways: %d threads on %d CPU%s.\n\n", nr_workers, count_cpus(),
+	       count_cpus() == 1 ? "" : "s");
 	if (!on_faultline()) {
 		printf("This kernel has no fault policies, so there is nothing to compare: each workload runs once.\n");
 		return;

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes that begin and end in every way at once: several threads spawn, fork and vfork children; the children leave
+ * with threads of their own still running, replace themselves, or are killed in the middle.
+ * Argument: rounds for each thread (15).
+ */
+#include "user/check.h"
+
+#include <pthread.h>
+#include <spawn.h>
+
+#define NR_THREADS 4
+
+static char self[] = "/proc/self/exe";
+static int rounds = 15;
+
+static void *churn(void *arg)
+{
+	for (;;) {
+		char *p = map_pages(8, PROT_READ | PROT_WRITE);
+
+		memset(p, 1, 8 * PAGE);
+		munmap(p, 8 * PAGE);
+	}
+	return arg;
+}
+
+static void start_churn(int nr)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < nr; i++)
+		pthread_create(&thread, NULL, churn, NULL);
+}
+
+/* What a spawned child does: ends while its threads are busy. */
+static int spawned(const char *how)
+{
+	start_churn(3);
+	if (strcmp(how, "signal") == 0)
+		raise(SIGTERM);
+	return 21;
+}
+
+static int wait_for(pid_t pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) != pid)
+		if (errno != EINTR)
+			return -1;
+	return status;
+}
+
+static int spawn(char *how)
+{
+	char *argv[] = { self, how, NULL }, *env[] = { NULL };
+	pid_t pid;
+
+	return posix_spawn(&pid, self, NULL, NULL, argv, env) ? -1 : wait_for(pid);
+}
+
+static int fork_and_exec(void)
+{
+	char *argv[] = { self, "exit", NULL }, *env[] = { NULL };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		start_churn(2);
+		execve(self, argv, env);
+		_exit(99);
+	}
+	return wait_for(pid);
+}
+
+static int fork_and_kill(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		start_churn(2);
+		churn(NULL);
+	}
+	usleep(1000);
+	kill(pid, SIGKILL);
+	return wait_for(pid);
+}
+
+static int fork_and_crash(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		start_churn(2);
+		poke(NULL, 1);
+	}
+	return wait_for(pid);
+}
+
+static void *storm(void *arg)
+{
+	intptr_t bad = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		bad += !exited_with(spawn("exit"), 21);
+		bad += !killed_by(spawn("signal"), SIGTERM);
+		bad += !exited_with(fork_and_exec(), 21);
+		bad += !killed_by(fork_and_kill(), SIGKILL);
+		bad += !killed_by(fork_and_crash(), SIGSEGV);
+	}
+	(void)arg;
+	return (void *)bad;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t threads[NR_THREADS];
+	long bad = 0;
+	void *value;
+
+	if (argc > 1 && (strcmp(argv[1], "exit") == 0 || strcmp(argv[1], "signal") == 0))
+		return spawned(argv[1]);
+	if (argc > 1)
+		rounds = atoi(argv[1]);
+	section("four threads with children of every kind");
+	for (int i = 0; i < NR_THREADS; i++)
+		MUST(pthread_create(&threads[i], NULL, storm, NULL) == 0);
+	for (int i = 0; i < NR_THREADS; i++) {
+		pthread_join(threads[i], &value);
+		bad += (intptr_t)value;
+	}
+	CHECK_EQ(bad, 0);
+	return check_done();
+}
