@@ -104,7 +104,12 @@ u64 mm_rss(const struct mm *mm, enum rss_kind kind)
 
 u64 mm_rss_total(const struct mm *mm)
 {
-	return mm_rss(mm, RSS_ANON) + mm_rss(mm, RSS_FILE) + mm_rss(mm, RSS_SHMEM);
+	s64 sum = 0;
+
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		for (unsigned kind = 0; kind < NR_RSS_KINDS; kind++)
+			sum += READ_ONCE(mm->rss[cpu].count[kind]);
+	return sum < 0 ? 0 : (u64)sum;
 }
 
 void mm_note_peak(struct mm *mm)
