@@ -23,7 +23,7 @@
 
 static uint64_t seed = 1;
 static long nr_threads = 4, nr_steps = 400;
-static const char root[] = "/tmp/file-storm";
+static char root[] = "/tmp/file-storm-XXXXXX";
 static unsigned int strange;
 
 static uint64_t next_random(uint64_t *state)
@@ -272,8 +272,7 @@ int main(int argc, char **argv)
 	nr_steps = argc > 3 ? atol(argv[3]) : nr_steps;
 	MUST(nr_threads > 0 && nr_threads <= 64);
 	signal(SIGPIPE, SIG_IGN);
-	remove_tree(root);
-	MUST(mkdir(root, 0755) == 0);
+	MUST(mkdtemp(root));
 	pid = fork();
 	MUST(pid >= 0);
 	if (pid == 0)
