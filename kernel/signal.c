@@ -323,22 +323,6 @@ void signal_process_kernel(struct process *process, int sig)
 	signal_process(process, &info);
 }
 
-int signal_group(s32 pgid, int sig)
-{
-	struct process *process;
-	int error = -ESRCH;
-
-	spin_lock(&process_tree_lock);
-	list_for_each (process, &all_processes, all_link) {
-		if (process->pgid != pgid || process->zombie)
-			continue;
-		signal_process_kernel(process, sig);
-		error = 0;
-	}
-	spin_unlock(&process_tree_lock);
-	return error;
-}
-
 void force_signal_info(const struct siginfo *info)
 {
 	struct task *task = current;

@@ -166,8 +166,6 @@ void signal_process_kernel(struct process *process, int sig);
 bool signal_timer(struct process *process, struct task *task, struct sigqueue *entry);
 /* Takes a timer's record back. */
 void signal_timer_revoke(struct process *process, struct sigqueue *entry);
-/* To all of a process group; -ESRCH when there is none. For terminals. */
-int signal_group(s32 pgid, int sig);
 /*
  * What the current thread did wrong: delivered even if blocked or ignored, then with the default action (that is, death).
  * addr is the fault address, or that of the instruction.

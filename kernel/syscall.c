@@ -21,11 +21,6 @@ static const char *const names[NR_SYSCALL_SLOTS] = {
 
 static u64 reported[NR_SYSCALL_SLOTS / 64]; /* atomic bits */
 
-const char *syscall_name(u32 number)
-{
-	return number < NR_SYSCALL_SLOTS ? names[number] : NULL;
-}
-
 static SYSCALL(unknown)
 {
 	u32 number = (u32)task_frame(current)->orig_rax;

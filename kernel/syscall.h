@@ -13,7 +13,4 @@
 	long sys_##name(u64 a0 __maybe_unused, u64 a1 __maybe_unused, u64 a2 __maybe_unused, u64 a3 __maybe_unused,    \
 			u64 a4 __maybe_unused, u64 a5 __maybe_unused)
 
-/* The name of a call that x86-64 Linux has, or NULL. */
-const char *syscall_name(u32 number);
-
 #endif
