@@ -262,7 +262,7 @@ static void storm_thread(void *forks)
 
 /* ---- The storms --------------------------------------------------------------------------------------------------------- */
 
-static bool storm_is_over;
+static bool storm_is_over, beside_is_up;
 
 /* Beside the storm: policies change while threads fault. */
 static void change_policies(void *arg)
@@ -272,6 +272,7 @@ static void change_policies(void *arg)
 		CHECK_EQ(mm_set_policy(mm, sim_random_below(NR_POLICIES)), 0);
 		WRITE_ONCE(spf_validate, (u8)sim_random_below(2));
 		WRITE_ONCE(fault_policy_default, (u8)(1 + sim_random_below(NR_POLICIES - 1)));
+		WRITE_ONCE(beside_is_up, true);
 		sim_user_boundary();
 		cond_resched();
 	}
@@ -290,14 +291,33 @@ static void make_address_space(void)
 	map_at(mm, moving, MOVING, RW, ANON);
 }
 
+/* A storm that never reached its strategy would prove nothing. */
+static void check_strategy_was_used(void)
+{
+	u8 policy = fault_policy_default;
+
+	if (policy == POLICY_SPEC || policy == POLICY_FULL)
+		CHECK(COUNTED(speculative_pgfault) > 100);
+	if (policy == POLICY_VMA)
+		CHECK(COUNTED(vma_lock_success) > 100);
+	if (policy == POLICY_FULL) /* speculation leaves it little */
+		CHECK(COUNTED(vma_lock_success) > 0);
+	CHECK(COUNTED(tlb_shootdowns) > 100);
+}
+
 static void storm(u64 schedule, long forks, unsigned nr_rounds, sim_func *beside)
 {
 	make_address_space();
+	counters_mark();
 	rounds = nr_rounds;
 	WRITE_ONCE(storm_is_over, false);
 	schedule_fuzz_seed(schedule);
-	if (beside)
+	if (beside) {
+		WRITE_ONCE(beside_is_up, false);
 		sim_start(THREADS + 1, beside, NULL);
+		while (!READ_ONCE(beside_is_up))
+			let_others_run_once();
+	}
 	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
 		sim_start(cpu, storm_thread, (void *)forks);
 	for (unsigned cpu = 1; cpu <= THREADS; cpu++)
@@ -305,6 +325,8 @@ static void storm(u64 schedule, long forks, unsigned nr_rounds, sim_func *beside
 	WRITE_ONCE(storm_is_over, true);
 	sim_join_all();
 	schedule_fuzz_seed(0);
+	if (!beside)
+		check_strategy_was_used();
 	test_mm_put(mm);
 }
 
@@ -331,6 +353,18 @@ TEST(storm_while_policies_change, THREADS + 2)
 	storm(sim_seed(), 1, 1500, change_policies);
 }
 
+/* For a while, and until somebody has felt it. */
+static void sit_on_it(void)
+{
+	u64 moments = sim_random_below(400);
+
+	while ((moments || !READ_ONCE(nr_refused)) && !READ_ONCE(storm_is_over)) {
+		moments -= moments != 0;
+		sim_user_boundary();
+		cond_resched();
+	}
+}
+
 /* Beside the storm: takes nearly all memory, now and then, and gives it back. */
 static void hoard(void *arg)
 {
@@ -341,10 +375,8 @@ static void hoard(void *arg)
 
 		while ((page = alloc_page(0)))
 			list_add(&hoarded, &page->lru);
-		for (u64 i = sim_random_below(400); i; i--) {
-			sim_user_boundary();
-			cond_resched();
-		}
+		WRITE_ONCE(beside_is_up, true);
+		sit_on_it();
 		list_for_each_safe (page, next, &hoarded, lru)
 			free_pages(page, 0);
 		page_alloc_drain();
@@ -426,6 +458,48 @@ TEST(storm_loses_no_update, THREADS + 2)
 		sim_join_all();
 		schedule_fuzz_seed(0);
 		CHECK_EQ(sum_of_counters(), THREADS * INCREMENTS);
+		test_mm_put(mm);
+	}
+}
+
+/* ---- Growing stacks ---------------------------------------------------------------------------------------------------------- */
+
+#define STACK_TOP 0x7ffff0000000UL
+#define STACK_PAGES 1500
+
+/* Goes down in steps, as a program does, while others do the same in the same stack, and forks copy it. */
+static void go_down_the_stack(void *arg)
+{
+	vaddr_t where = STACK_TOP;
+	u64 depth = 0;
+
+	(void)arg;
+	sim_use_mm(mm);
+	while (depth + 20 < STACK_PAGES) {
+		depth += 1 + sim_random_below(20);
+		where = word(STACK_TOP - PAGES(depth), 0);
+		put(where, depth);
+		expect_get(where, depth);
+	}
+	expect_get(where, depth);
+	sim_leave_mm();
+}
+
+TEST(storm_of_growing_stacks, THREADS + 2)
+{
+	FOR_EACH_SETUP (setup) {
+		mm = test_mm(POLICY_DEFAULT);
+		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(2), false), 0);
+		WRITE_ONCE(storm_is_over, false);
+		schedule_fuzz_seed(sim_seed() * 8 + setup->policy);
+		sim_start(THREADS + 1, fork_on_and_on, NULL);
+		for (unsigned cpu = 1; cpu <= THREADS; cpu++)
+			sim_start(cpu, go_down_the_stack, NULL);
+		for (unsigned cpu = 1; cpu <= THREADS; cpu++)
+			sim_join(cpu);
+		WRITE_ONCE(storm_is_over, true);
+		sim_join_all();
+		schedule_fuzz_seed(0);
 		test_mm_put(mm);
 	}
 }
