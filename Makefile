@@ -47,7 +47,8 @@ KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c mm/*.c drivers/*.c))
 KERNEL_ASM := $(sort $(wildcard boot/*.asm kernel/*.asm kernel/*/*.asm))
 KERNEL_OBJS := $(KERNEL_C:.c=.o) $(KERNEL_ASM:.asm=.asm.o)
 
-KERNEL_CFLAGS := -std=gnu17 -O2 -g $(warnings) -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) \
+KERNEL_CFLAGS := -std=gnu17 -O2 -g $(warnings) -ffreestanding \
+	-nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) \
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector \
 	-fno-strict-aliasing -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-I. -Ikernel/x86 $(if $(is-clang),--target=x86_64-elf)
@@ -119,7 +120,8 @@ USER_PROGRAMS := $(USER_C:user/%.c=$(BUILD)/user/%) $(USER_PIE:%=$(BUILD)/user/%
 USER_CFLAGS := -std=gnu17 -O2 -g $(warnings) -pthread -I.
 # musl-gcc's own specs know no static PIE: it needs the start-up code that relocates itself, and no interpreter.
 MUSL_LIB := $(firstword $(wildcard /usr/lib/x86_64-linux-musl /usr/local/musl/lib))
-STATIC_PIE := -fPIE -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $(addprefix $(MUSL_LIB)/,rcrt1.o crti.o crtn.o)
+STATIC_PIE := -fPIE -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text \
+	$(addprefix $(MUSL_LIB)/,rcrt1.o crti.o crtn.o)
 
 user: $(USER_PROGRAMS) ## Build the static Linux programs of user/
 
@@ -133,7 +135,7 @@ $(BUILD)/user/%-pie: user/%.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(USER_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(STATIC_PIE)
 
-# --- QEMU plugin: shared cache lines, for `make bench` -----------------------------------------------------------------
+# --- QEMU plugin: shared cache lines, for `make bench` ---------------------------------------------------------------
 
 $(BUILD)/lines.so: tools/plugin/lines.c tools/plugin/qemu_plugin.h
 	$(call say,HOSTCC,$@)
@@ -146,7 +148,8 @@ $(BUILD)/lines.so: tools/plugin/lines.c tools/plugin/qemu_plugin.h
 -include tests/host/sources.mk
 
 HOST_C := $(sort $(wildcard tests/host/*.c mm/*.c) $(HOST_SHARED))
-HOST_CFLAGS := -std=gnu17 -O1 -g $(warnings) -fno-omit-frame-pointer -fno-strict-aliasing -pthread -DDEBUG=1 -I. -Itests/host
+HOST_CFLAGS := -std=gnu17 -O1 -g $(warnings) -fno-omit-frame-pointer -fno-strict-aliasing -pthread -DDEBUG=1 \
+	-I. -Itests/host
 comma := ,
 
 define host-rules

@@ -48,7 +48,7 @@ def names(sanitizer, root):
 
 @functools.lru_cache(maxsize=None)
 def fixed_addresses():
-    """GCC 12's ThreadSanitizer cannot live with the address randomisation of newer Linux; so off with it, if allowed."""
+    """GCC 12's ThreadSanitizer cannot live with the address randomisation of newer Linux: off with it, if allowed."""
     command = ["setarch", "x86_64", "-R"]
     try:
         allowed = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0

@@ -69,8 +69,10 @@ def select(jobs, names):
     """A name is a whole test (`cow-chain fault=full cpus=2`), its first word, or a pattern for either."""
     if not names:
         return jobs
-    return [job for job in jobs
-            if any(fnmatch.fnmatchcase(job.name, name) or fnmatch.fnmatchcase(job.name.split()[0], name) for name in names)]
+    def chosen(job):
+        return any(fnmatch.fnmatchcase(text, name) for text in (job.name, job.name.split()[0]) for name in names)
+
+    return [job for job in jobs if chosen(job)]
 
 
 def print_list():

@@ -24,8 +24,8 @@ def on_linux(program, args, files, environment, stdin):
         for source, destination in files:
             place(os.path.join(ROOT, source), os.path.join(root, destination))
         place(os.path.join(ROOT, program), os.path.join(root, initramfs.place_of(program)))
-        result = subprocess.run([program, *args], executable=os.path.join(ROOT, program), cwd=root, env=env, input=stdin,
-                                capture_output=True, timeout=PATIENCE, check=False, preexec_fn=usual_limits)
+        result = subprocess.run([program, *args], executable=os.path.join(ROOT, program), cwd=root, env=env,
+                                input=stdin, capture_output=True, timeout=PATIENCE, check=False, preexec_fn=usual_limits)
     status = result.returncode if result.returncode >= 0 else 128 - result.returncode
     return status, result.stdout, result.stderr
 

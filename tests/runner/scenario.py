@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scenario files: read, checked key by key, expanded over policies, CPUs, seeds and repetitions. See tests/README.md."""
+"""Scenario files: read, checked key by key, expanded over policies, CPUs, seeds, repetitions. See tests/README.md."""
 
 import difflib
 import glob
@@ -17,7 +17,8 @@ from .job import Job
 DEFAULTS = {
     "name": str, "proves": str, "program": str, "mode": str,
     "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "seeds": [None], "repeat": [None],
-    "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "", "live_stdin": False, "files": [],
+    "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "", "live_stdin": False,
+    "files": [],
     "env": [], "append": "", "limit": 30, "cap": 300, "suite": "test", "soak": {},
     "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [], "stderr_match": [],
     "log_match": [], "log_reject": [],
@@ -102,7 +103,8 @@ def job(scenario, policy, cpus, seed, number, kernel):
     return Job(
         name=f"{scenario['name']} {point}", command=[*command, program, *args], has_log=True,
         stdin=input_of(scenario), live_stdin=scenario["live_stdin"], limit=scenario["limit"],
-        cap=scenario["cap"], weight=cpus + (10 if seed is not None else 0) + (20 if scenario["boot"] != "direct" else 0),
+        cap=scenario["cap"],
+        weight=cpus + (10 if seed is not None else 0) + (20 if scenario["boot"] != "direct" else 0),
         judge=lambda result: judge(scenario, program, args, result),
     )
 

@@ -69,7 +69,7 @@ def parse(argv):
 def print_cost(chosen):
     results = in_parallel(chosen.jobs, [(policy, ["--cpus", "1", "--fault", policy], ["rows"]) for policy in POLICIES])
     tables = {policy: figures(lines, "row") for policy, lines in results}
-    print("Instructions per operation, median, release kernel, one CPU; in brackets attempts/answered of the strategies")
+    print("Instructions per operation, median, release kernel, one CPU; in brackets: attempts/answered of strategies")
     print(f"{'':38}{'goal':>6}" + "".join(f"{policy:>20}" for policy in POLICIES) + f"{'Linux 6.1':>11}{'6.12':>7}")
     for name, text, goal, *linux in ROWS:
         cells = [cost_cell(tables[policy].get(name), goal) for policy in POLICIES]
@@ -125,7 +125,8 @@ def print_lines(chosen):
     runs = [((text, policy), ["--cpus", str(LINES_CPUS), "--fault", policy], ["lines", place, str(LINES_CPUS)])
             for place, text in PLACES[:2] for policy in GROWTH_POLICIES]
     for (text, policy), lines in in_parallel(chosen.jobs, runs, verb="lines"):
-        print(f"  {text:22} {policy:5} " + "; ".join(line for line in lines if line.startswith("lines")))
+        found = [line.removeprefix("lines ") for line in lines if line.startswith("lines ")]
+        print(f"  {text:22} {policy:5} {'; '.join(found)}")
 
 
 def in_parallel(jobs, runs, verb="run"):
@@ -140,7 +141,8 @@ def run_bench(verb, extra, arguments):
                     "--log", os.devnull, PROGRAM, *arguments]
     result = subprocess.run(command_line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise UsageError(f"{' '.join(command_line[1:])} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
+        raise UsageError(f"{' '.join(command_line[1:])} ended with {result.returncode}:\n"
+                         f"{result.stdout}{result.stderr}")
     return result.stdout.splitlines()
 
 

@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 def run_parser():
     parser = Parser(
         prog="faultline run",
-        description="Boot Faultline with a static x86-64 Linux program and be that program: its input, output and status.",
+        description="Boot Faultline with a static x86-64 Linux program and be it: its input, output, status.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -53,13 +53,14 @@ def run_parser():
     add("--timeout", metavar="S", type=seconds, help="give up after S seconds (status 124)")
     add("--file", metavar="F", action="append", default=[], dest="files",
         help="also put this file or directory into /, or SRC:DEST; may be repeated")
-    add("--env", metavar="K=V", action="append", default=[], type=environment, help="environment variable; may be repeated")
+    add("--env", metavar="K=V", action="append", default=[], type=environment,
+        help="environment variable; may be repeated")
     add("--append", metavar="TEXT", default="", help="more kernel command line")
     add("--release", action="store_true", help="the release kernel instead of the debug kernel")
     add("--kernel", metavar="ELF", type=existing_file, help="another kernel image")
     add("--cpu", metavar="MODEL", default="max,-la57", help="QEMU's -cpu (default max,-la57)")
-    add("--threads", metavar="HOW", type=one_of("way to run CPUs", ("multi", "single")), help="QEMU's threads: multi, one "
-        "for each CPU, or single (default: multi where this host has as many CPUs)")
+    add("--threads", metavar="HOW", type=one_of("way to run CPUs", ("multi", "single")),
+        help="QEMU's threads: multi, one for each CPU, or single (default: multi where this host has as many CPUs)")
     add("--qemu", metavar="ARG", action="append", default=[], help="one more argument for QEMU; may be repeated")
     add("--verbose", action="store_true", help="show the kernel's log on stderr while it runs")
     add("--log", metavar="FILE", help="keep the kernel's log here (default build/last-run.log)")
