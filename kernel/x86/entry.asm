@@ -12,6 +12,7 @@
 	extern page_fault_kernel
 	extern exception
 	extern exception_critical
+	extern user_rip_not_canonical
 	extern interrupt
 	extern exit_to_user
 	extern syscall_exit_to_user
@@ -141,7 +142,7 @@ syscall_entry:
 	mov rcx, [rsp + frame.rip]
 	mov rdx, rcx
 	shr rdx, 47
-	jnz return_to_user
+	jnz return_to_user_done
 	; C has preserved rbx, rbp and r12 to r15. rcx and r11 are lost to SYSCALL by its definition.
 	mov r11, [rsp + frame.rflags]
 	mov rdi, [rsp + frame.rdi]
@@ -170,11 +171,20 @@ return_to_user_slow:
 return_to_user_done:
 	mov rax, [gs:CPU_CURRENT]
 	lock and dword [rax + TASK_WORK], ~WORK_FRAME
+	; IRET would fault in kernel mode, after swapgs, on an address that is not canonical: a signal handler's, perhaps.
+	mov rax, [rsp + frame.rip]
+	shr rax, 47
+	jnz bad_return_address
 return_to_user:
 	RESTORE_REGISTERS
 	add rsp, 8
 	swapgs
 	iretq
+
+bad_return_address:
+	mov rdi, rsp
+	call user_rip_not_canonical
+	jmp return_to_user_slow
 
 ; Interrupts as they may be, rsp at a frame of either mode.
 	align 16

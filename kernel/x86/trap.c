@@ -22,6 +22,7 @@ void page_fault_kernel(struct trap_frame *frame, u64 error, u64 addr);
 void exception(struct trap_frame *frame, unsigned vector);
 void exception_critical(struct trap_frame *frame, unsigned vector);
 void interrupt(struct trap_frame *frame, unsigned vector);
+void user_rip_not_canonical(struct trap_frame *frame);
 
 static const char *const exception_names[NR_EXCEPTIONS] = {
 	[TRAP_DE] = "divide error",
@@ -239,6 +240,15 @@ void exception(struct trap_frame *frame, unsigned vector)
 	panic_at(frame, "Unexpected %s in the kernel (vector %u, error code %llx)",
 		 exception_names[vector] ? exception_names[vector] : "exception", vector,
 		 (unsigned long long)frame->orig_rax);
+}
+
+/* What the CPU would say of the frame's address in user mode is said here. Interrupts off before and after. */
+void user_rip_not_canonical(struct trap_frame *frame)
+{
+	irq_enable();
+	note_trap(TRAP_GP, 0, current->trap_addr);
+	exception_signal(frame, TRAP_GP);
+	irq_disable();
 }
 
 /* On a stack of its own, whatever was interrupted. */
