@@ -20,7 +20,7 @@ SHOWN_LINES = 40
 
 
 def run_all(jobs, workers):
-    """Run every job, print a line for each and the details of failures. Returns (passed, failed)."""
+    """Run every job, print a line for each, details of failures, at the end what failed. Returns (passed, failed)."""
     os.makedirs(OUTPUT, exist_ok=True)
     reporter = Reporter(len(jobs))
     jobs = sorted(jobs, key=lambda job: -job.weight)
@@ -33,7 +33,8 @@ def run_all(jobs, workers):
             reporter.stopped = True
             pool.shutdown(cancel_futures=True)
             raise
-    return reporter.passed, reporter.failed
+    reporter.summary()
+    return reporter.passed, len(reporter.failures)
 
 
 def run_one(job, reporter):
@@ -134,21 +135,27 @@ class Reporter:
 
     def __init__(self, total):
         self.total = total
-        self.passed = self.failed = 0
+        self.passed = 0
+        self.failures = []
         self.stopped = False
         self.lock = threading.Lock()
 
     def report(self, job, result, complaints):
         with self.lock:
             if complaints:
-                self.failed += 1
+                self.failures.append((job, complaints))
             else:
                 self.passed += 1
-            count = f"[{self.passed + self.failed:{len(str(self.total))}}/{self.total}]"
+            count = f"[{self.passed + len(self.failures):{len(str(self.total))}}/{self.total}]"
             print(f"{count} {'FAIL' if complaints else 'ok  '} {job.name} ({result.seconds:.1f} s)")
             if complaints:
                 self._details(job, result, complaints)
             sys.stdout.flush()
+
+    def summary(self):
+        """What failed once more, since its details may be hundreds of lines up."""
+        for job, complaints in self.failures:
+            print(f"FAIL {job.name}: {complaints[0].splitlines()[0]}")
 
     def _details(self, job, result, complaints):
         for complaint in complaints:
