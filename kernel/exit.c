@@ -246,6 +246,13 @@ static void pause_ns(u64 ns)
 	sleep_until(ktime_ns() + ns);
 }
 
+/* A thread that nobody knows any more still runs on its stack until another CPU's scheduler has left it. */
+static void wait_until_alone(void)
+{
+	while (nr_tasks_in_memory() > 1)
+		pause_ns(1000000);
+}
+
 /* Runs on the last thread of pid 1, which has let go of everything but its kernel stack. */
 static void __noreturn shut_down(struct process *process)
 {
@@ -255,6 +262,7 @@ static void __noreturn shut_down(struct process *process)
 		reap_all();
 		pause_ns(1000000);
 	}
+	wait_until_alone();
 	fs_quiet_release();
 	rcu_barrier();
 	kstack_drain();

@@ -29,6 +29,7 @@ static s32 last_number;	     /* process_tree_lock */
 static bool numbers_wrapped; /* process_tree_lock: a free number may be that of a group or session */
 static u32 tasks_alive;	     /* process_tree_lock: those that have a number; read without it for a limit */
 static u64 tasks_created;    /* atomic */
+static s64 tasks_in_memory;  /* atomic; a task that has ended stays until its last switch and a grace period are over */
 
 static struct slab_cache *task_cache, *process_cache, *fpu_cache;
 
@@ -48,6 +49,7 @@ static void task_free(struct task *task)
 	if (task->fpu)
 		slab_free(fpu_cache, task->fpu);
 	slab_free(task_cache, task);
+	atomic_dec_return(&tasks_in_memory);
 }
 
 struct task *task_alloc(void)
@@ -58,6 +60,7 @@ struct task *task_alloc(void)
 	if (!task)
 		return NULL;
 	atomic_inc(&tasks_created);
+	atomic_inc(&tasks_in_memory);
 	task->refs = 1; /* the scheduler's, dropped after its last switch */
 	task->state = TASK_UNINTERRUPTIBLE;
 	list_init(&task->rq_link);
@@ -263,6 +266,11 @@ u32 nr_tasks(void)
 u64 nr_tasks_created(void)
 {
 	return READ_ONCE(tasks_created);
+}
+
+u64 nr_tasks_in_memory(void)
+{
+	return (u64)load_acquire(&tasks_in_memory);
 }
 
 /* ---- Use --------------------------------------------------------------------------------------------------------- */

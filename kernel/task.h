@@ -240,6 +240,8 @@ void task_forget(struct task *task);
 void process_forget(struct process *process);
 u32 nr_tasks(void);
 u64 nr_tasks_created(void);
+/* Tasks whose struct and stack are not free yet: those that live, and those whose end is not quite over. */
+u64 nr_tasks_in_memory(void);
 
 /* ---- What the parts of a process's life offer each other --------------------------------------------------------- */
 /* Ends the current thread (exit.c). exit_code as wait4 reports it. Sleeps. */
