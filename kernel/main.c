@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From the first C function to the first process: the kernel's set-up, step by step. */
+#include "drivers/ramdisk.h"
 #include "kernel/boot_info.h"
 #include "kernel/boot_options.h"
 #include "kernel/print.h"
@@ -33,6 +34,7 @@ static void init_machine(enum boot_protocol protocol, paddr_t info)
 static void init_memory(void)
 {
 	boot_memory_init();
+	ramdisks_create();
 	paging_init();
 	page_alloc_init();
 	boot_memory_finish();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /dev: the devices that need no hardware, and the table of all. Takes no lock. */
 #include "kernel/fs/devices.h"
+#include "kernel/fs/block_file.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/random.h"
@@ -147,6 +148,7 @@ void devices_create(struct dentry *dev)
 		if (is_err(ramfs_create(dev, d->name, strlen(d->name), S_IFCHR | d->mode, d->rdev)))
 			panic("no memory for /dev/%s at boot", d->name);
 	}
+	block_files_create(dev);
 	link_to(dev, "fd", "/proc/self/fd");
 	link_to(dev, "stdin", "/proc/self/fd/0");
 	link_to(dev, "stdout", "/proc/self/fd/1");

@@ -40,7 +40,7 @@ static u32 file_mode(struct inode *inode, u32 flags)
 		return FMODE_PATH;
 	if (flags & FILE_EXEC)
 		mode |= FMODE_EXEC;
-	if (S_ISREG(inode->mode) || S_ISDIR(inode->mode))
+	if (S_ISREG(inode->mode) || S_ISDIR(inode->mode) || S_ISBLK(inode->mode))
 		mode |= FMODE_SEEK;
 	return mode;
 }

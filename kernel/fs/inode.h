@@ -31,6 +31,7 @@
 #define S_ISREG(mode) (((mode)&S_IFMT) == S_IFREG)
 #define S_ISLNK(mode) (((mode)&S_IFMT) == S_IFLNK)
 #define S_ISCHR(mode) (((mode)&S_IFMT) == S_IFCHR)
+#define S_ISBLK(mode) (((mode)&S_IFMT) == S_IFBLK)
 #define S_ISFIFO(mode) (((mode)&S_IFMT) == S_IFIFO)
 
 #define NAME_MAX 255

@@ -312,7 +312,7 @@ static long sync_fd(u64 fd)
 
 	if (!file)
 		return -EBADF;
-	stored = S_ISREG(file->inode->mode) || S_ISDIR(file->inode->mode);
+	stored = S_ISREG(file->inode->mode) || S_ISDIR(file->inode->mode) || S_ISBLK(file->inode->mode);
 	file_put(file);
 	return stored ? 0 : -EINVAL;
 }

@@ -8,6 +8,7 @@
  * so write() from a mapping of the very page being written just works (U1).
  */
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/block_file.h"
 #include "kernel/fs/getdents.h"
 #include "kernel/fs/pipe.h"
 #include "kernel/fs/devices.h"
@@ -351,6 +352,8 @@ struct inode *ramfs_inode(enum fs_device dev, u32 mode, u32 rdev)
 		fops = &fifo_ops;
 	else if (S_ISCHR(mode))
 		fops = device_ops(rdev);
+	else if (S_ISBLK(mode))
+		fops = &block_file_ops;
 	inode = inode_alloc(dev, mode, S_ISREG(mode) ? &regular_ops : NULL, fops);
 	if (!inode)
 		return NULL;

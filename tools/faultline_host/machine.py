@@ -37,6 +37,7 @@ def kernel_command_line(options, terminal):
         words.append("verbose")
     if terminal:
         words.append("tty")
+    words += [f"ram{n}={disk.word}" for n, disk in enumerate(options.disks)]
     if options.append:
         words.append(options.append)
     return " ".join(words)
@@ -63,7 +64,7 @@ def qemu_arguments(options, channels, boot):
     """
     args = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
     args += ["-machine", "q35" if options.boot != "direct" else BARE_MACHINE]
-    args += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", f"{options.memory}M"]
+    args += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", f"{total_memory(options)}M"]
     args += deterministic_arguments(options) if options.deterministic else ["-accel", f"tcg,thread={threads(options)}"]
     for index, (name, port) in enumerate(PORTS.items(), start=1):
         args += ["-add-fd", f"fd={channels[name]},set={index}"]
@@ -72,6 +73,12 @@ def qemu_arguments(options, channels, boot):
     args += ["-chardev", f"socket,id=stdin,fd={channels['stdin']}", "-serial", "chardev:stdin"]
     args += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04"]
     return args + boot + options.qemu
+
+
+def total_memory(options):
+    """In MiB: what the page allocator is to have, the disks beside it, and what the kernel must know of their pages."""
+    disks = sum(disk.kib for disk in options.disks)
+    return options.memory + -(-(disks + disks // 64) // 1024)
 
 
 def threads(options):

@@ -12,6 +12,8 @@ POLICIES = ("mmap", "vma", "spec", "full")
 BOOTS = ("direct", "bios", "uefi")
 MAX_CPUS = 64
 MIN_MEMORY_MIB = 32
+MAX_DISKS = 16
+MAX_DISK_KIB = 1 << 20  # they lie where the boot page tables reach, below 4 GiB
 
 EPILOG = HELP + """
 examples:
@@ -43,6 +45,8 @@ def run_parser():
     add = parser.add_argument
     add("--cpus", metavar="N", default=2, type=cpu_count, help="CPUs, 1 to 64 (default 2)")
     add("--memory", metavar="M", default=256, type=memory_mib, help="RAM: 64M, 512M, 4G, … (default 256M)")
+    add("--disk", metavar="SIZE[,sync|async][,latency=US]", action="append", default=[], type=disk, dest="disks",
+        help="a ramdisk, /dev/ram0 and on, besides that RAM (default sync); may be repeated")
     add("--fault", metavar="POLICY", type=one_of("fault policy", POLICIES), help="how faults are resolved: mmap, vma, "
         "spec or full (default: the kernel's)")
     add("--boot", default="direct", type=one_of("boot method", BOOTS), metavar="HOW",
@@ -81,6 +85,7 @@ def parse_run(argv):
     if options.gdb and options.timeout:
         raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
     check_command_line_text(options.append)
+    check_disks(options.disks)
     return options
 
 
@@ -111,6 +116,33 @@ def memory_mib(text):
     if mib < MIN_MEMORY_MIB:
         raise wrong(f"{text} of memory is too little: at least {MIN_MEMORY_MIB}M")
     return mib
+
+
+class Disk:
+    """One ramdisk: its size and the word that describes it to the kernel (drivers/ramdisk.h)."""
+
+    def __init__(self, kib, settings):
+        self.kib = kib
+        self.word = ",".join([str(kib), *settings])
+
+
+def disk(text):
+    size, *settings = text.split(",")
+    match = re.fullmatch(r"(\d+)([KMG])", size)
+    kib = int(match[1]) * {"K": 1, "M": 1024, "G": 1024 ** 2}[match[2]] if match else 0
+    if not kib or kib % 4:
+        raise wrong(f"“{size}” is not the size of a disk: write 64K, 16M or 1G")
+    for setting in settings:
+        if not re.fullmatch(r"sync|async|latency=\d{1,9}", setting):
+            raise wrong(f"“{setting}” is not known of a disk: sync, async or latency=MICROSECONDS")
+    return Disk(kib, settings)
+
+
+def check_disks(disks):
+    if len(disks) > MAX_DISKS:
+        raise UsageError(f"--disk: {len(disks)} disks are too many: at most {MAX_DISKS}")
+    if sum(disk.kib for disk in disks) > MAX_DISK_KIB:
+        raise UsageError("--disk: the disks are too large: at most 1G in all")
 
 
 def seed(text):

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Ramdisks: see ramdisk.h. Boot only, so there is nothing to lock; what they do afterwards is in block.c. */
+#include "drivers/ramdisk.h"
+#include "drivers/block.h"
+#include "kernel/boot_info.h"
+#include "kernel/print.h"
+#include "kernel/string.h"
+#include "kernel/x86/setup.h"
+
+#define DEFAULT_LATENCY_US 100
+
+static struct block_device disks[MAX_BLOCK_DEVICES];
+
+/* The decimal number at *text, which is moved behind it; 0 when there is none. */
+static u64 take_number(const char **text)
+{
+	u64 value = 0;
+
+	for (; **text >= '0' && **text <= '9'; ++*text)
+		value = value * 10 + (u64)(**text - '0');
+	return value;
+}
+
+/* If the text at *text begins with the word, moves behind it. */
+static bool take_word(const char **text, const char *word)
+{
+	if (strncmp(*text, word, strlen(word)))
+		return false;
+	*text += strlen(word);
+	return true;
+}
+
+/* What follows the size. False for anything that is not known. */
+static bool parse_settings(struct block_device *disk, const char *text)
+{
+	disk->latency_us = DEFAULT_LATENCY_US;
+	while (take_word(&text, ",")) {
+		if (take_word(&text, "async"))
+			disk->async = true;
+		else if (take_word(&text, "sync"))
+			disk->async = false;
+		else if (take_word(&text, "latency="))
+			disk->latency_us = take_number(&text);
+		else
+			return false;
+	}
+	return !*text;
+}
+
+static bool create(struct block_device *disk, const char *text)
+{
+	u64 kib = take_number(&text);
+	u64 size = align_down(kib << 10, PAGE_SIZE);
+
+	if (!size || !parse_settings(disk, text))
+		return false;
+	disk->nr_sectors = size >> SECTOR_SHIFT;
+	disk->data = phys_to_virt(boot_alloc(size, PAGE_SIZE));
+	return block_register(disk);
+}
+
+void ramdisks_create(void)
+{
+	char text[64];
+
+	for (unsigned n = 0; n < MAX_BLOCK_DEVICES; n++) {
+		struct block_device *disk = &disks[n];
+
+		ksnprintf(disk->name, sizeof(disk->name), "ram%u", n);
+		if (!boot_option(disk->name, text, sizeof(text)))
+			return;
+		if (!create(disk, text)) {
+			klog("The command line's %s=%s is not SIZE-IN-KIB[,sync|async][,latency=US]", disk->name, text);
+			return;
+		}
+		klog("%s: %lu KiB, %s", disk->name, disk->nr_sectors / 2, disk->async ? "asynchronous" : "synchronous");
+	}
+}
