@@ -178,7 +178,11 @@ build-all = $(Q)$(MAKE) $(jobs) --no-print-directory all user
 deps: ## Install what is missing from the distribution's packages (DEPS=skip: do nothing)
 	$(Q)DEPS='$(DEPS)' tools/deps
 
-run: deps ## Run the demonstration: the same faults under each policy, with the counters
+run: deps ## Boot to a shell: BusyBox, with the programs of user/; poweroff leaves
+	$(build-all)
+	$(Q)tools/faultline shell
+
+demo: deps ## Run the demonstration: the same faults under each policy, with the counters
 	$(build-all)
 	$(Q)tools/faultline demo
 
@@ -210,7 +214,7 @@ help: ## List the verbs
 	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  V=1'
 	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; see tools/faultline --help'
 
-.PHONY: all iso user host host-programs deps run test soak bench gdb format clean help FORCE
+.PHONY: all iso user host host-programs deps run demo test soak bench gdb format clean help FORCE
 
 -include $(DEBUG_OBJS:.o=.d) $(RELEASE_OBJS:.o=.d) $(USER_PROGRAMS:=.d)
 -include $(foreach s,asan tsan,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))

@@ -22,6 +22,7 @@
 #include "mm/tlb.h"
 
 static bool shutting_down; /* process_tree_lock: children of pid 1 are reaped by themselves */
+u8 machine_exit_status;
 
 /* ---- The address space ------------------------------------------------------------------------------------------- */
 
@@ -206,6 +207,14 @@ static void become_zombie(struct process *process)
 }
 
 /* ---- The end of the machine -------------------------------------------------------------------------------------- */
+
+void machine_end(void)
+{
+	unsigned long flags = spin_lock_irqsave(&init_process->lock);
+
+	process_kill_locked(init_process, READ_ONCE(machine_exit_status) << 8);
+	spin_unlock_irqrestore(&init_process->lock, flags);
+}
 
 static bool kill_all_others(void)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The first process: pid 1, which runs the program that the initramfs names. When it ends, the machine does. */
+/*
+ * The first process: pid 1, which runs the program that the initramfs names, or, as on Linux, /init, which then is safe
+ * from signals. When it ends, the machine does.
+ */
 #include "kernel/errno.h"
 #include "kernel/exec.h"
 #include "kernel/fs/fs.h"
@@ -18,6 +21,7 @@ static void first_thread(void *arg __maybe_unused)
 	fs_init();
 	initramfs_unpack();
 	task->fs = fs_context_create();
+	init_process->unkillable = !boot_names_program();
 	task->files = files_create_console();
 	if (!task->fs || !task->files)
 		panic("No memory for the first process");

@@ -191,7 +191,8 @@ static bool action_ignores(const struct process *process, int sig)
 {
 	u64 handler = READ_ONCE(process->sighand->action[sig - 1].handler);
 
-	return handler == SIG_IGN || (handler == SIG_DFL && (sigmask(sig) & SIG_DEFAULT_IGNORED));
+	return handler == SIG_IGN ||
+	       (handler == SIG_DFL && (process->unkillable || (sigmask(sig) & SIG_DEFAULT_IGNORED)));
 }
 
 static bool is_ignored(const struct process *process, const struct task *target, int sig)
@@ -254,7 +255,7 @@ static int send_locked(struct process *process, struct task *target, const struc
 	struct sigpending *pending = target ? &target->pending : &process->pending;
 	int sig = info->signo;
 
-	if (!process->nr_threads || process->group_exit)
+	if (!process->nr_threads || process->group_exit || (process->unkillable && (sigmask(sig) & SIG_UNBLOCKABLE)))
 		return 0;
 	if (sig == SIGKILL) {
 		process_kill_locked(process, SIGKILL);
@@ -331,6 +332,7 @@ void force_signal_info(const struct siginfo *info)
 	struct sigaction *action = &process->sighand->action[info->signo - 1];
 	u64 mask = sigmask(info->signo);
 
+	process->unkillable = false; /* not even an init goes on behind its own mistake */
 	if ((task->blocked & mask) || READ_ONCE(action->handler) == SIG_IGN) {
 		spin_lock(&process->sighand->lock);
 		WRITE_ONCE(action->handler, SIG_DFL);

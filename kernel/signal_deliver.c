@@ -157,7 +157,7 @@ static int next_handled(struct process *process, struct siginfo *info, struct si
 		}
 		if (action->handler > SIG_IGN)
 			return sig;
-		if (action->handler == SIG_DFL && !signal_default_ignored(sig))
+		if (action->handler == SIG_DFL && !process->unkillable && !signal_default_ignored(sig))
 			default_action(process, sig, info);
 	}
 }

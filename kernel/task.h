@@ -167,6 +167,7 @@ struct process {
 	struct sighand *sighand;   /* NULL once all threads are gone */
 	struct sigpending pending; /* for the process as a whole */
 	bool group_exit;	   /* every thread must go; exit_code says why */
+	bool unkillable;	   /* an init: no signal without a handler does anything to it */
 	s32 exit_code;		   /* as wait4 reports it */
 	struct task *exec_task;	   /* the thread that execs and waits for the others to go */
 	s32 stop_signal;	   /* not 0: threads must stop */
@@ -256,6 +257,9 @@ struct mm *task_switch_mm(struct mm *next);
 void task_release_user(void);
 /* A vfork parent's wait is over; no effect when there is none. */
 void vfork_release(struct task *task);
+/* The machine is to go off: the first process ends, with the status that the tool is to exit with, and all others. */
+void machine_end(void);
+extern u8 machine_exit_status; /* any thread, by WRITE_ONCE */
 /* Makes pid 1 and starts its program. Boot, CPU 0, at the very end. */
 void start_first_process(void);
 /* futex.c: the user's list of locks held by the dying current task; and the wake-up at clear_child_tid. May sleep. */

@@ -109,7 +109,10 @@ static bool reboot_magic_ok(u32 magic1, u32 magic2)
 	       (magic2 == 672274793 || magic2 == 85072278 || magic2 == 369367448 || magic2 == 537993216);
 }
 
-/* The machine goes off when the first process ends, so that every end is checked for leaks: that is what is asked for. */
+/*
+ * The machine goes off when the first process ends, so that every end is checked for leaks: that is what is asked for. As
+ * on Linux the caller sees nothing of it any more; the first process itself goes on its way out of this call.
+ */
 SYSCALL(reboot)
 {
 	if (!reboot_magic_ok((u32)a0, (u32)a1))
@@ -121,7 +124,13 @@ SYSCALL(reboot)
 	case REBOOT_CMD_RESTART:
 	case REBOOT_CMD_HALT:
 	case REBOOT_CMD_POWER_OFF:
-		signal_process_kernel(init_process, SIGKILL);
+		machine_end();
+		while (!thread_killed()) {
+			thread_prepare_sleep(SLEEP_KILLABLE);
+			if (!thread_killed())
+				thread_sleep();
+			thread_cancel_sleep();
+		}
 		return 0;
 	default:
 		return -EINVAL;

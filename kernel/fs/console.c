@@ -183,7 +183,7 @@ static long console_read(struct file *file, struct iov_iter *to, u64 *pos)
 
 static void put(struct file *file, const char *text, size_t n)
 {
-	bool err = file->inode->rdev == DEV_STDERR;
+	bool err = file->inode->rdev == DEV_STDERR || (file->inode->rdev == DEV_CONSOLE && !is_tty);
 	struct mutex *lock = err ? &stderr_lock : &stdout_lock;
 
 	mutex_lock(lock);

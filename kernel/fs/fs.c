@@ -52,18 +52,42 @@ static struct file *open_or_die(const char *path, u32 flags)
 	return file;
 }
 
-struct files *files_create_console(void)
+bool boot_names_program(void)
 {
-	struct files *files = files_create();
-	struct file *in;
+	struct file *argv = file_open_kernel("/.faultline/argv", O_RDONLY);
 
-	if (!files)
-		return NULL;
-	in = file_open_kernel("/.faultline/stdin", O_RDONLY);
-	/* Nobody else knows the table yet, so no lock is needed. */
+	if (is_err(argv))
+		return false;
+	file_put(argv);
+	return true;
+}
+
+/* Nobody else knows the table yet, so no lock is needed. */
+static void open_streams(struct files *files)
+{
+	struct file *in = file_open_kernel("/.faultline/stdin", O_RDONLY);
+
 	files->fd[0] = is_err(in) ? open_or_die("/dev/ttyS0", O_RDONLY) : in;
 	files->fd[1] = open_or_die("/dev/ttyS1", O_RDWR);
 	files->fd[2] = open_or_die("/dev/ttyS2", O_RDWR);
+}
+
+static void open_console(struct files *files)
+{
+	for (unsigned fd = 0; fd < 3; fd++)
+		files->fd[fd] = open_or_die("/dev/console", O_RDWR);
+}
+
+struct files *files_create_console(void)
+{
+	struct files *files = files_create();
+
+	if (!files)
+		return NULL;
+	if (boot_names_program())
+		open_streams(files);
+	else
+		open_console(files);
 	return files;
 }
 

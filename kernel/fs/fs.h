@@ -12,7 +12,12 @@
 void fs_init(void);
 /* Unpacks the boot module into the root; a broken archive is told in the log, what came before it stays. */
 void initramfs_unpack(void);
-/* A table with descriptors 0, 1 and 2 on the console; 0 is `.faultline/stdin` when the initramfs has one. Or NULL. */
+/* The initramfs says which program to be (/.faultline/argv), instead of having an /init. */
+bool boot_names_program(void);
+/*
+ * A table with descriptors 0, 1 and 2: on /dev/console for an /init; else on the three streams of the program, and 0 is
+ * `.faultline/stdin` when the initramfs has one. Or NULL.
+ */
 struct files *files_create_console(void);
 /*
  * Shut-down, when no process is left: lets go of every file, so that what is still allocated afterwards has leaked.

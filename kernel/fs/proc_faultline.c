@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * /proc/faultline/exit_status: what the tool that booted the machine exits with when it is switched off.
  * /proc/faultline/race: race scripts from user mode. A write is one command:
  *	arm POINT [tid=N] [skip=N]	the thread N (any) that comes by after N others stops there
  *	wait POINT [ms=N]		returns when a thread stands there; ETIMEDOUT after N ms (WAIT_LIMIT_MS)
@@ -111,7 +112,26 @@ static int show_points(struct text *text, u64 id)
 	return 0;
 }
 
+static int show_exit_status(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%u\n", READ_ONCE(machine_exit_status));
+	return 0;
+}
+
+static int write_exit_status(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	if (proc_parse_number(buf, &value) || value > 255)
+		return -EINVAL;
+	WRITE_ONCE(machine_exit_status, (u8)value);
+	return 0;
+}
+
 static const struct proc_entry entries[] = {
+	{ .name = "exit_status", .mode = S_IFREG | 0644, .show = show_exit_status, .write = write_exit_status },
 	{ .name = "race", .mode = S_IFREG | 0644, .show = show_points, .write = run_command },
 };
 

@@ -12,7 +12,8 @@ iso        the GRUB image for BIOS and UEFI
 console    carries stdin, stdout, stderr and the kernel's log between QEMU and us
 run        boots one program and says how it ended
 debugger   the same under GDB
-demo       `make run`
+userland   the same for a shell: BusyBox and what it needs around it
+demo       `make demo`
 bench      `make bench`
 lines      runs a program under the QEMU plugin of tools/plugin: which cache lines CPUs share
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-`make run`: the program build/user/demo, which resolves the same faults under each policy and prints the counters that
+`make demo`: the program build/user/demo, which resolves the same faults under each policy and prints the counters that
 explain what happened. It runs twice: undisturbed, for the costs, which --deterministic counts in instructions; then under
 --schedule, so that the CPUs interleave in the midst of faults even on a machine of one core. Everybody sees the same
 numbers.

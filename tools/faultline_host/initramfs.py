@@ -22,9 +22,14 @@ def build(program, args, files=(), environment=(), stdin=None):
     if stdin is not None:
         archive.add_file(".faultline/stdin", stdin)
     add_path(archive, program, name, mode=0o755)
+    add_files(archive, files)
+    return archive.bytes()
+
+
+def add_files(archive, files):
+    """Add what --file named: (source, destination) pairs."""
     for source, destination in files:
         add_path(archive, source, destination)
-    return archive.bytes()
 
 
 def place_of(program):

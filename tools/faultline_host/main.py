@@ -12,8 +12,9 @@ USAGE = """\
 usage: tools/faultline VERB …
 
   run [OPTIONS] PROGRAM [ARGS…]   boot the kernel with a static Linux program and be that program
+  shell [OPTIONS]                 boot to a shell: BusyBox, and the programs of user/ (`make run`)
   iso --output FILE PROGRAM       write a GRUB image (BIOS and UEFI) that starts the program
-  demo                            the demonstration of `make run`
+  demo                            the demonstration of `make demo`
   lines [OPTIONS] PROGRAM [ARGS…] as run, and report the cache lines that CPUs share while they fault
   bench                           the measurements of `make bench`
 
@@ -40,6 +41,8 @@ def dispatch(argv):
     verb, rest = argv[0], argv[1:]
     if verb == "run":
         return run.run(options.parse_run(rest))
+    if verb == "shell":
+        return run.run(options.parse_shell(rest))
     if verb == "iso":
         from . import iso
         return iso.command(rest)
@@ -53,4 +56,4 @@ def dispatch(argv):
         from . import bench
         return bench.command(rest)
     hint = f"; to run it: tools/faultline run {verb}" if os.path.exists(verb) else ""
-    raise UsageError(f"there is no verb “{verb}”: run, iso, demo, lines or bench{hint}")
+    raise UsageError(f"there is no verb “{verb}”: run, shell, iso, demo, lines or bench{hint}")

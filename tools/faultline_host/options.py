@@ -23,6 +23,16 @@ examples:
   tools/faultline run --file data.txt:/etc/data --file build/user/echo ./prog
 """
 
+SHELL_EPILOG = """
+The machine goes off by poweroff, reboot or the end of the shell, whose exit status is then ours. Without a terminal, standard
+input is a script for the shell. The other exit statuses are those of tools/faultline run.
+
+examples:
+  tools/faultline shell
+  tools/faultline shell --cpus 4 --fault spec --file ./prog:/bin/prog
+  echo 'cat /proc/vmstat' | tools/faultline shell
+"""
+
 
 class Parser(argparse.ArgumentParser):
     """argparse, with our exit status and without the usage text around the one sentence that matters."""
@@ -35,13 +45,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_parser():
-    parser = Parser(
-        prog="faultline run",
-        description="Boot Faultline with a static x86-64 Linux program and be it: its input, output, status.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = machine_parser("run", EPILOG, "Boot Faultline with a static x86-64 Linux program and be it: its input, output, "
+                            "status.")
+    parser.add_argument("program", metavar="PROGRAM", nargs="?", help="a static x86-64 Linux ELF")
+    parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
+    return parser
+
+
+def machine_parser(verb, epilog, description):
+    """A parser for all that is about the machine, whatever runs on it."""
+    parser = Parser(prog=f"faultline {verb}", description=description, epilog=epilog, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--cpus", metavar="N", default=2, type=cpu_count, help="CPUs, 1 to 64 (default 2)")
     add("--memory", metavar="M", default=256, type=memory_mib, help="RAM: 64M, 512M, 4G, … (default 256M)")
@@ -68,8 +82,6 @@ def run_parser():
     add("--qemu", metavar="ARG", action="append", default=[], help="one more argument for QEMU; may be repeated")
     add("--verbose", action="store_true", help="show the kernel's log on stderr while it runs")
     add("--log", metavar="FILE", help="keep the kernel's log here (default build/last-run.log)")
-    add("program", metavar="PROGRAM", nargs="?", help="a static x86-64 Linux ELF")
-    add("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
     return parser
 
 
@@ -79,6 +91,17 @@ def parse_run(argv):
     if options.program is None:
         parser.error("which program?")
     options.program = program_file(options.program)
+    return checked(options)
+
+
+def parse_shell(argv):
+    options = machine_parser("shell", SHELL_EPILOG, "Boot Faultline to a shell: BusyBox, with the programs of user/ beside "
+                             "it.").parse_args(argv)
+    options.program = None
+    return checked(options)
+
+
+def checked(options):
     options.files = [file_pair(text) for text in options.files]
     if options.schedule is not None:
         options.deterministic = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Boot one program and say how it ended."""
+"""Boot one program, or a shell, and say how it ended."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from . import console, initramfs, iso, machine, status
+from . import console, initramfs, iso, machine, status, userland
 from .status import UsageError
 
 PR_SET_PDEATHSIG = 1
@@ -55,7 +55,10 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
 
 def prepare_boot(options, scratch, stdin, terminal):
     kernel = options.kernel or machine.kernel_path(options.release)
-    archive = initramfs.build(options.program, options.args, options.files, options.env, stdin)
+    if options.program:
+        archive = initramfs.build(options.program, options.args, options.files, options.env, stdin)
+    else:
+        archive = userland.build(options.files, options.env, stdin)
     command_line = machine.kernel_command_line(options, terminal)
     if options.boot != "direct":
         image = os.path.join(scratch, "faultline.iso")
@@ -112,7 +115,7 @@ def verdict(options, log, finished, qemu, qemu_errors):
     if log.exit_record is not None:
         return program_status(options, log)
     if not finished:
-        say(f"time-out: the program has not ended after {options.timeout:g} s (kernel log: {log.file.name})")
+        say(f"time-out: {'the program' if options.program else 'the shell'} has not ended after {options.timeout:g} s (kernel log: {log.file.name})")
         return status.TIMED_OUT
     qemu_errors.seek(0)
     said = qemu_errors.read().decode(errors="replace").strip()
@@ -129,7 +132,7 @@ def program_status(options, log):
     ended_with = status.from_wait_status(int(match[1]))
     refused = re.search(rb"first program cannot be executed: error (\d+)", b"\n".join(log.last_lines))
     if refused:
-        say(f"{options.program} cannot be executed: {os.strerror(int(refused[1]))}")
+        say(f"{options.program or userland.INIT} cannot be executed: {os.strerror(int(refused[1]))}")
     if match[2] == "ok":
         return ended_with
     say(f"the program ended with {ended_with}, but the kernel's own checks failed; the end of its log:")

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""Tests of `tools/faultline shell` with a script on its standard input: init, the session, and how the machine ends."""
+
+import re
+
+from .job import Job
+
+LIVE, FILE = True, False
+
+# name, how the script arrives, the script, options of `shell`, status, what stdout must match, what stderr must match
+CASES = (
+    ("pipe", LIVE, "ls /\nwhoami\necho oops >&2\npoweroff -f\necho never\n", [], 0, r"\Abin\ndev\netc\n(.*\n)*root\n\Z",
+     r"\Aoops\n\Z"),
+    ("status", FILE, "exit 3\n", ["--cpus", "1"], 3, r"\A\Z", r"\A\Z"),
+    ("poweroff", FILE, "poweroff\nsleep 100\n", [], 0, r"\A\Z", "Requesting system poweroff"),
+    ("reboot", LIVE, "reboot -f\n", ["--fault", "spec"], 0, r"\A\Z", r"\A\Z"),
+    ("options", FILE, "cat /etc/given /proc/sys/vm/fault_policy; nproc; echo $NAME\n",
+     ["--cpus", "4", "--fault", "vma", "--memory", "128M", "--file", "Makefile:/etc/given", "--env", "NAME=value"], 0,
+     r"# Faultline's one Makefile(.*\n)*vma\n4\nvalue\n\Z", r"\A\Z"),
+    ("init-lives", FILE, "kill -9 1; kill -STOP 1; cat /proc/1/comm\n", [], 0, r"\Ainit\n\Z", r"\A\Z"),
+    ("bios", FILE, "uname -s\n", ["--boot", "bios"], 0, r"\ALinux\n\Z", r"\A\Z"),
+)
+
+
+def jobs():
+    return [Job(name=f"shell/{name}", command=["tools/faultline", "shell", *options], stdin=script.encode(),
+                live_stdin=live, has_log=True, judge=judge(status, stdout, stderr), weight=2)
+            for name, live, script, options, status, stdout, stderr in CASES]
+
+
+def judge(status, stdout, stderr):
+    def complaints(result):
+        wrong = [f"exit status {result.status}, expected {status}"] if result.status != status else []
+        return wrong + mismatch("stdout", result.stdout, stdout) + mismatch("stderr", result.stderr, stderr)
+
+    return complaints
+
+
+def mismatch(what, data, regex):
+    said = data.decode(errors="replace")
+    return [] if re.search(regex, said) else [f"{what} does not match “{regex}”: {said[-500:]!r}"]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""
+The boot module of a shell: a cpio archive with BusyBox as /init, the files of user/rootfs and the programs of user/. The
+links of BusyBox's commands are made in the machine, by its own --install.
+"""
+
+import os
+
+from . import cpio, initramfs, machine, options
+from .status import UsageError
+
+INIT = "/init"
+BUSYBOX = "/bin/busybox"  # where Debian's busybox-static has it
+ROOTFS = os.path.join(machine.ROOT, "user", "rootfs")
+PROGRAMS = os.path.join(machine.ROOT, "build", "user")
+EMPTY_DIRECTORIES = ("mnt", "root", "sbin", "usr/sbin", "var/log")
+
+
+def build(files=(), environment=(), stdin=None):
+    """The archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line."""
+    archive = cpio.Archive()
+    archive.add_file(".faultline/env", initramfs.nul_terminated(merge_terminal(environment)))
+    if stdin is not None:
+        archive.add_file(".faultline/stdin", stdin)
+    initramfs.add_path(archive, busybox(), "bin/busybox", mode=0o755)
+    archive.add_symlink("bin/sh", "busybox")
+    archive.add_symlink(INIT.lstrip("/"), "bin/busybox")
+    initramfs.add_path(archive, os.path.join(ROOTFS, "etc"), "etc")
+    for name in EMPTY_DIRECTORIES:
+        archive.add_directory(name)
+    archive.add_symlink("etc/mtab", "/proc/mounts")
+    archive.add_symlink("var/tmp", "/tmp")
+    for name in programs():
+        initramfs.add_path(archive, os.path.join(PROGRAMS, name), f"usr/bin/{name}")
+    initramfs.add_files(archive, files)
+    return archive.bytes()
+
+
+def busybox():
+    if not os.path.exists(BUSYBOX):
+        raise UsageError("BusyBox is not installed: run make deps, or install the package busybox-static")
+    return options.program_file(BUSYBOX)
+
+
+def programs():
+    """The names of what `make user` has built."""
+    if not os.path.isdir(PROGRAMS):
+        raise UsageError("the programs of user/ are not built: run make user")
+    return [name for name in sorted(os.listdir(PROGRAMS)) if not name.endswith(".d")]
+
+
+def merge_terminal(environment):
+    """What init passes on: our terminal's name, unless --env says another."""
+    terminal = os.environ.get("TERM")
+    return initramfs.merge_environment((*([f"TERM={terminal}"] if terminal else []), *environment))
