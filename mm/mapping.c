@@ -58,6 +58,7 @@ void mapping_put(struct mapping *mapping)
 	if (refcount)
 		return;
 	ASSERT(list_empty(&mapping->i_mmap), "a VMA that maps a mapping holds a reference");
+	ASSERT(!mapping->ops || !mapping->nr_pages, "a file system empties its mapping before it drops it");
 	spin_lock(&mapping->lock);
 	while ((page = mapping_tree_take(mapping, 0, ~0UL)) != NULL)
 		page_put(page);
@@ -110,6 +111,37 @@ struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 	if (page != new)
 		page_put(new); /* somebody was faster, or there is no memory for the tree */
 	return page;
+}
+
+static bool is_within(const struct mapping *mapping, u64 index)
+{
+	return index < (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+/* The size is looked at under the lock that truncation changes it under: no page comes back beyond the end. */
+static struct page *create_within(struct mapping *mapping, u64 index)
+{
+	struct page *new = alloc_page(ALLOC_ZERO), *page = NULL;
+	bool within;
+
+	if (!new)
+		return err_ptr(-ENOMEM);
+	race_point(mapping_before_fill);
+	spin_lock(&mapping->lock);
+	within = is_within(mapping, index);
+	if (within)
+		page = find_or_insert(mapping, index, new);
+	spin_unlock(&mapping->lock);
+	if (page != new)
+		page_put(new);
+	return within && !page ? err_ptr(-ENOMEM) : page;
+}
+
+struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index)
+{
+	struct page *page = is_within(mapping, index) ? mapping_find(mapping, index) : NULL;
+
+	return page ? page : is_within(mapping, index) ? create_within(mapping, index) : NULL;
 }
 
 bool mapping_next(struct mapping *mapping, u64 index, u64 *found)
@@ -168,42 +200,17 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 
 /* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
-static bool is_within(const struct mapping *mapping, u64 index)
-{
-	return index < (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
-}
-
-/* The size is looked at under the lock that truncation changes it under: no page comes back beyond the end. */
-static enum fault_end fill_hole(struct fault *f, struct mapping *mapping, u64 index)
-{
-	struct page *new = alloc_page(ALLOC_ZERO);
-	bool within;
-
-	if (!new)
-		return fault_answered(f, FAULT_OUT_OF_MEMORY);
-	race_point(mapping_before_fill);
-	spin_lock(&mapping->lock);
-	within = is_within(mapping, index);
-	if (within)
-		f->page = find_or_insert(mapping, index, new);
-	spin_unlock(&mapping->lock);
-	if (f->page != new)
-		page_put(new);
-	if (f->page)
-		return END_GO_ON;
-	return fault_answered(f, within ? FAULT_OUT_OF_MEMORY : FAULT_BEYOND_END);
-}
-
 /* A page that truncation takes out after we have found it is not mapped: the commit sees that it has left its slot. */
 static int mapping_fault(struct fault *f)
 {
-	struct mapping *mapping = f->vma.mapping;
-	u64 index = f->vma.pgoff + ((f->address - f->vma.start) >> PAGE_SHIFT);
+	struct page *page = mapping_find_or_create_within(f->vma.mapping, fault_pgoff(f));
 
-	if (!is_within(mapping, index))
+	if (!page)
 		return fault_answered(f, FAULT_BEYOND_END);
-	f->page = mapping_find(mapping, index);
-	return f->page ? END_GO_ON : fill_hole(f, mapping, index);
+	if (is_err(page))
+		return fault_answered(f, FAULT_OUT_OF_MEMORY);
+	f->page = page;
+	return END_GO_ON;
 }
 
 const struct vma_ops mapping_vma_ops = {

@@ -1,12 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * struct mapping: pages by index, for everything that is not private anonymous memory: shared anonymous memory, memfds,
- * files in memory (and the ELF text in them). A slot holds a page, or nothing; the page cache proper builds on this.
+ * files in memory (and the ELF text in them), and files of a file system that reads and writes (`ops`).
+ *
+ * Without ops the object lives here: its pages are born up to date, and nothing is ever written back. With ops a page is
+ * made first and filled later (PG_UPTODATE), under the page lock; PG_DIRTY of such a page changes under the page lock, or
+ * by who ends its write-back; an entry may be writable only while its page is dirty, so the first write to a clean page
+ * faults and is told to the file system (page_mkwrite).
  */
 #ifndef MM_MAPPING_H
 #define MM_MAPPING_H
 
 #include "mm/page_alloc.h"
+
+struct mapping;
+
+/* What a file system does for a mapping whose object lives elsewhere. `host` of the mapping is its own. */
+struct mapping_ops {
+	/*
+	 * Fills the page, which is locked, in its slot, and not up to date; what lies beyond the object's size reads as zeros.
+	 * 0: begun, and page_end_read() follows, or has come already, from whatever context. -errno: not begun. Sleeps.
+	 */
+	int (*read_page)(struct mapping *mapping, struct page *page);
+	/*
+	 * Writes the page back. It is locked by the caller until this returns, PG_WRITEBACK is set, PG_DIRTY cleared, and no
+	 * entry lets anybody write to it. 0: begun, and page_end_writeback() follows. -errno: not begun. Sleeps.
+	 */
+	int (*write_page)(struct mapping *mapping, struct page *page);
+	/*
+	 * A page of a shared mapping is about to be written to, which is locked and up to date; PG_DIRTY says whether it was
+	 * before. Reserves what writing it back will need, and notes the file's time. 0, MKWRITE_THROTTLE when whoever dirties
+	 * shall be slowed down, or -errno: the toucher gets SIGBUS. Sleeps.
+	 */
+	int (*page_mkwrite)(struct mapping *mapping, struct page *page);
+	/* Called after page_mkwrite() asked for it, with nothing held: sleeps until fewer pages are dirty. */
+	void (*throttle)(struct mapping *mapping);
+};
+#define MKWRITE_THROTTLE 1
 
 struct mapping {
 	spinlock_t lock;	    /* RANK_MAPPING; guards root, height, nr_pages and the slots */
@@ -16,6 +46,10 @@ struct mapping {
 	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: a fault checks again */
 	s32 refcount;		    /* atomic */
 	bool shmem;		    /* counted as RssShmem, not RssFile */
+	const struct mapping_ops *ops; /* NULL: lives in memory. Set by who creates it, before anybody else knows it */
+	void *host;		    /* likewise; the ops' own: the inode */
+	u64 nr_dirty;		    /* atomic; with ops: pages that are PG_DIRTY */
+	u32 nr_write_errors;	    /* atomic; write-backs that failed */
 	spinlock_t i_mmap_lock;	    /* RANK_I_MMAP */
 	struct list_head i_mmap;    /* i_mmap_lock: VMAs that map it */
 };
@@ -24,23 +58,60 @@ void mapping_init_caches(void);
 /* An empty mapping of `size` bytes, refcount 1; NULL without memory. */
 struct mapping *mapping_create(u64 size, bool shmem);
 void mapping_get(struct mapping *mapping);
-void mapping_put(struct mapping *mapping); /* the last put frees every page */
+/* The last put frees every page, without sleeping. With ops it is the host's, after mapping_truncate(mapping, 0). */
+void mapping_put(struct mapping *mapping);
 
 /* The page of the slot with a reference, or NULL. Does not sleep. */
 struct page *mapping_find(struct mapping *mapping, u64 index);
 /* The same, made and cleared if missing; NULL without memory. Two racing callers get the same page. */
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index);
+/* The same within the object's size, which is asked under the lock; NULL beyond the end, err_ptr(-ENOMEM). */
+struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index);
 /* The first slot with a page at or behind the index, in *found. False if there is none. Does not sleep. */
 bool mapping_next(struct mapping *mapping, u64 index, u64 *found);
 /*
- * Sets the size; pages wholly beyond it are taken out, the rest of the last page is cleared. VMAs that map the removed
- * pages are unmapped (mm/truncate.c). Sleeps.
+ * Sets the size; pages wholly beyond it are taken out, when no I/O on them is under way any more, and the rest of the last
+ * page is cleared. VMAs that map the removed pages are unmapped (mm/truncate.c). 0; with ops -errno when the last page
+ * cannot be read to be cleared: then nothing has changed. => writers are kept out. Sleeps.
  */
-void mapping_truncate(struct mapping *mapping, u64 size);
-/* Takes the pages of [first, last] out (hole punching). Sleeps. */
+int mapping_truncate(struct mapping *mapping, u64 size);
+/* Takes the pages of [first, last] out (hole punching), likewise. Sleeps. */
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last);
 
-/* Kernel copies, page by page, extending nothing: returns bytes copied, or -ENOMEM when a hole can't be filled. */
+/* ---- With ops: reading, writing, writing back (mapping_io.c). Sleep; killable. => no page lock held -------------- */
+
+/*
+ * The page, up to date, with a reference; NULL beyond the object's size, err_ptr(-EIO, -ENOMEM, -EINTR). It may be truncated
+ * away at any moment, and then holds what it held.
+ */
+struct page *mapping_read_page(struct mapping *mapping, u64 index);
+/* Begins to read the page. => locked, in its slot, not up to date; the lock is the I/O's afterwards. */
+void mapping_start_read(struct mapping *mapping, struct page *page);
+/*
+ * The page, locked and with a reference, for write(): up to date, unless the whole page is going to be written. As errors:
+ * err_ptr(-EIO, -ENOMEM, -EINTR). User memory is copied into it by the nofault copy only (rule 11). Then
+ * mapping_write_end(), with the bytes that were copied: unlocks, puts, and returns how many of them count: none when the page
+ * is still not up to date, because not all of it was copied.
+ */
+enum write_extent { WRITE_PART_OF_PAGE, WRITE_WHOLE_PAGE };
+struct page *mapping_write_begin(struct mapping *mapping, u64 index, enum write_extent extent);
+size_t mapping_write_end(struct page *page, size_t copied);
+/* The page is to be written back some day. => locked. */
+void mapping_dirty_page(struct page *page);
+/* It need not: its contents are on their way, or nobody wants them any more. => locked. */
+void mapping_undirty_page(struct page *page);
+/*
+ * Sends the dirty pages of [first, last] on their way; with WRITEBACK_WAIT, returns when they have arrived, those included
+ * that were on the way before. 0, or the first error of a page that could not be sent; for the others see below. Not killable.
+ */
+enum writeback_wait { WRITEBACK_START, WRITEBACK_WAIT };
+int mapping_writeback(struct mapping *mapping, u64 first, u64 last, enum writeback_wait wait);
+/* -EIO once for all write-backs that failed since *seen, which is moved on; each open file has a `seen` (as Linux, errseq). */
+int mapping_check_error(struct mapping *mapping, u32 *seen);
+/* page_end_writeback()'s. Any context. */
+void mapping_note_write_error(struct mapping *mapping, struct page *page);
+
+/* Kernel copies of objects that live in memory, page by page, extending nothing: returns bytes copied, or -ENOMEM when a hole can't be filled. */
 long mapping_read(struct mapping *mapping, u64 pos, void *buf, size_t len);
 long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len);
 

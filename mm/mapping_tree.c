@@ -128,7 +128,8 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	mapping->nr_pages++;
 	WRITE_ONCE(page->mapping, mapping);
 	WRITE_ONCE(page->index, index);
-	WRITE_ONCE(page->flags, 1u << PG_CACHE); /* nobody else has the page yet */
+	/* Nobody else has the page yet. What lives in memory alone is never out of date. */
+	WRITE_ONCE(page->flags, 1u << PG_CACHE | (mapping->ops ? 0 : 1u << PG_UPTODATE));
 	return true;
 no_memory:
 	if (mapping->root)

@@ -3,6 +3,7 @@
 #include "mm/mm.h"
 
 #include "mm/mapping.h"
+#include "mm/page_lock.h"
 #include "mm/mmap.h"
 #include "mm/rmap.h"
 #include "mm/slab.h"
@@ -17,6 +18,7 @@ void mm_init(void)
 	vma_tree_init_caches();
 	vma_init_caches();
 	rmap_init();
+	page_lock_init();
 	mapping_init_caches();
 }
 

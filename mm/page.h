@@ -18,6 +18,11 @@ enum page_flag {
 	PG_ANON,     /* mapped as anonymous memory: `owner` is its anon_vma */
 	PG_CACHE,    /* a slot of a mapping holds it: `owner` is that mapping */
 	PG_DIRTY,    /* a cache page that was written to */
+	PG_LOCKED,    /* the page lock (page_lock.h) */
+	PG_WAITERS,   /* somebody may be waiting for PG_LOCKED or PG_WRITEBACK to go */
+	PG_UPTODATE,  /* a cache page that holds what its object holds; never cleared */
+	PG_WRITEBACK, /* its contents are on their way to where they last */
+	PG_ERROR,     /* the last attempt to fill it failed; the next touch tries again */
 };
 
 struct page {
@@ -78,6 +83,11 @@ static inline struct page *virt_to_page(const void *virt)
 static inline bool page_test(const struct page *page, enum page_flag flag)
 {
 	return READ_ONCE(page->flags) & (1u << flag);
+}
+/* Acquire: who sees it set sees the contents. */
+static inline bool page_is_uptodate(const struct page *page)
+{
+	return load_acquire(&page->flags) & (1u << PG_UPTODATE);
 }
 static inline void page_set(struct page *page, enum page_flag flag)
 {

@@ -225,6 +225,7 @@ void page_put(struct page *page)
 		return;
 	ASSERT(!(page->flags & (1u << PG_RESERVED | 1u << PG_BUDDY | 1u << PG_TABLE | 1u << PG_SLAB | 1u << PG_CACHE)),
 	       "the last reference to a reserved, free, table, slab or cache page is not dropped by page_put");
+	ASSERT(!page_test(page, PG_LOCKED) && !page_test(page, PG_WRITEBACK), "a page that is freed is not under I/O");
 	page_free(page, page->order);
 }
 

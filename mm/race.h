@@ -30,6 +30,7 @@
 	X(anon_page_ready, "a new page is ready to be mapped; the PTE lock is not held")                               \
 	X(mapping_page_found, "a mapping has answered with its page; it is not mapped, and the PTE lock not held")     \
 	X(mapping_before_fill, "a page for a hole of a mapping is ready; the size will be asked again under the lock") \
+	X(writeback_cleaned, "no entry of the page is writable, flushed everywhere; the page is not yet said to be clean") \
 	X(cow_before_copy, "the old page is pinned; nothing has been copied yet")                                      \
 	X(cow_before_flush, "the old entry is cleared, under the PTE lock; its translations still live")               \
 	X(commit_before_set, "the PTE lock is held and everything compared; the entry is about to be written")         \

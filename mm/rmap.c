@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reverse mapping of anonymous memory; rmap.h tells what it is. The rules are Linux's (mm/rmap.c):
+ * Reverse mapping; rmap.h tells what it is. The rules are Linux's (mm/rmap.c):
  *
  *	- A VMA links to an anon_vma by an anon_vma_chain, which is on a list of each.
  *	- All anon_vmas of a family (everything that descends from one by fork) share the lock of the oldest, the root.
@@ -15,6 +15,7 @@
  *order (the last excludes two threads that prepare one VMA with two different anon_vmas).
  */
 #include "kernel/errno.h"
+#include "mm/mapping.h"
 #include "mm/mm.h"
 #include "mm/race.h"
 #include "mm/rmap.h"
@@ -341,28 +342,56 @@ static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, s
 	return NULL;
 }
 
-void rmap_walk(struct page *page,
-	       bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg), void *arg)
+typedef bool (*visit_fn)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg);
+
+/* Visits the page's entry in that VMA, if it has one there. False: enough. => the lock that keeps VMAs on their list. */
+static bool visit_in(struct page *page, struct vma *vma, visit_fn visit, void *arg)
+{
+	spinlock_t *ptl;
+	vaddr_t addr;
+	pte_t *pte = lock_entry_of(page, vma, &addr, &ptl);
+	bool go_on;
+
+	if (!pte)
+		return true;
+	go_on = visit(page, vma, addr, pte, arg);
+	spin_unlock(ptl);
+	return go_on;
+}
+
+static void walk_anon(struct page *page, visit_fn visit, void *arg)
 {
 	struct anon_vma *anon_vma = READ_ONCE(page->anon_vma);
 	struct anon_vma_chain *chain;
-	bool go_on = true;
 
-	rcu_read_lock(); /* a table may be unlinked while we look at it */
 	lock_family(anon_vma);
-	list_for_each (chain, &anon_vma->chains, by_anon_vma) {
-		spinlock_t *ptl;
-		vaddr_t addr;
-		pte_t *pte = lock_entry_of(page, chain->vma, &addr, &ptl);
-
-		if (!pte)
-			continue;
-		go_on = visit(page, chain->vma, addr, pte, arg);
-		spin_unlock(ptl);
-		if (!go_on)
+	list_for_each (chain, &anon_vma->chains, by_anon_vma)
+		if (!visit_in(page, chain->vma, visit, arg))
 			break;
-	}
 	unlock_family(anon_vma);
+}
+
+/* Entries move under the lock that we hold; fork copies none of a VMA that shares the mapping. So none is missed. */
+static void walk_mapping(struct page *page, visit_fn visit, void *arg)
+{
+	struct mapping *mapping = READ_ONCE(page->mapping);
+	struct vma *vma;
+
+	spin_lock(&mapping->i_mmap_lock);
+	list_for_each (vma, &mapping->i_mmap, i_mmap)
+		if (!visit_in(page, vma, visit, arg))
+			break;
+	spin_unlock(&mapping->i_mmap_lock);
+}
+
+void rmap_walk(struct page *page,
+	       bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg), void *arg)
+{
+	rcu_read_lock(); /* a table may be unlinked while we look at it */
+	if (page_test(page, PG_ANON))
+		walk_anon(page, visit, arg);
+	else
+		walk_mapping(page, visit, arg);
 	rcu_read_unlock();
 }
 
@@ -382,7 +411,7 @@ static bool page_agrees(struct page *page)
 	rmap_walk(page, count_entry, &found);
 	if (found == mapcount)
 		return true;
-	klog("rmap: page frame %#lx (index %#lx) counts %d entries that map it, its anon_vma leads to %d",
+	klog("rmap: page frame %#lx (index %#lx) counts %d entries that map it, its reverse map leads to %d",
 	     (unsigned long)page_to_pfn(page), (unsigned long)page->index, mapcount, found);
 	return false;
 }
@@ -396,7 +425,7 @@ u64 rmap_check(void)
 		struct page *page = pfn_to_page(pfn);
 
 		/* A page that nothing maps any more may outlive its anon_vma: it is about to be freed. */
-		if (page_test(page, PG_ANON) && READ_ONCE(page->mapcount) && !page_agrees(page))
+		if ((page_test(page, PG_ANON) || page_test(page, PG_CACHE)) && READ_ONCE(page->mapcount) && !page_agrees(page))
 			nr_wrong++;
 	}
 	return nr_wrong;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reverse mapping of anonymous memory: from a page to every entry that maps it.
+ * Reverse mapping: from a page to every entry that maps it.
  *
- * A page points to the anon_vma of the VMA that first filled it. An anon_vma lists the VMAs in which such pages may be
+ * A page of a mapping is found by the mapping's list of VMAs (i_mmap). An anonymous page points to the anon_vma of the VMA that first filled it. An anon_vma lists the VMAs in which such pages may be
  * mapped: that VMA, its split and moved parts, and its copies in forked children. A VMA is on one list for each anon_vma
  * above it (the chain). fork gives the child an anon_vma of its own besides, so that its new pages are not searched for in
  * the parent.
@@ -45,13 +45,13 @@ void rmap_remove(struct page *page);
 
 /*
  * Calls visit for every entry that maps the page, under its PTE lock; stops when visit answers false. => the page pinned or
- * the machine quiet; no PTE lock held.
+ * the machine quiet; no PTE lock held. visit does not sleep, and may flush translations.
  */
 void rmap_walk(struct page *page, bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg),
 	       void *arg);
 
 /*
- * Walks every anonymous page of the machine and compares the entries found with its mapcount. At a quiet moment. Logs each
+ * Walks every mapped page of the machine and compares the entries found with its mapcount. At a quiet moment. Logs each
  * page that disagrees; returns how many did.
  */
 u64 rmap_check(void);

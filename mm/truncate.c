@@ -9,12 +9,13 @@
  * Rejected: unmapping under i_mmap_lock, as Linux does. It is a spinlock here, and mmap_lock, which keeps VMAs and page
  * tables where they are, cannot be taken below it. So i_mmap tells whose address spaces to visit, nothing more.
  *
- * Locks: mapping.lock and i_mmap_lock one after the other, never together; mmap_lock of each address space, for
- * reading, with neither held.
+ * Locks: the page lock of a page whose contents live elsewhere; mapping.lock and i_mmap_lock one after the other, never
+ * together; mmap_lock of each address space, for reading, with none of these held.
  */
 #include "kernel/string.h"
 #include "mm/mapping_tree.h"
 #include "mm/mm.h"
+#include "mm/page_lock.h"
 #include "mm/tlb.h"
 #include "mm/vma.h"
 
@@ -56,6 +57,11 @@ void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 }
 
 /* What lies behind the new end in the last page must read as zeros if the object grows again. */
+static void clear_from(struct page *page, u64 offset)
+{
+	memset((char *)page_to_virt(page) + offset, 0, PAGE_SIZE - offset);
+}
+
 static void clear_tail(struct mapping *mapping, u64 size)
 {
 	u64 offset = size & ~PAGE_MASK;
@@ -63,33 +69,55 @@ static void clear_tail(struct mapping *mapping, u64 size)
 
 	if (!page)
 		return;
-	memset((char *)page_to_virt(page) + offset, 0, PAGE_SIZE - offset);
+	clear_from(page, offset);
 	page_put(page);
 }
 
-void mapping_truncate(struct mapping *mapping, u64 size)
+/* With ops the zeros must reach the place where the object lives, too. */
+static int write_tail(struct mapping *mapping, u64 size)
+{
+	u64 offset = size & ~PAGE_MASK;
+	struct page *page;
+
+	if (!offset || size >= READ_ONCE(mapping->size))
+		return 0;
+	page = mapping_write_begin(mapping, size >> PAGE_SHIFT, WRITE_PART_OF_PAGE);
+	if (is_err(page))
+		return (int)ptr_err(page);
+	clear_from(page, offset);
+	(void)mapping_write_end(page, PAGE_SIZE - offset);
+	return 0;
+}
+
+int mapping_truncate(struct mapping *mapping, u64 size)
 {
 	u64 first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	struct removal removal = { .mapping = mapping, .kind = REMOVE_END, .first = first, .last = ~0UL, .next = first };
+	int error = mapping->ops ? write_tail(mapping, size) : 0;
 	bool shrinks;
 
+	if (error)
+		return error;
 	/* Under the lock: from here on no fault puts a page beyond the end. */
 	spin_lock(&mapping->lock);
 	shrinks = size < READ_ONCE(mapping->size);
 	WRITE_ONCE(mapping->size, size);
 	spin_unlock(&mapping->lock);
 	if (!shrinks)
-		return;
+		return 0;
 	remove_pages(&removal);
 	unmap_everywhere(&removal); /* private copies: after the pages have lost PG_CACHE, so that no more are made */
 	clear_tail(mapping, size);
+	return 0;
 }
 
-static bool take_batch(struct removal *removal)
+/* ---- Out of the slots -------------------------------------------------------------------------------------------- */
+
+/* Without ops: as many as there is room for, under one lock. */
+static void take_many(struct removal *removal)
 {
 	struct page *page;
 
-	removal->nr_pages = 0;
 	spin_lock(&removal->mapping->lock);
 	while (removal->nr_pages < REMOVE_BATCH &&
 	       (page = mapping_tree_take(removal->mapping, removal->next, removal->last)) != NULL) {
@@ -97,6 +125,50 @@ static bool take_batch(struct removal *removal)
 		removal->next = page->index;
 	}
 	spin_unlock(&removal->mapping->lock);
+}
+
+/* => locked, not under I/O, and a reference of the caller's besides the slot's, which becomes the removal's. */
+static void take_settled(struct removal *removal, struct page *page)
+{
+	if (!page_test(page, PG_CACHE))
+		return; /* somebody was faster */
+	spin_lock(&removal->mapping->lock);
+	(void)mapping_tree_take(removal->mapping, page->index, page->index);
+	spin_unlock(&removal->mapping->lock);
+	mapping_undirty_page(page);
+	removal->pages[removal->nr_pages++] = page;
+}
+
+/*
+ * With ops: one page, once no I/O on it is under way, for where it lives may be somebody else's soon. Holding its lock keeps
+ * out whoever would read it in, dirty it, or write it back.
+ */
+static void take_one(struct removal *removal)
+{
+	struct mapping *mapping = removal->mapping;
+	struct page *page;
+	u64 index;
+
+	while (!removal->nr_pages && mapping_next(mapping, removal->next, &index) && index <= removal->last) {
+		page = mapping_find(mapping, index);
+		if (!page)
+			continue;
+		page_lock(page);
+		page_wait_writeback(page);
+		take_settled(removal, page);
+		page_unlock(page);
+		page_put(page);
+		removal->next = index;
+	}
+}
+
+static bool take_batch(struct removal *removal)
+{
+	removal->nr_pages = 0;
+	if (removal->mapping->ops)
+		take_one(removal);
+	else
+		take_many(removal);
 	return removal->nr_pages != 0;
 }
 

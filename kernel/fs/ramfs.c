@@ -230,7 +230,7 @@ static int ramfs_truncate(struct inode *inode, u64 size)
 		return -EPERM;
 	if (size > old && size > rlimit_current(RLIMIT_FSIZE))
 		return (int)too_large(0);
-	mapping_truncate(inode->mapping, size);
+	(void)mapping_truncate(inode->mapping, size); /* cannot fail: everything is in memory */
 	uncharge_down_to(inode, READ_ONCE(inode->mapping->nr_pages));
 	inode_touch_mtime(inode);
 	return 0;
