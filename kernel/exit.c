@@ -142,8 +142,8 @@ static bool parent_ignores_children(const struct process *process)
 	unsigned long flags;
 	bool ignored = false;
 
-	if (shutting_down && parent == init_process)
-		return true;
+	if (!parent || (shutting_down && parent == init_process))
+		return true; /* a kernel thread has no parent */
 	if (process->exit_signal != SIGCHLD)
 		return false;
 	flags = spin_lock_irqsave(&parent->lock);
@@ -161,7 +161,8 @@ void process_release(struct process *process)
 	list_del(&process->sibling);
 	list_del(&process->all_link);
 	process_forget(process);
-	process_put(process->parent);
+	if (process->parent)
+		process_put(process->parent);
 	process_put(process);
 }
 
@@ -226,7 +227,7 @@ static bool kill_all_others(void)
 	list_for_each (process, &all_processes, all_link) {
 		unsigned long flags;
 
-		if (process == init_process)
+		if (process == init_process || process->is_kernel)
 			continue;
 		any = true;
 		flags = spin_lock_irqsave(&process->lock);

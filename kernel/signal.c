@@ -255,7 +255,9 @@ static int send_locked(struct process *process, struct task *target, const struc
 	struct sigpending *pending = target ? &target->pending : &process->pending;
 	int sig = info->signo;
 
-	if (!process->nr_threads || process->group_exit || (process->unkillable && (sigmask(sig) & SIG_UNBLOCKABLE)))
+	if (!process->nr_threads || process->group_exit || process->is_kernel)
+		return 0;
+	if (process->unkillable && (sigmask(sig) & SIG_UNBLOCKABLE))
 		return 0;
 	if (sig == SIGKILL) {
 		process_kill_locked(process, SIGKILL);

@@ -242,7 +242,7 @@ static long kill_many(s32 pgid, const struct siginfo *info)
 	list_for_each (process, &all_processes, all_link) {
 		bool meant = pgid == -1 ? process != self && process != init_process : process->pgid == pgid;
 
-		if (meant && (answer = send_to(process, info)) < 0)
+		if (meant && !process->is_kernel && (answer = send_to(process, info)) < 0)
 			break;
 	}
 	spin_unlock(&process_tree_lock);

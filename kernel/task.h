@@ -145,6 +145,8 @@ struct usage {
 /* A thread group. */
 struct process {
 	s32 pid;  /* constant: also the tid of its first thread */
+	bool is_kernel;	  /* constant: a kernel thread, see kernel/kthread.h */
+	bool stop_wanted; /* kernel threads: set once, by kthread_stop() */
 	s32 refs; /* atomic: one for being in the tree, one per task, one per look-up */
 
 	/* process_tree_lock */

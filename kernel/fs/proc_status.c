@@ -11,6 +11,8 @@
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 #define NS_PER_TICK (NSEC_PER_SEC / USER_HZ)
+#define PF_KTHREAD 0x200000u
+#define PF_RANDOMIZE 0x400000u /* what Linux says of nearly every process */
 #define ALL_CAPABILITIES 0x1ffffffffffUL
 
 static char state_letter(const struct proc_target *target)
@@ -189,8 +191,9 @@ static void show_stat_of(struct text *text, const struct proc_target *target, u6
 		task_add_usage(target->task, &usage);
 	else
 		process_usage(p, &usage);
-	text_printf(text, "%d (%s) %c %d %d %d 0 -1 4194304 %lu %lu %lu %lu", number_of(target, id), proc_comm(target),
-		    state_letter(target), parent_of(p), READ_ONCE(p->pgid), READ_ONCE(p->sid), usage.min_flt,
+	text_printf(text, "%d (%s) %c %d %d %d 0 -1 %u %lu %lu %lu %lu", number_of(target, id), proc_comm(target),
+		    state_letter(target), parent_of(p), READ_ONCE(p->pgid), READ_ONCE(p->sid),
+		    p->is_kernel ? PF_KTHREAD : PF_RANDOMIZE, usage.min_flt,
 		    p->children_usage.min_flt, usage.maj_flt, p->children_usage.maj_flt);
 	text_printf(text, " %lu %lu %lu %lu %d %d %u 0 %lu", usage.user_time / NS_PER_TICK,
 		    usage.kernel_time / NS_PER_TICK, p->children_usage.user_time / NS_PER_TICK,
