@@ -5,8 +5,10 @@
  * Everything that may fail happens before the child gets a number and can be found; what was made until then is undone
  * by abandon(). Locks: process_tree_lock, then process->lock, for the moment the child appears.
  */
+#include "kernel/clone.h"
 #include "kernel/errno.h"
 #include "kernel/fs/files.h"
+#include "kernel/pidfd.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
@@ -14,41 +16,19 @@
 #include "kernel/x86/xsave.h"
 #include "mm/mm.h"
 
-#define CSIGNAL 0xffUL
-#define CLONE_VM 0x100UL
-#define CLONE_FS 0x200UL
-#define CLONE_FILES 0x400UL
-#define CLONE_SIGHAND 0x800UL
-#define CLONE_PIDFD 0x1000UL
-#define CLONE_VFORK 0x4000UL
-#define CLONE_PARENT 0x8000UL
-#define CLONE_THREAD 0x10000UL
-#define CLONE_NEWNS 0x20000UL
-#define CLONE_SETTLS 0x80000UL
-#define CLONE_PARENT_SETTID 0x100000UL
-#define CLONE_CHILD_CLEARTID 0x200000UL
-#define CLONE_CHILD_SETTID 0x1000000UL
-#define CLONE_NAMESPACES (CLONE_NEWNS | 0x2000000UL | 0x7c000000UL) /* cgroup, uts, ipc, user, pid, net */
-
-struct clone_args {
-	u64 flags;
-	u64 stack; /* 0: the parent's */
-	vaddr_t parent_tid, child_tid;
-	u64 tls;
-	int exit_signal;
-};
-
 /* On the stack of a parent that waits until its vfork child lets go of the address space. */
 struct vfork {
 	struct wait_queue queue;
 	bool done;
 };
 
-static int check_flags(const struct clone_args *args)
+static int check_flags(const struct clone_request *request)
 {
-	u64 flags = args->flags;
+	u64 flags = request->flags;
 
-	if (flags & (CLONE_NAMESPACES | CLONE_PIDFD))
+	if (flags & CLONE_NAMESPACES)
+		return -EINVAL;
+	if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
 		return -EINVAL;
 	if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
 		return -EINVAL;
@@ -56,19 +36,19 @@ static int check_flags(const struct clone_args *args)
 		return -EINVAL;
 	if ((flags & CLONE_PARENT) && current->process == init_process)
 		return -EINVAL;
-	if ((flags & CLONE_SETTLS) && args->tls >= USER_END)
+	if ((flags & CLONE_SETTLS) && request->tls >= USER_END)
 		return -EPERM;
 	return 0;
 }
 
 /* ---- Copying ----------------------------------------------------------------------------------------------------- */
 
-static void copy_task(struct task *child, const struct clone_args *args)
+static void copy_task(struct task *child, const struct clone_request *request)
 {
 	struct task *parent = current;
-	u64 flags = args->flags;
+	u64 flags = request->flags;
 
-	child->fs_base = flags & CLONE_SETTLS ? args->tls : parent->fs_base;
+	child->fs_base = flags & CLONE_SETTLS ? request->tls : parent->fs_base;
 	child->gs_base = parent->gs_base;
 	child->affinity = parent->affinity;
 	child->nice = parent->nice;
@@ -77,12 +57,12 @@ static void copy_task(struct task *child, const struct clone_args *args)
 		child->altstack = parent->altstack;
 	memcpy(child->comm, parent->comm, TASK_COMM_LEN);
 	if (flags & CLONE_CHILD_SETTID)
-		child->set_child_tid = args->child_tid;
+		child->set_child_tid = request->child_tid;
 	if (flags & CLONE_CHILD_CLEARTID)
-		child->clear_child_tid = args->child_tid;
+		child->clear_child_tid = request->child_tid;
 }
 
-static void copy_registers(struct task *child, const struct clone_args *args)
+static void copy_registers(struct task *child, const struct clone_request *request)
 {
 	struct trap_frame *frame = task_frame(child);
 	unsigned long flags = irq_save();
@@ -91,8 +71,8 @@ static void copy_registers(struct task *child, const struct clone_args *args)
 	irq_restore(flags);
 	*frame = *task_frame(current);
 	frame->rax = 0;
-	if (args->stack)
-		frame->rsp = args->stack;
+	if (request->stack)
+		frame->rsp = request->stack;
 }
 
 static int copy_mm(struct task *child, u64 flags)
@@ -136,11 +116,11 @@ static struct sighand *copy_sighand(u64 flags)
 	return sighand;
 }
 
-static int make_process(struct task *child, const struct clone_args *args)
+static int make_process(struct task *child, const struct clone_request *request)
 {
 	struct process *parent = current->process, *process;
 
-	if (args->flags & CLONE_THREAD) {
+	if (request->flags & CLONE_THREAD) {
 		process_get(parent);
 		child->process = parent;
 		return 0;
@@ -149,13 +129,15 @@ static int make_process(struct task *child, const struct clone_args *args)
 	if (!process)
 		return -ENOMEM;
 	child->process = process; /* its one reference */
-	process->sighand = copy_sighand(args->flags);
+	process->sighand = copy_sighand(request->flags);
+	if (process->sighand && (request->flags & CLONE_CLEAR_SIGHAND))
+		sighand_reset(process->sighand);
 	memcpy(process->rlimit, parent->rlimit, sizeof(process->rlimit));
 	process->oom_score_adj = parent->oom_score_adj;
 	process->no_dump = parent->no_dump;
 	process->no_new_privs = parent->no_new_privs;
 	process->membarrier = parent->membarrier;
-	process->exit_signal = args->exit_signal <= NSIG ? args->exit_signal : 0;
+	process->exit_signal = request->exit_signal <= NSIG ? request->exit_signal : 0;
 	return process->sighand ? 0 : -ENOMEM;
 }
 
@@ -176,18 +158,18 @@ static void abandon(struct task *child)
 	task_put(child);
 }
 
-static int copy_all(struct task *child, const struct clone_args *args)
+static int copy_all(struct task *child, const struct clone_request *request)
 {
-	int error = make_process(child, args);
+	int error = make_process(child, request);
 
 	if (!error)
-		error = copy_files(child, args->flags);
+		error = copy_files(child, request->flags);
 	if (!error)
-		error = copy_mm(child, args->flags);
+		error = copy_mm(child, request->flags);
 	if (error)
 		return error;
-	copy_task(child, args);
-	copy_registers(child, args);
+	copy_task(child, request);
+	copy_registers(child, request);
 	return 0;
 }
 
@@ -277,11 +259,54 @@ void vfork_release(struct task *task)
 	spin_unlock(&process_tree_lock);
 }
 
-static long clone_once(const struct clone_args *args)
+/* A descriptor for the child, whose number the program is told; nobody finds it before the child appears. */
+static int reserve_pidfd(const struct clone_request *request, struct task *child, struct file **file)
+{
+	int fd;
+
+	*file = NULL;
+	if (!(request->flags & CLONE_PIDFD))
+		return 0;
+	fd = fd_reserve(0, O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	*file = pidfd_file(child->process, 0);
+	if (is_err(*file) || put_user(fd, request->pidfd)) {
+		int error = is_err(*file) ? (int)ptr_err(*file) : -EFAULT;
+
+		if (!is_err(*file))
+			file_put(*file);
+		fd_unreserve(fd);
+		return error;
+	}
+	return fd;
+}
+
+/* Numbered and in the tree, or an error and nothing left of it. */
+static int child_appears(const struct clone_request *request, struct task *child)
+{
+	struct file *pidfd;
+	int fd = reserve_pidfd(request, child, &pidfd), error;
+
+	if (fd < 0)
+		return fd;
+	spin_lock(&process_tree_lock);
+	error = appear(child, request->flags);
+	spin_unlock(&process_tree_lock);
+	if (pidfd && !error) {
+		fd_install(fd, pidfd);
+	} else if (pidfd) {
+		fd_unreserve(fd);
+		file_put(pidfd);
+	}
+	return error;
+}
+
+static long clone_once(const struct clone_request *request)
 {
 	struct vfork vfork = { .done = false };
 	struct task *child;
-	int error = check_flags(args);
+	int error = check_flags(request);
 	s32 tid;
 
 	if (error)
@@ -289,70 +314,70 @@ static long clone_once(const struct clone_args *args)
 	child = too_many_tasks() ? NULL : task_alloc();
 	if (!child)
 		return -EAGAIN;
-	error = copy_all(child, args);
-	if (error) {
-		abandon(child);
-		return error;
+	error = copy_all(child, request);
+	if (!error) {
+		task_prepare_kernel(child, child_starts, NULL);
+		wait_queue_init(&vfork.queue);
+		if (request->flags & CLONE_VFORK)
+			child->vfork = &vfork;
+		error = child_appears(request, child);
 	}
-	task_prepare_kernel(child, child_starts, NULL);
-	wait_queue_init(&vfork.queue);
-	if (args->flags & CLONE_VFORK)
-		child->vfork = &vfork;
-	spin_lock(&process_tree_lock);
-	error = appear(child, args->flags);
-	spin_unlock(&process_tree_lock);
 	if (error) {
 		abandon(child);
 		return error;
 	}
 	tid = child->tid;
 	task_get(child);
-	if (args->flags & CLONE_PARENT_SETTID)
-		(void)!put_user(tid, args->parent_tid); /* as on Linux, a bad address is the program's own loss */
+	if (request->flags & CLONE_PARENT_SETTID)
+		(void)!put_user(tid, request->parent_tid); /* as on Linux, a bad address is the program's own loss */
 	sched_start(child);
-	if (args->flags & CLONE_VFORK)
+	if (request->flags & CLONE_VFORK)
 		wait_for_vfork(child, &vfork);
 	task_put(child);
 	return tid;
 }
 
 /* What dead tasks leave comes back after a grace period only: nobody fails for want of it. */
-static long do_clone(const struct clone_args *args)
+long do_clone(const struct clone_request *request)
 {
-	long answer = clone_once(args);
+	long answer = clone_once(request);
 
 	if (answer != -ENOMEM && answer != -EAGAIN)
 		return answer;
 	rcu_barrier();
-	return clone_once(args);
+	return clone_once(request);
 }
 
+/* The old call has one place for two numbers. */
 SYSCALL(clone)
 {
-	struct clone_args args = {
+	struct clone_request request = {
 		.flags = a0 & ~CSIGNAL & 0xffffffffUL,
 		.exit_signal = (int)(a0 & CSIGNAL),
 		.stack = a1,
 		.parent_tid = a2,
+		.pidfd = a2,
 		.child_tid = a3,
 		.tls = a4,
 	};
 
-	return do_clone(&args);
+	if ((a0 & CLONE_PIDFD) && (a0 & CLONE_PARENT_SETTID))
+		return -EINVAL;
+	return do_clone(&request);
 }
 
 SYSCALL(fork)
 {
-	struct clone_args args = { .exit_signal = SIGCHLD };
+	struct clone_request request = { .exit_signal = SIGCHLD };
 
-	return do_clone(&args);
+	return do_clone(&request);
 }
 
 SYSCALL(vfork)
 {
-	struct clone_args args = { .flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD };
+	struct clone_request request = { .flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD };
 
-	return do_clone(&args);
+	return do_clone(&request);
 }
 
 SYSCALL(set_tid_address)

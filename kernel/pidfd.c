@@ -50,19 +50,17 @@ struct process *pidfd_process(int fd)
 	return process;
 }
 
-/* Takes over the reference to the process. */
-static long open_process(struct process *process, u32 flags)
+struct file *pidfd_file(struct process *process, u32 flags)
 {
 	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, &pidfd_ops);
 	struct file *file =
 		inode ? file_open_anon(inode, "anon_inode:[pidfd]", &pidfd_ops, O_RDWR | flags) : err_ptr(-ENOMEM);
 
-	if (is_err(file)) {
-		process_put(process);
-		return ptr_err(file);
+	if (!is_err(file)) {
+		process_get(process);
+		file->private = process;
 	}
-	file->private = process;
-	return fd_install_new(file, O_CLOEXEC);
+	return file;
 }
 
 SYSCALL(pidfd_open)
@@ -73,8 +71,12 @@ SYSCALL(pidfd_open)
 	if ((s32)a0 <= 0 || ((u32)a1 & ~PIDFD_NONBLOCK))
 		return -EINVAL;
 	process = process_find((s32)a0);
-	if (process)
-		return open_process(process, (u32)a1);
+	if (process) {
+		long fd = fd_install_new(pidfd_file(process, (u32)a1), O_CLOEXEC);
+
+		process_put(process);
+		return fd;
+	}
 	task = task_find((s32)a0);
 	if (!task)
 		return -ESRCH;

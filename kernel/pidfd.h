@@ -8,4 +8,8 @@
 /* The process behind a descriptor of the current process, with a reference, or an error pointer (-EBADF). */
 struct process *pidfd_process(int fd);
 
+struct file;
+/* An open file for the process, of which it takes a reference of its own; O_NONBLOCK or 0. Error pointer -ENOMEM. */
+struct file *pidfd_file(struct process *process, u32 flags);
+
 #endif

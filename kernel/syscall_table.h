@@ -353,7 +353,7 @@
 	NONE(432, fsmount)											\
 	NONE(433, fspick)											\
 	CALL(434, pidfd_open)											\
-	NONE(435, clone3)											\
+	CALL(435, clone3)											\
 	CALL(436, close_range)											\
 	NONE(437, openat2)											\
 	NONE(438, pidfd_getfd)											\

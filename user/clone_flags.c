@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* clone with its flags, raw: what is shared and what is not, thread ids written and cleared, errors. */
+/* clone and clone3 with their flags, raw: what is shared and what is not, thread ids written and cleared, errors. */
 #include "user/check.h"
 #include "user/futex.h"
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/wait.h>
+
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000
+#endif
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000UL
+#endif
 
 #define STACK_PAGES 16
 #define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
@@ -139,6 +147,93 @@ static void errors(void)
 	CHECK_ERRNO(syscall(SYS_clone, THREAD | CLONE_SETTLS, new_stack(), 0, 0, 0x8000000000000000), EPERM);
 }
 
+struct clone3_args {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+		cgroup;
+};
+
+static pid_t clone3(struct clone3_args *args, size_t size)
+{
+	return (pid_t)syscall(SYS_clone3, args, size);
+}
+
+static void pidfds(void)
+{
+	struct clone3_args args = { .flags = CLONE_PIDFD, .exit_signal = SIGCHLD };
+	siginfo_t info = { 0 };
+	int fd = -1;
+	pid_t pid;
+
+	section("clone3 and CLONE_PIDFD");
+	args.pidfd = (uint64_t)(uintptr_t)&fd;
+	args.parent_tid = (uint64_t)(uintptr_t)&parent_tid;
+	args.flags |= CLONE_PARENT_SETTID;
+	pid = clone3(&args, sizeof(args));
+	if (pid == 0)
+		_exit(9);
+	CHECK(pid > 0 && parent_tid == pid && fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	CHECK_EQ(waitid((idtype_t)3 /* P_PIDFD */, (id_t)fd, &info, WEXITED), 0);
+	CHECK(info.si_pid == pid && info.si_status == 9);
+	close(fd);
+	fd = -1;
+	pid = clone(look, new_stack(), CLONE_VM | CLONE_PIDFD | SIGCHLD, (void *)10, &fd);
+	CHECK(exited_with(wait_for(pid), 7) && fd >= 0);
+	close(fd);
+}
+
+static void handler(int sig)
+{
+	(void)sig;
+}
+
+static void cleared_handlers(void)
+{
+	struct clone3_args args = { .flags = CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD };
+	struct sigaction sa;
+	pid_t pid;
+
+	section("CLONE_CLEAR_SIGHAND");
+	signal(SIGUSR1, handler);
+	signal(SIGUSR2, SIG_IGN);
+	pid = clone3(&args, sizeof(args));
+	if (pid == 0) {
+		bool cleared = sigaction(SIGUSR1, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL;
+
+		_exit(cleared && sigaction(SIGUSR2, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN);
+	}
+	CHECK(exited_with(wait_for(pid), 1));
+}
+
+static void clone3_errors(void)
+{
+	struct {
+		struct clone3_args args;
+		uint64_t more;
+	} large = { .args = { .exit_signal = SIGCHLD } };
+	struct clone3_args args = { .exit_signal = SIGCHLD };
+
+	section("errors of clone3");
+	CHECK_ERRNO(clone3(&args, 56), EINVAL);
+	CHECK_ERRNO(clone3(&args, 5000), E2BIG);
+	CHECK_ERRNO(clone3(NULL, sizeof(args)), EFAULT);
+	large.more = 1;
+	CHECK_ERRNO(clone3((void *)&large, sizeof(large)), E2BIG);
+	args.flags = SIGCHLD;
+	CHECK_ERRNO(clone3(&args, sizeof(args)), EINVAL);
+	args.flags = CLONE_SIGHAND | CLONE_VM | CLONE_CLEAR_SIGHAND;
+	CHECK_ERRNO(clone3(&args, sizeof(args)), EINVAL);
+	args.flags = 0;
+	args.exit_signal = 65;
+	CHECK_ERRNO(clone3(&args, sizeof(args)), EINVAL);
+	args.exit_signal = SIGCHLD;
+	args.stack = 4096;
+	CHECK_ERRNO(clone3(&args, sizeof(args)), EINVAL);
+	args.stack = 0;
+	args.flags = CLONE_PIDFD;
+	CHECK_ERRNO(clone3(&args, sizeof(args)), EFAULT);
+	CHECK_ERRNO(syscall(SYS_clone, CLONE_PIDFD | CLONE_PARENT_SETTID | SIGCHLD, 0, &parent_tid, 0, 0), EINVAL);
+}
+
 int main(void)
 {
 	processes();
@@ -146,5 +241,8 @@ int main(void)
 	thread();
 	tables();
 	errors();
+	pidfds();
+	cleared_handlers();
+	clone3_errors();
 	return check_done();
 }
