@@ -69,7 +69,7 @@ SYSCALL(munmap)
 
 SYSCALL(mprotect)
 {
-	return mm_mprotect(current->mm, a0, a1, a2);
+	return mm_mprotect(current->mm, a0, a1, a2, -1);
 }
 
 SYSCALL(mremap)

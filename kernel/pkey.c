@@ -1,23 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory protection keys, as on a CPU that has none: there is only the default key, which is no key. */
+/* The system calls of memory protection keys; the keys themselves are mm/pkey.c's. They take mmap_lock for writing. */
 #include "kernel/errno.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "mm/mmap.h"
-
-#define PKEY_ACCESS_MASK 3UL
+#include "mm/pkey.h"
 
 SYSCALL(pkey_alloc)
 {
-	return a0 || (a1 & ~PKEY_ACCESS_MASK) ? -EINVAL : -ENOSPC;
+	struct mm *mm = current->mm;
+	long key;
+
+	if (a0 || a1 & ~(u64)(KEY_NO_ACCESS | KEY_NO_WRITE))
+		return -EINVAL;
+	mmap_write_lock(mm);
+	key = mm_key_alloc(mm, (u32)a1);
+	mmap_write_unlock(mm);
+	return key;
 }
 
 SYSCALL(pkey_free)
 {
-	return -EINVAL;
+	struct mm *mm = current->mm;
+	long error;
+
+	mmap_write_lock(mm);
+	error = mm_key_free(mm, (int)a0);
+	mmap_write_unlock(mm);
+	return error;
 }
 
 SYSCALL(pkey_mprotect)
 {
-	return (s32)a3 == -1 ? mm_mprotect(current->mm, a0, a1, a2) : -EINVAL;
+	return mm_mprotect(current->mm, a0, a1, a2, (int)a3);
 }

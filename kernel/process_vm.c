@@ -18,12 +18,20 @@ struct transfer {
 	bool write;
 };
 
+/* Our rights to our keys say nothing about another's memory: all are open meanwhile. */
 static size_t remote_half(struct transfer *transfer, size_t n)
 {
+	u32 rights = nr_keys() > 1 ? keys_read() : 0;
 	struct mm *own = task_switch_mm(transfer->remote_mm);
-	size_t done = transfer->write ? iov_copy_to(&transfer->remote, transfer->buf, n)
-				      : iov_copy_from(&transfer->remote, transfer->buf, n);
+	size_t done;
 
+	if (rights)
+		keys_write(0);
+	done = transfer->write ? iov_copy_to(&transfer->remote, transfer->buf, n)
+			       : iov_copy_from(&transfer->remote, transfer->buf, n);
+
+	if (rights)
+		keys_write(rights);
 	task_switch_mm(own);
 	return done;
 }

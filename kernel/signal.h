@@ -109,7 +109,10 @@ struct siginfo {
 			s32 timer_id, overrun;
 			u64 timer_value;
 		};
-		u64 addr; /* faults */
+		struct { /* faults */
+			u64 addr, no_bounds;
+			u32 pkey; /* SEGV_PKUERR */
+		};
 		u8 raw[32];
 	};
 };

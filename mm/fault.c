@@ -125,10 +125,11 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 
 bool fault_signal(enum fault_answer answer, struct fault_signal *sig)
 {
-	enum { SIGBUS = 7, SIGSEGV = 11, SEGV_MAPERR = 1, SEGV_ACCERR = 2, BUS_ADRERR = 2 };
+	enum { SIGBUS = 7, SIGSEGV = 11, SEGV_MAPERR = 1, SEGV_ACCERR = 2, SEGV_PKUERR = 4, BUS_ADRERR = 2 };
 	static const struct fault_signal signals[] = {
 		[FAULT_NO_MAPPING] = { SIGSEGV, SEGV_MAPERR },
 		[FAULT_NO_ACCESS] = { SIGSEGV, SEGV_ACCERR },
+		[FAULT_NO_KEY] = { SIGSEGV, SEGV_PKUERR },
 		[FAULT_BEYOND_END] = { SIGBUS, BUS_ADRERR },
 	};
 

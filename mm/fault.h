@@ -9,6 +9,7 @@
 #ifndef MM_FAULT_H
 #define MM_FAULT_H
 
+#include "mm/pkey.h"
 #include "mm/reasons.h"
 #include "mm/rmap.h"
 
@@ -28,6 +29,7 @@ enum fault_answer {
 	FAULT_DONE,	    /* the access will succeed, or another fault will tell */
 	FAULT_NO_MAPPING,   /* SIGSEGV, SEGV_MAPERR */
 	FAULT_NO_ACCESS,    /* SIGSEGV, SEGV_ACCERR */
+	FAULT_NO_KEY,	    /* SIGSEGV, SEGV_PKUERR: the thread's rights to the VMA's protection key forbid it */
 	FAULT_BEYOND_END,   /* SIGBUS, BUS_ADRERR: beyond the end of the object */
 	FAULT_OUT_OF_MEMORY, /* the caller may make room and come again */
 	FAULT_KILLED,	    /* a fatal signal is pending; nothing was done */
@@ -182,6 +184,25 @@ static inline bool vma_permits(u64 vm_flags, enum fault_access access)
 	default:
 		return vm_flags & VM_ACCESS;
 	}
+}
+
+/*
+ * Do the rights of the running thread permit data accesses under the VMA's protection key? Keys bind neither fetches nor
+ * foreign accesses; who works for another address space opens all keys meanwhile (process_vm.c). As seed 003's and Linux's.
+ */
+static inline bool arch_vma_access_permitted(u64 vm_flags, enum fault_access access)
+{
+	if (access == ACCESS_EXEC || nr_keys() == 1)
+		return true;
+	return key_permits(keys_read(), vma_flags_key(vm_flags), access == ACCESS_WRITE);
+}
+
+/* What every strategy asks of the VMA, where it has its flags: FAULT_DONE, or why not. As Linux, the key is asked first. */
+static inline enum fault_answer fault_check_access(u64 vm_flags, enum fault_access access)
+{
+	if (unlikely(!arch_vma_access_permitted(vm_flags, access)))
+		return FAULT_NO_KEY;
+	return likely(vma_permits(vm_flags, access)) ? FAULT_DONE : FAULT_NO_ACCESS;
 }
 
 /* The kinds of fault: one file each, written once for all strategies. */

@@ -12,6 +12,8 @@
  *	u64 cycles(void)			the TSC
  *	void *phys_to_virt(paddr_t), paddr_t virt_to_phys(const void *)		the direct map
  *	void clear_page(void *), void copy_page(void *dst, const void *src)	whole 4 KiB pages
+ *	unsigned nr_keys(void)			protection keys of the CPU, 16; 1 where it has none. Constant after boot
+ *	u32 keys_read(void), void keys_write(u32)	PKRU of the running thread: two bits a key, KEY_* below. Only with keys
  *	struct page *mem_map			one struct page per page frame, indexed by pfn
  *	pfn_t max_pfn				one past the last page frame in mem_map
  */
@@ -26,6 +28,11 @@
 #include <machine_arch.h>
 
 struct mm;
+
+/* What a key may forbid; as Linux's PKEY_DISABLE_*. */
+#define KEY_NO_ACCESS 1u
+#define KEY_NO_WRITE 2u
+#define KEYS_DEFAULT 0x55555554u /* what a program starts with, and each signal handler: key 0 alone is open */
 
 /* A set of CPUs; bits change by atomic operations only. */
 struct cpumask {

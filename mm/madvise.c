@@ -8,6 +8,7 @@
  * Mirrors: Linux, do_madvise(), madvise_walk_vmas().
  */
 #include "kernel/errno.h"
+#include "mm/fault.h"
 #include "mm/mapping.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
@@ -142,7 +143,7 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
  * How far population may go from start on: to the end of the VMA. 0: no VMA, or (*error = -EINVAL) one without the right. The
  * VMA may change once we have looked; then a fault tells.
  */
-static vaddr_t populatable_until(struct mm *mm, vaddr_t start, u64 right, long *error)
+static vaddr_t populatable_until(struct mm *mm, vaddr_t start, bool write, long *error)
 {
 	const struct vma *vma;
 	vaddr_t until = 0;
@@ -150,7 +151,8 @@ static vaddr_t populatable_until(struct mm *mm, vaddr_t start, u64 right, long *
 	*error = -ENOMEM;
 	mmap_read_lock(mm);
 	vma = vma_tree_find(&mm->tree, start);
-	if (vma && vma->flags & right)
+	if (vma && vma->flags & (write ? VM_WRITE : VM_READ) &&
+	    arch_vma_access_permitted(vma->flags, write ? ACCESS_WRITE : ACCESS_READ))
 		until = vma->end;
 	else if (vma)
 		*error = -EINVAL;
@@ -165,7 +167,7 @@ static long populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 	long error;
 
 	for (; start < end; start = until) {
-		until = populatable_until(mm, start, write ? VM_WRITE : VM_READ, &error);
+		until = populatable_until(mm, start, write, &error);
 		if (!until)
 			return error;
 		until = min(until, end);

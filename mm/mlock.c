@@ -8,6 +8,7 @@
  * Mirrors: Linux, do_mlock(), apply_vma_lock_flags(), apply_mlockall_flags(). Root may lock what it wants: no limit.
  */
 #include "kernel/errno.h"
+#include "mm/fault.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
 #include "mm/vma_change.h"
@@ -66,17 +67,28 @@ static long populate(struct mm *mm, vaddr_t start, vaddr_t end)
 	u64 flags;
 
 	for (; next_part(mm, &start, end, &stop, &flags); start = stop) {
-		long error = 0;
+		bool write = (flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
+		long error;
 
 		if (flags & VM_LOCKONFAULT)
 			continue;
-		if (!(flags & VM_ACCESS))
+		if (fault_check_access(flags, write ? ACCESS_WRITE : ACCESS_READ) != FAULT_DONE)
 			return -ENOMEM;
-		error = mm_populate(mm, start, stop, (flags & (VM_WRITE | VM_SHARED)) == VM_WRITE);
+		error = mm_populate(mm, start, stop, write);
 		if (error)
 			return error == -ENOMEM ? -EAGAIN : error == -EINTR ? error : -ENOMEM;
 	}
 	return 0;
+}
+
+void mm_populate_locked(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	vaddr_t stop;
+	u64 flags;
+
+	for (; next_part(mm, &start, end, &stop, &flags); start = stop)
+		if ((flags & VM_LOCK_FLAGS) == VM_LOCKED)
+			mm_populate_flags(mm, start, stop, flags);
 }
 
 static long change_lock(struct mm *mm, vaddr_t addr, u64 len, u64 lock)

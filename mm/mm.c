@@ -5,6 +5,7 @@
 #include "mm/mapping.h"
 #include "mm/page_lock.h"
 #include "mm/mmap.h"
+#include "mm/pkey.h"
 #include "mm/rmap.h"
 #include "mm/slab.h"
 #include "mm/tlb.h"
@@ -42,6 +43,7 @@ struct mm *mm_create(void)
 	mm->users = 1;
 	mm->refs = 1;
 	mm->mmap_base = USER_END;
+	mm_keys_init(mm);
 	vma_tree_init(&mm->tree);
 	rwsem_init(&mm->mmap_lock, RANK_MMAP_LOCK);
 	wait_queue_init(&mm->vma_writers);

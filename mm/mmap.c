@@ -11,6 +11,7 @@
 #include "kernel/errno.h"
 #include "mm/mapping.h"
 #include "mm/mman.h"
+#include "mm/pkey.h"
 #include "mm/tlb.h"
 #include "mm/vma_change.h"
 
@@ -118,6 +119,7 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 	nr_mapped = flags & MAP_FIXED ? pages_mapped(mm, shape->start, shape->end) : 0;
 	if (flags & MAP_FIXED_NOREPLACE && nr_mapped)
 		return -EEXIST;
+	shape->flags |= mm_key_flags(mm, request->prot);
 	error = check_object(request, shape);
 	return error ? error : place(mm, shape, nr_mapped);
 }

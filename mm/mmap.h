@@ -23,7 +23,8 @@ struct mmap_request {
 
 long mm_mmap(struct mm *mm, const struct mmap_request *request);
 long mm_munmap(struct mm *mm, vaddr_t addr, u64 len);
-long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot);
+/* `key`: the protection key that the range gets, or -1 for none in particular. */
+long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot, int key);
 long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags, vaddr_t new_addr);
 long mm_brk(struct mm *mm, vaddr_t brk); /* the new break, or the old one on failure */
 long mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice);
@@ -35,6 +36,8 @@ long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec);
  */
 long mm_mlock(struct mm *mm, vaddr_t addr, u64 len, bool on_fault);
 long mm_munlock(struct mm *mm, vaddr_t addr, u64 len);
+/* Brings in the locked pages of the range, wherever its VMAs permit it: nobody learns of errors. */
+void mm_populate_locked(struct mm *mm, vaddr_t start, vaddr_t end);
 long mm_mlockall(struct mm *mm, int flags);
 long mm_munlockall(struct mm *mm);
 long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);

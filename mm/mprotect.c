@@ -11,6 +11,7 @@
 #include "kernel/errno.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
+#include "mm/pkey.h"
 #include "mm/race.h"
 #include "mm/tlb.h"
 #include "mm/vma_change.h"
@@ -20,7 +21,8 @@ static bool loses_rights(pte_t old, pte_t new)
 {
 	if (!pte_present(old))
 		return false;
-	return !pte_present(new) || (pte_write(old) && !pte_write(new)) || (!(old.val & PTE_NX) && new.val &PTE_NX);
+	return !pte_present(new) || (pte_write(old) && !pte_write(new)) || (!(old.val & PTE_NX) && new.val & PTE_NX) ||
+	       (old.val ^ new.val) & PTE_KEY;
 }
 
 static void change_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 prot)
@@ -67,16 +69,30 @@ static long charge(struct mm *mm, const struct vma *vma, u64 nr_pages, u64 *flag
 	return 0;
 }
 
-/* [start, end) is a part of vma. */
-static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start, vaddr_t end, u64 access)
+struct protection {
+	u64 prot; /* PROT_*, without the directions of growth */
+	int key;  /* a protection key, or -1 */
+};
+
+/* What was locked and could not be written: its private copies are to be made now, as if they had been locked as such. */
+static bool wants_copies(u64 old, u64 new)
 {
-	u64 flags = (vma->flags & ~VM_ACCESS) | access;
+	return (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && new & VM_WRITE;
+}
+
+/* [start, end) is a part of vma. */
+static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start, vaddr_t end, const struct protection *to,
+			 bool *copies)
+{
+	u64 access = to->prot & VM_ACCESS, key = vma_key_flags(vma, to->prot, to->key);
+	u64 flags = (vma->flags & ~(VM_ACCESS | VM_PKEY)) | access | key;
 	long error;
 
 	if (access & ~(vma->flags >> 4) & VM_ACCESS) /* VM_MAYREAD is VM_READ << 4, and so on */
 		return -EACCES;
 	if (flags == vma->flags)
 		return 0;
+	*copies |= wants_copies(vma->flags, flags);
 	error = charge(vma->mm, vma, (end - start) >> PAGE_SHIFT, &flags);
 	if (error)
 		return error;
@@ -88,7 +104,7 @@ static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start,
 	return 0;
 }
 
-static long protect_range(struct mm *mm, vaddr_t start, vaddr_t end, u64 access)
+static long protect_range(struct mm *mm, vaddr_t start, vaddr_t end, const struct protection *to, bool *copies)
 {
 	struct tlb_gather tlb;
 	long error = 0;
@@ -98,7 +114,7 @@ static long protect_range(struct mm *mm, vaddr_t start, vaddr_t end, u64 access)
 		struct vma *vma = vma_tree_find(&mm->tree, start);
 		vaddr_t stop = vma ? min(vma->end, end) : end;
 
-		error = vma ? protect_part(&tlb, vma, start, stop, access) : -ENOMEM;
+		error = vma ? protect_part(&tlb, vma, start, stop, to, copies) : -ENOMEM;
 		start = stop;
 	}
 	tlb_gather_finish(&tlb);
@@ -122,30 +138,42 @@ static long refuse_up(struct mm *mm, vaddr_t start)
 	return vma_tree_find(&mm->tree, start) ? -EINVAL : -ENOMEM;
 }
 
-long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot)
+/* Which part of the range it is about, then the change. => mmap_lock for writing */
+static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to, bool *copies)
+{
+	long error = 0;
+
+	if (to->key != -1 && !mm_key_in_use(mm, to->key))
+		return -EINVAL;
+	if (grows == PROT_GROWSDOWN)
+		error = extend_down(mm, &start, end);
+	else if (grows == PROT_GROWSUP)
+		error = refuse_up(mm, start);
+	return error ? error : protect_range(mm, start, end, to, copies);
+}
+
+long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot, int key)
 {
 	u64 grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
+	const struct protection to = { .prot = prot & ~grows, .key = key };
 	vaddr_t end = addr + align_up(len, PAGE_SIZE);
+	bool copies = false;
 	long error;
 
-	prot &= ~grows;
 	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || addr & ~PAGE_MASK)
 		return -EINVAL;
 	if (!len)
 		return 0;
 	if (end <= addr)
 		return -ENOMEM;
-	if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
+	if (to.prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
 		return -EINVAL;
 	error = mmap_write_lock_killable(mm);
 	if (error)
 		return error;
-	if (grows == PROT_GROWSDOWN)
-		error = extend_down(mm, &addr, end);
-	else if (grows == PROT_GROWSUP)
-		error = refuse_up(mm, addr);
-	if (!error)
-		error = protect_range(mm, addr, end, prot & VM_ACCESS);
+	error = protect_locked(mm, addr, end, grows, &to, &copies);
 	mmap_write_unlock(mm);
+	if (copies)
+		mm_populate_locked(mm, addr, end);
 	return error;
 }

@@ -31,6 +31,8 @@ typedef struct {
 #define PTE_ACCESSED (1UL << 5)
 #define PTE_DIRTY (1UL << 6)
 #define PTE_HUGE (1UL << 7) /* levels 2 and 3: maps a large page itself */
+#define PTE_KEY_SHIFT 59 /* the protection key, 4 bits */
+#define PTE_KEY (0xfUL << PTE_KEY_SHIFT)
 #define PTE_NX (1UL << 63)
 /* Software bits, which the CPU ignores in present entries. */
 #define PTE_SPECIAL (1UL << 9)	   /* maps a page that is never counted: the shared zero page */

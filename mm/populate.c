@@ -5,13 +5,14 @@
 #include "mm/mmap.h"
 #include "mm/vma_change.h"
 
-/* As Linux's MADV_POPULATE_*: a missing VMA, missing rights, beyond the end of the object, a dying thread. */
+/* As Linux's MADV_POPULATE_*: a missing VMA, missing rights (or a protection key), beyond the end of the object, a dying thread. */
 static long error_of(enum fault_answer answer)
 {
 	switch (answer) {
 	case FAULT_DONE:
 		return 0;
 	case FAULT_NO_ACCESS:
+	case FAULT_NO_KEY:
 		return -EINVAL;
 	case FAULT_BEYOND_END:
 		return -EFAULT;

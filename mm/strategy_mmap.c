@@ -67,6 +67,7 @@ static enum fault_end grow_stack(struct fault *f)
 
 static enum fault_end mmap_enter(struct fault *f)
 {
+	enum fault_answer refusal;
 	struct vma *vma;
 
 	if (!lock_address_space(f))
@@ -77,8 +78,9 @@ static enum fault_end mmap_enter(struct fault *f)
 		return grow_stack(f);
 	if (!vma || f->address < vma->start)
 		return fault_answered(f, FAULT_NO_MAPPING);
-	if (!vma_permits(vma->flags, f->access))
-		return fault_answered(f, FAULT_NO_ACCESS);
+	refusal = fault_check_access(vma->flags, f->access);
+	if (refusal)
+		return fault_answered(f, refusal);
 	f->locked_vma = vma;
 	fault_snapshot(f, vma);
 	return END_GO_ON;

@@ -96,7 +96,7 @@ static enum fault_end may_speculate(struct fault *f)
 		return fault_gave_up(f, REASON_spf_abort_growing);
 	if (f->address < f->vma.start || f->address >= f->vma.end)
 		return fault_gave_up(f, REASON_spf_abort_outside);
-	if (!vma_permits(f->vma.flags, f->access))
+	if (fault_check_access(f->vma.flags, f->access) != FAULT_DONE)
 		return fault_gave_up(f, REASON_spf_abort_access);
 	return END_GO_ON;
 }

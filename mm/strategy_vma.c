@@ -68,6 +68,7 @@ static enum fault_end find_and_lock(struct fault *f)
 
 static enum fault_end vma_enter(struct fault *f)
 {
+	enum fault_answer refusal;
 	enum fault_end end;
 
 	rcu_read_lock();
@@ -79,8 +80,9 @@ static enum fault_end vma_enter(struct fault *f)
 	fault_snapshot(f, f->locked_vma);
 	if (f->address < f->vma.start || f->address >= f->vma.end)
 		return fault_gave_up(f, REASON_vma_lock_abort_outside);
-	if (!vma_permits(f->vma.flags, f->access))
-		return fault_answered(f, FAULT_NO_ACCESS);
+	refusal = fault_check_access(f->vma.flags, f->access);
+	if (refusal)
+		return fault_answered(f, refusal);
 	race_point(vma_locked);
 	return END_GO_ON;
 }

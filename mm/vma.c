@@ -18,7 +18,7 @@ void vma_init_caches(void)
 
 u64 vma_page_prot(u64 flags)
 {
-	u64 prot = PTE_USER;
+	u64 prot = PTE_USER | (u64)vma_flags_key(flags) << PTE_KEY_SHIFT;
 
 	if (!(flags & VM_EXEC))
 		prot |= PTE_NX;

@@ -41,6 +41,8 @@ struct vma_ops;
 #define VM_HUGEPAGE 0x20000000UL
 #define VM_NOHUGEPAGE 0x40000000UL
 #define VM_MERGEABLE 0x80000000UL
+#define VM_PKEY_SHIFT 32 /* the protection key, 4 bits */
+#define VM_PKEY (0xfUL << VM_PKEY_SHIFT)
 #define VM_DROPPABLE 0x4000000000UL
 #define VM_STACK VM_GROWSDOWN
 #define VM_LOCK_FLAGS (VM_LOCKED | VM_LOCKONFAULT)
@@ -99,6 +101,11 @@ static inline bool vma_is_anonymous(const struct vma *vma)
 static inline bool vma_is_private_writable(u64 flags)
 {
 	return (flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+static inline unsigned vma_flags_key(u64 flags)
+{
+	return (flags & VM_PKEY) >> VM_PKEY_SHIFT;
 }
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */

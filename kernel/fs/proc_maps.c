@@ -255,6 +255,8 @@ static void visit_smaps(struct text *text, const struct vma *vma, char *path, vo
 	show_rss(text, &s);
 	show_pages(text, &s);
 	text_printf(text, "THPeligible:    %8d\n", 0);
+	if (nr_keys() > 1)
+		text_printf(text, "ProtectionKey:  %8u\n", vma_flags_key(vma->flags));
 	show_flags(text, vma->flags);
 }
 

@@ -164,7 +164,8 @@ static const struct {
 	{ "erms", 7, 1, 9 },	     { "rdseed", 7, 1, 18 },
 	{ "adx", 7, 1, 19 },	     { "smap", 7, 1, 20 },
 	{ "clflushopt", 7, 1, 23 },  { "clwb", 7, 1, 24 },
-	{ "pku", 7, 2, 3 },	     { "fsrm", 7, 3, 4 },
+	{ "pku", 7, 2, 3 },	     { "ospke", 7, 2, 4 },
+	{ "fsrm", 7, 3, 4 },
 };
 
 static void show_flags(struct text *text)

@@ -120,6 +120,7 @@ static inline void cpu_idle_wait(void)
 #define CR4_OSXSAVE (1UL << 18)
 #define CR4_SMEP (1UL << 20)
 #define CR4_SMAP (1UL << 21)
+#define CR4_PKE (1UL << 22)
 
 static inline void wrmsr(u32 msr, u64 value)
 {

@@ -78,6 +78,26 @@ static inline void irq_restore(unsigned long flags)
 		irq_enable();
 }
 
+extern bool cpu_has_keys; /* constant after boot (xsave.c) */
+
+static inline unsigned nr_keys(void)
+{
+	return cpu_has_keys ? 16 : 1;
+}
+
+static inline u32 keys_read(void)
+{
+	u32 pkru, high;
+
+	__asm__ volatile(".byte 0x0f, 0x01, 0xee" : "=a"(pkru), "=d"(high) : "c"(0) : "memory"); /* rdpkru */
+	return pkru;
+}
+
+static inline void keys_write(u32 pkru)
+{
+	__asm__ volatile(".byte 0x0f, 0x01, 0xef" ::"a"(pkru), "c"(0), "d"(0) : "memory"); /* wrpkru */
+}
+
 static inline u64 cycles(void)
 {
 	u32 low, high;

@@ -86,7 +86,13 @@ static u64 place(const struct trap_frame *regs, const struct sigaction *action, 
 	return fp;
 }
 
-/* The state is saved in the task's own area, where a switch meanwhile would put the same. */
+/* Room beside the task's own area, which a switch overwrites. */
+static char *scratch_area(void)
+{
+	return (char *)current->fpu + xstate_size;
+}
+
+/* What was saved in the scratch area. */
 static int put_fpu(u64 addr)
 {
 	struct fpx_sw_bytes sw = { .magic1 = FP_XSTATE_MAGIC1,
@@ -94,9 +100,8 @@ static int put_fpu(u64 addr)
 				   .features = xstate_features,
 				   .xstate_size = xstate_size };
 	u32 magic2 = FP_XSTATE_MAGIC2;
-	char *area = current->fpu;
+	char *area = scratch_area();
 
-	xstate_save(area);
 	if (copy_to_user(addr, area, SW_RESERVED_OFFSET) || copy_to_user(addr + SW_RESERVED_OFFSET, &sw, sizeof(sw)) ||
 	    copy_to_user(addr + FXSAVE_SIZE, area + FXSAVE_SIZE, xstate_size - FXSAVE_SIZE) ||
 	    copy_to_user(addr + xstate_size, &magic2, sizeof(magic2)))
@@ -151,7 +156,7 @@ static void enter_handler(struct trap_frame *regs, int sig, const struct sigacti
 	atomic_or(&current->work, WORK_FRAME);
 }
 
-int signal_frame_setup(struct trap_frame *regs, int sig, const struct siginfo *info, const struct sigaction *action,
+static int write_frame(struct trap_frame *regs, int sig, const struct siginfo *info, const struct sigaction *action,
 		       u64 blocked)
 {
 	struct task *task = current;
@@ -178,6 +183,28 @@ int signal_frame_setup(struct trap_frame *regs, int sig, const struct siginfo *i
 	return 0;
 }
 
+/*
+ * The handler's stack may have a protection key that the thread has no right to just now: the frame is written with all keys
+ * open, and says what was. As Linux since 6.12. The handler starts with fresh vector registers and the default rights.
+ */
+int signal_frame_setup(struct trap_frame *regs, int sig, const struct siginfo *info, const struct sigaction *action,
+		       u64 blocked)
+{
+	bool keys = nr_keys() > 1;
+	u32 rights = keys ? keys_read() : 0;
+	int error;
+
+	xstate_save(scratch_area());
+	if (keys)
+		keys_write(0);
+	error = write_frame(regs, sig, info, action, blocked);
+	if (!error)
+		xstate_load_init();
+	else if (keys)
+		keys_write(rights);
+	return error;
+}
+
 /* ---- The way back ------------------------------------------------------------------------------------------------ */
 
 /* Is the user's image a whole XSAVE one, as we wrote it? Otherwise its first 512 bytes alone count. */
@@ -192,7 +219,7 @@ static bool image_is_extended(u64 addr)
 
 static int get_fpu(u64 addr)
 {
-	char *scratch = (char *)current->fpu + xstate_size;
+	char *scratch = scratch_area();
 	unsigned long flags;
 
 	xstate_init(scratch);

@@ -77,6 +77,17 @@ static void __noinline bad_user_access(u64 error, u64 addr, struct fault_signal 
 	force_signal(sig.signo, sig.code, addr);
 }
 
+/* The key is told as well: it may be another one by now, but no program can know better. */
+static void __noinline bad_key(u64 error, u64 addr, struct fault_signal sig)
+{
+	struct siginfo info = { .signo = sig.signo, .code = sig.code };
+
+	info.addr = addr;
+	info.pkey = mm_key_at(current->mm, addr);
+	note_trap(TRAP_PF, error, addr);
+	force_signal_info(&info);
+}
+
 /* The answers that are not FAULT_DONE. */
 static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u64 addr)
 {
@@ -84,7 +95,11 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 
 	if (answer == FAULT_OUT_OF_MEMORY)
 		oom_kill(); /* then the instruction runs again, unless it was us */
-	else if (fault_signal(answer, &sig))
+	else if (!fault_signal(answer, &sig))
+		return;
+	else if (answer == FAULT_NO_KEY)
+		bad_key(error, addr, sig);
+	else
 		bad_user_access(error, addr, sig);
 }
 

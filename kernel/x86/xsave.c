@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* See xsave.h. No locks: an area belongs to one task. */
+#include "kernel/boot_info.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/xsave.h"
+#include "mm/machine.h"
 
 u32 xstate_size;
 u64 xstate_features;
+bool cpu_has_keys;
+static u32 keys_offset; /* of PKRU within an area; constant after boot */
 
 #define XCR0 0
 #define XSTATE_X87 1u
 #define XSTATE_SSE 2u
 #define XSTATE_AVX 4u
+#define XSTATE_PKRU_NR 9 /* of the component */
+#define XSTATE_PKRU (1u << XSTATE_PKRU_NR)
 
 #define FCW_DEFAULT 0x37f
 #define MXCSR_DEFAULT 0x1f80
@@ -38,13 +44,24 @@ static void set_xcr0(u64 value)
 void xsave_init_cpu(void)
 {
 	set_xcr0(xstate_features);
+	if (cpu_has_keys)
+		write_cr4(read_cr4() | CR4_PKE);
+}
+
+static bool find_keys(u32 components)
+{
+	return cpuid(7, 0).ecx & 1u << 3 && components & XSTATE_PKRU && !boot_option("nopku", NULL, 0);
 }
 
 void xsave_init(void)
 {
+	u32 components = cpuid(0xd, 0).eax;
+
 	if (!(cpuid(1, 0).ecx & 1u << 26))
 		panic("Faultline needs a CPU with XSAVE");
-	xstate_features = cpuid(0xd, 0).eax & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX);
+	cpu_has_keys = find_keys(components);
+	keys_offset = cpuid(0xd, XSTATE_PKRU_NR).ebx;
+	xstate_features = components & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | (cpu_has_keys ? XSTATE_PKRU : 0));
 	xsave_init_cpu();
 	xstate_size = align_up(cpuid(0xd, 0).ebx, 64u);
 }
@@ -57,6 +74,10 @@ void xstate_init(void *area)
 	x->fcw = FCW_DEFAULT;
 	x->mxcsr = MXCSR_DEFAULT;
 	x->mxcsr_mask = MXCSR_MASK_DEFAULT;
+	if (cpu_has_keys) {
+		x->xstate_bv = XSTATE_PKRU;
+		*(u32 *)((char *)area + keys_offset) = KEYS_DEFAULT;
+	}
 }
 
 void xstate_save(void *area)
@@ -67,6 +88,16 @@ void xstate_save(void *area)
 void xstate_load(const void *area)
 {
 	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+}
+
+/* No component is in the image, so each gets its initial value; that of the keys is another for Linux than for the CPU. */
+void xstate_load_init(void)
+{
+	static const struct xstate_area init __attribute__((aligned(64))) = { .fcw = FCW_DEFAULT, .mxcsr = MXCSR_DEFAULT };
+
+	xstate_load(&init);
+	if (cpu_has_keys)
+		keys_write(KEYS_DEFAULT);
 }
 
 void xstate_sanitize(void *area)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The x87, SSE and AVX state of user threads, in XSAVE's standard format. The kernel itself uses none of it. */
+/* The x87, SSE and AVX state of user threads and their protection-key rights, in XSAVE's standard format. The kernel uses none. */
 #ifndef KERNEL_X86_XSAVE_H
 #define KERNEL_X86_XSAVE_H
 
@@ -9,7 +9,7 @@
 extern u32 xstate_size;
 extern u64 xstate_features;
 
-/* Boot: finds out what there is; and switches it on, on each CPU. */
+/* Boot: finds out what there is; and switches it on, on each CPU. `nopku` on the command line leaves the keys off, as Linux's. */
 void xsave_init(void);
 void xsave_init_cpu(void);
 
@@ -18,6 +18,8 @@ void xstate_init(void *area);
 /* Saves this CPU's registers to an area, and loads them from it. A malformed area faults: pass only our own. */
 void xstate_save(void *area);
 void xstate_load(const void *area);
+/* What a signal handler starts with, into this CPU's registers: as a fresh program, without an area. */
+void xstate_load_init(void);
 /* Makes an area that came from user memory (a signal frame) loadable: drops reserved bits and unknown features. */
 void xstate_sanitize(void *area);
 

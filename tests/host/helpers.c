@@ -164,7 +164,7 @@ void act_munmap(void *arg)
 static void act_mprotect(struct actor *actor, u64 prot)
 {
 	sim_use_mm(actor->mm);
-	actor->result = mm_mprotect(actor->mm, actor->addr, actor->len, prot);
+	actor->result = mm_mprotect(actor->mm, actor->addr, actor->len, prot, -1);
 	sim_leave_mm();
 }
 

@@ -68,6 +68,24 @@ static inline void irq_restore(unsigned long flags)
 		irq_enable();
 }
 
+extern unsigned sim_nr_keys; /* 1: a CPU without protection keys */
+extern _Thread_local u32 sim_keys;
+
+static inline unsigned nr_keys(void)
+{
+	return sim_nr_keys;
+}
+
+static inline u32 keys_read(void)
+{
+	return sim_keys;
+}
+
+static inline void keys_write(u32 rights)
+{
+	sim_keys = rights;
+}
+
 static inline u64 cycles(void)
 {
 	return __builtin_ia32_rdtsc();

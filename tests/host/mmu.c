@@ -14,6 +14,14 @@
 
 struct sim_mmu_quirks sim_quirks = { .evict = 16, .look_ahead = 64, .stale_fault = 512 };
 
+unsigned sim_nr_keys = 1;
+_Thread_local u32 sim_keys;
+
+void sim_have_keys(void)
+{
+	sim_nr_keys = 16;
+}
+
 #define MAX_FAULTS_IN_A_ROW 20000
 
 static bool by_chance(unsigned in_1024)
@@ -34,6 +42,17 @@ static struct tlb_entry *tlb_find(struct sim_cpu *cpu, u64 vpn)
 	return NULL;
 }
 
+static u8 pte_key(pte_t pte)
+{
+	return (pte.val & PTE_KEY) >> PTE_KEY_SHIFT;
+}
+
+/* Asked at each access, since the rights are the thread's and change without a flush. */
+static bool key_opens(u8 key, enum fault_access access)
+{
+	return access == ACCESS_EXEC || key_permits(sim_keys, key, access == ACCESS_WRITE);
+}
+
 static struct tlb_entry *tlb_fill(struct sim_cpu *cpu, vaddr_t addr, pte_t pte)
 {
 	u64 vpn = addr >> PAGE_SHIFT;
@@ -46,6 +65,7 @@ static struct tlb_entry *tlb_fill(struct sim_cpu *cpu, vaddr_t addr, pte_t pte)
 		.writable = pte_write(pte),
 		.executable = !(pte.val & PTE_NX),
 		.dirty = pte_dirty(pte),
+		.key = pte_key(pte),
 		.vpn = vpn,
 		.pfn = (pte.val & PTE_FRAME) >> PAGE_SHIFT,
 		.generation = sim_frame_generation((pte.val & PTE_FRAME) >> PAGE_SHIFT),
@@ -181,7 +201,7 @@ static struct tlb_entry *walk(struct sim_cpu *cpu, vaddr_t addr, enum fault_acce
 	ptep = (pte_t *)table_entry(table, addr, 1);
 	do {
 		pte = pte_read(ptep);
-		if (!pte_present(pte) || !permits(pte, access))
+		if (!pte_present(pte) || !permits(pte, access) || !key_opens(pte_key(pte), access))
 			return NULL;
 		marked.val = pte.val | PTE_ACCESSED | (access == ACCESS_WRITE ? PTE_DIRTY : 0);
 	} while (!pte_same(pte, marked) && !pte_cas(ptep, pte, marked));
@@ -225,7 +245,7 @@ static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault
 {
 	struct tlb_entry *entry = tlb_find(cpu, addr >> PAGE_SHIFT);
 
-	if (entry && entry_serves(entry, access)) {
+	if (entry && entry_serves(entry, access) && key_opens(entry->key, access)) {
 		if (entry->generation != sim_frame_generation(entry->pfn))
 			sim_fail("address %#lx is accessed through a stale translation, after its frame %#lx was freed",
 				 (unsigned long)addr, (unsigned long)entry->pfn);

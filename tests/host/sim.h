@@ -72,6 +72,10 @@ bool sim_tlb_holds(vaddr_t addr);
 /* The entry of addr as it stands in the page tables of mm; none if there is no table. No lock: for a quiet moment. */
 pte_t sim_pte(struct mm *mm, vaddr_t addr);
 
+/* ---- Protection keys ---------------------------------------------------------------------------------------------- */
+/* From here on the CPUs have 16 keys; a thread starts with the right to all of them. */
+void sim_have_keys(void);
+
 /* ---- Ends -------------------------------------------------------------------------------------------------------- */
 /* Writes down why, where every CPU is, and ends the process. */
 void sim_fail(const char *fmt, ...) __printf(1, 2) __noreturn;

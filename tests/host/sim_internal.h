@@ -14,6 +14,7 @@
 /* One translation. The frame's generation tells whether it was freed since the translation was read. */
 struct tlb_entry {
 	bool valid, writable, executable, dirty;
+	u8 key;
 	u64 vpn;
 	pfn_t pfn;
 	u32 generation;

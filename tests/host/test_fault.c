@@ -57,6 +57,53 @@ TEST(fault_anonymous_memory, 2)
 	}
 }
 
+static int new_key(struct mm *mm)
+{
+	int key;
+
+	mmap_write_lock(mm);
+	key = mm_key_alloc(mm, 0);
+	mmap_write_unlock(mm);
+	CHECK(key > 0);
+	return key;
+}
+
+/* Each combination of what key and VMA permit, on a page that is there and on one that is not. */
+TEST(fault_protection_keys, 2)
+{
+	sim_have_keys();
+	FOR_EACH_SETUP (setup) {
+		struct mm *mm = begin();
+		int key = new_key(mm);
+		vaddr_t addr = map(mm, 4, RW | PROT_EXEC, ANON);
+
+		put(addr, 1);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), RW | PROT_EXEC, key), 0);
+		put(addr, 2);
+		keys_write(KEY_NO_WRITE << 2 * key);
+		CHECK_EQ(sim_write(addr, 3), FAULT_NO_KEY);
+		CHECK_EQ(sim_write(addr + PAGES(1), 3), FAULT_NO_KEY);
+		expect_get(addr, 2);
+		expect_get(addr + PAGES(1), 0);
+		keys_write(KEY_NO_ACCESS << 2 * key);
+		CHECK_EQ(read_answer(addr), FAULT_NO_KEY);
+		CHECK_EQ(read_answer(addr + PAGES(2)), FAULT_NO_KEY);
+		CHECK_EQ(sim_exec(addr), FAULT_DONE);
+		CHECK_EQ(sim_exec(addr + PAGES(3)), FAULT_DONE);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), RW, 0), 0); /* flushes what was cached with the key */
+		put(addr, 4);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), PROT_READ, key), 0);
+		CHECK_EQ(sim_write(addr, 5), FAULT_NO_KEY); /* the key is asked first */
+		keys_write(0);
+		CHECK_EQ(sim_write(addr, 5), FAULT_NO_ACCESS);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), PROT_EXEC, -1), 0);
+		CHECK_EQ(read_answer(addr), FAULT_NO_KEY);
+		CHECK_EQ(sim_exec(addr), FAULT_DONE);
+		keys_write(0);
+		end(mm);
+	}
+}
+
 /* As on x86 Linux: what can be written or executed can be read. */
 TEST(fault_access_rights, 2)
 {
@@ -116,13 +163,13 @@ TEST(fault_after_mprotect, 2)
 
 		for (u64 page = 0; page < 8; page++)
 			put(addr + PAGES(page), page + 1);
-		CHECK_EQ(mm_mprotect(mm, addr + PAGES(2), PAGES(4), PROT_NONE), 0);
+		CHECK_EQ(mm_mprotect(mm, addr + PAGES(2), PAGES(4), PROT_NONE, -1), 0);
 		CHECK_EQ(read_answer(addr + PAGES(3)), FAULT_NO_ACCESS);
 		CHECK(pte_maps_page(sim_pte(mm, addr + PAGES(3))) && !pte_present(sim_pte(mm, addr + PAGES(3))));
-		CHECK_EQ(mm_mprotect(mm, addr + PAGES(2), PAGES(4), PROT_READ), 0);
+		CHECK_EQ(mm_mprotect(mm, addr + PAGES(2), PAGES(4), PROT_READ, -1), 0);
 		expect_get(addr + PAGES(3), 4);
 		CHECK_EQ(sim_write(addr + PAGES(3), 1), FAULT_NO_ACCESS);
-		CHECK_EQ(mm_mprotect(mm, addr, PAGES(8), RW), 0);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(8), RW, -1), 0);
 		for (u64 page = 0; page < 8; page++) {
 			expect_get(addr + PAGES(page), page + 1);
 			put(addr + PAGES(page), page + 100);

@@ -115,7 +115,7 @@ TEST(mmap_keeps_away_from_a_stack, 1)
 	CHECK_EQ(sim_write(stack - PAGES(1), 1), FAULT_NO_MAPPING); /* what is below has come as near as it may */
 	unmap(mm, below - PAGES(1), 2);
 	put(stack - PAGES(1), 1);
-	CHECK_EQ(mm_mprotect(mm, stack, PAGES(1), PROT_READ | PROT_GROWSDOWN), 0);
+	CHECK_EQ(mm_mprotect(mm, stack, PAGES(1), PROT_READ | PROT_GROWSDOWN, -1), 0);
 	CHECK_EQ(sim_write(stack - PAGES(1), 1), FAULT_NO_ACCESS);
 	mm->rlimit_stack = PAGES(2);
 	CHECK_EQ(sim_write(stack - PAGES(2), 1), FAULT_NO_MAPPING);
@@ -130,7 +130,7 @@ TEST(mmap_limits, 1)
 	map_at(mm, ARENA, 4, RW, ANON);
 	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON), -ENOMEM);
 	map_at(mm, ARENA + PAGES(8), 4, PROT_READ, ANON);
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(8), PAGES(1), RW), -ENOMEM);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(8), PAGES(1), RW, -1), -ENOMEM);
 	CHECK_EQ(mmap_at(0, PAGES(3), PROT_READ, ANON), -ENOMEM);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(7), MREMAP_MAYMOVE, 0), -ENOMEM);
 	map_at(mm, ARENA, 4, RW, ANON); /* what is replaced does not count twice */
@@ -138,7 +138,7 @@ TEST(mmap_limits, 1)
 	mm->rlimit_as = mm->rlimit_data = ~0UL;
 	sysctl_max_map_count = 2;
 	CHECK_EQ(mm_munmap(mm, ARENA + PAGES(1), PAGES(1)), -ENOMEM); /* would make a third */
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_READ), -ENOMEM);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_READ, -1), -ENOMEM);
 	CHECK_EQ(mm_munmap(mm, ARENA, PAGES(1)), 0);
 	check_maps("1-4rw 8-12r-");
 	end();
@@ -174,16 +174,16 @@ TEST(mprotect_splits_and_merges, 1)
 	begin();
 	map_at(mm, ARENA, 8, RW, ANON);
 	put(ARENA + PAGES(3), 3);
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(2), PAGES(4), PROT_READ), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(2), PAGES(4), PROT_READ, -1), 0);
 	check_maps("0-2rw 2-6r- 6-8rw");
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(2), PROT_READ), 0); /* the boundary moves */
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(2), PROT_READ, -1), 0); /* the boundary moves */
 	check_maps("0-1rw 1-6r- 6-8rw");
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(4), PAGES(2), RW), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(4), PAGES(2), RW, -1), 0);
 	check_maps("0-1rw 1-4r- 4-8rw");
 	CHECK_EQ(sim_write(ARENA + PAGES(3), 1), FAULT_NO_ACCESS);
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(3), PROT_NONE), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(3), PROT_NONE, -1), 0);
 	CHECK_EQ(sim_try_read(ARENA + PAGES(3), &(u64){ 0 }), false);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(8), RW), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(8), RW, -1), 0);
 	check_maps("0-8rw");
 	expect_get(ARENA + PAGES(3), 3);
 	end();
@@ -194,17 +194,17 @@ TEST(mprotect_answers, 1)
 	begin();
 	map_at(mm, ARENA, 2, RW, ANON);
 	map_at(mm, ARENA + PAGES(3), 1, RW, ANON);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ), -ENOMEM); /* up to the hole it is done */
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), -ENOMEM); /* up to the hole it is done */
 	check_maps("0-2r- 3-4rw");
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(2), PAGES(2), PROT_READ), -ENOMEM);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(2), PAGES(2), PROT_READ, -1), -ENOMEM);
 	check_maps("0-2r- 3-4rw");
-	CHECK_EQ(mm_mprotect(mm, ARENA + 1, 0, PROT_READ), -EINVAL);
-	CHECK_EQ(mm_mprotect(mm, ARENA, 0, ~0UL & ~(u64)PROT_GROWSUP), 0);
-	CHECK_EQ(mm_mprotect(mm, ARENA, ~0UL, PROT_READ), -ENOMEM);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, 0x10), -EINVAL);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, PROT_READ | PROT_GROWSDOWN), -EINVAL);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, PROT_GROWSUP), -EINVAL);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, PROT_GROWSUP | PROT_GROWSDOWN), -EINVAL);
+	CHECK_EQ(mm_mprotect(mm, ARENA + 1, 0, PROT_READ, -1), -EINVAL);
+	CHECK_EQ(mm_mprotect(mm, ARENA, 0, ~0UL & ~(u64)PROT_GROWSUP, -1), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA, ~0UL, PROT_READ, -1), -ENOMEM);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, 0x10, -1), -EINVAL);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, PROT_READ | PROT_GROWSDOWN, -1), -EINVAL);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, PROT_GROWSUP, -1), -EINVAL);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGE_SIZE, PROT_GROWSUP | PROT_GROWSDOWN, -1), -EINVAL);
 	end();
 }
 
@@ -372,7 +372,7 @@ static void random_mprotect(u64 page, u64 nr, u8 prot)
 {
 	long expected = model_all_mapped(page, nr) ? 0 : -ENOMEM;
 
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(page), PAGES(nr), prot), expected);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(page), PAGES(nr), prot, -1), expected);
 	for (u64 i = page; i < page + nr && model[i].mapped; i++)
 		model[i].prot = prot;
 }

@@ -90,7 +90,7 @@ static void call_mprotect(void)
 		else
 			expected = -ENOMEM;
 	}
-	CHECK_EQ(mm_mprotect(space->mm, addr_of(first), PAGES(nr), prot), expected);
+	CHECK_EQ(mm_mprotect(space->mm, addr_of(first), PAGES(nr), prot, -1), expected);
 }
 
 /* Holes are passed over. */

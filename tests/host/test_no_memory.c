@@ -89,7 +89,7 @@ static void work_in(struct mm *mm, vaddr_t addr, bool *gone)
 {
 	vaddr_t hole = addr + PAGES(9);
 
-	expect_no_memory(mm_mprotect(mm, addr + PAGES(4), PAGES(2), PROT_READ));
+	expect_no_memory(mm_mprotect(mm, addr + PAGES(4), PAGES(2), PROT_READ, -1));
 	expect_no_memory(mm_madvise(mm, addr + PAGES(20), PAGES(1), MADV_DONTFORK));
 	if (!mm_munmap(mm, hole, PAGES(1)))
 		gone[9] = true;

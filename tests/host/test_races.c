@@ -461,12 +461,12 @@ static void write_map_fixed(void)
 
 static void write_mprotect(void)
 {
-	writer.result = mm_mprotect(mm, addr, PAGES(16), PROT_READ);
+	writer.result = mm_mprotect(mm, addr, PAGES(16), PROT_READ, -1);
 }
 
 static void write_mprotect_part(void)
 {
-	writer.result = mm_mprotect(mm, addr + PAGES(8), PAGES(2), PROT_READ);
+	writer.result = mm_mprotect(mm, addr + PAGES(8), PAGES(2), PROT_READ, -1);
 }
 
 static void write_dontfork(void)
@@ -578,7 +578,7 @@ TEST(s15_speculation_never_signals, 4)
 	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
 		begin(POLICY_SPEC, validate);
 		puppet_start();
-		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), PROT_READ), 0);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), PROT_READ, -1), 0);
 		fault_until(RACE_spec_after_snapshot, act_write);
 		change_now(act_mprotect_rw);
 		go_on(RACE_spec_after_snapshot, 1);

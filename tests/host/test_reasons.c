@@ -175,7 +175,7 @@ TEST(reason_spf_abort_no_anon_vma, 4)
 	FOR_BOTH_VALIDATIONS (validate) {
 		faulter.addr = map(mm, 4, PROT_READ | PROT_EXEC, ANON); /* mergeable with nothing */
 		fault_alone(act_read);					/* builds the table */
-		CHECK_EQ(mm_mprotect(mm, faulter.addr, PAGES(4), RW | PROT_EXEC), 0);
+		CHECK_EQ(mm_mprotect(mm, faulter.addr, PAGES(4), RW | PROT_EXEC, -1), 0);
 		fault_alone(act_write);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_no_anon_vma), 1);
@@ -210,10 +210,36 @@ TEST(reason_spf_abort_outside, 4)
 TEST(reason_spf_abort_access, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
-		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), PROT_READ), 0);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), PROT_READ, -1), 0);
 		fault_alone(act_write);
 		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
 		CHECK_EQ(REASONS(spf_abort_access), 1);
+	}
+}
+
+static int shut_key;
+
+static void write_with_key_shut(void *actor)
+{
+	keys_write(KEY_NO_WRITE << 2 * shut_key);
+	act_write(actor);
+	keys_write(0);
+}
+
+/* A protection key is no business of speculation's either: mmap_lock's strategy says that it is shut. */
+TEST(reason_spf_abort_access_by_key, 4)
+{
+	sim_have_keys();
+	FOR_BOTH_VALIDATIONS (validate) {
+		mmap_write_lock(mm);
+		shut_key = mm_key_alloc(mm, 0);
+		mmap_write_unlock(mm);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), RW, shut_key), 0);
+		fault_alone(write_with_key_shut);
+		CHECK_EQ(faulter.result, FAULT_NO_KEY);
+		CHECK_EQ(REASONS(spf_abort_access), 1);
+		fault_alone(act_write);
+		CHECK_EQ(faulter.result, FAULT_DONE);
 	}
 }
 

@@ -145,7 +145,7 @@ TEST(rmap_follows_splits_and_moves, 1)
 	sim_use_mm(mm);
 	for (u64 i = 0; i < 10; i++)
 		put(addr + PAGES(i), i);
-	CHECK_EQ(mm_mprotect(mm, addr + PAGES(4), PAGES(2), PROT_READ), 0);
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(4), PAGES(2), PROT_READ, -1), 0);
 	unmap(mm, addr + PAGES(1), 1);
 	check_quiet();
 	moved = mm_mremap(mm, addr + PAGES(6), PAGES(4), PAGES(20), 1 /* MREMAP_MAYMOVE */, 0);

@@ -89,9 +89,9 @@ static void steady_protect(void)
 {
 	u64 first = sim_random_below(STEADY), nr = 1 + sim_random_below(min(STEADY - first, 64UL));
 
-	(void)succeeded(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), PROT_READ));
+	(void)succeeded(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), PROT_READ, -1));
 	sim_user_boundary();
-	(void)succeeded(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), RW));
+	(void)succeeded(mm_mprotect(mm, steady + PAGES(first), PAGES(nr), RW, -1));
 }
 
 static void fleeting_write(void)
