@@ -62,7 +62,7 @@ static enum fault_end cow_fault(struct fault *f)
 
 	if (!copy)
 		return f->strategy->no_memory(f);
-	copy_page(page_to_virt(copy), page_to_virt(f->page));
+	copy_shared_page(page_to_virt(copy), page_to_virt(f->page));
 	race_point(anon_page_ready);
 	return fault_map_own_page(f, copy);
 }

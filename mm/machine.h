@@ -12,6 +12,8 @@
  *	u64 cycles(void)			the TSC
  *	void *phys_to_virt(paddr_t), paddr_t virt_to_phys(const void *)		the direct map
  *	void clear_page(void *), void copy_page(void *dst, const void *src)	whole 4 KiB pages
+ *	void clear_shared(void *start, size_t bytes), void copy_shared_page(void *dst, const void *src)
+ *						memory that programs may be writing to at the same time: the race is theirs
  *	unsigned nr_keys(void)			protection keys of the CPU, 16; 1 where it has none. Constant after boot
  *	u32 keys_read(void), void keys_write(u32)	PKRU of the running thread: two bits a key, KEY_* below. Only with keys
  *	struct page *mem_map			one struct page per page frame, indexed by pfn

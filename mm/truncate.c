@@ -12,7 +12,6 @@
  * Locks: the page lock of a page whose contents live elsewhere; mapping.lock and i_mmap_lock one after the other, never
  * together; mmap_lock of each address space, for reading, with none of these held.
  */
-#include "kernel/string.h"
 #include "mm/mapping_tree.h"
 #include "mm/mm.h"
 #include "mm/page_lock.h"
@@ -59,7 +58,7 @@ void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 /* What lies behind the new end in the last page must read as zeros if the object grows again. */
 static void clear_from(struct page *page, u64 offset)
 {
-	memset((char *)page_to_virt(page) + offset, 0, PAGE_SIZE - offset);
+	clear_shared((char *)page_to_virt(page) + offset, PAGE_SIZE - offset);
 }
 
 static void clear_tail(struct mapping *mapping, u64 size)

@@ -133,4 +133,14 @@ static inline void copy_page(void *dst, const void *src)
 	__asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(count)::"memory");
 }
 
+static inline void clear_shared(void *start, size_t bytes)
+{
+	__asm__ volatile("rep stosb" : "+D"(start), "+c"(bytes) : "a"(0) : "memory");
+}
+
+static inline void copy_shared_page(void *dst, const void *src)
+{
+	copy_page(dst, src);
+}
+
 #endif

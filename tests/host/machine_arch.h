@@ -103,6 +103,8 @@ static inline paddr_t virt_to_phys(const void *virt)
 
 void clear_page(void *page);
 void copy_page(void *dst, const void *src);
+void clear_shared(void *start, size_t bytes);
+void copy_shared_page(void *dst, const void *src);
 
 /* Memory that is free, from here on: whoever touches it before it is unpoisoned again is caught. */
 void machine_poison(const void *start, size_t size);

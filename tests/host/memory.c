@@ -41,6 +41,22 @@ void copy_page(void *dst, const void *src)
 	memcpy(dst, src, PAGE_SIZE);
 }
 
+/* Atomic accesses to what programs may be writing meanwhile, which is no bug of the kernel's. */
+void clear_shared(void *start, size_t bytes)
+{
+	for (u8 *byte = start; byte < (u8 *)start + bytes; byte++)
+		WRITE_ONCE(*byte, 0);
+}
+
+void copy_shared_page(void *dst, const void *src)
+{
+	u64 *to = dst;
+	const u64 *from = src;
+
+	for (unsigned i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+		to[i] = READ_ONCE(from[i]);
+}
+
 u32 sim_frame_generation(pfn_t pfn)
 {
 	return READ_ONCE(generations[pfn]);
