@@ -2,7 +2,8 @@
 /*
  * The kernel's half of the address space:
  *
- *	0xffff888000000000	direct map of all memory, read-write, never executable, large pages
+ *	0xffff888000000000	direct map of all memory, read-write, never executable, large pages; text and rodata are
+ *				read-only here, too
  *	0xffffc90000000000	kernel stacks with guard pages (kstack.c)
  *	0xffffea0000000000	mem_map: one struct page per page frame
  *	0xffffffff80000000	kernel image: text read-execute, rodata read-only, data read-write
@@ -78,6 +79,17 @@ static void map_range(u64 addr, paddr_t paddr, u64 size, u64 flags)
 	}
 }
 
+/* What the image must not be written through is not writable by its other address either. */
+static void map_direct_range(paddr_t start, paddr_t end)
+{
+	paddr_t ro_start = min(max(virt_to_phys(text_start), start), end);
+	paddr_t ro_end = min(max(virt_to_phys(rodata_end), start), end);
+
+	map_range((u64)phys_to_virt(start), start, ro_start - start, PT_KERNEL_DATA);
+	map_range((u64)phys_to_virt(ro_start), ro_start, ro_end - ro_start, PT_KERNEL_DATA & ~PT_WRITE);
+	map_range((u64)phys_to_virt(ro_end), ro_end, end - ro_end, PT_KERNEL_DATA);
+}
+
 /* Whole 2 MiB pages around all memory; neighbours share, so a range that is mapped already is skipped. */
 static void map_direct(void)
 {
@@ -90,7 +102,7 @@ static void map_direct(void)
 
 		if (range->type == MEMORY_RESERVED || start >= end)
 			continue;
-		map_range((u64)phys_to_virt(start), start, end - start, PT_KERNEL_DATA);
+		map_direct_range(start, end);
 		done = end;
 	}
 }
@@ -111,6 +123,32 @@ static void map_mem_map(void)
 	map_range(MEM_MAP_BASE, boot_alloc(size, size < SIZE_2M ? PAGE_SIZE : SIZE_2M), size, PT_KERNEL_DATA);
 }
 
+/* ---- Debug builds: nothing is both writable and executable, and no address writes to text or rodata ---------------- */
+
+static void check_entry(u64 entry, u64 size)
+{
+	paddr_t start = entry & PT_FRAME;
+
+	BUG_ON((entry & PT_WRITE) && !(entry & PT_NX), "the kernel's entry %llx is writable and executable",
+	       (unsigned long long)entry);
+	BUG_ON((entry & PT_WRITE) && start < virt_to_phys(rodata_end) && start + size > virt_to_phys(text_start),
+	       "the kernel's entry %llx makes text or rodata writable", (unsigned long long)entry);
+}
+
+static void check_table(const u64 *table, unsigned level)
+{
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		if (!(table[i] & PT_PRESENT))
+			continue;
+		if (level == 1 || (table[i] & PT_LARGE))
+			check_entry(table[i], 1UL << (PAGE_SHIFT + 9 * (level - 1)));
+		else
+			check_table(phys_to_virt(table[i] & PT_FRAME), level - 1);
+	}
+}
+
+/* ---- Set-up -------------------------------------------------------------------------------------------------------- */
+
 void paging_init(void)
 {
 	have_1g_pages = cpuid(0x80000001, 0).edx & 1u << 26;
@@ -122,6 +160,8 @@ void paging_init(void)
 	map_mem_map();
 	entry_at(KSTACK_AREA_BASE, 2);
 	entry_at(DEVICE_BASE, 1);
+	if (DEBUG)
+		check_table(phys_to_virt(kernel_pgd), 4);
 	write_cr3(kernel_pgd);
 }
 
