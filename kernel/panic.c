@@ -72,6 +72,7 @@ static void claim_panic(void)
 	irq_disable();
 	if (atomic_cas(&panicking, NOBODY, me)) {
 		lock_checks_off();
+		log_lock_off();
 		return;
 	}
 	if (READ_ONCE(panicking) != me)

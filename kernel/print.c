@@ -2,7 +2,8 @@
 /*
  * The kernel log. A line goes at once to the debug console and to a ring that keeps the last lines for whoever looks
  * at memory (GDB). Callable from any context, NMI included: each line is built on the stack and written in one go. The
- * console lock only keeps lines apart; who can't get it in time (an NMI on top of its holder) writes without it.
+ * console lock only keeps lines apart; who cannot get it (an NMI on top of its holder, a panic that may have stopped the
+ * holder) writes without it.
  */
 #include "drivers/debugcon.h"
 #include "kernel/print.h"
@@ -11,20 +12,28 @@
 
 #define LINE_MAX 512
 #define RING_SIZE (64 * 1024)
-#define LOCK_TRIES 100000
+#define NOBODY 0u
 
 static char log_ring[RING_SIZE]; /* console_lock, or a panic */
 static u64 log_written;		 /* bytes ever written; the newest is at log_written % RING_SIZE */
-static u32 console_lock;	 /* not a spinlock_t: no rank checks, and it gives up */
+static u32 console_lock;	 /* the number of the CPU that writes, + 1; not a spinlock_t: no rank checks */
+static bool lock_is_off;	 /* set once, by a panic */
+
+void log_lock_off(void)
+{
+	WRITE_ONCE(lock_is_off, true);
+}
 
 static bool console_acquire(void)
 {
-	for (int tries = 0; tries < LOCK_TRIES; tries++) {
-		if (!atomic_xchg(&console_lock, 1))
-			return true;
+	u32 me = cpu_id() + 1;
+
+	while (!atomic_cas(&console_lock, NOBODY, me)) {
+		if (READ_ONCE(console_lock) == me || READ_ONCE(lock_is_off))
+			return false;
 		cpu_relax();
 	}
-	return false;
+	return true;
 }
 
 static void ring_append(const char *text, size_t size)
@@ -43,7 +52,7 @@ static void write_line(char *line, int length)
 	ring_append(line, (size_t)length);
 	debugcon_write(DEBUGCON_LOG, line, (size_t)length);
 	if (locked)
-		store_release(&console_lock, 0);
+		store_release(&console_lock, NOBODY);
 	irq_restore(flags);
 }
 

@@ -9,6 +9,8 @@
 void klog(const char *fmt, ...) __printf(1, 2);
 /* The same without the CPU's number in front: the records that the host side looks for. */
 void klog_record(const char *fmt, ...) __printf(1, 2);
+/* A panic: lines no longer wait for each other, since whoever writes one may have been stopped. */
+void log_lock_off(void);
 /* As C's; `%p` prints 16 hex digits, no floating point. Returns the length the whole text would have. */
 int ksnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 int kvsnprintf(char *buf, size_t size, const char *fmt, va_list args) __printf(3, 0);
