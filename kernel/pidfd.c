@@ -8,6 +8,7 @@
 #include "kernel/errno.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/poll.h"
+#include "kernel/fs/super.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "mm/mman.h"
@@ -52,7 +53,7 @@ struct process *pidfd_process(int fd)
 
 struct file *pidfd_file(struct process *process, u32 flags)
 {
-	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, &pidfd_ops);
+	struct inode *inode = inode_alloc(&anon_super, 0600, NULL, &pidfd_ops);
 	struct file *file =
 		inode ? file_open_anon(inode, "anon_inode:[pidfd]", &pidfd_ops, O_RDWR | flags) : err_ptr(-ENOMEM);
 

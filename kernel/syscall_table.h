@@ -172,8 +172,8 @@
 	CALL(162, sync)												\
 	NONE(163, acct)												\
 	CALL(164, settimeofday)											\
-	NONE(165, mount)											\
-	NONE(166, umount2)											\
+	CALL(165, mount)											\
+	CALL(166, umount2)											\
 	NONE(167, swapon)											\
 	NONE(168, swapoff)											\
 	CALL(169, reboot)											\

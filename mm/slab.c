@@ -335,6 +335,16 @@ void kfree(void *object)
 		free_pages(page, page->order);
 }
 
+char *kstrdup(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy = kmalloc(size, 0);
+
+	if (copy)
+		memcpy(copy, text, size);
+	return copy;
+}
+
 /* ---- Statistics -------------------------------------------------------------------------------------------------- */
 
 u64 slab_in_use(const struct slab_cache *cache)

@@ -20,6 +20,8 @@ void slab_free_rcu(struct slab_cache *cache, void *object, struct rcu_head *head
 /* Any size up to 4 MiB; from 4 KiB on, whole pages. kfree finds out by itself; kfree(NULL) does nothing. */
 void *kmalloc(size_t size, unsigned flags);
 void kfree(void *object);
+/* A copy of the text, to be kfree()d, or NULL. Does not sleep. */
+char *kstrdup(const char *text);
 
 /* Objects in use: exact at a quiet moment. For leak checks and /proc/slabinfo. */
 void slab_for_each(void (*visit)(const char *name, size_t size, u64 in_use, u64 pages, void *arg), void *arg);

@@ -6,6 +6,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
+#include "kernel/fs/super.h"
 #include "kernel/task.h"
 #include "kernel/clock.h"
 #include "kernel/time.h"
@@ -51,7 +52,9 @@ static long do_access(int dirfd, u64 path, u32 mode, u32 flags)
 	if (ret)
 		return ret;
 	u32 have = dentry->inode->mode;
-	if ((mode & X_OK) && !S_ISDIR(have) && !(have & 0111))
+	if ((mode & W_OK) && (S_ISREG(have) || S_ISDIR(have) || S_ISLNK(have)) && super_is_readonly(dentry->inode->sb))
+		ret = -EROFS;
+	else if ((mode & X_OK) && !S_ISDIR(have) && !(have & 0111))
 		ret = -EACCES;
 	dentry_put(dentry);
 	return ret;
@@ -82,7 +85,9 @@ static long change_mode(long ret, struct dentry *dentry, u32 mode)
 	if (ret)
 		return ret;
 	inode = dentry->inode;
-	if (S_ISLNK(inode->mode)) {
+	if (super_is_readonly(inode->sb)) {
+		ret = -EROFS;
+	} else if (S_ISLNK(inode->mode)) {
 		ret = -EOPNOTSUPP;
 	} else {
 		WRITE_ONCE(inode->mode, (inode->mode & S_IFMT) | (mode & S_IALLUGO));
@@ -131,13 +136,17 @@ static long change_owner(long ret, struct dentry *dentry, u32 uid, u32 gid)
 {
 	if (ret)
 		return ret;
-	if (uid != UNCHANGED)
-		WRITE_ONCE(dentry->inode->uid, uid);
-	if (gid != UNCHANGED)
-		WRITE_ONCE(dentry->inode->gid, gid);
-	inode_touch_ctime(dentry->inode);
+	if (super_is_readonly(dentry->inode->sb)) {
+		ret = -EROFS;
+	} else {
+		if (uid != UNCHANGED)
+			WRITE_ONCE(dentry->inode->uid, uid);
+		if (gid != UNCHANGED)
+			WRITE_ONCE(dentry->inode->gid, gid);
+		inode_touch_ctime(dentry->inode);
+	}
 	dentry_put(dentry);
-	return 0;
+	return ret;
 }
 
 static long chown_at(int dirfd, u64 path, u32 uid, u32 gid, u32 flags)
@@ -209,9 +218,12 @@ static long utimens(int dirfd, u64 path, const struct timespec times[2], u32 fla
 	ret = !path && dirfd != AT_FDCWD ? find_fd(dirfd, &dentry) : find(dirfd, path, flags, &dentry);
 	if (ret)
 		return ret;
-	set_times(dentry->inode, times);
+	if (super_is_readonly(dentry->inode->sb))
+		ret = -EROFS;
+	else
+		set_times(dentry->inode, times);
 	dentry_put(dentry);
-	return 0;
+	return ret;
 }
 
 static const struct timespec both_now[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };

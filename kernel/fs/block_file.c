@@ -8,7 +8,8 @@
 #include "kernel/fs/block_file.h"
 #include "drivers/block.h"
 #include "kernel/fs/devices.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/dir.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/thread.h"
 #include "kernel/uaccess.h"
@@ -181,6 +182,6 @@ void block_files_create(struct dentry *dev)
 	struct block_device *device;
 
 	for (unsigned n = 0; (device = block_nth(n)) != NULL; n++)
-		if (is_err(ramfs_create(dev, device->name, strlen(device->name), S_IFBLK | 0660, device->rdev)))
-			panic("no memory for /dev/%s at boot", device->name);
+		if (is_err(dir_create(dev, device->name, strlen(device->name), S_IFBLK | 0660, device->rdev)))
+			dev->inode->sb->incomplete = true;
 }

@@ -2,8 +2,10 @@
 /* /dev: the devices that need no hardware, and the table of all. Takes no lock. */
 #include "kernel/fs/devices.h"
 #include "kernel/fs/block_file.h"
+#include "kernel/fs/dir.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/random.h"
 #include "kernel/signal.h"
 #include "kernel/string.h"
@@ -134,10 +136,10 @@ const struct file_ops *device_ops(u32 rdev)
 
 static void link_to(struct dentry *dev, const char *name, const char *target)
 {
-	struct inode *inode = ramfs_symlink(FS_DEV_DEV, target, strlen(target));
+	struct inode *inode = ramfs_symlink(dev->inode->sb, target, strlen(target));
 
-	if (!inode || is_err(ramfs_add(dev, name, strlen(name), inode)))
-		panic("no memory for /dev/%s at boot", name);
+	if (!inode || is_err(dir_add(dev, name, strlen(name), inode)))
+		dev->inode->sb->incomplete = true;
 }
 
 void devices_create(struct dentry *dev)
@@ -145,8 +147,8 @@ void devices_create(struct dentry *dev)
 	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
 		const struct device *d = &devices[i];
 
-		if (is_err(ramfs_create(dev, d->name, strlen(d->name), S_IFCHR | d->mode, d->rdev)))
-			panic("no memory for /dev/%s at boot", d->name);
+		if (is_err(dir_create(dev, d->name, strlen(d->name), S_IFCHR | d->mode, d->rdev)))
+			dev->inode->sb->incomplete = true;
 	}
 	block_files_create(dev);
 	link_to(dev, "fd", "/proc/self/fd");

@@ -23,7 +23,7 @@ enum device_number {
 
 /* The operations of a device; NULL when there is none with that number (ENXIO on open). */
 const struct file_ops *device_ops(u32 rdev);
-/* Boot: fills /dev. => fs_tree_lock for writing. */
+/* Fills /dev; without memory the file system is marked incomplete. => fs_tree_lock for writing. */
 void devices_create(struct dentry *dev);
 
 /* console.c: the terminal that fds 0, 1 and 2 of the first program are; `tty` on the command line makes it one. */

@@ -6,6 +6,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/poll.h"
+#include "kernel/fs/super.h"
 #include "kernel/signal.h"
 #include "mm/slab.h"
 
@@ -109,7 +110,7 @@ static const struct file_ops eventfd_ops = {
 
 static struct file *eventfd_open(u64 count, u32 flags)
 {
-	struct inode *inode = inode_alloc(FS_DEV_ANON, 0600, NULL, NULL); /* no second open */
+	struct inode *inode = inode_alloc(&anon_super, 0600, NULL, NULL); /* no second open */
 	struct eventfd *e;
 	struct file *file;
 

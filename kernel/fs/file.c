@@ -7,6 +7,7 @@
 #include "kernel/fs/namei.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/record_lock.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "mm/mapping.h"
 #include "mm/mmap.h"
@@ -97,6 +98,8 @@ static int may_open(struct inode *inode, u32 flags)
 		return -ELOOP;
 	if (S_ISDIR(inode->mode) && (write || (flags & O_TRUNC)))
 		return -EISDIR;
+	if (S_ISREG(inode->mode) && (write || (flags & O_TRUNC)) && super_is_readonly(inode->sb))
+		return -EROFS;
 	return inode->fops ? 0 : -ENXIO;
 }
 
@@ -212,7 +215,8 @@ struct file *file_open_exec(int dirfd, const char *path, u32 flags)
 		return err_ptr(ret);
 	if (S_ISLNK(dentry->inode->mode))
 		file = err_ptr(-ELOOP);
-	else if (!S_ISREG(dentry->inode->mode) || !(dentry->inode->mode & 0111) || !dentry->inode->mapping)
+	else if (!S_ISREG(dentry->inode->mode) || !(dentry->inode->mode & 0111) || !dentry->inode->mapping ||
+		 (READ_ONCE(dentry->inode->sb->flags) & MS_NOEXEC))
 		file = err_ptr(-EACCES);
 	else
 		file = file_open_dentry(dentry, O_RDONLY | FILE_EXEC);

@@ -2,44 +2,20 @@
 /* The tree at boot and at shut-down. */
 #include "kernel/fs/fs.h"
 #include "kernel/fs/console.h"
-#include "kernel/fs/devices.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
-
-static struct dentry *make_dir(struct dentry *dir, const char *name, enum fs_device dev, u32 mode)
-{
-	struct inode *inode = ramfs_inode(dev, S_IFDIR | mode, 0);
-	struct dentry *dentry = inode ? ramfs_add(dir, name, strlen(name), inode) : err_ptr(-ENOMEM);
-
-	if (is_err(dentry))
-		panic("no memory for /%s at boot", name);
-	return dentry;
-}
-
-static struct dentry *make_root(void)
-{
-	struct inode *inode = ramfs_inode(FS_DEV_ROOT, S_IFDIR | 0755, 0);
-	struct dentry *root = inode ? dentry_alloc(NULL, "", 0, inode) : NULL;
-
-	if (!root)
-		panic("no memory for the root directory");
-	root->linked = true;
-	return root;
-}
 
 void fs_init(void)
 {
 	inode_init_caches();
 	file_init_cache();
 	rwsem_init(&fs_tree_lock, RANK_FILES);
-	fs_root = make_root();
-	rwsem_write(&fs_tree_lock);
-	struct dentry *dev = make_dir(fs_root, "dev", FS_DEV_DEV, 0755);
-	devices_create(dev);
-	make_dir(dev, "shm", FS_DEV_SHM, 01777);
-	procfs_create(make_dir(fs_root, "proc", FS_DEV_PROC, 0555));
-	make_dir(fs_root, "tmp", FS_DEV_TMP, 01777);
-	rwsem_write_unlock(&fs_tree_lock);
+	mount_at_boot("/", "tmpfs", 0755)->max_pages = ~0UL;
+	mount_at_boot("/dev", "devtmpfs", 0755);
+	mount_at_boot("/dev/shm", "tmpfs", 01777);
+	mount_at_boot("/proc", "proc", 0555);
+	mount_at_boot("/sys", "sysfs", 0555);
+	mount_at_boot("/tmp", "tmpfs", 01777);
 	console_init();
 }
 
@@ -91,28 +67,9 @@ struct files *files_create_console(void)
 	return files;
 }
 
-/*
- * Depth first, without recursion: goes down to a leaf, takes it away, goes on at its parent. The parent stays, because it
- * has a name itself or is the root.
- */
 void fs_quiet_release(void)
 {
-	struct dentry *dentry = fs_root;
-
-	rwsem_write(&fs_tree_lock);
-	while (dentry != fs_root || !list_empty(&dentry->children)) {
-		if (!list_empty(&dentry->children)) {
-			dentry = list_first(&dentry->children, struct dentry, sibling);
-			continue;
-		}
-		struct dentry *parent = dentry->parent;
-		dentry_unlink(dentry);
-		dentry = parent;
-	}
-	rwsem_write_unlock(&fs_tree_lock);
-	fs_root->linked = false;
-	dentry_put(fs_root);
-	fs_root = NULL;
+	super_destroy_all();
 }
 
 bool fs_quiet_check(void)

@@ -28,7 +28,4 @@ void fs_quiet_release(void);
 /* After that and a grace period: true when nothing is left; what has leaked is told in the log. */
 bool fs_quiet_check(void);
 
-/* procfs.c: fills /proc. => fs_tree_lock for writing. */
-void procfs_create(struct dentry *proc);
-
 #endif

@@ -35,6 +35,9 @@ SYSCALL(fdatasync);
 SYSCALL(sync);
 SYSCALL(syncfs);
 SYSCALL(fadvise64);
+/* mount.c */
+SYSCALL(mount);
+SYSCALL(umount2);
 /* descriptors.c */
 SYSCALL(dup);
 SYSCALL(dup2);

@@ -6,6 +6,7 @@
 #include "kernel/fs/getdents.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
 #include "mm/slab.h"
@@ -115,7 +116,7 @@ static long getdents_locked(struct file *file, u64 addr, size_t size)
 /* A removed directory has no entries, not even "." and "..". */
 static bool is_removed(struct dentry *dir)
 {
-	return !dir->linked && dir->inode->dev != FS_DEV_PROC;
+	return !dir->linked && !dentry_is_computed(dir);
 }
 
 SYSCALL(getdents64)

@@ -7,7 +7,9 @@
 #include "kernel/boot_info.h"
 #include "kernel/fs/fs.h"
 #include "kernel/fs/namei.h"
+#include "kernel/fs/dir.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 
@@ -87,10 +89,10 @@ static struct dentry *make_parents(const char *path, const char **name)
 		size_t len = (size_t)(slash - path);
 		struct dentry *child = dentry_find(dir, path, len);
 		if (!child)
-			child = ramfs_create(dir, path, len, S_IFDIR | 0755, 0);
+			child = dir_create(dir, path, len, S_IFDIR | 0755, 0);
 		if (is_err(child) || !S_ISDIR(child->inode->mode))
 			return err_ptr(-ENOTDIR);
-		dir = child;
+		dir = dentry_top(child);
 		path = slash;
 	}
 }
@@ -110,13 +112,13 @@ static struct dentry *make_entry(const struct cpio_entry *entry)
 		return fs_root;
 	struct dentry *old = dentry_find(dir, name, len);
 	if (old && S_ISDIR(old->inode->mode))
-		return old;
+		return dentry_top(old);
 	if (old)
 		dentry_unlink(old);
 	if (!S_ISLNK(entry->mode))
-		return ramfs_create(dir, name, len, entry->mode, entry->rdev);
-	struct inode *inode = ramfs_symlink((enum fs_device)dir->inode->dev, (const char *)entry->data, entry->size);
-	return inode ? ramfs_add(dir, name, len, inode) : err_ptr(-ENOMEM);
+		return dir_create(dir, name, len, entry->mode, entry->rdev);
+	struct inode *inode = ramfs_symlink(dir->inode->sb, (const char *)entry->data, entry->size);
+	return inode ? dir_add(dir, name, len, inode) : err_ptr(-ENOMEM);
 }
 
 static long fill(struct dentry *dentry, const struct cpio_entry *entry)

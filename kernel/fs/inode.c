@@ -3,6 +3,7 @@
  * Inodes and dentries: their life, and the links between them. See inode.h for the locks.
  */
 #include "kernel/fs/inode.h"
+#include "kernel/fs/super.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "kernel/clock.h"
@@ -31,7 +32,7 @@ bool inode_quiet_check(void)
 	return !inodes && !dentries;
 }
 
-struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *ops, const struct file_ops *fops)
+struct inode *inode_alloc(struct super_block *sb, u32 mode, const struct inode_ops *ops, const struct file_ops *fops)
 {
 	struct inode *inode = slab_alloc(inode_cache, ALLOC_ZERO);
 
@@ -40,7 +41,8 @@ struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *
 	inode->refcount = 1;
 	inode->nlink = S_ISDIR(mode) ? 2 : 1;
 	inode->mode = mode;
-	inode->dev = dev;
+	inode->sb = sb;
+	atomic_inc(&sb->nr_inodes);
 	inode->ino = atomic_add_return(&last_ino, 1);
 	inode->ops = ops;
 	inode->fops = fops;
@@ -56,7 +58,9 @@ void inode_put(struct inode *inode)
 		return;
 	if (inode->ops && inode->ops->evict)
 		inode->ops->evict(inode);
+	struct super_block *sb = inode->sb;
 	slab_free(inode_cache, inode);
+	(void)atomic_add_return(&sb->nr_inodes, -1UL); /* the last: without inodes the file system may go */
 }
 
 int inode_access_get(struct inode *inode, enum inode_access access)
@@ -215,7 +219,7 @@ char *dentry_path(struct dentry *dentry, char *buf, size_t size)
 	bool fits = prepend(buf, &at, "", 1);
 
 	spin_lock(&fs_rename_lock);
-	bool computed = dentry->inode->dev == FS_DEV_PROC || dentry->parent == dentry;
+	bool computed = dentry_is_computed(dentry) || dentry->parent == dentry;
 	if (!dentry->linked && !computed)
 		fits = fits && prepend(buf, &at, deleted, sizeof(deleted) - 1);
 	fits = fits && prepend_path(dentry, buf, &at);

@@ -46,6 +46,7 @@ struct inode;
 struct mapping;
 struct pipe;
 struct file_lock;
+struct super_block;
 struct record_lock;
 
 /* Wall-clock times, in nanoseconds since 1970. Written without a lock: a torn pair of times harms nobody. */
@@ -84,17 +85,17 @@ struct inode {
 	u32 nlink;    /* fs_tree_lock */
 	u32 mode;     /* type: constant; permission bits: written without a lock, each value is whole */
 	u32 uid, gid; /* likewise */
-	u32 dev;      /* constant; the file system's number, as st_dev */
 	u32 rdev;     /* constant; devices: the device's number */
 	u32 seals;    /* lock; memfds: F_SEAL_* */
 	s32 writers;  /* atomic; opens for writing, or if negative, programs that run from it. See inode_access_get() */
 	u64 ino;      /* constant */
+	struct super_block *sb; /* constant; the file system it is in */
 	const struct inode_ops *ops; /* constant */
 	const struct file_ops *fops; /* constant; how an opened file works. NULL for what cannot be opened */
 	struct inode_times times;
 
 	struct rwsem lock;
-	u64 charged; /* lock; pages of this file that count against the limit of /tmp and /dev/shm */
+	u64 charged; /* lock; pages of this file that count against its file system's limit */
 	u64 size; /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
 
 	struct mapping *mapping;     /* constant; regular files: their pages */
@@ -109,6 +110,7 @@ struct inode {
 struct dentry {
 	u32 refcount;	       /* atomic; being linked in a directory counts as one */
 	struct inode *inode;   /* constant, with a reference */
+	struct dentry *covered; /* fs_tree_lock; directories: the root of the file system that is mounted here, or NULL */
 	struct dentry *parent; /* fs_tree_lock and fs_rename_lock; with a reference. The root is its own parent */
 	char *name;	       /* fs_tree_lock and fs_rename_lock; never contains a slash unless it is no path at all */
 	bool linked;	       /* fs_tree_lock: the name exists */
@@ -122,17 +124,6 @@ struct dentry {
 #define DIR_POS_FIRST 2
 #define DIR_POS_COMPUTED (1UL << 32)
 
-/* st_dev of each file system. */
-enum fs_device {
-	FS_DEV_ROOT = 1,
-	FS_DEV_DEV = 2,
-	FS_DEV_PROC = 3,
-	FS_DEV_TMP = 4,
-	FS_DEV_SHM = 5,
-	FS_DEV_ANON = 6, /* pipes, eventfds */
-	FS_DEV_MEMFD = 7,
-};
-
 extern struct rwsem fs_tree_lock;
 extern spinlock_t fs_rename_lock;
 extern struct dentry *fs_root; /* constant after boot */
@@ -142,7 +133,7 @@ void inode_init_caches(void);
 bool inode_quiet_check(void);
 
 /* A new inode with one reference and nlink 1 (directories 2), or NULL without memory. Does not sleep. */
-struct inode *inode_alloc(enum fs_device dev, u32 mode, const struct inode_ops *ops, const struct file_ops *fops);
+struct inode *inode_alloc(struct super_block *sb, u32 mode, const struct inode_ops *ops, const struct file_ops *fops);
 static inline void inode_get(struct inode *inode)
 {
 	atomic_inc(&inode->refcount);

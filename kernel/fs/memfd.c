@@ -4,6 +4,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
 #include "mm/mapping.h"
@@ -18,7 +19,7 @@
 
 static struct file *memfd_open(const char *name, u32 flags)
 {
-	struct inode *inode = ramfs_inode(FS_DEV_MEMFD, S_IFREG | 0777, 0);
+	struct inode *inode = ramfs_inode(&memfd_super, S_IFREG | 0777, 0);
 	char shown[NAME_MAX + 16];
 
 	if (!inode)
@@ -75,7 +76,7 @@ long memfd_add_seals(struct file *file, u32 seals)
 	struct inode *inode = file->inode;
 	long ret;
 
-	if (inode->dev != FS_DEV_MEMFD)
+	if (inode->sb != &memfd_super)
 		return -EINVAL;
 	if (!(file->mode & FMODE_WRITE))
 		return -EPERM;
@@ -89,7 +90,7 @@ long memfd_add_seals(struct file *file, u32 seals)
 
 long memfd_get_seals(struct file *file)
 {
-	return file->inode->dev == FS_DEV_MEMFD ? (long)READ_ONCE(file->inode->seals) : -EINVAL;
+	return file->inode->sb == &memfd_super ? (long)READ_ONCE(file->inode->seals) : -EINVAL;
 }
 
 bool file_write_sealed(const struct file *file)

@@ -2,10 +2,11 @@
 /*
  * Walking paths, with fs_tree_lock held throughout: the tree lies in memory, so a walk is short and nothing in it waits
  * for user memory or a device. Symbolic links are expanded in place: the target replaces what was walked, the rest of
- * the path follows it.
+ * the path follows it. A directory that a file system is mounted on is replaced by that one's root as soon as it is found.
  */
 #include "kernel/fs/namei.h"
 #include "kernel/fs/files.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
@@ -33,7 +34,7 @@ static struct dentry *step(struct dentry *dir, const char *name, size_t len)
 		return err_ptr(-ENAMETOOLONG);
 	child = dentry_find(dir, name, len);
 	if (child)
-		return dentry_get(child);
+		return dentry_get(dentry_top(child));
 	if (dir->inode->ops && dir->inode->ops->lookup)
 		return dir->inode->ops->lookup(dir, name, len);
 	return err_ptr(-ENOENT);

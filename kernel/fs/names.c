@@ -3,10 +3,11 @@
  * Names: making and removing them, links, and where we are. A change holds fs_tree_lock for writing from the walk to the
  * end. Everything that a path from user mode needs is copied before.
  */
+#include "kernel/fs/dir.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
@@ -16,7 +17,7 @@
 
 /* A name to be created: checks that it may be, then calls make(). => fs_tree_lock for writing. */
 struct creation {
-	struct inode *(*make)(struct creation *c, enum fs_device dev); /* NULL: no memory */
+	struct inode *(*make)(struct creation *c, struct super_block *sb); /* error pointers */
 	u32 mode, rdev;
 	const char *target;  /* symbolic links */
 	struct inode *inode; /* hard links */
@@ -40,12 +41,19 @@ static int create_locked(struct last_name *last, struct creation *c)
 	ret = dir_may_create(last->dir);
 	if (ret)
 		return ret;
-	if (c->inode && c->inode->dev != last->dir->inode->dev)
+	if (c->inode && c->inode->sb != last->dir->inode->sb)
 		return -EXDEV;
-	inode = c->make(c, (enum fs_device)last->dir->inode->dev);
-	if (!inode)
-		return -ENOSPC;
-	return is_err(ramfs_add(last->dir, last->name, last->len, inode)) ? -ENOSPC : 0;
+	inode = c->make(c, last->dir->inode->sb);
+	if (is_err(inode))
+		return (int)ptr_err(inode);
+	struct dentry *dentry = dir_add(last->dir, last->name, last->len, inode);
+	if (is_err(dentry))
+		return (int)ptr_err(dentry);
+	if (c->inode) {
+		inode->nlink++;
+		inode_touch_ctime(inode);
+	}
+	return 0;
 }
 
 static long create_at(int dirfd, u64 user_path, struct creation *c)
@@ -67,9 +75,9 @@ static long create_at(int dirfd, u64 user_path, struct creation *c)
 	return ret;
 }
 
-static struct inode *make_node(struct creation *c, enum fs_device dev)
+static struct inode *make_node(struct creation *c, struct super_block *sb)
 {
-	return ramfs_inode(dev, c->mode, c->rdev);
+	return sb->type->create(sb, c->mode, c->rdev, NULL, 0);
 }
 
 static u32 creation_mode(u64 mode)
@@ -117,9 +125,9 @@ SYSCALL(mknodat)
 	return mknod_at((int)a0, a1, (u32)a2, a3);
 }
 
-static struct inode *make_symlink(struct creation *c, enum fs_device dev)
+static struct inode *make_symlink(struct creation *c, struct super_block *sb)
 {
-	return ramfs_symlink(dev, c->target, strlen(c->target));
+	return sb->type->create(sb, S_IFLNK | 0777, 0, c->target, strlen(c->target));
 }
 
 static long symlink_at(u64 user_target, int dirfd, u64 path)
@@ -146,12 +154,10 @@ SYSCALL(symlinkat)
 	return symlink_at(a0, (int)a1, a2);
 }
 
-static struct inode *make_link(struct creation *c, enum fs_device dev)
+static struct inode *make_link(struct creation *c, struct super_block *sb)
 {
-	(void)dev;
+	(void)sb;
 	inode_get(c->inode);
-	c->inode->nlink++;
-	inode_touch_ctime(c->inode);
 	return c->inode;
 }
 
@@ -185,25 +191,6 @@ SYSCALL(linkat)
 
 /* --- removing --- */
 
-int dentry_may_remove(struct dentry *dentry)
-{
-	if (dentry == fs_root || dentry->parent->inode->dev != dentry->inode->dev)
-		return -EBUSY; /* the root of a file system */
-	return dentry->inode->dev == FS_DEV_PROC ? -EPERM : 0;
-}
-
-void dentry_remove(struct dentry *dentry)
-{
-	struct inode *dir = dentry->parent->inode, *inode = dentry->inode;
-	bool directory = S_ISDIR(inode->mode);
-
-	inode->nlink -= directory ? 2 : 1;
-	dir->nlink -= directory;
-	inode_touch_mtime(dir);
-	inode_touch_ctime(inode);
-	dentry_unlink(dentry);
-}
-
 /* => fs_tree_lock for writing. */
 static int unlink_locked(struct last_name *last, struct dentry *dentry)
 {
@@ -213,9 +200,7 @@ static int unlink_locked(struct last_name *last, struct dentry *dentry)
 		return -EISDIR;
 	if (last->wants_directory)
 		return -ENOTDIR;
-	if (!ret)
-		dentry_remove(dentry);
-	return ret;
+	return ret ? ret : dir_remove(dentry);
 }
 
 static int rmdir_locked(struct last_name *last, struct dentry *dentry)
@@ -228,9 +213,7 @@ static int rmdir_locked(struct last_name *last, struct dentry *dentry)
 	ret = dentry_may_remove(dentry);
 	if (!ret && !list_empty(&dentry->children))
 		ret = -ENOTEMPTY;
-	if (!ret)
-		dentry_remove(dentry);
-	return ret;
+	return ret ? ret : dir_remove(dentry);
 }
 
 static int rmdir_of_dots(const struct last_name *last)
@@ -372,7 +355,7 @@ static long put_cwd(struct dentry *cwd, char *buf, u64 addr, u64 size)
 	char *path = dentry_path(cwd, buf, PATH_MAX);
 	u64 len = path ? (u64)(buf + PATH_MAX - path) : 0;
 
-	if (!cwd->linked && cwd->inode->dev != FS_DEV_PROC)
+	if (!cwd->linked && !dentry_is_computed(cwd))
 		return -ENOENT;
 	if (!path)
 		return -ENAMETOOLONG;

@@ -3,10 +3,12 @@
  * Opening and closing, and the calls that change a file's size. An open that may create holds fs_tree_lock for writing
  * from the walk to the creation; the file itself is opened after the lock is released, since a FIFO waits there.
  */
+#include "kernel/fs/dir.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
@@ -14,16 +16,6 @@
 
 #define S_IALLUGO 07777
 #define O_VALID 037777703u /* what Linux knows of; it ignores the rest */
-
-/* What creating in a directory needs; 0 or -errno. => fs_tree_lock. */
-int dir_may_create(struct dentry *dir)
-{
-	if (!S_ISDIR(dir->inode->mode))
-		return -ENOTDIR;
-	if (dir->inode->dev == FS_DEV_PROC)
-		return -ENOENT;
-	return dir->linked ? 0 : -ENOENT;
-}
 
 /* => fs_tree_lock for writing. */
 static struct dentry *create_last(struct last_name *last, u32 mode)
@@ -35,7 +27,7 @@ static struct dentry *create_last(struct last_name *last, u32 mode)
 		return err_ptr(ret);
 	if (last->wants_directory)
 		return err_ptr(-EISDIR);
-	dentry = ramfs_create(last->dir, last->name, last->len, S_IFREG | mode, 0);
+	dentry = dir_create(last->dir, last->name, last->len, S_IFREG | mode, 0);
 	return is_err(dentry) ? dentry : dentry_get(dentry);
 }
 
@@ -92,16 +84,21 @@ static struct dentry *open_create(int dirfd, const char *path, u32 flags, u32 mo
 /* O_TMPFILE: a file in that directory's file system that has no name. */
 static struct file *open_unnamed(struct dentry *dir, u32 flags, u32 mode)
 {
+	struct super_block *sb = dir->inode->sb;
 	struct inode *inode;
 	struct dentry *dentry;
 	struct file *file;
 
 	if (!(flags & O_ACCMODE))
 		return err_ptr(-EINVAL);
-	if (dir->inode->dev == FS_DEV_PROC)
+	if (!sb->type->create)
 		return err_ptr(-EOPNOTSUPP);
-	inode = ramfs_inode((enum fs_device)dir->inode->dev, S_IFREG | mode, 0);
-	dentry = inode ? dentry_alloc(dir, "#tmpfile", 8, inode) : NULL;
+	if (super_is_readonly(sb))
+		return err_ptr(-EROFS);
+	inode = sb->type->create(sb, S_IFREG | mode, 0, NULL, 0);
+	if (is_err(inode))
+		return err_ptr(ptr_err(inode));
+	dentry = dentry_alloc(dir, "#tmpfile", 8, inode);
 	if (!dentry)
 		return err_ptr(-ENOMEM);
 	inode->nlink = 0;
@@ -224,6 +221,8 @@ static long truncate_inode(struct inode *inode, s64 size)
 		return -EISDIR;
 	if (!S_ISREG(inode->mode))
 		return -EINVAL;
+	if (super_is_readonly(inode->sb))
+		return -EROFS;
 	int ret = inode_access_get(inode, ACCESS_WRITER);
 	if (ret)
 		return ret;
@@ -329,6 +328,7 @@ SYSCALL(fdatasync)
 
 SYSCALL(sync)
 {
+	super_sync_all();
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/signal.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
@@ -382,7 +383,7 @@ static struct file *open_end(struct inode *inode, u32 flags)
 
 int pipe_create(u32 flags, struct file **read_end, struct file **write_end)
 {
-	struct inode *inode = inode_alloc(FS_DEV_ANON, S_IFIFO | 0600, NULL, &fifo_ops);
+	struct inode *inode = inode_alloc(&anon_super, S_IFIFO | 0600, NULL, &fifo_ops);
 
 	if (!inode)
 		return -ENOMEM;

@@ -137,5 +137,5 @@ static const struct proc_entry entries[] = {
 
 void proc_faultline_create(struct dentry *proc)
 {
-	proc_add_files(proc_add_dir(proc, "faultline"), entries, ARRAY_SIZE(entries));
+	proc_add_files(proc_add_dir(proc, "faultline"), entries, ARRAY_SIZE(entries), 0);
 }

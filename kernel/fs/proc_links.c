@@ -157,7 +157,7 @@ s64 proc_parse_name(const char *name, size_t len)
 
 static struct dentry *make_fd_link(struct dentry *dir, const char *name, size_t len, unsigned fd, u32 mode)
 {
-	struct inode *inode = inode_alloc(FS_DEV_PROC, S_IFLNK | mode, &fd_link_ops, NULL);
+	struct inode *inode = inode_alloc(dir->inode->sb, S_IFLNK | mode, &fd_link_ops, NULL);
 	struct fd_link *link = kmalloc(sizeof(*link), 0);
 	struct dentry *dentry;
 

@@ -4,6 +4,7 @@
  * while it looks, and each page table's PTE lock while it looks at entries; never touches user memory meanwhile.
  */
 #include "kernel/fs/procfs.h"
+#include "kernel/fs/super.h"
 #include "mm/mapping.h"
 #include "mm/mm.h"
 #include "mm/page_alloc.h"
@@ -55,7 +56,7 @@ static void show_vma(struct text *text, const struct vma *vma, char *path)
 	text_printf(text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end,
 		    vma->flags & VM_READ ? 'r' : '-', vma->flags & VM_WRITE ? 'w' : '-',
 		    vma->flags & VM_EXEC ? 'x' : '-', vma->flags & VM_MAYSHARE ? 's' : 'p', offset, 0,
-		    inode      ? inode->dev
+		    inode      ? inode->sb->dev
 		    : vma->ops ? SHMEM_DEVICE
 			       : 0,
 		    inode      ? inode->ino

@@ -22,6 +22,8 @@ static const struct proc_entry pid_entries[] = {
 	{ .name = "fd", .mode = S_IFDIR | 0500, .ops = &proc_fd_ops },
 	{ .name = "limits", .mode = S_IFREG | 0444, .show = proc_show_limits },
 	{ .name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps },
+	{ .name = "mountinfo", .mode = S_IFREG | 0444, .show = proc_show_mountinfo },
+	{ .name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts },
 	{ .name = "oom_score_adj",
 	  .mode = S_IFREG | 0644,
 	  .show = proc_show_oom_score_adj,
@@ -51,7 +53,7 @@ static unsigned nr_entries(u64 id)
 static struct dentry *make_dentry(struct dentry *dir, const char *name, size_t len, const struct proc_entry *entry,
 				  u64 id, u64 ino)
 {
-	struct inode *inode = proc_inode(entry, id);
+	struct inode *inode = proc_inode(dir->inode->sb, entry, id);
 	struct dentry *dentry;
 
 	if (!inode)
@@ -229,5 +231,5 @@ static const struct proc_entry self_entries[] = {
 
 void proc_pid_create(struct dentry *proc)
 {
-	proc_add_files(proc, self_entries, ARRAY_SIZE(self_entries));
+	proc_add_files(proc, self_entries, ARRAY_SIZE(self_entries), 0);
 }

@@ -160,7 +160,7 @@ void proc_sysctl_create(struct dentry *proc)
 {
 	struct dentry *sys = proc_add_dir(proc, "sys");
 
-	proc_add_files(proc_add_dir(sys, "vm"), vm_entries, ARRAY_SIZE(vm_entries));
-	proc_add_files(proc_add_dir(sys, "kernel"), kernel_entries, ARRAY_SIZE(kernel_entries));
-	proc_add_files(proc_add_dir(sys, "fs"), fs_entries, ARRAY_SIZE(fs_entries));
+	proc_add_files(proc_add_dir(sys, "vm"), vm_entries, ARRAY_SIZE(vm_entries), 0);
+	proc_add_files(proc_add_dir(sys, "kernel"), kernel_entries, ARRAY_SIZE(kernel_entries), 0);
+	proc_add_files(proc_add_dir(sys, "fs"), fs_entries, ARRAY_SIZE(fs_entries), 0);
 }

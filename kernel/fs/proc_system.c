@@ -6,6 +6,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/clock.h"
 #include "kernel/fs/procfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
 #include "kernel/time.h"
@@ -283,21 +284,10 @@ static int show_cmdline(struct text *text, u64 id)
 	return 0;
 }
 
-static int show_mounts(struct text *text, u64 id)
+static int show_filesystems_file(struct text *text, u64 id)
 {
 	(void)id;
-	text_printf(text, "tmpfs / tmpfs rw,relatime 0 0\n"
-			  "devtmpfs /dev devtmpfs rw,relatime,mode=755 0 0\n"
-			  "tmpfs /dev/shm tmpfs rw,relatime 0 0\n"
-			  "proc /proc proc rw,relatime 0 0\n"
-			  "tmpfs /tmp tmpfs rw,relatime 0 0\n");
-	return 0;
-}
-
-static int show_filesystems(struct text *text, u64 id)
-{
-	(void)id;
-	text_printf(text, "nodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\tpipefs\nnodev\tramfs\n");
+	show_filesystems(text);
 	return 0;
 }
 
@@ -311,10 +301,10 @@ static int show_swaps(struct text *text, u64 id)
 static const struct proc_entry entries[] = {
 	{ .name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline },
 	{ .name = "cpuinfo", .mode = S_IFREG | 0444, .show = show_cpuinfo },
-	{ .name = "filesystems", .mode = S_IFREG | 0444, .show = show_filesystems },
+	{ .name = "filesystems", .mode = S_IFREG | 0444, .show = show_filesystems_file },
 	{ .name = "loadavg", .mode = S_IFREG | 0444, .show = show_loadavg },
 	{ .name = "meminfo", .mode = S_IFREG | 0444, .show = show_meminfo },
-	{ .name = "mounts", .mode = S_IFREG | 0444, .show = show_mounts },
+	{ .name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts },
 	{ .name = "slabinfo", .mode = S_IFREG | 0400, .show = show_slabinfo },
 	{ .name = "stat", .mode = S_IFREG | 0444, .show = show_stat },
 	{ .name = "swaps", .mode = S_IFREG | 0444, .show = show_swaps },
@@ -325,5 +315,5 @@ static const struct proc_entry entries[] = {
 
 void proc_system_create(struct dentry *proc)
 {
-	proc_add_files(proc, entries, ARRAY_SIZE(entries));
+	proc_add_files(proc, entries, ARRAY_SIZE(entries), 0);
 }

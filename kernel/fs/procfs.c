@@ -4,8 +4,9 @@
  * text an open file has; texts themselves do not change any more once somebody can read them.
  */
 #include "kernel/fs/procfs.h"
-#include "kernel/fs/fs.h"
+#include "kernel/fs/dir.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "mm/slab.h"
 
@@ -122,7 +123,7 @@ static const struct file_ops proc_file_ops = {
 	.release = proc_release,
 };
 
-struct inode *proc_inode(const struct proc_entry *entry, u64 id)
+struct inode *proc_inode(struct super_block *sb, const struct proc_entry *entry, u64 id)
 {
 	const struct file_ops *fops = entry->fops;
 	struct inode *inode;
@@ -131,7 +132,7 @@ struct inode *proc_inode(const struct proc_entry *entry, u64 id)
 		fops = &ramfs_dir_ops;
 	else if (!fops && S_ISREG(entry->mode))
 		fops = &proc_file_ops;
-	inode = inode_alloc(FS_DEV_PROC, entry->mode, entry->ops, fops);
+	inode = inode_alloc(sb, entry->mode, entry->ops, fops);
 	if (!inode)
 		return NULL;
 	inode->private = (void *)entry;
@@ -139,23 +140,25 @@ struct inode *proc_inode(const struct proc_entry *entry, u64 id)
 	return inode;
 }
 
-void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr)
+void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr, u64 id)
 {
 	for (size_t i = 0; i < nr; i++) {
-		struct inode *inode = proc_inode(&entries[i], 0);
+		struct inode *inode = proc_inode(dir->inode->sb, &entries[i], id);
 
-		if (!inode || is_err(ramfs_add(dir, entries[i].name, strlen(entries[i].name), inode)))
-			panic("no memory for /proc at boot");
+		if (!inode || is_err(dir_add(dir, entries[i].name, strlen(entries[i].name), inode)))
+			dir->inode->sb->incomplete = true;
 	}
 }
 
 struct dentry *proc_add_dir(struct dentry *dir, const char *name)
 {
-	struct dentry *dentry = ramfs_create(dir, name, strlen(name), S_IFDIR | 0555, 0);
+	struct inode *inode = ramfs_inode(dir->inode->sb, S_IFDIR | 0555, 0);
+	struct dentry *dentry = inode ? dir_add(dir, name, strlen(name), inode) : err_ptr(-ENOMEM);
 
-	if (is_err(dentry))
-		panic("no memory for /proc/%s at boot", name);
-	return dentry;
+	if (!is_err(dentry))
+		return dentry;
+	dir->inode->sb->incomplete = true;
+	return dir;
 }
 
 size_t proc_trim(char *buf, size_t len)
@@ -185,11 +188,33 @@ int proc_parse_number(const char *text, u64 *value)
 	return *text ? -EINVAL : 0;
 }
 
-void procfs_create(struct dentry *proc)
+int proc_mount_root(struct super_block *sb, void (*fill)(struct dentry *root))
 {
-	proc->inode->ops = &proc_root_ops;
-	proc_pid_create(proc);
-	proc_system_create(proc);
-	proc_sysctl_create(proc);
-	proc_faultline_create(proc);
+	struct inode *inode = ramfs_inode(sb, S_IFDIR | 0555, 0);
+
+	sb->root = inode ? dentry_alloc(NULL, "", 0, inode) : NULL;
+	if (!sb->root)
+		return -ENOMEM;
+	rwsem_write(&fs_tree_lock);
+	fill(sb->root);
+	rwsem_write_unlock(&fs_tree_lock);
+	return sb->incomplete ? -ENOMEM : 0;
 }
+
+static void fill_proc(struct dentry *root)
+{
+	root->inode->ops = &proc_root_ops;
+	proc_pid_create(root);
+	proc_system_create(root);
+	proc_sysctl_create(root);
+	proc_faultline_create(root);
+}
+
+/* hidepid= and its kin change nothing where everybody is root. */
+static int proc_mount(struct super_block *sb, char *options)
+{
+	(void)options;
+	return proc_mount_root(sb, fill_proc);
+}
+
+const struct fs_type proc_type = { .name = "proc", .magic = 0x9fa0, .computed = true, .mount = proc_mount };

@@ -27,10 +27,15 @@ struct proc_entry {
 };
 
 /* An inode for the entry, or NULL. Does not sleep. */
-struct inode *proc_inode(const struct proc_entry *entry, u64 id);
-/* Fills a directory with files. Boot; panics without memory. => fs_tree_lock for writing. */
-void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr);
+struct inode *proc_inode(struct super_block *sb, const struct proc_entry *entry, u64 id);
+/*
+ * Fill a directory with files about `id`, or with one directory. Without memory the file system is marked incomplete, and
+ * its mount fails. => fs_tree_lock for writing.
+ */
+void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr, u64 id);
 struct dentry *proc_add_dir(struct dentry *dir, const char *name);
+/* A computed file system's mount: makes the root and has it filled, under fs_tree_lock. 0 or -ENOMEM. Sleeps. */
+int proc_mount_root(struct super_block *sb, void (*fill)(struct dentry *root));
 
 /* Cuts spaces and newlines off the end; the length that is left. */
 size_t proc_trim(char *buf, size_t len);
@@ -69,7 +74,7 @@ int proc_show_target(struct text *text, u64 id, proc_show_target_t *show);
 /* The name of its program; "" when all threads are gone. */
 const char *proc_comm(const struct proc_target *target);
 
-/* proc_status.c, proc_args.c, proc_maps.c: files of /proc/PID; see struct proc_entry. */
+/* proc_status.c, proc_args.c, proc_maps.c, super.c: files of /proc/PID; see struct proc_entry. */
 int proc_show_status(struct text *text, u64 id);
 int proc_show_stat(struct text *text, u64 id);
 int proc_show_statm(struct text *text, u64 id);
@@ -84,6 +89,8 @@ int proc_show_limits(struct text *text, u64 id);
 int proc_show_maps(struct text *text, u64 id);
 int proc_show_smaps(struct text *text, u64 id);
 int proc_show_smaps_rollup(struct text *text, u64 id);
+int proc_show_mounts(struct text *text, u64 id);
+int proc_show_mountinfo(struct text *text, u64 id);
 extern const struct file_ops proc_pagemap_ops;
 
 /* Copies from another address space what is present there; bytes copied. Sleeps; no lock held. */

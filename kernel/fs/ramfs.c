@@ -12,6 +12,7 @@
 #include "kernel/fs/getdents.h"
 #include "kernel/fs/pipe.h"
 #include "kernel/fs/devices.h"
+#include "kernel/fs/super.h"
 #include "kernel/signal.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
@@ -36,23 +37,15 @@ bool ramfs_has_room(u64 nr_pages)
 }
 
 /*
- * /tmp and /dev/shm together hold half of all memory, as tmpfs does by default. What faults add through a shared mapping
- * is not counted; the pages of a file never count more often than it has pages.
+ * A tmpfs has a limit. What faults add through a shared mapping is not counted; the pages of a file never count more often
+ * than it has pages. => inode->lock for writing. One page more; false when the limit is reached.
  */
-static u64 nr_charged; /* atomic */
-
-static bool is_limited(const struct inode *inode)
-{
-	return inode->dev == FS_DEV_TMP || inode->dev == FS_DEV_SHM;
-}
-
-/* => inode->lock for writing. One page more; false when the limit is reached. */
 static bool charge_page(struct inode *inode)
 {
-	if (!is_limited(inode))
-		return true;
-	if (atomic_add_return(&nr_charged, 1) > nr_managed_pages() / 2) {
-		atomic_add_return(&nr_charged, -1UL);
+	struct super_block *sb = inode->sb;
+
+	if (atomic_add_return(&sb->nr_pages, 1) > READ_ONCE(sb->max_pages)) {
+		(void)atomic_add_return(&sb->nr_pages, -1UL);
 		return false;
 	}
 	inode->charged++;
@@ -64,7 +57,7 @@ static void uncharge_down_to(struct inode *inode, u64 nr_pages)
 {
 	if (inode->charged <= nr_pages)
 		return;
-	atomic_add_return(&nr_charged, nr_pages - inode->charged);
+	(void)atomic_add_return(&inode->sb->nr_pages, nr_pages - inode->charged);
 	inode->charged = nr_pages;
 }
 
@@ -113,7 +106,7 @@ static struct page *page_for_write(struct inode *inode, u64 index)
 		return page;
 	page = mapping_find_or_create(inode->mapping, index);
 	if (!page)
-		uncharge_down_to(inode, inode->charged - is_limited(inode));
+		uncharge_down_to(inode, inode->charged - 1);
 	return page;
 }
 
@@ -337,7 +330,7 @@ static const struct inode_ops symlink_ops = {
 
 /* --- making files --- */
 
-struct inode *ramfs_inode(enum fs_device dev, u32 mode, u32 rdev)
+struct inode *ramfs_inode(struct super_block *sb, u32 mode, u32 rdev)
 {
 	const struct file_ops *fops = NULL;
 	struct inode *inode;
@@ -354,23 +347,23 @@ struct inode *ramfs_inode(enum fs_device dev, u32 mode, u32 rdev)
 		fops = device_ops(rdev);
 	else if (S_ISBLK(mode))
 		fops = &block_file_ops;
-	inode = inode_alloc(dev, mode, S_ISREG(mode) ? &regular_ops : NULL, fops);
+	inode = inode_alloc(sb, mode, S_ISREG(mode) ? &regular_ops : NULL, fops);
 	if (!inode)
 		return NULL;
 	inode->rdev = rdev;
 	if (!S_ISREG(mode))
 		return inode;
-	inode->mapping = mapping_create(0, dev != FS_DEV_ROOT);
+	inode->mapping = mapping_create(0, sb->type->shmem && sb->root != fs_root);
 	if (inode->mapping)
 		return inode;
 	inode_put(inode);
 	return NULL;
 }
 
-struct inode *ramfs_symlink(enum fs_device dev, const char *target, size_t len)
+struct inode *ramfs_symlink(struct super_block *sb, const char *target, size_t len)
 {
 	char *copy = ramfs_has_room(1) ? kmalloc(len + 1, 0) : NULL;
-	struct inode *inode = copy ? inode_alloc(dev, S_IFLNK | 0777, &symlink_ops, NULL) : NULL;
+	struct inode *inode = copy ? inode_alloc(sb, S_IFLNK | 0777, &symlink_ops, NULL) : NULL;
 
 	if (!inode) {
 		kfree(copy);
@@ -383,23 +376,9 @@ struct inode *ramfs_symlink(enum fs_device dev, const char *target, size_t len)
 	return inode;
 }
 
-struct dentry *ramfs_add(struct dentry *dir, const char *name, size_t len, struct inode *inode)
+struct inode *ramfs_create(struct super_block *sb, u32 mode, u32 rdev, const char *target, size_t len)
 {
-	struct dentry *dentry = dentry_alloc(dir, name, len, inode);
+	struct inode *inode = target ? ramfs_symlink(sb, target, len) : ramfs_inode(sb, mode, rdev);
 
-	if (!dentry)
-		return err_ptr(-ENOMEM);
-	dentry_link(dir, dentry);
-	if (S_ISDIR(inode->mode))
-		dir->inode->nlink++;
-	inode_touch_mtime(dir->inode);
-	dentry_put(dentry);
-	return dentry;
-}
-
-struct dentry *ramfs_create(struct dentry *dir, const char *name, size_t len, u32 mode, u32 rdev)
-{
-	struct inode *inode = ramfs_inode((enum fs_device)dir->inode->dev, mode, rdev);
-
-	return inode ? ramfs_add(dir, name, len, inode) : err_ptr(-ENOMEM);
+	return inode ? inode : err_ptr(-ENOSPC);
 }

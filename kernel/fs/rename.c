@@ -2,7 +2,8 @@
 /* rename(2) and its kin: one change of the tree under fs_tree_lock, from the two walks to the end. */
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/dir.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "mm/slab.h"
 
@@ -49,14 +50,45 @@ static void touch(struct renaming *r)
 	inode_touch_ctime(r->old->inode);
 }
 
+/* A file system that keeps its names elsewhere too is told, and may refuse. */
+static int record(struct renaming *r)
+{
+	const struct fs_type *type = r->old->inode->sb->type;
+	char name[NAME_MAX + 1];
+
+	if (!type->rename)
+		return 0;
+	memcpy(name, r->to.name, r->to.len);
+	name[r->to.len] = 0;
+	return type->rename(r->old, r->to.dir, name, r->target, r->flags & RENAME_EXCHANGE);
+}
+
+/* The name that is replaced; the file system knows already. */
+static void drop_target(struct dentry *target)
+{
+	struct inode *inode = target->inode;
+	bool directory = S_ISDIR(inode->mode);
+
+	inode->nlink -= directory ? 2 : 1;
+	target->parent->inode->nlink -= directory;
+	inode_touch_ctime(inode);
+	dentry_unlink(target);
+}
+
 static int move(struct renaming *r)
 {
 	char *name = copy_name(r->to.name, r->to.len);
+	int ret;
 
 	if (!name)
 		return -ENOMEM;
+	ret = record(r);
+	if (ret) {
+		kfree(name);
+		return ret;
+	}
 	if (r->target)
-		dentry_remove(r->target);
+		drop_target(r->target);
 	count_subdirectory(r->from.dir, r->old, -1);
 	count_subdirectory(r->to.dir, r->old, 1);
 	dentry_move(r->old, r->to.dir, name);
@@ -72,6 +104,12 @@ static int exchange(struct renaming *r)
 		kfree(name);
 		kfree(other);
 		return -ENOMEM;
+	}
+	int ret = record(r);
+	if (ret) {
+		kfree(name);
+		kfree(other);
+		return ret;
 	}
 	count_subdirectory(r->from.dir, r->old, -1);
 	count_subdirectory(r->to.dir, r->old, 1);
@@ -132,7 +170,7 @@ static int rename_last(struct renaming *r)
 {
 	int ret;
 
-	if (r->from.dir->inode->dev != r->to.dir->inode->dev)
+	if (r->from.dir->inode->sb != r->to.dir->inode->sb)
 		return -EXDEV;
 	if (r->from.type != LAST_NORM)
 		return -EBUSY;

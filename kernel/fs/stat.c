@@ -4,6 +4,7 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
 #include "mm/mapping.h"
@@ -58,13 +59,13 @@ static u64 nr_blocks(const struct inode *inode)
 
 static u64 shown_size(const struct inode *inode)
 {
-	return S_ISDIR(inode->mode) && inode->dev != FS_DEV_PROC ? PAGE_SIZE : inode_size(inode);
+	return S_ISDIR(inode->mode) && !inode->sb->type->computed ? PAGE_SIZE : inode_size(inode);
 }
 
 static long put_stat(const struct inode *inode, u64 addr)
 {
 	struct linux_stat st = {
-		.dev = inode->dev,
+		.dev = inode->sb->dev,
 		.ino = inode->ino,
 		.nlink = inode->nlink,
 		.mode = inode->mode,
@@ -100,7 +101,7 @@ static long put_statx(const struct inode *inode, u64 addr)
 		.mtime = to_statx_time(inode->times.mtime),
 		.rdev_major = inode->rdev >> 8,
 		.rdev_minor = inode->rdev & 0xff,
-		.dev_minor = inode->dev,
+		.dev_minor = inode->sb->dev,
 	};
 
 	return copy_to_user(addr, &st, sizeof(st)) ? -EFAULT : 0;
@@ -171,10 +172,8 @@ SYSCALL(statx)
 
 /* --- statfs --- */
 
-#define TMPFS_MAGIC 0x01021994
-#define PROC_SUPER_MAGIC 0x9fa0
-#define PIPEFS_MAGIC 0x50495045
-#define ST_VALID 0x20
+#define ST_VALID 0x20UL
+#define ST_RELATIME 0x1000UL
 
 struct linux_statfs {
 	s64 type, bsize;
@@ -184,23 +183,34 @@ struct linux_statfs {
 };
 _Static_assert(sizeof(struct linux_statfs) == 120, "Linux's struct statfs");
 
+/* ST_* are MS_* but for this one. */
+static u64 statfs_flags(const struct super_block *sb)
+{
+	u64 flags = READ_ONCE(sb->flags);
+
+	return (flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_NOATIME | MS_NODIRATIME)) |
+	       (flags & MS_RELATIME ? ST_RELATIME : 0);
+}
+
 static long put_statfs(const struct inode *inode, u64 addr)
 {
-	bool stored = inode->dev != FS_DEV_PROC && inode->dev != FS_DEV_ANON;
+	const struct super_block *sb = inode->sb;
+	struct super_usage usage = {};
+
+	if (sb->type->usage)
+		sb->type->usage(sb, &usage);
 	struct linux_statfs st = {
-		.type = inode->dev == FS_DEV_PROC ? PROC_SUPER_MAGIC
-			: stored		  ? TMPFS_MAGIC
-						  : PIPEFS_MAGIC,
+		.type = (s64)sb->type->magic,
 		.bsize = PAGE_SIZE,
-		.blocks = stored ? nr_managed_pages() : 0,
-		.bfree = stored ? nr_free_pages() : 0,
-		.bavail = stored ? nr_free_pages() : 0,
-		.files = stored ? nr_managed_pages() : 0,
-		.ffree = stored ? nr_free_pages() : 0,
-		.fsid = { (s32)inode->dev },
+		.blocks = usage.blocks,
+		.bfree = usage.free_blocks,
+		.bavail = usage.free_blocks,
+		.files = usage.files,
+		.ffree = usage.free_files,
+		.fsid = { (s32)sb->dev },
 		.namelen = NAME_MAX,
 		.frsize = PAGE_SIZE,
-		.flags = ST_VALID,
+		.flags = (s64)(ST_VALID | statfs_flags(sb)),
 	};
 
 	return copy_to_user(addr, &st, sizeof(st)) ? -EFAULT : 0;

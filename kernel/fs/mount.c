@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mount(2) and umount2(2). A new file system is made without any lock, since that may read a device; fs_tree_lock for writing
+ * puts it into the tree. Errors are Linux's, and come in Linux's order.
+ */
+#include "drivers/block.h"
+#include "kernel/fs/fs_syscalls.h"
+#include "kernel/fs/namei.h"
+#include "kernel/fs/super.h"
+#include "kernel/rcu.h"
+#include "kernel/string.h"
+#include "kernel/uaccess.h"
+#include "mm/slab.h"
+
+#define MS_MAGIC 0xc0ed0000UL /* what mount(8) once had to say in the upper half */
+#define MS_MAGIC_MASK 0xffff0000UL
+#define MS_PROPAGATION (MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE)
+#define MS_KEPT                                                                                                        \
+	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOATIME | MS_NODIRATIME |      \
+	 MS_RELATIME)
+#define MNT_FORCE 1u
+#define MNT_DETACH 2u
+#define UMOUNT_NOFOLLOW 8u
+
+/* The strings of a mount(2), copied; kfree()d by mount_args_put(). */
+struct mount_args {
+	char *source, *type, *options; /* NULL: none was given */
+	u64 flags;
+};
+
+static char *string_from_user(u64 addr)
+{
+	return addr ? path_from_user(addr) : NULL;
+}
+
+/* What is no string at all is an empty one for most file systems. */
+static char *options_from_user(u64 addr)
+{
+	char *text = string_from_user(addr);
+
+	return text ? text : kstrdup("");
+}
+
+static void put_string(char *text)
+{
+	if (!is_err(text))
+		kfree(text);
+}
+
+static void mount_args_put(struct mount_args *args)
+{
+	put_string(args->source);
+	put_string(args->type);
+	put_string(args->options);
+}
+
+static int mount_args_get(struct mount_args *args, u64 source, u64 type, u64 flags, u64 options)
+{
+	if ((flags & MS_MAGIC_MASK) == MS_MAGIC)
+		flags &= ~MS_MAGIC_MASK;
+	args->flags = flags;
+	args->type = string_from_user(type);
+	args->source = string_from_user(source);
+	args->options = options_from_user(options);
+	if (is_err(args->type))
+		return (int)ptr_err(args->type);
+	if (is_err(args->source))
+		return (int)ptr_err(args->source);
+	if (!args->options)
+		return -ENOMEM;
+	return is_err(args->options) ? (int)ptr_err(args->options) : 0;
+}
+
+/* ---- A new mount ------------------------------------------------------------------------------------------------- */
+
+/* relatime unless something else is asked for, as on Linux; only what is known is kept. */
+static u64 kept_flags(u64 flags)
+{
+	if (!(flags & (MS_NOATIME | MS_STRICTATIME)))
+		flags |= MS_RELATIME;
+	return flags & MS_KEPT;
+}
+
+/* Claims the device that the source names: 0, or -ENOENT, -ENOTBLK, -ENXIO, -EBUSY, ... */
+static int claim_device(struct super_block *sb)
+{
+	struct block_device *device = NULL;
+	struct dentry *node;
+	int ret = path_lookup(AT_FDCWD, sb->source, LOOKUP_FOLLOW, &node);
+
+	if (ret)
+		return ret;
+	if (!S_ISBLK(node->inode->mode))
+		ret = -ENOTBLK;
+	else if (!(device = block_find(node->inode->rdev)) || READ_ONCE(device->removed))
+		ret = -ENXIO;
+	else if (!block_claim(device, sb))
+		ret = -EBUSY;
+	else
+		sb->device = device;
+	dentry_put(node);
+	return ret;
+}
+
+/* Linux has one proc and one sysfs for all mounts, and refuses to put one where it is already. */
+static bool is_there_already(const struct super_block *sb, const struct dentry *target)
+{
+	return sb->type->computed && target->inode->sb->type == sb->type && target == target->inode->sb->root;
+}
+
+/* Others may have mounted on the target since it was looked up: then it is the root of theirs that is covered. */
+static int attach(struct super_block *sb, struct dentry *target)
+{
+	int ret;
+
+	rwsem_write(&fs_tree_lock);
+	target = dentry_top(target);
+	if (target == fs_root)
+		ret = -EBUSY; /* Linux would cover it, out of everybody's sight */
+	else if (!target->linked)
+		ret = -ENOENT;
+	else
+		ret = super_attach(sb, target);
+	rwsem_write_unlock(&fs_tree_lock);
+	return ret;
+}
+
+static int mount_super(struct super_block *sb, struct mount_args *args, struct dentry *target)
+{
+	int ret = sb->type->needs_device ? claim_device(sb) : 0;
+
+	if (!ret && is_there_already(sb, target))
+		ret = -EBUSY;
+	if (!ret)
+		ret = super_fill(sb, args->options);
+	return ret ? ret : attach(sb, target);
+}
+
+static int mount_new(struct mount_args *args, struct dentry *target)
+{
+	const struct fs_type *type = args->type ? fs_type_find(args->type) : NULL;
+	struct super_block *sb;
+	char *source;
+	int ret;
+
+	if (!args->type)
+		return -EINVAL;
+	if (!type)
+		return -ENODEV;
+	if (type->needs_device && !args->source)
+		return -EINVAL;
+	if (!S_ISDIR(target->inode->mode))
+		return -ENOTDIR;
+	source = kstrdup(args->source && *args->source ? args->source : "none");
+	sb = source ? super_create(type, source, kept_flags(args->flags)) : NULL;
+	if (!sb) {
+		kfree(source);
+		return -ENOMEM;
+	}
+	ret = mount_super(sb, args, target);
+	if (ret)
+		super_destroy(sb);
+	return ret;
+}
+
+/* ---- Changing one ------------------------------------------------------------------------------------------------ */
+
+/* => fs_tree_lock for writing. */
+static int remount_locked(struct super_block *sb, struct mount_args *args)
+{
+	u64 flags = kept_flags(args->flags);
+	int ret = 0;
+
+	if ((flags & MS_RDONLY) && !super_is_readonly(sb) && super_has_writers(sb))
+		return -EBUSY;
+	if (*args->options && sb->type->remount)
+		ret = sb->type->remount(sb, args->options);
+	if (!ret && (flags & MS_RDONLY) && sb->type->sync)
+		ret = sb->type->sync(sb);
+	if (!ret)
+		WRITE_ONCE(sb->flags, flags);
+	return ret;
+}
+
+static int remount(struct mount_args *args, struct dentry *target)
+{
+	struct super_block *sb = target->inode->sb;
+	int ret;
+
+	if (target != sb->root)
+		return -EINVAL;
+	rwsem_write(&fs_tree_lock);
+	ret = remount_locked(sb, args);
+	rwsem_write_unlock(&fs_tree_lock);
+	return ret;
+}
+
+static int do_mount(struct mount_args *args, struct dentry *target)
+{
+	if (args->flags & MS_REMOUNT)
+		return remount(args, target);
+	if (args->flags & (MS_BIND | MS_MOVE))
+		return -EINVAL; /* a file system is in one place, and stays there */
+	if (args->flags & MS_PROPAGATION) /* there is one namespace, so nothing to propagate to */
+		return target == target->inode->sb->root ? 0 : -EINVAL;
+	return mount_new(args, target);
+}
+
+SYSCALL(mount)
+{
+	struct mount_args args = {};
+	struct dentry *target;
+	long ret = mount_args_get(&args, a0, a2, a3, a4);
+
+	if (!ret)
+		ret = user_path_lookup(AT_FDCWD, a1, LOOKUP_FOLLOW, &target);
+	if (!ret) {
+		super_destroy_unused();
+		ret = do_mount(&args, target);
+		dentry_put(target);
+	}
+	mount_args_put(&args);
+	return ret;
+}
+
+/* ---- Unmounting -------------------------------------------------------------------------------------------------- */
+
+/* => fs_tree_lock for writing. Takes it out of the tree: 0 (*gone: and nobody uses it), or -EBUSY, -EINVAL. */
+static int detach(struct super_block *sb, u32 flags, bool *gone)
+{
+	bool busy = super_is_busy(sb, 1); /* we have looked up the root */
+
+	if (list_empty(&sb->link) || !sb->mountpoint)
+		return sb->root == fs_root ? -EBUSY : -EINVAL;
+	if (busy && !(flags & MNT_DETACH))
+		return -EBUSY;
+	*gone = !busy;
+	if (busy)
+		super_detach_busy(sb);
+	else
+		super_detach(sb);
+	return 0;
+}
+
+/* What was mapped until a moment ago is let go after a grace period, so that is waited for first. */
+static int unmount(struct dentry *root, u32 flags)
+{
+	struct super_block *sb = root->inode->sb;
+	bool gone = false;
+	int ret;
+
+	if (sb->type->sync)
+		(void)sb->type->sync(sb); /* what cannot be written is lost, as on Linux */
+	rcu_barrier();
+	rwsem_write(&fs_tree_lock);
+	ret = detach(sb, flags, &gone);
+	rwsem_write_unlock(&fs_tree_lock);
+	dentry_put(root);
+	if (gone && sb->type->sync)
+		(void)sb->type->sync(sb); /* what came since */
+	if (gone)
+		super_destroy(sb);
+	return ret;
+}
+
+SYSCALL(umount2)
+{
+	u32 flags = (u32)a1;
+	struct dentry *root;
+	long ret;
+
+	if (flags & ~(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW))
+		return -EINVAL;
+	ret = user_path_lookup(AT_FDCWD, a0, flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &root);
+	if (ret)
+		return ret;
+	super_destroy_unused();
+	if (root != root->inode->sb->root) {
+		dentry_put(root);
+		return -EINVAL;
+	}
+	return unmount(root, flags);
+}

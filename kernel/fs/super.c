@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File systems in use: made, put into the tree, asked whether they are busy, taken out. fs_tree_lock guards the list of those
+ * that are mounted; what it takes besides, the types say.
+ */
+#include "kernel/fs/super.h"
+#include "drivers/block.h"
+#include "kernel/fs/dir.h"
+#include "kernel/fs/procfs.h"
+#include "kernel/rcu.h"
+#include "kernel/string.h"
+#include "kernel/thread.h"
+#include "mm/slab.h"
+
+static const struct fs_type *const types[] = {
+	&sysfs_type, &tmpfs_type, &proc_type, &devtmpfs_type, &ramfs_type,
+};
+
+static const struct fs_type anon_type = { .name = "pipefs", .magic = 0x50495045 };
+
+struct super_block anon_super = { .type = &anon_type, .max_pages = ~0UL };
+struct super_block memfd_super = { .type = &tmpfs_type, .max_pages = ~0UL };
+
+static struct list_head mounted = LIST_HEAD_INIT(mounted);   /* fs_tree_lock */
+static struct list_head detached = LIST_HEAD_INIT(detached); /* fs_tree_lock: not in the tree any more, but still in use */
+static u32 last_dev;					     /* atomic */
+
+const struct fs_type *fs_type_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+		if (!strcmp(types[i]->name, name))
+			return types[i];
+	return NULL;
+}
+
+struct super_block *super_create(const struct fs_type *type, char *source, u64 flags)
+{
+	struct super_block *sb = kmalloc(sizeof(*sb), ALLOC_ZERO);
+
+	if (!sb)
+		return NULL;
+	sb->type = type;
+	sb->source = source;
+	sb->flags = flags;
+	sb->max_pages = ~0UL;
+	sb->dev = atomic_add_return(&last_dev, 1);
+	list_init(&sb->link);
+	return sb;
+}
+
+int super_fill(struct super_block *sb, char *options)
+{
+	int ret = sb->type->mount(sb, options);
+
+	if (!ret)
+		sb->root->linked = true;
+	return ret;
+}
+
+/* ---- In the tree ------------------------------------------------------------------------------------------------- */
+
+/* The root gets a name and a parent (itself, outside the tree), which are printed under fs_rename_lock; lets go of the old. */
+static void place_root(struct dentry *root, struct dentry *parent, char *name)
+{
+	struct dentry *old_parent = root->parent;
+	char *old_name = root->name;
+
+	if (parent != root)
+		dentry_get(parent);
+	spin_lock(&fs_rename_lock);
+	root->parent = parent;
+	root->name = name;
+	spin_unlock(&fs_rename_lock);
+	if (old_name != name)
+		kfree(old_name);
+	if (old_parent != root)
+		dentry_put(old_parent);
+}
+
+int super_attach(struct super_block *sb, struct dentry *mountpoint)
+{
+	char *name;
+
+	if (!mountpoint) {
+		fs_root = sb->root;
+	} else {
+		name = kstrdup(mountpoint->name);
+		if (!name)
+			return -ENOMEM;
+		place_root(sb->root, mountpoint->parent, name);
+		sb->mountpoint = dentry_get(mountpoint);
+		mountpoint->covered = sb->root;
+	}
+	list_add_tail(&mounted, &sb->link);
+	return 0;
+}
+
+void super_detach(struct super_block *sb)
+{
+	struct dentry *mountpoint = sb->mountpoint;
+
+	list_del(&sb->link);
+	sb->mountpoint = NULL;
+	if (!mountpoint) {
+		fs_root = NULL;
+		return;
+	}
+	mountpoint->covered = NULL;
+	place_root(sb->root, sb->root, sb->root->name);
+	dentry_put(mountpoint);
+}
+
+/* ---- Walking all of a file system -------------------------------------------------------------------------------- */
+
+/* The dentry behind this one, parents first; NULL after the last. */
+static struct dentry *next_dentry(const struct super_block *sb, struct dentry *dentry)
+{
+	if (!list_empty(&dentry->children))
+		return list_first(&dentry->children, struct dentry, sibling);
+	while (dentry != sb->root) {
+		struct list_head *next = dentry->sibling.next;
+
+		if (next != &dentry->parent->children)
+			return container_of(next, struct dentry, sibling);
+		dentry = dentry->parent;
+	}
+	return NULL;
+}
+
+static u32 nr_children(const struct dentry *dentry)
+{
+	struct dentry *child;
+	u32 nr = 0;
+
+	list_for_each (child, &dentry->children, sibling)
+		nr++;
+	return nr;
+}
+
+/*
+ * In an unused tree each name is referenced by its directory, and each directory by its children. An open file has a dentry
+ * of its own; what is unlinked but open has one of its directory.
+ */
+bool super_is_busy(const struct super_block *sb, u32 nr)
+{
+	for (struct dentry *dentry = sb->root; dentry; dentry = next_dentry(sb, dentry)) {
+		u32 expected = 1 + nr_children(dentry) + (dentry == sb->root ? nr : 0);
+
+		if (READ_ONCE(dentry->refcount) != expected)
+			return true;
+	}
+	return false;
+}
+
+bool super_has_writers(const struct super_block *sb)
+{
+	for (struct dentry *dentry = sb->root; dentry; dentry = next_dentry(sb, dentry))
+		if (READ_ONCE(dentry->inode->writers) > 0)
+			return true;
+	return false;
+}
+
+/*
+ * Lets go of every name, depth first and without recursion: goes down to a leaf, takes it away, goes on at its parent. The
+ * parent stays, because it has a name itself or is the root.
+ */
+static void release_tree(struct dentry *root)
+{
+	struct dentry *dentry = root;
+
+	while (dentry != root || !list_empty(&dentry->children)) {
+		if (!list_empty(&dentry->children)) {
+			dentry = list_first(&dentry->children, struct dentry, sibling);
+			continue;
+		}
+		struct dentry *parent = dentry->parent;
+		dentry_unlink(dentry);
+		dentry = parent;
+	}
+	root->linked = false;
+	dentry_put(root);
+}
+
+/* Files that were mapped are let go after a grace period. False when an inode has leaked: it needs its file system. */
+static bool wait_for_inodes(const struct super_block *sb)
+{
+	if (READ_ONCE(sb->nr_inodes))
+		rcu_barrier();
+	return !READ_ONCE(sb->nr_inodes);
+}
+
+void super_destroy(struct super_block *sb)
+{
+	if (sb->root) {
+		rwsem_write(&fs_tree_lock);
+		release_tree(sb->root);
+		rwsem_write_unlock(&fs_tree_lock);
+	}
+	if (!wait_for_inodes(sb))
+		return; /* the check at shut-down tells of the inode */
+	if (sb->type->unmount)
+		sb->type->unmount(sb);
+	if (sb->device)
+		block_release(sb->device);
+	kfree(sb->source);
+	kfree(sb);
+}
+
+void super_sync_all(void)
+{
+	struct super_block *sb;
+
+	rwsem_read(&fs_tree_lock);
+	list_for_each (sb, &mounted, link)
+		if (sb->type->sync)
+			(void)sb->type->sync(sb); /* sync(2) has no way to tell; fsync has */
+	rwsem_read_unlock(&fs_tree_lock);
+}
+
+void super_detach_busy(struct super_block *sb)
+{
+	super_detach(sb);
+	list_add_tail(&detached, &sb->link);
+}
+
+/* One that nobody uses any more, off the list, or NULL. */
+static struct super_block *take_unused(void)
+{
+	struct super_block *sb, *found = NULL;
+
+	rwsem_write(&fs_tree_lock);
+	list_for_each (sb, &detached, link)
+		if (!super_is_busy(sb, 0)) {
+			found = sb;
+			list_del(&sb->link);
+			break;
+		}
+	rwsem_write_unlock(&fs_tree_lock);
+	return found;
+}
+
+void super_destroy_unused(void)
+{
+	struct super_block *sb;
+
+	while ((sb = take_unused()) != NULL) {
+		if (sb->type->sync)
+			(void)sb->type->sync(sb);
+		super_destroy(sb);
+	}
+}
+
+/* The newest first: it may be mounted on an older one. */
+void super_destroy_all(void)
+{
+	super_destroy_unused();
+	while (!list_empty(&mounted)) {
+		struct super_block *sb = container_of(mounted.prev, struct super_block, link);
+
+		if (sb->type->sync)
+			(void)sb->type->sync(sb);
+		rwsem_write(&fs_tree_lock);
+		super_detach(sb);
+		rwsem_write_unlock(&fs_tree_lock);
+		super_destroy(sb);
+	}
+}
+
+/* ---- Boot -------------------------------------------------------------------------------------------------------- */
+
+struct super_block *mount_at_boot(const char *path, const char *type, u32 mode)
+{
+	const struct fs_type *fs_type = fs_type_find(type);
+	struct super_block *sb = super_create(fs_type, kstrdup(type), MS_RELATIME);
+	const char *name = strrchr(path, '/') + 1;
+	char none[1] = "";
+	struct dentry *dir = NULL;
+
+	if (!sb || super_fill(sb, none))
+		panic("no memory for %s at boot", path);
+	sb->root->inode->mode = S_IFDIR | mode;
+	rwsem_write(&fs_tree_lock);
+	if (*name) {
+		struct dentry *parent = name - path > 1 ? dentry_top(dentry_find(fs_root, path + 1, (size_t)(name - path) - 2))
+							: fs_root;
+		dir = dir_create(parent, name, strlen(name), S_IFDIR | mode, 0);
+	}
+	if ((dir && is_err(dir)) || super_attach(sb, dir))
+		panic("no memory for %s at boot", path);
+	rwsem_write_unlock(&fs_tree_lock);
+	return sb;
+}
+
+/* ---- Tables for /proc -------------------------------------------------------------------------------------------- */
+
+static const struct {
+	u64 flag;
+	const char *text;
+} flag_names[] = {
+	{ MS_SYNCHRONOUS, ",sync" }, { MS_DIRSYNC, ",dirsync" }, { MS_NOSUID, ",nosuid" },
+	{ MS_NODEV, ",nodev" },	     { MS_NOEXEC, ",noexec" },	 { MS_NOATIME, ",noatime" },
+	{ MS_NODIRATIME, ",nodiratime" }, { MS_RELATIME, ",relatime" },
+};
+
+static void show_flags(const struct super_block *sb, struct text *text)
+{
+	text_printf(text, "%s", sb->flags & MS_RDONLY ? "ro" : "rw");
+	for (unsigned i = 0; i < ARRAY_SIZE(flag_names); i++)
+		if (sb->flags & flag_names[i].flag)
+			text_printf(text, "%s", flag_names[i].text);
+}
+
+/* As Linux writes names in these tables: what separates columns, in octal. */
+static void show_escaped(struct text *text, const char *name)
+{
+	for (; *name; name++) {
+		if (strchr(" \t\n\\", *name))
+			text_printf(text, "\\%03o", (u8)*name);
+		else
+			text_append(text, name, 1);
+	}
+}
+
+static void show_path(const struct super_block *sb, struct text *text)
+{
+	char *buf = kmalloc(PATH_MAX, 0);
+	char *path = buf ? dentry_path(sb->root, buf, PATH_MAX) : NULL;
+
+	show_escaped(text, path ? path : "?");
+	kfree(buf);
+}
+
+typedef void show_row_t(const struct super_block *sb, struct text *text);
+
+static void show_rows(struct text *text, show_row_t *show)
+{
+	struct super_block *sb;
+
+	rwsem_read(&fs_tree_lock);
+	list_for_each (sb, &mounted, link)
+		show(sb, text);
+	rwsem_read_unlock(&fs_tree_lock);
+}
+
+static void show_mount(const struct super_block *sb, struct text *text)
+{
+	show_escaped(text, sb->source);
+	text_printf(text, " ");
+	show_path(sb, text);
+	text_printf(text, " %s ", sb->type->name);
+	show_flags(sb, text);
+	if (sb->type->show_options)
+		sb->type->show_options(sb, text);
+	text_printf(text, " 0 0\n");
+}
+
+int proc_show_mounts(struct text *text, u64 id)
+{
+	(void)id; /* all processes see the same tree */
+	show_rows(text, show_mount);
+	return 0;
+}
+
+/* A mount has no number besides its device's. */
+static void show_info(const struct super_block *sb, struct text *text)
+{
+	u32 parent = sb->mountpoint ? sb->mountpoint->inode->sb->dev : sb->dev;
+
+	text_printf(text, "%u %u 0:%u / ", sb->dev + 20, parent + 20, sb->dev);
+	show_path(sb, text);
+	text_printf(text, " ");
+	show_flags(sb, text);
+	text_printf(text, " - %s ", sb->type->name);
+	show_escaped(text, sb->source);
+	text_printf(text, " %s", sb->flags & MS_RDONLY ? "ro" : "rw");
+	if (sb->type->show_options)
+		sb->type->show_options(sb, text);
+	text_printf(text, "\n");
+}
+
+int proc_show_mountinfo(struct text *text, u64 id)
+{
+	(void)id;
+	show_rows(text, show_info);
+	return 0;
+}
+
+void show_filesystems(struct text *text)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+		text_printf(text, "%s\t%s\n", types[i]->needs_device ? "" : "nodev", types[i]->name);
+}

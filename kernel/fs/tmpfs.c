@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file systems whose files live in memory, as they are mounted: tmpfs, which has a limit; ramfs, which has none but
+ * memory; devtmpfs, which is born with the devices in it. What their files do is in ramfs.c. Take fs_tree_lock.
+ */
+#include "kernel/fs/devices.h"
+#include "kernel/fs/mount_options.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
+#include "kernel/string.h"
+#include "mm/page_alloc.h"
+
+#define TMPFS_MAGIC 0x01021994
+#define RAMFS_MAGIC 0x858458f6
+
+struct tmpfs_options {
+	u64 max_pages, mode;
+};
+
+/* nr_inodes, uid, gid, huge: what nobody here would feel. */
+static bool is_accepted(const char *name)
+{
+	static const char *const names[] = { "nr_inodes", "nr_blocks", "uid", "gid", "huge", "inode64", "inode32", "mpol" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+static int parse_options(char *text, struct tmpfs_options *options)
+{
+	struct mount_option option;
+
+	while (mount_option_next(&text, &option)) {
+		int ret = 0;
+
+		if (!strcmp(option.name, "size"))
+			ret = mount_option_pages(option.value, &options->max_pages);
+		else if (!strcmp(option.name, "mode"))
+			ret = mount_option_number(option.value, &options->mode);
+		else if (!is_accepted(option.name))
+			ret = -EINVAL;
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int make_root(struct super_block *sb, u32 mode)
+{
+	struct inode *inode = ramfs_inode(sb, S_IFDIR | (mode & 07777), 0);
+
+	sb->root = inode ? dentry_alloc(NULL, "", 0, inode) : NULL;
+	return sb->root ? 0 : -ENOMEM;
+}
+
+static u64 limit_of(const struct tmpfs_options *options)
+{
+	return options->max_pages ? options->max_pages : ~0UL;
+}
+
+static int tmpfs_mount(struct super_block *sb, char *text)
+{
+	struct tmpfs_options options = { .max_pages = nr_managed_pages() / 2, .mode = 01777 };
+	int ret = parse_options(text, &options);
+
+	sb->max_pages = limit_of(&options);
+	return ret ? ret : make_root(sb, (u32)options.mode);
+}
+
+static int tmpfs_remount(struct super_block *sb, char *text)
+{
+	struct tmpfs_options options = { .max_pages = sb->max_pages };
+	int ret = parse_options(text, &options);
+
+	if (ret)
+		return ret;
+	if (limit_of(&options) < READ_ONCE(sb->nr_pages))
+		return -EINVAL;
+	WRITE_ONCE(sb->max_pages, limit_of(&options));
+	return 0;
+}
+
+/* Linux leaves out what is the default. */
+static void tmpfs_show_options(const struct super_block *sb, struct text *text)
+{
+	u32 mode = sb->root->inode->mode & 07777;
+
+	if (sb->max_pages != ~0UL && sb->max_pages != nr_managed_pages() / 2)
+		text_printf(text, ",size=%luk", sb->max_pages << (PAGE_SHIFT - 10));
+	if (mode != 01777)
+		text_printf(text, ",mode=%03o", mode);
+}
+
+static void tmpfs_usage(const struct super_block *sb, struct super_usage *usage)
+{
+	u64 limit = min(READ_ONCE(sb->max_pages), nr_managed_pages());
+	u64 used = READ_ONCE(sb->nr_pages);
+
+	usage->blocks = limit;
+	usage->free_blocks = min(limit - min(used, limit), nr_free_pages());
+	usage->files = nr_managed_pages();
+	usage->free_files = nr_free_pages();
+}
+
+const struct fs_type tmpfs_type = {
+	.name = "tmpfs",
+	.magic = TMPFS_MAGIC,
+	.shmem = true,
+	.mount = tmpfs_mount,
+	.remount = tmpfs_remount,
+	.show_options = tmpfs_show_options,
+	.usage = tmpfs_usage,
+	.create = ramfs_create,
+};
+
+/* As on Linux, options that it does not know do not trouble it. */
+static int ramfs_mount(struct super_block *sb, char *text)
+{
+	struct mount_option option;
+	u64 mode = 0755;
+
+	while (mount_option_next(&text, &option))
+		if (!strcmp(option.name, "mode") && mount_option_number(option.value, &mode))
+			return -EINVAL;
+	return make_root(sb, (u32)mode);
+}
+
+const struct fs_type ramfs_type = {
+	.name = "ramfs",
+	.magic = RAMFS_MAGIC,
+	.mount = ramfs_mount,
+	.create = ramfs_create,
+};
+
+static int devtmpfs_mount(struct super_block *sb, char *text)
+{
+	struct tmpfs_options options = { .mode = 0755 };
+	int ret = parse_options(text, &options);
+
+	if (!ret)
+		ret = make_root(sb, (u32)options.mode);
+	if (ret)
+		return ret;
+	rwsem_write(&fs_tree_lock);
+	devices_create(sb->root);
+	rwsem_write_unlock(&fs_tree_lock);
+	return sb->incomplete ? -ENOMEM : 0;
+}
+
+const struct fs_type devtmpfs_type = {
+	.name = "devtmpfs",
+	.magic = TMPFS_MAGIC,
+	.shmem = true,
+	.mount = devtmpfs_mount,
+	.show_options = tmpfs_show_options,
+	.usage = tmpfs_usage,
+	.create = ramfs_create,
+};
