@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Out of memory: the process with the largest resident set is killed, and whoever needed memory waits for its end, then
+ * Out of memory: what programs have said they can do without goes first (MADV_FREE). If there is none of that, the process with the largest resident set is killed, and whoever needed memory waits for its end, then
  * tries again. One victim at a time: as long as the last one still has an address space, nobody else is chosen.
  *
  * Locks: process_tree_lock, then one process->lock, while choosing; none while waiting. Needs no memory itself.
@@ -11,6 +11,7 @@
 #include "kernel/task.h"
 #include "kernel/timer.h"
 #include "kernel/x86/kstack.h"
+#include "mm/lazyfree.h"
 #include "mm/mm.h"
 #include "mm/page_alloc.h"
 
@@ -67,6 +68,40 @@ static struct victim choose_victim(void)
 	return victim;
 }
 
+/* The next process, with a reference; `after`: the one before, whose reference goes. NULL: no more. */
+static struct process *next_process(struct process *after)
+{
+	struct process *process, *next = NULL;
+
+	spin_lock(&process_tree_lock);
+	list_for_each(process, &all_processes, all_link)
+		if ((!after || process->pid > after->pid) && (!next || process->pid < next->pid))
+			next = process;
+	if (next)
+		process_get(next);
+	spin_unlock(&process_tree_lock);
+	if (after)
+		process_put(after);
+	return next;
+}
+
+/* True if some process had pages that it can do without. */
+static bool drop_lazy_pages(void)
+{
+	struct process *process = NULL;
+	u64 nr_dropped = 0;
+
+	while ((process = next_process(process))) {
+		struct mm *mm = process_mm(process);
+
+		if (!mm)
+			continue;
+		nr_dropped += mm_drop_lazy(mm);
+		mm_put(mm);
+	}
+	return nr_dropped;
+}
+
 /* Until memory is there, we are to die ourselves, or it takes too long and another look is due. */
 static void wait_for_memory(u64 nr_free_before)
 {
@@ -84,7 +119,7 @@ void oom_kill(void)
 	struct victim victim;
 
 	kstack_drain();
-	if (nr_free_pages() > nr_free)
+	if (nr_free_pages() > nr_free || drop_lazy_pages())
 		return;
 	victim = choose_victim();
 	if (victim.process) {

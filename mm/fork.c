@@ -128,6 +128,7 @@ static void copy_layout(struct mm *child, const struct mm *parent)
 	child->env_start = parent->env_start;
 	child->env_end = parent->env_end;
 	child->mmap_base = parent->mmap_base;
+	child->has_lazy = READ_ONCE(parent->has_lazy);
 	child->keys = parent->keys;
 	child->execute_only_key = parent->execute_only_key;
 	child->rlimit_stack = parent->rlimit_stack;

@@ -9,6 +9,7 @@
  */
 #include "kernel/errno.h"
 #include "mm/fault.h"
+#include "mm/lazyfree.h"
 #include "mm/mapping.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
@@ -35,6 +36,7 @@ static enum advice_kind kind_of(int advice)
 	case MADV_REMOVE:
 	case MADV_COLD:
 	case MADV_PAGEOUT:
+	case MADV_COLLAPSE:
 		return ADVICE_PAGES;
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE:
@@ -127,11 +129,19 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 		return 0;
 	case MADV_REMOVE:
 		return remove_pages(vma, start, end);
-	case MADV_FREE: /* pages may go when memory is short; nothing takes them before that, so they stay */
-		return locked || !vma_is_anonymous(vma) ? -EINVAL : 0;
+	case MADV_FREE:
+		if (locked || !vma_is_anonymous(vma))
+			return -EINVAL;
+		mm_free_lazily(vma->mm, start, end);
+		return 0;
 	case MADV_COLD:
-	case MADV_PAGEOUT:
-		return locked ? -EINVAL : 0;
+	case MADV_PAGEOUT: /* nothing can be written out; a page that stays is a permitted outcome */
+		if (locked)
+			return -EINVAL;
+		mm_make_old(vma->mm, start, end);
+		return 0;
+	case MADV_COLLAPSE: /* there are no huge pages */
+		return -EINVAL;
 	default:
 		return 0;
 	}

@@ -196,7 +196,7 @@ static struct vma_shape shape_of_destination(const struct remap *r)
 static int map_and_move(struct remap *r, u64 moved_len)
 {
 	const struct vma_shape shape = shape_of_destination(r);
-	struct vma *from = r->vma, *to;
+	struct vma *to;
 	int error = page_move_prepare(r->mm, r->addr, r->new_addr, moved_len);
 
 	if (!error) {
@@ -207,8 +207,9 @@ static int map_and_move(struct remap *r, u64 moved_len)
 		page_move_cancel(r->mm, r->new_addr, moved_len);
 		return error;
 	}
+	r->vma = vma_tree_find(&r->mm->tree, r->addr); /* the destination may have taken it in */
 	race_point(mremap_before_move);
-	page_move(from, r->addr, r->new_addr, moved_len);
+	page_move(r->vma, r->addr, r->new_addr, moved_len);
 	return 0;
 }
 

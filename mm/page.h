@@ -16,6 +16,7 @@ enum page_flag {
 	PG_TABLE,    /* a page table of some mm */
 	PG_SLAB,     /* belongs to an object cache */
 	PG_ANON,     /* mapped as anonymous memory: `owner` is its anon_vma */
+	PG_LAZYFREE, /* anonymous, and may go while its entry is clean: MADV_FREE */
 	PG_CACHE,    /* a slot of a mapping holds it: `owner` is that mapping */
 	PG_DIRTY,    /* a cache page that was written to */
 	PG_LOCKED,    /* the page lock (page_lock.h) */

@@ -106,6 +106,7 @@ static int start_write(struct vma *vma, bool killable)
 	assert_mmap_write_locked(vma->mm);
 	if (vma->vm_lock_seq == seq)
 		return 0;
+	lock_order_check(&vma->vm_refcnt, RANK_VMA); /* whether or not there are readers just now (V3) */
 	error = attached ? drain_readers(vma, killable) : 0;
 	if (error)
 		return error;

@@ -390,6 +390,64 @@ static void v4(struct stage *s)
 	CHECK(peek(p - 5 * PAGE) == 1 && peek(p) == 1 && peek(p - 2 * PAGE) == 0);
 }
 
+/* V3: a writer waits for a reader of shared memory, while others change who maps that memory. */
+static long protect_two(void *p)
+{
+	return mprotect(p, 2 * PAGE, PROT_READ);
+}
+
+static void v3(struct stage *s)
+{
+	struct actor *reader = &s->actor[0], *writer = &s->actor[1];
+	int fd = memfd_create("v3", 0);
+	char *p, *q;
+
+	MUST(fd >= 0 && ftruncate(fd, 8 * PAGE) == 0);
+	p = mmap(NULL, 8 * PAGE, RW, MAP_SHARED, fd, 0);
+	MUST(p != MAP_FAILED);
+	poke(p, 1);
+	if (!actor_stop_at(reader, "vma_locked", step_write, p + 4 * PAGE)) {
+		printf("     not reached under this policy: vma_locked\n");
+		race_command("disarm");
+		actor_finish(reader);
+		return;
+	}
+	actor_do(writer, protect_two, p + 2 * PAGE);
+	usleep(50000);
+	CHECK_THAT("the writer waits for the reader", actor_busy(writer));
+	CHECK(release("vma_locked"));
+	CHECK(actor_finish(reader) == 0 && actor_finish(writer) == 0);
+	q = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(q != MAP_FAILED && peek(q + 4 * PAGE) == 1);
+	CHECK_EQ(ftruncate(fd, 0), 0);
+	CHECK_THAT("who maps it was found", CATCH(peek(p + 4 * PAGE)) == SIGBUS && CATCH(peek(q)) == SIGBUS);
+	close(fd);
+}
+
+/*
+ * V6: between the look-up and the lock, mremap takes the pages away and the VMA leaves its anon_vma. The check of the reverse
+ * map, after this program, finds a page that was mapped with the old one.
+ */
+static void v6(struct stage *s)
+{
+	struct actor *victim = &s->actor[0];
+	char *p = map_island(4, RW), *moved;
+
+	poke(p + 3 * PAGE, 7);
+	if (!actor_stop_at(victim, "vma_after_find", step_write, p)) {
+		printf("     not reached under this policy: vma_after_find\n");
+		race_command("disarm");
+		actor_finish(victim);
+		return;
+	}
+	moved = mremap(p, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | 4 /* MREMAP_DONTUNMAP */, NULL);
+	CHECK(moved != MAP_FAILED);
+	CHECK(release("vma_after_find"));
+	CHECK_EQ(actor_finish(victim), 0);
+	CHECK_THAT("the source is there, empty, and can be used", peek(p) == 1 && peek(p + 3 * PAGE) == 0);
+	CHECK_THAT("the pages have moved", peek(moved) == 0 && peek(moved + 3 * PAGE) == 7);
+}
+
 /* V12: the VMA that was found goes away, and another takes its place: look again from the root. */
 static void v12(struct stage *s)
 {
@@ -506,7 +564,9 @@ static const struct race {
 	{ "S12", "the mapping is replaced before the commit", s12, 1 },
 	{ "S15", "no signal while the rights are changing", s15, 2 },
 	{ "V1", "no fault in a VMA that fork is copying", v1, 2 },
+	{ "V3", "a writer waits for readers of shared memory", v3, 2 },
 	{ "V4", "a stack grows under its readers", v4, 2 },
+	{ "V6", "the VMA leaves its anon_vma before it is locked", v6, 1 },
 	{ "V12", "look again from the root", v12, 1 },
 	{ "V14", "a killed writer leaves no bar behind", v14, 1 },
 	{ "V15", "a reader never waits for mmap_lock", v15, 2 },

@@ -5,6 +5,7 @@
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/super.h"
+#include "mm/lazyfree.h"
 #include "mm/mapping.h"
 #include "mm/mm.h"
 #include "mm/page_alloc.h"
@@ -148,7 +149,7 @@ static void for_each_pte(struct mm *mm, vaddr_t start, vaddr_t end, visit_pte_t 
 /* In pages; pss in 1/4096 of a page. */
 struct smaps {
 	u64 size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous,
-		locked;
+		lazy_free, locked;
 	u64 pss_of[NR_RSS_KINDS];
 };
 
@@ -162,7 +163,7 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 		return;
 	/* Others change it meanwhile; any of its values is an answer. */
 	s32 mapcount = max(READ_ONCE(page->mapcount), 1);
-	bool dirty = pte_dirty(pte) || page_test(page, PG_DIRTY) || page_test(page, PG_ANON);
+	bool dirty = pte_dirty(pte) || page_test(page, PG_DIRTY);
 	u64 share = 4096 / (u64)mapcount;
 
 	s->rss++;
@@ -170,6 +171,7 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 	s->pss_of[page_rss_kind(page)] += share;
 	s->pss_dirty += dirty ? share : 0;
 	s->anonymous += page_test(page, PG_ANON);
+	s->lazy_free += page_is_lazily_free(pte, page);
 	s->referenced += !!(pte.val & PTE_ACCESSED);
 	if (mapcount > 1)
 		*(dirty ? &s->shared_dirty : &s->shared_clean) += 1;
@@ -211,7 +213,7 @@ static void show_pages(struct text *text, const struct smaps *s)
 	row(text, "Referenced:", KIB(s->referenced));
 	row(text, "Anonymous:", KIB(s->anonymous));
 	row(text, "KSM:", 0);
-	row(text, "LazyFree:", 0);
+	row(text, "LazyFree:", KIB(s->lazy_free));
 	row(text, "AnonHugePages:", 0);
 	row(text, "ShmemPmdMapped:", 0);
 	row(text, "FilePmdMapped:", 0);
@@ -230,9 +232,10 @@ static void show_flags(struct text *text, u64 flags)
 	} names[] = {
 		{ VM_READ, "rd" },	{ VM_WRITE, "wr" },	 { VM_EXEC, "ex" },	  { VM_SHARED, "sh" },
 		{ VM_MAYREAD, "mr" },	{ VM_MAYWRITE, "mw" },	 { VM_MAYEXEC, "me" },	  { VM_MAYSHARE, "ms" },
-		{ VM_GROWSDOWN, "gd" }, { VM_LOCKED, "lo" },	 { VM_DONTCOPY, "dc" },	  { VM_DONTEXPAND, "de" },
-		{ VM_ACCOUNT, "ac" },	{ VM_NORESERVE, "nr" },	 { VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },
-		{ VM_HUGEPAGE, "hg" },	{ VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },
+		{ VM_GROWSDOWN, "gd" }, { VM_LOCKED, "lo" },	 { VM_SEQ_READ, "sr" },	  { VM_RAND_READ, "rr" },
+		{ VM_DONTCOPY, "dc" },	{ VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" }, { VM_ACCOUNT, "ac" },
+		{ VM_NORESERVE, "nr" }, { VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },	  { VM_HUGEPAGE, "hg" },
+		{ VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" }, { VM_DROPPABLE, "dp" },
 	};
 
 	text_printf(text, "VmFlags: ");

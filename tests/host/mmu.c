@@ -223,6 +223,8 @@ static void check_dirty_bit(struct sim_cpu *cpu, const struct tlb_entry *entry, 
 {
 	pte_t pte = sim_pte(cpu->mm, addr);
 
+	if (page_test(pfn_to_page(entry->pfn), PG_LAZYFREE))
+		return; /* MADV_FREE takes it, and lets this translation live until its flush */
 	if (pte_present(pte) && pte_write(pte) && !pte_dirty(pte) && (pte.val & PTE_FRAME) >> PAGE_SHIFT == entry->pfn)
 		sim_fail("the dirty bit of address %#lx was lost: its entry is %#lx", (unsigned long)addr,
 			 (unsigned long)pte.val);

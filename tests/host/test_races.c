@@ -6,6 +6,8 @@
 #include "test.h"
 
 #include "kernel/mutex.h"
+#include "mm/lazyfree.h"
+#include "mm/mapping.h"
 #include "mm/page_alloc.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
@@ -238,6 +240,40 @@ TEST(v14_killed_writer_removes_its_bar, 4)
 	end();
 }
 
+/* ---- Pages that may go ---------------------------------------------------------------------------------------------- */
+
+static void act_free_lazily(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = mm_madvise(actor->mm, actor->addr, actor->len, MADV_FREE);
+	sim_leave_mm();
+}
+
+/*
+ * A page is marked as free while CPU 3 can write to it by a translation that is dirty already. If that translation lived on,
+ * its writes would leave no mark, and the page would go with them.
+ */
+TEST(w4_lazy_free_flushes_dirty_translations, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		puppet_start();
+		CHECK_EQ(puppet_do(true, true, addr, 1), FAULT_DONE);
+		writer.len = PAGES(16);
+		change_now(act_free_lazily);
+		CHECK_EQ(puppet_do(true, true, addr, 2), FAULT_DONE);
+		CHECK_EQ(mm_drop_lazy(mm), 1);
+		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 2);
+		CHECK_EQ(puppet_do(false, true, addr + PAGES(15), 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 0);
+		CHECK_EQ(mm_rss(mm, RSS_ANON), 1);
+		CHECK_EQ(mm_drop_lazy(mm), 0);
+		puppet_stop();
+	}
+}
+
 /* ---- Page tables --------------------------------------------------------------------------------------------------- */
 
 static struct page *table_of(vaddr_t where)
@@ -439,6 +475,77 @@ TEST(v7_anon_vma_is_published_last, 4)
 		check_quiet(); /* the reverse map among others */
 		puppet_stop();
 	}
+}
+
+static void act_move_away(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(mm);
+	actor->result = mm_mremap(mm, addr, PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0) < 0;
+	sim_leave_mm();
+}
+
+/*
+ * The VMA was found, and not yet locked. mremap takes its pages away and it leaves its anon_vma, but it stays. What the fault
+ * then maps must be found through the anon_vma that it has now: test_mm_put() looks.
+ */
+TEST(v6_anon_vma_is_read_under_the_vma_lock, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = addr + PAGES(5);
+	faulter.value = 55;
+	fault_until(RACE_vma_after_find, act_write);
+	change_now(act_move_away);
+	go_on(RACE_vma_after_find, 1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(COUNTED(vma_lock_success), 1);
+	check_quiet();
+	end();
+}
+
+/* ---- Mappings ------------------------------------------------------------------------------------------------------ */
+
+static void act_protect_part(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(mm);
+	actor->result = mm_mprotect(mm, actor->addr, PAGES(4), PROT_READ, -1);
+	sim_leave_mm();
+}
+
+/* A writer waits for the readers of a VMA that maps something: without the lock of who maps it, which a reader may want. */
+TEST(v3_writer_waits_without_the_mapping_lock, 4)
+{
+	spinlock_t *lock;
+
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = map(mm, 16, RW, MAP_SHARED | MAP_ANONYMOUS);
+	lock = &vma_tree_find(&mm->tree, faulter.addr)->mapping->i_mmap_lock;
+	writer.addr = faulter.addr + PAGES(4);
+	fault_until(RACE_vma_locked, act_write);
+	sim_start(2, act_protect_part, &writer);
+	wait_asleep(2);
+	CHECK(spin_trylock(lock));
+	spin_unlock(lock);
+	go_on(RACE_vma_locked, 1);
+	sim_join(2);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(writer.result, 0);
+	end();
+}
+
+/* And whoever tries to is told, readers or not. */
+TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "VMA")
+{
+	struct vma *vma;
+
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	vma = vma_tree_find(&mm->tree, map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS));
+	mmap_write_lock(mm);
+	spin_lock(&vma->mapping->i_mmap_lock);
+	vma_start_write(vma);
 }
 
 /* ---- Every writer of a VMA is seen by every reader ------------------------------------------------------------------- */

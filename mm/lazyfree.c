@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MADV_FREE and MADV_COLD: pages that a program can do without, and pages that it will not use soon.
+ *
+ * A lazily freed page has PG_LAZYFREE and a clean entry. Whoever writes to it makes the entry dirty, and with that keeps the
+ * page; nobody has to be told. When memory is short, mm_drop_lazy() takes the pages whose entries are still clean. Entries
+ * change by compare and exchange, since the CPU sets their bits meanwhile (K8), and the dirty bit is cleared and flushed before
+ * madvise returns: a write that comes later sets it again (W4).
+ *
+ * Locks: mmap_lock for reading, and one PTE lock at a time. Mirrors: Linux, madvise_free_pte_range(),
+ * madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without swap backing.
+ */
+#include "mm/lazyfree.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
+#include "mm/vma.h"
+
+static struct page *usable_page(pte_t pte)
+{
+	return pte_present(pte) ? pte_counted_page(pte) : NULL;
+}
+
+/* What others map as well is not for one of them to give up, or to call old. */
+static bool is_ours_alone(const struct page *page)
+{
+	return READ_ONCE(page->mapcount) == 1;
+}
+
+/* => the entry's lock held. True if a bit went, and may live on in some TLB. */
+static bool clear_bits(pte_t *ptep, u64 bits)
+{
+	return atomic_and(&ptep->val, ~bits) & bits;
+}
+
+static void free_lazily(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
+{
+	struct page *page = usable_page(pte_read(ptep));
+
+	if (!page || !page_test(page, PG_ANON) || !is_ours_alone(page))
+		return;
+	page_set(page, PG_LAZYFREE);
+	if (clear_bits(ptep, PTE_DIRTY | PTE_ACCESSED))
+		tlb_note(tlb, addr);
+}
+
+static void make_old(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
+{
+	struct page *page = usable_page(pte_read(ptep));
+
+	if (page && is_ours_alone(page) && clear_bits(ptep, PTE_ACCESSED))
+		tlb_note(tlb, addr);
+}
+
+typedef void visit_entry_t(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr);
+
+static void visit_range(struct mm *mm, vaddr_t start, vaddr_t end, visit_entry_t *visit)
+{
+	struct tlb_gather tlb;
+	struct pt_iter it;
+
+	tlb_gather_begin(&tlb, mm);
+	pt_for_each_table (&it, mm, start, end)
+		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
+			visit(&tlb, it.pte, it.addr);
+	tlb_gather_finish(&tlb);
+}
+
+void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	WRITE_ONCE(mm->has_lazy, true);
+	visit_range(mm, start, end, free_lazily);
+}
+
+void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	visit_range(mm, start, end, make_old);
+}
+
+bool page_is_lazily_free(pte_t pte, const struct page *page)
+{
+	return page_test(page, PG_LAZYFREE) && !pte_dirty(pte);
+}
+
+/* ---- When memory is short ----------------------------------------------------------------------------------------- */
+
+/*
+ * Takes the page out unless it was written to. A process that was forked meanwhile may still map it: its entry goes or stays
+ * for itself. True when the gather has no more room. => the entry's lock held.
+ */
+static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *nr_dropped)
+{
+	pte_t old = pte_read(ptep);
+	struct page *page = usable_page(old);
+
+	if (!page || !page_is_lazily_free(old, page))
+		return false;
+	if (!pte_cas(ptep, old, (pte_t){ 0 }))
+		return false; /* the CPU has just used it */
+	tlb_note(tlb, addr);
+	mm_rss_add(tlb->mm, RSS_ANON, -1);
+	rmap_remove(page);
+	++*nr_dropped;
+	return tlb_add_page(tlb, page);
+}
+
+/* Until the range or the gather's room ends; answers where it stopped. */
+static vaddr_t drop_batch(struct tlb_gather *tlb, vaddr_t start, vaddr_t end, u64 *nr_dropped)
+{
+	struct pt_iter it;
+
+	pt_for_each_table (&it, tlb->mm, start, end)
+		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
+			if (drop_entry(tlb, it.pte, it.addr, nr_dropped)) {
+				pt_iter_end(&it);
+				return it.addr + PAGE_SIZE;
+			}
+	return end;
+}
+
+static void drop_range(struct tlb_gather *tlb, vaddr_t start, vaddr_t end, u64 *nr_dropped)
+{
+	while (start < end) {
+		start = drop_batch(tlb, start, end, nr_dropped);
+		if (tlb->nr_pages == TLB_GATHER_PAGES)
+			tlb_gather_flush(tlb);
+		cond_resched();
+	}
+}
+
+u64 mm_drop_lazy(struct mm *mm)
+{
+	struct tlb_gather tlb;
+	struct vma *vma;
+	u64 nr_dropped = 0;
+
+	if (!READ_ONCE(mm->has_lazy) || !mmap_read_trylock(mm))
+		return 0;
+	WRITE_ONCE(mm->has_lazy, false);
+	mm_note_peak(mm);
+	tlb_gather_begin(&tlb, mm);
+	vma_tree_for_each (vma, &mm->tree)
+		if (vma_is_anonymous(vma) && !(vma->flags & VM_LOCKED))
+			drop_range(&tlb, vma->start, vma->end, &nr_dropped);
+	tlb_gather_finish(&tlb);
+	mmap_read_unlock(mm);
+	return nr_dropped;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages that their program can do without (MADV_FREE), or does not expect to use soon (MADV_COLD). */
+#ifndef MM_LAZYFREE_H
+#define MM_LAZYFREE_H
+
+#include "mm/mm.h"
+
+/*
+ * Marks the private pages of the range that nobody else maps: they may go until they are written to. MADV_COLD: they were not
+ * used lately. => mmap_lock held. Both flush. Do not sleep.
+ */
+void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end);
+void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/* `pte` maps the page. => its lock held, or the answer may be old. */
+bool page_is_lazily_free(pte_t pte, const struct page *page);
+
+/* Gives back what was marked and not written to since; the number of pages. Sleeps, but waits for no lock. */
+u64 mm_drop_lazy(struct mm *mm);
+
+#endif
