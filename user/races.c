@@ -418,7 +418,7 @@ static void v3(struct stage *s)
 	CHECK(release("vma_locked"));
 	CHECK(actor_finish(reader) == 0 && actor_finish(writer) == 0);
 	q = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
-	CHECK(q != MAP_FAILED && peek(q + 4 * PAGE) == 1);
+	CHECK_THAT("the write arrived", q != MAP_FAILED && peek(q + 4 * PAGE) == 1);
 	CHECK_EQ(ftruncate(fd, 0), 0);
 	CHECK_THAT("who maps it was found", CATCH(peek(p + 4 * PAGE)) == SIGBUS && CATCH(peek(q)) == SIGBUS);
 	close(fd);
@@ -441,7 +441,7 @@ static void v6(struct stage *s)
 		return;
 	}
 	moved = mremap(p, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | 4 /* MREMAP_DONTUNMAP */, NULL);
-	CHECK(moved != MAP_FAILED);
+	MUST(moved != MAP_FAILED);
 	CHECK(release("vma_after_find"));
 	CHECK_EQ(actor_finish(victim), 0);
 	CHECK_THAT("the source is there, empty, and can be used", peek(p) == 1 && peek(p + 3 * PAGE) == 0);
