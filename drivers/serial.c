@@ -2,6 +2,8 @@
 /* A 16550 at COM1. RTS and DTR stay up: whoever sends waits only while the FIFO is full. */
 #include "drivers/serial.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/setup.h"
+#include "kernel/x86/trap.h"
 
 #define COM1 0x3f8
 #define UART_DATA (COM1 + 0)	   /* with LCR_DIVISOR: low byte of the divisor */
@@ -17,8 +19,13 @@
 #define MCR_DTR_RTS 0x03
 #define LSR_DATA_READY 0x01
 #define LSR_NOTHING_THERE 0xff /* what a missing device reads as */
+#define INTERRUPT_WHEN_RECEIVED 0x01
+#define MCR_INTERRUPTS 0x08 /* the line to the interrupt controller */
+#define COM1_GSI 4
 
-void serial_init(void)
+static void (*arrived_handler)(void); /* constant while interrupts are asked for */
+
+void serial_init(void (*arrived)(void))
 {
 	outb(UART_INTERRUPTS, 0);
 	outb(UART_LINE_CONTROL, LCR_DIVISOR | LCR_8N1);
@@ -26,12 +33,33 @@ void serial_init(void)
 	outb(UART_INTERRUPTS, 0);
 	outb(UART_LINE_CONTROL, LCR_8N1);
 	outb(UART_FIFO, FIFO_ENABLE_AND_CLEAR);
-	outb(UART_MODEM_CONTROL, MCR_DTR_RTS);
+	outb(UART_MODEM_CONTROL, MCR_DTR_RTS | MCR_INTERRUPTS);
+	arrived_handler = arrived;
+	if (arrived)
+		ioapic_route(COM1_GSI, VECTOR_SERIAL);
+}
+
+static bool has_byte(void)
+{
+	u8 status = inb(UART_LINE_STATUS);
+
+	return status != LSR_NOTHING_THERE && (status & LSR_DATA_READY);
 }
 
 int serial_read(void)
 {
-	u8 status = inb(UART_LINE_STATUS);
+	return has_byte() ? inb(UART_DATA) : -1;
+}
 
-	return status != LSR_NOTHING_THERE && (status & LSR_DATA_READY) ? inb(UART_DATA) : -1;
+/* The request comes first, so that a byte that arrives after the look raises the interrupt. */
+bool serial_listen(void)
+{
+	outb(UART_INTERRUPTS, INTERRUPT_WHEN_RECEIVED);
+	return has_byte();
+}
+
+void serial_interrupt(void)
+{
+	outb(UART_INTERRUPTS, 0);
+	arrived_handler();
 }

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* COM1, receiving, without interrupts: the first program's standard input. No locks: the caller has one. */
+/* COM1, receiving. No locks: one thread reads; the interrupt only tells it that there is something. */
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H
 
 #include "kernel/base.h"
 
-/* Boot: 115200 8N1, FIFOs on, ready to receive. */
-void serial_init(void);
+/*
+ * 115200 8N1, FIFOs on, ready to receive. `arrived` is called from the interrupt that serial_listen() asks for, once for each
+ * time; NULL: never.
+ */
+void serial_init(void (*arrived)(void));
 /* The next byte received, or -1 when there is none (yet). */
 int serial_read(void);
+/* Asks for one interrupt when a byte arrives. True if one is there already: then none will come. */
+bool serial_listen(void);
+/* The interrupt. */
+void serial_interrupt(void);
 
 #endif

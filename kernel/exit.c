@@ -8,8 +8,11 @@
 #include "drivers/power.h"
 #include "kernel/clock.h"
 #include "kernel/errno.h"
+#include "kernel/fs/console.h"
 #include "kernel/fs/fs.h"
+#include "kernel/fs/tty.h"
 #include "kernel/itimer.h"
+#include "kernel/job_control.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
@@ -188,6 +191,7 @@ static void give_children_away(struct process *process)
 		process_get(reaper);
 		child->parent = reaper;
 		process_put(process);
+		group_left_by_parent(child, process);
 		if (child->parent_death_signal)
 			signal_process_kernel(child, child->parent_death_signal);
 		if (child->zombie) {
@@ -200,7 +204,10 @@ static void give_children_away(struct process *process)
 static void become_zombie(struct process *process)
 {
 	spin_lock(&process_tree_lock);
+	if (process->sid == process->pid)
+		tty_session_ends(process);
 	give_children_away(process);
+	group_left_by_member(process);
 	WRITE_ONCE(process->zombie, true);
 	wake_up_all(&process->end_wait);
 	tell_parent_of_end(process);
@@ -272,6 +279,7 @@ static void __noreturn shut_down(struct process *process)
 		reap_all();
 		pause_ns(1000000);
 	}
+	console_stop();
 	wait_until_alone();
 	fs_quiet_release();
 	rcu_barrier();

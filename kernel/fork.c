@@ -193,6 +193,7 @@ static void join_tree(struct process *process, u64 flags)
 	process_get(process); /* for being in the tree */
 	process->pgid = self->pgid;
 	process->sid = self->sid;
+	process->tty = self->tty;
 	list_add_tail(&process->parent->children, &process->sibling);
 	list_add_tail(&all_processes, &process->all_link);
 }

@@ -123,8 +123,10 @@ SYSCALL(setsid)
 	list_for_each (process, &all_processes, all_link)
 		if (process->pgid == self->pid)
 			answer = -EPERM;
-	if (answer > 0)
+	if (answer > 0) {
 		self->sid = self->pgid = self->pid;
+		WRITE_ONCE(self->tty, NULL);
+	}
 	spin_unlock(&process_tree_lock);
 	return answer;
 }

@@ -4,6 +4,7 @@
  * that was interrupted. Runs in the task itself; takes process->lock, and process_tree_lock to tell the parent.
  */
 #include "kernel/errno.h"
+#include "kernel/job_control.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
 #include "kernel/string.h"
@@ -51,21 +52,6 @@ static void stop_here(struct process *process)
 		tell_parent(process, CLD_CONTINUED, SIGCONT);
 }
 
-/* => process_tree_lock. Nobody outside the group but in the session could ever continue it. */
-static bool group_is_orphaned(s32 pgid)
-{
-	struct process *process;
-
-	list_for_each (process, &all_processes, all_link) {
-		struct process *parent = process->parent;
-
-		if (process->pgid == pgid && !process->zombie && parent && parent->pgid != pgid &&
-		    parent->sid == process->sid && parent != init_process)
-			return false;
-	}
-	return true;
-}
-
 static void begin_stop(struct process *process, int sig)
 {
 	bool orphaned;
@@ -73,7 +59,7 @@ static void begin_stop(struct process *process, int sig)
 	struct task *task;
 
 	spin_lock(&process_tree_lock);
-	orphaned = sig != SIGSTOP && group_is_orphaned(process->pgid);
+	orphaned = sig != SIGSTOP && group_is_orphaned(process->pgid, NULL);
 	spin_unlock(&process_tree_lock);
 	if (orphaned)
 		return;

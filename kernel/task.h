@@ -24,6 +24,7 @@ struct files;
 struct fs_context;
 struct itimers;
 struct mm;
+struct tty;
 
 #define TASK_COMM_LEN 16
 #define PID_MAX 32768
@@ -159,6 +160,7 @@ struct process {
 	bool zombie; /* all threads are gone, the parent has not waited yet */
 	bool child_subreaper;
 	s32 parent_death_signal;
+	struct tty *tty; /* the controlling terminal, or NULL; read by READ_ONCE where an old answer does no harm */
 	struct wait_queue child_wait; /* wait4 sleeps here; a lock of its own */
 	struct wait_queue end_wait;   /* who polls a pidfd sleeps here; likewise */
 

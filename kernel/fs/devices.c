@@ -2,6 +2,7 @@
 /* /dev: the devices that need no hardware, and the table of all. Takes no lock. */
 #include "kernel/fs/devices.h"
 #include "kernel/fs/block_file.h"
+#include "kernel/fs/console.h"
 #include "kernel/fs/dir.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
@@ -115,21 +116,21 @@ static const struct file_ops kmsg_ops = { .read = null_read, .write = kmsg_write
 static const struct device {
 	const char *name;
 	u32 rdev, mode;
-	const struct file_ops *ops;
+	const struct file_ops *ops; /* NULL: the console's */
 } devices[] = {
 	{ "null", DEV_NULL, 0666, &null_ops },		{ "zero", DEV_ZERO, 0666, &zero_ops },
 	{ "full", DEV_FULL, 0666, &full_ops },		{ "random", DEV_RANDOM, 0666, &random_ops },
 	{ "urandom", DEV_URANDOM, 0666, &random_ops },	{ "kmsg", DEV_KMSG, 0644, &kmsg_ops },
-	{ "ttyS0", DEV_STDIN, 0620, &console_ops },	{ "ttyS1", DEV_STDOUT, 0620, &console_ops },
-	{ "ttyS2", DEV_STDERR, 0620, &console_ops },	{ "tty", DEV_TTY, 0666, &console_ops },
-	{ "console", DEV_CONSOLE, 0600, &console_ops },
+	{ "ttyS0", DEV_STDIN, 0620, NULL },	{ "ttyS1", DEV_STDOUT, 0620, NULL },
+	{ "ttyS2", DEV_STDERR, 0620, NULL },	{ "tty", DEV_TTY, 0666, NULL },
+	{ "console", DEV_CONSOLE, 0600, NULL },
 };
 
 const struct file_ops *device_ops(u32 rdev)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
 		if (devices[i].rdev == rdev)
-			return devices[i].ops;
+			return devices[i].ops ? devices[i].ops : console_ops(rdev);
 	}
 	return NULL;
 }

@@ -26,7 +26,4 @@ const struct file_ops *device_ops(u32 rdev);
 /* Fills /dev; without memory the file system is marked incomplete. => fs_tree_lock for writing. */
 void devices_create(struct dentry *dev);
 
-/* console.c: the terminal that fds 0, 1 and 2 of the first program are; `tty` on the command line makes it one. */
-extern const struct file_ops console_ops;
-
 #endif

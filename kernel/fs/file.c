@@ -41,6 +41,8 @@ static u32 file_mode(struct inode *inode, u32 flags)
 		return FMODE_PATH;
 	if (flags & FILE_EXEC)
 		mode |= FMODE_EXEC;
+	if (flags & O_NOCTTY)
+		mode |= FMODE_NOCTTY;
 	if (S_ISREG(inode->mode) || S_ISDIR(inode->mode) || S_ISBLK(inode->mode))
 		mode |= FMODE_SEEK;
 	return mode;

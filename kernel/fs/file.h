@@ -59,6 +59,7 @@ enum file_mode {
 	FMODE_SEEK = 4,	 /* has a position: lseek, pread, pwrite */
 	FMODE_PATH = 8,	 /* only names a file (O_PATH) */
 	FMODE_EXEC = 16, /* a program runs from it: nobody may open it for writing */
+	FMODE_NOCTTY = 32, /* opened so that it does not become the controlling terminal */
 };
 
 /* How a kind of file does its work. A missing function is answered as Linux does: EINVAL, ENOTTY, ESPIPE, ENODEV. */

@@ -16,7 +16,7 @@ void fs_init(void)
 	mount_at_boot("/proc", "proc", 0555);
 	mount_at_boot("/sys", "sysfs", 0555);
 	mount_at_boot("/tmp", "tmpfs", 01777);
-	console_init();
+	console_start();
 }
 
 static struct file *open_or_die(const char *path, u32 flags)

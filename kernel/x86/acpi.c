@@ -9,7 +9,7 @@
 #include "kernel/string.h"
 #include "kernel/x86/setup.h"
 
-struct acpi_info acpi_info = { .lapic_base = 0xfee00000 };
+struct acpi_info acpi_info = { .lapic_base = 0xfee00000, .ioapic_base = 0xfec00000 };
 
 struct rsdp {
 	char signature[8];
@@ -36,7 +36,7 @@ struct madt {
 	u8 entries[];
 } __attribute__((packed));
 
-enum { MADT_LAPIC = 0, MADT_LAPIC_BASE = 5 };
+enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_LAPIC_BASE = 5 };
 #define MADT_ENABLED 1u
 #define FADT_PM1A_CONTROL 64 /* byte offset */
 #define BOOT_MAP_END (4UL << 30)
@@ -88,6 +88,17 @@ static void add_cpu(const u8 *entry)
 		klog("more than %u CPUs: the one with APIC number %u stays off", MAX_CPUS, entry[3]);
 }
 
+/* The first one, which has the old devices' interrupts. */
+static void use_ioapic(const u8 *entry)
+{
+	u32 base, first_gsi;
+
+	memcpy(&base, entry + 4, 4);
+	memcpy(&first_gsi, entry + 8, 4);
+	if (first_gsi == 0)
+		acpi_info.ioapic_base = base;
+}
+
 static void read_madt(const struct acpi_table *table)
 {
 	const struct madt *madt = (const void *)table->data;
@@ -97,6 +108,8 @@ static void read_madt(const struct acpi_table *table)
 	for (const u8 *entry = madt->entries; entry + 2 <= end && entry[1]; entry += entry[1]) {
 		if (entry[0] == MADT_LAPIC)
 			add_cpu(entry);
+		else if (entry[0] == MADT_IOAPIC)
+			use_ioapic(entry);
 		else if (entry[0] == MADT_LAPIC_BASE)
 			memcpy(&acpi_info.lapic_base, entry + 4, 8);
 	}

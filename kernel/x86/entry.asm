@@ -305,6 +305,7 @@ entry_%1:
 	ENTER 0xf0, 0, interrupt
 	ENTER 0xf1, 0, interrupt
 	ENTER 0xf2, 0, interrupt
+	ENTER 0xf3, 0, interrupt
 	ENTER 0xff, 0, interrupt
 
 	section .rodata
@@ -323,6 +324,7 @@ trap_stubs:
 	dq 0xf0, entry_0xf0
 	dq 0xf1, entry_0xf1
 	dq 0xf2, entry_0xf2
+	dq 0xf3, entry_0xf3
 	dq 0xff, entry_0xff
 	dq 0, 0
 	section .text

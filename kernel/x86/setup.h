@@ -45,6 +45,9 @@ u32 lapic_timer_read(void);
 #define LAPIC_STARTUP 0x4600u
 #define LAPIC_FIXED 0x4000u
 
+/* I/O APIC: a device's interrupt (by its global number) comes to the boot CPU as that vector. Maps its page the first time. */
+void ioapic_route(unsigned gsi, unsigned vector);
+
 /* Calibrates TSC and LAPIC timer; reads the wall clock. */
 void clock_init(void);
 void delay_us(u64 us);
@@ -56,7 +59,7 @@ void smp_init(void);
 struct acpi_info {
 	u32 apic_ids[MAX_CPUS]; /* the boot CPU is not necessarily the first */
 	unsigned nr_cpus;
-	paddr_t lapic_base;
+	paddr_t lapic_base, ioapic_base;
 };
 extern struct acpi_info acpi_info;
 

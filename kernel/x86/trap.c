@@ -3,6 +3,7 @@
  * What entry.asm calls: page faults, other exceptions, interrupts. A fault of user mode becomes a signal or is resolved
  * by mm/; a fault of the kernel has a row in the exception table or is a bug. Takes no locks of its own.
  */
+#include "drivers/serial.h"
 #include "kernel/clock.h"
 #include "kernel/oom.h"
 #include "kernel/print.h"
@@ -293,6 +294,10 @@ void interrupt(struct trap_frame *frame, unsigned vector)
 	case VECTOR_TLB:
 		lapic_eoi();
 		tlb_interrupt();
+		break;
+	case VECTOR_SERIAL:
+		lapic_eoi();
+		serial_interrupt();
 		break;
 	case VECTOR_SPURIOUS: /* is not acknowledged */
 		break;

@@ -10,6 +10,7 @@ initramfs  what goes into it: the program, its arguments, extra files
 machine    the QEMU command line
 iso        the GRUB image for BIOS and UEFI
 console    carries stdin, stdout, stderr and the kernel's log between QEMU and us
+terminal   our terminal while the machine has it
 run        boots one program and says how it ended
 debugger   the same under GDB
 userland   the same for a shell: BusyBox and what it needs around it

@@ -12,6 +12,8 @@ import socket
 import stat
 import time
 
+from . import terminal
+
 CHUNK = 1 << 16
 STUFFED_EOF = b"\xff\x00"
 GATHER = 0.001  # seconds between two looks: the guest writes byte by byte, we had better take many at once
@@ -28,6 +30,7 @@ class LogWatcher:
     def __init__(self, path, mirror):
         self.file = open(path, "wb", buffering=0)
         self.mirror = mirror
+        self.raw = False  # our terminal is, and breaks lines no more by itself
         self.partial = b""
         self.stdin_ready = False
         self.exit_record = None
@@ -38,7 +41,7 @@ class LogWatcher:
     def feed(self, data):
         self.file.write(data)
         if self.mirror is not None:
-            write_all(self.mirror, data)
+            write_all(self.mirror, data.replace(b"\n", b"\r\n") if self.raw else data)
         *lines, self.partial = (self.partial + data).split(b"\n")
         for line in lines:
             self._line(line)
@@ -67,7 +70,7 @@ class LogWatcher:
 class Console:
     """Our ends of the four channels. `for_qemu` are the ends that QEMU inherits."""
 
-    def __init__(self, stdin, log_path, verbose):
+    def __init__(self, stdin, log_path, verbose, is_terminal=False):
         self.readers = {}
         self.for_qemu = {}
         for name in ("log", "stdout", "stderr"):
@@ -81,6 +84,7 @@ class Console:
         self.to_serial = b""
         self.serial_open = True
         self.log = LogWatcher(log_path, 2 if verbose else None)
+        self.terminal = terminal.Terminal(self._send_window) if is_terminal and stdin is not None else None
 
     def qemu_started(self):
         """QEMU has its own copies now; ours must go, or the pipes would never end."""
@@ -99,6 +103,8 @@ class Console:
         return True
 
     def close(self):
+        if self.terminal:
+            self.terminal.give_back()
         for fd in self.readers.values():
             os.close(fd)
         self.readers.clear()
@@ -138,9 +144,19 @@ class Console:
         else:
             write_all(1 if name == "stdout" else 2, data)
 
+    def _send_window(self):
+        self.to_serial += terminal.window_record()
+        if self.serial_open:
+            self._send()
+
     def _log(self, data):
         was_panic, was_finished = self.log.in_panic(), self.log.finished()
+        was_ready = self.log.stdin_ready
         self.log.feed(data)
+        if self.terminal and self.log.stdin_ready and not was_ready:
+            self.terminal.take()
+            self.log.raw = self.terminal.is_raw()
+            self._send_window()
         if self.log.finished() and not was_finished:
             self._limit(GRACE_AFTER_VERDICT)
         elif self.log.in_panic() and not was_panic:
@@ -153,7 +169,7 @@ class Console:
     def _serial(self, event):
         try:
             if event & select.POLLOUT:
-                self.to_serial = self.to_serial[self.serial.send(self.to_serial):]
+                self._send()
             if event & (select.POLLIN | select.POLLHUP):
                 self.serial.recv(CHUNK)  # the kernel does not speak here; firmware may
         except (BlockingIOError, ConnectionError):
@@ -163,10 +179,18 @@ class Console:
             self.stdin = None
             self.serial_open = False
 
+    def _send(self):
+        try:
+            self.to_serial = self.to_serial[self.serial.send(self.to_serial):]
+        except BlockingIOError:
+            pass
+
     def _input(self):
         data = os.read(self.stdin, CHUNK)
+        if self.terminal and (not data or self.terminal.wants_out(data)):
+            raise KeyboardInterrupt
         self.to_serial = stuff(data) if data else STUFFED_EOF
-        if not data and not os.isatty(self.stdin):
+        if not data:
             self.stdin = None
 
 

@@ -25,7 +25,7 @@ def kernel_path(release=False):
     return path
 
 
-def kernel_command_line(options, terminal):
+def kernel_command_line(options, has_terminal):
     words = []
     if options.fault:
         words.append(f"fault_policy={options.fault}")
@@ -35,8 +35,8 @@ def kernel_command_line(options, terminal):
         words.append("deterministic")
     if options.verbose:
         words.append("verbose")
-    if terminal:
-        words.append("tty")
+    if has_terminal:
+        words += ["tty"] + ([] if os.isatty(2) else ["stderr=stream"])
     words += [f"ram{n}={disk.word}" for n, disk in enumerate(options.disks)]
     if options.append:
         words.append(options.append)

@@ -23,8 +23,8 @@ Each verb explains itself: tools/faultline run --help
 
 
 def main(argv):
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    signal.signal(signal.SIGHUP, lambda number, frame: sys.exit(128 + number))
+    for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(ending, lambda number, frame: sys.exit(128 + number))
     try:
         return dispatch(argv)
     except UsageError as error:

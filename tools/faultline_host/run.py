@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from . import console, initramfs, iso, machine, status, userland
+from . import console, initramfs, iso, machine, status, terminal, userland
 from .status import UsageError
 
 PR_SET_PDEATHSIG = 1
@@ -30,10 +30,12 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     One boot, from the files in `scratch` to the verdict. `stdin` replaces ours when given (bytes). `beside` is called
     with QEMU running, starts something to run beside it (GDB), and returns a function that waits for its end.
     """
-    terminal = stdin is None and os.isatty(0) and os.isatty(1)
-    known = console.known_input(options.deterministic) if stdin is None else stdin
-    boot_arguments = prepare_boot(options, scratch, known, terminal)
-    channels = console.Console(None if known is not None else 0, open_log_path(options), options.verbose)
+    has_terminal = stdin is None and terminal.is_usable()
+    known = stdin
+    if stdin is None and not (has_terminal and is_shell(options)):
+        known = console.known_input(options.deterministic)
+    boot_arguments = prepare_boot(options, scratch, known, has_terminal)
+    channels = console.Console(None if known is not None else 0, open_log_path(options), options.verbose, has_terminal)
     arguments = machine.qemu_arguments(options, channels.for_qemu, boot_arguments) + list(extra_qemu)
     with open(os.path.join(scratch, "qemu.err"), "w+b") as qemu_errors:
         qemu = start(arguments, channels, qemu_errors)
@@ -53,13 +55,17 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
         return verdict(options, channels.log, finished, qemu, qemu_errors)
 
 
-def prepare_boot(options, scratch, stdin, terminal):
+def is_shell(options):
+    return options.program is None
+
+
+def prepare_boot(options, scratch, stdin, has_terminal):
     kernel = options.kernel or machine.kernel_path(options.release)
-    if options.program:
-        archive = initramfs.build(options.program, options.args, options.files, options.env, stdin)
-    else:
+    if is_shell(options):
         archive = userland.build(options.files, options.env, stdin)
-    command_line = machine.kernel_command_line(options, terminal)
+    else:
+        archive = initramfs.build(options.program, options.args, options.files, options.env, stdin)
+    command_line = machine.kernel_command_line(options, has_terminal)
     if options.boot != "direct":
         image = os.path.join(scratch, "faultline.iso")
         iso.build(image, kernel, archive, command_line)
@@ -115,7 +121,7 @@ def verdict(options, log, finished, qemu, qemu_errors):
     if log.exit_record is not None:
         return program_status(options, log)
     if not finished:
-        say(f"time-out: {'the program' if options.program else 'the shell'} has not ended after {options.timeout:g} s (kernel log: {log.file.name})")
+        say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s (kernel log: {log.file.name})")
         return status.TIMED_OUT
     qemu_errors.seek(0)
     said = qemu_errors.read().decode(errors="replace").strip()

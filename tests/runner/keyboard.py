@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""
+Somebody at a terminal: starts a command on a pseudo-terminal of its own, types, and waits for what appears. For the tests of
+`tools/faultline shell`, of which each is one function of terminal.py.
+"""
+
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+
+PATIENCE = 10.0  # seconds without what is waited for
+ROWS, COLUMNS = 33, 99
+
+
+class Missed(Exception):
+    """What was waited for did not appear."""
+
+
+class Keyboard:
+    """`seen` is what has appeared since the last match."""
+
+    def __init__(self, command):
+        self.ours, theirs = os.openpty()
+        self.resize(ROWS, COLUMNS)
+        self.before = termios.tcgetattr(theirs)
+        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        self.theirs = theirs  # kept, so that the settings can be looked at when the command has ended
+        self.seen = ""
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.ours, text.encode())
+
+    def wait_for(self, regex):
+        """Returns the match; what stands before and in it is forgotten."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            match = re.search(regex, self.seen)
+            if match:
+                self.seen = self.seen[match.end():]
+                return match
+            if not self._read(deadline - time.monotonic()):
+                raise Missed(f"“{regex}” has not appeared; instead: {self.seen[-800:]!r}")
+
+    def line(self, command, regex):
+        """Types a command at the prompt and waits for what it prints, behind its own echo."""
+        self.type(command + "\r")
+        self.wait_for(re.escape(command[-20:]) + r"\s*\r\n")
+        return self.wait_for(regex)
+
+    def end(self):
+        """Waits for the end of the command: its exit status."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            if not self._read(deadline - time.monotonic()) and self.process.poll() is None:
+                raise Missed(f"the command has not ended; instead: {self.seen[-800:]!r}")
+        status = self.process.returncode
+        return status if status >= 0 else 128 - status
+
+    def is_restored(self):
+        return termios.tcgetattr(self.theirs) == self.before
+
+    def is_raw(self):
+        return not termios.tcgetattr(self.theirs)[3] & termios.ICANON
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+        os.close(self.theirs)
+
+    def _read(self, seconds):
+        """False when nothing has come in that time."""
+        ready, _, _ = select.select([self.ours], [], [], max(0, min(seconds, 1)))
+        if ready:
+            self.seen += os.read(self.ours, 65536).decode(errors="replace")
+        return ready or (seconds > 0 and self.process.poll() is None)

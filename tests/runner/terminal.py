@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""
+Tests of `tools/faultline shell` at a terminal: each function of TESTS drives one boot by its keyboard. They run as
+`tests/terminal NAME`, like any other job.
+"""
+
+import os
+import signal
+import sys
+import time
+
+from . import ROOT
+from .job import Job
+from .keyboard import COLUMNS, ROWS, Keyboard, Missed
+
+PROMPT = r"~ # (\x1b\[6n)?"
+CTRL_C, CTRL_D, CTRL_BACKSLASH, CTRL_RIGHT, CTRL_U, CTRL_W, CTRL_Z = "\x03\x04\x1c\x1d\x15\x17\x1a"
+ERASE, UP, ESCAPE = "\x7f", "\x1b[A", "\x1b"
+
+
+def window(keys):
+    """The prompt comes with three lines of advice; the terminal has its name and our window's size; poweroff leaves."""
+    keys.wait_for(r"demo .*\r\n.*cat /proc/vmstat .*\r\n.*echo spec > /proc/sys/vm/fault_policy")
+    keys.wait_for(PROMPT)
+    check(keys.is_raw(), "the terminal is not raw")
+    keys.line("tty; stty size; test -t 2 && echo error-too", rf"/dev/ttyS0\r\n{ROWS} {COLUMNS}\r\nerror-too\r\n")
+    keys.line("sh -c 'trap \"stty size; exit\" WINCH; echo go; while :; do sleep 0.1; done'", r"go\r\n")
+    keys.resize(11, 77)
+    keys.wait_for(r"11 77\r\n")
+    keys.line("stty -echo; echo go; read secret; stty echo; echo got $secret", r"go\r\n")
+    keys.type("unseen\r")
+    keys.wait_for(r"^got unseen\r\n")
+    keys.wait_for(PROMPT)
+    keys.type("poweroff\r")
+    keys.wait_for("Requesting system poweroff")
+    check(keys.end() == 0, "poweroff should end with status 0")
+
+
+def editing(keys):
+    """Lines are edited by the kernel for cat, by the shell for itself."""
+    keys.wait_for(PROMPT)
+    keys.line("echo go; cat", r"go\r\n")
+    keys.type(f"abc{ERASE}d{CTRL_W}wrong{CTRL_U}a\tb{ERASE}{ERASE}c\r")
+    keys.wait_for(r"abc\x08 \x08d(\x08 \x08){3}wrong(\x08 \x08){5}a\tb\x08 \x08\x08{7}c\r\nac\r\n")
+    keys.type(f"no newline{CTRL_D}")
+    keys.wait_for("no newlineno newline")
+    keys.type(f"{CTRL_D}")
+    keys.wait_for(PROMPT)
+    keys.type(f"echo first{ERASE * 5}last\r")
+    keys.wait_for(r"\nlast\r\n" + PROMPT)
+    keys.type(UP + "ing\r")
+    keys.wait_for(r"\nlasting\r\n" + PROMPT)
+    keys.line("stty raw -echo min 3; echo go; dd bs=9 count=1 2> /dev/null | od -c; stty sane", r"go\n")
+    keys.type("x" + CTRL_C + "y")
+    keys.wait_for(r"0000000 +x 003 +y\s+0000003\s+" + PROMPT)
+    keys.type("exit 3\r")
+    check(keys.end() == 3, "the shell's status should be the tool's")
+
+
+def job_control(keys):
+    """Keys send signals to the foreground, and to nobody else; jobs stop, go on, and may not read in the background."""
+    keys.wait_for(PROMPT)
+    keys.line("echo go; sleep 100", r"go\r\n")
+    keys.type(CTRL_C)
+    keys.wait_for(r"\^C\r\n" + PROMPT)
+    keys.line("echo $?", r"130\r\n" + PROMPT)
+    keys.line("(echo go; sleep 100) | cat", r"go\r\n")
+    keys.type(CTRL_BACKSLASH)
+    keys.wait_for(r"\^\\.*Quit")
+    keys.wait_for(PROMPT)
+    keys.line("sleep 1000 &", PROMPT)
+    keys.line("sh -c 'echo go; exec sleep 2000'", r"go\r\n")
+    keys.type(CTRL_Z)
+    keys.wait_for(r"\^Z\[2\]\+ +Stopped .*sleep 2000.?\r\n" + PROMPT)
+    keys.line("jobs", r"\[2\]\+ +Stopped .*\r\n\[1\]- +Running +sleep 1000\r\n" + PROMPT)
+    keys.line("bg; jobs", r"\[2\] sh .*\r\n\[2\]. +Running .*\r\n.*sleep 1000\r\n" + PROMPT)
+    keys.line("fg", r"sleep 2000.?\r\n")
+    keys.type(CTRL_C)
+    keys.wait_for(PROMPT)
+    keys.line("kill %1; wait; jobs; echo none left", r"none left\r\n" + PROMPT)
+    keys.line("cat &", PROMPT)
+    keys.line("sleep 0.2; jobs", r"\[1\]\+ +Stopped \(tty input\) +cat\r\n")
+    keys.line("kill -9 %1; stty tostop; echo hidden &", PROMPT)
+    keys.line("sleep 0.2; jobs", r"\[2\]\+ +Stopped \(tty output\) +echo hidden\r\n")
+    keys.line("fg", r"hidden\r\n" + PROMPT)
+    keys.type(CTRL_D)
+    check(keys.end() == 0, "Ctrl-D should end the shell")
+
+
+def full_screen(keys):
+    """vi, less and top use the terminal as they please and give it back."""
+    keys.wait_for(PROMPT)
+    keys.type("vi /tmp/text\r")
+    keys.wait_for(rf"\x1b\[{ROWS};1H")
+    for part in (f"iHello, world{ESCAPE}", f"bcwthere{ESCAPE}", ":wq\r"):
+        keys.type(part)
+        time.sleep(0.3)  # what follows an escape at once would belong to it
+    keys.wait_for(PROMPT)
+    keys.line("cat /tmp/text", r"Hello, there\r\n" + PROMPT)
+    keys.type("less /etc/profile\r")
+    keys.wait_for("login shell")
+    keys.type("/alias\r")
+    keys.wait_for("alias")
+    keys.type("q")
+    keys.wait_for(PROMPT)
+    keys.type("top\r")
+    keys.wait_for(r"Load average: .*\r\n.*PID +PPID USER")
+    keys.type("q")
+    keys.wait_for(PROMPT)
+    keys.line("stty | grep -c brkint", "1")
+    keys.type("reboot -f\r")
+    check(keys.end() == 0, "reboot should end with status 0")
+
+
+def ends(keys):
+    """Ctrl-] three times is the way out of a machine that listens to nobody."""
+    keys.wait_for(PROMPT)
+    keys.line("stty raw -echo; sleep 1000", "")
+    keys.type(CTRL_RIGHT * 3)
+    check(keys.end() == 128 + signal.SIGINT, "three times Ctrl-] should end with status 130")
+
+
+def killed(keys):
+    """Whoever kills the tool gets his terminal back."""
+    keys.wait_for(PROMPT)
+    check(keys.is_raw(), "the terminal is not raw")
+    keys.process.send_signal(signal.SIGTERM)
+    check(keys.end() == 128 + signal.SIGTERM, "SIGTERM should end with status 143")
+
+
+def interrupted_boot(keys):
+    """Ctrl-C before the machine has the terminal ends the tool."""
+    while not os.path.exists(log_of("interrupted-boot")):
+        time.sleep(0.01)
+    keys.type(CTRL_C)
+    check(keys.end() == 128 + signal.SIGINT, "Ctrl-C should end with status 130")
+
+
+TESTS = {
+    "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
+    "killed": killed, "interrupted-boot": interrupted_boot,
+}
+
+
+def check(condition, complaint):
+    if not condition:
+        raise Missed(complaint)
+
+
+def jobs():
+    return [Job(name=f"terminal/{name}", command=["tests/terminal", name], judge=judge, weight=4, limit=60)
+            for name in TESTS]
+
+
+def judge(result):
+    return [] if result.status == 0 else [result.stderr.decode(errors="replace")]
+
+
+def log_of(name):
+    return os.path.join(ROOT, "build", "tests", f"terminal_{name}.machine.log")
+
+
+def main(name):
+    """`tests/terminal NAME`: 0, or 1 and what was missed."""
+    log = log_of(name)
+    if os.path.exists(log):
+        os.unlink(log)
+    keys = Keyboard([os.path.join(ROOT, "tools", "faultline"), "shell", "--log", log])
+    try:
+        TESTS[name](keys)
+        check(keys.is_restored(), "the terminal was not restored")
+    except Missed as missed:
+        print(missed, file=sys.stderr)
+        return 1
+    finally:
+        keys.close()
+    return 0

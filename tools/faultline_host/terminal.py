@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""
+Our terminal while the machine has it: raw, so that each key goes to the kernel's line discipline at once, and put back as it
+was however we end. Pressing Ctrl-] three times within a second ends the machine.
+"""
+
+import fcntl
+import os
+import signal
+import struct
+import termios
+import time
+import tty
+
+STUFFED_WINDOW = b"\xff\x01"
+ESCAPE = b"\x1d"
+ESCAPE_COUNT = 3
+ESCAPE_SECONDS = 1.0
+
+
+class Terminal:
+    """Standard input, if it is a terminal that programs may use. `resized` is called when the window has changed."""
+
+    def __init__(self, resized):
+        self.resized = resized
+        self.saved = None
+        self.escapes = []
+
+    def take(self):
+        """From here on keys come as they are pressed. Until then Ctrl-C ends us, as it does any program."""
+        try:
+            self.saved = termios.tcgetattr(0)
+            tty.setraw(0, termios.TCSADRAIN)
+        except termios.error:
+            self.saved = None
+            return
+        signal.signal(signal.SIGWINCH, lambda number, frame: self.resized())
+        signal.signal(signal.SIGCONT, lambda number, frame: tty.setraw(0, termios.TCSADRAIN))
+
+    def give_back(self):
+        if self.saved is None:
+            return
+        signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+        signal.signal(signal.SIGCONT, signal.SIG_DFL)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # we may be in the background by now, and restore it all the same
+        termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        self.saved = None
+
+    def is_raw(self):
+        return self.saved is not None
+
+    def wants_out(self, data):
+        """Were these keys the last of what ends the machine?"""
+        now = time.monotonic()
+        for key in data:
+            if bytes([key]) != ESCAPE:
+                self.escapes.clear()
+                continue
+            self.escapes = [then for then in self.escapes if now - then < ESCAPE_SECONDS] + [now]
+            if len(self.escapes) == ESCAPE_COUNT:
+                return True
+        return False
+
+
+def window_record():
+    """The size of our window, as the kernel's console understands it; nothing when it is not known."""
+    try:
+        rows, columns = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))[:2]
+    except OSError:
+        return b""
+    return STUFFED_WINDOW + struct.pack("<HH", rows, columns) if rows and columns else b""
+
+
+def is_usable():
+    """Are standard input and output a terminal, so that the machine should have one?"""
+    return os.isatty(0) and os.isatty(1)
