@@ -9,6 +9,7 @@ scenario   tests/scenarios/*.toml: checked, and expanded into jobs
 oracle     what the same program does on this Linux
 tool       what tools/faultline says to wrong arguments
 host       the tests of the host build
+minimise   the fewest steps of mmfuzz that make a difference
 bugs       tests/bugs/*.patch: each must make its test fail
 """
 

@@ -9,7 +9,7 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import bugs, docs, execute, host, scenario, shell, terminal, tool
+from . import bugs, docs, execute, host, minimise, scenario, shell, terminal, tool
 
 DESCRIPTION = """\
 suites:
@@ -17,6 +17,7 @@ suites:
   soak       the same, swept wider, and every planted bug is caught (`make soak`)
   host       only the tests of the host build (`make host`)
   list       print the names of the suite `test` and what each proves
+  minimise SEED   the fewest steps of mmfuzz SEED that Linux and Faultline answer differently
   bug NAME   plant tests/bugs/NAME.patch in a scratch copy and see its test fail
 """
 
@@ -24,9 +25,10 @@ suites:
 def main(argv):
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", choices=("test", "soak", "host", "list", "bug"), metavar="SUITE")
+    parser.add_argument("suite", choices=("test", "soak", "host", "list", "bug", "minimise"), metavar="SUITE")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests; * and ? are wildcards")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
+    minimise.add_options(parser)
     options = parser.parse_intermixed_args(argv)
     try:
         return run(options)
@@ -43,6 +45,8 @@ def run(options):
         return print_list()
     if options.suite == "bug":
         return max([bugs.prove(name) for name in options.names], default=0)
+    if options.suite == "minimise":
+        return max([minimise.minimise(seed, options) for seed in options.names], default=0)
     jobs = select(suite_jobs(options.suite), options.names)
     if options.names and not jobs:
         raise UsageError(f"no test is called {' or '.join(options.names)}; tests/run list shows them")

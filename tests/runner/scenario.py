@@ -11,7 +11,7 @@ import tomllib
 
 from faultline_host import options
 
-from . import ROOT, oracle
+from . import ROOT, minimise, oracle
 from .job import Job
 
 DEFAULTS = {
@@ -126,6 +126,7 @@ def judge(scenario, program, args, result):
     if result.status != expected_status:
         complaints.append(f"exit status {result.status}, expected {expected_status}")
     complaints += difference("stdout", result.stdout, stdout)
+    complaints += minimise.hint(args, stdout, result.stdout) if scenario["program"] == "mmfuzz" and stdout else []
     complaints += difference("stderr", result.stderr, stderr)
     return complaints
 
