@@ -8,7 +8,6 @@ prints a digest for it. Delta debugging (Zeller 2002): leave out ever smaller pa
 
 import os
 import re
-import shutil
 import subprocess
 
 from . import ROOT
@@ -133,7 +132,6 @@ def show(search, steps):
     for name, text in (("faultline", ours), ("linux", theirs)):
         with open(os.path.join(directory, f"minimise.{name}"), "w", encoding="utf-8") as file:
             file.write(text)
-    print("--- Linux; what differs here is marked by < and >:")
-    subprocess.run([shutil.which("diff"), f"-U{len(theirs.splitlines())}", "--label", "Linux", "--label", "Faultline",
+    subprocess.run(["diff", f"-U{len(theirs.splitlines())}", "--label", "Linux", "--label", "Faultline",
                     "minimise.linux", "minimise.faultline"], cwd=directory, check=False)
     print(f"replay: {' '.join([*search.run, PROGRAM, *search.mmfuzz])} --only {ranges(steps)} --trace")
