@@ -16,6 +16,7 @@
 	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \
 	X(MMAP_LOCK, "the whole address space; the outermost lock of a fault")                                         \
 	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \
+	X(RECLAIM, "no lock: an allocation that may have to make room, and so wait for write-back, comes before page locks") \
 	X(PAGE, "the contents of one page of a mapping, until I/O ends; no allocation that may reclaim below it (F1)")         \
 	X(I_MMAP, "who maps a mapping; truncation looks for address spaces under it")                                  \
 	X(ANON_VMA, "who maps an anonymous page; rmap walks take PTE locks below it")                                  \

@@ -304,6 +304,18 @@ void task_times(const struct task *task, u64 *user_ns, u64 *kernel_ns)
 	*kernel_ns = total - *user_ns;
 }
 
+void thread_count_fault(void)
+{
+	current->min_flt++;
+}
+
+/* For a moment, until the other half comes, minor faults may be one too few. */
+void thread_count_as_major(void)
+{
+	current->maj_flt++;
+	current->min_flt--;
+}
+
 void task_add_usage(const struct task *task, struct usage *usage)
 {
 	u64 user_ns, kernel_ns;

@@ -32,6 +32,12 @@ void thread_cancel_sleep(void);
 void thread_wake(struct thread *thread);
 /* A fatal signal is pending for the current thread. */
 bool thread_killed(void);
+/*
+ * A page fault of the current thread, or of the kernel on its behalf, was resolved: each is counted by who called fault_in(),
+ * as a minor one. fault_in() says of some that somebody waited for I/O: those count as major instead.
+ */
+void thread_count_fault(void);
+void thread_count_as_major(void);
 /* A point in a long loop where the CPU may be handed over: an RCU quiescent state. Sleeps; no spinlock held. */
 void cond_resched(void);
 

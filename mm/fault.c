@@ -54,6 +54,7 @@ static enum fault_end attempt(struct fault *f)
 	       "whoever answers retry or completed has already let go");
 	if (f->held != HELD_NOTHING)
 		f->strategy->leave(f);
+	ASSERT(!f->page_locked && !f->prealloc_table, "neither page lock nor page table outlives the attempt that took it");
 	ASSERT(f->held == HELD_NOTHING, "nothing is held between attempts");
 	return end;
 }
@@ -100,6 +101,14 @@ static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 	}
 }
 
+/* As on Linux: the event whatever came of it, the thread's only if the fault was resolved. */
+static void __noinline count_major(enum fault_answer answer)
+{
+	count(pgmajfault);
+	if (answer == FAULT_DONE)
+		thread_count_as_major();
+}
+
 enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access, unsigned flags)
 {
 	struct fault f;
@@ -110,7 +119,9 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 	f.address = addr & PAGE_MASK;
 	f.access = access;
 	f.flags = flags;
+	f.page_locked = false;
 	f.page_waited = false;
+	f.prealloc_table = NULL;
 	f.answer = FAULT_DONE;
 	race_point(fault_enter);
 	count(pgfault);
@@ -118,8 +129,8 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 		strategy++;
 		BUG_ON(!*strategy, "the last strategy gave up, for reason %u", f.reason);
 	}
-	if (f.page_waited)
-		count(pgmajfault);
+	if (unlikely(f.page_waited))
+		count_major(f.answer);
 	return f.answer;
 }
 
@@ -131,6 +142,7 @@ bool fault_signal(enum fault_answer answer, struct fault_signal *sig)
 		[FAULT_NO_ACCESS] = { SIGSEGV, SEGV_ACCERR },
 		[FAULT_NO_KEY] = { SIGSEGV, SEGV_PKUERR },
 		[FAULT_BEYOND_END] = { SIGBUS, BUS_ADRERR },
+		[FAULT_IO_ERROR] = { SIGBUS, BUS_ADRERR },
 	};
 
 	if (answer >= ARRAY_SIZE(signals) || !signals[answer].signo)

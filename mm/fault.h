@@ -9,6 +9,7 @@
 #ifndef MM_FAULT_H
 #define MM_FAULT_H
 
+#include "mm/mapping.h"
 #include "mm/pkey.h"
 #include "mm/reasons.h"
 #include "mm/rmap.h"
@@ -30,7 +31,8 @@ enum fault_answer {
 	FAULT_NO_MAPPING,   /* SIGSEGV, SEGV_MAPERR */
 	FAULT_NO_ACCESS,    /* SIGSEGV, SEGV_ACCERR */
 	FAULT_NO_KEY,	    /* SIGSEGV, SEGV_PKUERR: the thread's rights to the VMA's protection key forbid it */
-	FAULT_BEYOND_END,   /* SIGBUS, BUS_ADRERR: beyond the end of the object */
+	FAULT_BEYOND_END,   /* SIGBUS, BUS_ADRERR: beyond the end of the object, or the object has no pages to give */
+	FAULT_IO_ERROR,	    /* SIGBUS, BUS_ADRERR: the page could not be read, or not be made writable */
 	FAULT_OUT_OF_MEMORY, /* the caller may make room and come again */
 	FAULT_KILLED,	    /* a fatal signal is pending; nothing was done */
 };
@@ -100,6 +102,13 @@ struct fault_strategy {
 	enum pte_lock_result (*lock_pte)(struct fault *f);
 	/* The allocator has no page. */
 	enum fault_end (*no_memory)(struct fault *f);
+	/*
+	 * f->page is locked by somebody else: let go and wait for it (END_RETRY); or, the second time round, wait and hold on
+	 * (END_GO_ON). NULL, like the next: the strategy has given up before it comes to this.
+	 */
+	enum fault_end (*wait_page)(struct fault *f);
+	/* The fault is done, and who dirties shall be slowed down: let go, and wait for the mapping (END_COMPLETED). */
+	enum fault_end (*throttle)(struct fault *f);
 };
 
 /* The VMA as it was when enter looked, field by field. The kinds of fault see no other. */
@@ -137,7 +146,9 @@ struct fault {
 
 	/* Written by the kinds of fault. */
 	struct page *page; /* what the mapping's fault operation found, with a reference */
+	bool page_locked;  /* ... and we hold its lock: nothing may be allocated (F1) */
 	bool page_waited;  /* somebody waited for I/O: a major fault */
+	struct page *prealloc_table; /* a page table of our own, for when it is too late to allocate one; see pt_prealloc() */
 
 	/* How it ended. */
 	enum fault_answer answer;
@@ -209,6 +220,8 @@ static inline enum fault_answer fault_check_access(u64 vm_flags, enum fault_acce
 enum fault_end fault_handle(struct fault *f);	     /* which kind is it? (fault_kind.c) */
 enum fault_end fault_anon(struct fault *f);	     /* private memory never touched before (fault_anon.c) */
 enum fault_end fault_mapping(struct fault *f);	     /* a page of a mapping (fault_mapping.c) */
+enum fault_end fault_map_around(struct fault *f);	     /* ... that is cached, and its neighbours (fault_around.c) */
+enum fault_end fault_make_uptodate(struct fault *f); /* ... that must be read first: f->page (fault_page_io.c) */
 enum fault_end fault_write_protect(struct fault *f); /* a write to a page that is mapped read-only (fault_wp.c) */
 
 /*
@@ -226,6 +239,28 @@ static inline void fault_unlock_pte(struct fault *f)
 }
 /* Maps a new page, ready and not yet shared, writable into an entry that is none; takes over its reference. */
 enum fault_end fault_map_own_page(struct fault *f, struct page *page);
+/*
+ * A shared page, f->page, becomes writable: the file system is told (page_mkwrite), then `commit` writes the entry, with the
+ * page locked (fault_page_io.c).
+ */
+enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(struct fault *f));
+/*
+ * The page may have been truncated away since it was found. It is counted first and asked second; truncation clears PG_CACHE
+ * first and looks at the count second. So one of the two sees the other. => the entry locked.
+ */
+static inline bool fault_count_unless_truncated(struct page *page)
+{
+	rmap_dup(page);
+	if (likely(page_test(page, PG_CACHE)))
+		return true;
+	rmap_remove(page);
+	return false;
+}
+/* What an entry for reading a page of the mapping has: where a file system must hear of the first write, no write permission. */
+static inline u64 fault_read_prot(const struct fault *f)
+{
+	return f->vma.mapping->ops ? f->vma.page_prot & ~PTE_WRITE : f->vma.page_prot;
+}
 /* The page's offset in the VMA's mapping, or in its anonymous address space. */
 static inline u64 fault_pgoff(const struct fault *f)
 {
@@ -239,6 +274,16 @@ void fault_snapshot(struct fault *f, const struct vma *vma);
 enum fault_end fault_walk_locked(struct fault *f);
 enum pte_lock_result fault_lock_pte_locked(struct fault *f);
 enum fault_end fault_no_memory_locked(struct fault *f);
+enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry);
+enum fault_end fault_throttle_locked(struct fault *f);
+/* Has a page table at hand for a commit that may not allocate. END_GO_ON, or no_memory's end. And gives back what is left. */
+enum fault_end fault_prealloc_table(struct fault *f);
+void fault_free_prealloc(struct fault *f);
+/* The bytes around a faulting address in which cached pages are mapped too: a power of two. */
+#define DEFAULT_FAULT_AROUND_BYTES 65536
+extern u64 sysctl_fault_around_bytes;
+/* Rounds as Linux: down to a power of two, and up to a page. 0 or -EINVAL: more than a page table maps. */
+int fault_around_set(u64 bytes);
 
 extern const struct fault_strategy strategy_mmap, strategy_vma, strategy_spec;
 

@@ -4,6 +4,9 @@
  * so both may build what is missing, and wait for the PTE lock.
  */
 #include "mm/fault.h"
+#include "mm/mmap.h"
+#include "mm/page_lock.h"
+#include "mm/race.h"
 
 void fault_snapshot(struct fault *f, const struct vma *vma)
 {
@@ -41,35 +44,101 @@ enum fault_end fault_walk_locked(struct fault *f)
 	return END_GO_ON;
 }
 
-/* Builds the table now that there is a page to map. */
-static bool have_table(struct fault *f)
+/* ---- The page table ---------------------------------------------------------------------------------------------- */
+
+enum fault_end fault_prealloc_table(struct fault *f)
+{
+	if (likely(f->ptep))
+		return END_GO_ON;
+	assert_may_reclaim();
+	f->prealloc_table = pt_prealloc(f->mm, f->address);
+	return f->prealloc_table ? END_GO_ON : f->strategy->no_memory(f);
+}
+
+void fault_free_prealloc(struct fault *f)
+{
+	if (unlikely(f->prealloc_table))
+		pt_prealloc_free(f->mm, f->prealloc_table);
+	f->prealloc_table = NULL;
+}
+
+/* Builds the table now that there is a page to map. Under a page lock nothing is allocated; what is at hand is used (F1). */
+static enum fault_end build_table(struct fault *f)
 {
 	struct pt_walk walk;
 
-	if (likely(f->ptep))
+	if (f->page_locked) {
+		walk = pt_install(f->mm, f->address, &f->prealloc_table);
+	} else {
+		assert_may_reclaim();
+		walk = pt_build(f->mm, f->address);
+	}
+	if (likely(walk.state == PT_TABLE)) {
+		take_table(f, &walk);
+		return END_GO_ON;
+	}
+	if (pt_walk_unstable(&walk))
+		return fault_answered(f, FAULT_DONE);
+	/* It was there when we looked, so none was preallocated, and it has gone (F2): the access faults again, and brings one. */
+	return f->page_locked ? fault_answered(f, FAULT_DONE) : f->strategy->no_memory(f);
+}
+
+/* The table may have been taken away since it was found; not under its lock (F2). */
+static bool lock_table(struct fault *f)
+{
+	f->ptl = pte_lockptr(f->orig_pmd);
+	spin_lock(f->ptl);
+	if (likely(pmd_same(pmd_read(f->pmdp), f->orig_pmd)))
 		return true;
-	walk = pt_build(f->mm, f->address);
-	if (walk.state != PT_TABLE)
-		return false;
-	take_table(f, &walk);
-	return true;
+	spin_unlock(f->ptl);
+	f->ptep = NULL;
+	return false;
 }
 
 enum pte_lock_result fault_lock_pte_locked(struct fault *f)
 {
-	if (unlikely(!have_table(f))) {
-		f->vanished = f->strategy->no_memory(f);
-		return PTE_VANISHED;
-	}
-	f->ptl = pte_lockptr(f->orig_pmd);
-	spin_lock(f->ptl);
+	do {
+		if (unlikely(!f->ptep) && (f->vanished = build_table(f)) != END_GO_ON)
+			return PTE_VANISHED;
+	} while (unlikely(!lock_table(f)));
 	if (likely(pte_same(pte_read(f->ptep), f->orig_pte)))
 		return PTE_LOCKED;
 	spin_unlock(f->ptl);
 	return PTE_CHANGED;
 }
 
+/* ---- Ends -------------------------------------------------------------------------------------------------------- */
+
 enum fault_end fault_no_memory_locked(struct fault *f)
 {
 	return fault_answered(f, FAULT_OUT_OF_MEMORY);
+}
+
+enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry)
+{
+	bool hold_on = f->flags & FAULT_TRIED;
+
+	if (!hold_on)
+		f->strategy->leave(f);
+	race_point(page_wait);
+	if (page_wait_unlocked_killable(f->page))
+		return fault_answered(f, FAULT_KILLED);
+	return hold_on ? END_GO_ON : fault_retry(f, retry);
+}
+
+/* The file keeps the mapping's host alive: once we have let go, anybody may unmap it. */
+enum fault_end fault_throttle_locked(struct fault *f)
+{
+	struct mapping *mapping = f->vma.mapping;
+	struct file *file = f->locked_vma->file;
+
+	if (file)
+		vma_file_get(file);
+	f->strategy->leave(f);
+	race_point(fault_throttled);
+	mapping->ops->throttle(mapping);
+	if (file)
+		vma_file_put(file);
+	f->answer = FAULT_DONE;
+	return END_COMPLETED;
 }

@@ -3,7 +3,7 @@
  * A write to a page that is mapped read-only, in a VMA that may be written: after fork, after mprotect, after a read that
  * mapped the zero page or a file's page.
  *
- *	shared memory		the entry becomes writable
+ *	shared memory		the entry becomes writable, when the file system has heard of it
  *	the last owner		the entry becomes writable: nobody else can see the page
  *	anything else		a copy takes the page's place
  *
@@ -23,10 +23,38 @@ static enum fault_end make_writable(struct fault *f)
 	return fault_answered(f, FAULT_DONE);
 }
 
-static enum fault_end shared_write(struct fault *f)
+static enum fault_end allow_writing(struct fault *f)
 {
 	enum fault_end end = fault_lock_pte(f);
 
+	return end == END_GO_ON ? make_writable(f) : end;
+}
+
+/* The file system must hear of it first, which takes a reference to the page: nothing else keeps it here. */
+static enum fault_end ask_file_system(struct fault *f)
+{
+	enum fault_end end = f->strategy->may_call_ops(f);
+
+	if (end == END_GO_ON)
+		end = fault_lock_pte(f);
+	if (end != END_GO_ON)
+		return end;
+	f->page = pte_page(f->orig_pte);
+	page_get(f->page);
+	fault_unlock_pte(f);
+	end = fault_page_mkwrite(f, allow_writing);
+	page_put(f->page);
+	f->page = NULL;
+	return end;
+}
+
+static enum fault_end shared_write(struct fault *f)
+{
+	enum fault_end end;
+
+	if (f->vma.mapping->ops)
+		return ask_file_system(f);
+	end = fault_lock_pte(f);
 	if (end != END_GO_ON)
 		return end;
 	page_set(pte_page(f->orig_pte), PG_DIRTY);

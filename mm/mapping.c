@@ -8,8 +8,9 @@
  * a page of a mapping counts it first (mapcount) and asks for PG_CACHE second, under the PTE lock. So either the question
  * sees the removal, or the removal sees the count, and waits for the PTE lock to find the entry.
  *
- * Locks: mapping.lock (RANK_MAPPING), which is not held across anything that could reclaim: pages are made before it is
- * taken.
+ * Locks: mapping.lock (RANK_MAPPING) for changes; it is not held across anything that could reclaim: pages are made before it
+ * is taken. Look-ups are an RCU section: a reference is taken unless the page is free, and counts if the slot still holds the
+ * page then.
  */
 #include "kernel/errno.h"
 #include "kernel/string.h"
@@ -72,11 +73,9 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 {
 	struct page *page;
 
-	spin_lock(&mapping->lock);
-	page = mapping_tree_find(mapping, index);
-	if (page)
-		page_get(page);
-	spin_unlock(&mapping->lock);
+	rcu_read_lock();
+	page = mapping_tree_get(mapping, index);
+	rcu_read_unlock();
 	return page;
 }
 
@@ -200,26 +199,46 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 
 /* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
-/* A page that truncation takes out after we have found it is not mapped: the commit sees that it has left its slot. */
-static int mapping_fault(struct fault *f)
+/* A page that must be made, or read first. */
+static __noinline enum fault_end fault_missed(struct fault *f, struct page *page)
 {
-	struct page *page = mapping_find_or_create_within(f->vma.mapping, fault_pgoff(f));
-
+	mapping_note_miss(f->vma.mapping);
+	if (!page)
+		page = create_within(f->vma.mapping, fault_pgoff(f));
 	if (!page)
 		return fault_answered(f, FAULT_BEYOND_END);
 	if (is_err(page))
 		return fault_answered(f, FAULT_OUT_OF_MEMORY);
+	f->page = page;
+	return page_is_uptodate(page) ? END_GO_ON : fault_make_uptodate(f);
+}
+
+/* A page that truncation takes out after we have found it is not mapped: the commit sees that it has left its slot. */
+static int mapping_fault(struct fault *f)
+{
+	struct page *page;
+
+	if (unlikely(!is_within(f->vma.mapping, fault_pgoff(f))))
+		return fault_answered(f, FAULT_BEYOND_END);
+	page = mapping_find(f->vma.mapping, fault_pgoff(f));
+	if (unlikely(!page || !page_is_uptodate(page)))
+		return fault_missed(f, page);
+	mapping_note_hits(f->vma.mapping, 1);
 	f->page = page;
 	return END_GO_ON;
 }
 
 const struct vma_ops mapping_vma_ops = {
 	.fault = mapping_fault,
+	.map_pages = mapping_map_pages,
 	.without_mmap_lock = true,
+	.speculative = true,
 };
 
 const struct vma_ops shared_anon_ops = {
 	.fault = mapping_fault,
+	.map_pages = mapping_map_pages,
 	.without_mmap_lock = true,
+	.speculative = true,
 	.name = "/dev/zero (deleted)",
 };

@@ -39,9 +39,9 @@ struct mapping_ops {
 #define MKWRITE_THROTTLE 1
 
 struct mapping {
-	spinlock_t lock;	    /* RANK_MAPPING; guards root, height, nr_pages and the slots */
-	void *root;		    /* radix tree of 64-slot nodes */
-	u32 height;
+	spinlock_t lock;	    /* RANK_MAPPING; guards changes of root, nr_pages and the slots */
+	void *root;		    /* radix tree of 64-slot nodes; read under RCU too */
+	u32 misses;		    /* faults that found their page missing, less those that did not; no lock: a guess anyway */
 	u64 nr_pages;
 	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: a fault checks again */
 	s32 refcount;		    /* atomic */
@@ -114,6 +114,19 @@ void mapping_note_write_error(struct mapping *mapping, struct page *page);
 /* Kernel copies of objects that live in memory, page by page, extending nothing: returns bytes copied, or -ENOMEM when a hole can't be filled. */
 long mapping_read(struct mapping *mapping, u64 pos, void *buf, size_t len);
 long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len);
+
+/* vma_ops.map_pages() of every mapping (fault_around.c). */
+struct fault;
+int mapping_map_pages(struct fault *f, u64 first, u64 last);
+/* Whether it pays to map pages around a faulting one. No lock: a lost update does no harm. */
+void mapping_note_miss(struct mapping *mapping);
+static inline void mapping_note_hits(struct mapping *mapping, u32 nr_hits)
+{
+	u32 misses = READ_ONCE(mapping->misses);
+
+	if (unlikely(misses)) /* the usual case writes no shared line */
+		WRITE_ONCE(mapping->misses, misses > nr_hits ? misses - nr_hits : 0);
+}
 
 /* The fault operations of every mapping: SIGBUS beyond the size, a hole filled with zeros. */
 extern const struct vma_ops mapping_vma_ops;   /* a file's pages */

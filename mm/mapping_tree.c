@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The radix tree of a mapping. A node has 64 slots and covers 6 bits of the index; the tree is as high as its largest
- * index asks for, and a node without a used slot is freed at once.
+ * index asks for, and a node without a used slot is freed after a grace period.
  *
- * Locks: the caller holds mapping.lock; nodes come from an object cache under it, which never sleeps or reclaims.
+ * Locks: whoever changes it holds mapping.lock; nodes come from an object cache under it, which never sleeps or reclaims.
+ * Readers need that lock or an RCU section. Each node knows its level, so the root alone tells where to begin; slots are
+ * read by acquire and written by release, one at a time.
  */
 #include "mm/mapping_tree.h"
 #include "mm/slab.h"
@@ -13,8 +15,10 @@
 #define MAX_HEIGHT 11 /* 66 bits: every index fits */
 
 struct mapping_node {
-	void *slots[SLOTS]; /* pages at the lowest level, nodes above */
-	u32 used;
+	struct mapping_slot slots[SLOTS]; /* mapping.lock; read under RCU: pages at level 1, nodes above */
+	u32 level;			  /* constant while it is reachable; the lowest is 1 */
+	u32 used;			  /* mapping.lock */
+	struct rcu_head rcu;
 };
 
 static struct slab_cache *node_cache;
@@ -35,16 +39,58 @@ static unsigned slot_of(u64 index, u32 level)
 	return (index >> ((level - 1) * SLOT_BITS)) & (SLOTS - 1);
 }
 
+static struct mapping_node *child(const struct mapping_node *node, u64 index)
+{
+	return load_acquire(&node->slots[slot_of(index, node->level)].entry);
+}
+
+static void set_slot(struct mapping_slot *slot, void *entry)
+{
+	store_release(&slot->entry, entry);
+}
+
+static struct mapping_node *node_alloc(u32 level)
+{
+	struct mapping_node *node = slab_alloc(node_cache, ALLOC_ZERO);
+
+	if (node)
+		node->level = level;
+	return node;
+}
+
+/* The lowest node on the way to index, or NULL. */
+static inline __attribute__((always_inline)) struct mapping_node *leaf_of(const struct mapping *mapping, u64 index)
+{
+	struct mapping_node *node = load_acquire(&mapping->root);
+
+	if (!node || index > max_index(node->level))
+		return NULL;
+	while (node && node->level > 1)
+		node = child(node, index);
+	return node;
+}
+
 struct page *mapping_tree_find(const struct mapping *mapping, u64 index)
 {
-	const struct mapping_node *node = mapping->root;
-	u32 level = mapping->height;
+	const struct mapping_node *leaf = leaf_of(mapping, index);
 
-	if (!node || index > max_index(level))
-		return NULL;
-	for (; level > 1 && node; level--)
-		node = node->slots[slot_of(index, level)];
-	return node ? node->slots[slot_of(index, 1)] : NULL;
+	return leaf ? slot_page(slot_read(&leaf->slots[slot_of(index, 1)])) : NULL;
+}
+
+struct page *mapping_tree_get(const struct mapping *mapping, u64 index)
+{
+	const struct mapping_node *leaf = leaf_of(mapping, index);
+
+	return leaf ? slot_get_page(&leaf->slots[slot_of(index, 1)]) : NULL;
+}
+
+const struct mapping_slot *mapping_tree_slots(const struct mapping *mapping, u64 index, u64 *nr)
+{
+	const struct mapping_node *leaf = leaf_of(mapping, index);
+	unsigned first = slot_of(index, 1);
+
+	*nr = SLOTS - first;
+	return leaf ? &leaf->slots[first] : NULL;
 }
 
 /* ---- Insertion --------------------------------------------------------------------------------------------------- */
@@ -61,20 +107,18 @@ static u32 height_for(u64 index)
 /* Makes the tree high enough for index. What it built stays when memory runs out: the tree is right at every step. */
 static bool grow(struct mapping *mapping, u64 index)
 {
-	struct mapping_node *node;
+	struct mapping_node *root = mapping->root, *node;
 
-	while (!mapping->root || index > max_index(mapping->height)) {
-		node = slab_alloc(node_cache, ALLOC_ZERO);
+	while (!root || index > max_index(root->level)) {
+		node = node_alloc(root ? root->level + 1 : height_for(index));
 		if (!node)
 			return false;
-		if (mapping->root) {
-			node->slots[0] = mapping->root;
+		if (root) {
+			set_slot(&node->slots[0], root);
 			node->used = 1;
-			mapping->height++;
-		} else {
-			mapping->height = height_for(index);
 		}
-		mapping->root = node;
+		store_release(&mapping->root, node);
+		root = node;
 	}
 	return true;
 }
@@ -83,80 +127,89 @@ static bool grow(struct mapping *mapping, u64 index)
 static void prune(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *path[MAX_HEIGHT + 1] = { NULL };
-	struct mapping_node *node = mapping->root;
+	struct mapping_node *root = mapping->root, *node = root;
 
-	for (u32 level = mapping->height; level >= 1 && node; level--) {
-		path[level] = node;
-		node = level > 1 ? node->slots[slot_of(index, level)] : NULL;
+	while (node) {
+		path[node->level] = node;
+		node = node->level > 1 ? child(node, index) : NULL;
 	}
-	for (u32 level = 1; level <= mapping->height; level++) {
+	for (u32 level = 1; level <= root->level; level++) {
 		if (!path[level])
 			continue;
 		if (path[level]->used)
 			return;
-		slab_free(node_cache, path[level]);
-		if (level == mapping->height)
-			break;
-		path[level + 1]->slots[slot_of(index, level + 1)] = NULL;
-		path[level + 1]->used--;
+		if (level < root->level) {
+			set_slot(&path[level + 1]->slots[slot_of(index, level + 1)], NULL);
+			path[level + 1]->used--;
+		} else {
+			store_release(&mapping->root, NULL);
+		}
+		slab_free_rcu(node_cache, path[level], &path[level]->rcu);
 	}
-	mapping->root = NULL;
-	mapping->height = 0;
+}
+
+/* The lowest node on the way to index, built where it is missing; NULL without memory. */
+static struct mapping_node *build_leaf(struct mapping *mapping, u64 index)
+{
+	struct mapping_node *node, *below;
+
+	if (!grow(mapping, index))
+		return NULL;
+	for (node = mapping->root; node->level > 1; node = below) {
+		below = child(node, index);
+		if (below)
+			continue;
+		below = node_alloc(node->level - 1);
+		if (!below)
+			return NULL;
+		set_slot(&node->slots[slot_of(index, node->level)], below);
+		node->used++;
+	}
+	return node;
 }
 
 bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 {
-	struct mapping_node *node;
+	struct mapping_node *leaf = build_leaf(mapping, index);
+	const struct mapping_node *root = mapping->root;
 
-	if (!grow(mapping, index))
-		goto no_memory;
-	node = mapping->root;
-	for (u32 level = mapping->height; level > 1; level--) {
-		void **slot = &node->slots[slot_of(index, level)];
-
-		if (!*slot) {
-			*slot = slab_alloc(node_cache, ALLOC_ZERO);
-			if (!*slot)
-				goto no_memory;
-			node->used++;
-		}
-		node = *slot;
+	if (!leaf) {
+		if (root)
+			prune(mapping, index <= max_index(root->level) ? index : 0);
+		return false;
 	}
-	ASSERT(!node->slots[slot_of(index, 1)], "only an empty slot is filled");
-	node->slots[slot_of(index, 1)] = page;
-	node->used++;
-	mapping->nr_pages++;
+	ASSERT(!leaf->slots[slot_of(index, 1)].entry, "only an empty slot is filled");
 	WRITE_ONCE(page->mapping, mapping);
 	WRITE_ONCE(page->index, index);
 	/* Nobody else has the page yet. What lives in memory alone is never out of date. */
 	WRITE_ONCE(page->flags, 1u << PG_CACHE | (mapping->ops ? 0 : 1u << PG_UPTODATE));
+	set_slot(&leaf->slots[slot_of(index, 1)], page);
+	leaf->used++;
+	mapping->nr_pages++;
 	return true;
-no_memory:
-	if (mapping->root)
-		prune(mapping, index <= max_index(mapping->height) ? index : 0);
-	return false;
 }
 
 /* ---- Removal ----------------------------------------------------------------------------------------------------- */
 
 /* The lowest index of [first, last] whose slot is used, below this node. False if there is none. */
-static bool find_used(const struct mapping_node *node, u32 level, u64 base, u64 first, u64 last, u64 *index)
+static bool find_used(const struct mapping_node *node, u64 base, u64 first, u64 last, u64 *index)
 {
-	u64 span = max_index(level - 1) + 1; /* indices below one slot; 1 at the lowest level */
+	u64 span = max_index(node->level - 1) + 1; /* indices below one slot; 1 at the lowest level */
 
 	for (unsigned slot = 0; slot < SLOTS; slot++) {
+		void *entry = node->slots[slot].entry;
 		u64 low = base + slot * span;
 		u64 high = low + (span - 1);
 
-		if (!node->slots[slot] || high < first)
+		if (!entry || high < first)
 			continue;
 		if (low > last)
 			return false;
-		if (level == 1) {
+		if (node->level == 1) {
 			*index = low;
 			return true;
 		}
-		if (find_used(node->slots[slot], level - 1, low, first, last, index))
+		if (find_used(entry, low, first, last, index))
 			return true;
 	}
 	return false;
@@ -164,14 +217,12 @@ static bool find_used(const struct mapping_node *node, u32 level, u64 base, u64 
 
 static struct page *take_at(struct mapping *mapping, u64 index)
 {
-	struct mapping_node *node = mapping->root;
-	struct page *page;
+	struct mapping_node *leaf = leaf_of(mapping, index);
+	struct mapping_slot *slot = &leaf->slots[slot_of(index, 1)];
+	struct page *page = slot_page(*slot);
 
-	for (u32 level = mapping->height; level > 1; level--)
-		node = node->slots[slot_of(index, level)];
-	page = node->slots[slot_of(index, 1)];
-	node->slots[slot_of(index, 1)] = NULL;
-	node->used--;
+	set_slot(slot, NULL);
+	leaf->used--;
 	mapping->nr_pages--;
 	page_clear(page, PG_CACHE);
 	prune(mapping, index);
@@ -180,7 +231,7 @@ static struct page *take_at(struct mapping *mapping, u64 index)
 
 bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *index)
 {
-	return mapping->root && find_used(mapping->root, mapping->height, 0, first, last, index);
+	return mapping->root && find_used(mapping->root, 0, first, last, index);
 }
 
 struct page *mapping_tree_take(struct mapping *mapping, u64 first, u64 last)

@@ -1,15 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* The radix tree of a mapping: pages by index. => mapping.lock held, for every function but the first. Nothing sleeps.
+/*
+ * The radix tree of a mapping: pages by index. => mapping.lock held; for the functions that only find, an RCU section is
+ * enough. Nothing sleeps.
  */
 #ifndef MM_MAPPING_TREE_H
 #define MM_MAPPING_TREE_H
 
 #include "mm/mapping.h"
 
+/*
+ * What a slot holds: nothing, a page, or a tagged value (the lowest bit set), which is no page: room for what a page has
+ * become when it is not in memory. Who wants a page asks slot_page() and nothing else.
+ */
+struct mapping_slot {
+	void *entry;
+};
+static inline struct mapping_slot slot_read(const struct mapping_slot *slot)
+{
+	return (struct mapping_slot){ load_acquire(&slot->entry) };
+}
+static inline struct page *slot_page(struct mapping_slot slot)
+{
+	return (u64)slot.entry & 1 ? NULL : slot.entry;
+}
+
 void mapping_tree_init_cache(void); /* boot */
 
-/* The page of the slot, or NULL. No reference is taken. */
+/* The page of the slot, or NULL. No reference is taken: under RCU alone it may be another object's by now. */
 struct page *mapping_tree_find(const struct mapping *mapping, u64 index);
+/* The slot of index and those that follow it in memory, *nr in all; NULL: so many are empty. */
+const struct mapping_slot *mapping_tree_slots(const struct mapping *mapping, u64 index, u64 *nr);
+/*
+ * The slot's page with a reference, or NULL. It may leave its slot, and even be freed, between the look and the reference;
+ * so it counts only if the slot still holds it then (S11). => RCU section.
+ */
+static inline struct page *slot_get_page(const struct mapping_slot *slot)
+{
+	struct page *page;
+
+	while ((page = slot_page(slot_read(slot))) != NULL) {
+		if (unlikely(!page_get_unless_free(page)))
+			continue;
+		if (likely(slot_page(slot_read(slot)) == page))
+			break;
+		page_put(page);
+	}
+	return page;
+}
+struct page *mapping_tree_get(const struct mapping *mapping, u64 index);
 /* Fills an empty slot and takes the caller's reference over. False without memory: nothing has changed then. */
 bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page);
 /* Takes the first page of [first, last] out, with the slot's reference, and clears its PG_CACHE; NULL if there is none.

@@ -9,13 +9,16 @@
 static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 {
 	struct page *page;
+	bool there;
 
 	if (!vma->mapping)
 		return 0;
 	page = mapping_find(vma->mapping, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
-	if (page)
-		page_put(page);
-	return page != NULL;
+	if (!page)
+		return 0;
+	there = page_is_uptodate(page);
+	page_put(page);
+	return there;
 }
 
 /* Pages that the tables know of: set; the others are left as they are. */

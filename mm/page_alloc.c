@@ -231,9 +231,13 @@ void page_put(struct page *page)
 
 void free_pages(struct page *page, unsigned order)
 {
-	ASSERT(READ_ONCE(page->refcount) == 1, "free_pages frees what nobody else refers to");
+	s32 refcount = atomic_dec_return(&page->refcount);
+
 	ASSERT(!page_test(page, PG_RESERVED) && !page_test(page, PG_BUDDY), "free_pages frees allocated pages");
-	WRITE_ONCE(page->refcount, 0);
+	ASSERT(refcount >= 0, "pages are freed once");
+	/* Somebody may just be finding out that it is not the page they looked for: then they free it. */
+	if (refcount)
+		return;
 	page_free(page, order);
 }
 

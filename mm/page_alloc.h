@@ -15,6 +15,9 @@ enum alloc_flags {
 	ALLOC_RESERVE = 2, /* may use the reserve kept for what must not fail: kernel bookkeeping of a dying process */
 };
 
+/* The shared zero page: PG_RESERVED, never counted, mapped read-only with the "special" bit. */
+extern struct page *zero_page;
+
 /* Boot: hands [start, end) of usable memory to the allocator; page frames outside stay PG_RESERVED. */
 void page_alloc_init(void);
 void page_alloc_add_range(paddr_t start, paddr_t end);
@@ -25,12 +28,35 @@ void free_pages(struct page *page, unsigned order);
 /* One page: the path of every fault, so it has a short way of its own. */
 struct page *alloc_page(unsigned flags);
 
+/*
+ * Debug builds: what is allocated here may have to make room first, and so wait for write-back. Nothing may be held that
+ * write-back needs, a page lock before all (F1); nor an atomic section.
+ */
+static inline void assert_may_reclaim(void)
+{
+	lock_order_check(&zero_page, RANK_RECLAIM);
+}
+
 /* References. The last page_put frees the page (cache and anonymous pages alike), whatever its order. */
 static inline void page_get(struct page *page)
 {
 	atomic_inc(&page->refcount);
 }
 void page_put(struct page *page);
+/*
+ * For who has found a page without a lock: false when it is free. With true, it may have become another owner's before the
+ * reference was taken: ask again whether it is still where it was found. => RCU section.
+ */
+static inline bool page_get_unless_free(struct page *page)
+{
+	s32 refcount = READ_ONCE(page->refcount);
+
+	while (refcount > 0)
+		if (__atomic_compare_exchange_n(&page->refcount, &refcount, refcount + 1, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
 
 /* Pages in the buddy allocator and on the per-CPU lists: exact at a quiet moment. */
 u64 nr_free_pages(void);
@@ -47,8 +73,5 @@ static inline pfn_t next_used_pfn(pfn_t pfn)
 	return pfn;
 }
 #define for_each_used_pfn(pfn) for ((pfn) = next_used_pfn(0); (pfn) < max_pfn; (pfn) = next_used_pfn((pfn) + 1))
-
-/* The shared zero page: PG_RESERVED, never counted, mapped read-only with the "special" bit. */
-extern struct page *zero_page;
 
 #endif

@@ -76,23 +76,60 @@ static void table_free_rcu(struct rcu_head *head)
 	table_free(container_of(head, struct page, rcu));
 }
 
-struct pt_walk pt_build(struct mm *mm, vaddr_t addr)
+/* A table that hangs nowhere. */
+static void table_discard(struct mm *mm, struct page *table)
 {
-	struct pt_walk walk = pt_walk(mm, addr);
+	__atomic_sub_fetch(&mm->nr_tables, 1, __ATOMIC_RELAXED);
+	table_free(table);
+}
 
-	while (walk.state == PT_NONE || walk.state == PT_NONE_UPPER) {
+/* Hangs the table into the empty entry where the walk ended. Somebody may have been faster: then theirs counts (K4). */
+static bool hang_in(const struct pt_walk *walk, const struct page *table)
+{
+	return atomic_cas(&walk->pmdp->val, 0UL, page_to_phys(table) | TABLE_ENTRY_BITS);
+}
+
+/* Builds the tables of this level and above. => the walk ended above. */
+static struct pt_walk build_down_to(struct mm *mm, vaddr_t addr, struct pt_walk walk, unsigned level)
+{
+	while ((walk.state == PT_NONE || walk.state == PT_NONE_UPPER) && walk.level > level) {
 		struct page *table = table_alloc(mm, walk.level - 1);
 
 		if (!table)
 			return walk;
-		/* Somebody may have been faster: then theirs counts (K4). Nobody has seen ours. */
-		if (!atomic_cas(&walk.pmdp->val, 0UL, page_to_phys(table) | TABLE_ENTRY_BITS)) {
-			__atomic_sub_fetch(&mm->nr_tables, 1, __ATOMIC_RELAXED);
-			table_free(table);
-		}
+		if (!hang_in(&walk, table))
+			table_discard(mm, table);
 		walk = pt_walk(mm, addr);
 	}
 	return walk;
+}
+
+struct pt_walk pt_build(struct mm *mm, vaddr_t addr)
+{
+	return build_down_to(mm, addr, pt_walk(mm, addr), 1);
+}
+
+struct page *pt_prealloc(struct mm *mm, vaddr_t addr)
+{
+	struct pt_walk walk = build_down_to(mm, addr, pt_walk(mm, addr), 2);
+
+	return walk.state == PT_NONE_UPPER ? NULL : table_alloc(mm, 1);
+}
+
+struct pt_walk pt_install(struct mm *mm, vaddr_t addr, struct page **table)
+{
+	struct pt_walk walk = pt_walk(mm, addr);
+
+	if (walk.state != PT_NONE || !*table)
+		return walk;
+	if (hang_in(&walk, *table))
+		*table = NULL;
+	return pt_walk(mm, addr);
+}
+
+void pt_prealloc_free(struct mm *mm, struct page *table)
+{
+	table_discard(mm, table);
 }
 
 pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl)

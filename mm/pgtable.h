@@ -210,6 +210,15 @@ struct pt_walk {
 };
 
 /*
+ * A large page hangs where a page table was expected: it has appeared while the fault looked elsewhere. Whoever finds it so
+ * leaves it alone, and has the access made again. As Linux's pmd_trans_unstable().
+ */
+static inline bool pt_walk_unstable(const struct pt_walk *walk)
+{
+	return walk->state == PT_HUGE;
+}
+
+/*
  * Walks down to the PMD entry of addr. Lock-free: => the caller holds mmap_lock, a lock of a VMA that contains addr,
  * or is inside an RCU section; in the last case tables may be on their way out, and stay readable.
  */
@@ -220,6 +229,15 @@ struct pt_walk pt_walk(struct mm *mm, vaddr_t addr);
  * or PT_NONE / PT_NONE_UPPER when there is no memory. => mmap_lock or a VMA lock held, so that nobody frees tables here.
  */
 struct pt_walk pt_build(struct mm *mm, vaddr_t addr);
+
+/*
+ * For who will not be allowed to allocate when there is a page to map: builds what is missing above the page table, and
+ * makes the table, which hangs nowhere yet. NULL without memory. Then pt_install() hangs it in, unless one is there by then,
+ * and sets *table to NULL if so; with *table NULL it only looks. What is left over goes to pt_prealloc_free(). => as pt_build.
+ */
+struct page *pt_prealloc(struct mm *mm, vaddr_t addr);
+struct pt_walk pt_install(struct mm *mm, vaddr_t addr, struct page **table);
+void pt_prealloc_free(struct mm *mm, struct page *table);
 
 /*
  * The iterator: every page table in [start, end), one at a time, its entries locked while the body looks at it.

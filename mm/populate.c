@@ -15,6 +15,7 @@ static long error_of(enum fault_answer answer)
 	case FAULT_NO_KEY:
 		return -EINVAL;
 	case FAULT_BEYOND_END:
+	case FAULT_IO_ERROR:
 		return -EFAULT;
 	case FAULT_KILLED:
 		return -EINTR;
@@ -52,6 +53,7 @@ long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 		error = error_of(fault_in(mm, addr, write ? ACCESS_WRITE : ACCESS_READ, 0));
 		if (error)
 			return error;
+		thread_count_fault(); /* as on Linux: of whoever asked */
 		cond_resched();
 	}
 	return 0;

@@ -31,6 +31,10 @@
 	  "seed 003: pte_spinlock(), second vma_has_changed()")                                                        \
 	X(spf_abort_file_ops, SPEC, REASON, "the mapping has fault operations that did not consent to speculation",    \
 	  "seed 003: vma->vm_ops")                                                                                     \
+	X(spf_abort_page_not_cached, SPEC, REASON, "a page of a mapping that map_pages() could not map as it is",      \
+	  "Linux SPF v11: filemap_map_pages() under FAULT_FLAG_SPECULATIVE, else VM_FAULT_RETRY")                      \
+	X(spf_abort_file_write, SPEC, REASON, "a write to a page of a mapping: its fault operation must be called",    \
+	  "Linux SPF v11: do_cow_fault() and do_shared_fault() are not speculative")                                   \
 	X(spf_abort_no_anon_vma, SPEC, REASON, "the VMA has no anon_vma yet, and making one needs mmap_lock",          \
 	  "seed 003: !vma->anon_vma")                                                                                  \
 	X(spf_abort_growing, SPEC, REASON, "the VMA grows, so its bounds are not to be relied on",                     \
@@ -62,6 +66,10 @@
 	  "Linux 6.12: vmf_anon_prepare()")                                                                            \
 	X(vma_lock_abort_file_ops, VMA, REASON, "the mapping's fault operation needs mmap_lock",                       \
 	  "Linux 6.7: vmf_can_call_fault()")                                                                           \
+	X(vma_lock_retry_page, VMA, REASON, "a page must be read or unlocked first: dropped the VMA lock and waited (V19)", \
+	  "Linux 6.6: __folio_lock_or_retry() under FAULT_FLAG_VMA_LOCK")                                              \
+	X(mmap_retry_page, MMAP, REASON, "a page must be read or unlocked first: dropped mmap_lock and waited",        \
+	  "Linux: lock_folio_maybe_drop_mmap(), __folio_lock_or_retry()")                                              \
 	X(mmap_retry_stack, MMAP, REASON, "the stack must grow: mmap_lock is taken again, for writing",                \
 	  "Linux 6.5: lock_mm_and_find_vma(), upgrade_mmap_lock_carefully()")
 

@@ -6,7 +6,8 @@
  * May		sleep for memory, build page tables, signal, grow a stack (after taking mmap_lock again, for writing).
  * Costs	one shared cache line written by every fault (the lock), and every mmap, munmap and mprotect of any thread waits
  *		for us, as we wait for it.
- * Gives up	never: it is the last resort. It retries after growing a stack.
+ * Gives up	never: it is the last resort. It retries after growing a stack, and after waiting for a page with the lock
+ *		dropped; the second time it waits for a page it holds on.
  *
  *	1. lock_address_space	killable
  *	2. find the VMA, or grow the stack to be one
@@ -102,6 +103,11 @@ static enum fault_end mmap_may_call_ops(struct fault *f)
 	return END_GO_ON;
 }
 
+static enum fault_end mmap_wait_page(struct fault *f)
+{
+	return fault_wait_page_locked(f, REASON_mmap_retry_page);
+}
+
 const struct fault_strategy strategy_mmap = {
 	.name = "mmap",
 	.id = STRATEGY_MMAP,
@@ -113,4 +119,6 @@ const struct fault_strategy strategy_mmap = {
 	.may_call_ops = mmap_may_call_ops,
 	.lock_pte = fault_lock_pte_locked,
 	.no_memory = fault_no_memory_locked,
+	.wait_page = mmap_wait_page,
+	.throttle = fault_throttle_locked,
 };

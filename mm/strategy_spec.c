@@ -11,7 +11,8 @@
  *	1. sample	the count: of the VMA (an unrelated mmap does no harm) or of the mm (the VMA is not touched after the
  *			snapshot)
  *	2. snapshot	the VMA's fields, then validate: they belong together
- *	3. may this VMA be handled here at all?
+ *	3. may this VMA be handled here at all? Of a mapping, only cached pages are mapped, and only for reading, by a
+ *			map_pages() that has said that it is fit for this (`speculative`)
  *	4. walk		down to the entry, building nothing
  *	   ... the kind of fault gets its page ready ...
  *	5. lock_pte	validate › compare the PMD › try the PTE lock › compare the PMD › validate › compare the entry.
@@ -92,6 +93,8 @@ static enum fault_end may_speculate(struct fault *f)
 {
 	if (f->vma.ops && !f->vma.ops->speculative)
 		return fault_gave_up(f, REASON_spf_abort_file_ops);
+	if (f->vma.flags & VM_SHARED && f->access == ACCESS_WRITE)
+		return fault_gave_up(f, REASON_spf_abort_file_write); /* before the walk: it would come to that anyway */
 	if (f->vma.flags & VM_GROWSDOWN)
 		return fault_gave_up(f, REASON_spf_abort_growing);
 	if (f->address < f->vma.start || f->address >= f->vma.end)
@@ -142,10 +145,10 @@ static enum fault_end spec_need_anon_vma(struct fault *f)
 	return f->vma.anon_vma ? END_GO_ON : fault_gave_up(f, REASON_spf_abort_no_anon_vma);
 }
 
+/* Never: a fault operation may sleep, and make pages. What map_pages() could not do is not for us. */
 static enum fault_end spec_may_call_ops(struct fault *f)
 {
-	(void)f; /* may_speculate() has asked for consent */
-	return END_GO_ON;
+	return fault_gave_up(f, f->access == ACCESS_WRITE ? REASON_spf_abort_file_write : REASON_spf_abort_page_not_cached);
 }
 
 static enum pte_lock_result vanished(struct fault *f, enum fault_reason reason)

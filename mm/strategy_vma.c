@@ -6,6 +6,7 @@
  * May		sleep for memory, build page tables, signal that an access is not permitted.
  * Costs	one shared cache line for each VMA, written by every fault in it. Only writers of this VMA wait for us, and nobody
  *		waits for them: while one is at work we give up.
+ * Retries	after waiting for a page with the lock dropped (V19); the second time it waits for a page it holds on.
  * Gives up	when the VMA can't be had or the answer needs more than this VMA: see the `vma_lock_` rows of reasons.h.
  *
  *	1. find_and_lock	look up without a lock, under RCU; try to lock what was found; if it was detached meanwhile, look up
@@ -108,6 +109,11 @@ static enum fault_end vma_may_call_ops(struct fault *f)
 	return f->vma.ops->without_mmap_lock ? END_GO_ON : fault_gave_up(f, REASON_vma_lock_abort_file_ops);
 }
 
+static enum fault_end vma_wait_page(struct fault *f)
+{
+	return fault_wait_page_locked(f, REASON_vma_lock_retry_page);
+}
+
 const struct fault_strategy strategy_vma = {
 	.name = "vma",
 	.id = STRATEGY_VMA,
@@ -119,4 +125,6 @@ const struct fault_strategy strategy_vma = {
 	.may_call_ops = vma_may_call_ops,
 	.lock_pte = fault_lock_pte_locked,
 	.no_memory = fault_no_memory_locked,
+	.wait_page = vma_wait_page,
+	.throttle = fault_throttle_locked,
 };

@@ -82,12 +82,19 @@ struct vma {
 struct fault;
 struct vma_ops {
 	/*
-	 * Finds or makes the page of f->pgoff, with a reference for the caller in f->page. FAULT-style outcome, see fault.h.
-	 * => the lock of f's strategy; does not touch the VMA.
+	 * Finds or makes the page of f->address, up to date, with a reference for the caller in f->page. Answers an enum
+	 * fault_end, see fault.h. NULL: the object has no pages to give, SIGBUS. => the lock of f's strategy; does not touch
+	 * the VMA. May sleep, and let go of the lock by f->strategy->wait_page().
 	 */
 	int (*fault)(struct fault *f);
+	/*
+	 * Maps what is cached of the object's pages [first, last], of which f->address's is one, and all of which belong to one
+	 * page table. END_GO_ON: not f->address's. Never sleeps or waits; skips what it would have to wait for. NULL: nothing
+	 * is ever mapped without fault().
+	 */
+	int (*map_pages)(struct fault *f, u64 first, u64 last);
 	bool without_mmap_lock; /* fault() may run under the per-VMA lock */
-	bool speculative;	/* fault() neither sleeps nor touches anything an unmap could free */
+	bool speculative;	/* map_pages() touches nothing that an unmap could free before a grace period has passed */
 	const char *name;	/* what maps shows when there is no file, or NULL */
 };
 

@@ -48,16 +48,34 @@ static void nowhere(struct stage *s)
 	CHECK_THAT("and the access ends with SIGSEGV", step_write(p) == SIGSEGV && caught.code == SEGV_MAPERR);
 }
 
-static void text_page(struct stage *s)
+/* Four pages of a new memfd, the first of them there, the table built. */
+static char *memfd_pages(void)
 {
-	int fd = open("/proc/self/exe", O_RDONLY);
-	char *p = mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	int fd = syscall(SYS_memfd_create, "reasons", 0);
+	char *p;
 
+	MUST(fd >= 0 && ftruncate(fd, 4 * PAGE) == 0 && write(fd, "x", 1) == 1);
+	p = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0);
 	MUST(p != MAP_FAILED);
+	close(fd);
 	peek(p);
+	return p;
+}
+
+static void read_hole(struct stage *s)
+{
+	char *p = memfd_pages();
+
 	vmstat_read(&s->before);
 	CHECK_EQ(step_read(p + PAGE), 0);
-	close(fd);
+}
+
+static void write_file(struct stage *s)
+{
+	char *p = memfd_pages();
+
+	vmstat_read(&s->before);
+	CHECK_EQ(step_write(p + PAGE), 0);
 }
 
 static void first_write(struct stage *s)
@@ -305,7 +323,8 @@ static const struct test {
 	{ "spf_abort_changed_reading", POLICY_SPEC, changed_reading, 1 },
 	{ "spf_abort_changed_before_ptl", POLICY_SPEC, changed_before_ptl, 1 },
 	{ "spf_abort_changed_after_ptl", POLICY_SPEC, changed_after_ptl, 1 },
-	{ "spf_abort_file_ops", POLICY_SPEC, text_page, 1 },
+	{ "spf_abort_page_not_cached", POLICY_SPEC, read_hole, 1 },
+	{ "spf_abort_file_write", POLICY_SPEC, write_file, 1 },
 	{ "spf_abort_no_anon_vma", POLICY_SPEC, first_write, 1 },
 	{ "spf_abort_growing", POLICY_SPEC, in_a_stack, 1 },
 	{ "spf_abort_outside", POLICY_SPEC, outside, 1 },

@@ -3,6 +3,7 @@
 #include "kernel/fs/procfs.h"
 #include "kernel/string.h"
 #include "kernel/uname.h"
+#include "mm/fault.h"
 #include "mm/mmap.h"
 #include "mm/policy.h"
 
@@ -67,6 +68,21 @@ static int write_overcommit(u64 id, char *buf, size_t len)
 	return 0;
 }
 
+static int show_fault_around(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%lu\n", READ_ONCE(sysctl_fault_around_bytes));
+	return 0;
+}
+
+static int write_fault_around(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	return proc_parse_number(buf, &value) ? -EINVAL : fault_around_set(value);
+}
+
 static int show_max_map_count(struct text *text, u64 id)
 {
 	(void)id;
@@ -116,6 +132,7 @@ static const struct proc_entry vm_entries[] = {
 	{ .name = "fault_policy", .mode = S_IFREG | 0644, .show = show_fault_policy, .write = write_fault_policy },
 	{ .name = "spf_validate", .mode = S_IFREG | 0644, .show = show_spf_validate, .write = write_spf_validate },
 	{ .name = "overcommit_memory", .mode = S_IFREG | 0644, .show = show_overcommit, .write = write_overcommit },
+	{ .name = "fault_around_bytes", .mode = S_IFREG | 0644, .show = show_fault_around, .write = write_fault_around },
 	{ .name = "max_map_count", .mode = S_IFREG | 0644, .show = show_max_map_count, .write = write_max_map_count },
 	{ .name = "mmap_min_addr", .mode = S_IFREG | 0644, .show = show_mmap_min_addr, .write = write_mmap_min_addr },
 	{ .name = "drop_caches", .mode = S_IFREG | 0200, .write = write_drop_caches },

@@ -143,7 +143,7 @@ static bool uaccess_fault_in(u64 error, u64 addr)
 		return !thread_killed();
 	}
 	if (answer == FAULT_DONE)
-		current->min_flt++;
+		thread_count_fault();
 	return answer == FAULT_DONE;
 }
 

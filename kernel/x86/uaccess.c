@@ -99,7 +99,10 @@ static int fault_in_for(vaddr_t addr, enum fault_access access)
 {
 	if (!access_ok(addr, 1))
 		return -EFAULT;
-	return fault_in(current->mm, addr, access, 0) == FAULT_DONE ? 0 : -EFAULT;
+	if (fault_in(current->mm, addr, access, 0) != FAULT_DONE)
+		return -EFAULT;
+	thread_count_fault();
+	return 0;
 }
 
 int user_fault_in_writable(vaddr_t addr)

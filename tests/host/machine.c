@@ -105,6 +105,22 @@ struct held_locks *current_held_locks(void)
 	return &sim_this_cpu()->held_locks;
 }
 
+void thread_count_fault(void)
+{
+	sim_this_cpu()->minor_faults++;
+}
+
+void thread_count_as_major(void)
+{
+	sim_this_cpu()->minor_faults--;
+	sim_this_cpu()->major_faults++;
+}
+
+u64 sim_major_faults(void)
+{
+	return sim_this_cpu()->major_faults;
+}
+
 void thread_prepare_sleep(enum sleep_state state)
 {
 	struct sim_cpu *cpu = sim_this_cpu();

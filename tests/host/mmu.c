@@ -337,6 +337,8 @@ static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 
 		if (!done)
 			answer = fault_in(mm, addr, op->access, FAULT_USER);
+		if (!done && answer == FAULT_DONE)
+			thread_count_fault();
 		assert_no_locks_held("the way back to user mode began");
 		if (by_chance(sim_quirks.look_ahead))
 			sim_look_ahead(addr + (sim_random_below(16) - 8) * PAGE_SIZE);

@@ -28,6 +28,8 @@ void sim_join_all(void);
 /* A fatal signal for the thread of that CPU: from now on it is dying. */
 void sim_kill(unsigned cpu);
 bool sim_is_sleeping(unsigned cpu);
+/* Major faults of the calling CPU's thread. */
+u64 sim_major_faults(void);
 
 /* Random numbers of this CPU: reproducible from the seed. */
 u64 sim_random(void);

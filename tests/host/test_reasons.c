@@ -160,14 +160,61 @@ TEST(reason_spf_abort_changed_after_ptl, 4)
 	}
 }
 
+/* One page of a mapping whose operations are these. */
+static struct mapping *map_with(const struct vma_ops *ops)
+{
+	struct mmap_request request = {
+		.len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = ops, .file_writable = true
+	};
+
+	request.mapping = mapping_create(PAGES(1), false);
+	faulter.addr = (vaddr_t)mm_mmap(mm, &request);
+	return request.mapping;
+}
+
 TEST(reason_spf_abort_file_ops, 4)
 {
+	const struct vma_ops careful_ops = { .fault = mapping_vma_ops.fault, .map_pages = mapping_map_pages };
+	struct mapping *mapping;
+
 	begin_spec();
-	faulter.addr = map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS);
-	fault_alone(act_write);
+	mapping = map_with(&careful_ops);
+	page_put(mapping_find_or_create(mapping, 0));
+	fault_alone(act_read);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(spf_abort_file_ops), 1);
 	end();
+	mapping_put(mapping);
+}
+
+/* A page table for the VMA, by its first page. */
+static vaddr_t map_shared(u64 pages)
+{
+	faulter.addr = map(mm, pages, RW, MAP_SHARED | MAP_ANONYMOUS);
+	fault_alone(act_write);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	counters_mark();
+	return faulter.addr;
+}
+
+TEST(reason_spf_abort_page_not_cached, 4)
+{
+	FOR_BOTH_VALIDATIONS (validate) {
+		faulter.addr = map_shared(4) + PAGES(1);
+		fault_alone(act_read);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(REASONS(spf_abort_page_not_cached), 1);
+	}
+}
+
+TEST(reason_spf_abort_file_write, 4)
+{
+	FOR_BOTH_VALIDATIONS (validate) {
+		faulter.addr = map_shared(4) + PAGES(1);
+		fault_alone(act_write);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(REASONS(spf_abort_file_write), 1);
+	}
 }
 
 TEST(reason_spf_abort_no_anon_vma, 4)
@@ -432,18 +479,15 @@ TEST(reason_vma_lock_abort_anon_vma, 4)
 TEST(reason_vma_lock_abort_file_ops, 4)
 {
 	const struct vma_ops careful_ops = { .fault = mapping_vma_ops.fault, .name = "careful" };
-	struct mmap_request request = {
-		.len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = &careful_ops, .file_writable = true
-	};
+	struct mapping *mapping;
 
 	begin_vma();
-	request.mapping = mapping_create(PAGES(1), false);
-	faulter.addr = (vaddr_t)mm_mmap(mm, &request);
+	mapping = map_with(&careful_ops);
 	fault_alone(act_write);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(vma_lock_abort_file_ops), 1);
 	end();
-	mapping_put(request.mapping);
+	mapping_put(mapping);
 }
 
 /* ---- mmap retries --------------------------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ ROWS = (
     ("fork-reuse", "write after fork, last owner (reuse)", 680, 1379, 1555),
     ("shared-memfd", "first write, shared memfd page", 2200, 4405, 5028),
     ("private-file", "first write, private file page (copy)", 1630, 3260, 4718),
+    ("cached-file", "read a cached file, per page (mean)", 290, 581, "–"),
     ("mmap", "mmap of one page", 2000, 4089, 4463),
     ("munmap", "munmap of one touched page", 2500, 9242, 6695),
 )
@@ -73,7 +74,7 @@ def print_cost(chosen):
     print(f"{'':38}{'goal':>6}" + "".join(f"{policy:>20}" for policy in POLICIES) + f"{'Linux 6.1':>11}{'6.12':>7}")
     for name, text, goal, *linux in ROWS:
         cells = [cost_cell(tables[policy].get(name), goal) for policy in POLICIES]
-        print(f"{text:38}{goal:6}" + "".join(f"{cell:>20}" for cell in cells) + f"{linux[0]:11}{linux[1]:7}")
+        print(f"{text:38}{goal:6}" + "".join(f"{cell:>20}" for cell in cells) + f"{linux[0]:>11}{linux[1]:>7}")
     print("* above the goal\n")
 
 

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults on files of a file system that reads and writes: a page must be read before it can be mapped, and the file system
+ * must hear of the first write to a clean page.
+ *
+ *	fault_make_uptodate	starts the read, and has the strategy let go and wait: nobody does I/O under its lock
+ *	fault_page_mkwrite	locks the page, asks the file system, marks the page dirty, and has the entry written, all under
+ *				one page lock: write-back, which cleans the page under that lock, comes before or after
+ *
+ * Under the page lock nothing is allocated: an allocation may have to wait for write-back, which may be waiting for our page
+ * lock (F1). So the page table that the commit may need is made before.
+ *
+ * Mirrors: Linux, filemap_fault(), __folio_lock_or_retry(), do_page_mkwrite(), fault_dirty_shared_page().
+ */
+#include "kernel/errno.h"
+#include "mm/fault.h"
+#include "mm/page_lock.h"
+#include "mm/race.h"
+
+/*
+ * What is to be done with f->page, which is locked by us; it is not afterwards. The second time round an error is the
+ * answer: it was read on our behalf, or a moment ago on somebody else's. The next touch tries again.
+ */
+static enum fault_end read_locked(struct fault *f)
+{
+	if (page_test(f->page, PG_CACHE) && !page_is_uptodate(f->page) &&
+	    !(page_test(f->page, PG_ERROR) && f->flags & FAULT_TRIED)) {
+		mapping_start_read(f->vma.mapping, f->page);
+		return END_GO_ON;
+	}
+	page_unlock(f->page);
+	if (!page_test(f->page, PG_CACHE))
+		return fault_answered(f, FAULT_DONE); /* truncated: the access faults again, and finds what is there now */
+	return page_is_uptodate(f->page) ? END_GO_ON : fault_answered(f, FAULT_IO_ERROR);
+}
+
+enum fault_end fault_make_uptodate(struct fault *f)
+{
+	enum fault_end end = END_GO_ON;
+
+	f->page_waited = true;
+	while (end == END_GO_ON && !page_is_uptodate(f->page)) {
+		if (page_trylock(f->page))
+			end = read_locked(f);
+		if (end == END_GO_ON && !page_is_uptodate(f->page))
+			end = f->strategy->wait_page(f);
+	}
+	return end;
+}
+
+/* ---- The first write --------------------------------------------------------------------------------------------- */
+
+static enum fault_end lock_page(struct fault *f)
+{
+	enum fault_end end;
+
+	while (!page_trylock(f->page)) {
+		end = f->strategy->wait_page(f);
+		if (end != END_GO_ON)
+			return end;
+	}
+	f->page_locked = true;
+	return END_GO_ON;
+}
+
+/* => locked. The reference is kept by the caller: the commit may give f->page's to the entry, and the lock must outlive that. */
+static void unlock_page(struct fault *f, struct page *page)
+{
+	f->page_locked = false;
+	page_unlock(page);
+}
+
+/* => locked. An error of the file system is the toucher's SIGBUS. */
+static enum fault_end ask_and_commit(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
+{
+	if (!page_test(f->page, PG_CACHE))
+		return fault_answered(f, FAULT_DONE); /* truncated */
+	*asked = f->vma.mapping->ops->page_mkwrite(f->vma.mapping, f->page);
+	if (*asked < 0)
+		return fault_answered(f, *asked == -ENOMEM ? FAULT_OUT_OF_MEMORY : FAULT_IO_ERROR);
+	mapping_dirty_page(f->page);
+	race_point(mkwrite_dirtied);
+	return commit(f);
+}
+
+/* With a page table at hand, if one may be needed. */
+static enum fault_end lock_and_write(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
+{
+	struct page *page = f->page;
+	enum fault_end end = lock_page(f);
+
+	if (end != END_GO_ON)
+		return end;
+	page_get(page);
+	end = ask_and_commit(f, commit, asked);
+	unlock_page(f, page);
+	page_put(page);
+	return end;
+}
+
+enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(struct fault *f))
+{
+	enum fault_end end = fault_prealloc_table(f);
+	int asked = 0;
+
+	if (end == END_GO_ON)
+		end = lock_and_write(f, commit, &asked);
+	fault_free_prealloc(f); /* however it ended: it is ours alone (F3) */
+	if (asked == MKWRITE_THROTTLE && end == END_ANSWERED && f->answer == FAULT_DONE)
+		return f->strategy->throttle(f);
+	return end;
+}

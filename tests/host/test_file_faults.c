@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults on files that are really read and written: waiting for a page, I/O errors, the first write to a clean page,
+ * write-back beside writers, truncation in the middle of it, and the page table that must be there before the page lock.
+ */
+#include "sim_file.h"
+#include "test.h"
+
+#include "kernel/string.h"
+#include "mm/page_lock.h"
+#include "mm/pgtable.h"
+#include "mm/tlb.h"
+
+#define FAULTER 1
+#define OTHER 2
+#define IDLER 3
+
+static struct mm *mm;
+static struct sim_file *file;
+static vaddr_t addr; /* the whole file, shared; and privately */
+static vaddr_t private;
+static struct actor faulter, other;
+
+static void begin(enum fault_policy policy)
+{
+	sim_quirks.evict = 0;
+	mm = test_mm(policy);
+	file = sim_file_create(SIM_FILE_PAGES);
+	addr = sim_file_map(mm, file, SIM_FILE_PAGES, MAP_SHARED);
+	private = sim_file_map(mm, file, SIM_FILE_PAGES, MAP_PRIVATE);
+	idler_start(IDLER, mm);
+	faulter = (struct actor){ .mm = mm, .addr = addr + PAGES(5), .value = 7 };
+	other = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(SIM_FILE_PAGES) };
+	counters_mark();
+}
+
+static void end(void)
+{
+	race_disarm_all();
+	idler_stop(IDLER);
+	test_mm_put(mm);
+	sim_file_destroy(file);
+}
+
+static const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA, POLICY_SPEC, POLICY_FULL };
+#define FOR_EACH_POLICY(i) for (unsigned i = 0; i < ARRAY_SIZE(policies) && (begin(policies[i]), true); i++, end())
+
+static void fault_alone(sim_func *access)
+{
+	sim_start(FAULTER, access, &faulter);
+	sim_join(FAULTER);
+}
+
+static void wait_asleep(unsigned cpu)
+{
+	while (!sim_is_sleeping(cpu))
+		let_others_run_once();
+}
+
+/* ---- Waiting for a page ------------------------------------------------------------------------------------------ */
+
+TEST(file_page_is_read_once_for_everybody, 4)
+{
+	FOR_EACH_POLICY (i) {
+		sim_use_mm(mm);
+		expect_get(addr + PAGES(5), 1005);
+		expect_get(private + PAGES(5), 1005);
+		put(private + PAGES(6), 1);
+		expect_get(addr + PAGES(6), 1006);
+		CHECK_EQ(file->nr_reads, 2);
+		CHECK_EQ(COUNTED(pgmajfault), 2);
+		sim_leave_mm();
+	}
+}
+
+/* While the faulter waits it holds nothing: the very VMA can be changed. Then it tries again, by the same strategy. */
+static void wait_for_read(enum fault_policy policy)
+{
+	begin(policy);
+	WRITE_ONCE(file->reads, SIM_IO_HELD);
+	sim_start(FAULTER, act_read, &faulter);
+	sim_file_wait_held(file, 1);
+	wait_asleep(FAULTER);
+	CHECK_EQ(mm_mprotect(mm, addr, PAGES(SIM_FILE_PAGES), PROT_READ, -1), 0);
+	CHECK(sim_running(FAULTER));
+	sim_file_end_io(file, 0);
+	sim_join(FAULTER);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(faulter.value, 1005);
+	CHECK_EQ(file->nr_reads, 1);
+	CHECK_EQ(COUNTED(pgmajfault), 1);
+	CHECK_EQ(COUNTED(pgfault), 1);
+}
+
+TEST(reason_vma_lock_retry_page, 4)
+{
+	wait_for_read(POLICY_VMA);
+	CHECK_EQ(REASONS(vma_lock_retry_page), 1);
+	CHECK_EQ(COUNTED(vma_lock_retry), 1);
+	CHECK_EQ(COUNTED(mmap_attempts), 0);
+	end();
+}
+
+TEST(reason_mmap_retry_page, 4)
+{
+	wait_for_read(POLICY_MMAP);
+	CHECK_EQ(REASONS(mmap_retry_page), 1);
+	end();
+}
+
+static void read_and_count(void *arg)
+{
+	u64 before = sim_major_faults();
+
+	act_read(arg);
+	faulter.len = sim_major_faults() - before;
+}
+
+TEST(file_wait_counts_for_the_thread, 4)
+{
+	begin(POLICY_FULL);
+	fault_alone(read_and_count);
+	CHECK_EQ(faulter.len, 1);
+	faulter.addr = private + PAGES(5);
+	fault_alone(read_and_count);
+	CHECK_EQ(faulter.len, 0);
+	end();
+}
+
+/* The page fails, is read again by somebody else's touch, and so on: the second wait holds the lock, and ends as well. */
+TEST(file_second_wait_holds_on, 4)
+{
+	begin(POLICY_VMA);
+	WRITE_ONCE(file->reads, SIM_IO_HELD);
+	sim_start(FAULTER, act_read, &faulter);
+	sim_file_wait_held(file, 1);
+	stop_at(RACE_vma_locked, FAULTER);
+	sim_file_end_io(file, -EIO);
+	wait_stopped(RACE_vma_locked); /* about to try again */
+	other = (struct actor){ .mm = mm, .addr = private + PAGES(5) };
+	sim_start(OTHER, act_read, &other);
+	sim_file_wait_held(file, 1);
+	let_go(RACE_vma_locked);
+	wait_asleep(FAULTER);
+	CHECK_EQ(REASONS(vma_lock_retry_page), 1); /* the other will be counted when it comes back */
+	sim_file_end_io(file, 0);
+	sim_join(FAULTER);
+	sim_join(OTHER);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(other.value, 1005);
+	CHECK_EQ(REASONS(vma_lock_retry_page), 2);
+	end();
+}
+
+TEST(file_wait_ends_for_the_dying, 4)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned victim = FAULTER + i; /* it does not come back to life */
+
+		begin(policies[i]);
+		WRITE_ONCE(file->reads, SIM_IO_HELD);
+		sim_start(victim, act_read, &faulter);
+		sim_file_wait_held(file, 1);
+		wait_asleep(victim);
+		sim_kill(victim);
+		sim_join(victim);
+		CHECK_EQ(faulter.result, FAULT_KILLED);
+		sim_file_end_io(file, 0);
+		end();
+	}
+}
+
+/* ---- Errors ------------------------------------------------------------------------------------------------------ */
+
+TEST(file_read_error_is_sigbus_each_time, 4)
+{
+	FOR_EACH_POLICY (i) {
+		u64 value;
+
+		sim_use_mm(mm);
+		put(addr + PAGES(1), 5);
+		WRITE_ONCE(file->error, -EIO);
+		CHECK_EQ(sim_read(addr + PAGES(5), &value), FAULT_IO_ERROR);
+		CHECK_EQ(sim_read(addr + PAGES(5), &value), FAULT_IO_ERROR);
+		CHECK_EQ(sim_write(private + PAGES(5), 1), FAULT_IO_ERROR);
+		CHECK_EQ(file->nr_reads, 1 + 3); /* each touch tried */
+		expect_get(addr + PAGES(1), 5);	 /* nothing else is lost */
+		WRITE_ONCE(file->error, 0);
+		expect_get(addr + PAGES(5), 1005);
+		sim_leave_mm();
+	}
+}
+
+TEST(file_mkwrite_error_is_sigbus, 4)
+{
+	FOR_EACH_POLICY (i) {
+		sim_use_mm(mm);
+		expect_get(addr + PAGES(5), 1005);
+		expect_get(private + PAGES(6), 1006);
+		WRITE_ONCE(file->error, -ENOSPC);
+		CHECK_EQ(sim_write(addr + PAGES(5), 1), FAULT_IO_ERROR);
+		CHECK_EQ(sim_write(addr + PAGES(6), 1), FAULT_IO_ERROR);
+		CHECK_EQ(file->mapping->nr_dirty, 0);
+		WRITE_ONCE(file->error, 0);
+		put(addr + PAGES(5), 1);
+		put(addr + PAGES(6), 2);
+		CHECK_EQ(file->mapping->nr_dirty, 2);
+		sim_leave_mm();
+	}
+}
+
+/* An error of write-back loses nothing: the page is dirty again, and whoever asks hears of it once. */
+TEST(file_write_error_is_remembered, 4)
+{
+	u32 seen = 0, later;
+
+	begin(POLICY_FULL);
+	sim_use_mm(mm);
+	put(addr, 9);
+	later = file->mapping->nr_write_errors;
+	WRITE_ONCE(file->writes, SIM_IO_HELD);
+	CHECK_EQ(mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_START), 0);
+	CHECK_EQ(file->mapping->nr_dirty, 0);
+	sim_file_end_io(file, -EIO);
+	CHECK_EQ(file->mapping->nr_dirty, 1);
+	CHECK_EQ(mapping_check_error(file->mapping, &seen), -EIO);
+	CHECK_EQ(mapping_check_error(file->mapping, &seen), 0);
+	CHECK_EQ(mapping_check_error(file->mapping, &later), -EIO);
+	WRITE_ONCE(file->writes, SIM_IO_AT_ONCE);
+	CHECK_EQ(mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+	CHECK_EQ(file->disk[0], 9);
+	CHECK_EQ(mapping_check_error(file->mapping, &seen), 0);
+	sim_leave_mm();
+	end();
+}
+
+/* ---- The first write --------------------------------------------------------------------------------------------- */
+
+TEST(file_system_hears_of_each_first_write, 4)
+{
+	FOR_EACH_POLICY (i) {
+		sim_use_mm(mm);
+		expect_get(addr + PAGES(5), 1005); /* read-only, though the VMA may be written */
+		CHECK_EQ(file->nr_mkwrites, 0);
+		put(addr + PAGES(5), 1);
+		put(addr + PAGES(5), 2);
+		put(addr + PAGES(6), 3); /* not mapped before */
+		CHECK_EQ(file->nr_mkwrites, 2);
+		CHECK_EQ(file->mapping->nr_dirty, 2);
+		CHECK_EQ(mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+		CHECK_EQ(file->mapping->nr_dirty, 0);
+		CHECK_EQ(file->disk[5], 2);
+		put(addr + PAGES(5), 4);
+		CHECK_EQ(file->nr_mkwrites, 3);
+		put(private + PAGES(7), 1); /* a copy: nobody's business */
+		CHECK_EQ(file->nr_mkwrites, 3);
+		sim_leave_mm();
+	}
+}
+
+/* Slowed down with nothing held: done, and the lock already gone. */
+TEST(file_throttled_fault_completes, 4)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		begin(policies[i]);
+		WRITE_ONCE(file->throttles, true);
+		stop_at(RACE_fault_throttled, FAULTER);
+		sim_start(FAULTER, act_write, &faulter);
+		wait_stopped(RACE_fault_throttled);
+		CHECK_EQ(mm_munmap(mm, addr, PAGES(SIM_FILE_PAGES)), 0); /* the mapping stays for as long as it is needed */
+		map_at(mm, addr, SIM_FILE_PAGES, RW, ANON);
+		let_go(RACE_fault_throttled);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(file->nr_throttled, 1);
+		CHECK_EQ(i ? COUNTED(vma_lock_completed) : COUNTED(mmap_completed), 1);
+		end();
+	}
+}
+
+static void act_writeback(void *arg)
+{
+	struct sim_file *sim = arg;
+
+	CHECK_EQ(mapping_writeback(sim->mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+}
+
+/* The page is locked by write-back while somebody wants to write to it: the VMA is let go meanwhile. */
+TEST(file_write_waits_for_the_page_lock, 4)
+{
+	begin(POLICY_VMA);
+	sim_use_mm(mm);
+	put(addr + PAGES(5), 1);
+	sim_leave_mm();
+	stop_at(RACE_writeback_cleaned, OTHER);
+	sim_start(OTHER, act_writeback, file);
+	wait_stopped(RACE_writeback_cleaned);
+	sim_start(FAULTER, act_write, &faulter);
+	wait_asleep(FAULTER);
+	CHECK_EQ(REASONS(vma_lock_retry_page), 0); /* counted when it comes back */
+	CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), PROT_READ, -1), 0);
+	let_go(RACE_writeback_cleaned);
+	sim_join(FAULTER);
+	sim_join(OTHER);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(REASONS(vma_lock_retry_page), 1);
+	CHECK_EQ(file->disk[5], 1);
+	CHECK_EQ(file->mapping->nr_dirty, 1); /* 7 is still to be written */
+	end();
+}
+
+/* ---- Write-back beside writers ----------------------------------------------------------------------------------- */
+
+#define STORM_PAGES 4
+#define STORM_WRITES 400
+
+static u64 last_written[MAX_CPUS][STORM_PAGES];
+static bool storm_over;
+
+/* Each CPU has a word of its own in each page, besides the first, which goes to the disk: that one is CPU 1's. */
+static void write_words(void *arg)
+{
+	unsigned cpu = cpu_id();
+
+	(void)arg;
+	sim_use_mm(mm);
+	for (u64 n = 1; n <= STORM_WRITES; n++) {
+		unsigned page = (unsigned)sim_random_below(STORM_PAGES);
+
+		put(addr + PAGES(page) + 8 * (cpu - 1), n);
+		last_written[cpu][page] = n;
+		expect_get(private + PAGES(page) + 8 * (cpu - 1), n);
+	}
+	sim_leave_mm();
+}
+
+static void write_back_until_over(void *arg)
+{
+	while (!load_acquire(&storm_over)) {
+		act_writeback(arg);
+		cond_resched();
+	}
+}
+
+/* Whatever was written is on the disk after the last write-back: no write fell between cleaning and writing. */
+TEST(file_writeback_loses_no_write, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+		begin(policies[i]);
+		WRITE_ONCE(storm_over, false);
+		memset(last_written, 0, sizeof(last_written));
+		sim_start(FAULTER, write_words, NULL);
+		sim_start(OTHER, write_back_until_over, file);
+		while (sim_running(FAULTER))
+			let_others_run_once();
+		store_release(&storm_over, true);
+		sim_join(OTHER);
+		act_writeback(file);
+		CHECK_EQ(file->mapping->nr_dirty, 0);
+		for (unsigned page = 0; page < STORM_PAGES; page++)
+			CHECK_EQ(file->disk[page], last_written[FAULTER][page]);
+		CHECK(file->nr_mkwrites >= STORM_PAGES);
+		end();
+	}
+}
+
+/* A translation that may still write, after the page was said to be clean, would lose what it writes. */
+TEST(file_clean_page_has_no_writable_translation, 4)
+{
+	begin(POLICY_FULL);
+	sim_use_mm(mm);
+	put(addr + PAGES(5), 1);
+	CHECK(sim_tlb_holds(addr + PAGES(5)));
+	act_writeback(file);
+	CHECK(!sim_try_write(addr + PAGES(5), 2));
+	CHECK(!pte_write(sim_pte(mm, addr + PAGES(5))) && !pte_dirty(sim_pte(mm, addr + PAGES(5))));
+	sim_leave_mm();
+	end();
+}
+
+/* ---- Truncation in the middle of it ------------------------------------------------------------------------------ */
+
+static void act_truncate(void *arg)
+{
+	struct sim_file *sim = arg;
+
+	CHECK_EQ(mapping_truncate(sim->mapping, 0), 0);
+}
+
+/* A page under I/O stays until the I/O has ended: where it lives may belong to somebody else afterwards. */
+TEST(file_truncation_waits_for_io, 4)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		begin(policies[i]);
+		WRITE_ONCE(file->reads, SIM_IO_HELD);
+		sim_start(FAULTER, act_read, &faulter);
+		sim_file_wait_held(file, 1);
+		sim_start(OTHER, act_truncate, file);
+		wait_asleep(OTHER);
+		CHECK_EQ(file->mapping->nr_pages, 1);
+		sim_file_end_io(file, 0);
+		sim_join(OTHER);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_BEYOND_END);
+		CHECK_EQ(file->mapping->nr_pages, 0);
+		end();
+	}
+}
+
+TEST(file_truncation_waits_for_writeback, 4)
+{
+	begin(POLICY_FULL);
+	sim_use_mm(mm);
+	put(addr + PAGES(5), 1);
+	sim_leave_mm();
+	WRITE_ONCE(file->writes, SIM_IO_HELD);
+	CHECK_EQ(mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_START), 0);
+	sim_start(OTHER, act_truncate, file);
+	wait_asleep(OTHER);
+	CHECK_EQ(file->mapping->nr_pages, 1);
+	sim_file_end_io(file, 0);
+	sim_join(OTHER);
+	CHECK_EQ(file->mapping->nr_pages, 0);
+	end();
+}
+
+static void touch_until_over(void *arg)
+{
+	(void)arg;
+	sim_use_mm(mm);
+	while (!load_acquire(&storm_over)) {
+		vaddr_t where = (sim_random_below(2) ? addr : private) + PAGES(sim_random_below(16));
+		enum fault_answer answer;
+		u64 value;
+
+		answer = sim_random_below(2) ? sim_read(where, &value) : sim_write(where, 1);
+		CHECK(answer == FAULT_DONE || answer == FAULT_BEYOND_END || answer == FAULT_IO_ERROR);
+	}
+	sim_leave_mm();
+}
+
+static void truncate_round(unsigned round)
+{
+	switch (round % 4) {
+	case 0:
+		(void)mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_WAIT);
+		break;
+	case 1:
+		(void)mapping_truncate(file->mapping, sim_random_below(PAGES(16)));
+		break;
+	case 2:
+		WRITE_ONCE(file->error, sim_random_below(2) ? -EIO : 0);
+		break;
+	default:
+		mapping_remove_range(file->mapping, sim_random_below(16), 15);
+		WRITE_ONCE(file->error, 0);
+		(void)mapping_truncate(file->mapping, PAGES(16));
+	}
+	sim_user_boundary();
+}
+
+/* Readers, writers, write-back, truncation, holes and errors at once: what is left agrees, and nothing hangs or leaks. */
+TEST(file_storm, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+		begin(policies[i]);
+		WRITE_ONCE(storm_over, false);
+		sim_start(FAULTER, touch_until_over, NULL);
+		sim_start(OTHER, touch_until_over, NULL);
+		for (unsigned round = 0; round < 60; round++)
+			truncate_round(round);
+		WRITE_ONCE(file->error, 0);
+		store_release(&storm_over, true);
+		sim_join(FAULTER);
+		sim_join(OTHER);
+		end();
+	}
+}
+
+/* ---- The page table and the page lock ---------------------------------------------------------------------------- */
+
+/* A write whose page table is missing: it is there before the page lock is taken (F1), or the lock order check speaks up. */
+TEST(f1_no_table_is_allocated_under_a_page_lock, 4)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		begin(policies[i]);
+		CHECK(pte_none(sim_pte(mm, addr)));
+		fault_alone(act_write);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK(pte_write(sim_pte(mm, faulter.addr)));
+		end();
+	}
+}
+
+/* Takes away the page table of an address, as whoever reclaims tables might; there is nothing in it. */
+static void take_table_away(vaddr_t where)
+{
+	struct pt_walk walk = pt_walk(mm, where);
+	struct tlb_gather tlb;
+
+	CHECK_EQ(walk.state, PT_TABLE);
+	mmap_read_lock(mm);
+	tlb_gather_begin(&tlb, mm);
+	spin_lock(pte_lockptr(walk.pmd));
+	atomic_xchg(&walk.pmdp->val, 0UL);
+	spin_unlock(pte_lockptr(walk.pmd));
+	tlb_add_table(&tlb, pmd_table(walk.pmd));
+	tlb_gather_finish(&tlb);
+	mmap_read_unlock(mm);
+}
+
+/* The table was there when the fault looked, and has gone when it is locked. */
+static void table_vanishes_at(enum race_point_id point, sim_func *access)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		begin(policies[i]);
+		sim_use_mm(mm);
+		put(private + PAGES(5), 1);
+		put(addr + PAGES(9), 1); /* builds the table, and leaves it empty */
+		sim_leave_mm();
+		CHECK_EQ(mm_madvise(mm, addr, PAGES(SIM_FILE_PAGES), MADV_DONTNEED), 0);
+		CHECK_EQ(mm_madvise(mm, private, PAGES(SIM_FILE_PAGES), MADV_DONTNEED), 0);
+		stop_at(point, FAULTER);
+		sim_start(FAULTER, access, &faulter);
+		wait_stopped(point);
+		take_table_away(addr);
+		let_go(point);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK(!pte_none(sim_pte(mm, faulter.addr)));
+		end();
+	}
+}
+
+TEST(f2_table_that_vanished_is_built_again, 4)
+{
+	table_vanishes_at(RACE_around_pages_found, act_read);
+	table_vanishes_at(RACE_mkwrite_dirtied, act_write);
+}
+
+/* Somebody else builds the table meanwhile: the one that was made beforehand is given back. */
+TEST(f3_table_that_was_not_needed_is_freed, 4)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		begin(policies[i]);
+		stop_at(RACE_mkwrite_dirtied, FAULTER);
+		sim_start(FAULTER, act_write, &faulter);
+		wait_stopped(RACE_mkwrite_dirtied);
+		sim_use_mm(mm);
+		expect_get(addr + PAGES(9), 1009);
+		sim_leave_mm();
+		let_go(RACE_mkwrite_dirtied);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		end();
+	}
+}
+
+static void act_fault(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = fault_in(actor->mm, actor->addr, ACCESS_READ, FAULT_USER);
+	sim_leave_mm();
+}
+
+/* A huge page has appeared where the table would go: nothing is mapped below it, and the access is to be made again. */
+TEST(file_huge_page_that_appears_is_left_alone, 4)
+{
+	struct pt_walk walk;
+	u64 huge;
+
+	begin(POLICY_VMA);
+	stop_at(RACE_mapping_page_found, FAULTER);
+	sim_start(FAULTER, act_fault, &faulter);
+	wait_stopped(RACE_mapping_page_found);
+	pt_prealloc_free(mm, pt_prealloc(mm, addr)); /* leaves the upper tables */
+	walk = pt_walk(mm, addr);
+	CHECK_EQ(walk.state, PT_NONE);
+	huge = page_to_phys(zero_page) | PTE_PRESENT | PTE_USER | PTE_HUGE;
+	CHECK(atomic_cas(&walk.pmdp->val, 0UL, huge));
+	let_go(RACE_mapping_page_found);
+	sim_join(FAULTER);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK(atomic_cas(&walk.pmdp->val, huge, 0UL));
+	fault_alone(act_read);
+	CHECK_EQ(faulter.value, 1005);
+	end();
+}
