@@ -296,6 +296,7 @@ static void add_aux(struct mm *mm, u32 *n, u64 type, u64 value)
 
 static u32 fill_auxv(struct mm *mm, const struct elf_image *image, const struct stack_layout *layout)
 {
+	const struct users *users = &current->process->users;
 	u32 n = 0;
 
 	add_aux(mm, &n, AT_MINSIGSTKSZ, signal_frame_max());
@@ -308,10 +309,10 @@ static u32 fill_auxv(struct mm *mm, const struct elf_image *image, const struct 
 	add_aux(mm, &n, AT_BASE, 0);
 	add_aux(mm, &n, AT_FLAGS, 0);
 	add_aux(mm, &n, AT_ENTRY, image->entry);
-	add_aux(mm, &n, AT_UID, 0);
-	add_aux(mm, &n, AT_EUID, 0);
-	add_aux(mm, &n, AT_GID, 0);
-	add_aux(mm, &n, AT_EGID, 0);
+	add_aux(mm, &n, AT_UID, users->user.real);
+	add_aux(mm, &n, AT_EUID, users->user.effective);
+	add_aux(mm, &n, AT_GID, users->group.real);
+	add_aux(mm, &n, AT_EGID, users->group.effective);
 	add_aux(mm, &n, AT_SECURE, 0);
 	add_aux(mm, &n, AT_RANDOM, layout->random);
 	add_aux(mm, &n, AT_HWCAP2, 0);

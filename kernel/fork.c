@@ -133,6 +133,7 @@ static int make_process(struct task *child, const struct clone_request *request)
 	if (process->sighand && (request->flags & CLONE_CLEAR_SIGHAND))
 		sighand_reset(process->sighand);
 	memcpy(process->rlimit, parent->rlimit, sizeof(process->rlimit));
+	process->users = parent->users;
 	process->oom_score_adj = parent->oom_score_adj;
 	process->no_dump = parent->no_dump;
 	process->no_new_privs = parent->no_new_privs;

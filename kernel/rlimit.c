@@ -41,6 +41,7 @@ void rlimits_to_mm(struct process *process, struct mm *mm)
 	WRITE_ONCE(mm->rlimit_stack, READ_ONCE(process->rlimit[RLIMIT_STACK].cur));
 	WRITE_ONCE(mm->rlimit_as, READ_ONCE(process->rlimit[RLIMIT_AS].cur));
 	WRITE_ONCE(mm->rlimit_data, READ_ONCE(process->rlimit[RLIMIT_DATA].cur));
+	WRITE_ONCE(mm->rlimit_memlock, READ_ONCE(process->rlimit[RLIMIT_MEMLOCK].cur));
 }
 
 static void set_limit(struct process *process, u32 resource, const struct rlimit *limit)
@@ -70,6 +71,12 @@ void rlimit_cpu_tick(struct process *process)
 }
 
 /* Either pointer may be 0. The limits are user addresses. */
+/* Only root raises a hard limit. */
+static bool may_set(const struct rlimit *wanted, const struct rlimit *was)
+{
+	return wanted->max <= was->max || process_is_privileged(current->process);
+}
+
 static long do_prlimit(struct process *process, u32 resource, vaddr_t new, vaddr_t old)
 {
 	struct rlimit wanted, was;
@@ -84,6 +91,8 @@ static long do_prlimit(struct process *process, u32 resource, vaddr_t new, vaddr
 	if (new &&wanted.cur > wanted.max)
 		return -EINVAL;
 	if (new &&resource == RLIMIT_NOFILE && wanted.max > NR_OPEN_MAX)
+		return -EPERM;
+	if (new && !may_set(&wanted, &was))
 		return -EPERM;
 	if (new)
 		set_limit(process, resource, &wanted);

@@ -221,12 +221,15 @@ static struct siginfo user_info(int sig, int code)
 	struct siginfo info = { .signo = sig, .code = code };
 
 	info.pid = current->process->pid;
+	info.uid = current->process->users.user.real;
 	return info;
 }
 
-/* => process_tree_lock. Signal 0 only asks whether there is somebody. */
+/* => process_tree_lock, or an answer that may be old. Signal 0 only asks whether there is somebody. */
 static int send_to(struct process *process, const struct siginfo *info)
 {
+	if (!may_signal(process) && !(info->signo == SIGCONT && process->sid == current->process->sid))
+		return -EPERM;
 	return info->signo ? signal_process(process, info) : 0;
 }
 
@@ -235,6 +238,7 @@ static long kill_many(s32 pgid, const struct siginfo *info)
 {
 	struct process *process, *self = current->process;
 	long answer = -ESRCH;
+	bool sent = false;
 
 	spin_lock(&process_tree_lock);
 	if (pgid == 0)
@@ -242,11 +246,13 @@ static long kill_many(s32 pgid, const struct siginfo *info)
 	list_for_each (process, &all_processes, all_link) {
 		bool meant = pgid == -1 ? process != self && process != init_process : process->pgid == pgid;
 
-		if (meant && !process->is_kernel && (answer = send_to(process, info)) < 0)
-			break;
+		if (!meant || process->is_kernel)
+			continue;
+		answer = send_to(process, info);
+		sent |= !answer;
 	}
 	spin_unlock(&process_tree_lock);
-	return answer;
+	return sent ? 0 : answer; /* one that it reached is enough */
 }
 
 SYSCALL(kill)
@@ -288,7 +294,9 @@ static long send_to_thread(s32 tgid, s32 tid, const struct siginfo *info)
 	task = task_find(tid);
 	if (!task)
 		return -ESRCH;
-	if (!tgid || task->process->pid == tgid)
+	if ((!tgid || task->process->pid == tgid) && !may_signal(task->process))
+		answer = -EPERM;
+	else if (!tgid || task->process->pid == tgid)
 		answer = info->signo ? signal_task(task, info) : 0;
 	task_put(task);
 	return answer;

@@ -16,6 +16,7 @@
 #include "kernel/spinlock.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
+#include "kernel/users.h"
 #include "kernel/wait.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/trap.h"
@@ -186,6 +187,8 @@ struct process {
 	struct list_head posix_timers;
 	s32 next_timer_id;
 	u32 nr_timers;
+
+	struct users users; /* users.c's lock; single ids are read without it */
 
 	u64 cpu_ticks;	   /* atomic: ticks that found it running, for RLIMIT_CPU */
 	u64 start_ns;	   /* constant */

@@ -38,6 +38,8 @@ bool thread_killed(void);
  */
 void thread_count_fault(void);
 void thread_count_as_major(void);
+/* May the current thread lock memory beyond RLIMIT_MEMLOCK? CAP_IPC_LOCK. */
+bool thread_may_lock_memory(void);
 /* A point in a long loop where the CPU may be handed over: an RCU quiescent state. Sleeps; no spinlock held. */
 void cond_resched(void);
 

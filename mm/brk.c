@@ -25,7 +25,7 @@ static long grow(struct mm *mm, vaddr_t from, vaddr_t to)
 	/* A page stays free behind the heap, and what is below a stack is the stack's. */
 	if (to > USER_END || (next && to + PAGE_SIZE > vma_start_gap(next)))
 		return -ENOMEM;
-	if (!mm_may_grow(mm, HEAP_FLAGS, nr_pages) || !mm_may_commit(nr_pages) ||
+	if (!mm_may_lock_more(mm, mm->def_flags, nr_pages) || !mm_may_grow(mm, HEAP_FLAGS, nr_pages) || !mm_may_commit(nr_pages) ||
 	    mm->nr_vmas > READ_ONCE(sysctl_max_map_count))
 		return -ENOMEM;
 	vma = vma_map(mm, &shape);

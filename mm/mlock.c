@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock and its kin: pages are faulted in, and their VMAs say that they have to stay. Nothing takes pages away yet, so the
- * flag has few consequences: MADV_DONTNEED refuses, /proc counts, new parts of a locked mapping are populated.
+ * mlock and its kin: pages are faulted in, and their VMAs say that they have to stay: MADV_DONTNEED refuses, nothing is taken
+ * when memory is short, new parts of a locked mapping are populated.
  *
  * The VMAs change under mmap_lock for writing; the pages come afterwards, without it, through the fault door.
  *
- * Mirrors: Linux, do_mlock(), apply_vma_lock_flags(), apply_mlockall_flags(). Root may lock what it wants: no limit.
+ * Mirrors: Linux, do_mlock(), apply_vma_lock_flags(), apply_mlockall_flags(), with their order of refusals.
  */
 #include "kernel/errno.h"
 #include "mm/fault.h"
@@ -21,6 +21,27 @@ static long set_lock_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 lock
 		return 0;
 	vma = vma_modify_flags(vma, start, end, flags);
 	return is_err(vma) ? ptr_err(vma) : 0;
+}
+
+/* Pages of the range that are locked already. => mmap_lock */
+static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	u64 nr_pages = 0;
+	struct vma *vma;
+
+	vma_tree_for_each_range (vma, &mm->tree, start, end)
+		if (vma->flags & VM_LOCKED)
+			nr_pages += (min(vma->end, end) - max(vma->start, start)) >> PAGE_SHIFT;
+	return nr_pages;
+}
+
+/* Within RLIMIT_MEMLOCK? What is locked twice counts once. => mmap_lock */
+static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
+{
+	u64 nr_pages = mm->locked_pages + (size >> PAGE_SHIFT);
+
+	return mm_may_lock(mm, nr_pages) ||
+	       mm_may_lock(mm, nr_pages - pages_locked(mm, start, start + size < start ? ~0UL : start + size));
 }
 
 /* Up to the first hole, which is an error. => mmap_lock for writing */
@@ -91,29 +112,40 @@ void mm_populate_locked(struct mm *mm, vaddr_t start, vaddr_t end)
 			mm_populate_flags(mm, start, stop, flags);
 }
 
-static long change_lock(struct mm *mm, vaddr_t addr, u64 len, u64 lock)
+/* => mmap_lock for writing */
+static long change_range(struct mm *mm, vaddr_t start, u64 size, u64 lock)
 {
-	vaddr_t start = addr & PAGE_MASK, end = start + align_up(len + (addr & ~PAGE_MASK), PAGE_SIZE);
-	long error;
-
-	if (end <= start)
-		return end < start ? -EINVAL : 0;
-	error = mmap_write_lock_killable(mm);
-	if (error)
-		return error;
-	error = lock_vmas(mm, start, end, lock);
-	mmap_write_unlock(mm);
-	return error || !lock ? error : populate(mm, start, end);
+	if (start + size < start)
+		return -EINVAL;
+	return lock_vmas(mm, start, start + size, lock);
 }
 
 long mm_mlock(struct mm *mm, vaddr_t addr, u64 len, bool on_fault)
 {
-	return change_lock(mm, addr, len, on_fault ? VM_LOCK_FLAGS : VM_LOCKED);
+	u64 size = align_up(len + (addr & ~PAGE_MASK), PAGE_SIZE), lock = on_fault ? VM_LOCK_FLAGS : VM_LOCKED;
+	vaddr_t start = addr & PAGE_MASK;
+	long error;
+
+	if (!mm_may_lock_any(mm))
+		return -EPERM;
+	error = mmap_write_lock_killable(mm);
+	if (error)
+		return error;
+	error = within_limit(mm, start, size) ? change_range(mm, start, size, lock) : -ENOMEM;
+	mmap_write_unlock(mm);
+	return error ? error : populate(mm, start, start + size);
 }
 
 long mm_munlock(struct mm *mm, vaddr_t addr, u64 len)
 {
-	return change_lock(mm, addr, len, 0);
+	u64 size = align_up(len + (addr & ~PAGE_MASK), PAGE_SIZE);
+	long error = mmap_write_lock_killable(mm);
+
+	if (error)
+		return error;
+	error = change_range(mm, addr & PAGE_MASK, size, 0);
+	mmap_write_unlock(mm);
+	return error;
 }
 
 /* Every VMA there is; what can't be changed stays as it is. => mmap_lock for writing */
@@ -125,23 +157,35 @@ static void lock_all(struct mm *mm, u64 lock)
 		(void)set_lock_flags(vma, vma->start, vma->end, lock);
 }
 
-long mm_mlockall(struct mm *mm, int flags)
+/* => mmap_lock for writing */
+static long change_all(struct mm *mm, int flags)
 {
 	u64 lock = flags & MCL_ONFAULT ? VM_LOCK_FLAGS : VM_LOCKED;
+
+	if (flags & MCL_CURRENT && !mm_may_lock(mm, mm->total_pages))
+		return -ENOMEM;
+	mm->def_flags = flags & MCL_FUTURE ? lock : 0;
+	if (flags & MCL_CURRENT)
+		lock_all(mm, lock);
+	return 0;
+}
+
+long mm_mlockall(struct mm *mm, int flags)
+{
 	long error;
 
 	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
 		return -EINVAL;
+	if (!mm_may_lock_any(mm))
+		return -EPERM;
 	error = mmap_write_lock_killable(mm);
 	if (error)
 		return error;
-	mm->def_flags = flags & MCL_FUTURE ? lock : 0;
-	if (flags & MCL_CURRENT)
-		lock_all(mm, lock);
+	error = change_all(mm, flags);
 	mmap_write_unlock(mm);
-	if (flags & MCL_CURRENT)
+	if (!error && flags & MCL_CURRENT)
 		(void)populate(mm, 0, USER_END); /* as far as it goes: nobody named these pages */
-	return 0;
+	return error;
 }
 
 long mm_munlockall(struct mm *mm)

@@ -94,6 +94,13 @@ static u64 pages_mapped(const struct mm *mm, vaddr_t start, vaddr_t end)
 	return nr_pages;
 }
 
+static long check_lock(const struct mm *mm, const struct mmap_request *request, const struct vma_shape *shape)
+{
+	if (request->flags & MAP_LOCKED && !mm_may_lock_any(mm))
+		return -EPERM;
+	return mm_may_lock_more(mm, shape->flags, (shape->end - shape->start) >> PAGE_SHIFT) ? 0 : -EAGAIN;
+}
+
 /* => mmap_lock for writing. The order of the tests is Linux's, since it decides which errno a caller gets. */
 static long map_locked(struct mm *mm, const struct mmap_request *request, u64 len, struct vma_shape *shape)
 {
@@ -119,8 +126,10 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 	nr_mapped = flags & MAP_FIXED ? pages_mapped(mm, shape->start, shape->end) : 0;
 	if (flags & MAP_FIXED_NOREPLACE && nr_mapped)
 		return -EEXIST;
-	shape->flags |= mm_key_flags(mm, request->prot);
-	error = check_object(request, shape);
+	shape->flags |= mm_key_flags(mm, request->prot) | mm->def_flags;
+	error = check_lock(mm, request, shape);
+	if (!error)
+		error = check_object(request, shape);
 	return error ? error : place(mm, shape, nr_mapped);
 }
 

@@ -23,6 +23,21 @@ bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages)
 	return mm->data_pages + nr_pages <= READ_ONCE(mm->rlimit_data) >> PAGE_SHIFT;
 }
 
+bool mm_may_lock_any(const struct mm *mm)
+{
+	return READ_ONCE(mm->rlimit_memlock) || thread_may_lock_memory();
+}
+
+bool mm_may_lock(const struct mm *mm, u64 nr_pages)
+{
+	return nr_pages <= READ_ONCE(mm->rlimit_memlock) >> PAGE_SHIFT || thread_may_lock_memory();
+}
+
+bool mm_may_lock_more(const struct mm *mm, u64 flags, u64 nr_pages)
+{
+	return !(flags & VM_LOCKED) || mm_may_lock(mm, mm->locked_pages + nr_pages);
+}
+
 bool mm_may_commit(u64 nr_pages)
 {
 	return READ_ONCE(sysctl_overcommit_memory) == 1 || nr_pages <= nr_managed_pages();

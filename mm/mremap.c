@@ -104,6 +104,8 @@ static long check_vma(const struct remap *r)
 		return -EINVAL;
 	if (vma->flags & VM_DONTEXPAND)
 		return -EFAULT;
+	if (!mm_may_lock_more(r->mm, vma->flags, (r->new_len - r->old_len) >> PAGE_SHIFT))
+		return -EAGAIN;
 	return mm_may_grow(r->mm, vma->flags, (r->new_len - r->old_len) >> PAGE_SHIFT) ? 0 : -ENOMEM;
 }
 

@@ -61,6 +61,6 @@ long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 
 void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags)
 {
-	if (vm_flags & VM_ACCESS)
+	if (vm_flags & VM_ACCESS && !(vm_flags & VM_LOCKONFAULT))
 		(void)mm_populate(mm, start, end, (vm_flags & (VM_WRITE | VM_SHARED)) == VM_WRITE);
 }

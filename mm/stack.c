@@ -24,8 +24,8 @@ static bool within_limits(const struct vma *vma, vaddr_t addr)
 {
 	u64 nr_pages = (vma->start - addr) >> PAGE_SHIFT;
 
-	return mm_may_grow(vma->mm, vma->flags, nr_pages) && vma->end - addr <= READ_ONCE(vma->mm->rlimit_stack) &&
-	       mm_may_commit(nr_pages) && nr_pages <= vma->pgoff;
+	return mm_may_grow(vma->mm, vma->flags, nr_pages) && mm_may_lock_more(vma->mm, vma->flags, nr_pages) &&
+	       vma->end - addr <= READ_ONCE(vma->mm->rlimit_stack) && mm_may_commit(nr_pages) && nr_pages <= vma->pgoff;
 }
 
 int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr)

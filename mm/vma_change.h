@@ -73,13 +73,23 @@ void vma_unlink(struct vma *vma);
 /* Counts pages that come or (nr_pages < 0) go under VM_* flags. */
 void vma_account(struct mm *mm, u64 flags, long nr_pages);
 
-/* What MAP_POPULATE and VM_LOCKED ask for: as mm_populate(), for what the VMA's flags permit; nobody learns of errors. */
+/*
+ * What MAP_POPULATE and VM_LOCKED ask for: as mm_populate(), for what the VMA's flags permit (VM_LOCKONFAULT: nothing); nobody
+ * learns of errors.
+ */
 void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags);
 
 /* ---- Limits: mmap_limits.c ----------------------------------------------------------------------------------------- */
 
 /* RLIMIT_AS and RLIMIT_DATA permit so many more pages with these flags. */
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages);
+/*
+ * RLIMIT_MEMLOCK, which does not bind who has CAP_IPC_LOCK: may the running thread lock anything at all; so many pages in all;
+ * so many more in a VMA with these flags?
+ */
+bool mm_may_lock_any(const struct mm *mm);
+bool mm_may_lock(const struct mm *mm, u64 nr_pages);
+bool mm_may_lock_more(const struct mm *mm, u64 flags, u64 nr_pages);
 /* Linux's guess (overcommit_memory = 0): what could never fit is refused; 1: nothing is. */
 bool mm_may_commit(u64 nr_pages);
 /* Flags of memory that is charged when it is mapped: private and writable, unless MAP_NORESERVE. */

@@ -13,7 +13,6 @@
 #define NS_PER_TICK (NSEC_PER_SEC / USER_HZ)
 #define PF_KTHREAD 0x200000u
 #define PF_RANDOMIZE 0x400000u /* what Linux says of nearly every process */
-#define ALL_CAPABILITIES 0x1ffffffffffUL
 
 static char state_letter(const struct proc_target *target)
 {
@@ -144,6 +143,13 @@ static void show_cpus(struct text *text, u64 affinity)
 	show_cpu_list(text, cpus);
 }
 
+/* Others may be changing them: each is right by itself. */
+static void show_ids(struct text *text, const char *kind, const struct ids *ids)
+{
+	text_printf(text, "%s:\t%u\t%u\t%u\t%u\n", kind, READ_ONCE(ids->real), READ_ONCE(ids->effective),
+		    READ_ONCE(ids->saved), READ_ONCE(ids->fs));
+}
+
 static void show_status_of(struct text *text, const struct proc_target *target, u64 id)
 {
 	struct process *p = target->process;
@@ -154,7 +160,8 @@ static void show_status_of(struct text *text, const struct proc_target *target, 
 	text_printf(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", proc_comm(target), fs ? READ_ONCE(fs->umask) : 0,
 		    state_name(state_letter(target)));
 	text_printf(text, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, number, parent_of(p));
-	text_printf(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"); /* everybody is root */
+	show_ids(text, "Uid", &p->users.user);
+	show_ids(text, "Gid", &p->users.group);
 	text_printf(text, "FDSize:\t%u\nGroups:\t \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n",
 		    files ? READ_ONCE(files->capacity) : 0, p->pid, number, READ_ONCE(p->pgid), READ_ONCE(p->sid));
 	if (target->mm)
@@ -162,7 +169,7 @@ static void show_status_of(struct text *text, const struct proc_target *target, 
 	text_printf(text, "Threads:\t%u\n", max(READ_ONCE(p->nr_threads), 1U));
 	show_signals(text, target);
 	text_printf(text, "CapInh:\t%016x\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016x\n", 0,
-		    ALL_CAPABILITIES, ALL_CAPABILITIES, ALL_CAPABILITIES, 0);
+		    permitted_capabilities(p), effective_capabilities(p), ALL_CAPABILITIES, 0);
 	text_printf(text, "NoNewPrivs:\t0\nSeccomp:\t0\n");
 	show_cpus(text, target->task ? READ_ONCE(target->task->affinity) : 0);
 	text_printf(text, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",

@@ -159,6 +159,11 @@ void thread_wake(struct thread *thread)
 	kick(cpu);
 }
 
+bool thread_may_lock_memory(void)
+{
+	return true;
+}
+
 bool thread_killed(void)
 {
 	return load_acquire(&sim_this_cpu()->killed);
