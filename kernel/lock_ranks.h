@@ -18,6 +18,7 @@
 	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \
 	X(RECLAIM, "no lock: an allocation that may have to make room, and so wait for write-back, comes before page locks") \
 	X(PAGE, "the contents of one page of a mapping, until I/O ends; no allocation that may reclaim below it (F1)")         \
+	X(FS_BLOCKS, "what a mounted faultfs has where on its disk; held while that is read in, under a page lock")    \
 	X(I_MMAP, "who maps a mapping; truncation looks for address spaces under it")                                  \
 	X(ANON_VMA, "who maps an anonymous page; rmap walks take PTE locks below it")                                  \
 	X(PMD, "upper page-table levels of one mm")                                                                    \

@@ -78,6 +78,9 @@ int mapping_truncate(struct mapping *mapping, u64 size);
 /* Takes the pages of [first, last] out (hole punching), likewise. Sleeps. */
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last);
 
+/* Takes out pages that can be read in again: clean, not mapped, in nobody's hands. With ops only. Sleeps. */
+void mapping_drop_clean(struct mapping *mapping);
+
 /* ---- With ops: reading, writing, writing back (mapping_io.c). Sleep; killable. => no page lock held -------------- */
 
 /*

@@ -180,6 +180,42 @@ static bool still_mapped(const struct removal *removal)
 	return false;
 }
 
+/*
+ * => locked. Nobody maps the page, and the slot and the caller have the only references: under mapping.lock nobody gets
+ * another, for all find it in its slot. True: it is out, and the slot's reference is the caller's.
+ */
+static bool take_unused(struct mapping *mapping, struct page *page)
+{
+	bool taken;
+
+	spin_lock(&mapping->lock);
+	taken = page_test(page, PG_CACHE) && !page_test(page, PG_DIRTY) && !page_test(page, PG_WRITEBACK) &&
+		!READ_ONCE(page->mapcount) && READ_ONCE(page->refcount) == 2;
+	if (taken)
+		(void)mapping_tree_take(mapping, page->index, page->index);
+	spin_unlock(&mapping->lock);
+	return taken;
+}
+
+void mapping_drop_clean(struct mapping *mapping)
+{
+	for (u64 index = 0; mapping_next(mapping, index, &index); index++) {
+		struct page *page = mapping_find(mapping, index);
+		bool taken;
+
+		if (!page)
+			continue;
+		if (page_trylock(page)) {
+			taken = take_unused(mapping, page);
+			page_unlock(page);
+			if (taken)
+				page_put(page);
+		}
+		page_put(page);
+		cond_resched();
+	}
+}
+
 /* ---- Unmapping --------------------------------------------------------------------------------------------------- */
 
 /* The part of a VMA that shows the removed range, as [*start, *end). False when none does. */

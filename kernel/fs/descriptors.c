@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Descriptors: dup and its kin, fcntl, ioctl. Locks: those of files.c. */
 #include "kernel/fs/files.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/memfd.h"
 #include "kernel/fs/pipe.h"

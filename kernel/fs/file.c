@@ -5,7 +5,7 @@
  */
 #include "kernel/fs/file.h"
 #include "kernel/fs/namei.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/record_lock.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"

@@ -92,6 +92,8 @@ struct file {
 	struct mapping *mapping;    /* constant; what mmap maps and the ELF loader reads, or NULL */
 	void *private;		    /* constant after open; the implementation's */
 
+	u32 seen_write_errors; /* as mapping_check_error(); each value is whole */
+
 	struct mutex pos_lock; /* RANK_FILE: held across a read or write that uses pos */
 	u64 pos;	       /* pos_lock */
 };

@@ -76,6 +76,8 @@ struct inode_ops {
 	int (*truncate)(struct inode *inode, u64 size);
 	/* mode as fallocate(2)'s; inode->lock held for writing. */
 	int (*fallocate)(struct inode *inode, u32 mode, u64 offset, u64 len);
+	/* Writes back what is not in the pages of the file: 0 or -EIO. Sleeps. NULL: nothing. */
+	int (*sync)(struct inode *inode);
 	/* The last reference is gone. Any context that may free memory. */
 	void (*evict)(struct inode *inode);
 };
@@ -89,14 +91,15 @@ struct inode {
 	u32 seals;    /* lock; memfds: F_SEAL_* */
 	s32 writers;  /* atomic; opens for writing, or if negative, programs that run from it. See inode_access_get() */
 	u64 ino;      /* constant */
-	struct super_block *sb; /* constant; the file system it is in */
+	struct super_block *sb;	     /* constant; the file system it is in */
 	const struct inode_ops *ops; /* constant */
 	const struct file_ops *fops; /* constant; how an opened file works. NULL for what cannot be opened */
 	struct inode_times times;
 
 	struct rwsem lock;
-	u64 charged; /* lock; pages of this file that count against its file system's limit */
-	u64 size; /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
+	u64 charged;   /* lock; pages of this file that count against its file system's limit */
+	u64 nr_blocks; /* of 512 bytes, where the file system counts them; elsewhere the pages are what the file takes */
+	u64 size;      /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
 
 	struct mapping *mapping;     /* constant; regular files: their pages */
 	struct pipe *pipe;	     /* lock; FIFOs: there while somebody has it open */
@@ -108,14 +111,16 @@ struct inode {
 };
 
 struct dentry {
-	u32 refcount;	       /* atomic; being linked in a directory counts as one */
-	struct inode *inode;   /* constant, with a reference */
-	struct dentry *covered; /* fs_tree_lock; directories: the root of the file system that is mounted here, or NULL */
+	u32 refcount;	     /* atomic; being linked in a directory counts as one */
+	struct inode *inode; /* constant, with a reference */
+	struct dentry
+		*covered; /* fs_tree_lock; directories: the root of the file system that is mounted here, or NULL */
 	struct dentry *parent; /* fs_tree_lock and fs_rename_lock; with a reference. The root is its own parent */
 	char *name;	       /* fs_tree_lock and fs_rename_lock; never contains a slash unless it is no path at all */
 	bool linked;	       /* fs_tree_lock: the name exists */
 	struct list_head children; /* fs_tree_lock; directories: in the order of their cookies */
 	struct list_head sibling;  /* fs_tree_lock */
+	u32 slot;		   /* fs_tree_lock; where a file system that keeps its names elsewhere has this one */
 	u64 cookie;		   /* fs_tree_lock; position of this entry in its directory */
 	u64 next_cookie;	   /* fs_tree_lock; directories: for the next child */
 };

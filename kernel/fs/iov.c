@@ -84,7 +84,7 @@ void iov_revert(struct iov_iter *iter, size_t n)
 	iter->offset -= n;
 }
 
-enum iov_direction { IOV_TO, IOV_FROM, IOV_ZERO };
+enum iov_direction { IOV_TO, IOV_FROM, IOV_FROM_NOFAULT, IOV_ZERO };
 
 /* Moves n bytes that lie in one segment; returns how many went. */
 static size_t iov_move_one(struct iov_iter *iter, u8 *kernel, size_t n, enum iov_direction direction)
@@ -94,7 +94,7 @@ static size_t iov_move_one(struct iov_iter *iter, u8 *kernel, size_t n, enum iov
 	if (iter->kernel) {
 		if (direction == IOV_TO)
 			memcpy((void *)addr, kernel, n);
-		else if (direction == IOV_FROM)
+		else if (direction == IOV_FROM || direction == IOV_FROM_NOFAULT)
 			memcpy(kernel, (void *)addr, n);
 		else
 			memset((void *)addr, 0, n);
@@ -104,6 +104,8 @@ static size_t iov_move_one(struct iov_iter *iter, u8 *kernel, size_t n, enum iov
 		return n - copy_to_user(addr, kernel, n);
 	if (direction == IOV_FROM)
 		return n - copy_from_user(kernel, addr, n);
+	if (direction == IOV_FROM_NOFAULT)
+		return n - copy_from_user_nofault(kernel, addr, n);
 	return n - clear_user(addr, n);
 }
 
@@ -138,4 +140,15 @@ size_t iov_copy_from(struct iov_iter *iter, void *dst, size_t n)
 size_t iov_zero(struct iov_iter *iter, size_t n)
 {
 	return iov_move(iter, NULL, n, IOV_ZERO);
+}
+
+size_t iov_copy_from_nofault(struct iov_iter *iter, void *dst, size_t n)
+{
+	return iov_move(iter, dst, n, IOV_FROM_NOFAULT);
+}
+
+bool iov_fault_in(struct iov_iter *iter)
+{
+	iov_advance(iter, 0);
+	return iter->kernel || !user_fault_in_readable(iter->iov->base + iter->offset);
 }

@@ -42,6 +42,10 @@ int iov_import(struct iov_iter *iter, u64 uvec, u64 nr, struct iovec *fast, stru
 size_t iov_copy_to(struct iov_iter *iter, const void *src, size_t n);
 size_t iov_copy_from(struct iov_iter *iter, void *dst, size_t n);
 size_t iov_zero(struct iov_iter *iter, size_t n);
+/* As iov_copy_from(), but stops where a page is not there: under locks. Does not sleep. */
+size_t iov_copy_from_nofault(struct iov_iter *iter, void *dst, size_t n);
+/* Makes the page that the next byte comes from present: false when there is none. Sleeps. */
+bool iov_fault_in(struct iov_iter *iter);
 /* Goes back by n bytes that were moved. */
 void iov_revert(struct iov_iter *iter, size_t n);
 

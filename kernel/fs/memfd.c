@@ -4,6 +4,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
@@ -27,7 +28,7 @@ static struct file *memfd_open(const char *name, u32 flags)
 	inode->nlink = 0;
 	inode->seals = flags & MFD_ALLOW_SEALING ? 0 : F_SEAL_SEAL;
 	ksnprintf(shown, sizeof(shown), "/memfd:%s (deleted)", name);
-	return file_open_anon(inode, shown, &ramfs_file_ops, O_RDWR);
+	return file_open_anon(inode, shown, &regular_file_ops, O_RDWR);
 }
 
 SYSCALL(memfd_create)

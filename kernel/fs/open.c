@@ -7,7 +7,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
@@ -301,19 +301,20 @@ SYSCALL(fallocate)
 	return ret;
 }
 
-/* --- what memory does not need --- */
+/* --- writing back --- */
 
 /* Pipes and devices cannot be synchronised. */
 static long sync_fd(u64 fd)
 {
 	struct file *file = fget((int)fd);
-	bool stored;
+	long ret = -EINVAL;
 
 	if (!file)
 		return -EBADF;
-	stored = S_ISREG(file->inode->mode) || S_ISDIR(file->inode->mode) || S_ISBLK(file->inode->mode);
+	if (S_ISREG(file->inode->mode) || S_ISDIR(file->inode->mode) || S_ISBLK(file->inode->mode))
+		ret = file_sync(file);
 	file_put(file);
-	return stored ? 0 : -EINVAL;
+	return ret;
 }
 
 SYSCALL(fsync)
@@ -338,8 +339,10 @@ SYSCALL(syncfs)
 
 	if (!file)
 		return -EBADF;
+	struct super_block *sb = file->inode->sb;
+	int ret = sb->type->sync ? sb->type->sync(sb) : 0;
 	file_put(file);
-	return 0;
+	return ret;
 }
 
 #define POSIX_FADV_NOREUSE 5

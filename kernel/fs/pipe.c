@@ -7,6 +7,7 @@
  * for every sleep. attach_lock (spinlock, a leaf) guards which pipe a FIFO's inode has.
  */
 #include "kernel/fs/pipe.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/poll.h"
@@ -371,7 +372,7 @@ static struct file *open_end(struct inode *inode, u32 flags)
 		return NULL;
 	file->private = pipe_attach(inode);
 	if (!file->private) {
-		file->ops = &ramfs_file_ops; /* has nothing to release */
+		file->ops = &regular_file_ops; /* has nothing to release */
 		file_put(file);
 		return NULL;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc/sys: settings. Takes no lock: each value is whole, and who reads it while it changes gets the old or the new one. */
 #include "kernel/fs/procfs.h"
+#include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/uname.h"
 #include "mm/fault.h"
@@ -119,13 +120,17 @@ static int write_mmap_min_addr(u64 id, char *buf, size_t len)
 	return 0;
 }
 
-/* 1: page cache, 2: objects, 3: both. Files in memory are all there is, and they cannot be dropped. */
+/* 1: page cache, 2: objects, 3: both. Names and inodes are not cached but kept, so only 1 has an effect. */
 static int write_drop_caches(u64 id, char *buf, size_t len)
 {
 	u64 value;
 
 	(void)id, (void)len;
-	return proc_parse_number(buf, &value) || value < 1 || value > 4 ? -EINVAL : 0;
+	if (proc_parse_number(buf, &value) || value < 1 || value > 4)
+		return -EINVAL;
+	if (value & 1)
+		super_drop_pages();
+	return 0;
 }
 
 static const struct proc_entry vm_entries[] = {

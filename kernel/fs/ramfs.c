@@ -11,21 +11,13 @@
 #include "kernel/fs/block_file.h"
 #include "kernel/fs/getdents.h"
 #include "kernel/fs/pipe.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/super.h"
-#include "kernel/signal.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "mm/mapping.h"
 #include "mm/slab.h"
-
-#define FALLOC_FL_KEEP_SIZE 1u
-#define FALLOC_FL_PUNCH_HOLE 2u
-
-u64 inode_size(const struct inode *inode)
-{
-	return inode->mapping ? READ_ONCE(inode->mapping->size) : READ_ONCE(inode->size);
-}
 
 /*
  * Files may take all memory but a sixty-fourth, which is left for page tables, stacks and the fault path. Checked without
@@ -61,42 +53,6 @@ static void uncharge_down_to(struct inode *inode, u64 nr_pages)
 	inode->charged = nr_pages;
 }
 
-/* --- reading and writing --- */
-
-static long read_page(struct inode *inode, struct iov_iter *to, u64 pos, size_t n)
-{
-	struct page *page = mapping_find(inode->mapping, pos >> PAGE_SHIFT);
-	size_t done;
-
-	if (!page)
-		return (long)iov_zero(to, n);
-	done = iov_copy_to(to, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
-	page_put(page);
-	return (long)done;
-}
-
-static long ramfs_read(struct file *file, struct iov_iter *to, u64 *pos)
-{
-	struct inode *inode = file->inode;
-	long done = 0;
-
-	while (to->count) {
-		u64 size = inode_size(inode);
-		if (*pos >= size)
-			break;
-		size_t n = min(min((u64)to->count, size - *pos), PAGE_SIZE - (*pos & ~PAGE_MASK));
-		long moved = read_page(inode, to, *pos, n);
-		*pos += (u64)moved;
-		done += moved;
-		if (moved < (long)n)
-			return done ? done : -EFAULT;
-		cond_resched();
-	}
-	if (!(file->flags & O_NOATIME))
-		inode_touch_atime(inode);
-	return done;
-}
-
 /* The page of a slot for writing, with a reference, or NULL when files have had their share of memory. */
 static struct page *page_for_write(struct inode *inode, u64 index)
 {
@@ -110,7 +66,7 @@ static struct page *page_for_write(struct inode *inode, u64 index)
 	return page;
 }
 
-static long write_page(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
+long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
 {
 	struct page *page = page_for_write(inode, pos >> PAGE_SHIFT);
 	size_t done;
@@ -122,70 +78,6 @@ static long write_page(struct inode *inode, struct iov_iter *from, u64 pos, size
 		page_set(page, PG_DIRTY);
 	page_put(page);
 	return done ? (long)done : -EFAULT;
-}
-
-/* => inode->lock for writing. Bytes written; an error only when there are none. */
-static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
-{
-	long done = 0;
-
-	while (from->count) {
-		size_t n = min((u64)from->count, PAGE_SIZE - (*pos & ~PAGE_MASK));
-		long moved = write_page(inode, from, *pos, n);
-
-		if (moved < 0)
-			return done ? done : moved;
-		*pos += (u64)moved;
-		done += moved;
-		if (*pos > inode_size(inode))
-			WRITE_ONCE(inode->mapping->size, *pos);
-		if (moved < (long)n)
-			break;
-		cond_resched();
-	}
-	return done;
-}
-
-/* RLIMIT_FSIZE kills by default; the largest size of all only fails. */
-static long too_large(u64 limit)
-{
-	struct siginfo info = { .signo = SIGXFSZ, .code = SI_USER, .pid = current->process->pid };
-
-	if (limit < MAX_FILE_SIZE)
-		signal_task(current, &info);
-	return -EFBIG;
-}
-
-static long write_checks(struct inode *inode, struct iov_iter *from, u64 pos)
-{
-	if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
-		return -EPERM;
-	if ((inode->seals & F_SEAL_GROW) && pos + from->count > inode_size(inode))
-		return -EPERM;
-	u64 limit = min(rlimit_current(RLIMIT_FSIZE), MAX_FILE_SIZE);
-	if (pos >= limit)
-		return too_large(limit);
-	from->count = min((u64)from->count, limit - pos);
-	return 0;
-}
-
-static long ramfs_write(struct file *file, struct iov_iter *from, u64 *pos)
-{
-	struct inode *inode = file->inode;
-	long ret;
-
-	if (!from->count)
-		return 0;
-	rwsem_write(&inode->lock);
-	if (file->flags & O_APPEND)
-		*pos = inode_size(inode);
-	ret = write_checks(inode, from, *pos);
-	if (!ret)
-		ret = write_locked(inode, from, pos);
-	if (ret > 0)
-		inode_touch_mtime(inode);
-	rwsem_write_unlock(&inode->lock);
-	return ret;
 }
 
 static s64 ramfs_dir_seek(struct file *file, s64 offset, int whence)
@@ -203,11 +95,6 @@ static long dir_read(struct file *file, struct iov_iter *to, u64 *pos)
 	return -EISDIR;
 }
 
-const struct file_ops ramfs_file_ops = {
-	.read = ramfs_read,
-	.write = ramfs_write,
-};
-
 const struct file_ops ramfs_dir_ops = {
 	.read = dir_read,
 	.llseek = ramfs_dir_seek,
@@ -222,22 +109,11 @@ static int ramfs_truncate(struct inode *inode, u64 size)
 	if ((size < old && (inode->seals & F_SEAL_SHRINK)) || (size > old && (inode->seals & F_SEAL_GROW)))
 		return -EPERM;
 	if (size > old && size > rlimit_current(RLIMIT_FSIZE))
-		return (int)too_large(0);
+		return (int)write_too_large(0);
 	(void)mapping_truncate(inode->mapping, size); /* cannot fail: everything is in memory */
 	uncharge_down_to(inode, READ_ONCE(inode->mapping->nr_pages));
 	inode_touch_mtime(inode);
 	return 0;
-}
-
-int inode_truncate(struct inode *inode, u64 size)
-{
-	int ret = 0;
-
-	rwsem_write(&inode->lock);
-	if (inode->ops && inode->ops->truncate)
-		ret = inode->ops->truncate(inode, size);
-	rwsem_write_unlock(&inode->lock);
-	return ret;
 }
 
 /* Clears the parts of the first and last page, takes out the pages between. */
@@ -330,24 +206,31 @@ static const struct inode_ops symlink_ops = {
 
 /* --- making files --- */
 
+const struct file_ops *file_ops_of(u32 mode, u32 rdev)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return &regular_file_ops;
+	case S_IFDIR:
+		return &ramfs_dir_ops;
+	case S_IFIFO:
+		return &fifo_ops;
+	case S_IFCHR:
+		return device_ops(rdev);
+	case S_IFBLK:
+		return &block_file_ops;
+	default:
+		return NULL;
+	}
+}
+
 struct inode *ramfs_inode(struct super_block *sb, u32 mode, u32 rdev)
 {
-	const struct file_ops *fops = NULL;
 	struct inode *inode;
 
 	if (!ramfs_has_room(1))
 		return NULL;
-	if (S_ISREG(mode))
-		fops = &ramfs_file_ops;
-	else if (S_ISDIR(mode))
-		fops = &ramfs_dir_ops;
-	else if (S_ISFIFO(mode))
-		fops = &fifo_ops;
-	else if (S_ISCHR(mode))
-		fops = device_ops(rdev);
-	else if (S_ISBLK(mode))
-		fops = &block_file_ops;
-	inode = inode_alloc(sb, mode, S_ISREG(mode) ? &regular_ops : NULL, fops);
+	inode = inode_alloc(sb, mode, S_ISREG(mode) ? &regular_ops : NULL, file_ops_of(mode, rdev));
 	if (!inode)
 		return NULL;
 	inode->rdev = rdev;

@@ -5,18 +5,18 @@
 
 #include "kernel/fs/file.h"
 
-extern const struct file_ops ramfs_file_ops, ramfs_dir_ops;
+extern const struct file_ops ramfs_dir_ops; /* also those of other file systems: names live in memory */
 
+/* How an opened file of that type works, whatever file system it is in; NULL: it cannot be opened. */
+const struct file_ops *file_ops_of(u32 mode, u32 rdev);
 /* A new inode of any type; `rdev` is for devices. NULL without memory. Do not sleep. */
 struct inode *ramfs_inode(struct super_block *sb, u32 mode, u32 rdev);
 struct inode *ramfs_symlink(struct super_block *sb, const char *target, size_t len);
 /* Their way into struct fs_type; -ENOSPC without memory. */
 struct inode *ramfs_create(struct super_block *sb, u32 mode, u32 rdev, const char *target, size_t len);
 
-/* The size in bytes; a file in use may have another one by the time it is looked at. */
-u64 inode_size(const struct inode *inode);
-/* Sets the size of a regular file. 0, -EINVAL, -EPERM (sealed). Takes inode->lock; sleeps. */
-int inode_truncate(struct inode *inode, u64 size);
+/* Writes into one page: bytes, or -ENOSPC, -EFAULT. => inode->lock for writing. Sleeps. */
+long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size_t n);
 
 #define F_SEAL_SEAL 1
 #define F_SEAL_SHRINK 2

@@ -5,7 +5,7 @@
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/regular.h"
 #include "kernel/uaccess.h"
 #include "mm/mapping.h"
 #include "mm/slab.h"

@@ -6,6 +6,7 @@
  * One spinlock (a leaf) guards the locks of all files, one wait queue serves all who wait. Memory is fetched before.
  */
 #include "kernel/fs/record_lock.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/signal.h"
 #include "kernel/task.h"

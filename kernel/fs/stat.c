@@ -3,7 +3,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
-#include "kernel/fs/ramfs.h"
+#include "kernel/fs/regular.h"
 #include "kernel/fs/super.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
@@ -54,6 +54,8 @@ static struct statx_timestamp to_statx_time(u64 ns)
 /* Of 512 bytes each. */
 static u64 nr_blocks(const struct inode *inode)
 {
+	if (inode->mapping && inode->mapping->ops)
+		return READ_ONCE(inode->nr_blocks);
 	return inode->mapping ? READ_ONCE(inode->mapping->nr_pages) * (PAGE_SIZE / 512) : 0;
 }
 

@@ -6,6 +6,7 @@
 #include "kernel/fs/super.h"
 #include "drivers/block.h"
 #include "kernel/fs/dir.h"
+#include "kernel/fs/faultfs.h"
 #include "kernel/fs/procfs.h"
 #include "kernel/rcu.h"
 #include "kernel/string.h"
@@ -13,7 +14,7 @@
 #include "mm/slab.h"
 
 static const struct fs_type *const types[] = {
-	&sysfs_type, &tmpfs_type, &proc_type, &devtmpfs_type, &ramfs_type,
+	&sysfs_type, &tmpfs_type, &proc_type, &devtmpfs_type, &ramfs_type, &faultfs_type,
 };
 
 static const struct fs_type anon_type = { .name = "pipefs", .magic = 0x50495045 };
@@ -112,12 +113,11 @@ void super_detach(struct super_block *sb)
 
 /* ---- Walking all of a file system -------------------------------------------------------------------------------- */
 
-/* The dentry behind this one, parents first; NULL after the last. */
-static struct dentry *next_dentry(const struct super_block *sb, struct dentry *dentry)
+struct dentry *dentry_next(const struct dentry *root, struct dentry *dentry)
 {
 	if (!list_empty(&dentry->children))
 		return list_first(&dentry->children, struct dentry, sibling);
-	while (dentry != sb->root) {
+	while (dentry != root) {
 		struct list_head *next = dentry->sibling.next;
 
 		if (next != &dentry->parent->children)
@@ -143,7 +143,7 @@ static u32 nr_children(const struct dentry *dentry)
  */
 bool super_is_busy(const struct super_block *sb, u32 nr)
 {
-	for (struct dentry *dentry = sb->root; dentry; dentry = next_dentry(sb, dentry)) {
+	for (struct dentry *dentry = sb->root; dentry; dentry = dentry_next(sb->root, dentry)) {
 		u32 expected = 1 + nr_children(dentry) + (dentry == sb->root ? nr : 0);
 
 		if (READ_ONCE(dentry->refcount) != expected)
@@ -154,7 +154,7 @@ bool super_is_busy(const struct super_block *sb, u32 nr)
 
 bool super_has_writers(const struct super_block *sb)
 {
-	for (struct dentry *dentry = sb->root; dentry; dentry = next_dentry(sb, dentry))
+	for (struct dentry *dentry = sb->root; dentry; dentry = dentry_next(sb->root, dentry))
 		if (READ_ONCE(dentry->inode->writers) > 0)
 			return true;
 	return false;
@@ -248,6 +248,17 @@ void super_destroy_unused(void)
 			(void)sb->type->sync(sb);
 		super_destroy(sb);
 	}
+}
+
+void super_drop_pages(void)
+{
+	struct super_block *sb;
+
+	rwsem_read(&fs_tree_lock);
+	list_for_each (sb, &mounted, link)
+		if (sb->type->drop_pages)
+			sb->type->drop_pages(sb);
+	rwsem_read_unlock(&fs_tree_lock);
 }
 
 /* The newest first: it may be mounted on an older one. */

@@ -63,6 +63,8 @@ struct fs_type {
 	void (*usage)(const struct super_block *sb, struct super_usage *usage);
 	/* Writes everything back: 0 or -EIO. Sleeps; fs_tree_lock may be held. */
 	int (*sync)(struct super_block *sb);
+	/* Drops the pages that can be read in again. Sleeps; fs_tree_lock is held for reading. */
+	void (*drop_pages)(struct super_block *sb);
 	/* After the last name and inode have gone. Sleeps. */
 	void (*unmount)(struct super_block *sb);
 
@@ -137,8 +139,12 @@ void super_destroy_all(void);
 bool super_is_busy(const struct super_block *sb, u32 nr);
 /* A file is open for writing. => fs_tree_lock for writing. */
 bool super_has_writers(const struct super_block *sb);
+/* The dentry behind this one in the tree below `root`, parents first; NULL after the last. => fs_tree_lock. */
+struct dentry *dentry_next(const struct dentry *root, struct dentry *dentry);
 /* Writes back all that is mounted: sync(2). Sleeps. */
 void super_sync_all(void);
+/* Drops the pages of all that is mounted: /proc/sys/vm/drop_caches. Sleeps. */
+void super_drop_pages(void);
 
 /* The type of that name, or NULL. */
 const struct fs_type *fs_type_find(const char *name);

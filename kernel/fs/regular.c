@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regular files. A read copies from the pages of the mapping, a write into them, a mapping of the file shows the very same
+ * pages. A hole reads as zeros.
+ *
+ * Locks: a writer holds inode->lock for writing; a reader takes none and may see half of a write that is under way, as on
+ * Linux. User memory is touched under inode->lock, which ranks below mmap_lock. Under a page lock only by the nofault copy: so
+ * write() from a mapping of the very page being written just works (U1).
+ */
+#include "kernel/fs/regular.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/signal.h"
+#include "kernel/task.h"
+#include "mm/mapping.h"
+#include "mm/page_lock.h"
+
+u64 inode_size(const struct inode *inode)
+{
+	return inode->mapping ? READ_ONCE(inode->mapping->size) : READ_ONCE(inode->size);
+}
+
+/* --- reading --- */
+
+/* Bytes; -EIO, -ENOMEM, -EINTR; 0 when a user address faulted at once. */
+static long read_piece(struct inode *inode, struct iov_iter *to, u64 pos, size_t n)
+{
+	struct mapping *mapping = inode->mapping;
+	u64 index = pos >> PAGE_SHIFT;
+	struct page *page = mapping->ops ? mapping_read_page(mapping, index) : mapping_find(mapping, index);
+	size_t done;
+
+	if (is_err(page))
+		return ptr_err(page);
+	if (!page) /* a hole, or truncated away since the size was looked at */
+		return (long)iov_zero(to, n);
+	done = iov_copy_to(to, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
+	page_put(page);
+	return (long)done;
+}
+
+static long regular_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	struct inode *inode = file->inode;
+	long done = 0;
+
+	while (to->count) {
+		u64 size = inode_size(inode);
+		if (*pos >= size)
+			break;
+		size_t n = min(min((u64)to->count, size - *pos), PAGE_SIZE - (*pos & ~PAGE_MASK));
+		long moved = read_piece(inode, to, *pos, n);
+		if (moved < 0)
+			return done ? done : moved;
+		*pos += (u64)moved;
+		done += moved;
+		if (moved < (long)n)
+			return done ? done : -EFAULT;
+		cond_resched();
+	}
+	if (!(file->flags & O_NOATIME))
+		inode_touch_atime(inode);
+	return done;
+}
+
+/* --- writing --- */
+
+/* With the page in hand, locked: reserves what writing it back needs, and copies. *throttle: who writes is too fast. */
+static long fill_page(struct mapping *mapping, struct page *page, struct iov_iter *from, size_t offset, size_t n,
+		      bool *throttle)
+{
+	int ret = mapping->ops->page_mkwrite(mapping, page);
+	size_t copied = 0, counted;
+
+	if (ret >= 0)
+		copied = iov_copy_from_nofault(from, (u8 *)page_to_virt(page) + offset, n);
+	counted = mapping_write_end(page, copied);
+	iov_revert(from, copied - counted);
+	*throttle = ret == MKWRITE_THROTTLE;
+	return ret < 0 ? ret : (long)counted;
+}
+
+/* One page of a file that is written back. Bytes, or -errno when there are none. */
+static long write_stored(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
+{
+	struct mapping *mapping = inode->mapping;
+
+	for (;;) {
+		enum write_extent extent = n == PAGE_SIZE ? WRITE_WHOLE_PAGE : WRITE_PART_OF_PAGE;
+		struct page *page = mapping_write_begin(mapping, pos >> PAGE_SHIFT, extent);
+		bool throttle;
+		long done;
+
+		if (is_err(page))
+			return ptr_err(page);
+		done = fill_page(mapping, page, from, pos & ~PAGE_MASK, n, &throttle);
+		if (throttle)
+			mapping->ops->throttle(mapping);
+		if (done)
+			return done;
+		if (!iov_fault_in(from))
+			return -EFAULT;
+		if (thread_killed())
+			return -EINTR;
+	}
+}
+
+/* => inode->lock for writing. Bytes written; an error only when there are none. */
+static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
+{
+	struct mapping *mapping = inode->mapping;
+	long done = 0;
+
+	while (from->count) {
+		size_t n = min((u64)from->count, PAGE_SIZE - (*pos & ~PAGE_MASK));
+		long moved = mapping->ops ? write_stored(inode, from, *pos, n) : ramfs_write_piece(inode, from, *pos, n);
+
+		if (moved < 0)
+			return done ? done : moved;
+		*pos += (u64)moved;
+		done += moved;
+		if (*pos > inode_size(inode))
+			WRITE_ONCE(mapping->size, *pos);
+		cond_resched();
+	}
+	return done;
+}
+
+long write_too_large(u64 limit)
+{
+	struct siginfo info = { .signo = SIGXFSZ, .code = SI_USER, .pid = current->process->pid };
+
+	if (limit < MAX_FILE_SIZE)
+		signal_task(current, &info);
+	return -EFBIG;
+}
+
+static long write_checks(struct inode *inode, struct iov_iter *from, u64 pos)
+{
+	if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+	if ((inode->seals & F_SEAL_GROW) && pos + from->count > inode_size(inode))
+		return -EPERM;
+	u64 limit = min(rlimit_current(RLIMIT_FSIZE), MAX_FILE_SIZE);
+	if (pos >= limit)
+		return write_too_large(limit);
+	from->count = min((u64)from->count, limit - pos);
+	return 0;
+}
+
+static long regular_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	struct inode *inode = file->inode;
+	long ret;
+
+	if (!from->count)
+		return 0;
+	rwsem_write(&inode->lock);
+	if (file->flags & O_APPEND)
+		*pos = inode_size(inode);
+	ret = write_checks(inode, from, *pos);
+	if (!ret)
+		ret = write_locked(inode, from, pos);
+	if (ret > 0)
+		inode_touch_mtime(inode);
+	rwsem_write_unlock(&inode->lock);
+	if (ret > 0 && (file->flags & O_DSYNC)) {
+		int error = file_sync(file);
+		ret = error ? error : ret;
+	}
+	return ret;
+}
+
+/* Errors of before the open are not this file's to tell. */
+static int regular_open(struct file *file)
+{
+	file->seen_write_errors = READ_ONCE(file->mapping->nr_write_errors);
+	return 0;
+}
+
+const struct file_ops regular_file_ops = {
+	.open = regular_open,
+	.read = regular_read,
+	.write = regular_write,
+};
+
+/* --- size, and writing back --- */
+
+int inode_truncate(struct inode *inode, u64 size)
+{
+	int ret = 0;
+
+	rwsem_write(&inode->lock);
+	if (inode->ops && inode->ops->truncate)
+		ret = inode->ops->truncate(inode, size);
+	rwsem_write_unlock(&inode->lock);
+	return ret;
+}
+
+int file_sync(struct file *file)
+{
+	struct inode *inode = file->inode;
+	int error = 0, other = 0;
+
+	if (inode->mapping)
+		error = mapping_writeback(inode->mapping, 0, ~0UL, WRITEBACK_WAIT);
+	if (inode->ops && inode->ops->sync)
+		other = inode->ops->sync(inode);
+	if (inode->mapping && mapping_check_error(inode->mapping, &file->seen_write_errors))
+		error = -EIO;
+	return error ? error : other;
+}
