@@ -29,7 +29,7 @@ static pte_t share_entry(struct copy *copy, pte_t *ptep)
 		copy->flush = true;
 		race_point(fork_after_wrprotect);
 	}
-	return pte_wrprotect(old);
+	return pte_mkold(pte_wrprotect(old)); /* the child has not touched it yet */
 }
 
 /* => the parent's entry is locked; the child's table exists and is nobody else's. */

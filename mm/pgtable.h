@@ -137,6 +137,11 @@ static inline pte_t pte_wrprotect(pte_t pte)
 {
 	return (pte_t){ pte.val & ~PTE_WRITE };
 }
+/* As if nobody had touched the page by it. */
+static inline pte_t pte_mkold(pte_t pte)
+{
+	return (pte_t){ pte.val & ~PTE_ACCESSED };
+}
 
 /* The CPU and other faults read and write entries meanwhile: once, and live ones only by xchg or cmpxchg. */
 static inline pte_t pte_read(const pte_t *ptep)
