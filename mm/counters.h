@@ -34,9 +34,12 @@
 	X(cow_copies, "copy-on-write: copied")                                                                         \
 	X(cow_reuses, "copy-on-write: the last owner kept its page")                                                   \
 	X(zero_page_maps, "reads answered by the shared zero page")                                                    \
+	X(spf_answered_cached, "speculative attempts answered by cached pages alone (map_pages)")                      \
+	X(vma_lock_answered_cached, "... under the per-VMA lock")                                                      \
+	X(mmap_answered_cached, "... under mmap_lock")                                                                 \
 	X(fault_around_pages, "pages mapped around a faulting one, which will need no fault")                          \
 	X(fault_around_skipped, "pages that were not: locked, not up to date, or just taken out")                      \
-	X(fault_around_stopped, "faults that looked for no neighbours, because their object missed too often")         \
+	X(fault_around_stopped, "attempts that looked for no neighbours, because their object missed too often")       \
 	X(spurious_faults, "faults that found nothing to do, proved benign")
 
 enum counter {

@@ -86,6 +86,7 @@ enum pte_lock_result {
 struct fault_strategy {
 	const char *name;
 	enum fault_strategy_id id;
+	unsigned answered_cached; /* the counter of faults that map_pages() alone has answered */
 	/* Which row counts that it was not even tried, or REASON_NONE: try. */
 	enum fault_reason (*skip)(const struct fault *f);
 	/* Finds the VMA, makes sure of it, and fills the snapshot. END_GO_ON: holds what `held` says. */

@@ -64,6 +64,7 @@ enum fault_end fault_map_around(struct fault *f)
 	u64 place = table_index(f->address, 1), in_vma = (f->address - f->vma.start) >> PAGE_SHIFT;
 	u64 vma_pages = (f->vma.end - f->vma.start) >> PAGE_SHIFT, pgoff = fault_pgoff(f);
 	u64 first, last; /* as places in the page table */
+	enum fault_end end;
 
 	if (!f->vma.ops->map_pages)
 		return END_GO_ON;
@@ -71,7 +72,10 @@ enum fault_end fault_map_around(struct fault *f)
 		nr = 1;
 	first = max(align_down(place, nr), place - min(place, in_vma));
 	last = min(min(first + nr, (u64)PTRS_PER_TABLE), place + vma_pages - in_vma) - 1;
-	return f->vma.ops->map_pages(f, pgoff + first - place, pgoff + last - place);
+	end = f->vma.ops->map_pages(f, pgoff + first - place, pgoff + last - place);
+	if (end == END_ANSWERED)
+		count_nr(f->strategy->answered_cached, 1);
+	return end;
 }
 
 /* ---- map_pages() of every mapping -------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@
  *
  * Mirrors: Linux 6.1, do_user_addr_fault(); stacks as Linux 6.5, lock_mm_and_find_vma().
  */
+#include "mm/counters.h"
 #include "mm/fault.h"
 #include "mm/mmap.h"
 #include "mm/race.h"
@@ -111,6 +112,7 @@ static enum fault_end mmap_wait_page(struct fault *f)
 const struct fault_strategy strategy_mmap = {
 	.name = "mmap",
 	.id = STRATEGY_MMAP,
+	.answered_cached = COUNT_mmap_answered_cached,
 	.skip = mmap_skip,
 	.enter = mmap_enter,
 	.leave = mmap_leave,

@@ -25,6 +25,7 @@
  * Mirrors: seed 003, __handle_speculative_fault(), pte_map_lock(), vma_has_changed(); the mm-wide count is that of
  * Lespinasse's series (seed 000).
  */
+#include "mm/counters.h"
 #include "mm/fault.h"
 #include "mm/policy.h"
 #include "mm/race.h"
@@ -205,6 +206,7 @@ static enum fault_end spec_no_memory(struct fault *f)
 const struct fault_strategy strategy_spec = {
 	.name = "spec",
 	.id = STRATEGY_SPEC,
+	.answered_cached = COUNT_spf_answered_cached,
 	.skip = spec_skip,
 	.enter = spec_enter,
 	.leave = spec_leave,

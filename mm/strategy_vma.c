@@ -117,6 +117,7 @@ static enum fault_end vma_wait_page(struct fault *f)
 const struct fault_strategy strategy_vma = {
 	.name = "vma",
 	.id = STRATEGY_VMA,
+	.answered_cached = COUNT_vma_lock_answered_cached,
 	.skip = vma_skip,
 	.enter = vma_enter,
 	.leave = vma_leave,
