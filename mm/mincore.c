@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mincore: which pages are in memory. msync: memory is where files live here, so it only says what is wrong. */
+/* mincore: which pages are in memory. msync: writes back what a mapping shows of a file that lives elsewhere. */
 #include "kernel/errno.h"
 #include "mm/mapping.h"
 #include "mm/mman.h"
@@ -53,6 +53,25 @@ long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec)
 	return 0;
 }
 
+/*
+ * MS_SYNC: writes back what the VMA shows of its file in [start, end), with mmap_lock let go meanwhile: for I/O is waited for.
+ * => mmap_lock for reading; likewise afterwards.
+ */
+static long sync_vma(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	u64 first = vma->pgoff + ((start - vma->start) >> PAGE_SHIFT);
+	u64 last = first + ((end - start) >> PAGE_SHIFT) - 1;
+	struct file *file = vma->file;
+	long error;
+
+	vma_file_get(file);
+	mmap_read_unlock(mm);
+	error = vma_file_sync(file, first, last);
+	vma_file_put(file);
+	mmap_read_lock(mm);
+	return error;
+}
+
 /* The walk of Linux's msync(), whose answer to MS_ASYNC over a hole comes at once, and to others at the end. */
 static long sync_range(struct mm *mm, vaddr_t start, vaddr_t end, int flags)
 {
@@ -60,6 +79,7 @@ static long sync_range(struct mm *mm, vaddr_t start, vaddr_t end, int flags)
 
 	while (start < end) {
 		const struct vma *vma = vma_tree_find_from(&mm->tree, start);
+		vaddr_t stop;
 
 		if (!vma)
 			return -ENOMEM;
@@ -67,10 +87,18 @@ static long sync_range(struct mm *mm, vaddr_t start, vaddr_t end, int flags)
 			if (flags == MS_ASYNC || vma->start >= end)
 				return -ENOMEM;
 			error = -ENOMEM;
+			start = vma->start;
 		}
 		if (flags & MS_INVALIDATE && vma->flags & VM_LOCKED)
 			return -EBUSY;
-		start = vma->end;
+		stop = min(vma->end, end);
+		if (flags & MS_SYNC && vma->file && vma->flags & VM_SHARED) {
+			long failed = sync_vma(mm, vma, start, stop);
+
+			if (failed)
+				return failed;
+		}
+		start = stop;
 	}
 	return error;
 }

@@ -57,6 +57,8 @@ long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write);
 /* File and mapping references that VMAs hold; kernel/fs implements them, the host build counts them. */
 void vma_file_get(struct file *file);
 void vma_file_put(struct file *file);
+/* Writes back pages [first, last] of the file, and waits: 0, or -EIO once for each error. Sleeps; no lock held. */
+long vma_file_sync(struct file *file, u64 first, u64 last);
 
 /* Unmaps everything: the last user of the mm is gone. Sleeps. */
 void mm_exit_mmap(struct mm *mm);

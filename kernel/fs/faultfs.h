@@ -7,8 +7,8 @@
  * `metadata`, by block number; the pages of files, in their mappings. Two threads: a reader, which finds out where a page lies
  * and sends for it, so that nobody who holds a fault's locks waits for metadata; and a flusher, which writes back.
  *
- * Rules. A dirty page of a file has a block (page_mkwrite sees to it), and a block of a file has been written, or its page is
- * dirty. Metadata is changed under `lock`, and then marked dirty; the flusher clears the mark before it writes.
+ * Rules. A dirty page of a file has a block (page_mkwrite sees to it) or holds zeros, and a block of a file has been written, or
+ * its page is dirty. Metadata is changed under `lock`, and then marked dirty; the flusher clears the mark before it writes.
  *
  * Locks: fs_tree_lock and inode->lock as for every file system, then a page lock, then
  *	fs->lock	(mutex, RANK_FS_BLOCKS) bitmap, inode table, block maps, directory blocks; held while metadata is read in

@@ -19,7 +19,7 @@
 
 #include "kernel/base.h"
 
-#define FAULTFS_MAGIC 0x73667466756c6146UL /* "Faultfs", backwards */
+#define FAULTFS_MAGIC 0x317366746c756146UL /* "Faultfs1" */
 #define FAULTFS_VERSION 1
 #define FAULTFS_ROOT_INO 1
 

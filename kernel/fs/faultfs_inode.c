@@ -272,7 +272,7 @@ static int clear_part(struct inode *inode, u64 pos, size_t n)
 	int ret;
 
 	mutex_lock(&file->fs->lock);
-	block = faultfs_lookup(file, pos >> PAGE_SHIFT);
+	block = faultfs_lookup(file, pos >> PAGE_SHIFT); /* a hole has no page that holds anything else than zeros */
 	mutex_unlock(&file->fs->lock);
 	if (block <= 0 || !n)
 		return (int)min(block, 0L);

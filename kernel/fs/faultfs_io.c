@@ -176,13 +176,16 @@ static int faultfs_write_page(struct mapping *mapping, struct page *page)
 	s64 block = block_of(file, page->index);
 	struct faultfs_io *io;
 
-	ASSERT(block, "a dirty page has a block");
 	if (block < 0)
 		return (int)block;
+	(void)atomic_add_return(&file->fs->nr_dirty, -1UL);
+	if (!block) {
+		page_end_writeback(page, 0); /* a hole in which a truncation has cleared the rest of the page: zeros */
+		return 0;
+	}
 	io = io_get(file, page);
 	if (!io)
 		return -ENOMEM;
-	(void)atomic_add_return(&file->fs->nr_dirty, -1UL);
 	io_submit(io, BLOCK_WRITE, block, write_done);
 	return 0;
 }
@@ -194,15 +197,13 @@ static bool too_many_dirty(const struct faultfs *fs)
 	return nr > (s64)fs->dirty_limit;
 }
 
-/* A page that is dirty has been here before, and has its block. What a fresh block holds is nobody's business. */
+/* What a fresh block holds is nobody's business: its page is dirty from here on. */
 static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 {
 	struct faultfs_file *file = mapping->host;
 	bool fresh;
 	s64 block;
 
-	if (page_test(page, PG_DIRTY))
-		return 0;
 	mutex_lock(&file->fs->lock);
 	block = faultfs_lookup_or_alloc(file, page->index, &fresh);
 	mutex_unlock(&file->fs->lock);
@@ -212,10 +213,12 @@ static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 		clear_page(page_to_virt(page));
 		page_set(page, PG_UPTODATE);
 	}
+	if (!page_test(page, PG_DIRTY)) {
+		atomic_inc(&file->fs->nr_dirty);
+		inode_touch_mtime(file->inode);
+	}
 	if (fresh)
 		mapping_dirty_page(page);
-	atomic_inc(&file->fs->nr_dirty);
-	inode_touch_mtime(file->inode);
 	return too_many_dirty(file->fs) ? MKWRITE_THROTTLE : 0;
 }
 

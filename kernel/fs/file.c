@@ -191,6 +191,11 @@ void vma_file_put(struct file *file)
 	file_put(file);
 }
 
+long vma_file_sync(struct file *file, u64 first, u64 last)
+{
+	return file_sync_range(file, first, last);
+}
+
 struct file *file_open_kernel(const char *path, u32 flags)
 {
 	struct dentry *dentry;

@@ -198,11 +198,16 @@ int inode_truncate(struct inode *inode, u64 size)
 
 int file_sync(struct file *file)
 {
+	return file_sync_range(file, 0, ~0UL);
+}
+
+int file_sync_range(struct file *file, u64 first, u64 last)
+{
 	struct inode *inode = file->inode;
 	int error = 0, other = 0;
 
 	if (inode->mapping)
-		error = mapping_writeback(inode->mapping, 0, ~0UL, WRITEBACK_WAIT);
+		error = mapping_writeback(inode->mapping, first, last, WRITEBACK_WAIT);
 	if (inode->ops && inode->ops->sync)
 		other = inode->ops->sync(inode);
 	if (inode->mapping && mapping_check_error(inode->mapping, &file->seen_write_errors))

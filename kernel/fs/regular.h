@@ -24,5 +24,7 @@ int inode_truncate(struct inode *inode, u64 size);
 long write_too_large(u64 limit);
 /* fsync(2): writes the file back, and says whether all of it arrived: 0 or -EIO, once for each error. Sleeps. */
 int file_sync(struct file *file);
+/* The same for pages [first, last]: msync(2). */
+int file_sync_range(struct file *file, u64 first, u64 last);
 
 #endif
