@@ -21,7 +21,6 @@
 #define LSR_NOTHING_THERE 0xff /* what a missing device reads as */
 #define INTERRUPT_WHEN_RECEIVED 0x01
 #define MCR_INTERRUPTS 0x08 /* the line to the interrupt controller */
-#define COM1_GSI 4
 
 static void (*arrived_handler)(void); /* constant while interrupts are asked for */
 
@@ -36,7 +35,7 @@ void serial_init(void (*arrived)(void))
 	outb(UART_MODEM_CONTROL, MCR_DTR_RTS | MCR_INTERRUPTS);
 	arrived_handler = arrived;
 	if (arrived)
-		ioapic_route(COM1_GSI, VECTOR_SERIAL);
+		ioapic_route(SERIAL_GSI, VECTOR_SERIAL);
 }
 
 static bool has_byte(void)

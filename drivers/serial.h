@@ -14,6 +14,7 @@ void serial_init(void (*arrived)(void));
 int serial_read(void);
 /* Asks for one interrupt when a byte arrives. True if one is there already: then none will come. */
 bool serial_listen(void);
+#define SERIAL_GSI 4 /* its number at the I/O APIC */
 /* The interrupt. */
 void serial_interrupt(void);
 

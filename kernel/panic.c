@@ -28,8 +28,6 @@ STATIC_PER_CPU(struct stopped_at, stopped_at);
 
 static u32 panicking; /* atomic: number of the CPU that panics, + 1 */
 
-u64 kernel_read_nofault(void *dst, const void *src, u64 size); /* uaccess.asm */
-
 static void __noreturn halt_forever(void)
 {
 	for (;;)

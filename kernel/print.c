@@ -6,16 +6,21 @@
  * holder) writes without it.
  */
 #include "drivers/debugcon.h"
+#include "kernel/clock.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include <machine_arch.h>
 
-#define LINE_MAX 512
-#define RING_SIZE (64 * 1024)
+#define KEPT_LINES 1024 /* whose beginnings are known */
 #define NOBODY 0u
 
-static char log_ring[RING_SIZE]; /* console_lock, or a panic */
-static u64 log_written;		 /* bytes ever written; the newest is at log_written % RING_SIZE */
+static char log_ring[LOG_RING_SIZE]; /* console_lock, or a panic */
+static u64 log_written;		 /* bytes ever written; the newest is at log_written % LOG_RING_SIZE */
+static struct {
+	u64 start;   /* as log_written counts */
+	u64 time_ns;
+} log_lines[KEPT_LINES];    /* likewise; line n is at n % KEPT_LINES */
+static u64 nr_log_lines;    /* likewise */
 static u32 console_lock;	 /* the number of the CPU that writes, + 1; not a spinlock_t: no rank checks */
 static bool lock_is_off;	 /* set once, by a panic */
 
@@ -39,7 +44,7 @@ static bool console_acquire(void)
 static void ring_append(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
-		log_ring[log_written++ % RING_SIZE] = text[i];
+		log_ring[log_written++ % LOG_RING_SIZE] = text[i];
 }
 
 static void write_line(char *line, int length)
@@ -47,8 +52,10 @@ static void write_line(char *line, int length)
 	unsigned long flags = irq_save();
 	bool locked = console_acquire();
 
-	length = min(length, LINE_MAX - 2);
+	length = min(length, LOG_LINE_MAX - 2);
 	line[length++] = '\n';
+	log_lines[nr_log_lines % KEPT_LINES].start = log_written;
+	log_lines[nr_log_lines++ % KEPT_LINES].time_ns = ktime_ns();
 	ring_append(line, (size_t)length);
 	debugcon_write(DEBUGCON_LOG, line, (size_t)length);
 	if (locked)
@@ -56,9 +63,51 @@ static void write_line(char *line, int length)
 	irq_restore(flags);
 }
 
+/* => console_lock. The oldest line that is kept whole. */
+static u64 oldest_line(void)
+{
+	u64 number = nr_log_lines > KEPT_LINES ? nr_log_lines - KEPT_LINES : 0;
+
+	while (number < nr_log_lines && log_lines[number % KEPT_LINES].start + LOG_RING_SIZE < log_written)
+		number++;
+	return number;
+}
+
+/* => console_lock */
+static void copy_line(u64 number, char *buf, size_t size)
+{
+	u64 at = log_lines[number % KEPT_LINES].start;
+
+	while (size-- > 1 && log_ring[at % LOG_RING_SIZE] != '\n')
+		*buf++ = log_ring[at++ % LOG_RING_SIZE];
+	*buf = 0;
+}
+
+bool klog_line(u64 *number, u64 *time_ns, char *buf, size_t size)
+{
+	unsigned long flags = irq_save();
+	bool locked = console_acquire(), found;
+
+	*number = max(*number, oldest_line());
+	found = *number < nr_log_lines;
+	if (found) {
+		*time_ns = log_lines[*number % KEPT_LINES].time_ns;
+		copy_line(*number, buf, size);
+	}
+	if (locked)
+		store_release(&console_lock, NOBODY);
+	irq_restore(flags);
+	return found;
+}
+
+u64 klog_next_line(void)
+{
+	return READ_ONCE(nr_log_lines);
+}
+
 void klog(const char *fmt, ...)
 {
-	char line[LINE_MAX];
+	char line[LOG_LINE_MAX];
 	int length;
 	va_list args;
 
@@ -71,7 +120,7 @@ void klog(const char *fmt, ...)
 
 void klog_record(const char *fmt, ...)
 {
-	char line[LINE_MAX];
+	char line[LOG_LINE_MAX];
 	int length;
 	va_list args;
 

@@ -9,6 +9,15 @@
 void klog(const char *fmt, ...) __printf(1, 2);
 /* The same without the CPU's number in front: the records that the host side looks for. */
 void klog_record(const char *fmt, ...) __printf(1, 2);
+/*
+ * For readers of the log: copies line *number (its text ends with a NUL, without a newline) or, when that is no longer kept,
+ * the oldest that is; *number is then the one copied, *time_ns when it was written. False: it has not been written yet.
+ */
+#define LOG_LINE_MAX 512
+#define LOG_RING_SIZE (64 * 1024)
+bool klog_line(u64 *number, u64 *time_ns, char *buf, size_t size);
+/* The number that the next line will have. */
+u64 klog_next_line(void);
 /* A panic: lines no longer wait for each other, since whoever writes one may have been stopped. */
 void log_lock_off(void);
 /* As C's; `%p` prints 16 hex digits, no floating point. Returns the length the whole text would have. */

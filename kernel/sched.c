@@ -25,6 +25,7 @@ struct run_queue {
 	struct task *idle; /* constant after the CPU's boot */
 	u64 nr_switches;
 	u64 idle_ns;
+	u64 user_ticks, kernel_ticks; /* the CPU itself; read without the lock */
 };
 STATIC_PER_CPU(struct run_queue, run_queues);
 static struct task idle_tasks[MAX_CPUS];
@@ -337,6 +338,10 @@ void sched_tick(bool user)
 		rcu_quiescent();
 	if (task->is_idle)
 		return;
+	if (user)
+		WRITE_ONCE(rq->user_ticks, rq->user_ticks + 1);
+	else
+		WRITE_ONCE(rq->kernel_ticks, rq->kernel_ticks + 1);
 	timer_want_tick(ktime_ns() + TICK_NS);
 	itimers_tick(task, user);
 	rlimit_cpu_tick(task->process);
@@ -501,7 +506,18 @@ u64 sched_nr_switches(void)
 	return sum;
 }
 
-u64 sched_idle_ns(u32 cpu)
+struct cpu_usage sched_cpu_usage(u32 cpu)
 {
-	return READ_ONCE(per_cpu(run_queues, cpu).idle_ns);
+	struct run_queue *rq = &per_cpu(run_queues, cpu);
+	unsigned long flags = spin_lock_irqsave(&rq->lock);
+	struct cpu_usage usage = {
+		.user_ns = READ_ONCE(rq->user_ticks) * TICK_NS,
+		.kernel_ns = READ_ONCE(rq->kernel_ticks) * TICK_NS,
+		.idle_ns = rq->idle_ns,
+	};
+
+	if (rq->curr->is_idle)
+		usage.idle_ns += ktime_ns() - rq->curr->switched_in;
+	spin_unlock_irqrestore(&rq->lock, flags);
+	return usage;
 }

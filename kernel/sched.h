@@ -38,9 +38,12 @@ void syscall_exit_to_user(struct trap_frame *frame);
 /* 0, or -EINVAL if no such CPU is up. Moves the task if it must. Sleeps. */
 int sched_set_affinity(struct task *task, u64 cpus);
 
-/* For /proc: runnable tasks, context switches, and ns that a CPU was idle. */
+/* For /proc: runnable tasks, context switches, and what a CPU has done: sampled by ticks, but for idleness. */
 u32 sched_nr_running(void);
 u64 sched_nr_switches(void);
-u64 sched_idle_ns(u32 cpu);
+struct cpu_usage {
+	u64 user_ns, kernel_ns, idle_ns;
+};
+struct cpu_usage sched_cpu_usage(u32 cpu);
 
 #endif

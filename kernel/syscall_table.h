@@ -110,7 +110,7 @@
 	CALL(100, times)											\
 	NONE(101, ptrace)											\
 	CALL(102, getuid)											\
-	NONE(103, syslog)											\
+	CALL(103, syslog)											\
 	CALL(104, getgid)											\
 	CALL(105, setuid)											\
 	CALL(106, setgid)											\
@@ -168,7 +168,7 @@
 	CALL(158, arch_prctl)											\
 	NONE(159, adjtimex)											\
 	CALL(160, setrlimit)											\
-	NONE(161, chroot)											\
+	CALL(161, chroot)											\
 	CALL(162, sync)												\
 	NONE(163, acct)												\
 	CALL(164, settimeofday)											\

@@ -23,39 +23,51 @@ static struct utsname names = { /* names_lock */
 	.domainname = "(none)",
 };
 
+void uname_get(struct utsname *copy)
+{
+	mutex_lock(&names_lock);
+	*copy = names;
+	mutex_unlock(&names_lock);
+}
+
+int uname_set(size_t offset, const char *text, size_t len)
+{
+	char *name = (char *)&names + offset;
+
+	if (len >= UTS_LEN)
+		return -EINVAL;
+	mutex_lock(&names_lock);
+	memset(name, 0, UTS_LEN);
+	memcpy(name, text, len);
+	mutex_unlock(&names_lock);
+	return 0;
+}
+
 SYSCALL(uname)
 {
 	struct utsname copy;
 
-	mutex_lock(&names_lock);
-	copy = names;
-	mutex_unlock(&names_lock);
+	uname_get(&copy);
 	return copy_to_user(a0, &copy, sizeof(copy)) ? -EFAULT : 0;
 }
 
-static long set_name(char *name, vaddr_t from, u64 len)
+static long set_name(size_t offset, vaddr_t from, u64 len)
 {
 	char text[UTS_LEN];
 
 	if (len >= UTS_LEN)
 		return -EINVAL;
-	memset(text, 0, sizeof(text));
-	if (copy_from_user(text, from, len))
-		return -EFAULT;
-	mutex_lock(&names_lock);
-	memcpy(name, text, sizeof(text));
-	mutex_unlock(&names_lock);
-	return 0;
+	return copy_from_user(text, from, len) ? -EFAULT : uname_set(offset, text, len);
 }
 
 SYSCALL(sethostname)
 {
-	return set_name(names.nodename, a0, a1);
+	return set_name(offsetof(struct utsname, nodename), a0, a1);
 }
 
 SYSCALL(setdomainname)
 {
-	return set_name(names.domainname, a0, a1);
+	return set_name(offsetof(struct utsname, domainname), a0, a1);
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------- */

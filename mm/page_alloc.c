@@ -29,7 +29,7 @@ static struct {
 	spinlock_t lock;
 	u64 nr_free;			      /* lock; in blocks, not in stashes. Unlocked reads are statistics */
 	u64 nr_managed;			      /* boot */
-	u64 reserve;			      /* boot: nr_free stays above it, but for ALLOC_RESERVE */
+	u64 reserve;			      /* lock: nr_free stays above it, but for ALLOC_RESERVE */
 	u32 stash_limit;		      /* boot */
 	struct list_head free[MAX_ORDER + 1]; /* lock: heads of free blocks, struct page.lru */
 } __cacheline_aligned zone = { .lock = SPINLOCK_INIT(ZONE) }; /* and nothing else lies on its lines */
@@ -366,6 +366,19 @@ static void give_block(struct page *page, unsigned order)
 }
 
 /* ---- Statistics -------------------------------------------------------------------------------------------------- */
+
+u64 nr_reserved_free_pages(void)
+{
+	return READ_ONCE(zone.reserve);
+}
+
+void set_reserved_free_pages(u64 nr)
+{
+	unsigned long flags = spin_lock_irqsave(&zone.lock);
+
+	WRITE_ONCE(zone.reserve, min(nr, zone.nr_managed / 4));
+	spin_unlock_irqrestore(&zone.lock, flags);
+}
 
 u64 nr_free_pages(void)
 {

@@ -74,4 +74,8 @@ static inline pfn_t next_used_pfn(pfn_t pfn)
 }
 #define for_each_used_pfn(pfn) for ((pfn) = next_used_pfn(0); (pfn) < max_pfn; (pfn) = next_used_pfn((pfn) + 1))
 
+/* Free pages that only ALLOC_RESERVE gets; and another number of them, at most a quarter of all. Any context. */
+u64 nr_reserved_free_pages(void);
+void set_reserved_free_pages(u64 nr);
+
 #endif

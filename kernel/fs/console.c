@@ -103,7 +103,7 @@ static void console_main(void *arg __maybe_unused)
 {
 	while (!kthread_should_stop()) {
 		pump();
-		thread_prepare_sleep(SLEEP_UNINTERRUPTIBLE);
+		thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
 		if (!kthread_should_stop() && !serial_listen())
 			thread_sleep();
 		thread_cancel_sleep();

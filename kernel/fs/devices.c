@@ -4,6 +4,7 @@
 #include "kernel/fs/block_file.h"
 #include "kernel/fs/console.h"
 #include "kernel/fs/dir.h"
+#include "kernel/fs/kmsg.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
@@ -69,36 +70,6 @@ static long random_read(struct file *file, struct iov_iter *to, u64 *pos)
 	return done;
 }
 
-/* A line that a program writes must not look like one of the kernel's control records, nor like two lines. */
-static void tame(char *line)
-{
-	static const char record[] = "FAULTLINE-";
-
-	for (char *at = line; (at = strstr(at, record)) != NULL; at += sizeof(record) - 1)
-		at[sizeof(record) - 2] = ' ';
-	for (; *line; line++) {
-		if ((u8)*line < ' ')
-			*line = ' ';
-	}
-}
-
-/* Each write is one line of the kernel log, at most as long as Linux's. */
-static long kmsg_write(struct file *file, struct iov_iter *from, u64 *pos)
-{
-	char line[1025];
-	size_t n = min(from->count, sizeof(line) - 1), left = from->count;
-
-	(void)file, (void)pos;
-	if (iov_copy_from(from, line, n) < n)
-		return -EFAULT;
-	while (n && line[n - 1] == '\n')
-		n--;
-	line[n] = 0;
-	tame(line);
-	klog("%s", line);
-	return (long)left;
-}
-
 static s64 device_seek(struct file *file, s64 offset, int whence)
 {
 	(void)file, (void)offset, (void)whence;
@@ -111,7 +82,6 @@ static const struct file_ops zero_ops = {
 };
 static const struct file_ops full_ops = { .read = zero_read, .write = full_write, .llseek = device_seek };
 static const struct file_ops random_ops = { .read = random_read, .write = null_write, .llseek = device_seek };
-static const struct file_ops kmsg_ops = { .read = null_read, .write = kmsg_write, .llseek = device_seek };
 
 static const struct device {
 	const char *name;

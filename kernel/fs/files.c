@@ -407,33 +407,36 @@ int fd_cloexec_set(unsigned fd, bool close)
 
 /* --- the current directory --- */
 
-static struct fs_context *fs_alloc(struct dentry *cwd, u32 umask)
+/* Takes over both references, also when it fails. */
+static struct fs_context *fs_alloc(struct dentry *cwd, struct dentry *root, u32 umask)
 {
 	struct fs_context *fs = kmalloc(sizeof(*fs), 0);
 
 	if (!fs) {
 		dentry_put(cwd);
+		dentry_put(root);
 		return NULL;
 	}
 	fs->refcount = 1;
 	spin_init(&fs->lock, RANK_LEAF);
 	fs->cwd = cwd;
+	fs->root = root;
 	fs->umask = umask;
 	return fs;
 }
 
 struct fs_context *fs_context_create(void)
 {
-	return fs_alloc(dentry_get(fs_root), 022);
+	return fs_alloc(dentry_get(fs_root), dentry_get(fs_root), 022);
 }
 
 struct fs_context *fs_context_dup(struct fs_context *fs)
 {
 	spin_lock(&fs->lock);
-	struct dentry *cwd = dentry_get(fs->cwd);
+	struct dentry *cwd = dentry_get(fs->cwd), *root = dentry_get(fs->root);
 	u32 umask = fs->umask;
 	spin_unlock(&fs->lock);
-	return fs_alloc(cwd, umask);
+	return fs_alloc(cwd, root, umask);
 }
 
 struct fs_context *fs_context_get(struct fs_context *fs)
@@ -447,22 +450,49 @@ void fs_context_put(struct fs_context *fs)
 	if (atomic_dec_return(&fs->refcount))
 		return;
 	dentry_put(fs->cwd);
+	dentry_put(fs->root);
 	kfree(fs);
+}
+
+/* One of its two places, with a reference. */
+static struct dentry *get_place(struct fs_context *fs, struct dentry *const *place)
+{
+	spin_lock(&fs->lock);
+	struct dentry *dentry = dentry_get(*place);
+	spin_unlock(&fs->lock);
+	return dentry;
+}
+
+static void set_place(struct fs_context *fs, struct dentry **place, struct dentry *dentry)
+{
+	spin_lock(&fs->lock);
+	struct dentry *old = *place;
+	*place = dentry;
+	spin_unlock(&fs->lock);
+	dentry_put(old);
 }
 
 struct dentry *fs_cwd(struct fs_context *fs)
 {
-	spin_lock(&fs->lock);
-	struct dentry *cwd = dentry_get(fs->cwd);
-	spin_unlock(&fs->lock);
-	return cwd;
+	return get_place(fs, &fs->cwd);
+}
+
+struct dentry *fs_root_dir(struct fs_context *fs)
+{
+	return get_place(fs, &fs->root);
 }
 
 void fs_set_cwd(struct fs_context *fs, struct dentry *dentry)
 {
-	spin_lock(&fs->lock);
-	struct dentry *old = fs->cwd;
-	fs->cwd = dentry;
-	spin_unlock(&fs->lock);
-	dentry_put(old);
+	set_place(fs, &fs->cwd, dentry);
+}
+
+void fs_set_root_dir(struct fs_context *fs, struct dentry *dentry)
+{
+	set_place(fs, &fs->root, dentry);
+}
+
+struct dentry *current_root(void)
+{
+	return current->fs ? fs_root_dir(current->fs) : dentry_get(fs_root);
 }

@@ -24,6 +24,7 @@ struct fs_context {
 
 	spinlock_t lock;    /* RANK_LEAF: the rest */
 	struct dentry *cwd; /* with a reference */
+	struct dentry *root; /* likewise: where its paths begin */
 	u32 umask;
 };
 
@@ -80,9 +81,13 @@ int fd_cloexec_set(unsigned fd, bool close);
 /* RLIMIT_NOFILE of the current process. */
 u64 rlimit_nofile(void);
 
-/* The current directory, with a reference; and another one, whose reference it takes over. */
+/* The current directory, or the root, with a reference; and another one, whose reference it takes over. */
 struct dentry *fs_cwd(struct fs_context *fs);
+struct dentry *fs_root_dir(struct fs_context *fs);
 void fs_set_cwd(struct fs_context *fs, struct dentry *dentry);
+void fs_set_root_dir(struct fs_context *fs, struct dentry *dentry);
+/* The root of the current thread (of the whole tree, in a kernel thread), with a reference. Takes a leaf lock only. */
+struct dentry *current_root(void);
 
 /* fd_reserve + fd_install; on error the file's reference is dropped. An error pointer is handed through. */
 int fd_install_new(struct file *file, u32 flags);

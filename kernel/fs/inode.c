@@ -3,6 +3,7 @@
  * Inodes and dentries: their life, and the links between them. See inode.h for the locks.
  */
 #include "kernel/fs/inode.h"
+#include "kernel/fs/files.h"
 #include "kernel/fs/super.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
@@ -197,11 +198,11 @@ static bool prepend(char *buf, char **at, const char *text, size_t len)
 }
 
 /* What has no place in the tree ("pipe:[7]") is its own parent and shows its bare name. */
-static bool prepend_path(struct dentry *dentry, char *buf, char **at)
+static bool prepend_path(struct dentry *dentry, const struct dentry *root, char *buf, char **at)
 {
-	if (dentry == fs_root)
+	if (dentry == fs_root || dentry == root)
 		return prepend(buf, at, "/", 1);
-	for (; dentry != fs_root; dentry = dentry->parent) {
+	for (; dentry != fs_root && dentry != root; dentry = dentry->parent) {
 		if (!prepend(buf, at, dentry->name, strlen(dentry->name)))
 			return false;
 		if (dentry->parent == dentry)
@@ -217,12 +218,14 @@ char *dentry_path(struct dentry *dentry, char *buf, size_t size)
 	static const char deleted[] = " (deleted)";
 	char *at = buf + size;
 	bool fits = prepend(buf, &at, "", 1);
+	struct dentry *root = current_root();
 
 	spin_lock(&fs_rename_lock);
 	bool computed = dentry_is_computed(dentry) || dentry->parent == dentry;
 	if (!dentry->linked && !computed)
 		fits = fits && prepend(buf, &at, deleted, sizeof(deleted) - 1);
-	fits = fits && prepend_path(dentry, buf, &at);
+	fits = fits && prepend_path(dentry, root, buf, &at);
 	spin_unlock(&fs_rename_lock);
+	dentry_put(root);
 	return fits ? at : NULL;
 }

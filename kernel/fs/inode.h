@@ -175,7 +175,8 @@ struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len);
 /* Moves a linked dentry to another directory and name (which it takes over); fs_tree_lock held for writing. */
 void dentry_move(struct dentry *dentry, struct dentry *dir, char *name);
 /*
- * Writes the path of the dentry to the end of buf and returns its start, or NULL when it does not fit. What was
+ * Writes the path of the dentry, as seen from the current thread's root, to the end of buf and returns its start, or NULL
+ * when it does not fit. What was
  * unlinked gets " (deleted)". Callable under mmap_lock; does not sleep.
  */
 char *dentry_path(struct dentry *dentry, char *buf, size_t size);

@@ -20,16 +20,16 @@ static bool name_is(const char *name, size_t len, const char *text)
 }
 
 /* One step down (or up): the dentry with a reference, or an error pointer. */
-static struct dentry *step(struct dentry *dir, const char *name, size_t len)
+static struct dentry *step(const struct last_name *last, const char *name, size_t len)
 {
-	struct dentry *child;
+	struct dentry *dir = last->dir, *child;
 
 	if (!S_ISDIR(dir->inode->mode))
 		return err_ptr(-ENOTDIR);
 	if (name_is(name, len, "."))
 		return dentry_get(dir);
 	if (name_is(name, len, ".."))
-		return dentry_get(dir->parent);
+		return dentry_get(dir == last->root ? dir : dir->parent);
 	if (len > NAME_MAX)
 		return err_ptr(-ENAMETOOLONG);
 	child = dentry_find(dir, name, len);
@@ -83,7 +83,7 @@ static int expand_link(struct last_name *last, struct dentry *link, const char *
 		expanded[len++] = '/';
 	memcpy(expanded + len, rest, rest_len + 1);
 	if (!ops->jump && expanded[0] == '/')
-		set_dir(last, dentry_get(fs_root));
+		set_dir(last, dentry_get(last->root));
 	kfree(last->buffer);
 	last->buffer = expanded;
 	last->name = expanded;
@@ -107,7 +107,7 @@ static const char *skip_slashes(const char *path)
 /* Takes one step that is not the last; `rest` is what follows it. last->name is where to go on. */
 static int walk_step(struct last_name *last, const char *name, size_t len, const char *rest)
 {
-	struct dentry *next = step(last->dir, name, len);
+	struct dentry *next = step(last, name, len);
 	int ret = 0;
 
 	if (is_err(next))
@@ -150,15 +150,15 @@ static int walk(struct last_name *last)
 }
 
 /* Where a path starts, with a reference, or an error pointer. */
-static struct dentry *start_of(int dirfd, const char *path)
+static struct dentry *start_of(int dirfd, const char *path, struct dentry *root)
 {
 	struct dentry *dentry;
 	struct file *file;
 
 	if (*path == '/')
-		return dentry_get(fs_root);
+		return dentry_get(root);
 	if (dirfd == AT_FDCWD)
-		return current->fs ? fs_cwd(current->fs) : dentry_get(fs_root);
+		return current->fs ? fs_cwd(current->fs) : dentry_get(root);
 	file = fget_raw(dirfd);
 	if (!file)
 		return err_ptr(-EBADF);
@@ -174,9 +174,12 @@ int path_parent(int dirfd, const char *path, u32 flags, struct last_name *last)
 	*last = (struct last_name){ .name = path };
 	if (!*path && !(flags & LOOKUP_EMPTY))
 		return -ENOENT;
-	last->dir = start_of(dirfd, path);
-	if (is_err(last->dir))
+	last->root = current_root();
+	last->dir = start_of(dirfd, path, last->root);
+	if (is_err(last->dir)) {
+		dentry_put(last->root);
 		return (int)ptr_err(last->dir);
+	}
 	ret = *path && !S_ISDIR(last->dir->inode->mode) ? -ENOTDIR : walk(last);
 	if (ret)
 		last_name_put(last);
@@ -186,6 +189,7 @@ int path_parent(int dirfd, const char *path, u32 flags, struct last_name *last)
 void last_name_put(struct last_name *last)
 {
 	dentry_put(last->dir);
+	dentry_put(last->root);
 	kfree(last->buffer);
 }
 
@@ -195,7 +199,7 @@ struct dentry *last_name_lookup(struct last_name *last)
 		return dentry_get(last->dir);
 	if (last->type == LAST_DOT && last->buffer && !last->wants_directory)
 		return dentry_get(last->dir); /* a link that led to an object, maybe not a directory */
-	return step(last->dir, last->name, last->len);
+	return step(last, last->name, last->len);
 }
 
 int last_name_follow(struct last_name *last, struct dentry *link)

@@ -30,6 +30,7 @@ enum last_type { LAST_NORM, LAST_ROOT, LAST_DOT, LAST_DOTDOT };
 struct last_name {
 	enum last_type type;
 	struct dentry *dir;   /* with a reference; LAST_ROOT: the root */
+	struct dentry *root;  /* where paths begin, with a reference; ".." leads no higher */
 	const char *name;     /* inside the path or `buffer`; not terminated */
 	size_t len;	      /* bytes; may exceed NAME_MAX until it is looked up */
 	bool wants_directory; /* slashes follow */

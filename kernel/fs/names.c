@@ -335,6 +335,17 @@ SYSCALL(chdir)
 	return ret;
 }
 
+/* The current directory stays, even if that is outside. */
+SYSCALL(chroot)
+{
+	struct dentry *dentry;
+	long ret = user_path_lookup(AT_FDCWD, a0, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &dentry);
+
+	if (!ret)
+		fs_set_root_dir(current->fs, dentry);
+	return ret;
+}
+
 SYSCALL(fchdir)
 {
 	struct file *file = fget_raw((int)a0);

@@ -6,6 +6,7 @@
 #include "kernel/fs/procfs.h"
 #include "kernel/string.h"
 #include "mm/mm.h"
+#include "mm/page_alloc.h"
 
 #define OOM_SCORE_ADJ_MAX 1000
 
@@ -122,6 +123,31 @@ int proc_write_oom_score_adj(u64 id, char *buf, size_t len)
 		return ret;
 	WRITE_ONCE(target.process->oom_score_adj, negative ? -(s32)value : (s32)value);
 	proc_target_put(&target);
+	return 0;
+}
+
+/* Linux's scale: a third of 1000 for nothing at all, so that the adjustment can lower it. Pages and tables, adjusted. */
+static void show_oom_score_of(struct text *text, const struct proc_target *target, u64 id)
+{
+	s64 total = (s64)nr_managed_pages(), adjust = READ_ONCE(target->process->oom_score_adj);
+	s64 pages = target->mm ? (s64)(mm_rss_total(target->mm) + READ_ONCE(target->mm->nr_tables)) : 0;
+	s64 points = pages + adjust * total / OOM_SCORE_ADJ_MAX;
+	bool never = !target->mm || adjust == -OOM_SCORE_ADJ_MAX;
+
+	(void)id;
+	text_printf(text, "%ld\n", never ? 0 : (OOM_SCORE_ADJ_MAX + points * OOM_SCORE_ADJ_MAX / total) * 2 / 3);
+}
+
+int proc_show_oom_score(struct text *text, u64 id)
+{
+	return proc_show_target(text, id, show_oom_score_of);
+}
+
+/* Only the default execution domain exists. */
+int proc_show_personality(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%08x\n", 0);
 	return 0;
 }
 

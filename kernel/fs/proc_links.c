@@ -29,15 +29,26 @@ static struct dentry *exe_of(const struct proc_target *target)
 	return target->mm && target->mm->exe_file ? dentry_get(target->mm->exe_file->dentry) : err_ptr(-ENOENT);
 }
 
-static struct dentry *cwd_of(const struct proc_target *target)
+/* What `place` says of the process's place in the tree. */
+static struct dentry *place_of(const struct proc_target *target, struct dentry *(*place)(struct fs_context *fs))
 {
 	struct fs_context *fs = target->task ? task_fs(target->task) : NULL;
 
 	if (!fs)
 		return err_ptr(-ENOENT);
-	struct dentry *cwd = fs_cwd(fs);
+	struct dentry *dentry = place(fs);
 	fs_context_put(fs);
-	return cwd;
+	return dentry;
+}
+
+static struct dentry *cwd_of(const struct proc_target *target)
+{
+	return place_of(target, fs_cwd);
+}
+
+static struct dentry *root_of(const struct proc_target *target)
+{
+	return place_of(target, fs_root_dir);
 }
 
 /* Writes the path of the dentry, whose reference it drops; or hands an error pointer through. */
@@ -81,8 +92,7 @@ static long readlink_cwd(struct inode *inode, char *buf, size_t size)
 
 static struct dentry *jump_root(struct inode *inode)
 {
-	(void)inode;
-	return dentry_get(fs_root);
+	return dentry_with(inode->private_id, root_of);
 }
 
 static long readlink_root(struct inode *inode, char *buf, size_t size)

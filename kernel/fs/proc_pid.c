@@ -28,13 +28,16 @@ static const struct proc_entry pid_entries[] = {
 	  .mode = S_IFREG | 0644,
 	  .show = proc_show_oom_score_adj,
 	  .write = proc_write_oom_score_adj },
+	{ .name = "oom_score", .mode = S_IFREG | 0444, .show = proc_show_oom_score },
 	{ .name = "pagemap", .mode = S_IFREG | 0400, .fops = &proc_pagemap_ops },
+	{ .name = "personality", .mode = S_IFREG | 0400, .show = proc_show_personality },
 	{ .name = "root", .mode = S_IFLNK | 0777, .ops = &proc_root_link_ops },
 	{ .name = "smaps", .mode = S_IFREG | 0444, .show = proc_show_smaps },
 	{ .name = "smaps_rollup", .mode = S_IFREG | 0444, .show = proc_show_smaps_rollup },
 	{ .name = "stat", .mode = S_IFREG | 0444, .show = proc_show_stat },
 	{ .name = "statm", .mode = S_IFREG | 0444, .show = proc_show_statm },
 	{ .name = "status", .mode = S_IFREG | 0444, .show = proc_show_status },
+	{ .name = "wchan", .mode = S_IFREG | 0444, .show = proc_show_wchan },
 	{ .name = "task", .mode = S_IFDIR | 0555, .ops = &task_dir_ops }, /* the last: threads have none */
 };
 

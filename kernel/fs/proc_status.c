@@ -4,8 +4,10 @@
  * moment. Takes process_tree_lock and process->lock, one after the other.
  */
 #include "kernel/clock.h"
+#include "kernel/fs/devices.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/procfs.h"
+#include "kernel/fs/tty.h"
 #include "kernel/time.h"
 #include "mm/mm.h"
 
@@ -170,8 +172,9 @@ static void show_status_of(struct text *text, const struct proc_target *target, 
 	show_signals(text, target);
 	text_printf(text, "CapInh:\t%016x\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016x\n", 0,
 		    permitted_capabilities(p), effective_capabilities(p), ALL_CAPABILITIES, 0);
-	text_printf(text, "NoNewPrivs:\t0\nSeccomp:\t0\n");
+	text_printf(text, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", READ_ONCE(p->no_new_privs));
 	show_cpus(text, target->task ? READ_ONCE(target->task->affinity) : 0);
+	text_printf(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\n"); /* one memory for all */
 	text_printf(text, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
 		    target->task ? READ_ONCE(target->task->nr_voluntary) : 0,
 		    target->task ? READ_ONCE(target->task->nr_involuntary) : 0);
@@ -198,8 +201,9 @@ static void show_stat_of(struct text *text, const struct proc_target *target, u6
 		task_add_usage(target->task, &usage);
 	else
 		process_usage(p, &usage);
-	text_printf(text, "%d (%s) %c %d %d %d 0 -1 %u %lu %lu %lu %lu", number_of(target, id), proc_comm(target),
+	text_printf(text, "%d (%s) %c %d %d %d %u %d %u %lu %lu %lu %lu", number_of(target, id), proc_comm(target),
 		    state_letter(target), parent_of(p), READ_ONCE(p->pgid), READ_ONCE(p->sid),
+		    READ_ONCE(p->tty) ? DEV_STDIN : 0, tty_foreground(p),
 		    p->is_kernel ? PF_KTHREAD : PF_RANDOMIZE, usage.min_flt,
 		    p->children_usage.min_flt, usage.maj_flt, p->children_usage.maj_flt);
 	text_printf(text, " %lu %lu %lu %lu %d %d %u 0 %lu", usage.user_time / NS_PER_TICK,

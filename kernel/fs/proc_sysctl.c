@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* /proc/sys: settings. Takes no lock: each value is whole, and who reads it while it changes gets the old or the new one. */
+/*
+ * /proc/sys/vm: settings of memory. Takes no lock: each value is whole, and who reads it while it changes gets the old or the
+ * new one.
+ */
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
-#include "kernel/uname.h"
 #include "mm/fault.h"
 #include "mm/mmap.h"
+#include "mm/page_alloc.h"
 #include "mm/policy.h"
 
-#define PIPE_MAX_SIZE 1048576
-#define NGROUPS_MAX 65536
-#define LAST_CAPABILITY 40
-#define FILE_MAX 524288
 
 /* --- vm --- */
 
@@ -133,7 +132,59 @@ static int write_drop_caches(u64 id, char *buf, size_t len)
 	return 0;
 }
 
+/* Settings that are kept for who reads them back: nothing is reclaimed yet that they could govern. */
+#define KEPT(name, initial, highest)                                                                                   \
+	static u64 name = initial;                                                                                     \
+	static int show_##name(struct text *text, u64 id)                                                              \
+	{                                                                                                              \
+		(void)id;                                                                                              \
+		text_printf(text, "%lu\n", READ_ONCE(name));                                                           \
+		return 0;                                                                                              \
+	}                                                                                                              \
+	static int write_##name(u64 id, char *buf, size_t len)                                                         \
+	{                                                                                                              \
+		u64 value;                                                                                             \
+		(void)id, (void)len;                                                                                   \
+		if (proc_parse_number(buf, &value) || value > (highest))                                               \
+			return -EINVAL;                                                                                \
+		WRITE_ONCE(name, value);                                                                               \
+		return 0;                                                                                              \
+	}
+KEPT(swappiness, 60, 200)
+KEPT(page_cluster, 3, 31)
+KEPT(vfs_cache_pressure, 100, 0x7fffffff)
+KEPT(overcommit_ratio, 50, 0x7fffffff)
+
+/* The pages that only emergencies get. */
+static int show_min_free_kbytes(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%lu\n", nr_reserved_free_pages() << (PAGE_SHIFT - 10));
+	return 0;
+}
+
+static int write_min_free_kbytes(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	if (proc_parse_number(buf, &value) || value > 0x7fffffff)
+		return -EINVAL;
+	set_reserved_free_pages(value >> (PAGE_SHIFT - 10));
+	return 0;
+}
+
+#define KEPT_ENTRY(file, setting)                                                                                      \
+	{                                                                                                              \
+		.name = file, .mode = S_IFREG | 0644, .show = show_##setting, .write = write_##setting                 \
+	}
+
 static const struct proc_entry vm_entries[] = {
+	KEPT_ENTRY("swappiness", swappiness),
+	KEPT_ENTRY("page-cluster", page_cluster),
+	KEPT_ENTRY("vfs_cache_pressure", vfs_cache_pressure),
+	KEPT_ENTRY("overcommit_ratio", overcommit_ratio),
+	KEPT_ENTRY("min_free_kbytes", min_free_kbytes),
 	{ .name = "fault_policy", .mode = S_IFREG | 0644, .show = show_fault_policy, .write = write_fault_policy },
 	{ .name = "spf_validate", .mode = S_IFREG | 0644, .show = show_spf_validate, .write = write_spf_validate },
 	{ .name = "overcommit_memory", .mode = S_IFREG | 0644, .show = show_overcommit, .write = write_overcommit },
@@ -143,46 +194,10 @@ static const struct proc_entry vm_entries[] = {
 	{ .name = "drop_caches", .mode = S_IFREG | 0200, .write = write_drop_caches },
 };
 
-/* --- kernel and fs: constants --- */
-
-#define CONSTANT(func, fmt, value)                                                                                     \
-	static int func(struct text *text, u64 id)                                                                     \
-	{                                                                                                              \
-		(void)id;                                                                                              \
-		text_printf(text, fmt "\n", value);                                                                    \
-		return 0;                                                                                              \
-	}
-
-CONSTANT(show_ostype, "%s", "Linux")
-CONSTANT(show_osrelease, "%s", UTS_RELEASE)
-CONSTANT(show_version, "%s", UTS_VERSION)
-CONSTANT(show_pid_max, "%d", PID_MAX)
-CONSTANT(show_ngroups_max, "%d", NGROUPS_MAX)
-CONSTANT(show_cap_last_cap, "%d", LAST_CAPABILITY)
-CONSTANT(show_file_max, "%d", FILE_MAX)
-CONSTANT(show_pipe_max_size, "%d", PIPE_MAX_SIZE)
-
-static const struct proc_entry kernel_entries[] = {
-	{ .name = "ostype", .mode = S_IFREG | 0444, .show = show_ostype },
-	{ .name = "osrelease", .mode = S_IFREG | 0444, .show = show_osrelease },
-	{ .name = "version", .mode = S_IFREG | 0444, .show = show_version },
-	{ .name = "pid_max", .mode = S_IFREG | 0444, .show = show_pid_max },
-	{ .name = "threads-max", .mode = S_IFREG | 0444, .show = show_pid_max },
-	{ .name = "ngroups_max", .mode = S_IFREG | 0444, .show = show_ngroups_max },
-	{ .name = "cap_last_cap", .mode = S_IFREG | 0444, .show = show_cap_last_cap },
-};
-
-static const struct proc_entry fs_entries[] = {
-	{ .name = "file-max", .mode = S_IFREG | 0444, .show = show_file_max },
-	{ .name = "nr_open", .mode = S_IFREG | 0444, .show = show_file_max },
-	{ .name = "pipe-max-size", .mode = S_IFREG | 0444, .show = show_pipe_max_size },
-};
-
 void proc_sysctl_create(struct dentry *proc)
 {
 	struct dentry *sys = proc_add_dir(proc, "sys");
 
 	proc_add_files(proc_add_dir(sys, "vm"), vm_entries, ARRAY_SIZE(vm_entries), 0);
-	proc_add_files(proc_add_dir(sys, "kernel"), kernel_entries, ARRAY_SIZE(kernel_entries), 0);
-	proc_add_files(proc_add_dir(sys, "fs"), fs_entries, ARRAY_SIZE(fs_entries), 0);
+	proc_sysctl_kernel_create(sys);
 }

@@ -17,7 +17,6 @@
 #include "mm/slab.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
-#define NS_PER_TICK (NSEC_PER_SEC / USER_HZ)
 #define VMALLOC_KIB 34359738367UL /* Linux's figure for a 4-level kernel */
 
 /* --- memory --- */
@@ -212,62 +211,6 @@ static int show_cpuinfo(struct text *text, u64 id)
 	return 0;
 }
 
-/* --- time --- */
-
-static u64 busy_ticks(unsigned cpu)
-{
-	u64 now = ktime_ns(), idle = sched_idle_ns(cpu);
-
-	return now > idle ? (now - idle) / NS_PER_TICK : 0;
-}
-
-static int show_stat(struct text *text, u64 id)
-{
-	u64 busy = 0, idle = 0;
-
-	(void)id;
-	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
-		busy += busy_ticks(cpu);
-		idle += sched_idle_ns(cpu) / NS_PER_TICK;
-	}
-	text_printf(text, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", busy, idle);
-	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
-		text_printf(text, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, busy_ticks(cpu),
-			    sched_idle_ns(cpu) / NS_PER_TICK);
-	text_printf(text, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n",
-		    sched_nr_switches(), (realtime_ns() - ktime_ns()) / NSEC_PER_SEC, nr_tasks_created(),
-		    sched_nr_running());
-	return 0;
-}
-
-static void show_hundredths(struct text *text, u64 ns, char end)
-{
-	text_printf(text, "%lu.%02lu%c", ns / NSEC_PER_SEC, ns % NSEC_PER_SEC / NS_PER_TICK, end);
-}
-
-static int show_uptime(struct text *text, u64 id)
-{
-	u64 idle = 0;
-
-	(void)id;
-	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
-		idle += sched_idle_ns(cpu);
-	show_hundredths(text, ktime_ns(), ' ');
-	show_hundredths(text, idle, '\n');
-	return 0;
-}
-
-/* No averages are kept: what runs just now stands for all three. */
-static int show_loadavg(struct text *text, u64 id)
-{
-	u32 running = sched_nr_running();
-
-	(void)id;
-	text_printf(text, "%u.00 %u.00 %u.00 %u/%u %lu\n", running, running, running, running, nr_tasks(),
-		    nr_tasks_created());
-	return 0;
-}
-
 /* --- constants --- */
 
 static int show_version(struct text *text, u64 id)
@@ -302,13 +245,10 @@ static const struct proc_entry entries[] = {
 	{ .name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline },
 	{ .name = "cpuinfo", .mode = S_IFREG | 0444, .show = show_cpuinfo },
 	{ .name = "filesystems", .mode = S_IFREG | 0444, .show = show_filesystems_file },
-	{ .name = "loadavg", .mode = S_IFREG | 0444, .show = show_loadavg },
 	{ .name = "meminfo", .mode = S_IFREG | 0444, .show = show_meminfo },
 	{ .name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts },
 	{ .name = "slabinfo", .mode = S_IFREG | 0400, .show = show_slabinfo },
-	{ .name = "stat", .mode = S_IFREG | 0444, .show = show_stat },
 	{ .name = "swaps", .mode = S_IFREG | 0444, .show = show_swaps },
-	{ .name = "uptime", .mode = S_IFREG | 0444, .show = show_uptime },
 	{ .name = "version", .mode = S_IFREG | 0444, .show = show_version },
 	{ .name = "vmstat", .mode = S_IFREG | 0444, .show = show_vmstat },
 };

@@ -104,9 +104,11 @@ static long proc_write(struct file *file, struct iov_iter *from, u64 *pos)
 	return ret;
 }
 
-/* Root may write what has no write permission; but not what cannot be written at all. */
+/* Root may write what has no write permission; but not what cannot be written, or read, at all. */
 static int proc_open(struct file *file)
 {
+	if ((file->mode & FMODE_READ) && !entry_of(file)->show)
+		return -EACCES;
 	return (file->mode & FMODE_WRITE) && !entry_of(file)->write ? -EACCES : 0;
 }
 
@@ -206,6 +208,7 @@ static void fill_proc(struct dentry *root)
 	root->inode->ops = &proc_root_ops;
 	proc_pid_create(root);
 	proc_system_create(root);
+	proc_activity_create(root);
 	proc_sysctl_create(root);
 	proc_faultline_create(root);
 }

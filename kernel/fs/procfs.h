@@ -86,6 +86,9 @@ int proc_write_comm(u64 id, char *buf, size_t len);
 int proc_show_oom_score_adj(struct text *text, u64 id);
 int proc_write_oom_score_adj(u64 id, char *buf, size_t len);
 int proc_show_limits(struct text *text, u64 id);
+int proc_show_oom_score(struct text *text, u64 id);
+int proc_show_personality(struct text *text, u64 id);
+int proc_show_wchan(struct text *text, u64 id);
 int proc_show_maps(struct text *text, u64 id);
 int proc_show_smaps(struct text *text, u64 id);
 int proc_show_smaps_rollup(struct text *text, u64 id);
@@ -105,7 +108,9 @@ void proc_pid_create(struct dentry *proc); /* self and thread-self */
 
 /* --- the rest of the tree; => fs_tree_lock for writing --- */
 void proc_system_create(struct dentry *proc);
+void proc_activity_create(struct dentry *proc);
 void proc_sysctl_create(struct dentry *proc);
+void proc_sysctl_kernel_create(struct dentry *sys);
 void proc_faultline_create(struct dentry *proc);
 
 #endif

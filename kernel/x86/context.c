@@ -54,6 +54,14 @@ void task_prepare_kernel(struct task *task, void (*fn)(void *arg), void *arg)
 	task->kernel_rsp = (u64)frame;
 }
 
+u64 task_saved_frame(const struct task *task)
+{
+	const struct switch_frame *frame = (const void *)READ_ONCE(task->kernel_rsp);
+	u64 rbp;
+
+	return frame && !kernel_read_nofault(&rbp, &frame->rbp, sizeof(rbp)) ? rbp : 0;
+}
+
 void task_prepare_user(struct task *task)
 {
 	struct switch_frame *frame = (struct switch_frame *)stack_frame(task->stack_top) - 1;

@@ -281,8 +281,23 @@ void exception_critical(struct trap_frame *frame, unsigned vector)
 
 /* ---- Interrupts ---------------------------------------------------------------------------------------------------- */
 
+struct interrupt_counts {
+	u64 of[VECTOR_SERIAL - VECTOR_TIMER + 1]; /* the CPU itself, with interrupts off */
+};
+STATIC_PER_CPU(struct interrupt_counts, interrupt_counts);
+
+u64 interrupt_count(u32 cpu, enum trap_vector vector)
+{
+	return READ_ONCE(per_cpu(interrupt_counts, cpu).of[vector - VECTOR_TIMER]);
+}
+
 void interrupt(struct trap_frame *frame, unsigned vector)
 {
+	if (vector != VECTOR_SPURIOUS) {
+		u64 *count = &this_cpu(interrupt_counts).of[vector - VECTOR_TIMER];
+
+		WRITE_ONCE(*count, *count + 1);
+	}
 	switch (vector) {
 	case VECTOR_TIMER:
 		lapic_eoi();

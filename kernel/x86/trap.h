@@ -52,6 +52,8 @@ enum trap_vector {
 	NR_EXCEPTIONS = 32,
 	VECTOR_TIMER = 0xf0, VECTOR_RESCHEDULE, VECTOR_TLB, VECTOR_SERIAL, VECTOR_SPURIOUS = 0xff,
 };
+/* How often a CPU was interrupted so (from VECTOR_TIMER to VECTOR_SERIAL). Any context; may be stale. */
+u64 interrupt_count(u32 cpu, enum trap_vector vector);
 
 /* Bits of a page fault's error code. */
 #define PF_PRESENT 1u

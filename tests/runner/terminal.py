@@ -39,7 +39,7 @@ def window(keys):
 def editing(keys):
     """Lines are edited by the kernel for cat, by the shell for itself."""
     keys.wait_for(PROMPT)
-    keys.line("echo go; cat", r"go\r\n")
+    keys.line("sh -c 'echo go; exec cat'", r"go\r\n")
     keys.type(f"abc{ERASE}d{CTRL_W}wrong{CTRL_U}a\tb{ERASE}{ERASE}c\r")
     keys.wait_for(r"abc\x08 \x08d(\x08 \x08){3}wrong(\x08 \x08){5}a\tb\x08 \x08\x08{7}c\r\nac\r\n")
     keys.type(f"no newline{CTRL_D}")
@@ -60,11 +60,11 @@ def editing(keys):
 def job_control(keys):
     """Keys send signals to the foreground, and to nobody else; jobs stop, go on, and may not read in the background."""
     keys.wait_for(PROMPT)
-    keys.line("echo go; sleep 100", r"go\r\n")
+    keys.line("sh -c 'echo go; exec sleep 100'", r"go\r\n")
     keys.type(CTRL_C)
     keys.wait_for(r"\^C\r\n" + PROMPT)
     keys.line("echo $?", r"130\r\n" + PROMPT)
-    keys.line("(echo go; sleep 100) | cat", r"go\r\n")
+    keys.line("sh -c 'echo go; exec sleep 100' | cat", r"go\r\n")
     keys.type(CTRL_BACKSLASH)
     keys.wait_for(r"\^\\.*Quit")
     keys.wait_for(PROMPT)

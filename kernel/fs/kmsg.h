@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* /dev/kmsg. */
+#ifndef KERNEL_FS_KMSG_H
+#define KERNEL_FS_KMSG_H
+
+#include "kernel/fs/file.h"
+
+extern const struct file_ops kmsg_ops;
+
+#endif
