@@ -6,6 +6,7 @@
 #include "kernel/errno.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/memfd.h"
+#include "kernel/fs/super.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
@@ -15,6 +16,14 @@
 
 /* ---- mmap -------------------------------------------------------------------------------------------------------- */
 
+/* From pipes and their like, and where the mount says so, nothing is executed. */
+static bool is_noexec(const struct file *file)
+{
+	const struct super_block *sb = file->inode ? file->inode->sb : &anon_super;
+
+	return sb == &anon_super || READ_ONCE(sb->flags) & MS_NOEXEC;
+}
+
 static int check_file_rights(const struct file *file, u64 prot, u64 flags)
 {
 	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
@@ -22,6 +31,8 @@ static int check_file_rights(const struct file *file, u64 prot, u64 flags)
 	if (!(file->mode & FMODE_READ) || (shared && (prot & PROT_WRITE) && !(file->mode & FMODE_WRITE)))
 		return -EACCES;
 	if (shared && (prot & PROT_WRITE) && file_write_sealed(file))
+		return -EPERM;
+	if (prot & PROT_EXEC && is_noexec(file))
 		return -EPERM;
 	return file->mapping || file->ops->maps_as_anonymous ? 0 : -ENODEV;
 }
@@ -35,10 +46,16 @@ static long mmap_file(struct mmap_request *request, struct file *file)
 	error = check_file_rights(file, request->prot, request->flags);
 	if (error)
 		return error;
-	if (!file->ops->maps_as_anonymous) {
+	if (file->ops->maps_as_anonymous) {
+		if ((request->flags & MAP_TYPE) == MAP_PRIVATE)
+			request->file = file; /* for its name alone */
+		else
+			request->flags = (request->flags & ~(u64)MAP_TYPE) | MAP_SHARED;
+	} else {
 		request->file = file;
 		request->mapping = file->mapping;
 		request->ops = &mapping_vma_ops;
+		request->noexec = is_noexec(file);
 		request->file_writable = (file->mode & FMODE_WRITE) && !file_write_sealed(file);
 	}
 	return mm_mmap(current->mm, request);

@@ -41,6 +41,7 @@ void rlimits_to_mm(struct process *process, struct mm *mm)
 	WRITE_ONCE(mm->rlimit_stack, READ_ONCE(process->rlimit[RLIMIT_STACK].cur));
 	WRITE_ONCE(mm->rlimit_as, READ_ONCE(process->rlimit[RLIMIT_AS].cur));
 	WRITE_ONCE(mm->rlimit_data, READ_ONCE(process->rlimit[RLIMIT_DATA].cur));
+	WRITE_ONCE(mm->rlimit_data_max, READ_ONCE(process->rlimit[RLIMIT_DATA].max));
 	WRITE_ONCE(mm->rlimit_memlock, READ_ONCE(process->rlimit[RLIMIT_MEMLOCK].cur));
 }
 

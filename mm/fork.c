@@ -134,6 +134,7 @@ static void copy_layout(struct mm *child, const struct mm *parent)
 	child->rlimit_stack = parent->rlimit_stack;
 	child->rlimit_as = parent->rlimit_as;
 	child->rlimit_data = parent->rlimit_data;
+	child->rlimit_data_max = parent->rlimit_data_max;
 	child->rlimit_memlock = parent->rlimit_memlock;
 	child->exe_file = parent->exe_file;
 	if (child->exe_file)

@@ -72,7 +72,7 @@ static long advise_flags(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 {
 	u64 flags = (vma->flags & ~flag_changes[advice].clear) | flag_changes[advice].set;
 
-	if (advice == MADV_WIPEONFORK && (vma->mapping || vma->flags & VM_SHARED))
+	if (advice == MADV_WIPEONFORK && (vma->mapping || vma->file || vma->flags & VM_SHARED))
 		return -EINVAL;
 	if ((advice == MADV_KEEPONFORK || advice == MADV_DODUMP) && vma->flags & VM_DROPPABLE)
 		return -EINVAL;
@@ -103,7 +103,7 @@ static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 	struct mapping *mapping = vma->mapping;
 	struct mm *mm = vma->mm;
 
-	if (vma->flags & VM_LOCKED || !mapping)
+	if (vma->flags & VM_LOCKED || !(mapping || vma->file))
 		return -EINVAL;
 	if ((vma->flags & writable_object) != writable_object)
 		return -EACCES;

@@ -56,7 +56,7 @@ struct mm {
 	vaddr_t mmap_base;	   /* constant after exec; mappings grow down from here */
 	u64 auxv[48];		   /* constant after exec */
 	struct file *exe_file;	   /* constant after exec and fork; a reference of ours */
-	u64 rlimit_stack, rlimit_as, rlimit_data, rlimit_memlock; /* in bytes; copied from the process by exec, fork and prlimit */
+	u64 rlimit_stack, rlimit_as, rlimit_data, rlimit_data_max, rlimit_memlock; /* in bytes; copied from the process by exec, fork and prlimit */
 	u64 nr_tables;		   /* atomic: page-table pages, the top one included (VmPTE) */
 
 	struct rss_cpu *rss; /* one per CPU */

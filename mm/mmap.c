@@ -39,6 +39,8 @@ static u64 flags_of_request(const struct mmap_request *request)
 		flags |= VM_NOHUGEPAGE;
 	if (request->flags & MAP_NORESERVE)
 		flags |= VM_NORESERVE;
+	if (request->noexec)
+		flags &= ~VM_MAYEXEC;
 	return flags;
 }
 
@@ -177,7 +179,8 @@ static long check_object(const struct mmap_request *request, struct vma_shape *s
 		shape->flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
 		/* fall through */
 	case MAP_PRIVATE:
-		shape->pgoff = shape->start >> PAGE_SHIFT;
+		if (!shape->file)
+			shape->pgoff = shape->start >> PAGE_SHIFT;
 		return 0;
 	default:
 		return -EINVAL;

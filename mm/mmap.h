@@ -16,8 +16,9 @@ struct mmap_request {
 	u64 flags;		   /* MAP_* */
 	u64 pgoff;		   /* in pages */
 	struct mapping *mapping;   /* NULL: anonymous. The callee takes its own references */
-	struct file *file;
+	struct file *file;	   /* what maps shows; of anonymous memory too, if it is mapped through /dev/zero */
 	const struct vma_ops *ops; /* for mapping */
+	bool noexec;		   /* nothing may ever be executed from it */
 	bool file_writable;	   /* the descriptor was opened for writing */
 };
 

@@ -14,13 +14,21 @@
 u64 sysctl_mmap_min_addr = 65536;
 u8 sysctl_overcommit_memory;
 
+/* A soft limit of 0 means the hard one: Valgrind sets it, as Linux knows. */
+static u64 data_limit(const struct mm *mm)
+{
+	u64 limit = READ_ONCE(mm->rlimit_data);
+
+	return limit ? limit : READ_ONCE(mm->rlimit_data_max);
+}
+
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages)
 {
 	if (mm->total_pages + nr_pages > READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT)
 		return false;
 	if ((flags & (VM_WRITE | VM_SHARED | VM_STACK)) != VM_WRITE)
 		return true;
-	return mm->data_pages + nr_pages <= READ_ONCE(mm->rlimit_data) >> PAGE_SHIFT;
+	return mm->data_pages + nr_pages <= data_limit(mm) >> PAGE_SHIFT;
 }
 
 bool mm_may_lock_any(const struct mm *mm)

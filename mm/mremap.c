@@ -215,15 +215,14 @@ static int map_and_move(struct remap *r, u64 moved_len)
 	return 0;
 }
 
-/* MREMAP_DONTUNMAP: the source stays, but no page of it; what was locked there is no longer. */
+/* MREMAP_DONTUNMAP: the source stays, but no page of it. As on Linux, all of its VMA is no longer locked. */
 static void keep_source(struct remap *r)
 {
 	struct vma *vma = r->vma;
 
 	if (vma->start == r->addr && vma->end == r->addr + r->old_len)
 		anon_vma_unlink(vma);
-	if (vma->flags & VM_LOCKED)
-		(void)vma_modify_flags(vma, r->addr, r->addr + r->old_len, vma->flags & ~VM_LOCKED);
+	vma_set_flags(vma, vma->flags & ~VM_LOCK_FLAGS);
 }
 
 /* The destination may join what is left of the source. Then unmapping the source may leave a hole in the middle. */

@@ -66,7 +66,7 @@ struct vma {
 	/* Read by faults, written rarely. */
 	u64 vm_lock_seq __cacheline_aligned; /* == mm->mm_lock_seq: being changed. Written by vma_start_write() */
 	struct anon_vma *anon_vma;	     /* NULL → value once, store_release; changed otherwise in the bracket */
-	struct file *file;		     /* what maps shows; one reference, NULL for anonymous memory */
+	struct file *file;		     /* what maps shows; one reference. Anonymous memory: NULL, or /dev/zero */
 	struct list_head anon_vma_chain;     /* mmap_lock, or anon_vma preparation: the anon_vmas this VMA is on */
 	struct list_head i_mmap;	     /* mapping's i_mmap_lock */
 	union {

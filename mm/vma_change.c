@@ -285,6 +285,13 @@ static void set_flags(struct vma *vma, u64 flags)
 	store_release(&vma->page_prot, vma_page_prot(flags));
 }
 
+void vma_set_flags(struct vma *vma, u64 flags)
+{
+	vma_account(vma->mm, vma->flags, -vma_pages(vma));
+	set_flags(vma, flags);
+	vma_account(vma->mm, flags, vma_pages(vma));
+}
+
 /* A copy that is to become the upper part of vma. NULL without memory. */
 static struct vma *make_upper(struct vma *vma)
 {

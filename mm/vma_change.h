@@ -39,6 +39,9 @@ struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
  */
 struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags);
 
+/* The same for the whole of a write-locked vma, which joins nobody now: for flags that say nothing of rights. Cannot fail. */
+void vma_set_flags(struct vma *vma, u64 flags);
+
 /*
  * Unmapping a range, in two steps: what may fail, and what may not. Between them the VMAs of the range are write-locked. A
  * preparation that succeeded must be followed by commit or cancel.

@@ -51,7 +51,7 @@ static void show_vma_name(struct text *text, size_t line, const struct vma *vma,
 static void show_vma(struct text *text, const struct vma *vma, char *path)
 {
 	const struct inode *inode = vma->file ? vma->file->inode : NULL;
-	u64 offset = vma->ops ? vma->pgoff << PAGE_SHIFT : 0;
+	u64 offset = vma->ops || vma->file ? vma->pgoff << PAGE_SHIFT : 0;
 	size_t line = text->length;
 
 	text_printf(text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end,
