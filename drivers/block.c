@@ -120,7 +120,7 @@ static void request_expired(struct timer *timer)
 	complete(container_of(timer, struct block_request, timer));
 }
 
-void block_submit(struct block_request *request)
+static void begin(struct block_request *request)
 {
 	struct block_device *device = request->device;
 
@@ -128,6 +128,31 @@ void block_submit(struct block_request *request)
 	atomic_inc(&device->nr_requests[request->direction]);
 	atomic_inc(&device->in_flight);
 	request->error = is_beyond_end(request) || fails_by_chance(request) ? -EIO : 0;
+}
+
+static void nothing_follows(struct block_request *request)
+{
+	(void)request;
+}
+
+int block_read_now(struct block_device *device, u64 sector, struct page *page)
+{
+	struct block_request request = {
+		.device = device, .sector = sector, .page = page, .direction = BLOCK_READ, .done = nothing_follows
+	};
+
+	if (READ_ONCE(device->async))
+		return -EAGAIN;
+	begin(&request);
+	complete(&request);
+	return request.error;
+}
+
+void block_submit(struct block_request *request)
+{
+	struct block_device *device = request->device;
+
+	begin(request);
 	if (!READ_ONCE(device->async)) {
 		complete(request);
 		return;

@@ -63,6 +63,9 @@ static inline int block_read_sync(struct block_device *device, u64 sector, struc
 	return block_transfer(device, BLOCK_READ, sector, page);
 }
 
+/* Reads one page without sleeping: 0 or -EIO; -EAGAIN on a device that is asynchronous just now. */
+int block_read_now(struct block_device *device, u64 sector, struct page *page);
+
 /* The device with that number (as st_rdev), or NULL; and the n-th one, or NULL. They stay for good. */
 struct block_device *block_find(u32 rdev);
 struct block_device *block_nth(unsigned n);
