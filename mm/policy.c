@@ -8,6 +8,7 @@
 
 u8 fault_policy_default = POLICY_FULL;
 u8 spf_validate = SPF_VALIDATE_VMA;
+u8 spf_single_thread;
 
 static const char *const policy_names[NR_POLICIES] = {
 	[POLICY_DEFAULT] = "default", [POLICY_MMAP] = "mmap", [POLICY_VMA] = "vma",

@@ -15,6 +15,7 @@ enum spf_validate {
 /* System-wide settings. Any CPU may write them while faults read them: each fault samples them once. */
 extern u8 fault_policy_default; /* enum fault_policy, never POLICY_DEFAULT */
 extern u8 spf_validate;		/* enum spf_validate */
+extern u8 spf_single_thread;	/* 1: speculate even where only one thread uses the address space, to see what it would win */
 
 /* The strategies of mm's policy, ended by NULL. One unlocked read: a fault that began keeps what it saw. */
 const struct fault_strategy *const *policy_strategies(const struct mm *mm);

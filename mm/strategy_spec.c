@@ -37,7 +37,7 @@ static enum fault_reason spec_skip(const struct fault *f)
 	if (!(f->flags & FAULT_USER))
 		return REASON_spf_skip_not_user;
 	/* Stale is fine: a thread more or less only changes who answers. */
-	if (READ_ONCE(f->mm->users) == 1)
+	if (READ_ONCE(f->mm->users) == 1 && !READ_ONCE(spf_single_thread))
 		return REASON_spf_skip_single_thread;
 	return REASON_NONE;
 }

@@ -4,6 +4,7 @@
  *
  *	bench rows			one operation in each row, 2048 times; a second thread sleeps meanwhile
  *	bench growth PLACE N		N threads on N CPUs fault at once
+ *	bench startup			a program starts and ends: which of its faults are won by what is cached
  *	bench lines PLACE N		the same between two marks, for the QEMU plugin that watches cache lines
  *
  * PLACE is `one` VMA for all, an `own` VMA for each, or own VMAs with a `writer` (mmap and munmap) as the N-th thread.
@@ -502,10 +503,61 @@ static int lines(const char *place)
 	return 0;
 }
 
+/* --- start-up --------------------------------------------------------------------------------------------------- */
+
+/* This very program, which has nothing to do. vfork: until it executes, the child runs on our memory, and is us. */
+static void start_and_end(void)
+{
+	pid_t child = vfork();
+
+	MUST(child >= 0);
+	if (child == 0) {
+		execl("/proc/self/exe", "bench", "nothing", NULL);
+		_exit(127);
+	}
+	MUST(waitpid(child, NULL, 0) == child);
+}
+
+static unsigned long long delta(const char *name)
+{
+	return (unsigned long long)vmstat_delta(&before, &after, name);
+}
+
+/*
+ * Of the faults of a start-up: those won by cached pages alone, by strategy, and those that the count of pages mapped around
+ * them has saved. Once as it is, once with speculation for single threads.
+ */
+static int startup(void)
+{
+	static const char *const settings[] = { "0", "1" };
+
+	if (!on_faultline())
+		return 0;
+	start_and_end(); /* so that its pages are in memory */
+	for (int i = 0; i < 2; i++) {
+		unsigned long long faults, won;
+
+		MUST(write_text("/proc/sys/vm/spf_single_thread", settings[i]) > 0);
+		vmstat_read(&before);
+		start_and_end();
+		vmstat_read(&after);
+		faults = delta("pgfault");
+		won = delta("spf_answered_cached");
+		printf("startup %llu spf_single_thread=%s won=%llu percent=%llu speculative=%llu vma_cached=%llu mmap_cached=%llu "
+		       "around=%llu spf_skip_single_thread=%llu\n",
+		       faults, settings[i], won, faults ? (100 * won + faults / 2) / faults : 0, delta("speculative_pgfault"),
+		       delta("vma_lock_answered_cached"), delta("mmap_answered_cached"), delta("fault_around_pages"),
+		       delta("spf_skip_single_thread"));
+	}
+	MUST(write_text("/proc/sys/vm/spf_single_thread", "0") > 0);
+	return 0;
+}
+
 static int usage(void)
 {
 	fprintf(stderr,
 		"usage: bench rows [POLICY]\n"
+		"       bench startup\n"
 		"       bench growth|lines one|own|writer N [POLICY]      N threads on N CPUs, 1 to %d\n",
 		MAX_THREADS);
 	return 2;
@@ -524,6 +576,10 @@ int main(int argc, char **argv)
 	bool is_rows = argc > 1 && strcmp(argv[1], "rows") == 0;
 	int nr_args = is_rows ? 2 : 4;
 
+	if (argc == 2 && strcmp(argv[1], "nothing") == 0)
+		return 0;
+	if (argc == 2 && strcmp(argv[1], "startup") == 0)
+		return startup();
 	if (argc < nr_args || argc > nr_args + 1)
 		return usage();
 	if (argc == nr_args + 1 && !choose_policy(argv[nr_args]))

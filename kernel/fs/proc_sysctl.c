@@ -50,6 +50,24 @@ static int write_spf_validate(u64 id, char *buf, size_t len)
 	return 0;
 }
 
+static int show_single_thread(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%u\n", READ_ONCE(spf_single_thread));
+	return 0;
+}
+
+static int write_single_thread(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	if (proc_parse_number(buf, &value) || value > 1)
+		return -EINVAL;
+	WRITE_ONCE(spf_single_thread, (u8)value);
+	return 0;
+}
+
 static int show_overcommit(struct text *text, u64 id)
 {
 	(void)id;
@@ -187,6 +205,7 @@ static const struct proc_entry vm_entries[] = {
 	KEPT_ENTRY("min_free_kbytes", min_free_kbytes),
 	{ .name = "fault_policy", .mode = S_IFREG | 0644, .show = show_fault_policy, .write = write_fault_policy },
 	{ .name = "spf_validate", .mode = S_IFREG | 0644, .show = show_spf_validate, .write = write_spf_validate },
+	{ .name = "spf_single_thread", .mode = S_IFREG | 0644, .show = show_single_thread, .write = write_single_thread },
 	{ .name = "overcommit_memory", .mode = S_IFREG | 0644, .show = show_overcommit, .write = write_overcommit },
 	{ .name = "fault_around_bytes", .mode = S_IFREG | 0644, .show = show_fault_around, .write = write_fault_around },
 	{ .name = "max_map_count", .mode = S_IFREG | 0644, .show = show_max_map_count, .write = write_max_map_count },

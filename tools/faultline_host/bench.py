@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """
-`make bench`: what the program build/user/bench measures inside the machine, as tables. Three questions:
+`make bench`: what the program build/user/bench measures inside the machine, as tables. Four questions:
 
 cost    `bench rows`: instructions per operation, one CPU at work, for each policy
 growth  `bench growth PLACE N`: instructions per fault with N threads on N CPUs, against one; the median over seeds of
         --schedule, since growth means nothing without interleaving. PLACE: `one` VMA for all, an `own` VMA for each,
         or own VMAs with a `writer` (mmap and munmap) beside them
 lines   `bench lines PLACE N`: the cache lines that the CPUs share meanwhile, seen by the QEMU plugin (lines.py)
+startup `bench startup`: which of the faults of a program's start cached pages answer by themselves, and for whom
 
 The program prints one line for each figure, `row NAME VALUE key=value…` or `growth VALUE key=value…`; the keys are
 attempts, answered, and every reason that is not zero.
@@ -52,7 +53,7 @@ def command(argv):
     chosen = parse(argv)
     if not os.path.exists(PROGRAM):
         raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")
-    parts = {"cost": print_cost, "growth": print_growth, "lines": print_lines}
+    parts = {"cost": print_cost, "startup": print_startup, "growth": print_growth, "lines": print_lines}
     for part in chosen.parts or parts:
         parts[part](chosen)
     return 0
@@ -62,8 +63,8 @@ def parse(argv):
     parser = options.Parser(prog="faultline bench", description="Instructions per operation, for each fault policy.")
     parser.add_argument("--seeds", type=int, default=32, metavar="N", help="schedules per growth figure (default 32)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="machines side by side")
-    parser.add_argument("parts", nargs="*", type=options.one_of("part", ("cost", "growth", "lines")), metavar="PART",
-                        help="cost, growth, lines; default: all three")
+    parser.add_argument("parts", nargs="*", type=options.one_of("part", ("cost", "startup", "growth", "lines")),
+                        metavar="PART", help="cost, startup, growth, lines; default: all")
     return parser.parse_args(argv)
 
 
@@ -85,6 +86,17 @@ def cost_cell(figure, goal):
     mark = "*" if value > goal else ""
     counts = f" [{keys['attempts']}/{keys['answered']}]" if "attempts" in keys else ""
     return f"{value:g}{mark}{counts}"
+
+
+def print_startup(_chosen):
+    print("The start of a static program, policy full: faults, and who answered them from cached pages alone")
+    for line in run_bench("run", ["--cpus", "1", "--fault", "full"], ["startup"]):
+        faults, keys = line.split()[1], dict(word.split("=") for word in line.split()[2:])
+        lifted = keys["spf_single_thread"] == "1"
+        print(f"  {'speculating for one thread' if lifted else 'as it is':28}{faults:>4} faults: "
+              f"speculation {keys['won']} ({keys['percent']} %), VMA lock {keys['vma_cached']}, "
+              f"mmap_lock {keys['mmap_cached']}; {keys['around']} more pages mapped around")
+    print("  Speculation is for threads: a program that has one has it skipped, so that it wins nothing at start-up.\n")
 
 
 def print_growth(chosen):
