@@ -309,16 +309,21 @@ static u32 *other_opens(struct file *file, struct pipe *pipe)
 	return file->mode & FMODE_READ ? &pipe->writer_opens : &pipe->reader_opens;
 }
 
+/* => pipe->lock */
+static bool other_end_is_open(struct file *file, struct pipe *pipe)
+{
+	return file->mode & FMODE_READ ? pipe->writers : pipe->readers;
+}
+
 /*
- * Waits until the other end is there, or was opened once more than `before`: it may have come and gone already. Gives this
- * end back when interrupted.
+ * Waits until the other end was opened once more than `before`: it may have come and gone by the time we look. Gives this end
+ * back when interrupted.
  */
 static int wait_for_other_end(struct file *file, struct pipe *pipe, u32 before)
 {
-	u32 *there = file->mode & FMODE_READ ? &pipe->writers : &pipe->readers;
 	u32 *opens = other_opens(file, pipe);
 
-	if (!wait_event_interruptible(&pipe->readable, READ_ONCE(*there) || READ_ONCE(*opens) != before))
+	if (!wait_event_interruptible(&pipe->readable, READ_ONCE(*opens) != before))
 		return 0;
 	pipe_release(file);
 	return -ERESTARTSYS;
@@ -336,6 +341,7 @@ static int fifo_open(struct file *file)
 	mutex_lock(&pipe->lock);
 	u32 before = *other_opens(file, pipe);
 	bool refused = nonblock && writes && !both && !pipe->readers;
+	bool met = other_end_is_open(file, pipe); /* it waits for us, and may be through before we look again */
 	if (!refused) {
 		count_ends(pipe, file->mode, 1);
 		WRITE_ONCE(pipe->reader_opens, pipe->reader_opens + !!(file->mode & FMODE_READ));
@@ -347,7 +353,7 @@ static int fifo_open(struct file *file)
 		return -ENXIO;
 	}
 	wake_both(pipe);
-	return both || nonblock ? 0 : wait_for_other_end(file, pipe, before);
+	return both || nonblock || met ? 0 : wait_for_other_end(file, pipe, before);
 }
 
 const struct file_ops fifo_ops = {

@@ -26,4 +26,7 @@ cat /proc/self/status | grep -c ^Vm; awk '{ print NF }' /proc/self/stat /proc/se
 test -d /proc/$$/task/$$ && cat /proc/$$/task/$$/comm; cat /proc/1/wchan > /dev/null; cat /proc/self/oom_score_adj
 time -p true 2>&1 | cut -d' ' -f1; usleep 1000; date -u -d @86400 +%F; TZ=UTC0 date -d '2020-02-29 12:00' +%j
 tail -f /proc/self/comm & pid=$!; sleep 0.3; kill $pid; wait $pid; echo "tail: $?"
+mkfifo /tmp/jobs.$$; i=0; while [ $i -lt 100 ]; do
+	(echo again > /tmp/jobs.$$ &); read -r word < /tmp/jobs.$$; i=$((i + 1))
+done; echo $word $i; rm /tmp/jobs.$$
 mkfifo /tmp/jobs.$$; (sleep 0.1; echo late > /tmp/jobs.$$) & read -r word < /tmp/jobs.$$; echo $word; rm /tmp/jobs.$$
