@@ -16,6 +16,7 @@
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
+#include "kernel/swap.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "kernel/wait4.h"
@@ -285,6 +286,7 @@ static void __noreturn shut_down(struct process *process)
 	rcu_barrier();
 	kstack_drain();
 	ok = fs_quiet_check();
+	ok &= swap_off_all();
 	ok &= mm_quiet_check();
 	klog("FAULTLINE-EXIT status=%d check=%s", process->exit_code, ok ? "ok" : "failed");
 	power_off();

@@ -9,6 +9,7 @@
 #include "kernel/print.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
+#include "kernel/swap.h"
 #include "mm/check.h"
 
 /* Runs as pid 1, in the kernel, with interrupts on. */
@@ -18,6 +19,7 @@ static void first_thread(void *arg __maybe_unused)
 	int error;
 
 	mm_check_baseline();
+	swap_on_at_boot();
 	fs_init();
 	initramfs_unpack();
 	task->fs = fs_context_create();

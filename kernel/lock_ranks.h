@@ -24,6 +24,7 @@
 	X(PMD, "upper page-table levels of one mm")                                                                    \
 	X(PTE, "one page table; held across a shootdown, so never waited for with interrupts off")                     \
 	X(MAPPING, "page slots of one mapping")                                                                        \
+	X(SWAP, "slots of one swap area: counts, and which page each holds; taken under PTE locks")                    \
 	X(SIGNAL, "signal state of one process")                                                                       \
 	X(FUTEX, "one futex hash bucket; user words are read by the nofault copy")                                     \
 	X(WAIT_QUEUE, "one wait queue; wake-ups are called from under any lock above")                                 \

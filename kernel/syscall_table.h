@@ -174,8 +174,8 @@
 	CALL(164, settimeofday)											\
 	CALL(165, mount)											\
 	CALL(166, umount2)											\
-	NONE(167, swapon)											\
-	NONE(168, swapoff)											\
+	CALL(167, swapon)											\
+	CALL(168, swapoff)											\
 	CALL(169, reboot)											\
 	CALL(170, sethostname)											\
 	CALL(171, setdomainname)										\

@@ -10,6 +10,7 @@
 #include "kernel/uaccess.h"
 #include "kernel/uname.h"
 #include "mm/page_alloc.h"
+#include "mm/swap.h"
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
@@ -87,10 +88,13 @@ _Static_assert(sizeof(struct sysinfo) == 112, "Linux's layout");
 
 SYSCALL(sysinfo)
 {
+	struct swap_figures swap = swap_figures();
 	struct sysinfo info = {
 		.uptime = (s64)(ktime_ns() / NSEC_PER_SEC),
 		.totalram = nr_managed_pages() * PAGE_SIZE,
 		.freeram = nr_free_pages() * PAGE_SIZE,
+		.totalswap = swap.total * PAGE_SIZE,
+		.freeswap = (swap.total - swap.used) * PAGE_SIZE,
 		.procs = (u16)nr_tasks(),
 		.mem_unit = 1,
 	};

@@ -11,6 +11,7 @@
 #include "mm/mapping_tree.h"
 #include "mm/rmap.h"
 #include "mm/slab.h"
+#include "mm/swap_internal.h"
 
 enum page_purpose {
 	PURPOSE_FREE,
@@ -54,10 +55,12 @@ bool mm_quiet_check(void)
 	bool ok = true;
 
 	rcu_barrier();
+	swap_cache_trim();
 	ok &= check_counters();
 	ok &= check_rmap();
 	ok &= check_mapcounts();
 	ok &= check_mappings();
+	ok &= check_swap();
 	ok &= check_objects();
 	ok &= check_pages();
 	return ok;
@@ -106,6 +109,37 @@ bool check_mapcounts(void)
 		return true;
 	klog("check: page tables hold %lu entries that map a page, but the pages count %lu", (unsigned long)entries,
 	     (unsigned long)counts);
+	return false;
+}
+
+/* ---- Swap -------------------------------------------------------------------------------------------------------- */
+
+static u64 swap_entries(const struct page *table)
+{
+	const pte_t *pte = page_to_virt(table);
+	u64 nr = 0;
+
+	for (unsigned i = 0; i < PTRS_PER_TABLE; i++)
+		nr += pte_kind(pte_read(&pte[i])) == PTE_KIND_SWAP;
+	return nr;
+}
+
+bool check_swap(void)
+{
+	bool ok = true;
+	u64 entries = 0, counted = swap_entries_counted(&ok);
+	pfn_t pfn;
+
+	for_each_used_pfn (pfn) {
+		const struct page *page = pfn_to_page(pfn);
+
+		if (page_test(page, PG_TABLE) && page->private == 1) /* level 1 */
+			entries += swap_entries(page);
+	}
+	if (entries == counted)
+		return ok;
+	klog("check: page tables hold %lu entries that name a swap slot, but the slots count %lu", (unsigned long)entries,
+	     (unsigned long)counted);
 	return false;
 }
 

@@ -27,6 +27,8 @@
 	X(mmap_answered, "... that answered")                                                                          \
 	X(mmap_completed, "... that completed with the lock already gone")                                             \
 	X(mmap_would_block, "... whose caller did not want to wait")                                                   \
+	X(pswpin, "pages read from swap")                                                                              \
+	X(pswpout, "pages written to swap")                                                                            \
 	X(tlb_shootdowns, "shootdowns sent")                                                                           \
 	X(tlb_shootdown_targets, "CPUs they were sent to")                                                             \
 	X(pgtable_allocs, "page tables built")                                                                         \

@@ -23,6 +23,9 @@ enum fault_access {
 enum fault_flag {
 	FAULT_USER = 1,	   /* user mode faulted; otherwise the kernel on its behalf */
 	FAULT_TRIED = 2,   /* this strategy has dropped its lock and waited once already */
+	FAULT_NO_RETRY = 4, /* no lock may be dropped: whoever waits for a page holds on */
+	FAULT_NO_WAIT = 8,  /* ... nor may anybody wait for a page: the answer is "would block" */
+	FAULT_SWAPOFF = 16, /* brings a swapped-out page back, whatever the VMA permits, and does nothing else */
 };
 
 /* What fault_in() answers. Each maps to a signal in one place: fault_signal(). */
@@ -34,6 +37,7 @@ enum fault_answer {
 	FAULT_BEYOND_END,   /* SIGBUS, BUS_ADRERR: beyond the end of the object, or the object has no pages to give */
 	FAULT_IO_ERROR,	    /* SIGBUS, BUS_ADRERR: the page could not be read, or not be made writable */
 	FAULT_OUT_OF_MEMORY, /* the caller may make room and come again */
+	FAULT_WOULD_BLOCK,  /* the page is locked, and the caller did not want to wait */
 	FAULT_KILLED,	    /* a fatal signal is pending; nothing was done */
 };
 
@@ -103,12 +107,17 @@ struct fault_strategy {
 	enum pte_lock_result (*lock_pte)(struct fault *f);
 	/* The allocator has no page. */
 	enum fault_end (*no_memory)(struct fault *f);
+	/* May a page that is not in the swap cache be read? END_GO_ON, or a reason. */
+	enum fault_end (*may_read_swap)(struct fault *f);
 	/*
 	 * f->page is locked by somebody else: let go and wait for it (END_RETRY); or, the second time round, wait and hold on
-	 * (END_GO_ON). NULL, like the next: the strategy has given up before it comes to this.
+	 * (END_GO_ON). Speculation gives up.
 	 */
 	enum fault_end (*wait_page)(struct fault *f);
-	/* The fault is done, and who dirties shall be slowed down: let go, and wait for the mapping (END_COMPLETED). */
+	/*
+	 * The fault is done, and who dirties shall be slowed down: let go, and wait for the mapping (END_COMPLETED). NULL: the
+	 * strategy has given up before it comes to this.
+	 */
 	enum fault_end (*throttle)(struct fault *f);
 };
 
@@ -146,7 +155,7 @@ struct fault {
 	spinlock_t *ptl; /* held between PTE_LOCKED and fault_unlock_pte() */
 
 	/* Written by the kinds of fault. */
-	struct page *page; /* what the mapping's fault operation found, with a reference */
+	struct page *page; /* what the mapping's fault operation, or the swap cache, had: with a reference */
 	bool page_locked;  /* ... and we hold its lock: nothing may be allocated (F1) */
 	bool page_waited;  /* somebody waited for I/O: a major fault */
 	struct page *prealloc_table; /* a page table of our own, for when it is too late to allocate one; see pt_prealloc() */
@@ -223,6 +232,7 @@ enum fault_end fault_anon(struct fault *f);	     /* private memory never touched
 enum fault_end fault_mapping(struct fault *f);	     /* a page of a mapping (fault_mapping.c) */
 enum fault_end fault_map_around(struct fault *f);	     /* ... that is cached, and its neighbours (fault_around.c) */
 enum fault_end fault_make_uptodate(struct fault *f); /* ... that must be read first: f->page (fault_page_io.c) */
+enum fault_end fault_swap(struct fault *f);	     /* a page that was swapped out (fault_swap.c) */
 enum fault_end fault_write_protect(struct fault *f); /* a write to a page that is mapped read-only (fault_wp.c) */
 
 /*
@@ -275,6 +285,7 @@ void fault_snapshot(struct fault *f, const struct vma *vma);
 enum fault_end fault_walk_locked(struct fault *f);
 enum pte_lock_result fault_lock_pte_locked(struct fault *f);
 enum fault_end fault_no_memory_locked(struct fault *f);
+enum fault_end fault_may_read_swap_locked(struct fault *f);
 enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry);
 enum fault_end fault_throttle_locked(struct fault *f);
 /* Has a page table at hand for a commit that may not allocate. END_GO_ON, or no_memory's end. And gives back what is left. */

@@ -7,6 +7,7 @@
  *	none		of a mapping	any		fault_mapping
  *	maps a page	any		write, and the entry is read-only	fault_write_protect
  *	maps a page	any		otherwise	nothing to do: proved benign
+ *	a swap slot	any		any		fault_swap
  */
 #include "mm/counters.h"
 #include "mm/fault.h"
@@ -43,6 +44,8 @@ enum fault_end fault_handle(struct fault *f)
 
 	if (end != END_GO_ON)
 		return end;
+	if (unlikely(f->flags & FAULT_SWAPOFF) && pte_kind(f->orig_pte) != PTE_KIND_SWAP)
+		return fault_answered(f, FAULT_DONE);
 	switch (pte_kind(f->orig_pte)) {
 	case PTE_KIND_NONE:
 		return f->vma.ops ? fault_mapping(f) : fault_anon(f);
@@ -50,6 +53,8 @@ enum fault_end fault_handle(struct fault *f)
 		if (f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte))
 			return fault_write_protect(f);
 		return nothing_to_do(f);
+	case PTE_KIND_SWAP:
+		return fault_swap(f);
 	default:
 		panic("entry %lx at %lx is of a kind that nothing writes yet", (unsigned long)f->orig_pte.val,
 		      (unsigned long)f->address);

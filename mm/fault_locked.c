@@ -114,10 +114,20 @@ enum fault_end fault_no_memory_locked(struct fault *f)
 	return fault_answered(f, FAULT_OUT_OF_MEMORY);
 }
 
+enum fault_end fault_may_read_swap_locked(struct fault *f)
+{
+	(void)f; /* without sleeping, or with the lock dropped */
+	return END_GO_ON;
+}
+
 enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry)
 {
-	bool hold_on = f->flags & FAULT_TRIED;
+	bool hold_on = f->flags & (FAULT_TRIED | FAULT_NO_RETRY);
 
+	if (f->flags & FAULT_NO_WAIT) {
+		f->answer = FAULT_WOULD_BLOCK;
+		return END_WOULD_BLOCK;
+	}
 	if (!hold_on)
 		f->strategy->leave(f);
 	race_point(page_wait);

@@ -12,7 +12,9 @@
  */
 #include "mm/counters.h"
 #include "mm/fault.h"
+#include "mm/page_lock.h"
 #include "mm/race.h"
+#include "mm/swap.h"
 #include "mm/tlb.h"
 
 /* => the entry is locked. Other CPUs may go on using the read-only translation until they fault, which is benign. */
@@ -61,9 +63,22 @@ static enum fault_end shared_write(struct fault *f)
 	return make_writable(f);
 }
 
-static bool is_last_owner(const struct page *page)
+/* A slot that no entry names any more is given up, and with it the reference that it holds. */
+static void leave_unused_slot(struct page *page)
 {
-	return page_test(page, PG_ANON) && READ_ONCE(page->refcount) == 1;
+	if (!page_trylock(page))
+		return;
+	(void)swap_cache_delete_unused(page);
+	page_unlock(page);
+}
+
+static bool is_last_owner(struct page *page)
+{
+	if (!page_test(page, PG_ANON))
+		return false;
+	if (unlikely(page_test(page, PG_SWAPCACHE)))
+		leave_unused_slot(page);
+	return READ_ONCE(page->refcount) == 1;
 }
 
 /*

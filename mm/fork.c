@@ -12,6 +12,7 @@
 #include "mm/mmap.h"
 #include "mm/race.h"
 #include "mm/rmap.h"
+#include "mm/swap.h"
 #include "mm/tlb.h"
 
 struct copy {
@@ -32,14 +33,26 @@ static pte_t share_entry(struct copy *copy, pte_t *ptep)
 	return pte_mkold(pte_wrprotect(old)); /* the child has not touched it yet */
 }
 
+/* Nothing is lost by waiting for a swapped-out page: both get it when they touch it. */
+static void share_slot(struct copy *copy, pte_t pte, pte_t *to)
+{
+	swap_dup(pte_swap_slot(pte));
+	mm_rss_add(copy->child, RSS_SWAP, 1);
+	pte_set(to, pte);
+}
+
 /* => the parent's entry is locked; the child's table exists and is nobody else's. */
 static void copy_entry(struct copy *copy, pte_t *from, pte_t *to)
 {
-	pte_t pte;
+	pte_t pte = pte_read(from);
 	struct page *page;
 
-	if (pte_none(pte_read(from)))
+	if (pte_none(pte))
 		return;
+	if (unlikely(pte_kind(pte) == PTE_KIND_SWAP)) {
+		share_slot(copy, pte, to);
+		return;
+	}
 	pte = share_entry(copy, from);
 	page = pte_counted_page(pte);
 	if (page) {

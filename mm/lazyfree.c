@@ -36,7 +36,8 @@ static void free_lazily(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 {
 	struct page *page = usable_page(pte_read(ptep));
 
-	if (!page || !page_test(page, PG_ANON) || !is_ours_alone(page))
+	/* One with a swap slot stays: were it clean, reclaim would take what the slot holds for its contents. */
+	if (!page || !page_test(page, PG_ANON) || page_test(page, PG_SWAPCACHE) || !is_ours_alone(page))
 		return;
 	page_set(page, PG_LAZYFREE);
 	if (clear_bits(ptep, PTE_DIRTY | PTE_ACCESSED))

@@ -13,6 +13,7 @@
 #include "mm/mapping.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
+#include "mm/swap.h"
 #include "mm/tlb.h"
 #include "mm/vma_change.h"
 
@@ -95,6 +96,52 @@ static void drop_pages(struct mm *mm, vaddr_t start, vaddr_t end)
 	tlb_gather_finish(&tlb);
 }
 
+#define PAGEOUT_BATCH 32
+
+/*
+ * Up to a batch of pages from *start on, with references. Only what one address space alone has, as on Linux: the others
+ * were not asked. *start is moved behind them.
+ */
+static unsigned collect_own_pages(struct mm *mm, vaddr_t *start, vaddr_t end, struct page **pages)
+{
+	struct pt_iter it;
+	unsigned nr = 0;
+
+	pt_for_each_table (&it, mm, *start, end) {
+		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++) {
+			struct page *page = pte_counted_page(pte_read(it.pte));
+
+			if (!page || !page_test(page, PG_ANON) || READ_ONCE(page->mapcount) != 1)
+				continue;
+			page_get(page);
+			pages[nr++] = page;
+			if (nr == PAGEOUT_BATCH) {
+				*start = it.addr + PAGE_SIZE;
+				pt_iter_end(&it);
+				return nr;
+			}
+		}
+	}
+	*start = end;
+	return nr;
+}
+
+/* => mmap_lock for reading. */
+static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct page *pages[PAGEOUT_BATCH];
+
+	while (start < end && !thread_killed()) {
+		unsigned nr = collect_own_pages(mm, &start, end, pages);
+
+		for (unsigned i = 0; i < nr; i++) {
+			(void)swap_out_page(pages[i]);
+			page_put(pages[i]);
+		}
+		cond_resched();
+	}
+}
+
 /* Punches a hole into the object itself. Lets go of mmap_lock meanwhile, since all who map it are unmapped. */
 static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 {
@@ -135,10 +182,12 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 		mm_free_lazily(vma->mm, start, end);
 		return 0;
 	case MADV_COLD:
-	case MADV_PAGEOUT: /* nothing can be written out; a page that stays is a permitted outcome */
+	case MADV_PAGEOUT:
 		if (locked)
 			return -EINVAL;
-		mm_make_old(vma->mm, start, end);
+		if (advice == MADV_PAGEOUT)
+			page_out(vma->mm, start, end);
+		mm_make_old(vma->mm, start, end); /* what stays */
 		return 0;
 	case MADV_COLLAPSE: /* there are no huge pages */
 		return -EINVAL;

@@ -4,6 +4,7 @@
 #include "mm/mapping.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
+#include "mm/swap.h"
 
 /* Whether the mapping holds a page that this address space has not mapped. */
 static u8 in_mapping(const struct vma *vma, vaddr_t addr)
@@ -21,6 +22,25 @@ static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 	return there;
 }
 
+/* A swapped-out page counts as in memory while the swap cache has it, ready. => the entry locked. */
+static u8 in_swap_cache(pte_t pte)
+{
+	struct page *page = swap_cache_find(pte_swap_slot(pte));
+	u8 ready = page && page_is_uptodate(page);
+
+	if (page)
+		page_put(page);
+	return ready;
+}
+
+static void see_entry(pte_t pte, u8 *seen)
+{
+	if (pte_maps_page(pte))
+		*seen = 1;
+	else if (pte_kind(pte) == PTE_KIND_SWAP)
+		*seen = in_swap_cache(pte);
+}
+
 /* Pages that the tables know of: set; the others are left as they are. */
 static void see_entries(struct mm *mm, vaddr_t start, vaddr_t end, u8 *vec)
 {
@@ -28,8 +48,7 @@ static void see_entries(struct mm *mm, vaddr_t start, vaddr_t end, u8 *vec)
 
 	pt_for_each_table (&it, mm, start, end)
 		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
-			if (pte_maps_page(pte_read(it.pte)))
-				vec[(it.addr - start) >> PAGE_SHIFT] = 1;
+			see_entry(pte_read(it.pte), &vec[(it.addr - start) >> PAGE_SHIFT]);
 }
 
 long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec)

@@ -7,11 +7,18 @@
 #include "mm/mmap.h"
 #include "mm/pkey.h"
 #include "mm/rmap.h"
+#include "mm/swap.h"
 #include "mm/slab.h"
 #include "mm/tlb.h"
 #include "mm/vma.h"
 
 struct slab_cache *mm_cache;
+
+/* In the order of their creation, so that a walk meets the children that are forked meanwhile. */
+static struct {
+	spinlock_t lock;
+	struct list_head list; /* lock: struct mm.all */
+} all_mms = { .lock = SPINLOCK_INIT(LEAF), .list = LIST_HEAD_INIT(all_mms.list) };
 
 void mm_init(void)
 {
@@ -21,6 +28,7 @@ void mm_init(void)
 	rmap_init();
 	page_lock_init();
 	mapping_init_caches();
+	swap_init();
 }
 
 static bool mm_init_parts(struct mm *mm)
@@ -47,8 +55,12 @@ struct mm *mm_create(void)
 	vma_tree_init(&mm->tree);
 	rwsem_init(&mm->mmap_lock, RANK_MMAP_LOCK);
 	wait_queue_init(&mm->vma_writers);
-	if (mm_init_parts(mm))
+	if (mm_init_parts(mm)) {
+		spin_lock(&all_mms.lock);
+		list_add_tail(&all_mms.list, &mm->all);
+		spin_unlock(&all_mms.lock);
 		return mm;
+	}
 	kfree(mm->rss);
 	slab_free(mm_cache, mm);
 	return NULL;
@@ -73,6 +85,20 @@ void mm_put(struct mm *mm)
 	mm_unref(mm);
 }
 
+static bool inc_unless_zero(s32 *count)
+{
+	s32 value = READ_ONCE(*count);
+
+	while (value && !atomic_cas(count, value, value + 1))
+		value = READ_ONCE(*count);
+	return value != 0;
+}
+
+bool mm_get_unless_ending(struct mm *mm)
+{
+	return inc_unless_zero(&mm->users);
+}
+
 void mm_ref(struct mm *mm)
 {
 	atomic_inc(&mm->refs);
@@ -82,10 +108,31 @@ void mm_unref(struct mm *mm)
 {
 	if (atomic_dec_return(&mm->refs))
 		return;
+	spin_lock(&all_mms.lock);
+	list_del(&mm->all);
+	spin_unlock(&all_mms.lock);
 	BUG_ON(READ_ONCE(mm->cpus), "an address space ends while CPUs %lx may still use it", (unsigned long)mm->cpus);
 	pgd_free(mm, mm->pgd);
 	kfree(mm->rss);
 	slab_free(mm_cache, mm);
+}
+
+struct mm *mm_next(struct mm *mm)
+{
+	struct list_head *link;
+	struct mm *next = NULL;
+
+	spin_lock(&all_mms.lock);
+	link = mm ? mm->all.next : all_mms.list.next;
+	for (; !next && link != &all_mms.list; link = link->next) {
+		next = container_of(link, struct mm, all);
+		if (!inc_unless_zero(&next->refs))
+			next = NULL; /* about to leave the list */
+	}
+	spin_unlock(&all_mms.lock);
+	if (mm)
+		mm_unref(mm);
+	return next;
 }
 
 /* ---- Page counts ------------------------------------------------------------------------------------------------- */
@@ -111,7 +158,7 @@ u64 mm_rss_total(const struct mm *mm)
 	s64 sum = 0;
 
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
-		for (unsigned kind = 0; kind < NR_RSS_KINDS; kind++)
+		for (unsigned kind = 0; kind < RSS_SWAP; kind++)
 			sum += READ_ONCE(mm->rss[cpu].count[kind]);
 	return sum < 0 ? 0 : (u64)sum;
 }

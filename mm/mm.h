@@ -11,6 +11,7 @@ enum rss_kind {
 	RSS_ANON,
 	RSS_FILE,
 	RSS_SHMEM,
+	RSS_SWAP, /* swapped out: not resident, so no part of a total */
 	NR_RSS_KINDS
 };
 
@@ -60,6 +61,7 @@ struct mm {
 	u64 nr_tables;		   /* atomic: page-table pages, the top one included (VmPTE) */
 
 	struct rss_cpu *rss; /* one per CPU */
+	struct list_head all; /* mm.c: the list of all */
 };
 
 /* A new, empty address space with users = 1; NULL without memory. May not sleep. */
@@ -68,11 +70,15 @@ static inline void mm_get(struct mm *mm)
 {
 	atomic_inc(&mm->users);
 }
+/* False: its last user has gone, and it is emptying itself. */
+bool mm_get_unless_ending(struct mm *mm);
 /* Drops a user; the last one unmaps everything (may sleep). The struct goes with the last reference. */
 void mm_put(struct mm *mm);
 /* The struct only: what /proc or an idle CPU needs. */
 void mm_ref(struct mm *mm);
 void mm_unref(struct mm *mm);
+/* All of them in turn: the one after mm (NULL: the first), with a reference in exchange for mm's; NULL behind the last. */
+struct mm *mm_next(struct mm *mm);
 
 /* Copies parent's address space for fork. 0, -ENOMEM or -EINTR; on error the child is fit for mm_put(). Sleeps. */
 int mm_fork(struct mm *child, struct mm *parent);

@@ -23,7 +23,8 @@ enum page_flag {
 	PG_WAITERS,   /* somebody may be waiting for PG_LOCKED or PG_WRITEBACK to go */
 	PG_UPTODATE,  /* a cache page that holds what its object holds; never cleared */
 	PG_WRITEBACK, /* its contents are on their way to where they last */
-	PG_ERROR,     /* the last attempt to fill it failed; the next touch tries again */
+	PG_ERROR,     /* the last attempt to fill it failed; the next touch tries again. Swap cache, up to date: to write it */
+	PG_SWAPCACHE, /* a swap slot holds it: `private` is that slot. Changes under the page lock */
 };
 
 struct page {
@@ -52,7 +53,7 @@ struct page {
 		struct list_head lru; /* zone lock: free lists; cache lock: slabs */
 		struct rcu_head rcu;  /* a table on its way out */
 	};
-	u64 private; /* owner's use: slab: objects in use; table: level */
+	u64 private; /* owner's use: slab: objects in use; table: level; swap cache: the slot */
 } __cacheline_aligned;
 _Static_assert(sizeof(struct page) == 64, "struct page is one cache line");
 

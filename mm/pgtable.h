@@ -58,7 +58,7 @@ enum pte_kind {
 	PTE_KIND_MARKER,  /* holds no swap entry at all: uffd-wp, poisoned, guard */
 };
 
-/* Swap "devices" from this number on are special kinds of swap entry. */
+/* Swap areas from this number on are special kinds of swap entry. */
 #define SWAP_DEVICE_SPECIAL 24
 #define PTE_SWAP_DEVICE(pte) (((pte).val >> 2) & 0x1f)
 
@@ -72,6 +72,35 @@ static inline enum pte_kind pte_kind(pte_t pte)
 	if (pte.val & PTE_SWAP)
 		return PTE_SWAP_DEVICE(pte) < SWAP_DEVICE_SPECIAL ? PTE_KIND_SWAP : PTE_KIND_SPECIAL;
 	return PTE_KIND_MARKER;
+}
+
+/* A swap slot: which area, and which page of it. One word, so that a page's `private` holds it too. */
+typedef struct {
+	u64 val;
+} swap_slot_t;
+
+#define SWAP_OFFSET_BITS 40 /* so that the offset ends where the frame of a present entry does */
+
+static inline swap_slot_t swap_slot_make(unsigned area, u64 offset)
+{
+	return (swap_slot_t){ (u64)area << SWAP_OFFSET_BITS | offset };
+}
+static inline unsigned swap_slot_area(swap_slot_t slot)
+{
+	return (unsigned)(slot.val >> SWAP_OFFSET_BITS);
+}
+static inline u64 swap_slot_offset(swap_slot_t slot)
+{
+	return slot.val & ((1UL << SWAP_OFFSET_BITS) - 1);
+}
+static inline pte_t pte_make_swap(swap_slot_t slot)
+{
+	return (pte_t){ swap_slot_offset(slot) << PAGE_SHIFT | (u64)swap_slot_area(slot) << 2 | PTE_SWAP };
+}
+/* => pte_kind() is PTE_KIND_SWAP: who wants a slot asks first. */
+static inline swap_slot_t pte_swap_slot(pte_t pte)
+{
+	return swap_slot_make(PTE_SWAP_DEVICE(pte), (pte.val & PTE_FRAME) >> PAGE_SHIFT);
 }
 
 static inline bool pte_none(pte_t pte)

@@ -35,6 +35,15 @@
 	X(fault_throttled, "a fault is done and holds nothing; who dirtied a page is about to be slowed down")         \
 	X(mapping_before_fill, "a page for a hole of a mapping is ready; the size will be asked again under the lock") \
 	X(writeback_cleaned, "no entry of the page is writable, flushed everywhere; the page is not yet said to be clean") \
+	X(swap_area_held, "a fault holds the area of its slot; nothing was looked for yet")                              \
+	X(swap_page_found, "a swapped-out page is in the swap cache, with a reference; not yet locked")                 \
+	X(swap_page_locked, "... and is locked; not yet asked whether it is still in its slot")                         \
+	X(swap_claimed, "a slot is claimed, and will be read past the swap cache")                                      \
+	X(swap_before_commit, "a swapped-in page is ready to be mapped; the PTE lock is not held")                      \
+	X(swap_read_ahead, "a page is being read from swap; its neighbours come next")                                  \
+	X(reclaim_before_flush, "reclaim has cleared an entry, under its lock; its translations still live")            \
+	X(swapoff_before_fault, "swapoff has found an entry that names its area; nothing is locked")                     \
+	X(reclaim_unmapped, "reclaim has unmapped a page; it is locked, in its slot, and not yet written")              \
 	X(cow_before_copy, "the old page is pinned; nothing has been copied yet")                                      \
 	X(cow_before_flush, "the old entry is cleared, under the PTE lock; its translations still live")               \
 	X(commit_before_set, "the PTE lock is held and everything compared; the entry is about to be written")         \

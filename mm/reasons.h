@@ -51,6 +51,10 @@
 	  "seed 003: pmd_same() in pte_spinlock()")                                                                    \
 	X(spf_abort_ptl_busy, SPEC, REASON, "somebody else held the PTE lock, tried but never waited for (S3)",        \
 	  "seed 003: spin_trylock() in pte_spinlock()")                                                                \
+	X(spf_abort_swap_not_cached, SPEC, REASON, "a swapped-out page is not in the swap cache: it would have to be read (S2)", \
+	  "seed 000: do_swap_page(), !page")                                                                           \
+	X(spf_abort_swap_page_locked, SPEC, REASON, "the page in the swap cache is locked: tried, never waited for (S16)", \
+	  "seed 000: do_swap_page(), trylock_page()")                                                                  \
 	X(spf_abort_no_memory, SPEC, REASON, "no page at hand; a page would have to be reclaimed",                     \
 	  "Linux SPF v11: mem_cgroup and allocation failures under speculation")                                       \
 	X(vma_lock_miss, VMA, REASON, "no VMA covers the address", "Linux 6.4: lock_vma_under_rcu(), mas_walk()")      \

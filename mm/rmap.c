@@ -304,6 +304,14 @@ void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index)
 	WRITE_ONCE(page->flags, page->flags | 1u << PG_ANON);
 }
 
+void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index)
+{
+	ASSERT(page_test(page, PG_ANON), "a page in the swap cache is anonymous");
+	WRITE_ONCE(page->anon_vma, anon_vma);
+	WRITE_ONCE(page->index, index);
+	(void)atomic_fetch_add(&page->mapcount, 1); /* last: who walks the reverse map asks for it first */
+}
+
 void rmap_dup(struct page *page)
 {
 	/* Fully ordered: who maps a page of a mapping counts first, then asks whether it was taken out (fault_mapping.c). */
@@ -388,10 +396,11 @@ void rmap_walk(struct page *page,
 	       bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg), void *arg)
 {
 	rcu_read_lock(); /* a table may be unlinked while we look at it */
-	if (page_test(page, PG_ANON))
-		walk_anon(page, visit, arg);
-	else
+	/* An anonymous page that is mapped nowhere may outlive its anon_vma; one that was mapped just now does not before RCU. */
+	if (!page_test(page, PG_ANON))
 		walk_mapping(page, visit, arg);
+	else if (load_acquire(&page->mapcount))
+		walk_anon(page, visit, arg);
 	rcu_read_unlock();
 }
 

@@ -39,6 +39,9 @@ void anon_vma_unlink(struct vma *vma);
 
 /* A new anonymous page about to be mapped at addr: sets owner and index, mapcount 1. => the PTE lock held. */
 void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index);
+/* A page that comes back from swap and is mapped nowhere: sets owner and index, mapcount 1. => the PTE lock held, and the page
+ * locked or nobody else's. */
+void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index);
 /* One more, one fewer entry maps it. => the PTE lock held. */
 void rmap_dup(struct page *page);
 void rmap_remove(struct page *page);

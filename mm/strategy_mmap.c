@@ -80,7 +80,7 @@ static enum fault_end mmap_enter(struct fault *f)
 		return grow_stack(f);
 	if (!vma || f->address < vma->start)
 		return fault_answered(f, FAULT_NO_MAPPING);
-	refusal = fault_check_access(vma->flags, f->access);
+	refusal = f->flags & FAULT_SWAPOFF ? FAULT_DONE : fault_check_access(vma->flags, f->access);
 	if (refusal)
 		return fault_answered(f, refusal);
 	f->locked_vma = vma;
@@ -121,6 +121,7 @@ const struct fault_strategy strategy_mmap = {
 	.may_call_ops = mmap_may_call_ops,
 	.lock_pte = fault_lock_pte_locked,
 	.no_memory = fault_no_memory_locked,
+	.may_read_swap = fault_may_read_swap_locked,
 	.wait_page = mmap_wait_page,
 	.throttle = fault_throttle_locked,
 };

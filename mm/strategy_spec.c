@@ -152,6 +152,18 @@ static enum fault_end spec_may_call_ops(struct fault *f)
 	return fault_gave_up(f, f->access == ACCESS_WRITE ? REASON_spf_abort_file_write : REASON_spf_abort_page_not_cached);
 }
 
+/* Seed 000: "abort if the desired page is not found in swap cache". No I/O, and so no read-ahead (S2). */
+static enum fault_end spec_may_read_swap(struct fault *f)
+{
+	return fault_gave_up(f, REASON_spf_abort_swap_not_cached);
+}
+
+/* Seed 000: "only use trylock": there is no lock that could be let go while we wait (S16). */
+static enum fault_end spec_wait_page(struct fault *f)
+{
+	return fault_gave_up(f, REASON_spf_abort_swap_page_locked);
+}
+
 static enum pte_lock_result vanished(struct fault *f, enum fault_reason reason)
 {
 	f->vanished = fault_gave_up(f, reason);
@@ -215,4 +227,6 @@ const struct fault_strategy strategy_spec = {
 	.may_call_ops = spec_may_call_ops,
 	.lock_pte = spec_lock_pte,
 	.no_memory = spec_no_memory,
+	.may_read_swap = spec_may_read_swap,
+	.wait_page = spec_wait_page,
 };

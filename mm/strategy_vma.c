@@ -126,6 +126,7 @@ const struct fault_strategy strategy_vma = {
 	.may_call_ops = vma_may_call_ops,
 	.lock_pte = fault_lock_pte_locked,
 	.no_memory = fault_no_memory_locked,
+	.may_read_swap = fault_may_read_swap_locked,
 	.wait_page = vma_wait_page,
 	.throttle = fault_throttle_locked,
 };

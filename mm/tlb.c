@@ -10,7 +10,9 @@
 
 #include "mm/counters.h"
 #include "mm/mm.h"
+#include "mm/page_lock.h"
 #include "mm/race.h"
+#include "mm/swap.h"
 
 static u64 this_cpu_bit(void)
 {
@@ -66,6 +68,16 @@ void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm)
 	atomic_add_return(&mm->tlb_pending, 1);
 }
 
+/* A page that is in a slot which no entry names any more would stay there for nothing. */
+static void put_page(struct page *page)
+{
+	if (unlikely(page_test(page, PG_SWAPCACHE)) && page_trylock(page)) {
+		(void)swap_cache_delete_unused(page);
+		page_unlock(page);
+	}
+	page_put(page);
+}
+
 void tlb_gather_flush(struct tlb_gather *tlb)
 {
 	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
@@ -77,7 +89,7 @@ void tlb_gather_flush(struct tlb_gather *tlb)
 	else if (tlb->start < tlb->end)
 		tlb_flush_range(tlb->mm, tlb->start, tlb->end);
 	for (unsigned i = 0; i < tlb->nr_pages; i++)
-		page_put(tlb->pages[i]);
+		put_page(tlb->pages[i]);
 	if (tlb->tables) {
 		race_point(tables_after_flush);
 		tables_free_rcu(tlb->tables);

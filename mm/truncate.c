@@ -255,16 +255,6 @@ static void unmap_from(const struct removal *removal, struct mm *mm)
 	mmap_read_unlock(mm);
 }
 
-/* An address space whose last user has gone is emptying itself. */
-static bool get_unless_ending(struct mm *mm)
-{
-	s32 users = READ_ONCE(mm->users);
-
-	while (users && !atomic_cas(&mm->users, users, users + 1))
-		users = READ_ONCE(mm->users);
-	return users != 0;
-}
-
 /*
  * The address space of the first VMA on the list from place *nr on, with one user more, or NULL. A VMA that is on the list
  * has not left its mm yet, so the struct is there. Moves *nr behind that VMA.
@@ -277,7 +267,7 @@ static struct mm *next_mm(struct mapping *mapping, unsigned *nr)
 
 	spin_lock(&mapping->i_mmap_lock);
 	list_for_each (vma, &mapping->i_mmap, i_mmap) {
-		if (place++ < *nr || !get_unless_ending(vma->mm))
+		if (place++ < *nr || !mm_get_unless_ending(vma->mm))
 			continue;
 		mm = vma->mm;
 		*nr = place;

@@ -6,7 +6,14 @@
 #include "mm/counters.h"
 #include "mm/mm.h"
 #include "mm/rmap.h"
+#include "mm/swap.h"
 #include "mm/tlb.h"
+
+static void zap_slot(struct tlb_gather *tlb, pte_t old)
+{
+	mm_rss_add(tlb->mm, RSS_SWAP, -1);
+	swap_put(pte_swap_slot(old));
+}
 
 /* Clears one entry. True when the gather has no more room. => the entry's lock held. */
 static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
@@ -20,8 +27,11 @@ static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 	if (pte_present(old)) /* what the CPU could not use, it has not cached */
 		tlb_note(tlb, addr);
 	page = pte_counted_page(old);
-	if (!page)
+	if (!page) {
+		if (unlikely(pte_kind(old) == PTE_KIND_SWAP))
+			zap_slot(tlb, old);
 		return false;
+	}
 	if (pte_dirty(old) && !page_test(page, PG_ANON))
 		page_set(page, PG_DIRTY);
 	mm_rss_add(tlb->mm, page_rss_kind(page), -1);
@@ -35,7 +45,7 @@ static inline bool is_private(pte_t pte)
 {
 	struct page *page = pte_counted_page(pte);
 
-	return page && page_test(page, PG_ANON);
+	return page ? page_test(page, PG_ANON) : pte_kind(pte) == PTE_KIND_SWAP;
 }
 
 /* Zaps until the range or the gather's room ends; answers where it stopped. `what` is known where it is called. */

@@ -272,6 +272,54 @@ static void ptl_busy(struct stage *s)
 	CHECK(actor_finish(holder) == 0 && actor_finish(victim) == 0);
 }
 
+/* --- swap: to the first disk, which is there for it ------------------------------------------------------------- */
+
+static void set_disk(const char *mode)
+{
+	int fd = open("/sys/block/ram0/mode", O_WRONLY);
+
+	MUST(fd >= 0 && write(fd, mode, strlen(mode)) == (ssize_t)strlen(mode));
+	close(fd);
+}
+
+/* A page that was swapped out. On an asynchronous disk it stays in the swap cache. */
+static char *swapped_out(const char *mode)
+{
+	char *p = prepared();
+
+	set_disk(mode);
+	poke(p, 'x');
+	MUST(madvise(p, PAGE, MADV_PAGEOUT) == 0);
+	set_disk("sync");
+	return p;
+}
+
+static void not_in_swap_cache(struct stage *s)
+{
+	char *p = swapped_out("sync");
+
+	vmstat_read(&s->before);
+	CHECK_EQ(step_read(p), 0);
+	CHECK_EQ(*p, 'x');
+}
+
+/* One actor has the page locked; another one wants it. */
+static void swap_page_locked(struct stage *s)
+{
+	struct actor *holder = &s->actor[0], *victim = &s->actor[1];
+	char *p = swapped_out("async");
+
+	CHECK(actor_stop_at(holder, "swap_page_locked", step_read, p));
+	vmstat_read(&s->before);
+	actor_do(victim, step_read, p);
+	CHECK_THAT("the fault gives up", wait_counted(s, "spf_abort_swap_page_locked"));
+	CHECK(release("swap_page_locked"));
+	CHECK(actor_finish(holder) == 0 && actor_finish(victim) == 0);
+	CHECK_EQ(*p, 'x');
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
 /* A child with two threads eats all memory; whoever has most is killed for it, and that is the child. */
 static void *sleep_here(void *arg)
 {
@@ -333,6 +381,8 @@ static const struct test {
 	{ "spf_abort_pmd_none", POLICY_SPEC, next_table, 1 },
 	{ "spf_abort_pmd_changed", POLICY_SPEC, pmd_changed, 1 },
 	{ "spf_abort_ptl_busy", POLICY_SPEC, ptl_busy, 2 },
+	{ "spf_abort_swap_not_cached", POLICY_SPEC, not_in_swap_cache, 1 },
+	{ "spf_abort_swap_page_locked", POLICY_SPEC, swap_page_locked, 2 },
 	{ "spf_abort_no_memory", POLICY_SPEC, no_memory, 1 },
 	{ "vma_lock_skip_not_user", POLICY_VMA, kernel_access, 1 },
 	{ "vma_lock_miss", POLICY_VMA, nowhere, 1 },

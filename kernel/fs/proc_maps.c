@@ -10,6 +10,7 @@
 #include "mm/mm.h"
 #include "mm/page_alloc.h"
 #include "mm/slab.h"
+#include "mm/swap.h"
 #include "mm/vma.h"
 
 #define NAME_COLUMN 72 /* Linux pads to it before a name, and adds one space */
@@ -149,9 +150,18 @@ static void for_each_pte(struct mm *mm, vaddr_t start, vaddr_t end, visit_pte_t 
 /* In pages; pss in 1/4096 of a page. */
 struct smaps {
 	u64 size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous,
-		lazy_free, locked;
+		lazy_free, locked, swap, swap_pss;
 	u64 pss_of[NR_RSS_KINDS];
 };
+
+/* In swap alone: shared by those whose entries name the slot. */
+static void count_swap(pte_t pte, struct smaps *s)
+{
+	if (pte_kind(pte) != PTE_KIND_SWAP)
+		return;
+	s->swap++;
+	s->swap_pss += 4096 / (u64)max(swap_count(pte_swap_slot(pte)), 1u);
+}
 
 static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 {
@@ -159,8 +169,10 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 	struct smaps *s = arg;
 
 	(void)addr;
-	if (!page)
+	if (!page) {
+		count_swap(pte, s);
 		return;
+	}
 	/* Others change it meanwhile; any of its values is an answer. */
 	s32 mapcount = max(READ_ONCE(page->mapcount), 1);
 	bool dirty = pte_dirty(pte) || page_test(page, PG_DIRTY);
@@ -219,8 +231,8 @@ static void show_pages(struct text *text, const struct smaps *s)
 	row(text, "FilePmdMapped:", 0);
 	row(text, "Shared_Hugetlb:", 0);
 	row(text, "Private_Hugetlb:", 0);
-	row(text, "Swap:", 0);
-	row(text, "SwapPss:", 0);
+	row(text, "Swap:", KIB(s->swap));
+	row(text, "SwapPss:", PSS_KIB(s->swap_pss));
 	row(text, "Locked:", PSS_KIB(s->locked));
 }
 
@@ -309,7 +321,9 @@ int proc_show_smaps_rollup(struct text *text, u64 id)
 #define PM_SOFT_DIRTY (1UL << 55)
 #define PM_EXCLUSIVE (1UL << 56)
 #define PM_FILE (1UL << 61)
+#define PM_SWAP (1UL << 62)
 #define PM_PRESENT (1UL << 63)
+#define PM_SWAP_OFFSET_SHIFT 5 /* MAX_SWAPFILES_SHIFT */
 #define PAGEMAP_CHUNK 512UL /* entries */
 
 struct pagemap_chunk {
@@ -322,6 +336,12 @@ static void fill_pagemap(vaddr_t addr, pte_t pte, void *arg)
 	struct pagemap_chunk *chunk = arg;
 	u64 *entry = &chunk->entry[(addr - chunk->start) >> PAGE_SHIFT];
 
+	if (pte_kind(pte) == PTE_KIND_SWAP) {
+		swap_slot_t slot = pte_swap_slot(pte);
+
+		*entry = swap_slot_area(slot) | swap_slot_offset(slot) << PM_SWAP_OFFSET_SHIFT | PM_SWAP;
+		return;
+	}
 	if (!pte_maps_page(pte))
 		return;
 	*entry = page_to_pfn(pte_page(pte)) | PM_PRESENT | (pte.val & PTE_SOFT_DIRTY ? PM_SOFT_DIRTY : 0);

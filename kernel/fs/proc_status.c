@@ -88,7 +88,7 @@ static void show_memory(struct text *text, const struct mm *mm)
 	kib_row(text, "VmExe", min(code, exec));
 	kib_row(text, "VmLib", exec - min(code, exec));
 	kib_row(text, "VmPTE", READ_ONCE(mm->nr_tables));
-	kib_row(text, "VmSwap", 0);
+	kib_row(text, "VmSwap", mm_rss(mm, RSS_SWAP));
 	text_printf(text, "HugetlbPages:\t%8d kB\nCoreDumping:\t0\nTHP_enabled:\t0\n", 0);
 }
 

@@ -3,6 +3,7 @@
  * /proc's files about the machine and the kernel as a whole. Takes no lock: figures that change meanwhile are as good as
  * those of a moment before.
  */
+#include "drivers/block.h"
 #include "kernel/boot_info.h"
 #include "kernel/clock.h"
 #include "kernel/fs/procfs.h"
@@ -15,6 +16,7 @@
 #include "mm/counters.h"
 #include "mm/mmap.h"
 #include "mm/slab.h"
+#include "mm/swap.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 #define VMALLOC_KIB 34359738367UL /* Linux's figure for a 4-level kernel */
@@ -66,6 +68,7 @@ static void kib_row(struct text *text, const char *name, u64 kib)
 static int show_meminfo(struct text *text, u64 id)
 {
 	struct census census = take_census();
+	struct swap_figures swap = swap_figures();
 	u64 free = nr_free_pages(), total = nr_managed_pages();
 
 	(void)id;
@@ -74,9 +77,9 @@ static int show_meminfo(struct text *text, u64 id)
 	kib_row(text, "MemAvailable:", KIB(free));
 	kib_row(text, "Buffers:", 0);
 	kib_row(text, "Cached:", KIB(census.cache));
-	kib_row(text, "SwapCached:", 0);
-	kib_row(text, "SwapTotal:", 0);
-	kib_row(text, "SwapFree:", 0);
+	kib_row(text, "SwapCached:", KIB(swap.cached));
+	kib_row(text, "SwapTotal:", KIB(swap.total));
+	kib_row(text, "SwapFree:", KIB(swap.total - swap.used));
 	kib_row(text, "AnonPages:", KIB(census.anon));
 	kib_row(text, "Slab:", KIB(nr_slab_pages()));
 	kib_row(text, "SReclaimable:", 0);
@@ -234,10 +237,27 @@ static int show_filesystems_file(struct text *text, u64 id)
 	return 0;
 }
 
+static void show_swap_area(struct text *text, const struct swap_area_figures *area)
+{
+	const struct block_device *device = area->device;
+	u64 size = KIB(area->size), used = KIB(area->used);
+	size_t line = text->length;
+
+	text_printf(text, "/dev/%s", device->name);
+	text_pad(text, line, 40);
+	text_printf(text, "partition\t%lu\t%s%lu\t%s%d\n", size, size < 10000000 ? "\t" : "", used,
+		    used < 10000000 ? "\t" : "", area->priority);
+}
+
 static int show_swaps(struct text *text, u64 id)
 {
+	struct swap_area_figures area;
+
 	(void)id;
 	text_printf(text, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++)
+		if (swap_area_figures(i, &area))
+			show_swap_area(text, &area);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ from .job import Job
 
 DEFAULTS = {
     "name": str, "proves": str, "program": str, "mode": str,
-    "args": [], "disks": [], "policies": ["full"], "cpus": [2], "memory": "256M", "seeds": [None], "repeat": [None],
+    "args": [], "disks": [], "swaps": [], "policies": ["full"], "cpus": [2], "memory": "256M", "seeds": [None], "repeat": [None],
     "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "", "live_stdin": False,
     "files": [],
     "env": [], "append": "", "limit": 30, "cap": 300, "suite": "test", "soak": {},
@@ -95,6 +95,7 @@ def job(scenario, policy, cpus, seed, number, kernel):
     command += ["--schedule", str(seed)] if seed is not None else []
     command += ["--append", scenario["append"]] if scenario["append"] else []
     command += [word for disk in scenario["disks"] for word in ("--disk", disk)]
+    command += [word for disk in scenario["swaps"] for word in ("--swap", disk)]
     command += [word for name in scenario["files"] for word in ("--file", name)]
     command += [word for pair in scenario["env"] for word in ("--env", pair)]
     command += ["--kernel", kernel] if kernel else []

@@ -37,7 +37,9 @@ def kernel_command_line(options, has_terminal):
         words.append("verbose")
     if has_terminal:
         words += ["tty"] + ([] if os.isatty(2) else ["stderr=stream"])
-    words += [f"ram{n}={disk.word}" for n, disk in enumerate(options.disks)]
+    words += [f"ram{n}={disk.word}" for n, disk in enumerate(options.disks + options.swaps)]
+    if options.swaps:
+        words.append("swap=" + ",".join(f"ram{len(options.disks) + n}" for n in range(len(options.swaps))))
     if options.append:
         words.append(options.append)
     return " ".join(words)
@@ -77,7 +79,7 @@ def qemu_arguments(options, channels, boot):
 
 def total_memory(options):
     """In MiB: what the page allocator is to have, the disks beside it, and what the kernel must know of their pages."""
-    disks = sum(disk.kib for disk in options.disks)
+    disks = sum(disk.kib for disk in options.disks + options.swaps)
     return options.memory + -(-(disks + disks // 64) // 1024)
 
 

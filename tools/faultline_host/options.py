@@ -61,6 +61,8 @@ def machine_parser(verb, epilog, description):
     add("--memory", metavar="M", default=256, type=memory_mib, help="RAM: 64M, 512M, 4G, … (default 256M)")
     add("--disk", metavar="SIZE[,sync|async][,latency=US]", action="append", default=[], type=disk, dest="disks",
         help="a ramdisk, /dev/ram0 and on, besides that RAM (default sync); may be repeated")
+    add("--swap", metavar="SIZE[,sync|async][,latency=US]", action="append", default=[], type=disk, dest="swaps",
+        help="one more ramdisk, behind those of --disk, which the kernel swaps to from the start; may be repeated")
     add("--fault", metavar="POLICY", type=one_of("fault policy", POLICIES), help="how faults are resolved: mmap, vma, "
         "spec or full (default: the kernel's)")
     add("--boot", default="direct", type=one_of("boot method", BOOTS), metavar="HOW",
@@ -108,7 +110,7 @@ def checked(options):
     if options.gdb and options.timeout:
         raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
     check_command_line_text(options.append)
-    check_disks(options.disks)
+    check_disks(options.disks + options.swaps)
     return options
 
 
@@ -163,9 +165,9 @@ def disk(text):
 
 def check_disks(disks):
     if len(disks) > MAX_DISKS:
-        raise UsageError(f"--disk: {len(disks)} disks are too many: at most {MAX_DISKS}")
+        raise UsageError(f"--disk and --swap: {len(disks)} disks are too many: at most {MAX_DISKS}")
     if sum(disk.kib for disk in disks) > MAX_DISK_KIB:
-        raise UsageError("--disk: the disks are too large: at most 1G in all")
+        raise UsageError(f"--disk and --swap: the disks are too large: at most {MAX_DISK_KIB >> 20}G in all")
 
 
 def seed(text):

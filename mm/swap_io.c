@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Transfers between pages and their slots, and reading ahead.
+ *
+ * Requests come from a pool that is there from the start, since memory is short when pages are written. A request that is
+ * over gives its place back from the interrupt that says so. A page needs no reference for its transfer: it is locked while
+ * it is read, and under write-back while it is written, so it stays in its slot, which holds one.
+ *
+ * Locks: pool.lock (RANK_LEAF, interrupts off). Nobody waits for a request with more than the page lock, a VMA and mmap_lock
+ * for reading held.
+ *
+ * Mirrors: Linux, mm/page_io.c; swap_cluster_readahead().
+ */
+#include "kernel/errno.h"
+#include "kernel/wait.h"
+#include "mm/counters.h"
+#include "mm/page_lock.h"
+#include "mm/race.h"
+#include "mm/swap_internal.h"
+
+#define NR_REQUESTS 128
+
+static struct {
+	spinlock_t lock;
+	bool filled;
+	struct list_head free; /* lock: struct swap_request.free */
+	struct wait_queue waiters;
+	struct swap_request requests[NR_REQUESTS];
+} pool = { .lock = SPINLOCK_INIT(LEAF), .free = LIST_HEAD_INIT(pool.free), .waiters = WAIT_QUEUE_INIT(pool.waiters) };
+
+u8 sysctl_page_cluster = 3;
+
+/* ---- The pool ---------------------------------------------------------------------------------------------------- */
+
+static void fill_pool(void)
+{
+	pool.filled = true;
+	for (unsigned i = 0; i < NR_REQUESTS; i++)
+		list_add(&pool.free, &pool.requests[i].free);
+}
+
+static struct swap_request *try_get(void)
+{
+	unsigned long flags = spin_lock_irqsave(&pool.lock);
+	struct swap_request *request = NULL;
+
+	if (!pool.filled)
+		fill_pool();
+	if (!list_empty(&pool.free)) {
+		request = list_first(&pool.free, struct swap_request, free);
+		list_del(&request->free);
+	}
+	spin_unlock_irqrestore(&pool.lock, flags);
+	return request;
+}
+
+static struct swap_request *request_get(void)
+{
+	struct swap_request *request = try_get();
+
+	if (!request)
+		wait_event(&pool.waiters, (request = try_get()) != NULL);
+	return request;
+}
+
+static void request_put(struct swap_request *request)
+{
+	unsigned long flags = spin_lock_irqsave(&pool.lock);
+
+	list_add(&pool.free, &request->free);
+	spin_unlock_irqrestore(&pool.lock, flags);
+	wake_up_nr(&pool.waiters, NULL, 1);
+}
+
+/* ---- One page ---------------------------------------------------------------------------------------------------- */
+
+static void read_done(struct swap_request *request, int error)
+{
+	struct page *page = request->page;
+
+	request_put(request);
+	page_end_read(page, error);
+}
+
+/* What could not be written stays dirty, and is never written to that slot again. */
+static void write_done(struct swap_request *request, int error)
+{
+	struct page *page = request->page;
+
+	request_put(request);
+	if (error) {
+		page_set(page, PG_DIRTY);
+		page_set(page, PG_ERROR);
+	}
+	page_end_writeback(page, 0);
+}
+
+static void start(struct swap_request *request, struct page *page)
+{
+	swap_slot_t slot = { READ_ONCE(page->private) };
+
+	request->ops = swap_slot_device(slot, &request->device);
+	request->page_nr = swap_slot_offset(slot);
+	request->page = page;
+	request->ops->start(request);
+}
+
+void swap_read_start(struct page *page)
+{
+	struct swap_request *request = request_get();
+
+	count(pswpin);
+	request->write = false;
+	request->done = read_done;
+	start(request, page);
+}
+
+void swap_write_start(struct page *page)
+{
+	struct swap_request *request = request_get();
+
+	ASSERT(page_test(page, PG_LOCKED), "a page is locked when it is sent to its slot");
+	count(pswpout);
+	page_clear(page, PG_DIRTY);
+	page_set(page, PG_WRITEBACK);
+	request->write = true;
+	request->done = write_done;
+	start(request, page);
+}
+
+bool swap_is_synchronous(swap_slot_t slot)
+{
+	void *device;
+
+	return swap_slot_device(slot, &device)->is_synchronous(device);
+}
+
+int swap_read_now(swap_slot_t slot, struct page *page)
+{
+	void *device;
+	int error = swap_slot_device(slot, &device)->read_now(device, swap_slot_offset(slot), page);
+
+	if (!error)
+		count(pswpin);
+	return error;
+}
+
+/* ---- Reading ahead ----------------------------------------------------------------------------------------------- */
+
+/* Puts a new page into the slot and begins to read it. The answer as of swap_cache_add(); -ENOMEM. */
+static int read_slot(swap_slot_t slot, struct page **result)
+{
+	struct page *page = alloc_page(0);
+	int added;
+
+	if (!page)
+		return -ENOMEM;
+	page_set(page, PG_ANON);
+	(void)page_trylock(page); /* nobody else knows it */
+	added = (int)swap_cache_add(slot, page);
+	if (added != SWAP_ADDED) {
+		page_unlock(page);
+		page_put(page);
+		return added;
+	}
+	page_lock_hand_over(page);
+	swap_read_start(page);
+	*result = page;
+	return SWAP_ADDED;
+}
+
+/* Neighbours on the device often went out together. What is not wanted, or is there already, is passed over. */
+static void read_neighbours(swap_slot_t slot)
+{
+	u64 window = 1UL << READ_ONCE(sysctl_page_cluster), middle = swap_slot_offset(slot);
+	u64 first = align_down(middle, window);
+
+	for (u64 offset = max(first, 1UL); offset < first + window; offset++) {
+		swap_slot_t neighbour = swap_slot_make(swap_slot_area(slot), offset);
+		struct page *page;
+
+		if (offset == middle || !swap_area_get(neighbour))
+			continue;
+		if (swap_count(neighbour) && read_slot(neighbour, &page) == SWAP_ADDED)
+			page_put(page);
+		swap_area_put(neighbour);
+	}
+}
+
+struct page *swap_read_ahead(swap_slot_t slot)
+{
+	struct page *page;
+	int result;
+
+	for (;;) {
+		result = read_slot(slot, &page);
+		if (result == SWAP_ADDED)
+			break;
+		if (result == SWAP_UNUSED)
+			return NULL;
+		if (result == -ENOMEM)
+			return err_ptr(-ENOMEM);
+		page = swap_cache_find(slot);
+		if (page)
+			return page;
+		swap_wait_unclaimed(slot);
+	}
+	race_point(swap_read_ahead);
+	read_neighbours(slot);
+	return page;
+}
