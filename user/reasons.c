@@ -274,23 +274,27 @@ static void ptl_busy(struct stage *s)
 
 /* --- swap: to the first disk, which is there for it ------------------------------------------------------------- */
 
-static void set_disk(const char *mode)
+static void set_disk(const char *setting, const char *value)
 {
-	int fd = open("/sys/block/ram0/mode", O_WRONLY);
+	char path[64];
+	int fd;
 
-	MUST(fd >= 0 && write(fd, mode, strlen(mode)) == (ssize_t)strlen(mode));
+	snprintf(path, sizeof(path), "/sys/block/ram0/%s", setting);
+	fd = open(path, O_WRONLY);
+	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
 	close(fd);
 }
 
-/* A page that was swapped out. On an asynchronous disk it stays in the swap cache. */
+/* A page that was swapped out. On an asynchronous disk it stays in the swap cache: nobody is there when it has been written. */
 static char *swapped_out(const char *mode)
 {
 	char *p = prepared();
 
-	set_disk(mode);
+	set_disk("latency_us", "50000");
+	set_disk("mode", mode);
 	poke(p, 'x');
 	MUST(madvise(p, PAGE, MADV_PAGEOUT) == 0);
-	set_disk("sync");
+	set_disk("mode", "sync");
 	return p;
 }
 
