@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include "kernel/mutex.h"
+#include "mm/lazyfree.h"
 #include "mm/page_alloc.h"
 
 #define THREADS 3
@@ -15,7 +16,7 @@
 
 static struct mm *mm;
 static vaddr_t steady;	 /* keeps its contents; rights come and go */
-static vaddr_t fleeting; /* MADV_DONTNEED at any time: reads as zero or as written */
+static vaddr_t fleeting; /* MADV_DONTNEED or MADV_FREE at any time: reads as zero or as written */
 static vaddr_t moving;	 /* at one of two places */
 static vaddr_t places[2];
 static unsigned rounds;
@@ -119,7 +120,13 @@ static void fleeting_drop(void)
 {
 	u64 first = sim_random_below(FLEETING), nr = 1 + sim_random_below(FLEETING - first);
 
-	CHECK_EQ(mm_madvise(mm, fleeting + PAGES(first), PAGES(nr), MADV_DONTNEED), 0);
+	CHECK_EQ(mm_madvise(mm, fleeting + PAGES(first), PAGES(nr), sim_random_below(2) ? MADV_DONTNEED : MADV_FREE), 0);
+}
+
+/* What was given up by MADV_FREE goes now, unless it was written to. */
+static void fleeting_reclaim(void)
+{
+	(void)mm_drop_lazy(mm);
 }
 
 /* It may have moved away, or do so between two looks. */
@@ -239,6 +246,8 @@ static void one_action(u64 forks)
 		fleeting_read();
 	else if (action < 54)
 		fleeting_drop();
+	else if (action < 55)
+		fleeting_reclaim();
 	else if (action < 58)
 		moving_access();
 	else if (action < 60)
