@@ -74,6 +74,29 @@ struct protection {
 	int key;  /* a protection key, or -1 */
 };
 
+/* Where private copies are to be made, once mmap_lock is released. */
+#define MAX_COPIES 8
+struct copies {
+	unsigned nr;
+	struct {
+		vaddr_t start, end;
+	} range[MAX_COPIES];
+};
+
+/* Parts come in order. Where there are too many, the last one reaches over what lies between: faulted in a little early. */
+static void note_copies(struct copies *copies, vaddr_t start, vaddr_t end)
+{
+	unsigned last = copies->nr - 1;
+
+	if (copies->nr && (copies->range[last].end == start || copies->nr == MAX_COPIES)) {
+		copies->range[last].end = end;
+		return;
+	}
+	copies->range[copies->nr].start = start;
+	copies->range[copies->nr].end = end;
+	copies->nr++;
+}
+
 /* What was locked and could not be written: its private copies are to be made now, as if they had been locked as such. */
 static bool wants_copies(u64 old, u64 new)
 {
@@ -82,17 +105,17 @@ static bool wants_copies(u64 old, u64 new)
 
 /* [start, end) is a part of vma. */
 static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start, vaddr_t end, const struct protection *to,
-			 bool *copies)
+			 struct copies *copies)
 {
 	u64 access = to->prot & VM_ACCESS, key = vma_key_flags(vma, to->prot, to->key);
-	u64 flags = (vma->flags & ~(VM_ACCESS | VM_PKEY)) | access | key;
+	u64 flags = (vma->flags & ~(VM_ACCESS | VM_PKEY)) | access | key, old_flags;
 	long error;
 
 	if (access & ~(vma->flags >> 4) & VM_ACCESS) /* VM_MAYREAD is VM_READ << 4, and so on */
 		return -EACCES;
 	if (flags == vma->flags)
 		return 0;
-	*copies |= wants_copies(vma->flags, flags);
+	old_flags = vma->flags;
 	error = charge(vma->mm, vma, (end - start) >> PAGE_SHIFT, &flags);
 	if (error)
 		return error;
@@ -101,10 +124,12 @@ static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start,
 		return ptr_err(vma);
 	race_point(mprotect_after_vma);
 	change_entries(tlb, vma->mm, start, end, vma->page_prot);
+	if (wants_copies(old_flags, flags))
+		note_copies(copies, start, end);
 	return 0;
 }
 
-static long protect_range(struct mm *mm, vaddr_t start, vaddr_t end, const struct protection *to, bool *copies)
+static long protect_range(struct mm *mm, vaddr_t start, vaddr_t end, const struct protection *to, struct copies *copies)
 {
 	struct tlb_gather tlb;
 	long error = 0;
@@ -139,7 +164,7 @@ static long refuse_up(struct mm *mm, vaddr_t start)
 }
 
 /* Which part of the range it is about, then the change. => mmap_lock for writing */
-static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to, bool *copies)
+static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to, struct copies *copies)
 {
 	long error = 0;
 
@@ -157,7 +182,7 @@ long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot, int key)
 	u64 grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
 	const struct protection to = { .prot = prot & ~grows, .key = key };
 	vaddr_t end = addr + align_up(len, PAGE_SIZE);
-	bool copies = false;
+	struct copies copies = { 0 };
 	long error;
 
 	if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || addr & ~PAGE_MASK)
@@ -173,7 +198,7 @@ long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot, int key)
 		return error;
 	error = protect_locked(mm, addr, end, grows, &to, &copies);
 	mmap_write_unlock(mm);
-	if (copies)
-		mm_populate_locked(mm, addr, end);
+	for (unsigned i = 0; i < copies.nr; i++)
+		mm_populate_locked(mm, copies.range[i].start, copies.range[i].end);
 	return error;
 }

@@ -104,6 +104,12 @@ static void rights(void)
 	CHECK_EQ(mprotect(p + 2 * PAGE, 2 * PAGE, PROT_READ), 0);
 	CHECK_EQ(resident(p, 4), 2);
 	munmap(p, 4 * PAGE);
+	p = map_island(4, PROT_NONE);
+	MUST(mprotect(p + 2 * PAGE, 2 * PAGE, RW) == 0);
+	CHECK_ERRNO(mlock(p, 4 * PAGE), ENOMEM);
+	CHECK_EQ(mprotect(p, 4 * PAGE, RW), 0);
+	CHECK_THAT("only what became writable was brought in", resident(p, 4) == 2 && resident(p, 2) == 2);
+	munmap(p, 4 * PAGE);
 	MUST(fd >= 0 && ftruncate(fd, 2 * PAGE) == 0);
 	f = mmap(NULL, 2 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 	MUST(f != MAP_FAILED);
