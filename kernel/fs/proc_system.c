@@ -13,117 +13,9 @@
 #include "kernel/time.h"
 #include "kernel/uname.h"
 #include "kernel/x86/cpu.h"
-#include "mm/counters.h"
 #include "mm/mmap.h"
-#include "mm/slab.h"
 #include "mm/swap.h"
 
-#define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
-#define VMALLOC_KIB 34359738367UL /* Linux's figure for a 4-level kernel */
-
-/* --- memory --- */
-
-static void add_slab_pages(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
-{
-	(void)name, (void)size, (void)in_use;
-	*(u64 *)arg += pages;
-}
-
-static u64 nr_slab_pages(void)
-{
-	u64 pages = 0;
-
-	slab_for_each(add_slab_pages, &pages);
-	return pages;
-}
-
-static u64 nr_table_pages(void)
-{
-	return counter_sum(COUNT_pgtable_allocs) - counter_sum(COUNT_pgtable_frees);
-}
-
-/* Pages by use: one pass over all page frames, without locks. */
-struct census {
-	u64 anon, cache;
-};
-
-static struct census take_census(void)
-{
-	struct census census = {};
-
-	for (pfn_t pfn = 0; pfn < max_pfn; pfn++) {
-		census.anon += page_test(pfn_to_page(pfn), PG_ANON);
-		census.cache += page_test(pfn_to_page(pfn), PG_CACHE);
-		if (pfn % 4096 == 0)
-			cond_resched();
-	}
-	return census;
-}
-
-static void kib_row(struct text *text, const char *name, u64 kib)
-{
-	text_printf(text, "%-15s %8lu kB\n", name, kib);
-}
-
-static int show_meminfo(struct text *text, u64 id)
-{
-	struct census census = take_census();
-	struct swap_figures swap = swap_figures();
-	u64 free = nr_free_pages(), total = nr_managed_pages();
-
-	(void)id;
-	kib_row(text, "MemTotal:", KIB(total));
-	kib_row(text, "MemFree:", KIB(free));
-	kib_row(text, "MemAvailable:", KIB(free));
-	kib_row(text, "Buffers:", 0);
-	kib_row(text, "Cached:", KIB(census.cache));
-	kib_row(text, "SwapCached:", KIB(swap.cached));
-	kib_row(text, "SwapTotal:", KIB(swap.total));
-	kib_row(text, "SwapFree:", KIB(swap.total - swap.used));
-	kib_row(text, "AnonPages:", KIB(census.anon));
-	kib_row(text, "Slab:", KIB(nr_slab_pages()));
-	kib_row(text, "SReclaimable:", 0);
-	kib_row(text, "SUnreclaim:", KIB(nr_slab_pages()));
-	kib_row(text, "PageTables:", KIB(nr_table_pages()));
-	kib_row(text, "CommitLimit:", KIB(total / 2));
-	kib_row(text, "VmallocTotal:", VMALLOC_KIB);
-	text_printf(text, "HugePages_Total:       0\nHugePages_Free:        0\n");
-	kib_row(text, "Hugepagesize:", 2048);
-	return 0;
-}
-
-static int show_vmstat(struct text *text, u64 id)
-{
-	(void)id;
-	text_printf(text, "nr_free_pages %lu\n", nr_free_pages());
-	text_printf(text, "nr_slab_unreclaimable %lu\n", nr_slab_pages());
-	text_printf(text, "nr_page_table_pages %lu\n", nr_table_pages());
-	for (unsigned i = 0; i < NR_COUNTERS; i++) {
-		if (counter_name(i))
-			text_printf(text, "%s %lu\n", counter_name(i), counter_sum(i));
-	}
-	return 0;
-}
-
-static void show_slab(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
-{
-	u64 per_page = PAGE_SIZE / size, objects = max(pages * PAGE_SIZE / size, in_use);
-
-	text_printf(arg, "%-17s %6lu %6lu %6zu %4lu %4d : tunables %4d %4d %4d : slabdata %6lu %6lu %6d\n", name,
-		    in_use, objects, size, max(per_page, 1UL), 1, 0, 0, 0, pages, pages, 0);
-}
-
-static int show_slabinfo(struct text *text, u64 id)
-{
-	(void)id;
-	text_printf(
-		text,
-		"slabinfo - version: 2.1\n"
-		"# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
-		"<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
-	slab_for_each(show_slab, text);
-	return 0;
-}
 
 /* --- processors --- */
 
@@ -265,12 +157,9 @@ static const struct proc_entry entries[] = {
 	{ .name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline },
 	{ .name = "cpuinfo", .mode = S_IFREG | 0444, .show = show_cpuinfo },
 	{ .name = "filesystems", .mode = S_IFREG | 0444, .show = show_filesystems_file },
-	{ .name = "meminfo", .mode = S_IFREG | 0444, .show = show_meminfo },
 	{ .name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts },
-	{ .name = "slabinfo", .mode = S_IFREG | 0400, .show = show_slabinfo },
 	{ .name = "swaps", .mode = S_IFREG | 0444, .show = show_swaps },
 	{ .name = "version", .mode = S_IFREG | 0444, .show = show_version },
-	{ .name = "vmstat", .mode = S_IFREG | 0444, .show = show_vmstat },
 };
 
 void proc_system_create(struct dentry *proc)

@@ -208,6 +208,7 @@ static void fill_proc(struct dentry *root)
 	root->inode->ops = &proc_root_ops;
 	proc_pid_create(root);
 	proc_system_create(root);
+	proc_memory_create(root);
 	proc_activity_create(root);
 	proc_sysctl_create(root);
 	proc_faultline_create(root);

@@ -108,6 +108,7 @@ void proc_pid_create(struct dentry *proc); /* self and thread-self */
 
 /* --- the rest of the tree; => fs_tree_lock for writing --- */
 void proc_system_create(struct dentry *proc);
+void proc_memory_create(struct dentry *proc);
 void proc_activity_create(struct dentry *proc);
 void proc_sysctl_create(struct dentry *proc);
 void proc_sysctl_kernel_create(struct dentry *sys);

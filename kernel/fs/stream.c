@@ -11,6 +11,7 @@
 #include "kernel/errno.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/poll.h"
+#include "kernel/kthread.h"
 #include "kernel/mutex.h"
 #include "kernel/signal.h"
 #include "kernel/uaccess.h"
@@ -36,7 +37,9 @@ static struct mutex stderr_lock = MUTEX_INIT(stderr_lock, INODE);
 /* Only the console's thread comes here, so room that is there stays. */
 void stream_receive(u8 byte)
 {
-	wait_event(&input.changed, input.head - READ_ONCE(input.tail) < INPUT_SIZE);
+	wait_event(&input.changed, input.head - READ_ONCE(input.tail) < INPUT_SIZE || kthread_should_stop());
+	if (kthread_should_stop())
+		return;
 	mutex_lock(&input.lock);
 	input.ring[input.head % INPUT_SIZE] = byte;
 	WRITE_ONCE(input.head, input.head + 1);

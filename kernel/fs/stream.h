@@ -7,7 +7,7 @@
 
 extern const struct file_ops stream_ops;
 
-/* From the line: a byte, or the end of the input. The first sleeps until there is room. */
+/* From the line: a byte, or the end of the input. The first sleeps until there is room, or the console's thread is to end. */
 void stream_receive(u8 byte);
 void stream_end(void);
 

@@ -11,6 +11,7 @@
 #include "kernel/errno.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/poll.h"
+#include "kernel/kthread.h"
 #include "kernel/signal.h"
 #include "kernel/task.h"
 #include "kernel/time.h"
@@ -69,7 +70,9 @@ void tty_receive(struct tty *tty, u8 byte)
 {
 	int sig;
 
-	wait_event(&tty->readers, !tty_input_full(tty)); /* nobody but us makes it full */
+	wait_event(&tty->readers, !tty_input_full(tty) || kthread_should_stop()); /* nobody but us makes it full */
+	if (kthread_should_stop())
+		return;
 	mutex_lock(&tty->lock);
 	sig = tty_input_byte(tty, byte);
 	mutex_unlock(&tty->lock);

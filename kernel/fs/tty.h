@@ -110,7 +110,10 @@ extern struct tty console_tty;
 extern const struct file_ops tty_ops;
 
 /* ---- From the line: tty.c ---------------------------------------------------------------------------------------- */
-/* A byte was typed. Sleeps: raw input waits until there is room. Takes tty->lock and process_tree_lock. */
+/*
+ * A byte was typed. Sleeps: raw input waits until there is room (or the console's thread is to end). Takes tty->lock and
+ * process_tree_lock.
+ */
 void tty_receive(struct tty *tty, u8 byte);
 /* The window has changed; tells the foreground by SIGWINCH. Likewise. */
 void tty_resize(struct tty *tty, u16 rows, u16 cols);
