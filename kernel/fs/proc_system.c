@@ -16,6 +16,8 @@
 #include "mm/mmap.h"
 #include "mm/swap.h"
 
+#define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
+
 
 /* --- processors --- */
 

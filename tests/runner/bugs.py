@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from . import OUTPUT, ROOT, execute, host, scenario
+from . import OUTPUT, ROOT, execute, host, scenario, shell, terminal
 from .job import Job
 
 TREE = ("Makefile", "linker.ld", "boot", "kernel", "mm", "drivers", "user", "tests/host", "tools")
@@ -107,6 +107,11 @@ def jobs_of(test, copy):
     if test.startswith("host/"):
         _, sanitizer, name = test.split("/", 2)
         jobs = [host.job(sanitizer, name, copy)]
+    elif test.startswith(("shell/", "terminal/")):
+        kernel = os.path.join(copy, "build", "faultline.elf")
+        jobs = [job for job in shell.jobs(kernel) + terminal.jobs(kernel) if job.name == test]
+        if not jobs:
+            raise PatchError(f"there is no test “{test}”")
     else:
         chosen = [one for one in scenario.load("soak") if one["name"] == test]
         if not chosen:

@@ -17,15 +17,17 @@ CASES = (
     ("options", FILE, "cat /etc/given /proc/sys/vm/fault_policy; nproc; echo $NAME\n",
      ["--cpus", "4", "--fault", "vma", "--memory", "128M", "--file", "Makefile:/etc/given", "--env", "NAME=value"], 0,
      r"# Faultline's one Makefile(.*\n)*vma\n4\nvalue\n\Z", r"\A\Z"),
-    ("unread-input", LIVE, "cat /proc/sys/kernel/hostname\n" + "sleep 0.3; poweroff -f\n" + "# nobody reads this\n" * 9999, [], 0,
+    ("unread-input", LIVE, "cat /proc/sys/kernel/hostname\n" + "sleep 1; poweroff -f\n" + "# nobody reads this\n" * 9999, [], 0,
      r"\Afaultline\n\Z", r"\A\Z"),
     ("init-lives", FILE, "kill -9 1; kill -STOP 1; cat /proc/1/comm\n", [], 0, r"\Ainit\n\Z", r"\A\Z"),
     ("bios", FILE, "uname -s\n", ["--boot", "bios"], 0, r"\ALinux\n\Z", r"\A\Z"),
 )
 
 
-def jobs():
-    return [Job(name=f"shell/{name}", command=["tools/faultline", "shell", *options], stdin=script.encode(),
+def jobs(kernel=None):
+    """One job for each case; `kernel` replaces the kernel image."""
+    image = ["--kernel", kernel] if kernel else []
+    return [Job(name=f"shell/{name}", command=["tools/faultline", "shell", *image, *options], stdin=script.encode(),
                 live_stdin=live, has_log=True, judge=judge(status, stdout, stderr), weight=2)
             for name, live, script, options, status, stdout, stderr in CASES]
 

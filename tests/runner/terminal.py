@@ -147,8 +147,10 @@ def check(condition, complaint):
         raise Missed(complaint)
 
 
-def jobs():
-    return [Job(name=f"terminal/{name}", command=["tests/terminal", name], judge=judge, weight=4, limit=60)
+def jobs(kernel=None):
+    """One job for each test; `kernel` replaces the kernel image."""
+    image = ["--kernel", kernel] if kernel else []
+    return [Job(name=f"terminal/{name}", command=["tests/terminal", name, *image], judge=judge, weight=4, limit=60)
             for name in TESTS]
 
 
@@ -160,12 +162,12 @@ def log_of(name):
     return os.path.join(ROOT, "build", "tests", f"terminal_{name}.machine.log")
 
 
-def main(name):
-    """`tests/terminal NAME`: 0, or 1 and what was missed."""
+def main(name, *options):
+    """`tests/terminal NAME [OPTIONS of tools/faultline shell]`: 0, or 1 and what was missed."""
     log = log_of(name)
     if os.path.exists(log):
         os.unlink(log)
-    keys = Keyboard([os.path.join(ROOT, "tools", "faultline"), "shell", "--log", log])
+    keys = Keyboard([os.path.join(ROOT, "tools", "faultline"), "shell", "--log", log, *options])
     try:
         TESTS[name](keys)
         check(keys.is_restored(), "the terminal was not restored")
