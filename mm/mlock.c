@@ -184,7 +184,7 @@ long mm_mlockall(struct mm *mm, int flags)
 	error = change_all(mm, flags);
 	mmap_write_unlock(mm);
 	if (!error && flags & MCL_CURRENT)
-		(void)populate(mm, 0, USER_END); /* as far as it goes: nobody named these pages */
+		mm_populate_locked(mm, 0, USER_END); /* nobody named these pages, so nobody learns of errors */
 	return error;
 }
 
