@@ -145,10 +145,11 @@ void mapping_undirty_page(struct page *page)
 
 /* ---- Writing back ------------------------------------------------------------------------------------------------ */
 
+/* Dirty alone: mprotect has taken write permission away, and may not have flushed yet. */
 static bool clean_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg)
 {
 	(void)page, (void)arg;
-	if (atomic_and(&pte->val, ~(PTE_WRITE | PTE_DIRTY)) & PTE_WRITE)
+	if (atomic_and(&pte->val, ~(PTE_WRITE | PTE_DIRTY)) & (PTE_WRITE | PTE_DIRTY))
 		tlb_flush_page(vma->mm, addr);
 	return true;
 }

@@ -56,8 +56,17 @@ static void gather_reset(struct tlb_gather *tlb)
 	tlb->start = ~0UL;
 	tlb->end = 0;
 	tlb->full = false;
+	tlb->in_lock = false;
 	tlb->nr_pages = 0;
 	tlb->tables = NULL;
+}
+
+void tlb_flush_in_lock(struct tlb_gather *tlb)
+{
+	tlb_flush_range(tlb->mm, tlb->start, tlb->end);
+	tlb->start = ~0UL;
+	tlb->end = 0;
+	tlb->in_lock = false;
 }
 
 void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm)

@@ -16,6 +16,7 @@ struct tlb_gather {
 	struct mm *mm;
 	vaddr_t start, end; /* what has to be flushed; start >= end: nothing */
 	bool full;	    /* everything of the mm, tables included */
+	bool in_lock;	    /* what is noted so far must be flushed before the PTE lock is let go */
 	unsigned nr_pages;
 	struct page *pages[TLB_GATHER_PAGES]; /* one reference each, dropped after the flush */
 	struct page *tables;		      /* unlinked, freed through RCU after the flush; linked by rcu.next */
@@ -33,6 +34,8 @@ static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
 	if (addr + PAGE_SIZE > tlb->end)
 		tlb->end = addr + PAGE_SIZE;
 }
+/* Flushes what was noted, without freeing anything: for in_lock. => the PTE lock held, interrupts on (rule 6). */
+void tlb_flush_in_lock(struct tlb_gather *tlb);
 /* Hands over a reference. True when the batch is full: the caller drops its PTE lock, then calls tlb_gather_flush(). */
 static inline bool tlb_add_page(struct tlb_gather *tlb, struct page *page)
 {

@@ -4,6 +4,7 @@
  * and only then are the pages given back.
  */
 #include "mm/counters.h"
+#include "mm/mapping.h"
 #include "mm/mm.h"
 #include "mm/rmap.h"
 #include "mm/swap.h"
@@ -13,6 +14,19 @@ static void zap_slot(struct tlb_gather *tlb, pte_t old)
 {
 	mm_rss_add(tlb->mm, RSS_SWAP, -1);
 	swap_put(pte_swap_slot(old));
+}
+
+/*
+ * What the entry knows of a mapping's page goes to the page. One that is written back is dirty already, for as long as an entry
+ * lets anybody write to it; and write-back takes the entries' locks to see to that. So when this entry's lock is let go, no
+ * translation may be left to write through: the write would be lost (W4).
+ */
+static void note_written(struct tlb_gather *tlb, struct page *page, pte_t old)
+{
+	if (page->mapping->ops)
+		tlb->in_lock |= (old.val & (PTE_WRITE | PTE_DIRTY)) != 0;
+	else if (pte_dirty(old))
+		page_set(page, PG_DIRTY);
 }
 
 /* Clears one entry. True when the gather has no more room. => the entry's lock held. */
@@ -32,8 +46,8 @@ static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 			zap_slot(tlb, old);
 		return false;
 	}
-	if (pte_dirty(old) && !page_test(page, PG_ANON))
-		page_set(page, PG_DIRTY);
+	if (!page_test(page, PG_ANON))
+		note_written(tlb, page, old);
 	mm_rss_add(tlb->mm, page_rss_kind(page), -1);
 	rmap_remove(page);
 	return tlb_add_page(tlb, page);
@@ -48,6 +62,12 @@ static inline bool is_private(pte_t pte)
 	return page ? page_test(page, PG_ANON) : pte_kind(pte) == PTE_KIND_SWAP;
 }
 
+static inline void before_unlock(struct tlb_gather *tlb)
+{
+	if (unlikely(tlb->in_lock))
+		tlb_flush_in_lock(tlb);
+}
+
 /* Zaps until the range or the gather's room ends; answers where it stopped. `what` is known where it is called. */
 static inline __attribute__((always_inline)) vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
 							       vaddr_t end, enum zap_what what)
@@ -59,10 +79,12 @@ static inline __attribute__((always_inline)) vaddr_t zap_batch(struct tlb_gather
 			if (what == ZAP_ALL_BUT_PRIVATE && is_private(pte_read(it.pte)))
 				continue;
 			if (zap_entry(tlb, it.pte, it.addr)) {
+				before_unlock(tlb);
 				pt_iter_end(&it);
 				return it.addr + PAGE_SIZE;
 			}
 		}
+		before_unlock(tlb);
 	}
 	return end;
 }

@@ -312,7 +312,7 @@ TEST(file_write_waits_for_the_page_lock, 4)
 /* ---- Write-back beside writers ----------------------------------------------------------------------------------- */
 
 #define STORM_PAGES 4
-#define STORM_WRITES 400
+#define STORM_WRITES 200
 
 static u64 last_written[MAX_CPUS][STORM_PAGES];
 static bool storm_over;
@@ -375,6 +375,45 @@ TEST(file_clean_page_has_no_writable_translation, 4)
 	CHECK(!sim_try_write(addr + PAGES(5), 2));
 	CHECK(!pte_write(sim_pte(mm, addr + PAGES(5))) && !pte_dirty(sim_pte(mm, addr + PAGES(5))));
 	sim_leave_mm();
+	end();
+}
+
+static bool has_written, wrote_again;
+
+static void write_then_try_again(void *arg)
+{
+	(void)arg;
+	sim_use_mm(mm);
+	put(addr + PAGES(5), 1);
+	store_release(&has_written, true);
+	while (!load_acquire(&storm_over))
+		let_others_run_once();
+	WRITE_ONCE(wrote_again, sim_try_write(addr + PAGES(5), 2));
+	sim_leave_mm();
+}
+
+/*
+ * One thread has taken the page's entry away and not yet flushed; write-back comes, and finds nothing to forbid. Nobody may
+ * write to the page by an old translation afterwards, for it is said to be clean.
+ */
+TEST(w4_unmapped_clean_page_is_not_written, 4)
+{
+	begin(POLICY_FULL);
+	idler_stop(IDLER);
+	sim_start(IDLER, write_then_try_again, NULL);
+	while (!load_acquire(&has_written))
+		let_others_run_once();
+	stop_at(RACE_zap_before_flush, OTHER);
+	sim_start(OTHER, act_dontneed, &other);
+	wait_stopped(RACE_zap_before_flush);
+	act_writeback(file);
+	CHECK_EQ(file->mapping->nr_dirty, 0);
+	store_release(&storm_over, true);
+	sim_join(IDLER);
+	CHECK(!wrote_again);
+	let_go(RACE_zap_before_flush);
+	sim_join(OTHER);
+	idler_start(IDLER, mm);
 	end();
 }
 
@@ -467,7 +506,7 @@ TEST(file_storm, 4)
 		WRITE_ONCE(storm_over, false);
 		sim_start(FAULTER, touch_until_over, NULL);
 		sim_start(OTHER, touch_until_over, NULL);
-		for (unsigned round = 0; round < 60; round++)
+		for (unsigned round = 0; round < 24; round++)
 			truncate_round(round);
 		WRITE_ONCE(file->error, 0);
 		store_release(&storm_over, true);
