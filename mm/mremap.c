@@ -195,14 +195,13 @@ static struct vma_shape shape_of_destination(const struct remap *r)
 }
 
 /* Steps 2 to 4. On failure nothing has changed. */
-static int map_and_move(struct remap *r, u64 moved_len)
+static int map_and_move(struct remap *r, const struct vma_shape *shape, u64 moved_len)
 {
-	const struct vma_shape shape = shape_of_destination(r);
 	struct vma *to;
 	int error = page_move_prepare(r->mm, r->addr, r->new_addr, moved_len);
 
 	if (!error) {
-		to = vma_map(r->mm, &shape);
+		to = vma_map(r->mm, shape);
 		error = is_err(to) ? (int)ptr_err(to) : 0;
 	}
 	if (error) {
@@ -225,10 +224,19 @@ static void keep_source(struct remap *r)
 	vma_set_flags(vma, vma->flags & ~VM_LOCK_FLAGS);
 }
 
-/* The destination may join what is left of the source. Then unmapping the source may leave a hole in the middle. */
-static int prepare_source(struct remap *r, struct vma_unmap *unmap)
+/*
+ * The destination may join what is left of the source. Then unmapping the source may leave a hole in the middle. When it joins
+ * the source with a neighbour that has pages, the part behind the hole must be found by the neighbour's reverse map.
+ */
+static int prepare_source(struct remap *r, const struct vma_shape *shape, struct vma_unmap *unmap)
 {
-	int error = vma_unmap_prepare(unmap, r->mm, r->addr, r->addr + r->old_len, 1);
+	int error = vma_start_write_killable(r->vma);
+
+	*unmap = (struct vma_unmap){ .mm = r->mm };
+	if (!error)
+		error = vma_adopt_across(r->vma, shape);
+	if (!error)
+		error = vma_unmap_prepare(unmap, r->mm, r->addr, r->addr + r->old_len, 1);
 
 	if (!error && (r->new_addr == r->vma->end || r->new_addr + r->new_len == r->vma->start))
 		error = vma_unmap_expect_hole(unmap, r->vma);
@@ -238,6 +246,7 @@ static int prepare_source(struct remap *r, struct vma_unmap *unmap)
 /* A move duplicates when old_len is 0: no page moves, and the source stays as it is. */
 static long move(struct remap *r)
 {
+	const struct vma_shape shape = shape_of_destination(r);
 	bool unmaps = r->old_len && !(r->flags & MREMAP_DONTUNMAP);
 	struct vma_unmap unmap;
 	int error;
@@ -247,11 +256,11 @@ static long move(struct remap *r)
 	if (!may_commit(r, unmaps ? r->new_len - r->old_len : r->new_len))
 		return -ENOMEM;
 	if (unmaps)
-		error = prepare_source(r, &unmap);
+		error = prepare_source(r, &shape, &unmap);
 	else
 		error = vma_start_write_killable(r->vma);
 	if (!error)
-		error = map_and_move(r, min(r->old_len, r->new_len));
+		error = map_and_move(r, &shape, min(r->old_len, r->new_len));
 	if (error) {
 		if (unmaps)
 			vma_unmap_cancel(&unmap);

@@ -22,6 +22,7 @@ u64 sysctl_max_map_count = DEFAULT_MAX_MAP_COUNT;
 
 static bool continues(const struct vma *low, const struct vma *high);
 static bool reverse_maps_agree(const struct vma *a, const struct vma *b);
+static int adopt_reverse_map(struct vma *vma, const struct vma *other);
 static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const struct vma *kin);
 static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape);
 static struct vma *split(struct vma *vma, vaddr_t addr);
@@ -67,6 +68,17 @@ struct vma *vma_map(struct mm *mm, const struct vma_shape *shape)
 	if (!is_err(vma))
 		vma_account(mm, shape->flags, (shape->end - shape->start) >> PAGE_SHIFT);
 	return vma;
+}
+
+int vma_adopt_across(struct vma *vma, const struct vma_shape *shape)
+{
+	struct vma *prev, *next = vma_tree_neighbours(&vma->mm->tree, shape->start, &prev);
+
+	if (!joins_below(prev, shape) || !joins_above(next, shape) || !reverse_maps_agree(prev, next))
+		return 0;
+	if (vma == prev)
+		return adopt_reverse_map(vma, next);
+	return vma == next ? adopt_reverse_map(vma, prev) : 0;
 }
 
 static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape)

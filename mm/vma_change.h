@@ -32,6 +32,11 @@ struct vma_shape {
  * without `kin`, and after vma_tree_reserve(), it cannot fail.
  */
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
+/*
+ * If mapping `shape` will join `vma`, which has no page yet, with its neighbour beyond, which has: lets vma belong to the
+ * neighbour's anon_vma now. 0 or -ENOMEM. => vma write-locked; the place of `shape` is free.
+ */
+int __must_check vma_adopt_across(struct vma *vma, const struct vma_shape *shape);
 
 /*
  * Gives [start, end), a part of vma, other flags: splits and merges as needed. The VMA that then contains the part, or an
