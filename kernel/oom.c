@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Out of memory: what programs have said they can do without goes first (MADV_FREE). If there is none of that, the process with the largest resident set is killed, and whoever needed memory waits for its end, then
- * tries again. One victim at a time: as long as the last one still has an address space, nobody else is chosen.
+ * Out of memory: what programs have said they can do without goes first (MADV_FREE), then what they have not used lately, to
+ * swap. If there is nothing of that, the process that has most, in memory and in swap, adjusted by its oom_score_adj, is
+ * killed, and whoever needed memory waits for its end, then tries again. One victim at a time: as long as the last one still
+ * has an address space, nobody else is chosen.
  *
  * Locks: process_tree_lock, then one process->lock, while choosing; none while waiting. Needs no memory itself.
  */
@@ -14,38 +16,51 @@
 #include "mm/lazyfree.h"
 #include "mm/mm.h"
 #include "mm/page_alloc.h"
+#include "mm/reclaim.h"
+#include "mm/swap.h"
 
 #define WAIT_STEP_NS 1000000UL
 #define WAIT_STEPS 100
+#define OOM_SCORE_ADJ_NEVER (-1000)
 
 struct victim {
 	struct process *process; /* a reference */
-	u64 nr_pages;
+	u64 points; /* its badness */
 };
 
-/* Resident pages of a process; 0 when it has no address space any more. `dying`: it is being killed already. */
-static u64 resident_pages(struct process *process, bool *dying)
+/* What its end would give back, in pages, adjusted by oom_score_adj in thousandths of `total`. As Linux, oom_badness(). */
+static u64 badness(const struct process *process, const struct mm *mm, s64 total)
+{
+	s64 adjust = READ_ONCE(process->oom_score_adj);
+	s64 pages = (s64)(mm_rss_total(mm) + mm_rss(mm, RSS_SWAP) + READ_ONCE(mm->nr_tables));
+
+	return adjust == OOM_SCORE_ADJ_NEVER ? 0 : (u64)max(pages + adjust * total / 1000, (s64)1);
+}
+
+/* Its badness; 0: it has no address space any more, or is not to be killed. `dying`: it is being killed already. */
+static u64 badness_of_process(struct process *process, s64 total, bool *dying)
 {
 	unsigned long flags = spin_lock_irqsave(&process->lock);
 	struct task *task;
-	u64 nr_pages = 0;
+	u64 points = 0;
 
 	*dying = process->group_exit;
 	list_for_each(task, &process->threads, thread_link) {
 		struct mm *mm = task->mm;
 
 		if (mm) {
-			nr_pages = max(mm_rss_total(mm), 1UL);
+			points = badness(process, mm, total);
 			break;
 		}
 	}
 	spin_unlock_irqrestore(&process->lock, flags);
-	return nr_pages;
+	return points;
 }
 
-/* The largest process, with a reference; or, if one is dying with memory in its hands, NULL: its end is waited for. */
+/* The worst process, with a reference; or, if one is dying with memory in its hands, NULL: its end is waited for. */
 static struct victim choose_victim(void)
 {
+	s64 total = (s64)(nr_managed_pages() + swap_figures().total);
 	struct victim victim = { 0 };
 	struct process *process;
 	bool wait = false;
@@ -53,12 +68,12 @@ static struct victim choose_victim(void)
 	spin_lock(&process_tree_lock);
 	list_for_each(process, &all_processes, all_link) {
 		bool dying;
-		u64 nr_pages = resident_pages(process, &dying);
+		u64 points = badness_of_process(process, total, &dying);
 
-		if (nr_pages && dying)
+		if (points && dying)
 			wait = true;
-		else if (nr_pages > victim.nr_pages)
-			victim = (struct victim){ process, nr_pages };
+		else if (points > victim.points)
+			victim = (struct victim){ process, points };
 	}
 	if (wait)
 		victim.process = NULL;
@@ -119,12 +134,12 @@ void oom_kill(void)
 	struct victim victim;
 
 	kstack_drain();
-	if (nr_free_pages() > nr_free || drop_lazy_pages())
+	if (nr_free_pages() > nr_free || drop_lazy_pages() || reclaim_pages(RECLAIM_BATCH))
 		return;
 	victim = choose_victim();
 	if (victim.process) {
-		klog("out of memory: process %d is killed, which has %llu KiB", victim.process->pid,
-		     (unsigned long long)victim.nr_pages << (PAGE_SHIFT - 10));
+		klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim.process->pid,
+		     (unsigned long long)victim.points);
 		signal_process_kernel(victim.process, SIGKILL);
 		process_put(victim.process);
 	}

@@ -4,6 +4,7 @@
 #include "mm/mman.h"
 #include "mm/mmap.h"
 #include "mm/page_alloc.h"
+#include "mm/swap.h"
 #include "mm/vma_change.h"
 
 /* Where mappings grow upwards from when they must (MAP_32BIT, or nothing is free below mmap_base): Linux's legacy base. */
@@ -48,7 +49,7 @@ bool mm_may_lock_more(const struct mm *mm, u64 flags, u64 nr_pages)
 
 bool mm_may_commit(u64 nr_pages)
 {
-	return READ_ONCE(sysctl_overcommit_memory) == 1 || nr_pages <= nr_managed_pages();
+	return READ_ONCE(sysctl_overcommit_memory) == 1 || nr_pages <= nr_managed_pages() + swap_figures().total;
 }
 
 vaddr_t vma_start_gap(const struct vma *vma)

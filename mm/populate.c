@@ -3,6 +3,7 @@
 #include "kernel/errno.h"
 #include "mm/fault.h"
 #include "mm/mmap.h"
+#include "mm/reclaim.h"
 #include "mm/vma_change.h"
 
 /* As Linux's MADV_POPULATE_*: a missing VMA, missing rights (or a protection key), beyond the end of the object, a dying thread. */
@@ -41,6 +42,17 @@ static bool is_present(struct mm *mm, vaddr_t addr, bool write)
 	return present;
 }
 
+/* Nothing is held, so room can be made here. */
+static long populate_page(struct mm *mm, vaddr_t addr, bool write)
+{
+	enum fault_answer answer;
+
+	do {
+		answer = fault_in(mm, addr, write ? ACCESS_WRITE : ACCESS_READ, 0);
+	} while (answer == FAULT_OUT_OF_MEMORY && !thread_killed() && reclaim_pages(RECLAIM_BATCH));
+	return error_of(answer);
+}
+
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 {
 	for (vaddr_t addr = start; addr < end; addr += PAGE_SIZE) {
@@ -50,7 +62,7 @@ long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 			continue;
 		if (thread_killed())
 			return -EINTR;
-		error = error_of(fault_in(mm, addr, write ? ACCESS_WRITE : ACCESS_READ, 0));
+		error = populate_page(mm, addr, write);
 		if (error)
 			return error;
 		thread_count_fault(); /* as on Linux: of whoever asked */

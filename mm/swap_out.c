@@ -75,9 +75,20 @@ static bool have_slot(struct page *page)
 	return true;
 }
 
+/* Nobody maps it, and nobody will: it is about to be freed, if only its slot, if it has one, lets it go. */
+static bool is_unwanted(const struct page *page)
+{
+	return !READ_ONCE(page->mapcount) &&
+	       (!page_test(page, PG_SWAPCACHE) || !swap_count((swap_slot_t){ READ_ONCE(page->private) }));
+}
+
 static bool swap_out_locked(struct page *page)
 {
-	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK) || !have_slot(page))
+	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK))
+		return false;
+	if (is_unwanted(page))
+		return swap_cache_delete_unused(page);
+	if (!have_slot(page))
 		return false;
 	if (!unmap(page)) {
 		(void)swap_cache_delete_unused(page);

@@ -10,6 +10,7 @@
 #include "sim_internal.h"
 
 #include "mm/pgtable.h"
+#include "mm/reclaim.h"
 #include "mm/tlb.h"
 
 struct sim_mmu_quirks sim_quirks = { .evict = 16, .look_ahead = 64, .stale_fault = 512 };
@@ -337,6 +338,8 @@ static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 
 		if (!done)
 			answer = fault_in(mm, addr, op->access, FAULT_USER);
+		if (answer == FAULT_OUT_OF_MEMORY && reclaim_pages(RECLAIM_BATCH))
+			answer = FAULT_DONE; /* as the kernel's #PF handler: the access is made again */
 		if (!done && answer == FAULT_DONE)
 			thread_count_fault();
 		assert_no_locks_held("the way back to user mode began");

@@ -5,6 +5,7 @@
 #include "disk.h"
 
 #include "kernel/string.h"
+#include "mm/reclaim.h"
 #include "mm/swap.h"
 #include "mm/vma.h"
 
@@ -384,5 +385,49 @@ TEST(swap_full_area, 1)
 	CHECK_EQ(nr_out, 255 - NR_PAGES);
 	for (u64 page = 0; page < 300; page++)
 		expect_get(more + PAGES(page), page);
+	end();
+}
+
+/* ---- Reclaim ------------------------------------------------------------------------------------------------------ */
+
+/* More than is free, most of memory being taken: what was not used lately goes out, and everything comes back right. */
+TEST(reclaim_twice_the_memory, 1)
+{
+	struct page *blocks[64];
+	unsigned nr_blocks = 0;
+	vaddr_t more;
+
+	begin(false);
+	struct disk *large = disk_create(8192);
+	(void)disk_swapon(large, 10);
+	while (nr_free_pages() > 3072 && (blocks[nr_blocks] = alloc_pages(MAX_ORDER, 0)) != NULL)
+		nr_blocks++;
+	more = map(mm, 6144, RW, ANON);
+	for (u64 page = 0; page < 6144; page++)
+		put(more + PAGES(page), page);
+	for (u64 page = 0; page < 6144; page++)
+		expect_get(more + PAGES(page), page);
+	CHECK(COUNTED(pswpout) > 3072);
+	unmap(mm, more, 6144);
+	while (nr_blocks)
+		free_pages(blocks[--nr_blocks], MAX_ORDER);
+	disk_swapoff(large);
+	end();
+}
+
+/* On a device that takes its time, with pages that are used all the time and stay. */
+TEST(reclaim_waits_for_writing, 3)
+{
+	begin(true);
+	disk_start(1, disk);
+	CHECK(reclaim_pages(1000) == 0); /* there is nothing in memory but what the disk has */
+	for (u64 page = 0; page < NR_PAGES; page++)
+		put(addr + PAGES(page), page);
+	CHECK(reclaim_pages(1000) >= NR_PAGES); /* the second turn finds that they were not used since the first */
+	for (u64 page = 0; page < NR_PAGES; page++)
+		CHECK(is_out(page));
+	for (u64 page = 0; page < NR_PAGES; page++)
+		expect_get(addr + PAGES(page), page);
+	disk_stop(1);
 	end();
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Making room: pages that nobody has used lately go to swap. */
+#ifndef MM_RECLAIM_H
+#define MM_RECLAIM_H
+
+#include "kernel/base.h"
+
+#define RECLAIM_BATCH 32 /* pages that somebody who is short of memory asks for at once; as Linux, SWAP_CLUSTER_MAX */
+
+/*
+ * Frees about so many pages; how many it did. 0: there is nothing to be had, or no swap slot. Sleeps while pages are written.
+ * => nothing locked.
+ */
+u64 reclaim_pages(u64 wanted);
+
+#endif
