@@ -31,9 +31,9 @@ struct block_device {
 	u8 *data;
 
 	/* Settings: written by WRITE_ONCE at any time. */
-	bool async;	/* completed from a timer interrupt; false: copied by the submitter */
-	bool removed;	/* every request fails from now on */
-	u64 latency_us; /* asynchronous: from the submission to the completion */
+	bool async;	   /* completed from a timer interrupt; false: copied by the submitter */
+	bool removed;	   /* every request fails from now on */
+	u64 latency_us;	   /* asynchronous: from the submission to the completion */
 	u64 error_rate[2]; /* by direction: one request in so many fails, by chance; 0: none does, 1: each */
 
 	spinlock_t lock; /* RANK_LEAF, interrupts off: the next field */
@@ -41,7 +41,7 @@ struct block_device {
 
 	u64 nr_requests[2], nr_errors[2]; /* atomic; by direction */
 	u64 in_flight;			  /* atomic */
-	void *owner; /* atomic; who uses it alone (a mounted file system), or NULL */
+	void *owner;			  /* atomic; who uses it alone (a mounted file system), or NULL */
 };
 
 struct block_request {

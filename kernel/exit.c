@@ -281,8 +281,8 @@ static void __noreturn shut_down(struct process *process)
 		pause_ns(1000000);
 	}
 	console_stop();
+	fs_quiet_release(); /* and the threads of file systems with it */
 	wait_until_alone();
-	fs_quiet_release();
 	rcu_barrier();
 	kstack_drain();
 	ok = fs_quiet_check();

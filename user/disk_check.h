@@ -17,9 +17,9 @@
 struct disk {
 	unsigned char *bytes;
 	uint32_t nr_blocks, nr_inodes, bitmap_start, inode_start, data_start;
-	unsigned char *used;  /* [nr_blocks] times that a block is named */
-	uint32_t *links;      /* [nr_inodes + 1] names found */
-	unsigned char *seen;  /* [nr_inodes + 1] directories that were walked */
+	unsigned char *used; /* [nr_blocks] times that a block is named */
+	uint32_t *links;     /* [nr_inodes + 1] names found */
+	unsigned char *seen; /* [nr_inodes + 1] directories that were walked */
 	unsigned nr_problems;
 };
 

@@ -252,9 +252,10 @@ static void do_unlink(struct shadow *s)
 
 static void one_step(void)
 {
-	static void (*const actions[])(struct shadow *s) = {
-		do_write, do_write, do_write, do_write, do_map,	   do_map,	       do_map,	  do_truncate,
-		do_punch, verify,   verify,   verify,	do_rename, do_link_and_unlink, do_unlink, do_copy_within,
+	static void (*const actions[])(struct shadow * s) = {
+		do_write,  do_write,	       do_write,  do_write,	  do_map, do_map,
+		do_map,	   do_truncate,	       do_punch,  verify,	  verify, verify,
+		do_rename, do_link_and_unlink, do_unlink, do_copy_within,
 	};
 	struct shadow *s = &files[any(NR_FILES)];
 

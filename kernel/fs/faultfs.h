@@ -8,7 +8,7 @@
  * and sends for it, so that nobody who holds a fault's locks waits for metadata; and a flusher, which writes back.
  *
  * Rules. A dirty page of a file has a block (page_mkwrite sees to it) or holds zeros, and a block of a file has been written, or
- * its page is dirty. Metadata is changed under `lock`, and then marked dirty; the flusher clears the mark before it writes.
+ * is known to be unwritten: what another file has left there is never seen. Metadata is changed under `lock`, and then marked dirty; the flusher clears the mark before it writes.
  *
  * Locks: fs_tree_lock and inode->lock as for every file system, then a page lock, then
  *	fs->lock	(mutex, RANK_FS_BLOCKS) bitmap, inode table, block maps, directory blocks; held while metadata is read in
@@ -28,15 +28,15 @@ struct task;
 
 /* A file that exists on the disk: longer than its struct inode, since what it has there is freed by the flusher. */
 struct faultfs_file {
-	struct faultfs *fs;	   /* constant */
-	u32 ino;		   /* constant */
-	struct inode *inode;	   /* io_lock; NULL once evicted. Who holds a reference may use it without */
-	struct mapping *mapping;   /* constant; regular files */
-	struct list_head dead;	   /* io_lock; evicted, and to be let go */
-	bool has_name;		   /* fs_tree_lock; it has had one, so that it is worth keeping */
-	bool unlinked;		   /* io_lock; evicted, and nothing of it is to stay on the disk */
-	u32 nr_slots;		   /* fs_tree_lock; directories: slots that there are, used or free */
-	u32 first_free;		   /* likewise; no slot below is free */
+	struct faultfs *fs;	 /* constant */
+	u32 ino;		 /* constant */
+	struct inode *inode;	 /* io_lock; NULL once evicted. Who holds a reference may use it without */
+	struct mapping *mapping; /* constant; regular files */
+	struct list_head dead;	 /* io_lock; evicted, and to be let go */
+	bool has_name;		 /* fs_tree_lock; it has had one, so that it is worth keeping */
+	bool unlinked;		 /* io_lock; evicted, and nothing of it is to stay on the disk */
+	u32 nr_slots;		 /* fs_tree_lock; directories: slots that there are, used or free */
+	u32 first_free;		 /* likewise; no slot below is free */
 };
 
 /* A transfer of a page of a file. */
@@ -48,7 +48,7 @@ struct faultfs_io {
 };
 
 struct faultfs {
-	struct super_block *sb;	      /* constant, and so are the next ones */
+	struct super_block *sb; /* constant, and so are the next ones */
 	struct block_device *device;
 	struct faultfs_super layout;
 	struct mapping *metadata;
@@ -56,16 +56,18 @@ struct faultfs {
 	u64 dirty_limit; /* pages; more make writers wait */
 
 	struct mutex lock;
-	struct faultfs_file **files; /* lock; [nr_inodes + 1] by number; written by WRITE_ONCE, read by the flusher without */
-	u32 nr_free_blocks;	     /* lock; read for statfs without */
-	u32 nr_free_inodes;	     /* likewise */
-	u32 next_block;		     /* lock; where the search for a free one begins */
+	struct faultfs_file *
+		*files;	    /* lock; [nr_inodes + 1] by number; written by WRITE_ONCE, read by the flusher without */
+	u32 nr_free_blocks; /* lock; read for statfs without */
+	u32 nr_free_inodes; /* likewise */
+	u32 next_block;	    /* lock; where the search for a free one begins */
+	u64 *unwritten; /* atomic bits, by block: data that a file has, but the disk holds nothing of it yet; reads as zeros */
 
-	spinlock_t io_lock;	       /* the next four */
-	struct list_head reads;	       /* struct faultfs_io: to be sent for */
-	struct list_head spare;	       /* the same, for reuse: an interrupt cannot free memory */
-	struct list_head dead;	       /* struct faultfs_file */
-	u64 wanted, wanted_drop;       /* numbers of the last pass, and of the last drop, that somebody asked for */
+	spinlock_t io_lock;	 /* the next four */
+	struct list_head reads;	 /* struct faultfs_io: to be sent for */
+	struct list_head spare;	 /* the same, for reuse: an interrupt cannot free memory */
+	struct list_head dead;	 /* struct faultfs_file */
+	u64 wanted, wanted_drop; /* numbers of the last pass, and of the last drop, that somebody asked for */
 
 	u64 finished; /* flusher; number of the last pass that has ended, by WRITE_ONCE */
 	int error;    /* flusher; what the last pass came to */
@@ -95,6 +97,10 @@ struct page *faultfs_get_new(struct faultfs *fs, u32 block);
 void faultfs_changed(struct page *page);
 /* A free block, taken: its number, or 0 (none is left), or -errno. */
 s64 faultfs_alloc(struct faultfs *fs);
+/* Whether the disk holds what was written to a block of a file; see struct faultfs. fs->lock is not needed; do not sleep. */
+void faultfs_set_unwritten(struct faultfs *fs, u32 block);
+void faultfs_set_written(struct faultfs *fs, u32 block);
+bool faultfs_is_unwritten(const struct faultfs *fs, u32 block);
 /* Gives a block back; a metadata block is forgotten. What cannot be read stays taken. */
 void faultfs_free(struct faultfs *fs, u32 block);
 /* Writes back what is dirty: 0 or -EIO. => fs->lock is not held. */

@@ -112,6 +112,21 @@ s64 faultfs_alloc(struct faultfs *fs)
 	return block;
 }
 
+void faultfs_set_unwritten(struct faultfs *fs, u32 block)
+{
+	atomic_or(&fs->unwritten[block / 64], 1UL << block % 64);
+}
+
+void faultfs_set_written(struct faultfs *fs, u32 block)
+{
+	atomic_and(&fs->unwritten[block / 64], ~(1UL << block % 64));
+}
+
+bool faultfs_is_unwritten(const struct faultfs *fs, u32 block)
+{
+	return load_acquire(&fs->unwritten[block / 64]) >> block % 64 & 1;
+}
+
 /* The block may belong to a file's data next: nothing must be written to it any more. */
 static void forget(struct faultfs *fs, u32 block)
 {

@@ -39,7 +39,7 @@ struct faultfs_super {
 
 struct faultfs_inode {
 	u32 mode, nlink, uid, gid;
-	u64 size;		       /* bytes */
+	u64 size;			/* bytes */
 	u64 atime, mtime, ctime, btime; /* ns since 1970 */
 	u32 rdev;
 	u32 nr_blocks; /* that the file has, those of block numbers included */

@@ -249,7 +249,8 @@ void faultfs_bury(struct faultfs_file *file)
 	struct faultfs *fs = file->fs;
 
 	if (file->mapping) {
-		(void)mapping_truncate(file->mapping, 0); /* waits for its I/O; there is no last page to be read */
+		mapping_remove_range(file->mapping, 0,
+				     ~0UL); /* also what a write that failed left behind the end; waits for I/O */
 		mapping_put(file->mapping);
 	}
 	mutex_lock(&fs->lock);

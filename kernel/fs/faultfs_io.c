@@ -115,13 +115,13 @@ static void send_read(struct faultfs_io *io)
 {
 	s64 block = block_of(io->file, io->page->index);
 
-	if (block > 0) {
+	if (block > 0 && !faultfs_is_unwritten(io->file->fs, (u32)block)) {
 		io_submit(io, BLOCK_READ, block, read_done);
 		return;
 	}
-	if (!block)
+	if (block >= 0)
 		clear_page(page_to_virt(io->page));
-	finish_read(io, (int)block);
+	finish_read(io, block < 0 ? (int)block : 0);
 }
 
 static int faultfs_read_page(struct mapping *mapping, struct page *page)
@@ -166,6 +166,8 @@ static void write_done(struct block_request *request)
 
 	if (error)
 		atomic_inc(&fs->nr_dirty);
+	else
+		faultfs_set_written(fs, (u32)(request->sector / SECTORS_PER_PAGE));
 	put_last(fs, &fs->spare, io);
 	page_end_writeback(page, error);
 }
@@ -197,7 +199,7 @@ static bool too_many_dirty(const struct faultfs *fs)
 	return nr > (s64)fs->dirty_limit;
 }
 
-/* What a fresh block holds is nobody's business: its page is dirty from here on. */
+/* The page of a fresh block is dirty from here on: the block is to be written, whatever becomes of the write. */
 static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 {
 	struct faultfs_file *file = mapping->host;
@@ -206,6 +208,8 @@ static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 
 	mutex_lock(&file->fs->lock);
 	block = faultfs_lookup_or_alloc(file, page->index, &fresh);
+	if (fresh)
+		faultfs_set_unwritten(file->fs, (u32)block);
 	mutex_unlock(&file->fs->lock);
 	if (block < 0)
 		return (int)block;

@@ -185,7 +185,8 @@ static int read_layout(struct faultfs *fs)
 	if (ret)
 		return ret;
 	fs->files = kmalloc((fs->layout.nr_inodes + 1) * sizeof(*fs->files), ALLOC_ZERO);
-	if (!fs->files)
+	fs->unwritten = kmalloc((fs->layout.nr_blocks / 64 + 1) * sizeof(*fs->unwritten), ALLOC_ZERO);
+	if (!fs->files || !fs->unwritten)
 		return -ENOMEM;
 	root = load_root(fs);
 	if (is_err(root))
@@ -322,6 +323,7 @@ static void faultfs_unmount(struct super_block *sb)
 	mapping_remove_range(fs->metadata, 0, ~0UL);
 	mapping_put(fs->metadata);
 	kfree(fs->files);
+	kfree(fs->unwritten);
 	kfree(fs);
 }
 

@@ -16,7 +16,7 @@
 #define MS_MAGIC_MASK 0xffff0000UL
 #define MS_PROPAGATION (MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE)
 #define MS_KEPT                                                                                                        \
-	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOATIME | MS_NODIRATIME |      \
+	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_DIRSYNC | MS_NOATIME | MS_NODIRATIME |     \
 	 MS_RELATIME)
 #define MNT_FORCE 1u
 #define MNT_DETACH 2u
@@ -200,7 +200,7 @@ static int do_mount(struct mount_args *args, struct dentry *target)
 	if (args->flags & MS_REMOUNT)
 		return remount(args, target);
 	if (args->flags & (MS_BIND | MS_MOVE))
-		return -EINVAL; /* a file system is in one place, and stays there */
+		return -EINVAL;		  /* a file system is in one place, and stays there */
 	if (args->flags & MS_PROPAGATION) /* there is one namespace, so nothing to propagate to */
 		return target == target->inode->sb->root ? 0 : -EINVAL;
 	return mount_new(args, target);
@@ -249,9 +249,9 @@ static int unmount(struct dentry *root, u32 flags)
 	bool gone = false;
 	int ret;
 
+	rcu_barrier();
 	if (sb->type->sync)
 		(void)sb->type->sync(sb); /* what cannot be written is lost, as on Linux */
-	rcu_barrier();
 	rwsem_write(&fs_tree_lock);
 	ret = detach(sb, flags, &gone);
 	rwsem_write_unlock(&fs_tree_lock);

@@ -112,7 +112,8 @@ static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
 
 	while (from->count) {
 		size_t n = min((u64)from->count, PAGE_SIZE - (*pos & ~PAGE_MASK));
-		long moved = mapping->ops ? write_stored(inode, from, *pos, n) : ramfs_write_piece(inode, from, *pos, n);
+		long moved =
+			mapping->ops ? write_stored(inode, from, *pos, n) : ramfs_write_piece(inode, from, *pos, n);
 
 		if (moved < 0)
 			return done ? done : moved;

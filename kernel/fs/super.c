@@ -22,9 +22,10 @@ static const struct fs_type anon_type = { .name = "pipefs", .magic = 0x50495045 
 struct super_block anon_super = { .type = &anon_type, .max_pages = ~0UL };
 struct super_block memfd_super = { .type = &tmpfs_type, .max_pages = ~0UL };
 
-static struct list_head mounted = LIST_HEAD_INIT(mounted);   /* fs_tree_lock */
-static struct list_head detached = LIST_HEAD_INIT(detached); /* fs_tree_lock: not in the tree any more, but still in use */
-static u32 last_dev;					     /* atomic */
+static struct list_head mounted = LIST_HEAD_INIT(mounted); /* fs_tree_lock */
+static struct list_head detached =
+	LIST_HEAD_INIT(detached); /* fs_tree_lock: not in the tree any more, but still in use */
+static u32 last_dev;		  /* atomic */
 
 const struct fs_type *fs_type_find(const char *name)
 {
@@ -206,10 +207,12 @@ void super_destroy(struct super_block *sb)
 	kfree(sb);
 }
 
+/* Files that were mapped until a moment ago are let go first: so that what was theirs on a disk is free afterwards. */
 void super_sync_all(void)
 {
 	struct super_block *sb;
 
+	rcu_barrier();
 	rwsem_read(&fs_tree_lock);
 	list_for_each (sb, &mounted, link)
 		if (sb->type->sync)
@@ -292,8 +295,9 @@ struct super_block *mount_at_boot(const char *path, const char *type, u32 mode)
 	sb->root->inode->mode = S_IFDIR | mode;
 	rwsem_write(&fs_tree_lock);
 	if (*name) {
-		struct dentry *parent = name - path > 1 ? dentry_top(dentry_find(fs_root, path + 1, (size_t)(name - path) - 2))
-							: fs_root;
+		struct dentry *parent = name - path > 1
+						? dentry_top(dentry_find(fs_root, path + 1, (size_t)(name - path) - 2))
+						: fs_root;
 		dir = dir_create(parent, name, strlen(name), S_IFDIR | mode, 0);
 	}
 	if ((dir && is_err(dir)) || super_attach(sb, dir))
@@ -308,8 +312,8 @@ static const struct {
 	u64 flag;
 	const char *text;
 } flag_names[] = {
-	{ MS_SYNCHRONOUS, ",sync" }, { MS_DIRSYNC, ",dirsync" }, { MS_NOSUID, ",nosuid" },
-	{ MS_NODEV, ",nodev" },	     { MS_NOEXEC, ",noexec" },	 { MS_NOATIME, ",noatime" },
+	{ MS_SYNCHRONOUS, ",sync" },	  { MS_DIRSYNC, ",dirsync" },	{ MS_NOSUID, ",nosuid" },
+	{ MS_NODEV, ",nodev" },		  { MS_NOEXEC, ",noexec" },	{ MS_NOATIME, ",noatime" },
 	{ MS_NODIRATIME, ",nodiratime" }, { MS_RELATIME, ",relatime" },
 };
 

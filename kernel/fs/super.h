@@ -78,12 +78,13 @@ struct fs_type {
 	 * Records a rename: `dentry` gets the place and name of `target`, which goes or, with `exchange`, gets those of the
 	 * dentry; target NULL: a new name in dir. 0 or -errno: nothing has changed.
 	 */
-	int (*rename)(struct dentry *dentry, struct dentry *dir, const char *name, struct dentry *target, bool exchange);
+	int (*rename)(struct dentry *dentry, struct dentry *dir, const char *name, struct dentry *target,
+		      bool exchange);
 };
 
 struct super_block {
-	const struct fs_type *type; /* constant, and so are the next four */
-	u32 dev;		    /* st_dev */
+	const struct fs_type *type;  /* constant, and so are the next four */
+	u32 dev;		     /* st_dev */
 	struct block_device *device; /* claimed, or NULL */
 	void *private;		     /* of the type */
 	struct dentry *root;	     /* with a reference */
@@ -94,9 +95,9 @@ struct super_block {
 	u64 flags;		   /* MS_*; each value is whole, and looked at without a lock */
 
 	bool incomplete; /* while it is made: memory was short, so the mount fails */
-	u64 nr_inodes; /* atomic; that exist */
-	u64 nr_pages;  /* atomic; taken by files that count against the limit */
-	u64 max_pages; /* limit of that; ~0: none. Each value is whole */
+	u64 nr_inodes;	 /* atomic; that exist */
+	u64 nr_pages;	 /* atomic; taken by files that count against the limit */
+	u64 max_pages;	 /* limit of that; ~0: none. Each value is whole */
 };
 
 /* What has no place in the tree: pipes, eventfds, pidfds; and memfds. */

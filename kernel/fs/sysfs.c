@@ -50,7 +50,8 @@ static int show_errors(struct text *text, u64 id)
 {
 	const struct block_device *device = block_nth((unsigned)id);
 
-	text_printf(text, "%lu %lu\n", READ_ONCE(device->nr_errors[BLOCK_READ]), READ_ONCE(device->nr_errors[BLOCK_WRITE]));
+	text_printf(text, "%lu %lu\n", READ_ONCE(device->nr_errors[BLOCK_READ]),
+		    READ_ONCE(device->nr_errors[BLOCK_WRITE]));
 	return 0;
 }
 
@@ -91,7 +92,7 @@ static int write_latency(u64 id, char *buf, size_t len)
 #define ERROR_RATE(which, direction)                                                                                   \
 	static int show_##which(struct text *text, u64 id)                                                             \
 	{                                                                                                              \
-		text_printf(text, "%lu\n", READ_ONCE(block_nth((unsigned)id)->error_rate[direction]));                  \
+		text_printf(text, "%lu\n", READ_ONCE(block_nth((unsigned)id)->error_rate[direction]));                 \
 		return 0;                                                                                              \
 	}                                                                                                              \
 	static int write_##which(u64 id, char *buf, size_t len)                                                        \

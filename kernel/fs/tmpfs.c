@@ -20,7 +20,8 @@ struct tmpfs_options {
 /* nr_inodes, uid, gid, huge: what nobody here would feel. */
 static bool is_accepted(const char *name)
 {
-	static const char *const names[] = { "nr_inodes", "nr_blocks", "uid", "gid", "huge", "inode64", "inode32", "mpol" };
+	static const char *const names[] = { "nr_inodes", "nr_blocks", "uid",	  "gid",
+					     "huge",	  "inode64",   "inode32", "mpol" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(names[i], name))
