@@ -53,7 +53,7 @@ static struct page *next_page(void)
 	rcu_read_lock();
 	got = page_get_unless_free(page);
 	rcu_read_unlock();
-	if (got && page_test(page, PG_ANON))
+	if (got && load_acquire(&page->flags) & 1u << PG_ANON) /* acquire: its owner and index are there, too */
 		return page;
 	if (got)
 		page_put(page); /* somebody else's by now */

@@ -301,7 +301,7 @@ void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index)
 	WRITE_ONCE(page->anon_vma, anon_vma);
 	WRITE_ONCE(page->index, index);
 	WRITE_ONCE(page->mapcount, 1);
-	WRITE_ONCE(page->flags, page->flags | 1u << PG_ANON);
+	store_release(&page->flags, page->flags | 1u << PG_ANON); /* reclaim may come by at once, and finds the rest set */
 }
 
 void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index)

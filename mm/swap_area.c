@@ -116,14 +116,16 @@ static void mark_bad(struct swap_area *area, u64 offset)
 
 static void count_free(struct swap_area *area)
 {
-	area->nr_free = 0;
+	u64 nr_free = 0;
+
 	for (u64 offset = 0; offset < area->nr_slots; offset++) {
 		bool is_free = !slot_at(area, offset)->state;
 
 		area->chunks[offset / SLOTS_PER_CHUNK].nr_free += is_free;
-		area->nr_free += is_free;
+		nr_free += is_free;
 	}
-	area->nr_pages = area->nr_free;
+	WRITE_ONCE(area->nr_free, nr_free);
+	WRITE_ONCE(area->nr_pages, nr_free);
 }
 
 /* A newcomer starts beside its equals, not with all the turns that they have had. */
@@ -140,8 +142,9 @@ static u64 turns_of_equals(int priority)
 static void area_open(struct swap_area *area, int priority)
 {
 	spin_lock(&area->lock);
-	area->turns = turns_of_equals(priority);
-	area->nr_held = area->nr_users = 0;
+	WRITE_ONCE(area->turns, turns_of_equals(priority));
+	WRITE_ONCE(area->nr_held, 0);
+	area->nr_users = 0;
 	area->next = 1;
 	WRITE_ONCE(area->priority, priority);
 	store_release(&area->present, true);
@@ -632,7 +635,7 @@ bool swap_is_half_full(void)
 	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++) {
 		if (!load_acquire(&areas[i].usable))
 			continue;
-		total += areas[i].nr_pages;
+		total += READ_ONCE(areas[i].nr_pages);
 		nr_free += READ_ONCE(areas[i].nr_free);
 	}
 	return nr_free * 2 < total;

@@ -318,9 +318,11 @@ static struct vma *make_upper(struct vma *vma)
 /* Makes the copy what vma is from addr on, and known to the reverse map; the tree is the caller's. */
 static void link_upper(struct vma *upper, const struct vma *vma, vaddr_t addr)
 {
-	upper->start = addr;
-	upper->end = vma->end;
-	upper->pgoff = vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT);
+	vma_lock_rmap(upper); /* its anon_vma leads to it already, and reclaim may come by */
+	store_release(&upper->start, addr);
+	store_release(&upper->end, vma->end);
+	store_release(&upper->pgoff, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
+	vma_unlock_rmap(upper);
 	vma_link(upper);
 }
 

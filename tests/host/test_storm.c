@@ -5,9 +5,12 @@
  */
 #include "test.h"
 
+#include "disk.h"
 #include "kernel/mutex.h"
 #include "mm/lazyfree.h"
 #include "mm/page_alloc.h"
+#include "mm/reclaim.h"
+#include "mm/swap.h"
 
 #define THREADS 3
 #define STEADY 1060 /* pages: three page tables, the outer ones in part */
@@ -20,6 +23,7 @@ static vaddr_t fleeting; /* MADV_DONTNEED or MADV_FREE at any time: reads as zer
 static vaddr_t moving;	 /* at one of two places */
 static vaddr_t places[2];
 static unsigned rounds;
+static bool swapping;  /* pages go out to disks[] at any time */
 static bool scarce;    /* memory: calls and faults may fail for want of it, and must then have changed nothing */
 static u64 nr_refused; /* ... and so often did */
 
@@ -230,9 +234,23 @@ static void fork_and_compare(void)
 	steady_read();
 }
 
+static void page_out(void)
+{
+	static const u64 sizes[] = { STEADY, FLEETING, MOVING };
+	const vaddr_t bases[] = { steady, fleeting, READ_ONCE(moving) };
+	unsigned which = (unsigned)sim_random_below(ARRAY_SIZE(sizes));
+	u64 first = sim_random_below(sizes[which]), nr = 1 + sim_random_below(min(sizes[which] - first, 48UL));
+	long result = mm_madvise(mm, bases[which] + PAGES(first), PAGES(nr), MADV_PAGEOUT);
+
+	CHECK(!result || result == -ENOMEM); /* it has moved away */
+}
+
 static void one_action(u64 forks)
 {
 	u64 action = sim_random_below(64);
+
+	if (swapping && sim_random_below(6) == 0)
+		page_out();
 
 	if (action < 20)
 		steady_write();
@@ -401,6 +419,79 @@ TEST(storm_without_enough_memory, THREADS + 2)
 	FOR_EACH_SETUP (setup)
 		storm(sim_seed() * 8 + setup->policy, 3, 400, hoard);
 	CHECK(READ_ONCE(nr_refused) > 0);
+}
+
+/* ---- Swap ------------------------------------------------------------------------------------------------------------------- */
+
+#define SWAPPER (THREADS + 2)
+
+static struct disk *disks[2];
+static u64 nr_swapped_in, nr_swapped_out;
+
+/* Beside the storm: the disks, which are slow now and then, and now and then cannot write. */
+static void play_disks(void *arg)
+{
+	(void)arg;
+	while (!READ_ONCE(storm_is_over) || sim_running(SWAPPER)) {
+		struct disk *disk = disks[sim_random_below(2)];
+
+		if (sim_random_below(64) == 0)
+			WRITE_ONCE(disk->async, !disk->async);
+		if (sim_random_below(64) == 0)
+			WRITE_ONCE(disk->error_rate[1], sim_random_below(2) * 16);
+		while (sim_random_below(8) && disk_complete_one(disk))
+			;
+		WRITE_ONCE(beside_is_up, true);
+		sim_user_boundary();
+		cond_resched();
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		WRITE_ONCE(disks[i]->async, false);
+		disk_complete_all(disks[i]);
+	}
+}
+
+/* And one disk comes and goes, while somebody is short of memory. */
+static void swap_off_and_on(void *arg)
+{
+	(void)arg;
+	while (!READ_ONCE(storm_is_over)) {
+		for (u64 i = sim_random_below(200); i; i--) {
+			sim_user_boundary();
+			cond_resched();
+		}
+		(void)reclaim_pages(sim_random_below(64));
+		if (sim_random_below(4))
+			continue;
+		disk_swapoff(disks[1]);
+		(void)disk_swapon(disks[1], 5);
+	}
+}
+
+static void storm_of_swap(const struct strategy_setup *setup)
+{
+	swapping = true;
+	for (unsigned i = 0; i < 2; i++) {
+		disks[i] = disk_create(8192);
+		(void)disk_swapon(disks[i], 5);
+	}
+	WRITE_ONCE(storm_is_over, false);
+	sim_start(SWAPPER, swap_off_and_on, NULL);
+	storm(sim_seed() * 8 + setup->policy, 2, 250, play_disks);
+	nr_swapped_in += COUNTED(pswpin);
+	nr_swapped_out += COUNTED(pswpout);
+	rcu_barrier();
+	swap_cache_trim();
+	disk_swapoff(disks[0]);
+	disk_swapoff(disks[1]);
+}
+
+/* Ends with no wrong byte, and no slot, page or reference left. */
+TEST(storm_of_swap, THREADS + 3)
+{
+	FOR_EACH_SETUP (setup)
+		storm_of_swap(setup);
+	CHECK(nr_swapped_in > 100 && nr_swapped_out > 100);
 }
 
 /* ---- No update is lost ------------------------------------------------------------------------------------------------------- */
