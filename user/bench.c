@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 
 #define PAGE 4096UL
@@ -323,6 +324,64 @@ static void *sleeper(void *arg)
 	return arg;
 }
 
+/* --- swap: to the first disk, if the machine swaps at all --------------------------------------------------------- */
+
+static void set_disk(const char *setting, const char *value)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/ram0/%s", setting);
+	fd = open(path, O_WRONLY);
+	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
+	close(fd);
+}
+
+static void swap_out(char *p)
+{
+	MUST(madvise(p, NR * PAGE, MADV_PAGEOUT) == 0);
+}
+
+/* The mean, as in peers.md's row: one call for all pages. */
+static void swap_out_row(char *p)
+{
+	uint64_t start;
+
+	vmstat_read(&before);
+	start = read_tsc();
+	swap_out(p);
+	print_figure("swap-out", (read_tsc() - start + NR / 2) / NR);
+}
+
+static void swap_rows(void)
+{
+	char *p = map(NR * PAGE, MAP_PRIVATE);
+	struct sysinfo info;
+
+	if (sysinfo(&info) || !info.totalswap || !on_faultline())
+		return;
+	for (long i = 0; i < NR; i++)
+		write_page(p, i);
+	swap_out_row(p);
+	vmstat_read(&before);
+	MEASURE(read_page(p, i));
+	print_row("swap-in-read");
+	swap_out(p);
+	vmstat_read(&before);
+	MEASURE(write_page(p, i));
+	print_row("swap-in-write");
+	/* A page that was sent to a slow disk stays in the swap cache. */
+	set_disk("latency_us", "100000");
+	set_disk("mode", "async");
+	swap_out(p);
+	usleep(200000);
+	set_disk("mode", "sync");
+	vmstat_read(&before);
+	MEASURE(read_page(p, i));
+	print_row("swap-cache-hit");
+	munmap(p, NR * PAGE);
+}
+
 static int rows(void)
 {
 	pthread_t thread;
@@ -334,6 +393,7 @@ static int rows(void)
 	fork_rows();
 	files();
 	mappings();
+	swap_rows();
 	return 0;
 }
 

@@ -41,6 +41,10 @@ ROWS = (
     ("cached-file", "read a cached file, per page (mean)", 290, 581, "–"),
     ("mmap", "mmap of one page", 2000, 4089, 4463),
     ("munmap", "munmap of one touched page", 2500, 9242, 6695),
+    ("swap-in-read", "swap in from a ramdisk, read", 2380, 4768, 7193),
+    ("swap-in-write", "swap in from a ramdisk, write", 3000, 6008, 7108),
+    ("swap-cache-hit", "read a page that is in the swap cache", 2380, "–", "–"),
+    ("swap-out", "swap out (MADV_PAGEOUT), per page (mean)", 4000, 8770, "–"),
 )
 PLACES = (("one", "threads in one VMA"), ("own", "threads in a VMA each"), ("writer", "a VMA each, a writer beside"))
 GROWTH_POLICIES = ("mmap", "vma", "spec")
@@ -69,7 +73,7 @@ def parse(argv):
 
 
 def print_cost(chosen):
-    results = in_parallel(chosen.jobs, [(policy, ["--cpus", "1", "--fault", policy], ["rows"]) for policy in POLICIES])
+    results = in_parallel(chosen.jobs, [(policy, ["--cpus", "1", "--fault", policy, "--swap", "16M"], ["rows"]) for policy in POLICIES])
     tables = {policy: figures(lines, "row") for policy, lines in results}
     print("Instructions per operation, median, release kernel, one CPU; in brackets: attempts/answered of strategies")
     print(f"{'':38}{'goal':>6}" + "".join(f"{policy:>20}" for policy in POLICIES) + f"{'Linux 6.1':>11}{'6.12':>7}")
