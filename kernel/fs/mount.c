@@ -242,19 +242,31 @@ static int detach(struct super_block *sb, u32 flags, bool *gone)
 	return 0;
 }
 
-/* What was mapped until a moment ago is let go after a grace period, so that is waited for first. */
+#define GRACE_PERIODS 3
+
+/* What was mapped until a moment ago is let go after a grace period, or one more: only then it is really in use. */
+static int detach_settled(struct super_block *sb, u32 flags, bool *gone)
+{
+	int ret = -EBUSY;
+
+	for (unsigned i = 0; ret == -EBUSY && i < GRACE_PERIODS; i++) {
+		rcu_barrier();
+		rwsem_write(&fs_tree_lock);
+		ret = detach(sb, flags, gone);
+		rwsem_write_unlock(&fs_tree_lock);
+	}
+	return ret;
+}
+
 static int unmount(struct dentry *root, u32 flags)
 {
 	struct super_block *sb = root->inode->sb;
 	bool gone = false;
 	int ret;
 
-	rcu_barrier();
 	if (sb->type->sync)
 		(void)sb->type->sync(sb); /* what cannot be written is lost, as on Linux */
-	rwsem_write(&fs_tree_lock);
-	ret = detach(sb, flags, &gone);
-	rwsem_write_unlock(&fs_tree_lock);
+	ret = detach_settled(sb, flags, &gone);
 	dentry_put(root);
 	if (gone && sb->type->sync)
 		(void)sb->type->sync(sb); /* what came since */
