@@ -94,8 +94,8 @@ static enum fault_end may_speculate(struct fault *f)
 {
 	if (f->vma.ops && !f->vma.ops->speculative)
 		return fault_gave_up(f, REASON_spf_abort_file_ops);
-	if (f->vma.flags & VM_SHARED && f->access == ACCESS_WRITE)
-		return fault_gave_up(f, REASON_spf_abort_file_write); /* before the walk: it would come to that anyway */
+	if (f->vma.ops && f->access == ACCESS_WRITE)
+		return fault_gave_up(f, REASON_spf_abort_file_write); /* before the walk: it nearly always comes to that */
 	if (f->vma.flags & VM_GROWSDOWN)
 		return fault_gave_up(f, REASON_spf_abort_growing);
 	if (f->address < f->vma.start || f->address >= f->vma.end)
@@ -149,7 +149,7 @@ static enum fault_end spec_need_anon_vma(struct fault *f)
 /* Never: a fault operation may sleep, and make pages. What map_pages() could not do is not for us. */
 static enum fault_end spec_may_call_ops(struct fault *f)
 {
-	return fault_gave_up(f, f->access == ACCESS_WRITE ? REASON_spf_abort_file_write : REASON_spf_abort_page_not_cached);
+	return fault_gave_up(f, REASON_spf_abort_page_not_cached);
 }
 
 /* Seed 000: "abort if the desired page is not found in swap cache". No I/O, and so no read-ahead (S2). */
