@@ -23,10 +23,12 @@ extern unsigned nr_cpus_online;
 /* Volatile: a thread that slept may wake on another CPU, so the answer must be read again each time. */
 static inline unsigned cpu_id(void)
 {
-	u32 id;
+	u64 id;
 
-	__asm__ volatile("movl %%gs:%c1, %0" : "=r"(id) : "i"(CPU_ID_OFFSET));
-	return id;
+	__asm__ volatile("movl %%gs:%c1, %k0" : "=r"(id) : "i"(CPU_ID_OFFSET));
+	if (id >= MAX_CPUS)
+		__builtin_unreachable(); /* so that an index needs no extension */
+	return (unsigned)id;
 }
 
 static inline unsigned nr_cpus(void)
