@@ -15,14 +15,14 @@
 #define NOBODY 0u
 
 static char log_ring[LOG_RING_SIZE]; /* console_lock, or a panic */
-static u64 log_written;		 /* bytes ever written; the newest is at log_written % LOG_RING_SIZE */
+static u64 log_written;		     /* bytes ever written; the newest is at log_written % LOG_RING_SIZE */
 static struct {
-	u64 start;   /* as log_written counts */
+	u64 start; /* as log_written counts */
 	u64 time_ns;
-} log_lines[KEPT_LINES];    /* likewise; line n is at n % KEPT_LINES */
-static u64 nr_log_lines;    /* likewise */
-static u32 console_lock;	 /* the number of the CPU that writes, + 1; not a spinlock_t: no rank checks */
-static bool lock_is_off;	 /* set once, by a panic */
+} log_lines[KEPT_LINES]; /* likewise; line n is at n % KEPT_LINES */
+static u64 nr_log_lines; /* likewise */
+static u32 console_lock; /* the number of the CPU that writes, + 1; not a spinlock_t: no rank checks */
+static bool lock_is_off; /* set once, by a panic */
 
 void log_lock_off(void)
 {

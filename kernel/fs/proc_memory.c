@@ -101,7 +101,8 @@ static int show_meminfo(struct text *text, u64 id)
 	(void)id;
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		text_printf(text, "%-15s %8lu kB\n", rows[i].name, rows[i].kib);
-	text_printf(text, "HugePages_Total: %7d\nHugePages_Free:  %7d\nHugePages_Rsvd:  %7d\nHugePages_Surp:  %7d\n", 0, 0, 0, 0);
+	text_printf(text, "HugePages_Total: %7d\nHugePages_Free:  %7d\nHugePages_Rsvd:  %7d\nHugePages_Surp:  %7d\n", 0,
+		    0, 0, 0);
 	text_printf(text, "Hugepagesize:   %8d kB\nHugetlb:        %8d kB\n", 2048, 0);
 	return 0;
 }

@@ -11,7 +11,6 @@
 #include "mm/page_alloc.h"
 #include "mm/policy.h"
 
-
 /* --- vm --- */
 
 static int show_fault_policy(struct text *text, u64 id)
@@ -205,9 +204,15 @@ static const struct proc_entry vm_entries[] = {
 	KEPT_ENTRY("min_free_kbytes", min_free_kbytes),
 	{ .name = "fault_policy", .mode = S_IFREG | 0644, .show = show_fault_policy, .write = write_fault_policy },
 	{ .name = "spf_validate", .mode = S_IFREG | 0644, .show = show_spf_validate, .write = write_spf_validate },
-	{ .name = "spf_single_thread", .mode = S_IFREG | 0644, .show = show_single_thread, .write = write_single_thread },
+	{ .name = "spf_single_thread",
+	  .mode = S_IFREG | 0644,
+	  .show = show_single_thread,
+	  .write = write_single_thread },
 	{ .name = "overcommit_memory", .mode = S_IFREG | 0644, .show = show_overcommit, .write = write_overcommit },
-	{ .name = "fault_around_bytes", .mode = S_IFREG | 0644, .show = show_fault_around, .write = write_fault_around },
+	{ .name = "fault_around_bytes",
+	  .mode = S_IFREG | 0644,
+	  .show = show_fault_around,
+	  .write = write_fault_around },
 	{ .name = "max_map_count", .mode = S_IFREG | 0644, .show = show_max_map_count, .write = write_max_map_count },
 	{ .name = "mmap_min_addr", .mode = S_IFREG | 0644, .show = show_mmap_min_addr, .write = write_mmap_min_addr },
 	{ .name = "drop_caches", .mode = S_IFREG | 0200, .write = write_drop_caches },

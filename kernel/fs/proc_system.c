@@ -18,7 +18,6 @@
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 
-
 /* --- processors --- */
 
 static void show_brand(struct text *text)

@@ -284,7 +284,7 @@ static long set_termios(struct tty *tty, u64 arg, bool flush)
 	tty->termios = new;
 	if (switched)
 		tty_input_mode_changed(tty);
-	if (!(new.iflag & IXON))
+	if (!(new.iflag &IXON))
 		WRITE_ONCE(tty->stopped, false);
 	mutex_unlock(&tty->lock);
 	wake_up_all(&tty->writers);

@@ -136,10 +136,24 @@ def interrupted_boot(keys):
     check(keys.end() == 128 + signal.SIGINT, "Ctrl-C should end with status 130")
 
 
+def program(keys):
+    """A program of `tools/faultline run` has the terminal too: lines, Ctrl-D, and Ctrl-C while nobody reads."""
+    while not keys.is_raw():
+        time.sleep(0.01)
+    keys.type(f"some{ERASE}{CTRL_D}")
+    keys.wait_for(r"some\x08 \x08")
+    keys.type("th\r")
+    keys.wait_for(r"th\r\nsomth\r\n")
+    keys.type(CTRL_D)
+    keys.wait_for(r"\[1 lines, 6 bytes\]\r\necho: done\r\n|echo: done\r\n\[1 lines, 6 bytes\]\r\n")
+    check(keys.end() == 0, "the program's status should be the tool's")
+
+
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
-    "killed": killed, "interrupted-boot": interrupted_boot,
+    "killed": killed, "interrupted-boot": interrupted_boot, "program": program,
 }
+COMMANDS = {"program": ["run", "build/user/echo"]}  # of the others: shell
 
 
 def check(condition, complaint):
@@ -167,7 +181,8 @@ def main(name, *options):
     log = log_of(name)
     if os.path.exists(log):
         os.unlink(log)
-    keys = Keyboard([os.path.join(ROOT, "tools", "faultline"), "shell", "--log", log, *options])
+    verb, *program_words = COMMANDS.get(name, ["shell"])
+    keys = Keyboard([os.path.join(ROOT, "tools", "faultline"), verb, "--log", log, *options, *program_words])
     try:
         TESTS[name](keys)
         check(keys.is_restored(), "the terminal was not restored")
