@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The set*id family, and capabilities, which root has all of and nobody else any. A process has one set of ids, as C libraries
- * make it look; the calls change it under users_lock, readers look at single numbers without it.
+ * The set*id family, and capabilities, which root has all of and nobody else any. A process has one set of ids, as C
+ * libraries make it look; the calls change it under users_lock, readers look at single numbers without it.
  *
  * Mirrors: Linux, kernel/sys.c, in the rules and in the order of refusals.
  */
@@ -38,7 +38,7 @@ bool may_signal(const struct process *target)
 	       READ_ONCE(own->real) == real || READ_ONCE(own->real) == saved;
 }
 
-/* ---- Setting ------------------------------------------------------------------------------------------------------ */
+/* ---- Setting ----------------------------------------------------------------------------------------------------- */
 
 /* Some id may be asked for by anybody who has it already, in a role that counts (`roles`); root may ask for any. */
 enum role {
@@ -140,7 +140,7 @@ SET_CALL(setresgid, group, set_three, (u32)a0, (u32)a1, (u32)a2)
 SET_CALL(setfsuid, user, set_fs, (u32)a0)
 SET_CALL(setfsgid, group, set_fs, (u32)a0)
 
-/* ---- Asking ------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
 
 #define GET_CALL(name, kind, role)                                                                                     \
 	SYSCALL(name)                                                                                                  \
@@ -154,9 +154,9 @@ GET_CALL(getegid, group, effective)
 
 static long put_three(const struct ids *ids, vaddr_t real, vaddr_t effective, vaddr_t saved)
 {
-	return put_user(ids->real, real) || put_user(ids->effective, effective) || put_user(ids->saved, saved) ?
-		       -EFAULT :
-		       0;
+	if (put_user(ids->real, real) || put_user(ids->effective, effective) || put_user(ids->saved, saved))
+		return -EFAULT;
+	return 0;
 }
 
 SYSCALL(getresuid)
@@ -180,7 +180,7 @@ SYSCALL(setgroups)
 	return process_is_privileged(current->process) ? 0 : -EPERM;
 }
 
-/* ---- Capabilities ------------------------------------------------------------------------------------------------- */
+/* ---- Capabilities ------------------------------------------------------------------------------------------------ */
 
 struct cap_header {
 	u32 version;

@@ -16,7 +16,10 @@ struct users {
 
 struct process;
 
-/* CAP_SYS_RESOURCE, CAP_IPC_LOCK, CAP_SETUID and all the others, of a process as it acts now. A stale answer was true a moment ago. */
+/*
+ * CAP_SYS_RESOURCE, CAP_IPC_LOCK, CAP_SETUID and all the others, of a process as it acts now. A stale answer was true a
+ * moment ago.
+ */
 bool process_is_privileged(const struct process *process);
 #define NR_CAPABILITIES 41
 #define ALL_CAPABILITIES ((1UL << NR_CAPABILITIES) - 1)

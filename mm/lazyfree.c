@@ -2,10 +2,10 @@
 /*
  * MADV_FREE and MADV_COLD: pages that a program can do without, and pages that it will not use soon.
  *
- * A lazily freed page has PG_LAZYFREE and a clean entry. Whoever writes to it makes the entry dirty, and with that keeps the
- * page; nobody has to be told. When memory is short, mm_drop_lazy() takes the pages whose entries are still clean. Entries
- * change by compare and exchange, since the CPU sets their bits meanwhile (K8), and the dirty bit is cleared and flushed before
- * madvise returns: a write that comes later sets it again (W4).
+ * A lazily freed page has PG_LAZYFREE and a clean entry. Whoever writes to it makes the entry dirty, and with that
+ * keeps the page; nobody has to be told. When memory is short, mm_drop_lazy() takes the pages whose entries are still
+ * clean. Entries change by compare and exchange, since the CPU sets their bits meanwhile (K8), and the dirty bit is
+ * cleared and flushed before madvise returns: a write that comes later sets it again (W4).
  *
  * Locks: mmap_lock for reading, and one PTE lock at a time. Mirrors: Linux, madvise_free_pte_range(),
  * madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without swap backing.
@@ -82,11 +82,11 @@ bool page_is_lazily_free(pte_t pte, const struct page *page)
 	return page_test(page, PG_LAZYFREE) && !pte_dirty(pte);
 }
 
-/* ---- When memory is short ----------------------------------------------------------------------------------------- */
+/* ---- When memory is short ---------------------------------------------------------------------------------------- */
 
 /*
- * Takes the page out unless it was written to. A process that was forked meanwhile may still map it: its entry goes or stays
- * for itself. True when the gather has no more room. => the entry's lock held.
+ * Takes the page out unless it was written to. A process that was forked meanwhile may still map it: its entry goes or
+ * stays for itself. True when the gather has no more room. => the entry's lock held.
  */
 static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *nr_dropped)
 {

@@ -6,8 +6,8 @@
 #include "mm/mm.h"
 
 /*
- * Marks the private pages of the range that nobody else maps: they may go until they are written to. MADV_COLD: they were not
- * used lately. => mmap_lock held. Both flush. Do not sleep.
+ * Marks the private pages of the range that nobody else maps: they may go until they are written to. MADV_COLD: they
+ * were not used lately. => mmap_lock held. Both flush. Do not sleep.
  */
 void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end);
 void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock and its kin: pages are faulted in, and their VMAs say that they have to stay: MADV_DONTNEED refuses, nothing is taken
- * when memory is short, new parts of a locked mapping are populated.
+ * mlock and its kin: pages are faulted in, and their VMAs say that they have to stay: MADV_DONTNEED refuses, nothing is
+ * taken when memory is short, new parts of a locked mapping are populated.
  *
  * The VMAs change under mmap_lock for writing; the pages come afterwards, without it, through the fault door.
  *

@@ -4,9 +4,9 @@
  * answers with an error, as on Linux.
  *
  * Per VMA: the flags change first, in the bracket, then the entries, each by compare and exchange, since the CPU sets
- * accessed and dirty bits meanwhile (K8). All translations that lost rights are flushed before mmap_lock is released, and
- * so before any fault can act on an entry that looks read-only (rule 5). Entries never gain the write bit here: the next
- * write faults, and the write-protect kind decides whether the page is shared.
+ * accessed and dirty bits meanwhile (K8). All translations that lost rights are flushed before mmap_lock is released,
+ * and so before any fault can act on an entry that looks read-only (rule 5). Entries never gain the write bit here: the
+ * next write faults, and the write-protect kind decides whether the page is shared.
  */
 #include "kernel/errno.h"
 #include "mm/mman.h"
@@ -21,8 +21,9 @@ static bool loses_rights(pte_t old, pte_t new)
 {
 	if (!pte_present(old))
 		return false;
-	return !pte_present(new) || (pte_write(old) && !pte_write(new)) || (!(old.val & PTE_NX) && new.val & PTE_NX) ||
-	       (old.val ^ new.val) & PTE_KEY;
+	if (!pte_present(new) || (pte_write(old) && !pte_write(new)))
+		return true;
+	return (~old.val & new.val & PTE_NX) || ((old.val ^ new.val) & PTE_KEY);
 }
 
 static void change_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 prot)
@@ -83,7 +84,10 @@ struct copies {
 	} range[MAX_COPIES];
 };
 
-/* Parts come in order. Where there are too many, the last one reaches over what lies between: faulted in a little early. */
+/*
+ * Parts come in order. Where there are too many, the last one reaches over what lies between: faulted in a little
+ * early.
+ */
 static void note_copies(struct copies *copies, vaddr_t start, vaddr_t end)
 {
 	unsigned last = copies->nr - 1;
@@ -97,15 +101,17 @@ static void note_copies(struct copies *copies, vaddr_t start, vaddr_t end)
 	copies->nr++;
 }
 
-/* What was locked and could not be written: its private copies are to be made now, as if they had been locked as such. */
+/*
+ * What was locked and could not be written: its private copies are to be made now, as if they had been locked as such.
+ */
 static bool wants_copies(u64 old, u64 new)
 {
-	return (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && new & VM_WRITE;
+	return (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (new & VM_WRITE);
 }
 
 /* [start, end) is a part of vma. */
-static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start, vaddr_t end, const struct protection *to,
-			 struct copies *copies)
+static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start, vaddr_t end,
+			 const struct protection *to, struct copies *copies)
 {
 	u64 access = to->prot & VM_ACCESS, key = vma_key_flags(vma, to->prot, to->key);
 	u64 flags = (vma->flags & ~(VM_ACCESS | VM_PKEY)) | access | key, old_flags;
@@ -164,7 +170,8 @@ static long refuse_up(struct mm *mm, vaddr_t start)
 }
 
 /* Which part of the range it is about, then the change. => mmap_lock for writing */
-static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to, struct copies *copies)
+static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to,
+			   struct copies *copies)
 {
 	long error = 0;
 

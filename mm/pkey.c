@@ -71,7 +71,8 @@ static unsigned execute_only_key(struct mm *mm)
 		mm->execute_only_key = (s8)key;
 		set_rights((unsigned)key, KEY_NO_ACCESS);
 	} else if (key_permits(keys_read(), (unsigned)mm->execute_only_key, false)) {
-		set_rights((unsigned)mm->execute_only_key, KEY_NO_ACCESS); /* another thread's, or opened by the program */
+		/* Another thread's, or opened by the program. */
+		set_rights((unsigned)mm->execute_only_key, KEY_NO_ACCESS);
 	}
 	return (unsigned)mm->execute_only_key;
 }

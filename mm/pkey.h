@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory protection keys: each VMA has one of 16, each thread has rights to each key, in a register that user mode writes.
- * Which keys are in use is the address space's, under mmap_lock. Where the CPU has no keys, every VMA has key 0, which no
- * fault asks about.
+ * Memory protection keys: each VMA has one of 16, each thread has rights to each key, in a register that user mode
+ * writes. Which keys are in use is the address space's, under mmap_lock. Where the CPU has no keys, every VMA has key
+ * 0, which no fault asks about.
  *
  * Memory that may be executed and nothing else gets a key of its own, which no thread may read by.
  */
@@ -21,8 +21,8 @@ static inline bool key_permits(u32 rights, unsigned key, bool write)
 void mm_keys_init(struct mm *mm);
 
 /*
- * A key that nobody uses, and rights to it (KEY_*) for the running thread. The key; -ENOSPC; -EINVAL where there are no keys.
- * => mmap_lock for writing, as for all below.
+ * A key that nobody uses, and rights to it (KEY_*) for the running thread. The key; -ENOSPC; -EINVAL where there are no
+ * keys. => mmap_lock for writing, as for all below.
  */
 int mm_key_alloc(struct mm *mm, u32 rights);
 /* 0, or -EINVAL if it is not in use, or not the caller's to give back. VMAs that have it keep it. */

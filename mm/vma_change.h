@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changes of a set of VMAs: new ones, other flags, holes. What mmap, munmap, mprotect, mremap, madvise and brk are made of.
+ * Changes of a set of VMAs: new ones, other flags, holes. What mmap, munmap, mprotect, mremap, madvise and brk are made
+ * of.
  *
- * Every function: => mmap_lock for writing. Sleeps for readers to drain. Brackets what it changes. Gets all memory that it
- * needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a dying thread).
+ * Every function: => mmap_lock for writing. Sleeps for readers to drain. Brackets what it changes. Gets all memory that
+ * it needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a dying thread).
  */
 #ifndef MM_VMA_CHANGE_H
 #define MM_VMA_CHANGE_H
@@ -28,8 +29,8 @@ struct vma_shape {
 };
 
 /*
- * Maps it: by enlarging a neighbour that follows the same rules, or by a new VMA. The VMA or an error pointer. With `fresh`,
- * without `kin`, and after vma_tree_reserve(), it cannot fail.
+ * Maps it: by enlarging a neighbour that follows the same rules, or by a new VMA. The VMA or an error pointer. With
+ * `fresh`, without `kin`, and after vma_tree_reserve(), it cannot fail.
  */
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
 /*
@@ -39,17 +40,20 @@ struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
 int __must_check vma_adopt_across(struct vma *vma, const struct vma_shape *shape);
 
 /*
- * Gives [start, end), a part of vma, other flags: splits and merges as needed. The VMA that then contains the part, or an
- * error pointer. Page-table entries are the caller's.
+ * Gives [start, end), a part of vma, other flags: splits and merges as needed. The VMA that then contains the part, or
+ * an error pointer. Page-table entries are the caller's.
  */
 struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags);
 
-/* The same for the whole of a write-locked vma, which joins nobody now: for flags that say nothing of rights. Cannot fail. */
+/*
+ * The same for the whole of a write-locked vma, which joins nobody now: for flags that say nothing of rights. Cannot
+ * fail.
+ */
 void vma_set_flags(struct vma *vma, u64 flags);
 
 /*
- * Unmapping a range, in two steps: what may fail, and what may not. Between them the VMAs of the range are write-locked. A
- * preparation that succeeded must be followed by commit or cancel.
+ * Unmapping a range, in two steps: what may fail, and what may not. Between them the VMAs of the range are
+ * write-locked. A preparation that succeeded must be followed by commit or cancel.
  */
 struct vma_unmap {
 	struct mm *mm;
@@ -82,18 +86,18 @@ void vma_unlink(struct vma *vma);
 void vma_account(struct mm *mm, u64 flags, long nr_pages);
 
 /*
- * What MAP_POPULATE and VM_LOCKED ask for: as mm_populate(), for what the VMA's flags permit (VM_LOCKONFAULT: nothing); nobody
- * learns of errors.
+ * What MAP_POPULATE and VM_LOCKED ask for: as mm_populate(), for what the VMA's flags permit (VM_LOCKONFAULT: nothing);
+ * nobody learns of errors.
  */
 void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags);
 
-/* ---- Limits: mmap_limits.c ----------------------------------------------------------------------------------------- */
+/* ---- Limits: mmap_limits.c --------------------------------------------------------------------------------------- */
 
 /* RLIMIT_AS and RLIMIT_DATA permit so many more pages with these flags. */
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages);
 /*
- * RLIMIT_MEMLOCK, which does not bind who has CAP_IPC_LOCK: may the running thread lock anything at all; so many pages in all;
- * so many more in a VMA with these flags?
+ * RLIMIT_MEMLOCK, which does not bind who has CAP_IPC_LOCK: may the running thread lock anything at all; so many pages
+ * in all; so many more in a VMA with these flags?
  */
 bool mm_may_lock_any(const struct mm *mm);
 bool mm_may_lock(const struct mm *mm, u64 nr_pages);
@@ -109,8 +113,8 @@ static inline bool vma_flags_accountable(u64 flags)
 vaddr_t vma_start_gap(const struct vma *vma);
 
 /*
- * Where a mapping of len bytes goes: at addr if it is free (a hint), or the highest place below mmap_base. The address, or
- * -ENOMEM / -EINVAL. `flags`: MAP_*.
+ * Where a mapping of len bytes goes: at addr if it is free (a hint), or the highest place below mmap_base. The address,
+ * or -ENOMEM / -EINVAL. `flags`: MAP_*.
  */
 long mm_unmapped_area(struct mm *mm, vaddr_t addr, u64 len, u64 flags);
 

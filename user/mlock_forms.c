@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock and its kin, with the limit that binds users other than root: what is locked, what is brought in, who is refused, and
- * in which order of reasons.
+ * mlock and its kin, with the limit that binds users other than root: what is locked, what is brought in, who is
+ * refused, and in which order of reasons.
  */
 #include "user/check.h"
 
@@ -59,7 +59,7 @@ static void set_limit(size_t nr)
 	MUST(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
 }
 
-/* ---- What it does -------------------------------------------------------------------------------------------------- */
+/* ---- What it does ------------------------------------------------------------------------------------------------ */
 
 static void ranges(void)
 {
@@ -157,7 +157,7 @@ static void everything(void)
 	CHECK_EQ(locked(), 0);
 }
 
-/* ---- The limit ----------------------------------------------------------------------------------------------------- */
+/* ---- The limit --------------------------------------------------------------------------------------------------- */
 
 static void root_is_not_bound(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every memory call with every kind of argument that it distinguishes, and what it answers: nothing is checked here, all is
- * printed, and compared with what Linux prints. Calls that would succeed are made on memory of their own.
+ * Every memory call with every kind of argument that it distinguishes, and what it answers: nothing is checked here,
+ * all is printed, and compared with what Linux prints. Calls that would succeed are made on memory of their own.
  */
 #include "user/check.h"
 
@@ -60,7 +60,7 @@ static void show_layout(char *p, size_t nr)
 	fclose(file);
 }
 
-/* ---- Kinds of memory ----------------------------------------------------------------------------------------------- */
+/* ---- Kinds of memory --------------------------------------------------------------------------------------------- */
 
 static int memfd, file, zero;
 
@@ -80,8 +80,8 @@ enum kind {
 };
 
 static const char *const kind_names[NR_KINDS] = {
-	"private",     "shared", "shared memfd",    "private memfd", "read-only memfd",	  "shared file",
-	"locked", "no rights", "with a hole", "private zero device", "shared zero device",
+	"private", "shared",	"shared memfd", "private memfd",       "read-only memfd",    "shared file",
+	"locked",  "no rights", "with a hole",	"private zero device", "shared zero device",
 };
 
 /* Eight pages of that kind, in the middle of nothing. */
@@ -121,7 +121,7 @@ static void release(char *p)
 	MUST(munmap(p - 16 * PAGE, (FILE_PAGES + 32) * PAGE) == 0);
 }
 
-/* ---- The calls ----------------------------------------------------------------------------------------------------- */
+/* ---- The calls --------------------------------------------------------------------------------------------------- */
 
 static void advice_for(enum kind kind)
 {
@@ -159,8 +159,14 @@ static void bad_ranges(int advice)
 /* What each kind of descriptor can be mapped as, and given as rights afterwards. */
 static void descriptors(const char *path)
 {
-	int pipes[2], fds[8] = { open(path, O_RDWR), open(path, O_RDONLY), open(path, O_WRONLY), open("/tmp", O_RDONLY),
-				 zero, memfd, -1, -1 };
+	int pipes[2], fds[8] = { open(path, O_RDWR),
+				 open(path, O_RDONLY),
+				 open(path, O_WRONLY),
+				 open("/tmp", O_RDONLY),
+				 zero,
+				 memfd,
+				 -1,
+				 -1 };
 
 	MUST(pipe(pipes) == 0);
 	fds[6] = pipes[0];
@@ -228,7 +234,8 @@ static void remap_arguments(void)
 static void remap_and_keep(void)
 {
 	for (int kind = PRIVATE; kind < HOLE; kind++) {
-		char *p = make(kind), *q = (char *)remap(p + 2 * PAGE, 4 * PAGE, 4 * PAGE, DONTUNMAP | MREMAP_MAYMOVE, NULL);
+		char *p = make(kind),
+		     *q = (char *)remap(p + 2 * PAGE, 4 * PAGE, 4 * PAGE, DONTUNMAP | MREMAP_MAYMOVE, NULL);
 
 		printf("keeping the source, %s: %s\n", kind_names[kind], answer((long)q));
 		show_layout(p, FILE_PAGES);
@@ -262,8 +269,14 @@ static void remap_beside(void)
 
 static void sync_and_look(void)
 {
-	static const int flags[] = { MS_INVALIDATE, MS_SYNC | MS_INVALIDATE, MS_ASYNC | MS_INVALIDATE, MS_SYNC, MS_ASYNC, 0,
-				     MS_SYNC | MS_ASYNC, 8 };
+	static const int flags[] = { MS_INVALIDATE,
+				     MS_SYNC | MS_INVALIDATE,
+				     MS_ASYNC | MS_INVALIDATE,
+				     MS_SYNC,
+				     MS_ASYNC,
+				     0,
+				     MS_SYNC | MS_ASYNC,
+				     8 };
 	unsigned char vec[64];
 	char *p = make(SHARED_MEMFD);
 

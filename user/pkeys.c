@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory protection keys: what a key forbids, how a thread learns of it, and to whom keys do not apply. With the argument
- * "none": what the calls answer where the CPU has no keys.
+ * Memory protection keys: what a key forbids, how a thread learns of it, and to whom keys do not apply. With the
+ * argument "none": what the calls answer where the CPU has no keys.
  */
 #include "user/check.h"
 
@@ -52,7 +52,7 @@ static void set_key(int key, uint32_t forbidden)
 	set_rights((rights() & ~(3u << 2 * key)) | forbidden << 2 * key);
 }
 
-/* ---- Faults and their signal --------------------------------------------------------------------------------------- */
+/* ---- Faults and their signal ------------------------------------------------------------------------------------- */
 
 static struct {
 	int code, key;
@@ -92,14 +92,14 @@ static void on_fault(int signo, siginfo_t *info, void *context)
 		seen.code;                                                                                             \
 	})
 
-static void catch(int flags)
+static void catch (int flags)
 {
 	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | flags };
 
 	MUST(sigaction(SIGSEGV, &sa, NULL) == 0);
 }
 
-/* ---- Keys and pages ------------------------------------------------------------------------------------------------ */
+/* ---- Keys and pages ---------------------------------------------------------------------------------------------- */
 
 static void allocation(void)
 {
@@ -211,7 +211,7 @@ static void foreign_accesses(void)
 	key_free(key);
 }
 
-/* ---- Executing ----------------------------------------------------------------------------------------------------- */
+/* ---- Executing --------------------------------------------------------------------------------------------------- */
 
 static char *code_page(void)
 {
@@ -268,7 +268,7 @@ static void execution(void)
 	munmap(q, PAGE);
 }
 
-/* ---- Signals, processes -------------------------------------------------------------------------------------------- */
+/* ---- Signals, processes ------------------------------------------------------------------------------------------ */
 
 /* From the first instruction to the handler's return nothing can be written under key 0: no stack, no data. */
 static void signal_without_stack(uint32_t value, pid_t self)
@@ -305,13 +305,13 @@ static void signals(void)
 	return_to_frame = false;
 	set_rights(open);
 	MUST(key_protect(p, 16 * PAGE, RW, 0) == 0 && sigaltstack(&stack, NULL) == 0);
-	catch(SA_ONSTACK);
+	catch (SA_ONSTACK);
 	return_to_frame = true;
 	write_to_frame = open;
 	signal_without_stack(open | 2u, getpid());
 	CHECK_THAT("a frame is written whatever the rights are", seen.in_frame == (open | 2u) && rights() == open);
 	return_to_frame = false;
-	catch(0);
+	catch (0);
 	MUST(sigaltstack(&none, NULL) == 0);
 	key_free(key);
 }
@@ -356,7 +356,7 @@ static void inheritance(char *program)
 	key_free(key);
 }
 
-/* ---- Where the CPU has none ---------------------------------------------------------------------------------------- */
+/* ---- Where the CPU has none -------------------------------------------------------------------------------------- */
 
 static int without_keys(void)
 {
@@ -395,7 +395,7 @@ int main(int argc, char **argv)
 		return rights() == DEFAULT_RIGHTS && key_alloc(0, 0) == 1 ? 0 : 1;
 	__cpuid_count(0xd, 9, a, b, c, d);
 	rights_offset = b;
-	catch(0);
+	catch (0);
 	allocation();
 	MUST(pthread_create(&second, NULL, wait_for_ever, NULL) == 0); /* so that speculation is tried */
 	accesses();
