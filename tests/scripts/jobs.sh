@@ -27,6 +27,6 @@ test -d /proc/$$/task/$$ && cat /proc/$$/task/$$/comm; cat /proc/1/wchan > /dev/
 time -p true 2>&1 | cut -d' ' -f1; usleep 1000; date -u -d @86400 +%F; TZ=UTC0 date -d '2020-02-29 12:00' +%j
 tail -f /proc/self/comm & pid=$!; sleep 0.3; kill $pid; wait $pid; echo "tail: $?"
 mkfifo /tmp/jobs.$$; i=0; while [ $i -lt 100 ]; do
-	(echo again > /tmp/jobs.$$ &); read -r word < /tmp/jobs.$$; i=$((i + 1))
-done; echo $word $i; rm /tmp/jobs.$$
+	(echo again > /tmp/jobs.$$ &); while read -r word; do last=$word; done < /tmp/jobs.$$; i=$((i + 1))
+done; echo $last $i; rm /tmp/jobs.$$ # each reader waits for the end, so the writers never overlap
 mkfifo /tmp/jobs.$$; (sleep 0.1; echo late > /tmp/jobs.$$) & read -r word < /tmp/jobs.$$; echo $word; rm /tmp/jobs.$$
