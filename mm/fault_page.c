@@ -9,7 +9,7 @@ struct page *fault_page_get(struct fault *f, bool zero)
 {
 	(void)f; /* on whose behalf: what a charge will need */
 	assert_may_reclaim();
-	return alloc_page(zero ? ALLOC_ZERO : 0);
+	return alloc_page(ALLOC_USER | (zero ? ALLOC_ZERO : 0));
 }
 
 void fault_page_put(struct fault *f, struct page *page)

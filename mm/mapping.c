@@ -101,7 +101,7 @@ struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 
 	if (page)
 		return page;
-	new = alloc_page(ALLOC_ZERO);
+	new = alloc_page(ALLOC_USER | ALLOC_ZERO);
 	if (!new)
 		return NULL;
 	spin_lock(&mapping->lock);
@@ -120,7 +120,7 @@ static bool is_within(const struct mapping *mapping, u64 index)
 /* The size is looked at under the lock that truncation changes it under: no page comes back beyond the end. */
 static struct page *create_within(struct mapping *mapping, u64 index)
 {
-	struct page *new = alloc_page(ALLOC_ZERO), *page = NULL;
+	struct page *new = alloc_page(ALLOC_USER | ALLOC_ZERO), *page = NULL;
 	bool within;
 
 	if (!new)

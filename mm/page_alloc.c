@@ -30,6 +30,7 @@ static struct {
 	u64 nr_free;			      /* lock; in blocks, not in stashes. Unlocked reads are statistics */
 	u64 nr_managed;			      /* boot */
 	u64 reserve;			      /* lock: nr_free stays above it, but for ALLOC_RESERVE */
+	u64 kernel_share;		      /* boot: and this above that, for ALLOC_USER; whoever meets it reclaims */
 	u32 stash_limit;		      /* boot */
 	struct list_head free[MAX_ORDER + 1]; /* lock: heads of free blocks, struct page.lru */
 } __cacheline_aligned zone = { .lock = SPINLOCK_INIT(ZONE) }; /* and nothing else lies on its lines */
@@ -62,6 +63,7 @@ void page_alloc_init(void)
 static void set_limits(void)
 {
 	zone.reserve = min(zone.nr_managed / 64, 256UL);
+	zone.kernel_share = zone.reserve;
 	zone.stash_limit = 4;
 	while (zone.stash_limit < STASH_MAX && zone.stash_limit * 1024UL < zone.nr_managed)
 		zone.stash_limit *= 2;
@@ -149,8 +151,10 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 /* How many single pages a caller may take now. The reserve is handed out one by one, so that no stash hoards it. */
 static u64 pages_available(unsigned flags)
 {
-	if (zone.nr_free > zone.reserve)
-		return zone.nr_free - zone.reserve;
+	u64 kept = zone.reserve + (flags & ALLOC_USER ? zone.kernel_share : 0);
+
+	if (zone.nr_free > kept)
+		return zone.nr_free - kept;
 	return flags & ALLOC_RESERVE ? min(zone.nr_free, 1UL) : 0;
 }
 

@@ -11,6 +11,7 @@
 #define MAX_ORDER 10 /* the largest block is 4 MiB */
 
 enum alloc_flags {
+	ALLOC_USER = 4,	   /* for programs: stops before the kernel's own share, so that reclaim, fork and I/O find some */
 	ALLOC_ZERO = 1,	   /* clear it */
 	ALLOC_RESERVE = 2, /* may use the reserve kept for what must not fail: kernel bookkeeping of a dying process */
 };

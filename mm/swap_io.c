@@ -150,7 +150,7 @@ int swap_read_now(swap_slot_t slot, struct page *page)
 /* Puts a new page into the slot and begins to read it. The answer as of swap_cache_add(); -ENOMEM. */
 static int read_slot(swap_slot_t slot, struct page **result)
 {
-	struct page *page = alloc_page(0);
+	struct page *page = alloc_page(ALLOC_USER);
 	int added;
 
 	if (!page)
