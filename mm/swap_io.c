@@ -19,6 +19,7 @@
 #include "mm/swap_internal.h"
 
 #define NR_REQUESTS 128
+#define MAX_PAGE_CLUSTER 6 /* more would take the requests that others wait for */
 
 static struct {
 	spinlock_t lock;
@@ -172,7 +173,7 @@ static int read_slot(swap_slot_t slot, struct page **result)
 /* Neighbours on the device often went out together. What is not wanted, or is there already, is passed over. */
 static void read_neighbours(swap_slot_t slot)
 {
-	u64 window = 1UL << READ_ONCE(sysctl_page_cluster), middle = swap_slot_offset(slot);
+	u64 window = 1UL << min(READ_ONCE(sysctl_page_cluster), MAX_PAGE_CLUSTER), middle = swap_slot_offset(slot);
 	u64 first = align_down(middle, window);
 
 	for (u64 offset = max(first, 1UL); offset < first + window; offset++) {

@@ -10,6 +10,7 @@
 #include "mm/mmap.h"
 #include "mm/page_alloc.h"
 #include "mm/policy.h"
+#include "mm/swap.h"
 
 /* --- vm --- */
 
@@ -149,7 +150,7 @@ static int write_drop_caches(u64 id, char *buf, size_t len)
 	return 0;
 }
 
-/* Settings that are kept for who reads them back: nothing is reclaimed yet that they could govern. */
+/* Settings that are kept for who reads them back: reclaim does not ask for them. */
 #define KEPT(name, initial, highest)                                                                                   \
 	static u64 name = initial;                                                                                     \
 	static int show_##name(struct text *text, u64 id)                                                              \
@@ -168,7 +169,24 @@ static int write_drop_caches(u64 id, char *buf, size_t len)
 		return 0;                                                                                              \
 	}
 KEPT(swappiness, 60, 200)
-KEPT(page_cluster, 3, 31)
+
+static int show_page_cluster(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%u\n", READ_ONCE(sysctl_page_cluster));
+	return 0;
+}
+
+static int write_page_cluster(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	if (proc_parse_number(buf, &value) || value > 31)
+		return -EINVAL;
+	WRITE_ONCE(sysctl_page_cluster, (u8)value);
+	return 0;
+}
 KEPT(vfs_cache_pressure, 100, 0x7fffffff)
 KEPT(overcommit_ratio, 50, 0x7fffffff)
 
@@ -198,7 +216,7 @@ static int write_min_free_kbytes(u64 id, char *buf, size_t len)
 
 static const struct proc_entry vm_entries[] = {
 	KEPT_ENTRY("swappiness", swappiness),
-	KEPT_ENTRY("page-cluster", page_cluster),
+	{ .name = "page-cluster", .mode = S_IFREG | 0644, .show = show_page_cluster, .write = write_page_cluster },
 	KEPT_ENTRY("vfs_cache_pressure", vfs_cache_pressure),
 	KEPT_ENTRY("overcommit_ratio", overcommit_ratio),
 	KEPT_ENTRY("min_free_kbytes", min_free_kbytes),

@@ -388,6 +388,27 @@ TEST(swap_full_area, 1)
 	end();
 }
 
+/* One read brings in as many as page-cluster says, where they lie together on the disk. */
+TEST(swap_reads_ahead, 2)
+{
+	begin(true);
+	WRITE_ONCE(sysctl_page_cluster, 2);
+	disk_start(1, disk);
+	expect_get(addr + PAGES(7), 107); /* slot 8: 8 to 11 */
+	disk_stop(1);
+	CHECK_EQ(COUNTED(pswpin), 4);
+	CHECK_EQ(COUNTED(pgmajfault), 1);
+	expect_get(addr + PAGES(9), 109);
+	CHECK_EQ(COUNTED(pswpin), 4);
+	CHECK_EQ(COUNTED(pgmajfault), 1);
+	WRITE_ONCE(sysctl_page_cluster, 0);
+	disk_start(1, disk);
+	expect_get(addr, 100);
+	disk_stop(1);
+	CHECK_EQ(COUNTED(pswpin), 5);
+	end();
+}
+
 /* ---- Reclaim ------------------------------------------------------------------------------------------------------ */
 
 /* More than is free, most of memory being taken: what was not used lately goes out, and everything comes back right. */
