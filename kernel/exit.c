@@ -25,6 +25,8 @@
 #include "mm/mm.h"
 #include "mm/tlb.h"
 
+#define TOO_LONG_MS 5000
+
 static bool shutting_down; /* process_tree_lock: children of pid 1 are reaped by themselves */
 u8 machine_exit_status;
 
@@ -267,8 +269,11 @@ static void pause_ns(u64 ns)
 /* A thread that nobody knows any more still runs on its stack until another CPU's scheduler has left it. */
 static void wait_until_alone(void)
 {
-	while (nr_tasks_in_memory() > 1)
+	for (unsigned ms = 0; nr_tasks_in_memory() > 1; ms++) {
+		if (ms == TOO_LONG_MS)
+			klog("the end waits for %llu tasks that nobody frees", (unsigned long long)nr_tasks_in_memory() - 1);
 		pause_ns(1000000);
+	}
 }
 
 /* Runs on the last thread of pid 1, which has let go of everything but its kernel stack. */

@@ -101,6 +101,27 @@ void let_others_run_once(void)
 	nanosleep(&moment, NULL);
 }
 
+/* Seconds of this machine's time, so many that only a hang can take them. */
+#define PATIENCE 20
+
+static u64 real_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec;
+}
+
+u64 patience_ends(void)
+{
+	return real_seconds() + PATIENCE;
+}
+
+bool patience_is_over(u64 end)
+{
+	return real_seconds() >= end;
+}
+
 void wait_stopped(enum race_point_id point)
 {
 	while (!race_stopped_at(point))

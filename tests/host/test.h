@@ -91,6 +91,19 @@ void let_go(enum race_point_id point);
 /* Lets other CPUs run for a while: for what must not happen. */
 void let_others_run(void);
 void let_others_run_once(void);
+/* Lets them run until cond holds: for what must happen, however slow the machine is; at last fails and says `...`. */
+#define let_others_run_until(cond, ...)                                                                                \
+	do {                                                                                                           \
+		u64 _end = patience_ends();                                                                            \
+                                                                                                                       \
+		while (!(cond)) {                                                                                      \
+			if (patience_is_over(_end))                                                                    \
+				sim_fail(__VA_ARGS__);                                                                 \
+			let_others_run_once();                                                                         \
+		}                                                                                                      \
+	} while (0)
+u64 patience_ends(void);
+bool patience_is_over(u64 end);
 
 /* How often something was counted since counters_mark(). */
 void counters_mark(void);

@@ -75,11 +75,8 @@ static void go_on(enum race_point_id point, unsigned cpu)
 
 static void wait_asleep(unsigned cpu)
 {
-	for (unsigned i = 0; !sim_is_sleeping(cpu); i++) {
-		if (!sim_running(cpu) || i == 20000)
-			sim_fail("CPU %u does not sleep until somebody is gone", cpu);
-		let_others_run_once();
-	}
+	let_others_run_until(sim_is_sleeping(cpu) || !sim_running(cpu), "CPU %u does not sleep until somebody is gone", cpu);
+	CHECK(sim_running(cpu));
 }
 
 /* Another thread of the address space that does one access at a time, on command. */
@@ -364,11 +361,8 @@ static void shootdown_under_pte_lock(void)
 	sim_start(1, act_write, &faulter); /* the same table */
 	let_others_run();
 	let_go(RACE_cow_before_flush);
-	for (unsigned i = 0; sim_running(2) || sim_running(1); i++) {
-		if (i == 2000)
-			sim_fail("the shootdown is not answered by a CPU that wants the PTE lock");
-		let_others_run_once();
-	}
+	let_others_run_until(!sim_running(2) && !sim_running(1),
+			     "the shootdown is not answered by a CPU that wants the PTE lock");
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(writer.result, FAULT_DONE);
 	puppet_stop();
@@ -801,11 +795,7 @@ TEST(v13_no_end_leaves_a_reader_behind, 4)
 	wait_asleep(2);
 	go_on(RACE_vma_locked, 1);
 	CHECK_EQ(REASONS(vma_lock_abort_anon_vma), 1);
-	for (unsigned i = 0; sim_running(2); i++) {
-		if (i == 2000)
-			sim_fail("the writer waits for a reader that has left");
-		let_others_run_once();
-	}
+	let_others_run_until(!sim_running(2), "the writer waits for a reader that has left");
 	writer.addr = addr;
 	writer.len = PAGES(16);
 	change_now(act_munmap);
@@ -883,6 +873,7 @@ TEST(k5_copy_is_seen_after_the_flush, 4)
 		while (!READ_ONCE(deaf))
 			cond_resched();
 		sim_start(1, act_write, &faulter);
+		let_others_run_until(pte_none(sim_pte(mm, addr)), "the old page's entry is not cleared");
 		let_others_run();
 		CHECK(sim_running(1));
 		CHECK(pte_none(sim_pte(mm, addr)));

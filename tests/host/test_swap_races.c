@@ -68,11 +68,8 @@ static void fault_until(enum race_point_id point, sim_func *access)
 
 static void wait_asleep(unsigned cpu)
 {
-	for (unsigned i = 0; !sim_is_sleeping(cpu); i++) {
-		if (!sim_running(cpu) || i == 20000)
-			sim_fail("CPU %u does not sleep", cpu);
-		let_others_run_once();
-	}
+	let_others_run_until(sim_is_sleeping(cpu) || !sim_running(cpu), "CPU %u does not sleep", cpu);
+	CHECK(sim_running(cpu));
 }
 
 static void go_on(enum race_point_id point)
