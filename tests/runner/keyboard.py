@@ -13,7 +13,7 @@ import subprocess
 import termios
 import time
 
-PATIENCE = 10.0  # seconds without what is waited for
+PATIENCE = 30.0  # seconds without what is waited for
 ROWS, COLUMNS = 33, 99
 
 

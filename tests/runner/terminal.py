@@ -129,7 +129,7 @@ def killed(keys):
 
 
 def interrupted_boot(keys):
-    """Ctrl-C before the machine has the terminal ends the tool."""
+    """Ctrl-C before the machine has the terminal ends the tool. By GRUB that takes seconds."""
     while not os.path.exists(log_of("interrupted-boot")):
         time.sleep(0.01)
     keys.type(CTRL_C)
@@ -153,7 +153,7 @@ TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
     "killed": killed, "interrupted-boot": interrupted_boot, "program": program,
 }
-COMMANDS = {"program": ["run", "build/user/echo"]}  # of the others: shell
+COMMANDS = {"program": ["run", "build/user/echo"], "interrupted-boot": ["shell", "--boot", "bios"]}  # of the others: shell
 
 
 def check(condition, complaint):
