@@ -13,7 +13,7 @@ import threading
 import time
 
 from . import OUTPUT, ROOT
-from .job import Result
+from .job import Result, usual_signals
 
 POLL = 0.02
 SHOWN_LINES = 40
@@ -59,7 +59,7 @@ def execute(job, stopped=lambda: False):
     started = time.monotonic()
     with open(paths["stdout"], "wb") as stdout, open(paths["stderr"], "wb") as stderr:
         process = subprocess.Popen(command, cwd=ROOT, stdin=open_input(job, paths["stdin"]), stdout=stdout,
-                                   stderr=stderr, start_new_session=True)
+                                   stderr=stderr, start_new_session=True, preexec_fn=usual_signals)
         feed(job, process)
         hung = wait(process, [paths["stdout"], paths["stderr"], paths["log"]], job, stopped)
     return Result(process.returncode, contents(paths["stdout"]), contents(paths["stderr"]), contents(paths["log"]),

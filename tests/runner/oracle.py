@@ -11,6 +11,7 @@ import tempfile
 from faultline_host import initramfs
 
 from . import ROOT
+from .job import usual_signals
 
 PATIENCE = 120
 STACK = 8 << 20
@@ -25,13 +26,15 @@ def on_linux(program, args, files, environment, stdin):
             place(os.path.join(ROOT, source), os.path.join(root, destination))
         place(os.path.join(ROOT, program), os.path.join(root, initramfs.place_of(program)))
         result = subprocess.run([program, *args], executable=os.path.join(ROOT, program), cwd=root, env=env,
-                                input=stdin, capture_output=True, timeout=PATIENCE, check=False, preexec_fn=usual_limits)
+                                input=stdin, capture_output=True, timeout=PATIENCE, check=False,
+                                preexec_fn=usual_surroundings)
     status = result.returncode if result.returncode >= 0 else 128 - result.returncode
     return status, result.stdout, result.stderr
 
 
-def usual_limits():
-    """The limits a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
+def usual_surroundings():
+    """The signals and limits a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
+    usual_signals()
     resource.setrlimit(resource.RLIMIT_STACK, (STACK, resource.getrlimit(resource.RLIMIT_STACK)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
