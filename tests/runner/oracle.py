@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
+import threading
 
 from faultline_host import initramfs
 
@@ -15,11 +16,17 @@ from .job import usual_signals
 
 PATIENCE = 120
 STACK = 8 << 20
+LOCKS = {}  # by program: two runs of one could meet in /tmp
+
+
+def on_linux(program, args, files, environment, stdin):
+    """(status as a shell sees it, stdout, stderr). Arguments are tuples, so that equal questions are asked once."""
+    with LOCKS.setdefault(program, threading.Lock()):
+        return ask(program, args, files, environment, stdin)
 
 
 @functools.lru_cache(maxsize=None)
-def on_linux(program, args, files, environment, stdin):
-    """(status as a shell sees it, stdout, stderr). Arguments are tuples, so that equal questions are asked once."""
+def ask(program, args, files, environment, stdin):
     env = dict(pair.split("=", 1) for pair in initramfs.merge_environment(environment))
     with tempfile.TemporaryDirectory(prefix="faultline-oracle-") as root:
         for source, destination in files:
