@@ -602,11 +602,13 @@ const struct swap_device_ops *swap_slot_device(swap_slot_t slot, void **device)
 bool swap_area_figures(unsigned id, struct swap_area_figures *figures)
 {
 	struct swap_area *area = &areas[id];
+	bool present;
 
 	spin_lock(&area->lock);
-	*figures = (struct swap_area_figures){ area->device, area->nr_pages, area->nr_pages - area->nr_free,
-					       area->priority };
-	bool present = area->present;
+	present = area->present;
+	if (present) /* otherwise somebody may be making it ready for use */
+		*figures = (struct swap_area_figures){ area->device, area->nr_pages, area->nr_pages - area->nr_free,
+						       area->priority };
 	spin_unlock(&area->lock);
 	return present;
 }
