@@ -15,9 +15,6 @@
 #include "kernel/uaccess.h"
 #include "kernel/x86/xsave.h"
 #include "mm/mm.h"
-#include "mm/reclaim.h"
-
-#define CLONE_TRIES 3
 
 /* On the stack of a parent that waits until its vfork child lets go of the address space. */
 struct vfork {
@@ -342,21 +339,15 @@ static long clone_once(const struct clone_request *request)
 	return tid;
 }
 
-/*
- * What dead tasks leave comes back after a grace period only, and what programs have not used lately can go to swap: nobody
- * fails for want of either.
- */
+/* What dead tasks leave comes back after a grace period only: nobody fails for want of it. */
 long do_clone(const struct clone_request *request)
 {
 	long answer = clone_once(request);
 
-	for (unsigned tries = 0; tries < CLONE_TRIES && (answer == -ENOMEM || answer == -EAGAIN); tries++) {
-		rcu_barrier();
-		if (tries && !too_many_tasks())
-			(void)reclaim_pages(RECLAIM_BATCH);
-		answer = clone_once(request);
-	}
-	return answer;
+	if (answer != -ENOMEM && answer != -EAGAIN)
+		return answer;
+	rcu_barrier();
+	return clone_once(request);
 }
 
 /* The old call has one place for two numbers. */
