@@ -216,11 +216,13 @@ static void fifos(void)
 static void record_locks(void)
 {
 	char path[] = "/tmp/polling-XXXXXX";
-	int fd = mkstemp(path), status;
+	int fd = mkstemp(path), asked[2], status;
 	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10 };
 	pid_t pid;
+	char c;
 
 	section("record locks");
+	MUST(pipe(asked) == 0);
 	CHECK_EQ(fcntl(fd, F_SETLK, &l), 0);
 	pid = fork();
 	if (!pid) {
@@ -230,11 +232,13 @@ static void record_locks(void)
 			    q.l_pid == getppid();
 		q = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 10 };
 		bool beside = fcntl(fd, F_SETLK, &q) == 0;
+		MUST(write(asked[1], "x", 1) == 1);
 		q = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 12, .l_len = 2 };
 		bool waited = fcntl(fd, F_SETLKW, &q) == 0;
 		_exit(refused + 2 * told + 4 * beside + 8 * waited);
 	}
-	usleep(30000);
+	MUST(read(asked[0], &c, 1) == 1);
+	usleep(30000); /* so that it usually waits; the answer is the same when it comes late */
 	l = (struct flock){ .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 12, .l_len = 2 };
 	CHECK_EQ(fcntl(fd, F_SETLK, &l), 0);
 	MUST(waitpid(pid, &status, 0) == pid);
