@@ -168,6 +168,16 @@ static struct mapping_node *build_leaf(struct mapping *mapping, u64 index)
 	return node;
 }
 
+/* What lives in memory alone is never out of date. */
+static u32 flags_of_pages(const struct mapping *mapping)
+{
+	u32 flags = 1u << PG_CACHE;
+
+	if (mapping->ops)
+		return flags;
+	return flags | 1u << PG_UPTODATE | 1u << (mapping->shmem ? PG_SHMEM : PG_UNEVICTABLE);
+}
+
 bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 {
 	struct mapping_node *leaf = build_leaf(mapping, index);
@@ -181,8 +191,7 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	ASSERT(!leaf->slots[slot_of(index, 1)].entry, "only an empty slot is filled");
 	WRITE_ONCE(page->mapping, mapping);
 	WRITE_ONCE(page->index, index);
-	/* Nobody else has the page yet. What lives in memory alone is never out of date. */
-	WRITE_ONCE(page->flags, 1u << PG_CACHE | (mapping->ops ? 0 : 1u << PG_UPTODATE));
+	WRITE_ONCE(page->flags, flags_of_pages(mapping)); /* nobody else has the page yet */
 	set_slot(&leaf->slots[slot_of(index, 1)], page);
 	leaf->used++;
 	mapping->nr_pages++;

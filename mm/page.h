@@ -25,6 +25,8 @@ enum page_flag {
 	PG_WRITEBACK, /* its contents are on their way to where they last */
 	PG_ERROR,     /* the last attempt to fill it failed; the next touch tries again. Swap cache, up to date: to write it */
 	PG_SWAPCACHE, /* a swap slot holds it: `private` is that slot. Changes under the page lock */
+	PG_SHMEM,     /* with PG_CACHE, and as long: of a tmpfs file, a memfd, shared anonymous memory */
+	PG_UNEVICTABLE, /* likewise: of a file that lives in memory and nowhere else */
 };
 
 struct page {

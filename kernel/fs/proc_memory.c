@@ -5,6 +5,7 @@
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/x86/kstack.h"
+#include "mm/census.h"
 #include "mm/counters.h"
 #include "mm/mmap.h"
 #include "mm/page_alloc.h"
@@ -33,35 +34,10 @@ static u64 nr_table_pages(void)
 	return counter_sum(COUNT_pgtable_allocs) - counter_sum(COUNT_pgtable_frees);
 }
 
-/* Pages by use: one pass over all page frames, without locks. */
-struct census {
-	u64 anon, cache, mapped, writeback;
-};
-
-static struct census take_census(void)
-{
-	struct census census = {};
-
-	for (pfn_t pfn = 0; pfn < max_pfn; pfn++) {
-		const struct page *page = pfn_to_page(pfn);
-
-		census.anon += page_test(page, PG_ANON);
-		census.cache += page_test(page, PG_CACHE);
-		census.mapped += page_test(page, PG_CACHE) && READ_ONCE(page->mapcount) > 0;
-		census.writeback += page_test(page, PG_WRITEBACK);
-		if (pfn % 4096 == 0)
-			cond_resched();
-	}
-	return census;
-}
-
-/*
- * Linux's rows in Linux's order. There is no list of pages in use yet, so all count as inactive; rows about what this kernel
- * does not count (dirty and locked pages, address space promised) are left out.
- */
+/* Linux's rows in Linux's order. There is no list of active pages yet, so all count as inactive. */
 static int show_meminfo(struct text *text, u64 id)
 {
-	struct census census = take_census();
+	struct census census = census_take();
 	struct swap_figures swap = swap_figures();
 	u64 free = nr_free_pages(), total = nr_managed_pages(), slab = nr_slab_pages();
 	const struct {
@@ -75,27 +51,41 @@ static int show_meminfo(struct text *text, u64 id)
 		{ "Cached:", KIB(census.cache) },
 		{ "SwapCached:", KIB(swap.cached) },
 		{ "Active:", 0 },
-		{ "Inactive:", KIB(census.anon + census.cache) },
+		{ "Inactive:", KIB(census.evictable_anon + census.evictable_file) },
 		{ "Active(anon):", 0 },
-		{ "Inactive(anon):", KIB(census.anon) },
+		{ "Inactive(anon):", KIB(census.evictable_anon) },
 		{ "Active(file):", 0 },
-		{ "Inactive(file):", KIB(census.cache) },
+		{ "Inactive(file):", KIB(census.evictable_file) },
+		{ "Unevictable:", KIB(census.unevictable) },
+		{ "Mlocked:", KIB(census.mlocked) },
 		{ "SwapTotal:", KIB(swap.total) },
 		{ "SwapFree:", KIB(swap.total - swap.used) },
+		{ "Dirty:", KIB(census.dirty) },
 		{ "Writeback:", KIB(census.writeback) },
-		{ "AnonPages:", KIB(census.anon) },
-		{ "Mapped:", KIB(census.mapped) },
+		{ "AnonPages:", KIB(census.anon_mapped) },
+		{ "Mapped:", KIB(census.cache_mapped) },
+		{ "Shmem:", KIB(census.shmem) },
 		{ "KReclaimable:", 0 },
 		{ "Slab:", KIB(slab) },
 		{ "SReclaimable:", 0 },
 		{ "SUnreclaim:", KIB(slab) },
 		{ "KernelStack:", nr_tasks() * (KSTACK_SIZE / 1024) },
 		{ "PageTables:", KIB(nr_table_pages()) },
-		{ "CommitLimit:", KIB(total / 2) },
+		{ "SecPageTables:", 0 },
+		{ "NFS_Unstable:", 0 },
+		{ "Bounce:", 0 },
+		{ "WritebackTmp:", 0 },
+		{ "CommitLimit:", KIB(total / 2 + swap.total) },
+		{ "Committed_AS:", KIB(census.promised) },
 		{ "VmallocTotal:", VMALLOC_KIB },
+		{ "VmallocUsed:", 0 },
+		{ "VmallocChunk:", 0 },
+		{ "Percpu:", 0 },
 		{ "AnonHugePages:", 0 },
 		{ "ShmemHugePages:", 0 },
+		{ "ShmemPmdMapped:", 0 },
 		{ "FileHugePages:", 0 },
+		{ "FilePmdMapped:", 0 },
 	};
 
 	(void)id;
@@ -107,12 +97,37 @@ static int show_meminfo(struct text *text, u64 id)
 	return 0;
 }
 
+/* The gauges, then what is counted up. */
 static int show_vmstat(struct text *text, u64 id)
 {
+	struct census census = census_take();
+	const struct {
+		const char *name;
+		u64 nr;
+	} rows[] = {
+		{ "nr_free_pages", nr_free_pages() },
+		{ "nr_mlock", census.mlocked },
+		{ "nr_inactive_anon", census.evictable_anon },
+		{ "nr_active_anon", 0 },
+		{ "nr_inactive_file", census.evictable_file },
+		{ "nr_active_file", 0 },
+		{ "nr_unevictable", census.unevictable },
+		{ "nr_slab_reclaimable", 0 },
+		{ "nr_slab_unreclaimable", nr_slab_pages() },
+		{ "nr_anon_pages", census.anon_mapped },
+		{ "nr_mapped", census.cache_mapped },
+		{ "nr_file_pages", census.cache + swap_figures().cached },
+		{ "nr_dirty", census.dirty },
+		{ "nr_writeback", census.writeback },
+		{ "nr_shmem", census.shmem },
+		{ "nr_kernel_stack", nr_tasks() * (KSTACK_SIZE / 1024) },
+		{ "nr_page_table_pages", nr_table_pages() },
+		{ "nr_swapcached", swap_figures().cached },
+	};
+
 	(void)id;
-	text_printf(text, "nr_free_pages %lu\n", nr_free_pages());
-	text_printf(text, "nr_slab_unreclaimable %lu\n", nr_slab_pages());
-	text_printf(text, "nr_page_table_pages %lu\n", nr_table_pages());
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		text_printf(text, "%s %lu\n", rows[i].name, rows[i].nr);
 	for (unsigned i = 0; i < NR_COUNTERS; i++) {
 		if (counter_name(i))
 			text_printf(text, "%s %lu\n", counter_name(i), counter_sum(i));

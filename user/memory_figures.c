@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/meminfo's rows are Linux's, in its order, and their figures are true: each use of memory changes the rows that it
+ * should by as much as it should. Needs a machine with --disk 1M, and nobody else who uses memory.
+ */
+#include "check.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+
+#define NR 40
+#define KIB (NR * 4)
+
+static char text[16384];
+
+static void read_text(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	size_t len = 0;
+	ssize_t n;
+
+	MUST(fd >= 0);
+	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += n;
+	text[len] = 0;
+	close(fd);
+}
+
+static void set(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY);
+
+	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value) && !close(fd));
+}
+
+/* The figure of a row in the text, which has `separator` behind its name; -1: there is no such row. */
+static long figure_of(const char *name, char separator)
+{
+	size_t len = strlen(name);
+
+	for (char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		if (!strncmp(line, name, len) && line[len] == separator)
+			return atol(line + len + 1);
+	return -1;
+}
+
+static long meminfo(const char *name)
+{
+	read_text("/proc/meminfo");
+	return figure_of(name, ':');
+}
+
+static long vmstat(const char *name)
+{
+	read_text("/proc/vmstat");
+	return figure_of(name, ' ');
+}
+
+/* Those that every Linux kernel of the 6.x series has, in its order. */
+static const char *const rows[] = {
+	"MemTotal",	   "MemFree",	     "MemAvailable",   "Buffers",	 "Cached",	  "SwapCached",
+	"Active",	   "Inactive",	     "Active(anon)",   "Inactive(anon)", "Active(file)",  "Inactive(file)",
+	"Unevictable",	   "Mlocked",	     "SwapTotal",      "SwapFree",	 "Dirty",	  "Writeback",
+	"AnonPages",	   "Mapped",	     "Shmem",	       "KReclaimable",	 "Slab",	  "SReclaimable",
+	"SUnreclaim",	   "KernelStack",    "PageTables",     "SecPageTables",	 "NFS_Unstable",  "Bounce",
+	"WritebackTmp",	   "CommitLimit",    "Committed_AS",   "VmallocTotal",	 "VmallocUsed",	  "VmallocChunk",
+	"Percpu",	   "AnonHugePages",  "ShmemHugePages", "ShmemPmdMapped", "FileHugePages", "FilePmdMapped",
+	"HugePages_Total", "HugePages_Free", "HugePages_Rsvd", "HugePages_Surp", "Hugepagesize",  "Hugetlb",
+};
+
+static void forms(void)
+{
+	char *line = text;
+
+	section("rows");
+	read_text("/proc/meminfo");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t len = strlen(rows[i]);
+		char *end = strchr(line, '\n');
+
+		CHECK_THAT(rows[i],
+			   end && !strncmp(line, rows[i], len) && line[len] == ':' &&
+				   (strncmp(rows[i], "HugePages", 9) ? end - line >= 27 && !memcmp(end - 3, " kB", 3)
+								     : end - line == 24));
+		line = end ? end + 1 : line;
+	}
+	CHECK(*line == 0);
+}
+
+/* Rows whose figures have just changed by KIB, or by nothing. */
+static long before[8];
+static const char *watched[8];
+
+static void watch(const char *const names[])
+{
+	for (unsigned i = 0; i < 8; i++)
+		watched[i] = NULL;
+	for (unsigned i = 0; names[i]; i++) {
+		watched[i] = names[i];
+		before[i] = meminfo(names[i]);
+	}
+}
+
+static void expect_change(long kib)
+{
+	for (unsigned i = 0; i < 8 && watched[i]; i++) {
+		if (meminfo(watched[i]) - before[i] != kib)
+			printf("%s: %ld, before %ld\n", watched[i], meminfo(watched[i]), before[i]);
+		CHECK_THAT(watched[i], meminfo(watched[i]) - before[i] == kib);
+	}
+}
+
+static void anonymous(void)
+{
+	char *p = map_pages(NR, PROT_READ | PROT_WRITE);
+
+	section("anonymous memory");
+	watch((const char *const[]){ "AnonPages", "Inactive(anon)", NULL });
+	memset(p, 1, NR * PAGE);
+	expect_change(KIB);
+	MUST(!munmap(p, NR * PAGE));
+	expect_change(0);
+}
+
+static void shared(void)
+{
+	struct sysinfo info;
+	char *p;
+
+	section("shared memory");
+	watch((const char *const[]){ "Shmem", "Cached", "Mapped", "Inactive(anon)", NULL });
+	p = mmap(NULL, NR * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memset(p, 1, NR * PAGE);
+	expect_change(KIB);
+	CHECK(!sysinfo(&info) && (long)info.sharedram / 1024 == meminfo("Shmem"));
+	CHECK_EQ(vmstat("nr_shmem") * 4, meminfo("Shmem"));
+	CHECK_EQ(vmstat("nr_mapped") * 4, meminfo("Mapped"));
+	watch((const char *const[]){ "Mapped", NULL });
+	MUST(!madvise(p, NR * PAGE, MADV_DONTNEED));
+	expect_change(-KIB);
+	MUST(!munmap(p, NR * PAGE));
+}
+
+/* Two processes have the pages locked, which count once. */
+static int lock_too(void *memory)
+{
+	unsigned failed = checks_failed;
+
+	if (mlock(memory, NR * PAGE))
+		return 1;
+	expect_change(KIB);
+	return checks_failed != failed;
+}
+
+static void locked(void)
+{
+	char *p = mmap(NULL, NR * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	section("locked memory");
+	watch((const char *const[]){ "Mlocked", "Unevictable", NULL });
+	MUST(!mlock(p, NR * PAGE));
+	expect_change(KIB);
+	CHECK_EQ(vmstat("nr_mlock") * 4, meminfo("Mlocked"));
+	CHECK_EQ(vmstat("nr_unevictable") * 4, meminfo("Unevictable"));
+	CHECK(exited_with(run_child(lock_too, p), 0));
+	expect_change(KIB);
+	MUST(!munlock(p, NR * PAGE / 2));
+	expect_change(KIB / 2);
+	MUST(!munmap(p, NR * PAGE));
+	expect_change(0);
+}
+
+/* Pages that cannot be written stay dirty, or are just being tried again. The disk's own blocks are among them. */
+static void dirty(void)
+{
+	static char page[PAGE];
+	long now;
+	int fd;
+
+	section("dirty pages");
+	MUST(!mkdir("/disk", 0755) && !mount("/dev/ram0", "/disk", "faultfs", 0, "format"));
+	fd = open("/disk/file", O_RDWR | O_CREAT, 0600);
+	MUST(fd >= 0 && write(fd, "x", 1) == 1 && !fsync(fd));
+	sync();
+	CHECK_EQ(meminfo("Dirty"), 0);
+	CHECK_EQ(meminfo("Writeback"), 0);
+	watch((const char *const[]){ "Inactive(file)", NULL });
+	set("/sys/block/ram0/write_error", "1");
+	for (unsigned i = 0; i < NR; i++)
+		MUST(pwrite(fd, page, PAGE, (off_t)((i + 1) * PAGE)) == (ssize_t)PAGE);
+	while ((now = meminfo("Dirty")) < KIB || now > KIB + 64)
+		sched_yield();
+	while (vmstat("nr_dirty") < NR)
+		sched_yield();
+	CHECK(meminfo("Inactive(file)") - before[0] >= KIB);
+	set("/sys/block/ram0/write_error", "0");
+	(void)fsync(fd); /* tells of what failed before */
+	sync();
+	CHECK_EQ(meminfo("Dirty"), 0);
+	CHECK_EQ(meminfo("Writeback"), 0);
+	CHECK(!close(fd) && !umount("/disk"));
+	CHECK(meminfo("Inactive(file)") < before[0]);
+}
+
+int main(void)
+{
+	forms();
+	anonymous();
+	shared();
+	locked();
+	dirty();
+	return check_done();
+}
