@@ -198,7 +198,7 @@ bench: deps ## Measure instructions per operation of the release kernel, for eac
 	$(build-all) $(BUILD)/lines.so
 	$(Q)tools/faultline bench
 
-gdb: deps ## Start QEMU stopped, attach GDB with the kernel's symbols at its 64-bit entry
+gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help faultline` lists the commands
 	$(build-all)
 	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
 

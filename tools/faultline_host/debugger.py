@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """
-`--gdb`: QEMU waits before its first instruction, GDB attaches with the symbols of kernel and program, and stops at the
-kernel's first 64-bit instruction. The program's stdin is empty, since the terminal belongs to GDB.
+`--gdb`: QEMU waits before its first instruction, GDB attaches with the symbols of kernel and program and with the commands
+of tools/gdb, and stops at the kernel's first 64-bit instruction. The program's stdin is empty, since the terminal belongs
+to GDB. `--gdb-script` does the same without a person: GDB does what the file says, and its status is ours.
 """
 
 import os
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
 import tempfile
 import threading
@@ -16,7 +16,7 @@ import threading
 from . import machine, run as runner
 from .status import UsageError
 
-ET_EXEC = 2
+COMMANDS = os.path.join(machine.ROOT, "tools", "gdb", "faultline.py")
 
 
 def run(options):
@@ -27,40 +27,43 @@ def run(options):
         extra = ["-S", "-chardev", f"socket,id=gdb,path={link},server=on,wait=off", "-gdb", "chardev:gdb"]
         script = os.path.join(scratch, "script")
         with open(script, "w", encoding="utf-8") as file:
-            file.write(gdb_script(options, link))
+            file.write(start_script(options, link))
         # Ctrl-C is for GDB, to stop the machine. A handler, since an ignored signal would stay ignored in GDB.
         signal.signal(signal.SIGINT, lambda number, frame: None)
-        return runner.boot(options, scratch, extra, stdin=b"", beside=lambda qemu: attach(qemu, link, script))
+        debugger = Debugger(options.gdb_script, link, script)
+        ended = runner.boot(options, scratch, extra, stdin=b"", beside=debugger.attach)
+        return debugger.status or ended
 
 
-def gdb_script(options, link):
+def start_script(options, link):
+    """A script's own directory is where it imports from, as with Python itself."""
+    beside = os.path.dirname(os.path.abspath(options.gdb_script or COMMANDS))
     kernel = options.kernel or machine.kernel_path(options.release)
-    lines = ["set pagination off", "set confirm off", f"file {shlex.quote(kernel)}"]
-    if is_fixed(options.program):
-        lines.append(f"add-symbol-file {shlex.quote(options.program)}")
-    lines += [f"target remote {link}", "hbreak kernel_start64", "continue",
-              "echo At the kernel's 64-bit entry. Try: break fault_in, continue, bt\\n"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(["set pagination off", "set confirm off", "set width 0", f"file {shlex.quote(kernel)}",
+                      f"python import sys; sys.path.insert(0, {beside!r})", f"source {shlex.quote(COMMANDS)}", f"faultline-attach {shlex.quote(link)} {shlex.quote(options.program or '')}",
+                      ""])
 
 
-def is_fixed(program):
-    """Is it linked to fixed addresses? Where a PIE lands only the running kernel knows."""
-    with open(program, "rb") as file:
-        start = file.read(18)
-    return len(start) == 18 and struct.unpack_from("<H", start, 16)[0] == ET_EXEC
+class Debugger:
+    """GDB beside QEMU; when GDB ends, so does the machine."""
 
+    def __init__(self, batch, link, script):
+        self.link = link
+        self.command = ["gdb", "-q", "-nx", *(["-batch"] if batch else []), "-x", script, *(["-x", batch] if batch else [])]
+        self.status = 0
 
-def attach(qemu, link, script):
-    """Start GDB beside QEMU; when GDB ends, so does the machine. Returns what waits for GDB's end."""
-    wait_for(qemu, link)
-    gdb = subprocess.Popen(["gdb", "-q", "-nx", "-x", script])
+    def attach(self, qemu):
+        """Starts GDB; returns what waits for its end."""
+        wait_for(qemu, self.link)
+        gdb = subprocess.Popen(self.command)
 
-    def end_with_gdb():
-        gdb.wait()
-        qemu.terminate()
+        def end_with_gdb():
+            self.status = gdb.wait()
+            qemu.terminate()
 
-    threading.Thread(target=end_with_gdb, daemon=True).start()
-    return gdb.wait
+        thread = threading.Thread(target=end_with_gdb, daemon=True)
+        thread.start()
+        return thread.join
 
 
 def wait_for(qemu, link):

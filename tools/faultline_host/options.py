@@ -70,6 +70,7 @@ def machine_parser(verb, epilog, description):
     add("--deterministic", action="store_true", help="count instructions instead of time: each run is the same")
     add("--schedule", metavar="SEED", type=seed, help="replayable interleaving of the CPUs; implies --deterministic")
     add("--gdb", action="store_true", help="stop before the first instruction and attach GDB")
+    add("--gdb-script", metavar="FILE", type=existing_file, help="the same without a person: GDB's commands; its status is ours")
     add("--timeout", metavar="S", type=seconds, help="give up after S seconds (status 124)")
     add("--file", metavar="F", action="append", default=[], dest="files",
         help="also put this file or directory into /, or SRC:DEST; may be repeated")
@@ -107,6 +108,7 @@ def checked(options):
     options.files = [file_pair(text) for text in options.files]
     if options.schedule is not None:
         options.deterministic = True
+    options.gdb = options.gdb or bool(options.gdb_script)
     if options.gdb and options.timeout:
         raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
     check_command_line_text(options.append)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""
+Every command that shows something, at a moment when there is something to see: one thread stands in mprotect with mmap_lock
+held for writing, another one's fault waits for it.
+"""
+
+from harness import *  # noqa: F403
+
+RACE = "mprotect_after_vma"
+
+
+def stopped_tid():
+    return int(kernel.static("mm/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{RACE}"]]["tid"])
+
+
+def tid_in(function):
+    """The thread that sleeps or runs in a function."""
+    for task in walk.tasks():
+        if function in stack.names(task, walk.cpu_running(task)):
+            return int(task["tid"])
+    return None
+
+
+def wrong_arguments():
+    refuses("vmas 77", "there is no process 77. There are: 1", )
+    refuses("vmas x", "“x” is not the number of a process", "^Usage: vmas ")
+    refuses("vmas 1 2", "“2” is one argument too many")
+    refuses("ptwalk", "which address", "^Usage: ptwalk")
+    refuses("ptwalk no_such_thing", "no_such_thing")
+    refuses("page pfn", "followed by one number")
+    refuses("page pfn 0xfffffff", "is beyond them")
+    refuses("swap 9", "no area 9. There are: 0")
+    refuses("reasons nothing*", "reasons all shows them")
+    refuses("race fly", "none of list, arm, release, disarm")
+    refuses("race arm nowhere", "race list shows them")
+    refuses(f"race arm {RACE}", "stands here")
+
+
+def completion():
+    completes("vmas a", "vmas all")
+    completes("vmas 1", "vmas 1")
+    completes("race arm spec_after_w", "race arm spec_after_walk")
+    completes("race rel", "race release")
+    completes("reasons vma_lock_m", "reasons vma_lock_miss")
+    completes("swap 0", "swap 0")
+    completes("ptwalk 0 1", "ptwalk 0 1")
+
+
+def memory():
+    address = int(gdb.parse_and_eval("(unsigned long)&tests"))
+    said = ask(f"ptwalk {address:#x} 1", r"^  PGD\[0\] at 0xffff", r"^  PTE\[\d+\] at .* = 0x", "page frame 0x",
+               "the lock of its entries is free")
+    frame = re.search(r"page frame (0x[0-9a-f]+)", said)[1]
+    ask(f"page {address:#x} 1", rf"^frame {frame} ", "flags: .*(cache|anon)", f"mapped by pid 1 at {address & -4096:#x}")
+    ask(f"page pfn {frame}", rf"^frame {frame} ")
+    ask("ptwalk 0 1", "the walk ends here")
+    table = re.search(r"the table in frame (0x[0-9a-f]+); the lock of its entries.*\n  PTE", said)[1]
+    ask(f"page pfn {table}", "a page table of pid 1")
+
+
+def the_lock(writer, waiter):
+    ask("vmas 1", r"mmap_lock held for writing, others wait$", "being changed")
+    ask("locks", rf"^mmap_lock of pid 1\n  held for writing by reasons \(tid {writer}\), on CPU 1: .*mm_mprotect\n"
+        rf"  wanted for reading by reasons \(tid {waiter}\), asleep: .*mmap_enter",
+        rf"tid {writer}\) waits for the release of race point {RACE}", never=["CYCLE"])
+    ask("tasks", rf"tid {waiter}\) +killable +policy spec +.*mmap_enter", rf"tid {writer}\) +on CPU 1 +policy spec .*race_hit")
+
+
+def a_circle(writer, waiter):
+    """Planted in memory: the one who waits for mmap_lock holds what its holder waits for."""
+    tasks = {int(task["tid"]): task for task in walk.tasks()}
+    held = tasks[waiter]["held"]
+    sem = int(tasks[writer]["mm"]["mmap_lock"].address)
+    before = kernel.read_bytes(int(held.address), held.type.sizeof)
+    other = tasks[writer]["held"]
+    other_before = kernel.read_bytes(int(other.address), other.type.sizeof)
+    gdb.selected_inferior().write_memory(int(held.address), other_before)
+    gdb.selected_inferior().write_memory(int(other.address), before)
+    ask("locks", rf"^CYCLE: reasons \(tid {waiter}\) waits for mmap_lock of pid 1")
+    gdb.selected_inferior().write_memory(int(held.address), before)
+    gdb.selected_inferior().write_memory(int(other.address), other_before)
+    check("the circle is gone again", sem and "CYCLE" not in gdb.execute("locks", to_string=True))
+
+
+def machine(writer):
+    ask("cpus", rf"^CPU 1 +reasons \(tid {writer}\) +kernel +\S+ .*interrupts on")
+    ask("tlb 1", r"^pid 1: CPUs that may hold translations: .*; 1 change not yet flushed", "No shootdown is under way")
+    ask("tlb all", r"^pid 1: ")
+    ask("rcu", r"^generation \d+", r"^CPU 2 .*(idle|noted)")
+    ask("swap", r"^area 0 on ram0 \(synchronous\): 255 slots, 0 in use")
+    ask("reasons", r"^[1-9]\d* +spf_abort_odd_count +the count was odd")
+    ask("reasons all", r"^0 +spf_abort_no_memory ")
+    ask("race", rf"^{RACE} +reasons \(tid {writer}\) stands here")
+    ask("race list", r"^spec_after_walk +idle +speculation has walked")
+
+
+run_to("race_release")
+skip_call()  # so the writer stands there for as long as we like
+writer = stopped_tid()
+waiter = tid_in("fault_in")
+run_until_asleep(waiter)
+the_lock(writer, waiter)
+a_circle(writer, waiter)
+machine(writer)
+memory()
+wrong_arguments()
+completion()
+ask(f"race release {RACE}", "released")
+finish()

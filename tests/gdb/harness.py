@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""
+What the scripts of tests/gdb/ share. Each runs inside GDB, attached to a machine (tests/runner/debugger.py): it drives the
+machine, asks the commands, and compares what they say. The last line is `N checks, M failed`, the status 1 when M > 0.
+"""
+
+import re
+
+import gdb
+
+from faultline_gdb import kernel, stack, walk
+
+passed, failures = [], []
+
+
+def check(name, holds, detail=""):
+    (passed if holds else failures).append(name)
+    print(f"{'ok  ' if holds else 'FAIL'} {name}" + ("" if holds else f"\n{detail}"), flush=True)
+
+
+def ask(command, *patterns, never=()):
+    """Run a command; what it says must match each pattern. Returns what it said."""
+    said = gdb.execute(command, to_string=True)
+    for pattern in patterns:
+        check(f"{command}: {pattern}", re.search(pattern, said, re.MULTILINE), said)
+    for pattern in never:
+        check(f"{command}: nothing like {pattern}", not re.search(pattern, said, re.MULTILINE), said)
+    return said
+
+
+def refuses(command, *patterns):
+    """The command must fail, and say what would have been right."""
+    try:
+        said = gdb.execute(command, to_string=True)
+    except gdb.error as error:
+        for pattern in patterns:
+            check(f"{command}: refuses with {pattern}", re.search(pattern, str(error), re.MULTILINE), str(error))
+    else:
+        check(f"{command}: refuses", False, said)
+
+
+def completes(text, *expected):
+    """Completion must offer at least these."""
+    found = gdb.execute(f"complete {text}", to_string=True).splitlines()
+    for one in expected:
+        check(f"complete {text}: {one}", one in found, "\n".join(found[:40]))
+
+
+def run_to(where, condition=lambda: True):
+    """Continue until a breakpoint at `where` is hit and the condition holds there."""
+    stop = gdb.Breakpoint(where, internal=True)
+    stop.silent = True
+    try:
+        while True:
+            gdb.execute("continue", to_string=True)
+            if not gdb.selected_thread():
+                raise gdb.GdbError(f"the machine ended before it came to {where}")
+            if condition():
+                return
+    finally:
+        stop.delete()
+
+
+def skip_call():
+    """The function that has just been entered returns without having done anything."""
+    gdb.execute("return", to_string=True)
+
+
+def run_until_asleep(tid):
+    """Continues until the thread has left its CPU. Whatever could wake it must have been held up before."""
+    task = next(task for task in walk.tasks() if int(task["tid"]) == tid)
+    if walk.cpu_running(task) is not None:
+        run_to("finish_switch", lambda: walk.cpu_running(task) is None)
+
+
+def finish():
+    """The verdict; ends the machine and GDB."""
+    print(f"{len(passed) + len(failures)} checks, {len(failures)} failed", flush=True)
+    try:
+        gdb.execute("kill", to_string=True)
+    except gdb.error:
+        pass  # QEMU hangs up as it dies
+    gdb.execute(f"quit {1 if failures or not passed else 0}")

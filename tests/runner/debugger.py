@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Tests of the GDB commands: each script of tests/gdb/ runs inside GDB, attached to one boot."""
+
+import os
+import re
+
+from .job import Job
+
+# name, options of `tools/faultline run`, program and its arguments
+CASES = (
+    ("attach", ["--cpus", "3"], ["hello-pie"]),
+    ("commands", ["--cpus", "3", "--swap", "1M"], ["reasons", "spf_abort_odd_count"]),
+)
+
+
+def jobs(kernel=None):
+    """One job for each case; `kernel` replaces the kernel image."""
+    return [job(name, ["--kernel", kernel, *options] if kernel else options, program)
+            for name, options, program in CASES]
+
+
+def job(name, options, program):
+    script = os.path.join("tests", "gdb", f"{name}.py")
+    return Job(name=f"gdb/{name}", has_log=True, judge=judge, weight=4,
+               command=["tools/faultline", "run", *options, "--gdb-script", script, f"build/user/{program[0]}", *program[1:]])
+
+
+def judge(result):
+    said = (result.stdout + result.stderr).decode(errors="replace")
+    failed = re.findall(r"^FAIL (.*(?:\n(?!ok |FAIL |\d+ checks).*)*)", said, re.MULTILINE)
+    complaints = failed + ([f"exit status {result.status}, expected 0"] if result.status else [])
+    if not re.search(r"^[1-9]\d* checks, 0 failed$", said, re.MULTILINE):
+        complaints.append("the script did not come to its end: " + said[-2000:])
+    return complaints

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+"""
+The GDB side of Faultline: sourced by GDB, loads every command of tools/gdb/faultline_gdb/. `help faultline` lists them.
+`tools/faultline run --gdb` does it by itself; by hand: gdb -x tools/gdb/faultline.py build/faultline.elf
+"""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import faultline_gdb  # noqa: E402  (the path comes first)
+
+faultline_gdb.load()

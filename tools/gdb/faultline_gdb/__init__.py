@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""
+GDB commands for page faults. `help faultline` lists them.
+
+kernel    reads the kernel's structures by the names in its debug information
+walk      CPUs and tasks, VMAs, page tables
+stack     what a thread is in the middle of
+waits     what a thread waits for
+command   what all commands share
+"""
+
+from . import attach, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, vmas
+
+
+def load():
+    for command in (attach.Attach, vmas.Vmas, pages.Ptwalk, pages.Page, swap.Swap, tlb.Tlb, tasks.Cpus, tasks.Tasks,
+                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race):
+        command()
+    overview.Overview()

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""
+Attaching: kernel and program with their symbols, stopped at the kernel's first 64-bit instruction. A static PIE's symbols
+are put where the kernel will load it; the first stop at which the program is there compares.
+"""
+
+import struct
+
+import gdb
+
+from . import kernel, walk
+from .command import Command, say
+
+ET_DYN, PT_LOAD, AT_NULL, AT_ENTRY = 3, 1, 0, 9
+
+
+class Program:
+    """What must be known of an ELF file to put its symbols where it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as file:
+            data = file.read()
+        self.type, self.entry = struct.unpack_from("<H", data, 16)[0], struct.unpack_from("<Q", data, 24)[0]
+        offset, = struct.unpack_from("<Q", data, 32)
+        size, count = struct.unpack_from("<HH", data, 54)
+        headers = [struct.unpack_from("<IIQQQQQQ", data, offset + size * n) for n in range(count)]
+        loads = [header for header in headers if header[0] == PT_LOAD]
+        self.low = min((header[3] & -kernel.PAGE_SIZE for header in loads), default=0)
+        self.align = max([kernel.PAGE_SIZE, *(header[7] for header in loads)])
+        self.bias = self.expected_bias()
+
+    def expected_bias(self):
+        """As load() in kernel/elf.c has it."""
+        if self.type != ET_DYN:
+            return 0
+        base = kernel.define("kernel/elf.c", "ELF_ET_DYN_BASE")
+        return (base + self.align - 1) // self.align * self.align - self.low
+
+    def add_symbols(self):
+        gdb.execute(f"add-symbol-file '{self.path}' -o {self.bias:#x}", to_string=True)
+
+    def move_to(self, bias):
+        gdb.execute(f"remove-symbol-file '{self.path}'", to_string=True)
+        self.bias = bias
+        self.add_symbols()
+
+
+class Comparison:
+    """At the first stop with a program in memory: is it where its symbols are?"""
+
+    def __init__(self, program):
+        self.program = program
+        gdb.events.stop.connect(self.stopped)
+
+    def stopped(self, event):
+        try:
+            entry = program_entry()
+        except (gdb.error, gdb.GdbError):
+            return  # too early: the kernel has no memory yet
+        if entry is None:
+            return
+        gdb.events.stop.disconnect(self.stopped)
+        if entry != self.program.entry + self.program.bias:
+            self.program.move_to(entry - self.program.entry)
+            say(f"{self.program.path} is loaded at {self.program.bias:#x}: its symbols were moved there.")
+
+
+def program_entry():
+    """Where the first program begins, from its auxiliary vector; None before it is loaded."""
+    process = next(iter(walk.processes()), None)
+    mm = walk.process_mm(process) if process is not None else None
+    if mm is None:
+        return None
+    words = [int(word) for word in kernel.array_of(mm["auxv"])]
+    return dict(zip(words[::2], words[1::2])).get(AT_ENTRY)
+
+
+class Attach(Command):
+    """
+    Attach to a machine that tools/faultline has started, with the symbols of kernel and program.
+    Usage: faultline-attach SOCKET [PROGRAM]
+
+    Stops at the kernel's first 64-bit instruction. tools/faultline run --gdb PROGRAM does this by itself.
+    """
+
+    name = "faultline-attach"
+
+    def run(self, words):
+        if not words:
+            self.wrong("faultline-attach: which socket?")
+        self.at_most(words, 2)
+        program = Program(words[1]) if len(words) > 1 else None
+        if program:
+            program.add_symbols()
+            if program.type == ET_DYN:
+                Comparison(program)
+        gdb.execute(f"target remote {words[0]}", to_string=True)
+        entry = gdb.Breakpoint("kernel_start64", type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+        entry.silent = True
+        gdb.execute("continue", to_string=True)
+        entry.delete()
+        say("Stopped at the kernel's first 64-bit instruction; each thread is a CPU. `help faultline` lists the commands;\n"
+            "`break main` and `continue` go to the program.")

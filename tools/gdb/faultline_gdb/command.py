@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""What all commands share: how they read their arguments, complete them, and say what is wrong with them."""
+
+import inspect
+
+import gdb
+
+from . import kernel, walk
+
+ALL = []
+
+
+class Command(gdb.Command):
+    """
+    A command is a subclass with `name`, a docstring (its help: the first line says what it is for, then comes how to use it),
+    run(words), and choices(words): what may come after the words typed so far.
+    """
+
+    name = ""
+
+    def __init__(self):
+        self.__doc__ = inspect.cleandoc(self.__doc__)
+        super().__init__(self.name, gdb.COMMAND_DATA)
+        ALL.append(self)
+
+    def invoke(self, text, from_tty):
+        self.dont_repeat()
+        try:
+            self.run(text.split())
+        except gdb.MemoryError as error:
+            raise gdb.GdbError(f"{self.name}: {error}. Either the kernel has not set its memory up yet (continue a little), or "
+                               "it is changing what was being read.") from error
+
+    def complete(self, text, word):
+        words = text.split()
+        if word and words:
+            words.pop()
+        return [choice for choice in self.choices(words) if choice.startswith(word or "")]
+
+    def choices(self, words):
+        return []
+
+    def run(self, words):
+        raise NotImplementedError
+
+    def wrong(self, what):
+        usage = [line for line in self.__doc__.splitlines() if line.startswith("Usage: ")]
+        raise gdb.GdbError(f"{what}\n{usage[0]}")
+
+    def at_most(self, words, count):
+        if len(words) > count:
+            self.wrong(f"{self.name}: “{' '.join(words[count:])}” is one argument too many.")
+
+    def number(self, word, what):
+        try:
+            return int(word, 0)
+        except ValueError:
+            self.wrong(f"{self.name}: “{word}” is not {what}.")
+
+    def address(self, text, what="an address"):
+        """An expression of GDB's: a number, a pointer, an array, &something."""
+        try:
+            value = gdb.parse_and_eval(text)
+            if value.type.strip_typedefs().code in (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_FUNC):
+                value = value.address
+            return int(value) & (1 << 64) - 1
+        except gdb.error as error:
+            self.wrong(f"{self.name}: “{text}” is not {what}: {error}.")
+
+    def mm(self, word=None):
+        """The address space of process `word`, or of what runs on the selected CPU: (mm, process)."""
+        if word is None:
+            task = walk.selected_task()
+            if not task or not int(task["mm"]):
+                raise gdb.GdbError(f"{self.name}: CPU {walk.selected_cpu()} runs no program just now. Name a process ("
+                                   f"{', '.join(pids()) or 'there is none yet'}), or choose another CPU with `thread N`.")
+            return task["mm"], task["process"]
+        pid = self.number(word, "the number of a process")
+        for process in walk.processes():
+            if int(process["pid"]) == pid:
+                mm = walk.process_mm(process)
+                if mm is None:
+                    raise gdb.GdbError(f"{self.name}: process {pid} has no address space: it is a kernel thread or has ended.")
+                return mm, process
+        raise gdb.GdbError(f"{self.name}: there is no process {pid}. There are: {', '.join(pids()) or 'none yet'}.")
+
+
+def pids():
+    return [str(int(process["pid"])) for process in walk.processes() if walk.process_mm(process) is not None]
+
+
+def say(text=""):
+    print(text)
+
+
+def table(rows):
+    """Columns as wide as they must be; numbers are strings."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def size(nr_pages):
+    kib = nr_pages * (kernel.PAGE_SIZE // 1024)
+    return f"{kib} KiB" if kib < 10240 else f"{kib // 1024} MiB"

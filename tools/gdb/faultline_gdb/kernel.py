@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""
+Reads the kernel's structures by the names in its debug information: no offset and no layout is written down here. What the
+debug information doesn't have (preprocessor constants, the sentences of the X-macro lists) comes from the sources that the
+kernel was built from.
+"""
+
+import functools
+import os
+import re
+
+import gdb
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+WORD = 8
+
+
+# --- Symbols ---------------------------------------------------------------------------------------------------------
+
+def objfile():
+    """The kernel's symbol file: programs have symbols of the same names."""
+    for candidate in gdb.objfiles():
+        if candidate.lookup_global_symbol("fault_in") and candidate.lookup_global_symbol("kernel_pgd"):
+            return candidate
+    raise gdb.GdbError("The kernel's symbols are not loaded: file build/faultline.elf")
+
+
+def variable(name):
+    """A global variable or function of the kernel."""
+    symbol = objfile().lookup_global_symbol(name)
+    if symbol is None:
+        raise gdb.GdbError(f"This kernel has no {name}.")
+    return symbol.value()
+
+
+def static(path, name):
+    """A variable that one source file keeps to itself."""
+    return gdb.parse_and_eval(f"'{path}'::{name}")
+
+
+@functools.lru_cache(maxsize=None)
+def _block():
+    return gdb.block_for_pc(int(variable("fault_in").address))
+
+
+@functools.lru_cache(maxsize=None)
+def type_named(name):
+    return gdb.lookup_type(name, _block())
+
+
+@functools.lru_cache(maxsize=None)
+def enum(name):
+    """{constant: value} of an enum, in order."""
+    return {field.name: field.enumval for field in type_named(f"enum {name}").fields()}
+
+
+def enum_name(name, value, prefix=""):
+    for constant, number in enum(name).items():
+        if number == int(value):
+            return constant.removeprefix(prefix)
+    return str(int(value))
+
+
+def as_pointer(address, type_name):
+    return gdb.Value(int(address)).cast(type_named(type_name).pointer())
+
+
+def function_name(address):
+    """The function that the address lies in, and how far."""
+    name = gdb.execute(f"info symbol {int(address):#x}", to_string=True)
+    match = re.match(r"(\S+)(?: \+ (\d+))? in section", name)
+    return match[1] if match else None
+
+
+# --- Sources ---------------------------------------------------------------------------------------------------------
+
+@functools.lru_cache(maxsize=None)
+def source(path):
+    try:
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise gdb.GdbError(f"The source {path}, which the kernel was built from, cannot be read: {error.strerror}") from error
+
+
+@functools.lru_cache(maxsize=None)
+def defines(path):
+    """{name: value} of the numeric constants that a header defines, in order."""
+    found = {}
+    for name, text in re.findall(r"^#define (\w+)[ \t]+(.+?)\s*(?:/\*.*)?$", source(path), re.MULTILINE):
+        text = re.sub(r"\b(0x[0-9a-fA-F]+|\d+)[uUlL]+\b", r"\1", text)
+        try:
+            found[name] = eval(text, {"__builtins__": {}}, found)  # our own header: numbers, shifts, names before it
+        except (SyntaxError, NameError, TypeError):
+            continue
+    return found
+
+
+def define(path, name):
+    return defines(path)[name]
+
+
+@functools.lru_cache(maxsize=None)
+def rows(path, macro):
+    """The rows of an X-macro list, as lists of strings."""
+    body = re.search(r"#define " + macro + r"\(X\)(.*?[^\\])\n", source(path), re.S)[1]
+    body = re.sub(r"\\\n\s*", " ", body)
+    found = []
+    for row in re.finditer(r'X\(((?:[^()"]|"(?:[^"\\]|\\.)*"|\([^()]*\))*)\)', body):
+        cells = re.findall(r'"(?:[^"\\]|\\.)*"|[^\s,"][^,"]*', row[1])
+        found.append([cell.strip().strip('"') for cell in cells])
+    return found
+
+
+# --- Lists and per-CPU data ------------------------------------------------------------------------------------------
+
+def container(pointer, type_name, member):
+    """The structure around a member that the pointer points to."""
+    kind = type_named(type_name)
+    offset = next(field.bitpos // 8 for field in all_fields(kind) if field.name == member)
+    return as_pointer(int(pointer) - offset, type_name)
+
+
+def all_fields(kind, base=0):
+    """The fields of a structure, those of its unnamed parts included."""
+    for field in kind.fields():
+        if field.name:
+            yield _Field(field.name, base + field.bitpos)
+        else:
+            yield from all_fields(field.type.strip_typedefs(), base + field.bitpos)
+
+
+class _Field:
+    def __init__(self, name, bitpos):
+        self.name, self.bitpos = name, bitpos
+
+
+def list_entries(head, type_name, member, limit=100000):
+    """The structures on a list_head; `limit` ends a walk over a list that is being changed."""
+    first = int(head.address)
+    link = head["next"]
+    while int(link) != first and int(link) and limit:
+        yield container(link, type_name, member)
+        link = link["next"]
+        limit -= 1
+
+
+def nr_cpus():
+    return max(1, int(variable("nr_cpus_online")))
+
+
+def per_cpu(array, cpu):
+    return array[cpu]["v"]
+
+
+def array_of(value):
+    """The elements of an array."""
+    low, high = value.type.range()
+    return [value[index] for index in range(low, high + 1)]
+
+
+# --- Memory ----------------------------------------------------------------------------------------------------------
+
+PAGE_SIZE = 4096
+
+
+def read_bytes(address, size):
+    return bytes(gdb.selected_inferior().read_memory(address, size))
+
+
+def read_u64(address):
+    return int.from_bytes(read_bytes(address, WORD), "little")
+
+
+def phys_to_virt(paddr):
+    return paddr + define("kernel/x86/machine_arch.h", "DIRECT_MAP_BASE")
+
+
+def page_of_pfn(pfn):
+    base = define("kernel/x86/machine_arch.h", "MEM_MAP_BASE")
+    return as_pointer(base + pfn * type_named("struct page").sizeof, "struct page")
+
+
+def pfn_of_page(page):
+    return (int(page) - define("kernel/x86/machine_arch.h", "MEM_MAP_BASE")) // type_named("struct page").sizeof
+
+
+def pfn_of_table(table):
+    """Of a table's entries in the direct map."""
+    return (int(table) - define("kernel/x86/machine_arch.h", "DIRECT_MAP_BASE")) // PAGE_SIZE
+
+
+def text_of(value):
+    """A char array of the kernel."""
+    return value.string(errors="replace") if value.type.code == gdb.TYPE_CODE_PTR else \
+        bytes(int(byte) & 0xff for byte in array_of(value)).split(b"\0")[0].decode(errors="replace")
+
+
+# --- Bits ------------------------------------------------------------------------------------------------------------
+
+def page_has(page, flag):
+    return bool(int(page["flags"]) >> enum("page_flag")[flag] & 1)
+
+
+def page_flags(page):
+    return [name.removeprefix("PG_").lower() for name, bit in enum("page_flag").items() if int(page["flags"]) >> bit & 1]
+
+
+def cpu_list(mask):
+    cpus = [str(cpu) for cpu in range(64) if mask >> cpu & 1]
+    return ", ".join(cpus) if cpus else "none"

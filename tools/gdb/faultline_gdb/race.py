@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""`race`: the race points: who stands where; arming and releasing from GDB."""
+
+import gdb
+
+from . import kernel, walk
+from .command import Command, say, table
+
+IDLE, ARMED, STOPPED = "POINT_IDLE", "POINT_ARMED", "POINT_STOPPED"
+
+
+def points():
+    return {row[0]: row[1] for row in kernel.rows("mm/race.h", "RACE_POINTS")}
+
+
+def state_of(name):
+    """The kernel's record of a point."""
+    return kernel.static("mm/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{name}"]]
+
+
+def is_in(point, state):
+    return int(point["state"]) == kernel.enum("point_state")[state]
+
+
+def write(field, number):
+    gdb.selected_inferior().write_memory(int(field.address), number.to_bytes(field.type.sizeof, "little"))
+
+
+def set_state(point, state):
+    """As update_armed() does: the flag is on while any point is not idle, or a schedule is fuzzed."""
+    write(point["state"], kernel.enum("point_state")[state])
+    busy = any(not is_in(one, IDLE) for one in kernel.array_of(kernel.static("mm/race.c", "points")))
+    write(kernel.variable("race_armed"), int(busy or bool(kernel.variable("schedule_fuzz_on"))))
+
+
+def describe(name):
+    point = state_of(name)
+    tid, skip = int(point["tid"]), int(point["skip"])
+    if is_in(point, STOPPED):
+        return f"{thread_name(tid)} stands here"
+    if is_in(point, ARMED):
+        return "armed for " + (thread_name(tid) if tid else "whoever comes first") + (f", after {skip} passes" if skip else "")
+    return "idle" if is_in(point, IDLE) else "somebody arrives"
+
+
+def thread_name(tid):
+    return next((walk.task_name(task) for task in walk.tasks() if int(task["tid"]) == tid), f"tid {tid}")
+
+
+class Race(Command):
+    """
+    List, arm and release race points: places where one thread can be held while the others run.
+    Usage: race [list|arm POINT [TID [SKIP]]|release POINT|disarm]
+
+    race                     points that are armed, and who stands where
+    race list                all points, with a sentence about each
+    race arm POINT TID SKIP  the next thread that comes there stops (that of number TID; the SKIP first ones pass)
+    race release POINT       who stands there goes on; the point is disarmed
+    race disarm              all points are released
+
+    A thread that stands at a point spins on its CPU, so the others need CPUs of their own.
+    """
+
+    name = "race"
+
+    def choices(self, words):
+        if not words:
+            return ["list", "arm", "release", "disarm"]
+        return list(points()) if len(words) == 1 and words[0] in ("arm", "release") else []
+
+    def run(self, words):
+        verb, *rest = words or ["show"]
+        actions = {"show": self.show, "list": self.list, "arm": self.arm, "release": self.release, "disarm": self.disarm}
+        if verb not in actions:
+            self.wrong(f"race: “{verb}” is none of list, arm, release, disarm.")
+        actions[verb](rest)
+
+    def point(self, words):
+        if not words:
+            self.wrong("race: which point? race list shows them.")
+        if words[0] not in points():
+            self.wrong(f"race: there is no point “{words[0]}”; race list shows them.")
+        return state_of(words[0])
+
+    def show(self, words):
+        busy = [[name, describe(name)] for name in points() if not is_in(state_of(name), IDLE)]
+        table(busy) if busy else say("No race point is armed; race list shows them all.")
+
+    def list(self, words):
+        self.at_most(words, 0)
+        table([[name, describe(name), sentence] for name, sentence in points().items()])
+
+    def arm(self, words):
+        point = self.point(words)
+        self.at_most(words, 3)
+        tid, skip = [self.number(word, "a number") for word in words[1:]] + [0] * (3 - len(words))
+        if is_in(point, STOPPED):
+            raise gdb.GdbError(f"race: {describe(words[0])}; race release {words[0]} lets it go on.")
+        write(point["tid"], tid)
+        write(point["skip"], skip)
+        set_state(point, ARMED)
+        say(f"{words[0]}: {describe(words[0])}")
+
+    def release(self, words):
+        point = self.point(words)
+        self.at_most(words, 1)
+        set_state(point, IDLE)
+        say(f"{words[0]}: released")
+
+    def disarm(self, words):
+        self.at_most(words, 0)
+        for name in points():
+            set_state(state_of(name), IDLE)
+        say("All race points are idle.")

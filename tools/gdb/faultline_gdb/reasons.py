@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""`reasons`: the counters of the fault path; and what other commands ask about reasons."""
+
+import fnmatch
+
+from . import kernel
+from .command import Command, say, table
+
+
+class Reason:
+    def __init__(self, row):
+        self.name, strategy, kind, self.sentence, self.mirrors = row
+        self.strategy, self.kind = strategy.lower(), kind.lower()
+
+
+def all_reasons():
+    """The rows of mm/reasons.h by name."""
+    return {row[0]: Reason(row) for row in kernel.rows("mm/reasons.h", "FAULT_REASONS")}
+
+
+def counters():
+    """{name: sum over all CPUs}, as /proc/vmstat has them."""
+    names = [name.removeprefix("COUNT_") for name in kernel.enum("counter")
+             if name not in ("COUNT_FIRST_REASON", "NR_COUNTERS")]
+    names += [name.removeprefix("REASON_") for name in kernel.enum("fault_reason") if name != "NR_FAULT_REASONS"]
+    sums = [0] * len(names)
+    array = kernel.variable("counters")
+    for cpu in range(kernel.nr_cpus()):
+        value = kernel.per_cpu(array, cpu)["value"]
+        data = memoryview(kernel.read_bytes(int(value.address), value.type.sizeof)).cast("Q")
+        sums = [total + one for total, one in zip(sums, data)]
+    found = dict(zip(names, sums))
+    del found["NONE"]
+    return found
+
+
+def sentences():
+    return {**{row[0]: row[1] for row in kernel.rows("mm/counters.h", "FAULT_COUNTERS")},
+            **{name: reason.sentence for name, reason in all_reasons().items()}}
+
+
+class Reasons(Command):
+    """
+    Show the counters of the fault path, and what each counts.
+    Usage: reasons [all|PATTERN]
+
+    Without an argument: those that have counted anything. PATTERN is a name, * and ? are wildcards: reasons spf_abort_*
+    """
+
+    name = "reasons"
+
+    def choices(self, words):
+        return ["all", *sentences()] if not words else []
+
+    def run(self, words):
+        self.at_most(words, 1)
+        pattern = words[0] if words else None
+        text = sentences()
+        found = counters()
+        if pattern not in (None, "all"):
+            found = {name: count for name, count in found.items() if fnmatch.fnmatchcase(name, pattern)}
+            if not found:
+                self.wrong(f"reasons: no counter is called {pattern}; reasons all shows them.")
+        rows = [[str(count), name, text[name]] for name, count in found.items() if count or pattern]
+        table(rows) if rows else say("Nothing has been counted yet.")

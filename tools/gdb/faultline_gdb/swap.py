@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""`swap`: areas, their devices, and the slots in use."""
+
+from . import kernel
+from .command import Command, say
+
+SHOWN_SLOTS = 40
+
+
+def areas():
+    """(number, area) of those that are there."""
+    for number, area in enumerate(kernel.array_of(kernel.static("mm/swap_area.c", "areas"))):
+        if area["present"]:
+            yield number, area
+
+
+def constant(name):
+    return kernel.define("mm/swap_area.c", name)
+
+
+def slots(area):
+    """(offset, state, pfn) of the slots that are neither free nor bad."""
+    per_chunk = kernel.PAGE_SIZE // kernel.type_named("struct slot").sizeof
+    total = int(area["nr_slots"])
+    for first in range(0, total, per_chunk):
+        chunk = area["chunks"][first // per_chunk]["slots"]
+        data = memoryview(kernel.read_bytes(int(chunk), min(per_chunk, total - first) * 8)).cast("I")
+        for number, state in enumerate(data[::2]):
+            if state & ~constant("SLOT_BAD"):
+                yield first + number, state, data[2 * number + 1]
+
+
+def slot_state(area, offset):
+    """(state, pfn) of one slot."""
+    per_chunk = kernel.PAGE_SIZE // kernel.type_named("struct slot").sizeof
+    slot = area["chunks"][offset // per_chunk]["slots"][offset % per_chunk]
+    return int(slot["state"]), int(slot["pfn"])
+
+
+def entries(state):
+    return state & constant("SLOT_BAD") - 1
+
+
+def is_held(state):
+    return bool(state & constant("SLOT_HELD"))
+
+
+def describe_slot(state, pfn):
+    count = entries(state)
+    words = [f"{count} {'entry names' if count == 1 else 'entries name'} it"]
+    if is_held(state):
+        words.append(f"in the swap cache: frame {pfn:#x}" if pfn else "claimed: being read past the cache")
+    return ", ".join(words)
+
+
+def device_of(area):
+    return area["device"].cast(kernel.type_named("struct block_device").pointer())
+
+
+class Swap(Command):
+    """
+    Show the swap areas: device, priority, slots in use, and what each slot holds.
+    Usage: swap [AREA]
+
+    Without a number: every area, with its first slots. With one: all slots in use of that area.
+    """
+
+    name = "swap"
+
+    def choices(self, words):
+        return [str(number) for number, _ in areas()] if not words else []
+
+    def run(self, words):
+        self.at_most(words, 1)
+        present = dict(areas())
+        wanted = self.number(words[0], "the number of a swap area") if words else None
+        if words and wanted not in present:
+            self.wrong(f"swap: there is no area {wanted}. There are: {', '.join(map(str, present)) or 'none'}.")
+        if not present:
+            say("Nothing is swapped to. Try: tools/faultline run --gdb --swap 16M PROGRAM")
+        for number, area in present.items():
+            if wanted in (None, number):
+                self.show(number, area, None if words else SHOWN_SLOTS)
+
+    def show(self, number, area, limit):
+        device = device_of(area)
+        used = list(slots(area))
+        say(f"area {number} on {kernel.text_of(device['name'])} ({'asynchronous, ' + str(int(device['latency_us'])) + ' µs' if device['async'] else 'synchronous'}): "
+            f"{int(area['nr_pages'])} slots, {len(used)} in use, {int(area['nr_held'])} pages in the swap cache, priority "
+            f"{int(area['priority'])}, {int(area['nr_users'])} users" + ("" if area["usable"] else ", going away"))
+        for offset, state, pfn in used[:limit]:
+            say(f"  slot {offset}: {describe_slot(state, pfn)}")
+        if limit and len(used) > limit:
+            say(f"  … and {len(used) - limit} more: swap {number}")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""`tlb`: which CPUs may hold translations of an address space, and which shootdowns are under way."""
+
+from . import kernel, walk
+from .command import Command, pids, say
+
+
+class Tlb(Command):
+    """
+    Show who may hold translations of an address space, and the shootdowns that wait for an acknowledgement.
+    Usage: tlb [PID|all]
+    """
+
+    name = "tlb"
+
+    def choices(self, words):
+        return [*pids(), "all"] if not words else []
+
+    def run(self, words):
+        self.at_most(words, 1)
+        if words == ["all"] or (not words and (walk.selected_task() is None or not int(walk.selected_task()["mm"]))):
+            spaces = [walk.process_mm(process) for process in walk.processes()]
+        else:
+            spaces = [self.mm(words[0] if words else None)[0]]
+        for mm in filter(None.__ne__, spaces):
+            self.show(mm)
+        self.show_requests()
+
+    def show(self, mm):
+        pending = int(mm["tlb_pending"])
+        say(f"{walk.mm_name(mm)}: CPUs that may hold translations: {kernel.cpu_list(int(mm['cpus']))}; "
+            f"{pending} change{'s' if pending != 1 else ''} not yet flushed")
+
+    def show_requests(self):
+        requests = kernel.static("kernel/x86/smp.c", "tlb_requests")
+        inboxes = kernel.static("kernel/x86/smp.c", "tlb_inbox")
+        quiet = True
+        for cpu in range(kernel.nr_cpus()):
+            request, inbox = kernel.per_cpu(requests, cpu), int(kernel.per_cpu(inboxes, cpu))
+            if int(request["waiting"]):
+                quiet = False
+                say(f"CPU {cpu} has asked for {extent(request)} to be dropped, and waits for CPU "
+                    f"{kernel.cpu_list(int(request['waiting']))}")
+            if inbox:
+                quiet = False
+                say(f"CPU {cpu} has yet to look at requests of CPU {kernel.cpu_list(inbox)}")
+        if quiet:
+            say("No shootdown is under way.")
+
+
+def extent(request):
+    start, end = int(request["start"]), int(request["end"])
+    return "everything" if end == (1 << 64) - 1 else f"{start:#x}-{end:#x}"

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""`vmas`: the VMAs of an address space, with the state of their locks."""
+
+from . import kernel, walk
+from .command import Command, pids, say, size, table
+
+
+def flag_words(flags):
+    """read, write, exec and what else is set of VM_…; what it may become is left out, the protection key is a number."""
+    words = [name.removeprefix("VM_").lower() for name, bit in kernel.defines("mm/vma.h").items()
+             if name.startswith("VM_") and not name.startswith("VM_MAY") and flags & bit and is_one_bit(bit)
+             and name not in ("VM_STACK", "VM_PKEY_SHIFT")]
+    key = (flags & kernel.define("mm/vma.h", "VM_PKEY")) >> kernel.define("mm/vma.h", "VM_PKEY_SHIFT")
+    return words + ([f"key {key}"] if key else [])
+
+
+def is_one_bit(number):
+    return not number & number - 1
+
+
+def is_being_changed(vma):
+    return int(vma["vm_lock_seq"]) == int(vma["mm"]["mm_lock_seq"])
+
+
+def lock_state(vma):
+    """The per-VMA lock's word and the sequence, in words."""
+    count = int(vma["vm_refcnt"])
+    bar = kernel.define("mm/vma.h", "VMA_WRITER_BAR")
+    if not count:
+        return "detached"
+    readers = (count & bar - 1) - 1
+    words = [f"{readers} reader{'s' if readers != 1 else ''}"] if readers else []
+    words += ["a writer waits for them"] if count & bar else []
+    words += ["being changed"] if is_being_changed(vma) else []
+    return ", ".join(words) or "free"
+
+
+def what(vma):
+    if not int(vma["ops"]):
+        return "anonymous" + ("" if int(vma["anon_vma"]) else ", no anon_vma yet")
+    if int(vma["file"]):
+        return f"file, mapping {int(vma['mapping']):#x}"
+    name = vma["ops"]["name"]
+    return kernel.text_of(name) if int(name) else f"mapping {int(vma['mapping']):#x}"
+
+
+def describe(found):
+    vma = found.vma
+    return [f"{found.start:#x}-{found.end:#x}", size((found.end - found.start) // kernel.PAGE_SIZE),
+            " ".join(flag_words(int(vma["flags"]))) or "no access", lock_state(vma), f"seq {int(vma['vm_lock_seq'])}", what(vma)]
+
+
+def mmap_lock_state(mm):
+    """The count of mmap_lock, in words."""
+    count = int(mm["mmap_lock"]["count"])
+    constant = lambda name: kernel.define("kernel/rwsem.h", name)  # noqa: E731
+    words = []
+    if count & constant("RWSEM_WRITER"):
+        words.append("held for writing")
+    if count // constant("RWSEM_READER"):
+        words.append(f"{count // constant('RWSEM_READER')} reading")
+    if count & constant("RWSEM_WAITERS"):
+        words.append("others wait")
+    return ", ".join(words) or "free"
+
+
+class Vmas(Command):
+    """
+    Show the VMAs of an address space: bounds, flags, the per-VMA lock, the sequence count.
+    Usage: vmas [PID|all]
+
+    Without an argument: those of the program that runs on the selected CPU (thread N selects CPU N-1). The first line has
+    the sequence count of the whole address space: odd while mmap_lock is held for writing. A VMA whose own count (seq)
+    equals it is being changed: neither speculation nor the per-VMA lock use it until mmap_lock is released.
+    """
+
+    name = "vmas"
+
+    def choices(self, words):
+        return [*pids(), "all"] if not words else []
+
+    def run(self, words):
+        self.at_most(words, 1)
+        if words == ["all"]:
+            for process in walk.processes():
+                mm = walk.process_mm(process)
+                if mm is not None:
+                    self.show(mm, process)
+        else:
+            self.show(*self.mm(words[0] if words else None))
+
+    def show(self, mm, process):
+        found = list(walk.vmas(mm))
+        height = walk.tree_height(mm)
+        say(f"pid {int(process['pid'])}: {len(found)} VMAs in a tree of {height} level{'s' if height != 1 else ''}, sequence "
+            f"{int(mm['mm_lock_seq'])}, mmap_lock {mmap_lock_state(mm)}")
+        table([describe(one) for one in found])

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Walks of what hangs together: CPUs and tasks, the VMAs of an address space, its page tables."""
+
+import gdb
+
+from . import kernel
+
+
+# --- CPUs and tasks --------------------------------------------------------------------------------------------------
+
+def selected_cpu():
+    """QEMU shows each CPU as a thread, in order."""
+    thread = gdb.selected_thread()
+    if thread is None:
+        raise gdb.GdbError("No machine is attached: tools/faultline run --gdb PROGRAM")
+    return cpu_of_thread(thread)
+
+
+def cpu_of_thread(thread):
+    return thread.ptid[1] - 1
+
+
+def thread_of_cpu(cpu):
+    return next(thread for thread in gdb.selected_inferior().threads() if cpu_of_thread(thread) == cpu)
+
+
+def task_on(cpu):
+    """What runs on a CPU, or None before it runs anything."""
+    task = kernel.variable("cpus")[cpu]["task"]
+    return task if int(task) else None
+
+
+def selected_task():
+    return task_on(selected_cpu())
+
+
+def processes():
+    head = kernel.variable("all_processes")
+    return kernel.list_entries(head, "struct process", "all_link") if int(head["next"]) else iter(())
+
+
+def threads(process):
+    return kernel.list_entries(process["threads"], "struct task", "thread_link")
+
+
+def tasks():
+    for process in processes():
+        yield from threads(process)
+
+
+def all_tasks():
+    """Those of all processes, and what else runs on a CPU just now: idle tasks, and one that is ending."""
+    found = {int(task): task for task in tasks()}
+    for cpu in range(kernel.nr_cpus()):
+        task = task_on(cpu)
+        if task is not None:
+            found.setdefault(int(task), task)
+    return list(found.values())
+
+
+def is_idle(task):
+    return bool(task["is_idle"])
+
+
+def task_name(task):
+    return "idle" if is_idle(task) else f"{kernel.text_of(task['comm'])} (tid {int(task['tid'])})"
+
+
+def cpu_running(task):
+    """The CPU that the task runs on now, or None."""
+    for cpu in range(kernel.nr_cpus()):
+        running = task_on(cpu)
+        if running is not None and int(running) == int(task):
+            return cpu
+    return None
+
+
+def process_mm(process):
+    for task in threads(process):
+        if int(task["mm"]):
+            return task["mm"]
+    return None
+
+
+def owner_of(mm):
+    """The first process that has the address space, or None."""
+    for process in processes():
+        other = process_mm(process)
+        if other is not None and int(other) == int(mm):
+            return process
+    return None
+
+
+def mm_name(mm):
+    process = owner_of(mm)
+    return f"pid {int(process['pid'])}" if process is not None else f"mm {int(mm):#x}"
+
+
+# --- VMAs ------------------------------------------------------------------------------------------------------------
+
+class Found:
+    """An entry of the tree: the bounds that the tree has, and the VMA."""
+
+    def __init__(self, entry):
+        self.start, self.end = int(entry["start"]), int(entry["end"])
+        self.vma = entry["slot"].cast(kernel.type_named("struct vma").pointer())
+
+
+def tree_height(mm):
+    root = mm["tree"]["root"]
+    return int(root["level"]) + 1 if int(root) else 0
+
+
+def vmas(mm):
+    root = mm["tree"]["root"]
+    return _below(root) if int(root) else iter(())
+
+
+def _below(node):
+    for index in range(int(node["nr"])):
+        entry = node["entries"][index]
+        if int(node["level"]):
+            yield from _below(entry["slot"].cast(node.type))
+        else:
+            yield Found(entry)
+
+
+def find_vma(mm, address):
+    """As vma_tree_find(): what contains the address, or None."""
+    found = find_vma_from(mm, address)
+    return found if found and found.start <= address else None
+
+
+def find_vma_from(mm, address):
+    """As vma_tree_find_from(): the first that ends above the address, or None."""
+    node = mm["tree"]["root"]
+    while int(node):
+        for index in range(int(node["nr"])):
+            entry = node["entries"][index]
+            if int(entry["end"]) > address:
+                break
+        else:
+            return None
+        if not int(node["level"]):
+            return Found(entry)
+        node = entry["slot"].cast(node.type)
+    return None
+
+
+# --- Page tables -----------------------------------------------------------------------------------------------------
+
+LEVELS = {4: "PGD", 3: "PUD", 2: "PMD", 1: "PTE"}
+
+
+class Step:
+    """One level of a walk: which entry of which table, and what it holds."""
+
+    def __init__(self, level, table, index):
+        self.level, self.table, self.index = level, table, index
+        self.place = table + index * kernel.WORD
+        self.value = kernel.read_u64(self.place)
+
+
+def pte_bit(name):
+    return kernel.define("mm/pgtable.h", f"PTE_{name}")
+
+
+def table_index(address, level):
+    return address >> 12 + 9 * (level - 1) & 511
+
+
+def frame(value):
+    return value & pte_bit("FRAME")
+
+
+def table_is_bad(value):
+    """As pmd_bad()."""
+    wanted = pte_bit("PRESENT") | pte_bit("WRITE") | pte_bit("USER")
+    return value & (wanted | pte_bit("HUGE")) != wanted
+
+
+def walk(mm, address):
+    """The entries from the top table down to where the walk ends."""
+    table = int(mm["pgd"])
+    for level in (4, 3, 2, 1):
+        step = Step(level, table, table_index(address, level))
+        yield step
+        if level == 1 or table_is_bad(step.value):
+            return
+        table = kernel.phys_to_virt(frame(step.value))
+
+
+def pte_kind(value):
+    """As pte_kind(), the kernel's one decoder."""
+    if value & (pte_bit("PRESENT") | pte_bit("PROTNONE")):
+        return "PAGE"
+    if not value:
+        return "NONE"
+    if value & pte_bit("SWAP"):
+        return "SWAP" if swap_device(value) < kernel.define("mm/pgtable.h", "SWAP_DEVICE_SPECIAL") else "SPECIAL"
+    return "MARKER"
+
+
+def swap_device(value):
+    return value >> 2 & 0x1f
+
+
+def swap_slot(value):
+    """(area, offset) of an entry that holds a swap slot."""
+    return swap_device(value), frame(value) >> 12
+
+
+def table_page(value):
+    """The struct page of the table that an entry points to: it has the lock of that table's entries."""
+    return kernel.page_of_pfn(frame(value) >> 12)
+
+
+def describe_pte(value):
+    """What an entry of the lowest level says, in words."""
+    kind = pte_kind(value)
+    if kind == "NONE":
+        return "nothing was ever here, or it was removed"
+    if kind == "SWAP":
+        return "swapped out: area {}, slot {}".format(*swap_slot(value))
+    if kind != "PAGE":
+        return kind.lower()
+    words = [f"page frame {frame(value) >> 12:#x}"]
+    if value & pte_bit("SPECIAL"):
+        words.append("the shared zero page")
+    words.append("may be written" if value & pte_bit("WRITE") else "read-only")
+    words += [word for bit, word in (("ACCESSED", "accessed"), ("DIRTY", "dirty"), ("NX", "not executable"))
+              if value & pte_bit(bit)]
+    key = (value & pte_bit("KEY")) >> kernel.define("mm/pgtable.h", "PTE_KEY_SHIFT")
+    words += [f"protection key {key}"] if key else []
+    words += [] if value & pte_bit("PRESENT") else ["PROT_NONE: the CPU cannot use it"]
+    return ", ".join(words)
