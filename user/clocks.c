@@ -20,7 +20,7 @@ static void readings(void)
 	static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME };
 	struct timespec ts;
 	struct timeval tv;
-	long before, after;
+	long before, after, now;
 
 	section("readings");
 	for (size_t i = 0; i < 3; i++) {
@@ -35,8 +35,10 @@ static void readings(void)
 		CHECK(monotonic);
 	}
 	CHECK(clock_gettime(CLOCK_REALTIME, &ts) == 0 && ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000);
+	before = now_ns(CLOCK_REALTIME);
 	CHECK(gettimeofday(&tv, NULL) == 0 && tv.tv_usec >= 0 && tv.tv_usec < 1000000);
-	CHECK(tv.tv_sec - ts.tv_sec <= 1);
+	now = tv.tv_sec * 1000000000L + tv.tv_usec * 1000L;
+	CHECK(now >= before - 1000 && now <= now_ns(CLOCK_REALTIME)); /* it leaves out what is below a microsecond */
 	CHECK(clock_getres(CLOCK_MONOTONIC, &ts) == 0 && ts.tv_sec == 0 && ts.tv_nsec == 1);
 	CHECK(clock_gettime(CLOCK_MONOTONIC_COARSE, &ts) == 0);
 	CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &ts) == 0);
@@ -46,13 +48,13 @@ static void readings(void)
 static void cpu_time(void)
 {
 	long thread = now_ns(CLOCK_THREAD_CPUTIME_ID), process = now_ns(CLOCK_PROCESS_CPUTIME_ID);
-	long end = now_ns(CLOCK_MONOTONIC) + 100 * MS;
+	long begin = now_ns(CLOCK_MONOTONIC);
 
 	section("CPU time");
-	while (now_ns(CLOCK_MONOTONIC) < end)
+	while (now_ns(CLOCK_THREAD_CPUTIME_ID) < thread + 20 * MS ||
+	       now_ns(CLOCK_PROCESS_CPUTIME_ID) < process + 20 * MS)
 		continue;
-	CHECK(now_ns(CLOCK_THREAD_CPUTIME_ID) > thread);
-	CHECK(now_ns(CLOCK_PROCESS_CPUTIME_ID) > process);
+	CHECK_THAT("both move, and no faster than the clock", now_ns(CLOCK_MONOTONIC) - begin >= 10 * MS);
 }
 
 static void sleeps(void)
@@ -88,23 +90,25 @@ static void ring(int signo)
 static void interruptions(void)
 {
 	struct sigaction sa = { .sa_handler = ring };
-	struct itimerval timer = { .it_value = { 0, 20000 } }, left;
+	struct itimerval timer = { .it_value = { 0, 20000 }, .it_interval = { 0, 20000 } }, left;
 	struct timespec remaining = { 0, 0 };
+	unsigned int alarmed;
 
 	section("a timer interrupts");
 	sigaction(SIGALRM, &sa, NULL);
 	CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
 	CHECK(getitimer(ITIMER_REAL, &left) == 0 && (left.it_value.tv_usec > 0 || rung));
-	CHECK_ERRNO(nanosleep(&(struct timespec){ 30, 0 }, &remaining), EINTR);
-	CHECK(rung == 1 && remaining.tv_sec >= 20 && remaining.tv_sec < 30);
-	timer.it_interval.tv_usec = 5000;
-	setitimer(ITIMER_REAL, &timer, NULL);
+	/* Again and again, for the first may come before we sleep. */
+	CHECK_ERRNO(nanosleep(&(struct timespec){ 1000, 0 }, &remaining), EINTR);
+	CHECK(rung >= 1 && remaining.tv_sec >= 100 && remaining.tv_sec < 1000);
+	rung = 0;
 	while (rung < 4)
 		pause();
 	timer = (struct itimerval){ 0 };
 	CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
 	CHECK_EQ(alarm(100), 0);
-	CHECK(alarm(0) == 100);
+	alarmed = alarm(0);
+	CHECK(alarmed > 0 && alarmed <= 100);
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #define SELF "/proc/self/exe"
-#define SCRIPT "/tmp/faultline-script"
+#define SCRIPT "./script" /* in a directory of our own */
 
 static char own_path[512];
 
@@ -136,8 +136,11 @@ static void failing_in_threads(void)
 
 int main(int argc, char **argv)
 {
+	char dir[] = "/tmp/exec-forms-XXXXXX";
+
 	if (argc > 1)
 		return say_arguments(argc, argv);
+	MUST(mkdtemp(dir) && chdir(dir) == 0);
 	MUST(readlink(SELF, own_path, sizeof(own_path) - 1) > 0);
 	scripts();
 	refusals();
@@ -145,6 +148,6 @@ int main(int argc, char **argv)
 	section("execve from a thread");
 	CHECK_EQ(run_child(with_threads, NULL), 0);
 	failing_in_threads();
-	unlink(SCRIPT);
+	MUST(unlink(SCRIPT) == 0 && rmdir(dir) == 0);
 	return check_done();
 }

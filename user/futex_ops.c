@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Raw futex operations: wait, wake, bitsets, requeue, time-outs, private and shared words, errors. */
-#include "user/check.h"
+#include "user/await.h"
 #include "user/futex.h"
 
 #include <pthread.h>
@@ -8,7 +8,8 @@
 #define WAITERS 4
 
 static uint32_t word, other;
-static volatile int asleep_soon, woken;
+static volatile pid_t tids[WAITERS]; /* 0: has not come as far as to its wait */
+static volatile int woken;
 static int wait_op;
 static uint32_t wait_bits;
 
@@ -23,39 +24,39 @@ static struct timespec in_ms(clockid_t clock, long ms)
 	return now;
 }
 
-static void pause_ms(long ms)
-{
-	nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL);
-}
-
 static void *waiter(void *arg)
 {
 	uint32_t bits = wait_op == FUTEX_WAIT_BITSET ? wait_bits << (intptr_t)arg : 0;
 	long result;
 
-	__atomic_fetch_add(&asleep_soon, 1, __ATOMIC_SEQ_CST);
+	tids[(intptr_t)arg] = gettid();
 	result = futex(&word, wait_op | FUTEX_PRIVATE, 1, NULL, NULL, bits);
 	__atomic_fetch_add(&woken, 1, __ATOMIC_SEQ_CST);
 	return (void *)result;
 }
 
-/* Starts waiters and returns when all of them sleep, as far as one can know. */
+/* A thread that waits; returns when it sleeps. */
+static void start(pthread_t *thread, int id, void *(*fn)(void *), void *arg)
+{
+	tids[id] = 0;
+	MUST(pthread_create(thread, NULL, fn, arg) == 0);
+	await_sleep(&tids[id]);
+}
+
+/* One after the other, so that they wait in this order. */
 static void start_waiters(pthread_t *threads, int op)
 {
-	asleep_soon = woken = 0;
+	woken = 0;
 	wait_op = op;
 	word = 1;
 	for (intptr_t i = 0; i < WAITERS; i++)
-		MUST(pthread_create(&threads[i], NULL, waiter, (void *)i) == 0);
-	while (asleep_soon < WAITERS)
-		sched_yield();
-	pause_ms(30);
+		start(&threads[i], i, waiter, (void *)i);
 }
 
 static bool woken_becomes(int n)
 {
-	for (int i = 0; i < 1000 && woken != n; i++)
-		pause_ms(1);
+	while (woken < n)
+		usleep(1000);
 	return woken == n;
 }
 
@@ -160,14 +161,13 @@ static void timeouts(void)
 
 static void *wait_shared(void *arg)
 {
-	__atomic_store_n(&asleep_soon, 1, __ATOMIC_SEQ_CST);
+	tids[0] = gettid();
 	return (void *)futex(arg, FUTEX_WAIT, 1, NULL, NULL, 0);
 }
 
 static int child_waits(uint32_t *words)
 {
-	__atomic_store_n(&words[1], 1, __ATOMIC_SEQ_CST);
-	return futex(&words[0], FUTEX_WAIT, 1, &(struct timespec){ 20, 0 }, NULL, 0) == 0 ? 0 : 1;
+	return futex(&words[0], FUTEX_WAIT, 1, NULL, NULL, 0) == 0 ? 0 : 1;
 }
 
 static void shared(void)
@@ -186,20 +186,14 @@ static void shared(void)
 	MUST(pid >= 0);
 	if (pid == 0)
 		_exit(child_waits(words));
-	while (!__atomic_load_n(&words[1], __ATOMIC_SEQ_CST))
-		sched_yield();
-	while (futex(&words[0], FUTEX_WAKE, 1, NULL, NULL, 0) == 0)
-		pause_ms(1);
+	await_state(pid, 'S');
+	CHECK_EQ(futex(&words[0], FUTEX_WAKE, 1, NULL, NULL, 0), 1);
 	MUST(waitpid(pid, &status, 0) == pid);
 	CHECK_THAT("a child in another address space was woken", status == 0);
 
 	twin = mremap(words, 0, PAGE, MREMAP_MAYMOVE);
 	MUST((void *)twin != MAP_FAILED && twin != words);
-	asleep_soon = 0;
-	MUST(pthread_create(&thread, NULL, wait_shared, words) == 0);
-	while (!asleep_soon)
-		sched_yield();
-	pause_ms(20);
+	start(&thread, 0, wait_shared, words);
 	CHECK_THAT("woken through another mapping of the same word", futex(twin, FUTEX_WAKE, 1, NULL, NULL, 0) == 1);
 	CHECK(pthread_join(thread, &value) == 0 && value == NULL);
 }
@@ -211,12 +205,12 @@ static void interrupted(int signo)
 
 static void *wait_interrupted(void *arg)
 {
+	long result;
+
 	(void)arg;
-	asleep_soon = 1;
-	return (void *)(intptr_t)(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ 20, 0 }, NULL, 0) ==
-						  -1
-					  ? errno
-					  : 0);
+	tids[0] = gettid();
+	result = futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, &(struct timespec){ 1000, 0 }, NULL, 0);
+	return (void *)(intptr_t)(result == -1 ? errno : 0);
 }
 
 static void signals(void)
@@ -228,11 +222,7 @@ static void signals(void)
 	section("a signal interrupts a wait");
 	sigaction(SIGUSR1, &sa, NULL);
 	word = 1;
-	asleep_soon = 0;
-	MUST(pthread_create(&thread, NULL, wait_interrupted, NULL) == 0);
-	while (!asleep_soon)
-		sched_yield();
-	pause_ms(20);
+	start(&thread, 0, wait_interrupted, NULL);
 	pthread_kill(thread, SIGUSR1);
 	MUST(pthread_join(thread, &value) == 0);
 	CHECK_EQ((intptr_t)value, EINTR);

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define PATH "/tmp/hostile-elf"
+#define PATH "./hostile-elf" /* in a directory of our own */
 #define BASE 0x10000000UL
 
 /* The whole file: headers, then code that does exit_group(42). */
@@ -54,8 +54,10 @@ static struct image valid(void)
 
 static void write_file(const void *data, size_t size)
 {
-	int fd = open(PATH, O_CREAT | O_TRUNC | O_WRONLY, 0755);
+	int fd;
 
+	unlink(PATH); /* not the old file: it cannot be written to while anybody still looks at its process */
+	fd = open(PATH, O_CREAT | O_EXCL | O_WRONLY, 0755);
 	MUST(fd >= 0);
 	MUST(write(fd, data, size) == (ssize_t)size);
 	MUST(close(fd) == 0);
@@ -67,7 +69,7 @@ static int execute(void *arg)
 
 	(void)arg;
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-	alarm(5);
+	alarm(60); /* should it run wild */
 	execve(PATH, argv, env);
 	return 100 + errno; /* errno of execve is below 42 for all that happens here */
 }
@@ -215,12 +217,15 @@ static void random_damage(void)
 
 int main(void)
 {
-	unlink(PATH);
+	char dir[] = "/tmp/hostile-elf-XXXXXX";
+
+	MUST(mkdtemp(dir) && chdir(dir) == 0);
 	headers();
 	lengths();
 	segments();
 	entries();
 	files();
 	random_damage();
+	MUST(rmdir(dir) == 0);
 	return check_done();
 }

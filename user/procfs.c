@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What /proc says of a process whose shape is known: formats to the letter, numbers that must agree with each other. */
-#include "user/check.h"
+#include "user/await.h"
 
 #include <ctype.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -188,24 +187,6 @@ static void pagemap(void)
 	CHECK_ERRNO(pread(fd, entry, 7, 0), EINVAL);
 	CHECK_ERRNO(pread(fd, entry, 8, 4), EINVAL);
 	close(fd);
-}
-
-static char state_of(pid_t pid)
-{
-	char path[64], *at;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (slurp(path) <= 0)
-		return '?';
-	at = strrchr(text, ')');
-	return at ? at[2] : '?';
-}
-
-static void await_state(pid_t pid, char state)
-{
-	for (int i = 0; i < 2000 && state_of(pid) != state; i++)
-		usleep(1000);
-	CHECK_EQ(state_of(pid), state);
 }
 
 static void others(void)

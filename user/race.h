@@ -128,10 +128,13 @@ UNUSED static uint64_t counted(struct stage *s, const char *name)
 	return vmstat_read(&s->now) ? vmstat_delta(&s->before, &s->now, name) : 0;
 }
 
-/* Waits until a counter has moved since `before`: for a thread that will go to sleep right after. */
+/*
+ * Waits until a counter has moved since `before`: for a thread that will go to sleep right after. False: not within a minute,
+ * which a loaded machine may take.
+ */
 UNUSED static bool wait_counted(struct stage *s, const char *name)
 {
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 60000; i++) {
 		if (counted(s, name))
 			return true;
 		usleep(1000);

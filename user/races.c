@@ -474,10 +474,10 @@ static int protect(void *page)
 	return 0;
 }
 
-/* Ended within a second? */
+/* Ended within a minute, which a loaded machine may take? */
 static bool ends(pid_t pid)
 {
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 60000; i++) {
 		if (waitpid(pid, NULL, WNOHANG) == pid)
 			return true;
 		usleep(1000);

@@ -3,7 +3,7 @@
  * Signals in blocking calls: SA_RESTART restarts them, without it they end with EINTR; values sent along with signals;
  * timers of several kinds; groups of processes.
  */
-#include "user/check.h"
+#include "user/await.h"
 
 #include <pthread.h>
 #include <sys/time.h>
@@ -27,14 +27,17 @@ static void install(int signo, int flags)
 }
 
 static pthread_t main_thread;
+static pid_t main_tid;
 static int fds[2];
 
-/* Signals the main thread once, and writes to the pipe some time later. */
+/* Signals the main thread when it sleeps in its call, and writes to the pipe when the signal has been handled. */
 static void *disturb(void *arg)
 {
-	usleep(30000);
+	int before = handled;
+
+	await_sleep(&main_tid);
 	pthread_kill(main_thread, SIGUSR1);
-	usleep(30000);
+	await_value(&handled, before + 1);
 	if (write(fds[1], "x", 1) != 1)
 		return NULL;
 	return arg;
@@ -58,13 +61,6 @@ static void reads(void)
 	CHECK_EQ(handled, 2);
 }
 
-static int sleep_a_little(void *arg)
-{
-	(void)arg;
-	usleep(100000);
-	return 0;
-}
-
 static void waits(void)
 {
 	pthread_t thread;
@@ -72,17 +68,16 @@ static void waits(void)
 	pid_t pid;
 	char c;
 
-	section("waitpid");
+	section("waitpid: the child ends when its parent has handled the signal");
 	handled = 0;
 	install(SIGUSR1, SA_RESTART);
 	pid = fork();
 	MUST(pid >= 0);
 	if (pid == 0)
-		_exit(sleep_a_little(NULL));
+		_exit(read(fds[0], &c, 1) != 1);
 	pthread_create(&thread, NULL, disturb, NULL);
-	CHECK_THAT("restarted", waitpid(pid, &status, 0) == pid && handled == 1);
+	CHECK_THAT("restarted", waitpid(pid, &status, 0) == pid && status == 0 && handled == 1);
 	pthread_join(thread, NULL);
-	MUST(read(fds[0], &c, 1) == 1);
 }
 
 static void values(void)
@@ -110,14 +105,19 @@ static void timers(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2, .sigev_value.sival_int = 77 };
 	struct itimerspec when = { .it_value = { 0, 10000000 } }, left;
+	sigset_t set, before;
 	timer_t timer;
 
 	section("timer_create");
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, &before);
 	handled = 0;
 	CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
 	CHECK_EQ(timer_settime(timer, 0, &when, NULL), 0);
 	while (!handled)
-		pause();
+		sigsuspend(&before);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	CHECK(value_seen == 77 && code_seen == SI_TIMER);
 	CHECK(timer_gettime(timer, &left) == 0 && left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0);
 	CHECK_EQ(timer_delete(timer), 0);
@@ -126,16 +126,20 @@ static void timers(void)
 
 static int count_signals(void *arg)
 {
+	char c;
+
 	(void)arg;
 	MUST(setpgid(0, 0) == 0);
 	signal(SIGTERM, SIG_IGN);
 	for (int i = 0; i < 3; i++)
 		if (fork() == 0) {
 			signal(SIGTERM, SIG_DFL);
+			MUST(write(fds[1], "x", 1) == 1);
 			for (;;)
 				pause();
 		}
-	usleep(30000);
+	for (int i = 0; i < 3; i++)
+		MUST(read(fds[0], &c, 1) == 1);
 	kill(0, SIGTERM);
 	for (int i = 0; i < 3; i++) {
 		int status;
@@ -173,6 +177,7 @@ static void stops(void)
 int main(void)
 {
 	main_thread = pthread_self();
+	main_tid = getpid();
 	MUST(pipe(fds) == 0);
 	reads();
 	waits();

@@ -6,6 +6,7 @@
 
 #include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- Address spaces ---------------------------------------------------------------------------------------------- */
 
@@ -101,25 +102,26 @@ void let_others_run_once(void)
 	nanosleep(&moment, NULL);
 }
 
-/* Seconds of this machine's time, so many that only a hang can take them. */
+/* Seconds, so many that only a hang can take them. */
 #define PATIENCE 20
 
-static u64 real_seconds(void)
+u64 seconds_given(void)
 {
-	struct timespec now;
+	u64 cores = (u64)sysconf(_SC_NPROCESSORS_ONLN);
+	struct timespec used;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (u64)used.tv_sec / min(cores, (u64)nr_cpus());
 }
 
 u64 patience_ends(void)
 {
-	return real_seconds() + PATIENCE;
+	return seconds_given() + PATIENCE;
 }
 
 bool patience_is_over(u64 end)
 {
-	return real_seconds() >= end;
+	return seconds_given() >= end;
 }
 
 void wait_stopped(enum race_point_id point)

@@ -59,7 +59,8 @@ static void check_end(void)
 static void *watchdog(void *arg)
 {
 	(void)arg;
-	sleep(LIMIT_SECONDS);
+	while (seconds_given() < LIMIT_SECONDS)
+		sleep(1);
 	printf("failed: not finished after %d seconds\n", LIMIT_SECONDS);
 	sim_dump();
 	_exit(1);
@@ -69,8 +70,8 @@ static void __noreturn run_here(const struct test *test)
 {
 	pthread_t thread;
 
-	pthread_create(&thread, NULL, watchdog, NULL);
 	sim_boot(test->nr_cpus, seed);
+	pthread_create(&thread, NULL, watchdog, NULL);
 	mm_check_baseline();
 	test->func();
 	schedule_fuzz_seed(0);

@@ -102,6 +102,11 @@ void let_others_run_once(void);
 			let_others_run_once();                                                                         \
 		}                                                                                                      \
 	} while (0)
+/*
+ * What the processors of this machine, all together, have given this process so far: when others use them too, less than the
+ * clock says. The simulated CPUs use all they get, even asleep.
+ */
+u64 seconds_given(void);
 u64 patience_ends(void);
 bool patience_is_over(u64 end);
 

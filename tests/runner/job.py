@@ -32,8 +32,8 @@ class Job:
     name: str
     command: list
     judge: typing.Callable  # Result → list of complaints, empty when passed
-    limit: float = 30  # seconds without a byte of output or log
-    cap: float = 300  # seconds in all
+    limit: float = 120  # seconds without a byte of output or log, so many that no load takes them
+    cap: float = 1200  # seconds in all
     stdin: bytes = b""
     live_stdin: bool = False  # through a pipe instead of a file
     has_log: bool = False  # append --log FILE to the command: a run of tools/faultline

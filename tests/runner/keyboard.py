@@ -13,7 +13,7 @@ import subprocess
 import termios
 import time
 
-PATIENCE = 30.0  # seconds without what is waited for
+PATIENCE = 60.0  # seconds without a sign of life: a loaded machine may be as slow as it likes
 ROWS, COLUMNS = 33, 99
 
 
@@ -41,13 +41,12 @@ class Keyboard:
 
     def wait_for(self, regex):
         """Returns the match; what stands before and in it is forgotten."""
-        deadline = time.monotonic() + PATIENCE
         while True:
             match = re.search(regex, self.seen)
             if match:
                 self.seen = self.seen[match.end():]
                 return match
-            if not self._read(deadline - time.monotonic()):
+            if not self._read():
                 raise Missed(f"“{regex}” has not appeared; instead: {self.seen[-800:]!r}")
 
     def line(self, command, regex):
@@ -58,9 +57,8 @@ class Keyboard:
 
     def end(self):
         """Waits for the end of the command: its exit status."""
-        deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None:
-            if not self._read(deadline - time.monotonic()) and self.process.poll() is None:
+            if not self._read() and self.process.poll() is None:
                 raise Missed(f"the command has not ended; instead: {self.seen[-800:]!r}")
         status = self.process.returncode
         return status if status >= 0 else 128 - status
@@ -77,9 +75,16 @@ class Keyboard:
         os.close(self.ours)
         os.close(self.theirs)
 
-    def _read(self, seconds):
-        """False when nothing has come in that time."""
-        ready, _, _ = select.select([self.ours], [], [], max(0, min(seconds, 1)))
-        if ready:
-            self.seen += os.read(self.ours, 65536).decode(errors="replace")
-        return ready or (seconds > 0 and self.process.poll() is None)
+    def _read(self):
+        """Waits for more; what comes is printed too, so that who runs us sees us live. False: nothing will come, it seems."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            has_ended = self.process.poll() is not None
+            if select.select([self.ours], [], [], 0 if has_ended else 1)[0]:
+                text = os.read(self.ours, 65536).decode(errors="replace")
+                self.seen += text
+                print(repr(text), flush=True)
+                return True
+            if has_ended:
+                return False
+        return False

@@ -14,9 +14,9 @@ from faultline_host import initramfs
 from . import ROOT
 from .job import usual_signals
 
-PATIENCE = 120
+PATIENCE = 600  # seconds
 STACK = 8 << 20
-LOCKS = {}  # by program: two runs of one could meet in /tmp
+LOCKS = {}  # by program, so that nobody asks what is being asked already
 
 
 def on_linux(program, args, files, environment, stdin):

@@ -15,6 +15,7 @@ from .keyboard import COLUMNS, ROWS, Keyboard, Missed
 
 PROMPT = r"~ # (\x1b\[6n)?"
 CTRL_C, CTRL_D, CTRL_BACKSLASH, CTRL_RIGHT, CTRL_U, CTRL_W, CTRL_Z = "\x03\x04\x1c\x1d\x15\x17\x1a"
+AWAIT_STOP = "until grep -q 'State:.T' /proc/$!/status; do sleep 0.01; done"
 ERASE, UP, ESCAPE = "\x7f", "\x1b[A", "\x1b"
 
 
@@ -79,9 +80,9 @@ def job_control(keys):
     keys.wait_for(PROMPT)
     keys.line("kill %1; wait; jobs; echo none left", r"none left\r\n" + PROMPT)
     keys.line("cat &", PROMPT)
-    keys.line("sleep 0.2; jobs", r"\[1\]\+ +Stopped \(tty input\) +cat\r\n")
+    keys.line(f"{AWAIT_STOP}; jobs", r"\[1\]\+ +Stopped \(tty input\) +cat\r\n")
     keys.line("kill -9 %1; stty tostop; echo hidden &", PROMPT)
-    keys.line("sleep 0.2; jobs", r"\[2\]\+ +Stopped \(tty output\) +echo hidden\r\n")
+    keys.line(f"{AWAIT_STOP}; jobs", r"\[2\]\+ +Stopped \(tty output\) +echo hidden\r\n")
     keys.line("fg", r"hidden\r\n" + PROMPT)
     keys.type(CTRL_D)
     check(keys.end() == 0, "Ctrl-D should end the shell")
@@ -92,9 +93,10 @@ def full_screen(keys):
     keys.wait_for(PROMPT)
     keys.type("vi /tmp/text\r")
     keys.wait_for(rf"\x1b\[{ROWS};1H")
-    for part in (f"iHello, world{ESCAPE}", f"bcwthere{ESCAPE}", ":wq\r"):
+    for part in (f"iHello, world{ESCAPE}", f"bcwthere{ESCAPE}"):
         keys.type(part)
-        time.sleep(0.3)  # what follows an escape at once would belong to it
+        keys.wait_for(r"- /tmp/text \[Modified\]")  # back from inserting: what follows an escape at once would belong to it
+    keys.type(":wq\r")
     keys.wait_for(PROMPT)
     keys.line("cat /tmp/text", r"Hello, there\r\n" + PROMPT)
     keys.type("less /etc/profile\r")
@@ -164,7 +166,7 @@ def check(condition, complaint):
 def jobs(kernel=None):
     """One job for each test; `kernel` replaces the kernel image."""
     image = ["--kernel", kernel] if kernel else []
-    return [Job(name=f"terminal/{name}", command=["tests/terminal", name, *image], judge=judge, weight=4, limit=60)
+    return [Job(name=f"terminal/{name}", command=["tests/terminal", name, *image], judge=judge, weight=4)
             for name in TESTS]
 
 

@@ -43,5 +43,5 @@ echo 'a,b;c' | awk -F'[,;]' '{ printf "%s-%s-%s\n", $3, $2, $1 }'
 crc32 numbers
 od -c here | tail -2; hexdump -C part | head -2; xxd here | head -1; strings here | head -1
 yes | head -3; true | false; echo "last of a pipe: $?"
-timeout 1 sleep 5; echo "timeout says $?"
+timeout 1 sleep 1000; echo "timeout says $?"
 truncate -s 5000 sparse; stat -c '%s %F %a' sparse; ls -l sparse | cut -d' ' -f1
