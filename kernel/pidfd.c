@@ -9,6 +9,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/super.h"
+#include "kernel/fs/text.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "mm/mman.h"
@@ -31,8 +32,21 @@ static void pidfd_release(struct file *file)
 		process_put(file->private);
 }
 
+/* -1: it has ended, and nobody can wait for it any more. */
+static void pidfd_show_info(struct file *file, struct text *text)
+{
+	const struct process *process = file->private;
+	struct process *found = process_find(process->pid);
+	s32 pid = found == process ? process->pid : -1;
+
+	if (found)
+		process_put(found);
+	text_printf(text, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
 static const struct file_ops pidfd_ops = {
 	.poll = pidfd_poll,
+	.show_info = pidfd_show_info,
 	.release = pidfd_release,
 };
 

@@ -151,6 +151,8 @@ int put_rusage(vaddr_t addr, const struct usage *usage)
 		.maxrss = (s64)usage->max_rss,
 		.minflt = (s64)usage->min_flt,
 		.majflt = (s64)usage->maj_flt,
+		.inblock = (s64)(usage->io.read_bytes >> 9), /* of 512 bytes */
+		.oublock = (s64)(usage->io.write_bytes >> 9),
 		.nvcsw = (s64)usage->nr_voluntary,
 		.nivcsw = (s64)usage->nr_involuntary,
 	};

@@ -316,6 +316,16 @@ void thread_count_as_major(void)
 	current->min_flt--;
 }
 
+static void add_io(struct io_usage *sum, const struct io_usage *more)
+{
+	sum->read_chars += READ_ONCE(more->read_chars);
+	sum->written_chars += READ_ONCE(more->written_chars);
+	sum->nr_reads += READ_ONCE(more->nr_reads);
+	sum->nr_writes += READ_ONCE(more->nr_writes);
+	sum->read_bytes += READ_ONCE(more->read_bytes);
+	sum->write_bytes += READ_ONCE(more->write_bytes);
+}
+
 void task_add_usage(const struct task *task, struct usage *usage)
 {
 	u64 user_ns, kernel_ns;
@@ -327,6 +337,7 @@ void task_add_usage(const struct task *task, struct usage *usage)
 	usage->maj_flt += READ_ONCE(task->maj_flt);
 	usage->nr_voluntary += READ_ONCE(task->nr_voluntary);
 	usage->nr_involuntary += READ_ONCE(task->nr_involuntary);
+	add_io(&usage->io, &task->io);
 }
 
 void usage_add(struct usage *sum, const struct usage *more)
@@ -338,6 +349,7 @@ void usage_add(struct usage *sum, const struct usage *more)
 	sum->nr_voluntary += more->nr_voluntary;
 	sum->nr_involuntary += more->nr_involuntary;
 	sum->max_rss = max(sum->max_rss, more->max_rss);
+	add_io(&sum->io, &more->io);
 }
 
 void process_usage(struct process *process, struct usage *usage)

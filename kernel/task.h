@@ -74,6 +74,11 @@ struct restart {
 	u64 arg[5];
 };
 
+/* What a thread has read and written: bytes and calls; and bytes that a device had to move because of it. */
+struct io_usage {
+	u64 read_chars, written_chars, nr_reads, nr_writes, read_bytes, write_bytes;
+};
+
 struct task {
 	/* Known to entry.asm and the context switch (kernel/x86/context.c). */
 	u32 work;	 /* atomic bits WORK_…; offset 0 */
@@ -99,6 +104,7 @@ struct task {
 	/* The task itself; every fault counts here, so nobody else's fields share the line */
 	u64 min_flt __cacheline_aligned; /* page faults without waiting for I/O */
 	u64 maj_flt;			 /* ... and with it */
+	struct io_usage io;
 	u64 user_ticks, kernel_ticks;	 /* samples: how run_time divides */
 	vaddr_t set_child_tid;		 /* where to write the tid before the first return, or 0 */
 	vaddr_t clear_child_tid;	 /* where to clear it and wake at exit, or 0 */
@@ -142,6 +148,7 @@ struct usage {
 	u64 user_time, kernel_time; /* ns */
 	u64 min_flt, maj_flt, nr_voluntary, nr_involuntary;
 	u64 max_rss; /* KiB */
+	struct io_usage io;
 };
 
 /* A thread group. */

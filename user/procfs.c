@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -320,6 +321,88 @@ static void system_wide(void)
 	CHECK(slurp("/proc/sys/vm/max_map_count") > 1 && atoi(text) >= 65530);
 }
 
+static void check_fdinfo(int fd, const char *want)
+{
+	char path[64], masked[256], *at;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	MUST(slurp(path) > 0);
+	at = strstr(text, "mnt_id:\t");
+	CHECK(at && isdigit(at[8]) && strstr(at, "\nino:\t"));
+	snprintf(masked, sizeof(masked), "%.*s%s", (int)(at - text), text, strchr(strstr(at, "\nino:") + 1, '\n') + 1);
+	CHECK_THAT(want, !strcmp(masked, want));
+	if (strcmp(masked, want))
+		printf("%s", masked);
+}
+
+static void fdinfo(void)
+{
+	int fd = open("/dev/shm/faultline-fdinfo", O_RDWR | O_CREAT | O_CLOEXEC, 0600), copy = fcntl(fd, F_DUPFD, 20);
+	int events = eventfd(5, 0), process = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	char want[64];
+
+	section("fdinfo");
+	MUST(fd >= 0 && copy >= 20 && events >= 0 && process >= 0 && write(fd, "12345", 5) == 5);
+	check_fdinfo(fd, "pos:\t5\nflags:\t02100002\n");
+	check_fdinfo(copy, "pos:\t5\nflags:\t0100002\n");
+	MUST(slurp("/proc/self/fdinfo/20") >= 0 || copy != 20);
+	snprintf(want, sizeof(want), "/proc/self/fdinfo/%d", events);
+	MUST(slurp(want) > 0);
+	CHECK(strstr(text, "\neventfd-count:                5\n"));
+	snprintf(want, sizeof(want), "/proc/self/fdinfo/%d", process);
+	MUST(slurp(want) > 0);
+	snprintf(want, sizeof(want), "\nPid:\t%d\nNSpid:\t%d\n", getpid(), getpid());
+	CHECK(strstr(text, want));
+	CHECK_EQ(slurp("/proc/self/fdinfo/999"), -1);
+	CHECK_EQ(slurp("/proc/self/task/65537/stat"), -1);
+	CHECK_EQ(count_names("/proc/self", "fdinfo"), 1);
+	snprintf(want, sizeof(want), "%d", copy);
+	CHECK_EQ(count_names("/proc/self/fdinfo", want), 1);
+	MUST(!unlink("/dev/shm/faultline-fdinfo") && !close(fd) && !close(copy) && !close(events) && !close(process));
+}
+
+static unsigned long io_of(const char *name)
+{
+	char key[32], *at;
+
+	MUST(slurp("/proc/self/io") > 0);
+	snprintf(key, sizeof(key), "%s: ", name);
+	at = strstr(text, key);
+	return at ? strtoul(at + strlen(key), NULL, 10) : ~0UL;
+}
+
+static void io(void)
+{
+	unsigned long written, writes, read_before, reads;
+	int fds[2];
+
+	section("io");
+	MUST(pipe(fds) == 0);
+	written = io_of("wchar");
+	writes = io_of("syscw");
+	reads = io_of("syscr");
+	read_before = io_of("rchar");
+	MUST(write(fds[1], text, 100) == 100 && read(fds[0], text, 300) == 100);
+	CHECK_EQ(io_of("wchar") - written, 100);
+	CHECK_EQ(io_of("syscw") - writes, 1);
+	CHECK(io_of("rchar") - read_before >= 100);
+	CHECK(io_of("syscr") - reads > 1);
+	CHECK(io_of("read_bytes") != ~0UL && io_of("write_bytes") != ~0UL);
+	CHECK_EQ(io_of("cancelled_write_bytes"), 0);
+	MUST(slurp("/proc/thread-self/io") > 0);
+	CHECK(!strncmp(text, "rchar: ", 7));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void disks(void)
+{
+	section("disks");
+	MUST(slurp("/proc/partitions") > 0);
+	CHECK(!strncmp(text, "major minor  #blocks  name\n\n", 28));
+	CHECK(slurp("/proc/diskstats") >= 0);
+}
+
 int main(void)
 {
 	status();
@@ -331,5 +414,8 @@ int main(void)
 	names();
 	statm();
 	system_wide();
+	fdinfo();
+	io();
+	disks();
 	return check_done();
 }

@@ -166,12 +166,33 @@ static void two_threads(int fd)
 	CHECK(now_us() - start >= 40 * 200);
 }
 
+/* Both tables of /proc: the second device first shows what is asked for here, whatever others did before. */
+static void tables(int fd)
+{
+	static const char want[] = "major minor  #blocks  name\n\n   1        0        256 ram0\n   1        1        128 ram1\n";
+	char text[1024], *row;
+	unsigned long reads, sectors;
+	int table = open("/proc/partitions", O_RDONLY), major_number, minor_number;
+	ssize_t n = read(table, text, sizeof(text) - 1);
+
+	CHECK(n == (ssize_t)strlen(want) && !memcmp(text, want, n) && !close(table));
+	CHECK(pread(fd, text, 512, 0) == 512);
+	table = open("/proc/diskstats", O_RDONLY);
+	n = read(table, text, sizeof(text) - 1);
+	CHECK(n > 0 && !close(table));
+	text[n] = 0;
+	row = strstr(text, "   1       1 ram1 ");
+	CHECK(row && sscanf(row, "%d %d ram1 %lu 0 %lu 0 ", &major_number, &minor_number, &reads, &sectors) == 4);
+	CHECK(minor_number == 1 && reads >= 1 && sectors == reads * 8);
+}
+
 int main(void)
 {
 	int first = open_disk("/dev/ram0"), second = open_disk("/dev/ram1");
 
 	identity(first, 0, 256 * 1024);
 	identity(second, 1, 128 * 1024);
+	tables(second);
 	lengths(first);
 	lengths(second);
 	the_end(first, 256 * 1024);

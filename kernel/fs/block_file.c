@@ -11,6 +11,7 @@
 #include "kernel/fs/dir.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
+#include "kernel/task.h"
 #include "kernel/thread.h"
 #include "kernel/uaccess.h"
 #include "mm/page_alloc.h"
@@ -63,6 +64,7 @@ static long read_piece(struct block_device *device, struct iov_iter *to, struct 
 	int ret = block_read_sync(device, piece.sector, page);
 	size_t moved;
 
+	current->io.read_bytes += PAGE_SIZE;
 	if (ret)
 		return ret;
 	moved = iov_copy_to(to, (u8 *)page_to_virt(page) + piece.offset, piece.n);
@@ -84,6 +86,7 @@ static long write_piece(struct block_device *device, struct iov_iter *from, stru
 		iov_revert(from, moved);
 		return write_piece(device, from, (struct piece){ piece.sector, 0, moved }, page);
 	}
+	current->io.write_bytes += PAGE_SIZE;
 	ret = block_transfer(device, BLOCK_WRITE, piece.sector, page);
 	return ret ? ret : (long)moved;
 }

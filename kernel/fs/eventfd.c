@@ -7,6 +7,7 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/super.h"
+#include "kernel/fs/text.h"
 #include "kernel/signal.h"
 #include "mm/slab.h"
 
@@ -100,11 +101,19 @@ static s64 eventfd_seek(struct file *file, s64 offset, int whence)
 	return 0; /* as on Linux */
 }
 
+static void eventfd_show_info(struct file *file, struct text *text)
+{
+	struct eventfd *e = file->private;
+
+	text_printf(text, "eventfd-count: %16lx\n", READ_ONCE(e->count));
+}
+
 static const struct file_ops eventfd_ops = {
 	.read = eventfd_read,
 	.write = eventfd_write,
 	.poll = eventfd_poll,
 	.llseek = eventfd_seek,
+	.show_info = eventfd_show_info,
 	.release = eventfd_release,
 };
 

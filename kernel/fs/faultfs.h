@@ -140,6 +140,8 @@ int faultfs_start_threads(struct faultfs *fs);
 void faultfs_stop_threads(struct faultfs *fs);
 /* Has the flusher write back everything, and waits: 0 or -EIO. */
 int faultfs_sync(struct super_block *sb);
+/* Between two passes of the flushers that nobody asked for, in 1/100 s; 0: none is made. */
+extern u32 sysctl_dirty_writeback_centisecs;
 /* Has it drop the pages of files that are clean and not mapped, and waits. */
 void faultfs_drop_pages(struct super_block *sb);
 /* The flusher shall look at fs->dead. Does not sleep. */

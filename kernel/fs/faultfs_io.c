@@ -5,7 +5,7 @@
  * Reading: a faulter, holding whatever fault locks it holds, only queues the locked page. The reader finds out where it lies,
  * which may mean reading metadata, and submits the transfer; its completion, a timer interrupt on an asynchronous device,
  * unlocks the page.
- * Writing: the flusher makes passes, once a second, when writers have made too many pages dirty, and when somebody asks
+ * Writing: the flusher makes passes, once a second (dirty_writeback_centisecs), when writers have made too many pages dirty, and when somebody asks
  * (sync, umount). A pass writes the dirty pages of all files, waits for them, then inodes and metadata; then it lets go of
  * files that were evicted. Who asks for a pass gets one that began after the question.
  *
@@ -15,11 +15,12 @@
 #include "kernel/fs/faultfs.h"
 #include "kernel/kthread.h"
 #include "kernel/string.h"
+#include "kernel/task.h"
 #include "kernel/time.h"
 #include "mm/page_lock.h"
 #include "mm/slab.h"
 
-#define PASS_INTERVAL_NS NSEC_PER_SEC
+u32 sysctl_dirty_writeback_centisecs = 100;
 
 /* ---- Transfers --------------------------------------------------------------------------------------------------- */
 
@@ -131,6 +132,7 @@ static int faultfs_read_page(struct mapping *mapping, struct page *page)
 
 	if (!io)
 		return -ENOMEM;
+	current->io.read_bytes += PAGE_SIZE; /* whoever asks for the page, not who will read it */
 	put_last(file->fs, &file->fs->reads, io);
 	thread_wake((struct thread *)file->fs->reader);
 	return 0;
@@ -219,6 +221,7 @@ static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 	}
 	if (!page_test(page, PG_DIRTY)) {
 		atomic_inc(&file->fs->nr_dirty);
+		current->io.write_bytes += PAGE_SIZE; /* as Linux: who makes it dirty */
 		inode_touch_mtime(file->inode);
 	}
 	if (fresh)
@@ -341,6 +344,17 @@ static void drop_pages_of(struct faultfs_file *file, void *arg)
 		mapping_drop_clean(file->mapping);
 }
 
+/* Until the next pass is due, or somebody asks for one. */
+static void await_pass(void)
+{
+	u64 interval = READ_ONCE(sysctl_dirty_writeback_centisecs) * (NSEC_PER_SEC / 100);
+
+	if (interval)
+		(void)sleep_until(ktime_ns() + interval);
+	else
+		thread_sleep();
+}
+
 static void flusher(void *arg)
 {
 	struct faultfs *fs = arg;
@@ -357,7 +371,7 @@ static void flusher(void *arg)
 		if (READ_ONCE(fs->wanted) != fs->finished || !list_empty(&fs->dead) || kthread_should_stop())
 			thread_cancel_sleep();
 		else
-			(void)sleep_until(ktime_ns() + PASS_INTERVAL_NS);
+			await_pass();
 	}
 	bury_dead(fs);
 }

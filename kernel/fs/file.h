@@ -63,6 +63,7 @@ enum file_mode {
 };
 
 /* How a kind of file does its work. A missing function is answered as Linux does: EINVAL, ENOTTY, ESPIPE, ENODEV. */
+struct text;
 struct file_ops {
 	/* Finishes an open; the file is complete but for `private`. */
 	int (*open)(struct file *file);
@@ -74,6 +75,8 @@ struct file_ops {
 	long (*ioctl)(struct file *file, u32 cmd, u64 arg);
 	/* The new position; seek by SEEK_* other than by the size. NULL: as on a regular file. */
 	s64 (*llseek)(struct file *file, s64 offset, int whence);
+	/* Appends what /proc/PID/fdinfo/FD says besides the usual. Does not sleep. */
+	void (*show_info)(struct file *file, struct text *text);
 	/*
 	 * The last reference is gone. A file that can be mapped may be released under mmap_lock or after an RCU grace
 	 * period: then it must not sleep.

@@ -192,6 +192,14 @@ struct file *files_get_file(struct files *files, unsigned fd)
 	return file;
 }
 
+bool files_is_cloexec(struct files *files, unsigned fd)
+{
+	spin_lock(&files->lock);
+	bool close = fd < files->capacity && bit_test(files->cloexec, fd);
+	spin_unlock(&files->lock);
+	return close;
+}
+
 int files_next_open(struct files *files, unsigned fd)
 {
 	int found = -1;

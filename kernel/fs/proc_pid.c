@@ -20,6 +20,8 @@ static const struct proc_entry pid_entries[] = {
 	{ .name = "environ", .mode = S_IFREG | 0400, .show = proc_show_environ },
 	{ .name = "exe", .mode = S_IFLNK | 0777, .ops = &proc_exe_ops },
 	{ .name = "fd", .mode = S_IFDIR | 0500, .ops = &proc_fd_ops },
+	{ .name = "fdinfo", .mode = S_IFDIR | 0555, .ops = &proc_fdinfo_ops },
+	{ .name = "io", .mode = S_IFREG | 0400, .show = proc_show_io },
 	{ .name = "limits", .mode = S_IFREG | 0444, .show = proc_show_limits },
 	{ .name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps },
 	{ .name = "mountinfo", .mode = S_IFREG | 0444, .show = proc_show_mountinfo },
@@ -121,7 +123,7 @@ static struct dentry *lookup_task(struct dentry *dir, const char *name, size_t l
 	u64 id = proc_id(proc_id_pid(dir->inode->private_id), (s32)tid);
 	struct proc_target target;
 
-	if (tid <= 0 || proc_target_get(id, &target))
+	if (tid <= 0 || tid >= PID_MAX || proc_target_get(id, &target))
 		return err_ptr(-ENOENT);
 	proc_target_put(&target);
 	return make_dentry(dir, name, len, &pid_dir_entry, id, entry_ino(id, 0));

@@ -249,3 +249,24 @@ int proc_show_statm(struct text *text, u64 id)
 {
 	return proc_show_target(text, id, show_statm_of);
 }
+
+/* --- io --- */
+
+static void show_io_of(struct text *text, const struct proc_target *target, u64 id)
+{
+	struct usage usage = {};
+
+	if (proc_id_tid(id))
+		task_add_usage(target->task, &usage);
+	else
+		process_usage(target->process, &usage);
+	text_printf(text, "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\nread_bytes: %lu\nwrite_bytes: %lu\n",
+		    usage.io.read_chars, usage.io.written_chars, usage.io.nr_reads, usage.io.nr_writes,
+		    usage.io.read_bytes, usage.io.write_bytes);
+	text_printf(text, "cancelled_write_bytes: %d\n", 0);
+}
+
+int proc_show_io(struct text *text, u64 id)
+{
+	return proc_show_target(text, id, show_io_of);
+}

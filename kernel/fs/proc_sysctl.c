@@ -3,6 +3,7 @@
  * /proc/sys/vm: settings of memory. Takes no lock: each value is whole, and who reads it while it changes gets the old or the
  * new one.
  */
+#include "kernel/fs/faultfs.h"
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
@@ -150,6 +151,25 @@ static int write_drop_caches(u64 id, char *buf, size_t len)
 	return 0;
 }
 
+static int show_writeback(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%u\n", READ_ONCE(sysctl_dirty_writeback_centisecs));
+	return 0;
+}
+
+static int write_writeback(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	if (proc_parse_number(buf, &value) || value > 0xffffffff)
+		return -EINVAL;
+	WRITE_ONCE(sysctl_dirty_writeback_centisecs, (u32)value);
+	super_sync_all(); /* wakes the flushers, which sleep by the new figure then */
+	return 0;
+}
+
 /* Settings that are kept for who reads them back: reclaim does not ask for them. */
 #define KEPT(name, initial, highest)                                                                                   \
 	static u64 name = initial;                                                                                     \
@@ -233,6 +253,10 @@ static const struct proc_entry vm_entries[] = {
 	  .write = write_fault_around },
 	{ .name = "max_map_count", .mode = S_IFREG | 0644, .show = show_max_map_count, .write = write_max_map_count },
 	{ .name = "mmap_min_addr", .mode = S_IFREG | 0644, .show = show_mmap_min_addr, .write = write_mmap_min_addr },
+	{ .name = "dirty_writeback_centisecs",
+	  .mode = S_IFREG | 0644,
+	  .show = show_writeback,
+	  .write = write_writeback },
 	{ .name = "drop_caches", .mode = S_IFREG | 0200, .write = write_drop_caches },
 };
 

@@ -190,6 +190,20 @@ int proc_parse_number(const char *text, u64 *value)
 	return *text ? -EINVAL : 0;
 }
 
+s64 proc_parse_name(const char *name, size_t len)
+{
+	s64 value = 0;
+
+	if (!len || len > 9 || (len > 1 && *name == '0'))
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		if (name[i] < '0' || name[i] > '9')
+			return -1;
+		value = value * 10 + (name[i] - '0');
+	}
+	return value;
+}
+
 int proc_mount_root(struct super_block *sb, void (*fill)(struct dentry *root))
 {
 	struct inode *inode = ramfs_inode(sb, S_IFDIR | 0555, 0);
@@ -208,6 +222,7 @@ static void fill_proc(struct dentry *root)
 	root->inode->ops = &proc_root_ops;
 	proc_pid_create(root);
 	proc_system_create(root);
+	proc_disks_create(root);
 	proc_memory_create(root);
 	proc_activity_create(root);
 	proc_sysctl_create(root);

@@ -44,18 +44,27 @@ int proc_parse_number(const char *text, u64 *value);
 
 /* --- processes --- */
 
-/* Of a thread (tid), or of a process as a whole (tid 0). */
+/* Of a thread (tid), or of a process as a whole (tid 0); and of one of its open files. Numbers are below PID_MAX. */
+_Static_assert(PID_MAX <= 1 << 16, "two numbers and a descriptor fit into an id");
 static inline u64 proc_id(s32 pid, s32 tid)
 {
-	return (u64)(u32)pid | (u64)(u32)tid << 32;
+	return (u64)(u16)pid | (u64)(u16)tid << 16;
+}
+static inline u64 proc_id_of_file(u64 id, u32 fd)
+{
+	return (id & 0xffffffff) | (u64)fd << 32;
 }
 static inline s32 proc_id_pid(u64 id)
 {
-	return (s32)(u32)id;
+	return (u16)id;
 }
 static inline s32 proc_id_tid(u64 id)
 {
-	return (s32)(id >> 32);
+	return (u16)(id >> 16);
+}
+static inline u32 proc_id_fd(u64 id)
+{
+	return (u32)(id >> 32);
 }
 
 /* What an id stands for just now, each with a reference. */
@@ -88,6 +97,7 @@ int proc_write_oom_score_adj(u64 id, char *buf, size_t len);
 int proc_show_limits(struct text *text, u64 id);
 int proc_show_oom_score(struct text *text, u64 id);
 int proc_show_personality(struct text *text, u64 id);
+int proc_show_io(struct text *text, u64 id);
 int proc_show_wchan(struct text *text, u64 id);
 int proc_show_maps(struct text *text, u64 id);
 int proc_show_smaps(struct text *text, u64 id);
@@ -100,14 +110,17 @@ extern const struct file_ops proc_pagemap_ops;
 size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n);
 
 extern const struct inode_ops proc_root_ops;				      /* finds processes by number */
-extern const struct inode_ops proc_fd_ops;				      /* /proc/PID/fd */
+extern const struct inode_ops proc_fd_ops, proc_fdinfo_ops;		      /* /proc/PID/fd, fdinfo */
 extern const struct inode_ops proc_exe_ops, proc_cwd_ops, proc_root_link_ops; /* links of /proc/PID */
+/* Writes the path of the dentry, whose reference it drops, for a readlink; or hands an error pointer through. */
+long proc_put_path(struct dentry *dentry, char *buf, size_t size);
 /* The number that a name is, or -1. */
 s64 proc_parse_name(const char *name, size_t len);
 void proc_pid_create(struct dentry *proc); /* self and thread-self */
 
 /* --- the rest of the tree; => fs_tree_lock for writing --- */
 void proc_system_create(struct dentry *proc);
+void proc_disks_create(struct dentry *proc);
 void proc_memory_create(struct dentry *proc);
 void proc_activity_create(struct dentry *proc);
 void proc_sysctl_create(struct dentry *proc);

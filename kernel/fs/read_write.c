@@ -6,6 +6,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/regular.h"
+#include "kernel/task.h"
 #include "kernel/uaccess.h"
 #include "mm/mapping.h"
 #include "mm/slab.h"
@@ -22,11 +23,27 @@ static struct file *fget_for(u64 fd, enum file_mode mode)
 	return err_ptr(-EBADF);
 }
 
+static long do_read(struct file *file, struct iov_iter *iter, u64 *pos)
+{
+	long ret = file->ops->read ? file->ops->read(file, iter, pos) : -EINVAL;
+
+	current->io.nr_reads++;
+	current->io.read_chars += ret > 0 ? (u64)ret : 0;
+	return ret;
+}
+
+static long do_write(struct file *file, struct iov_iter *iter, u64 *pos)
+{
+	long ret = file->ops->write ? file->ops->write(file, iter, pos) : -EINVAL;
+
+	current->io.nr_writes++;
+	current->io.written_chars += ret > 0 ? (u64)ret : 0;
+	return ret;
+}
+
 static long transfer(struct file *file, struct iov_iter *iter, enum file_mode mode, u64 *pos)
 {
-	if (mode == FMODE_READ)
-		return file->ops->read ? file->ops->read(file, iter, pos) : -EINVAL;
-	return file->ops->write ? file->ops->write(file, iter, pos) : -EINVAL;
+	return mode == FMODE_READ ? do_read(file, iter, pos) : do_write(file, iter, pos);
 }
 
 static long transfer_at_pos(struct file *file, struct iov_iter *iter, enum file_mode mode)

@@ -376,12 +376,11 @@ int proc_show_mounts(struct text *text, u64 id)
 	return 0;
 }
 
-/* A mount has no number besides its device's. */
 static void show_info(const struct super_block *sb, struct text *text)
 {
-	u32 parent = sb->mountpoint ? sb->mountpoint->inode->sb->dev : sb->dev;
+	const struct super_block *parent = sb->mountpoint ? sb->mountpoint->inode->sb : sb;
 
-	text_printf(text, "%u %u 0:%u / ", sb->dev + 20, parent + 20, sb->dev);
+	text_printf(text, "%u %u 0:%u / ", super_mount_id(sb), super_mount_id(parent), sb->dev);
 	show_path(sb, text);
 	text_printf(text, " ");
 	show_flags(sb, text);

@@ -103,6 +103,11 @@ struct super_block {
 /* What has no place in the tree: pipes, eventfds, pidfds; and memfds. */
 extern struct super_block anon_super, memfd_super;
 
+/* The number of its mount, for mountinfo and fdinfo: there is one mount for each. */
+static inline u32 super_mount_id(const struct super_block *sb)
+{
+	return sb->dev + 20;
+}
 static inline bool super_is_readonly(const struct super_block *sb)
 {
 	return READ_ONCE(sb->flags) & MS_RDONLY;
