@@ -4,7 +4,7 @@
  * system that is being mounted, or is not any more.
  *
  * Options:	format			make an empty file system first
- *		sync, async, latency=US	how the device works (latency implies async)
+ *		mode=sync|async, latency=US	how the device works (latency implies async)
  *		error=N, read_error=N, write_error=N	one request in N fails, once it is mounted
  *		dirty=N			so many dirty pages make writers wait
  */
@@ -29,14 +29,14 @@ static const struct options no_options = {
 	.async = UNSET, .latency_us = UNSET, .error_rate = { UNSET, UNSET }, .dirty_limit = UNSET
 };
 
-/* An option without a number: false when it is none. */
-static bool parse_word(const char *name, struct options *options)
+/* An option whose value is no number: false when it is none. "sync" by itself is mount(8)'s own. */
+static bool parse_word(const struct mount_option *option, struct options *options)
 {
-	if (!strcmp(name, "format"))
+	if (!strcmp(option->name, "format") && !*option->value)
 		options->format = true;
-	else if (!strcmp(name, "async"))
+	else if (!strcmp(option->name, "mode") && !strcmp(option->value, "async"))
 		options->async = true;
-	else if (!strcmp(name, "sync"))
+	else if (!strcmp(option->name, "mode") && !strcmp(option->value, "sync"))
 		options->async = false;
 	else
 		return false;
@@ -72,7 +72,7 @@ static int parse_options(char *text, struct options *options)
 
 	*options = no_options;
 	while (mount_option_next(&text, &option))
-		if (!parse_word(option.name, options) && parse_number(&option, options))
+		if (!parse_word(&option, options) && parse_number(&option, options))
 			return -EINVAL;
 	return 0;
 }
@@ -274,7 +274,7 @@ static void faultfs_show_options(const struct super_block *sb, struct text *text
 {
 	const struct block_device *device = sb->device;
 
-	text_printf(text, device->async ? ",async,latency=%lu" : ",sync", device->latency_us);
+	text_printf(text, device->async ? ",mode=async,latency=%lu" : ",mode=sync", device->latency_us);
 	if (device->error_rate[BLOCK_READ])
 		text_printf(text, ",read_error=%lu", device->error_rate[BLOCK_READ]);
 	if (device->error_rate[BLOCK_WRITE])
