@@ -270,7 +270,7 @@ static int load(struct exec *exec, struct elf_file *elf, struct elf_image *image
 
 int elf_load(struct exec *exec, struct elf_image *image)
 {
-	struct elf_file *elf = kmalloc(sizeof(*elf), ALLOC_ZERO);
+	struct elf_file *elf = kmalloc(sizeof(*elf), ALLOC_ZERO | ALLOC_WAIT);
 	int error;
 
 	if (!elf)

@@ -33,13 +33,13 @@ static int strings_grow(struct strings *strings)
 
 	if (!strings->pages) {
 		strings->max_pages = MAX_STRINGS_BYTES / PAGE_SIZE;
-		strings->pages = kmalloc(strings->max_pages * sizeof(*strings->pages), ALLOC_ZERO);
+		strings->pages = kmalloc(strings->max_pages * sizeof(*strings->pages), ALLOC_ZERO | ALLOC_WAIT);
 		if (!strings->pages)
 			return -ENOMEM;
 	}
 	if (strings->nr_pages == strings->max_pages)
 		return -E2BIG;
-	page = kmalloc(PAGE_SIZE, 0);
+	page = kmalloc(PAGE_SIZE, ALLOC_WAIT);
 	if (!page)
 		return -ENOMEM;
 	strings->pages[strings->nr_pages++] = page;
@@ -114,7 +114,7 @@ static int add_user_string(struct strings *strings, vaddr_t addr, char *buf)
 /* A NULL-terminated array of user pointers; NULL itself is an empty one. `limit` in bytes, pointers included. */
 static int add_user_strings(struct strings *strings, vaddr_t array, u32 skip, u64 limit)
 {
-	char *buf = array ? kmalloc(PAGE_SIZE, 0) : NULL;
+	char *buf = array ? kmalloc(PAGE_SIZE, ALLOC_WAIT) : NULL;
 	int error = array && !buf ? -ENOMEM : 0;
 
 	for (u32 i = 0; array && !error; i++) {
@@ -422,7 +422,7 @@ static long do_execve(int dirfd, vaddr_t path, vaddr_t argv, vaddr_t envp, u32 f
 
 	if (is_err(filename))
 		return ptr_err(filename);
-	exec = kmalloc(sizeof(*exec), ALLOC_ZERO);
+	exec = kmalloc(sizeof(*exec), ALLOC_ZERO | ALLOC_WAIT);
 	if (!exec) {
 		kfree(filename);
 		return -ENOMEM;
@@ -474,7 +474,7 @@ static int add_file_strings(struct strings *strings, const char *path)
 
 int exec_first(void)
 {
-	struct exec *exec = kmalloc(sizeof(*exec), ALLOC_ZERO);
+	struct exec *exec = kmalloc(sizeof(*exec), ALLOC_ZERO | ALLOC_WAIT);
 	char path[PATH_MAX / 4];
 	int error;
 

@@ -92,7 +92,7 @@ static struct itimers *get_itimers(struct process *process)
 
 	if (itimers)
 		return itimers;
-	itimers = kmalloc(sizeof(*itimers), ALLOC_ZERO);
+	itimers = kmalloc(sizeof(*itimers), ALLOC_ZERO | ALLOC_WAIT);
 	if (!itimers)
 		return NULL;
 	itimers->process = process;

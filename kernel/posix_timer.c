@@ -146,7 +146,7 @@ SYSCALL(timer_create)
 		return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID ? -EOPNOTSUPP : -EINVAL;
 	if (a1 && copy_from_user(&event, a1, sizeof(event)))
 		return -EFAULT;
-	timer = kmalloc(sizeof(*timer), ALLOC_ZERO);
+	timer = kmalloc(sizeof(*timer), ALLOC_ZERO | ALLOC_WAIT);
 	if (!timer)
 		return -EAGAIN;
 	mutex_lock(&posix_timers_lock);

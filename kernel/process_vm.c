@@ -90,7 +90,7 @@ static long transfer_vectors(s32 pid, vaddr_t local, u64 nr_local, vaddr_t remot
 	if (!answer)
 		answer = iov_import(&transfer.remote, remote, nr_remote, fast[1], &allocated[1]);
 	if (!answer) {
-		transfer.buf = kmalloc(PAGE_SIZE, 0);
+		transfer.buf = kmalloc(PAGE_SIZE, ALLOC_WAIT);
 		answer = transfer.buf ? with_remote_mm(pid, &transfer) : -ENOMEM;
 	}
 	kfree(transfer.buf);

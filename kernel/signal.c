@@ -385,7 +385,7 @@ void signal_parent(struct process *process, int code, int status)
 
 struct sighand *sighand_alloc(void)
 {
-	struct sighand *sighand = slab_alloc(sighand_cache, ALLOC_ZERO);
+	struct sighand *sighand = slab_alloc(sighand_cache, ALLOC_ZERO | ALLOC_WAIT);
 
 	if (sighand) {
 		sighand->refs = 1;

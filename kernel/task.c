@@ -54,7 +54,7 @@ static void task_free(struct task *task)
 
 struct task *task_alloc(void)
 {
-	struct task *task = slab_alloc(task_cache, ALLOC_ZERO);
+	struct task *task = slab_alloc(task_cache, ALLOC_ZERO | ALLOC_WAIT);
 	char *stack;
 
 	if (!task)
@@ -67,7 +67,7 @@ struct task *task_alloc(void)
 	list_init(&task->thread_link);
 	sigpending_init(&task->pending);
 	task->altstack.flags = 2; /* SS_DISABLE */
-	task->fpu = slab_alloc(fpu_cache, ALLOC_ZERO);
+	task->fpu = slab_alloc(fpu_cache, ALLOC_ZERO | ALLOC_WAIT);
 	stack = kstack_alloc();
 	if (stack)
 		task->stack_top = stack + KSTACK_SIZE;
@@ -95,7 +95,7 @@ void task_put(struct task *task)
 
 struct process *process_alloc(void)
 {
-	struct process *process = slab_alloc(process_cache, ALLOC_ZERO);
+	struct process *process = slab_alloc(process_cache, ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!process)
 		return NULL;

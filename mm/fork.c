@@ -63,17 +63,25 @@ static void copy_entry(struct copy *copy, pte_t *from, pte_t *to)
 	pte_set(to, pte);
 }
 
+/* Lets go of the parent's table, since room for the child's may have to be made first; the iterator comes back to it. */
+static bool build_unlocked(struct copy *copy, struct pt_iter *it)
+{
+	pt_iter_again(it);
+	return pt_build(copy->child, it->addr).state == PT_TABLE;
+}
+
 static int copy_range(struct copy *copy, vaddr_t start, vaddr_t end)
 {
 	struct pt_iter it;
 
 	pt_for_each_table (&it, copy->parent, start, end) {
-		struct pt_walk walk = pt_build(copy->child, it.addr);
+		struct pt_walk walk = pt_walk(copy->child, it.addr);
 		pte_t *to;
 
 		if (walk.state != PT_TABLE) {
-			pt_iter_end(&it);
-			return -ENOMEM;
+			if (!build_unlocked(copy, &it))
+				return -ENOMEM;
+			continue;
 		}
 		for (to = pte_offset(walk.pmd, it.addr); it.addr < it.stop; it.addr += PAGE_SIZE)
 			copy_entry(copy, it.pte++, to++);

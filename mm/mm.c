@@ -35,7 +35,7 @@ static bool mm_init_parts(struct mm *mm)
 {
 	size_t rss_size = nr_cpus() * sizeof(struct rss_cpu);
 
-	mm->rss = kmalloc(rss_size, ALLOC_ZERO);
+	mm->rss = kmalloc(rss_size, ALLOC_ZERO | ALLOC_WAIT);
 	if (!mm->rss)
 		return false;
 	mm->pgd = pgd_alloc(mm);
@@ -44,7 +44,7 @@ static bool mm_init_parts(struct mm *mm)
 
 struct mm *mm_create(void)
 {
-	struct mm *mm = slab_alloc(mm_cache, ALLOC_ZERO);
+	struct mm *mm = slab_alloc(mm_cache, ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!mm)
 		return NULL;

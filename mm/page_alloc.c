@@ -10,12 +10,15 @@
  * Rejected: a stash as a linked list through the pages, as Linux has it: popping would touch the next page's
  * descriptor, a cache miss that an array does not have.
  *
- * Locks: zone.lock (RANK_ZONE), with interrupts as they are. Nothing sleeps.
+ * Locks: zone.lock (RANK_ZONE), with interrupts as they are. Nothing sleeps, but who waits for room (ALLOC_WAIT), with what it
+ * holds above RANK_RECLAIM.
  */
 #include "kernel/string.h"
 #include "mm/page_alloc.h"
+#include "mm/reclaim.h"
 
 #define STASH_MAX 128
+#define WAIT_TRIES 64 /* what was reclaimed went to somebody else so often: it is not reclaim that lacks */
 
 /* Written by its CPU alone; others read the count for statistics. */
 struct page_stash {
@@ -38,6 +41,7 @@ static struct {
 struct page *zero_page;
 
 static struct page *alloc_page_slow(unsigned flags);
+static struct page *wait_for_pages(unsigned order, unsigned flags);
 static struct page *stash_refill(struct page_stash *stash, unsigned flags);
 static void stash_spill(struct page_stash *stash);
 static void free_page_slow(struct page *page);
@@ -124,6 +128,8 @@ struct page *alloc_page(unsigned flags)
 	u32 count = stash->count;
 	struct page *page;
 
+	if (flags & ALLOC_WAIT)
+		assert_may_reclaim();
 	if (unlikely(!count))
 		return alloc_page_slow(flags);
 	page = stash->pages[count - 1];
@@ -135,7 +141,9 @@ static __noinline struct page *alloc_page_slow(unsigned flags)
 {
 	struct page *page = stash_refill(&this_cpu(stashes), flags);
 
-	return page ? prepare_pages(page, 0, flags) : NULL;
+	if (unlikely(!page))
+		return flags & ALLOC_WAIT ? wait_for_pages(0, flags) : NULL;
+	return prepare_pages(page, 0, flags);
 }
 
 struct page *alloc_pages(unsigned order, unsigned flags)
@@ -144,8 +152,28 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 
 	if (!order)
 		return alloc_page(flags);
+	if (flags & ALLOC_WAIT)
+		assert_may_reclaim();
 	page = alloc_block(order, flags);
-	return page ? prepare_pages(page, order, flags) : NULL;
+	if (unlikely(!page))
+		return flags & ALLOC_WAIT ? wait_for_pages(order, flags) : NULL;
+	return prepare_pages(page, order, flags);
+}
+
+/*
+ * Direct reclaim. What it frees lies in this CPU's stash, unless we have slept and are on another one, or others were faster:
+ * then once more. Blocks come together again only outside the stash.
+ */
+static __noinline struct page *wait_for_pages(unsigned order, unsigned flags)
+{
+	struct page *page = NULL;
+
+	for (unsigned tries = 0; !page && tries < WAIT_TRIES && reclaim_pages(RECLAIM_BATCH); tries++) {
+		if (order)
+			page_alloc_drain();
+		page = alloc_pages(order, flags & ~ALLOC_WAIT);
+	}
+	return page;
 }
 
 /* How many single pages a caller may take now. The reserve is handed out one by one, so that no stash hoards it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The physical page allocator: a buddy allocator below per-CPU lists of single pages. Interrupt handlers do not
- * allocate. No function here sleeps; memory that is not there is answered by NULL.
+ * allocate. Memory that is not there is answered by NULL; nothing here sleeps but who says ALLOC_WAIT.
  */
 #ifndef MM_PAGE_ALLOC_H
 #define MM_PAGE_ALLOC_H
@@ -14,6 +14,11 @@ enum alloc_flags {
 	ALLOC_USER = 4,	   /* for programs: stops before the kernel's own share, so that reclaim, fork and I/O find some */
 	ALLOC_ZERO = 1,	   /* clear it */
 	ALLOC_RESERVE = 2, /* may use the reserve kept for what must not fail: kernel bookkeeping of a dying process */
+	/*
+	 * Makes room when there is none: sleeps, while pages are written. NULL only if there is nothing left that could go. For
+	 * the kernel's own memory; a fault lets go of its lock first, and comes again. => as assert_may_reclaim().
+	 */
+	ALLOC_WAIT = 8,
 };
 
 /* The shared zero page: PG_RESERVED, never counted, mapped read-only with the "special" bit. */

@@ -51,7 +51,7 @@ struct pt_walk pt_walk(struct mm *mm, vaddr_t addr)
 
 static struct page *table_alloc(struct mm *mm, unsigned level)
 {
-	struct page *table = alloc_page(ALLOC_ZERO);
+	struct page *table = alloc_page(ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!table)
 		return NULL;
@@ -159,6 +159,12 @@ void pt_iter_end(struct pt_iter *it)
 	if (it->table)
 		spin_unlock(&it->table->ptl);
 	it->table = NULL;
+}
+
+void pt_iter_again(struct pt_iter *it)
+{
+	pt_iter_end(it);
+	it->stop = it->addr;
 }
 
 /* The end of what one entry of this level covers, or of the range if that comes first. */

@@ -260,7 +260,8 @@ struct pt_walk pt_walk(struct mm *mm, vaddr_t addr);
 
 /*
  * The same, building what is missing, the page table included. NULL-state never: answers PT_TABLE, PT_HUGE or PT_BAD,
- * or PT_NONE / PT_NONE_UPPER when there is no memory. => mmap_lock or a VMA lock held, so that nobody frees tables here.
+ * or PT_NONE / PT_NONE_UPPER when there is no memory. May make room, and so sleep.
+ * => mmap_lock or a VMA lock held, so that nobody frees tables here.
  */
 struct pt_walk pt_build(struct mm *mm, vaddr_t addr);
 
@@ -296,6 +297,8 @@ struct pt_iter {
 void pt_iter_begin(struct pt_iter *it, struct mm *mm, vaddr_t start, vaddr_t end);
 bool pt_iter_next(struct pt_iter *it);
 void pt_iter_end(struct pt_iter *it);
+/* Lets go of the table; pt_iter_next() comes back to it. For who must sleep in between. => at the start of the table's part. */
+void pt_iter_again(struct pt_iter *it);
 #define pt_for_each_table(it, mm, start, end) for (pt_iter_begin((it), (mm), (start), (end)); pt_iter_next(it);)
 
 /* The entry that maps addr, locked, or NULL if there is no page table. => as for the iterator. */

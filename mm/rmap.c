@@ -85,7 +85,7 @@ int anon_vma_prepare(struct vma *vma)
 	if (load_acquire(&vma->anon_vma))
 		return 0;
 	assert_mmap_locked(vma->mm);
-	chain = slab_alloc(chain_cache, 0);
+	chain = slab_alloc(chain_cache, ALLOC_WAIT);
 	if (!chain)
 		return -ENOMEM;
 	reused = neighbours_anon_vma(vma);
@@ -156,7 +156,7 @@ static int join_lists(struct vma *dst, const struct vma *src, bool reuse)
 	list_for_each (from, &src->anon_vma_chain, by_vma) {
 		struct anon_vma *anon_vma = from->anon_vma;
 
-		chain = slab_alloc(chain_cache, 0);
+		chain = slab_alloc(chain_cache, ALLOC_WAIT);
 		if (!chain) {
 			WRITE_ONCE(dst->anon_vma, NULL); /* nr_active counts no VMA whose chains are incomplete */
 			anon_vma_unlink(dst);
@@ -196,7 +196,7 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 		return -ENOMEM;
 	if (child->anon_vma)
 		return 0;
-	chain = slab_alloc(chain_cache, 0);
+	chain = slab_alloc(chain_cache, ALLOC_WAIT);
 	anon_vma = chain ? anon_vma_alloc(parent->anon_vma) : NULL;
 	if (!anon_vma) {
 		if (chain)
@@ -241,7 +241,7 @@ void anon_vma_unlink(struct vma *vma)
 /* One reference, the caller's. `parent`: whose child it is by fork; NULL for the first of a family. */
 static struct anon_vma *anon_vma_alloc(struct anon_vma *parent)
 {
-	struct anon_vma *anon_vma = slab_alloc(anon_vma_cache, 0);
+	struct anon_vma *anon_vma = slab_alloc(anon_vma_cache, ALLOC_WAIT);
 
 	if (!anon_vma)
 		return NULL;

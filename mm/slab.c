@@ -8,7 +8,7 @@
  * A CPU's magazine is made when the CPU first needs it. Until then an empty one of capacity zero stands in its place,
  * both empty and full, so that the fast paths need no test for it.
  *
- * Locks: slab_cache.lock (RANK_SLAB); below it the zone lock. Nothing sleeps.
+ * Locks: slab_cache.lock (RANK_SLAB); below it the zone lock. Who says ALLOC_WAIT sleeps for a new slab with none of them held.
  */
 #include "kernel/string.h"
 #include "mm/slab.h"
@@ -16,7 +16,7 @@
 #define MAGAZINE_SIZE 30
 #define MAX_CACHES    64
 #define POISON_BYTE   0x6b
-#define MIN_OBJECTS   8 /* of a slab, which decides how many pages it has */
+#define MAX_WASTE     3 /* of a slab at most one third, which decides how many pages it has: one, if memory is in pieces */
 
 /* Written by its CPU alone; others read the count for statistics. */
 struct magazine {
@@ -57,8 +57,8 @@ static struct slab_cache kmalloc_caches[] = {
 	CACHE_INIT(kmalloc_caches[0], 32, 0, "kmalloc-32"),   CACHE_INIT(kmalloc_caches[1], 64, 0, "kmalloc-64"),
 	CACHE_INIT(kmalloc_caches[2], 96, 0, "kmalloc-96"),   CACHE_INIT(kmalloc_caches[3], 128, 0, "kmalloc-128"),
 	CACHE_INIT(kmalloc_caches[4], 192, 0, "kmalloc-192"), CACHE_INIT(kmalloc_caches[5], 256, 0, "kmalloc-256"),
-	CACHE_INIT(kmalloc_caches[6], 512, 0, "kmalloc-512"), CACHE_INIT(kmalloc_caches[7], 1024, 1, "kmalloc-1k"),
-	CACHE_INIT(kmalloc_caches[8], 2048, 2, "kmalloc-2k"),
+	CACHE_INIT(kmalloc_caches[6], 512, 0, "kmalloc-512"), CACHE_INIT(kmalloc_caches[7], 1024, 0, "kmalloc-1k"),
+	CACHE_INIT(kmalloc_caches[8], 2048, 0, "kmalloc-2k"),
 };
 #define KMALLOC_MAX_SLAB 2048
 
@@ -71,6 +71,7 @@ static unsigned nr_created;
 
 static void *alloc_slow(struct slab_cache *cache, unsigned flags);
 static void free_slow(struct slab_cache *cache, void *object);
+static void slab_add(struct slab_cache *cache, struct page *slab);
 static void *take_object(struct slab_cache *cache, unsigned flags);
 static void give_object(struct slab_cache *cache, void *object);
 static void poison_object(const struct slab_cache *cache, void *object);
@@ -87,7 +88,8 @@ struct slab_cache *slab_create(const char *name, size_t size, size_t align)
 	cache->name = name;
 	cache->size = (u32)size;
 	cache->stride = (u32)align_up(max(size, sizeof(void *)), max(align, sizeof(void *)));
-	while ((PAGE_SIZE << cache->order) / cache->stride < MIN_OBJECTS)
+	while ((PAGE_SIZE << cache->order) < cache->stride ||
+	       (PAGE_SIZE << cache->order) % cache->stride > (PAGE_SIZE << cache->order) / MAX_WASTE)
 		cache->order++;
 	BUG_ON(cache->order > MAX_ORDER, "objects of the cache %s are too large", name);
 	cache->per_slab = (u32)((PAGE_SIZE << cache->order) / cache->stride);
@@ -106,6 +108,8 @@ void *slab_alloc(struct slab_cache *cache, unsigned flags)
 	u32 count = magazine->count;
 	void *object;
 
+	if (flags & ALLOC_WAIT)
+		assert_may_reclaim();
 	if (likely(count)) {
 		object = magazine->objects[count - 1];
 		WRITE_ONCE(magazine->count, count - 1);
@@ -160,7 +164,8 @@ static struct magazine *own_magazine(struct slab_cache *cache)
 	return magazine;
 }
 
-static __noinline void *alloc_slow(struct slab_cache *cache, unsigned flags)
+/* From the slabs that there are, or a new one; and a half magazine full, if they have so many. */
+static void *load_magazine(struct slab_cache *cache, unsigned flags)
 {
 	struct magazine *magazine = own_magazine(cache);
 	u32 count = 0;
@@ -175,6 +180,28 @@ static __noinline void *alloc_slow(struct slab_cache *cache, unsigned flags)
 	if (count)
 		WRITE_ONCE(magazine->count, count);
 	return object;
+}
+
+/* A slab whose pages were waited for, and an object of it before anybody else takes them all. */
+static void *wait_for_slab(struct slab_cache *cache, unsigned flags)
+{
+	struct page *pages = alloc_pages(cache->order, (flags & ALLOC_RESERVE) | ALLOC_WAIT);
+	void *object;
+
+	if (!pages)
+		return NULL;
+	spin_lock(&cache->lock);
+	slab_add(cache, pages);
+	object = take_object(cache, flags);
+	spin_unlock(&cache->lock);
+	return object;
+}
+
+static __noinline void *alloc_slow(struct slab_cache *cache, unsigned flags)
+{
+	void *object = load_magazine(cache, flags);
+
+	return object || !(flags & ALLOC_WAIT) ? object : wait_for_slab(cache, flags);
 }
 
 static __noinline void free_slow(struct slab_cache *cache, void *object)
@@ -201,13 +228,11 @@ static struct page *slab_of(const struct slab_cache *cache, const void *object)
 	return pfn_to_page(align_down(virt_to_phys(object) >> PAGE_SHIFT, 1UL << cache->order));
 }
 
-static struct page *slab_new(struct slab_cache *cache, unsigned flags)
+/* Pages become a slab with all its objects free. */
+static void slab_add(struct slab_cache *cache, struct page *slab)
 {
-	struct page *slab = alloc_pages(cache->order, flags & ALLOC_RESERVE);
 	char *object;
 
-	if (!slab)
-		return NULL;
 	for (u64 i = 0; i < 1UL << cache->order; i++) {
 		WRITE_ONCE(slab[i].flags, 1u << PG_SLAB);
 		slab[i].cache = cache;
@@ -224,7 +249,6 @@ static struct page *slab_new(struct slab_cache *cache, unsigned flags)
 	list_add(&cache->partial, &slab->lru);
 	WRITE_ONCE(cache->nr_slabs, cache->nr_slabs + 1);
 	cache->nr_free += cache->per_slab;
-	return slab;
 }
 
 static void slab_delete(struct slab_cache *cache, struct page *slab)
@@ -243,12 +267,13 @@ static void *take_object(struct slab_cache *cache, unsigned flags)
 	struct page *slab;
 	void *object;
 
-	if (!list_empty(&cache->partial))
-		slab = list_first(&cache->partial, struct page, lru);
-	else
-		slab = slab_new(cache, flags);
-	if (unlikely(!slab))
-		return NULL;
+	if (unlikely(list_empty(&cache->partial))) {
+		slab = alloc_pages(cache->order, flags & ALLOC_RESERVE);
+		if (!slab)
+			return NULL;
+		slab_add(cache, slab);
+	}
+	slab = list_first(&cache->partial, struct page, lru);
 	object = slab->freelist;
 	slab->freelist = *(void **)object;
 	slab->private += 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Object caches with per-CPU free lists, and kmalloc on top of them. Nothing here sleeps. */
+/* Object caches with per-CPU free lists, and kmalloc on top of them. Nothing here sleeps, but with ALLOC_WAIT. */
 #ifndef MM_SLAB_H
 #define MM_SLAB_H
 

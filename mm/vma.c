@@ -31,7 +31,7 @@ u64 vma_page_prot(u64 flags)
 
 struct vma *vma_alloc(struct mm *mm)
 {
-	struct vma *vma = slab_alloc(vma_cache, ALLOC_ZERO);
+	struct vma *vma = slab_alloc(vma_cache, ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!vma)
 		return NULL;

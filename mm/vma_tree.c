@@ -133,7 +133,7 @@ int vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes)
 	unsigned need = nodes_per_change(height) + (nr_changes - 1) * nodes_per_change(height + 1);
 
 	while (tree->nr_reserve < need) {
-		struct vma_node *node = slab_alloc(node_cache, 0);
+		struct vma_node *node = slab_alloc(node_cache, ALLOC_WAIT);
 
 		if (!node)
 			return -ENOMEM;

@@ -128,7 +128,7 @@ static struct file *eventfd_open(u64 count, u32 flags)
 	file = file_open_anon(inode, "anon_inode:[eventfd]", &eventfd_ops, O_RDWR | (flags & O_NONBLOCK));
 	if (is_err(file))
 		return file;
-	e = kmalloc(sizeof(*e), ALLOC_ZERO);
+	e = kmalloc(sizeof(*e), ALLOC_ZERO | ALLOC_WAIT);
 	file->private = e;
 	if (!e) {
 		file_put(file);

@@ -66,7 +66,7 @@ static void access_put(struct inode *inode, u32 mode)
 /* Takes over the dentry's reference and an access of file_mode() when it succeeds. */
 static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops, u32 flags)
 {
-	struct file *file = slab_alloc(file_cache, ALLOC_ZERO);
+	struct file *file = slab_alloc(file_cache, ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!file)
 		return NULL;

@@ -40,16 +40,16 @@ static void files_free(struct files *files)
 
 static struct files *files_alloc(unsigned capacity)
 {
-	struct files *files = kmalloc(sizeof(*files), ALLOC_ZERO);
+	struct files *files = kmalloc(sizeof(*files), ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!files)
 		return NULL;
 	files->refcount = 1;
 	spin_init(&files->lock, RANK_LEAF);
 	files->capacity = capacity;
-	files->fd = kmalloc(capacity * sizeof(files->fd[0]), ALLOC_ZERO);
-	files->cloexec = kmalloc(capacity / 8, ALLOC_ZERO);
-	files->reserved = kmalloc(capacity / 8, ALLOC_ZERO);
+	files->fd = kmalloc(capacity * sizeof(files->fd[0]), ALLOC_ZERO | ALLOC_WAIT);
+	files->cloexec = kmalloc(capacity / 8, ALLOC_ZERO | ALLOC_WAIT);
+	files->reserved = kmalloc(capacity / 8, ALLOC_ZERO | ALLOC_WAIT);
 	if (files->fd && files->cloexec && files->reserved)
 		return files;
 	files_free(files);
@@ -418,7 +418,7 @@ int fd_cloexec_set(unsigned fd, bool close)
 /* Takes over both references, also when it fails. */
 static struct fs_context *fs_alloc(struct dentry *cwd, struct dentry *root, u32 umask)
 {
-	struct fs_context *fs = kmalloc(sizeof(*fs), 0);
+	struct fs_context *fs = kmalloc(sizeof(*fs), ALLOC_WAIT);
 
 	if (!fs) {
 		dentry_put(cwd);

@@ -97,7 +97,7 @@ static long getdents_locked(struct file *file, u64 addr, size_t size)
 	struct getdents_context g = { .ctx = { .emit = fill, .pos = file->pos }, .size = size };
 	long ret;
 
-	g.buf = kmalloc(size, 0);
+	g.buf = kmalloc(size, ALLOC_WAIT);
 	if (!g.buf)
 		return -ENOMEM;
 	ret = dir_iterate(file->dentry, &g.ctx);

@@ -49,7 +49,7 @@ int iov_import(struct iov_iter *iter, u64 uvec, u64 nr, struct iovec *fast, stru
 	if (nr > UIO_MAXIOV)
 		return -EINVAL;
 	if (nr > UIO_FASTIOV) {
-		iov = *allocated = kmalloc(nr * sizeof(*iov), 0);
+		iov = *allocated = kmalloc(nr * sizeof(*iov), ALLOC_WAIT);
 		if (!iov)
 			return -ENOMEM;
 	}

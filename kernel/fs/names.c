@@ -286,7 +286,7 @@ SYSCALL(unlinkat)
 
 static long read_link(struct inode *inode, u64 addr, size_t size)
 {
-	char *buf = kmalloc(PATH_MAX, 0);
+	char *buf = kmalloc(PATH_MAX, ALLOC_WAIT);
 	long n;
 
 	if (!buf)
@@ -377,7 +377,7 @@ static long put_cwd(struct dentry *cwd, char *buf, u64 addr, u64 size)
 
 SYSCALL(getcwd)
 {
-	char *buf = kmalloc(PATH_MAX, 0);
+	char *buf = kmalloc(PATH_MAX, ALLOC_WAIT);
 	struct dentry *cwd;
 	long ret;
 

@@ -50,7 +50,7 @@ static void pipe_free(struct pipe *pipe)
 
 static struct pipe *pipe_alloc(void)
 {
-	struct pipe *pipe = kmalloc(sizeof(*pipe), ALLOC_ZERO);
+	struct pipe *pipe = kmalloc(sizeof(*pipe), ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!pipe)
 		return NULL;
@@ -58,7 +58,7 @@ static struct pipe *pipe_alloc(void)
 	wait_queue_init(&pipe->readable);
 	wait_queue_init(&pipe->writable);
 	pipe->nr_pages = DEFAULT_PAGES;
-	pipe->pages = kmalloc(DEFAULT_PAGES * sizeof(pipe->pages[0]), ALLOC_ZERO);
+	pipe->pages = kmalloc(DEFAULT_PAGES * sizeof(pipe->pages[0]), ALLOC_ZERO | ALLOC_WAIT);
 	if (pipe->pages)
 		return pipe;
 	pipe_free(pipe);
@@ -175,7 +175,7 @@ static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
 		u8 **page = ring_page(pipe, head, &left);
 
 		if (!*page)
-			*page = kmalloc(PAGE_SIZE, 0);
+			*page = kmalloc(PAGE_SIZE, ALLOC_WAIT);
 		if (!*page)
 			break;
 		size_t part = min(left, n - done);
@@ -496,7 +496,7 @@ long pipe_set_size(struct file *file, u64 size)
 		return size > 1UL << 31 ? -EINVAL : -EPERM;
 	while (nr_pages * PAGE_SIZE < size)
 		nr_pages *= 2;
-	pages = kmalloc(nr_pages * sizeof(pages[0]), ALLOC_ZERO);
+	pages = kmalloc(nr_pages * sizeof(pages[0]), ALLOC_ZERO | ALLOC_WAIT);
 	if (!pages)
 		return -ENOMEM;
 	mutex_lock(&pipe->lock);

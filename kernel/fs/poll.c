@@ -163,8 +163,8 @@ static long do_poll(u64 user_fds, u64 nr, u64 deadline)
 
 	if (nr > rlimit_nofile())
 		return -EINVAL;
-	call.fds = kmalloc(max(nr, 1UL) * sizeof(call.fds[0]), 0);
-	call.files = kmalloc(max(nr, 1UL) * sizeof(call.files[0]), 0);
+	call.fds = kmalloc(max(nr, 1UL) * sizeof(call.fds[0]), ALLOC_WAIT);
+	call.files = kmalloc(max(nr, 1UL) * sizeof(call.files[0]), ALLOC_WAIT);
 	if (call.fds && call.files)
 		ret = copy_from_user(call.fds, user_fds, nr * sizeof(call.fds[0]))
 			      ? -EFAULT

@@ -94,7 +94,7 @@ static int for_each_vma(struct text *text, u64 id, visit_vma_t *visit, void *arg
 
 	if (ret)
 		return ret;
-	path = kmalloc(PATH_MAX, 0);
+	path = kmalloc(PATH_MAX, ALLOC_WAIT);
 	if (!path)
 		ret = -ENOMEM;
 	else if (target.mm)
@@ -370,7 +370,7 @@ static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_it
 
 static long read_chunks(struct mm *mm, struct iov_iter *to, u64 *pos)
 {
-	struct pagemap_chunk *chunk = kmalloc(sizeof(*chunk), 0);
+	struct pagemap_chunk *chunk = kmalloc(sizeof(*chunk), ALLOC_WAIT);
 	long done = 0, ret = chunk ? 0 : -ENOMEM;
 
 	while (chunk && to->count && (ret = read_chunk(mm, chunk, to, pos)) > 0 && !thread_killed())

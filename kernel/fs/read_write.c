@@ -314,7 +314,7 @@ static long send_chunk(struct file *out, struct file *in, u64 *in_pos, char *buf
 
 static long send_all(struct file *out, struct file *in, u64 *in_pos, u64 len)
 {
-	char *buf = kmalloc(SENDFILE_CHUNK, 0);
+	char *buf = kmalloc(SENDFILE_CHUNK, ALLOC_WAIT);
 	long done = 0, moved = 0;
 
 	if (!buf)

@@ -107,7 +107,7 @@ static long do_select(s32 nr, const u64 user[NR_SETS], u64 deadline)
 		return -EINVAL;
 	call.nr = min((unsigned)nr, READ_ONCE(current->files->capacity)); /* no descriptor lies beyond */
 	call.set_size = align_up((size_t)call.nr, 64) / 8;
-	block = kmalloc(2 * NR_SETS * call.set_size + (call.nr + 1) * sizeof(call.files[0]), ALLOC_ZERO);
+	block = kmalloc(2 * NR_SETS * call.set_size + (call.nr + 1) * sizeof(call.files[0]), ALLOC_ZERO | ALLOC_WAIT);
 	if (!block)
 		return -ENOMEM;
 	ret = select_in(&call, block, deadline);

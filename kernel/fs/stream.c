@@ -133,7 +133,7 @@ static long write_through(struct file *file, struct iov_iter *from, char *buf, s
 static long stream_write(struct file *file, struct iov_iter *from, u64 *pos)
 {
 	char small[256];
-	char *large = from->count > sizeof(small) ? kmalloc(CHUNK, 0) : NULL;
+	char *large = from->count > sizeof(small) ? kmalloc(CHUNK, ALLOC_WAIT) : NULL;
 	long ret;
 
 	(void)pos;

@@ -16,7 +16,7 @@ struct text_chunk {
 
 struct text *text_create(void)
 {
-	struct text *text = kmalloc(sizeof(*text), ALLOC_ZERO);
+	struct text *text = kmalloc(sizeof(*text), ALLOC_ZERO | ALLOC_WAIT);
 
 	if (text)
 		text->refcount = 1;
@@ -45,7 +45,7 @@ static struct text_chunk *room(struct text *text)
 		return chunk;
 	if (text->length > UNCHECKED_LENGTH && !ramfs_has_room(1))
 		return NULL; /* who keeps many long texts open must not take all memory */
-	chunk = kmalloc(sizeof(*chunk), 0);
+	chunk = kmalloc(sizeof(*chunk), ALLOC_WAIT);
 	if (!chunk)
 		return NULL;
 	chunk->next = NULL;

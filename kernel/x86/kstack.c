@@ -85,7 +85,7 @@ static bool build_table(u64 addr)
 
 	if (READ_ONCE(*entry))
 		return true;
-	table = alloc_page(ALLOC_ZERO);
+	table = alloc_page(ALLOC_ZERO | ALLOC_WAIT);
 	if (!table)
 		return false;
 	if (!atomic_cas(entry, 0UL, page_to_phys(table) | PT_PRESENT | PT_WRITE)) /* somebody was faster */
@@ -110,7 +110,7 @@ static bool map_stack(u64 addr)
 	if (!build_table(addr))
 		return false;
 	for (unsigned i = 0; i < STACK_PAGES; i++) {
-		struct page *page = alloc_page(0);
+		struct page *page = alloc_page(ALLOC_WAIT);
 
 		if (!page)
 			return false;

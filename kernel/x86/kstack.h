@@ -7,7 +7,7 @@
 
 #define KSTACK_SIZE (16 * 1024UL)
 
-/* Returns the lowest address of a stack, or NULL when memory is short. Freed stacks are cached. Does not sleep. */
+/* Returns the lowest address of a stack, or NULL when memory is short. Freed stacks are cached. May make room, and so sleep. */
 void *kstack_alloc(void);
 /* Gives a stack back; nobody may run on it any more. Any context that may take a spinlock. */
 void kstack_free(void *stack);

@@ -436,6 +436,63 @@ TEST(reclaim_twice_the_memory, 1)
 	end();
 }
 
+static void take_every_page(void ***all)
+{
+	struct page *page;
+
+	while ((page = alloc_page(0)) != NULL) {
+		void **link = page_to_virt(page);
+
+		*link = *all;
+		*all = link;
+	}
+}
+
+static void give_back(void **all)
+{
+	while (all) {
+		struct page *page = virt_to_page(all);
+
+		all = *all;
+		page_put(page);
+	}
+}
+
+/* Memory is full of program's pages, and the kernel's share is used up, too: what the kernel needs for calls comes from swap. */
+TEST(reclaim_makes_room_for_the_kernel, 1)
+{
+	struct page *blocks[64];
+	unsigned nr_blocks = 0;
+	void **all = NULL;
+
+	begin(false);
+	struct disk *large = disk_create(8192);
+	(void)disk_swapon(large, 10);
+	while (nr_free_pages() > 3072 && (blocks[nr_blocks] = alloc_pages(MAX_ORDER, 0)) != NULL)
+		nr_blocks++;
+	vaddr_t more = map(mm, 4096, RW, ANON);
+	for (u64 page = 0; page < 4096; page++)
+		put(more + PAGES(page), page);
+	for (unsigned i = 0; i < 60; i++) { /* more than the free objects would do for */
+		take_every_page(&all);
+		CHECK_EQ(mm_mprotect(mm, more + PAGES(2 * i), PAGES(1), PROT_READ, -1), 0);
+	}
+	take_every_page(&all);
+	struct mm *child = test_mm(POLICY_DEFAULT);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	take_every_page(&all);
+	CHECK_EQ(mm_munmap(mm, more + PAGES(3000), PAGES(1)), 0);
+	give_back(all);
+	test_mm_put(child);
+	for (u64 page = 0; page < 3000; page++)
+		expect_get(more + PAGES(page), page);
+	unmap(mm, more, 4096);
+	while (nr_blocks)
+		free_pages(blocks[--nr_blocks], MAX_ORDER);
+	disk_swapoff(large);
+	end();
+}
+
 /* On a device that takes its time, with pages that are used all the time and stay. */
 TEST(reclaim_waits_for_writing, 3)
 {
