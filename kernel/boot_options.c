@@ -4,6 +4,7 @@
 #include "kernel/boot_options.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
+#include "mm/events.h"
 #include "mm/policy.h"
 #include "mm/race.h"
 
@@ -48,6 +49,15 @@ static void apply_schedule(void)
 	schedule_fuzz_seed(seed);
 }
 
+static void apply_event_rings(void)
+{
+	char text[24];
+	u64 nr = boot_option("fault_events", text, sizeof(text)) ? parse_number(text) : 0;
+
+	if (!events_init(nr ? nr : EVENT_RING_DEFAULT))
+		klog("There is no memory for %lu fault events on each CPU", (unsigned long)nr);
+}
+
 void boot_options_apply(void)
 {
 	int policy = named_option("fault_policy", fault_policy_parse);
@@ -58,4 +68,5 @@ void boot_options_apply(void)
 	if (validate >= 0)
 		WRITE_ONCE(spf_validate, (u8)validate);
 	apply_schedule();
+	apply_event_rings();
 }

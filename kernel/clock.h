@@ -7,6 +7,8 @@
 
 /* Nanoseconds since boot; never goes back, the same on all CPUs. Any context. */
 u64 ktime_ns(void);
+/* What ktime_ns() said when cycles() was that. */
+u64 cycles_to_ktime(u64 tsc);
 /* Nanoseconds since 1970. */
 u64 realtime_ns(void);
 /* TSC ticks per second, as calibrated at boot. */

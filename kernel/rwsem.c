@@ -11,6 +11,7 @@
 #include "kernel/rwsem.h"
 
 #include "kernel/errno.h"
+#include "mm/events.h"
 
 struct rwsem_waiter {
 	struct list_head link;
@@ -93,6 +94,7 @@ static bool rwsem_wait_over(struct rwsem *sem, struct rwsem_waiter *waiter, bool
 static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 {
 	struct rwsem_waiter waiter = { .thread = current_thread(), .writer = writer };
+	u64 began = cycles();
 
 	list_init(&waiter.link);
 	ASSERT(!writer || !rwsem_is_write_locked_by_me(sem), "a lock is not taken twice by one thread");
@@ -105,6 +107,7 @@ static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 		thread_sleep();
 	}
 	thread_cancel_sleep();
+	event_ended(EVENT_lock_wait, began, (u64)sem, sem->rank + (writer ? EVENT_FOR_WRITING : 0));
 	if (!waiter.granted)
 		return -EINTR;
 	lock_acquire_check(sem, sem->rank, false);

@@ -28,16 +28,21 @@ void spin_lock_slow(spinlock_t *lock)
 					      __ATOMIC_RELAXED));
 }
 
-#if DEBUG
-
-STATIC_PER_CPU(struct held_locks, spins_held);
-static bool checks_off;
-
-static const char *const rank_names[] = {
+static const char *const rank_names[NR_LOCK_RANKS] = {
 #define X(name, why) #name,
 	LOCK_RANKS(X)
 #undef X
 };
+
+const char *lock_rank_name(unsigned rank)
+{
+	return rank < NR_LOCK_RANKS ? rank_names[rank] : "?";
+}
+
+#if DEBUG
+
+STATIC_PER_CPU(struct held_locks, spins_held);
+static bool checks_off;
 
 static void held_push(struct held_locks *list, const void *lock, u8 rank, bool irqs_were_on)
 {

@@ -28,6 +28,9 @@ static inline void spin_init(spinlock_t *lock, enum lock_rank rank)
 	lock->rank = rank;
 }
 
+/* "MMAP_LOCK", … */
+const char *lock_rank_name(unsigned rank);
+
 /* Slow paths and debug checks: kernel/spinlock.c. What is held is kept in kernel/lockdep.h's lists. */
 void spin_lock_slow(spinlock_t *lock);
 #if DEBUG

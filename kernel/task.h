@@ -90,6 +90,8 @@ struct task {
 	u64 fs_base;	 /* user's FS base; the task itself */
 	u64 gs_base;	 /* user's GS base; the task itself */
 	void *fpu;	 /* constant: user's vector registers while it does not run; NULL without a user half */
+	s32 tid;	 /* constant after clone, except that exec gives the surviving thread the number of its process */
+	const struct fault *fault; /* what it is resolving, or NULL: itself; others must not follow it unless it stands still */
 
 	/* Scheduling: guarded by the lock of the run queue of `cpu` */
 	u32 cpu;      /* whose run queue it is on, or was last */
@@ -124,8 +126,7 @@ struct task {
 		u64 size;
 	} altstack;
 
-	/* Identity: constant after clone, except that exec gives the surviving thread the number of its process */
-	s32 tid;
+	/* Identity: constant after clone */
 	s32 refs; /* atomic */
 	s32 nice; /* kept, not obeyed */
 	struct process *process;
@@ -139,6 +140,10 @@ struct task {
 #endif
 };
 _Static_assert(offsetof(struct task, kernel_rsp) == TASK_KERNEL_RSP, "entry.asm");
+_Static_assert(offsetof(struct task, stack_top) == TASK_STACK_TOP_OFFSET, "machine_arch.h");
+_Static_assert(offsetof(struct task, tid) == TASK_TID_OFFSET, "machine_arch.h");
+_Static_assert(offsetof(struct task, fault) == TASK_FAULT_OFFSET, "machine_arch.h");
+_Static_assert(sizeof(struct trap_frame) - offsetof(struct trap_frame, rip) == STACK_USER_IP_OFFSET, "machine_arch.h");
 
 struct rlimit {
 	u64 cur, max;

@@ -2,8 +2,6 @@
 /* Summing and naming the counters of the fault path, and the identity that they obey. */
 #include "mm/counters.h"
 
-DEFINE_PER_CPU(counters);
-
 u64 counter_sum(unsigned counter)
 {
 	u64 sum = 0;

@@ -52,22 +52,37 @@ enum counter {
 	NR_COUNTERS = COUNT_FIRST_REASON + NR_FAULT_REASONS
 };
 
+struct fault_event; /* mm/events.h */
+
+/* The last events of one CPU. Places are counted in bytes, so that a place is found by one `and`. */
+struct event_ring {
+	u32 head; /* where the next event goes, unmasked; written by its CPU alone, interrupt handlers included */
+	u32 mask; /* store-release, after `events` */
+	struct fault_event *events;
+};
+
+/* Written by its CPU alone; read without a lock by everybody, a moment late. The ring is beside the counters to be cheap. */
 struct counters_cpu {
+	struct event_ring ring;
 	u64 value[NR_COUNTERS];
 };
 DECLARE_PER_CPU(struct counters_cpu, counters);
 
+/* Of this CPU: valid until the caller sleeps. */
+static inline struct counters_cpu *my_counters(void)
+{
+	return (struct counters_cpu *)machine_counters();
+}
+
+static inline void count_nr_here(struct counters_cpu *mine, unsigned counter, u64 nr)
+{
+	machine_local_add(&mine->value[counter], nr);
+}
 static inline void count_nr(unsigned counter, u64 nr)
 {
-	u64 *value = &this_cpu(counters).value[counter];
-
-	WRITE_ONCE(*value, READ_ONCE(*value) + nr); /* ours alone; readers may see it a moment late */
+	count_nr_here(my_counters(), counter, nr);
 }
 #define count(name) count_nr(COUNT_##name, 1)
-static inline void count_reason(enum fault_reason reason)
-{
-	count_nr(COUNT_FIRST_REASON + reason, 1);
-}
 
 /* The sum over all CPUs. Unlocked: exact at a quiet moment. */
 u64 counter_sum(unsigned counter);

@@ -15,30 +15,9 @@
 #include "mm/fault.h"
 
 #include "mm/counters.h"
+#include "mm/events.h"
 #include "mm/policy.h"
 #include "mm/race.h"
-
-/* Where each strategy counts; the reasons have rows of their own. */
-static const struct {
-	unsigned attempts, ends[NR_FAULT_ENDS], success, gave_up, retry;
-} tally[NR_STRATEGIES] = {
-	[STRATEGY_MMAP] = { .attempts = COUNT_mmap_attempts,
-			    .ends = { [END_ANSWERED] = COUNT_mmap_answered,
-				      [END_COMPLETED] = COUNT_mmap_completed,
-				      [END_WOULD_BLOCK] = COUNT_mmap_would_block } },
-	[STRATEGY_VMA] = { .attempts = COUNT_vma_lock_attempts,
-			   .ends = { [END_ANSWERED] = COUNT_vma_lock_answered,
-				     [END_COMPLETED] = COUNT_vma_lock_completed,
-				     [END_WOULD_BLOCK] = COUNT_vma_lock_would_block },
-			   .success = COUNT_vma_lock_success,
-			   .gave_up = COUNT_vma_lock_abort,
-			   .retry = COUNT_vma_lock_retry },
-	[STRATEGY_SPEC] = { .attempts = COUNT_spf_attempts,
-			    .ends = { [END_ANSWERED] = COUNT_spf_answered,
-				      [END_COMPLETED] = COUNT_spf_completed,
-				      [END_WOULD_BLOCK] = COUNT_spf_would_block },
-			    .success = COUNT_speculative_pgfault },
-};
 
 static enum fault_end attempt(struct fault *f)
 {
@@ -59,42 +38,73 @@ static enum fault_end attempt(struct fault *f)
 	return end;
 }
 
-/* Zero means "not counted under a second name": counter 0 is pgfault, which is nobody's success. */
-static void count_also(unsigned counter)
+static void count_also(struct counters_cpu *mine, unsigned counter)
 {
 	if (counter)
-		count_nr(counter, 1);
+		count_nr_here(mine, counter, 1);
 }
 
-static void count_end(const struct fault *f, enum fault_end end)
+/*
+ * The event of an attempt. Debug builds keep it a function of its own, at which a debugger can stop. The fault's thread
+ * may have slept, and be on another CPU than where the attempt began: `mine` is of the one it is on now.
+ */
+static __event_function void event_attempt(struct counters_cpu *mine, const struct fault *f)
 {
-	enum fault_strategy_id id = f->strategy->id;
+	u32 seq;
+	struct fault_event *event = event_begin(&mine->ring, &seq);
 
+	WRITE_ONCE(event->start, f->started);
+	WRITE_ONCE(event->end, cycles());
+	WRITE_ONCE(event->address, f->address);
+	WRITE_ONCE(event->ip, machine_user_ip());
+	WRITE_ONCE(event->story.bits, f->story);
+	WRITE_ONCE(event->tid, machine_tid());
+	WRITE_ONCE(event->type, EVENT_attempt);
+	event_finish(event, seq);
+}
+
+/* The one place where an attempt's end is counted, and recorded. */
+static void note_end(struct fault *f, const struct fault_tally *tally, enum fault_end end)
+{
+	struct counters_cpu *mine = my_counters();
+
+	f->end = end;
+	event_attempt(mine, f);
 	if (end == END_GAVE_UP || end == END_RETRY) {
-		count_reason(f->reason);
-		count_also(end == END_RETRY ? tally[id].retry : tally[id].gave_up);
+		count_nr_here(mine, COUNT_FIRST_REASON + f->reason, 1);
+		count_also(mine, end == END_RETRY ? tally->retry : tally->gave_up);
 		return;
 	}
-	count_nr(tally[id].ends[end], 1);
-	count_also(tally[id].success);
+	count_nr_here(mine, tally->ends[end], 1);
+	count_also(mine, tally->success);
+}
+
+/* ... and where a strategy's not being tried is. */
+static void note_skip(struct fault *f, enum fault_reason reason)
+{
+	count_nr(COUNT_FIRST_REASON + reason, 1);
+	f->skipped = reason;
 }
 
 /* True when the strategy has resolved the fault; false: the next one shall try. */
 static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 {
 	enum fault_reason skipped = strategy->skip(f);
+	const struct fault_tally *tally = &strategy->tally;
 	enum fault_end end;
 
 	if (skipped) {
-		count_reason(skipped);
+		note_skip(f, skipped);
 		return false;
 	}
 	f->strategy = strategy;
+	f->tried = strategy->id;
 	f->flags &= ~FAULT_TRIED;
 	for (;;) {
-		count_nr(tally[strategy->id].attempts, 1);
+		count_nr(tally->attempts, 1);
+		f->started = cycles();
 		end = attempt(f);
-		count_end(f, end);
+		note_end(f, tally, end);
 		if (end != END_RETRY)
 			return end != END_GAVE_UP;
 		f->flags |= FAULT_TRIED;
@@ -117,18 +127,18 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 	ASSERT(irqs_enabled(), "a fault is handled with interrupts on");
 	f.mm = mm;
 	f.address = addr & PAGE_MASK;
-	f.access = access;
-	f.flags = flags;
+	f.story = (union fault_story){ .access = access, .flags = flags }.bits; /* FAULT_DONE, REASON_NONE: 0 */
 	f.page_locked = false;
 	f.page_waited = false;
 	f.prealloc_table = NULL;
-	f.answer = FAULT_DONE;
+	machine_set_fault(&f);
 	race_point(fault_enter);
 	count(pgfault);
 	while (!try_strategy(&f, *strategy)) {
 		strategy++;
 		BUG_ON(!*strategy, "the last strategy gave up, for reason %u", f.reason);
 	}
+	machine_set_fault(NULL);
 	if (unlikely(f.page_waited))
 		count_major(f.answer);
 	return f.answer;

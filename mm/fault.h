@@ -74,6 +74,36 @@ enum fault_strategy_id {
 	NR_STRATEGIES
 };
 
+/* What the entry and the VMA said it was (fault_kind.c). */
+enum fault_kind {
+	KIND_UNKNOWN, /* it did not come so far */
+	KIND_ANON,
+	KIND_MAPPING,
+	KIND_SWAP,
+	KIND_WRITE_PROTECT,
+	KIND_NOTHING, /* nothing to do */
+	NR_FAULT_KINDS
+};
+
+/* What a fault is, and how its last attempt ended, in 8 bytes: the event of an attempt (mm/events.h) copies them at once. */
+#define FAULT_STORY                                                                                                    \
+	enum fault_access access : 8;                                                                                  \
+	unsigned flags : 8; /* enum fault_flag; TRIED is added between attempts */                                     \
+	enum fault_kind kind : 8;                                                                                      \
+	enum fault_strategy_id tried : 8;                                                                              \
+	enum fault_end end : 8;                                                                                        \
+	enum fault_answer answer : 8;                                                                                  \
+	enum fault_reason reason : 8;  /* only if it gave up or retries */                                             \
+	enum fault_reason skipped : 8; /* of the strategy that was not attempted last, or REASON_NONE */
+
+union fault_story {
+	struct {
+		FAULT_STORY
+	};
+	u64 bits;
+};
+_Static_assert(sizeof(union fault_story) == 8 && NR_FAULT_REASONS < 256, "each part has a byte");
+
 struct fault;
 
 /* What lock_pte answers. */
@@ -83,6 +113,11 @@ enum pte_lock_result {
 	PTE_VANISHED, /* the table or the VMA is no longer what it was, or can't be had: f->vanished is the end */
 };
 
+/* Where a strategy counts; the reasons have rows of their own. 0: nowhere, since counter 0 is pgfault, which is nobody's. */
+struct fault_tally {
+	unsigned attempts, ends[NR_FAULT_ENDS], success, gave_up, retry;
+};
+
 /*
  * A strategy, as the dispatcher and the kinds of fault see it. Each is one file: strategy_mmap.c, strategy_vma.c,
  * strategy_spec.c.
@@ -90,6 +125,7 @@ enum pte_lock_result {
 struct fault_strategy {
 	const char *name;
 	enum fault_strategy_id id;
+	struct fault_tally tally;
 	unsigned answered_cached; /* the counter of faults that map_pages() alone has answered */
 	/* Which row counts that it was not even tried, or REASON_NONE: try. */
 	enum fault_reason (*skip)(const struct fault *f);
@@ -136,8 +172,15 @@ struct fault {
 	/* Written by fault_in(), constant. */
 	struct mm *mm; /* never "current's": a fault may be on another's behalf */
 	vaddr_t address; /* page aligned */
-	enum fault_access access;
-	unsigned flags; /* enum fault_flag; TRIED is added between attempts */
+
+	/* Access and flags: as above. Kind: by fault_handle(). The rest: how the last attempt ended, and why. */
+	union {
+		struct {
+			FAULT_STORY
+		};
+		u64 story;
+	};
+	u64 started; /* cycles: when the attempt began */
 
 	/* Written by the strategy's enter, constant until leave. */
 	const struct fault_strategy *strategy;
@@ -160,9 +203,6 @@ struct fault {
 	bool page_waited;  /* somebody waited for I/O: a major fault */
 	struct page *prealloc_table; /* a page table of our own, for when it is too late to allocate one; see pt_prealloc() */
 
-	/* How it ended. */
-	enum fault_answer answer;
-	enum fault_reason reason;
 	enum fault_end vanished; /* after PTE_VANISHED: the end to return */
 };
 

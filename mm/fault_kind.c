@@ -48,12 +48,21 @@ enum fault_end fault_handle(struct fault *f)
 		return fault_answered(f, FAULT_DONE);
 	switch (pte_kind(f->orig_pte)) {
 	case PTE_KIND_NONE:
-		return f->vma.ops ? fault_mapping(f) : fault_anon(f);
+		if (f->vma.ops) {
+			f->kind = KIND_MAPPING;
+			return fault_mapping(f);
+		}
+		f->kind = KIND_ANON;
+		return fault_anon(f);
 	case PTE_KIND_PAGE:
-		if (f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte))
+		if (f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte)) {
+			f->kind = KIND_WRITE_PROTECT;
 			return fault_write_protect(f);
+		}
+		f->kind = KIND_NOTHING;
 		return nothing_to_do(f);
 	case PTE_KIND_SWAP:
+		f->kind = KIND_SWAP;
 		return fault_swap(f);
 	default:
 		panic("entry %lx at %lx is of a kind that nothing writes yet", (unsigned long)f->orig_pte.val,

@@ -3,7 +3,7 @@
  * Steps that the mmap and the vma strategy share. Both hold a lock under which no page table of the address can go away,
  * so both may build what is missing, and wait for the PTE lock.
  */
-#include "mm/fault.h"
+#include "mm/events.h"
 #include "mm/mmap.h"
 #include "mm/page_lock.h"
 #include "mm/race.h"
@@ -120,6 +120,16 @@ enum fault_end fault_may_read_swap_locked(struct fault *f)
 	return END_GO_ON;
 }
 
+/* 0, or -EINTR: killed. */
+static int wait_for_page(struct fault *f)
+{
+	u64 began = cycles();
+	int error = page_wait_unlocked_killable(f->page);
+
+	event_ended(EVENT_page_wait, began, f->address, page_to_pfn(f->page));
+	return error;
+}
+
 enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry)
 {
 	bool hold_on = f->flags & (FAULT_TRIED | FAULT_NO_RETRY);
@@ -131,7 +141,7 @@ enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry)
 	if (!hold_on)
 		f->strategy->leave(f);
 	race_point(page_wait);
-	if (page_wait_unlocked_killable(f->page))
+	if (wait_for_page(f))
 		return fault_answered(f, FAULT_KILLED);
 	return hold_on ? END_GO_ON : fault_retry(f, retry);
 }

@@ -10,6 +10,13 @@
  *	unsigned long irq_save(void), void irq_restore(unsigned long), bool irqs_enabled(void), void irq_enable(void),
  *	void irq_disable(void)
  *	u64 cycles(void)			the TSC
+ *	u32 machine_local_fetch_add(u32 *value, u32 nr)	adds, and answers what it was before: for what this CPU alone writes,
+ *						its interrupt handlers included
+ *	void machine_local_add(u64 *value, u64 nr)	likewise
+ *	void *machine_counters(void)		this CPU's counters (mm/counters.h), found faster than by its number
+ *	u32 machine_tid(void)			the running thread's id, 0 where there is none
+ *	u64 machine_user_ip(void)		where it will go on in user mode. Meaningless for kernel threads
+ *	void machine_set_fault(const struct fault *)	the fault it is resolving, for debuggers and panics; NULL: none
  *	void *phys_to_virt(paddr_t), paddr_t virt_to_phys(const void *)		the direct map
  *	void clear_page(void *), void copy_page(void *dst, const void *src)	whole 4 KiB pages
  *	void clear_shared(void *start, size_t bytes), void copy_shared_page(void *dst, const void *src)
@@ -29,6 +36,7 @@
 #include "kernel/thread.h"
 #include <machine_arch.h>
 
+struct fault;
 struct mm;
 
 /* What a key may forbid; as Linux's PKEY_DISABLE_*. */

@@ -44,6 +44,7 @@ struct mm {
 
 	/* mmap_lock and what it guards. */
 	struct rwsem mmap_lock __cacheline_aligned;
+	u64 write_began; /* cycles: when it was last taken for writing */
 	struct wait_queue vma_writers; /* writers of VMAs that wait for readers to drain */
 	u64 nr_vmas;
 	u64 total_pages, data_pages, stack_pages, locked_pages, exec_pages, shared_pages;

@@ -13,6 +13,7 @@
  * 4.3BSD's pageout daemon.
  */
 #include "mm/reclaim.h"
+#include "mm/events.h"
 #include "mm/page_alloc.h"
 #include "mm/page_lock.h"
 #include "mm/rmap.h"
@@ -94,7 +95,7 @@ static u64 try_page(struct page *page, struct writing *writing)
 u64 reclaim_pages(u64 wanted)
 {
 	struct writing writing = { .nr = 0 };
-	u64 freed = 0;
+	u64 freed = 0, began = cycles();
 
 	for (u64 seen = 0; freed < wanted && seen < TURNS * max_pfn; seen++) {
 		struct page *page = next_page();
@@ -106,5 +107,7 @@ u64 reclaim_pages(u64 wanted)
 		if (seen % 256 == 0)
 			cond_resched();
 	}
-	return freed + wait_and_drop(&writing);
+	freed += wait_and_drop(&writing);
+	event_ended(EVENT_reclaim, began, 0, freed);
+	return freed;
 }

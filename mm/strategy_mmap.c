@@ -112,6 +112,10 @@ static enum fault_end mmap_wait_page(struct fault *f)
 const struct fault_strategy strategy_mmap = {
 	.name = "mmap",
 	.id = STRATEGY_MMAP,
+	.tally = { .attempts = COUNT_mmap_attempts,
+		   .ends = { [END_ANSWERED] = COUNT_mmap_answered,
+			     [END_COMPLETED] = COUNT_mmap_completed,
+			     [END_WOULD_BLOCK] = COUNT_mmap_would_block } },
 	.answered_cached = COUNT_mmap_answered_cached,
 	.skip = mmap_skip,
 	.enter = mmap_enter,

@@ -218,6 +218,11 @@ static enum fault_end spec_no_memory(struct fault *f)
 const struct fault_strategy strategy_spec = {
 	.name = "spec",
 	.id = STRATEGY_SPEC,
+	.tally = { .attempts = COUNT_spf_attempts,
+		   .ends = { [END_ANSWERED] = COUNT_spf_answered,
+			     [END_COMPLETED] = COUNT_spf_completed,
+			     [END_WOULD_BLOCK] = COUNT_spf_would_block },
+		   .success = COUNT_speculative_pgfault },
 	.answered_cached = COUNT_spf_answered_cached,
 	.skip = spec_skip,
 	.enter = spec_enter,

@@ -19,7 +19,7 @@
  *
  * Mirrors: Linux 6.15, lock_vma_under_rcu(); vmf_anon_prepare(), vmf_can_call_fault().
  */
-#include "mm/counters.h"
+#include "mm/events.h"
 #include "mm/fault.h"
 #include "mm/race.h"
 
@@ -62,7 +62,8 @@ static enum fault_end find_and_lock(struct fault *f)
 		case VMA_READ_WRITE_LOCKED:
 			return fault_gave_up(f, REASON_vma_lock_abort_write_locked);
 		case VMA_READ_DETACHED:
-			count_reason(REASON_vma_lock_detached);
+			count_nr(COUNT_FIRST_REASON + REASON_vma_lock_detached, 1);
+			event_now(EVENT_look_again, f->address, REASON_vma_lock_detached);
 		}
 	}
 }
@@ -117,6 +118,13 @@ static enum fault_end vma_wait_page(struct fault *f)
 const struct fault_strategy strategy_vma = {
 	.name = "vma",
 	.id = STRATEGY_VMA,
+	.tally = { .attempts = COUNT_vma_lock_attempts,
+		   .ends = { [END_ANSWERED] = COUNT_vma_lock_answered,
+			     [END_COMPLETED] = COUNT_vma_lock_completed,
+			     [END_WOULD_BLOCK] = COUNT_vma_lock_would_block },
+		   .success = COUNT_vma_lock_success,
+		   .gave_up = COUNT_vma_lock_abort,
+		   .retry = COUNT_vma_lock_retry },
 	.answered_cached = COUNT_vma_lock_answered_cached,
 	.skip = vma_skip,
 	.enter = vma_enter,

@@ -13,7 +13,7 @@
  */
 #include "kernel/errno.h"
 #include "kernel/wait.h"
-#include "mm/counters.h"
+#include "mm/events.h"
 #include "mm/page_lock.h"
 #include "mm/race.h"
 #include "mm/swap_internal.h"
@@ -111,6 +111,7 @@ void swap_read_start(struct page *page)
 	struct swap_request *request = request_get();
 
 	count(pswpin);
+	event_now(EVENT_swap_in, 0, READ_ONCE(page->private));
 	request->write = false;
 	request->done = read_done;
 	start(request, page);
@@ -122,6 +123,7 @@ void swap_write_start(struct page *page)
 
 	ASSERT(page_test(page, PG_LOCKED), "a page is locked when it is sent to its slot");
 	count(pswpout);
+	event_now(EVENT_swap_out, 0, READ_ONCE(page->private));
 	page_clear(page, PG_DIRTY);
 	page_set(page, PG_WRITEBACK);
 	request->write = true;
@@ -142,7 +144,7 @@ int swap_read_now(swap_slot_t slot, struct page *page)
 	int error = swap_slot_device(slot, &device)->read_now(device, swap_slot_offset(slot), page);
 
 	if (!error)
-		count(pswpin);
+		count(pswpin); /* its event is the attempt, whose kind is swap: this read takes no longer than that */
 	return error;
 }
 

@@ -8,7 +8,7 @@
  */
 #include "mm/tlb.h"
 
-#include "mm/counters.h"
+#include "mm/events.h"
 #include "mm/mm.h"
 #include "mm/page_lock.h"
 #include "mm/race.h"
@@ -31,7 +31,7 @@ static unsigned count_cpus(u64 mask)
 void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	u64 cpus = __atomic_load_n(&mm->cpus, __ATOMIC_SEQ_CST);
-	u64 others = cpus & ~this_cpu_bit();
+	u64 others = cpus & ~this_cpu_bit(), asked;
 
 	if (end - start > TLB_FLUSH_ALL_PAGES * PAGE_SIZE) {
 		start = 0;
@@ -43,7 +43,9 @@ void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end)
 		return;
 	count(tlb_shootdowns);
 	count_nr(COUNT_tlb_shootdown_targets, count_cpus(others));
+	asked = cycles();
 	machine_tlb_shootdown(others, start, end);
+	event_ended(EVENT_shootdown, asked, start, others);
 }
 
 void tlb_flush_page(struct mm *mm, vaddr_t addr)

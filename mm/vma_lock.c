@@ -11,6 +11,7 @@
  *
  * Mirrors: Linux 6.15, include/linux/mmap_lock.h and mm/mmap_lock.c, in the form with vm_refcnt.
  */
+#include "mm/events.h"
 #include "mm/race.h"
 #include "mm/vma.h"
 
@@ -21,12 +22,14 @@ static void begin_changes(struct mm *mm)
 	ASSERT(!(mm->mm_lock_seq & 1), "mm_lock_seq is even while nobody holds mmap_lock for writing");
 	/* An exchange, so that no change of a VMA is seen before the count is odd. */
 	atomic_xchg(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
+	mm->write_began = cycles();
 	schedule_point();
 }
 
 static void end_changes(struct mm *mm)
 {
 	ASSERT(mm->mm_lock_seq & 1, "mm_lock_seq is odd while mmap_lock is held for writing");
+	event_ended(EVENT_mmap_write, mm->write_began, 0, mm->mm_lock_seq);
 	/* Release: whoever reads the new count sees every change that was made below the old one (V8). */
 	store_release(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
 	schedule_point();
@@ -114,6 +117,7 @@ static int start_write(struct vma *vma, bool killable)
 	atomic_xchg(&vma->vm_lock_seq, seq);
 	if (attached)
 		remove_bar(vma);
+	event_now(EVENT_vma_write, vma->start, vma->end);
 	schedule_point();
 	race_point(write_locked);
 	return 0;

@@ -126,5 +126,6 @@ void proc_activity_create(struct dentry *proc);
 void proc_sysctl_create(struct dentry *proc);
 void proc_sysctl_kernel_create(struct dentry *sys);
 void proc_faultline_create(struct dentry *proc);
+void proc_trace_create(struct dentry *proc);
 
 #endif

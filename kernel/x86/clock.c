@@ -72,9 +72,14 @@ void clock_init(void)
 	     (unsigned long long)lapic_hz / 1000);
 }
 
+u64 cycles_to_ktime(u64 tsc)
+{
+	return mul_shift32(tsc - tsc_base, ns_per_tick32);
+}
+
 u64 ktime_ns(void)
 {
-	return mul_shift32(cycles() - tsc_base, ns_per_tick32);
+	return cycles_to_ktime(cycles());
 }
 
 u64 realtime_ns(void)

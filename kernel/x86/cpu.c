@@ -6,6 +6,7 @@
 #include "kernel/print.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
+#include "mm/counters.h"
 #include "kernel/x86/trap.h"
 #include "kernel/x86/xsave.h"
 #include "kernel/clock.h"
@@ -134,6 +135,7 @@ void cpu_init(unsigned id)
 
 	cpu->self = cpu;
 	cpu->id = id;
+	cpu->counters = &per_cpu(counters, id);
 	fill_gdt(cpu);
 	cpu->tss.io_map_base = sizeof(struct tss);
 	if (id == 0) {

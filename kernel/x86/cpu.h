@@ -32,6 +32,7 @@ struct cpu {
 	u64 user_rsp;	      /* scratch of the SYSCALL entry */
 	u32 id;		      /* constant: 0 … nr_cpus() - 1 */
 	u32 apic_id;	      /* constant */
+	void *counters;	      /* constant: mm/counters.h */
 	struct tss tss;
 	u64 gdt[GDT_ENTRIES];
 } __cacheline_aligned;
@@ -40,6 +41,7 @@ _Static_assert(offsetof(struct cpu, task) == CPU_CURRENT_OFFSET, "machine_arch.h
 _Static_assert(offsetof(struct cpu, kernel_stack_top) == 16, "entry.asm");
 _Static_assert(offsetof(struct cpu, user_rsp) == 24, "entry.asm");
 _Static_assert(offsetof(struct cpu, id) == CPU_ID_OFFSET, "machine_arch.h");
+_Static_assert(offsetof(struct cpu, counters) == CPU_COUNTERS_OFFSET, "machine_arch.h");
 
 extern struct cpu cpus[MAX_CPUS];
 

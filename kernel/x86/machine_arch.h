@@ -19,6 +19,12 @@ extern unsigned nr_cpus_online;
 /* Offsets into struct cpu (kernel/x86/cpu.h), which the gs base points to in kernel mode. */
 #define CPU_CURRENT_OFFSET 8
 #define CPU_ID_OFFSET 32
+#define CPU_COUNTERS_OFFSET 40
+/* Offsets into struct task (kernel/task.h), and below the top of its kernel stack. */
+#define TASK_STACK_TOP_OFFSET 24
+#define TASK_TID_OFFSET 56
+#define TASK_FAULT_OFFSET 64
+#define STACK_USER_IP_OFFSET 40
 
 /* Volatile: a thread that slept may wake on another CPU, so the answer must be read again each time. */
 static inline unsigned cpu_id(void)
@@ -98,6 +104,50 @@ static inline u32 keys_read(void)
 static inline void keys_write(u32 pkru)
 {
 	__asm__ volatile(".byte 0x0f, 0x01, 0xef" ::"a"(pkru), "c"(0), "d"(0) : "memory"); /* wrpkru */
+}
+
+/* What the running thread is to code that knows no struct task. Never NULL once the scheduler is set up. */
+static inline char *current_bytes(void)
+{
+	char *task;
+
+	__asm__("movq %%gs:%c1, %0" : "=r"(task) : "i"(CPU_CURRENT_OFFSET));
+	return task;
+}
+
+static inline u32 machine_tid(void)
+{
+	return READ_ONCE(*(u32 *)(current_bytes() + TASK_TID_OFFSET));
+}
+
+static inline u64 machine_user_ip(void)
+{
+	return *(u64 *)(*(char **)(current_bytes() + TASK_STACK_TOP_OFFSET) - STACK_USER_IP_OFFSET);
+}
+
+struct fault;
+static inline void machine_set_fault(const struct fault *fault)
+{
+	WRITE_ONCE(*(const struct fault **)(current_bytes() + TASK_FAULT_OFFSET), fault);
+}
+
+static inline u32 machine_local_fetch_add(u32 *value, u32 nr)
+{
+	__asm__ volatile("xaddl %0, %1" : "+r"(nr), "+m"(*value)); /* one instruction: no interrupt comes between */
+	return nr;
+}
+
+static inline void machine_local_add(u64 *value, u64 nr)
+{
+	__asm__ volatile("addq %1, %0" : "+m"(*value) : "er"(nr));
+}
+
+static inline void *machine_counters(void)
+{
+	void *mine;
+
+	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(mine) : "i"(CPU_COUNTERS_OFFSET));
+	return mine;
 }
 
 static inline u64 cycles(void)

@@ -17,7 +17,7 @@
 #include "kernel/x86/trap.h"
 #include "kernel/x86/xsave.h"
 #include "kernel/clock.h"
-#include "mm/machine.h"
+#include "mm/events.h"
 
 #define AP_TRAMPOLINE 0x8000UL /* boot/ap.asm has the same */
 #define AP_START_US 200000
@@ -139,6 +139,8 @@ void tlb_interrupt(void)
 	unsigned self = cpu_id();
 	u64 initiators = atomic_xchg(&per_cpu(tlb_inbox, self), 0UL);
 
+	if (initiators)
+		event_now(EVENT_flush, 0, initiators);
 	for (; initiators; initiators &= initiators - 1) {
 		struct tlb_request *request = &per_cpu(tlb_requests, __builtin_ctzl(initiators));
 

@@ -10,6 +10,7 @@
 
 #include "kernel/lockdep.h"
 #include "kernel/string.h"
+#include "mm/events.h"
 #include "mm/page_alloc.h"
 #include "mm/race.h"
 
@@ -27,6 +28,7 @@ struct sim_cpu sim_cpus[MAX_CPUS];
 unsigned sim_nr_cpus;
 _Thread_local unsigned sim_cpu_id;
 _Thread_local bool sim_irqs_on;
+_Thread_local const struct fault *sim_fault;
 static u64 machine_seed;
 
 struct sim_cpu *sim_this_cpu(void)
@@ -93,6 +95,16 @@ static void idle_until(bool (*done)(struct sim_cpu *cpu))
 struct thread *current_thread(void)
 {
 	return (struct thread *)sim_this_cpu();
+}
+
+void *machine_counters(void)
+{
+	return &this_cpu(counters);
+}
+
+u32 machine_tid(void)
+{
+	return (u32)SIM_TID(cpu_id());
 }
 
 int thread_id(const struct thread *thread)
@@ -202,6 +214,7 @@ void sim_poll_interrupts(void)
 		return;
 	sim_irqs_on = false;
 	senders = atomic_xchg(&cpu->shootdowns, 0);
+	event_now(EVENT_flush, 0, senders);
 	for (unsigned id = 0; id < sim_nr_cpus; id++) {
 		struct sim_shootdown *request = &sim_cpus[id].request;
 

@@ -9,6 +9,7 @@
 
 #include "kernel/base.h"
 
+struct fault;
 struct page;
 
 extern struct page *mem_map;
@@ -85,6 +86,36 @@ static inline void keys_write(u32 rights)
 {
 	sim_keys = rights;
 }
+
+/* A simulated CPU runs one thread, which has its number (SIM_TID), and no instructions of user mode. */
+extern _Thread_local const struct fault *sim_fault;
+u32 machine_tid(void);
+
+static inline u64 machine_user_ip(void)
+{
+	return 0;
+}
+
+static inline void machine_set_fault(const struct fault *fault)
+{
+	sim_fault = fault;
+}
+
+/* Interrupts are polled, so none comes between. */
+static inline u32 machine_local_fetch_add(u32 *value, u32 nr)
+{
+	u32 before = READ_ONCE(*value);
+
+	WRITE_ONCE(*value, before + nr);
+	return before;
+}
+
+static inline void machine_local_add(u64 *value, u64 nr)
+{
+	WRITE_ONCE(*value, READ_ONCE(*value) + nr);
+}
+
+void *machine_counters(void);
 
 static inline u64 cycles(void)
 {

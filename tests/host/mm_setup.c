@@ -2,6 +2,7 @@
 /* What boot does with mm/, and what mm/ asks of the kernel around it. */
 #include "sim_internal.h"
 
+#include "mm/events.h"
 #include "mm/mmap.h"
 #include "mm/page_alloc.h"
 
@@ -12,6 +13,7 @@ void sim_kernel_init(void)
 	page_alloc_init();
 	page_alloc_add_range(1UL << 20, SIM_MEMORY_BYTES);
 	mm_init();
+	BUG_ON(!events_init(EVENT_RING_DEFAULT), "no memory for events");
 }
 
 void vma_file_get(struct file *file)

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Fault events (mm/events.h) as text: for /proc/fault_trace, for the last words of a panic, for tools/faultline trace. */
+#ifndef KERNEL_FAULT_TRACE_H
+#define KERNEL_FAULT_TRACE_H
+
+#include "mm/events.h"
+
+#define EVENT_TEXT_MAX 320
+
+/* One line without its newline; docs/tracing.md has the format. Any context. */
+void event_format(char *buf, size_t size, unsigned cpu, const struct fault_event *event);
+
+/* The events of all CPUs, in the order in which they ended. */
+struct event_merge;
+/* As of now; NULL without memory. To be freed by kfree(). */
+struct event_merge *event_merge_new(void);
+/* The next one and its CPU, or NULL: valid until the next call. */
+const struct fault_event *event_merge_next(struct event_merge *merge, unsigned *cpu);
+
+/* Logs the last events of one CPU. Any context. */
+void log_last_events(unsigned cpu);
+
+#endif

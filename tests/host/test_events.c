@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* The rings of fault events: what is counted is recorded, and no reader ever sees half an event. */
+#include "test.h"
+
+#include "mm/events.h"
+
+/* How many attempts of `strategy` the rings say have ended so since their heads were at `heads`. */
+static u64 recorded(const u32 *heads, enum fault_strategy_id strategy, enum fault_end end)
+{
+	struct fault_event event;
+	u64 nr = 0;
+
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
+		struct event_cursor cursor;
+
+		event_cursor_set(&cursor, cpu, events_recorded(cpu) - heads[cpu]);
+		while (event_read(&cursor, &event))
+			nr += event.type == EVENT_attempt && event.story.tried == strategy && event.story.end == end;
+		CHECK_EQ(cursor.lost, 0);
+	}
+	return nr;
+}
+
+static void remember(u32 *heads)
+{
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		heads[cpu] = events_recorded(cpu);
+	counters_mark();
+}
+
+static void compare(const u32 *heads)
+{
+	CHECK_EQ(recorded(heads, STRATEGY_SPEC, END_ANSWERED), COUNTED(spf_answered));
+	CHECK_EQ(recorded(heads, STRATEGY_VMA, END_ANSWERED), COUNTED(vma_lock_answered));
+	CHECK_EQ(recorded(heads, STRATEGY_MMAP, END_ANSWERED), COUNTED(mmap_answered));
+	CHECK_EQ(recorded(heads, STRATEGY_SPEC, END_GAVE_UP),
+		 COUNTED(spf_attempts) - COUNTED(spf_answered) - COUNTED(spf_completed));
+	CHECK_EQ(recorded(heads, STRATEGY_VMA, END_GAVE_UP), COUNTED(vma_lock_abort));
+	CHECK_EQ(recorded(heads, STRATEGY_MMAP, END_RETRY), REASONS(mmap_retry_page) + REASONS(mmap_retry_stack));
+}
+
+TEST(events_are_what_is_counted, 2)
+{
+	FOR_EACH_SETUP (setup) {
+		struct mm *mm = test_mm(POLICY_DEFAULT);
+		vaddr_t addr = map(mm, 64, RW, ANON);
+		u32 heads[MAX_CPUS];
+		u64 value;
+
+		idler_start(1, mm);
+		sim_use_mm(mm);
+		remember(heads);
+		for (u64 page = 0; page < 64; page++) {
+			expect_get(addr + PAGES(page), 0);
+			put(addr + PAGES(page), page);
+		}
+		CHECK_EQ(sim_read(addr - PAGES(1), &value), FAULT_NO_MAPPING);
+		compare(heads);
+		sim_leave_mm();
+		idler_stop(1);
+		test_mm_put(mm);
+	}
+}
+
+/* The last event of this CPU. */
+static struct fault_event last_event(void)
+{
+	struct event_cursor cursor;
+	struct fault_event event;
+
+	event_cursor_set(&cursor, cpu_id(), 1);
+	CHECK(event_read(&cursor, &event));
+	return event;
+}
+
+TEST(events_tell_the_story, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 2, RW, ANON);
+	struct fault_event event;
+	u64 began = cycles();
+
+	sim_use_mm(mm);
+	put(addr + PAGES(1) + 8, 1);
+	event = last_event();
+	CHECK_EQ(event.type, EVENT_attempt);
+	CHECK_EQ(event.tid, SIM_TID(0));
+	CHECK_EQ(event.address, addr + PAGES(1));
+	CHECK_EQ(event.story.access, ACCESS_WRITE);
+	CHECK_EQ(event.story.kind, KIND_ANON);
+	CHECK_EQ(event.story.tried, STRATEGY_MMAP);
+	CHECK_EQ(event.story.end, END_ANSWERED);
+	CHECK_EQ(event.story.answer, FAULT_DONE);
+	CHECK(began <= event.start && event.start <= event.end && event.end <= cycles());
+	sim_leave_mm();
+	mmap_write_lock(mm);
+	mmap_write_unlock(mm);
+	CHECK_EQ(last_event().type, EVENT_mmap_write);
+	test_mm_put(mm);
+}
+
+#define WRITTEN 20000UL
+#define MARK 0x5555000055550000UL
+
+static u32 writers_at_work;
+
+/* Each part of an event says which one it is. */
+static void write_events(void *arg)
+{
+	(void)arg;
+	for (u64 i = 0; i < WRITTEN; i++) {
+		u64 number = (u64)cpu_id() << 32 | i;
+
+		event_ended(EVENT_lock_wait, ~number, number, number ^ MARK);
+		if (i % 64 == 0)
+			cpu_relax();
+	}
+	atomic_dec_return(&writers_at_work);
+}
+
+/* Reads a whole ring, as often as anybody writes; events come in order, none twice, none in half. */
+static u64 read_ring(unsigned cpu)
+{
+	struct event_cursor cursor;
+	struct fault_event event;
+	u64 last = 0, seen = 0;
+
+	event_cursor_set(&cursor, cpu, 0);
+	while (event_read(&cursor, &event)) {
+		if (event.type != EVENT_lock_wait)
+			continue;
+		CHECK_EQ(event.value, event.address ^ MARK);
+		CHECK_EQ(event.start, ~event.address);
+		CHECK_EQ(event.address >> 32, cpu);
+		CHECK(!seen || event.address > last);
+		last = event.address;
+		seen++;
+	}
+	return seen;
+}
+
+TEST(events_are_never_torn, 3)
+{
+	u64 seen = 0;
+
+	WRITE_ONCE(writers_at_work, 2);
+	sim_start(1, write_events, NULL);
+	sim_start(2, write_events, NULL);
+	while (READ_ONCE(writers_at_work)) {
+		seen += read_ring(1) + read_ring(2);
+		cpu_relax();
+	}
+	sim_join_all();
+	seen += read_ring(1) + read_ring(2);
+	CHECK(seen >= 2 * (EVENT_RING_DEFAULT - 1));
+	CHECK_EQ(events_recorded(1), WRITTEN);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* /proc/fault_trace: a fault of ours is in it, with all that there is to say about it, and as often as it was counted. */
+#include "user/check.h"
+#include "user/faultline.h"
+
+#define NR 40 /* fewer than one ring has room for */
+
+static char trace[1 << 20];
+
+static bool read_trace(void)
+{
+	int fd = open("/proc/fault_trace", O_RDONLY);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	while (len < sizeof(trace) - 1 && (n = read(fd, trace + len, sizeof(trace) - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	trace[len] = 0;
+	return len > 0;
+}
+
+/* How many lines contain both texts; *line is the last of them. */
+static unsigned int lines_with(const char *one, const char *other, char *line, size_t size)
+{
+	unsigned int nr = 0;
+
+	for (const char *p = trace, *end; *p; p = *end ? end + 1 : end) {
+		char text[512];
+
+		end = strchrnul(p, '\n');
+		snprintf(text, sizeof(text), "%.*s", (int)(end - p), p);
+		if (!strstr(text, one) || !strstr(text, other))
+			continue;
+		nr++;
+		snprintf(line, size, "%s", text);
+	}
+	return nr;
+}
+
+static __attribute__((noinline)) void write_pages(char *p)
+{
+	for (size_t i = 0; i < NR; i++)
+		((volatile char *)p)[i * PAGE] = 1;
+}
+
+static void check_writes(enum policy policy, const char *strategy)
+{
+	char *p = map_island(NR, PROT_READ | PROT_WRITE), one[64], other[64], line[512] = "";
+	unsigned long ip = 0;
+
+	section(policy_name(policy));
+	MUST(set_policy(policy));
+	write_pages(p);
+	CHECK(read_trace());
+	snprintf(one, sizeof(one), "tid=%d attempt strategy=%s ", (int)getpid(), strategy);
+	for (size_t i = 0, missing = 0; i <= NR; i++) {
+		if (i == NR) {
+			CHECK_EQ(missing, 0);
+			break;
+		}
+		snprintf(other, sizeof(other), " address=0x%lx ", (unsigned long)p + i * PAGE);
+		missing += lines_with(one, other, line, sizeof(line)) != 1;
+	}
+	CHECK(strstr(line, " access=write from=user kind=anon end=answered answer=done"));
+	CHECK(sscanf(strstr(line, " ip=0x") ?: "", " ip=0x%lx", &ip) == 1);
+	CHECK_THAT("the instruction is one of write_pages()",
+		   ip >= (unsigned long)write_pages && ip < (unsigned long)write_pages + 256);
+}
+
+static void check_writers(void)
+{
+	char one[64], line[512];
+	char *p = map_island(4, PROT_READ | PROT_WRITE);
+
+	section("who changes the address space");
+	MUST(munmap(p, PAGE) == 0);
+	CHECK(read_trace());
+	snprintf(one, sizeof(one), "tid=%d mmap_write seq=", (int)getpid());
+	CHECK(lines_with(one, "", line, sizeof(line)) > 0);
+	snprintf(one, sizeof(one), "tid=%d vma_write vma=0x%lx-", (int)getpid(), (unsigned long)p);
+	CHECK(lines_with(one, "", line, sizeof(line)) > 0);
+}
+
+static void check_order(void)
+{
+	unsigned long long last = 0;
+	size_t backwards = 0, nr = 0;
+
+	section("events are in the order of their ends");
+	for (const char *p = strchr(trace, '['); p; p = strstr(p + 1, "\n[") ? strstr(p + 1, "\n[") + 1 : NULL) {
+		unsigned int cpu;
+		unsigned long long s, ns, duration;
+
+		/* A flush may interrupt the recording of another event, and so end before it and yet stand behind it. */
+		if (sscanf(p, "[%u] %llu.%llu +%llu", &cpu, &s, &ns, &duration) != 4 ||
+		    memmem(p, strcspn(p, "\n"), " flush ", 7))
+			continue;
+		backwards += s * 1000000000ULL + ns + duration + 2 < last; /* each is rounded down */
+		last = s * 1000000000ULL + ns + duration;
+		nr++;
+	}
+	CHECK(nr > NR);
+	CHECK_EQ(backwards, 0);
+}
+
+int main(void)
+{
+	MUST(on_faultline());
+	MUST(run_on_cpu(0));
+	check_writes(POLICY_MMAP, "mmap");
+	check_writes(POLICY_VMA, "vma");
+	check_writers();
+	check_order();
+	return check_done();
+}
