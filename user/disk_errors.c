@@ -196,6 +196,8 @@ static void read_errors(void)
 
 	CHECK(!fsync(fd));
 	drop_caches();
+	CHECK(lseek(fd, 0, SEEK_DATA) == 0 && lseek(fd, PAGE, SEEK_DATA) == (off_t)PAGE); /* not in memory, but there */
+	CHECK(lseek(fd, 0, SEEK_HOLE) == (off_t)(NR_PAGES * PAGE));
 	set("/sys/block/ram0/read_error", "1");
 	FAILS(pread(fd, &word, 8, 0), EIO);
 	for (unsigned i = 0; i < 3; i++)

@@ -5,6 +5,7 @@
  */
 #include "user/check.h"
 
+#include <sys/auxv.h>
 #include <ucontext.h>
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -133,6 +134,43 @@ static void alternate_stack(void)
 	CHECK_EQ(sigaltstack(&ss, NULL), 0);
 }
 
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+
+static void note(int signo, siginfo_t *info, void *context)
+{
+	(void)signo, (void)info, (void)context;
+	handled = 1;
+}
+
+/* 0: the handler ran on an alternate stack of that size, and nothing below it was touched. */
+static int handle_on(void *arg)
+{
+	size_t size = *(size_t *)arg;
+	char *area = map_pages(8, PROT_READ | PROT_WRITE);
+	stack_t ss = { .ss_sp = area + 4 * PAGE, .ss_size = size };
+
+	MUST(mprotect(area, 4 * PAGE, PROT_NONE) == 0 && syscall(SYS_sigaltstack, &ss, NULL) == 0);
+	handled = 0;
+	install(SIGUSR1, note, SA_ONSTACK);
+	raise(SIGUSR1);
+	return !handled;
+}
+
+/* A frame that does not fit kills: MINSIGSTKSZ is too small where there are more registers than it was made for. */
+static void small_stacks(void)
+{
+	size_t frame = getauxval(AT_MINSIGSTKSZ), enough = frame + 512, minimum = 2048;
+	int status;
+
+	section("alternate stacks that just suffice, and that do not");
+	CHECK(frame >= 1024 && frame % 16 == 0);
+	CHECK(exited_with(run_child(handle_on, &enough), 0));
+	status = run_child(handle_on, &minimum);
+	CHECK_THAT("MINSIGSTKSZ", frame < minimum ? exited_with(status, 0) : killed_by(status, SIGSEGV));
+}
+
 static void masks(void)
 {
 	struct sigaction sa = { .sa_sigaction = look_around, .sa_flags = SA_SIGINFO }, old;
@@ -213,6 +251,7 @@ int main(void)
 	edit();
 	all_registers();
 	alternate_stack();
+	small_stacks();
 	masks();
 	pending();
 	errors();

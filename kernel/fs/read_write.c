@@ -206,12 +206,18 @@ SYSCALL(pwritev2)
 
 /* --- lseek --- */
 
+/* Files in memory have holes that their pages tell of. Of others the pages in memory tell nothing: all counts as data. */
+static bool may_have_holes(const struct inode *inode)
+{
+	return inode->mapping && !inode->mapping->ops;
+}
+
 /* Where data begin at or behind offset: there is a page. */
 static s64 seek_data(struct inode *inode, s64 offset, s64 size)
 {
 	u64 index;
 
-	if (!inode->mapping)
+	if (!may_have_holes(inode))
 		return offset;
 	if (!mapping_next(inode->mapping, (u64)offset >> PAGE_SHIFT, &index) || (s64)(index << PAGE_SHIFT) >= size)
 		return -ENXIO;
@@ -223,7 +229,7 @@ static s64 seek_hole(struct inode *inode, s64 offset, s64 size)
 {
 	u64 index = (u64)offset >> PAGE_SHIFT, found;
 
-	if (!inode->mapping)
+	if (!may_have_holes(inode))
 		return size;
 	while (mapping_next(inode->mapping, index, &found) && found == index) {
 		index++;

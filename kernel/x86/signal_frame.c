@@ -61,9 +61,10 @@ bool on_signal_stack(u64 sp)
 	return !(stack->flags & SS_AUTODISARM) && sp > stack->sp && sp - stack->sp <= stack->size;
 }
 
+/* As Linux counts: what lies on an alternate stack, so without the red zone of what was interrupted. */
 u64 signal_frame_max(void)
 {
-	return align_up(sizeof(struct rt_sigframe) + xstate_size + sizeof(u32) + 64 + 16 + RED_ZONE, 16);
+	return align_up(sizeof(struct rt_sigframe) + 15 + xstate_used_size + sizeof(u32) + 63, 16);
 }
 
 /* ---- Setting up -------------------------------------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ static u64 place(const struct trap_frame *regs, const struct sigaction *action, 
 		sp = stack->sp + stack->size;
 		switched = true;
 	}
-	fp = align_down(sp - xstate_size - sizeof(u32), 64);
+	fp = align_down(sp - xstate_used_size - sizeof(u32), 64);
 	*frame_addr = align_down(fp - sizeof(struct rt_sigframe), 16) - 8;
 	if ((nested || switched) && !(*frame_addr > stack->sp && *frame_addr - stack->sp <= stack->size))
 		return 0;
@@ -96,15 +97,15 @@ static char *scratch_area(void)
 static int put_fpu(u64 addr)
 {
 	struct fpx_sw_bytes sw = { .magic1 = FP_XSTATE_MAGIC1,
-				   .extended_size = xstate_size + sizeof(u32),
+				   .extended_size = xstate_used_size + sizeof(u32),
 				   .features = xstate_features,
-				   .xstate_size = xstate_size };
+				   .xstate_size = xstate_used_size };
 	u32 magic2 = FP_XSTATE_MAGIC2;
 	char *area = scratch_area();
 
 	if (copy_to_user(addr, area, SW_RESERVED_OFFSET) || copy_to_user(addr + SW_RESERVED_OFFSET, &sw, sizeof(sw)) ||
-	    copy_to_user(addr + FXSAVE_SIZE, area + FXSAVE_SIZE, xstate_size - FXSAVE_SIZE) ||
-	    copy_to_user(addr + xstate_size, &magic2, sizeof(magic2)))
+	    copy_to_user(addr + FXSAVE_SIZE, area + FXSAVE_SIZE, xstate_used_size - FXSAVE_SIZE) ||
+	    copy_to_user(addr + xstate_used_size, &magic2, sizeof(magic2)))
 		return -EFAULT;
 	return 0;
 }
@@ -214,7 +215,7 @@ static bool image_is_extended(u64 addr)
 	u32 magic2;
 
 	return !copy_from_user(&sw, addr + SW_RESERVED_OFFSET, sizeof(sw)) && sw.magic1 == FP_XSTATE_MAGIC1 &&
-	       sw.xstate_size == xstate_size && !get_user(&magic2, addr + xstate_size) && magic2 == FP_XSTATE_MAGIC2;
+	       sw.xstate_size == xstate_used_size && !get_user(&magic2, addr + xstate_used_size) && magic2 == FP_XSTATE_MAGIC2;
 }
 
 static int get_fpu(u64 addr)
@@ -224,7 +225,7 @@ static int get_fpu(u64 addr)
 
 	xstate_init(scratch);
 	if (addr && image_is_extended(addr)) {
-		if (copy_from_user(scratch, addr, xstate_size))
+		if (copy_from_user(scratch, addr, xstate_used_size))
 			return -EFAULT;
 	} else if (addr) {
 		if (copy_from_user(scratch, addr, FXSAVE_SIZE))

@@ -7,7 +7,7 @@
 #include "kernel/x86/xsave.h"
 #include "mm/machine.h"
 
-u32 xstate_size;
+u32 xstate_size, xstate_used_size;
 u64 xstate_features;
 bool cpu_has_keys;
 static u32 keys_offset; /* of PKRU within an area; constant after boot */
@@ -63,7 +63,8 @@ void xsave_init(void)
 	keys_offset = cpuid(0xd, XSTATE_PKRU_NR).ebx;
 	xstate_features = components & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | (cpu_has_keys ? XSTATE_PKRU : 0));
 	xsave_init_cpu();
-	xstate_size = align_up(cpuid(0xd, 0).ebx, 64u);
+	xstate_used_size = cpuid(0xd, 0).ebx;
+	xstate_size = align_up(xstate_used_size, 64u);
 }
 
 void xstate_init(void *area)

@@ -5,8 +5,8 @@
 
 #include "kernel/base.h"
 
-/* Size of an area in bytes (a multiple of 64), and the components that are on (XCR0). Constant after boot. */
-extern u32 xstate_size;
+/* Size of an area in bytes (a multiple of 64), what the CPU uses of it, and the components that are on (XCR0). Constant after boot. */
+extern u32 xstate_size, xstate_used_size;
 extern u64 xstate_features;
 
 /* Boot: finds out what there is; and switches it on, on each CPU. `nopku` on the command line leaves the keys off, as Linux's. */
