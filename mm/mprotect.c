@@ -13,6 +13,7 @@
 #include "mm/mmap.h"
 #include "mm/pkey.h"
 #include "mm/race.h"
+#include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vma_change.h"
 
@@ -130,8 +131,12 @@ static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start,
 		return ptr_err(vma);
 	race_point(mprotect_after_vma);
 	change_entries(tlb, vma->mm, start, end, vma->page_prot);
-	if (wants_copies(old_flags, flags))
+	if (wants_copies(old_flags, flags)) {
+		/* Linux makes the copies here. So the anon_vma is there before the next part, which may then be one to merge with. */
+		if (!(flags & VM_LOCKONFAULT))
+			(void)anon_vma_prepare(vma);
 		note_copies(copies, start, end);
+	}
 	return 0;
 }
 

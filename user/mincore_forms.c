@@ -2,6 +2,8 @@
 /* mincore: which pages have memory behind them, and its errors. */
 #include "user/check.h"
 
+#include <fcntl.h>
+
 #define RW (PROT_READ | PROT_WRITE)
 
 static unsigned char vec[64];
@@ -35,6 +37,40 @@ static void residency(void)
 	show("all written", p, 16);
 }
 
+/* What fallocate only set aside is not in memory for mincore until it is used: a page that was never filled. */
+static void set_aside(void)
+{
+	int fd = memfd_create("mincore", 0);
+	char *shared, *private, byte;
+
+	section("fallocate");
+	MUST(fd >= 0 && ftruncate(fd, 16 * PAGE) == 0);
+	shared = mmap(NULL, 16 * PAGE, RW, MAP_SHARED, fd, 0);
+	private = mmap(NULL, 16 * PAGE, RW, MAP_PRIVATE, fd, 0);
+	MUST(shared != MAP_FAILED && private != MAP_FAILED);
+	madvise(shared, 16 * PAGE, MADV_RANDOM); /* one page for each fault */
+	madvise(private, 16 * PAGE, MADV_RANDOM);
+	show("a hole", shared, 16);
+	MUST(fallocate(fd, 0, PAGE, 12 * PAGE) == 0);
+	show("twelve pages set aside", shared, 16);
+	MUST(pread(fd, &byte, 1, 2 * PAGE) == 1);
+	show("one read by a call", shared, 16);
+	MUST(pwrite(fd, &byte, 1, 4 * PAGE + 10) == 1);
+	show("one written by a call", shared, 16);
+	peek(shared + 6 * PAGE);
+	poke(shared + 7 * PAGE, 1);
+	show("one read, one written here", shared, 16);
+	peek(private + 9 * PAGE);
+	poke(private + 10 * PAGE, 1);
+	show("and in another mapping", shared, 16);
+	show("as that sees it", private, 16);
+	MUST(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 6 * PAGE, 2 * PAGE) == 0);
+	show("with two punched out", shared, 16);
+	MUST(fallocate(fd, 0, 0, 16 * PAGE) == 0);
+	show("set aside again", shared, 16);
+	close(fd);
+}
+
 static void errors(void)
 {
 	char *p = map_island(4, RW), *bad = map_island(1, PROT_NONE);
@@ -54,6 +90,7 @@ static void errors(void)
 int main(void)
 {
 	residency();
+	set_aside();
 	errors();
 	return check_done();
 }
