@@ -87,11 +87,11 @@ struct batch {
 	struct page *pages[BATCH];
 };
 
-/* Locked: somebody fills it or takes it away. */
+/* Locked: somebody fills it or takes it away. Set aside: it may never be used. */
 static bool may_be_mapped(const struct page *page)
 {
 	const u32 wanted = 1u << PG_UPTODATE | 1u << PG_CACHE;
-	const u32 looked_at = wanted | 1u << PG_LOCKED | 1u << PG_ERROR;
+	const u32 looked_at = wanted | 1u << PG_LOCKED | 1u << PG_ERROR | 1u << PG_SET_ASIDE;
 
 	return (load_acquire(&page->flags) & looked_at) == wanted;
 }

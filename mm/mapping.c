@@ -94,7 +94,8 @@ static struct page *find_or_insert(struct mapping *mapping, u64 index, struct pa
 	return page;
 }
 
-struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
+/* `flags`: what a page has from the beginning that is made. */
+static struct page *find_or_create(struct mapping *mapping, u64 index, u32 flags)
 {
 	struct page *page = mapping_find(mapping, index);
 	struct page *new;
@@ -104,11 +105,27 @@ struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 	new = alloc_page(ALLOC_USER | ALLOC_ZERO);
 	if (!new)
 		return NULL;
+	new->flags |= flags;
 	spin_lock(&mapping->lock);
 	page = find_or_insert(mapping, index, new);
 	spin_unlock(&mapping->lock);
 	if (page != new)
 		page_put(new); /* somebody was faster, or there is no memory for the tree */
+	return page;
+}
+
+struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
+{
+	return find_or_create(mapping, index, 0);
+}
+
+struct page *mapping_set_aside(struct mapping *mapping, u64 index)
+{
+	struct page *page = mapping_find(mapping, index);
+
+	if (!page)
+		return find_or_create(mapping, index, 1u << PG_SET_ASIDE);
+	page_use(page);
 	return page;
 }
 
@@ -189,6 +206,7 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 		if (!page)
 			return done ? (long)done : -ENOMEM;
 		memcpy((char *)page_to_virt(page) + offset, (const char *)buf + done, chunk);
+		page_use(page);
 		if (!page_test(page, PG_DIRTY))
 			page_set(page, PG_DIRTY);
 		page_put(page);
@@ -210,6 +228,7 @@ static __noinline enum fault_end fault_missed(struct fault *f, struct page *page
 	if (is_err(page))
 		return fault_answered(f, FAULT_OUT_OF_MEMORY);
 	f->page = page;
+	page_use(page);
 	return page_is_uptodate(page) ? END_GO_ON : fault_make_uptodate(f);
 }
 
@@ -221,7 +240,7 @@ static int mapping_fault(struct fault *f)
 	if (unlikely(!is_within(f->vma.mapping, fault_pgoff(f))))
 		return fault_answered(f, FAULT_BEYOND_END);
 	page = mapping_find(f->vma.mapping, fault_pgoff(f));
-	if (unlikely(!page || !page_is_uptodate(page)))
+	if (unlikely(!page || !page_is_in_use(page)))
 		return fault_missed(f, page);
 	mapping_note_hits(f->vma.mapping, 1);
 	f->page = page;

@@ -65,6 +65,8 @@ void mapping_put(struct mapping *mapping);
 struct page *mapping_find(struct mapping *mapping, u64 index);
 /* The same, made and cleared if missing; NULL without memory. Two racing callers get the same page. */
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index);
+/* The same for fallocate: a page that it makes does not count as used (PG_SET_ASIDE), one that it finds does from now on. */
+struct page *mapping_set_aside(struct mapping *mapping, u64 index);
 /* The same within the object's size, which is asked under the lock; NULL beyond the end, err_ptr(-ENOMEM). */
 struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index);
 /* The first slot with a page at or behind the index, in *found. False if there is none. Does not sleep. */

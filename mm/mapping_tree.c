@@ -191,7 +191,7 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	ASSERT(!leaf->slots[slot_of(index, 1)].entry, "only an empty slot is filled");
 	WRITE_ONCE(page->mapping, mapping);
 	WRITE_ONCE(page->index, index);
-	WRITE_ONCE(page->flags, flags_of_pages(mapping)); /* nobody else has the page yet */
+	WRITE_ONCE(page->flags, flags_of_pages(mapping) | (page->flags & 1u << PG_SET_ASIDE)); /* nobody else has the page yet */
 	set_slot(&leaf->slots[slot_of(index, 1)], page);
 	leaf->used++;
 	mapping->nr_pages++;

@@ -6,7 +6,7 @@
 #include "mm/mmap.h"
 #include "mm/swap.h"
 
-/* Whether the mapping holds a page that this address space has not mapped. */
+/* Whether the mapping holds a page that this address space has not mapped, and that was used, not only set aside. */
 static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 {
 	struct page *page;
@@ -17,7 +17,7 @@ static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 	page = mapping_find(vma->mapping, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
 	if (!page)
 		return 0;
-	there = page_is_uptodate(page);
+	there = page_is_in_use(page);
 	page_put(page);
 	return there;
 }

@@ -26,6 +26,7 @@ enum page_flag {
 	PG_ERROR,     /* the last attempt to fill it failed; the next touch tries again. Swap cache, up to date: to write it */
 	PG_SWAPCACHE, /* a swap slot holds it: `private` is that slot. Changes under the page lock */
 	PG_SHMEM,     /* with PG_CACHE, and as long: of a tmpfs file, a memfd, shared anonymous memory */
+	PG_SET_ASIDE,   /* with PG_CACHE: fallocate made it, and nobody has used it yet. Mapped only by a fault of its own */
 	PG_UNEVICTABLE, /* likewise: of a file that lives in memory and nowhere else */
 };
 
@@ -93,6 +94,11 @@ static inline bool page_is_uptodate(const struct page *page)
 {
 	return load_acquire(&page->flags) & (1u << PG_UPTODATE);
 }
+/* Likewise, and not only set aside. */
+static inline bool page_is_in_use(const struct page *page)
+{
+	return (load_acquire(&page->flags) & (1u << PG_UPTODATE | 1u << PG_SET_ASIDE)) == 1u << PG_UPTODATE;
+}
 static inline void page_set(struct page *page, enum page_flag flag)
 {
 	atomic_or(&page->flags, 1u << flag);
@@ -100,6 +106,11 @@ static inline void page_set(struct page *page, enum page_flag flag)
 static inline void page_clear(struct page *page, enum page_flag flag)
 {
 	atomic_and(&page->flags, ~(1u << flag));
+}
+static inline void page_use(struct page *page)
+{
+	if (unlikely(page_test(page, PG_SET_ASIDE)))
+		page_clear(page, PG_SET_ASIDE);
 }
 
 #endif

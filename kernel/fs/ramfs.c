@@ -53,14 +53,19 @@ static void uncharge_down_to(struct inode *inode, u64 nr_pages)
 	inode->charged = nr_pages;
 }
 
-/* The page of a slot for writing, with a reference, or NULL when files have had their share of memory. */
-static struct page *page_for_write(struct inode *inode, u64 index)
+/*
+ * The page of a slot for writing, with a reference, made by `make` if it is missing, or NULL when files have had their share of
+ * memory.
+ */
+static struct page *page_for_write(struct inode *inode, u64 index, struct page *(*make)(struct mapping *mapping, u64 index))
 {
 	struct page *page = mapping_find(inode->mapping, index);
 
+	if (page)
+		page_use(page);
 	if (page || !ramfs_has_room(1) || !charge_page(inode))
 		return page;
-	page = mapping_find_or_create(inode->mapping, index);
+	page = make(inode->mapping, index);
 	if (!page)
 		uncharge_down_to(inode, inode->charged - 1);
 	return page;
@@ -68,7 +73,7 @@ static struct page *page_for_write(struct inode *inode, u64 index)
 
 long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
 {
-	struct page *page = page_for_write(inode, pos >> PAGE_SHIFT);
+	struct page *page = page_for_write(inode, pos >> PAGE_SHIFT, mapping_find_or_create);
 	size_t done;
 
 	if (!page)
@@ -143,7 +148,7 @@ static int fill_range(struct inode *inode, u64 start, u64 end)
 	if (!ramfs_has_room((end - start) >> PAGE_SHIFT))
 		return -ENOSPC;
 	for (u64 pos = align_down(start, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
-		struct page *page = page_for_write(inode, pos >> PAGE_SHIFT);
+		struct page *page = page_for_write(inode, pos >> PAGE_SHIFT, mapping_set_aside);
 
 		if (!page)
 			return -ENOSPC;
