@@ -4,24 +4,30 @@
 import os
 import re
 
+from . import scenario
 from .job import Job
 
-# name, options of `tools/faultline run`, program and its arguments
-CASES = (
-    ("attach", ["--cpus", "3"], ["hello-pie"]),
-    ("commands", ["--cpus", "3", "--swap", "1M"], ["reasons", "spf_abort_odd_count"]),
-)
+
+def cases():
+    """name, options of `tools/faultline run`, program and its arguments."""
+    stage = ["--cpus", "3", "--swap", "1M"]
+    reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
+    return (
+        ("attach", ["--cpus", "3"], ["hello-pie"]),
+        ("commands", stage, ["reasons", "spf_abort_odd_count"]),
+        ("why", stage, ["reasons", *reasons]),
+    )
 
 
 def jobs(kernel=None):
     """One job for each case; `kernel` replaces the kernel image."""
     return [job(name, ["--kernel", kernel, *options] if kernel else options, program)
-            for name, options, program in CASES]
+            for name, options, program in cases()]
 
 
 def job(name, options, program):
     script = os.path.join("tests", "gdb", f"{name}.py")
-    return Job(name=f"gdb/{name}", has_log=True, judge=judge, weight=4,
+    return Job(name=f"gdb/{name}", has_log=True, judge=judge, weight=8, limit=60,
                command=["tools/faultline", "run", *options, "--gdb-script", script, f"build/user/{program[0]}", *program[1:]])
 
 

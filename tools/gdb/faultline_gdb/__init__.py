@@ -6,14 +6,16 @@ kernel    reads the kernel's structures by the names in its debug information
 walk      CPUs and tasks, VMAs, page tables
 stack     what a thread is in the middle of
 waits     what a thread waits for
+model     a fault played through on the memory as it is: model_spec, model_locked, model_kinds
+places    where in the sources something is decided
 command   what all commands share
 """
 
-from . import attach, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, vmas
+from . import attach, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, vmas, why
 
 
 def load():
     for command in (attach.Attach, vmas.Vmas, pages.Ptwalk, pages.Page, swap.Swap, tlb.Tlb, tasks.Cpus, tasks.Tasks,
-                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race):
+                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, why.Why):
         command()
     overview.Overview()

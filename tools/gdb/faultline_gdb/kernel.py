@@ -86,7 +86,7 @@ def source(path):
 @functools.lru_cache(maxsize=None)
 def defines(path):
     """{name: value} of the numeric constants that a header defines, in order."""
-    found = {}
+    found = {"PAGE_SHIFT": 12}
     for name, text in re.findall(r"^#define (\w+)[ \t]+(.+?)\s*(?:/\*.*)?$", source(path), re.MULTILINE):
         text = re.sub(r"\b(0x[0-9a-fA-F]+|\d+)[uUlL]+\b", r"\1", text)
         try:

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""
+`why` against what happens. A program runs whose faults end for every reason; at the door of each fault, and again when a
+thread that a race script has held is let go, `why` is asked. When the fault is over, the counters of its CPU must have moved
+as it said, and no others.
+"""
+
+from harness import *
+from faultline_gdb import reasons, why
+
+# What only host tests force, and what needs memory to be short.
+ELSEWHERE = {"spf_abort_file_ops", "vma_lock_abort_file_ops", "spf_abort_no_memory", "vma_lock_retry_page", "mmap_retry_page"}
+ANSWERED = {"spec": "spf_answered", "vma": "vma_lock_answered", "mmap": "mmap_answered"}
+NAMES = [name.removeprefix("COUNT_") for name in kernel.enum("counter") if name not in ("COUNT_FIRST_REASON", "NR_COUNTERS")]
+NAMES += [name.removeprefix("REASON_") for name in kernel.enum("fault_reason") if name != "NR_FAULT_REASONS"]
+COMPARED = set(ANSWERED.values()) | set(reasons.all_reasons())
+
+doors = {}  # by tid
+foretold = set()  # reasons that were predicted and came
+compared = 0
+
+
+def counters_of(cpu):
+    value = kernel.per_cpu(kernel.variable("counters"), cpu)["value"]
+    data = memoryview(kernel.read_bytes(int(value.address), value.type.sizeof)).cast("Q")
+    return dict(zip(NAMES, data))
+
+
+class Door:
+    """A fault that has come through the door: what was foretold, and the counters of its CPU."""
+
+    def __init__(self, cpu):
+        frame = gdb.newest_frame()
+        self.cpu, self.before = cpu, counters_of(cpu)
+        access = why.ACCESS[kernel.enum_name("fault_access", frame.read_var("access"))]
+        from_user = bool(int(frame.read_var("flags")) & kernel.enum("fault_flag")["FAULT_USER"])
+        self.address, self.access = int(frame.read_var("addr")), access
+        self.attempts = why.predict(frame.read_var("mm"), self.address, access, from_user)
+        self.expected = [counter_of(one) for one in self.attempts]
+        self.lines = [one.end.place.line() for one in self.attempts]  # an error where the source has no such place
+        self.open_end = self.attempts[-1].end.how == "retry" or waits_first(self.attempts)
+        self.mixed = False
+
+    def ask_again(self, one):
+        """The attempt under way will end otherwise; what follows is not known yet."""
+        kept = [counter_of(earlier) for earlier in self.attempts if earlier.strategy != one.strategy]
+        before = kept[:[earlier.strategy for earlier in self.attempts].index(one.strategy)]
+        detached = ["vma_lock_detached"] if any("vma_lock_detached" in note for note in one.notes) else []
+        self.expected, self.open_end = [*before, *detached, counter_of(one)], True
+
+    def compare(self):
+        after = counters_of(self.cpu)
+        moved = {name: after[name] - self.before[name] for name in COMPARED if after[name] != self.before[name]}
+        missing = [name for name in self.expected if not moved.get(name)]
+        extra = [name for name in moved if name not in self.expected] if not self.open_end else []
+        if missing or extra:
+            check(f"{self.access} {self.address:#x}: foretold {self.expected}", False, f"the counters that moved: {moved}")
+        foretold.update(name for name in self.expected if moved.get(name))
+
+
+def counter_of(one):
+    return one.end.reason or ANSWERED[one.strategy]
+
+
+def waits_first(attempts):
+    """Will it wait for somebody who changes things before it lets go?"""
+    return any("wait" in note for one in attempts for note in one.notes)
+
+
+def running_tid():
+    task = walk.selected_task()
+    return int(task["tid"]), walk.selected_cpu()
+
+
+def enter(returns):
+    tid, cpu = running_tid()
+    for other in doors.values():
+        other.mixed |= other.cpu == cpu
+    doors[tid] = Door(cpu)
+    caller = gdb.newest_frame().older().pc()
+    if caller not in returns:
+        returns[caller] = silent(f"*{caller:#x}")
+
+
+def leave():
+    global compared
+    tid, cpu = running_tid()
+    door = doors.pop(tid, None)
+    if door and not door.mixed and door.cpu == cpu:
+        compared += 1
+        door.compare()
+
+
+def let_go():
+    """Somebody is to be released from a race point: what will become of the fault it is in?"""
+    point = kernel.static("mm/race.c", "points")[int(gdb.newest_frame().read_var("id"))]
+    tid = int(point["tid"])
+    task = next((task for task in walk.tasks() if int(task["tid"]) == tid), None)
+    cpu = walk.cpu_running(task) if task is not None else None
+    flight = why.in_flight(cpu) if cpu is not None else None
+    one = why.rest_of(flight) if flight else None
+    if one is not None and tid in doors:
+        doors[tid].ask_again(one)
+
+
+def silent(where, **options):
+    stop = gdb.Breakpoint(where, internal=True, **options)
+    stop.silent = True
+    return stop
+
+
+def watch():
+    """A script of the program runs from one of `begins` to race_disarm_all(); what is set up before it is passed over."""
+    begins, ends = places_of("run_script", "touch_alone"), places_of("race_disarm_all")
+    release = silent(f"*{int(kernel.variable('race_release').address):#x}")  # its own copy, not those of its callers
+    returns, door = {}, silent("fault_in")
+    door.enabled = False
+    while continue_machine():
+        pc = gdb.newest_frame().pc()
+        if pc in begins | ends:
+            door.enabled = pc in begins
+        elif pc == int(door.locations[0].address):
+            enter(returns)
+        elif pc == int(release.locations[0].address):
+            let_go()
+        elif pc in returns:
+            leave()
+        for stop in returns.values():
+            stop.enabled = bool(doors)
+
+
+def places_of(*functions):
+    return {int(one.address) for name in functions for one in silent(name).locations}
+
+
+def continue_machine():
+    """False once the machine has gone off."""
+    try:
+        gdb.execute("continue", to_string=True)
+        return gdb.selected_thread() is not None
+    except gdb.error:
+        return False
+
+
+wanted = set(reasons.all_reasons()) - ELSEWHERE
+for name in sorted(reasons.all_reasons()):
+    check(f"why knows {name}", any(name in kernel.source(f"tools/gdb/faultline_gdb/model_{part}.py")
+                                   for part in ("spec", "locked")) or name == "vma_lock_detached")
+watch()
+check(f"{compared} faults went as foretold", compared > 50)
+for name in sorted(wanted):
+    check(f"foretold and counted: {name}", name in foretold)
+finish()

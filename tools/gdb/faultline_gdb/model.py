@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""
+What `why` knows of a fault: one attempt of one strategy, played through on the memory as it is now. An attempt ends by
+raising End, where the kernel's would return. The strategies are in model_spec and model_locked, the kinds of fault in
+model_kinds; each mirrors the file of the kernel that it names.
+"""
+
+from . import kernel, pages, places, walk
+
+READ, WRITE, EXEC = "r", "w", "x"
+WORDS = {READ: "read", WRITE: "write", EXEC: "execute"}
+
+
+class End(Exception):
+    """How an attempt ends: `how` is skip, answered, completed, gave up, retry."""
+
+    def __init__(self, how, place, sentence="", reason=None, answer="FAULT_DONE"):
+        super().__init__(sentence)
+        self.how, self.place, self.sentence, self.reason, self.answer = how, place, sentence, reason, answer
+
+
+def gave_up(path, function, reason):
+    return End("gave up", places.reason(path, function, reason), reason=reason)
+
+
+def retry(path, function, reason):
+    return End("retry", places.reason(path, function, reason), reason=reason)
+
+
+def skip(path, function, reason):
+    return End("skip", places.reason(path, function, reason), reason=reason)
+
+
+def answered(path, function, text, sentence, answer="FAULT_DONE"):
+    return End("answered", places.Place(path, function, text), sentence, answer=answer)
+
+
+class Snapshot:
+    """Of a VMA, as fault_snapshot() takes it: from the VMA, or from a fault that is under way."""
+
+    def __init__(self, vma):
+        for name in ("start", "end", "flags", "pgoff", "anon_vma", "mapping", "ops"):
+            setattr(self, name, int(vma[name]))
+        self.ops_struct = vma["ops"]
+        self.mapping_struct = vma["mapping"]
+
+    def has(self, flag):
+        return bool(self.flags & kernel.define("mm/vma.h", f"VM_{flag}"))
+
+    def permits(self, access):
+        """As vma_permits(); protection keys are the running thread's, which GDB cannot see."""
+        if access == WRITE:
+            return self.has("WRITE")
+        return self.has("EXEC") if access == EXEC else bool(self.flags & kernel.define("mm/vma.h", "VM_ACCESS"))
+
+    @property
+    def key(self):
+        return (self.flags & kernel.define("mm/vma.h", "VM_PKEY")) >> kernel.define("mm/vma.h", "VM_PKEY_SHIFT")
+
+
+class Fault:
+    """One access, asked about now."""
+
+    def __init__(self, mm, address, access, from_user, tried=False):
+        self.mm, self.address, self.access, self.from_user = mm, address & -kernel.PAGE_SIZE, access, from_user
+        self.tried = tried
+        self.notes = []
+        self.vma = None
+        self.pte, self.ptl, self.table = 0, None, False
+
+    def note(self, sentence):
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def pgoff(self):
+        return self.vma.pgoff + ((self.address - self.vma.start) >> 12)
+
+    def check_access(self):
+        if self.vma.key:
+            self.note(f"the thread's rights to protection key {self.vma.key} are not looked at here: GDB cannot see them")
+        return self.vma.permits(self.access)
+
+    def read_tables(self):
+        """As pt_walk(): TABLE with the entry read, NONE, or UPPER for all else."""
+        steps = list(walk.walk(self.mm, self.address))
+        last = steps[-1]
+        if last.level == 1:
+            self.table, self.pte, self.ptl = True, last.value, walk.table_page(steps[-2].value)["ptl"]
+            self.pmd = steps[-2].value
+            return "TABLE"
+        self.table, self.pte, self.ptl = False, 0, None
+        return "NONE" if last.level == 2 and not last.value else "UPPER"
+
+
+class Strategy:
+    """What the kinds of fault ask of a strategy. Each raises End, or returns."""
+
+    name = ""
+
+    def skip(self, fault):
+        """Raises End if it would not even be tried."""
+
+    def enter(self, fault):
+        raise NotImplementedError
+
+
+def lock_holder(lock):
+    return pages.lock_owner(lock)

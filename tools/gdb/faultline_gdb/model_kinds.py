@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""
+The kinds of fault, the same for all strategies, as mm/fault_kind.c, fault_anon.c, fault_mapping.c, fault_around.c,
+fault_wp.c and fault_swap.c have them. Each ends by raising End.
+"""
+
+from . import kernel, swap, walk
+from .model import EXEC, WRITE, answered
+
+ANON, MAPPING, AROUND = "mm/fault_anon.c", "mm/fault_mapping.c", "mm/fault_around.c"
+WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault_wp.c", "mm/fault_swap.c", "mm/fault_kind.c", "mm/fault_page_io.c"
+
+
+def handle(strategy, fault):
+    """As fault_handle()."""
+    strategy.walk(fault)
+    kind = walk.pte_kind(fault.pte)
+    if kind == "NONE":
+        mapping(strategy, fault) if fault.vma.ops else anon(strategy, fault)
+    elif kind == "SWAP":
+        swapped(strategy, fault)
+    elif fault.access == WRITE and has(fault, "PRESENT") and not has(fault, "WRITE"):
+        write_protected(strategy, fault)
+    strategy.lock_pte(fault)
+    raise answered(KIND, "nothing_to_do", "count(spurious_faults)", "nothing to do: the entry permits the access by now")
+
+
+def has(fault, bit):
+    return bool(fault.pte & walk.pte_bit(bit))
+
+
+def permits(pte, access):
+    """As pte_permits(): would the CPU fault at all?"""
+    if not pte & walk.pte_bit("PRESENT"):
+        return False
+    return bool(pte & walk.pte_bit("WRITE")) if access == WRITE else not pte & walk.pte_bit("NX") if access == EXEC else True
+
+
+# --- Private memory --------------------------------------------------------------------------------------------------
+
+def anon(strategy, fault):
+    if fault.access != WRITE:
+        strategy.lock_pte(fault)
+        raise answered(ANON, "map_zero_page", "pte_set", "the shared zero page is mapped, read-only")
+    strategy.need_anon_vma(fault)
+    strategy.lock_pte(fault)
+    raise answered(ANON, "fault_map_own_page", "pte_set", "a new page, cleared, is mapped writable")
+
+
+# --- Pages of a mapping ----------------------------------------------------------------------------------------------
+
+class Cache:
+    """The pages of a mapping, as mapping_tree.c keeps them."""
+
+    def __init__(self, mapping):
+        self.mapping = mapping
+        self.bits = kernel.define("mm/mapping_tree.c", "SLOT_BITS")
+
+    def nr_pages(self):
+        return (int(self.mapping["size"]) + kernel.PAGE_SIZE - 1) // kernel.PAGE_SIZE
+
+    def page(self, index):
+        """The page of the slot, or None; values that are no page have their lowest bit set."""
+        node = self.mapping["root"].cast(kernel.type_named("struct mapping_node").pointer())
+        if not int(node) or index >> self.bits * int(node["level"]):
+            return None
+        while int(node):
+            entry = node["slots"][index >> (int(node["level"]) - 1) * self.bits & (1 << self.bits) - 1]["entry"]
+            if int(node["level"]) == 1:
+                return None if not int(entry) or int(entry) & 1 else kernel.as_pointer(int(entry), "struct page")
+            node = entry.cast(node.type)
+        return None
+
+    def may_be_mapped(self, index):
+        """As may_be_mapped() in fault_around.c."""
+        page = self.page(index)
+        return page is not None and kernel.page_has(page, "PG_UPTODATE") and kernel.page_has(page, "PG_CACHE") and \
+            not kernel.page_has(page, "PG_LOCKED") and not kernel.page_has(page, "PG_ERROR")
+
+
+def mapping(strategy, fault):
+    if fault.access != WRITE:
+        read_fault(strategy, fault)
+    elif fault.vma.has("SHARED"):
+        shared_fault(strategy, fault)
+    else:
+        cow_fault(strategy, fault)
+
+
+def window(fault):
+    """The pages that fault_map_around() looks at, as indices of the mapping."""
+    number = int(kernel.variable("sysctl_fault_around_bytes")) // kernel.PAGE_SIZE
+    if number > 1 and int(fault.vma.mapping_struct["misses"]) > kernel.define(AROUND, "LOTS_OF_MISSES"):
+        number = 1
+    place = walk.table_index(fault.address, 1)
+    in_vma = (fault.address - fault.vma.start) // kernel.PAGE_SIZE
+    in_all = (fault.vma.end - fault.vma.start) // kernel.PAGE_SIZE
+    first = max(place // number * number, place - min(place, in_vma))
+    last = min(first + number, 512, place + in_all - in_vma) - 1
+    return range(fault.pgoff() + first - place, fault.pgoff() + last - place + 1)
+
+
+def read_fault(strategy, fault):
+    if int(fault.vma.ops_struct["map_pages"]):
+        map_around(strategy, fault)
+    strategy.may_call_ops(fault)
+    ask_mapping(strategy, fault)
+    strategy.lock_pte(fault)
+    raise answered(MAPPING, "map_page", "pte_set", "the mapping's page is mapped")
+
+
+def map_around(strategy, fault):
+    cache = Cache(fault.vma.mapping_struct)
+    around = [index for index in window(fault) if index < cache.nr_pages() and cache.may_be_mapped(index)]
+    if not around:
+        return
+    strategy.lock_pte(fault)
+    if fault.pgoff() in around:
+        raise answered(AROUND, "mapping_map_pages", "return solved", f"{len(around)} cached pages are mapped, this one among "
+                       "them" if len(around) > 1 else "the cached page is mapped")
+    fault.note(f"maps {len(around)} cached pages around this one, which is not cached")
+
+
+def ask_mapping(strategy, fault):
+    if not int(fault.vma.ops_struct["fault"]):
+        raise answered(MAPPING, "ask_mapping", "FAULT_BEYOND_END", "SIGBUS: the object has no pages to give", "FAULT_BEYOND_END")
+    cache = Cache(fault.vma.mapping_struct)
+    if fault.pgoff() >= cache.nr_pages():
+        raise answered("mm/mapping.c", "mapping_fault", "FAULT_BEYOND_END", "SIGBUS: beyond the end of the object",
+                       "FAULT_BEYOND_END")
+    page = cache.page(fault.pgoff())
+    if page is not None and kernel.page_has(page, "PG_UPTODATE"):
+        return
+    if page is None and not int(fault.vma.mapping_struct["ops"]):
+        fault.note("makes a page of zeros for the hole")
+        return
+    fault.note("has the page read from its file system")
+    strategy.wait_page(fault)
+
+
+def cow_fault(strategy, fault):
+    strategy.may_call_ops(fault)
+    strategy.need_anon_vma(fault)
+    ask_mapping(strategy, fault)
+    strategy.lock_pte(fault)
+    raise answered(ANON, "fault_map_own_page", "pte_set", "a copy of the mapping's page is mapped writable")
+
+
+def shared_fault(strategy, fault):
+    strategy.may_call_ops(fault)
+    ask_mapping(strategy, fault)
+    if int(fault.vma.mapping_struct["ops"]):
+        fault.note("tells the file system of the write, with the page locked")
+    strategy.lock_pte(fault)
+    raise answered(MAPPING, "map_page", "pte_set", "the mapping's page is mapped writable")
+
+
+# --- Writing to what is mapped read-only -----------------------------------------------------------------------------
+
+def write_protected(strategy, fault):
+    if fault.vma.has("SHARED"):
+        if int(fault.vma.mapping_struct["ops"]):
+            strategy.may_call_ops(fault)
+            fault.note("tells the file system of the write, with the page locked")
+        strategy.lock_pte(fault)
+        raise answered(WRITE_PROTECT, "make_writable", "PTE_WRITE", "shared memory: the entry becomes writable")
+    strategy.need_anon_vma(fault)
+    private_write(strategy, fault)
+
+
+def private_write(strategy, fault):
+    strategy.lock_pte(fault)
+    if has(fault, "SPECIAL"):
+        raise answered(WRITE_PROTECT, "replace_entry", "pte_set", "a new page, cleared, takes the zero page's place")
+    page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
+    if is_last_owner(page):
+        raise answered(WRITE_PROTECT, "make_writable", "PTE_WRITE", "the last owner keeps its page: the entry becomes writable")
+    raise answered(WRITE_PROTECT, "replace_entry", "pte_set", f"a copy takes the page's place: others have it too "
+                   f"({int(page['refcount'])} references, mapped {int(page['mapcount'])} times)")
+
+
+def is_last_owner(page):
+    """As is_last_owner(): a slot of swap that no entry names any more gives its reference up first."""
+    if not kernel.page_has(page, "PG_ANON"):
+        return False
+    references = int(page["refcount"])
+    if kernel.page_has(page, "PG_SWAPCACHE") and not kernel.page_has(page, "PG_LOCKED"):
+        bits = kernel.define("mm/pgtable.h", "SWAP_OFFSET_BITS")
+        slot = int(page["private"])
+        state, _ = swap.slot_state(dict(swap.areas())[slot >> bits], slot & (1 << bits) - 1)
+        references -= not swap.entries(state) and not kernel.page_has(page, "PG_WRITEBACK")
+    return references == 1
+
+
+# --- Swap ------------------------------------------------------------------------------------------------------------
+
+def swapped(strategy, fault):
+    number, offset = walk.swap_slot(fault.pte)
+    strategy.need_anon_vma(fault)
+    area = dict(swap.areas()).get(number)
+    if area is None:
+        raise answered(SWAP, "fault_swap", "swap_area_get", "the area is going away: the access faults again")
+    state, pfn = swap.slot_state(area, offset)
+    fault.note(f"area {number}, slot {offset}: {swap.describe_slot(state, pfn)}")
+    if swap.is_held(state) and pfn:
+        cached(strategy, fault, area, offset, kernel.page_of_pfn(pfn))
+    strategy.may_read_swap(fault)
+    read(strategy, fault, area, state)
+
+
+def read(strategy, fault, area, state):
+    synchronous = not swap.device_of(area)["async"]
+    if synchronous and swap.entries(state) == 1:
+        if swap.is_held(state):
+            fault.note("waits for who has claimed the slot, and finds the entry changed")
+        strategy.lock_pte(fault)
+        raise answered(SWAP, "read_claimed", "set_entry", "the page is read past the swap cache, and mapped")
+    fault.note("starts to read the page into the swap cache, with its neighbours")
+    if not synchronous:
+        strategy.wait_page(fault)
+    commit(strategy, fault, only_owner=swap.entries(state) == 1)
+
+
+def cached(strategy, fault, area, offset, page):
+    if kernel.page_has(page, "PG_LOCKED"):
+        fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
+        strategy.wait_page(fault)
+    elif not kernel.page_has(page, "PG_UPTODATE"):
+        strategy.may_read_swap(fault)
+        raise answered(SWAP, "drop_unread_page", "look_again", "the page could not be read: it is dropped, the access faults "
+                       "again, and reads it anew")
+    only_owner = not int(page["mapcount"]) and swap.entries(swap.slot_state(area, offset)[0]) == 1
+    commit(strategy, fault, only_owner)
+
+
+def commit(strategy, fault, only_owner):
+    strategy.lock_pte(fault)
+    if fault.access == WRITE and not only_owner:
+        fault.note("maps the page read-only, since others may have it too, and goes on as with any shared page: a copy")
+        raise answered(WRITE_PROTECT, "private_write", "is_last_owner", "the page of the swap cache is mapped, then copied "
+                       "for writing unless nobody else has it by then")
+    raise answered(SWAP, "map_locked_page", "set_entry", "the page of the swap cache is mapped")

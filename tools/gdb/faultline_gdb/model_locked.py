@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The per-VMA lock and mmap_lock, as mm/strategy_vma.c, mm/strategy_mmap.c and mm/fault_locked.c have them."""
+
+from . import kernel, vmas, walk
+from .model import Snapshot, Strategy, answered, gave_up, lock_holder, retry, skip
+
+VMA_FILE, MMAP_FILE, SHARED_FILE = "mm/strategy_vma.c", "mm/strategy_mmap.c", "mm/fault_locked.c"
+REFUSED = "SIGSEGV, SEGV_ACCERR: the VMA does not permit it"
+
+
+class Locked(Strategy):
+    """What both share: page tables stay, so what is missing may be built, and locks may be waited for."""
+
+    def walk(self, fault):
+        fault.read_tables()
+
+    def may_read_swap(self, fault):
+        pass
+
+    def lock_pte(self, fault):
+        if not fault.table:
+            fault.note("builds the page table that is missing")
+        elif int(fault.ptl["owner"]):
+            fault.note(f"waits for the PTE lock, which is {lock_holder(fault.ptl)}")
+
+
+class PerVma(Locked):
+    name = "vma"
+
+    def skip(self, fault):
+        if not fault.from_user:
+            raise skip(VMA_FILE, "vma_skip", "vma_lock_skip_not_user")
+
+    def enter(self, fault):
+        found = walk.find_vma(fault.mm, fault.address)
+        if found is None:
+            self.found_nothing(fault)
+        self.lock(fault, found.vma)
+
+    def found_nothing(self, fault):
+        above = walk.find_vma_from(fault.mm, fault.address)
+        if above is not None and Snapshot(above.vma).has("GROWSDOWN"):
+            raise gave_up(VMA_FILE, "found_nothing", "vma_lock_abort_stack")
+        raise gave_up(VMA_FILE, "found_nothing", "vma_lock_miss")
+
+    def lock(self, fault, vma):
+        """vma_try_read(), and what enter asks of a locked VMA."""
+        if self.is_write_locked(fault, vma):
+            raise gave_up(VMA_FILE, "find_and_lock", "vma_lock_abort_write_locked")
+        fault.vma = Snapshot(vma)
+        if not fault.vma.start <= fault.address < fault.vma.end:
+            raise gave_up(VMA_FILE, "vma_enter", "vma_lock_abort_outside")
+        if not fault.check_access():
+            raise answered(VMA_FILE, "vma_enter", "fault_check_access", REFUSED, "FAULT_NO_ACCESS")
+
+    def is_write_locked(self, fault, vma):
+        bar = kernel.define("mm/vma.h", "VMA_WRITER_BAR")
+        return int(vma["vm_lock_seq"]) == int(fault.mm["mm_lock_seq"]) or bool(int(vma["vm_refcnt"]) & bar)
+
+    def need_anon_vma(self, fault):
+        if fault.vma.anon_vma:
+            return
+        busy = kernel.define("kernel/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
+        if int(fault.mm["mmap_lock"]["count"]) & busy:
+            fault.note(f"mmap_lock is {vmas.mmap_lock_state(fault.mm)}")
+            raise gave_up(VMA_FILE, "vma_need_anon_vma", "vma_lock_abort_anon_vma")
+        fault.note("makes an anon_vma for the VMA, with mmap_lock tried for reading")
+
+    def may_call_ops(self, fault):
+        if not fault.vma.ops_struct["without_mmap_lock"]:
+            raise gave_up(VMA_FILE, "vma_may_call_ops", "vma_lock_abort_file_ops")
+
+    def wait_page(self, fault):
+        wait_page(fault, VMA_FILE, "vma_wait_page", "vma_lock_retry_page")
+
+
+class MmapLock(Locked):
+    name = "mmap"
+
+    def enter(self, fault):
+        self.lock(fault)
+        found = walk.find_vma_from(fault.mm, fault.address)
+        if found is not None and fault.address < found.start and Snapshot(found.vma).has("GROWSDOWN"):
+            self.grow_stack(fault, found)
+        if found is None or fault.address < found.start:
+            raise answered(MMAP_FILE, "mmap_enter", "FAULT_NO_MAPPING", "SIGSEGV, SEGV_MAPERR: no VMA covers the address",
+                           "FAULT_NO_MAPPING")
+        fault.vma = Snapshot(found.vma)
+        if not fault.check_access():
+            raise answered(MMAP_FILE, "mmap_enter", "fault_check_access", REFUSED, "FAULT_NO_ACCESS")
+
+    def lock(self, fault):
+        busy = kernel.define("kernel/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
+        if int(fault.mm["mmap_lock"]["count"]) & busy:
+            fault.note(f"first waits for mmap_lock, which is {vmas.mmap_lock_state(fault.mm)} (`locks` says by whom); what it "
+                       "finds then may be different")
+
+    def grow_stack(self, fault, found):
+        if not may_grow(fault, found):
+            raise answered(MMAP_FILE, "grow_stack", "FAULT_NO_MAPPING", "SIGSEGV, SEGV_MAPERR: the stack above may not grow "
+                           "so far down", "FAULT_NO_MAPPING")
+        raise retry(MMAP_FILE, "grow_stack", "mmap_retry_stack")
+
+    def need_anon_vma(self, fault):
+        if not fault.vma.anon_vma:
+            fault.note("makes an anon_vma for the VMA")
+
+    def may_call_ops(self, fault):
+        pass
+
+    def wait_page(self, fault):
+        wait_page(fault, MMAP_FILE, "mmap_wait_page", "mmap_retry_page")
+
+
+def wait_page(fault, path, function, reason):
+    """As fault_wait_page_locked(): the first time with the lock dropped, then holding on."""
+    if not fault.tried:
+        raise retry(path, function, reason)
+    fault.note("waits for the page, holding its lock")
+
+
+def may_grow(fault, found):
+    """As vma_expand_stack(), as far as limits go that one can look up: the size of the stack, and the gap below."""
+    if found.end - fault.address > int(fault.mm["rlimit_stack"]):
+        return False
+    below = [one for one in walk.vmas(fault.mm) if one.end <= found.start]
+    if not below:
+        return True
+    last = Snapshot(below[-1].vma)
+    if fault.address < last.end:
+        return False
+    gap = kernel.define("mm/vma.h", "STACK_GUARD_GAP")
+    return last.has("GROWSDOWN") or not last.flags & kernel.define("mm/vma.h", "VM_ACCESS") or fault.address - last.end >= gap

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""
+`why`: what each strategy would do now with an access, or with a fault that is under way, and in which line it decides so.
+"""
+
+import re
+
+import gdb
+
+from . import kernel, model, model_kinds, reasons, stack, tasks, vmas, walk
+from .command import Command, pids, say
+from .model_locked import MmapLock, PerVma
+from .model_spec import POINTS, Speculative, UnderWay
+
+STRATEGIES = {"spec": Speculative(), "vma": PerVma(), "mmap": MmapLock()}
+ACCESS = {"ACCESS_READ": model.READ, "ACCESS_WRITE": model.WRITE, "ACCESS_EXEC": model.EXEC}
+
+
+class Attempt:
+    """What one strategy would do."""
+
+    def __init__(self, strategy, end, notes):
+        self.strategy, self.end, self.notes = strategy, end, notes
+
+    def goes_on(self):
+        """Does the next strategy of the policy get its turn?"""
+        return self.end.how in ("skip", "gave up")
+
+    def outcome(self):
+        """The reason's name, or how it ends: what a test compares."""
+        return self.end.reason or self.end.how
+
+
+def attempt(name, mm, address, access, from_user):
+    fault = model.Fault(mm, address, access, from_user)
+    strategy = STRATEGIES[name]
+    try:
+        strategy.skip(fault)
+        strategy.enter(fault)
+        model_kinds.handle(strategy, fault)
+    except model.End as end:
+        return Attempt(name, end, fault.notes)
+    raise AssertionError("an attempt ends in exactly one way")
+
+
+def policy_order(mm):
+    """The names of the strategies of the address space's policy, in order."""
+    policy = int(mm["policy"]) or int(kernel.variable("fault_policy_default"))
+    order = gdb.parse_and_eval("policy_strategies::order")[policy]
+    return [kernel.text_of(one["name"]) for one in kernel.array_of(order) if int(one)]
+
+
+def predict(mm, address, access, from_user=True):
+    """The attempts that a fault would make now, up to the one that ends it or has to wait."""
+    attempts = []
+    for name in policy_order(mm):
+        attempts.append(attempt(name, mm, address, access, from_user))
+        if not attempts[-1].goes_on():
+            break
+    return attempts
+
+
+# --- A fault that is under way ---------------------------------------------------------------------------------------
+
+class InFlight:
+    """The fault that the thread on a CPU is in the middle of."""
+
+    def __init__(self, record, point, found):
+        self.record, self.point, self.found = record, point, found
+        self.mm, self.address = record["mm"], int(record["address"])
+        self.access = ACCESS[kernel.enum_name("fault_access", record["access"])]
+        self.from_user = bool(int(record["flags"]) & kernel.enum("fault_flag")["FAULT_USER"])
+
+    def strategy(self):
+        return kernel.text_of(self.record["strategy"]["name"])
+
+
+def in_flight(cpu):
+    """The fault under way on a CPU, or None."""
+    record = point = found = None
+    with stack.on_cpu(cpu):
+        for frame in stack.frames():
+            if frame.name() == "race_hit":
+                point = kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")
+            elif frame.name() in ("find_and_sample", "find_and_lock", "spec_enter", "vma_enter"):
+                found = found or local_vma(frame)
+            elif frame.name() == "fault_in":
+                record = frame.read_var("f")
+                break
+    return InFlight(record, point, found) if record is not None else None
+
+
+def local_vma(frame):
+    """What the look-up has found, as far as the compiler kept it."""
+    try:
+        value = frame.read_var("vma")
+        value = value.dereference() if value.type.target().code == gdb.TYPE_CODE_PTR else value
+        return value if int(value) else None
+    except (ValueError, gdb.error):
+        return None
+
+
+def rest_of(flight):
+    """How the attempt under way would end now; None where nothing that is known decides it."""
+    fault = model.Fault(flight.mm, flight.address, flight.access, flight.from_user)
+    try:
+        if flight.point in POINTS:
+            UnderWay(flight.record, flight.point, flight.found).check(STRATEGIES["spec"], fault)
+        elif flight.point == "vma_after_find" and flight.found is not None:
+            check_found_vma(fault, flight.found)
+    except model.End as end:
+        return Attempt(flight.strategy(), end, fault.notes)
+    return None
+
+
+def check_found_vma(fault, vma):
+    """The per-VMA lock has found a VMA, and tries to lock it next."""
+    if not int(vma["vm_refcnt"]):
+        fault.note("the VMA is detached: looks again (vma_lock_detached)")
+        STRATEGIES["vma"].enter(fault)
+    else:
+        STRATEGIES["vma"].lock(fault, vma)
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
+VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "lets go, waits and tries again", "answered": "answers",
+         "completed": "completes"}
+
+
+def show(one, remark=""):
+    sentence = reasons.all_reasons()[one.end.reason].sentence if one.end.reason else one.end.sentence
+    say(f"  {one.strategy} {VERBS[one.end.how]}{remark}: {sentence}")
+    for note in one.notes:
+        say(f"      {note}")
+    say(f"      {one.end.reason + ', ' if one.end.reason else ''}{one.end.place}")
+
+
+class Why(Command):
+    """
+    Say what each strategy would do now with an access, or with the fault that is under way, and in which line.
+    Usage: why [ADDRESS [r|w|x] [PID|kernel]]
+
+    why p w         what a write to p by the program on the selected CPU would meet
+    why 0x1000 r 7  the same for a read by process 7
+    why p w kernel  the same when the kernel does it on the program's behalf, as in read(fd, p, n)
+    why             what becomes of the fault that the selected CPU is in the middle of
+
+    It plays the strategies through on the memory as it is now. What another CPU changes meanwhile may make it otherwise.
+    """
+
+    name = "why"
+
+    def choices(self, words):
+        return [["r", "w", "x"], [*pids(), "kernel"]][len(words) - 1] if len(words) in (1, 2) else []
+
+    def run(self, words):
+        if not words:
+            self.explain_flight()
+            return
+        rest = words[1:]
+        access = rest.pop(0) if rest and rest[0] in model.WORDS else model.READ
+        self.at_most(rest, 1)
+        if rest and not re.fullmatch(r"\d+|kernel", rest[0]):
+            self.wrong(f"why: “{rest[0]}” is neither r, w or x nor the number of a process nor kernel.")
+        from_user = rest != ["kernel"]
+        mm, process = self.mm(rest[0] if rest and from_user else None)
+        self.explain(mm, process, self.address(words[0]), access, from_user)
+
+    def explain(self, mm, process, address, access, from_user):
+        say(f"pid {int(process['pid'])} would {model.WORDS[access]} {address:#x}"
+            + ("" if from_user else ", the kernel on its behalf") + ".")
+        self.context(mm, address)
+        entry = entry_of(mm, address)
+        if model_kinds.permits(entry, access):
+            say(f"No fault: the page tables permit it ({walk.describe_pte(entry)}). If a CPU faulted all the same:")
+        order = policy_order(mm)
+        asked = [one.strategy for one in predict(mm, address, access, from_user)]
+        say(f"policy {tasks.policy_name(mm)}: {', then '.join(order)}")
+        for name in [*order, *(name for name in STRATEGIES if name not in order)]:
+            remark = "" if name in asked else " (if it were asked)"
+            show(attempt(name, mm, address, access, from_user), remark)
+
+    def context(self, mm, address):
+        found = walk.find_vma(mm, address)
+        if found is None:
+            above = walk.find_vma_from(mm, address)
+            say("No VMA covers it" + (f"; the next one above begins at {above.start:#x}." if above else "."))
+            return
+        say("It lies in " + ", ".join(vmas.describe(found)) + ".")
+
+    def explain_flight(self):
+        cpu = walk.selected_cpu()
+        flight = in_flight(cpu)
+        if flight is None:
+            raise gdb.GdbError(f"why: CPU {cpu} is not in the middle of a fault. Which address? why ADDRESS [r|w|x]")
+        task = walk.task_on(cpu)
+        say(f"{walk.task_name(task)} on CPU {cpu} faulted: {model.WORDS[flight.access]} {flight.address:#x}.")
+        if flight.point:
+            say(f"It stands at race point {flight.point}.")
+        if flight.point == "fault_enter" or not flight.point:
+            self.explain(flight.mm, task["process"], flight.address, flight.access, flight.from_user)
+            return
+        say(f"The strategy that runs is {flight.strategy()}.")
+        one = rest_of(flight)
+        if one is not None:
+            show(one)
+        else:
+            say("  Nothing has changed under it: if nothing does, it goes on, as the following would.")
+            show(attempt(flight.strategy(), flight.mm, flight.address, flight.access, flight.from_user))
+
+
+def entry_of(mm, address):
+    last = list(walk.walk(mm, address & -kernel.PAGE_SIZE))[-1]
+    return last.value if last.level == 1 else 0
