@@ -29,6 +29,9 @@ def wrong_arguments():
     refuses("ptwalk no_such_thing", "no_such_thing")
     refuses("page pfn", "followed by one number")
     refuses("page pfn 0xfffffff", "is beyond them")
+    refuses("why", "is not in the middle of a fault. Which address")
+    refuses("why tid 99", "there is no thread 99")
+    refuses("why 0 q", "“q” is neither r, w or x nor the number of a process")
     refuses("swap 9", "no area 9. There are: 0")
     refuses("reasons nothing*", "reasons all shows them")
     refuses("race fly", "none of list, arm, release, disarm")
@@ -63,6 +66,8 @@ def the_lock(writer, waiter):
     ask("locks", rf"^mmap_lock of pid 1\n  held for writing by reasons \(tid {writer}\), on CPU 1: .*mm_mprotect\n"
         rf"  wanted for reading by reasons \(tid {waiter}\), asleep: .*mmap_enter",
         rf"tid {writer}\) waits for the release of race point {RACE}", never=["CYCLE"])
+    ask(f"why tid {waiter}", r"asleep, has faulted: write 0x", r"^mmap is at work: .*mmap_enter",
+        rf"^  It waits for mmap_lock of pid 1 for reading:\n    held for writing by reasons \(tid {writer}\)")
     ask("tasks", rf"tid {waiter}\) +killable +policy spec +.*mmap_enter", rf"tid {writer}\) +on CPU 1 +policy spec .*race_hit")
 
 

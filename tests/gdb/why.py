@@ -97,7 +97,7 @@ def let_go():
     tid = int(point["tid"])
     task = next((task for task in walk.tasks() if int(task["tid"]) == tid), None)
     cpu = walk.cpu_running(task) if task is not None else None
-    flight = why.in_flight(cpu) if cpu is not None else None
+    flight = why.in_flight(task) if cpu is not None else None
     one = why.rest_of(flight) if flight else None
     if one is not None and tid in doors:
         doors[tid].ask_again(one)

@@ -15,6 +15,7 @@ def cases():
     return (
         ("attach", ["--cpus", "3"], ["hello-pie"]),
         ("commands", stage, ["reasons", "spf_abort_odd_count"]),
+        ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
         ("why", stage, ["reasons", *reasons]),
     )
 

@@ -11,11 +11,11 @@ places    where in the sources something is decided
 command   what all commands share
 """
 
-from . import attach, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, vmas, why
+from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, vmas, why
 
 
 def load():
     for command in (attach.Attach, vmas.Vmas, pages.Ptwalk, pages.Page, swap.Swap, tlb.Tlb, tasks.Cpus, tasks.Tasks,
-                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, why.Why):
+                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, events.Faults, events.BreakFaultCommand, why.Why):
         command()
     overview.Overview()

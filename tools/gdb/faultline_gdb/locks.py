@@ -149,6 +149,20 @@ class Locks(Command):
             + ". Nobody of them will ever go on.")
 
 
+def show_waits_of(task):
+    """What one thread waits for, and who has it."""
+    graph = Graph()
+    for wait in graph.waits:
+        if int(wait.task) != int(task):
+            continue
+        if not wait.lock:
+            say(f"  It waits for {wait.what}.")
+            continue
+        say(f"  It waits for {lock_name(wait.lock, wait.rank)}{' ' + wait.what if wait.what else ''}:")
+        for holding in graph.holders(wait.lock):
+            say(f"    {holding.how} by {who(holding.task)}")
+
+
 def who(task):
     cpu = walk.cpu_running(task)
     return f"{walk.task_name(task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}: {stack.summary(task, cpu)}"

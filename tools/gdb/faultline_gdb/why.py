@@ -7,7 +7,7 @@ import re
 
 import gdb
 
-from . import kernel, model, model_kinds, reasons, stack, tasks, vmas, walk
+from . import kernel, locks, model, model_kinds, reasons, stack, tasks, vmas, walk
 from .command import Command, pids, say
 from .model_locked import MmapLock, PerVma
 from .model_spec import POINTS, Speculative, UnderWay
@@ -75,19 +75,22 @@ class InFlight:
         return kernel.text_of(self.record["strategy"]["name"])
 
 
-def in_flight(cpu):
-    """The fault under way on a CPU, or None."""
-    record = point = found = None
+def in_flight(task):
+    """The fault that a thread is in the middle of, or None: task->fault, and where the thread stands."""
+    record = task["fault"]
+    if not int(record):
+        return None
+    point = found = None
+    cpu = walk.cpu_running(task)
+    if cpu is None:
+        return InFlight(record, None, None)
     with stack.on_cpu(cpu):
         for frame in stack.frames():
             if frame.name() == "race_hit":
                 point = kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")
             elif frame.name() in ("find_and_sample", "find_and_lock", "spec_enter", "vma_enter"):
                 found = found or local_vma(frame)
-            elif frame.name() == "fault_in":
-                record = frame.read_var("f")
-                break
-    return InFlight(record, point, found) if record is not None else None
+    return InFlight(record, point, found)
 
 
 def local_vma(frame):
@@ -139,12 +142,13 @@ def show(one, remark=""):
 class Why(Command):
     """
     Say what each strategy would do now with an access, or with the fault that is under way, and in which line.
-    Usage: why [ADDRESS [r|w|x] [PID|kernel]]
+    Usage: why [ADDRESS [r|w|x] [PID|kernel]] | why tid N
 
     why p w         what a write to p by the program on the selected CPU would meet
     why 0x1000 r 7  the same for a read by process 7
     why p w kernel  the same when the kernel does it on the program's behalf, as in read(fd, p, n)
-    why             what becomes of the fault that the selected CPU is in the middle of
+    why             what becomes of the fault that the selected CPU is in the middle of, and whom it waits for
+    why tid N       the same of any thread, asleep or not
 
     It plays the strategies through on the memory as it is now. What another CPU changes meanwhile may make it otherwise.
     """
@@ -152,12 +156,28 @@ class Why(Command):
     name = "why"
 
     def choices(self, words):
-        return [["r", "w", "x"], [*pids(), "kernel"]][len(words) - 1] if len(words) in (1, 2) else []
+        if words[:1] == ["tid"]:
+            return [str(int(task["tid"])) for task in walk.tasks() if int(task["fault"])] if len(words) == 1 else []
+        return [["tid"], ["r", "w", "x"], [*pids(), "kernel"]][len(words)] if len(words) < 3 else []
 
     def run(self, words):
         if not words:
-            self.explain_flight()
-            return
+            self.explain_flight(walk.selected_task())
+        elif words[0] == "tid":
+            self.explain_flight(self.thread(words[1:]))
+        else:
+            self.explain_access(words)
+
+    def thread(self, words):
+        if len(words) != 1:
+            self.wrong("why: tid is followed by the number of a thread; tasks lists them.")
+        tid = self.number(words[0], "the number of a thread")
+        for task in walk.tasks():
+            if int(task["tid"]) == tid:
+                return task
+        raise gdb.GdbError(f"why: there is no thread {tid}; tasks lists them.")
+
+    def explain_access(self, words):
         rest = words[1:]
         access = rest.pop(0) if rest and rest[0] in model.WORDS else model.READ
         self.at_most(rest, 1)
@@ -174,6 +194,9 @@ class Why(Command):
         entry = entry_of(mm, address)
         if model_kinds.permits(entry, access):
             say(f"No fault: the page tables permit it ({walk.describe_pte(entry)}). If a CPU faulted all the same:")
+        self.attempts(mm, address, access, from_user)
+
+    def attempts(self, mm, address, access, from_user):
         order = policy_order(mm)
         asked = [one.strategy for one in predict(mm, address, access, from_user)]
         say(f"policy {tasks.policy_name(mm)}: {', then '.join(order)}")
@@ -189,25 +212,31 @@ class Why(Command):
             return
         say("It lies in " + ", ".join(vmas.describe(found)) + ".")
 
-    def explain_flight(self):
-        cpu = walk.selected_cpu()
-        flight = in_flight(cpu)
+    def explain_flight(self, task):
+        flight = in_flight(task) if task is not None else None
         if flight is None:
-            raise gdb.GdbError(f"why: CPU {cpu} is not in the middle of a fault. Which address? why ADDRESS [r|w|x]")
-        task = walk.task_on(cpu)
-        say(f"{walk.task_name(task)} on CPU {cpu} faulted: {model.WORDS[flight.access]} {flight.address:#x}.")
-        if flight.point:
-            say(f"It stands at race point {flight.point}.")
-        if flight.point == "fault_enter" or not flight.point:
-            self.explain(flight.mm, task["process"], flight.address, flight.access, flight.from_user)
+            raise gdb.GdbError(f"why: {walk.task_name(task) if task is not None else 'this CPU'} is not in the middle of a "
+                               "fault. Which address? why ADDRESS [r|w|x]")
+        cpu = walk.cpu_running(task)
+        say(f"{walk.task_name(task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}, has faulted: "
+            f"{model.WORDS[flight.access]} {flight.address:#x}.")
+        self.context(flight.mm, flight.address)
+        if flight.point == "fault_enter":
+            say("It stands at race point fault_enter: nothing was looked at.")
+            self.attempts(flight.mm, flight.address, flight.access, flight.from_user)
             return
-        say(f"The strategy that runs is {flight.strategy()}.")
+        say(f"{flight.strategy()} is at work" + (f", at race point {flight.point}" if flight.point else "")
+            + f": {stack.summary(task, cpu)}")
+        locks.show_waits_of(task)
+        if flight.point:
+            self.rest(flight)
+
+    def rest(self, flight):
         one = rest_of(flight)
-        if one is not None:
-            show(one)
-        else:
-            say("  Nothing has changed under it: if nothing does, it goes on, as the following would.")
-            show(attempt(flight.strategy(), flight.mm, flight.address, flight.access, flight.from_user))
+        if one is None:
+            say("  Nothing has changed under it. If nothing does, it goes on as this would:")
+            one = attempt(flight.strategy(), flight.mm, flight.address, flight.access, flight.from_user)
+        show(one)
 
 
 def entry_of(mm, address):

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""`faults` and `break-fault`: every stop is at the attempt that was asked for, and the ring has it."""
+
+from harness import *
+
+
+def stops_at(words, *patterns):
+    """`break-fault words`, continue: the first stop must be as described, and the event is in the ring one step later."""
+    ask(f"break-fault {words}", r"^Breakpoint \d+: at attempts that are ")
+    said = gdb.execute("continue", to_string=True)
+    for pattern in patterns:
+        check(f"break-fault {words}: {pattern}", re.search(pattern, said, re.MULTILINE), said)
+    check(f"break-fault {words}: stands in the event", gdb.newest_frame().name() == "event_attempt")
+    gdb.execute("delete", to_string=True)
+    cpu, last = walk.selected_cpu(), int(gdb.newest_frame().read_var("f")["address"])
+    gdb.execute("finish", to_string=True)
+    lines = ask("faults 1").split(f"CPU {cpu}:\n")[1].splitlines()
+    check(f"break-fault {words}: the ring has it last", f"{last:#x}" in lines[0], "\n".join(lines))
+
+
+refuses("break-fault fast", "“fast” is none of these: a PID, anon, mapping, swap", "^Usage: break-fault")
+refuses("break-fault spf_skip_not_user", "counted without an attempt's ending")
+refuses("faults 0", "at least one")
+refuses("faults many", "“many” is not how many")
+completes("break-fault gave", "break-fault gave_up")
+completes("break-fault spec spf_abort_o", "break-fault spec spf_abort_odd_count", "break-fault spec spf_abort_outside")
+stops_at("1 mapping vma answered", r"\(tid 1\) on CPU \d+: (read|execute) 0x[0-9a-f]+ \(mapping\): vma answered done")
+stops_at("spf_abort_no_anon_vma", r"write .* \(write_protect\): spec gave up spf_abort_no_anon_vma")
+stops_at("swap gave_up", r"read .* \(swap\): spec gave up spf_abort_swap_not_cached")
+ask("faults 4", r"^CPU 0:", r"tid \d+ +read of swap +0x[0-9a-f]+ +spec gave up: spf_abort_swap_not_cached +\d+ cycles, from ",
+    r"tid \d+ +swap out ", r"from \w+ \(user/\w+\.[ch]:\d+\)")
+finish()

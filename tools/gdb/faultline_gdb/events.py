@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""`faults`: the last events of each CPU's ring. `break-fault`: stop when an attempt to resolve a fault ends as described."""
+
+import gdb
+
+from . import kernel, reasons, stack, walk
+from .command import Command, pids, say, table
+
+SHOWN = 10
+ACCESS = {"ACCESS_READ": "read", "ACCESS_WRITE": "write", "ACCESS_EXEC": "execute"}
+WRAP = (1 << 32) - 1
+
+
+def name_of(enum, value, prefix):
+    return kernel.enum_name(enum, value, prefix).lower()
+
+
+def ring_events(cpu, number):
+    """The last complete events of a CPU, the oldest first."""
+    ring = kernel.per_cpu(kernel.variable("counters"), cpu)["ring"]
+    size, head, mask = kernel.type_named("struct fault_event").sizeof, int(ring["head"]), int(ring["mask"])
+    if not mask:
+        return
+    for back in range(min(number, mask // size + 1), 0, -1):
+        place = head - back * size & WRAP
+        event = kernel.as_pointer(int(ring["events"]) + (place & mask), "struct fault_event")
+        if int(event["seq"]) == place and int(event["end"]):
+            yield event
+
+
+def attempt_words(story):
+    """The strategy, how the attempt ended, and the reason or the answer."""
+    strategy, end = name_of("fault_strategy_id", story["tried"], "STRATEGY_"), name_of("fault_end", story["end"], "END_")
+    if end in ("gave_up", "retry"):
+        why = name_of("fault_reason", story["reason"], "REASON_")
+    else:
+        why = name_of("fault_answer", story["answer"], "FAULT_")
+    return strategy, end.replace("_", " "), why
+
+
+def describe(event):
+    kind = name_of("fault_event_type", event["type"], "EVENT_")
+    cycles = f"{int(event['end']) - int(event['start'])} cycles"
+    who = f"tid {int(event['tid'])}" if int(event["tid"]) else "idle"
+    if kind != "attempt":
+        return [who, kind.replace("_", " "), f"{int(event['address']):#x}", f"value {int(event['value']):#x}", cycles]
+    story = event["story"]
+    strategy, end, why = attempt_words(story)
+    access = ACCESS[kernel.enum_name("fault_access", story["access"])]
+    return [who, f"{access} of {name_of('fault_kind', story['kind'], 'KIND_')}", f"{int(event['address']):#x}",
+            f"{strategy} {end}: {why}", f"{cycles}, from {stack.place(int(event['ip']))}"]
+
+
+class Faults(Command):
+    """
+    Show the last events of each CPU: attempts to resolve faults, waits, locks for writing, shootdowns, swap, reclaim.
+    Usage: faults [N]
+
+    N is how many for each CPU (10). The same is in /proc/fault_trace; docs/reasons.md explains the reasons.
+    """
+
+    name = "faults"
+
+    def run(self, words):
+        self.at_most(words, 1)
+        number = self.number(words[0], "how many events to show") if words else SHOWN
+        if number < 1:
+            self.wrong("faults: at least one.")
+        for cpu in range(kernel.nr_cpus()):
+            events = list(ring_events(cpu, number))
+            say(f"CPU {cpu}:" + ("" if events else " nothing yet"))
+            table([["  ", *describe(event)] for event in events])
+
+
+# --- Stopping at one -------------------------------------------------------------------------------------------------
+
+class Wanted:
+    """What an attempt must be like: each field None, or its number."""
+
+    FIELDS = {"kind": ("fault_kind", "KIND_"), "tried": ("fault_strategy_id", "STRATEGY_"), "reason": ("fault_reason", "REASON_"),
+              "end": ("fault_end", "END_")}
+
+    def __init__(self):
+        self.pid = None
+        self.fields = {}
+
+    @classmethod
+    def words(cls):
+        """{word: (field, number)}: what may be asked for, besides a pid."""
+        found = {}
+        for field, (enum, prefix) in cls.FIELDS.items():
+            for name, number in kernel.enum(enum).items():
+                word = name.removeprefix(prefix).lower()
+                if name.startswith(prefix) and word not in ("unknown", "none", "go_on"):
+                    found[word] = (field, number)
+        return found
+
+    def add(self, word, command):
+        if word.isdecimal():
+            self.pid = int(word)
+            return
+        known = self.words()
+        if word not in known:
+            command.wrong(f"break-fault: “{word}” is none of these: a PID, {', '.join(known)}.")
+        field, number = known[word]
+        self.fields[field] = number
+
+    def matches(self, fault):
+        if self.pid is not None and int(walk.selected_task()["process"]["pid"]) != self.pid:
+            return False
+        return all(int(fault[field]) == number for field, number in self.fields.items())
+
+
+class BreakFault(gdb.Breakpoint):
+    """At the end of every attempt; stops at those that are wanted."""
+
+    def __init__(self, wanted):
+        super().__init__("event_attempt")
+        self.wanted = wanted
+        self.silent = True
+
+    def stop(self):
+        fault = gdb.newest_frame().read_var("f")
+        if not self.wanted.matches(fault):
+            return False
+        task = walk.selected_task()
+        say(f"{walk.task_name(task)} on CPU {walk.selected_cpu()}: {ACCESS[kernel.enum_name('fault_access', fault['access'])]} "
+            f"{int(fault['address']):#x} ({name_of('fault_kind', fault['kind'], 'KIND_')}): {' '.join(attempt_words(fault))}")
+        return True
+
+
+class BreakFaultCommand(Command):
+    """
+    Stop when an attempt to resolve a fault ends as described: by the event, not by a line.
+    Usage: break-fault [PID] [KIND] [STRATEGY] [END] [REASON]
+
+    The words may come in any order, and each may be missing: break-fault spec gave_up; break-fault 7 swap;
+    break-fault vma_lock_miss. KIND is anon, mapping, swap, write_protect or nothing; STRATEGY is spec, vma or mmap; END is
+    answered, completed, gave_up, retry or would_block; REASON is a row of `reasons`. `delete` removes it like any breakpoint.
+    """
+
+    name = "break-fault"
+
+    def choices(self, words):
+        return [*Wanted.words(), *pids()]
+
+    def run(self, words):
+        wanted = Wanted()
+        for word in words:
+            wanted.add(word, self)
+        reason = wanted.fields.get("reason")
+        if reason and reasons.all_reasons()[kernel.enum_name("fault_reason", reason, "REASON_")].kind != "reason":
+            raise gdb.GdbError("break-fault: that is counted without an attempt's ending: a skip, or a second look.")
+        stop = BreakFault(wanted)
+        say(f"Breakpoint {stop.number}: at attempts that are {' '.join(words) or 'of any kind'}")
