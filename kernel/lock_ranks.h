@@ -31,6 +31,7 @@
 	X(RUN_QUEUE, "one CPU's run queue")                                                                            \
 	X(TIMER, "one CPU's timers")                                                                                   \
 	X(SLAB, "one object cache")                                                                                    \
+	X(LRU, "active and inactive pages; a page leaves its list when it is freed, whatever is held then")            \
 	X(ZONE, "free pages")                                                                                          \
 	X(RCU, "one CPU's call-backs")                                                                                 \
 	X(LEAF, "takes no further lock: log, console, small tables")

@@ -14,28 +14,35 @@
 #include "mm/rmap.h"
 #include "mm/vma.h"
 
-/* Which of the three ways it could go. */
+static bool is_file(const struct page *page)
+{
+	return page_test(page, PG_CACHE) && !page_test(page, PG_SHMEM) && !page_test(page, PG_UNEVICTABLE);
+}
+
+/* Which way it could go, and how soon. A page that is on no list yet is inactive (lru.h). */
 static u64 *way_out(const struct page *page, struct census *census)
 {
+	bool active = page_test(page, PG_ACTIVE);
+
 	if (page_test(page, PG_UNEVICTABLE))
 		return &census->unevictable;
-	return page_test(page, PG_CACHE) && !page_test(page, PG_SHMEM) ? &census->evictable_file
-								       : &census->evictable_anon;
+	if (is_file(page))
+		return active ? &census->active_file : &census->inactive_file;
+	return active ? &census->active_anon : &census->inactive_anon;
 }
 
 static void count_page(const struct page *page, struct census *census)
 {
 	bool cache = page_test(page, PG_CACHE), anon = page_test(page, PG_ANON);
 	bool mapped = READ_ONCE(page->mapcount) > 0;
-	u64 *way = way_out(page, census);
 
 	census->cache += cache;
 	census->shmem += cache && page_test(page, PG_SHMEM);
 	census->cache_mapped += cache && mapped;
 	census->anon_mapped += anon && mapped;
 	census->writeback += page_test(page, PG_WRITEBACK);
-	census->dirty += page_test(page, PG_DIRTY) && way == &census->evictable_file;
-	*way += cache || anon;
+	census->dirty += page_test(page, PG_DIRTY) && is_file(page);
+	*way_out(page, census) += cache || anon;
 }
 
 /* ---- Locked pages ------------------------------------------------------------------------------------------------ */

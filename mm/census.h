@@ -17,8 +17,8 @@ struct census {
 	u64 dirty;	    /* pages of files that are to be written back */
 	u64 writeback;	    /* pages on their way out, to a file or to swap */
 	u64 mlocked;	    /* pages that a VM_LOCKED VMA maps */
-	u64 evictable_anon; /* what could go to swap: anonymous pages and shmem */
-	u64 evictable_file; /* what can be read in again */
+	u64 inactive_anon, active_anon; /* what could go to swap: anonymous pages and shmem */
+	u64 inactive_file, active_file; /* what can be read in again */
 	u64 unevictable;    /* locked, or of a file that lives in memory and nowhere else */
 	u64 promised;	    /* what private writable mappings may come to, and shmem (Committed_AS) */
 };

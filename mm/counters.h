@@ -29,6 +29,15 @@
 	X(mmap_would_block, "... whose caller did not want to wait")                                                   \
 	X(pswpin, "pages read from swap")                                                                              \
 	X(pswpout, "pages written to swap")                                                                            \
+	X(pgactivate, "pages that reclaim found used again, and made active")                                          \
+	X(pgdeactivate, "active pages that became inactive: by age, or because a program said so")                     \
+	X(pgrefill, "active pages that were looked at")                                                                \
+	X(pgscan_direct, "inactive pages looked at by those who found no memory")                                      \
+	X(pgscan_anon, "... of those, memory that goes to swap")                                                       \
+	X(pgscan_file, "... and pages of files")                                                                       \
+	X(pgsteal_direct, "pages freed by those who found no memory")                                                  \
+	X(pgsteal_anon, "... of those, memory that went to swap")                                                      \
+	X(pgsteal_file, "... and pages of files")                                                                      \
 	X(tlb_shootdowns, "shootdowns sent")                                                                           \
 	X(tlb_shootdown_targets, "CPUs they were sent to")                                                             \
 	X(pgtable_allocs, "page tables built")                                                                         \

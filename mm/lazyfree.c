@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MADV_FREE and MADV_COLD: pages that a program can do without, and pages that it will not use soon.
+ * MADV_FREE and MADV_COLD: pages that a program can do without, and pages that it will not use soon; and pages that are not
+ * locked in memory any more.
  *
  * A lazily freed page has PG_LAZYFREE and a clean entry. Whoever writes to it makes the entry dirty, and with that
  * keeps the page; nobody has to be told. When memory is short, mm_drop_lazy() takes the pages whose entries are still
@@ -11,6 +12,7 @@
  * madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without swap backing.
  */
 #include "mm/lazyfree.h"
+#include "mm/lru.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vma.h"
@@ -48,7 +50,10 @@ static void make_old(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 {
 	struct page *page = usable_page(pte_read(ptep));
 
-	if (page && is_ours_alone(page) && clear_bits(ptep, PTE_ACCESSED))
+	if (!page || !is_ours_alone(page))
+		return;
+	lru_deactivate(page);
+	if (clear_bits(ptep, PTE_ACCESSED))
 		tlb_note(tlb, addr);
 }
 
@@ -75,6 +80,21 @@ void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end)
 void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	visit_range(mm, start, end, make_old);
+}
+
+static void rescue(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
+{
+	struct page *page = usable_page(pte_read(ptep));
+
+	(void)tlb, (void)addr;
+	if (page)
+		lru_rescue(page);
+}
+
+void mm_rescue(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	if (lru_size(LRU_UNEVICTABLE))
+		visit_range(mm, start, end, rescue);
 }
 
 bool page_is_lazily_free(pte_t pte, const struct page *page)

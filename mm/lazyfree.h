@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages that their program can do without (MADV_FREE), or does not expect to use soon (MADV_COLD). */
+/* Pages that their program can do without (MADV_FREE), does not expect to use soon (MADV_COLD), or has unlocked (munlock). */
 #ifndef MM_LAZYFREE_H
 #define MM_LAZYFREE_H
 
@@ -11,6 +11,9 @@
  */
 void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end);
 void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/* The range is not locked in memory any more: its pages may be taken again. => mmap_lock for writing. */
+void mm_rescue(struct mm *mm, vaddr_t start, vaddr_t end);
 
 /* `pte` maps the page. => its lock held, or the answer may be old. */
 bool page_is_lazily_free(pte_t pte, const struct page *page);

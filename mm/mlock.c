@@ -9,6 +9,7 @@
  */
 #include "kernel/errno.h"
 #include "mm/fault.h"
+#include "mm/lazyfree.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
 #include "mm/vma_change.h"
@@ -20,7 +21,11 @@ static long set_lock_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 lock
 	if (flags == vma->flags || vma->flags & VM_DROPPABLE)
 		return 0;
 	vma = vma_modify_flags(vma, start, end, flags);
-	return is_err(vma) ? ptr_err(vma) : 0;
+	if (is_err(vma))
+		return ptr_err(vma);
+	if (!lock)
+		mm_rescue(vma->mm, start, end);
+	return 0;
 }
 
 /* Pages of the range that are locked already. => mmap_lock */

@@ -24,6 +24,10 @@ enum page_flag {
 	PG_UPTODATE,  /* a cache page that holds what its object holds; never cleared */
 	PG_WRITEBACK, /* its contents are on their way to where they last */
 	PG_ERROR,     /* the last attempt to fill it failed; the next touch tries again. Swap cache, up to date: to write it */
+	PG_LRU,	      /* on a list of lru.c: lru.lock */
+	PG_ACTIVE,    /* ... the active one of its kind: lru.lock */
+	PG_MLOCKED,   /* reclaim has met it in locked memory: lru.lock */
+	PG_REFERENCED, /* used since reclaim has looked at it last; a guess */
 	PG_SWAPCACHE, /* a swap slot holds it: `private` is that slot. Changes under the page lock */
 	PG_SHMEM,     /* with PG_CACHE, and as long: of a tmpfs file, a memfd, shared anonymous memory */
 	PG_SET_ASIDE,   /* with PG_CACHE: fallocate made it, and nobody has used it yet. Mapped only by a fault of its own */
@@ -53,7 +57,7 @@ struct page {
 		};
 	};
 	union {
-		struct list_head lru; /* zone lock: free lists; cache lock: slabs */
+		struct list_head lru; /* zone lock: free lists; cache lock: slabs; lru.lock: pages in use */
 		struct rcu_head rcu;  /* a table on its way out */
 	};
 	u64 private; /* owner's use: slab: objects in use; table: level; swap cache: the slot */

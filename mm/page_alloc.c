@@ -14,6 +14,7 @@
  * holds above RANK_RECLAIM.
  */
 #include "kernel/string.h"
+#include "mm/lru.h"
 #include "mm/page_alloc.h"
 #include "mm/reclaim.h"
 
@@ -232,6 +233,8 @@ static inline void page_free(struct page *page, unsigned order)
 
 	ASSERT(READ_ONCE(page->mapcount) == 0, "a page that is freed is mapped nowhere");
 	ASSERT(page->order == order, "pages are freed by the order they were allocated by");
+	if (unlikely(page_test(page, PG_LRU)))
+		lru_forget(page);
 	WRITE_ONCE(page->flags, 0);
 	WRITE_ONCE(page->anon_vma, NULL);
 	page->private = 0;

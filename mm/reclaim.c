@@ -1,113 +1,273 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct reclaim: whoever finds no memory has let go of everything by then, and makes room here before it comes again.
+ * Reclaim: making room when memory is short, by those who find none (direct reclaim).
  *
- * A hand goes round over all page frames. An anonymous page that was used since the hand was there last has its accessed
- * bits cleared and stays for another turn; one that was not goes to swap (swap_out.c). A page in the swap cache that nobody
- * maps goes as soon as its device has it. The hand belongs to all: two that reclaim at once share the round.
+ * Pages leave at the old end of the inactive lists (lru.h). One that was used since it was looked at last gets a second
+ * chance there; one that was used again by then, or is used by several, is active, and comes back to the inactive list when
+ * that has become the shorter one. Rounds look at ever larger parts of the lists; the last one does not ask any more whether
+ * a page was used, so that nobody is killed for memory while there is room in swap.
  *
- * Rejected, so far: lists of active and inactive pages. They would cost each first touch a place on a list, and a lock now
- * and then; the hand costs nothing until memory is short.
+ * How the rounds divide between memory that goes to swap and pages of files, vm.swappiness says: so many of 200 parts.
  *
- * Locks: see swap_out.c; none is held here. Mirrors: the second chance of Linux's shrink_folio_list(), over the clock of
- * 4.3BSD's pageout daemon.
+ * Locks: page locks, tried only, and what is below them (swap_out.c). None is held while a write is waited for.
+ *
+ * Mirrors: Linux, mm/vmscan.c: shrink_lruvec(), shrink_inactive_list(), shrink_active_list(), folio_check_references().
+ * Rejected: a clock over all page frames, as 4.3BSD's pageout daemon has it, and this file had: it cannot tell a page that was
+ * used once from one that is used all the time, nor memory from files.
  */
 #include "mm/reclaim.h"
+#include "mm/counters.h"
 #include "mm/events.h"
+#include "mm/lru.h"
 #include "mm/page_alloc.h"
 #include "mm/page_lock.h"
 #include "mm/rmap.h"
 #include "mm/swap.h"
 
-#define TURNS 2 /* the first one may find that everything was used */
+#define FIRST_PRIORITY 12	/* the first round looks at a 4096th of the lists; as Linux, DEF_PRIORITY */
+#define LAST_PRIORITY (-1)	/* and the last at all of it, used or not */
+#define FRAMES_PER_ROUND 1024UL /* page frames that a round looks at for pages that are on no list */
+#define SWAPPINESS_MAX 200
 
-static u64 hand; /* a page frame number, modulo max_pfn; moved by atomic steps */
+u8 sysctl_swappiness = 60;
+
+enum kind { ANON, FILE_BACKED, NR_KINDS };
+
+/* One call. */
+struct scan {
+	u64 wanted, freed;
+	bool force; /* take what was used, too */
+	/* Pages that are on their way out to a device that takes its time, with references. */
+	unsigned nr_writing;
+	struct page *writing[RECLAIM_BATCH];
+};
+
+static enum lru_list inactive_list(enum kind kind)
+{
+	return kind == ANON ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE;
+}
+
+/* ---- Was it used? ------------------------------------------------------------------------------------------------ */
+
+struct usage {
+	u32 nr_used; /* entries through which it was */
+	bool executed, locked;
+};
 
 /* The CPU may go on using a translation that it has without setting the bit again: then the page looks older than it is. */
 static bool test_and_age(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
-	bool *used = arg;
+	u64 flags = READ_ONCE(vma->flags);
+	struct usage *usage = arg;
 
 	(void)page, (void)addr;
-	if (atomic_and(&ptep->val, ~PTE_ACCESSED) & PTE_ACCESSED || READ_ONCE(vma->flags) & VM_LOCKED)
-		*used = true;
+	if (atomic_and(&ptep->val, ~PTE_ACCESSED) & PTE_ACCESSED && !(flags & VM_SEQ_READ))
+		usage->nr_used++;
+	usage->executed |= (flags & VM_EXEC) != 0;
+	usage->locked |= (flags & VM_LOCKED) != 0;
 	return true;
 }
 
-static bool was_used(struct page *page)
+/* => the page locked, so that it stays what it is. */
+static struct usage usage_of(struct page *page)
 {
-	bool used = false;
+	struct usage usage = { 0 };
 
 	if (READ_ONCE(page->mapcount))
-		rmap_walk(page, test_and_age, &used);
-	return used;
+		rmap_walk(page, test_and_age, &usage);
+	return usage;
 }
 
-/* The page under the hand with a reference, if it is anonymous; otherwise NULL. The hand moves on. */
-static struct page *next_page(void)
-{
-	struct page *page = pfn_to_page(__atomic_fetch_add(&hand, 1, __ATOMIC_RELAXED) % max_pfn);
-	bool got;
+enum chance { TAKE_IT, LEAVE_IT, ACTIVATE_IT, IT_IS_LOCKED };
 
-	if (!page_test(page, PG_ANON))
-		return NULL;
-	rcu_read_lock();
-	got = page_get_unless_free(page);
-	rcu_read_unlock();
-	if (got && load_acquire(&page->flags) & 1u << PG_ANON) /* acquire: its owner and index are there, too */
-		return page;
-	if (got)
-		page_put(page); /* somebody else's by now */
-	return NULL;
+/* => locked. As Linux: used twice since it became inactive, or by two, or a program that ran. */
+static enum chance chance_of(struct page *page)
+{
+	bool before = atomic_and(&page->flags, ~(1u << PG_REFERENCED)) & 1u << PG_REFERENCED;
+	struct usage usage = usage_of(page);
+
+	if (usage.locked)
+		return IT_IS_LOCKED;
+	if (!usage.nr_used)
+		return TAKE_IT;
+	page_set(page, PG_REFERENCED);
+	if (before || usage.nr_used > 1 || (usage.executed && !page_test(page, PG_ANON)))
+		return ACTIVATE_IT;
+	return LEAVE_IT;
 }
 
-/* Pages that are on their way out to a device that takes its time. */
-struct writing {
-	unsigned nr;
-	struct page *pages[RECLAIM_BATCH]; /* with references */
-};
+/* ---- One page of an inactive list -------------------------------------------------------------------------------- */
 
-static u64 wait_and_drop(struct writing *writing)
+static void note_freed(struct scan *scan, enum kind kind)
 {
-	u64 freed = 0;
+	scan->freed++;
+	count(pgsteal_direct);
+	count_nr(kind == ANON ? COUNT_pgsteal_anon : COUNT_pgsteal_file, 1);
+}
 
-	for (unsigned i = 0; i < writing->nr; i++) {
-		page_wait_writeback(writing->pages[i]);
-		freed += swap_out_page(writing->pages[i]);
-		page_put(writing->pages[i]);
+/* Pages whose writes are over go; the others get another chance. */
+static void finish_writing(struct scan *scan)
+{
+	for (unsigned i = 0; i < scan->nr_writing; i++) {
+		struct page *page = scan->writing[i];
+
+		page_wait_writeback(page);
+		if (swap_out_page(page)) {
+			note_freed(scan, ANON);
+			page_put(page);
+		} else {
+			lru_put_back(page, LRU_TO_INACTIVE);
+		}
 	}
-	writing->nr = 0;
-	return freed;
+	scan->nr_writing = 0;
 }
 
-/* Takes the page, or gives it another turn. Its reference is dropped, or `writing` has it. */
-static u64 try_page(struct page *page, struct writing *writing)
+/* => isolated; its reference is dropped, or `writing` has it. */
+static void let_go(struct scan *scan, struct page *page, enum chance chance)
 {
-	u64 freed = !was_used(page) && swap_out_page(page);
+	if (chance == TAKE_IT && page_test(page, PG_WRITEBACK)) {
+		scan->writing[scan->nr_writing++] = page;
+		return;
+	}
+	if (chance == ACTIVATE_IT)
+		count(pgactivate);
+	lru_put_back(page, chance == ACTIVATE_IT  ? LRU_TO_ACTIVE :
+			   chance == IT_IS_LOCKED ? LRU_TO_UNEVICTABLE :
+						    LRU_TO_INACTIVE);
+}
 
-	if (!freed && page_test(page, PG_WRITEBACK))
-		writing->pages[writing->nr++] = page;
-	else
+/* => isolated. */
+static void try_page(struct scan *scan, struct page *page, enum kind kind)
+{
+	enum chance chance = LEAVE_IT;
+	bool gone = false;
+
+	if (page_trylock(page)) {
+		chance = chance_of(page);
+		if (scan->force && chance != IT_IS_LOCKED)
+			chance = TAKE_IT;
+		gone = chance == TAKE_IT && swap_out_locked(page);
+		page_unlock(page);
+	}
+	if (gone) {
+		note_freed(scan, kind);
 		page_put(page);
-	return freed;
+	} else {
+		let_go(scan, page, chance);
+	}
+}
+
+static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
+{
+	struct page *pages[RECLAIM_BATCH];
+	unsigned taken = lru_isolate(inactive_list(kind), pages, (unsigned)min(nr, (u64)RECLAIM_BATCH));
+
+	count_nr(COUNT_pgscan_direct, taken);
+	count_nr(kind == ANON ? COUNT_pgscan_anon : COUNT_pgscan_file, taken);
+	for (unsigned i = 0; i < taken; i++) {
+		try_page(scan, pages[i], kind);
+		if (scan->nr_writing == RECLAIM_BATCH)
+			finish_writing(scan);
+	}
+	cond_resched();
+}
+
+/* ---- The active lists -------------------------------------------------------------------------------------------- */
+
+/* The old end of the active list becomes inactive, but for programs that run: the use of a page counts from now on. */
+static void shrink_active(enum kind kind)
+{
+	struct page *pages[RECLAIM_BATCH];
+	unsigned taken = lru_isolate(inactive_list(kind) + LRU_ACTIVE, pages, RECLAIM_BATCH);
+
+	count_nr(COUNT_pgrefill, taken);
+	for (unsigned i = 0; i < taken; i++) {
+		struct usage usage = { 0 };
+
+		if (page_trylock(pages[i])) {
+			usage = usage_of(pages[i]);
+			page_unlock(pages[i]);
+		}
+		if (kind == FILE_BACKED && usage.nr_used && usage.executed) {
+			lru_put_back(pages[i], LRU_TO_ACTIVE);
+			continue;
+		}
+		count(pgdeactivate);
+		lru_put_back(pages[i], usage.locked ? LRU_TO_UNEVICTABLE : LRU_TO_INACTIVE);
+	}
+}
+
+/* Linux's ratio for machines below a gigabyte. */
+static bool inactive_is_low(enum kind kind)
+{
+	return lru_size(inactive_list(kind)) < lru_size(inactive_list(kind) + LRU_ACTIVE);
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------------------------------ */
+
+/* Of SWAPPINESS_MAX parts. Where there are next to no files, or no swap, there is nothing to divide. */
+static u64 weight_of(enum kind kind)
+{
+	u64 swappiness = READ_ONCE(sysctl_swappiness);
+	u64 nr_file = lru_size(LRU_INACTIVE_FILE) + lru_size(LRU_ACTIVE_FILE);
+
+	if (!swap_is_on())
+		swappiness = 0;
+	else if (nr_file <= RECLAIM_BATCH)
+		swappiness = SWAPPINESS_MAX;
+	return kind == ANON ? swappiness : SWAPPINESS_MAX - swappiness;
+}
+
+static void scan_kind(struct scan *scan, enum kind kind, u64 nr)
+{
+	if (inactive_is_low(kind))
+		shrink_active(kind);
+	shrink_inactive(scan, kind, nr);
+}
+
+/* Both kinds in turns, each by its weight, until enough is free or each had its part of its list. */
+static void scan_lists(struct scan *scan, int priority)
+{
+	u64 left[NR_KINDS], slice[NR_KINDS];
+
+	for (enum kind kind = ANON; kind < NR_KINDS; kind++) {
+		u64 weight = weight_of(kind), nr = lru_size(inactive_list(kind)) + lru_size(inactive_list(kind) + LRU_ACTIVE);
+
+		slice[kind] = (RECLAIM_BATCH * weight + SWAPPINESS_MAX - 1) / SWAPPINESS_MAX;
+		left[kind] = slice[kind] ? max(nr >> max(priority, 0), slice[kind]) : 0;
+	}
+	while (scan->freed < scan->wanted && left[ANON] + left[FILE_BACKED]) {
+		for (enum kind kind = ANON; kind < NR_KINDS; kind++) {
+			u64 nr = min(left[kind], slice[kind]);
+
+			left[kind] -= nr;
+			if (nr)
+				scan_kind(scan, kind, nr);
+		}
+	}
+}
+
+/* Old pages shall not go because the young ones are not known yet: so most must be on the lists before any are judged. */
+static void gather(void)
+{
+	u64 listed = 0;
+
+	for (enum lru_list list = 0; list < NR_LRU_LISTS; list++)
+		listed += lru_size(list);
+	(void)lru_gather(listed < (nr_managed_pages() - nr_free_pages()) / 2 ? max_pfn : min((u64)max_pfn, FRAMES_PER_ROUND));
 }
 
 u64 reclaim_pages(u64 wanted)
 {
-	struct writing writing = { .nr = 0 };
-	u64 freed = 0, began = cycles();
+	struct scan scan = { .wanted = wanted };
+	u64 began = cycles();
 
-	for (u64 seen = 0; freed < wanted && seen < TURNS * max_pfn; seen++) {
-		struct page *page = next_page();
-
-		if (page)
-			freed += try_page(page, &writing);
-		if (writing.nr == RECLAIM_BATCH)
-			freed += wait_and_drop(&writing);
-		if (seen % 256 == 0)
-			cond_resched();
+	for (int priority = FIRST_PRIORITY; priority >= LAST_PRIORITY && scan.freed < wanted; priority--) {
+		gather();
+		scan.force = priority == LAST_PRIORITY;
+		scan_lists(&scan, priority);
+		finish_writing(&scan);
 	}
-	freed += wait_and_drop(&writing);
-	event_ended(EVENT_reclaim, began, 0, freed);
-	return freed;
+	event_ended(EVENT_reclaim, began, 0, scan.freed);
+	return scan.freed;
 }

@@ -5,11 +5,13 @@
 
 #include "kernel/base.h"
 
+extern u8 sysctl_swappiness; /* 0 to 200: /proc/sys/vm/swappiness */
+
 #define RECLAIM_BATCH 32 /* pages that somebody who is short of memory asks for at once; as Linux, SWAP_CLUSTER_MAX */
 
 /*
  * Frees about so many pages; how many it did. 0: there is nothing to be had, or no swap slot. Sleeps while pages are written.
- * => nothing locked.
+ * => no lock that ranks below RANK_RECLAIM.
  */
 u64 reclaim_pages(u64 wanted);
 

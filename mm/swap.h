@@ -73,6 +73,8 @@ struct swap_area_figures {
 	int priority;
 };
 bool swap_area_figures(unsigned area, struct swap_area_figures *figures);
+/* There is swap, full or not. Unlocked: a look in advance. */
+bool swap_is_on(void);
 /* More than half of it is used: what comes back gives its slot up. */
 bool swap_is_half_full(void);
 
@@ -159,5 +161,7 @@ struct page *swap_read_ahead(swap_slot_t slot);
  * when it is gone but for the caller's reference. => a reference and no lock but mmap_lock for reading. Sleeps.
  */
 bool swap_out_page(struct page *page);
+/* The same => locked. */
+bool swap_out_locked(struct page *page);
 
 #endif

@@ -629,6 +629,14 @@ struct swap_figures swap_figures(void)
 	return sum;
 }
 
+bool swap_is_on(void)
+{
+	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++)
+		if (load_acquire(&areas[i].usable))
+			return true;
+	return false;
+}
+
 bool swap_is_half_full(void)
 {
 	u64 total = 0, nr_free = 0;

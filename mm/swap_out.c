@@ -82,7 +82,7 @@ static bool is_unwanted(const struct page *page)
 	       (!page_test(page, PG_SWAPCACHE) || !swap_count((swap_slot_t){ READ_ONCE(page->private) }));
 }
 
-static bool swap_out_locked(struct page *page)
+bool swap_out_locked(struct page *page)
 {
 	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK))
 		return false;

@@ -34,7 +34,7 @@ static u64 nr_table_pages(void)
 	return counter_sum(COUNT_pgtable_allocs) - counter_sum(COUNT_pgtable_frees);
 }
 
-/* Linux's rows in Linux's order. There is no list of active pages yet, so all count as inactive. */
+/* Linux's rows in Linux's order. */
 static int show_meminfo(struct text *text, u64 id)
 {
 	struct census census = census_take();
@@ -50,12 +50,12 @@ static int show_meminfo(struct text *text, u64 id)
 		{ "Buffers:", 0 },
 		{ "Cached:", KIB(census.cache) },
 		{ "SwapCached:", KIB(swap.cached) },
-		{ "Active:", 0 },
-		{ "Inactive:", KIB(census.evictable_anon + census.evictable_file) },
-		{ "Active(anon):", 0 },
-		{ "Inactive(anon):", KIB(census.evictable_anon) },
-		{ "Active(file):", 0 },
-		{ "Inactive(file):", KIB(census.evictable_file) },
+		{ "Active:", KIB(census.active_anon + census.active_file) },
+		{ "Inactive:", KIB(census.inactive_anon + census.inactive_file) },
+		{ "Active(anon):", KIB(census.active_anon) },
+		{ "Inactive(anon):", KIB(census.inactive_anon) },
+		{ "Active(file):", KIB(census.active_file) },
+		{ "Inactive(file):", KIB(census.inactive_file) },
 		{ "Unevictable:", KIB(census.unevictable) },
 		{ "Mlocked:", KIB(census.mlocked) },
 		{ "SwapTotal:", KIB(swap.total) },
@@ -107,10 +107,10 @@ static int show_vmstat(struct text *text, u64 id)
 	} rows[] = {
 		{ "nr_free_pages", nr_free_pages() },
 		{ "nr_mlock", census.mlocked },
-		{ "nr_inactive_anon", census.evictable_anon },
-		{ "nr_active_anon", 0 },
-		{ "nr_inactive_file", census.evictable_file },
-		{ "nr_active_file", 0 },
+		{ "nr_inactive_anon", census.inactive_anon },
+		{ "nr_active_anon", census.active_anon },
+		{ "nr_inactive_file", census.inactive_file },
+		{ "nr_active_file", census.active_file },
 		{ "nr_unevictable", census.unevictable },
 		{ "nr_slab_reclaimable", 0 },
 		{ "nr_slab_unreclaimable", nr_slab_pages() },

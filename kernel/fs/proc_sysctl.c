@@ -11,6 +11,7 @@
 #include "mm/mmap.h"
 #include "mm/page_alloc.h"
 #include "mm/policy.h"
+#include "mm/reclaim.h"
 #include "mm/swap.h"
 
 /* --- vm --- */
@@ -188,7 +189,24 @@ static int write_writeback(u64 id, char *buf, size_t len)
 		WRITE_ONCE(name, value);                                                                               \
 		return 0;                                                                                              \
 	}
-KEPT(swappiness, 60, 200)
+
+static int show_swappiness(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%u\n", READ_ONCE(sysctl_swappiness));
+	return 0;
+}
+
+static int write_swappiness(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	if (proc_parse_number(buf, &value) || value > 200)
+		return -EINVAL;
+	WRITE_ONCE(sysctl_swappiness, (u8)value);
+	return 0;
+}
 
 static int show_page_cluster(struct text *text, u64 id)
 {

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Reclaim: who goes first, who stays, and the lists that know it. */
+#include "test.h"
+
+#include "disk.h"
+
+#include "mm/census.h"
+#include "mm/lru.h"
+#include "mm/reclaim.h"
+#include "mm/swap.h"
+#include "mm/vma.h"
+
+#define NR_PAGES 64
+
+static struct disk *disk;
+static struct mm *mm;
+static vaddr_t addr; /* of NR_PAGES pages, each written with its number */
+
+static void begin(void)
+{
+	disk = disk_create(256);
+	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	mm = test_mm(POLICY_DEFAULT);
+	addr = map(mm, NR_PAGES, RW, ANON);
+	sim_use_mm(mm);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		put(addr + PAGES(page), page);
+	counters_mark();
+}
+
+static void end(void)
+{
+	for (u64 page = 0; page < NR_PAGES; page++)
+		expect_get(addr + PAGES(page), page);
+	sim_leave_mm();
+	test_mm_put(mm);
+	rcu_barrier();
+	swap_cache_trim();
+	for (enum lru_list list = 0; list < NR_LRU_LISTS; list++)
+		CHECK_EQ(lru_size(list), 0); /* nobody stays on a list who is freed */
+	disk_swapoff(disk);
+}
+
+static bool is_out(u64 page)
+{
+	return pte_kind(sim_pte(mm, addr + PAGES(page))) == PTE_KIND_SWAP;
+}
+
+static u64 nr_out(u64 first, u64 nr)
+{
+	u64 out = 0;
+
+	for (u64 page = first; page < first + nr; page++)
+		out += is_out(page);
+	return out;
+}
+
+static void touch(u64 first, u64 nr)
+{
+	machine_tlb_flush_local(0, USER_END); /* so that the CPU sets the accessed bit again */
+	for (u64 page = first; page < first + nr; page++)
+		expect_get(addr + PAGES(page), page);
+}
+
+/* What a program says it will not use goes first; what it uses all the time becomes active, and stays. */
+TEST(reclaim_takes_what_was_not_used, 1)
+{
+	begin();
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES / 2), MADV_COLD), 0);
+	CHECK_EQ(reclaim_pages(NR_PAGES / 2), NR_PAGES / 2);
+	CHECK_EQ(nr_out(0, NR_PAGES / 2), NR_PAGES / 2);
+	CHECK_EQ(nr_out(NR_PAGES / 2, NR_PAGES / 2), 0);
+	CHECK_EQ(COUNTED(pgsteal_direct), NR_PAGES / 2);
+	CHECK_EQ(COUNTED(pgsteal_anon), NR_PAGES / 2);
+	CHECK(COUNTED(pgscan_direct) >= NR_PAGES / 2);
+	end();
+}
+
+TEST(reclaim_second_use_makes_active, 1)
+{
+	const u64 used = 8, others = NR_PAGES - used;
+
+	begin();
+	for (unsigned turn = 0; turn < 2; turn++) {
+		touch(0, NR_PAGES);
+		CHECK_EQ(mm_madvise(mm, addr + PAGES(used), PAGES(others), MADV_COLD), 0);
+		CHECK(reclaim_pages(others - 2 * used) >= others - 2 * used); /* on its way it has met those that are used */
+		CHECK_EQ(nr_out(0, used), 0);
+	}
+	CHECK_EQ(COUNTED(pgactivate), used);
+	CHECK_EQ(lru_size(LRU_ACTIVE_ANON), used);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	CHECK_EQ(lru_size(LRU_ACTIVE_ANON), 0);
+	CHECK_EQ(COUNTED(pgdeactivate), used);
+	end();
+}
+
+TEST(reclaim_keeps_locked_memory_apart, 1)
+{
+	begin();
+	CHECK_EQ(mm_mlock(mm, addr, PAGES(8), false), 0);
+	CHECK_EQ(reclaim_pages(1000), NR_PAGES - 8); /* used or not: there is nothing else */
+	CHECK_EQ(nr_out(0, 8), 0);
+	CHECK_EQ(lru_size(LRU_UNEVICTABLE), 8);
+	CHECK_EQ(mm_munlock(mm, addr, PAGES(8)), 0);
+	CHECK_EQ(lru_size(LRU_UNEVICTABLE), 0);
+	CHECK_EQ(reclaim_pages(1000), 8);
+	end();
+}
+
+TEST(reclaim_census_counts_who_is_on_no_list, 1)
+{
+	begin();
+	CHECK_EQ(lru_size(LRU_INACTIVE_ANON), 0);
+	CHECK_EQ(census_take().inactive_anon, NR_PAGES);
+	CHECK_EQ(lru_gather(max_pfn), NR_PAGES);
+	CHECK_EQ(lru_gather(max_pfn), 0);
+	CHECK_EQ(census_take().inactive_anon, NR_PAGES);
+	CHECK_EQ(lru_size(LRU_INACTIVE_ANON), NR_PAGES);
+	end();
+}
