@@ -90,6 +90,7 @@ static enum fault_end shared_fault(struct fault *f)
 	if (f->vma.mapping->ops)
 		return fault_page_mkwrite(f, map_writable);
 	page_set(f->page, PG_DIRTY);
+	mapping_note_write(f->vma.mapping, f->started);
 	return map_writable(f);
 }
 

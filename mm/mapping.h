@@ -42,6 +42,7 @@ struct mapping {
 	spinlock_t lock;	    /* RANK_MAPPING; guards changes of root, nr_pages and the slots */
 	void *root;		    /* radix tree of 64-slot nodes; read under RCU too */
 	u32 misses;		    /* faults that found their page missing, less those that did not; no lock: a guess anyway */
+	u64 written_at;		    /* without ops: cycles() of a write fault since somebody asked, or 0; no lock: one wins */
 	u64 nr_pages;
 	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: a fault checks again */
 	s32 refcount;		    /* atomic */
@@ -131,6 +132,14 @@ static inline void mapping_note_hits(struct mapping *mapping, u32 nr_hits)
 
 	if (unlikely(misses)) /* the usual case writes no shared line */
 		WRITE_ONCE(mapping->misses, misses > nr_hits ? misses - nr_hits : 0);
+}
+
+/* Notes when it was written to through a mapping: to within so many cycles, so that few faults write the line that all share. */
+#define MAPPING_WRITE_TICK (1UL << 22)
+static inline void mapping_note_write(struct mapping *mapping, u64 now)
+{
+	if (unlikely(now - READ_ONCE(mapping->written_at) >= MAPPING_WRITE_TICK))
+		WRITE_ONCE(mapping->written_at, now);
 }
 
 /* The fault operations of every mapping: SIGBUS beyond the size, a hole filled with zeros. */

@@ -167,6 +167,49 @@ static void threads(void)
 	close(file_of_threads);
 }
 
+/* Whether a write to the page moves both times of the file. What a clock shows 20 ms later is another time. */
+static bool moves_times(int fd, char *page)
+{
+	struct stat before, after;
+
+	MUST(fstat(fd, &before) == 0);
+	usleep(20000);
+	poke(page, 1);
+	MUST(fstat(fd, &after) == 0);
+	return memcmp(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim)) &&
+	       memcmp(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim));
+}
+
+/* As on Linux a fault that writes moves them, and nothing else does: neither a write without a fault nor msync. */
+static void times(int fd)
+{
+	static const struct timespec past[2] = { { 1000, 5 }, { 2000, 7 } };
+	char *p = map_file(fd, MAP_SHARED, NR, 0), *other = map_file(fd, MAP_PRIVATE, NR, 0);
+	struct stat st;
+
+	CHECK(moves_times(fd, p));
+	CHECK(!moves_times(fd, p));
+	CHECK(msync(p, PAGE, MS_SYNC) == 0 && !moves_times(fd, p));
+	CHECK(!moves_times(fd, other));
+	CHECK(moves_times(fd, p + 4 * PAGE));
+	CHECK(futimens(fd, past) == 0 && fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 2000 && st.st_mtim.tv_nsec == 7);
+	poke(p + 5 * PAGE, 1);
+	CHECK(futimens(fd, past) == 0 && fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 2000);
+	MUST(munmap(p, NR * PAGE) == 0 && munmap(other, NR * PAGE) == 0);
+}
+
+static void times_of_writes(void)
+{
+	int shm = open("/dev/shm/faultline-times", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	int memfd = syscall(SYS_memfd_create, "times", 0);
+
+	section("times of mapped writes");
+	MUST(shm >= 0 && unlink("/dev/shm/faultline-times") == 0 && ftruncate(shm, NR * PAGE) == 0);
+	MUST(memfd >= 0 && ftruncate(memfd, NR * PAGE) == 0);
+	times(shm);
+	times(memfd);
+}
+
 int main(void)
 {
 	int memfd = syscall(SYS_memfd_create, "test", 0);
@@ -179,6 +222,7 @@ int main(void)
 	MUST(memfd >= 0 && ftruncate(memfd, NR * PAGE) == 0);
 	everything(memfd);
 	zero_device();
+	times_of_writes();
 	threads();
 	return check_done();
 }

@@ -201,6 +201,7 @@ static void set_times(struct inode *inode, const struct timespec times[2])
 {
 	if (times[0].nsec == UTIME_OMIT && times[1].nsec == UTIME_OMIT)
 		return;
+	inode_settle_times(inode);
 	set_time(&inode->times.atime, &times[0]);
 	set_time(&inode->times.mtime, &times[1]);
 	inode_touch_ctime(inode);

@@ -9,6 +9,7 @@
 #include "kernel/string.h"
 #include "kernel/clock.h"
 #include "kernel/time.h"
+#include "mm/mapping.h"
 #include "mm/slab.h"
 
 struct rwsem fs_tree_lock;
@@ -89,10 +90,24 @@ void inode_touch_atime(struct inode *inode)
 	WRITE_ONCE(inode->times.atime, realtime_ns());
 }
 
+/* A fault that writes to a file in memory notes the time in its mapping; it becomes the inode's when somebody asks. */
+void inode_settle_times(struct inode *inode)
+{
+	struct mapping *mapping = inode->mapping;
+	u64 written_at = mapping && READ_ONCE(mapping->written_at) ? atomic_xchg(&mapping->written_at, 0) : 0;
+	u64 time = realtime_ns() - ktime_ns() + cycles_to_ktime(written_at);
+
+	if (!written_at)
+		return;
+	WRITE_ONCE(inode->times.mtime, time);
+	WRITE_ONCE(inode->times.ctime, time);
+}
+
 void inode_touch_mtime(struct inode *inode)
 {
 	u64 now = realtime_ns();
 
+	inode_settle_times(inode); /* what was noted before is older */
 	WRITE_ONCE(inode->times.mtime, now);
 	WRITE_ONCE(inode->times.ctime, now);
 }

@@ -154,6 +154,8 @@ void inode_access_put(struct inode *inode, enum inode_access access);
 /* Writes the time of now. Does not sleep. */
 void inode_touch_atime(struct inode *inode);
 void inode_touch_mtime(struct inode *inode); /* and ctime */
+/* Before mtime or ctime are looked at or set: writes through mappings of a file in memory may not be told of yet. */
+void inode_settle_times(struct inode *inode);
 void inode_touch_ctime(struct inode *inode);
 
 /*

@@ -118,6 +118,7 @@ static long stat_fd(int fd, u64 addr, put_stat_t *put)
 
 	if (!file)
 		return -EBADF;
+	inode_settle_times(file->inode);
 	ret = put(file->inode, addr);
 	file_put(file);
 	return ret;
@@ -132,6 +133,7 @@ static long stat_at(int dirfd, u64 user_path, u32 flags, u64 addr, put_stat_t *p
 
 	if (ret)
 		return ret;
+	inode_settle_times(dentry->inode);
 	ret = put(dentry->inode, addr);
 	dentry_put(dentry);
 	return ret;
