@@ -4,11 +4,13 @@
  * forks, the heap; every byte and every signal must be what the shadow says. All that can be seen, errno by errno, goes
  * into a digest for each seed, which must be Linux's.
  *
- *	mmfuzz [--seeds A-B] [--steps N] [--only LIST]… [--exact] [--trace] [--threads N]
+ *	mmfuzz [--seeds A-B] [--steps N] [--only LIST]… [--exact] [--trace] [--swap] [--hog MIB] [--threads N]
  *
  * --only 3,5,9-12	leaves all other steps out; given several times, each list is run
  * --exact	includes how VMAs merge and moves across several: Linux 6.17 and newer
  * --trace	says every step, and shows the arena's mappings
+ * --swap	sends pages away between the steps
+ * --hog MIB	another process takes so much memory, and uses it all the time
  * --threads N	instead: N threads on overlapping ranges, for --steps steps each; see user/mmfuzz_threads.h
  *
  * A seed's steps depend on nothing but the seed and their numbers. `tests/run minimise` finds the fewest that matter.
@@ -114,6 +116,26 @@ static void check_all(void)
 	mix(failures);
 }
 
+/* --- a companion ------------------------------------------------------------------------------------------------ */
+
+static void *sleep_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* Speculation is for processes with several threads. It lasts as long as the process. */
+static void start_companion(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 16 * 1024);
+	MUST(pthread_create(&thread, &attr, sleep_for_ever, NULL) == 0);
+}
+
 /* --- steps ------------------------------------------------------------------------------------------------------ */
 
 static const struct step {
@@ -161,6 +183,7 @@ static void fork_step(long from, long to, bool child_goes_on)
 	if (pid == 0) {
 		close(lock[1]);
 		depth++;
+		start_companion();
 		shadow_of_child();
 		if (child_goes_on)
 			run(from, to);
@@ -189,6 +212,7 @@ static void run(long from, long to)
 		if (!kept[number])
 			continue;
 		step_number = number;
+		shorten_memory(number);
 		random_for(seed, number);
 		tell("step %ld: ", number);
 		if (once_in(30) && depth < MAX_DEPTH) {
@@ -239,6 +263,7 @@ static int seed_main(void *list)
 {
 	digest = 0xcbf29ce484222325;
 	keep_only(list);
+	start_companion();
 	begin();
 	run(1, nr_steps + 1);
 	check_all();
@@ -261,7 +286,8 @@ static bool run_seed(const char *list)
 
 static int usage(void)
 {
-	say("usage: mmfuzz [--seeds A-B] [--steps 1..%d] [--only LIST]... [--exact] [--trace] [--threads 1..%d]\n",
+	say("usage: mmfuzz [--seeds A-B] [--steps 1..%d] [--only LIST]... [--exact] [--trace] [--swap] [--hog MIB]"
+	    " [--threads 1..%d]\n",
 	    MAX_STEPS, MAX_THREADS);
 	return 2;
 }
@@ -280,12 +306,18 @@ static bool parse_options(int argc, char **argv)
 			trace = true;
 			continue;
 		}
+		if (!strcmp(argv[i], "--swap")) {
+			swaps = true;
+			continue;
+		}
 		if (!strcmp(argv[i], "--seeds")) {
 			first_seed = last_seed = strtol(value, &rest, 10);
 			if (*rest == '-')
 				last_seed = strtol(rest + 1, NULL, 10);
 		} else if (!strcmp(argv[i], "--steps")) {
 			nr_steps = atol(value);
+		} else if (!strcmp(argv[i], "--hog")) {
+			hog_mib = atol(value);
 		} else if (!strcmp(argv[i], "--threads")) {
 			nr_threads = atol(value);
 		} else if (!strcmp(argv[i], "--only") && nr_lists < MAX_LISTS) {
@@ -307,6 +339,7 @@ int main(int argc, char **argv)
 	catch_faults(0);
 	total_digest = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	MUST(total_digest != MAP_FAILED);
+	hog_start();
 	for (long n = first_seed; n <= last_seed; n++) {
 		seed = n;
 		if (nr_threads)
@@ -315,6 +348,8 @@ int main(int argc, char **argv)
 			for (int i = 0; i < (nr_lists ? nr_lists : 1); i++)
 				failed += !run_seed(lists[i]);
 	}
+	if (!hog_ends_well())
+		say("the hog's memory changed, or it was killed\n"), failed++;
 	say("mmfuzz: %ld failed, digest %016llx\n", failed, (unsigned long long)*total_digest);
 	return failed != 0;
 }

@@ -6,7 +6,7 @@
 #ifndef USER_MMFUZZ_STEPS_H
 #define USER_MMFUZZ_STEPS_H
 
-#include "user/mmfuzz_shadow.h"
+#include "user/mmfuzz_swap.h"
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
@@ -341,6 +341,8 @@ static void step_madvise(void)
 	const struct advice *advice = &advices[below(sizeof(advices) / sizeof(advices[0]))];
 	struct range r = some_range();
 
+	if (advice->number == MADV_FREE && memory_is_short())
+		return;
 	tell("madvise %s: %s", words(r), advice->words);
 	answer(CALL(SYS_madvise, at(r.first), r.nr * PAGE, advice->number));
 	advise_shadow(advice, r);
@@ -380,7 +382,7 @@ static void step_mincore(void)
 	uint64_t bits = 0;
 
 	tell("mincore %s", words(r));
-	if (answer(CALL(SYS_mincore, at(r.first), r.nr * PAGE, vec)) < 0)
+	if (answer(CALL(SYS_mincore, at(r.first), r.nr * PAGE, vec)) < 0 || memory_is_short())
 		return;
 	for (int i = 0; i < r.nr; i++)
 		bits = bits * 2 + (vec[i] & 1 & !never_written(&shadow[r.first + i]));

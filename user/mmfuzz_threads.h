@@ -321,6 +321,10 @@ static void *worker_main(void *arg)
 	pthread_barrier_wait(&all_ready);
 	for (step_number = 1; step_number <= self->steps; step_number++) {
 		random_for(seed * MAX_THREADS + self->number, step_number);
+		if (swaps && once_in(2)) {
+			page_out(at(0), NR_PAGES);
+			page_out(STRIPES, NR_PAGES);
+		}
 		if (once_in(100))
 			fork_and_check();
 		else
