@@ -2,6 +2,7 @@
 /* Applies the kernel command line. Boot only, so there is nothing to lock. */
 #include "kernel/boot_info.h"
 #include "kernel/boot_options.h"
+#include "kernel/explain.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "mm/events.h"
@@ -62,6 +63,7 @@ void boot_options_apply(void)
 {
 	int policy = named_option("fault_policy", fault_policy_parse);
 	int validate = named_option("spf_validate", spf_validate_parse);
+	char text[2];
 
 	if (policy >= 0)
 		WRITE_ONCE(fault_policy_default, (u8)policy);
@@ -69,4 +71,5 @@ void boot_options_apply(void)
 		WRITE_ONCE(spf_validate, (u8)validate);
 	apply_schedule();
 	apply_event_rings();
+	explain_signals = boot_option("explain", text, sizeof(text));
 }

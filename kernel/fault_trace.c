@@ -60,6 +60,17 @@ static size_t format_attempt(char *buf, size_t size, const struct fault_event *e
 	return len;
 }
 
+void event_verdict(char *buf, size_t size, const struct fault_event *event)
+{
+	union fault_story story = event->story;
+	const char *strategy = NAME_OF(strategy_names, story.tried);
+
+	if (story.end == END_GAVE_UP || story.end == END_RETRY)
+		ksnprintf(buf, size, "%s gave up: %s", strategy, reason_name(story.reason));
+	else
+		ksnprintf(buf, size, "%s answered: %s", strategy, NAME_OF(answer_names, story.answer));
+}
+
 static void format_details(char *buf, size_t size, const struct fault_event *event)
 {
 	unsigned long address = event->address, value = event->value;

@@ -10,6 +10,9 @@
 /* One line without its newline; docs/tracing.md has the format. Any context. */
 void event_format(char *buf, size_t size, unsigned cpu, const struct fault_event *event);
 
+/* Of an attempt: "spec gave up: spf_abort_no_vma", "mmap answered: no_mapping". Any context. */
+void event_verdict(char *buf, size_t size, const struct fault_event *event);
+
 /* The events of all CPUs, in the order in which they ended. */
 struct event_merge;
 /* As of now; NULL without memory. To be freed by kfree(). */

@@ -21,6 +21,8 @@ struct held_lock {
 /* All zero is an empty list. Touched only by its CPU or its thread. */
 struct held_locks {
 	u32 depth;
+	u8 waits_rank;		/* enum lock_rank of ... */
+	const void *waits_for;	/* the lock that is being waited for, or NULL; read by others by READ_ONCE */
 	struct held_lock held[MAX_HELD_LOCKS];
 };
 
@@ -29,6 +31,9 @@ struct held_locks {
  * (kernel/sched.c) and the simulated machine (tests/host/) each provide it, in debug builds.
  */
 struct held_locks *current_held_locks(void);
+
+/* The spinlocks of a CPU, for its last words and for who looks for a lock's owner. NULL in release builds. */
+const struct held_locks *cpu_held_locks(unsigned cpu);
 
 #if DEBUG
 /* A panic calls this first: what it takes from then on is taken out of order, and rightly so. */

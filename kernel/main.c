@@ -3,6 +3,7 @@
 #include "drivers/ramdisk.h"
 #include "kernel/boot_info.h"
 #include "kernel/boot_options.h"
+#include "kernel/hang.h"
 #include "kernel/print.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
@@ -65,6 +66,7 @@ static void kmain(void)
 	init_time();
 	init_tasks();
 	boot_options_apply();
+	hang_init();
 	start_first_process();
 	cpu_start_scheduling();
 }

@@ -56,6 +56,7 @@ void mutex_lock(struct mutex *mutex)
 	ASSERT(!mutex_is_locked_by_me(mutex), "a mutex is not taken twice by one thread");
 	lock_order_check(mutex, mutex->rank);
 	if (!mutex_take_free(mutex) && mutex_enqueue(mutex, &waiter)) {
+		lock_wait_begin(mutex, mutex->rank);
 		for (;;) {
 			thread_prepare_sleep(SLEEP_UNINTERRUPTIBLE);
 			if (mutex_granted(mutex))
@@ -63,6 +64,7 @@ void mutex_lock(struct mutex *mutex)
 			thread_sleep();
 		}
 		thread_cancel_sleep();
+		lock_wait_end();
 	}
 	lock_acquire_check(mutex, mutex->rank, false);
 }

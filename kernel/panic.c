@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Panic: the first CPU to call it stops the others by NMI, prints what happened and every CPU's backtrace, and switches
- * the machine off. It must work in any state: no locks are waited for, memory is read by the nofault copy only, a panic
+ * Panic: the first CPU to call it stops the others by NMI, prints what happened, of every CPU its backtrace, locks and last
+ * fault events, the page tables where a fault was going on, and switches the machine off. It must work in any state: no locks are waited for, memory is read by the nofault copy only, a panic
  * inside the panic cuts it short.
  */
 #include "drivers/power.h"
+#include "kernel/boot_info.h"
 #include "kernel/lockdep.h"
 #include "kernel/panic.h"
+#include "kernel/post_mortem.h"
 #include "kernel/print.h"
 #include "kernel/symbols.h"
 #include "kernel/x86/cpu.h"
@@ -118,21 +120,25 @@ static void log_others(void)
 			klog_record("  CPU %u does not answer", cpu);
 		} else if (at->user) {
 			klog_record("  CPU %u was in user mode at %016llx", cpu, (unsigned long long)at->rip);
+			log_cpu_state(cpu);
 		} else {
 			klog_record("  CPU %u:", cpu);
 			log_backtrace(at->rip, at->rbp);
+			log_cpu_state(cpu);
 		}
 	}
 }
 
-static void __noreturn finish_panic(u64 rip, u64 rbp)
+/* What is surest comes first: whatever follows pointers may end in another panic, which cuts the text short. */
+static void __noreturn finish_panic(u64 rip, u64 rbp, u64 addr)
 {
+	stop_others();
 	klog_record("  CPU %u:", cpu_id());
 	log_backtrace(rip, rbp);
-	if (nr_cpus() > 1) {
-		stop_others();
-		log_others();
-	}
+	log_cpu_state(cpu_id());
+	log_others();
+	log_walks(addr);
+	klog_record("  booted with: %s", boot_info.command_line);
 	klog_record("FAULTLINE-PANIC-END");
 	power_off();
 }
@@ -147,7 +153,7 @@ void panic(const char *fmt, ...)
 	kvsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	klog_record("FAULTLINE-PANIC %s", text);
-	finish_panic((u64)__builtin_return_address(0), *(u64 *)__builtin_frame_address(0));
+	finish_panic((u64)__builtin_return_address(0), *(u64 *)__builtin_frame_address(0), 0);
 }
 
 static void log_registers(const struct trap_frame *f)
@@ -175,5 +181,5 @@ void panic_at(const struct trap_frame *frame, const char *fmt, ...)
 	va_end(args);
 	klog_record("FAULTLINE-PANIC %s", text);
 	log_registers(frame);
-	finish_panic(frame->rip, frame->rbp);
+	finish_panic(frame->rip, frame->rbp, read_cr2());
 }

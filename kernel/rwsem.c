@@ -99,6 +99,7 @@ static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 	list_init(&waiter.link);
 	ASSERT(!writer || !rwsem_is_write_locked_by_me(sem), "a lock is not taken twice by one thread");
 	lock_order_check(sem, sem->rank);
+	lock_wait_begin(sem, sem->rank);
 	rwsem_enqueue(sem, &waiter);
 	for (;;) {
 		thread_prepare_sleep(state);
@@ -107,6 +108,7 @@ static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 		thread_sleep();
 	}
 	thread_cancel_sleep();
+	lock_wait_end();
 	event_ended(EVENT_lock_wait, began, (u64)sem, sem->rank + (writer ? EVENT_FOR_WRITING : 0));
 	if (!waiter.granted)
 		return -EINTR;

@@ -11,6 +11,7 @@
 
 #include "kernel/clock.h"
 #include "kernel/errno.h"
+#include "kernel/hang.h"
 #include "kernel/itimer.h"
 #include "kernel/smp.h"
 #include "mm/machine.h"
@@ -336,6 +337,7 @@ void sched_tick(bool user)
 		task->kernel_ticks++;
 	if (user)
 		rcu_quiescent();
+	hang_note_tick(user);
 	if (task->is_idle)
 		return;
 	if (user)

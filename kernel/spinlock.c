@@ -15,19 +15,6 @@
 #include "kernel/rcu.h"
 #include "mm/machine.h"
 
-void spin_lock_slow(spinlock_t *lock)
-{
-	u32 free;
-
-	ASSERT(!spin_is_locked_by_me(lock), "a spinlock is not taken twice by one CPU");
-	do {
-		while (READ_ONCE(lock->owner) != 0)
-			cpu_relax();
-		free = 0;
-	} while (!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-}
-
 static const char *const rank_names[NR_LOCK_RANKS] = {
 #define X(name, why) #name,
 	LOCK_RANKS(X)
@@ -113,6 +100,29 @@ void spin_note_released(const spinlock_t *lock)
 	irq_restore(flags);
 }
 
+const struct held_locks *cpu_held_locks(unsigned cpu)
+{
+	return &per_cpu(spins_held, cpu);
+}
+
+void lock_wait_begin(const void *lock, enum lock_rank rank)
+{
+	struct held_locks *sleeping = current_held_locks();
+
+	if (!sleeping)
+		return;
+	sleeping->waits_rank = rank;
+	WRITE_ONCE(sleeping->waits_for, lock);
+}
+
+void lock_wait_end(void)
+{
+	struct held_locks *sleeping = current_held_locks();
+
+	if (sleeping)
+		WRITE_ONCE(sleeping->waits_for, NULL);
+}
+
 bool in_atomic(void)
 {
 	return this_cpu(spins_held).depth != 0;
@@ -165,4 +175,45 @@ void assert_no_locks_held(const char *where)
 	       rank_names[sleeping->held[0].rank]);
 }
 
+#else
+
+const struct held_locks *cpu_held_locks(unsigned cpu)
+{
+	(void)cpu;
+	return NULL;
+}
+
 #endif
+
+/* ---- The slow path ----------------------------------------------------------------------------------------------- */
+
+/* An interrupt handler may spin in the midst of a thread's spinning. */
+static const void *note_spinning(const void *lock, u8 rank)
+{
+#if DEBUG
+	struct held_locks *list = &this_cpu(spins_held);
+	const void *before = list->waits_for;
+
+	list->waits_rank = rank;
+	WRITE_ONCE(list->waits_for, lock);
+	return before;
+#else
+	(void)lock, (void)rank;
+	return NULL;
+#endif
+}
+
+void spin_lock_slow(spinlock_t *lock)
+{
+	const void *before = note_spinning(lock, lock->rank);
+	u32 free;
+
+	ASSERT(!spin_is_locked_by_me(lock), "a spinlock is not taken twice by one CPU");
+	do {
+		while (READ_ONCE(lock->owner) != 0)
+			cpu_relax();
+		free = 0;
+	} while (!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+	(void)note_spinning(before, lock->rank);
+}

@@ -46,6 +46,9 @@ void spin_note_released(const spinlock_t *lock);
 void lock_order_check(const void *lock, enum lock_rank rank);
 void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
+/* Between these the current thread sleeps until it gets the lock: for who asks who waits for whom (kernel/hang.c). */
+void lock_wait_begin(const void *lock, enum lock_rank rank);
+void lock_wait_end(void);
 /* True when this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
 #else
@@ -72,6 +75,13 @@ static inline void lock_acquire_check(const void *lock, enum lock_rank rank, boo
 static inline void lock_release_check(const void *lock, enum lock_rank rank)
 {
 	(void)lock, (void)rank;
+}
+static inline void lock_wait_begin(const void *lock, enum lock_rank rank)
+{
+	(void)lock, (void)rank;
+}
+static inline void lock_wait_end(void)
+{
 }
 #endif
 

@@ -102,6 +102,7 @@ struct task {
 	u64 switched_in;		  /* ns, when it last got the CPU */
 	u64 run_time;			  /* ns of CPU used before that */
 	u64 nr_voluntary, nr_involuntary; /* context switches */
+	u64 hang_switches, hang_since;	  /* hang.c: what its last round saw; process_tree_lock */
 
 	/* The task itself; every fault counts here, so nobody else's fields share the line */
 	u64 min_flt __cacheline_aligned; /* page faults without waiting for I/O */

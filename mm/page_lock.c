@@ -39,12 +39,19 @@ static bool announce_and_test(struct page *page, enum page_flag flag)
 
 static void wait_for(struct page *page, enum page_flag flag)
 {
+	lock_wait_begin(page, RANK_PAGE);
 	(void)wait_event_state(queue_of(page), announce_and_test(page, flag), SLEEP_UNINTERRUPTIBLE, page, false);
+	lock_wait_end();
 }
 
 static int wait_for_killable(struct page *page, enum page_flag flag)
 {
-	return wait_event_state(queue_of(page), announce_and_test(page, flag), SLEEP_KILLABLE, page, thread_killed());
+	int error;
+
+	lock_wait_begin(page, RANK_PAGE);
+	error = wait_event_state(queue_of(page), announce_and_test(page, flag), SLEEP_KILLABLE, page, thread_killed());
+	lock_wait_end();
+	return error;
 }
 
 /* Clears `gone`, sets `come`, in one step; after it the page may belong to somebody else. */

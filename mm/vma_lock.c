@@ -91,10 +91,12 @@ static int drain_readers(struct vma *vma, bool killable)
 	if (atomic_add_return(&vma->vm_refcnt, VMA_WRITER_BAR) == VMA_WRITER_BAR + 1)
 		return 0;
 	race_point(write_bar_set);
+	lock_wait_begin(&vma->vm_refcnt, RANK_VMA);
 	if (killable)
 		error = wait_event_killable(writers, readers_gone(vma));
 	else
 		wait_event(writers, readers_gone(vma));
+	lock_wait_end();
 	if (error)
 		remove_bar(vma);
 	return error;

@@ -228,6 +228,7 @@ static void fill_proc(struct dentry *root)
 	proc_sysctl_create(root);
 	proc_faultline_create(root);
 	proc_trace_create(root);
+	proc_sysrq_create(root);
 }
 
 /* hidepid= and its kin change nothing where everybody is root. */

@@ -127,5 +127,6 @@ void proc_sysctl_create(struct dentry *proc);
 void proc_sysctl_kernel_create(struct dentry *sys);
 void proc_faultline_create(struct dentry *proc);
 void proc_trace_create(struct dentry *proc);
+void proc_sysrq_create(struct dentry *proc);
 
 #endif

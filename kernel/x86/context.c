@@ -62,6 +62,14 @@ u64 task_saved_frame(const struct task *task)
 	return frame && !kernel_read_nofault(&rbp, &frame->rbp, sizeof(rbp)) ? rbp : 0;
 }
 
+u64 task_saved_return(const struct task *task)
+{
+	const struct switch_frame *frame = (const void *)READ_ONCE(task->kernel_rsp);
+	u64 rip;
+
+	return frame && !kernel_read_nofault(&rip, &frame->resume, sizeof(rip)) ? rip : 0;
+}
+
 void task_prepare_user(struct task *task)
 {
 	struct switch_frame *frame = (struct switch_frame *)stack_frame(task->stack_top) - 1;

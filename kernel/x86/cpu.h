@@ -82,6 +82,8 @@ void task_prepare_kernel(struct task *task, void (*fn)(void *arg), void *arg);
 void task_prepare_user(struct task *task);
 /* The frame pointer of a task that is switched out: what it was when it last was, or 0. Any context. */
 u64 task_saved_frame(const struct task *task);
+/* ... and where it goes on, or 0. */
+u64 task_saved_return(const struct task *task);
 /* Reads kernel memory that may not be there: 0, or how many bytes could not be read. Any context. */
 u64 kernel_read_nofault(void *dst, const void *src, u64 size);
 /* The scheduler's: runs first in every new task, interrupts off, with the task that ran before it. */

@@ -5,6 +5,8 @@
  */
 #include "drivers/serial.h"
 #include "kernel/clock.h"
+#include "kernel/explain.h"
+#include "kernel/hang.h"
 #include "kernel/oom.h"
 #include "kernel/print.h"
 #include "kernel/sched.h"
@@ -94,11 +96,15 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 {
 	struct fault_signal sig;
 
-	if (answer == FAULT_OUT_OF_MEMORY)
+	if (answer == FAULT_OUT_OF_MEMORY) {
 		oom_kill(); /* then the instruction runs again, unless it was us */
-	else if (!fault_signal(answer, &sig))
 		return;
-	else if (answer == FAULT_NO_KEY)
+	}
+	if (!fault_signal(answer, &sig))
+		return;
+	if (explain_signals)
+		explain_fault(machine_user_ip(), addr, access_of(error), answer, sig);
+	if (answer == FAULT_NO_KEY)
 		bad_key(error, addr, sig);
 	else
 		bad_user_access(error, addr, sig);
@@ -113,7 +119,7 @@ void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
 	if (unlikely(error & PF_RSVD))
 		corrupt_tables(frame, error, addr);
 	if (unlikely(addr >= USER_END)) {
-		bad_user_access(error, addr, (struct fault_signal){ SIGSEGV, SEGV_MAPERR });
+		user_fault_failed(FAULT_NO_MAPPING, error, addr);
 		return;
 	}
 	answer = fault_in(task->mm, addr, access_of(error), FAULT_USER);
@@ -272,6 +278,7 @@ void exception_critical(struct trap_frame *frame, unsigned vector)
 {
 	if (vector == TRAP_NMI) {
 		panic_stop_this_cpu(frame);
+		hang_nmi(frame);
 		return;
 	}
 	if (vector == TRAP_DF && kstack_is_guard(read_cr2()))

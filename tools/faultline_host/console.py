@@ -25,7 +25,7 @@ GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
 class LogWatcher:
     """Keeps the kernel's log and the verdict in it."""
 
-    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|PANIC-END|PANIC)\b ?(.*)")
+    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|PANIC-END|PANIC)\b ?(.*)")
 
     def __init__(self, path, mirror):
         self.file = open(path, "wb", buffering=0)
@@ -63,6 +63,8 @@ class LogWatcher:
             self.panic_lines.append(line)
         elif kind == b"EXIT":
             self.exit_record = record[2].decode("ascii", "replace")
+        elif kind == b"EXPLAIN":
+            write_all(2, b"faultline: " + record[2] + (b"\r\n" if self.raw else b"\n"))
         elif kind == b"STDIN":
             self.stdin_ready = True
 

@@ -33,6 +33,8 @@ def kernel_command_line(options, has_terminal):
         words.append(f"schedule={options.schedule}")
     if options.deterministic:
         words.append("deterministic")
+    if options.explain:
+        words.append("explain")
     if options.verbose:
         words.append("verbose")
     if has_terminal:

@@ -69,6 +69,7 @@ def machine_parser(verb, epilog, description):
         help="direct (PVH, the default), bios or uefi (a GRUB image)")
     add("--deterministic", action="store_true", help="count instructions instead of time: each run is the same")
     add("--schedule", metavar="SEED", type=seed, help="replayable interleaving of the CPUs; implies --deterministic")
+    add("--explain", action="store_true", help="say in a sentence why a program dies of SIGSEGV or SIGBUS")
     add("--gdb", action="store_true", help="stop before the first instruction and attach GDB")
     add("--gdb-script", metavar="FILE", type=existing_file, help="the same without a person: GDB's commands; its status is ours")
     add("--timeout", metavar="S", type=seconds, help="give up after S seconds (status 124)")

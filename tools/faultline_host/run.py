@@ -4,6 +4,7 @@
 import ctypes
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -117,6 +118,9 @@ def verdict(options, log, finished, qemu, qemu_errors):
         say("the kernel panicked" + (", see above" if options.verbose else ":"))
         if not options.verbose:
             sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.panic_lines))
+            sys.stderr.buffer.flush()
+        say(f"to run it again: {command_line()}" +
+            ("" if options.deterministic else "   (with --schedule SEED the CPUs interleave alike each time)"))
         return status.PANIC
     if log.exit_record is not None:
         return program_status(options, log)
@@ -144,6 +148,12 @@ def program_status(options, log):
     say(f"the program ended with {ended_with}, but the kernel's own checks failed; the end of its log:")
     sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.last_lines))
     return status.CHECK_FAILED
+
+
+def command_line():
+    """What was typed, fit to be typed again from the root of the repository."""
+    program = os.path.relpath(os.path.realpath(sys.argv[0]), machine.ROOT)
+    return shlex.join([program, *sys.argv[1:]])
 
 
 def say(text):

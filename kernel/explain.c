@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One sentence about a SIGSEGV or SIGBUS that ends a program. The VMAs are looked up under mmap_lock, a moment after the
+ * fault; how the strategies ended is not guessed, but read from this CPU's fault events.
+ */
+#include "kernel/explain.h"
+
+#include "kernel/fault_trace.h"
+#include "kernel/fs/file.h"
+#include "kernel/print.h"
+#include "kernel/string.h"
+#include "kernel/task.h"
+#include "mm/mm.h"
+#include "mm/slab.h"
+#include "mm/vma.h"
+
+#define LINE_MAX (LOG_LINE_MAX - 1)
+#define NAME_MAX_SHOWN 48
+#define ATTEMPTS_SHOWN 3
+
+bool explain_signals;
+
+struct line {
+	size_t length;
+	char text[LINE_MAX];
+};
+
+static void __printf(2, 3) add(struct line *line, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	line->length += (size_t)kvsnprintf(line->text + line->length, sizeof(line->text) - line->length, fmt, args);
+	va_end(args);
+	line->length = min(line->length, sizeof(line->text) - 1);
+}
+
+/* The end of a path says more than its beginning. */
+static void add_name(struct line *line, const struct vma *vma)
+{
+	const struct mm *mm = vma->mm;
+	const char *name = NULL;
+	char *path = NULL;
+
+	if (vma->file) {
+		path = kmalloc(PATH_MAX, 0);
+		name = path ? file_path(vma->file, path, PATH_MAX) : NULL;
+		if (name && strlen(name) > NAME_MAX_SHOWN)
+			name += strlen(name) - NAME_MAX_SHOWN;
+	} else if (vma->start < mm->brk && vma->end > mm->start_brk) {
+		name = "[heap]";
+	} else if (vma->flags & VM_GROWSDOWN) {
+		name = "[stack]";
+	}
+	if (name)
+		add(line, " %s", name);
+	kfree(path);
+}
+
+static void add_vma(struct line *line, const struct vma *vma)
+{
+	add(line, "%lx-%lx %c%c%c%c", (unsigned long)vma->start, (unsigned long)vma->end, vma->flags & VM_READ ? 'r' : '-',
+	    vma->flags & VM_WRITE ? 'w' : '-', vma->flags & VM_EXEC ? 'x' : '-', vma->flags & VM_MAYSHARE ? 's' : 'p');
+	add_name(line, vma);
+}
+
+static void add_neighbours(struct line *line, const struct mm *mm, u64 addr)
+{
+	struct vma *below;
+	const struct vma *above = vma_tree_neighbours(&mm->tree, addr, &below);
+
+	if (above && above->start <= addr) {
+		add(line, "in ");
+		add_vma(line, above);
+		return;
+	}
+	add(line, "below it: ");
+	if (below)
+		add_vma(line, below);
+	else
+		add(line, "nothing");
+	add(line, "; above it: ");
+	if (above)
+		add_vma(line, above);
+	else
+		add(line, "nothing");
+}
+
+static const char *why(enum fault_answer answer, u64 addr)
+{
+	static const char *const sentences[] = {
+		[FAULT_NO_MAPPING] = "where nothing is mapped",
+		[FAULT_NO_ACCESS] = "which the mapping does not permit",
+		[FAULT_NO_KEY] = "which its protection key forbids this thread",
+		[FAULT_BEYOND_END] = "which lies beyond the end of the mapped file",
+		[FAULT_IO_ERROR] = "which could not be read from, or written to, its device",
+	};
+
+	if (addr >= USER_END)
+		return "which is not a program's to touch";
+	return answer < ARRAY_SIZE(sentences) && sentences[answer] ? sentences[answer] : "which cannot be had";
+}
+
+/* The attempts that this fault has just made here: "; spec: spf_abort_no_vma; mmap: no_mapping". */
+static void add_attempts(struct line *line, u64 addr, enum fault_access access)
+{
+	struct event_cursor cursor;
+	struct fault_event event;
+	char text[EVENT_TEXT_MAX];
+
+	event_cursor_set(&cursor, cpu_id(), ATTEMPTS_SHOWN);
+	while (event_read(&cursor, &event)) {
+		if (event.type != EVENT_attempt || event.tid != machine_tid() || event.address != (addr & PAGE_MASK) ||
+		    event.story.access != access)
+			continue;
+		event_verdict(text, sizeof(text), &event);
+		add(line, "; %s", text);
+	}
+}
+
+static bool is_caught(int signo)
+{
+	struct process *process = current->process;
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	bool caught = READ_ONCE(process->sighand->action[signo - 1].handler) > SIG_IGN &&
+		      !(current->blocked & sigmask(signo));
+
+	spin_unlock_irqrestore(&process->lock, flags);
+	return caught;
+}
+
+void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer answer, struct fault_signal sig)
+{
+	static const char *const verbs[] = { [ACCESS_READ] = "read", [ACCESS_WRITE] = "wrote", [ACCESS_EXEC] = "ran into" };
+	struct mm *mm = current->mm;
+	struct line *line;
+
+	if (is_caught(sig.signo) || !(line = kmalloc(sizeof(*line), 0)))
+		return;
+	line->length = 0;
+	add(line, "%s[%d] dies of %s: the instruction at 0x%lx %s 0x%lx, %s; ", current->comm, current->tid,
+	    sig.signo == SIGBUS ? "SIGBUS" : "SIGSEGV", (unsigned long)ip, verbs[access], (unsigned long)addr,
+	    why(answer, addr));
+	mmap_read_lock(mm);
+	add_neighbours(line, mm, addr);
+	mmap_read_unlock(mm);
+	add_attempts(line, addr, access);
+	klog_record("FAULTLINE-EXPLAIN %s", line->text);
+	kfree(line);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who makes no progress, and who waits for whom. Three things are looked for:
+ *
+ *	a CPU that stays in the kernel		its tick finds it there again and again, without a switch of threads
+ *	a CPU that takes no interrupts		the tick of another one finds its tick missing
+ *	a thread that sleeps until it is let go	for a lock, or uninterruptibly: a round over all threads finds it as it was
+ *
+ * The round comes from the tick of whichever CPU is first, or from a timer when all are idle. What is found is logged once,
+ * and the machine goes on: it may be slow, and no more.
+ *
+ * Takes process_tree_lock by trylock only, and leaves the round out when somebody has it: we may be in an interrupt.
+ */
+#include "kernel/hang.h"
+
+#include "kernel/boot_info.h"
+#include "kernel/clock.h"
+#include "kernel/panic.h"
+#include "kernel/post_mortem.h"
+#include "kernel/print.h"
+#include "kernel/sched.h"
+#include "kernel/timer.h"
+#include "kernel/x86/interrupt.h"
+#include "kernel/x86/setup.h"
+#include "mm/race.h"
+
+#define NS_PER_SECOND 1000000000UL
+#define MAX_CIRCLE 16
+#define NMI_WAIT_LOOPS 2000000UL
+
+struct progress {
+	u64 last_tick;	   /* ns; its own CPU, read by others */
+	u64 since;	   /* ns: the last time it was seen to make progress */
+	u64 switches;	   /* of its thread, then */
+	const void *thread;
+	bool reported;
+};
+STATIC_PER_CPU(struct progress, progress);
+
+static u64 limit_ns;
+static u64 next_round; /* ns; atomic */
+static struct timer idle_timer;
+static u64 nmi_wanted; /* atomic: CPUs that shall say where they are */
+
+/* ---- Who has what ------------------------------------------------------------------------------------------------ */
+
+static bool list_has(const struct held_locks *list, const void *lock)
+{
+	u32 depth = min(READ_ONCE(list->depth), (u32)MAX_HELD_LOCKS);
+
+	for (u32 i = 0; i < depth; i++)
+		if (list->held[i].lock == lock)
+			return true;
+	return false;
+}
+
+static const struct held_locks *locks_of(const struct task *task)
+{
+#if DEBUG
+	return &task->held;
+#else
+	(void)task;
+	return NULL;
+#endif
+}
+
+static const void *waits_for(const struct task *task)
+{
+	const struct held_locks *list = locks_of(task);
+
+	return list ? READ_ONCE(list->waits_for) : NULL;
+}
+
+typedef bool visit_task_t(const struct task *task, void *arg);
+
+/* Until visit says true. => process_tree_lock. */
+static void for_each_task(visit_task_t *visit, void *arg)
+{
+	const struct process *process;
+	const struct task *task;
+
+	list_for_each (process, &all_processes, all_link)
+		list_for_each (task, &process->threads, thread_link)
+			if (visit(task, arg))
+				return;
+}
+
+struct search {
+	const void *lock;
+	const struct task *after; /* looks for the first holder behind this one; NULL: for the first */
+	const struct task *found;
+};
+
+static bool is_holder(const struct task *task, void *arg)
+{
+	struct search *search = arg;
+
+	if (search->after) {
+		if (task == search->after)
+			search->after = NULL;
+		return false;
+	}
+	if (!list_has(locks_of(task), search->lock))
+		return false;
+	search->found = task;
+	return true;
+}
+
+static const struct task *holder_of(const void *lock, const struct task *after)
+{
+	struct search search = { .lock = lock, .after = after };
+
+	for_each_task(is_holder, &search);
+	return search.found;
+}
+
+static void log_circle(const struct task *task)
+{
+	const struct task *next = task;
+
+	for (int steps = 1; steps <= MAX_CIRCLE; steps++) {
+		next = waits_for(next) ? holder_of(waits_for(next), NULL) : NULL;
+		if (!next)
+			return;
+		if (next != task)
+			continue;
+		klog_record("    and so, in %d steps, waits for itself: nobody of this circle will ever go on", steps);
+		return;
+	}
+}
+
+static void log_holders(const void *lock)
+{
+	const struct task *holder = NULL;
+	char name[TASK_COMM_LEN + 16];
+	bool any = false;
+
+	while ((holder = holder_of(lock, holder)) != NULL) {
+		task_describe(name, sizeof(name), holder);
+		klog_record("    which %s holds%s", name, waits_for(holder) ? ", and waits itself" : "");
+		any = true;
+	}
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		if (list_has(cpu_held_locks(cpu), lock)) {
+			klog_record("    which CPU %u holds", cpu);
+			any = true;
+		}
+	if (!any)
+		klog_record("    which no thread holds: I/O, or a wake-up, is awaited");
+}
+
+/* ---- The report -------------------------------------------------------------------------------------------------- */
+
+static bool is_stuck_sleep(const struct task *task)
+{
+	u8 state = READ_ONCE(task->state);
+
+	return state == TASK_UNINTERRUPTIBLE || (state == TASK_KILLABLE && waits_for(task));
+}
+
+static bool log_sleeper(const struct task *task, void *arg)
+{
+	char name[TASK_COMM_LEN + 16];
+
+	(void)arg;
+	if (!is_stuck_sleep(task))
+		return false;
+	task_describe(name, sizeof(name), task);
+	if (waits_for(task)) {
+		klog_record("  %s waits for %s (%p)", name, lock_rank_name(locks_of(task)->waits_rank), waits_for(task));
+		log_holders(waits_for(task));
+		log_circle(task);
+	} else {
+		klog_record("  %s sleeps until it is woken", name);
+	}
+	log_backtrace(task_saved_return(task), task_saved_frame(task));
+	return false;
+}
+
+static void log_race_points(void)
+{
+	for (unsigned id = 0; id < NR_RACE_POINTS; id++)
+		if (race_stopped_at(id))
+			klog_record("  thread %d stands at the race point %s", race_stopped_at(id), race_point_name(id));
+}
+
+/* Another CPU says itself where it is, whatever it does. */
+static void ask_by_nmi(unsigned cpu)
+{
+	u64 bit = 1UL << cpu;
+
+	atomic_or(&nmi_wanted, bit);
+	lapic_send(cpus[cpu].apic_id, LAPIC_NMI);
+	for (u64 loops = 0; loops < NMI_WAIT_LOOPS && READ_ONCE(nmi_wanted) & bit; loops++)
+		cpu_relax();
+}
+
+void hang_nmi(const struct trap_frame *frame)
+{
+	u64 bit = 1UL << cpu_id();
+
+	if (!(atomic_and(&nmi_wanted, ~bit) & bit))
+		return;
+	if (frame_is_user(frame))
+		klog_record("    is in user mode at %016lx", (unsigned long)frame->rip);
+	else
+		log_backtrace(frame->rip, frame->rbp);
+}
+
+static void log_cpus(void)
+{
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
+		const struct task *task = READ_ONCE(cpus[cpu].task);
+
+		if (!task || task->is_idle)
+			continue;
+		klog_record("  CPU %u:", cpu);
+		if (cpu == cpu_id())
+			log_backtrace((u64)__builtin_return_address(0), *(u64 *)__builtin_frame_address(0));
+		else
+			ask_by_nmi(cpu);
+		log_cpu_state(cpu);
+	}
+}
+
+void hang_report(const char *headline)
+{
+	klog_record("FAULTLINE-HANG %s", headline);
+	log_cpus();
+	if (spin_trylock(&process_tree_lock)) {
+		for_each_task(log_sleeper, NULL);
+		spin_unlock(&process_tree_lock);
+	}
+	log_race_points();
+	klog_record("FAULTLINE-HANG-END");
+}
+
+/* ---- Looking ----------------------------------------------------------------------------------------------------- */
+
+/* A thread that was found asleep before, and has not run since. */
+static bool is_hung(const struct task *task, void *arg)
+{
+	struct task *mine = (struct task *)task; /* what is written is this round's alone */
+	u64 now = *(u64 *)arg, switches = READ_ONCE(task->nr_voluntary);
+
+	if (!is_stuck_sleep(task) || mine->hang_switches != switches) {
+		mine->hang_switches = switches;
+		mine->hang_since = now;
+		return false;
+	}
+	if (now - mine->hang_since < limit_ns)
+		return false;
+	mine->hang_since = TIME_NEVER; /* once */
+	*(u64 *)arg = TIME_NEVER;
+	return true;
+}
+
+static bool some_thread_hangs(u64 now)
+{
+	if (!spin_trylock(&process_tree_lock))
+		return false;
+	for_each_task(is_hung, &now);
+	spin_unlock(&process_tree_lock);
+	return now == TIME_NEVER;
+}
+
+/* It has had a thread to run for long enough, and yet no tick. */
+static bool takes_no_interrupts(unsigned cpu, u64 now)
+{
+	struct progress *of = &per_cpu(progress, cpu);
+	const struct task *task = READ_ONCE(cpus[cpu].task);
+	u64 last = max(READ_ONCE(of->last_tick), task ? READ_ONCE(task->switched_in) : now);
+
+	if (cpu == cpu_id() || !task || task->is_idle || READ_ONCE(of->reported) || last > now || now - last < limit_ns)
+		return false;
+	WRITE_ONCE(of->reported, true);
+	return true;
+}
+
+/* One CPU of all does it. Interrupts off. */
+static void look_around(u64 now)
+{
+	u64 due = READ_ONCE(next_round);
+	char headline[64];
+
+	if (now < due || !atomic_cas(&next_round, due, now + limit_ns / 2))
+		return;
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
+		if (!takes_no_interrupts(cpu, now))
+			continue;
+		ksnprintf(headline, sizeof(headline), "CPU %u has taken no interrupt for %lu seconds", cpu,
+			  (unsigned long)(limit_ns / NS_PER_SECOND));
+		hang_report(headline);
+	}
+	if (some_thread_hangs(now))
+		hang_report("A thread has slept where nobody lets it go on");
+}
+
+void hang_note_tick(bool user)
+{
+	struct progress *mine = &this_cpu(progress);
+	const struct task *task = current;
+	u64 now = ktime_ns(), switches = task->nr_voluntary + task->nr_involuntary;
+	char headline[64];
+
+	if (!limit_ns)
+		return;
+	WRITE_ONCE(mine->last_tick, now);
+	if (user || task->is_idle || task != mine->thread || switches != mine->switches) {
+		mine->thread = task;
+		mine->switches = switches;
+		mine->since = now;
+		WRITE_ONCE(mine->reported, false);
+	} else if (now - mine->since >= limit_ns && !mine->reported) {
+		WRITE_ONCE(mine->reported, true);
+		ksnprintf(headline, sizeof(headline), "CPU %u has not left the kernel for %lu seconds", cpu_id(),
+			  (unsigned long)(limit_ns / NS_PER_SECOND));
+		hang_report(headline);
+	}
+	look_around(now);
+}
+
+static void idle_timer_expired(struct timer *timer)
+{
+	look_around(ktime_ns());
+	timer_arm(timer, ktime_ns() + limit_ns / 2);
+}
+
+void hang_init(void)
+{
+	char text[8];
+	u64 seconds = HANG_SECONDS;
+
+	if (boot_option("hang", text, sizeof(text))) {
+		seconds = 0;
+		for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
+			seconds = seconds * 10 + (u64)(*digit - '0');
+	}
+	if (!seconds)
+		return;
+	limit_ns = seconds * NS_PER_SECOND;
+	timer_init(&idle_timer, idle_timer_expired);
+	timer_arm(&idle_timer, ktime_ns() + limit_ns / 2);
+}
