@@ -285,6 +285,26 @@ static void write_errors(void)
 	puts("write errors: fine");
 }
 
+/* What a removed file had is freed once the blocks that tell of it can be read again. */
+static void remove_unreadable(void)
+{
+	struct statfs before, after;
+	int fd;
+
+	sync();
+	CHECK(!statfs("/disk", &before));
+	fd = make_file("/disk/gone", NR_PAGES, 7);
+	CHECK(!close(fd) && !umount("/disk") && !mount("/dev/ram0", "/disk", "faultfs", 0, "dirty=16"));
+	set("/sys/block/ram0/read_error", "1");
+	CHECK(!unlink("/disk/gone"));
+	sync();
+	set("/sys/block/ram0/read_error", "0");
+	sync();
+	CHECK(!statfs("/disk", &after) && after.f_bfree == before.f_bfree && after.f_ffree == before.f_ffree);
+	CHECK(!umount("/disk") && !disk_check("/dev/ram0") && !mount("/dev/ram0", "/disk", "faultfs", 0, "dirty=16"));
+	puts("a removed file that cannot be read: fine");
+}
+
 static void full_disk(void)
 {
 	int fd = open("/disk/full", O_RDWR | O_CREAT, 0600);
@@ -431,6 +451,7 @@ int main(int argc, char **argv)
 	read_errors();
 	some_read_errors();
 	write_errors();
+	remove_unreadable();
 	full_disk();
 	truncation(argc > 1 && !strcmp(argv[1], "quit"));
 	pulled_disk();

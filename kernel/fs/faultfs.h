@@ -31,8 +31,8 @@ struct faultfs_file {
 	struct faultfs *fs;	 /* constant */
 	u32 ino;		 /* constant */
 	struct inode *inode;	 /* io_lock; NULL once evicted. Who holds a reference may use it without */
-	struct mapping *mapping; /* constant; regular files */
-	struct list_head dead;	 /* io_lock; evicted, and to be let go */
+	struct mapping *mapping; /* constant until it is buried; regular files */
+	struct list_head dead;	 /* io_lock; evicted, and to be let go. On `unburied`: the flusher's */
 	bool has_name;		 /* fs_tree_lock; it has had one, so that it is worth keeping */
 	bool unlinked;		 /* io_lock; evicted, and nothing of it is to stay on the disk */
 	u32 nr_slots;		 /* fs_tree_lock; directories: slots that there are, used or free */
@@ -68,6 +68,8 @@ struct faultfs {
 	struct list_head spare;	 /* the same, for reuse: an interrupt cannot free memory */
 	struct list_head dead;	 /* struct faultfs_file */
 	u64 wanted, wanted_drop; /* numbers of the last pass, and of the last drop, that somebody asked for */
+
+	struct list_head unburied; /* flusher; struct faultfs_file that could not be let go, until the next pass */
 
 	u64 finished; /* flusher; number of the last pass that has ended, by WRITE_ONCE */
 	int error;    /* flusher; what the last pass came to */
@@ -126,8 +128,11 @@ struct faultfs_inode *faultfs_record(struct faultfs *fs, u32 ino, struct page **
 int faultfs_store_inode(struct faultfs_file *file);
 /* Fills an inode from its record. => fs->lock. 0 or -errno. */
 int faultfs_load_inode(struct inode *inode, const struct faultfs_inode *record);
-/* Lets go of a file that was evicted, and frees what it has on the disk when it has no name. Flusher. */
-void faultfs_bury(struct faultfs_file *file);
+/*
+ * Lets go of a file that was evicted, and frees what it has on the disk when it has no name. False: not all of that could be
+ * read; the file is still there, for another try. Flusher.
+ */
+bool faultfs_bury(struct faultfs_file *file);
 
 /* ---- faultfs_dir.c: struct fs_type's name operations, and reading the tree in at mount ----------------------------- */
 int faultfs_add_name(struct dentry *dentry);

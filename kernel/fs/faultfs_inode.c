@@ -232,34 +232,49 @@ static void faultfs_evict(struct inode *inode)
 }
 
 /* => fs->lock. */
-static void free_record(struct faultfs_file *file)
+static int free_record(struct faultfs_file *file)
 {
 	struct page *page;
 	struct faultfs_inode *record = faultfs_record(file->fs, file->ino, &page);
 
 	if (is_err(record))
-		return; /* it stays, without a name */
+		return (int)ptr_err(record);
 	memset(record, 0, sizeof(*record));
 	faultfs_changed(page);
 	page_put(page);
+	return 0;
 }
 
-void faultfs_bury(struct faultfs_file *file)
+static int free_on_disk(struct faultfs_file *file)
 {
 	struct faultfs *fs = file->fs;
+	int ret = 0;
 
+	mutex_lock(&fs->lock);
+	if (file->unlinked)
+		ret = faultfs_unmap_from(file, 0);
+	if (!ret && file->unlinked)
+		ret = free_record(file);
+	if (!ret) {
+		WRITE_ONCE(fs->files[file->ino], NULL);
+		fs->nr_free_inodes++;
+	}
+	mutex_unlock(&fs->lock);
+	return ret;
+}
+
+bool faultfs_bury(struct faultfs_file *file)
+{
 	if (file->mapping) {
 		mapping_remove_range(file->mapping, 0,
 				     ~0UL); /* also what a write that failed left behind the end; waits for I/O */
 		mapping_put(file->mapping);
+		file->mapping = NULL;
 	}
-	mutex_lock(&fs->lock);
-	if (file->unlinked && !faultfs_unmap_from(file, 0))
-		free_record(file);
-	WRITE_ONCE(fs->files[file->ino], NULL);
-	fs->nr_free_inodes++;
-	mutex_unlock(&fs->lock);
+	if (free_on_disk(file))
+		return false;
 	kfree(file);
+	return true;
 }
 
 /* ---- Size -------------------------------------------------------------------------------------------------------- */

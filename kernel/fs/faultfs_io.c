@@ -318,7 +318,36 @@ static void bury_dead(struct faultfs *fs)
 	struct faultfs_file *file;
 
 	while ((file = take_dead(fs)) != NULL)
-		faultfs_bury(file);
+		if (!faultfs_bury(file))
+			list_add_tail(&fs->unburied, &file->dead);
+}
+
+/* What a block that could not be read kept from being freed is tried again, once in each pass. */
+static void bury_unburied(struct faultfs *fs)
+{
+	struct list_head last = LIST_HEAD_INIT(last);
+	struct faultfs_file *file;
+
+	list_add_tail(&fs->unburied, &last);
+	while (fs->unburied.next != &last) {
+		file = list_first(&fs->unburied, struct faultfs_file, dead);
+		list_del(&file->dead);
+		if (!faultfs_bury(file))
+			list_add_tail(&fs->unburied, &file->dead);
+	}
+	list_del(&last);
+}
+
+/* The disk cannot be read to the end: what they have there stays, without a name. */
+static void abandon_unburied(struct faultfs *fs)
+{
+	while (!list_empty(&fs->unburied)) {
+		struct faultfs_file *file = list_first(&fs->unburied, struct faultfs_file, dead);
+
+		klog("%s: inode %u could not be freed", fs->device->name, file->ino);
+		list_del(&file->dead);
+		kfree(file);
+	}
 }
 
 static void run_pass(struct faultfs *fs)
@@ -326,6 +355,7 @@ static void run_pass(struct faultfs *fs)
 	u64 number = READ_ONCE(fs->wanted); /* who asks from now on gets the next one */
 	struct pass pass = {};
 
+	bury_unburied(fs);
 	bury_dead(fs);
 	visit_files(fs, start_writing, &pass);
 	visit_files(fs, finish_writing, &pass);
@@ -455,6 +485,7 @@ void faultfs_stop_threads(struct faultfs *fs)
 		kthread_stop(fs->reader);
 	fs->flusher = fs->reader = NULL;
 	bury_dead(fs); /* those of a mount that failed */
+	abandon_unburied(fs);
 	while ((io = take_first(fs, &fs->spare)) != NULL)
 		kfree(io);
 }

@@ -208,6 +208,7 @@ static struct faultfs *faultfs_alloc_super(struct super_block *sb)
 	list_init(&fs->reads);
 	list_init(&fs->spare);
 	list_init(&fs->dead);
+	list_init(&fs->unburied);
 	wait_queue_init(&fs->pass_end);
 	fs->metadata = mapping_create(0, false);
 	if (fs->metadata)
