@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* Races about single entries: two faults on one, copies and flushes, accessed and dirty bits. */
+#include "race_stage.h"
+
+#include "mm/tlb.h"
+
+/* "Somebody was faster" is success, and his page stays. */
+TEST(k4_second_fault_on_one_page, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		puppet_start();
+		faulter.addr = addr + PAGES(5) + 8;
+		fault_until(RACE_anon_page_ready, act_write);
+		CHECK_EQ(puppet_do(true, true, addr + PAGES(5), 3), FAULT_DONE);
+		go_on(RACE_anon_page_ready, 1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		puppet_do(false, true, addr + PAGES(5), 0);
+		CHECK_EQ(puppet.value, 3);
+		puppet_do(false, true, addr + PAGES(5) + 8, 0);
+		CHECK_EQ(puppet.value, 1);
+		CHECK_EQ(mm_rss(mm, RSS_ANON), 3);
+		puppet_stop();
+	}
+}
+
+/*
+ * CPU 3 has the old page in its TLB and answers no interrupt for a while. As long as that is so, nobody may see the copy.
+ */
+static bool deaf;
+
+static void read_then_be_deaf(void *arg)
+{
+	u64 value;
+
+	sim_use_mm(mm);
+	CHECK_EQ(sim_read((vaddr_t)arg, &value), FAULT_DONE);
+	irq_disable();
+	WRITE_ONCE(deaf, true);
+	while (READ_ONCE(deaf))
+		cpu_relax();
+	CHECK(sim_tlb_holds((vaddr_t)arg));
+	irq_enable();
+	CHECK(!sim_tlb_holds((vaddr_t)arg));
+	while (sim_running(1))
+		sim_user_boundary();
+	CHECK_EQ(sim_read((vaddr_t)arg, &value), FAULT_DONE);
+	CHECK_EQ(value, 1);
+	sim_leave_mm();
+}
+
+TEST(k5_copy_is_seen_after_the_flush, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		child = test_mm(POLICY_DEFAULT);
+		CHECK_EQ(mm_fork(child, mm), 0);
+		sim_start(3, read_then_be_deaf, (void *)addr);
+		while (!READ_ONCE(deaf))
+			cond_resched();
+		sim_start(1, act_write, &faulter);
+		let_others_run_until(pte_none(sim_pte(mm, addr)), "the old page's entry is not cleared");
+		let_others_run();
+		CHECK(sim_running(1));
+		CHECK(pte_none(sim_pte(mm, addr)));
+		WRITE_ONCE(deaf, false);
+		sim_join(1);
+		sim_join(3);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		test_mm_put(child);
+	}
+}
+
+/* CPU 1 is in the mask, and has not loaded the tables yet: munmap waits for it, or it would keep what is freed. */
+TEST(k7_mask_before_tables, 4)
+{
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
+	fault_until(RACE_switch_mask_set, act_read);
+	sim_start(2, act_munmap, &writer);
+	let_others_run();
+	CHECK(sim_running(2));
+	go_on(RACE_switch_mask_set, 1);
+	sim_join(2);
+	CHECK_EQ(writer.result, 0);
+	end();
+}
+
+/* Two DONTNEED: the second finds nothing mapped, but may not return before the translations are gone. */
+TEST(k9_second_dontneed_flushes, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		puppet_start();
+		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 100);
+		stop_at(RACE_zap_before_flush, 1);
+		sim_start(1, act_dontneed, &faulter);
+		wait_stopped(RACE_zap_before_flush);
+		change_now(act_dontneed);
+		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 0);
+		go_on(RACE_zap_before_flush, 1);
+		puppet_stop();
+	}
+}
+
+/* ---- Accessed and dirty bits ---------------------------------------------------------------------------------------------- */
+
+/* As page reclaim does: the CPU shall set the bits again if it uses the page. */
+static void clear_accessed_and_dirty(vaddr_t where)
+{
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	mmap_read_lock(mm);
+	pte = pte_lock(mm, where, &ptl);
+	(void)atomic_and(&pte->val, ~(PTE_ACCESSED | PTE_DIRTY));
+	tlb_flush_page(mm, where);
+	spin_unlock(ptl);
+	mmap_read_unlock(mm);
+}
+
+/* mprotect has read an entry that was clean; then CPU 3 writes to the page, and its walk sets the bits. */
+TEST(k8_bits_survive_mprotect, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	puppet_start();
+	clear_accessed_and_dirty(addr);
+	change_until(RACE_mprotect_entry_read, act_mprotect_read);
+	CHECK(puppet_do(true, false, addr, 300));
+	CHECK(pte_dirty(sim_pte(mm, addr)));
+	go_on(RACE_mprotect_entry_read, 2);
+	CHECK_EQ(writer.result, 0);
+	CHECK(pte_dirty(sim_pte(mm, addr)) && sim_pte(mm, addr).val & PTE_ACCESSED);
+	CHECK(!pte_write(sim_pte(mm, addr)));
+	puppet_do(false, true, addr, 0);
+	CHECK_EQ(puppet.value, 300);
+	puppet_stop();
+	end();
+}

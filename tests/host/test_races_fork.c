@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* Races of fork, and of pages that may go: what others write while entries are being write-protected or given up lazily. */
+#include "race_stage.h"
+
+#include "mm/lazyfree.h"
+#include "mm/vma.h"
+
+/*
+ * fork has write-protected everything and not yet flushed. CPU 1 writes: it must not copy the page on that evidence, while
+ * CPU 3 still writes to it through an old translation.
+ */
+TEST(s1_fork_against_write_fault, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		u64 value;
+
+		child = test_mm(POLICY_DEFAULT);
+		puppet_start();
+		CHECK_EQ(puppet_do(true, true, addr, 100), FAULT_DONE);
+		change_until(RACE_fork_before_flush, act_fork);
+		faulter.addr = addr + 8;
+		sim_start(1, act_write, &faulter);
+		let_others_run();
+		CHECK(puppet_do(true, false, addr, 300)); /* by the old translation: nobody has told this CPU */
+		go_on(RACE_fork_before_flush, 2);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 300);
+		puppet_stop();
+		sim_use_mm(child);
+		value = get(addr); /* the write went to the page that was shared then */
+		CHECK_EQ(value, 300);
+		expect_get(addr + 8, 0);
+		sim_leave_mm();
+		test_mm_put(child);
+	}
+}
+
+/* A fault that holds the VMA is let finish before fork copies it. */
+TEST(v1_fork_waits_for_vma_readers, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	child = test_mm(POLICY_DEFAULT);
+	faulter.addr = addr + PAGES(5);
+	fault_until(RACE_vma_locked, act_write);
+	sim_start(2, act_fork, &writer);
+	wait_asleep(2);
+	CHECK(pte_write(sim_pte(mm, addr))); /* nothing is write-protected yet */
+	go_on(RACE_vma_locked, 1);
+	sim_join(2);
+	CHECK_EQ(writer.result, 0);
+	sim_use_mm(child);
+	expect_get(addr + PAGES(5), 1);
+	sim_leave_mm();
+	test_mm_put(child);
+	end();
+}
+
+/* ---- Pages that may go ---------------------------------------------------------------------------------------------- */
+
+static void act_free_lazily(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = mm_madvise(actor->mm, actor->addr, actor->len, MADV_FREE);
+	sim_leave_mm();
+}
+
+/*
+ * A page is marked as free while CPU 3 can write to it by a translation that is dirty already. If that translation lived on,
+ * its writes would leave no mark, and the page would go with them.
+ */
+TEST(w4_lazy_free_flushes_dirty_translations, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		puppet_start();
+		CHECK_EQ(puppet_do(true, true, addr, 1), FAULT_DONE);
+		writer.len = PAGES(16);
+		change_now(act_free_lazily);
+		CHECK_EQ(puppet_do(true, true, addr, 2), FAULT_DONE);
+		CHECK_EQ(mm_drop_lazy(mm), 1);
+		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 2);
+		CHECK_EQ(puppet_do(false, true, addr + PAGES(15), 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 0);
+		CHECK_EQ(mm_rss(mm, RSS_ANON), 1);
+		CHECK_EQ(mm_drop_lazy(mm), 0);
+		puppet_stop();
+	}
+}

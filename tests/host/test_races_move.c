@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Races of mremap, and about the anon_vma that moves and is published. */
+#include "race_stage.h"
+
+#include "mm/rmap.h"
+#include "mm/vma.h"
+
+static vaddr_t target;
+
+static void act_mremap(void *arg)
+{
+	struct actor *actor = arg;
+	long result;
+
+	sim_use_mm(actor->mm);
+	result = mm_mremap(actor->mm, actor->addr, actor->len, actor->len, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+	actor->result = result == (long)target ? 0 : result;
+	sim_leave_mm();
+}
+
+/* Between the new VMA's linking and the move, neither side may be filled. */
+TEST(s8_v2_mremap_bars_source_and_target, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		target = 0x200000000000UL + (addr & (PMD_SIZE - 1));
+		puppet_start();
+		change_until(RACE_mremap_before_move, act_mremap);
+		faulter.addr = target;
+		sim_start(1, act_read, &faulter);
+		let_others_run();
+		CHECK(sim_running(1));
+		CHECK(pte_none(sim_pte(mm, target)));
+		go_on(RACE_mremap_before_move, 2);
+		sim_join(1);
+		CHECK_EQ(writer.result, 0);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(faulter.value, 100);
+		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_NO_MAPPING);
+		CHECK_EQ(puppet_do(false, true, target + PAGES(15), 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 115);
+		puppet_stop();
+	}
+}
+
+/* The same for the source: a page that is filled there meanwhile would be lost. */
+TEST(s8_mremap_bars_the_source, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		target = 0x200000000000UL + (addr & (PMD_SIZE - 1));
+		puppet_start();
+		change_until(RACE_mremap_before_move, act_mremap);
+		faulter.addr = addr + PAGES(3);
+		sim_start(1, act_write, &faulter);
+		let_others_run();
+		CHECK(sim_running(1));
+		go_on(RACE_mremap_before_move, 2);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK_EQ(puppet_do(false, true, target + PAGES(3), 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 0);
+		puppet_stop();
+	}
+}
+
+/* ---- anon_vma ------------------------------------------------------------------------------------------------------ */
+
+/* The page is ready, its anon_vma noted; then munmap unlinks that anon_vma. */
+TEST(s12_anon_vma_unlinked_under_speculation, 4)
+{
+	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
+		begin(POLICY_SPEC, validate);
+		puppet_start();
+		faulter.addr = addr + PAGES(5);
+		fault_until(RACE_anon_page_ready, act_write);
+		change_now(act_munmap);
+		go_on(RACE_anon_page_ready, 1);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK_EQ(REASONS(spf_abort_changed_before_ptl), 1);
+		puppet_stop();
+		end();
+	}
+}
+
+/* Two threads prepare one VMA: nobody sees the first anon_vma before it is published, one wins, both pages are found. */
+TEST(v7_anon_vma_is_published_last, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		vaddr_t fresh = map(mm, 4, RW | PROT_EXEC, ANON);
+
+		puppet_start();
+		faulter.addr = fresh;
+		fault_until(RACE_anon_vma_before_publish, act_write);
+		CHECK(!vma_tree_find(&mm->tree, fresh)->anon_vma);
+		CHECK_EQ(puppet_do(true, true, fresh + PAGES(1), 2), FAULT_DONE);
+		go_on(RACE_anon_vma_before_publish, 1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		check_quiet(); /* the reverse map among others */
+		puppet_stop();
+	}
+}
+
+static void act_move_away(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(mm);
+	actor->result = mm_mremap(mm, addr, PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0) < 0;
+	sim_leave_mm();
+}
+
+/*
+ * The VMA was found, and not yet locked. mremap takes its pages away and it leaves its anon_vma, but it stays. What the fault
+ * then maps must be found through the anon_vma that it has now: test_mm_put() looks.
+ */
+TEST(v6_anon_vma_is_read_under_the_vma_lock, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = addr + PAGES(5);
+	faulter.value = 55;
+	fault_until(RACE_vma_after_find, act_write);
+	change_now(act_move_away);
+	go_on(RACE_vma_after_find, 1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(COUNTED(vma_lock_success), 1);
+	check_quiet();
+	end();
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Races about page tables: they outlive who walks them, and go with a shootdown. */
+#include "race_stage.h"
+
+static struct page *table_of(vaddr_t where)
+{
+	struct pt_walk walk = pt_walk(mm, where);
+
+	CHECK_EQ(walk.state, PT_TABLE);
+	return pmd_table(walk.pmd);
+}
+
+/*
+ * The table goes away between the walk and the lock. It and its lock stay what they are until speculation, which stands
+ * right before the trylock, has left its RCU section; and then it sees that the table is no longer in its place.
+ */
+TEST(s4_s5_table_and_lock_outlive_speculation, 4)
+{
+	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
+		struct page *table;
+
+		begin(POLICY_SPEC, validate);
+		table = table_of(addr);
+		puppet_start();
+		faulter.addr = addr + PAGES(5);
+		fault_until(RACE_spec_before_trylock, act_write);
+		change_now(act_munmap);
+		let_others_run();
+		CHECK(page_test(table, PG_TABLE));
+		CHECK(pte_none(pte_read(page_to_virt(table))));
+		go_on(RACE_spec_before_trylock, 1);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK_EQ(REASONS(spf_abort_pmd_changed), 1);
+		puppet_stop();
+		rcu_barrier();
+		CHECK(!page_test(table, PG_TABLE));
+		CHECK_EQ(mm->nr_tables, 1);
+		end();
+	}
+}
+
+/* After munmap speculation must not put a table where nobody would free it. */
+TEST(s6_speculation_builds_no_table, 4)
+{
+	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
+		begin(POLICY_SPEC, validate);
+		puppet_start();
+		faulter.addr = addr + PAGES(5);
+		fault_until(RACE_spec_before_walk, act_write);
+		change_now(act_munmap);
+		go_on(RACE_spec_before_walk, 1);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK_EQ(mm->nr_tables, 1);
+		puppet_stop();
+		end();
+	}
+}
+
+/*
+ * A table without present entries is freed, and a CPU has its PMD entry in a paging-structure cache, as any CPU may by
+ * looking ahead. Without a shootdown it would walk through freed memory.
+ */
+TEST(k6_freed_table_is_shot_down, 4)
+{
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
+	puppet_start();
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(16), MADV_DONTNEED), 0);
+	puppet_look_ahead(addr);
+	change_now(act_munmap);
+	rcu_barrier();
+	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_NO_MAPPING);
+	puppet_stop();
+	end();
+}
+
+/*
+ * The PTE lock is held while copy-on-write waits for a shootdown. Another CPU that wants that lock must be able to answer:
+ * it waits with interrupts on, or, speculating, does not wait at all.
+ */
+static void shootdown_under_pte_lock(void)
+{
+	child = test_mm(POLICY_DEFAULT);
+	sim_use_mm(mm);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	sim_leave_mm();
+	puppet_start();
+	writer.addr = addr;
+	change_until(RACE_cow_before_flush, act_write);
+	faulter.addr = addr + PAGES(5);
+	sim_start(1, act_write, &faulter); /* the same table */
+	let_others_run();
+	let_go(RACE_cow_before_flush);
+	let_others_run_until(!sim_running(2) && !sim_running(1),
+			     "the shootdown is not answered by a CPU that wants the PTE lock");
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(writer.result, FAULT_DONE);
+	puppet_stop();
+	test_mm_put(child);
+}
+
+TEST(k1_s3_shootdown_under_the_pte_lock, 4)
+{
+	FOR_EACH_STRATEGY (setup)
+		shootdown_under_pte_lock();
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* Races of the per-VMA lock: VMAs that go between look-up and lock, readers and bars left behind. */
+#include "race_stage.h"
+
+#include "mm/rmap.h"
+#include "mm/vma.h"
+
+#define STACK_TOP 0x7ffff0000000UL
+
+/* Frees the VMA, and lets its memory be used again for a VMA of another process. */
+static struct mm *other_mm;
+
+static void munmap_and_reuse(void *arg)
+{
+	struct actor *actor = arg;
+
+	act_munmap(arg);
+	map_at(other_mm, actor->addr, actor->len >> PAGE_SHIFT, RW, ANON);
+}
+
+/* V11 can't happen where VMAs are freed after a grace period: what was found stays what it was. */
+TEST(v11_found_vma_is_not_another_process_s, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	other_mm = test_mm(POLICY_DEFAULT);
+	faulter.addr = addr + PAGES(5);
+	fault_until(RACE_vma_after_find, act_write);
+	change_now(munmap_and_reuse);
+	go_on(RACE_vma_after_find, 1);
+	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+	CHECK_EQ(vma_tree_find(&other_mm->tree, addr)->vm_refcnt, 1);
+	test_mm_put(other_mm);
+	end();
+}
+
+static void munmap_and_map_again(void *arg)
+{
+	struct actor *actor = arg;
+
+	act_munmap(arg);
+	map_at(actor->mm, actor->addr, actor->len >> PAGE_SHIFT, RW | PROT_EXEC, ANON);
+}
+
+/* After "detached" the look-up starts again from the root of the tree, in which other VMAs may be by now. */
+TEST(v12_look_up_again_from_the_root, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = addr + PAGES(5);
+	fault_until(RACE_vma_after_find, act_write);
+	change_now(munmap_and_map_again);
+	go_on(RACE_vma_after_find, 1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(REASONS(vma_lock_detached), 1);
+	end();
+}
+
+/* Whatever an attempt ended with, it left no reader behind: the next writer is not kept waiting. */
+TEST(v13_no_end_leaves_a_reader_behind, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
+	faulter.addr = STACK_TOP - PAGES(6); /* gives up, retries */
+	sim_start(1, act_write, &faulter);
+	sim_join(1);
+	faulter.addr = map(mm, 1, PROT_READ, ANON); /* is answered by a signal */
+	sim_start(1, act_write, &faulter);
+	sim_join(1);
+	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+	writer.addr = map(mm, 4, RW | PROT_EXEC, ANON);
+	writer.len = PAGES(4);
+	faulter.addr = writer.addr;
+	fault_until(RACE_vma_locked, act_write); /* gives up with the VMA locked */
+	sim_start(2, act_munmap, &writer);
+	wait_asleep(2);
+	go_on(RACE_vma_locked, 1);
+	CHECK_EQ(REASONS(vma_lock_abort_anon_vma), 1);
+	let_others_run_until(!sim_running(2), "the writer waits for a reader that has left");
+	writer.addr = addr;
+	writer.len = PAGES(16);
+	change_now(act_munmap);
+	end();
+}
+
+/* The reader needs mmap_lock, whose writer waits for that reader. */
+TEST(v15_mmap_lock_is_only_tried_under_a_vma_lock, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = writer.addr = map(mm, 4, RW | PROT_EXEC, ANON);
+	writer.len = PAGES(4);
+	fault_until(RACE_vma_locked, act_write);
+	sim_start(2, act_munmap, &writer);
+	wait_asleep(2);
+	go_on(RACE_vma_locked, 1);
+	sim_join(2);
+	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+	CHECK_EQ(REASONS(vma_lock_abort_anon_vma), 1);
+	end();
+}
+
+/* A killed fork takes its bar away: the VMA can be locked again. */
+TEST(v14_killed_writer_removes_its_bar, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	child = test_mm(POLICY_DEFAULT);
+	faulter.addr = addr + PAGES(5);
+	fault_until(RACE_vma_locked, act_write);
+	sim_start(2, act_fork, &writer);
+	wait_asleep(2);
+	sim_kill(2);
+	sim_join(2);
+	CHECK_EQ(writer.result, -EINTR);
+	go_on(RACE_vma_locked, 1);
+	counters_mark();
+	faulter.addr = addr + PAGES(6);
+	sim_start(1, act_write, &faulter);
+	sim_join(1);
+	CHECK_EQ(COUNTED(vma_lock_success), 1);
+	test_mm_put(child);
+	end();
+}

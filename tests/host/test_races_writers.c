@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Races with the writers of VMAs: every reader sees every one of them, and none waits under a lock too many. */
+#include "race_stage.h"
+
+#include "mm/mapping.h"
+#include "mm/vma.h"
+
+/* ---- Mappings ------------------------------------------------------------------------------------------------------ */
+
+static void act_protect_part(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(mm);
+	actor->result = mm_mprotect(mm, actor->addr, PAGES(4), PROT_READ, -1);
+	sim_leave_mm();
+}
+
+/* A writer waits for the readers of a VMA that maps something: without the lock of who maps it, which a reader may want. */
+TEST(v3_writer_waits_without_the_mapping_lock, 4)
+{
+	spinlock_t *lock;
+
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = map(mm, 16, RW, MAP_SHARED | MAP_ANONYMOUS);
+	lock = &vma_tree_find(&mm->tree, faulter.addr)->mapping->i_mmap_lock;
+	writer.addr = faulter.addr + PAGES(4);
+	fault_until(RACE_vma_locked, act_write);
+	sim_start(2, act_protect_part, &writer);
+	wait_asleep(2);
+	CHECK(spin_trylock(lock));
+	spin_unlock(lock);
+	go_on(RACE_vma_locked, 1);
+	sim_join(2);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(writer.result, 0);
+	end();
+}
+
+/* And whoever tries to is told, readers or not. */
+TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "VMA")
+{
+	struct vma *vma;
+
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	vma = vma_tree_find(&mm->tree, map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS));
+	mmap_write_lock(mm);
+	spin_lock(&vma->mapping->i_mmap_lock);
+	vma_start_write(vma);
+}
+
+/* ---- Every writer of a VMA is seen by every reader ------------------------------------------------------------------- */
+
+static void write_munmap(void)
+{
+	writer.result = mm_munmap(mm, addr, PAGES(16));
+}
+
+static void write_munmap_part(void)
+{
+	writer.result = mm_munmap(mm, addr + PAGES(8), PAGES(8));
+}
+
+static void write_map_fixed(void)
+{
+	map_at(mm, addr + PAGES(4), 4, PROT_READ, ANON);
+	writer.result = 0;
+}
+
+static void write_mprotect(void)
+{
+	writer.result = mm_mprotect(mm, addr, PAGES(16), PROT_READ, -1);
+}
+
+static void write_mprotect_part(void)
+{
+	writer.result = mm_mprotect(mm, addr + PAGES(8), PAGES(2), PROT_READ, -1);
+}
+
+static void write_dontfork(void)
+{
+	writer.result = mm_madvise(mm, addr, PAGES(16), MADV_DONTFORK);
+}
+
+static void write_wipeonfork(void)
+{
+	writer.result = mm_madvise(mm, addr + PAGES(2), PAGES(2), MADV_WIPEONFORK);
+}
+
+static void write_move(void)
+{
+	writer.result = mm_mremap(mm, addr, PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED, 1UL << 40) < 0;
+}
+
+static void write_shrink(void)
+{
+	writer.result = mm_mremap(mm, addr, PAGES(16), PAGES(8), 0, 0) < 0;
+}
+
+static void write_grow(void)
+{
+	writer.result = mm_mremap(mm, addr, PAGES(16), PAGES(17), MREMAP_MAYMOVE, 0) < 0;
+}
+
+static void write_merge(void) /* a neighbour that joins it enlarges it */
+{
+	map_at(mm, addr - PAGES(4), 4, RW, ANON);
+	writer.result = 0;
+}
+
+static void write_fork(void)
+{
+	child = test_mm(POLICY_DEFAULT);
+	writer.result = mm_fork(child, mm);
+	mm_put(child);
+}
+
+static const struct {
+	const char *name;
+	void (*change)(void);
+} writers[] = {
+	{ "munmap", write_munmap },
+	{ "munmap of a part", write_munmap_part },
+	{ "mmap over it", write_map_fixed },
+	{ "mmap beside it", write_merge },
+	{ "mprotect", write_mprotect },
+	{ "mprotect of a part", write_mprotect_part },
+	{ "madvise DONTFORK", write_dontfork },
+	{ "madvise WIPEONFORK of a part", write_wipeonfork },
+	{ "mremap to elsewhere", write_move },
+	{ "mremap to less", write_shrink },
+	{ "mremap to more", write_grow },
+	{ "fork", write_fork },
+};
+
+static void act_writer(void *change)
+{
+	sim_use_mm(mm);
+	((void (*)(void))change)();
+	sim_leave_mm();
+}
+
+/* Speculation stands before its last look at the count: whoever changed the VMA meanwhile has moved it. */
+TEST(s13_speculation_sees_every_writer, 4)
+{
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(writers); i++) {
+		klog("-- %s --", writers[i / 2].name);
+		begin(POLICY_SPEC, i % 2 ? SPF_VALIDATE_MM : SPF_VALIDATE_VMA);
+		faulter.addr = addr + PAGES(5);
+		puppet_start();
+		fault_until(RACE_spec_after_walk, act_write);
+		sim_start(2, act_writer, writers[i / 2].change);
+		sim_join(2);
+		CHECK_EQ(writer.result, 0);
+		go_on(RACE_spec_after_walk, 1);
+		CHECK_EQ(REASONS(spf_abort_changed_before_ptl), 1);
+		puppet_stop();
+		end();
+	}
+}
+
+/* V10 as well: every writer waits until the VMA's readers are gone. */
+TEST(v10_every_writer_waits_for_vma_readers, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(writers); i++) {
+		klog("-- %s --", writers[i].name);
+		begin(POLICY_VMA, SPF_VALIDATE_VMA);
+		faulter.addr = addr + PAGES(5);
+		fault_until(RACE_vma_locked, act_write);
+		sim_start(2, act_writer, writers[i].change);
+		wait_asleep(2);
+		CHECK(sim_running(2));
+		go_on(RACE_vma_locked, 1);
+		sim_join(2);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(writer.result, 0);
+		end();
+	}
+}
