@@ -5,34 +5,14 @@
  *
  * Arguments: seed (1), children (12), calls for each of their threads (600).
  */
-#include "user/check.h"
+#include "user/fuzzer.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define NR_THREADS 3
-#define CHILD_SECONDS 3
-
-static uint64_t seed = 1;
-static long nr_children = 12, nr_calls = 600;
 static char *arena;
-
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += 0x9e3779b97f4a7c15); /* splitmix64, Steele et al. 2014 */
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-
-static uint64_t below(uint64_t *r, uint64_t limit)
-{
-	return next_random(r) % limit;
-}
 
 /* Reading kmsg or the console would wait or mix with our output; they are left out, as is writing to the policy. */
 static const char *const paths[] = {
@@ -101,51 +81,34 @@ static const char *const paths[] = {
 	"loop",
 };
 
-static const uint64_t absurd[] = { 0,
-				   1,
-				   7,
-				   4095,
-				   4097,
-				   0x7fffffff,
-				   0x80000000,
-				   0xffffffff,
-				   0x7fffffffefff,
-				   0x800000000000,
-				   0xffff888000000000,
-				   0xfffffffffffff000,
-				   ~0UL,
-				   1UL << 63,
-				   ~0UL >> 1,
-				   1UL << 40 };
-
 enum kind { END, PATH, FD, DIRFD, ADDRESS, LENGTH, NUMBER, SMALL, FLAGS, OFFSET, ZERO };
 
 static uint64_t argument(uint64_t *r, enum kind kind)
 {
-	if (kind != ZERO && below(r, 14) == 0)
-		return absurd[below(r, sizeof(absurd) / sizeof(absurd[0]))];
+	if (kind != ZERO && draw(r, 14) == 0)
+		return draw_absurd(r);
 	switch (kind) {
 	case PATH:
-		return (uint64_t)paths[below(r, sizeof(paths) / sizeof(paths[0]))];
+		return (uint64_t)paths[draw(r, sizeof(paths) / sizeof(paths[0]))];
 	case FD:
-		return 3 + below(r, 24);
+		return 3 + draw(r, 24);
 	case DIRFD:
-		return below(r, 3) ? (uint64_t)AT_FDCWD : 3 + below(r, 24);
+		return draw(r, 3) ? (uint64_t)AT_FDCWD : 3 + draw(r, 24);
 	case ADDRESS:
-		return (uint64_t)arena + below(r, 64 * PAGE);
+		return (uint64_t)arena + draw(r, 64 * PAGE);
 	case LENGTH:
-		return below(r, 2) ? below(r, 200) : below(r, 20000);
+		return draw(r, 2) ? draw(r, 200) : draw(r, 20000);
 	case SMALL:
-		return below(r, 12);
+		return draw(r, 12);
 	case FLAGS:
-		return 1UL << below(r, 23) | (below(r, 2) ? 1UL << below(r, 23) : 0);
+		return 1UL << draw(r, 23) | (draw(r, 2) ? 1UL << draw(r, 23) : 0);
 	case OFFSET:
-		return below(r, 100000);
+		return draw(r, 100000);
 	case ZERO:
 	case END:
 		return 0;
 	default:
-		return next_random(r) >> below(r, 64);
+		return splitmix64(r) >> draw(r, 64);
 	}
 }
 
@@ -218,7 +181,7 @@ static void *fuzz(void *arg)
 	uint64_t r = (uint64_t)arg;
 
 	for (long i = 0; i < nr_calls; i++) {
-		const struct call *c = &calls[below(&r, sizeof(calls) / sizeof(calls[0]))];
+		const struct call *c = &calls[draw(&r, sizeof(calls) / sizeof(calls[0]))];
 		uint64_t a[6];
 
 		for (int n = 0; n < 6; n++)
@@ -247,8 +210,6 @@ static void open_all(void)
 
 static int child(long number)
 {
-	pthread_t threads[NR_THREADS];
-
 	setrlimit(RLIMIT_AS, &(struct rlimit){ 64 << 20, 64 << 20 });
 	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 40, 40 });
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
@@ -258,48 +219,13 @@ static int child(long number)
 	MUST(open("/dev/null", O_RDWR) == 0 && dup(0) == 1 && dup(0) == 2);
 	open_all();
 	arena = map_pages(64, PROT_READ | PROT_WRITE);
-	alarm(CHILD_SECONDS);
-	for (long i = 0; i < NR_THREADS; i++) {
-		uint64_t r = seed * 1000003 + number * 101 + i;
-
-		if (pthread_create(&threads[i], NULL, fuzz, (void *)next_random(&r)))
-			return 1;
-	}
-	for (long i = 0; i < NR_THREADS; i++)
-		pthread_join(threads[i], NULL);
-	return 0;
-}
-
-/* Runs one child to its end, and kills it when it does not find one. */
-static void run(long number)
-{
-	int status;
-	pid_t pid = fork();
-
-	MUST(pid >= 0);
-	if (pid == 0)
-		_exit(child(number));
-	for (int i = 0; i < (CHILD_SECONDS + 1) * 100; i++) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return;
-		usleep(10000);
-	}
-	kill(pid, SIGKILL);
-	MUST(waitpid(pid, &status, 0) == pid);
+	return fuzz_in_threads(number, fuzz);
 }
 
 int main(int argc, char **argv)
 {
-	seed = argc > 1 ? strtoull(argv[1], NULL, 0) : seed;
-	nr_children = argc > 2 ? atol(argv[2]) : nr_children;
-	nr_calls = argc > 3 ? atol(argv[3]) : nr_calls;
 	MUST(chdir("/tmp") == 0 && mkdir("d", 0755) == 0 && mkdir("d/e", 0755) == 0);
 	MUST(symlink("d", "s") == 0 && symlink("loop", "loop") == 0);
-	printf("file fuzz: seed %llu, %ld children of %d threads, %ld calls each\n", (unsigned long long)seed,
-	       nr_children, NR_THREADS, nr_calls);
-	fflush(stdout);
-	for (long i = 0; i < nr_children; i++)
-		run(i);
-	printf("file fuzz: done\n");
-	return 0;
+	nr_calls = 600;
+	return fuzzer_main((struct fuzzer){ "file fuzz", child, .seconds = 3, .nr_children = 12 }, argc, argv);
 }

@@ -7,6 +7,7 @@
  * Arguments: seed (1), threads (4), steps for each (400).
  */
 #include "user/check.h"
+#include "user/random.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -26,27 +27,13 @@ static long nr_threads = 4, nr_steps = 400;
 static char root[] = "/tmp/file-storm-XXXXXX";
 static unsigned int strange;
 
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += 0x9e3779b97f4a7c15); /* splitmix64, Steele et al. 2014 */
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-
-static uint64_t below(uint64_t *r, uint64_t limit)
-{
-	return next_random(r) % limit;
-}
-
 /* A path of one to three of the same few names. */
 static const char *path(uint64_t *r, char *buf)
 {
 	int n = sprintf(buf, "%s", root);
 
-	for (unsigned int depth = 1 + below(r, 3); depth; depth--)
-		n += sprintf(buf + n, "/%c", (char)('a' + below(r, NR_NAMES)));
+	for (unsigned int depth = 1 + draw(r, 3); depth; depth--)
+		n += sprintf(buf + n, "/%c", (char)('a' + draw(r, NR_NAMES)));
 	return buf;
 }
 
@@ -70,17 +57,17 @@ static void expect(long ret, const char *what)
 static void use_file(uint64_t *r, int fd)
 {
 	static __thread char buf[8192];
-	off_t at = (off_t)below(r, MAX_FILE);
-	struct iovec iov[2] = { { buf, below(r, 3000) }, { buf + 4000, below(r, 3000) } };
+	off_t at = (off_t)draw(r, MAX_FILE);
+	struct iovec iov[2] = { { buf, draw(r, 3000) }, { buf + 4000, draw(r, 3000) } };
 	struct stat st;
 	char *p;
 
-	switch (below(r, 12)) {
+	switch (draw(r, 12)) {
 	case 0:
-		expect(read(fd, buf, below(r, sizeof(buf))), "read");
+		expect(read(fd, buf, draw(r, sizeof(buf))), "read");
 		break;
 	case 1:
-		expect(write(fd, buf, below(r, sizeof(buf))), "write");
+		expect(write(fd, buf, draw(r, sizeof(buf))), "write");
 		break;
 	case 2:
 		expect(pwritev(fd, iov, 2, at), "pwritev");
@@ -95,22 +82,22 @@ static void use_file(uint64_t *r, int fd)
 		expect(lseek(fd, at, SEEK_SET), "lseek");
 		break;
 	case 6:
-		expect(fallocate(fd, below(r, 4), at, 1 + below(r, 20000)), "fallocate");
+		expect(fallocate(fd, draw(r, 4), at, 1 + draw(r, 20000)), "fallocate");
 		break;
 	case 7:
 		expect(fstat(fd, &st), "fstat");
 		break;
 	case 8:
-		expect(flock(fd, (1 << below(r, 3)) | LOCK_NB), "flock");
+		expect(flock(fd, (1 << draw(r, 3)) | LOCK_NB), "flock");
 		break;
 	case 9:
-		expect(dup2(fd, 200 + (int)below(r, 8)), "dup2");
+		expect(dup2(fd, 200 + (int)draw(r, 8)), "dup2");
 		break;
 	case 10:
 		expect(sendfile(fd, fd, &at, 5000), "sendfile");
 		break;
 	default:
-		p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, below(r, 2) ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+		p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, draw(r, 2) ? MAP_SHARED : MAP_PRIVATE, fd, 0);
 		if (p == MAP_FAILED)
 			break;
 		/* The file may end before the page does: only calls, which answer EFAULT, touch it. */
@@ -140,11 +127,11 @@ static void read_proc(uint64_t *r)
 					     "/proc/self/stat",	       "/proc/vmstat",	    "/proc/self/fd/200",
 					     "/proc/thread-self/comm", "/proc/1/cmdline" };
 	char buf[300];
-	int fd = open(files[below(r, sizeof(files) / sizeof(files[0]))], O_RDONLY | O_NONBLOCK);
+	int fd = open(files[draw(r, sizeof(files) / sizeof(files[0]))], O_RDONLY | O_NONBLOCK);
 
 	if (fd < 0)
 		return;
-	while (read(fd, buf, sizeof(buf)) == sizeof(buf) && below(r, 20))
+	while (read(fd, buf, sizeof(buf)) == sizeof(buf) && draw(r, 20))
 		;
 	close(fd);
 	list("/proc/self/fd");
@@ -161,9 +148,9 @@ static void use_pipe(uint64_t *r)
 	for (int i = 0; i < 6; i++) {
 		struct pollfd p[2] = { { fds[0], POLLIN, 0 }, { fds[1], POLLOUT, 0 } };
 
-		expect(write(fds[1], buf, below(r, sizeof(buf))), "write to a pipe");
+		expect(write(fds[1], buf, draw(r, sizeof(buf))), "write to a pipe");
 		expect(poll(p, 2, 0), "poll");
-		expect(read(fds[0], buf, below(r, sizeof(buf))), "read from a pipe");
+		expect(read(fds[0], buf, draw(r, sizeof(buf))), "read from a pipe");
 	}
 	close(fds[0]);
 	close(fds[1]);
@@ -175,7 +162,7 @@ static void step(uint64_t *r)
 	struct stat st;
 	int fd;
 
-	switch (below(r, 14)) {
+	switch (draw(r, 14)) {
 	case 0:
 		expect(mkdir(path(r, a), 0755), "mkdir");
 		break;
@@ -211,7 +198,7 @@ static void step(uint64_t *r)
 		use_pipe(r);
 		break;
 	default:
-		fd = open(path(r, a), below(r, 3) ? O_RDWR | O_CREAT : O_RDONLY | O_NONBLOCK, 0644);
+		fd = open(path(r, a), draw(r, 3) ? O_RDWR | O_CREAT : O_RDONLY | O_NONBLOCK, 0644);
 		expect(fd, "open");
 		for (unsigned int i = 0; fd >= 0 && i < 5; i++)
 			use_file(r, fd);

@@ -1,71 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A seeded syscall fuzzer. Processes with several threads each make random calls with plausible and absurd arguments;
- * they may kill themselves, lose their memory or hang, and are replaced. The parent only counts, so its own memory is
- * never at stake: what ends badly here is the kernel's fault.
+ * A seeded fuzzer of all system calls but those about files (user/file_fuzz.c), with plausible and absurd arguments: what ends
+ * badly here is the kernel's fault.
  *
- * Arguments: seed (1), number of children (40), calls for each thread (300). A child's calls depend on the seed and its
- * number alone. It prints the seed, so that a failure can be replayed, and ends by itself.
+ * Arguments: seed (1), number of children (40), calls for each thread (300).
  */
-#include "user/check.h"
+#include "user/fuzzer.h"
 
-#include <pthread.h>
 #include <sys/resource.h>
 
-#define NR_THREADS 3
-#define CHILD_SECONDS 1
 #define ARENA_PAGES 256
 
-static uint64_t seed = 1;
-static long nr_children = 40, nr_calls = 300;
 static char *arena; /* what plausible pointers point into */
 
 /* --- random values ---------------------------------------------------------------------------------------------- */
-
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += 0x9e3779b97f4a7c15); /* splitmix64, Steele et al. 2014 */
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-
-static uint64_t below(uint64_t *state, uint64_t limit)
-{
-	return next_random(state) % limit;
-}
-
-static const uint64_t absurd[] = {
-	0,
-	1,
-	7,
-	4095,
-	4096,
-	4097,
-	0x7fffffff,
-	0x80000000,
-	0xffffffff,
-	0x7ffffffff000,
-	0x7fffffffefff,
-	0x800000000000,
-	0xffff800000000000,
-	0xffff888000000000,
-	0xffffffff80000000,
-	0xfffffffffffff000,
-	0xffffffffffffffff,
-	0x8000000000000000,
-	0x7fffffffffffffff,
-	1UL << 47,
-	1UL << 46,
-	1UL << 39,
-	1UL << 30,
-};
-
-static uint64_t pick_absurd(uint64_t *r)
-{
-	return absurd[below(r, sizeof(absurd) / sizeof(absurd[0]))];
-}
 
 /* Kinds of arguments. */
 enum kind {
@@ -87,38 +35,38 @@ enum kind {
 
 static uint64_t argument(uint64_t *r, enum kind kind)
 {
-	uint64_t page = (uint64_t)arena + below(r, ARENA_PAGES) * PAGE;
+	uint64_t page = (uint64_t)arena + draw(r, ARENA_PAGES) * PAGE;
 
-	if (below(r, 12) == 0)
-		return pick_absurd(r);
+	if (draw(r, 12) == 0)
+		return draw_absurd(r);
 	switch (kind) {
 	case ADDRESS:
-		return below(r, 4) ? page + below(r, PAGE / 8) * 8 : page + PAGE - below(r, 9);
+		return draw(r, 4) ? page + draw(r, PAGE / 8) * 8 : page + PAGE - draw(r, 9);
 	case PAGES:
-		return below(r, 16) ? page : page + below(r, PAGE);
+		return draw(r, 16) ? page : page + draw(r, PAGE);
 	case LENGTH:
-		return below(r, 4) ? (1 + below(r, 40)) * PAGE : below(r, 1 << 20);
+		return draw(r, 4) ? (1 + draw(r, 40)) * PAGE : draw(r, 1 << 20);
 	case PROTECTION:
-		return below(r, 8);
+		return draw(r, 8);
 	case MAP_FLAGS:
-		return MAP_FIXED | MAP_ANONYMOUS | (below(r, 4) ? MAP_PRIVATE : MAP_SHARED) |
-		       (below(r, 3) ? 0 : 1UL << below(r, 21));
+		return MAP_FIXED | MAP_ANONYMOUS | (draw(r, 4) ? MAP_PRIVATE : MAP_SHARED) |
+		       (draw(r, 3) ? 0 : 1UL << draw(r, 21));
 	case FILE_FLAGS:
-		return MAP_FIXED | (below(r, 2) ? MAP_PRIVATE : MAP_SHARED) | (below(r, 4) ? 0 : MAP_POPULATE);
+		return MAP_FIXED | (draw(r, 2) ? MAP_PRIVATE : MAP_SHARED) | (draw(r, 4) ? 0 : MAP_POPULATE);
 	case REMAP_FLAGS:
-		return below(r, 5);
+		return draw(r, 5);
 	case ADVICE:
-		return below(r, 8) ? below(r, 26) : next_random(r);
+		return draw(r, 8) ? draw(r, 26) : splitmix64(r);
 	case FD:
-		return 3 + below(r, 12);
+		return 3 + draw(r, 12);
 	case SMALL:
-		return below(r, 16);
+		return draw(r, 16);
 	case SIGNAL:
-		return below(r, 66);
+		return draw(r, 66);
 	case MASK:
-		return next_random(r) & next_random(r);
+		return splitmix64(r) & splitmix64(r);
 	default:
-		return next_random(r) >> below(r, 64);
+		return splitmix64(r) >> draw(r, 64);
 	}
 }
 
@@ -219,7 +167,7 @@ static const struct call *pick_call(uint64_t *r)
 	if (!total)
 		for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 			total += calls[i].weight;
-	n = below(r, total);
+	n = draw(r, total);
 	for (const struct call *c = calls;; c++)
 		if ((n -= c->weight) < 0)
 			return c;
@@ -253,9 +201,9 @@ static void one_call(uint64_t *r)
 /* Reads or writes somewhere in the arena; what it raises is caught. */
 static void touch(uint64_t *r)
 {
-	char *p = arena + below(r, ARENA_PAGES * PAGE);
+	char *p = arena + draw(r, ARENA_PAGES * PAGE);
 
-	if (below(r, 2))
+	if (draw(r, 2))
 		(void)CATCH(poke(p, 1));
 	else
 		(void)CATCH(peek(p));
@@ -272,17 +220,8 @@ static void *fuzz(void *arg)
 	return NULL;
 }
 
-/* The arguments for a thread: a generator of its own. */
-static void *generator(long child, long thread)
-{
-	uint64_t r = seed * 1000003 + child * 101 + thread;
-
-	return (void *)(uintptr_t)next_random(&r);
-}
-
 static int child(long number)
 {
-	pthread_t threads[NR_THREADS];
 	stack_t ss = { .ss_sp = map_pages(8, PROT_READ | PROT_WRITE), .ss_size = 8 * PAGE };
 
 	sigaltstack(&ss, NULL);
@@ -291,48 +230,12 @@ static int child(long number)
 	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 32, 32 });
 	for (int fd = 0; fd < 64; fd++)
 		close(fd);
-	alarm(CHILD_SECONDS);
 	arena = map_pages(ARENA_PAGES, PROT_READ | PROT_WRITE);
-	for (long i = 0; i < NR_THREADS; i++)
-		if (pthread_create(&threads[i], NULL, fuzz, generator(number, i)))
-			return 1;
-	for (long i = 0; i < NR_THREADS; i++)
-		pthread_join(threads[i], NULL);
-	return 0;
-}
-
-/* Runs one child to its end, and kills it when it does not find one. */
-static void run(long number)
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	MUST(pid >= 0);
-	if (pid == 0)
-		_exit(child(number));
-	for (int i = 0; i < CHILD_SECONDS * 100; i++) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return;
-		usleep(10000);
-	}
-	kill(pid, SIGKILL);
-	MUST(waitpid(pid, &status, 0) == pid);
+	return fuzz_in_threads(number, fuzz);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc > 1)
-		seed = strtoull(argv[1], NULL, 0);
-	if (argc > 2)
-		nr_children = atol(argv[2]);
-	if (argc > 3)
-		nr_calls = atol(argv[3]);
-	printf("fuzz: seed %llu, %ld children of %d threads, %ld calls each\n", (unsigned long long)seed, nr_children,
-	       NR_THREADS, nr_calls);
-	for (long i = 0; i < nr_children; i++)
-		run(i);
-	printf("fuzz: done\n");
-	return 0;
+	nr_calls = 300;
+	return fuzzer_main((struct fuzzer){ "fuzz", child, .seconds = 1, .nr_children = 40 }, argc, argv);
 }

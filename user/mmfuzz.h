@@ -6,6 +6,7 @@
 #define USER_MMFUZZ_H
 
 #include "user/check.h"
+#include "user/random.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -27,11 +28,7 @@ static __thread uint64_t random_state;
 
 static uint64_t next_random(void)
 {
-	uint64_t z = (random_state += 0x9e3779b97f4a7c15); /* splitmix64, Steele et al. 2014 */
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
+	return splitmix64(&random_state);
 }
 
 static uint64_t below(uint64_t limit)
