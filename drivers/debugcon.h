@@ -9,6 +9,7 @@ enum debugcon_port {
 	DEBUGCON_LOG = 0xe9,	/* the kernel log and its control records */
 	DEBUGCON_STDOUT = 0xea, /* the first program's output */
 	DEBUGCON_STDERR = 0xeb,
+	DEBUGCON_TRACE = 0xec,	/* kernel/fault_dump.c */
 };
 
 void debugcon_write(enum debugcon_port port, const char *text, size_t size);

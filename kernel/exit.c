@@ -8,6 +8,7 @@
 #include "drivers/power.h"
 #include "kernel/clock.h"
 #include "kernel/errno.h"
+#include "kernel/fault_dump.h"
 #include "kernel/fs/console.h"
 #include "kernel/fs/fs.h"
 #include "kernel/fs/tty.h"
@@ -73,6 +74,7 @@ static void leave_mm(void)
 
 	if (!mm)
 		return;
+	fault_dump_address_space();
 	task_release_user();
 	note_max_rss(current->process, mm);
 	mm_put(task_switch_mm(NULL));
@@ -293,6 +295,7 @@ static void __noreturn shut_down(struct process *process)
 	ok = fs_quiet_check();
 	ok &= swap_off_all();
 	ok &= mm_quiet_check();
+	fault_dump_events();
 	klog("FAULTLINE-EXIT status=%d check=%s", process->exit_code, ok ? "ok" : "failed");
 	power_off();
 }

@@ -3,6 +3,7 @@
 #include "drivers/ramdisk.h"
 #include "kernel/boot_info.h"
 #include "kernel/boot_options.h"
+#include "kernel/fault_dump.h"
 #include "kernel/hang.h"
 #include "kernel/print.h"
 #include "kernel/sched.h"
@@ -67,6 +68,7 @@ static void kmain(void)
 	init_tasks();
 	boot_options_apply();
 	hang_init();
+	fault_dump_init();
 	start_first_process();
 	cpu_start_scheduling();
 }

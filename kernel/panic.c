@@ -6,6 +6,7 @@
  */
 #include "drivers/power.h"
 #include "kernel/boot_info.h"
+#include "kernel/fault_dump.h"
 #include "kernel/lockdep.h"
 #include "kernel/panic.h"
 #include "kernel/post_mortem.h"
@@ -138,6 +139,7 @@ static void __noreturn finish_panic(u64 rip, u64 rbp, u64 addr)
 	log_cpu_state(cpu_id());
 	log_others();
 	log_walks(addr);
+	fault_dump_events();
 	klog_record("  booted with: %s", boot_info.command_line);
 	klog_record("FAULTLINE-PANIC-END");
 	power_off();

@@ -9,7 +9,7 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import bugs, debugger, docs, execute, host, minimise, scenario, shell, terminal, tool
+from . import bugs, debugger, docs, execute, host, minimise, scenario, shell, terminal, tool, tracing
 
 DESCRIPTION = """\
 suites:
@@ -61,7 +61,7 @@ def suite_jobs(suite):
     jobs = host.jobs()
     if suite == "host":
         return jobs
-    jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs()
+    jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs()
     if suite == "soak":
         jobs += host.soak_jobs()
     for one in scenario.load(suite):

@@ -16,6 +16,7 @@ usage: tools/faultline VERB …
   iso --output FILE PROGRAM       write a GRUB image (BIOS and UEFI) that starts the program
   demo                            the demonstration of `make demo`
   lines [OPTIONS] PROGRAM [ARGS…] as run, and report the cache lines that CPUs share while they fault
+  trace [OPTIONS] PROGRAM [ARGS…] -o FILE.json   as run, and write what its faults did as a trace for Perfetto
   bench                           the measurements of `make bench`
 
 Each verb explains itself: tools/faultline run --help
@@ -49,6 +50,9 @@ def dispatch(argv):
     if verb == "lines":
         from . import lines
         return lines.command(rest)
+    if verb == "trace":
+        from . import trace
+        return trace.command(rest)
     if verb == "demo":
         from . import demo
         return demo.command(rest)
@@ -56,4 +60,4 @@ def dispatch(argv):
         from . import bench
         return bench.command(rest)
     hint = f"; to run it: tools/faultline run {verb}" if os.path.exists(verb) else ""
-    raise UsageError(f"there is no verb “{verb}”: run, shell, iso, demo, lines or bench{hint}")
+    raise UsageError(f"there is no verb “{verb}”: run, shell, iso, demo, lines, trace, report or bench{hint}")

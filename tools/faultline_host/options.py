@@ -44,9 +44,9 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; tools/{self.prog} --help shows what there is")
 
 
-def run_parser():
-    parser = machine_parser("run", EPILOG, "Boot Faultline with a static x86-64 Linux program and be it: its input, output, "
-                            "status.")
+def run_parser(verb="run", description="Boot Faultline with a static x86-64 Linux program and be it: its input, output, "
+               "status."):
+    parser = machine_parser(verb, EPILOG if verb == "run" else HELP, description)
     parser.add_argument("program", metavar="PROGRAM", nargs="?", help="a static x86-64 Linux ELF")
     parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
     return parser
@@ -89,8 +89,8 @@ def machine_parser(verb, epilog, description):
     return parser
 
 
-def parse_run(argv):
-    parser = run_parser()
+def parse_run(argv, parser=None):
+    parser = parser or run_parser()
     options = parser.parse_args(argv)
     if options.program is None:
         parser.error("which program?")

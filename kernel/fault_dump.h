@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The word `fault_dump` on the command line: what tools/faultline trace and report read is written to a debug console port
+ * of its own when it is over. docs/tracing.md has the format.
+ */
+#ifndef KERNEL_FAULT_DUMP_H
+#define KERNEL_FAULT_DUMP_H
+
+#include "kernel/base.h"
+
+void fault_dump_init(void); /* boot */
+/*
+ * The address space of the first process, as it is when the first of its threads ends for good: VMAs, and what each page is.
+ * Takes mmap_lock; sleeps. => no lock held, the current thread still has the address space.
+ */
+void fault_dump_address_space(void);
+/* All events that the rings hold. At the very end, or in a panic: takes no lock, needs no memory. */
+void fault_dump_events(void);
+
+#endif

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""
+`faultline trace PROGRAM -o FILE.json`: runs the program, collects all fault events (mm/events.h), and writes them as a file
+that Perfetto (ui.perfetto.dev) and chrome://tracing open: a track for each CPU and each thread, locks held as slices, an
+arrow from an attempt that gave up to the next one, the source line of each faulting instruction.
+
+The kernel writes its events when it is over, on a port of its own (kernel/fault_dump.c); docs/tracing.md has the format.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import struct
+import subprocess
+import tempfile
+
+from . import machine, options, run as runner
+from .status import UsageError
+
+TRACE_PORT = 0xEC
+EVENTS = 65536  # for each CPU: the largest ring there is
+ET_DYN = 3
+CPUS, THREADS = 1, 2  # the two groups of tracks
+LINE = re.compile(r"\[(\d+)\] (\d+)\.(\d{9}) \+(\d+) tid=(\d+) (\w+)((?: \w+=\S*)*)$")
+LOCKS = {"mmap": "mmap_lock, reading", "vma": "VMA lock", "spec": "speculation (RCU)"}
+
+
+@dataclasses.dataclass
+class Event:
+    cpu: int
+    start: int  # ns since boot
+    end: int
+    tid: int
+    name: str
+    keys: dict
+
+
+@dataclasses.dataclass
+class Recording:
+    """What one run has left: events in the order of their ends, and the first process's memory."""
+    status: int
+    cpus: int
+    lost: int = 0
+    events: list = dataclasses.field(default_factory=list)
+    vmas: list = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
+    pages: list = dataclasses.field(default_factory=list)  # (address, number of pages, state)
+
+
+def command(argv):
+    parser = options.run_parser("trace", "Run a program and write what happened to its faults as a trace for Perfetto.")
+    parser.add_argument("-o", metavar="FILE", dest="output", default="trace.json", help="the trace (default trace.json); "
+                        "may also stand behind the program's arguments")
+    chosen = options.parse_run(argument_first(argv), parser)
+    recording = record(chosen)
+    with open(chosen.output, "w", encoding="utf-8") as file:
+        json.dump(perfetto(recording, sources(chosen.program, recording)), file)
+    runner.say(f"{len(recording.events)} events in {chosen.output}" + lost_words(recording) +
+               "; open it at https://ui.perfetto.dev")
+    return recording.status
+
+
+def argument_first(argv):
+    """`… PROGRAM ARGS -o FILE` as `-o FILE … PROGRAM ARGS`."""
+    return [*argv[-2:], *argv[:-2]] if len(argv) > 2 and argv[-2] == "-o" else argv
+
+
+def lost_words(recording):
+    return f", {recording.lost} older ones were overwritten" if recording.lost else ""
+
+
+# --- collecting ----------------------------------------------------------------------------------------------------------
+
+
+def record(chosen):
+    """Boot `chosen` and read what the kernel has written at the end."""
+    chosen.append = f"{chosen.append} fault_dump fault_events={EVENTS}".strip()
+    with tempfile.TemporaryDirectory(prefix="faultline-trace-") as scratch:
+        path = os.path.join(scratch, "trace")
+        result = runner.boot(chosen, scratch, ["-chardev", f"file,id=trace,path={path}", "-device",
+                                               f"isa-debugcon,iobase={TRACE_PORT:#x},chardev=trace"])
+        if not os.path.exists(path):
+            raise UsageError("the machine has left no trace")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return parse(file, result, chosen.cpus)
+
+
+def parse(lines, result, cpus):
+    recording, recorded = Recording(result, cpus), 0
+    for line in lines:
+        words = line.split()
+        if line.startswith("["):
+            event = parse_event(line.rstrip("\n"))
+            recording.events += [event] if event else []
+        elif words and words[0] == "recorded":
+            recorded += int(words[2])
+        elif words and words[0] == "vma":
+            recording.vmas.append((int(words[1], 16), int(words[2], 16), words[3], " ".join(words[4:])))
+        elif words and words[0] == "pages":
+            recording.pages.append((int(words[1], 16), int(words[2]), words[3]))
+    recording.events.sort(key=lambda event: (event.end, -event.start))
+    recording.lost = max(recorded - len(recording.events), 0)
+    return recording
+
+
+def parse_event(line):
+    match = LINE.match(line)
+    if not match:
+        return None
+    start = int(match[2]) * 10 ** 9 + int(match[3])
+    keys = dict(pair.split("=", 1) for pair in match[7].split())
+    return Event(int(match[1]), start, start + int(match[4]), int(match[5]), match[6], keys)
+
+
+def sources(program, recording):
+    """{ip: "function at file:line"} for the instructions of the program, as far as its debug information says."""
+    ips = sorted({event.keys["ip"] for event in recording.events if "ip" in event.keys})
+    base = load_address(program, recording)
+    wanted = [f"{int(ip, 16) - base:#x}" for ip in ips]
+    try:
+        said = subprocess.run(["addr2line", "-f", "-s", "-e", program], input="\n".join(wanted), capture_output=True,
+                              text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    pairs = zip(ips, zip(said[::2], said[1::2]))
+    return {ip: f"{function} at {re.sub(r' .discriminator.*', '', place)}" for ip, (function, place) in pairs
+            if not function.startswith("?")}
+
+
+def load_address(program, recording):
+    """What to subtract from an address: 0 for a program at fixed addresses."""
+    with open(program, "rb") as file:
+        header = file.read(18)
+    if struct.unpack_from("<H", header, 16)[0] != ET_DYN:
+        return 0
+    name = os.path.basename(program)
+    return min((start for start, _, _, path in recording.vmas if os.path.basename(path) == name), default=0)
+
+
+# --- Perfetto ------------------------------------------------------------------------------------------------------------
+
+
+def perfetto(recording, source_of):
+    """The Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU."""
+    tracks = Tracks()
+    for cpu in range(recording.cpus):
+        tracks.name(CPUS, cpu, f"CPU {cpu}")
+    for event in recording.events:
+        if event.tid:
+            tracks.name(THREADS, event.tid, f"thread {event.tid}")
+    by_thread = {}
+    for event in recording.events:
+        by_thread.setdefault(event.tid, []).append(event)
+    for tid, events in by_thread.items():
+        if tid:
+            thread_slices(tracks, tid, events, source_of)
+    cpu_slices(tracks, recording.events, source_of)
+    return {"displayTimeUnit": "ns", "traceEvents": tracks.finished()}
+
+
+@dataclasses.dataclass
+class Slice:
+    group: int
+    track: int
+    start: int
+    end: int
+    name: str
+    keys: dict
+
+
+class Tracks:
+    """Collects slices; on each track they are made to nest, since what is recorded by two CPUs may overlap by a hair."""
+
+    def __init__(self):
+        self.metadata, self.named, self.slices, self.flows = [], set(), [], []
+        for group, name in ((CPUS, "CPUs"), (THREADS, "threads")):
+            self.metadata.append({"ph": "M", "name": "process_name", "pid": group, "tid": 0, "args": {"name": name}})
+
+    def name(self, group, track, text):
+        if (group, track) not in self.named:
+            self.named.add((group, track))
+            self.metadata.append({"ph": "M", "name": "thread_name", "pid": group, "tid": track, "args": {"name": text}})
+
+    def add(self, group, track, start, end, name, keys):
+        one = Slice(group, track, start, max(end, start + 1), name, keys)
+        self.slices.append(one)
+        return one
+
+    def flow(self, source, target):
+        self.flows.append((source, target))
+
+    def finished(self):
+        stacks = {}
+        for one in sorted(self.slices, key=lambda one: (one.start, -one.end)):
+            stack = stacks.setdefault((one.group, one.track), [])
+            while stack and stack[-1].end <= one.start:
+                stack.pop()
+            if stack:
+                one.end = min(one.end, stack[-1].end)
+            stack.append(one)
+        return self.metadata + [as_json(one) for one in self.slices] + [
+            end for number, (source, target) in enumerate(self.flows, 1) for end in flow_ends(number, source, target)]
+
+
+def as_json(one):
+    return {"ph": "X", "name": one.name, "cat": one.name.split()[0], "pid": one.group, "tid": one.track,
+            "ts": one.start / 1000, "dur": (one.end - one.start) / 1000, "args": one.keys}
+
+
+def flow_ends(number, source, target):
+    common = {"name": "tries again", "cat": "retry", "id": number}
+    return ({"ph": "s", **common, "pid": source.group, "tid": source.track, "ts": source.start / 1000},
+            {"ph": "f", "bp": "e", **common, "pid": target.group, "tid": target.track, "ts": target.start / 1000})
+
+
+def title(event):
+    keys = event.keys
+    if event.name == "attempt":
+        return f"{keys['strategy']}: {keys['access']} {keys['kind']} → {keys.get('reason') or keys.get('answer')}"
+    return {"lock_wait": f"waits for {keys.get('rank')} for {keys.get('for')}", "page_wait": "waits for a page",
+            "mmap_write": "mmap_lock, writing", "shootdown": "TLB shootdown", "flush": "TLB flush for others",
+            "reclaim": "reclaim"}.get(event.name, event.name)
+
+
+def arguments(event, source_of):
+    keys = dict(event.keys, cpu=event.cpu, thread=event.tid)
+    if keys.get("ip") in source_of:
+        keys["source"] = source_of[keys["ip"]]
+    return keys
+
+
+def inside(events, index, name):
+    """The events of that name that began and ended while events[index] went on; they stand before it."""
+    outer, found = events[index], []
+    for event in (events[i] for i in range(index - 1, -1, -1)):
+        if event.end < outer.start:
+            break
+        if event.name == name and event.start >= outer.start:
+            found.append(event)
+    return found
+
+
+def thread_slices(tracks, tid, events, source_of):
+    gave_up = None
+    for index, event in enumerate(events):
+        one = tracks.add(THREADS, tid, event.start, event.end, title(event), arguments(event, source_of))
+        if event.name == "attempt":
+            add_held_lock(tracks, tid, events, index)
+            if gave_up:
+                tracks.flow(gave_up, one)
+            gave_up = one if event.keys["end"] in ("gave_up", "retry") else None
+        elif event.name == "mmap_write":
+            for vma in inside(events, index, "vma_write"):
+                tracks.add(THREADS, tid, vma.end, event.end, f"VMA {vma.keys['vma']}, writing", {})
+
+
+def add_held_lock(tracks, tid, events, index):
+    """From when the strategy had its lock: mmap_lock may have been waited for."""
+    event = events[index]
+    waits = inside(events, index, "lock_wait") if event.keys["strategy"] == "mmap" else []
+    since = max((wait.end for wait in waits if wait.keys["rank"] == "MMAP_LOCK"), default=event.start)
+    if since < event.end:
+        tracks.add(THREADS, tid, since, event.end, LOCKS[event.keys["strategy"]], {"address": event.keys["address"]})
+
+
+def cpu_slices(tracks, events, source_of):
+    """What each CPU did: of what slept in between, the part since it woke up last."""
+    woke = {}
+    for event in events:
+        if event.name in ("lock_wait", "page_wait"):
+            woke[event.tid] = event.end
+            continue
+        start = max(event.start, woke.get(event.tid, 0) if event.tid else 0)
+        tracks.add(CPUS, event.cpu, start, event.end, title(event), arguments(event, source_of))
