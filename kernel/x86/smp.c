@@ -18,6 +18,7 @@
 #include "kernel/x86/xsave.h"
 #include "kernel/clock.h"
 #include "mm/events.h"
+#include "mm/race.h"
 
 #define AP_TRAMPOLINE 0x8000UL /* boot/ap.asm has the same */
 #define AP_START_US 200000
@@ -130,6 +131,7 @@ void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end)
 		if (!atomic_or(&per_cpu(tlb_inbox, target), 1UL << self))
 			lapic_send(cpus[target].apic_id, LAPIC_FIXED | VECTOR_TLB);
 	}
+	race_point(shootdown_sent);
 	while (load_acquire(&request->waiting))
 		cpu_relax();
 }

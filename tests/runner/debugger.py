@@ -8,28 +8,37 @@ from . import scenario
 from .job import Job
 
 
+TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
+
+
 def cases():
-    """name, options of `tools/faultline run`, program and its arguments."""
+    """Script, options of `tools/faultline run`, program and its arguments."""
     stage = ["--cpus", "3", "--swap", "1M"]
     reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
     return (
         ("attach", ["--cpus", "3"], ["hello-pie"]),
         ("commands", stage, ["reasons", "spf_abort_odd_count"]),
         ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
+        ("tour", ["--deterministic", *stage], ["tour"]),
         ("why", stage, ["reasons", *reasons]),
     )
 
 
 def jobs(kernel=None):
     """One job for each case; `kernel` replaces the kernel image."""
-    return [job(name, ["--kernel", kernel, *options] if kernel else options, program)
-            for name, options, program in cases()]
+    return [job(script, ["--kernel", kernel, *options] if kernel else options, program)
+            for script, options, program in cases()]
 
 
-def job(name, options, program):
-    script = os.path.join("tests", "gdb", f"{name}.py")
-    return Job(name=f"gdb/{name}", has_log=True, judge=judge, weight=8, limit=60,
-               command=["tools/faultline", "run", *options, "--gdb-script", script, f"build/user/{program[0]}", *program[1:]])
+def soak_jobs():
+    """Each tour by itself, started as it says."""
+    return [job("tour", ["--deterministic", "--cpus", "3", "--swap", "1M"], ["tour", name], f"tour-{name}") for name in TOURS]
+
+
+def job(script, options, program, name=None):
+    path = os.path.join("tests", "gdb", f"{script}.py")
+    return Job(name=f"gdb/{name or script}", has_log=True, judge=judge, weight=8, limit=60,
+               command=["tools/faultline", "run", *options, "--gdb-script", path, f"build/user/{program[0]}", *program[1:]])
 
 
 def judge(result):

@@ -11,11 +11,11 @@ places    where in the sources something is decided
 command   what all commands share
 """
 
-from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, vmas, why
+from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, tour, vmas, why
 
 
 def load():
     for command in (attach.Attach, vmas.Vmas, pages.Ptwalk, pages.Page, swap.Swap, tlb.Tlb, tasks.Cpus, tasks.Tasks,
-                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, events.Faults, events.BreakFaultCommand, why.Why):
+                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, events.Faults, events.BreakFaultCommand, why.Why, tour.Tour):
         command()
     overview.Overview()

@@ -171,7 +171,7 @@ class Why(Command):
     def thread(self, words):
         if len(words) != 1:
             self.wrong("why: tid is followed by the number of a thread; tasks lists them.")
-        tid = self.number(words[0], "the number of a thread")
+        tid = self.address(words[0], "the number of a thread")
         for task in walk.tasks():
             if int(task["tid"]) == tid:
                 return task

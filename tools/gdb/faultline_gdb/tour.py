@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""
+`tour`: guided walks. A tour is a text file in tools/gdb/tours/: lines that begin with "> " are commands, shown and done;
+lines that begin with "= " are what the last command must have said (a regular expression, checked every time); "---" waits
+for Enter; "#" begins a comment. All else is text.
+"""
+
+import os
+import re
+import sys
+
+import gdb
+
+from . import kernel
+from .command import Command, say
+
+PLACE = os.path.join(kernel.ROOT, "tools", "gdb", "tours")
+
+
+def names():
+    return sorted(name.removesuffix(".tour") for name in os.listdir(PLACE) if name.endswith(".tour"))
+
+
+def lines_of(name):
+    with open(os.path.join(PLACE, f"{name}.tour"), encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in file if not line.startswith("#")]
+
+
+def start_with(name):
+    return f"tools/faultline run --gdb --deterministic --cpus 3 --swap 1M build/user/tour {name}"
+
+
+class Tour(Command):
+    """
+    Walk through a fault, guided: the tour goes from stop to stop, shows what is to be seen, and explains it.
+    Usage: tour [NAME]
+
+    Without a name: the tours there are. Each begins in a machine that has just been started for it:
+    tools/faultline run --gdb --deterministic --cpus 3 --swap 1M build/user/tour NAME
+    """
+
+    name = "tour"
+
+    def choices(self, words):
+        return names() if not words else []
+
+    def run(self, words):
+        self.at_most(words, 1)
+        if not words:
+            self.list()
+            return
+        if words[0] not in names():
+            self.wrong(f"tour: there is no tour “{words[0]}”. There are: {', '.join(names())}.")
+        if gdb.lookup_static_symbol("curtain") is None:
+            raise gdb.GdbError(f"tour: this machine runs another program. Leave GDB, and start with\n  {start_with(words[0])}")
+        Walk(words[0]).go()
+
+    def list(self):
+        for name in names():
+            say(f"{name.ljust(16)}{lines_of(name)[0]}")
+        say(f"To take one: {start_with('NAME')}\nand then: tour NAME")
+
+
+class Walk:
+    def __init__(self, name):
+        self.name, self.said, self.command = name, "", ""
+
+    def go(self):
+        for line in lines_of(self.name):
+            if line.startswith("> "):
+                self.do(line[2:])
+            elif line.startswith("= "):
+                self.compare(line[2:])
+            elif line == "---":
+                self.wait()
+            else:
+                say(line)
+
+    def do(self, command):
+        say(f"(gdb) {command}")
+        self.command, self.said = command, gdb.execute(command, to_string=True)
+        say(self.said.rstrip())
+        if command in ("continue", "finish"):  # GDB shows by itself where it has stopped
+            self.said += gdb.execute("frame", to_string=True)
+
+    def compare(self, pattern):
+        if not re.search(pattern, self.said, re.MULTILINE):
+            raise gdb.GdbError(f"tour: {self.name} no longer tells the truth: `{self.command}` should have said “{pattern}”.")
+
+    def wait(self):
+        if sys.stdin.isatty():
+            input("        [Enter goes on] ")

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stages of GDB's guided tours (tools/gdb/tours/): one short scene each, the same whether or not a debugger watches.
+ * Arguments: the scenes to play; none: all. Wants three CPUs, and the first disk as swap. The tours stop at touch(), which
+ * makes the access that everything is about, and at curtain(), which is called where there is something to be seen.
+ */
+#include "user/race.h"
+
+#define RW (PROT_READ | PROT_WRITE)
+#define TABLE (512 * PAGE)
+
+/* The access. A breakpoint on the function is on the instruction before it, which is not done again after the fault. */
+static __attribute__((noipa)) void touch(char *p, char value)
+{
+	__asm__ volatile("nop");
+	poke(p, value);
+}
+
+static __attribute__((noipa)) void curtain(const char *what, char *p, pid_t tid)
+{
+	__asm__ volatile("nop" ::"r"(what), "r"(p), "r"(tid) : "memory");
+}
+
+static long touch_step(void *p)
+{
+	return CATCH(touch(p, 'b'));
+}
+
+/* Many pages of which the first is there: with an anon_vma and a page table, nothing is missing but a page. */
+static char *fresh_pages(void)
+{
+	char *p = (char *)(((uintptr_t)map_island(1024, RW) + TABLE - 1) & -TABLE);
+
+	poke(p, 'a');
+	return p;
+}
+
+static void demand_zero(struct stage *s)
+{
+	char *p = fresh_pages();
+
+	(void)s;
+	for (enum policy policy = POLICY_MMAP; policy <= POLICY_SPEC; policy++) {
+		MUST(set_policy(policy));
+		touch(p + policy * PAGE, 'a');
+	}
+}
+
+static int child_main(void *arg)
+{
+	char *p = arg;
+
+	MUST(*p == 'a');
+	touch(p, 'c');
+	return *p == 'c' ? 0 : 1;
+}
+
+static long fork_and_write(void *p)
+{
+	MUST(run_child(child_main, p) == 0);
+	touch(p, 'd');
+	return 0;
+}
+
+/* The child writes while the parent has the page too, the parent when the child is gone. Actor 0's stack may be forked. */
+static void copy_after_fork(struct stage *s)
+{
+	char *p = fresh_pages();
+
+	MUST(set_policy(POLICY_VMA));
+	actor_do(&s->actor[0], fork_and_write, p);
+	MUST(actor_finish(&s->actor[0]) == 0);
+	MUST(*p == 'd');
+}
+
+/* Page 1 faults speculatively; page 4 of the same VMA goes away meanwhile. */
+static void speculation(struct stage *s)
+{
+	struct actor *victim = &s->actor[0];
+	char *p = fresh_pages();
+
+	MUST(set_policy(POLICY_SPEC));
+	MUST(actor_stop_at(victim, "spec_after_walk", touch_step, p + PAGE));
+	curtain("the fault stands still", p + PAGE, victim->tid);
+	MUST(munmap(p + 4 * PAGE, PAGE) == 0);
+	curtain("munmap is done", p + PAGE, victim->tid);
+	MUST(release("spec_after_walk"));
+	MUST(actor_finish(victim) == 0);
+	MUST(p[PAGE] == 'b');
+}
+
+static void set_disk(const char *setting, const char *value)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/ram0/%s", setting);
+	fd = open(path, O_WRONLY);
+	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
+	close(fd);
+}
+
+/* The page is out, and the disk takes its time. */
+static void swap_in(struct stage *s)
+{
+	char *p = fresh_pages();
+
+	(void)s;
+	MUST(set_policy(POLICY_VMA));
+	MUST(madvise(p, PAGE, MADV_PAGEOUT) == 0);
+	set_disk("latency_us", "2000");
+	set_disk("mode", "async");
+	touch(p, 'e');
+	set_disk("mode", "sync");
+	MUST(*p == 'e');
+}
+
+static long read_for_ever(void *arg)
+{
+	struct stage *s = arg;
+	char *p = (char *)s->value[0];
+
+	s->flag[0] = true;
+	for (; !s->flag[1]; relax())
+		peek(p);
+	return 0;
+}
+
+static __attribute__((noipa)) long forbid_writing(void *p)
+{
+	return mprotect(p, PAGE, PROT_READ);
+}
+
+/* One CPU reads a page all the time; another takes the right to write to it away. */
+static void shootdown(struct stage *s)
+{
+	struct actor *writer = &s->actor[0], *reader = &s->actor[1];
+	char *p = fresh_pages();
+
+	s->value[0] = (long)p;
+	MUST(set_policy(POLICY_VMA));
+	actor_do(reader, read_for_ever, s);
+	while (!s->flag[0])
+		relax();
+	MUST(actor_stop_at(writer, "shootdown_sent", forbid_writing, p));
+	curtain("the shootdown was sent", p, writer->tid);
+	MUST(release("shootdown_sent"));
+	MUST(actor_finish(writer) == 0);
+	s->flag[1] = true;
+	MUST(actor_finish(reader) == 0);
+}
+
+static const struct scene {
+	const char *name;
+	void (*script)(struct stage *);
+	int actors;
+} scenes[] = {
+	{ "demand-zero", demand_zero, 1 }, { "cow", copy_after_fork, 1 }, { "speculation", speculation, 1 },
+	{ "swap-in", swap_in, 1 },	   { "shootdown", shootdown, 2 },
+};
+
+static bool wanted(const char *name, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], name) == 0)
+			return true;
+	return argc == 1;
+}
+
+int main(int argc, char **argv)
+{
+	if (!on_faultline()) {
+		printf("this kernel has no fault policies: nothing to show\n");
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++)
+		if (wanted(scenes[i].name, argc, argv)) {
+			section(scenes[i].name);
+			CHECK_THAT("there are enough CPUs", perform(scenes[i].script, scenes[i].actors));
+		}
+	return check_done();
+}
