@@ -20,7 +20,7 @@ ERASE, UP, ESCAPE = "\x7f", "\x1b[A", "\x1b"
 
 
 def window(keys):
-    """The prompt comes with three lines of advice; the terminal has its name and our window's size; poweroff leaves."""
+    """The prompt comes with four lines of advice; the terminal has its name and our window's size; poweroff leaves."""
     keys.wait_for(r"demo .*\r\n.*cat /proc/vmstat .*\r\n.*echo spec > /proc/sys/vm/fault_policy")
     keys.wait_for(PROMPT)
     check(keys.is_raw(), "the terminal is not raw")
@@ -84,6 +84,23 @@ def job_control(keys):
     keys.line("kill -9 %1; stty tostop; echo hidden &", PROMPT)
     keys.line(f"{AWAIT_STOP}; jobs", r"\[2\]\+ +Stopped \(tty output\) +echo hidden\r\n")
     keys.line("fg", r"hidden\r\n" + PROMPT)
+    keys.type(CTRL_D)
+    check(keys.end() == 0, "Ctrl-D should end the shell")
+
+
+def faults_live(keys):
+    """faulttop shows its figures again and again; q and Ctrl-C leave it, and the terminal is as before."""
+    keys.wait_for(PROMPT)
+    for leave, status in (("q", 0), (CTRL_C, 0)):
+        keys.type("faulttop -d 0.1\r")
+        for _ in range(2):
+            keys.wait_for(r"faulttop: q leaves\r\n  faults +\d+/s +\d+\r\n")
+            keys.wait_for(r"strategies, attempts answered\r\n  spec +\d+/s")
+            keys.wait_for(r"reasons\r\n")
+            keys.wait_for(r"kinds, of the last \d+ faults\r\n")
+        keys.type(leave)
+        keys.wait_for(PROMPT)
+        keys.line("echo status $?; stty -a | grep -c ' icanon.* echo '", rf"status {status}\r\n1\r\n" + PROMPT)
     keys.type(CTRL_D)
     check(keys.end() == 0, "Ctrl-D should end the shell")
 
@@ -153,7 +170,7 @@ def program(keys):
 
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
-    "killed": killed, "interrupted-boot": interrupted_boot, "program": program,
+    "killed": killed, "interrupted-boot": interrupted_boot, "program": program, "faulttop": faults_live,
 }
 COMMANDS = {"program": ["run", "build/user/echo"], "interrupted-boot": ["shell", "--boot", "bios"]}  # of the others: shell
 

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * faulttop: faults per second, live in the terminal: by strategy, by kind, by reason, by thread.
+ *
+ *	faulttop [-b] [-d SECONDS] [-n TIMES] [PROGRAM [ARGS…]]
+ *
+ * q or Ctrl-C leaves. With PROGRAM it shows what happens while that runs, and ends with it, with the totals. -b writes one
+ * screen behind the other, for files and pipes. Strategies and reasons are counted exactly (/proc/vmstat); kinds and
+ * threads are those of the events that the rings still hold (/proc/fault_trace), and so a sample when there are many.
+ */
+#include "user/faultline.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+
+#define TRACE_MAX (8 << 20)
+#define MAX_THREADS 256
+#define SHOWN_THREADS 5
+#define SHOWN_REASONS 12
+
+struct tally {
+	char name[48];
+	uint64_t nr;
+};
+
+static struct {
+	bool batch;
+	double interval;
+	long times; /* 0: until somebody leaves */
+} options = { .interval = 1 };
+
+static struct vmstat first, before, now;
+static char trace[TRACE_MAX];
+static volatile sig_atomic_t leave;
+static struct termios saved_terminal;
+static bool terminal_is_raw;
+
+/* ---- Counting ---------------------------------------------------------------------------------------------------- */
+
+static bool has_prefix(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_reason(const char *name)
+{
+	static const char *const prefixes[] = { "spf_abort_",	    "spf_skip_",       "vma_lock_abort_", "vma_lock_skip_",
+						"vma_lock_retry_",  "vma_lock_miss",   "vma_lock_detached", "mmap_retry_" };
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (has_prefix(name, prefixes[i]))
+			return true;
+	return false;
+}
+
+static void count_in(struct tally *tallies, size_t size, const char *name)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (!tallies[i].nr)
+			snprintf(tallies[i].name, sizeof(tallies[i].name), "%s", name);
+		if (strcmp(tallies[i].name, name) == 0) {
+			tallies[i].nr++;
+			return;
+		}
+	}
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct tally *x = a, *y = b;
+
+	return x->nr < y->nr ? 1 : x->nr > y->nr ? -1 : strcmp(x->name, y->name);
+}
+
+static void read_trace(void)
+{
+	int fd = open("/proc/fault_trace", O_RDONLY);
+	size_t len = 0;
+	ssize_t n;
+
+	while (fd >= 0 && len < sizeof(trace) - 1 && (n = read(fd, trace + len, sizeof(trace) - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	trace[len] = 0;
+}
+
+/* The word behind `key` in a line. */
+static bool word_of(const char *line, const char *key, char *word, size_t size)
+{
+	const char *at = strstr(line, key);
+
+	if (!at)
+		return false;
+	at += strlen(key);
+	snprintf(word, size, "%.*s", (int)strcspn(at, " \n"), at);
+	return true;
+}
+
+/* Attempts that resolved something, since `since` (ns), by kind and by thread; the latest moment seen. */
+static uint64_t sample(uint64_t since, struct tally *kinds, size_t nr_kinds, struct tally *threads, size_t nr_threads)
+{
+	uint64_t latest = since;
+	char *rest = NULL, word[48];
+
+	read_trace();
+	for (char *line = strtok_r(trace, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		unsigned long long s, ns, took;
+
+		if (sscanf(line, "[%*u] %llu.%llu +%llu", &s, &ns, &took) != 3)
+			continue;
+		ns += s * 1000000000ULL + took;
+		if (ns <= since || !strstr(line, " attempt ") || !strstr(line, " end=answered"))
+			continue;
+		latest = ns > latest ? ns : latest;
+		if (word_of(line, " kind=", word, sizeof(word)))
+			count_in(kinds, nr_kinds, word);
+		if (word_of(line, " tid=", word, sizeof(word)))
+			count_in(threads, nr_threads, word);
+	}
+	return latest;
+}
+
+/* ---- Showing ----------------------------------------------------------------------------------------------------- */
+
+static void print_rate(const struct vmstat *from, const char *label, const char *counter, double seconds)
+{
+	uint64_t nr = vmstat_delta(from, &now, counter);
+
+	printf("  %-28s %10.0f/s %10llu\n", label, nr / seconds, (unsigned long long)nr);
+}
+
+static void print_reasons(const struct vmstat *from, double seconds)
+{
+	static struct tally reasons[VMSTAT_ROWS];
+	size_t nr = 0;
+
+	for (unsigned int i = 0; i < now.nr; i++) {
+		uint64_t n = is_reason(now.row[i].name) ? vmstat_delta(from, &now, now.row[i].name) : 0;
+
+		if (!n)
+			continue;
+		snprintf(reasons[nr].name, sizeof(reasons[nr].name), "%s", now.row[i].name);
+		reasons[nr++].nr = n;
+	}
+	qsort(reasons, nr, sizeof(reasons[0]), by_number);
+	printf("reasons\n");
+	for (size_t i = 0; i < nr && i < SHOWN_REASONS; i++)
+		printf("  %-28s %10.0f/s %10llu\n", reasons[i].name, reasons[i].nr / seconds,
+		       (unsigned long long)reasons[i].nr);
+	if (!nr)
+		printf("  none\n");
+}
+
+static void print_tallies(const char *title, struct tally *tallies, size_t size, size_t shown)
+{
+	uint64_t sum = 0;
+
+	qsort(tallies, size, sizeof(tallies[0]), by_number);
+	for (size_t i = 0; i < size; i++)
+		sum += tallies[i].nr;
+	printf("%s, of the last %llu faults\n", title, (unsigned long long)sum);
+	for (size_t i = 0; i < shown && i < size && tallies[i].nr; i++)
+		printf("  %-28s %10llu %11.0f %%\n", tallies[i].name, (unsigned long long)tallies[i].nr,
+		       100.0 * tallies[i].nr / sum);
+}
+
+/* Everything since `from`, which was so many seconds ago. */
+static void print_screen(const struct vmstat *from, double seconds, uint64_t *seen, const char *title)
+{
+	struct tally kinds[8] = { 0 };
+	static struct tally threads[MAX_THREADS];
+
+	memset(threads, 0, sizeof(threads));
+	*seen = sample(*seen, kinds, 8, threads, MAX_THREADS);
+	if (!options.batch)
+		printf("\033[H\033[J");
+	printf("%s\n", title);
+	print_rate(from, "faults", "pgfault", seconds);
+	print_rate(from, "... that waited for I/O", "pgmajfault", seconds);
+	printf("strategies, attempts answered\n");
+	print_rate(from, "spec", "spf_answered", seconds);
+	print_rate(from, "vma", "vma_lock_answered", seconds);
+	print_rate(from, "mmap", "mmap_answered", seconds);
+	print_reasons(from, seconds);
+	print_tallies("kinds", kinds, 8, 8);
+	print_tallies("threads", threads, MAX_THREADS, SHOWN_THREADS);
+	fflush(stdout);
+}
+
+/* ---- The terminal, and time -------------------------------------------------------------------------------------- */
+
+static void on_signal(int number)
+{
+	(void)number;
+	leave = 1;
+}
+
+static void give_terminal_back(void)
+{
+	if (terminal_is_raw)
+		tcsetattr(0, TCSANOW, &saved_terminal);
+}
+
+/* Keys arrive one by one and unseen; Ctrl-C stays a signal. */
+static void take_terminal(void)
+{
+	struct termios raw;
+
+	if (options.batch || tcgetattr(0, &saved_terminal))
+		return;
+	raw = saved_terminal;
+	raw.c_lflag &= ~(ICANON | ECHO);
+	terminal_is_raw = tcsetattr(0, TCSANOW, &raw) == 0;
+	atexit(give_terminal_back);
+}
+
+static double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* True when it is time for the next screen; false: leave. */
+static bool wait_interval(double until, pid_t child)
+{
+	struct pollfd keys = { .fd = 0, .events = POLLIN };
+
+	while (!leave && seconds_now() < until) {
+		int left_ms = (int)((until - seconds_now()) * 1000) + 1;
+		char key;
+
+		if (child && waitpid(child, NULL, WNOHANG) == child)
+			return false;
+		if (!terminal_is_raw)
+			usleep(20000);
+		else if (poll(&keys, 1, left_ms < 100 ? left_ms : 100) == 1 && read(0, &key, 1) == 1 && key == 'q')
+			return false;
+	}
+	return !leave;
+}
+
+static pid_t start(char **argv)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		execvp(argv[0], argv);
+		fprintf(stderr, "faulttop: cannot run %s: %s\n", argv[0], strerror(errno));
+		_exit(127);
+	}
+	return child;
+}
+
+static void show(char **argv)
+{
+	double began = seconds_now(), last = began;
+	uint64_t seen = 0;
+	pid_t child = *argv ? start(argv) : 0;
+
+	for (long i = 0; !options.times || i < options.times; i++) {
+		bool go_on = wait_interval(last + options.interval, child);
+		double moment = seconds_now();
+
+		if (!go_on && !child)
+			return;
+		vmstat_read(&now);
+		if (!go_on) {
+			seen = 0;
+			print_screen(&first, moment - began, &seen, "faulttop: totals");
+			return;
+		}
+		print_screen(&before, moment - last, &seen, "faulttop: q leaves");
+		before = now;
+		last = moment;
+	}
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: faulttop [-b] [-d SECONDS] [-n TIMES] [PROGRAM [ARGS...]]\n");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "+bd:n:")) != -1) {
+		if (option == 'b')
+			options.batch = true;
+		else if (option == 'd')
+			options.interval = strtod(optarg, NULL);
+		else if (option == 'n')
+			options.times = strtol(optarg, NULL, 10);
+		else
+			return usage();
+	}
+	if (options.interval <= 0 || options.times < 0)
+		return usage();
+	if (!vmstat_read(&first) || access("/proc/fault_trace", R_OK)) {
+		fprintf(stderr, "faulttop: this kernel records no fault events\n");
+		return 1;
+	}
+	before = first;
+	signal(SIGINT, on_signal);
+	take_terminal();
+	show(argv + optind);
+	return 0;
+}
