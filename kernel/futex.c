@@ -61,20 +61,28 @@ static struct bucket buckets[NR_BUCKETS] = {
 
 /* ---- Keys and buckets -------------------------------------------------------------------------------------------- */
 
+/* Nobody could ever change a word that cannot be read, or is private and cannot be written: as Linux's get_futex_key(). */
+static bool may_hold_futex(const struct vma *vma)
+{
+	return vma && (vma->flags & VM_READ) && (vma->mapping || (vma->flags & VM_WRITE));
+}
+
 static int shared_key(vaddr_t addr, struct futex_key *key)
 {
 	struct mm *mm = current->mm;
 	struct vma *vma;
+	int error;
 
 	mmap_read_lock(mm);
 	vma = vma_tree_find(&mm->tree, addr);
-	if (vma && (vma->flags & VM_SHARED) && vma->mapping) {
+	error = may_hold_futex(vma) ? 0 : -EFAULT;
+	if (!error && (vma->flags & VM_SHARED) && vma->mapping) {
 		key->mapping = vma->mapping;
 		key->offset = (vma->pgoff << PAGE_SHIFT) + (addr - vma->start);
 		mapping_get(key->mapping);
 	}
 	mmap_read_unlock(mm);
-	return vma ? 0 : -EFAULT;
+	return error;
 }
 
 /* => key_put() later */

@@ -50,7 +50,7 @@ static const struct file_ops pidfd_ops = {
 	.release = pidfd_release,
 };
 
-struct process *pidfd_process(int fd)
+struct process *pidfd_process(int fd, u32 *flags)
 {
 	struct file *file = fget(fd);
 	struct process *process = err_ptr(-EBADF);
@@ -60,6 +60,8 @@ struct process *pidfd_process(int fd)
 	if (file->ops == &pidfd_ops) {
 		process = file->private;
 		process_get(process);
+		if (flags)
+			*flags = READ_ONCE(file->flags);
 	}
 	file_put(file);
 	return process;
@@ -134,7 +136,7 @@ SYSCALL(pidfd_send_signal)
 
 	if ((u32)a3)
 		return -EINVAL;
-	process = pidfd_process((int)a0);
+	process = pidfd_process((int)a0, NULL);
 	if (is_err(process))
 		return ptr_err(process);
 	error = get_info(&info, (int)a1, a2, process);
@@ -199,7 +201,7 @@ SYSCALL(process_madvise)
 	answer = iov_import(&ranges, a1, a2, fast, &allocated);
 	if (answer)
 		return answer;
-	process = pidfd_process((int)a0);
+	process = pidfd_process((int)a0, NULL);
 	if (is_err(process)) {
 		answer = ptr_err(process);
 	} else {

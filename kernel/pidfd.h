@@ -5,8 +5,11 @@
 
 #include "kernel/task.h"
 
-/* The process behind a descriptor of the current process, with a reference, or an error pointer (-EBADF). */
-struct process *pidfd_process(int fd);
+/*
+ * The process behind a descriptor of the current process, with a reference, or an error pointer (-EBADF); `flags`, unless
+ * NULL, are set to those of the open file.
+ */
+struct process *pidfd_process(int fd, u32 *flags);
 
 struct file;
 /* An open file for the process, of which it takes a reference of its own; O_NONBLOCK or 0. Error pointer -ENOMEM. */

@@ -165,17 +165,30 @@ SYSCALL(getpriority)
 	return answer;
 }
 
+/* Root may do anything; others what their own processes' limit allows, which is at first: be nicer. As Linux's set_one_prio(). */
+static int may_be_nice(struct task *task, s32 nice)
+{
+	if (process_is_privileged(current->process))
+		return 0;
+	if (!owns_process(task->process))
+		return -EPERM;
+	return nice >= task->nice || (u64)(20 - nice) <= rlimit_current(RLIMIT_NICE) ? 0 : -EACCES;
+}
+
 SYSCALL(setpriority)
 {
 	s32 nice = min(max((s32)a2, -20), 19);
 	struct task *task;
+	int error;
 
 	if ((u32)a0 > PRIO_USER)
 		return -EINVAL;
 	task = (s32)a0 == PRIO_PROCESS ? find_task(a1) : find_task(0);
 	if (!task)
 		return -ESRCH;
-	WRITE_ONCE(task->nice, nice);
+	error = may_be_nice(task, nice);
+	if (!error)
+		WRITE_ONCE(task->nice, nice);
 	task_put(task);
-	return 0;
+	return error;
 }

@@ -17,6 +17,7 @@
 #include "kernel/mutex.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
+#include "kernel/task.h"
 #include "mm/check.h"
 #include "mm/swap.h"
 
@@ -147,7 +148,7 @@ SYSCALL(swapon)
 
 	if ((u32)a1 & ~SWAP_FLAGS_VALID)
 		return -EINVAL;
-	ret = device_of(a0, &rdev);
+	ret = process_is_privileged(current->process) ? device_of(a0, &rdev) : -EPERM;
 	if (ret)
 		return ret;
 	mutex_lock(&swap_mutex);
@@ -171,7 +172,7 @@ static int swap_off(struct block_device *device)
 SYSCALL(swapoff)
 {
 	u32 rdev;
-	long ret = device_of(a0, &rdev);
+	long ret = process_is_privileged(current->process) ? device_of(a0, &rdev) : -EPERM;
 
 	if (ret)
 		return ret;

@@ -57,6 +57,8 @@ static long set_name(size_t offset, vaddr_t from, u64 len)
 {
 	char text[UTS_LEN];
 
+	if (!process_is_privileged(current->process))
+		return -EPERM;
 	if (len >= UTS_LEN)
 		return -EINVAL;
 	return copy_from_user(text, from, len) ? -EFAULT : uname_set(offset, text, len);
@@ -133,6 +135,8 @@ static bool reboot_magic_ok(u32 magic1, u32 magic2)
  */
 SYSCALL(reboot)
 {
+	if (!process_is_privileged(current->process))
+		return -EPERM;
 	if (!reboot_magic_ok((u32)a0, (u32)a1))
 		return -EINVAL;
 	switch ((u32)a2) {

@@ -38,6 +38,13 @@ bool may_signal(const struct process *target)
 	       READ_ONCE(own->real) == real || READ_ONCE(own->real) == saved;
 }
 
+bool owns_process(const struct process *target)
+{
+	u32 own = READ_ONCE(current->process->users.user.effective);
+
+	return own == READ_ONCE(target->users.user.real) || own == READ_ONCE(target->users.user.effective);
+}
+
 /* ---- Setting ----------------------------------------------------------------------------------------------------- */
 
 /* Some id may be asked for by anybody who has it already, in a role that counts (`roles`); root may ask for any. */

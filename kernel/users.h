@@ -28,5 +28,7 @@ u64 effective_capabilities(const struct process *process);
 u64 permitted_capabilities(const struct process *process);
 /* May the caller send that process a signal? As Linux's kill_ok_by_cred(). */
 bool may_signal(const struct process *target);
+/* Does the caller act as that process's owner, as far as priorities are concerned? */
+bool owns_process(const struct process *target);
 
 #endif

@@ -3,6 +3,7 @@
 #include "kernel/wait4.h"
 
 #include "kernel/errno.h"
+#include "kernel/fs/file.h"
 #include "kernel/pidfd.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
@@ -168,11 +169,31 @@ static int put_siginfo(vaddr_t addr, const struct wait_result *result, bool foun
 	return copy_to_user(addr, &info, 32) ? -EFAULT : 0;
 }
 
+/* The pidfd request->id becomes the process it stands for; one opened with PIDFD_NONBLOCK makes the call answer EAGAIN. */
+static int wait_for_pidfd(struct wait_request *request, bool *nonblocking)
+{
+	struct process *process;
+	u32 flags;
+
+	if (request->id < 0)
+		return -EINVAL;
+	process = pidfd_process(request->id, &flags);
+	if (is_err(process))
+		return ptr_err(process);
+	request->id = process->pid;
+	process_put(process);
+	*nonblocking = (flags & O_NONBLOCK) && !(request->options & WNOHANG);
+	if (*nonblocking)
+		request->options |= WNOHANG;
+	return 0;
+}
+
 SYSCALL(waitid)
 {
 	static const enum wait_for which[] = { FOR_ALL, FOR_PID, FOR_PGID, FOR_PID };
 	struct wait_request request = { .id = (s32)a1, .options = (u32)a3 };
 	struct wait_result result;
+	bool nonblocking = false;
 	int answer;
 
 	if ((u32)a3 & ~(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | __WNOTHREAD | __WCLONE | __WALL))
@@ -180,12 +201,9 @@ SYSCALL(waitid)
 	if (!((u32)a3 & (WSTOPPED | WEXITED | WCONTINUED)) || a0 > P_PIDFD)
 		return -EINVAL;
 	if (a0 == P_PIDFD) {
-		struct process *process = pidfd_process((int)a1);
-
-		if (is_err(process))
-			return ptr_err(process);
-		request.id = process->pid;
-		process_put(process);
+		answer = wait_for_pidfd(&request, &nonblocking);
+		if (answer)
+			return answer;
 	}
 	request.which = which[a0];
 	if ((a0 == P_PID && request.id <= 0) || (a0 == P_PGID && request.id < 0))
@@ -193,6 +211,8 @@ SYSCALL(waitid)
 	if (a0 == P_PGID && request.id == 0)
 		request.id = current->process->pgid;
 	answer = do_wait(&request, &result);
+	if (!answer && nonblocking)
+		return -EAGAIN;
 	if (answer < 0)
 		return answer;
 	if (a4 && answer && put_rusage(a4, &result.usage))

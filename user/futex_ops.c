@@ -231,6 +231,7 @@ static void signals(void)
 static void errors(void)
 {
 	char *none = map_island(1, PROT_NONE), *fresh = map_island(1, PROT_READ | PROT_WRITE);
+	char *constant = map_island(1, PROT_READ);
 
 	section("errors");
 	CHECK_ERRNO(futex((uint32_t *)((char *)&word + 1), FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EINVAL);
@@ -244,6 +245,10 @@ static void errors(void)
 	CHECK_THAT("a word on a page not yet there is zero",
 		   futex((uint32_t *)fresh, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0) == -1 && errno == EAGAIN);
 	CHECK_EQ(futex((uint32_t *)(fresh + 8), FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL, NULL, 0), 0);
+	CHECK_THAT("nobody can share a private word that cannot be written",
+		   futex((uint32_t *)constant, FUTEX_WAIT, 1, NULL, NULL, 0) == -1 && errno == EFAULT);
+	CHECK_ERRNO(futex((uint32_t *)constant, FUTEX_WAKE, 1, NULL, NULL, 0), EFAULT);
+	CHECK_EQ(futex((uint32_t *)constant, FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL, NULL, 0), 0);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 /* Reaching into another process: process_vm_readv and process_vm_writev, pidfds, process_madvise. */
 #include "user/check.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/uio.h>
 
@@ -75,6 +76,10 @@ static void pidfds(pid_t pid)
 	section("pidfds");
 	MUST(fd >= 0);
 	CHECK_EQ(poll(&poller, 1, 0), 0);
+	CHECK_EQ(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	CHECK_ERRNO(waitid(P_PIDFD, fd, &info, WEXITED), EAGAIN);
+	CHECK_EQ(waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG), 0);
+	CHECK_EQ(fcntl(fd, F_SETFL, 0), 0);
 	CHECK_EQ(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), 0);
 	CHECK_EQ(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0), 0);
 	CHECK_THAT("it can be read when the process has ended",
@@ -84,6 +89,7 @@ static void pidfds(pid_t pid)
 	CHECK_ERRNO(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0), ESRCH);
 	CHECK_ERRNO(waitid(P_PIDFD, fd, &info, WEXITED), ECHILD);
 	close(fd);
+	CHECK_ERRNO(waitid(P_PIDFD, -1, &info, WEXITED), EINVAL);
 	CHECK_ERRNO(syscall(SYS_pidfd_open, 999999, 0), ESRCH);
 	CHECK_ERRNO(syscall(SYS_pidfd_open, 0, 0), EINVAL);
 	CHECK_ERRNO(syscall(SYS_pidfd_open, 1, 1), EINVAL);

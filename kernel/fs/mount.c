@@ -9,6 +9,7 @@
 #include "kernel/fs/super.h"
 #include "kernel/rcu.h"
 #include "kernel/string.h"
+#include "kernel/task.h"
 #include "kernel/uaccess.h"
 #include "mm/slab.h"
 
@@ -216,7 +217,7 @@ SYSCALL(mount)
 		ret = user_path_lookup(AT_FDCWD, a1, LOOKUP_FOLLOW, &target);
 	if (!ret) {
 		super_destroy_unused();
-		ret = do_mount(&args, target);
+		ret = process_is_privileged(current->process) ? do_mount(&args, target) : -EPERM;
 		dentry_put(target);
 	}
 	mount_args_put(&args);
@@ -287,9 +288,13 @@ SYSCALL(umount2)
 	if (ret)
 		return ret;
 	super_destroy_unused();
-	if (root != root->inode->sb->root) {
+	if (!process_is_privileged(current->process))
+		ret = -EPERM;
+	else if (root != root->inode->sb->root)
+		ret = -EINVAL;
+	if (ret) {
 		dentry_put(root);
-		return -EINVAL;
+		return ret;
 	}
 	return unmount(root, flags);
 }

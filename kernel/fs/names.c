@@ -112,6 +112,8 @@ static long mknod_at(int dirfd, u64 path, u32 mode, u64 rdev)
 	if (type == S_IFLNK ||
 	    (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK))
 		return -EINVAL;
+	if ((type == S_IFCHR || type == S_IFBLK) && !process_is_privileged(current->process))
+		return -EPERM;
 	return create_at(dirfd, path, &c);
 }
 
@@ -341,9 +343,14 @@ SYSCALL(chroot)
 	struct dentry *dentry;
 	long ret = user_path_lookup(AT_FDCWD, a0, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &dentry);
 
-	if (!ret)
-		fs_set_root_dir(current->fs, dentry);
-	return ret;
+	if (ret)
+		return ret;
+	if (!process_is_privileged(current->process)) {
+		dentry_put(dentry);
+		return -EPERM;
+	}
+	fs_set_root_dir(current->fs, dentry);
+	return 0;
 }
 
 SYSCALL(fchdir)

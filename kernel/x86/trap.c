@@ -215,8 +215,7 @@ static void exception_signal(struct trap_frame *frame, unsigned vector)
 	case TRAP_DE:
 		force_signal(SIGFPE, FPE_INTDIV, frame->rip);
 		break;
-	case TRAP_DB:
-		frame->rflags &= ~0x100UL; /* TF */
+	case TRAP_DB: /* who single-steps goes on doing so after the handler, which itself runs without TF */
 		force_signal(SIGTRAP, TRAP_TRACE, frame->rip);
 		break;
 	case TRAP_BP:
