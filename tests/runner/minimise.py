@@ -14,7 +14,8 @@ from . import ROOT
 
 PROGRAM = "build/user/mmfuzz"
 BATCH = 32  # lists for each boot; mmfuzz takes 64
-PATIENCE = 120
+PATIENCE = 600  # seconds, so many that no load takes them
+SHORT = ["--memory", "32M"]
 DIGEST = re.compile(r"^seed \d+: [0-9a-f]{16}$", re.MULTILINE)
 
 
@@ -22,6 +23,8 @@ def add_options(parser):
     group = parser.add_argument_group("minimise")
     group.add_argument("--steps", type=int, default=100, metavar="N", help="of mmfuzz (default: 100)")
     group.add_argument("--exact", action="store_true", help="as mmfuzz --exact")
+    group.add_argument("--swap", action="append", default=[], metavar="SIZE",
+                       help="a swap area of a machine with little memory; as mmfuzz --swap")
     group.add_argument("--fault", default="full", metavar="POLICY", help="default: full")
     group.add_argument("--cpus", default="2", metavar="N", help="default: 2")
     group.add_argument("--kernel", metavar="FILE", help="another kernel image")
@@ -49,6 +52,7 @@ def hint(args, expected, got):
             options = "".join(f" {word}" for word in args if word == "--exact")
             if "--steps" in args:
                 options += f" --steps {args[args.index('--steps') + 1]}"
+            options += " --swap 8M" if "--swap" in args else ""
             return [f"the fewest steps of it: tests/run minimise {match[1]}{options}"]
     return []
 
@@ -56,8 +60,10 @@ def hint(args, expected, got):
 class Search:
     def __init__(self, seed, options):
         self.mmfuzz = ["--seeds", str(seed), "--steps", str(options.steps)] + ["--exact"] * options.exact
+        self.mmfuzz += ["--swap"] if options.swap else []
         self.run = ["tools/faultline", "run", "--timeout", str(PATIENCE), "--fault", options.fault, "--cpus",
                     options.cpus] + (["--kernel", options.kernel] if options.kernel else [])
+        self.run += SHORT + [word for size in options.swap for word in ("--swap", size)] if options.swap else []
         self.boots = 0
 
     def shrink(self, steps):
