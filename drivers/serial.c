@@ -22,7 +22,7 @@
 #define INTERRUPT_WHEN_RECEIVED 0x01
 #define MCR_INTERRUPTS 0x08 /* the line to the interrupt controller */
 
-static void (*arrived_handler)(void); /* constant while interrupts are asked for */
+static void (*arrived_handler)(void); /* no lock: an interrupt may come once more after it is NULL */
 
 void serial_init(void (*arrived)(void))
 {
@@ -33,7 +33,7 @@ void serial_init(void (*arrived)(void))
 	outb(UART_LINE_CONTROL, LCR_8N1);
 	outb(UART_FIFO, FIFO_ENABLE_AND_CLEAR);
 	outb(UART_MODEM_CONTROL, MCR_DTR_RTS | MCR_INTERRUPTS);
-	arrived_handler = arrived;
+	WRITE_ONCE(arrived_handler, arrived);
 	if (arrived)
 		ioapic_route(SERIAL_GSI, VECTOR_SERIAL);
 }
@@ -59,6 +59,9 @@ bool serial_listen(void)
 
 void serial_interrupt(void)
 {
+	void (*arrived)(void) = READ_ONCE(arrived_handler);
+
 	outb(UART_INTERRUPTS, 0);
-	arrived_handler();
+	if (arrived) /* or it was on its way when the last who listened left */
+		arrived();
 }

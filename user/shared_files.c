@@ -200,11 +200,12 @@ static void times(int fd)
 
 static void times_of_writes(void)
 {
-	int shm = open("/dev/shm/faultline-times", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	char path[] = "/dev/shm/times-XXXXXX";
+	int shm = mkstemp(path);
 	int memfd = syscall(SYS_memfd_create, "times", 0);
 
 	section("times of mapped writes");
-	MUST(shm >= 0 && unlink("/dev/shm/faultline-times") == 0 && ftruncate(shm, NR * PAGE) == 0);
+	MUST(shm >= 0 && unlink(path) == 0 && ftruncate(shm, NR * PAGE) == 0);
 	MUST(memfd >= 0 && ftruncate(memfd, NR * PAGE) == 0);
 	times(shm);
 	times(memfd);

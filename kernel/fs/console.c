@@ -133,5 +133,6 @@ void console_start(void)
 void console_stop(void)
 {
 	serial_init(NULL);
+	synchronize_rcu(); /* an interrupt elsewhere may be about to wake the thread */
 	kthread_stop(thread);
 }

@@ -37,7 +37,7 @@ def soak_jobs():
 
 def job(script, options, program, name=None):
     path = os.path.join("tests", "gdb", f"{script}.py")
-    return Job(name=f"gdb/{name or script}", has_log=True, judge=judge, weight=8, limit=60,
+    return Job(name=f"gdb/{name or script}", has_log=True, judge=judge, weight=8, limit=300,
                command=["tools/faultline", "run", *options, "--gdb-script", path, f"build/user/{program[0]}", *program[1:]])
 
 
