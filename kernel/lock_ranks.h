@@ -33,6 +33,7 @@
 	X(SLAB, "one object cache")                                                                                    \
 	X(LRU, "active and inactive pages; a page leaves its list when it is freed, whatever is held then")            \
 	X(ZONE, "free pages")                                                                                          \
+	X(RCU_BARRIER, "call-backs on their way from one CPU to another")                                              \
 	X(RCU, "one CPU's call-backs")                                                                                 \
 	X(LEAF, "takes no further lock: log, console, small tables")
 

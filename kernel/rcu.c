@@ -230,7 +230,13 @@ void synchronize_rcu(void)
 	wait_event(&rcu_waiters, load_acquire(&wait.done));
 }
 
-/* Takes over what another CPU has queued: it may be halted, and would not run it soon. */
+/*
+ * Between two CPUs' lists call-backs are on neither: so one barrier at a time moves them, or another would not see them.
+ * Interrupts stay on: they only add to their own CPU's list.
+ */
+static spinlock_t stealing = SPINLOCK_INIT(RCU_BARRIER);
+
+/* Takes over what another CPU has queued: it may be halted, and would not run it soon. => stealing. */
 static void steal_callbacks(struct rcu_cpu *from, struct rcu_cpu *to)
 {
 	struct rcu_list stolen = { 0 };
@@ -246,10 +252,12 @@ static void steal_callbacks(struct rcu_cpu *from, struct rcu_cpu *to)
 
 void rcu_barrier(void)
 {
+	spin_lock(&stealing);
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
 		if (cpu != cpu_id())
 			steal_callbacks(&per_cpu(rcu, cpu), &this_cpu(rcu));
 	}
+	spin_unlock(&stealing);
 	synchronize_rcu(); /* queued behind all of them; call-backs run in order */
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
 		while (load_acquire(&per_cpu(rcu, cpu).nr_running) != 0)
