@@ -153,6 +153,7 @@ static int handle_on(void *arg)
 
 	MUST(mprotect(area, 4 * PAGE, PROT_NONE) == 0 && syscall(SYS_sigaltstack, &ss, NULL) == 0);
 	handled = 0;
+	signal(SIGSEGV, SIG_DFL);
 	install(SIGUSR1, note, SA_ONSTACK);
 	raise(SIGUSR1);
 	return !handled;
