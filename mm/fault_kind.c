@@ -38,10 +38,26 @@ static enum fault_end nothing_to_do(struct fault *f)
 	return fault_answered(f, FAULT_DONE);
 }
 
+/*
+ * What the walk has read may be of two entries, where entries are wider than a word: before anything is made of it, it is
+ * compared under the lock. As seed 000, and pte_unmap_same() before it. An empty or present one is compared later anyway, before
+ * anything is committed to.
+ */
+static enum fault_end verify_entry(struct fault *f)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end == END_GO_ON)
+		fault_unlock_pte(f);
+	return end;
+}
+
 enum fault_end fault_handle(struct fault *f)
 {
 	enum fault_end end = f->strategy->walk(f);
 
+	if (end == END_GO_ON && machine_entries_tear() && !pte_none(f->orig_pte) && !pte_present(f->orig_pte))
+		end = verify_entry(f);
 	if (end != END_GO_ON)
 		return end;
 	if (unlikely(f->flags & FAULT_SWAPOFF) && pte_kind(f->orig_pte) != PTE_KIND_SWAP)

@@ -80,6 +80,17 @@ void machine_init_pgd(u64 *pgd);
 void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
 
 /*
+ * How one page-table entry is read without its lock, and written into an empty one: as a whole. A machine whose entries are
+ * wider than what it reads at once (x86 with PAE) may put together what it reads, and show what it has half written: it defines
+ * these in machine_arch.h. machine_entries_tear() being constant, nothing is left of the question here.
+ */
+#ifndef machine_read_entry
+#define machine_read_entry(entry) load_acquire(entry)
+#define machine_write_entry(entry, value) store_release((entry), (value))
+#define machine_entries_tear() false
+#endif
+
+/*
  * Memory that is free from here on, until it is unpoisoned: a machine that can catch whoever touches it meanwhile (the
  * simulated one) defines these in machine_arch.h. Whole pages, or objects in steps of 8 bytes.
  */

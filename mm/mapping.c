@@ -32,7 +32,7 @@ void mapping_init_caches(void)
 
 struct mapping *mapping_create(u64 size, bool shmem)
 {
-	struct mapping *mapping = slab_alloc(mapping_cache, ALLOC_ZERO);
+	struct mapping *mapping = slab_alloc(mapping_cache, ALLOC_ZERO | ALLOC_WAIT);
 
 	if (!mapping)
 		return NULL;

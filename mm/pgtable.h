@@ -175,7 +175,7 @@ static inline pte_t pte_mkold(pte_t pte)
 /* The CPU and other faults read and write entries meanwhile: once, and live ones only by xchg or cmpxchg. */
 static inline pte_t pte_read(const pte_t *ptep)
 {
-	return (pte_t){ load_acquire(&ptep->val) };
+	return (pte_t){ machine_read_entry(&ptep->val) };
 }
 static inline pmd_t pmd_read(const pmd_t *pmdp)
 {
@@ -184,7 +184,7 @@ static inline pmd_t pmd_read(const pmd_t *pmdp)
 /* Into an entry that is none, under its lock: no CPU can be using it. Publishes the page's contents. */
 static inline void pte_set(pte_t *ptep, pte_t pte)
 {
-	store_release(&ptep->val, pte.val);
+	machine_write_entry(&ptep->val, pte.val);
 }
 /* Takes a live entry out, with the accessed and dirty bits that the CPU set up to this moment. */
 static inline pte_t pte_xchg(pte_t *ptep, pte_t pte)

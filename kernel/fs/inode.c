@@ -34,9 +34,15 @@ bool inode_quiet_check(void)
 	return !inodes && !dentries;
 }
 
+/* A file system on a disk makes inodes and dentries with its own locks held, below which nobody makes room. */
+static unsigned may_wait(const struct super_block *sb)
+{
+	return sb->device ? 0 : ALLOC_WAIT;
+}
+
 struct inode *inode_alloc(struct super_block *sb, u32 mode, const struct inode_ops *ops, const struct file_ops *fops)
 {
-	struct inode *inode = slab_alloc(inode_cache, ALLOC_ZERO);
+	struct inode *inode = slab_alloc(inode_cache, ALLOC_ZERO | may_wait(sb));
 
 	if (!inode)
 		return NULL;
@@ -119,8 +125,8 @@ void inode_touch_ctime(struct inode *inode)
 
 struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len, struct inode *inode)
 {
-	struct dentry *dentry = slab_alloc(dentry_cache, ALLOC_ZERO);
-	char *copy = kmalloc(len + 1, 0);
+	struct dentry *dentry = slab_alloc(dentry_cache, ALLOC_ZERO | may_wait(inode->sb));
+	char *copy = kmalloc(len + 1, may_wait(inode->sb));
 
 	if (!dentry || !copy) {
 		if (dentry)

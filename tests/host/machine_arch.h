@@ -137,6 +137,21 @@ void copy_page(void *dst, const void *src);
 void clear_shared(void *start, size_t bytes);
 void copy_shared_page(void *dst, const void *src);
 
+/* Page-table entries in two halves, when a test says so (mmu.c). */
+struct sim_tearing;
+extern struct sim_tearing *sim_tearing;
+u64 sim_read_entry(const u64 *entry);
+void sim_write_entry(u64 *entry, u64 value);
+#define machine_read_entry(entry) (unlikely(sim_tearing) ? sim_read_entry(entry) : load_acquire(entry))
+#define machine_write_entry(entry, value)                                                                              \
+	do {                                                                                                           \
+		if (unlikely(sim_tearing))                                                                             \
+			sim_write_entry((entry), (value));                                                             \
+		else                                                                                                   \
+			store_release((entry), (value));                                                               \
+	} while (0)
+#define machine_entries_tear() (sim_tearing != NULL)
+
 /* Memory that is free, from here on: whoever touches it before it is unpoisoned again is caught. */
 void machine_poison(const void *start, size_t size);
 void machine_unpoison(const void *start, size_t size);

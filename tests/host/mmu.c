@@ -308,6 +308,41 @@ static bool try_op(struct user_op *op, vaddr_t addr)
 	return true;
 }
 
+/* ---- Entries in two halves ---------------------------------------------------------------------------------------- */
+
+struct sim_tearing *sim_tearing;
+
+static void stand_between_the_halves(const u64 *entry, bool writes)
+{
+	if (sim_tearing->entry != entry || sim_tearing->cpu != cpu_id() || sim_tearing->writes != writes || sim_tearing->stopped)
+		return;
+	store_release(&sim_tearing->stopped, true);
+	while (!load_acquire(&sim_tearing->go_on))
+		cpu_relax();
+}
+
+u64 sim_read_entry(const u64 *entry)
+{
+	u64 low_half = (1UL << sim_tearing->low_bits) - 1, before = load_acquire(entry), after, value;
+
+	stand_between_the_halves(entry, false);
+	after = load_acquire(entry);
+	value = (before & low_half) | (after & ~low_half);
+	if (value != before && value != after)
+		atomic_inc(&sim_tearing->nr_torn);
+	return value;
+}
+
+/* The half with the bits that decide goes last. */
+void sim_write_entry(u64 *entry, u64 value)
+{
+	u64 low_half = (1UL << sim_tearing->low_bits) - 1;
+
+	store_release(entry, value & ~low_half);
+	stand_between_the_halves(entry, true);
+	store_release(entry, value);
+}
+
 void sim_look_ahead(vaddr_t addr)
 {
 	if (addr < USER_END)

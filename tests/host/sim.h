@@ -69,6 +69,19 @@ struct sim_mmu_quirks {
 	unsigned stale_fault; /* a stale read-only translation faults at once, without a walk */
 };
 extern struct sim_mmu_quirks sim_quirks;
+
+/*
+ * A CPU that reads and writes page-table entries in two halves. Between those of one entry it stops once, until it is let go. Set sim_tearing at a quiet moment; NULL: entries are whole.
+ */
+struct sim_tearing {
+	unsigned low_bits;	     /* of the lower half */
+	const u64 *entry;	     /* where to stop, or NULL */
+	unsigned cpu;		     /* who, */
+	bool writes;		     /* ... and at what: else it reads */
+	bool stopped;		     /* by store_release: it stands between the halves, */
+	bool go_on;		     /* ... until this is set */
+	u64 nr_torn;		     /* atomic: reads that were neither what was there before nor after */
+};
 /* This CPU's TLB holds a translation of addr. */
 bool sim_tlb_holds(vaddr_t addr);
 /* The entry of addr as it stands in the page tables of mm; none if there is no table. No lock: for a quiet moment. */
