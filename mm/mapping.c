@@ -32,7 +32,7 @@ void mapping_init_caches(void)
 
 struct mapping *mapping_create(u64 size, bool shmem)
 {
-	struct mapping *mapping = slab_alloc(mapping_cache, ALLOC_ZERO | ALLOC_WAIT);
+	struct mapping *mapping = slab_alloc(mapping_cache, ALLOC_ZERO | (shmem ? ALLOC_WAIT : 0));
 
 	if (!mapping)
 		return NULL;
