@@ -120,6 +120,7 @@ def judge(scenario, program, args, result):
         except (OSError, subprocess.TimeoutExpired) as error:
             return [*complaints, f"the program does not run on this Linux: {error}"]
         expected_status, stdout, stderr = expected
+        complaints += failed_on_linux(stdout)
     else:
         expected_status, stdout, stderr = scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
         complaints += judge_patterns("stdout", result.stdout, scenario["stdout_match"], scenario["stdout_reject"])
@@ -130,6 +131,12 @@ def judge(scenario, program, args, result):
     complaints += minimise.hint(args, stdout, result.stdout) if scenario["program"] == "mmfuzz" and stdout else []
     complaints += difference("stderr", result.stderr, stderr)
     return complaints
+
+
+def failed_on_linux(stdout):
+    """A check that fails there is wrong about Linux, or about this machine: that it fails here as well proves nothing."""
+    failed = re.findall(r"^FAIL .*", stdout.decode(errors="replace"), re.MULTILINE)
+    return [f"on this Linux: {failed[0]}"] if failed else []
 
 
 def input_of(scenario):
