@@ -417,6 +417,7 @@ static void attributes(void)
 static void at_forms(void)
 {
 	int d = open(".", O_RDONLY | O_DIRECTORY), f;
+	char path[32];
 
 	section("paths from a descriptor");
 	CHECK_EQ(mkdirat(d, "at", 0700), 0);
@@ -432,6 +433,8 @@ static void at_forms(void)
 	CHECK_EQ(unlinkat(d, "at/moved", 0), 0);
 	CHECK_EQ(unlinkat(d, "at/sym", 0), 0);
 	CHECK_EQ(unlinkat(d, "at/file", 0), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f);
+	CHECK_ERRNO(linkat(AT_FDCWD, path, d, "at/again", AT_SYMLINK_FOLLOW), ENOENT);
 	CHECK_EQ(unlinkat(d, "at", AT_REMOVEDIR), 0);
 	close(f);
 	close(d);

@@ -80,8 +80,13 @@ int inode_access_get(struct inode *inode, enum inode_access access)
 	do {
 		if (access == ACCESS_WRITER ? old < 0 : old > 0)
 			return -ETXTBSY;
-	} while (!__atomic_compare_exchange_n(&inode->writers, &old, old + (s32)access, false, __ATOMIC_RELAXED,
+	} while (!__atomic_compare_exchange_n(&inode->writers, &old, old + (s32)access, false, __ATOMIC_SEQ_CST,
 					      __ATOMIC_RELAXED));
+	/* A remount says "read-only" first and looks for writers then: one of us two sees the other. */
+	if (access == ACCESS_WRITER && super_is_readonly(inode->sb)) {
+		inode_access_put(inode, access);
+		return -EROFS;
+	}
 	return 0;
 }
 

@@ -145,8 +145,8 @@ static inline void inode_get(struct inode *inode)
 }
 void inode_put(struct inode *inode);
 /*
- * A regular file is either open for writing or being executed. Counts in one more of either kind: 0 or -ETXTBSY; and out.
- * Other files take all. Do not sleep.
+ * A regular file is either open for writing or being executed. Counts in one more of either kind: 0, -ETXTBSY, or -EROFS for a
+ * writer; and out. Other files take all. Do not sleep.
  */
 enum inode_access { ACCESS_WRITER = 1, ACCESS_PROGRAM = -1 };
 int inode_access_get(struct inode *inode, enum inode_access access);

@@ -166,20 +166,29 @@ static int mount_new(struct mount_args *args, struct dentry *target)
 
 /* ---- Changing one ------------------------------------------------------------------------------------------------ */
 
-/* => fs_tree_lock for writing. */
-static int remount_locked(struct super_block *sb, struct mount_args *args)
+/* With read-only announced already, nobody begins to write any more. => fs_tree_lock for writing. */
+static int change_mount(struct super_block *sb, struct mount_args *args, bool readonly)
 {
-	u64 flags = kept_flags(args->flags);
 	int ret = 0;
 
-	if ((flags & MS_RDONLY) && !super_is_readonly(sb) && super_has_writers(sb))
+	if (readonly && super_has_writers(sb))
 		return -EBUSY;
 	if (*args->options && sb->type->remount)
 		ret = sb->type->remount(sb, args->options);
-	if (!ret && (flags & MS_RDONLY) && sb->type->sync)
+	if (!ret && readonly && sb->type->sync)
 		ret = sb->type->sync(sb);
-	if (!ret)
-		WRITE_ONCE(sb->flags, flags);
+	return ret;
+}
+
+/* => fs_tree_lock for writing. */
+static int remount_locked(struct super_block *sb, struct mount_args *args)
+{
+	u64 flags = kept_flags(args->flags), before = sb->flags;
+	int ret;
+
+	atomic_or(&sb->flags, flags & MS_RDONLY);
+	ret = change_mount(sb, args, flags & MS_RDONLY);
+	WRITE_ONCE(sb->flags, ret ? before : flags);
 	return ret;
 }
 

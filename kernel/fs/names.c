@@ -43,6 +43,8 @@ static int create_locked(struct last_name *last, struct creation *c)
 		return ret;
 	if (c->inode && c->inode->sb != last->dir->inode->sb)
 		return -EXDEV;
+	if (c->inode && !c->inode->nlink)
+		return -ENOENT; /* found by way of /proc: what lost its last name does not get another */
 	inode = c->make(c, last->dir->inode->sb);
 	if (is_err(inode))
 		return (int)ptr_err(inode);
