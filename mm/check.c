@@ -10,6 +10,7 @@
 #include "mm/counters.h"
 #include "mm/mapping_tree.h"
 #include "mm/rmap.h"
+#include "mm/shmem_swap.h"
 #include "mm/slab.h"
 #include "mm/swap_internal.h"
 
@@ -128,7 +129,11 @@ bool check_swap(void)
 {
 	bool ok = true;
 	u64 entries = 0, counted = swap_entries_counted(&ok);
+	struct mapping *mapping = NULL;
 	pfn_t pfn;
+
+	while ((mapping = shmem_next(mapping)) != NULL)
+		entries += READ_ONCE(mapping->nr_swapped);
 
 	for_each_used_pfn (pfn) {
 		const struct page *page = pfn_to_page(pfn);
@@ -138,7 +143,7 @@ bool check_swap(void)
 	}
 	if (entries == counted)
 		return ok;
-	klog("check: page tables hold %lu entries that name a swap slot, but the slots count %lu", (unsigned long)entries,
+	klog("check: page tables and mappings hold %lu entries that name a swap slot, but the slots count %lu", (unsigned long)entries,
 	     (unsigned long)counted);
 	return false;
 }
@@ -215,8 +220,8 @@ static enum page_purpose purpose_of(const struct page *page)
 		return PURPOSE_TABLE;
 	if (page_test(page, PG_SLAB))
 		return PURPOSE_SLAB;
-	if (page_test(page, PG_ANON))
-		return PURPOSE_ANON;
+	if (page_test(page, PG_ANON)) /* a copy of what is in swap is its slot's affair: a file that stays may have it there */
+		return page_test(page, PG_SWAPCACHE) && !page->mapcount ? PURPOSE_CACHE : PURPOSE_ANON;
 	if (page_test(page, PG_CACHE))
 		return PURPOSE_CACHE;
 	return PURPOSE_KERNEL;

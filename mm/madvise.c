@@ -13,7 +13,7 @@
 #include "mm/mapping.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
-#include "mm/swap.h"
+#include "mm/reclaim.h"
 #include "mm/tlb.h"
 #include "mm/vma_change.h"
 
@@ -111,7 +111,7 @@ static unsigned collect_own_pages(struct mm *mm, vaddr_t *start, vaddr_t end, st
 		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++) {
 			struct page *page = pte_counted_page(pte_read(it.pte));
 
-			if (!page || !page_test(page, PG_ANON) || READ_ONCE(page->mapcount) != 1)
+			if (!page || READ_ONCE(page->mapcount) != 1)
 				continue;
 			page_get(page);
 			pages[nr++] = page;
@@ -135,7 +135,7 @@ static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 		unsigned nr = collect_own_pages(mm, &start, end, pages);
 
 		for (unsigned i = 0; i < nr; i++) {
-			(void)swap_out_page(pages[i]);
+			(void)reclaim_page(pages[i]);
 			page_put(pages[i]);
 		}
 		cond_resched();

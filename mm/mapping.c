@@ -18,6 +18,7 @@
 #include "mm/mapping.h"
 #include "mm/mapping_tree.h"
 #include "mm/race.h"
+#include "mm/shmem_swap.h"
 #include "mm/slab.h"
 
 static struct slab_cache *mapping_cache;
@@ -50,10 +51,37 @@ void mapping_get(struct mapping *mapping)
 	atomic_inc(&mapping->refcount);
 }
 
+bool mapping_get_unless_gone(struct mapping *mapping)
+{
+	s32 refcount = READ_ONCE(mapping->refcount);
+
+	while (refcount > 0)
+		if (__atomic_compare_exchange_n(&mapping->refcount, &refcount, refcount + 1, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+/* The page loses PG_CACHE before its mapping goes, and that takes a grace period. */
+struct mapping *mapping_of_page(const struct page *page)
+{
+	struct mapping *mapping = NULL;
+
+	rcu_read_lock();
+	if (page_test(page, PG_CACHE)) {
+		mapping = READ_ONCE(page->mapping);
+		if (!mapping_get_unless_gone(mapping))
+			mapping = NULL;
+	}
+	rcu_read_unlock();
+	return mapping;
+}
+
 void mapping_put(struct mapping *mapping)
 {
 	s32 refcount = atomic_dec_return(&mapping->refcount);
 	struct page *page;
+	u64 index = 0;
 
 	ASSERT(refcount >= 0, "every reference to a mapping is dropped once");
 	if (refcount)
@@ -61,10 +89,12 @@ void mapping_put(struct mapping *mapping)
 	ASSERT(list_empty(&mapping->i_mmap), "a VMA that maps a mapping holds a reference");
 	ASSERT(!mapping->ops || !mapping->nr_pages, "a file system empties its mapping before it drops it");
 	spin_lock(&mapping->lock);
-	while ((page = mapping_tree_take(mapping, 0, ~0UL)) != NULL)
-		page_put(page);
+	while (mapping_tree_take(mapping, &index, ~0UL, &page))
+		if (page)
+			page_put(page);
 	spin_unlock(&mapping->lock);
-	slab_free(mapping_cache, mapping);
+	shmem_forget(mapping);
+	slab_free_rcu(mapping_cache, mapping, &mapping->rcu);
 }
 
 /* ---- Look-up ----------------------------------------------------------------------------------------------------- */
@@ -80,13 +110,16 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 }
 
 /*
- * The page that the slot holds, with a reference, after the new one was put there if it was empty. NULL without memory.
- * => mapping->lock held.
+ * The page that the slot holds, with a reference, after the new one was put there if it was empty. NULL without memory;
+ * err_ptr(-EAGAIN): it has gone to swap. => mapping->lock held.
  */
 static struct page *find_or_insert(struct mapping *mapping, u64 index, struct page *new)
 {
 	struct page *page = mapping_tree_find(mapping, index);
+	swap_slot_t slot;
 
+	if (unlikely(!page && mapping_tree_value(mapping, index, &slot)))
+		return err_ptr(-EAGAIN);
 	if (!page && mapping_tree_insert(mapping, index, new))
 		page = new;
 	if (page)
@@ -94,15 +127,12 @@ static struct page *find_or_insert(struct mapping *mapping, u64 index, struct pa
 	return page;
 }
 
-/* `flags`: what a page has from the beginning that is made. */
-static struct page *find_or_create(struct mapping *mapping, u64 index, u32 flags)
+/* `flags`: what a page has from the beginning that is made. As find_or_insert(). */
+static struct page *create(struct mapping *mapping, u64 index, u32 flags)
 {
-	struct page *page = mapping_find(mapping, index);
-	struct page *new;
+	/* A file system may ask for pages of its own with its locks held; who writes to shared memory can make room. */
+	struct page *new = alloc_page(ALLOC_USER | ALLOC_ZERO | (mapping->shmem ? ALLOC_WAIT : 0)), *page;
 
-	if (page)
-		return page;
-	new = alloc_page(ALLOC_USER | ALLOC_ZERO);
 	if (!new)
 		return NULL;
 	new->flags |= flags;
@@ -114,6 +144,18 @@ static struct page *find_or_create(struct mapping *mapping, u64 index, u32 flags
 	return page;
 }
 
+static struct page *find_or_create(struct mapping *mapping, u64 index, u32 flags)
+{
+	struct page *page;
+
+	do {
+		page = shmem_get_page(mapping, index);
+		if (!page)
+			page = create(mapping, index, flags);
+	} while (is_err(page) && ptr_err(page) == -EAGAIN);
+	return is_err(page) ? NULL : page;
+}
+
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 {
 	return find_or_create(mapping, index, 0);
@@ -121,10 +163,12 @@ struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 
 struct page *mapping_set_aside(struct mapping *mapping, u64 index)
 {
-	struct page *page = mapping_find(mapping, index);
+	struct page *page = shmem_get_page(mapping, index);
 
 	if (!page)
 		return find_or_create(mapping, index, 1u << PG_SET_ASIDE);
+	if (is_err(page))
+		return NULL;
 	page_use(page);
 	return page;
 }
@@ -181,8 +225,10 @@ long mapping_read(struct mapping *mapping, u64 pos, void *buf, size_t len)
 	while (done < len) {
 		u64 offset = (pos + done) & ~PAGE_MASK;
 		size_t chunk = min(len - done, (size_t)(PAGE_SIZE - offset));
-		struct page *page = mapping_find(mapping, (pos + done) >> PAGE_SHIFT);
+		struct page *page = shmem_get_page(mapping, (pos + done) >> PAGE_SHIFT);
 
+		if (is_err(page))
+			return done ? (long)done : ptr_err(page);
 		if (page) {
 			memcpy((char *)buf + done, (char *)page_to_virt(page) + offset, chunk);
 			page_put(page);
@@ -207,8 +253,7 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 			return done ? (long)done : -ENOMEM;
 		memcpy((char *)page_to_virt(page) + offset, (const char *)buf + done, chunk);
 		page_use(page);
-		if (!page_test(page, PG_DIRTY))
-			page_set(page, PG_DIRTY);
+		page_set(page, PG_DIRTY); /* after the copy, and in any case: see shmem_swap.c */
 		page_put(page);
 		done += chunk;
 	}
@@ -220,7 +265,11 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 /* A page that must be made, or read first. */
 static __noinline enum fault_end fault_missed(struct fault *f, struct page *page)
 {
+	swap_slot_t slot;
+
 	mapping_note_miss(f->vma.mapping);
+	if (!page && shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot))
+		return fault_shmem_in_swap(f);
 	if (!page)
 		page = create_within(f->vma.mapping, fault_pgoff(f));
 	if (!page)

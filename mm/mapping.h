@@ -43,7 +43,8 @@ struct mapping {
 	void *root;		    /* radix tree of 64-slot nodes; read under RCU too */
 	u32 misses;		    /* faults that found their page missing, less those that did not; no lock: a guess anyway */
 	u64 written_at;		    /* without ops: cycles() of a write fault since somebody asked, or 0; no lock: one wins */
-	u64 nr_pages;
+	u64 nr_pages;		    /* slots in use */
+	u64 nr_swapped;		    /* ... of those, whose page is in swap (shmem_swap.h) */
 	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: a fault checks again */
 	s32 refcount;		    /* atomic */
 	bool shmem;		    /* counted as RssShmem, not RssFile */
@@ -53,18 +54,25 @@ struct mapping {
 	u32 nr_write_errors;	    /* atomic; write-backs that failed */
 	spinlock_t i_mmap_lock;	    /* RANK_I_MMAP */
 	struct list_head i_mmap;    /* i_mmap_lock: VMAs that map it */
+	struct list_head swapped;   /* shmem_swap.c's lock: of the mappings that have had pages in swap, if has_swapped */
+	bool has_swapped;
+	struct rcu_head rcu;
 };
 
 void mapping_init_caches(void);
 /* An empty mapping of `size` bytes, refcount 1; NULL without memory. */
 struct mapping *mapping_create(u64 size, bool shmem);
 void mapping_get(struct mapping *mapping);
+/* For who has found it without a reference. => RCU section, or a lock that its last put takes. */
+bool mapping_get_unless_gone(struct mapping *mapping);
+/* The mapping of a page, with a reference, or NULL when it has left it. => a reference to the page, which is locked */
+struct mapping *mapping_of_page(const struct page *page);
 /* The last put frees every page, without sleeping. With ops it is the host's, after mapping_truncate(mapping, 0). */
 void mapping_put(struct mapping *mapping);
 
-/* The page of the slot with a reference, or NULL. Does not sleep. */
+/* The page of the slot with a reference; NULL if it has none, or is in swap (shmem_get_page()). Does not sleep. */
 struct page *mapping_find(struct mapping *mapping, u64 index);
-/* The same, made and cleared if missing; NULL without memory. Two racing callers get the same page. */
+/* The same, brought back if it is in swap, made and cleared if missing; NULL without memory. Two racing callers get one page. */
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index);
 /* The same for fallocate: a page that it makes does not count as used (PG_SET_ASIDE), one that it finds does from now on. */
 struct page *mapping_set_aside(struct mapping *mapping, u64 index);
@@ -80,6 +88,9 @@ bool mapping_next(struct mapping *mapping, u64 index, u64 *found);
 int mapping_truncate(struct mapping *mapping, u64 size);
 /* Takes the pages of [first, last] out (hole punching), likewise. Sleeps. */
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last);
+
+/* Unmaps a page everywhere, unless locked memory shows it. False: it is mapped. => locked, the mapping held. Does not sleep. */
+bool mapping_page_unmap(struct page *page);
 
 /* Takes out pages that can be read in again: clean, not mapped, in nobody's hands. With ops only. Sleeps. */
 void mapping_drop_clean(struct mapping *mapping);

@@ -9,6 +9,7 @@
  */
 #include "mm/mapping_tree.h"
 #include "mm/slab.h"
+#include "mm/swap.h"
 
 #define SLOT_BITS 6
 #define SLOTS (1u << SLOT_BITS)
@@ -224,18 +225,17 @@ static bool find_used(const struct mapping_node *node, u64 base, u64 first, u64 
 	return false;
 }
 
-static struct page *take_at(struct mapping *mapping, u64 index)
+/* => used. */
+static struct mapping_slot take_at(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *leaf = leaf_of(mapping, index);
-	struct mapping_slot *slot = &leaf->slots[slot_of(index, 1)];
-	struct page *page = slot_page(*slot);
+	struct mapping_slot *slot = &leaf->slots[slot_of(index, 1)], was = *slot;
 
 	set_slot(slot, NULL);
 	leaf->used--;
 	mapping->nr_pages--;
-	page_clear(page, PG_CACHE);
 	prune(mapping, index);
-	return page;
+	return was;
 }
 
 bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *index)
@@ -243,11 +243,39 @@ bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *
 	return mapping->root && find_used(mapping->root, 0, first, last, index);
 }
 
-struct page *mapping_tree_take(struct mapping *mapping, u64 first, u64 last)
+bool mapping_tree_take(struct mapping *mapping, u64 *first, u64 last, struct page **page)
 {
-	u64 index;
+	struct mapping_slot slot;
 
-	if (!mapping_tree_next(mapping, first, last, &index))
-		return NULL;
-	return take_at(mapping, index);
+	if (!mapping_tree_next(mapping, *first, last, first))
+		return false;
+	slot = take_at(mapping, *first);
+	*page = slot_page(slot);
+	if (*page) {
+		page_clear(*page, PG_CACHE);
+	} else {
+		WRITE_ONCE(mapping->nr_swapped, mapping->nr_swapped - 1);
+		swap_put(slot_value(slot));
+	}
+	return true;
+}
+
+/* ---- Pages in swap ----------------------------------------------------------------------------------------------- */
+
+bool mapping_tree_value(const struct mapping *mapping, u64 index, swap_slot_t *value)
+{
+	const struct mapping_node *leaf = leaf_of(mapping, index);
+	struct mapping_slot slot = leaf ? slot_read(&leaf->slots[slot_of(index, 1)]) : (struct mapping_slot){ NULL };
+
+	*value = slot_value(slot);
+	return slot_is_value(slot);
+}
+
+void mapping_tree_replace(struct mapping *mapping, u64 index, struct mapping_slot with)
+{
+	struct mapping_slot *slot = &leaf_of(mapping, index)->slots[slot_of(index, 1)];
+
+	ASSERT(slot_is_value(*slot) != slot_is_value(with), "a page and a value take turns");
+	WRITE_ONCE(mapping->nr_swapped, slot_is_value(with) ? mapping->nr_swapped + 1 : mapping->nr_swapped - 1);
+	set_slot(slot, with.entry);
 }

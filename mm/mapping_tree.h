@@ -7,10 +7,11 @@
 #define MM_MAPPING_TREE_H
 
 #include "mm/mapping.h"
+#include "mm/pgtable.h"
 
 /*
- * What a slot holds: nothing, a page, or a tagged value (the lowest bit set), which is no page: room for what a page has
- * become when it is not in memory. Who wants a page asks slot_page() and nothing else.
+ * What a slot holds: nothing, a page, or a tagged value (the lowest bit set), which is no page: the swap slot that the page is
+ * in (shmem_swap.h). Who wants a page asks slot_page() and nothing else.
  */
 struct mapping_slot {
 	void *entry;
@@ -22,6 +23,19 @@ static inline struct mapping_slot slot_read(const struct mapping_slot *slot)
 static inline struct page *slot_page(struct mapping_slot slot)
 {
 	return (u64)slot.entry & 1 ? NULL : slot.entry;
+}
+
+static inline bool slot_is_value(struct mapping_slot slot)
+{
+	return (u64)slot.entry & 1;
+}
+static inline struct mapping_slot slot_of_value(swap_slot_t value)
+{
+	return (struct mapping_slot){ (void *)(value.val << 1 | 1) };
+}
+static inline swap_slot_t slot_value(struct mapping_slot slot)
+{
+	return (swap_slot_t){ (u64)slot.entry >> 1 };
 }
 
 void mapping_tree_init_cache(void); /* boot */
@@ -50,11 +64,17 @@ static inline struct page *slot_get_page(const struct mapping_slot *slot)
 struct page *mapping_tree_get(const struct mapping *mapping, u64 index);
 /* Fills an empty slot and takes the caller's reference over. False without memory: nothing has changed then. */
 bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page);
-/* Takes the first page of [first, last] out, with the slot's reference, and clears its PG_CACHE; NULL if there is none.
+/*
+ * Empties the first used slot of [*first, last], and moves *first to its index; false if there is none. Its page, with the
+ * slot's reference, and without PG_CACHE, is *page; NULL if it was in swap: then it is not any more.
  */
-struct page *mapping_tree_take(struct mapping *mapping, u64 first, u64 last);
+bool mapping_tree_take(struct mapping *mapping, u64 *first, u64 last, struct page **page);
+/* The swap slot whose number the slot holds; false if it holds none. => mapping.lock */
+bool mapping_tree_value(const struct mapping *mapping, u64 index, swap_slot_t *value);
+/* A page takes the place of a value, or the other way round. */
+void mapping_tree_replace(struct mapping *mapping, u64 index, struct mapping_slot with);
 
-/* The index of the first page of [first, last]; false if there is none. */
+/* The index of the first used slot of [first, last]; false if there is none. */
 bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *index);
 
 #endif

@@ -4,7 +4,21 @@
 #include "mm/mapping.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"
+#include "mm/shmem_swap.h"
 #include "mm/swap.h"
+
+/* With a reference, or NULL. Swapped-out shared memory counts as in memory while the swap cache has it. */
+static struct page *find_in_memory(struct mapping *mapping, u64 index)
+{
+	struct page *page = mapping_find(mapping, index);
+	swap_slot_t slot;
+
+	if (page || !shmem_in_swap(mapping, index, &slot) || !swap_area_get(slot))
+		return page;
+	page = swap_cache_find(slot);
+	swap_area_put(slot);
+	return page;
+}
 
 /* Whether the mapping holds a page that this address space has not mapped, and that was used, not only set aside. */
 static u8 in_mapping(const struct vma *vma, vaddr_t addr)
@@ -14,7 +28,7 @@ static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 
 	if (!vma->mapping)
 		return 0;
-	page = mapping_find(vma->mapping, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
+	page = find_in_memory(vma->mapping, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
 	if (!page)
 		return 0;
 	there = page_is_in_use(page);

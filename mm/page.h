@@ -29,7 +29,7 @@ enum page_flag {
 	PG_MLOCKED,   /* reclaim has met it in locked memory: lru.lock */
 	PG_REFERENCED, /* used since reclaim has looked at it last; a guess */
 	PG_SWAPCACHE, /* a swap slot holds it: `private` is that slot. Changes under the page lock */
-	PG_SHMEM,     /* with PG_CACHE, and as long: of a tmpfs file, a memfd, shared anonymous memory */
+	PG_SHMEM,     /* with PG_CACHE, and longer while it is on its way to swap: of a tmpfs file, a memfd, shared anonymous memory */
 	PG_SET_ASIDE,   /* with PG_CACHE: fallocate made it, and nobody has used it yet. Mapped only by a fault of its own */
 	PG_UNEVICTABLE, /* likewise: of a file that lives in memory and nowhere else */
 };

@@ -19,9 +19,11 @@
 #include "mm/counters.h"
 #include "mm/events.h"
 #include "mm/lru.h"
+#include "mm/mapping.h"
 #include "mm/page_alloc.h"
 #include "mm/page_lock.h"
 #include "mm/rmap.h"
+#include "mm/shmem_swap.h"
 #include "mm/swap.h"
 
 #define FIRST_PRIORITY 12	/* the first round looks at a 4096th of the lists; as Linux, DEF_PRIORITY */
@@ -68,7 +70,7 @@ static bool test_and_age(struct page *page, struct vma *vma, vaddr_t addr, pte_t
 	return true;
 }
 
-/* => the page locked, so that it stays what it is. */
+/* => the page locked, so that it stays what it is; its mapping held, if it has one. */
 static struct usage usage_of(struct page *page)
 {
 	struct usage usage = { 0 };
@@ -136,6 +138,47 @@ static void let_go(struct scan *scan, struct page *page, enum chance chance)
 						    LRU_TO_INACTIVE);
 }
 
+/* => locked; the mapping held, if it is a page of one. */
+static bool take_out(struct mapping *mapping, struct page *page)
+{
+	if (!mapping)
+		return swap_out_locked(page);
+	return page_test(page, PG_SHMEM) && shmem_swap_out(mapping, page);
+}
+
+/* => locked. Gone: true. */
+static bool judge(const struct scan *scan, struct page *page, enum chance *chance)
+{
+	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
+	bool gone;
+
+	if (!mapping && !page_test(page, PG_ANON))
+		return false; /* truncated: it is about to be freed */
+	*chance = chance_of(page);
+	if (scan->force && *chance != IT_IS_LOCKED)
+		*chance = TAKE_IT;
+	gone = *chance == TAKE_IT && take_out(mapping, page);
+	if (mapping)
+		mapping_put(mapping);
+	return gone;
+}
+
+bool reclaim_page(struct page *page)
+{
+	struct mapping *mapping;
+	bool gone = false;
+
+	if (!page_trylock(page))
+		return false;
+	mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
+	if (mapping || page_test(page, PG_ANON))
+		gone = take_out(mapping, page);
+	page_unlock(page);
+	if (mapping)
+		mapping_put(mapping);
+	return gone;
+}
+
 /* => isolated. */
 static void try_page(struct scan *scan, struct page *page, enum kind kind)
 {
@@ -143,10 +186,7 @@ static void try_page(struct scan *scan, struct page *page, enum kind kind)
 	bool gone = false;
 
 	if (page_trylock(page)) {
-		chance = chance_of(page);
-		if (scan->force && chance != IT_IS_LOCKED)
-			chance = TAKE_IT;
-		gone = chance == TAKE_IT && swap_out_locked(page);
+		gone = judge(scan, page, &chance);
 		page_unlock(page);
 	}
 	if (gone) {
@@ -174,6 +214,19 @@ static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 
 /* ---- The active lists -------------------------------------------------------------------------------------------- */
 
+/* => locked. */
+static struct usage usage_of_any(struct page *page)
+{
+	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
+	struct usage usage = { 0 };
+
+	if (mapping || page_test(page, PG_ANON))
+		usage = usage_of(page);
+	if (mapping)
+		mapping_put(mapping);
+	return usage;
+}
+
 /* The old end of the active list becomes inactive, but for programs that run: the use of a page counts from now on. */
 static void shrink_active(enum kind kind)
 {
@@ -185,7 +238,7 @@ static void shrink_active(enum kind kind)
 		struct usage usage = { 0 };
 
 		if (page_trylock(pages[i])) {
-			usage = usage_of(pages[i]);
+			usage = usage_of_any(pages[i]);
 			page_unlock(pages[i]);
 		}
 		if (kind == FILE_BACKED && usage.nr_used && usage.executed) {

@@ -14,5 +14,11 @@ extern u8 sysctl_swappiness; /* 0 to 200: /proc/sys/vm/swappiness */
  * => no lock that ranks below RANK_RECLAIM.
  */
 u64 reclaim_pages(u64 wanted);
+/*
+ * Takes this page, used or not, unless it is locked in memory. True when it is gone but for the caller's reference. => a
+ * reference, no lock that ranks below RANK_RECLAIM. Sleeps.
+ */
+struct page;
+bool reclaim_page(struct page *page);
 
 #endif

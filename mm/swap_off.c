@@ -13,6 +13,7 @@
 #include "mm/fault.h"
 #include "mm/mm.h"
 #include "mm/race.h"
+#include "mm/shmem_swap.h"
 #include "mm/swap_internal.h"
 
 #define UNUSE_BATCH 32
@@ -112,7 +113,9 @@ static int unuse_area(unsigned area)
 	int error;
 
 	for (;;) {
-		error = unuse_all(area);
+		error = shmem_unuse(area);
+		if (!error || error == -EIO)
+			error = unuse_all(area) ? : error;
 		if (error == -ENOMEM || error == -EINTR || (error && ++rounds == ROUNDS_WITH_ERRORS))
 			return error;
 		swap_cache_trim();

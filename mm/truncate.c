@@ -15,6 +15,7 @@
 #include "mm/mapping_tree.h"
 #include "mm/mm.h"
 #include "mm/page_lock.h"
+#include "mm/shmem_swap.h"
 #include "mm/tlb.h"
 #include "mm/vma.h"
 
@@ -64,11 +65,12 @@ static void clear_from(struct page *page, u64 offset)
 static void clear_tail(struct mapping *mapping, u64 size)
 {
 	u64 offset = size & ~PAGE_MASK;
-	struct page *page = offset ? mapping_find(mapping, size >> PAGE_SHIFT) : NULL;
+	struct page *page = offset ? shmem_get_page(mapping, size >> PAGE_SHIFT) : NULL;
 
-	if (!page)
+	if (!page || is_err(page))
 		return;
 	clear_from(page, offset);
+	page_set(page, PG_DIRTY); /* after the clearing: see shmem_swap.c */
 	page_put(page);
 }
 
@@ -112,27 +114,32 @@ int mapping_truncate(struct mapping *mapping, u64 size)
 
 /* ---- Out of the slots -------------------------------------------------------------------------------------------- */
 
-/* Without ops: as many as there is room for, under one lock. */
-static void take_many(struct removal *removal)
+/* Without ops: as many as there is room for, under one lock. What is in swap is gone then. False: nothing was there. */
+static bool take_many(struct removal *removal)
 {
+	unsigned taken = 0;
 	struct page *page;
 
 	spin_lock(&removal->mapping->lock);
-	while (removal->nr_pages < REMOVE_BATCH &&
-	       (page = mapping_tree_take(removal->mapping, removal->next, removal->last)) != NULL) {
-		removal->pages[removal->nr_pages++] = page;
-		removal->next = page->index;
+	for (; taken < REMOVE_BATCH; taken++) {
+		if (!mapping_tree_take(removal->mapping, &removal->next, removal->last, &page))
+			break;
+		if (page)
+			removal->pages[removal->nr_pages++] = page;
 	}
 	spin_unlock(&removal->mapping->lock);
+	return taken != 0;
 }
 
 /* => locked, not under I/O, and a reference of the caller's besides the slot's, which becomes the removal's. */
 static void take_settled(struct removal *removal, struct page *page)
 {
+	u64 index = page->index;
+
 	if (!page_test(page, PG_CACHE))
 		return; /* somebody was faster */
 	spin_lock(&removal->mapping->lock);
-	(void)mapping_tree_take(removal->mapping, page->index, page->index);
+	(void)mapping_tree_take(removal->mapping, &index, index, &page);
 	spin_unlock(&removal->mapping->lock);
 	mapping_undirty_page(page);
 	removal->pages[removal->nr_pages++] = page;
@@ -164,10 +171,9 @@ static void take_one(struct removal *removal)
 static bool take_batch(struct removal *removal)
 {
 	removal->nr_pages = 0;
-	if (removal->mapping->ops)
-		take_one(removal);
-	else
-		take_many(removal);
+	if (!removal->mapping->ops)
+		return take_many(removal);
+	take_one(removal);
 	return removal->nr_pages != 0;
 }
 
@@ -186,13 +192,14 @@ static bool still_mapped(const struct removal *removal)
  */
 static bool take_unused(struct mapping *mapping, struct page *page)
 {
+	u64 index = page->index;
 	bool taken;
 
 	spin_lock(&mapping->lock);
 	taken = page_test(page, PG_CACHE) && !page_test(page, PG_DIRTY) && !page_test(page, PG_WRITEBACK) &&
 		!READ_ONCE(page->mapcount) && READ_ONCE(page->refcount) == 2;
 	if (taken)
-		(void)mapping_tree_take(mapping, page->index, page->index);
+		(void)mapping_tree_take(mapping, &index, index, &page);
 	spin_unlock(&mapping->lock);
 	return taken;
 }

@@ -10,6 +10,7 @@
 #include "mm/mm.h"
 #include "mm/page_alloc.h"
 #include "mm/slab.h"
+#include "mm/shmem_swap.h"
 #include "mm/swap.h"
 #include "mm/vma.h"
 
@@ -191,11 +192,34 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 		*(dirty ? &s->private_dirty : &s->private_clean) += 1;
 }
 
+static void count_own_entry(vaddr_t addr, pte_t pte, void *arg)
+{
+	(void)addr, (void)pte;
+	++*(u64 *)arg;
+}
+
+/* As Linux: what the mapping has in swap, but for pages of which a private mapping has a copy. It has no part in SwapPss. */
+static void count_shared_swap(const struct vma *vma, struct smaps *s)
+{
+	u64 first = vma->pgoff, last = vma->pgoff + ((vma->end - vma->start) >> PAGE_SHIFT) - 1;
+
+	for (u64 index = first; shmem_next_in_swap(vma->mapping, &index, last); index++) {
+		vaddr_t addr = vma->start + ((index - first) << PAGE_SHIFT);
+		u64 nr_entries = 0;
+
+		if (!(vma->flags & VM_SHARED))
+			for_each_pte(vma->mm, addr, addr + PAGE_SIZE, count_own_entry, &nr_entries);
+		s->swap += !nr_entries;
+	}
+}
+
 static void count_vma(const struct vma *vma, struct smaps *s)
 {
 	u64 pss = s->pss;
 
 	for_each_pte(vma->mm, vma->start, vma->end, count_pte, s);
+	if (vma->mapping)
+		count_shared_swap(vma, s);
 	s->size += (vma->end - vma->start) >> PAGE_SHIFT;
 	if (vma->flags & VM_LOCKED)
 		s->locked += s->pss - pss;

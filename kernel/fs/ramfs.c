@@ -17,6 +17,8 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "mm/mapping.h"
+#include "mm/reclaim.h"
+#include "mm/shmem_swap.h"
 #include "mm/slab.h"
 
 /*
@@ -26,6 +28,16 @@
 bool ramfs_has_room(u64 nr_pages)
 {
 	return nr_free_pages() > nr_pages + nr_managed_pages() / 64;
+}
+
+/* The same, or room is made. */
+static bool has_room(u64 nr_pages)
+{
+	do {
+		if (ramfs_has_room(nr_pages))
+			return true;
+	} while (reclaim_pages(max(nr_pages, (u64)RECLAIM_BATCH)));
+	return false;
 }
 
 /*
@@ -59,11 +71,13 @@ static void uncharge_down_to(struct inode *inode, u64 nr_pages)
  */
 static struct page *page_for_write(struct inode *inode, u64 index, struct page *(*make)(struct mapping *mapping, u64 index))
 {
-	struct page *page = mapping_find(inode->mapping, index);
+	struct page *page = shmem_get_page(inode->mapping, index);
 
+	if (is_err(page))
+		return NULL;
 	if (page)
 		page_use(page);
-	if (page || !ramfs_has_room(1) || !charge_page(inode))
+	if (page || !has_room(1) || !charge_page(inode))
 		return page;
 	page = make(inode->mapping, index);
 	if (!page)
@@ -79,8 +93,7 @@ long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size
 	if (!page)
 		return -ENOSPC;
 	done = iov_copy_from(from, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
-	if (done && !page_test(page, PG_DIRTY))
-		page_set(page, PG_DIRTY);
+	page_set(page, PG_DIRTY); /* after the copy, and in any case: see mm/shmem_swap.c */
 	page_put(page);
 	return done ? (long)done : -EFAULT;
 }
@@ -129,10 +142,13 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 	for (u64 pos = start; pos < end;) {
 		u64 stop = min(end, align_down(pos, PAGE_SIZE) + PAGE_SIZE);
 		bool whole = stop - pos == PAGE_SIZE;
-		struct page *page = whole ? NULL : mapping_find(inode->mapping, pos >> PAGE_SHIFT);
+		struct page *page = whole ? NULL : shmem_get_page(inode->mapping, pos >> PAGE_SHIFT);
 
+		if (is_err(page))
+			return (int)ptr_err(page);
 		if (page) {
 			memset((u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), 0, stop - pos);
+			page_set(page, PG_DIRTY);
 			page_put(page);
 		}
 		pos = whole ? last : stop;
@@ -145,7 +161,7 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 
 static int fill_range(struct inode *inode, u64 start, u64 end)
 {
-	if (!ramfs_has_room((end - start) >> PAGE_SHIFT))
+	if (!has_room((end - start) >> PAGE_SHIFT))
 		return -ENOSPC;
 	for (u64 pos = align_down(start, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
 		struct page *page = page_for_write(inode, pos >> PAGE_SHIFT, mapping_set_aside);

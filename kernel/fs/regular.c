@@ -13,6 +13,7 @@
 #include "kernel/task.h"
 #include "mm/mapping.h"
 #include "mm/page_lock.h"
+#include "mm/shmem_swap.h"
 
 u64 inode_size(const struct inode *inode)
 {
@@ -26,7 +27,7 @@ static long read_piece(struct inode *inode, struct iov_iter *to, u64 pos, size_t
 {
 	struct mapping *mapping = inode->mapping;
 	u64 index = pos >> PAGE_SHIFT;
-	struct page *page = mapping->ops ? mapping_read_page(mapping, index) : mapping_find(mapping, index);
+	struct page *page = mapping->ops ? mapping_read_page(mapping, index) : shmem_get_page(mapping, index);
 	size_t done;
 
 	if (is_err(page))

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shared memory goes to swap, and comes back; shmem_swap.h says how it is kept.
+ *
+ * Out, with the page locked:
+ *	1. a swap slot		holds the page from now on: who finds the value, finds it there
+ *	2. unmap		through the reverse map; a page that locked memory shows stays
+ *	3. the value		takes the page's place, and PG_CACHE goes: from here on no fault can map the page, for it is counted
+ *				first and asked second (mapping.c). One that had asked already has counted: then all is undone
+ *	4. write
+ * In, with the page locked, and no write of it under way: the page takes the value's place, and the swap slot is given up. Both
+ * happen under mapping.lock, so truncation finds one of the two.
+ *
+ * Whoever has got a reference by then may go on to read or write the page (a write() into the file): it stays in the swap
+ * cache as long as they have it, and PG_DIRTY, which they set afterwards, has it written again.
+ *
+ * Locks: page lock › i_mmap_lock › PTE lock; page lock › mapping.lock › swap area. known.lock (RANK_LEAF): the list.
+ */
+#include "mm/shmem_swap.h"
+#include "kernel/errno.h"
+#include "mm/counters.h"
+#include "mm/fault.h"
+#include "mm/mapping_tree.h"
+#include "mm/mm.h"
+#include "mm/page_lock.h"
+#include "mm/race.h"
+#include "mm/reclaim.h"
+#include "mm/rmap.h"
+#include "mm/swap.h"
+#include "mm/tlb.h"
+
+static struct {
+	spinlock_t lock;
+	struct list_head mappings; /* lock: those that have had values: struct mapping.swapped */
+} known = { .lock = SPINLOCK_INIT(LEAF), .mappings = LIST_HEAD_INIT(known.mappings) };
+
+/* ---- Which mappings ---------------------------------------------------------------------------------------------- */
+
+static void make_known(struct mapping *mapping)
+{
+	spin_lock(&known.lock);
+	if (!mapping->has_swapped) {
+		mapping->has_swapped = true;
+		list_add(&known.mappings, &mapping->swapped);
+	}
+	spin_unlock(&known.lock);
+}
+
+void shmem_forget(struct mapping *mapping)
+{
+	spin_lock(&known.lock);
+	if (mapping->has_swapped)
+		list_del(&mapping->swapped);
+	spin_unlock(&known.lock);
+}
+
+/* The reference keeps `prev` on the list until the next one is found. */
+struct mapping *shmem_next(struct mapping *prev)
+{
+	struct mapping *next = NULL;
+	struct list_head *link;
+
+	spin_lock(&known.lock);
+	for (link = prev ? prev->swapped.next : known.mappings.next; link != &known.mappings; link = link->next) {
+		next = list_entry(link, struct mapping, swapped);
+		if (mapping_get_unless_gone(next))
+			break;
+		next = NULL;
+	}
+	spin_unlock(&known.lock);
+	if (prev)
+		mapping_put(prev);
+	return next;
+}
+
+/* ---- Out --------------------------------------------------------------------------------------------------------- */
+
+/* The page holds what every entry wrote once its translations are flushed. False: it is locked there. */
+static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+{
+	bool *locked = arg;
+	pte_t old;
+
+	if (READ_ONCE(vma->flags) & VM_LOCKED) {
+		*locked = true;
+		return false;
+	}
+	old = pte_xchg(ptep, (pte_t){ 0 });
+	if (pte_present(old))
+		tlb_flush_page(vma->mm, addr);
+	rmap_remove(page);
+	mm_rss_add(vma->mm, page_rss_kind(page), -1);
+	page_put(page);
+	return true;
+}
+
+/* False: it is, or may be, mapped somewhere. */
+bool mapping_page_unmap(struct page *page)
+{
+	bool locked = false;
+
+	if (READ_ONCE(page->mapcount))
+		rmap_walk(page, unmap_entry, &locked);
+	return !locked && !READ_ONCE(page->mapcount);
+}
+
+/* Step 3. The mapping's reference to the page becomes the caller's. False: truncated. */
+static bool exchange_for_value(struct mapping *mapping, struct page *page, swap_slot_t slot)
+{
+	bool there;
+
+	spin_lock(&mapping->lock);
+	there = page_test(page, PG_CACHE);
+	if (there) {
+		swap_dup(slot);
+		mapping_tree_replace(mapping, page->index, slot_of_value(slot));
+		page_clear(page, PG_CACHE);
+	}
+	spin_unlock(&mapping->lock);
+	return there;
+}
+
+static bool holds_value(struct mapping *mapping, u64 index, swap_slot_t slot)
+{
+	swap_slot_t now;
+
+	return mapping_tree_value(mapping, index, &now) && now.val == slot.val;
+}
+
+/* The page takes the value's place, with a reference for it. False: it was truncated away. => locked */
+static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot)
+{
+	bool there;
+
+	spin_lock(&mapping->lock);
+	there = holds_value(mapping, index, slot);
+	if (there) {
+		page_get(page);
+		WRITE_ONCE(page->mapping, mapping);
+		WRITE_ONCE(page->index, index);
+		page_set(page, PG_SHMEM);
+		page_clear(page, PG_ANON);
+		page_set(page, PG_CACHE);
+		mapping_tree_replace(mapping, index, (struct mapping_slot){ page });
+		swap_put(slot);
+		(void)swap_cache_delete_unused(page);
+		page_set(page, PG_DIRTY);
+	}
+	spin_unlock(&mapping->lock);
+	return there;
+}
+
+/* Somebody mapped the page while it was exchanged. If it was truncated away, too, they find that out as with any page. */
+static void undo(struct mapping *mapping, struct page *page, swap_slot_t slot)
+{
+	if (!exchange_for_page(mapping, page->index, page, slot))
+		while (!mapping_page_unmap(page))
+			cpu_relax();
+}
+
+/* True: it is in its swap slot alone. */
+static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_t slot)
+{
+	if (!mapping_page_unmap(page))
+		return false;
+	race_point(shmem_unmapped);
+	if (!exchange_for_value(mapping, page, slot))
+		return false;
+	race_point(shmem_exchanged);
+	if (READ_ONCE(page->mapcount)) {
+		undo(mapping, page, slot);
+		page_put(page);
+		return false;
+	}
+	page_set(page, PG_ANON);
+	page_put(page);
+	return true;
+}
+
+bool shmem_swap_out(struct mapping *mapping, struct page *page)
+{
+	if (page_test(page, PG_WRITEBACK) || !swap_cache_alloc(page))
+		return false;
+	page_use(page); /* what was set aside has contents from now on: zeros */
+	make_known(mapping);
+	if (!leave_mapping(mapping, page, (swap_slot_t){ READ_ONCE(page->private) })) {
+		(void)swap_cache_delete_unused(page);
+		page_set(page, PG_DIRTY);
+		return false;
+	}
+	swap_write_start(page);
+	return swap_cache_delete_clean(page);
+}
+
+/* ---- In ---------------------------------------------------------------------------------------------------------- */
+
+bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot)
+{
+	bool there;
+
+	if (!READ_ONCE(mapping->nr_swapped)) /* unlocked: one that leaves just now is met by who looks again */
+		return false;
+	spin_lock(&mapping->lock);
+	there = mapping_tree_value(mapping, index, slot);
+	spin_unlock(&mapping->lock);
+	return there;
+}
+
+/*
+ * 0: it is back, or is not what it was any more: look again. -EIO, but only for a read that was begun on our behalf: others may
+ * have read ahead, long ago. => locked, no write of it under way
+ */
+static int put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read)
+{
+	if (!swap_cache_holds(page, slot))
+		return 0;
+	if (!page_is_uptodate(page)) {
+		swap_cache_delete(page);
+		return read ? -EIO : 0;
+	}
+	(void)exchange_for_page(mapping, index, page, slot);
+	return 0;
+}
+
+/* *read: it was not in the swap cache. As swap_read_ahead(). */
+static struct page *find_or_read(swap_slot_t slot, bool *read)
+{
+	struct page *page = swap_cache_find(slot);
+
+	*read = !page;
+	return page ? page : swap_read_ahead(slot);
+}
+
+/* => the area held. */
+static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
+{
+	bool read;
+	struct page *page = find_or_read(slot, &read);
+	int error;
+
+	if (!page || is_err(page))
+		return (int)ptr_err(page);
+	page_lock(page);
+	page_wait_writeback(page);
+	error = put_back(mapping, index, page, slot, read);
+	page_unlock(page);
+	page_put(page);
+	return error;
+}
+
+struct page *shmem_get_page(struct mapping *mapping, u64 index)
+{
+	for (;;) {
+		struct page *page = mapping_find(mapping, index);
+		swap_slot_t slot;
+		int error;
+
+		if (page)
+			return page;
+		if (!shmem_in_swap(mapping, index, &slot))
+			return mapping_find(mapping, index); /* it may have come back between the two looks */
+		if (!swap_area_get(slot))
+			continue;
+		error = bring_back(mapping, index, slot);
+		swap_area_put(slot);
+		if (error == -ENOMEM && !thread_killed() && reclaim_pages(RECLAIM_BATCH))
+			continue;
+		if (error)
+			return err_ptr(error);
+	}
+}
+
+bool shmem_next_in_swap(struct mapping *mapping, u64 *index, u64 last)
+{
+	swap_slot_t slot;
+
+	for (; READ_ONCE(mapping->nr_swapped) && mapping_next(mapping, *index, index) && *index <= last; ++*index)
+		if (shmem_in_swap(mapping, *index, &slot))
+			return true;
+	return false;
+}
+
+/* ---- The fault --------------------------------------------------------------------------------------------------- */
+
+/* It was swapped out a moment ago, and is being written: that ends by itself, and soon. */
+static int lock_settled(struct fault *f)
+{
+	while (!page_trylock(f->page)) {
+		enum fault_end end = f->strategy->wait_page(f);
+
+		if (end != END_GO_ON)
+			return end;
+	}
+	f->page_locked = true;
+	page_wait_writeback(f->page);
+	return END_GO_ON;
+}
+
+/* => f->page */
+static int fault_put_back(struct fault *f, swap_slot_t slot)
+{
+	int end = lock_settled(f), error;
+
+	if (end != END_GO_ON)
+		return end;
+	error = put_back(f->vma.mapping, fault_pgoff(f), f->page, slot, f->page_waited);
+	page_unlock(f->page);
+	f->page_locked = false;
+	return fault_answered(f, error ? FAULT_IO_ERROR : FAULT_DONE); /* the access faults again, and finds the page */
+}
+
+int fault_shmem_in_swap(struct fault *f)
+{
+	struct page *page;
+	swap_slot_t slot;
+	int end;
+
+	if (!shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot) || !swap_area_get(slot))
+		return fault_answered(f, FAULT_DONE);
+	page = find_or_read(slot, &f->page_waited);
+	f->page = is_err(page) ? NULL : page;
+	if (f->page)
+		end = fault_put_back(f, slot);
+	else
+		end = page ? f->strategy->no_memory(f) : fault_answered(f, FAULT_DONE);
+	swap_area_put(slot);
+	return end;
+}
+
+/* ---- swapoff ----------------------------------------------------------------------------------------------------- */
+
+static int unuse_mapping(struct mapping *mapping, unsigned area)
+{
+	int error = 0;
+
+	for (u64 index = 0; shmem_next_in_swap(mapping, &index, ~0UL); index++) {
+		struct page *page;
+		swap_slot_t slot;
+
+		if (!shmem_in_swap(mapping, index, &slot) || swap_slot_area(slot) != area)
+			continue;
+		if (thread_killed())
+			return -EINTR;
+		page = shmem_get_page(mapping, index);
+		if (is_err(page))
+			error = (int)ptr_err(page);
+		else if (page)
+			page_put(page);
+		if (error == -ENOMEM)
+			return error;
+		cond_resched();
+	}
+	return error;
+}
+
+int shmem_unuse(unsigned area)
+{
+	struct mapping *mapping = NULL;
+	int result, error = 0;
+
+	while ((mapping = shmem_next(mapping)) != NULL) {
+		result = unuse_mapping(mapping, area);
+		error = result ? result : error;
+		if (result == -ENOMEM || result == -EINTR) {
+			mapping_put(mapping);
+			break;
+		}
+	}
+	return error;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared memory in swap: out and in again, over fork, at the worst moments. */
+#include "test.h"
+
+#include "disk.h"
+
+#include "kernel/string.h"
+#include "mm/mapping.h"
+#include "mm/reclaim.h"
+#include "mm/shmem_swap.h"
+#include "mm/swap.h"
+#include "mm/vma.h"
+
+#define NR_PAGES 16
+#define SHARED (MAP_SHARED | MAP_ANONYMOUS)
+
+static struct disk *disk;
+static struct mm *mm;
+static struct mapping *mapping; /* with a reference */
+static vaddr_t addr;		/* of NR_PAGES pages of it, each written with its number + 100 */
+
+static void begin(enum fault_policy policy, bool async)
+{
+	disk = disk_create(256);
+	WRITE_ONCE(disk->async, async);
+	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	mm = test_mm(policy);
+	addr = map(mm, NR_PAGES, RW, SHARED);
+	mapping = vma_tree_find(&mm->tree, addr)->mapping;
+	mapping_get(mapping);
+	sim_use_mm(mm);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		put(addr + PAGES(page), page + 100);
+	counters_mark();
+}
+
+static void end(void)
+{
+	sim_leave_mm();
+	test_mm_put(mm);
+	mapping_put(mapping);
+	rcu_barrier();
+	swap_cache_trim();
+	CHECK_EQ(swap_figures().used, 0);
+	disk_swapoff(disk);
+}
+
+static void page_out(u64 first, u64 nr)
+{
+	CHECK_EQ(mm_madvise(mm, addr + PAGES(first), PAGES(nr), MADV_PAGEOUT), 0);
+	disk_complete_all(disk);
+	(void)swap_cache_shrink();
+}
+
+static bool is_out(u64 page)
+{
+	swap_slot_t slot;
+
+	return shmem_in_swap(mapping, page, &slot);
+}
+
+static void expect_all(u64 first, u64 nr)
+{
+	for (u64 page = first; page < first + nr; page++)
+		expect_get(addr + PAGES(page), page + 100);
+}
+
+TEST(shmem_goes_to_swap_and_comes_back, 3)
+{
+	FOR_EACH_SETUP (setup)
+		for (int async = 0; async < 2; async++) {
+			u64 nr_free = nr_free_pages();
+
+			begin(setup->policy, async);
+			page_out(0, NR_PAGES);
+			CHECK_EQ(mapping->nr_swapped, NR_PAGES);
+			CHECK_EQ(mapping->nr_pages, NR_PAGES);
+			CHECK_EQ(mm_rss(mm, RSS_SHMEM), 0);
+			CHECK_EQ(mm_rss(mm, RSS_SWAP), 0); /* as Linux: shared memory is not the process's */
+			CHECK_EQ(swap_figures().used, NR_PAGES);
+			CHECK_EQ(COUNTED(pswpout), NR_PAGES);
+			idler_start(1, mm);
+			disk_start(2, disk);
+			expect_all(0, NR_PAGES / 2);
+			for (u64 page = NR_PAGES / 2; page < NR_PAGES; page++)
+				put(addr + PAGES(page) + 8, page);
+			expect_all(0, NR_PAGES);
+			disk_stop(2);
+			idler_stop(1);
+			CHECK_EQ(mapping->nr_swapped, 0);
+			end();
+			CHECK(nr_free >= nr_free_pages());
+		}
+}
+
+TEST(shmem_in_swap_is_one_memory_over_fork, 1)
+{
+	struct mm *child;
+
+	begin(POLICY_DEFAULT, false);
+	page_out(0, NR_PAGES / 2); /* what one process alone maps: the first half */
+	child = test_mm(POLICY_DEFAULT);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	CHECK_EQ(reclaim_pages(1000), NR_PAGES / 2); /* and what two do */
+	CHECK_EQ(mapping->nr_swapped, NR_PAGES);
+	put(addr, 7);
+	sim_leave_mm();
+	sim_use_mm(child);
+	expect_get(addr, 7);
+	expect_all(1, NR_PAGES - 1);
+	sim_leave_mm();
+	sim_use_mm(mm);
+	test_mm_put(child);
+	end();
+}
+
+TEST(shmem_truncation_gives_slots_back, 1)
+{
+	begin(POLICY_DEFAULT, false);
+	page_out(0, NR_PAGES);
+	mapping_remove_range(mapping, 2, 5);
+	CHECK_EQ(swap_figures().used, NR_PAGES - 4);
+	expect_get(addr + PAGES(2), 0);
+	expect_get(addr + PAGES(6), 106);
+	CHECK_EQ(mapping_truncate(mapping, PAGES(8) + 8), 0);
+	CHECK_EQ(mapping->nr_swapped, 3); /* 0, 1, 7: half of 8 was cleared, and is back for it */
+	CHECK_EQ(swap_figures().used, 3);
+	expect_get(addr + PAGES(8), 108);
+	expect_all(0, 2);
+	end();
+}
+
+TEST(shmem_swapoff_brings_back, 1)
+{
+	begin(POLICY_DEFAULT, true);
+	page_out(0, NR_PAGES);
+	WRITE_ONCE(disk->async, false);
+	disk_swapoff(disk);
+	CHECK_EQ(mapping->nr_swapped, 0);
+	expect_all(0, NR_PAGES);
+	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	end();
+}
+
+TEST(shmem_locked_memory_stays, 1)
+{
+	begin(POLICY_DEFAULT, false);
+	CHECK_EQ(mm_mlock(mm, addr, PAGES(4), false), 0);
+	CHECK_EQ(reclaim_pages(1000), NR_PAGES - 4);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		CHECK_EQ(is_out(page), page >= 4);
+	expect_all(0, NR_PAGES);
+	end();
+}
+
+TEST(shmem_mincore_and_errors, 1)
+{
+	u8 seen[NR_PAGES];
+
+	begin(POLICY_DEFAULT, false);
+	page_out(0, 4);
+	CHECK_EQ(mm_mincore(mm, addr, NR_PAGES, seen), 0);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		CHECK_EQ(seen[page] & 1, page >= 4);
+	WRITE_ONCE(disk->error_rate[0], 1);
+	CHECK_EQ(fault_in(mm, addr, ACCESS_READ, 0), FAULT_IO_ERROR);
+	CHECK_EQ(fault_in(mm, addr, ACCESS_WRITE, 0), FAULT_IO_ERROR);
+	CHECK_EQ(ptr_err(shmem_get_page(mapping, 0)), -EIO);
+	WRITE_ONCE(disk->error_rate[0], 0);
+	expect_all(0, NR_PAGES);
+	end();
+}
+
+/* ---- Races ------------------------------------------------------------------------------------------------------- */
+
+static struct actor reclaimer, faulter;
+
+static void act_page_out(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = mm_madvise(actor->mm, actor->addr, actor->len, MADV_PAGEOUT);
+	sim_leave_mm();
+}
+
+static void begin_race(enum fault_policy policy)
+{
+	begin(policy, false);
+	sim_leave_mm();
+	reclaimer = (struct actor){ .mm = mm, .addr = addr, .len = PAGE_SIZE };
+	faulter = (struct actor){ .mm = mm, .addr = addr, .value = 7 };
+}
+
+static void end_race(u64 value)
+{
+	sim_use_mm(mm);
+	expect_get(addr, value);
+	expect_all(1, NR_PAGES - 1);
+	end();
+}
+
+/* A fault maps the page after it was unmapped, and before the mapping has let it go: it stays. */
+TEST(shmem_page_that_is_mapped_again_stays, 3)
+{
+	FOR_EACH_SETUP (setup) {
+		begin_race(setup->policy);
+		stop_at(RACE_shmem_unmapped, 1);
+		sim_start(1, act_page_out, &reclaimer);
+		wait_stopped(RACE_shmem_unmapped);
+		sim_start(2, act_write, &faulter);
+		sim_join(2);
+		let_go(RACE_shmem_unmapped);
+		sim_join(1);
+		CHECK(!is_out(0));
+		CHECK_EQ(swap_figures().used, 0);
+		end_race(7);
+	}
+}
+
+/* A fault has the page in its hands while it goes: it is not mapped any more, but brought back. */
+TEST(shmem_page_that_goes_is_not_mapped, 3)
+{
+	for (enum fault_policy policy = POLICY_MMAP; policy <= POLICY_VMA; policy++) {
+		begin_race(policy);
+		sim_use_mm(mm);
+		CHECK_EQ(mm_madvise(mm, addr, PAGE_SIZE, MADV_DONTNEED), 0);
+		sim_leave_mm();
+		stop_at(RACE_mapping_page_found, 1);
+		sim_start(1, act_write, &faulter);
+		wait_stopped(RACE_mapping_page_found);
+		(void)reclaim_pages(1000);
+		CHECK(is_out(0));
+		let_go(RACE_mapping_page_found);
+		sim_join(1);
+		CHECK(!is_out(0));
+		end_race(7);
+	}
+}
+
+/* Truncated while it goes: nothing is left of it, neither in memory nor in swap. */
+TEST(shmem_truncated_while_it_goes, 2)
+{
+	const enum race_point_id points[] = { RACE_shmem_unmapped, RACE_shmem_exchanged };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
+		begin_race(POLICY_DEFAULT);
+		stop_at(points[i], 1);
+		sim_start(1, act_page_out, &reclaimer);
+		wait_stopped(points[i]);
+		mapping_remove_range(mapping, 0, 0);
+		let_go(points[i]);
+		sim_join(1);
+		CHECK_EQ(mapping->nr_swapped, 0);
+		end_race(0);
+	}
+}
