@@ -212,7 +212,7 @@ help: ## List the verbs
 	@echo 'Verbs:'
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  V=1'
-	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; see tools/faultline --help'
+	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; what its faults do: tools/faultline trace, report; see --help'
 
 .PHONY: all iso user host host-programs deps run demo test soak bench gdb format clean help FORCE
 

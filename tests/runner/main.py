@@ -61,7 +61,7 @@ def suite_jobs(suite):
     jobs = host.jobs()
     if suite == "host":
         return jobs
-    jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs()
+    jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs(suite)
     if suite == "soak":
         jobs += host.soak_jobs() + debugger.soak_jobs()
     for one in scenario.load(suite):

@@ -5,17 +5,22 @@ ends, each in a slice), the report is one file that needs no other. The checks a
 """
 
 import copy
+import csv
+import io
 import json
-import os
 import re
+import shlex
+import shutil
 
 from .job import Job
 
 PROGRAM = "build/user/threads"
+REPORTED = "build/user/threads"
+POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec answered", "full": "spec answered"}
 
 
-def jobs():
-    return [trace_job(), *report_jobs()]
+def jobs(suite):
+    return [trace_job(), report_job()] + (browser_jobs() if suite == "soak" else [])
 
 
 # --- trace ---------------------------------------------------------------------------------------------------------------
@@ -116,5 +121,77 @@ def checks_that_hold_nothing_back(trace):
 # --- report --------------------------------------------------------------------------------------------------------------
 
 
-def report_jobs():
-    return []
+def report_job():
+    job = Job(name="report/file", has_log=True, command=[], judge=None, weight=6)
+    job.command, path = report_command(job)
+    job.judge = lambda result: judge_report(result, path)
+    return job
+
+
+def report_command(job):
+    path = job.file(".html")
+    return ["tools/faultline", "report", "-o", path, "--csv", "--cpus", "3", REPORTED], path
+
+
+def judge_report(result, path):
+    if result.status:
+        return [f"exit status {result.status}, expected 0"]
+    with open(path, encoding="utf-8") as file:
+        html = file.read()
+    data = json.loads(re.search(r"^const report = (.*);$", html, re.MULTILINE)[1])
+    return complaints_about_file(html) + complaints_about_numbers(data, result.stdout.decode())
+
+
+def complaints_about_file(html):
+    """It needs no other file, and no network."""
+    outside = re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'>\s]+|@import|url\((?!data:)|\bfetch\(|XMLHttpRequest""", html)
+    return [f"the report refers to something outside: {text}" for text in outside] + (
+        [] if html.count("<script") == html.count("</script>") == 1 else ["the report's script is not one"])
+
+
+def complaints_about_numbers(data, text):
+    rows = list(csv.DictReader(io.StringIO(text)))
+    complaints = []
+    if [run["policy"] for run in data["runs"]] != ["mmap", "vma", "spec", "full"]:
+        complaints.append("the report is not about each policy")
+    for run in data["runs"]:
+        mine = {(row["group"], row["name"]): int(row["value"]) for row in rows if row["policy"] == run["policy"]}
+        ends = sum(number for (group, _), number in mine.items() if group == "attempts")
+        gave_up = sum(number for (group, name), number in mine.items() if group == "attempts" and name.endswith(("gave_up", "retry")))
+        reasons = sum(number for (group, name), number in mine.items() if group == "reasons" and name != "vma_lock_detached")
+        kinds = sum(number for (group, _), number in mine.items() if group == "kinds")
+        pages = {key: sum(entry[1] for vma in run["vmas"] for entry in vma[4] if entry[2] == key) for key in run["states"]}
+        wanted = {
+            "attempts": ends > 100, "as many reasons as attempts that gave up": reasons == gave_up,
+            "a kind for each answer": kinds == ends - gave_up, "nothing lost": mine["run", "lost"] == 0,
+            "the strategy of its policy": any(name.startswith(POLICY_ANSWERS[run["policy"]]) for group, name in mine
+                                              if group == "attempts"),
+            "a map with as many pages as the numbers say": pages == run["states"] and sum(pages.values()) > 10,
+            "threads that meet": len(run["timeline"]["threads"]) >= 2 and run["timeline"]["slices"],
+        }
+        complaints += [f"policy {run['policy']}: the report lacks {what}" for what, there in wanted.items() if not there]
+    return complaints
+
+
+def browser_jobs():
+    """Only where Chromium is: the report's script runs to its end and has nothing to complain about."""
+    browser = shutil.which("chromium")
+    if not browser:
+        print("report/browser is left out: there is no Chromium here")
+        return []
+    job = Job(name="report/browser", command=[], judge=judge_browser, weight=6)
+    command, path = report_command(job)
+    look = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=5000",
+            "--dump-dom", path]
+    job.command = ["sh", "-c", f"{shlex.join(command)} > /dev/null && exec {shlex.join(look)}"]
+    return [job]
+
+
+def judge_browser(result):
+    said, page = result.stderr.decode(errors="replace"), result.stdout.decode(errors="replace")
+    complaints = [line for line in said.splitlines() if "CONSOLE" in line]
+    if not re.search(r'<output id="zoom-value">9</output>', page):
+        complaints.append("the report's script has not come to its end")
+    if len(re.findall(r'<canvas[^>]* width="\d{3,}"', page)) < 9:
+        complaints.append("the report's pictures are not drawn")
+    return complaints

@@ -17,6 +17,7 @@ usage: tools/faultline VERB …
   demo                            the demonstration of `make demo`
   lines [OPTIONS] PROGRAM [ARGS…] as run, and report the cache lines that CPUs share while they fault
   trace [OPTIONS] PROGRAM [ARGS…] -o FILE.json   as run, and write what its faults did as a trace for Perfetto
+  report [OPTIONS] PROGRAM [ARGS…]  run it under each policy and write report.html about its faults; --csv: the numbers
   bench                           the measurements of `make bench`
 
 Each verb explains itself: tools/faultline run --help
@@ -53,6 +54,9 @@ def dispatch(argv):
     if verb == "trace":
         from . import trace
         return trace.command(rest)
+    if verb == "report":
+        from . import report
+        return report.command(rest)
     if verb == "demo":
         from . import demo
         return demo.command(rest)

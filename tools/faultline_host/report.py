@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""
+`faultline report PROGRAM`: runs the same program under each fault policy and writes one HTML file that needs nothing else:
+where the instructions go, how attempts ended, when threads met on one VMA, and each page of the address space.
+
+Unless the command line says otherwise the runs are under --schedule 1, so that times are instructions and the same report
+comes out each time.
+"""
+
+import bisect
+import collections
+import contextlib
+import copy
+import csv
+import json
+import os
+import shlex
+import sys
+
+from . import options, run as runner, trace
+
+TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html")
+DATA_MARK = "/*REPORT*/null"
+MAX_SLICES = 20000
+MAX_THREADS = 16  # on the timeline: those with the most marks
+MAX_CANDIDATES = 500
+# What the time of an event is, in the order of the bars. An inner event's time is not also its outer one's.
+PARTS = (
+    ("spec", "speculation that answered"), ("vma", "VMA lock: attempts that answered"),
+    ("mmap", "mmap_lock: attempts that answered"), ("gave_up", "attempts that gave up or dropped their lock"),
+    ("wait", "waiting for a lock or a page"), ("writer", "mmap_lock held for writing"),
+    ("shootdown", "TLB shootdowns, awaited"), ("other", "reclaim, swap, flushes for others"),
+)
+
+
+def command(argv):
+    parser = options.run_parser("report", "Run a program under each fault policy and write one HTML file about its faults.")
+    parser.add_argument("-o", metavar="FILE", dest="output", default="report.html", help="the report (default report.html); "
+                        "may also stand behind the program's arguments")
+    parser.add_argument("--csv", action="store_true", help="also print the numbers: policy,group,name,value; the program's "
+                        "output then goes to stderr")
+    chosen = options.parse_run(trace.argument_first(argv), parser)
+    if not chosen.deterministic:
+        chosen.deterministic, chosen.schedule = True, 1
+    runs = [run_under(policy, chosen) for policy in ([chosen.fault] if chosen.fault else options.POLICIES)]
+    write_report(chosen, runs)
+    if chosen.csv:
+        write_csv(runs)
+    return max(one["status"] for one in runs)
+
+
+def run_under(policy, chosen):
+    mine = copy.copy(chosen)
+    mine.fault = policy
+    with stdout_to_stderr():
+        recording = trace.record(mine)
+    runner.say(f"policy {policy}: {len(recording.events)} events" + trace.lost_words(recording))
+    return summary(policy, recording)
+
+
+@contextlib.contextmanager
+def stdout_to_stderr():
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def write_report(chosen, runs):
+    about = {"program": shlex.join([os.path.basename(chosen.program), *chosen.args]), "cpus": chosen.cpus,
+             "schedule": chosen.schedule, "parts": [text for _, text in PARTS], "runs": runs,
+             "command": runner.command_line()}
+    with open(TEMPLATE, encoding="utf-8") as file:
+        template = file.read()
+    # "<" would end the script early if it came with "/script".
+    data = json.dumps(about, separators=(",", ":")).replace("<", "\\u003c")
+    with open(chosen.output, "w", encoding="utf-8") as file:
+        file.write(template.replace(DATA_MARK, data))
+    runner.say(f"the report is in {chosen.output}")
+
+
+def write_csv(runs):
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(("policy", "group", "name", "value"))
+    for one in runs:
+        rows = [("run", "status", one["status"]), ("run", "events", one["events"]), ("run", "lost", one["lost"])]
+        rows += [("attempts", name, number) for name, number in one["attempts"].items()]
+        rows += [("reasons", name, number) for name, number in one["reasons"].items()]
+        rows += [("kinds", name, number) for name, number in one["kinds"].items()]
+        rows += [("instructions", key, number) for (key, _), number in zip(PARTS, one["time"])]
+        rows += [("pages", state, number) for state, number in one["states"].items()]
+        out.writerows((one["policy"], *row) for row in rows)
+
+
+# --- what one run has to say ---------------------------------------------------------------------------------------------
+
+
+def summary(policy, recording):
+    attempts = [event for event in recording.events if event.name == "attempt"]
+    first = min((event.start for event in recording.events), default=0)
+    answered = [event for event in attempts if event.keys["end"] in ("answered", "completed")]
+    states = collections.Counter()
+    for _, number, state in recording.pages:
+        states[state] += number
+    return {
+        "policy": policy, "status": recording.status, "events": len(recording.events), "lost": recording.lost,
+        "attempts": counted(f"{event.keys['strategy']} {event.keys['end']}" for event in attempts),
+        "reasons": counted(event.keys["reason"] for event in recording.events if "reason" in event.keys),
+        "kinds": counted(event.keys["kind"] for event in answered),
+        "time": time_of_parts(recording.events), "states": dict(sorted(states.items())),
+        "timeline": timeline(recording, attempts, first), "vmas": memory(recording),
+    }
+
+
+def counted(names):
+    return dict(sorted(collections.Counter(names).items()))
+
+
+def part_of(event):
+    if event.name == "attempt":
+        return "gave_up" if event.keys["end"] in ("gave_up", "retry") else event.keys["strategy"]
+    return {"lock_wait": "wait", "page_wait": "wait", "mmap_write": "writer", "shootdown": "shootdown"}.get(event.name, "other")
+
+
+def time_of_parts(events):
+    """Nanoseconds of each part; under --schedule one is one instruction."""
+    total, by_thread = collections.Counter(), {}
+    for event in events:
+        by_thread.setdefault(event.tid, []).append(event)
+    for mine in by_thread.values():
+        stack = []  # events that went on while the current one began, the innermost last
+        for event in sorted(mine, key=lambda event: (event.start, -event.end)):
+            while stack and stack[-1].end <= event.start:
+                stack.pop()
+            spent = max(min(event.end, stack[-1].end) - event.start if stack else event.end - event.start, 0)
+            total[part_of(event)] += spent
+            if stack:
+                total[part_of(stack[-1])] -= spent
+            stack.append(event)
+    return [total[key] for key, _ in PARTS]
+
+
+def timeline(recording, attempts, first):
+    """The VMA on which the most threads meet, and what they did there; and whoever held mmap_lock for writing."""
+    low, high, name = meeting_place(recording, attempts)
+    slices = []
+    for event in recording.events:
+        here = "address" in event.keys and event.name == "attempt" and low <= int(event.keys["address"], 16) < high
+        if event.tid and (here or event.name in ("mmap_write", "lock_wait", "page_wait")):
+            slices.append([event.tid, event.start - first, event.end - first, part_of(event), trace.title(event),
+                           event.keys.get("address", "")])
+    marks = collections.Counter(one[0] for one in slices if one[5])
+    threads = sorted(tid for tid, _ in marks.most_common(MAX_THREADS))
+    slices = [one for one in slices if one[0] in threads][:MAX_SLICES]
+    return {"low": f"{low:#x}", "high": f"{high:#x}", "name": name, "threads": threads, "more": len(marks) - len(threads),
+            "slices": [[threads.index(one[0]), *one[1:]] for one in slices]}
+
+
+def meeting_place(recording, attempts):
+    """(start, end, name) of the VMA, of those that are left and those that were changed, that most threads touched most."""
+    named = {(start, end): name for start, end, _, name in recording.vmas}
+    changed = collections.Counter(event.keys["vma"] for event in recording.events if event.name == "vma_write")
+    candidates = set(named)
+    for text, _ in changed.most_common(MAX_CANDIDATES):
+        candidates.add(tuple(int(part, 16) for part in text.split("-")))
+    touches = sorted((int(event.keys["address"], 16), event.tid) for event in attempts)
+    addresses = [address for address, _ in touches]
+
+    def weight(vma):
+        mine = touches[bisect.bisect_left(addresses, vma[0]):bisect.bisect_left(addresses, vma[1])]
+        return len({tid for _, tid in mine}), len(mine), vma[0] - vma[1]
+
+    low, high = max(candidates, key=weight, default=(0, 1 << 47))
+    return low, high, named.get((low, high)) or "anonymous memory"
+
+
+def memory(recording):
+    """[start, pages, permissions, name, [[first page, number, state], …]] of each VMA."""
+    starts = [start for start, _, _, _ in recording.vmas]
+    vmas = [[f"{start:#x}", (end - start) >> 12, permissions, name, []] for start, end, permissions, name in recording.vmas]
+    for address, number, state in recording.pages:
+        index = bisect.bisect_right(starts, address) - 1
+        vmas[index][4].append([(address - starts[index]) >> 12, number, state])
+    return vmas
