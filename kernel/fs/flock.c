@@ -75,7 +75,7 @@ static bool try_flock(struct file *file, struct file_lock *new, struct file_lock
 
 static long flock_file(struct file *file, bool exclusive, bool nonblock)
 {
-	struct file_lock *new = kmalloc(sizeof(*new), 0), *old = NULL;
+	struct file_lock *new = kmalloc(sizeof(*new), ALLOC_WAIT), *old = NULL;
 	long ret = 0;
 
 	if (!new)

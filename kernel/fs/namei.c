@@ -58,7 +58,7 @@ static int expand_link(struct last_name *last, struct dentry *link, const char *
 
 	if (last->links++ >= MAX_SYMLINKS)
 		return -ELOOP;
-	char *expanded = kmalloc(EXPANDED_MAX, 0);
+	char *expanded = kmalloc(EXPANDED_MAX, ALLOC_WAIT);
 	if (!expanded)
 		return -ENOMEM;
 	if (ops->jump) {
@@ -250,7 +250,7 @@ int path_lookup(int dirfd, const char *path, u32 flags, struct dentry **result)
 
 char *path_from_user(u64 addr)
 {
-	char *path = kmalloc(PATH_MAX, 0);
+	char *path = kmalloc(PATH_MAX, ALLOC_WAIT);
 	long len;
 
 	if (!path)

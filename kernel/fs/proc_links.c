@@ -58,7 +58,7 @@ long proc_put_path(struct dentry *dentry, char *buf, size_t size)
 
 	if (is_err(dentry))
 		return ptr_err(dentry);
-	room = kmalloc(PATH_MAX, 0);
+	room = kmalloc(PATH_MAX, ALLOC_WAIT);
 	path = room ? dentry_path(dentry, room, PATH_MAX) : NULL;
 	if (path) {
 		n = (long)min(strlen(path), size);

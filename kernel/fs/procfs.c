@@ -94,7 +94,7 @@ static long proc_write(struct file *file, struct iov_iter *from, u64 *pos)
 		return -EINVAL;
 	if (from->count >= PROC_WRITE_MAX)
 		return -EINVAL;
-	buf = kmalloc(PROC_WRITE_MAX, 0);
+	buf = kmalloc(PROC_WRITE_MAX, ALLOC_WAIT);
 	if (!buf)
 		return -ENOMEM;
 	ret = write_buffer(file, from, buf);

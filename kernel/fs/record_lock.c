@@ -137,7 +137,7 @@ static void free_records(struct record_lock *lock)
 
 static long set_lock(struct inode *inode, const struct record_lock *lock, bool wait)
 {
-	struct record_change change = { .wanted = kmalloc(sizeof(*lock), 0), .spare = kmalloc(sizeof(*lock), 0) };
+	struct record_change change = { .wanted = kmalloc(sizeof(*lock), ALLOC_WAIT), .spare = kmalloc(sizeof(*lock), ALLOC_WAIT) };
 	long ret = 0;
 
 	if (!change.wanted || !change.spare) {

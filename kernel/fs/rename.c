@@ -34,7 +34,7 @@ static void count_subdirectory(struct dentry *dir, struct dentry *child, int nr)
 
 static char *copy_name(const char *name, size_t len)
 {
-	char *copy = kmalloc(len + 1, 0);
+	char *copy = kmalloc(len + 1, ALLOC_WAIT);
 
 	if (copy) {
 		memcpy(copy, name, len);

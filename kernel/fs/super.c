@@ -338,7 +338,7 @@ static void show_escaped(struct text *text, const char *name)
 
 static void show_path(const struct super_block *sb, struct text *text)
 {
-	char *buf = kmalloc(PATH_MAX, 0);
+	char *buf = kmalloc(PATH_MAX, ALLOC_WAIT);
 	char *path = buf ? dentry_path(sb->root, buf, PATH_MAX) : NULL;
 
 	show_escaped(text, path ? path : "?");
