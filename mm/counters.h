@@ -48,6 +48,9 @@
 	X(spf_answered_cached, "speculative attempts answered by cached pages alone (map_pages)")                      \
 	X(vma_lock_answered_cached, "... under the per-VMA lock")                                                      \
 	X(mmap_answered_cached, "... under mmap_lock")                                                                 \
+	X(spf_answered_swap, "speculative attempts that answered for a swapped-out page")                              \
+	X(vma_lock_answered_swap, "... under the per-VMA lock: without ever taking mmap_lock, as those")               \
+	X(mmap_answered_swap, "... under mmap_lock")                                                                   \
 	X(fault_around_pages, "pages mapped around a faulting one, which will need no fault")                          \
 	X(fault_around_skipped, "pages that were not: locked, not up to date, or just taken out")                      \
 	X(fault_around_stopped, "attempts that looked for no neighbours, because their object missed too often")       \

@@ -126,7 +126,8 @@ struct fault_strategy {
 	const char *name;
 	enum fault_strategy_id id;
 	struct fault_tally tally;
-	unsigned answered_cached; /* the counter of faults that map_pages() alone has answered */
+	unsigned answered_cached; /* the counter of faults that map_pages() alone has answered, */
+	unsigned answered_swap;	  /* ... and of those that brought a page back from swap */
 	/* Which row counts that it was not even tried, or REASON_NONE: try. */
 	enum fault_reason (*skip)(const struct fault *f);
 	/* Finds the VMA, makes sure of it, and fills the snapshot. END_GO_ON: holds what `held` says. */

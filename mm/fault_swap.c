@@ -257,5 +257,7 @@ enum fault_end fault_swap(struct fault *f)
 	race_point(swap_area_held);
 	end = swap_in(f, slot);
 	swap_area_put(slot);
+	if (end == END_ANSWERED && f->answer == FAULT_DONE)
+		count_nr(f->strategy->answered_swap, 1);
 	return still_to_be_written(f, end) ? fault_write_protect(f) : end;
 }

@@ -117,6 +117,7 @@ const struct fault_strategy strategy_mmap = {
 			     [END_COMPLETED] = COUNT_mmap_completed,
 			     [END_WOULD_BLOCK] = COUNT_mmap_would_block } },
 	.answered_cached = COUNT_mmap_answered_cached,
+	.answered_swap = COUNT_mmap_answered_swap,
 	.skip = mmap_skip,
 	.enter = mmap_enter,
 	.leave = mmap_leave,

@@ -224,6 +224,7 @@ const struct fault_strategy strategy_spec = {
 			     [END_WOULD_BLOCK] = COUNT_spf_would_block },
 		   .success = COUNT_speculative_pgfault },
 	.answered_cached = COUNT_spf_answered_cached,
+	.answered_swap = COUNT_spf_answered_swap,
 	.skip = spec_skip,
 	.enter = spec_enter,
 	.leave = spec_leave,

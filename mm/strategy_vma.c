@@ -126,6 +126,7 @@ const struct fault_strategy strategy_vma = {
 		   .gave_up = COUNT_vma_lock_abort,
 		   .retry = COUNT_vma_lock_retry },
 	.answered_cached = COUNT_vma_lock_answered_cached,
+	.answered_swap = COUNT_vma_lock_answered_swap,
 	.skip = vma_skip,
 	.enter = vma_enter,
 	.leave = vma_leave,

@@ -293,6 +293,7 @@ void sim_start(unsigned id, sim_func *func, void *arg)
 
 	BUG_ON(id == 0 || id >= sim_nr_cpus || sim_running(id), "CPU %u cannot be given work", id);
 	cpu->arg = arg;
+	cpu->killed = false; /* another thread */
 	store_release(&cpu->func, func);
 	kick(cpu);
 }

@@ -354,6 +354,134 @@ TEST(swap_would_block, 4)
 	end();
 }
 
+static void act_user_fault(void *arg)
+{
+	((struct actor *)arg)->value |= FAULT_USER;
+	act_fault(arg);
+}
+
+/* The same under each strategy: the per-VMA lock says it itself; speculation cannot even wait, and gives up first. */
+TEST(swap_would_block_under_each_strategy, 4)
+{
+	FOR_EACH_STRATEGY (setup, true, KEPT) {
+		struct page *page = cached_page();
+		bool vma = setup->policy == POLICY_VMA || setup->policy == POLICY_FULL;
+
+		idler_start(3, mm);
+		CHECK(page_trylock(page));
+		page_lock_hand_over(page);
+		faulter.value = FAULT_NO_WAIT;
+		sim_start(1, act_user_fault, &faulter);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_WOULD_BLOCK);
+		CHECK_EQ(COUNTED(vma_lock_would_block), vma);
+		CHECK_EQ(COUNTED(mmap_would_block), !vma);
+		CHECK_EQ(REASONS(spf_abort_swap_page_locked), setup->policy == POLICY_SPEC || setup->policy == POLICY_FULL);
+		page_end_read(page, 0);
+		page_put(page);
+		idler_stop(3);
+	}
+}
+
+/* The page of the first address, locked for the second time while CPU 1, which has waited once, is about to lock it. */
+static struct page *locked_again(void)
+{
+	struct page *page = cached_page();
+
+	CHECK(page_trylock(page));
+	sim_start(1, act_read, &faulter);
+	wait_asleep(1);
+	stop_at(RACE_swap_page_found, 1);
+	page_unlock(page);
+	wait_stopped(RACE_swap_page_found);
+	CHECK(page_trylock(page));
+	let_go(RACE_swap_page_found);
+	wait_asleep(1);
+	return page;
+}
+
+/* Who has dropped its lock once does not do so again: the second time it waits with the lock held, and so it ends. */
+TEST(swap_second_wait_holds_on, 4)
+{
+	static const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+		begin(policies[i], SPF_VALIDATE_VMA, true, KEPT);
+		struct page *page = locked_again();
+
+		other.addr = addr;
+		sim_start(2, act_mprotect_read, &other);
+		let_others_run();
+		CHECK(sim_running(2)); /* it wants the VMA, or mmap_lock */
+		CHECK(sim_is_sleeping(1));
+		page_unlock(page);
+		page_put(page);
+		sim_join(1);
+		sim_join(2);
+		CHECK_EQ(faulter.value, 100);
+		CHECK_EQ(REASONS(mmap_retry_page) + REASONS(vma_lock_retry_page), 1);
+		CHECK_EQ(COUNTED(mmap_attempts) + COUNTED(vma_lock_attempts), 2);
+		end();
+	}
+}
+
+/* Killed while it waits, with its lock dropped or held: nothing is held afterwards, and a writer gets through. */
+TEST(swap_waiter_can_be_killed_under_each_strategy, 4)
+{
+	for (int again = 0; again < 2; again++)
+		FOR_EACH_STRATEGY (setup, true, KEPT) {
+			struct page *page;
+
+			if (again) {
+				page = locked_again();
+			} else {
+				page = cached_page();
+				CHECK(page_trylock(page));
+				sim_start(1, act_read, &faulter);
+				wait_asleep(1);
+			}
+			sim_kill(1);
+			sim_join(1);
+			CHECK_EQ(faulter.result, FAULT_KILLED);
+			page_unlock(page);
+			page_put(page);
+			other.addr = addr;
+			sim_start(2, act_mprotect_read, &other);
+			sim_join(2);
+			CHECK_EQ(other.result, 0);
+		}
+}
+
+/* Each swap fault is counted by who answered it: under the VMA's lock, waiting included, none ever takes mmap_lock. */
+TEST(swap_faults_without_mmap_lock_are_counted, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA, true, DROPPED);
+	disk_start(3, disk);
+	for (u64 page = 0; page < NR_PAGES; page++) {
+		faulter.addr = addr + PAGES(page);
+		sim_start(1, act_write, &faulter);
+		sim_join(1);
+	}
+	CHECK_EQ(COUNTED(vma_lock_answered_swap), NR_PAGES);
+	CHECK(REASONS(vma_lock_retry_page) > 0);
+	CHECK_EQ(COUNTED(mmap_attempts), 0);
+	CHECK_EQ(COUNTED(mmap_answered_swap) + COUNTED(spf_answered_swap), 0);
+	disk_stop(3);
+	end();
+	begin(POLICY_SPEC, SPF_VALIDATE_VMA, true, KEPT);
+	idler_start(3, mm);
+	sim_start(1, act_read, &faulter);
+	sim_join(1);
+	CHECK_EQ(COUNTED(spf_answered_swap), 1);
+	idler_stop(3);
+	end();
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA, true, KEPT);
+	sim_start(1, act_read, &faulter);
+	sim_join(1);
+	CHECK_EQ(COUNTED(mmap_answered_swap), 1);
+	end();
+}
+
 /* ---- Slots -------------------------------------------------------------------------------------------------------- */
 
 static void act_write_and_page_out(void *arg)
