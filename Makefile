@@ -135,9 +135,11 @@ $(BUILD)/user/%-pie: user/%.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(USER_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(STATIC_PIE)
 
-# --- QEMU plugin: shared cache lines, for `make bench` ---------------------------------------------------------------
+# --- QEMU plugins: shared cache lines, for `make bench`; --stop-at of tools/faultline ----------------------------------
 
-$(BUILD)/lines.so: tools/plugin/lines.c tools/plugin/qemu_plugin.h
+PLUGINS := $(BUILD)/lines.so $(BUILD)/stop.so
+
+$(BUILD)/%.so: tools/plugin/%.c tools/plugin/qemu_plugin.h
 	$(call say,HOSTCC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) -std=gnu17 -O2 $(warnings) -fPIC -shared -I. -o $@ $<
@@ -187,19 +189,19 @@ demo: deps ## Run the demonstration: the same faults under each policy, with the
 	$(Q)tools/faultline demo
 
 test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
-	$(build-all) host-programs
+	$(build-all) host-programs $(PLUGINS)
 	$(Q)tests/run test $(TESTS)
 
 soak: deps ## Run the long sweeps: schedule seeds, fuzzer, planted bugs, bigger matrices
-	$(build-all) host-programs
+	$(build-all) host-programs $(PLUGINS)
 	$(Q)tests/run soak $(TESTS)
 
 bench: deps ## Measure instructions per operation of the release kernel, for each policy
-	$(build-all) $(BUILD)/lines.so
+	$(build-all) $(PLUGINS)
 	$(Q)tools/faultline bench
 
 gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help faultline` lists the commands
-	$(build-all)
+	$(build-all) $(PLUGINS)
 	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
 
 format: ## Lay out all C sources as .clang-format says

@@ -18,7 +18,7 @@ def stops_at(words, *patterns):
     check(f"break-fault {words}: the ring has it last", f"{last:#x}" in lines[0], "\n".join(lines))
 
 
-refuses("break-fault fast", "“fast” is none of these: a PID, anon, mapping, swap", "^Usage: break-fault")
+refuses("break-fault fast", "“fast” is none of these: a PID, 0xADDRESS, anon, mapping, swap", "^Usage: break-fault")
 refuses("break-fault spf_skip_not_user", "counted without an attempt's ending")
 refuses("faults 0", "at least one")
 refuses("faults many", "“many” is not how many")
@@ -27,6 +27,6 @@ completes("break-fault spec spf_abort_o", "break-fault spec spf_abort_odd_count"
 stops_at("1 mapping vma answered", r"\(tid 1\) on CPU \d+: (read|execute) 0x[0-9a-f]+ \(mapping\): vma answered done")
 stops_at("spf_abort_no_anon_vma", r"write .* \(write_protect\): spec gave up spf_abort_no_anon_vma")
 stops_at("swap gave_up", r"read .* \(swap\): spec gave up spf_abort_swap_not_cached")
-ask("faults 4", r"^CPU 0:", r"tid \d+ +read of swap +0x[0-9a-f]+ +spec gave up: spf_abort_swap_not_cached +\d+ cycles, from ",
+ask("faults 4", r"^CPU 0:", r"tid \d+ +read of swap +0x[0-9a-f]+ +spec gave up: spf_abort_swap_not_cached +at \d+ for \d+ cycles, from ",
     r"tid \d+ +swap out ", r"from \w+ \(user/\w+\.[ch]:\d+\)")
 finish()

@@ -26,13 +26,15 @@ def cases():
 
 def jobs(kernel=None):
     """One job for each case; `kernel` replaces the kernel image."""
+    twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=60)
     return [job(script, ["--kernel", kernel, *options] if kernel else options, program)
-            for script, options, program in cases()]
+            for script, options, program in cases()] + ([] if kernel else [twice])
 
 
 def soak_jobs():
-    """Each tour by itself, started as it says."""
-    return [job("tour", ["--deterministic", "--cpus", "3", "--swap", "1M"], ["tour", name], f"tour-{name}") for name in TOURS]
+    """Each tour by itself, started as it says; and back in time, which replays the run from its start for each step."""
+    return [job("tour", ["--deterministic", "--cpus", "3", "--swap", "1M"], ["tour", name], f"tour-{name}") for name in TOURS] \
+        + [job("reverse", ["--cpus", "1", "--reverse"], ["hello"])]
 
 
 def job(script, options, program, name=None):

@@ -30,6 +30,9 @@ CASES = (
     ("timeout", ["run", "--timeout", "0", HELLO], status.USAGE, "seconds above 0"),
     ("file", ["run", "--file", "nowhere", HELLO], status.USAGE, "SRC:DEST"),
     ("option", ["run", "--fast", HELLO], status.USAGE, "--fast.*--help"),
+    ("reverse", ["run", "--gdb", "--reverse", HELLO], status.USAGE, "add --cpus 1"),
+    ("stop-at", ["run", "--stop-at", "1000", HELLO], status.USAGE, "are for --gdb"),
+    ("stop-at-number", ["run", "--gdb", "--stop-at", "soon", HELLO], status.USAGE, "not a number of instructions"),
     ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s"),
 )
 

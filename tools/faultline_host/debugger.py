@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import threading
@@ -16,6 +17,7 @@ import threading
 from . import machine, run as runner
 from .status import UsageError
 
+STOP_PLUGIN = os.path.join(machine.ROOT, "build", "stop.so")
 COMMANDS = os.path.join(machine.ROOT, "tools", "gdb", "faultline.py")
 
 
@@ -24,7 +26,11 @@ def run(options):
         raise UsageError("gdb is not installed: run make deps, or install the package gdb")
     with tempfile.TemporaryDirectory(prefix="faultline-gdb-") as scratch:
         link = os.path.join(scratch, "link")
-        extra = ["-S", "-chardev", f"socket,id=gdb,path={link},server=on,wait=off", "-gdb", "chardev:gdb"]
+        extra = ["-S", "-chardev", f"socket,id=gdb,path={link},server=on,wait=off", "-gdb", "chardev:gdb", *stop_at(options)]
+        if options.reverse:
+            ended = record(options, scratch)
+            runner.say(f"the run is recorded; it ended with status {ended}. Now it is replayed under GDB")
+            extra += time_travel(scratch, "replay")
         script = os.path.join(scratch, "script")
         with open(script, "w", encoding="utf-8") as file:
             file.write(start_script(options, link))
@@ -34,6 +40,47 @@ def run(options):
         ended = runner.boot(options, scratch, extra, stdin=b"", beside=debugger.attach)
         return debugger.status or ended
 
+
+def stop_at(options):
+    """QEMU's arguments that stop the machine before that instruction."""
+    if options.stop_at is None:
+        return []
+    if not os.path.exists(STOP_PLUGIN):
+        raise UsageError("the plugin that stops the machine is not built: run make build/stop.so")
+    return ["-plugin", f"{STOP_PLUGIN},at={options.stop_at}"]
+
+
+# --- Back in time ----------------------------------------------------------------------------------------------------
+
+def time_travel(scratch, mode):
+    """
+    Recording and replaying. The snapshot at the start, to which going back returns, lives on a disk nobody else uses. QEMU
+    7.2 can deadlock where it returns to it, in a help for Windows XP that we do without (vapic).
+    """
+    disk = os.path.join(scratch, "snapshots")
+    if not os.path.exists(disk):
+        with open(disk, "wb") as file:
+            file.write(empty_qcow2())
+    return ["-icount", f"rr={mode},rrfile={os.path.join(scratch, 'recording')},rrsnapshot=start",
+            "-drive", f"file={disk},if=none,id=snapshots", "-global", "apic-common.vapic=off"]
+
+
+def record(options, scratch):
+    return runner.boot(options, scratch, time_travel(scratch, "record"), stdin=b"")
+
+
+def empty_qcow2():
+    """A disk of one MiB in QEMU's own format: header, table of reference counts, those counts, table of tables."""
+    cluster, bits = 1 << 16, 16
+    image = bytearray(4 * cluster)
+    struct.pack_into(">4sIQIIQIIQQIIQQQQII", image, 0, b"QFI\xfb", 3, 0, 0, bits, 1 << 20, 0, 1, 3 * cluster, cluster, 1, 0, 0, 0,
+                     0, 0, 4, 104)
+    struct.pack_into(">Q", image, cluster, 2 * cluster)
+    struct.pack_into(">4H", image, 2 * cluster, 1, 1, 1, 1)
+    return bytes(image)
+
+
+# --- GDB -------------------------------------------------------------------------------------------------------------
 
 def start_script(options, link):
     """A script's own directory is where it imports from, as with Python itself."""

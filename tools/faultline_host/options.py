@@ -72,6 +72,10 @@ def machine_parser(verb, epilog, description):
     add("--explain", action="store_true", help="say in a sentence why a program dies of SIGSEGV or SIGBUS")
     add("--gdb", action="store_true", help="stop before the first instruction and attach GDB")
     add("--gdb-script", metavar="FILE", type=existing_file, help="the same without a person: GDB's commands; its status is ours")
+    add("--reverse", action="store_true", help="with --gdb, one CPU: record the run to its end, then replay it, so that GDB's "
+        "reverse-continue and its kin work")
+    add("--stop-at", metavar="COUNT", type=instruction_count, help="with --gdb: count instructions, as --deterministic does, and "
+        "stop before number COUNT (a TSC value of `faults`, /proc/fault_trace)")
     add("--timeout", metavar="S", type=seconds, help="give up after S seconds (status 124)")
     add("--file", metavar="F", action="append", default=[], dest="files",
         help="also put this file or directory into /, or SRC:DEST; may be repeated")
@@ -110,6 +114,12 @@ def checked(options):
     if options.schedule is not None:
         options.deterministic = True
     options.gdb = options.gdb or bool(options.gdb_script)
+    if options.reverse or options.stop_at is not None:
+        options.deterministic = True
+    if (options.reverse or options.stop_at is not None) and not options.gdb:
+        raise UsageError("--reverse and --stop-at are for --gdb: give that, too")
+    if options.reverse and options.cpus != 1:
+        raise UsageError("--reverse is for one CPU, since QEMU records no more: add --cpus 1; for several CPUs there is --stop-at")
     if options.gdb and options.timeout:
         raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
     check_command_line_text(options.append)
@@ -128,6 +138,16 @@ def one_of(what, choices):
         return text
 
     return convert
+
+
+def instruction_count(text):
+    try:
+        count = int(text, 0)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise wrong(f"“{text}” is not a number of instructions above 0")
+    return count
 
 
 def cpu_count(text):

@@ -28,10 +28,15 @@ def ring_events(cpu, number):
             yield event
 
 
+def ended_for_a_reason(story):
+    """Otherwise the reason is that of an earlier attempt."""
+    return name_of("fault_end", story["end"], "END_") in ("gave_up", "retry")
+
+
 def attempt_words(story):
     """The strategy, how the attempt ended, and the reason or the answer."""
     strategy, end = name_of("fault_strategy_id", story["tried"], "STRATEGY_"), name_of("fault_end", story["end"], "END_")
-    if end in ("gave_up", "retry"):
+    if ended_for_a_reason(story):
         why = name_of("fault_reason", story["reason"], "REASON_")
     else:
         why = name_of("fault_answer", story["answer"], "FAULT_")
@@ -40,7 +45,7 @@ def attempt_words(story):
 
 def describe(event):
     kind = name_of("fault_event_type", event["type"], "EVENT_")
-    cycles = f"{int(event['end']) - int(event['start'])} cycles"
+    cycles = f"at {int(event['start'])} for {int(event['end']) - int(event['start'])} cycles"
     who = f"tid {int(event['tid'])}" if int(event["tid"]) else "idle"
     if kind != "attempt":
         return [who, kind.replace("_", " "), f"{int(event['address']):#x}", f"value {int(event['value']):#x}", cycles]
@@ -56,7 +61,9 @@ class Faults(Command):
     Show the last events of each CPU: attempts to resolve faults, waits, locks for writing, shootdowns, swap, reclaim.
     Usage: faults [N]
 
-    N is how many for each CPU (10). The same is in /proc/fault_trace; docs/reasons.md explains the reasons.
+    N is how many for each CPU (10). The same is in /proc/fault_trace; docs/reasons.md explains the reasons. Under
+    --deterministic and --schedule, cycles are instructions: `--stop-at` takes the
+    number behind “at”.
     """
 
     name = "faults"
@@ -81,7 +88,7 @@ class Wanted:
               "end": ("fault_end", "END_")}
 
     def __init__(self):
-        self.pid = None
+        self.pid = self.page = None
         self.fields = {}
 
     @classmethod
@@ -99,14 +106,21 @@ class Wanted:
         if word.isdecimal():
             self.pid = int(word)
             return
+        if word.startswith("0x"):
+            self.page = command.address(word) & -kernel.PAGE_SIZE
+            return
         known = self.words()
         if word not in known:
-            command.wrong(f"break-fault: “{word}” is none of these: a PID, {', '.join(known)}.")
+            command.wrong(f"break-fault: “{word}” is none of these: a PID, 0xADDRESS, {', '.join(known)}.")
         field, number = known[word]
         self.fields[field] = number
 
     def matches(self, fault):
         if self.pid is not None and int(walk.selected_task()["process"]["pid"]) != self.pid:
+            return False
+        if self.page is not None and int(fault["address"]) != self.page:
+            return False
+        if "reason" in self.fields and not ended_for_a_reason(fault):
             return False
         return all(int(fault[field]) == number for field, number in self.fields.items())
 
@@ -132,7 +146,7 @@ class BreakFault(gdb.Breakpoint):
 class BreakFaultCommand(Command):
     """
     Stop when an attempt to resolve a fault ends as described: by the event, not by a line.
-    Usage: break-fault [PID] [KIND] [STRATEGY] [END] [REASON]
+    Usage: break-fault [PID] [0xADDRESS] [KIND] [STRATEGY] [END] [REASON]
 
     The words may come in any order, and each may be missing: break-fault spec gave_up; break-fault 7 swap;
     break-fault vma_lock_miss. KIND is anon, mapping, swap, write_protect or nothing; STRATEGY is spec, vma or mmap; END is

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""Back in time on one CPU: from a byte that has changed to the instruction that wrote it, then to the fault before that."""
+
+from harness import *
+
+run_to("check_done")
+check("the byte is what it became", int(gdb.parse_and_eval("data")) == 8)
+where = int(gdb.parse_and_eval("(long)&data"))
+gdb.execute("watch -l data", to_string=True)
+gdb.execute("reverse-continue", to_string=True)
+said = gdb.execute("frame", to_string=True)
+check("reverse-continue goes back to the writer", re.search(r"in check_storage \(\) at user/hello\.c:\d+\n.*data\+\+", said), said)
+gdb.execute("delete", to_string=True)
+gdb.execute(f"break-fault {where:#x}", to_string=True)
+gdb.execute("reverse-continue", to_string=True)
+fault = gdb.newest_frame().read_var("f")
+check("the fault before that brought its page", int(fault["address"]) == where & -kernel.PAGE_SIZE, str(fault.dereference()))
+ask("ptwalk &data", "page frame", "dirty")
+finish()

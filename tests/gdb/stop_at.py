@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""
+--stop-at, in two runs of one seed (stop_at.sh): the first looks at its events when all is over, and prints the instruction
+count of one of them; the second is stopped before that instruction. Then nothing later has happened yet, and that event is
+the next of its kind. (Many stops by a debugger would move the clock: the first run has one.)
+"""
+
+import os
+
+from harness import *
+from faultline_gdb import events
+
+ABORTED = "spf_abort_changed_before_ptl"
+
+
+def ring():
+    return [event for cpu in range(kernel.nr_cpus()) for event in events.ring_events(cpu, 512)]
+
+
+def aborted():
+    return [event for event in ring() if events.attempt_words(event["story"])[2] == ABORTED]
+
+
+def find():
+    run_to("check_done")
+    event = aborted()[-1]
+    check("the event is in a ring", int(event["end"]) > int(event["start"]))
+    print(f"COUNT {int(event['start'])} {int(event['address'])} {int(event['tid'])}")
+
+
+def stop_before(count, address, tid):
+    gdb.execute("continue", to_string=True)
+    happened = [int(event["end"]) for event in ring()]
+    check("what was recorded before is there", len(happened) > 20)
+    check("nothing later has happened", max(happened, default=0) < count, f"{max(happened, default=0)} of {count}")
+    check("the event itself has not happened", not aborted())
+    gdb.execute(f"break-fault {ABORTED}", to_string=True)
+    gdb.execute("continue", to_string=True)
+    check("it is the next of its kind", int(gdb.newest_frame().read_var("f")["address"]) == address
+          and int(walk.selected_task()["tid"]) == tid)
+
+
+wanted = os.environ.get("STOP_AT")
+stop_before(*map(int, wanted.split())) if wanted else find()
+finish()
