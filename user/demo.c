@@ -5,9 +5,10 @@
  *	(a) one giant mapping, faulted by all threads at once		the mm-wide count and speculation shine
  *	(b) many small mappings that come and go in every thread	per-VMA counts and locks shine
  *	(c) one thread maps and unmaps beside the others' faults	whoever needs mmap_lock waits
+ *	(d) the others' pages come back from swap, off a slow disk	who waits for the disk comes again, by way of its lock
  *
  * For each workload and policy it prints the faults, the attempts and answers of each strategy, every reason for giving
- * up that is not zero, and what a fault cost: the instructions of all CPUs, mapping and unmapping included, divided by
+ * up that is not zero, and what a fault cost: the instructions of all CPUs, what the threads map and unmap included, divided by
  * the faults. On a kernel without these interfaces it runs the workloads once and says that there is nothing to compare.
  *
  * Disturbances make reasons, and spoil costs. So the tool runs it twice: `demo costs` prints nothing but the costs of an
@@ -25,6 +26,8 @@
 #define RING 8
 #define MAX_THREADS 8
 #define CHURN_ROUNDS (PART_PAGES / 4)
+#define SWAPPED_PAGES 128UL /* of each thread */
+#define DISK "/sys/block/ram0/"
 
 struct workload;
 
@@ -90,34 +93,66 @@ static void many_small(struct worker *w)
 			munmap(ring[i], (CHUNK_PAGES + 1) * PAGE);
 }
 
-static void churn_beside(struct worker *w)
+static void churn(struct worker *w)
 {
-	if (w->id != 0) {
-		touch(giant + w->id * PART_PAGES * PAGE, PART_PAGES);
-		return;
-	}
 	for (unsigned int i = 0; i < CHURN_ROUNDS; i++) {
 		munmap(map(CHUNK_PAGES), CHUNK_PAGES * PAGE);
 		w->changes += 2;
 	}
 }
 
+static void churn_beside(struct worker *w)
+{
+	if (w->id == 0)
+		churn(w);
+	else
+		touch(giant + w->id * PART_PAGES * PAGE, PART_PAGES);
+}
+
+/* Out at once, so that nothing of it is left in memory; and then the disk takes its time. */
+static void swap_all_out(void)
+{
+	write_text(DISK "mode", "sync");
+	for (int id = 1; id < nr_workers; id++) {
+		touch(giant + id * PART_PAGES * PAGE, SWAPPED_PAGES);
+		if (madvise(giant + id * PART_PAGES * PAGE, SWAPPED_PAGES * PAGE, MADV_PAGEOUT))
+			die("MADV_PAGEOUT");
+	}
+	write_text(DISK "mode", "async");
+	write_text(DISK "latency_us", "50");
+}
+
+static void swap_in_beside(struct worker *w)
+{
+	if (w->id == 0)
+		churn(w);
+	else
+		for (size_t i = 0; i < SWAPPED_PAGES; i++)
+			(void)*(volatile char *)(giant + w->id * PART_PAGES * PAGE + i * PAGE);
+}
+
 struct workload {
 	const char *title, *lesson;
 	void (*run)(struct worker *);
+	void (*prepare)(void); /* before anything is counted, or NULL */
 };
 
 static const struct workload workloads[] = {
 	{ "(a) One giant mapping: every thread faults in its own part of it.",
 	  "All answer at once and cost much the same. But the VMA's lock is one cache line that every fault writes, and so\n"
 	  "is mmap_lock; speculation shares nothing (`make bench` counts the lines).",
-	  one_giant },
+	  one_giant, NULL },
 	{ "(b) Many small mappings that come and go in every thread.",
 	  "Counts and locks of a VMA don't care about other mappings; the mm-wide count sees every one of them change.",
-	  many_small },
+	  many_small, NULL },
 	{ "(c) One thread maps and unmaps while the others fault.",
 	  "Nothing touches the mapping that is faulted, yet mmap_lock and the mm-wide count make its faults pay.",
-	  churn_beside },
+	  churn_beside, NULL },
+	{ "(d) One thread maps and unmaps while the others' pages come back from swap, off a disk that takes its time.",
+	  "Each read brings neighbours into the swap cache. Speculation takes them from there; what has to be read it leaves to a\n"
+	  "lock. Who waits for the disk lets go of its lock and comes again: by mmap_lock it meets the writer, and the writer it,\n"
+	  "twice; by the VMA's lock it meets nobody.",
+	  swap_in_beside, swap_all_out },
 };
 
 static void *work(void *arg)
@@ -132,10 +167,6 @@ static void *work(void *arg)
 
 static void run(const struct workload *load)
 {
-	size_t size = nr_workers * PART_PAGES, slack = PART_PAGES;
-	char *area = map(size + slack);
-
-	giant = (char *)(((uintptr_t)area + PART_PAGES * PAGE - 1) & -(PART_PAGES * PAGE));
 	pthread_barrier_init(&barrier, NULL, nr_workers);
 	for (int i = 0; i < nr_workers; i++) {
 		workers[i] = (struct worker){ .id = i, .load = load };
@@ -144,7 +175,21 @@ static void run(const struct workload *load)
 	}
 	for (int i = 0; i < nr_workers; i++)
 		pthread_join(workers[i].thread, NULL);
-	munmap(area, (size + slack) * PAGE);
+}
+
+static char *area; /* in which `giant` lies */
+
+static size_t area_pages(void)
+{
+	return (nr_workers + 1) * PART_PAGES;
+}
+
+static void make_area(const struct workload *load)
+{
+	area = map(area_pages());
+	giant = (char *)(((uintptr_t)area + PART_PAGES * PAGE - 1) & -(PART_PAGES * PAGE));
+	if (load->prepare)
+		load->prepare();
 }
 
 /* --- the report ------------------------------------------------------------------------------------------------- */
@@ -247,9 +292,11 @@ static uint64_t measure(const struct workload *load, const struct setting *s, st
 
 	if (!set_validation(s->validation) || !set_policy(s->policy))
 		die("setting the policy");
+	make_area(load);
 	vmstat_read(before);
 	ticks = timed_run(load);
 	vmstat_read(after);
+	munmap(area, area_pages() * PAGE);
 	set_policy(POLICY_DEFAULT);
 	set_validation("vma");
 	faults = vmstat_delta(before, after, "pgfault");
@@ -268,13 +315,28 @@ static void compare(const struct workload *load, char **known)
 	}
 }
 
+/* Does the machine swap to the disk that (d) makes slow? */
+static bool swaps(void)
+{
+	char text[256] = "";
+	int fd = open("/proc/swaps", O_RDONLY);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = 0;
+	close(fd);
+	return strstr(text, "/dev/ram0 ") != NULL;
+}
+
 static void print_all_costs(void)
 {
 	static struct vmstat before, after;
 
 	for (size_t w = 0; w < NR_WORKLOADS; w++)
 		for (size_t i = 0; i < NR_SETTINGS; i++)
-			printf("%llu\n", (unsigned long long)measure(&workloads[w], &settings[i], &before, &after));
+			printf("%llu\n", workloads[w].prepare && !swaps() ? 0ULL :
+				(unsigned long long)measure(&workloads[w], &settings[i], &before, &after));
 }
 
 static void run_alone(const struct workload *load)
@@ -283,9 +345,11 @@ static void run_alone(const struct workload *load)
 	uint64_t ticks;
 	long faults;
 
+	make_area(load);
 	getrusage(RUSAGE_SELF, &before);
 	ticks = timed_run(load);
 	getrusage(RUSAGE_SELF, &after);
+	munmap(area, area_pages() * PAGE);
 	faults = after.ru_minflt - before.ru_minflt;
 	printf("  %-12s  %8ld  %47s", "this kernel", faults, "");
 	print_costs(faults ? ticks / faults : 0);
@@ -344,6 +408,8 @@ int main(int argc, char **argv)
 	}
 	introduce(known);
 	for (size_t i = 0; i < NR_WORKLOADS; i++) {
+		if (workloads[i].prepare && !swaps())
+			continue;
 		print_heading(&workloads[i], known || tsc_counts_instructions() ? "instructions" : "TSC ticks");
 		if (on_faultline())
 			compare(&workloads[i], known ? argv + 1 + i * NR_SETTINGS : NULL);

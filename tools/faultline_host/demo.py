@@ -14,7 +14,7 @@ from . import machine, options, run as runner
 from .status import UsageError
 
 PROGRAM = os.path.join(machine.ROOT, "build", "user", "demo")
-MACHINE = ["--release", "--cpus", "4"]
+MACHINE = ["--release", "--cpus", "4", "--swap", "16M"]
 
 
 def command(argv):
