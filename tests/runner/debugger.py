@@ -4,7 +4,7 @@
 import os
 import re
 
-from . import scenario
+from . import OUTPUT, ROOT, scenario
 from .job import Job
 
 
@@ -34,7 +34,38 @@ def jobs(kernel=None):
 def soak_jobs():
     """Each tour by itself, started as it says; and back in time, which replays the run from its start for each step."""
     return [job("tour", ["--deterministic", "--cpus", "3", "--swap", "1M"], ["tour", name], f"tour-{name}") for name in TOURS] \
-        + [job("reverse", ["--cpus", "1", "--reverse"], ["hello"])]
+        + [job("reverse", ["--cpus", "1", "--reverse"], ["hello"]), *recipe_jobs()]
+
+
+# --- docs/debugging.md -----------------------------------------------------------------------------------------------
+
+def recipe_jobs():
+    """Each recipe, word for word: what it types must work, and every line that it shows must come, whatever the numbers are."""
+    with open(os.path.join(ROOT, "docs", "debugging.md"), encoding="utf-8") as file:
+        parts = re.split(r"(?m)^    (?=tools/faultline run --gdb .*build/)", file.read())[1:]
+    return [recipe_job(number, part) for number, part in enumerate(parts, start=1) if "COUNT" not in part.splitlines()[0]]
+
+
+def recipe_job(number, text):
+    command, *lines = text.splitlines()
+    lines = [line[4:] for line in lines if line.startswith("    ")]
+    script = os.path.join(OUTPUT, f"recipe-{number}.gdb")
+    os.makedirs(OUTPUT, exist_ok=True)
+    with open(script, "w", encoding="utf-8") as file:
+        file.write("".join(line.removeprefix("(gdb) ") + "\n" for line in lines if line.startswith("(gdb) ")))
+    shown = [line for line in lines if not re.match(r"\(gdb\) |tools/|gdb ", line)]
+    return Job(name=f"gdb/recipe-{number}", command=command.replace("--gdb", f"--gdb-script {script}").split(), weight=4, limit=60,
+               judge=lambda result: judge_recipe(result, shown))
+
+
+def judge_recipe(result, shown):
+    said = without_numbers((result.stdout + result.stderr).decode(errors="replace"))
+    complaints = [f"the page shows “{line}”, which did not come" for line in shown if without_numbers(line).strip() not in said]
+    return complaints + ([f"exit status {result.status}: " + said[-500:]] if result.status else [])
+
+
+def without_numbers(text):
+    return re.sub(r"0x[0-9a-f]+|\d+| +", lambda match: " " if match[0].isspace() else "N", text)
 
 
 def job(script, options, program, name=None):
