@@ -19,6 +19,7 @@
 #include "kernel/string.h"
 #include "kernel/swap.h"
 #include "kernel/syscall.h"
+#include "kernel/sysv_shm.h"
 #include "kernel/uaccess.h"
 #include "kernel/wait4.h"
 #include "kernel/x86/kstack.h"
@@ -288,6 +289,7 @@ static void __noreturn shut_down(struct process *process)
 		pause_ns(1000000);
 	}
 	console_stop();
+	sysv_shm_quiet_release();
 	fs_quiet_release(); /* and the threads of file systems with it */
 	wait_until_alone();
 	rcu_barrier();

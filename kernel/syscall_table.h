@@ -36,9 +36,9 @@
 	CALL(26, msync)												\
 	CALL(27, mincore)											\
 	CALL(28, madvise)											\
-	NONE(29, shmget)											\
-	NONE(30, shmat)												\
-	NONE(31, shmctl)											\
+	CALL(29, shmget)											\
+	CALL(30, shmat)												\
+	CALL(31, shmctl)											\
 	CALL(32, dup)												\
 	CALL(33, dup2)												\
 	CALL(34, pause)												\
@@ -74,7 +74,7 @@
 	NONE(64, semget)											\
 	NONE(65, semop)												\
 	NONE(66, semctl)											\
-	NONE(67, shmdt)												\
+	CALL(67, shmdt)												\
 	NONE(68, msgget)											\
 	NONE(69, msgsnd)											\
 	NONE(70, msgrcv)											\

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System V shared memory: shmget, shmat, shmdt, shmctl. A segment is a file in memory without a name in the tree; the table of
+ * segments holds a reference to it until IPC_RMID, each VMA that maps it another, and with the last one it is gone. Who is
+ * attached is therefore not counted but looked up. Mirrors Linux's ipc/shm.c.
+ *
+ * Locks: shm_lock (RANK_LEAF, interrupts off, since a file may be released by RCU): the list, and the fields of segments.
+ */
+#include "kernel/sysv_shm.h"
+
+#include "kernel/clock.h"
+#include "kernel/errno.h"
+#include "kernel/fs/file.h"
+#include "kernel/fs/ramfs.h"
+#include "kernel/fs/super.h"
+#include "kernel/string.h"
+#include "kernel/syscall.h"
+#include "kernel/task.h"
+#include "kernel/uaccess.h"
+#include "mm/mapping.h"
+#include "mm/mman.h"
+#include "mm/mmap.h"
+#include "mm/slab.h"
+#include "mm/vma_change.h"
+#include "mm/vma_tree.h"
+
+#define IPC_PRIVATE 0
+#define IPC_CREAT 01000u
+#define IPC_EXCL 02000u
+#define IPC_RMID 0
+#define IPC_SET 1
+#define IPC_STAT 2
+#define IPC_INFO 3
+#define SHM_LOCK 11
+#define SHM_UNLOCK 12
+#define SHM_RDONLY 010000u
+#define SHM_RND 020000u
+#define SHM_REMAP 040000u
+#define SHM_EXEC 0100000u
+#define SHM_DEST 01000u /* in the mode that IPC_STAT tells: removed, but still attached */
+#define SHM_LOCKED 02000u
+#define SHMMAX (~0UL - (1UL << 24))
+#define SHMMNI 4096u
+#define MAY_READ 4u
+#define MAY_WRITE 2u
+
+/* Linux's struct shmid64_ds. */
+struct shm_status {
+	s32 key;
+	u32 uid, gid, cuid, cgid, mode;
+	u16 seq, pad[3];
+	u64 unused[2];
+	u64 size;
+	s64 attach_time, detach_time, change_time;
+	s32 creator_pid, last_pid;
+	u64 nr_attached, unused_too[2];
+};
+_Static_assert(sizeof(struct shm_status) == 112, "as Linux's");
+
+/* Linux's struct shminfo64. */
+struct shm_limits {
+	u64 max, min, max_segments, max_segments_of_process, all, unused[4];
+};
+
+struct segment {
+	struct list_head link;
+	s32 id;		   /* constant */
+	bool removed;	   /* IPC_RMID: the table's reference is gone */
+	struct shm_status status; /* but for nr_attached */
+	struct file *file; /* constant; its `private` is this segment */
+};
+
+static spinlock_t shm_lock = SPINLOCK_INIT(LEAF);
+static struct list_head segments = LIST_HEAD_INIT(segments); /* shm_lock */
+static u32 nr_segments;					     /* shm_lock */
+static s32 next_id;					     /* shm_lock */
+
+static s64 now(void)
+{
+	return (s64)(realtime_ns() / 1000000000);
+}
+
+/* ---- Finding ----------------------------------------------------------------------------------------------------- */
+
+/* => shm_lock. False: the last reference is gone, and the segment about to be taken off the list. */
+static bool file_get_if_open(struct file *file)
+{
+	u32 count = READ_ONCE(file->refcount);
+
+	while (count && !atomic_cas(&file->refcount, count, count + 1))
+		count = READ_ONCE(file->refcount);
+	return count != 0;
+}
+
+/* Each VMA counts, also the parts of one that was split, as on Linux. */
+static u64 nr_attached(const struct segment *segment)
+{
+	struct mapping *mapping = segment->file->mapping;
+	struct vma *vma;
+	u64 nr = 0;
+
+	spin_lock(&mapping->i_mmap_lock);
+	list_for_each (vma, &mapping->i_mmap, i_mmap)
+		nr++;
+	spin_unlock(&mapping->i_mmap_lock);
+	return nr;
+}
+
+/* The segment with that id, or, if by_key, with that key and not removed; with a reference to its file, or NULL. */
+static struct segment *find(s32 wanted, bool by_key)
+{
+	unsigned long flags = spin_lock_irqsave(&shm_lock);
+	struct segment *segment, *found = NULL;
+
+	list_for_each (segment, &segments, link) {
+		bool meant = by_key ? !segment->removed && segment->status.key == wanted : segment->id == wanted;
+
+		if (meant && file_get_if_open(segment->file)) {
+			found = segment;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&shm_lock, flags);
+	return found;
+}
+
+/* By id. A removed segment that nobody is attached to any more does not exist, though its last VMA may be freed later. */
+static struct segment *find_by_id(s32 id)
+{
+	struct segment *segment = id >= 0 ? find(id, false) : NULL;
+
+	if (segment && READ_ONCE(segment->removed) && !nr_attached(segment)) {
+		file_put(segment->file);
+		return NULL;
+	}
+	return segment;
+}
+
+/* As Linux's ipcperms(): owner and creator, group, others; root may do anything. */
+static bool permitted(const struct segment *segment, u32 wanted)
+{
+	const struct users *users = &current->process->users;
+	const struct shm_status *s = &segment->status;
+	u32 mode = READ_ONCE(s->mode);
+
+	if (process_is_privileged(current->process))
+		return true;
+	if (users->user.effective == s->uid || users->user.effective == s->cuid)
+		mode >>= 6;
+	else if (users->group.effective == s->gid || users->group.effective == s->cgid)
+		mode >>= 3;
+	return !(wanted & ~mode & 7);
+}
+
+static bool owned(const struct segment *segment)
+{
+	u32 user = current->process->users.user.effective;
+
+	return process_is_privileged(current->process) || user == segment->status.uid || user == segment->status.cuid;
+}
+
+/* ---- shmget ------------------------------------------------------------------------------------------------------ */
+
+static void segment_release(struct file *file)
+{
+	struct segment *segment = file->private;
+	unsigned long flags;
+
+	if (!segment)
+		return;
+	flags = spin_lock_irqsave(&shm_lock);
+	list_del(&segment->link);
+	nr_segments--;
+	spin_unlock_irqrestore(&shm_lock, flags);
+	kfree(segment);
+}
+
+static const struct file_ops segment_ops = {
+	.release = segment_release,
+};
+
+static struct file *segment_file(s32 key, u64 size)
+{
+	struct inode *inode = ramfs_inode(&memfd_super, S_IFREG | 0600, 0);
+	char name[32];
+
+	if (!inode)
+		return err_ptr(-ENOMEM);
+	inode->nlink = 0;
+	(void)mapping_truncate(inode->mapping, size); /* cannot fail: everything is in memory */
+	ksnprintf(name, sizeof(name), "/SYSV%08x (deleted)", (u32)key);
+	return file_open_anon(inode, name, &segment_ops, O_RDWR);
+}
+
+static void status_init(struct shm_status *status, s32 key, u64 size, u32 mode)
+{
+	const struct users *users = &current->process->users;
+
+	*status = (struct shm_status){ .key = key, .size = size, .mode = mode & 0777 };
+	status->uid = status->cuid = users->user.effective;
+	status->gid = status->cgid = users->group.effective;
+	status->creator_pid = current->process->pid;
+	status->change_time = now();
+}
+
+/* Puts the segment on the list, unless another one has come by its key: then -EEXIST; -ENOSPC when there are too many. */
+static int publish(struct segment *new)
+{
+	unsigned long flags = spin_lock_irqsave(&shm_lock);
+	int error = nr_segments >= SHMMNI ? -ENOSPC : 0;
+	struct segment *segment;
+
+	if (new->status.key != IPC_PRIVATE)
+		list_for_each (segment, &segments, link)
+			if (!segment->removed && segment->status.key == new->status.key)
+				error = -EEXIST;
+	if (!error) {
+		new->id = next_id;
+		next_id = (next_id + 1) & 0x7fffffff;
+		new->file->private = new;
+		list_add_tail(&segments, &new->link);
+		nr_segments++;
+	}
+	spin_unlock_irqrestore(&shm_lock, flags);
+	return error;
+}
+
+/* The id, or -errno. */
+static long create(s32 key, u64 size, u32 mode)
+{
+	struct segment *segment;
+	int error;
+
+	if (!size || size > SHMMAX)
+		return -EINVAL;
+	if (!mm_may_commit(size >> PAGE_SHIFT))
+		return -ENOMEM;
+	segment = kmalloc(sizeof(*segment), ALLOC_ZERO | ALLOC_WAIT);
+	if (!segment)
+		return -ENOMEM;
+	status_init(&segment->status, key, size, mode);
+	segment->file = segment_file(key, size);
+	error = is_err(segment->file) ? (int)ptr_err(segment->file) : publish(segment);
+	if (!error)
+		return segment->id;
+	if (!is_err(segment->file))
+		file_put(segment->file);
+	kfree(segment);
+	return error;
+}
+
+static long use_existing(const struct segment *segment, u64 size, u32 flags)
+{
+	if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
+		return -EEXIST;
+	if (size > segment->status.size)
+		return -EINVAL;
+	return permitted(segment, flags >> 6 | flags >> 3 | flags) ? segment->id : -EACCES;
+}
+
+SYSCALL(shmget)
+{
+	s32 key = (s32)a0;
+	u32 flags = (u32)a2;
+	struct segment *segment;
+	long id;
+
+	for (;;) {
+		segment = key == IPC_PRIVATE ? NULL : find(key, true);
+		if (segment) {
+			id = use_existing(segment, a1, flags);
+			file_put(segment->file);
+			return id;
+		}
+		if (key != IPC_PRIVATE && !(flags & IPC_CREAT))
+			return -ENOENT;
+		id = create(key, a1, flags);
+		if (id != -EEXIST)
+			return id;
+	}
+}
+
+/* ---- shmat, shmdt ------------------------------------------------------------------------------------------------ */
+
+/* Linux's rules for where: 0 or -EINVAL. */
+static int attach_place(struct mmap_request *request, u64 addr, u32 flags)
+{
+	if (addr & ~PAGE_MASK) {
+		if (!(flags & SHM_RND) || (addr < PAGE_SIZE && (flags & SHM_REMAP)))
+			return -EINVAL;
+		addr &= PAGE_MASK;
+	}
+	if (!addr && (flags & SHM_REMAP))
+		return -EINVAL;
+	request->addr = addr;
+	if (addr)
+		request->flags |= flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+	return 0;
+}
+
+static void note_use(struct segment *segment, s64 *time)
+{
+	unsigned long flags = spin_lock_irqsave(&shm_lock);
+
+	*time = now();
+	segment->status.last_pid = current->process->pid;
+	spin_unlock_irqrestore(&shm_lock, flags);
+}
+
+static long attach(struct segment *segment, struct mmap_request *request)
+{
+	struct file *file = segment->file;
+	long addr;
+
+	request->len = (segment->status.size + PAGE_SIZE - 1) & PAGE_MASK;
+	request->file = file;
+	request->mapping = file->mapping;
+	request->ops = &mapping_vma_ops;
+	addr = mm_mmap(current->mm, request);
+	if (addr == -EEXIST)
+		return -EINVAL;
+	if (addr >= 0)
+		note_use(segment, &segment->status.attach_time);
+	return addr;
+}
+
+SYSCALL(shmat)
+{
+	struct mmap_request request = { .prot = PROT_READ, .flags = MAP_SHARED };
+	u32 flags = (u32)a2, wanted = MAY_READ;
+	struct segment *segment;
+	long addr;
+
+	if ((s32)a0 < 0 || attach_place(&request, a1, flags))
+		return -EINVAL;
+	if (!(flags & SHM_RDONLY)) {
+		request.prot |= PROT_WRITE;
+		request.file_writable = true;
+		wanted |= MAY_WRITE;
+	}
+	if (flags & SHM_EXEC)
+		request.prot |= PROT_EXEC;
+	segment = find_by_id((s32)a0);
+	if (!segment)
+		return -EINVAL;
+	addr = permitted(segment, wanted) ? attach(segment, &request) : -EACCES;
+	file_put(segment->file);
+	return addr;
+}
+
+/*
+ * The first VMA from *start on that shows the very part of a segment that lies there when it is attached at `base`: its bounds,
+ * and its file, with a reference. NULL: none. As Linux's shmdt(), which looks for the first one anywhere above.
+ */
+static struct file *attached_part(vaddr_t base, vaddr_t *start, vaddr_t *end)
+{
+	struct mm *mm = current->mm;
+	struct file *file = NULL;
+	struct vma *vma;
+
+	mmap_read_lock(mm);
+	vma_tree_for_each_range(vma, &mm->tree, *start, USER_END) {
+		if (!vma->file || vma->file->ops != &segment_ops || vma->start - base != vma->pgoff << PAGE_SHIFT)
+			continue;
+		file = file_get(vma->file);
+		*start = vma->start;
+		*end = vma->end;
+		break;
+	}
+	mmap_read_unlock(mm);
+	return file;
+}
+
+/* Unmaps what of the segment lies where it belongs when it is attached at `base`, and nothing else. */
+static void detach(const struct segment *segment, vaddr_t base)
+{
+	vaddr_t start = base, end;
+	struct file *file;
+
+	while (start < base + segment->status.size && (file = attached_part(base, &start, &end))) {
+		if (file == segment->file)
+			(void)mm_munmap(current->mm, start, end - start);
+		file_put(file);
+		start = end;
+	}
+}
+
+SYSCALL(shmdt)
+{
+	struct segment *segment;
+	vaddr_t start = a0, end;
+	struct file *file;
+
+	if (a0 & ~PAGE_MASK)
+		return -EINVAL;
+	file = attached_part(a0, &start, &end);
+	if (!file)
+		return -EINVAL;
+	segment = file->private;
+	detach(segment, a0);
+	note_use(segment, &segment->status.detach_time);
+	file_put(file);
+	return 0;
+}
+
+/* ---- shmctl ------------------------------------------------------------------------------------------------------ */
+
+static long tell_status(struct segment *segment, vaddr_t to)
+{
+	struct shm_status status;
+	unsigned long flags;
+
+	if (!permitted(segment, MAY_READ))
+		return -EACCES;
+	flags = spin_lock_irqsave(&shm_lock);
+	status = segment->status;
+	spin_unlock_irqrestore(&shm_lock, flags);
+	status.nr_attached = nr_attached(segment);
+	return copy_to_user(to, &status, sizeof(status)) ? -EFAULT : 0;
+}
+
+static long set_owner(struct segment *segment, vaddr_t from)
+{
+	struct shm_status new, *status = &segment->status;
+	unsigned long flags;
+
+	if (copy_from_user(&new, from, sizeof(new)))
+		return -EFAULT;
+	if (!owned(segment))
+		return -EPERM;
+	flags = spin_lock_irqsave(&shm_lock);
+	status->uid = new.uid;
+	status->gid = new.gid;
+	WRITE_ONCE(status->mode, (status->mode & ~0777u) | (new.mode & 0777u));
+	status->change_time = now();
+	spin_unlock_irqrestore(&shm_lock, flags);
+	return 0;
+}
+
+/* The key is free again at once; the memory goes with the last VMA. */
+static long segment_remove(struct segment *segment)
+{
+	unsigned long flags;
+	bool was_removed;
+
+	if (!owned(segment))
+		return -EPERM;
+	flags = spin_lock_irqsave(&shm_lock);
+	was_removed = segment->removed;
+	WRITE_ONCE(segment->removed, true);
+	segment->status.key = IPC_PRIVATE;
+	WRITE_ONCE(segment->status.mode, segment->status.mode | SHM_DEST);
+	spin_unlock_irqrestore(&shm_lock, flags);
+	if (!was_removed)
+		file_put(segment->file);
+	return 0;
+}
+
+/* There is nothing that would send a segment to swap against its owner's will but reclaim, which does not ask. */
+static long mark_locked(struct segment *segment, bool locked)
+{
+	unsigned long flags;
+	u32 mode;
+
+	if (!owned(segment))
+		return -EPERM;
+	flags = spin_lock_irqsave(&shm_lock);
+	mode = segment->status.mode & ~SHM_LOCKED;
+	WRITE_ONCE(segment->status.mode, locked ? mode | SHM_LOCKED : mode);
+	spin_unlock_irqrestore(&shm_lock, flags);
+	return 0;
+}
+
+static long control(struct segment *segment, int command, vaddr_t buffer)
+{
+	switch (command) {
+	case IPC_STAT:
+		return tell_status(segment, buffer);
+	case IPC_SET:
+		return set_owner(segment, buffer);
+	case IPC_RMID:
+		return segment_remove(segment);
+	default:
+		return mark_locked(segment, command == SHM_LOCK);
+	}
+}
+
+static long tell_limits(vaddr_t to)
+{
+	const struct shm_limits limits = { SHMMAX, 1, SHMMNI, SHMMNI, SHMMAX >> PAGE_SHIFT, { 0 } };
+
+	return copy_to_user(to, &limits, sizeof(limits)) ? -EFAULT : 0;
+}
+
+SYSCALL(shmctl)
+{
+	int command = (int)a1;
+	struct segment *segment;
+	long answer;
+
+	if ((s32)a0 < 0)
+		return -EINVAL;
+	if (command == IPC_INFO)
+		return tell_limits(a2);
+	if (command < IPC_RMID || (command > IPC_STAT && command != SHM_LOCK && command != SHM_UNLOCK))
+		return -EINVAL;
+	segment = find_by_id((s32)a0);
+	if (!segment)
+		return -EINVAL;
+	answer = control(segment, command, a2);
+	file_put(segment->file);
+	return answer;
+}
+
+void sysv_shm_quiet_release(void)
+{
+	struct segment *segment;
+	struct file *file;
+
+	do {
+		unsigned long flags = spin_lock_irqsave(&shm_lock);
+
+		file = NULL;
+		list_for_each (segment, &segments, link) {
+			if (segment->removed)
+				continue;
+			segment->removed = true;
+			file = segment->file;
+			break;
+		}
+		spin_unlock_irqrestore(&shm_lock, flags);
+		if (file)
+			file_put(file);
+	} while (file);
+}
