@@ -3,6 +3,8 @@
 #include "user/check.h"
 #include "user/faultline.h"
 
+#include <sys/sysinfo.h>
+
 #define NR 40 /* fewer than one ring has room for */
 
 static char trace[1 << 20];
@@ -106,6 +108,37 @@ static void check_order(void)
 	CHECK_EQ(backwards, 0);
 }
 
+/* With a swap area that takes its time: out, and back in behind a wait for the page, which drops the lock. */
+static void check_swap(void)
+{
+	char *p = map_island(1, PROT_READ | PROT_WRITE), one[64], at[64], line[512];
+	struct sysinfo info;
+	bool waited = false;
+
+	if (sysinfo(&info) || !info.totalswap)
+		return;
+	section("swap");
+	snprintf(one, sizeof(one), "tid=%d ", (int)getpid());
+	snprintf(at, sizeof(at), "page_wait address=0x%lx ", (unsigned long)p);
+	p[0] = 1;
+	/* A page that is still on its way out needs no reading: then it goes out once more. */
+	for (;;) {
+		MUST(madvise(p, PAGE, MADV_PAGEOUT) == 0);
+		usleep(5000);
+		(void)*(volatile char *)p;
+		MUST(read_trace());
+		waited = lines_with(one, at, line, sizeof(line)) > 0;
+		if (waited)
+			break;
+	}
+	CHECK(waited);
+	snprintf(at, sizeof(at), " address=0x%lx ", (unsigned long)p);
+	CHECK(lines_with("kind=swap end=retry reason=vma_lock_retry_page", at, line, sizeof(line)) > 0);
+	CHECK(lines_with("kind=swap end=answered answer=done again=1", at, line, sizeof(line)) > 0);
+	CHECK(lines_with(one, "swap_out slot=0x", line, sizeof(line)) > 0);
+	CHECK(lines_with(one, "swap_in slot=0x", line, sizeof(line)) > 0);
+}
+
 int main(void)
 {
 	MUST(on_faultline());
@@ -114,5 +147,6 @@ int main(void)
 	check_writes(POLICY_VMA, "vma");
 	check_writers();
 	check_order();
+	check_swap();
 	return check_done();
 }
