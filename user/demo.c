@@ -335,8 +335,10 @@ static void print_all_costs(void)
 
 	for (size_t w = 0; w < NR_WORKLOADS; w++)
 		for (size_t i = 0; i < NR_SETTINGS; i++)
-			printf("%llu\n", workloads[w].prepare && !swaps() ? 0ULL :
-				(unsigned long long)measure(&workloads[w], &settings[i], &before, &after));
+			printf("%llu\n",
+			       workloads[w].prepare && !swaps()
+				       ? 0ULL
+				       : (unsigned long long)measure(&workloads[w], &settings[i], &before, &after));
 }
 
 static void run_alone(const struct workload *load)

@@ -80,7 +80,8 @@ static __thread char *volatile accessed; /* the page; NULL: no SIGBUS is due */
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
 	(void)sig, (void)context;
-	if (!accessed || (char *)info->si_addr < accessed || (char *)info->si_addr >= accessed + PAGE || info->si_code != BUS_ADRERR)
+	if (!accessed || (char *)info->si_addr < accessed || (char *)info->si_addr >= accessed + PAGE ||
+	    info->si_code != BUS_ADRERR)
 		_exit(99); /* of a page that was not touched */
 	siglongjmp(recover, 1);
 }
@@ -116,7 +117,8 @@ static void check_page(struct worker *w, size_t page)
 	accessed = NULL;
 	if (found.generation != w->generation[page])
 		complain("another generation", page);
-	else if (found.generation && (found.address != page || found.checksum != checksum(&found) || last != found.checksum))
+	else if (found.generation &&
+		 (found.address != page || found.checksum != checksum(&found) || last != found.checksum))
 		complain("wrong bytes", page);
 }
 
@@ -128,7 +130,8 @@ static void protect(char *start, size_t size)
 		complain("cannot protect", 0);
 }
 
-static pthread_mutex_t hole = PTHREAD_MUTEX_INITIALIZER; /* nobody may be given addresses that are unmapped for a moment only */
+static pthread_mutex_t hole =
+	PTHREAD_MUTEX_INITIALIZER; /* nobody may be given addresses that are unmapped for a moment only */
 
 /* What has been mapped anew is a mapping of its own, and a range over several does not move. */
 static void move_away_and_back(char *start, size_t size)
@@ -254,9 +257,12 @@ static void lock_own_memory(struct worker *workers)
 
 	lock_pages(&__ehdr_start, &end);
 	lock_pages(here - 4 * PAGE, here + 4 * PAGE);
+	lock_pages((char *)pthread_self() - PAGE,
+		   (char *)pthread_self() + PAGE); /* the thread's own, and its neighbours write to it */
 	errno = 0;
 	for (unsigned i = 0; i <= THREADS; i++)
-		if (mlock(workers[i].stack, STACK_SIZE) || (i < THREADS && mlock(workers[i].generation, nr_pages * sizeof(uint64_t))))
+		if (mlock(workers[i].stack, STACK_SIZE) ||
+		    (i < THREADS && mlock(workers[i].generation, nr_pages * sizeof(uint64_t))))
 			complain("cannot lock", i);
 }
 
