@@ -92,6 +92,11 @@ void mapping_remove_range(struct mapping *mapping, u64 first, u64 last);
 /* Unmaps a page everywhere, unless locked memory shows it. False: it is mapped. => locked, the mapping held. Does not sleep. */
 bool mapping_page_unmap(struct page *page);
 
+/*
+ * Takes out a page that can be read in again, unless it is dirty, or locked memory shows it; it is unmapped first. True: gone,
+ * but for the caller's reference. => locked, with ops, the mapping held. Does not sleep.
+ */
+bool mapping_take_clean(struct mapping *mapping, struct page *page);
 /* Takes out pages that can be read in again: clean, not mapped, in nobody's hands. With ops only. Sleeps. */
 void mapping_drop_clean(struct mapping *mapping);
 

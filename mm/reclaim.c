@@ -114,8 +114,8 @@ static void finish_writing(struct scan *scan)
 		struct page *page = scan->writing[i];
 
 		page_wait_writeback(page);
-		if (swap_out_page(page)) {
-			note_freed(scan, ANON);
+		if (reclaim_page(page)) {
+			note_freed(scan, page_test(page, PG_ANON) ? ANON : FILE_BACKED);
 			page_put(page);
 		} else {
 			lru_put_back(page, LRU_TO_INACTIVE);
@@ -143,7 +143,9 @@ static bool take_out(struct mapping *mapping, struct page *page)
 {
 	if (!mapping)
 		return swap_out_locked(page);
-	return page_test(page, PG_SHMEM) && shmem_swap_out(mapping, page);
+	if (page_test(page, PG_SHMEM))
+		return shmem_swap_out(mapping, page);
+	return mapping->ops && mapping_take_clean(mapping, page); /* dirty ones: when their file system has written them */
 }
 
 /* => locked. Gone: true. */

@@ -158,10 +158,8 @@ struct page *swap_read_ahead(swap_slot_t slot);
 
 /*
  * Takes an anonymous page out of every address space, writes it if it must be, and frees it if that is done already. True
- * when it is gone but for the caller's reference. => a reference and no lock but mmap_lock for reading. Sleeps.
+ * when it is gone but for the caller's reference. => locked, a reference, no lock that ranks below RANK_RECLAIM. Sleeps.
  */
-bool swap_out_page(struct page *page);
-/* The same => locked. */
 bool swap_out_locked(struct page *page);
 
 #endif

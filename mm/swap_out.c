@@ -99,14 +99,3 @@ bool swap_out_locked(struct page *page)
 		swap_write_start(page);
 	return swap_cache_delete_clean(page);
 }
-
-bool swap_out_page(struct page *page)
-{
-	bool gone;
-
-	if (!page_trylock(page))
-		return false;
-	gone = swap_out_locked(page);
-	page_unlock(page);
-	return gone;
-}

@@ -204,6 +204,16 @@ static bool take_unused(struct mapping *mapping, struct page *page)
 	return taken;
 }
 
+/* Entries let nobody write while the page is clean, and it becomes dirty under its lock only: so it still is when it goes. */
+bool mapping_take_clean(struct mapping *mapping, struct page *page)
+{
+	if (page_test(page, PG_DIRTY) || page_test(page, PG_WRITEBACK) || !mapping_page_unmap(page) ||
+	    !take_unused(mapping, page))
+		return false;
+	page_put(page);
+	return true;
+}
+
 void mapping_drop_clean(struct mapping *mapping)
 {
 	for (u64 index = 0; mapping_next(mapping, index, &index); index++) {

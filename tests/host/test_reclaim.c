@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "disk.h"
+#include "sim_file.h"
 
 #include "mm/census.h"
 #include "mm/lru.h"
@@ -118,4 +119,34 @@ TEST(reclaim_census_counts_who_is_on_no_list, 1)
 	CHECK_EQ(census_take().inactive_anon, NR_PAGES);
 	CHECK_EQ(lru_size(LRU_INACTIVE_ANON), NR_PAGES);
 	end();
+}
+
+/* Clean pages of files go, mapped or not, and are read again; dirty ones wait until they are written, locked ones stay. */
+TEST(reclaim_takes_clean_file_pages, 1)
+{
+	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
+	struct mm *reader = test_mm(POLICY_DEFAULT);
+	vaddr_t start = sim_file_map(reader, file, SIM_FILE_PAGES, MAP_SHARED);
+
+	sim_use_mm(reader);
+	for (u64 page = 0; page < SIM_FILE_PAGES; page++)
+		expect_get(start + PAGES(page), page + 1000);
+	put(start, 7);
+	CHECK_EQ(mm_mlock(reader, start + PAGES(1), PAGE_SIZE, false), 0);
+	counters_mark();
+	CHECK_EQ(reclaim_pages(1000), SIM_FILE_PAGES - 2);
+	CHECK_EQ(COUNTED(pgsteal_file), SIM_FILE_PAGES - 2);
+	CHECK_EQ(file->mapping->nr_pages, 2);
+	CHECK_EQ(mm_rss(reader, RSS_FILE), 2);
+	CHECK_EQ(mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+	CHECK_EQ(reclaim_pages(1000), 1);
+	CHECK_EQ(file->disk[0], 7);
+	WRITE_ONCE(file->nr_reads, 0);
+	expect_get(start, 7);
+	for (u64 page = 1; page < SIM_FILE_PAGES; page++)
+		expect_get(start + PAGES(page), page + 1000);
+	CHECK_EQ(file->nr_reads, SIM_FILE_PAGES - 1);
+	sim_leave_mm();
+	test_mm_put(reader);
+	sim_file_destroy(file);
 }

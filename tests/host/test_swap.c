@@ -222,7 +222,7 @@ TEST(swap_mlocked_pages_stay, 1)
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(4), MADV_PAGEOUT), -EINVAL);
 	CHECK(page_at(0));
 	page_get(page_at(0));
-	CHECK(!swap_out_page(page_at(0)));
+	CHECK(!reclaim_page(page_at(0)));
 	page_put(page_at(0));
 	CHECK(!is_out(0));
 	end();
