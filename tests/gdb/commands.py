@@ -4,9 +4,11 @@ Every command that shows something, at a moment when there is something to see: 
 held for writing, another one's fault waits for it.
 """
 
-from harness import *  # noqa: F403
+from harness import *
+from faultline_gdb import command
 
 RACE = "mprotect_after_vma"
+COMMANDS = [one.name for one in command.ALL if one.name != "faultline-attach"]  # that one is for tools/faultline to use
 
 
 def stopped_tid():
@@ -25,21 +27,73 @@ def wrong_arguments():
     refuses("vmas 77", "there is no process 77. There are: 1", )
     refuses("vmas x", "“x” is not the number of a process", "^Usage: vmas ")
     refuses("vmas 1 2", "“2” is one argument too many")
+    refuses("vmas 1 2 3", "“2 3” is 2 arguments too many")
     refuses("ptwalk", "which address", "^Usage: ptwalk")
     refuses("ptwalk no_such_thing", "no_such_thing")
     refuses("page pfn", "followed by one number")
     refuses("page pfn 0xfffffff", "is beyond them")
     refuses("why", "is not in the middle of a fault. Which address")
     refuses("why tid 99", "there is no thread 99")
+    refuses("why tid -1", "there is no thread -1")
     refuses("why 0 q", "“q” is neither r, w or x nor the number of a process")
     refuses("swap 9", "no area 9. There are: 0")
     refuses("reasons nothing*", "reasons all shows them")
+    refuses("page pfn -5", "“-5” is not the number of a page frame")
+    refuses("ptwalk \"text\"", "it lies nowhere in memory")
+    refuses("break-fault spec vma", "“vma” is a second word for the same thing")
+    refuses("break-fault 1 2", "“2” is a second PID")
+    refuses("tour nowhere", "there is no tour “nowhere”")
+    refuses("race arm spec_after_walk -1", "“-1” is not a number")
+    refuses("race arm spec_after_walk 99999999999", "too large for TID")
     refuses("race fly", "none of list, arm, release, disarm")
     refuses("race arm nowhere", "race list shows them")
     refuses(f"race arm {RACE}", "stands here")
 
 
+NONSENSE = ("nonsense", "-1", "0x", "99999999999999999999999", "1 2 3 4 5 6", "no_such_thing 1", "'", '"', "(", "1 +", "$nothing", "pfn",
+            "pfn x", "tid", "tid x", "0 w nobody", "0xdead000000000000 x 99", "arm", "arm spec_after_walk x", "release x", "[", "--",
+            "\\", "0 kernel x", "é", "*(int*)0", '"text"', "kernel", "all all")
+TAKES_ANY_ADDRESS = ("ptwalk", "page", "why", "break-fault", "faults")  # and so some of the above
+
+
+def nonsense():
+    """Whatever is typed, the answer is one of the command's own: never an error of Python, never another command's."""
+    for name in COMMANDS:
+        answers = [answer(f"{name} {words}") for words in NONSENSE]
+        strange = [one for one in answers if one[1] is not None and not re.match(rf"{name}: |No machine", one[1])]
+        check(f"{name}: answers nonsense in its own words", not strange, "\n".join(map(str, strange)))
+        accepted = [words for words, error in answers if error is None]
+        check(f"{name}: refuses nonsense", name in TAKES_ANY_ADDRESS or not accepted, "\n".join(accepted))
+
+
+def answer(command):
+    """(command, what it said of the error, or None)."""
+    try:
+        gdb.execute(command, to_string=True)
+    except gdb.error as error:
+        return command, str(error)
+    return command, None
+
+
+NOTHING_TO_OFFER = {"cpus", "tasks", "locks", "rcu", "faultline", "faultline-attach", "ptwalk"}  # the last: any address
+
+
 def completion():
+    """GDB takes the space from the end of what is asked here: the first letter of an argument must be there."""
+    for one in command.ALL:
+        choices = one.choices([]) if one.name in COMMANDS else []
+        check(f"complete {one.name}: knows what may follow", bool(choices) != (one.name in NOTHING_TO_OFFER), str(choices))
+        for choice in choices:
+            completes(f"{one.name} {choice[0]}", f"{one.name} {choice}")
+    completes("page p", "page pfn")
+    completes("page 0 1", "page 0 1")
+    completes("tlb a", "tlb all")
+    completes("why t", "why tid")
+    completes("why 0 w", "why 0 w")
+    completes("why 0 w k", "why 0 w kernel")
+    completes("tour sw", "tour swap-in")
+    completes("break-fault mmap ret", "break-fault mmap retry")
+    completes("race arm spec_after_walk 1", "race arm spec_after_walk 1")
     completes("vmas a", "vmas all")
     completes("vmas 1", "vmas 1")
     completes("race arm spec_after_w", "race arm spec_after_walk")
@@ -109,6 +163,7 @@ a_circle(writer, waiter)
 machine(writer)
 memory()
 wrong_arguments()
+nonsense()
 completion()
 ask(f"race release {RACE}", "released")
 finish()

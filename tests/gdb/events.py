@@ -21,7 +21,7 @@ def stops_at(words, *patterns):
 refuses("break-fault fast", "“fast” is none of these: a PID, 0xADDRESS, anon, mapping, swap", "^Usage: break-fault")
 refuses("break-fault spf_skip_not_user", "counted without an attempt's ending")
 refuses("faults 0", "at least one")
-refuses("faults many", "“many” is not how many")
+refuses("faults many", "“many” is not a number of events")
 completes("break-fault gave", "break-fault gave_up")
 completes("break-fault spec spf_abort_o", "break-fault spec spf_abort_odd_count", "break-fault spec spf_abort_outside")
 stops_at("1 mapping vma answered", r"\(tid 1\) on CPU \d+: (read|execute) 0x[0-9a-f]+ \(mapping\): vma answered done")

@@ -12,7 +12,7 @@ TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
 
 
 def cases():
-    """Script, options of `tools/faultline run`, program and its arguments."""
+    """Script, options of `tools/faultline run`, program and its arguments; the name, if it is not the script's."""
     stage = ["--cpus", "3", "--swap", "1M"]
     reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
     return (
@@ -21,14 +21,14 @@ def cases():
         ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
         ("tour", ["--deterministic", *stage], ["tour"]),
         ("why", stage, ["reasons", *reasons]),
+        ("why", ["--deterministic", *stage, "--memory", "64M"], ["foretold"], "why-foretold"),
     )
 
 
 def jobs(kernel=None):
     """One job for each case; `kernel` replaces the kernel image."""
     twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=60)
-    return [job(script, ["--kernel", kernel, *options] if kernel else options, program)
-            for script, options, program in cases()] + ([] if kernel else [twice])
+    return [job(script, ["--kernel", kernel, *options] if kernel else options, *rest) for script, options, *rest in cases()] + ([] if kernel else [twice])
 
 
 def soak_jobs():

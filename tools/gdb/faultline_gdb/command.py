@@ -2,6 +2,7 @@
 """What all commands share: how they read their arguments, complete them, and say what is wrong with them."""
 
 import inspect
+import re
 
 import gdb
 
@@ -30,6 +31,8 @@ class Command(gdb.Command):
         except gdb.MemoryError as error:
             raise gdb.GdbError(f"{self.name}: {error}. Either the kernel has not set its memory up yet (continue a little), or "
                                "it is changing what was being read.") from error
+        except (gdb.error, OSError) as error:
+            raise gdb.GdbError(f"{self.name}: {str(error).rstrip('.')}.") from error
 
     def complete(self, text, word):
         words = text.split()
@@ -49,23 +52,27 @@ class Command(gdb.Command):
 
     def at_most(self, words, count):
         if len(words) > count:
-            self.wrong(f"{self.name}: “{' '.join(words[count:])}” is one argument too many.")
+            extra = "one argument" if len(words) == count + 1 else f"{len(words) - count} arguments"
+            self.wrong(f"{self.name}: “{' '.join(words[count:])}” is {extra} too many.")
 
     def number(self, word, what):
-        try:
-            return int(word, 0)
-        except ValueError:
+        if not re.fullmatch(r"\d+|0[xX][0-9a-fA-F]+", word):
             self.wrong(f"{self.name}: “{word}” is not {what}.")
+        return int(word, 0) if word[:2] in ("0x", "0X") else int(word)
 
     def address(self, text, what="an address"):
         """An expression of GDB's: a number, a pointer, an array, &something."""
         try:
             value = gdb.parse_and_eval(text)
-            if value.type.strip_typedefs().code in (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_FUNC):
+            code = value.type.strip_typedefs().code
+            if code in (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_FUNC):
                 value = value.address
+            elif code == gdb.TYPE_CODE_INT and value.address is not None:
+                say(f"({text} is a variable with the value {int(value):#x}; it lies at &{text})")
             return int(value) & (1 << 64) - 1
-        except gdb.error as error:
-            self.wrong(f"{self.name}: “{text}” is not {what}: {error}.")
+        except (gdb.error, TypeError) as error:
+            reason = "it lies nowhere in memory" if isinstance(error, TypeError) else str(error).rstrip(".")
+            self.wrong(f"{self.name}: “{text}” is not {what}: {reason}.")
 
     def mm(self, word=None):
         """The address space of process `word`, or of what runs on the selected CPU: (mm, process)."""

@@ -68,9 +68,12 @@ class Faults(Command):
 
     name = "faults"
 
+    def choices(self, words):
+        return [str(SHOWN)] if not words else []
+
     def run(self, words):
         self.at_most(words, 1)
-        number = self.number(words[0], "how many events to show") if words else SHOWN
+        number = self.number(words[0], "a number of events") if words else SHOWN
         if number < 1:
             self.wrong("faults: at least one.")
         for cpu in range(kernel.nr_cpus()):
@@ -103,6 +106,8 @@ class Wanted:
         return found
 
     def add(self, word, command):
+        if word.isdecimal() and self.pid is not None or word.startswith("0x") and self.page is not None:
+            command.wrong(f"break-fault: “{word}” is a second PID or address; one of each is enough.")
         if word.isdecimal():
             self.pid = int(word)
             return
@@ -113,6 +118,8 @@ class Wanted:
         if word not in known:
             command.wrong(f"break-fault: “{word}” is none of these: a PID, 0xADDRESS, {', '.join(known)}.")
         field, number = known[word]
+        if field in self.fields:
+            command.wrong(f"break-fault: “{word}” is a second word for the same thing: no attempt is both.")
         self.fields[field] = number
 
     def matches(self, fault):

@@ -5,7 +5,7 @@ raising End, where the kernel's would return. The strategies are in model_spec a
 model_kinds; each mirrors the file of the kernel that it names.
 """
 
-from . import kernel, pages, places, walk
+from . import kernel, memory, pages, places, walk
 
 READ, WRITE, EXEC = "r", "w", "x"
 WORDS = {READ: "read", WRITE: "write", EXEC: "execute"}
@@ -66,11 +66,17 @@ class Fault:
         self.tried = tried
         self.notes = []
         self.vma = None
+        self.taken = 0
         self.pte, self.ptl, self.table = 0, None, False
 
     def note(self, sentence):
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def takes_page(self):
+        """Is there one more page at hand on the selected CPU?"""
+        self.taken += 1
+        return self.taken <= memory.at_hand(walk.selected_cpu())
 
     def pgoff(self):
         return self.vma.pgoff + ((self.address - self.vma.start) >> 12)
@@ -102,6 +108,15 @@ class Strategy:
 
     def enter(self, fault):
         raise NotImplementedError
+
+    def no_memory(self, fault):
+        raise NotImplementedError
+
+    def need_page(self, fault):
+        """As fault_page_get()."""
+        if not fault.takes_page():
+            fault.note(memory.describe(walk.selected_cpu()))
+            self.no_memory(fault)
 
 
 def lock_holder(lock):

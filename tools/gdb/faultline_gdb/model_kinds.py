@@ -6,6 +6,7 @@ fault_wp.c and fault_swap.c have them. Each ends by raising End.
 
 from . import kernel, swap, walk
 from .model import EXEC, WRITE, answered
+from .model_locked import OUT_OF_MEMORY
 
 ANON, MAPPING, AROUND = "mm/fault_anon.c", "mm/fault_mapping.c", "mm/fault_around.c"
 WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault_wp.c", "mm/fault_swap.c", "mm/fault_kind.c", "mm/fault_page_io.c"
@@ -43,6 +44,7 @@ def anon(strategy, fault):
         strategy.lock_pte(fault)
         raise answered(ANON, "map_zero_page", "pte_set", "the shared zero page is mapped, read-only")
     strategy.need_anon_vma(fault)
+    strategy.need_page(fault)
     strategy.lock_pte(fault)
     raise answered(ANON, "fault_map_own_page", "pte_set", "a new page, cleared, is mapped writable")
 
@@ -59,17 +61,27 @@ class Cache:
     def nr_pages(self):
         return (int(self.mapping["size"]) + kernel.PAGE_SIZE - 1) // kernel.PAGE_SIZE
 
-    def page(self, index):
-        """The page of the slot, or None; values that are no page have their lowest bit set."""
+    def entry(self, index):
+        """What the slot holds: 0, a page, or a value with its lowest bit set."""
         node = self.mapping["root"].cast(kernel.type_named("struct mapping_node").pointer())
         if not int(node) or index >> self.bits * int(node["level"]):
-            return None
+            return 0
         while int(node):
             entry = node["slots"][index >> (int(node["level"]) - 1) * self.bits & (1 << self.bits) - 1]["entry"]
             if int(node["level"]) == 1:
-                return None if not int(entry) or int(entry) & 1 else kernel.as_pointer(int(entry), "struct page")
+                return int(entry)
             node = entry.cast(node.type)
-        return None
+        return 0
+
+    def page(self, index):
+        """The page of the slot, or None."""
+        entry = self.entry(index)
+        return kernel.as_pointer(entry, "struct page") if entry and not entry & 1 else None
+
+    def value(self, index):
+        """The swap slot that the mapping's page is in, or None."""
+        entry = self.entry(index)
+        return entry >> 1 if entry & 1 else None
 
     def may_be_mapped(self, index):
         """As may_be_mapped() in fault_around.c."""
@@ -131,17 +143,44 @@ def ask_mapping(strategy, fault):
     page = cache.page(fault.pgoff())
     if page is not None and kernel.page_has(page, "PG_UPTODATE"):
         return
-    if page is None and not int(fault.vma.mapping_struct["ops"]):
-        fault.note("makes a page of zeros for the hole")
-        return
+    if page is None:
+        make_page(strategy, fault, cache)
+        if not int(fault.vma.mapping_struct["ops"]):
+            fault.note("makes a page of zeros for the hole")
+            return
     fault.note("has the page read from its file system")
     strategy.wait_page(fault)
+
+
+def make_page(strategy, fault, cache):
+    """As fault_missed(): shared memory may be in swap; anything else gets a page."""
+    value = cache.value(fault.pgoff())
+    if value is not None:
+        in_swap(strategy, fault, value)
+    if not fault.takes_page():
+        raise answered("mm/mapping.c", "fault_missed", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
+
+
+def in_swap(strategy, fault, value):
+    """As fault_shmem_in_swap()."""
+    bits = kernel.define("mm/pgtable.h", "SWAP_OFFSET_BITS")
+    number, offset = value >> bits, value & (1 << bits) - 1
+    area = dict(swap.areas()).get(number)
+    state, pfn = swap.slot_state(area, offset) if area is not None else (0, 0)
+    fault.note(f"the page of shared memory is in swap: area {number}, slot {offset}")
+    page = kernel.page_of_pfn(pfn) if swap.is_held(state) and pfn else None
+    locked = page is not None and kernel.page_has(page, "PG_LOCKED")
+    if locked or page is None and area is not None and swap.device_of(area)["async"]:
+        strategy.wait_page(fault)
+    raise answered("mm/shmem_swap.c", "fault_put_back", "fault_answered", "the page is put back into the mapping; the access "
+                   "faults again, and finds it")
 
 
 def cow_fault(strategy, fault):
     strategy.may_call_ops(fault)
     strategy.need_anon_vma(fault)
     ask_mapping(strategy, fault)
+    strategy.need_page(fault)
     strategy.lock_pte(fault)
     raise answered(ANON, "fault_map_own_page", "pte_set", "a copy of the mapping's page is mapped writable")
 
@@ -169,12 +208,15 @@ def write_protected(strategy, fault):
 
 
 def private_write(strategy, fault):
-    strategy.lock_pte(fault)
     if has(fault, "SPECIAL"):
+        strategy.need_page(fault)
+        strategy.lock_pte(fault)
         raise answered(WRITE_PROTECT, "replace_entry", "pte_set", "a new page, cleared, takes the zero page's place")
+    strategy.lock_pte(fault)
     page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
     if is_last_owner(page):
         raise answered(WRITE_PROTECT, "make_writable", "PTE_WRITE", "the last owner keeps its page: the entry becomes writable")
+    strategy.need_page(fault)
     raise answered(WRITE_PROTECT, "replace_entry", "pte_set", f"a copy takes the page's place: others have it too "
                    f"({int(page['refcount'])} references, mapped {int(page['mapcount'])} times)")
 
@@ -211,10 +253,12 @@ def swapped(strategy, fault):
 def read(strategy, fault, area, state):
     synchronous = not swap.device_of(area)["async"]
     if synchronous and swap.entries(state) == 1:
+        strategy.need_page(fault)
         if swap.is_held(state):
             fault.note("waits for who has claimed the slot, and finds the entry changed")
         strategy.lock_pte(fault)
         raise answered(SWAP, "read_claimed", "set_entry", "the page is read past the swap cache, and mapped")
+    strategy.need_page(fault)
     fault.note("starts to read the page into the swap cache, with its neighbours")
     if not synchronous:
         strategy.wait_page(fault)

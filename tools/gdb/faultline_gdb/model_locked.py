@@ -5,6 +5,7 @@ from . import kernel, vmas, walk
 from .model import Snapshot, Strategy, answered, gave_up, lock_holder, retry, skip
 
 VMA_FILE, MMAP_FILE, SHARED_FILE = "mm/strategy_vma.c", "mm/strategy_mmap.c", "mm/fault_locked.c"
+OUT_OF_MEMORY = "out of memory: a process is killed unless pages can be reclaimed, then the access faults again"
 REFUSED = "SIGSEGV, SEGV_ACCERR: the VMA does not permit it"
 
 
@@ -16,6 +17,9 @@ class Locked(Strategy):
 
     def may_read_swap(self, fault):
         pass
+
+    def no_memory(self, fault):
+        raise answered(SHARED_FILE, "fault_no_memory_locked", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
 
     def lock_pte(self, fault):
         if not fault.table:

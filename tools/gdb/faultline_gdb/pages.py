@@ -41,7 +41,9 @@ class Ptwalk(Command):
 
     def show(self, step):
         say(f"  {walk.LEVELS[step.level]}[{step.index}] at {step.place:#x} = {step.value:#x}")
-        if step.level == 1:
+        if step.level == 4 and step.index >= 256:
+            say("    the kernel's own tables, which no program may use: the walk ends here")
+        elif step.level == 1:
             say(f"    {walk.describe_pte(step.value)}")
         elif not step.value:
             say("    no table below: the walk ends here")

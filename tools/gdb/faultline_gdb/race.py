@@ -66,7 +66,9 @@ class Race(Command):
     def choices(self, words):
         if not words:
             return ["list", "arm", "release", "disarm"]
-        return list(points()) if len(words) == 1 and words[0] in ("arm", "release") else []
+        if len(words) == 1 and words[0] in ("arm", "release"):
+            return list(points())
+        return [str(int(task["tid"])) for task in walk.tasks()] if len(words) == 2 and words[0] == "arm" else []
 
     def run(self, words):
         verb, *rest = words or ["show"]
@@ -94,6 +96,9 @@ class Race(Command):
         point = self.point(words)
         self.at_most(words, 3)
         tid, skip = [self.number(word, "a number") for word in words[1:]] + [0] * (3 - len(words))
+        for number, word in ((tid, "TID"), (skip, "SKIP")):
+            if number >= 1 << 31:
+                self.wrong(f"race: {number} is too large for {word}.")
         if is_in(point, STOPPED):
             raise gdb.GdbError(f"race: {describe(words[0])}; race release {words[0]} lets it go on.")
         write(point["tid"], tid)

@@ -7,7 +7,7 @@ import re
 
 import gdb
 
-from . import kernel, locks, model, model_kinds, reasons, stack, tasks, vmas, walk
+from . import kernel, locks, model, model_kinds, places, reasons, stack, tasks, vmas, walk
 from .command import Command, pids, say
 from .model_locked import MmapLock, PerVma
 from .model_spec import POINTS, Speculative, UnderWay
@@ -31,8 +31,8 @@ class Attempt:
         return self.end.reason or self.end.how
 
 
-def attempt(name, mm, address, access, from_user):
-    fault = model.Fault(mm, address, access, from_user)
+def attempt(name, mm, address, access, from_user, tried=False):
+    fault = model.Fault(mm, address, access, from_user, tried)
     strategy = STRATEGIES[name]
     try:
         strategy.skip(fault)
@@ -69,7 +69,10 @@ class InFlight:
         self.record, self.point, self.found = record, point, found
         self.mm, self.address = record["mm"], int(record["address"])
         self.access = ACCESS[kernel.enum_name("fault_access", record["access"])]
-        self.from_user = bool(int(record["flags"]) & kernel.enum("fault_flag")["FAULT_USER"])
+        self.from_user = self.has_flag("FAULT_USER")
+
+    def has_flag(self, name):
+        return bool(int(self.record["flags"]) & kernel.enum("fault_flag")[name])
 
     def strategy(self):
         return kernel.text_of(self.record["strategy"]["name"])
@@ -105,7 +108,7 @@ def local_vma(frame):
 
 def rest_of(flight):
     """How the attempt under way would end now; None where nothing that is known decides it."""
-    fault = model.Fault(flight.mm, flight.address, flight.access, flight.from_user)
+    fault = model.Fault(flight.mm, flight.address, flight.access, flight.from_user, flight.has_flag("FAULT_TRIED"))
     try:
         if flight.point in POINTS:
             UnderWay(flight.record, flight.point, flight.found).check(STRATEGIES["spec"], fault)
@@ -175,7 +178,7 @@ class Why(Command):
         for task in walk.tasks():
             if int(task["tid"]) == tid:
                 return task
-        raise gdb.GdbError(f"why: there is no thread {tid}; tasks lists them.")
+        raise gdb.GdbError(f"why: there is no thread {words[0]}; tasks lists them.")
 
     def explain_access(self, words):
         rest = words[1:]
@@ -190,11 +193,21 @@ class Why(Command):
     def explain(self, mm, process, address, access, from_user):
         say(f"pid {int(process['pid'])} would {model.WORDS[access]} {address:#x}"
             + ("" if from_user else ", the kernel on its behalf") + ".")
+        if address >= kernel.define("mm/pgtable.h", "USER_END"):
+            self.beyond(from_user)
+            return
         self.context(mm, address)
         entry = entry_of(mm, address)
         if model_kinds.permits(entry, access):
             say(f"No fault: the page tables permit it ({walk.describe_pte(entry)}). If a CPU faulted all the same:")
         self.attempts(mm, address, access, from_user)
+
+    def beyond(self, from_user):
+        say("No program may have this address, so no strategy is asked.")
+        if from_user:
+            say(f"  SIGSEGV\n      {places.Place('kernel/x86/trap.c', 'page_fault_user', 'USER_END')}")
+        else:
+            say("  EFAULT, without an access")
 
     def attempts(self, mm, address, access, from_user):
         order = policy_order(mm)
@@ -235,7 +248,8 @@ class Why(Command):
         one = rest_of(flight)
         if one is None:
             say("  Nothing has changed under it. If nothing does, it goes on as this would:")
-            one = attempt(flight.strategy(), flight.mm, flight.address, flight.access, flight.from_user)
+            one = attempt(flight.strategy(), flight.mm, flight.address, flight.access, flight.from_user,
+                          flight.has_flag("FAULT_TRIED"))
         show(one)
 
 

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults that tests/gdb/why.py asks GDB's `why` about, beside those of user/reasons.c: on a slow disk, when no page is left, and
+ * on mappings whose operations want mmap_lock. Wants three CPUs, little memory, and the first disk as swap.
+ *
+ * Nothing in this kernel has such operations: between without_consent() and its return the debugger makes them so. Without
+ * one the faults are like any others. The debugger watches what lies between watch_from_here() and race_command("disarm").
+ */
+#include "user/race.h"
+
+#include <sys/sysinfo.h>
+
+#define RW (PROT_READ | PROT_WRITE)
+#define TABLE (512 * PAGE)
+#define KEPT                                                                                                           \
+	"16384" /* KiB: as much as this kernel lets one keep of 64 MiB, and more than is left when memory was filled */
+#define MIN_FREE "/proc/sys/vm/min_free_kbytes"
+#define LEFT (12UL << 20)
+
+static __attribute__((noipa)) void watch_from_here(void)
+{
+	__asm__ volatile("nop");
+}
+
+/* `consent`: the field of struct vma_ops that shall be false; "": all consent again. */
+static __attribute__((noipa)) void without_consent(const char *consent)
+{
+	__asm__ volatile("nop" ::"r"(consent) : "memory");
+}
+
+/* --- a slow disk ------------------------------------------------------------------------------------------------ */
+
+static void set_disk(const char *setting, const char *value)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/block/ram0/%s", setting);
+	MUST(write_text(path, value) > 0);
+}
+
+static void slow_disk(struct stage *s)
+{
+	char *p = map_pages(2, RW);
+
+	(void)s;
+	memset(p, 'x', 2 * PAGE);
+	MUST(madvise(p, 2 * PAGE, MADV_PAGEOUT) == 0);
+	set_disk("latency_us", "2000");
+	set_disk("mode", "async");
+	watch_from_here();
+	peek(p);
+	race_command("disarm");
+	set_disk("mode", "sync");
+	MUST(*p == 'x' && p[PAGE] == 'x');
+}
+
+/* --- operations that want mmap_lock ----------------------------------------------------------------------------- */
+
+static void reluctant(const char *consent, char access)
+{
+	char *p = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	MUST(p != MAP_FAILED);
+	watch_from_here();
+	without_consent(consent);
+	if (access == 'w')
+		poke(p, 1);
+	else
+		peek(p);
+	without_consent("");
+	race_command("disarm");
+}
+
+static void reluctant_to_speculate(struct stage *s)
+{
+	(void)s;
+	reluctant("speculative", 'r');
+}
+
+static void reluctant_without_mmap_lock(struct stage *s)
+{
+	(void)s;
+	reluctant("without_mmap_lock", 'w');
+}
+
+/* --- no memory -------------------------------------------------------------------------------------------------- */
+
+static void *sleep_here(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void fill_memory(void)
+{
+	struct sysinfo info;
+
+	for (;;) {
+		MUST(sysinfo(&info) == 0);
+		if (info.freeram < LEFT)
+			return;
+		MUST(mmap(NULL, 1 << 20, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) != MAP_FAILED);
+	}
+}
+
+static void keep_free(const char *kib)
+{
+	MUST(write_text(MIN_FREE, kib) > 0);
+}
+
+/*
+ * A second thread, so that speculation is tried. When all that is free is kept, a CPU has its stash: the pages that are touched
+ * lack nothing but memory, and one of the first finds none.
+ */
+static int eat_memory(void *arg)
+{
+	char *p = (char *)(((uintptr_t)map_pages(1024, RW) + TABLE - 1) & -TABLE);
+	pthread_t thread;
+
+	poke(p, 1);
+	MUST(pthread_create(&thread, NULL, sleep_here, NULL) == 0);
+	fill_memory();
+	keep_free(KEPT);
+	watch_from_here();
+	for (size_t i = PAGE; i < TABLE; i += PAGE)
+		poke(p + i, 1);
+	(void)arg;
+	return 1;
+}
+
+static long start_eater(void *arg)
+{
+	return run_child(eat_memory, arg);
+}
+
+static void no_memory(struct stage *s)
+{
+	char before[32] = "";
+	int fd = open(MIN_FREE, O_RDONLY);
+
+	MUST(fd >= 0 && read(fd, before, sizeof(before) - 1) > 0);
+	close(fd);
+	actor_do(&s->actor[0], start_eater, NULL);
+	CHECK_THAT("the eater is killed", killed_by(actor_finish(&s->actor[0]), SIGKILL));
+	race_command("disarm");
+	keep_free(before);
+}
+
+static const struct scene {
+	const char *name;
+	enum policy policy;
+	void (*script)(struct stage *);
+	int actors;
+} scenes[] = {
+	{ "vma_lock_retry_page", POLICY_VMA, slow_disk, 1 },
+	{ "mmap_retry_page", POLICY_MMAP, slow_disk, 1 },
+	{ "spf_abort_file_ops", POLICY_SPEC, reluctant_to_speculate, 1 },
+	{ "vma_lock_abort_file_ops", POLICY_VMA, reluctant_without_mmap_lock, 1 },
+	{ "spf_abort_no_memory", POLICY_SPEC, no_memory, 1 },
+};
+
+int main(void)
+{
+	if (!on_faultline()) {
+		printf("this kernel has no fault policies: nothing to ask about\n");
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++) {
+		section(scenes[i].name);
+		MUST(set_policy(scenes[i].policy));
+		CHECK_THAT("there are enough CPUs", perform(scenes[i].script, scenes[i].actors));
+	}
+	return check_done();
+}
