@@ -4,7 +4,7 @@
  *
  *	faulttop [-b] [-d SECONDS] [-n TIMES] [PROGRAM [ARGS…]]
  *
- * q or Ctrl-C leaves. With PROGRAM it shows what happens while that runs, and ends with it, with the totals. -b writes one
+ * q or Ctrl-C leaves. With PROGRAM it shows what happens while that runs, and ends with it: totals, and its status. -b writes one
  * screen behind the other, for files and pipes. Strategies and reasons are counted exactly (/proc/vmstat); kinds and
  * threads are those of the events that the rings still hold (/proc/fault_trace), and so a sample when there are many.
  */
@@ -225,17 +225,26 @@ static double seconds_now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* True when it is time for the next screen; false: leave. */
-static bool wait_interval(double until, pid_t child)
+/* The exit status a shell would see. */
+static int status_of(int raw)
+{
+	return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
+}
+
+/* True when it is time for the next screen; false: leave. The end of the child is one reason: then *status is how. */
+static bool wait_interval(double until, pid_t child, int *status)
 {
 	struct pollfd keys = { .fd = 0, .events = POLLIN };
 
 	while (!leave && seconds_now() < until) {
 		int left_ms = (int)((until - seconds_now()) * 1000) + 1;
 		char key;
+		int raw;
 
-		if (child && waitpid(child, NULL, WNOHANG) == child)
+		if (child && waitpid(child, &raw, WNOHANG) == child) {
+			*status = status_of(raw);
 			return false;
+		}
 		if (!terminal_is_raw)
 			usleep(20000);
 		else if (poll(&keys, 1, left_ms < 100 ? left_ms : 100) == 1 && read(0, &key, 1) == 1 && key == 'q')
@@ -256,51 +265,71 @@ static pid_t start(char **argv)
 	return child;
 }
 
-static void show(char **argv)
+/* The end of the latest event there is: what came before is not ours to show. */
+static uint64_t latest_event(void)
+{
+	struct tally kinds[1] = { 0 }, threads[1] = { 0 };
+
+	return sample(0, kinds, 1, threads, 1);
+}
+
+static int show(char **argv)
 {
 	double began = seconds_now(), last = began;
-	uint64_t seen = 0;
+	uint64_t seen = latest_event(), first_seen = seen;
 	pid_t child = *argv ? start(argv) : 0;
+	int status = 0;
 
 	for (long i = 0; !options.times || i < options.times; i++) {
-		bool go_on = wait_interval(last + options.interval, child);
+		bool go_on = wait_interval(last + options.interval, child, &status);
 		double moment = seconds_now();
 
 		if (!go_on && !child)
-			return;
+			return 0;
 		vmstat_read(&now);
 		if (!go_on) {
-			seen = 0;
-			print_screen(&first, moment - began, &seen, "faulttop: totals");
-			return;
+			print_screen(&first, moment - began, &first_seen, "faulttop: totals");
+			return status;
 		}
 		print_screen(&before, moment - last, &seen, "faulttop: q leaves");
 		before = now;
 		last = moment;
 	}
+	return 0;
+}
+
+/* A number above 0, or 0 if the text is none. */
+static double number_in(const char *text)
+{
+	char *end;
+	double number = strtod(text, &end);
+
+	return *end || !(number > 0 && number < 1e9) ? 0 : number;
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: faulttop [-b] [-d SECONDS] [-n TIMES] [PROGRAM [ARGS...]]\n");
+	fprintf(stderr, "usage: faulttop [-b] [-d SECONDS] [-n TIMES] [PROGRAM [ARGS...]]\n"
+			"SECONDS and TIMES are numbers above 0\n");
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
+	bool right = true;
 	int option;
 
 	while ((option = getopt(argc, argv, "+bd:n:")) != -1) {
 		if (option == 'b')
 			options.batch = true;
 		else if (option == 'd')
-			options.interval = strtod(optarg, NULL);
+			right &= (options.interval = number_in(optarg)) > 0;
 		else if (option == 'n')
-			options.times = strtol(optarg, NULL, 10);
+			right &= (options.times = (long)number_in(optarg)) > 0;
 		else
 			return usage();
 	}
-	if (options.interval <= 0 || options.times < 0)
+	if (!right)
 		return usage();
 	if (!vmstat_read(&first) || access("/proc/fault_trace", R_OK)) {
 		fprintf(stderr, "faulttop: this kernel records no fault events\n");
@@ -309,6 +338,5 @@ int main(int argc, char **argv)
 	before = first;
 	signal(SIGINT, on_signal);
 	take_terminal();
-	show(argv + optind);
-	return 0;
+	return show(argv + optind);
 }

@@ -33,6 +33,12 @@ CASES = (
     ("reverse", ["run", "--gdb", "--reverse", HELLO], status.USAGE, "add --cpus 1"),
     ("stop-at", ["run", "--stop-at", "1000", HELLO], status.USAGE, "are for --gdb"),
     ("stop-at-number", ["run", "--gdb", "--stop-at", "soon", HELLO], status.USAGE, "not a number of instructions"),
+    ("output-folder", ["trace", "-o", "nowhere/trace.json", HELLO], status.USAGE, "-o: there is no directory .*nowhere"),
+    ("output-is-folder", ["report", HELLO, "-o", "build"], status.USAGE, "-o: build is a directory"),
+    ("iso-output", ["iso", "--output", "nowhere/image", HELLO], status.USAGE, "--output: there is no directory"),
+    ("trace-gdb", ["trace", "--gdb", HELLO], status.USAGE, "tools/faultline run and shell"),
+    ("bench-seeds", ["bench", "--seeds", "0", "growth"], status.USAGE, "not a number above 0"),
+    ("demo-program", ["demo", HELLO], status.USAGE, "unrecognized arguments.*faultline demo --help"),
     ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s"),
 )
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
 Tests of `tools/faultline trace` and `report`: the trace is what Perfetto takes (slices nest on each track, each arrow has two
-ends, each in a slice), the report is one file that needs no other. The checks are tried on broken traces first.
+ends, each in an attempt), the report is one file that needs no other. The checks are tried on broken traces first.
 """
 
 import copy
@@ -43,7 +43,7 @@ def judge_trace(result, path):
 
 
 def complaints_about(trace):
-    slices, arrows, complaints = {}, {}, []
+    slices, arrows, complaints = {}, {}, wrong_names(trace)
     for event in trace["traceEvents"]:
         if not {"ph", "name", "pid", "tid"} <= event.keys():
             complaints.append(f"an event without ph, name, pid or tid: {event}")
@@ -57,8 +57,17 @@ def complaints_about(trace):
     for track, found in slices.items():
         complaints += not_nested(track, found)
     for number, ends in arrows.items():
-        complaints += not_bound(number, ends, slices)
-    return complaints[:10]
+        complaints += not_paired(number, ends)
+    return (complaints + not_bound(trace["traceEvents"]))[:10]
+
+
+def wrong_names(trace):
+    """Perfetto finds a track that it names by the thread alone, whatever the process."""
+    processes, complaints = {}, []
+    for event in trace["traceEvents"]:
+        if processes.setdefault(event["tid"], event["pid"]) != event["pid"]:
+            complaints.append(f"thread {event['tid']} is of two processes")
+    return complaints
 
 
 def not_nested(track, slices):
@@ -72,19 +81,36 @@ def not_nested(track, slices):
     return complaints
 
 
-def not_bound(number, ends, slices):
-    if [end["ph"] for end in sorted(ends, key=lambda end: end["ph"], reverse=True)] != ["s", "f"]:
-        return [f"arrow {number} has {len(ends)} ends"]
-    start, finish = sorted(ends, key=lambda end: end["ph"], reverse=True)
-    loose = [end for end in ends if not any(low <= round(end["ts"] * 1000) < high
-                                            for low, high in slices.get((end["pid"], end["tid"]), []))]
-    return ([f"arrow {number} ends in no slice"] if loose else []) + (
-        [f"arrow {number} goes back in time"] if finish["ts"] < start["ts"] else [])
+def not_paired(number, ends):
+    if [end["ph"] for end in ends] != ["s", "f"]:
+        return [f"arrow {number} has not a start and then an end: {ends}"]
+    start, finish = ends
+    return [f"arrow {number} goes back in time"] if finish["ts"] < start["ts"] else []
+
+
+def not_bound(events):
+    """Played through as Perfetto does: the end of an arrow belongs to the slice that was opened last and is still open."""
+    opened, complaints, now = {}, [], 0
+    for event in events:
+        if event["ph"] == "M":
+            continue
+        moment = round(event["ts"] * 1000)
+        if moment < now:
+            complaints.append(f"not in the order of time: {event}")
+        now = moment
+        stack = opened.setdefault((event["pid"], event["tid"]), [])
+        while stack and stack[-1][0] <= now:
+            stack.pop()
+        if event["ph"] == "X":
+            stack.append((now + round(event["dur"] * 1000), event["cat"]))
+        elif not stack or stack[-1][1] != "attempt":
+            complaints.append(f"an end of arrow {event['id']} is not in an attempt but in {stack[-1:]}")
+    return complaints
 
 
 def missing_from(trace):
     events = trace["traceEvents"]
-    names = {event["args"]["name"] for event in events if event["ph"] == "M"}
+    names = {event["args"].get("name", "") for event in events if event["ph"] == "M"}
     slices = [event for event in events if event["ph"] == "X"]
     wanted = {
         "a track for each CPU": {"CPU 0", "CPU 1", "CPU 2"} <= names,
@@ -109,8 +135,16 @@ def checks_that_hold_nothing_back(trace):
     def loose_arrow(events):
         next(event for event in events if event["ph"] == "s")["ts"] = 0
 
+    def arrow_before_its_slice(events):
+        finish = next(event for event in events if event["ph"] == "f")
+        events.remove(finish)
+        events.insert(next(n for n, event in enumerate(events) if event.get("ts") == finish["ts"]), finish)
+
+    def one_number_twice(events):
+        next(event for event in events if event["ph"] == "X" and event["pid"] != 1)["tid"] = 1
+
     complaints = []
-    for breaking in (without_finish, longer_slice, loose_arrow):
+    for breaking in (without_finish, longer_slice, loose_arrow, arrow_before_its_slice, one_number_twice):
         broken = copy.deepcopy(trace)
         breaking(broken["traceEvents"])
         if not complaints_about(broken):

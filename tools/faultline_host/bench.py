@@ -65,8 +65,8 @@ def command(argv):
 
 def parse(argv):
     parser = options.Parser(prog="faultline bench", description="Instructions per operation, for each fault policy.")
-    parser.add_argument("--seeds", type=int, default=32, metavar="N", help="schedules per growth figure (default 32)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="machines side by side")
+    parser.add_argument("--seeds", type=options.above_zero, default=32, metavar="N", help="schedules per growth figure (default 32)")
+    parser.add_argument("--jobs", type=options.above_zero, default=os.cpu_count(), metavar="N", help="machines side by side")
     parser.add_argument("parts", nargs="*", type=options.one_of("part", ("cost", "startup", "growth", "lines")),
                         metavar="PART", help="cost, startup, growth, lines; default: all")
     return parser.parse_args(argv)

@@ -19,6 +19,9 @@ MACHINE = ["--release", "--cpus", "4", "--swap", "16M"]
 
 def command(argv):
     """Options of `run` may follow: tools/faultline demo --cpus 8."""
+    parser = options.machine_parser("demo", options.HELP, "The demonstration of `make demo`, with 4 CPUs and 16M of swap unless "
+                                    "told otherwise.")
+    options.without_gdb(options.checked(parser.parse_args(argv)), "demo")
     if not os.path.exists(PROGRAM):
         raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")
     status, costs = output_of(options.parse_run([*MACHINE, "--deterministic", *argv, PROGRAM, "costs"]))

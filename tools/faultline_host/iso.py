@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A GRUB image that boots under BIOS and under UEFI: kernel and initramfs, with boot/grub.cfg filled in."""
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -13,11 +14,11 @@ from .status import UsageError
 def command(argv):
     """`faultline iso`: an image to keep, for `make iso` or a USB stick."""
     parser = options.Parser(prog="faultline iso", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--output", required=True, metavar="FILE", help="the image to write")
+    parser.add_argument("--output", required=True, metavar="FILE", type=options.output_file, help="the image to write")
     parser.add_argument("--append", default="", metavar="TEXT", help="kernel command line")
     parser.add_argument("--release", action="store_true", help="the release kernel")
-    parser.add_argument("program")
-    parser.add_argument("args", nargs="*")
+    parser.add_argument("program", metavar="PROGRAM", help="a static x86-64 Linux ELF")
+    parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
     chosen = parser.parse_args(argv)
     options.check_command_line_text(chosen.append)
     archive = initramfs.build(options.program_file(chosen.program), chosen.args, stdin=b"")

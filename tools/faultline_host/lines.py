@@ -11,8 +11,7 @@ import os
 import subprocess
 import tempfile
 
-from . import machine, run as runner
-from .options import parse_run
+from . import machine, options as command_line, run as runner
 from .status import UsageError
 
 MARK = 0x5CA1AB1E000
@@ -47,7 +46,9 @@ class Report:
 
 def command(argv):
     """`faultline lines`: as `run`, and then one line of findings on stdout."""
-    options = parse_run(argv)
+    parser = command_line.run_parser("lines", "Run a program and report the cache lines that CPUs share while they fault. The "
+                                     "program marks the stretch to measure, as build/user/bench does.")
+    options = command_line.without_gdb(command_line.parse_run(argv, parser), "lines")
     result, report = measure(options)
     hot = ", ".join(f"{line.share:.2f} {line.name} (by {line.cpus} CPUs)" for line in report.hot()) or "none"
     print(f"lines faults={report.faults} hot: {hot}; amortised: {report.amortised():.2f}")

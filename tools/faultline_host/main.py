@@ -11,14 +11,14 @@ from .status import UsageError
 USAGE = """\
 usage: tools/faultline VERB …
 
-  run [OPTIONS] PROGRAM [ARGS…]   boot the kernel with a static Linux program and be that program
-  shell [OPTIONS]                 boot to a shell: BusyBox, and the programs of user/ (`make run`)
-  iso --output FILE PROGRAM       write a GRUB image (BIOS and UEFI) that starts the program
-  demo                            the demonstration of `make demo`
-  lines [OPTIONS] PROGRAM [ARGS…] as run, and report the cache lines that CPUs share while they fault
-  trace [OPTIONS] PROGRAM [ARGS…] -o FILE.json   as run, and write what its faults did as a trace for Perfetto
-  report [OPTIONS] PROGRAM [ARGS…]  run it under each policy and write report.html about its faults; --csv: the numbers
-  bench                           the measurements of `make bench`
+  run [OPTIONS] PROGRAM [ARGS…]     boot the kernel with a static Linux program and be that program
+  shell [OPTIONS]                   boot to a shell: BusyBox, and the programs of user/ (`make run`)
+  iso --output FILE PROGRAM         write a GRUB image (BIOS and UEFI) that starts the program
+  demo [OPTIONS]                    the demonstration of `make demo`
+  lines [OPTIONS] PROGRAM [ARGS…]   as run, and report the cache lines that CPUs share while they fault
+  trace [OPTIONS] PROGRAM [ARGS…]   as run, and write what its faults did to trace.json (-o FILE), for Perfetto
+  report [OPTIONS] PROGRAM [ARGS…]  run it under each policy and write report.html (-o FILE); --csv prints the numbers
+  bench [OPTIONS] [PART…]           the measurements of `make bench`
 
 Each verb explains itself: tools/faultline run --help
 """
@@ -34,6 +34,9 @@ def main(argv):
         return status.USAGE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever read what we print has gone (| head): Python must not try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
 
 
 def dispatch(argv):

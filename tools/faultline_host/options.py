@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         wrong_value = re.fullmatch(r"argument ([^:]*): (.*)", message, re.DOTALL)
         if wrong_value and not message.endswith("expected one argument"):
             raise UsageError(f"{wrong_value[1]}: {wrong_value[2]}")
-        raise UsageError(f"{message}; tools/{self.prog} --help shows what there is")
+        raise UsageError(f"{message}{'' if message.endswith('?') else ';'} tools/{self.prog} --help shows what there is")
 
 
 def run_parser(verb="run", description="Boot Faultline with a static x86-64 Linux program and be it: its input, output, "
@@ -89,7 +89,7 @@ def machine_parser(verb, epilog, description):
         help="QEMU's threads: multi, one for each CPU, or single (default: multi where this host has as many CPUs)")
     add("--qemu", metavar="ARG", action="append", default=[], help="one more argument for QEMU; may be repeated")
     add("--verbose", action="store_true", help="show the kernel's log on stderr while it runs")
-    add("--log", metavar="FILE", help="keep the kernel's log here (default build/last-run.log)")
+    add("--log", metavar="FILE", type=output_file, help="keep the kernel's log here (default build/last-run.log)")
     return parser
 
 
@@ -127,6 +127,12 @@ def checked(options):
     return options
 
 
+def without_gdb(options, verb):
+    if options.gdb:
+        raise UsageError(f"{verb} runs to the end by itself: --gdb and --gdb-script are for tools/faultline run and shell")
+    return options
+
+
 def wrong(message):
     return argparse.ArgumentTypeError(message)
 
@@ -148,6 +154,12 @@ def instruction_count(text):
     if count < 1:
         raise wrong(f"“{text}” is not a number of instructions above 0")
     return count
+
+
+def above_zero(text):
+    if not text.isdecimal() or not int(text):
+        raise wrong(f"“{text}” is not a number above 0")
+    return int(text)
 
 
 def cpu_count(text):
@@ -218,6 +230,18 @@ def environment(text):
 def existing_file(path):
     if not os.path.isfile(path):
         raise wrong(f"no such file: {path}")
+    return path
+
+
+def output_file(path):
+    """Refused before the run and not after it."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        raise wrong(f"{path} is a directory: name a file in it")
+    if not os.path.isdir(folder):
+        raise wrong(f"there is no directory {folder} to write {os.path.basename(path)} to")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise wrong(f"no permission to write {path}")
     return path
 
 

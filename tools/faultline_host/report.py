@@ -35,11 +35,11 @@ PARTS = (
 
 def command(argv):
     parser = options.run_parser("report", "Run a program under each fault policy and write one HTML file about its faults.")
-    parser.add_argument("-o", metavar="FILE", dest="output", default="report.html", help="the report (default report.html); "
-                        "may also stand behind the program's arguments")
-    parser.add_argument("--csv", action="store_true", help="also print the numbers: policy,group,name,value; the program's "
-                        "output then goes to stderr")
-    chosen = options.parse_run(trace.argument_first(argv), parser)
+    parser.add_argument("-o", metavar="FILE", dest="output", default="report.html", type=options.output_file,
+                        help="the report (default report.html); may also stand behind the program's arguments")
+    parser.add_argument("--csv", action="store_true", help="also print the numbers: policy,group,name,value; may also stand "
+                        "at the end (the program's output goes to stderr in any case)")
+    chosen = options.without_gdb(options.parse_run(trace.own_options_first(argv, flags=("--csv",)), parser), "report")
     if not chosen.deterministic:
         chosen.deterministic, chosen.schedule = True, 1
     runs = [run_under(policy, chosen) for policy in ([chosen.fault] if chosen.fault else options.POLICIES)]
@@ -90,6 +90,7 @@ def write_csv(runs):
         rows = [("run", "status", one["status"]), ("run", "events", one["events"]), ("run", "lost", one["lost"])]
         rows += [("attempts", name, number) for name, number in one["attempts"].items()]
         rows += [("reasons", name, number) for name, number in one["reasons"].items()]
+        rows += [("skipped", name, number) for name, number in one["skipped"].items()]
         rows += [("kinds", name, number) for name, number in one["kinds"].items()]
         rows += [("instructions", key, number) for (key, _), number in zip(PARTS, one["time"])]
         rows += [("pages", state, number) for state, number in one["states"].items()]
@@ -110,6 +111,7 @@ def summary(policy, recording):
         "policy": policy, "status": recording.status, "events": len(recording.events), "lost": recording.lost,
         "attempts": counted(f"{event.keys['strategy']} {event.keys['end']}" for event in attempts),
         "reasons": counted(event.keys["reason"] for event in recording.events if "reason" in event.keys),
+        "skipped": counted(event.keys["skipped"] for event in attempts if "skipped" in event.keys),
         "kinds": counted(event.keys["kind"] for event in answered),
         "time": time_of_parts(recording.events), "states": dict(sorted(states.items())),
         "timeline": timeline(recording, attempts, first), "vmas": memory(recording),

@@ -21,7 +21,9 @@ from .status import UsageError
 TRACE_PORT = 0xEC
 EVENTS = 65536  # for each CPU: the largest ring there is
 ET_DYN = 3
-CPUS, THREADS = 1, 2  # the two groups of tracks
+# The two groups of tracks, to Perfetto processes: it wants thread numbers that differ in all processes together, and so CPUs
+# get those that no thread can have (Linux: PID_MAX_LIMIT).
+THREADS, CPUS = 1, 1 << 22
 LINE = re.compile(r"\[(\d+)\] (\d+)\.(\d{9}) \+(\d+) tid=(\d+) (\w+)((?: \w+=\S*)*)$")
 LOCKS = {"mmap": "mmap_lock, reading", "vma": "VMA lock", "spec": "speculation (RCU)"}
 
@@ -49,9 +51,9 @@ class Recording:
 
 def command(argv):
     parser = options.run_parser("trace", "Run a program and write what happened to its faults as a trace for Perfetto.")
-    parser.add_argument("-o", metavar="FILE", dest="output", default="trace.json", help="the trace (default trace.json); "
-                        "may also stand behind the program's arguments")
-    chosen = options.parse_run(argument_first(argv), parser)
+    parser.add_argument("-o", metavar="FILE", dest="output", default="trace.json", type=options.output_file,
+                        help="the trace (default trace.json); may also stand behind the program's arguments")
+    chosen = options.without_gdb(options.parse_run(own_options_first(argv), parser), "trace")
     recording = record(chosen)
     with open(chosen.output, "w", encoding="utf-8") as file:
         json.dump(perfetto(recording, sources(chosen.program, recording)), file)
@@ -60,12 +62,19 @@ def command(argv):
     return recording.status
 
 
-def argument_first(argv):
-    """`… PROGRAM ARGS -o FILE` as `-o FILE … PROGRAM ARGS`."""
-    return [*argv[-2:], *argv[:-2]] if len(argv) > 2 and argv[-2] == "-o" else argv
+def own_options_first(argv, flags=()):
+    """`… PROGRAM ARGS -o FILE` as `-o FILE … PROGRAM ARGS`, and `flags` likewise."""
+    head, tail = [], list(argv)
+    while True:
+        behind = 2 if len(tail) > 2 and tail[-2] == "-o" else 1 if len(tail) > 1 and tail[-1] in flags else 0
+        if not behind:
+            return head + tail
+        head, tail = head + tail[-behind:], tail[:-behind]
 
 
 def lost_words(recording):
+    if not recording.events:
+        return " (the kernel writes them when the program has ended, and it has not)"
     return f", {recording.lost} older ones were overwritten" if recording.lost else ""
 
 
@@ -144,7 +153,7 @@ def perfetto(recording, source_of):
     """The Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU."""
     tracks = Tracks()
     for cpu in range(recording.cpus):
-        tracks.name(CPUS, cpu, f"CPU {cpu}")
+        tracks.name(CPUS, track_of_cpu(cpu), f"CPU {cpu}")
     for event in recording.events:
         if event.tid:
             tracks.name(THREADS, event.tid, f"thread {event.tid}")
@@ -158,31 +167,44 @@ def perfetto(recording, source_of):
     return {"displayTimeUnit": "ns", "traceEvents": tracks.finished()}
 
 
+def track_of_cpu(cpu):
+    return CPUS + 1 + cpu
+
+
 @dataclasses.dataclass
 class Slice:
     group: int
     track: int
     start: int
     end: int
+    category: str
     name: str
     keys: dict
 
 
 class Tracks:
-    """Collects slices; on each track they are made to nest, since what is recorded by two CPUs may overlap by a hair."""
+    """
+    Collects slices; on each track they are made to nest, since what is recorded by two CPUs may overlap by a hair. Perfetto
+    puts a slice or an end of an arrow into the slice that is open when it comes to it: hence the order of `finished`.
+    """
 
     def __init__(self):
         self.metadata, self.named, self.slices, self.flows = [], set(), [], []
-        for group, name in ((CPUS, "CPUs"), (THREADS, "threads")):
-            self.metadata.append({"ph": "M", "name": "process_name", "pid": group, "tid": 0, "args": {"name": name}})
+        for place, (group, name) in enumerate(((CPUS, "CPUs"), (THREADS, "threads"))):
+            self.describe(group, group, "process_name", name=name)
+            self.describe(group, group, "process_sort_index", sort_index=place)
+
+    def describe(self, group, track, what, **arguments):
+        self.metadata.append({"ph": "M", "name": what, "pid": group, "tid": track, "args": arguments})
 
     def name(self, group, track, text):
         if (group, track) not in self.named:
             self.named.add((group, track))
-            self.metadata.append({"ph": "M", "name": "thread_name", "pid": group, "tid": track, "args": {"name": text}})
+            self.describe(group, track, "thread_name", name=text)
+            self.describe(group, track, "thread_sort_index", sort_index=track)
 
-    def add(self, group, track, start, end, name, keys):
-        one = Slice(group, track, start, max(end, start + 1), name, keys)
+    def add(self, group, track, start, end, category, name, keys):
+        one = Slice(group, track, start, max(end, start + 1), category, name, keys)
         self.slices.append(one)
         return one
 
@@ -190,20 +212,24 @@ class Tracks:
         self.flows.append((source, target))
 
     def finished(self):
+        self.slices.sort(key=lambda one: (one.start, -one.end))
+        self.nest()
+        arrows = [end for number, ends in enumerate(self.flows, 1) for end in flow_ends(number, *ends)]
+        return self.metadata + sorted([as_json(one) for one in self.slices] + arrows, key=lambda event: event["ts"])
+
+    def nest(self):
         stacks = {}
-        for one in sorted(self.slices, key=lambda one: (one.start, -one.end)):
+        for one in self.slices:
             stack = stacks.setdefault((one.group, one.track), [])
             while stack and stack[-1].end <= one.start:
                 stack.pop()
             if stack:
                 one.end = min(one.end, stack[-1].end)
             stack.append(one)
-        return self.metadata + [as_json(one) for one in self.slices] + [
-            end for number, (source, target) in enumerate(self.flows, 1) for end in flow_ends(number, source, target)]
 
 
 def as_json(one):
-    return {"ph": "X", "name": one.name, "cat": one.name.split()[0], "pid": one.group, "tid": one.track,
+    return {"ph": "X", "name": one.name, "cat": one.category, "pid": one.group, "tid": one.track,
             "ts": one.start / 1000, "dur": (one.end - one.start) / 1000, "args": one.keys}
 
 
@@ -243,7 +269,7 @@ def inside(events, index, name):
 def thread_slices(tracks, tid, events, source_of):
     gave_up = None
     for index, event in enumerate(events):
-        one = tracks.add(THREADS, tid, event.start, event.end, title(event), arguments(event, source_of))
+        one = tracks.add(THREADS, tid, event.start, event.end, event.name, title(event), arguments(event, source_of))
         if event.name == "attempt":
             add_held_lock(tracks, tid, events, index)
             if gave_up:
@@ -251,16 +277,17 @@ def thread_slices(tracks, tid, events, source_of):
             gave_up = one if event.keys["end"] in ("gave_up", "retry") else None
         elif event.name == "mmap_write":
             for vma in inside(events, index, "vma_write"):
-                tracks.add(THREADS, tid, vma.end, event.end, f"VMA {vma.keys['vma']}, writing", {})
+                tracks.add(THREADS, tid, vma.end, event.end, "lock", f"VMA {vma.keys['vma']}, writing", {})
 
 
 def add_held_lock(tracks, tid, events, index):
-    """From when the strategy had its lock: mmap_lock may have been waited for."""
+    """From when the strategy had its lock: mmap_lock may have been waited for. Never from the first moment: that is where
+    arrows end, and they mean the attempt."""
     event = events[index]
     waits = inside(events, index, "lock_wait") if event.keys["strategy"] == "mmap" else []
-    since = max((wait.end for wait in waits if wait.keys["rank"] == "MMAP_LOCK"), default=event.start)
+    since = max((wait.end for wait in waits if wait.keys["rank"] == "MMAP_LOCK"), default=event.start + 1)
     if since < event.end:
-        tracks.add(THREADS, tid, since, event.end, LOCKS[event.keys["strategy"]], {"address": event.keys["address"]})
+        tracks.add(THREADS, tid, since, event.end, "lock", LOCKS[event.keys["strategy"]], {"address": event.keys["address"]})
 
 
 def cpu_slices(tracks, events, source_of):
@@ -271,4 +298,4 @@ def cpu_slices(tracks, events, source_of):
             woke[event.tid] = event.end
             continue
         start = max(event.start, woke.get(event.tid, 0) if event.tid else 0)
-        tracks.add(CPUS, event.cpu, start, event.end, title(event), arguments(event, source_of))
+        tracks.add(CPUS, track_of_cpu(event.cpu), start, event.end, event.name, title(event), arguments(event, source_of))
