@@ -50,6 +50,8 @@ def command(argv):
                                      "program marks the stretch to measure, as build/user/bench does.")
     options = command_line.without_gdb(command_line.parse_run(argv, parser), "lines")
     result, report = measure(options)
+    if not report.faults:
+        runner.say("no fault was seen between the program's marks; one that sets them: build/user/bench lines one 4")
     hot = ", ".join(f"{line.share:.2f} {line.name} (by {line.cpus} CPUs)" for line in report.hot()) or "none"
     print(f"lines faults={report.faults} hot: {hot}; amortised: {report.amortised():.2f}")
     if options.verbose:
