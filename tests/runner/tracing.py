@@ -215,9 +215,11 @@ def browser_jobs():
         return []
     job = Job(name="report/browser", command=[], judge=judge_browser, weight=6)
     command, path = report_command(job)
-    look = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=5000",
-            "--dump-dom", path]
-    job.command = ["sh", "-c", f"{shlex.join(command)} > /dev/null && exec {shlex.join(look)}"]
+    # A profile of its own: with the user's, a browser that already runs would be asked to open the page.
+    look = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", path]
+    job.command = ["sh", "-c", f"{shlex.join(command)} > /dev/null && profile=$(mktemp -d) && "
+                   f'{shlex.join(look)} --user-data-dir="$profile"; status=$?; rm -rf "$profile"; exit $status']
     return [job]
 
 
