@@ -165,11 +165,22 @@ class Why(Command):
 
     def run(self, words):
         if not words:
-            self.explain_flight(walk.selected_task())
+            self.explain_door() or self.explain_flight(walk.selected_task())
         elif words[0] == "tid":
             self.explain_flight(self.thread(words[1:]))
         else:
             self.explain_access(words)
+
+    def explain_door(self):
+        """At a breakpoint on fault_in() the thread has not said yet that it faults; the arguments have."""
+        frame, task = gdb.newest_frame(), walk.selected_task()
+        if frame.name() != "fault_in" or task is None or int(task["fault"]):
+            return False
+        mm = frame.read_var("mm")
+        access = ACCESS[kernel.enum_name("fault_access", frame.read_var("access"))]
+        from_user = bool(int(frame.read_var("flags")) & kernel.enum("fault_flag")["FAULT_USER"])
+        self.explain(mm, task["process"], int(frame.read_var("addr")), access, from_user)
+        return True
 
     def thread(self, words):
         if len(words) != 1:
