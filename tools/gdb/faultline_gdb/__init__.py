@@ -4,6 +4,7 @@ GDB commands for page faults. `help faultline` lists them.
 
 kernel    reads the kernel's structures by the names in its debug information
 walk      CPUs and tasks, VMAs, page tables
+unwind    how GDB gets past an interrupt
 stack     what a thread is in the middle of
 waits     what a thread waits for
 model     a fault played through on the memory as it is: model_spec, model_locked, model_kinds
@@ -11,7 +12,7 @@ places    where in the sources something is decided
 command   what all commands share
 """
 
-from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, tour, vmas, why
+from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, tour, unwind, vmas, why
 
 
 def load():
@@ -19,3 +20,4 @@ def load():
                     locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, events.Faults, events.BreakFaultCommand, why.Why, tour.Tour):
         command()
     overview.Overview()
+    unwind.load()

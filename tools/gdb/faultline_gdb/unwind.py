@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""
+How GDB gets past an interrupt: kernel/x86/entry.asm has no unwind information, but keeps what was interrupted in a struct
+trap_frame, which lies where the stack pointer is. Only what interrupted the kernel: a program's stack is a story of its own.
+"""
+
+import gdb
+from gdb.unwinder import Unwinder, register_unwinder
+
+from . import kernel
+
+KERNEL_TEXT = 0xffffffff80000000
+REGISTERS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "rip", "rsp")
+TOP = (1 << 64) - 1
+
+
+class FrameId:
+    def __init__(self, sp, pc):
+        self.sp, self.pc = sp, pc
+
+
+class Interrupted(Unwinder):
+    """The frame of entry.asm that has called interrupt(), exception() or page_fault_kernel()."""
+
+    def __init__(self):
+        super().__init__("faultline-interrupted")
+
+    def __call__(self, pending):
+        pc, sp = (int(pending.read_register(name)) & TOP for name in ("rip", "rsp"))
+        if pc < KERNEL_TEXT or not is_entry_code(pc):
+            return None
+        try:
+            saved = kernel.as_pointer(sp, "struct trap_frame").dereference()
+            if int(saved["cs"]) & 3 or not int(saved["cs"]) or int(saved["rip"]) & TOP < KERNEL_TEXT:
+                return None
+        except gdb.error:
+            return None
+        info = pending.create_unwind_info(FrameId(pending.read_register("rsp"), pending.read_register("rip")))
+        for name in REGISTERS:
+            info.add_saved_register(name, saved[name])
+        return info
+
+
+def is_entry_code(pc):
+    symtab = gdb.find_pc_line(pc - 1).symtab
+    return symtab is not None and symtab.filename.endswith("entry.asm")
+
+
+def load():
+    register_unwinder(None, Interrupted(), replace=True)
