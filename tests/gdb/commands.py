@@ -141,13 +141,6 @@ def a_circle(writer, waiter):
     check("the circle is gone again", sem and "CYCLE" not in gdb.execute("locks", to_string=True))
 
 
-def in_an_interrupt(writer):
-    """What was interrupted is still to be seen: the thread that spins at the race point."""
-    run_to("interrupt", lambda: walk.selected_task() is not None and int(walk.selected_task()["tid"]) == writer)
-    ask("bt", r"^#0 +interrupt \(", r" race_hit \(id=", r" mm_mprotect \(")
-    ask("tasks", rf"tid {writer}\) +on CPU 1 +policy spec +interrupt < .*mm_mprotect")
-
-
 def machine(writer):
     ask("cpus", rf"^CPU 1 +reasons \(tid {writer}\) +kernel +\S+ .*interrupts on")
     ask("tlb 1", r"^pid 1: CPUs that may hold translations: .*; 1 change not yet flushed", "No shootdown is under way")
@@ -172,6 +165,5 @@ memory()
 wrong_arguments()
 nonsense()
 completion()
-in_an_interrupt(writer)
 ask(f"race release {RACE}", "released")
 finish()
