@@ -456,8 +456,11 @@ TEST(swap_waiter_can_be_killed_under_each_strategy, 4)
 TEST(swap_faults_without_mmap_lock_are_counted, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA, true, DROPPED);
+	sim_start(1, act_write, &faulter);
+	wait_asleep(1); /* the disk does nothing yet */
 	disk_start(3, disk);
-	for (u64 page = 0; page < NR_PAGES; page++) {
+	sim_join(1);
+	for (u64 page = 1; page < NR_PAGES; page++) {
 		faulter.addr = addr + PAGES(page);
 		sim_start(1, act_write, &faulter);
 		sim_join(1);

@@ -17,7 +17,8 @@ from .job import Job
 TREE = ("Makefile", "linker.ld", "boot", "kernel", "mm", "drivers", "user", "tests/host", "tools")
 BUILT = ("build/debug", "build/host", "build/user", "build/faultline.elf", "build/flags-kernel")
 BUILD_TIME = 600
-HANGS = 40  # seconds: several bugs end in a hang, and that is noticed as well
+HANGS = 40  # seconds: several bugs end in a hang, and that is noticed as well,
+HANGS_LOUDLY = 120  # ... though the kernel goes on telling that nobody goes on
 
 
 class PatchError(Exception):
@@ -56,7 +57,7 @@ def prove(name):
     test = header(path)["Test"]
     copy = plant(path, name)
     for job in jobs_of(test, copy):
-        job.limit = min(job.limit, HANGS) if job.has_log else job.limit
+        job.limit, job.cap = min(job.limit, HANGS), min(job.cap, HANGS_LOUDLY)
         result = execute.execute(job)
         complaints = execute.complaints_about(job, result)
         if complaints:

@@ -27,7 +27,7 @@ def cases():
 
 def jobs(kernel=None):
     """One job for each case; `kernel` replaces the kernel image."""
-    twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=60)
+    twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=300)
     return [job(script, ["--kernel", kernel, *options] if kernel else options, *rest) for script, options, *rest in cases()] + ([] if kernel else [twice])
 
 
@@ -54,7 +54,7 @@ def recipe_job(number, text):
     with open(script, "w", encoding="utf-8") as file:
         file.write("".join(line.removeprefix("(gdb) ") + "\n" for line in lines if line.startswith("(gdb) ")))
     shown = [line for line in lines if not re.match(r"\(gdb\) |tools/|gdb ", line)]
-    return Job(name=f"gdb/recipe-{number}", command=command.replace("--gdb", f"--gdb-script {script}").split(), weight=4, limit=60,
+    return Job(name=f"gdb/recipe-{number}", command=command.replace("--gdb", f"--gdb-script {script}").split(), weight=4, limit=300,
                judge=lambda result: judge_recipe(result, shown))
 
 

@@ -49,6 +49,14 @@ class Keyboard:
             if not self._read():
                 raise Missed(f"“{regex}” has not appeared; instead: {self.seen[-800:]!r}")
 
+    def insist(self, text, regex):
+        """Types it until it is heard: a program that leaves the raw mode between two keys takes one that comes then for another."""
+        for _ in range(int(PATIENCE)):
+            self.type(text)
+            if self._read(1.0) and re.search(regex, self.seen):
+                break
+        return self.wait_for(regex)
+
     def line(self, command, regex):
         """Types a command at the prompt and waits for what it prints, behind its own echo."""
         self.type(command + "\r")
@@ -75,9 +83,9 @@ class Keyboard:
         os.close(self.ours)
         os.close(self.theirs)
 
-    def _read(self):
+    def _read(self, patience=PATIENCE):
         """Waits for more; what comes is printed too, so that who runs us sees us live. False: nothing will come, it seems."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             has_ended = self.process.poll() is not None
             if select.select([self.ours], [], [], 0 if has_ended else 1)[0]:
