@@ -276,9 +276,22 @@ static void one_action(u64 forks)
 		fork_and_compare();
 }
 
+static u64 nr_inside;
+
+/* Whoever were alone in the address space would neither speculate nor have anybody to tell of what it unmaps. */
+static void wait_for_all(void)
+{
+	(void)atomic_add_return(&nr_inside, 1UL);
+	while (READ_ONCE(nr_inside) < THREADS) {
+		sim_user_boundary();
+		cond_resched();
+	}
+}
+
 static void storm_thread(void *forks)
 {
 	sim_use_mm(mm);
+	wait_for_all();
 	for (unsigned i = 0; i < rounds; i++)
 		one_action((u64)(long)forks);
 	if (!scarce)
@@ -335,6 +348,7 @@ static void storm(u64 schedule, long forks, unsigned nr_rounds, sim_func *beside
 	make_address_space();
 	counters_mark();
 	rounds = nr_rounds;
+	WRITE_ONCE(nr_inside, 0);
 	WRITE_ONCE(storm_is_over, false);
 	schedule_fuzz_seed(schedule);
 	if (beside) {
