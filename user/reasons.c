@@ -4,6 +4,7 @@
  * names are those of mm/reasons.h. Arguments: the reasons to force; none: all. Wants three CPUs; a reason that needs
  * more than there are is reported as a failure.
  */
+#include "user/await.h"
 #include "user/race.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -162,6 +163,8 @@ static void faults_beside_writer(struct stage *s, char *changed, char *faulted, 
 	vmstat_read(&s->before);
 	actor_do(victim, step_write, faulted);
 	CHECK_THAT("the fault gives up beside the writer", wait_counted(s, reason));
+	while (state_of(getpid(), victim->tid) != 'D') /* until mmap is tried, and sleeps */
+		usleep(1000);
 	CHECK(release("mprotect_after_vma"));
 	CHECK_EQ(actor_finish(writer), 0);
 	CHECK_THAT("and is answered when the writer is done", actor_finish(victim) == 0);

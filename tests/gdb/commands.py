@@ -157,7 +157,6 @@ run_to("race_release")
 skip_call()  # so the writer stands there for as long as we like
 writer = stopped_tid()
 waiter = tid_in("fault_in")
-run_until_asleep(waiter)
 the_lock(writer, waiter)
 a_circle(writer, waiter)
 machine(writer)

@@ -66,13 +66,6 @@ def skip_call():
     gdb.execute("return", to_string=True)
 
 
-def run_until_asleep(tid):
-    """Continues until the thread has left its CPU. Whatever could wake it must have been held up before."""
-    task = next(task for task in walk.tasks() if int(task["tid"]) == tid)
-    if walk.cpu_running(task) is not None:
-        run_to("finish_switch", lambda: walk.cpu_running(task) is None)
-
-
 def finish():
     """The verdict; ends the machine and GDB."""
     print(f"{len(passed) + len(failures)} checks, {len(failures)} failed", flush=True)
