@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -117,6 +118,23 @@ static void cut(int fd, char *memory)
 		nr_wrong++;
 }
 
+/* In a tmpfs of our own, since one that nobody has told its size holds no more than half of the memory. */
+static int open_in_tmpfs(void)
+{
+	char directory[] = "/tmp/swap_shared-XXXXXX", path[64];
+	int fd = -1;
+
+	if (!mkdtemp(directory))
+		return -1;
+	if (!mount("tmpfs", directory, "tmpfs", 0, "size=4g")) {
+		snprintf(path, sizeof(path), "%s/file", directory);
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		umount2(directory, MNT_DETACH);
+	}
+	rmdir(directory);
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	char *anonymous, *memory, *file;
@@ -124,9 +142,8 @@ int main(int argc, char **argv)
 
 	nr_pages = strtoul(argc > 1 ? argv[1] : "8", NULL, 0) * (1048576 / PAGE);
 	memfd = memfd_create("shared", 0);
-	fd = open("/dev/shm/swap_shared", O_RDWR | O_CREAT | O_TRUNC, 0600);
-	if (memfd < 0 || fd < 0 || unlink("/dev/shm/swap_shared") || ftruncate(memfd, (off_t)(nr_pages * PAGE)) ||
-	    ftruncate(fd, (off_t)(nr_pages * PAGE))) {
+	fd = open_in_tmpfs();
+	if (memfd < 0 || fd < 0 || ftruncate(memfd, (off_t)(nr_pages * PAGE)) || ftruncate(fd, (off_t)(nr_pages * PAGE))) {
 		perror("files");
 		return 1;
 	}
