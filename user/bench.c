@@ -14,6 +14,7 @@
  * first strategy, and every reason that is not zero. What the measurement itself costs is subtracted. Also runs on
  * Linux, without the keys.
  */
+#include "user/disk_settings.h"
 #include "user/faultline.h"
 #include "user/futex.h"
 
@@ -326,17 +327,6 @@ static void *sleeper(void *arg)
 
 /* --- swap: to the first disk, if the machine swaps at all --------------------------------------------------------- */
 
-static void set_disk(const char *setting, const char *value)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/block/ram0/%s", setting);
-	fd = open(path, O_WRONLY);
-	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
-	close(fd);
-}
-
 static void swap_out(char *p)
 {
 	MUST(madvise(p, NR * PAGE, MADV_PAGEOUT) == 0);
@@ -371,11 +361,11 @@ static void swap_rows(void)
 	MEASURE(write_page(p, i));
 	print_row("swap-in-write");
 	/* A page that was sent to a slow disk stays in the swap cache. */
-	set_disk("latency_us", "100000");
-	set_disk("mode", "async");
+	MUST(set_disk("latency_us", "100000"));
+	MUST(set_disk("mode", "async"));
 	swap_out(p);
 	usleep(200000);
-	set_disk("mode", "sync");
+	MUST(set_disk("mode", "sync"));
 	vmstat_read(&before);
 	MEASURE(read_page(p, i));
 	print_row("swap-cache-hit");

@@ -20,19 +20,11 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 #include "disk_check.h"
+#include "insist.h"
 
 #define PAGE 4096UL
 #define NR_PAGES 100
 #define NR_THREADS 3
-
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			printf("%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, strerror(errno));                         \
-			exit(1);                                                                                       \
-		}                                                                                                      \
-	} while (0)
-#define FAILS(call, error) CHECK((call) < 0 && errno == (error))
 
 static void set(const char *path, const char *value)
 {

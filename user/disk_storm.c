@@ -21,20 +21,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "disk_check.h"
+#include "insist.h"
 
 #define PAGE 4096UL
 #define NR_PAGES 60 /* more than the direct blocks of a file */
 #define NR_FILES 3
 #define NR_THREADS 4
 #define NR_STEPS 40
-
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			printf("%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, strerror(errno));                         \
-			exit(1);                                                                                       \
-		}                                                                                                      \
-	} while (0)
 
 static void set(const char *path, const char *value)
 {

@@ -16,21 +16,12 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
+#include "insist.h"
 
 #define BLKGETSIZE 0x1260
 #define BLKFLSBUF 0x1261
 #define BLKSSZGET 0x1268
 #define BLKGETSIZE64 0x80081272UL
-
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			printf("%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, strerror(errno));                         \
-			exit(1);                                                                                       \
-		}                                                                                                      \
-	} while (0)
-
-#define FAILS(call, error) CHECK((call) < 0 && errno == (error))
 
 static int open_disk(const char *path)
 {

@@ -5,6 +5,7 @@
  * more than there are is reported as a failure.
  */
 #include "user/await.h"
+#include "user/disk_settings.h"
 #include "user/race.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -277,27 +278,16 @@ static void ptl_busy(struct stage *s)
 
 /* --- swap: to the first disk, which is there for it ------------------------------------------------------------- */
 
-static void set_disk(const char *setting, const char *value)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/block/ram0/%s", setting);
-	fd = open(path, O_WRONLY);
-	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
-	close(fd);
-}
-
 /* A page that was swapped out. On an asynchronous disk it stays in the swap cache: nobody is there when it has been written. */
 static char *swapped_out(const char *mode)
 {
 	char *p = prepared();
 
-	set_disk("latency_us", "50000");
-	set_disk("mode", mode);
+	MUST(set_disk("latency_us", "50000"));
+	MUST(set_disk("mode", mode));
 	poke(p, 'x');
 	MUST(madvise(p, PAGE, MADV_PAGEOUT) == 0);
-	set_disk("mode", "sync");
+	MUST(set_disk("mode", "sync"));
 	return p;
 }
 

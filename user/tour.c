@@ -4,6 +4,7 @@
  * Arguments: the scenes to play; none: all. Wants three CPUs, and the first disk as swap. The tours stop at touch(), which
  * makes the access that everything is about, and at curtain(), which is called where there is something to be seen.
  */
+#include "user/disk_settings.h"
 #include "user/race.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -89,17 +90,6 @@ static void speculation(struct stage *s)
 	MUST(p[PAGE] == 'b');
 }
 
-static void set_disk(const char *setting, const char *value)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/block/ram0/%s", setting);
-	fd = open(path, O_WRONLY);
-	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
-	close(fd);
-}
-
 /* The page is out, and the disk takes its time. */
 static void swap_in(struct stage *s)
 {
@@ -108,10 +98,10 @@ static void swap_in(struct stage *s)
 	(void)s;
 	MUST(set_policy(POLICY_VMA));
 	MUST(madvise(p, PAGE, MADV_PAGEOUT) == 0);
-	set_disk("latency_us", "2000");
-	set_disk("mode", "async");
+	MUST(set_disk("latency_us", "2000"));
+	MUST(set_disk("mode", "async"));
 	touch(p, 'e');
-	set_disk("mode", "sync");
+	MUST(set_disk("mode", "sync"));
 	MUST(*p == 'e');
 }
 
