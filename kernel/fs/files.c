@@ -9,7 +9,7 @@
 #include "kernel/task.h"
 #include "mm/slab.h"
 
-#define INITIAL_CAPACITY 256U
+#define INITIAL_CAPACITY 64U /* Linux's NR_OPEN_DEFAULT */
 #define MAX_CAPACITY (1U << 19) /* pointers of so many fit kmalloc's largest block */
 #define RLIMIT_NOFILE 7
 

@@ -2,6 +2,7 @@
 """The command line of tests/run and the suites."""
 
 import argparse
+import contextlib
 import fnmatch
 import os
 import sys
@@ -30,6 +31,7 @@ def main(argv):
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
     minimise.add_options(parser)
     options = parser.parse_intermixed_args(argv)
+    close_inherited_descriptors()
     try:
         return run(options)
     except (scenario.ScenarioError, bugs.PatchError, UsageError) as error:
@@ -38,6 +40,15 @@ def main(argv):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def close_inherited_descriptors():
+    """What this shell has open must not show in a test: a process's table is as large as its parent's last descriptor.
+    A table of 64 is the smallest, and below lie those of make."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) >= 64:
+            with contextlib.suppress(OSError):  # the listing's own is closed already
+                os.close(int(name))
 
 
 def run(options):
