@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Faulting pages in before they are touched. No lock is held: the fault door takes what it needs, page by page. */
+/*
+ * Faulting pages in before they are touched. No lock is held: the fault door takes what it needs, page by page. The PTE lock,
+ * for a look whether a page is there already.
+ */
 #include "kernel/errno.h"
 #include "mm/fault.h"
 #include "mm/mmap.h"
@@ -25,7 +28,16 @@ static long error_of(enum fault_answer answer)
 	}
 }
 
-/* The page can be used as it is. A look without locks: if it is wrong by the time we answer, a fault will tell. */
+static bool is_usable(pte_t pte, bool write)
+{
+	return pte_present(pte) && (!write || pte_write(pte));
+}
+
+/*
+ * The page can be used as it is. Reclaim asks whether memory is locked and takes the page, all under the entry's lock: who asks
+ * under it, too, finds the page gone, or reclaim finds the memory locked (W5). So mlock can rely on what is found here. An entry
+ * that looks empty without the lock is left to the fault.
+ */
 static bool is_present(struct mm *mm, vaddr_t addr, bool write)
 {
 	struct pt_walk walk;
@@ -33,10 +45,10 @@ static bool is_present(struct mm *mm, vaddr_t addr, bool write)
 
 	rcu_read_lock();
 	walk = pt_walk(mm, addr);
-	if (walk.state == PT_TABLE) {
-		pte_t pte = pte_read(pte_offset(walk.pmd, addr));
-
-		present = pte_present(pte) && (!write || pte_write(pte));
+	if (walk.state == PT_TABLE && is_usable(pte_read(pte_offset(walk.pmd, addr)), write)) {
+		spin_lock(pte_lockptr(walk.pmd));
+		present = pmd_same(pmd_read(walk.pmdp), walk.pmd) && is_usable(pte_read(pte_offset(walk.pmd, addr)), write);
+		spin_unlock(pte_lockptr(walk.pmd));
 	}
 	rcu_read_unlock();
 	return present;

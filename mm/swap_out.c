@@ -34,6 +34,7 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 		*locked = true;
 		return false;
 	}
+	race_point(reclaim_before_clear);
 	old = pte_xchg(ptep, (pte_t){ 0 });
 	race_point(reclaim_before_flush);
 	if (pte_present(old))

@@ -8,6 +8,7 @@
 
 #include "disk.h"
 #include "mm/page_lock.h"
+#include "mm/reclaim.h"
 #include "mm/swap.h"
 #include "mm/vma.h"
 
@@ -629,6 +630,56 @@ TEST(w4_reclaim_flushes_before_it_judges, 4)
 	store_release(&puppet.state, 2);
 	sim_join(3);
 	expect_value(addr, 300);
+	end();
+}
+
+static void act_reclaim(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = (long)reclaim_pages(1000);
+	sim_leave_mm();
+}
+
+static void act_mlock(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = mm_mlock(actor->mm, actor->addr, actor->len, false);
+	sim_leave_mm();
+}
+
+static void act_munlock(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = mm_munlock(actor->mm, actor->addr, actor->len);
+	sim_leave_mm();
+}
+
+/* Reclaim has asked whether the memory is locked, and has not taken the page yet, when mlock comes. */
+TEST(w5_mlocked_pages_stay, 4)
+{
+	begin(POLICY_FULL, SPF_VALIDATE_VMA, false, DROPPED);
+	faulter.len = PAGES(NR_PAGES);
+	sim_start(1, act_mlock, &faulter); /* brings them in */
+	sim_join(1);
+	sim_start(1, act_munlock, &faulter);
+	sim_join(1);
+	stop_at(RACE_reclaim_before_clear, 2);
+	sim_start(2, act_reclaim, &other);
+	wait_stopped(RACE_reclaim_before_clear);
+	sim_start(1, act_mlock, &faulter);
+	let_others_run();
+	let_go(RACE_reclaim_before_clear);
+	sim_join(1);
+	CHECK_EQ(faulter.result, 0);
+	sim_join(2);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		CHECK(pte_present(sim_pte(mm, addr + PAGES(page))));
 	end();
 }
 
