@@ -1,25 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/sysrq-trigger, as Linux's: a letter written there makes the kernel tell something about itself, or end.
- *	c	a panic, to see what one prints
- *	w	who waits for whom, as for a hang
+ * /proc/sysrq-trigger, as Linux's: a letter written there makes the kernel tell something about itself, or end. Other
+ * letters get the list. Of what is written only the first letter counts, unless it is an underscore: then each does.
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/hang.h"
 #include "kernel/print.h"
 
+static void crash(void)
+{
+	panic("Somebody asked for a panic, by writing c to /proc/sysrq-trigger");
+}
+
+static void show_blocked_tasks(void)
+{
+	hang_report("Somebody asked who waits for whom");
+}
+
+/* With Linux's words (drivers/tty/sysrq.c). */
+static const struct sysrq {
+	char letter;
+	const char *help, *announcement;
+	void (*handler)(void);
+} letters[] = {
+	{ 'c', "crash(c)", "Trigger a crash", crash },
+	{ 'w', "show-blocked-tasks(w)", "Show Blocked State", show_blocked_tasks },
+};
+
+static void log_help(void)
+{
+	char line[160];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(letters); i++)
+		len += (size_t)ksnprintf(line + len, sizeof(line) - len, "%s ", letters[i].help);
+	klog("sysrq: HELP : %s", line);
+}
+
+static void handle(char letter)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(letters); i++) {
+		if (letters[i].letter != letter)
+			continue;
+		klog("sysrq: %s", letters[i].announcement);
+		letters[i].handler();
+		return;
+	}
+	log_help();
+}
+
 static int trigger(u64 id, char *buf, size_t len)
 {
-	(void)id, (void)len;
-	switch (buf[0]) {
-	case 'c':
-		panic("Somebody asked for a panic, by writing c to /proc/sysrq-trigger");
-	case 'w':
-		hang_report("Somebody asked who waits for whom");
-		return 0;
-	default:
-		return 0; /* as Linux: unknown letters are no error */
-	}
+	bool each = len && buf[0] == '_';
+
+	(void)id;
+	for (size_t i = each; i < (each ? len : min(len, (size_t)1)); i++)
+		handle(buf[i]);
+	return 0;
 }
 
 static const struct proc_entry entries[] = {
