@@ -5,10 +5,8 @@ held for writing, another one's fault waits for it.
 """
 
 from harness import *
-from faultline_gdb import command
 
 RACE = "mprotect_after_vma"
-COMMANDS = [one.name for one in command.ALL if one.name != "faultline-attach"]  # that one is for tools/faultline to use
 
 
 def stopped_tid():
@@ -59,20 +57,10 @@ TAKES_ANY_ADDRESS = ("ptwalk", "page", "why", "break-fault", "faults")  # and so
 def nonsense():
     """Whatever is typed, the answer is one of the command's own: never an error of Python, never another command's."""
     for name in COMMANDS:
-        answers = [answer(f"{name} {words}") for words in NONSENSE]
-        strange = [one for one in answers if one[1] is not None and not re.match(rf"{name}: |No machine", one[1])]
-        check(f"{name}: answers nonsense in its own words", not strange, "\n".join(map(str, strange)))
-        accepted = [words for words, error in answers if error is None]
+        strange = [one for words in NONSENSE if (one := in_its_own_words(f"{name} {words}")) is not True]
+        check(f"{name}: answers nonsense in its own words", not strange, "\n".join(strange))
+        accepted = [words for words in NONSENSE if answer(f"{name} {words}")[1] is None]
         check(f"{name}: refuses nonsense", name in TAKES_ANY_ADDRESS or not accepted, "\n".join(accepted))
-
-
-def answer(command):
-    """(command, what it said of the error, or None)."""
-    try:
-        gdb.execute(command, to_string=True)
-    except gdb.error as error:
-        return command, str(error)
-    return command, None
 
 
 NOTHING_TO_OFFER = {"cpus", "tasks", "locks", "rcu", "faultline", "faultline-attach", "ptwalk"}  # the last: any address

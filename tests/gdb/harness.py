@@ -8,8 +8,9 @@ import re
 
 import gdb
 
-from faultline_gdb import kernel, stack, walk
+from faultline_gdb import command, kernel, stack, walk
 
+COMMANDS = [one.name for one in command.ALL if one.name != "faultline-attach"]  # that one is for tools/faultline to use
 passed, failures = [], []
 
 
@@ -37,6 +38,23 @@ def refuses(command, *patterns):
             check(f"{command}: refuses with {pattern}", re.search(pattern, str(error), re.MULTILINE), str(error))
     else:
         check(f"{command}: refuses", False, said)
+
+
+def answer(text):
+    """What a command says, and what it says of an error, or None."""
+    try:
+        return gdb.execute(text, to_string=True), None
+    except gdb.error as error:
+        return "", str(error)
+
+
+def in_its_own_words(text):
+    """Whatever a command is asked, and whenever: an answer, or a sentence of its own about why there is none."""
+    said, error = answer(text)
+    name = text.split()[0]
+    if error is None:
+        return bool(said.strip()) or f"{text}: says nothing"
+    return bool(re.match(rf"{name}: .*[.:?)\]]$|{name}: .*\nUsage: {name}", error, re.DOTALL)) or f"{text}: {error}"
 
 
 def completes(text, *expected):

@@ -19,6 +19,7 @@ def cases():
         ("attach", ["--cpus", "3"], ["hello-pie"]),
         ("commands", stage, ["reasons", "spf_abort_odd_count"]),
         ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
+        ("states", stage, ["hang", "panic"]),
         ("tour", ["--deterministic", *stage], ["tour"]),
         ("why", stage, ["reasons", *reasons]),
         ("why", ["--deterministic", *stage, "--memory", "64M"], ["foretold"], "why-foretold"),

@@ -84,7 +84,7 @@ class Attach(Command):
     Stops at the kernel's first 64-bit instruction. tools/faultline run --gdb PROGRAM does this by itself.
     """
 
-    name = "faultline-attach"
+    name, needs_machine = "faultline-attach", False
 
     def run(self, words):
         if not words:

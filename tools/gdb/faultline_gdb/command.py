@@ -14,10 +14,11 @@ ALL = []
 class Command(gdb.Command):
     """
     A command is a subclass with `name`, a docstring (its help: the first line says what it is for, then comes how to use it),
-    run(words), and choices(words): what may come after the words typed so far.
+    run(words), and choices(words): what may come after the words typed so far. `needs_machine` is False where it has something
+    to say without one.
     """
 
-    name = ""
+    name, needs_machine = "", True
 
     def __init__(self):
         self.__doc__ = inspect.cleandoc(self.__doc__)
@@ -26,6 +27,8 @@ class Command(gdb.Command):
 
     def invoke(self, text, from_tty):
         self.dont_repeat()
+        if self.needs_machine:
+            self.want_machine()
         try:
             self.run(text.split())
         except gdb.MemoryError as error:
@@ -45,6 +48,10 @@ class Command(gdb.Command):
 
     def run(self, words):
         raise NotImplementedError
+
+    def want_machine(self):
+        if gdb.selected_thread() is None:
+            raise gdb.GdbError(f"{self.name}: no machine is attached, or it has ended. tools/faultline run --gdb PROGRAM starts one.")
 
     def wrong(self, what):
         usage = [line for line in self.__doc__.splitlines() if line.startswith("Usage: ")]

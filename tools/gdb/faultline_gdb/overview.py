@@ -6,7 +6,7 @@ from .command import Command, say
 
 
 class Overview(Command):
-    name = "faultline"
+    name, needs_machine = "faultline", False
 
     def __init__(self):
         rows = [(one.name, one.__doc__.strip().splitlines()[0]) for one in command.ALL if "-attach" not in one.name]

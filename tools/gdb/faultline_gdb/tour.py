@@ -39,7 +39,7 @@ class Tour(Command):
     tools/faultline run --gdb --deterministic --cpus 3 --swap 1M build/user/tour NAME
     """
 
-    name = "tour"
+    name, needs_machine = "tour", False  # the list of tours
 
     def choices(self, words):
         return names() if not words else []
@@ -51,6 +51,7 @@ class Tour(Command):
             return
         if words[0] not in names():
             self.wrong(f"tour: there is no tour “{words[0]}”. There are: {', '.join(names())}.")
+        self.want_machine()
         if gdb.lookup_static_symbol("curtain") is None:
             raise gdb.GdbError(f"tour: this machine runs another program. Leave GDB, and start with\n  {start_with(words[0])}")
         Walk(words[0]).go()

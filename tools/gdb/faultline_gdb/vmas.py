@@ -81,13 +81,14 @@ class Vmas(Command):
 
     def run(self, words):
         self.at_most(words, 1)
-        if words == ["all"]:
-            for process in walk.processes():
-                mm = walk.process_mm(process)
-                if mm is not None:
-                    self.show(mm, process)
-        else:
+        if words != ["all"]:
             self.show(*self.mm(words[0] if words else None))
+            return
+        spaces = [(mm, process) for process in walk.processes() if (mm := walk.process_mm(process)) is not None]
+        for mm, process in spaces:
+            self.show(mm, process)
+        if not spaces:
+            say("There is no address space yet.")
 
     def show(self, mm, process):
         found = list(walk.vmas(mm))

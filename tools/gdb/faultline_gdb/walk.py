@@ -10,10 +10,7 @@ from . import kernel
 
 def selected_cpu():
     """QEMU shows each CPU as a thread, in order."""
-    thread = gdb.selected_thread()
-    if thread is None:
-        raise gdb.GdbError("No machine is attached: tools/faultline run --gdb PROGRAM")
-    return cpu_of_thread(thread)
+    return cpu_of_thread(gdb.selected_thread())
 
 
 def cpu_of_thread(thread):
