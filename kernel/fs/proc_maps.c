@@ -5,10 +5,14 @@
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/super.h"
+#include "kernel/task.h"
+#include "kernel/users.h"
+#include "mm/fault.h"
 #include "mm/lazyfree.h"
 #include "mm/mapping.h"
 #include "mm/mm.h"
 #include "mm/page_alloc.h"
+#include "mm/reclaim.h"
 #include "mm/slab.h"
 #include "mm/shmem_swap.h"
 #include "mm/swap.h"
@@ -348,6 +352,7 @@ int proc_show_smaps_rollup(struct text *text, u64 id)
 #define PM_SWAP (1UL << 62)
 #define PM_PRESENT (1UL << 63)
 #define PM_SWAP_OFFSET_SHIFT 5 /* MAX_SWAPFILES_SHIFT */
+#define PM_FRAME (PM_SOFT_DIRTY - 1)
 #define PAGEMAP_CHUNK 512UL /* entries */
 
 struct pagemap_chunk {
@@ -375,8 +380,21 @@ static void fill_pagemap(vaddr_t addr, pte_t pte, void *arg)
 			(page_test(page, PG_CACHE) ? PM_FILE : 0) | (READ_ONCE(page->mapcount) == 1 ? PM_EXCLUSIVE : 0);
 }
 
+/* As on Linux, where a page lies is told to who was privileged when the file was opened. */
+static int pagemap_open(struct file *file)
+{
+	file->private = process_is_privileged(current->process) ? file : NULL;
+	return 0;
+}
+
+static void hide_frames(struct pagemap_chunk *chunk)
+{
+	for (u64 i = 0; i < PAGEMAP_CHUNK; i++)
+		chunk->entry[i] &= ~PM_FRAME;
+}
+
 /* Reads up to one chunk at pos; bytes, 0 at the end of the address space. */
-static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_iter *to, u64 *pos)
+static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_iter *to, u64 *pos, bool show_frames)
 {
 	u64 first = *pos / sizeof(u64), nr_pages = USER_END >> PAGE_SHIFT;
 	u64 nr = first < nr_pages ? min(min(nr_pages - first, PAGEMAP_CHUNK), (u64)to->count / sizeof(u64)) : 0;
@@ -387,17 +405,19 @@ static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_it
 		return -EINTR;
 	for_each_pte(mm, chunk->start, chunk->start + (nr << PAGE_SHIFT), fill_pagemap, chunk);
 	mmap_read_unlock(mm);
+	if (!show_frames)
+		hide_frames(chunk);
 	moved = iov_copy_to(to, chunk->entry, size);
 	*pos += moved;
 	return moved < size && !moved ? -EFAULT : (long)moved;
 }
 
-static long read_chunks(struct mm *mm, struct iov_iter *to, u64 *pos)
+static long read_chunks(struct mm *mm, struct iov_iter *to, u64 *pos, bool show_frames)
 {
 	struct pagemap_chunk *chunk = kmalloc(sizeof(*chunk), ALLOC_WAIT);
 	long done = 0, ret = chunk ? 0 : -ENOMEM;
 
-	while (chunk && to->count && (ret = read_chunk(mm, chunk, to, pos)) > 0 && !thread_killed())
+	while (chunk && to->count && (ret = read_chunk(mm, chunk, to, pos, show_frames)) > 0 && !thread_killed())
 		done += ret;
 	kfree(chunk);
 	return done ? done : ret;
@@ -413,23 +433,25 @@ static long pagemap_read(struct file *file, struct iov_iter *to, u64 *pos)
 	if (*pos % sizeof(u64) || to->count % sizeof(u64))
 		ret = -EINVAL;
 	else
-		ret = target.mm ? read_chunks(target.mm, to, pos) : 0;
+		ret = target.mm ? read_chunks(target.mm, to, pos, file->private != NULL) : 0;
 	proc_target_put(&target);
 	return ret;
 }
 
 const struct file_ops proc_pagemap_ops = {
+	.open = pagemap_open,
 	.read = pagemap_read,
 };
 
 /* --- peeking --- */
 
-/* What one entry maps, with a reference, or NULL. => mmap_lock. */
-static struct page *present_page(struct mm *mm, vaddr_t addr)
+/* The page that is there, with a reference; NULL: nothing, or *swapped: in swap. => mmap_lock. */
+static struct page *present_page(struct mm *mm, vaddr_t addr, bool *swapped)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
 	struct page *page = NULL;
 
+	*swapped = false;
 	if (walk.state != PT_TABLE)
 		return NULL;
 	spin_lock(pte_lockptr(walk.pmd));
@@ -439,7 +461,36 @@ static struct page *present_page(struct mm *mm, vaddr_t addr)
 		if (pte_counted_page(pte))
 			page_get(page);
 	}
+	*swapped = pte_kind(pte) == PTE_KIND_SWAP;
 	spin_unlock(pte_lockptr(walk.pmd));
+	return page;
+}
+
+/* As Linux, whatever the VMA permits (FOLL_FORCE). False: it cannot be read, or there is no memory, or we are to die. */
+static bool bring_back(struct mm *mm, vaddr_t addr)
+{
+	switch (fault_in(mm, addr, ACCESS_READ, FAULT_SWAPOFF)) {
+	case FAULT_DONE:
+		return true;
+	case FAULT_OUT_OF_MEMORY:
+		return !thread_killed() && reclaim_pages(RECLAIM_BATCH);
+	default:
+		return false;
+	}
+}
+
+/* The page of an address, with a reference, or NULL. */
+static struct page *foreign_page(struct mm *mm, vaddr_t addr)
+{
+	struct page *page;
+	bool swapped;
+
+	do {
+		if (rwsem_read_killable(&mm->mmap_lock))
+			return NULL;
+		page = present_page(mm, addr, &swapped);
+		mmap_read_unlock(mm);
+	} while (swapped && bring_back(mm, addr));
 	return page;
 }
 
@@ -447,12 +498,10 @@ size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n)
 {
 	size_t done = 0;
 
-	if (rwsem_read_killable(&mm->mmap_lock))
-		return 0;
 	while (done < n && addr + done < USER_END) {
 		u64 offset = (addr + done) & ~PAGE_MASK;
 		size_t part = min(n - done, (size_t)(PAGE_SIZE - offset));
-		struct page *page = present_page(mm, addr + done);
+		struct page *page = foreign_page(mm, addr + done);
 
 		if (!page)
 			break;
@@ -461,6 +510,5 @@ size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n)
 			page_put(page);
 		done += part;
 	}
-	mmap_read_unlock(mm);
 	return done;
 }

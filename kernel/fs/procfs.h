@@ -106,7 +106,7 @@ int proc_show_mounts(struct text *text, u64 id);
 int proc_show_mountinfo(struct text *text, u64 id);
 extern const struct file_ops proc_pagemap_ops;
 
-/* Copies from another address space what is present there; bytes copied. Sleeps; no lock held. */
+/* Copies from another address space what is there, in memory or in swap; bytes copied. Sleeps; no lock held. */
 size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n);
 
 extern const struct inode_ops proc_root_ops;				      /* finds processes by number */

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is told of memory that is in swap, and who else can reach it: /proc/PID/pagemap, smaps, smaps_rollup and status for
+ * private memory, memory shared with a child by fork, shared memory and memfds; process_vm_readv and process_vm_writev, and
+ * /proc/PID/cmdline. Wants swap for 4 MiB and nobody else who swaps. The expectations are those of Linux's
+ * Documentation/admin-guide/mm/pagemap.rst and Documentation/filesystems/proc.rst.
+ */
+#include "user/check.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+
+#define NR 64UL
+#define SIZE (NR * PAGE)
+#define MADV_PAGEOUT_ 21
+
+#define PM_EXCLUSIVE (1UL << 56)
+#define PM_FILE (1UL << 61)
+#define PM_SWAP (1UL << 62)
+#define PM_PRESENT (1UL << 63)
+#define PM_KINDS (PM_EXCLUSIVE | PM_FILE | PM_SWAP | PM_PRESENT)
+#define PM_FRAME ((1UL << 55) - 1)
+#define SWAP_TYPE(entry) ((entry) & 31)
+#define SWAP_OFFSET(entry) (((entry) & PM_FRAME) >> 5)
+
+/* --- looking ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t pagemap_of(pid_t pid, const void *p)
+{
+	char path[64];
+	uint64_t entry;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	fd = open(path, O_RDONLY);
+	MUST(fd >= 0);
+	MUST(pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)p / PAGE * 8)) == sizeof(entry));
+	close(fd);
+	return entry;
+}
+
+static uint64_t pagemap(const void *p)
+{
+	return pagemap_of(getpid(), p);
+}
+
+/* Pages of p whose entry is of that kind. */
+static long nr_of_kind(const char *p, uint64_t kind)
+{
+	long nr = 0;
+
+	for (size_t i = 0; i < NR; i++)
+		nr += (pagemap(p + i * PAGE) & PM_KINDS) == kind;
+	return nr;
+}
+
+/* The row of a file, in pages, behind the line that begins with `from`; -1 if there is none. */
+static long row(const char *path, const char *from, const char *name)
+{
+	FILE *file = fopen(path, "r");
+	bool found = !from;
+	long kib = -1;
+	char line[300];
+
+	MUST(file);
+	while (kib < 0 && fgets(line, sizeof(line), file)) {
+		if (found && strncmp(line, name, strlen(name)) == 0)
+			kib = atol(line + strlen(name));
+		else if (!found)
+			found = strncmp(line, from, strlen(from)) == 0;
+	}
+	fclose(file);
+	return kib < 0 ? kib : kib / 4;
+}
+
+static long smaps(const void *p, const char *name)
+{
+	char from[32];
+
+	snprintf(from, sizeof(from), "%08lx-", (uintptr_t)p);
+	return row("/proc/self/smaps", from, name);
+}
+
+static long rollup(const char *name)
+{
+	return row("/proc/self/smaps_rollup", NULL, name);
+}
+
+static long vm_swap(void)
+{
+	return row("/proc/self/status", NULL, "VmSwap:");
+}
+
+/* --- memory ----------------------------------------------------------------------------------------------------- */
+
+static void fill(char *p, int value)
+{
+	for (size_t i = 0; i < NR; i++)
+		p[i * PAGE] = (char)(value + (int)i);
+}
+
+static bool holds(const char *p, int value)
+{
+	for (size_t i = 0; i < NR; i++)
+		if (p[i * PAGE] != (char)(value + (int)i))
+			return false;
+	return true;
+}
+
+static void page_out(void *p, size_t size)
+{
+	MUST(madvise(p, size, MADV_PAGEOUT_) == 0);
+}
+
+static char *map(int flags, int fd)
+{
+	char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, flags | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+
+	MUST(p != MAP_FAILED);
+	return p;
+}
+
+/* An island has no neighbour to be merged with in smaps. */
+static char *private_memory(void)
+{
+	char *p = map_island(NR, PROT_READ | PROT_WRITE);
+
+	fill(p, 1);
+	page_out(p, SIZE);
+	return p;
+}
+
+/* --- what is told ------------------------------------------------------------------------------------------------ */
+
+static void told_of_private_memory(void)
+{
+	char *p = private_memory();
+
+	section("private memory");
+	CHECK_EQ(nr_of_kind(p, PM_SWAP), NR);
+	CHECK(SWAP_TYPE(pagemap(p)) == 0 && SWAP_OFFSET(pagemap(p)) > 0); /* slot 0 is the header */
+	CHECK(SWAP_OFFSET(pagemap(p)) != SWAP_OFFSET(pagemap(p + PAGE)));
+	CHECK_EQ(vm_swap(), NR);
+	CHECK_EQ(smaps(p, "Rss:"), 0);
+	CHECK_EQ(smaps(p, "Swap:"), NR);
+	CHECK_EQ(smaps(p, "SwapPss:"), NR);
+	CHECK_EQ(rollup("Swap:"), NR);
+	CHECK_EQ(rollup("SwapPss:"), NR);
+	CHECK(holds(p, 1));
+	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_EXCLUSIVE), NR);
+	CHECK(vm_swap() == 0 && smaps(p, "Swap:") == 0 && smaps(p, "Rss:") == (long)NR);
+	munmap(p, SIZE);
+}
+
+/* A child that waits, until its end of the pipe is closed. */
+static pid_t start_child(int *to_end, void (*first)(void *), void *arg)
+{
+	int lock[2], ready[2];
+	char byte;
+	pid_t pid;
+
+	MUST(pipe(lock) == 0 && pipe(ready) == 0);
+	fflush(stdout);
+	pid = fork();
+	MUST(pid >= 0);
+	if (pid == 0) {
+		close(lock[1]);
+		if (first)
+			first(arg);
+		MUST(write(ready[1], "r", 1) == 1);
+		MUST(read(lock[0], &byte, 1) == 0);
+		_exit(0);
+	}
+	close(lock[0]), close(ready[1]);
+	MUST(read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	*to_end = lock[1];
+	return pid;
+}
+
+static void end_child(pid_t pid, int to_end)
+{
+	int status;
+
+	close(to_end);
+	MUST(waitpid(pid, &status, 0) == pid);
+	CHECK_EQ(status, 0);
+}
+
+static void told_of_forked_memory(void)
+{
+	char *p = private_memory();
+	int to_end;
+	pid_t pid = start_child(&to_end, NULL, NULL);
+
+	section("memory that a child has, too");
+	CHECK_EQ(nr_of_kind(p, PM_SWAP), NR);
+	CHECK(pagemap_of(pid, p) == pagemap(p));
+	CHECK_EQ(vm_swap(), NR);
+	CHECK_EQ(smaps(p, "Swap:"), NR);
+	CHECK_EQ(smaps(p, "SwapPss:"), NR / 2);
+	end_child(pid, to_end);
+	CHECK_EQ(smaps(p, "SwapPss:"), NR);
+	CHECK(holds(p, 1));
+	munmap(p, SIZE);
+}
+
+/* "Page table entries for shared pages are cleared when the pages are zapped or swapped out." VmSwap and SwapPss leave them out. */
+static void told_of_shared_memory(const char *name, int fd)
+{
+	char *p = map(MAP_SHARED, fd);
+
+	section(name);
+	fill(p, 2);
+	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_FILE | PM_EXCLUSIVE), NR);
+	page_out(p, SIZE);
+	CHECK_EQ(nr_of_kind(p, 0), NR);
+	CHECK_EQ(vm_swap(), 0);
+	CHECK_EQ(smaps(p, "Rss:"), 0);
+	CHECK_EQ(smaps(p, "Swap:"), NR);
+	CHECK_EQ(smaps(p, "SwapPss:"), 0);
+	CHECK_EQ(rollup("Swap:"), NR);
+	CHECK(holds(p, 2));
+	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_FILE | PM_EXCLUSIVE), NR);
+	CHECK(smaps(p, "Swap:") == 0 && smaps(p, "Rss:") == (long)NR);
+	munmap(p, SIZE);
+}
+
+/* Copies of half of the pages, which go to swap as private memory does; the other half is the file's. */
+static void told_of_private_copies(int fd)
+{
+	char *p = map(MAP_PRIVATE, fd), *q = map(MAP_SHARED, fd);
+
+	section("private copies of a memfd's pages");
+	fill(q, 2);
+	page_out(q, SIZE);
+	memset(p, 3, SIZE / 2);
+	page_out(p, SIZE / 2);
+	page_out(q, SIZE); /* the copies' originals were brought back */
+	CHECK_EQ(nr_of_kind(p, PM_SWAP), NR / 2);
+	CHECK_EQ(vm_swap(), NR / 2);
+	CHECK_EQ(smaps(p, "Swap:"), NR);
+	CHECK_EQ(smaps(p, "SwapPss:"), NR / 2);
+	CHECK(p[0] == 3 && p[SIZE / 2 - 1] == 3 && p[SIZE / 2] == (char)(2 + NR / 2));
+	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_EXCLUSIVE), 1 + 1);
+	CHECK(holds(q, 2));
+	munmap(p, SIZE), munmap(q, SIZE);
+}
+
+static int look_without_privilege(void *p)
+{
+	uint64_t entry;
+
+	MUST(prctl(PR_SET_DUMPABLE, 0) == 0 && setuid(1000) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
+	entry = pagemap(p);
+	return !((entry & PM_KINDS) == PM_SWAP && !(entry & PM_FRAME));
+}
+
+static void told_to_the_unprivileged(void)
+{
+	char *p = private_memory();
+
+	section("without privileges");
+	CHECK_THAT("pagemap tells that a page is in swap, and not where", exited_with(run_child(look_without_privilege, p), 0));
+	munmap(p, SIZE);
+}
+
+/* --- who else can reach it --------------------------------------------------------------------------------------- */
+
+static void fill_and_page_out(void *p)
+{
+	fill(p, 4);
+	page_out(p, SIZE);
+}
+
+static void reached_by_others(void)
+{
+	static char copy[SIZE];
+	char *p = map_island(NR, PROT_READ | PROT_WRITE);
+	struct iovec local = { copy, SIZE }, remote = { p, SIZE };
+	int to_end;
+	pid_t pid = start_child(&to_end, fill_and_page_out, p);
+
+	section("another process's memory");
+	CHECK((pagemap_of(pid, p) & PM_KINDS) == PM_SWAP);
+	CHECK_EQ(process_vm_readv(pid, &local, 1, &remote, 1, 0), SIZE);
+	CHECK(holds(copy, 4));
+	CHECK((pagemap_of(pid, p) & (PM_PRESENT | PM_SWAP)) == PM_PRESENT);
+	end_child(pid, to_end);
+
+	pid = start_child(&to_end, fill_and_page_out, p);
+	fill(copy, 5);
+	local.iov_len = remote.iov_len = SIZE / 2;
+	CHECK_EQ(process_vm_writev(pid, &local, 1, &remote, 1, 0), SIZE / 2);
+	local.iov_len = remote.iov_len = SIZE;
+	CHECK_EQ(process_vm_readv(pid, &local, 1, &remote, 1, 0), SIZE);
+	CHECK(copy[0] == 5 && copy[SIZE / 2 - PAGE] == (char)(5 + NR / 2 - 1));
+	CHECK(copy[SIZE / 2] == (char)(4 + NR / 2) && copy[SIZE - PAGE] == (char)(4 + NR - 1));
+	CHECK_THAT("ours is as it was", p[0] == 0);
+	end_child(pid, to_end);
+	munmap(p, SIZE);
+}
+
+/* The child must have the page for itself. */
+static void page_out_argument(void *name)
+{
+	*(volatile char *)name = *(volatile char *)name;
+	page_out((void *)((uintptr_t)name & -PAGE), PAGE);
+}
+
+static void arguments_are_read(char *name)
+{
+	char ours[100], theirs[100], path[64];
+	ssize_t n, m;
+	int to_end, fd;
+	pid_t pid = start_child(&to_end, page_out_argument, name);
+
+	section("another process's arguments");
+	CHECK((pagemap_of(pid, name) & PM_KINDS) == PM_SWAP);
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	fd = open(path, O_RDONLY);
+	m = read(fd, theirs, sizeof(theirs));
+	close(fd);
+	fd = open("/proc/self/cmdline", O_RDONLY);
+	n = read(fd, ours, sizeof(ours));
+	close(fd);
+	CHECK(n > 0 && m == n && memcmp(ours, theirs, (size_t)n) == 0);
+	end_child(pid, to_end);
+}
+
+int main(int argc, char **argv)
+{
+	char room[64 * 1024]; /* so that nothing of what is in use later lies on the page of the arguments */
+	int fd = memfd_create("swap", 0);
+
+	(void)argc;
+	__asm__ volatile("" : : "r"(room) : "memory");
+	MUST(fd >= 0 && ftruncate(fd, SIZE) == 0);
+	told_of_private_memory();
+	told_of_forked_memory();
+	told_of_shared_memory("shared memory", -1);
+	told_of_shared_memory("a memfd", fd);
+	told_of_private_copies(fd);
+	told_to_the_unprivileged();
+	reached_by_others();
+	arguments_are_read(argv[0]);
+	return check_done();
+}
