@@ -189,8 +189,10 @@ int block_transfer(struct block_device *device, enum block_direction direction, 
 			     .done = wake_submitter },
 		.thread = current_thread(),
 	};
+	u64 began;
 
 	block_submit(&waited.request);
+	began = thread_io_wait_begin();
 	for (;;) {
 		thread_prepare_sleep(SLEEP_UNINTERRUPTIBLE);
 		if (load_acquire(&waited.finished))
@@ -198,5 +200,6 @@ int block_transfer(struct block_device *device, enum block_direction direction, 
 		thread_sleep();
 	}
 	thread_cancel_sleep();
+	thread_io_wait_end(began);
 	return waited.request.error;
 }

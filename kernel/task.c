@@ -316,6 +316,16 @@ void thread_count_as_major(void)
 	current->min_flt--;
 }
 
+u64 thread_io_wait_begin(void)
+{
+	return ktime_ns();
+}
+
+void thread_io_wait_end(u64 began)
+{
+	WRITE_ONCE(current->io_wait_ns, current->io_wait_ns + (ktime_ns() - began));
+}
+
 static void add_io(struct io_usage *sum, const struct io_usage *more)
 {
 	sum->read_chars += READ_ONCE(more->read_chars);

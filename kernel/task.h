@@ -108,6 +108,7 @@ struct task {
 	u64 min_flt __cacheline_aligned; /* page faults without waiting for I/O */
 	u64 maj_flt;			 /* ... and with it */
 	struct io_usage io;
+	u64 io_wait_ns;			 /* slept until I/O had ended */
 	u64 user_ticks, kernel_ticks;	 /* samples: how run_time divides */
 	vaddr_t set_child_tid;		 /* where to write the tid before the first return, or 0 */
 	vaddr_t clear_child_tid;	 /* where to clear it and wake at exit, or 0 */

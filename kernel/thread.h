@@ -38,6 +38,12 @@ bool thread_killed(void);
  */
 void thread_count_fault(void);
 void thread_count_as_major(void);
+/*
+ * The current thread is about to sleep until I/O ends, or until who has begun it lets a page go; and has slept, since that
+ * moment: /proc/PID/stat's delay field. As Linux's io_schedule().
+ */
+u64 thread_io_wait_begin(void);
+void thread_io_wait_end(u64 began);
 /* May the current thread lock memory beyond RLIMIT_MEMLOCK? CAP_IPC_LOCK. */
 bool thread_may_lock_memory(void);
 /* A point in a long loop where the CPU may be handed over: an RCU quiescent state. Sleeps; no spinlock held. */

@@ -37,21 +37,28 @@ static bool announce_and_test(struct page *page, enum page_flag flag)
 	return !(flags & BIT(flag));
 }
 
+static int wait_in_state(struct page *page, enum page_flag flag, enum sleep_state state)
+{
+	u64 began;
+	int error;
+
+	lock_wait_begin(page, RANK_PAGE);
+	began = thread_io_wait_begin();
+	error = wait_event_state(queue_of(page), announce_and_test(page, flag), state, page,
+				 state == SLEEP_KILLABLE && thread_killed());
+	thread_io_wait_end(began);
+	lock_wait_end();
+	return error;
+}
+
 static void wait_for(struct page *page, enum page_flag flag)
 {
-	lock_wait_begin(page, RANK_PAGE);
-	(void)wait_event_state(queue_of(page), announce_and_test(page, flag), SLEEP_UNINTERRUPTIBLE, page, false);
-	lock_wait_end();
+	(void)wait_in_state(page, flag, SLEEP_UNINTERRUPTIBLE);
 }
 
 static int wait_for_killable(struct page *page, enum page_flag flag)
 {
-	int error;
-
-	lock_wait_begin(page, RANK_PAGE);
-	error = wait_event_state(queue_of(page), announce_and_test(page, flag), SLEEP_KILLABLE, page, thread_killed());
-	lock_wait_end();
-	return error;
+	return wait_in_state(page, flag, SLEEP_KILLABLE);
 }
 
 /* Clears `gone`, sets `come`, in one step; after it the page may belong to somebody else. */

@@ -2,10 +2,12 @@
 /*
  * What is told of memory that is in swap, and who else can reach it: /proc/PID/pagemap, smaps, smaps_rollup and status for
  * private memory, memory shared with a child by fork, shared memory and memfds; process_vm_readv and process_vm_writev, and
- * /proc/PID/cmdline. Wants swap for 4 MiB and nobody else who swaps. The expectations are those of Linux's
+ * /proc/PID/cmdline; /proc/PID/stat's delay field. Wants swap for 4 MiB on /dev/ram0 and nobody else who swaps. The expectations are those of Linux's
  * Documentation/admin-guide/mm/pagemap.rst and Documentation/filesystems/proc.rst.
  */
 #include "user/check.h"
+#include "user/disk_settings.h"
+#include "user/faultline.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -329,6 +331,43 @@ static void arguments_are_read(char *name)
 	end_child(pid, to_end);
 }
 
+/* --- who waits ---------------------------------------------------------------------------------------------------- */
+
+/* Field 42 of /proc/self/stat, in hundredths of a second; the third is the first behind the name. */
+static long io_delay(void)
+{
+	FILE *file = fopen("/proc/self/stat", "r");
+	char line[1000], *at;
+
+	MUST(file && fgets(line, sizeof(line), file));
+	fclose(file);
+	at = strrchr(line, ')');
+	for (int field = 2; at && field < 42; field++)
+		at = strchr(at + 1, ' ');
+	MUST(at);
+	return atol(at);
+}
+
+/* What was read at once counts no delay. A wait counts from when it begins, so on a busy machine not every one is long. */
+static void waiting_is_told(void)
+{
+	char *p;
+	long before;
+
+	section("time that was waited for a disk");
+	MUST(set_disk("mode", "sync") && write_text("/proc/sys/vm/page-cluster", "0") > 0);
+	p = private_memory();
+	before = io_delay();
+	CHECK(holds(p, 1));
+	CHECK_EQ(io_delay(), before);
+	fill(p, 1);
+	page_out(p, SIZE);
+	MUST(set_disk("latency_us", "5000") && set_disk("mode", "async"));
+	CHECK(holds(p, 1));
+	CHECK(io_delay() > before);
+	munmap(p, SIZE);
+}
+
 int main(int argc, char **argv)
 {
 	char room[64 * 1024]; /* so that nothing of what is in use later lies on the page of the arguments */
@@ -345,5 +384,6 @@ int main(int argc, char **argv)
 	told_to_the_unprivileged();
 	reached_by_others();
 	arguments_are_read(argv[0]);
+	waiting_is_told();
 	return check_done();
 }

@@ -215,8 +215,9 @@ static void show_stat_of(struct text *text, const struct proc_target *target, u6
 		    READ_ONCE(p->rlimit[RLIMIT_RSS].cur));
 	text_printf(text, " %lu %lu %lu 0 0", mm ? mm->start_code : 0, mm ? mm->end_code : 0, mm ? mm->start_stack : 0);
 	struct signal_sets sets = signal_sets(target);
-	text_printf(text, " %lu %lu %lu %lu 0 0 0 %d %u 0 0 0 0 0", sets.pending, sets.blocked, sets.ignored,
-		    sets.caught, p->exit_signal, target->task ? READ_ONCE(target->task->cpu) : 0);
+	text_printf(text, " %lu %lu %lu %lu 0 0 0 %d %u 0 0 %lu 0 0", sets.pending, sets.blocked, sets.ignored,
+		    sets.caught, p->exit_signal, target->task ? READ_ONCE(target->task->cpu) : 0,
+		    target->task ? READ_ONCE(target->task->io_wait_ns) / NS_PER_TICK : 0);
 	if (mm)
 		text_printf(text, " %lu %lu %lu %lu %lu %lu %lu", mm->start_data, mm->end_data, mm->start_brk,
 			    mm->arg_start, mm->arg_end, mm->env_start, mm->env_end);

@@ -100,6 +100,7 @@ CONSTANT(show_entropy, "%d", ENTROPY_BITS)
 CONSTANT(show_core_pattern, "%s", "core")
 CONSTANT(show_printk, "%s", "7\t4\t1\t7") /* the log shows everything */
 CONSTANT(show_zero, "%d", 0)
+CONSTANT(show_one, "%d", 1)
 
 #define READ_ONLY(file, func)                                                                                          \
 	{                                                                                                              \
@@ -127,6 +128,7 @@ static const struct proc_entry kernel_entries[] = {
 	READ_ONLY("randomize_va_space", show_zero), /* nothing is */
 	READ_ONLY("panic", show_zero),		    /* seconds until a reboot: none follows */
 	READ_ONLY("tainted", show_zero),
+	READ_ONLY("task_delayacct", show_one), /* delays are always counted */
 	READ_ONLY("dmesg_restrict", show_zero),
 	READ_ONLY("kptr_restrict", show_zero),
 };

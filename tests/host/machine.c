@@ -122,6 +122,16 @@ void thread_count_fault(void)
 	sim_this_cpu()->minor_faults++;
 }
 
+u64 thread_io_wait_begin(void)
+{
+	return 0;
+}
+
+void thread_io_wait_end(u64 began)
+{
+	(void)began;
+}
+
 void thread_count_as_major(void)
 {
 	sim_this_cpu()->minor_faults--;
