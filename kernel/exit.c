@@ -198,12 +198,11 @@ static void give_children_away(struct process *process)
 		child->parent = reaper;
 		process_put(process);
 		group_left_by_parent(child, process);
+		child->exit_signal = SIGCHLD; /* who made it chose a signal for itself, not for the reaper */
 		if (child->parent_death_signal)
 			signal_process_kernel(child, child->parent_death_signal);
-		if (child->zombie) {
-			child->exit_signal = SIGCHLD;
+		if (child->zombie)
 			tell_parent_of_end(child);
-		}
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #ifndef CLONE_PIDFD
@@ -204,6 +205,55 @@ static void cleared_handlers(void)
 	CHECK(exited_with(wait_for(pid), 1));
 }
 
+static volatile sig_atomic_t nr_exit_signals;
+
+static void count_exit_signal(int signo)
+{
+	(void)signo;
+	nr_exit_signals++;
+}
+
+/* A grandchild made with that exit signal, which outlives the child between and ends with the pipe. */
+static pid_t orphan_with(int signo, int until[2])
+{
+	int told[2], status;
+	pid_t child, orphan;
+	char c;
+
+	MUST(pipe(told) == 0 && pipe(until) == 0);
+	child = fork();
+	if (child == 0) {
+		orphan = (pid_t)syscall(SYS_clone, signo, 0, 0, 0, 0);
+		if (orphan == 0) {
+			close(until[1]);
+			_exit(read(until[0], &c, 1) == 0 ? 9 : 8);
+		}
+		_exit(write(told[1], &orphan, sizeof(orphan)) != sizeof(orphan));
+	}
+	MUST(read(told[0], &orphan, sizeof(orphan)) == sizeof(orphan));
+	MUST(waitpid(child, &status, 0) == child && exited_with(status, 0));
+	close(told[0]), close(told[1]);
+	return orphan;
+}
+
+/* Or anybody could send init any signal. */
+static void exit_signal_of_orphan(void)
+{
+	int until[2], status;
+	pid_t orphan;
+
+	section("an orphan tells whoever adopts it by SIGCHLD");
+	signal(SIGUSR1, count_exit_signal);
+	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+	orphan = orphan_with(SIGUSR1, until);
+	close(until[1]);
+	CHECK_THAT("it is no clone child any more", waitpid(orphan, &status, 0) == orphan && exited_with(status, 9));
+	CHECK_EQ(nr_exit_signals, 0);
+	close(until[0]);
+	MUST(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+	signal(SIGUSR1, SIG_DFL);
+}
+
 static void clone3_errors(void)
 {
 	struct {
@@ -244,5 +294,6 @@ int main(void)
 	pidfds();
 	cleared_handlers();
 	clone3_errors();
+	exit_signal_of_orphan();
 	return check_done();
 }

@@ -139,6 +139,28 @@ static void duplicates(void)
 	close(fds[0]);
 }
 
+static void resizing(void)
+{
+	static unsigned char buf[70000];
+	size_t bad = 0;
+	int fds[2];
+
+	section("a page that was read in part is not free; F_SETPIPE_SZ keeps what is in the pipe");
+	MUST(pipe2(fds, O_NONBLOCK) == 0);
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = i % 251;
+	CHECK_EQ(write(fds[1], buf, sizeof(buf)), 65536);
+	CHECK_EQ(read(fds[0], buf, 100), 100);
+	CHECK_ERRNO(write(fds[1], buf, 100), EAGAIN);
+	CHECK_EQ(fcntl(fds[1], F_SETPIPE_SZ, 131072), 131072);
+	CHECK_EQ(write(fds[1], buf + 65536, 100), 100);
+	CHECK_EQ(read(fds[0], buf, sizeof(buf)), 65536);
+	for (size_t i = 0; i < 65536; i++)
+		bad += buf[i] != (i + 100) % 251;
+	CHECK_EQ(bad, 0);
+	close(fds[0]), close(fds[1]);
+}
+
 static void vectors(void)
 {
 	char a[4], b[4], c[4];
@@ -167,5 +189,6 @@ int main(void)
 	bulk();
 	duplicates();
 	vectors();
+	resizing();
 	return check_done();
 }

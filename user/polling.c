@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting for files: poll, select, eventfd, FIFOs, and what a signal does to a wait. */
+#include "user/await.h"
 #include "user/check.h"
 
 #include <fcntl.h>
@@ -256,6 +257,79 @@ static void record_locks(void)
 	unlink(path);
 }
 
+struct waiter {
+	int fd, error;
+	volatile pid_t tid;
+};
+
+static void *wait_for_lock(void *arg)
+{
+	struct waiter *w = arg;
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	w->tid = (pid_t)syscall(SYS_gettid);
+	w->error = fcntl(w->fd, F_SETLKW, &l) ? errno : 0;
+	return NULL;
+}
+
+/* In a child: 0 when the whole file can be locked. */
+static int lock_all(void *path)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fcntl(open(path, O_RDWR), F_SETLK, &l) ? 1 : 0;
+}
+
+/* The lock comes when the descriptor is gone already: nobody would ever let go of it. */
+static void record_lock_of_a_closed_file(void)
+{
+	char path[] = "/tmp/polling-XXXXXX";
+	struct waiter w = { .fd = mkstemp(path) };
+	int locked[2], over[2], status;
+	pthread_t thread;
+	pid_t pid;
+	char c;
+
+	section("a descriptor that is closed while a thread waits for its lock");
+	MUST(w.fd >= 0 && pipe(locked) == 0 && pipe(over) == 0);
+	pid = fork();
+	if (!pid) {
+		close(over[1]);
+		MUST(lock_all(path) == 0 && write(locked[1], "x", 1) == 1);
+		_exit(read(over[0], &c, 1) != 0);
+	}
+	MUST(read(locked[0], &c, 1) == 1);
+	MUST(pthread_create(&thread, NULL, wait_for_lock, &w) == 0);
+	await_sleep(&w.tid);
+	CHECK_EQ(close(w.fd), 0);
+	close(over[1]);
+	pthread_join(thread, NULL);
+	CHECK_EQ(w.error, EBADF);
+	MUST(waitpid(pid, &status, 0) == pid && exited_with(status, 0));
+	CHECK_THAT("nothing is locked", exited_with(run_child(lock_all, path), 0));
+	close(locked[0]), close(locked[1]), close(over[0]);
+	unlink(path);
+}
+
+/* What begins before the file. */
+static void record_lock_ranges(void)
+{
+	static const struct {
+		off_t start, len;
+	} wrong[] = { { -1, 0 }, { -1, 1 }, { -1, INT64_MIN }, { 10, -11 } };
+	char path[] = "/tmp/polling-XXXXXX";
+	int fd = mkstemp(path);
+
+	section("ranges of record locks");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, wrong[i].start, wrong[i].len };
+
+		CHECK_ERRNO(fcntl(fd, F_SETLK, &l), EINVAL);
+	}
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	pipes();
@@ -264,5 +338,7 @@ int main(void)
 	interrupted();
 	fifos();
 	record_locks();
+	record_lock_of_a_closed_file();
+	record_lock_ranges();
 	return check_done();
 }

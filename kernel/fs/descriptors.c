@@ -117,7 +117,7 @@ static long file_control(struct file *file, int fd, u32 cmd, u64 arg)
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
-		return record_lock_control(file, cmd, arg);
+		return record_lock_control(file, fd, cmd, arg);
 	case F_SETOWN: /* no file here sends signals: what is asked for is never due */
 	case F_GETOWN:
 	case F_SETSIG:

@@ -126,6 +126,8 @@ struct inode *faultfs_create(struct super_block *sb, u32 mode, u32 rdev, const c
 struct faultfs_inode *faultfs_record(struct faultfs *fs, u32 ino, struct page **page);
 /* Brings the record up to date: 0 or -EIO. Takes fs->lock; sleeps. => the inode exists. */
 int faultfs_store_inode(struct faultfs_file *file);
+/* What the disk tells of a file that has a name may be true. */
+bool faultfs_record_makes_sense(const struct faultfs_inode *record);
 /* Fills an inode from its record. => fs->lock. 0 or -errno. */
 int faultfs_load_inode(struct inode *inode, const struct faultfs_inode *record);
 /*

@@ -194,7 +194,7 @@ static struct inode *load(struct faultfs *fs, u32 ino)
 	record = faultfs_record(fs, ino, &page);
 	if (is_err(record))
 		return err_ptr(ptr_err(record));
-	inode = record->mode ? faultfs_new_inode(fs, ino, record->mode, record->rdev) : err_ptr(-EIO);
+	inode = faultfs_record_makes_sense(record) ? faultfs_new_inode(fs, ino, record->mode, record->rdev) : err_ptr(-EIO);
 	ret = is_err(inode) ? 0 : faultfs_load_inode(inode, record);
 	page_put(page);
 	if (!ret)
@@ -203,10 +203,18 @@ static struct inode *load(struct faultfs *fs, u32 ino)
 	return err_ptr(ret);
 }
 
+static bool is_name(const char *name, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!name[i] || name[i] == '/')
+			return false;
+	return len > 2 || (len == 1 && *name != '.') || (len == 2 && !(name[0] == '.' && name[1] == '.'));
+}
+
 /* => fs->lock. */
 static int load_name(struct faultfs *fs, struct dentry *dir, const struct faultfs_slot *slot, u32 number)
 {
-	struct inode *inode = load(fs, slot->ino);
+	struct inode *inode = is_name(slot->name, slot->length) ? load(fs, slot->ino) : err_ptr(-EIO);
 	struct dentry *dentry;
 
 	if (is_err(inode))

@@ -83,6 +83,13 @@ static int load_target(struct inode *inode, u64 size)
 	return inode->target ? 0 : -ENOMEM;
 }
 
+bool faultfs_record_makes_sense(const struct faultfs_inode *record)
+{
+	const u64 max_size = FAULTFS_MAX_BLOCKS << PAGE_SHIFT;
+
+	return record->mode && record->size <= max_size && !(record->mode & ~(S_IFMT | 07777u));
+}
+
 int faultfs_load_inode(struct inode *inode, const struct faultfs_inode *record)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);

@@ -60,10 +60,22 @@ static int first_number(struct faultfs_file *file, const struct path *path, stru
 	return 0;
 }
 
+/* A number that the disk holds: 0, or a block behind the metadata of fixed place; -EIO: the disk holds nonsense. */
+static s64 checked(const struct faultfs *fs, u32 block)
+{
+	return !block || (block >= fs->layout.data_start && block < fs->layout.nr_blocks) ? (s64)block : -EIO;
+}
+
+/* The block of numbers that a number names. */
+static struct page *get_numbers(struct faultfs *fs, u32 block)
+{
+	return checked(fs, block) > 0 ? faultfs_get(fs, block) : err_ptr(-EIO);
+}
+
 /* Goes on to the block of numbers that this number names. */
 static int next_number(struct faultfs_file *file, struct number *number, u32 place)
 {
-	struct page *page = faultfs_get(file->fs, *number->at);
+	struct page *page = get_numbers(file->fs, *number->at);
 
 	page_put(number->page);
 	if (is_err(page))
@@ -101,7 +113,7 @@ s64 faultfs_lookup(struct faultfs_file *file, u64 index)
 		ret = next_number(file, &number, path.place[level]);
 	if (ret)
 		return ret;
-	block = *number.at;
+	block = checked(file->fs, *number.at);
 	page_put(number.page);
 	return block;
 }
@@ -154,7 +166,7 @@ s64 faultfs_lookup_or_alloc(struct faultfs_file *file, u64 index, bool *fresh)
 		if (ret)
 			return ret;
 	}
-	block = ret ? ret : (s64)*number.at;
+	block = ret ? ret : checked(file->fs, *number.at);
 	page_put(number.page);
 	return block;
 }
@@ -195,7 +207,7 @@ static int empty(struct faultfs_file *file, struct number number, unsigned depth
 	if (!*number.at)
 		return 0;
 	if (depth) {
-		page = faultfs_get(file->fs, *number.at);
+		page = get_numbers(file->fs, *number.at);
 		if (is_err(page))
 			return (int)ptr_err(page);
 		for (u32 i = 0; !ret && i < FAULTFS_PER_BLOCK; i++)

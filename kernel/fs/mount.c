@@ -282,6 +282,7 @@ static int unmount(struct dentry *root, u32 flags)
 		(void)sb->type->sync(sb); /* what came since */
 	if (gone)
 		super_destroy(sb);
+	super_destroy_unused(); /* maybe it was busy by nothing but what was mounted in it */
 	return ret;
 }
 

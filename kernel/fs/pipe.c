@@ -128,9 +128,11 @@ static u64 used(const struct pipe *pipe)
 	return READ_ONCE(pipe->head) - READ_ONCE(pipe->tail);
 }
 
+/* A page that was read in part is not free, as on Linux; so what is in the ring never begins and ends in one page of it. */
 static u64 room(const struct pipe *pipe)
 {
-	u64 capacity = READ_ONCE(pipe->nr_pages) * PAGE_SIZE, in_use = used(pipe);
+	u64 capacity = READ_ONCE(pipe->nr_pages) * PAGE_SIZE;
+	u64 in_use = READ_ONCE(pipe->head) - align_down(READ_ONCE(pipe->tail), PAGE_SIZE);
 
 	return in_use < capacity ? capacity - in_use : 0;
 }
@@ -259,13 +261,14 @@ static long pipe_write(struct file *file, struct iov_iter *from, u64 *pos)
 		ret = wait_for_room(pipe, nonblock, min(atomic, from->count));
 		if (ret)
 			break;
-		ret = put(pipe, from, min((u64)from->count, room(pipe)));
+		size_t n = min((u64)from->count, room(pipe));
+		ret = put(pipe, from, n);
 		if (ret < 0)
 			break;
 		done += ret;
 		wake_up_all(&pipe->readable);
-		if (from->count && ret < (long)min(atomic, PIPE_BUF))
-			break; /* a fault in the middle */
+		if (ret < (long)n)
+			break; /* a fault in the middle; some of the piece that failed is read already */
 	}
 	mutex_unlock(&pipe->lock);
 	return done ? done : ret;
@@ -296,9 +299,15 @@ static u32 pipe_poll(struct file *file, struct poll_table *table)
 
 static long pipe_ioctl(struct file *file, u32 cmd, u64 arg)
 {
+	struct pipe *pipe = file->private;
+	s32 nr;
+
 	if (cmd != FIONREAD)
 		return -ENOTTY;
-	return put_user((s32)used(file->private), arg);
+	mutex_lock(&pipe->lock);
+	nr = (s32)used(pipe);
+	mutex_unlock(&pipe->lock);
+	return put_user(nr, arg);
 }
 
 /* --- opening --- */

@@ -6,6 +6,7 @@
  * One spinlock (a leaf) guards the locks of all files, one wait queue serves all who wait. Memory is fetched before.
  */
 #include "kernel/fs/record_lock.h"
+#include "kernel/fs/files.h"
 #include "kernel/fs/regular.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/signal.h"
@@ -169,6 +170,32 @@ static void get_lock(struct inode *inode, const struct record_lock *wanted, stru
 	spin_unlock(&record_spinlock);
 }
 
+/* Whether the current table still has the file there: only an address is compared, the caller holds the file. */
+static bool still_open(const struct file *file, int fd)
+{
+	struct file *now = fget_raw(fd);
+
+	if (now)
+		file_put(now);
+	return now == file;
+}
+
+/*
+ * Another thread may have closed the descriptor, and let go of all locks of this table, before ours was there: then nobody
+ * would ever let go of it. As Linux's fcntl_setlk().
+ */
+static long set_lock_of_table(struct file *file, int fd, struct record_lock *lock, bool wait)
+{
+	long ret = set_lock(file->inode, lock, wait);
+
+	if (ret || lock->type == F_UNLCK || still_open(file, fd))
+		return ret;
+	lock->type = F_UNLCK;
+	if (set_lock(file->inode, lock, false))
+		record_lock_release(file->inode, lock->owner); /* no memory to split a lock: rather all of them */
+	return -EBADF;
+}
+
 /* 0, -EINVAL or -EOVERFLOW. */
 static long get_range(struct file *file, const struct user_flock *user, struct record_lock *lock)
 {
@@ -182,6 +209,8 @@ static long get_range(struct file *file, const struct user_flock *user, struct r
 		return -EINVAL;
 	if (__builtin_add_overflow(base, user->start, &lock->start))
 		return -EOVERFLOW;
+	if (lock->start < 0)
+		return -EINVAL;
 	lock->end = (s64)MAX_FILE_SIZE;
 	if (user->len > 0 && __builtin_add_overflow(lock->start, user->len - 1, &lock->end))
 		return -EOVERFLOW;
@@ -205,7 +234,7 @@ static long check_type(struct file *file, const struct user_flock *user, bool se
 	return -EINVAL;
 }
 
-long record_lock_control(struct file *file, u32 cmd, u64 addr)
+long record_lock_control(struct file *file, int fd, u32 cmd, u64 addr)
 {
 	bool of_file = cmd >= F_OFD_GETLK, set = cmd != F_GETLK && cmd != F_OFD_GETLK;
 	struct record_lock lock = { .owner = of_file ? (void *)file : (void *)current->files };
@@ -223,8 +252,10 @@ long record_lock_control(struct file *file, u32 cmd, u64 addr)
 		ret = check_type(file, &user, set);
 	if (ret)
 		return ret;
+	if (cmd == F_SETLK || cmd == F_SETLKW)
+		return set_lock_of_table(file, fd, &lock, cmd == F_SETLKW);
 	if (set)
-		return set_lock(file->inode, &lock, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+		return set_lock(file->inode, &lock, cmd == F_OFD_SETLKW);
 	get_lock(file->inode, &lock, &user);
 	return copy_to_user(addr, &user, sizeof(user)) ? -EFAULT : 0;
 }

@@ -12,8 +12,11 @@
 #define F_OFD_SETLK 37
 #define F_OFD_SETLKW 38
 
-/* fcntl with one of these; `addr` is a user struct flock. Sleeps. */
-long record_lock_control(struct file *file, u32 cmd, u64 addr);
+/*
+ * fcntl with one of these; `addr` is a user struct flock. -EBADF also when the descriptor was closed meanwhile, with which its
+ * locks go. Sleeps.
+ */
+long record_lock_control(struct file *file, int fd, u32 cmd, u64 addr);
 /*
  * The owner (a descriptor table that closes a descriptor of the file, or an open file that goes away) holds no lock any
  * more. Does not sleep.

@@ -135,7 +135,7 @@ static int check_kinds(struct renaming *r)
 	if (is_below(r->from.dir, r->target))
 		return r->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	if (r->flags & RENAME_EXCHANGE)
-		return 0;
+		return r->to.wants_directory && !S_ISDIR(r->target->inode->mode) ? -ENOTDIR : 0;
 	bool onto_directory = S_ISDIR(r->target->inode->mode);
 	if (directory && !onto_directory)
 		return -ENOTDIR;

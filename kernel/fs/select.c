@@ -124,8 +124,8 @@ static int timeval_deadline(u64 user_timeval, u64 *deadline)
 		return 0;
 	if (copy_from_user(&tv, user_timeval, sizeof(tv)))
 		return -EFAULT;
-	s64 sec = tv.sec + tv.usec / 1000000;
-	if (tv.sec < 0 || tv.usec < 0)
+	s64 sec;
+	if (tv.sec < 0 || tv.usec < 0 || __builtin_add_overflow(tv.sec, tv.usec / 1000000, &sec))
 		return -EINVAL;
 	if (sec < 9000000000)
 		*deadline = ktime_ns() + (u64)sec * NSEC_PER_SEC + (u64)(tv.usec % 1000000) * 1000;

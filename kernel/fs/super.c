@@ -220,10 +220,37 @@ void super_sync_all(void)
 	rwsem_read_unlock(&fs_tree_lock);
 }
 
+/* => fs_tree_lock. It is mounted in `below`, or in one that is. */
+static bool is_mounted_in(const struct super_block *sb, const struct super_block *below)
+{
+	while (sb->mountpoint) {
+		sb = sb->mountpoint->inode->sb;
+		if (sb == below)
+			return true;
+	}
+	return false;
+}
+
+/* The newest that is mounted in it, or itself. */
+static struct super_block *innermost(struct super_block *below)
+{
+	struct super_block *sb, *found = below;
+
+	list_for_each (sb, &mounted, link)
+		if (is_mounted_in(sb, below))
+			found = sb;
+	return found;
+}
+
 void super_detach_busy(struct super_block *sb)
 {
-	super_detach(sb);
-	list_add_tail(&detached, &sb->link);
+	struct super_block *next;
+
+	do {
+		next = innermost(sb);
+		super_detach(next);
+		list_add_tail(&detached, &next->link);
+	} while (next != sb);
 }
 
 /* One that nobody uses any more, off the list, or NULL. */
@@ -267,7 +294,6 @@ void super_drop_pages(void)
 /* The newest first: it may be mounted on an older one. */
 void super_destroy_all(void)
 {
-	super_destroy_unused();
 	while (!list_empty(&mounted)) {
 		struct super_block *sb = container_of(mounted.prev, struct super_block, link);
 
@@ -278,6 +304,7 @@ void super_destroy_all(void)
 		rwsem_write_unlock(&fs_tree_lock);
 		super_destroy(sb);
 	}
+	super_destroy_unused(); /* last: others may have been mounted in them since */
 }
 
 /* ---- Boot -------------------------------------------------------------------------------------------------------- */

@@ -69,7 +69,7 @@ struct fs_type {
 	void (*unmount)(struct super_block *sb);
 
 	/* ---- Names; => fs_tree_lock for writing. NULL: they live in memory alone ---- */
-	/* A new inode without a name; symbolic links have a target. Error pointers. */
+	/* A new inode without a name; symbolic links have a target. Error pointers. For O_TMPFILE the lock is not held. */
 	struct inode *(*create)(struct super_block *sb, u32 mode, u32 rdev, const char *target, size_t len);
 	/* Records that `dentry`, whose parent and name are set, is about to be linked, or unlinked: 0 or -errno. */
 	int (*add_name)(struct dentry *dentry);
@@ -136,7 +136,10 @@ int super_fill(struct super_block *sb, char *options);
 int super_attach(struct super_block *sb, struct dentry *mountpoint);
 /* Takes it out again. => fs_tree_lock for writing. */
 void super_detach(struct super_block *sb);
-/* The same, for one that is in use: it is destroyed when it no longer is, by the next that follows. Sleeps. */
+/*
+ * The same, for one that is in use, and all that is mounted in it. => fs_tree_lock for writing. Then: destroys those of them that
+ * no longer are. Sleeps.
+ */
 void super_detach_busy(struct super_block *sb);
 void super_destroy_unused(void);
 /* Shut-down: nothing of kernel/fs may be called again. */

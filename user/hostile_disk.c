@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A disk that holds nonsense: a faultfs with a few files, in whose metadata random bytes change, is mounted, walked, read,
+ * written and unmounted. Anything may fail, and nothing else happens. And file systems that are taken away with others in them.
+ * Needs a machine with --disk 1M.
+ *
+ * Arguments: seed (1), rounds (40).
+ */
+#include "user/check.h"
+#include "user/random.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define DISK "/dev/ram0"
+#define DISK_BYTES (1UL << 20)
+#define SUPER_BYTES 40
+#define METADATA_BYTES (10 * PAGE) /* super block, bitmap, inodes, the first directories and blocks of numbers */
+
+static unsigned char good[DISK_BYTES], bad[DISK_BYTES];
+
+static void write_file(const char *path, off_t offset, size_t length)
+{
+	static unsigned char bytes[64 * 1024];
+	int fd = open(path, O_RDWR | O_CREAT, 0644);
+
+	MUST(fd >= 0 && pwrite(fd, bytes, length, offset) == (ssize_t)length && close(fd) == 0);
+}
+
+static void transfer_disk(unsigned char *bytes, bool write_it)
+{
+	int fd = open(DISK, O_RDWR);
+
+	MUST(fd >= 0);
+	if (write_it)
+		MUST(pwrite(fd, bytes, DISK_BYTES, 0) == (ssize_t)DISK_BYTES && fsync(fd) == 0);
+	else
+		MUST(pread(fd, bytes, DISK_BYTES, 0) == (ssize_t)DISK_BYTES);
+	close(fd);
+}
+
+/* Files of all depths of block numbers, a directory, links. */
+static void make_disk(void)
+{
+	MUST(mount(DISK, "/disk", "faultfs", 0, "format") == 0);
+	MUST(chdir("/disk") == 0);
+	write_file("small", 0, 100);
+	write_file("medium", 0, 60000);
+	write_file("sparse", 6UL << 20, 5000);
+	MUST(mkdir("dir", 0755) == 0 && mkdir("dir/below", 0755) == 0);
+	write_file("dir/file", 0, 5000);
+	MUST(link("small", "dir/link") == 0 && symlink("dir/file", "symbolic") == 0);
+	MUST(chdir("/") == 0 && umount("/disk") == 0);
+	transfer_disk(good, false);
+}
+
+static void use_file(const char *path, uint64_t *r)
+{
+	static char bytes[100000];
+	int fd = open(path, O_RDWR);
+	char *p;
+
+	if (fd < 0)
+		return;
+	for (int i = 0; i < 20 && read(fd, bytes, sizeof(bytes)) > 0; i++)
+		continue;
+	p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (unsigned i = 0; p != MAP_FAILED && i < 4; i++)
+		(void)CATCH(poke(p + i * PAGE, peek(p + i * PAGE) + 1));
+	(void)!pwrite(fd, bytes, draw(r, 20000), draw(r, 8UL << 20));
+	(void)!ftruncate(fd, draw(r, 8UL << 20));
+	fallocate(fd, 3, draw(r, 50000), draw(r, 50000));
+	fsync(fd);
+	if (p != MAP_FAILED)
+		munmap(p, 4 * PAGE);
+	close(fd);
+}
+
+/* Uses everything that can be found, and removes some of it; a directory that holds itself has an end, too. */
+static void use_tree(uint64_t *r, int depth)
+{
+	DIR *dir = opendir(".");
+	struct dirent *entry;
+	char target[300];
+
+	for (int n = 0; dir && n < 30 && (entry = readdir(dir)); n++) {
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)!readlink(entry->d_name, target, sizeof(target));
+		use_file(entry->d_name, r);
+		if (depth && chdir(entry->d_name) == 0) {
+			use_tree(r, depth - 1);
+			if (chdir(".."))
+				break;
+		}
+		if (draw(r, 2))
+			remove(entry->d_name);
+		else
+			rename(entry->d_name, "renamed");
+	}
+	if (dir)
+		closedir(dir);
+	mkdir("new", 0755);
+	use_file("new/file", r);
+}
+
+static int damage_and_use(uint64_t *r)
+{
+	memcpy(bad, good, sizeof(bad));
+	for (uint64_t n = 1 + draw(r, 8); n; n--) {
+		uint64_t at = draw(r, draw(r, 6) ? METADATA_BYTES : SUPER_BYTES);
+
+		bad[at] = draw(r, 2) ? splitmix64(r) : bad[at] ^ 1U << draw(r, 8);
+		if (draw(r, 4) == 0) /* a whole number */
+			memset(bad + (at & ~3UL), draw(r, 2) ? 0xff : 0, 4);
+	}
+	transfer_disk(bad, true);
+	if (mount(DISK, "/disk", "faultfs", 0, NULL))
+		return 0;
+	if (chdir("/disk") == 0)
+		use_tree(r, 3);
+	MUST(chdir("/") == 0 && umount("/disk") == 0);
+	return 1;
+}
+
+/* A number of a block that the disk does not have. */
+static void block_out_of_range(void)
+{
+	uint32_t *inodes, inode_start;
+	unsigned nr = 0;
+	char byte;
+	int fd;
+
+	memcpy(bad, good, sizeof(bad));
+	memcpy(&inode_start, bad + 28, sizeof(inode_start));
+	inodes = (uint32_t *)(bad + inode_start * PAGE);
+	for (unsigned i = 1; i < 32; i++)
+		if (S_ISREG(inodes[i * 32])) /* the mode; the first block's number is the 16th */
+			inodes[i * 32 + 16] = 0xfffffff0 - nr++ * 0x10000000;
+	transfer_disk(bad, true);
+	MUST(nr && mount(DISK, "/disk", "faultfs", 0, NULL) == 0);
+	fd = open("/disk/small", O_RDWR);
+	MUST(fd >= 0);
+	CHECK_ERRNO(read(fd, &byte, 1), EIO);
+	CHECK_ERRNO(pwrite(fd, "x", 1, 10), EIO);
+	close(fd);
+	CHECK_EQ(unlink("/disk/medium"), 0);
+	CHECK_EQ(umount("/disk"), 0);
+}
+
+/* "lazily": one file system with another in it, and a third that is mounted where nobody finds it any more. */
+static void taken_away_with_others(void)
+{
+	char line[256];
+	FILE *mounts;
+	int left = 0;
+
+	section("umount -l takes what is mounted below, too");
+	MUST(mount("none", "/disk", "tmpfs", 0, NULL) == 0 && mkdir("/disk/a", 0755) == 0 && mkdir("/disk/b", 0755) == 0);
+	MUST(mount("none", "/disk/a", "tmpfs", 0, NULL) == 0 && mkdir("/disk/a/c", 0755) == 0);
+	MUST(mount("none", "/disk/a/c", "tmpfs", 0, NULL) == 0);
+	CHECK_ERRNO(umount("/disk"), EBUSY);
+	MUST(chdir("/disk") == 0);
+	CHECK_EQ(umount2("/disk", MNT_DETACH), 0);
+	CHECK_ERRNO(mkdir("/disk/a/x", 0755), ENOENT);
+	CHECK_EQ(mount("none", "b", "tmpfs", 0, NULL), 0);
+	mounts = fopen("/proc/mounts", "r");
+	while (mounts && fgets(line, sizeof(line), mounts))
+		left += strstr(line, "/disk") != NULL;
+	CHECK_EQ(left, 0);
+	fclose(mounts);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t r = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
+	int rounds = argc > 2 ? atoi(argv[2]) : 40, mounted = 0;
+
+	catch_faults(0);
+	MUST(mkdir("/disk", 0755) == 0);
+	make_disk();
+	section("blocks that are not there");
+	block_out_of_range();
+	section("random damage");
+	for (int i = 0; i < rounds; i++)
+		mounted += damage_and_use(&r);
+	CHECK_THAT("some could still be mounted", mounted > 0);
+	CHECK_THAT("some could not", mounted < rounds);
+	taken_away_with_others();
+	return check_done();
+}
