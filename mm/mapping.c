@@ -109,21 +109,46 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 	return page;
 }
 
+/* One page more. False: the limit is reached. => mapping->lock */
+static bool charge(struct mapping *mapping)
+{
+	struct mapping_quota *quota = mapping->quota;
+
+	if (!quota || atomic_add_return(&quota->nr_pages, 1) <= READ_ONCE(quota->max_pages))
+		return true;
+	(void)atomic_add_return(&quota->nr_pages, -1UL);
+	return false;
+}
+
+void mapping_leave_quota(struct mapping *mapping)
+{
+	spin_lock(&mapping->lock);
+	uncharge(mapping, mapping->nr_pages);
+	mapping->quota = NULL;
+	spin_unlock(&mapping->lock);
+}
+
 /*
  * The page that the slot holds, with a reference, after the new one was put there if it was empty. NULL without memory;
- * err_ptr(-EAGAIN): it has gone to swap. => mapping->lock held.
+ * err_ptr(-EAGAIN): it has gone to swap; err_ptr(-ENOSPC). => mapping->lock held.
  */
 static struct page *find_or_insert(struct mapping *mapping, u64 index, struct page *new)
 {
 	struct page *page = mapping_tree_find(mapping, index);
 	swap_slot_t slot;
 
-	if (unlikely(!page && mapping_tree_value(mapping, index, &slot)))
+	if (!page && mapping->nr_swapped && mapping_tree_value(mapping, index, &slot))
 		return err_ptr(-EAGAIN);
-	if (!page && mapping_tree_insert(mapping, index, new))
+	if (!page) {
+		if (!charge(mapping))
+			return err_ptr(-ENOSPC);
+		if (!mapping_tree_insert(mapping, index, new)) {
+			uncharge(mapping, 1);
+			return NULL;
+		}
 		page = new;
-	if (page)
-		page_get(page);
+	}
+	page_get(page);
 	return page;
 }
 
@@ -262,6 +287,12 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 
 /* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
+/* Beyond its file system's limit is as beyond its end. What has gone to swap meanwhile is met when the access faults again. */
+static enum fault_answer answer_to(long error)
+{
+	return error == -ENOSPC ? FAULT_BEYOND_END : error == -EAGAIN ? FAULT_DONE : FAULT_OUT_OF_MEMORY;
+}
+
 /* A page that must be made, or read first. */
 static __noinline enum fault_end fault_missed(struct fault *f, struct page *page)
 {
@@ -275,7 +306,7 @@ static __noinline enum fault_end fault_missed(struct fault *f, struct page *page
 	if (!page)
 		return fault_answered(f, FAULT_BEYOND_END);
 	if (is_err(page))
-		return fault_answered(f, FAULT_OUT_OF_MEMORY);
+		return fault_answered(f, answer_to(ptr_err(page)));
 	f->page = page;
 	page_use(page);
 	return page_is_uptodate(page) ? END_GO_ON : fault_make_uptodate(f);

@@ -38,6 +38,12 @@ struct mapping_ops {
 };
 #define MKWRITE_THROTTLE 1
 
+/* What the mappings of one file system hold together, in pages; those in swap count, too. */
+struct mapping_quota {
+	u64 nr_pages;  /* atomic */
+	u64 max_pages; /* ~0: no limit. Each value is whole */
+};
+
 struct mapping {
 	spinlock_t lock;	    /* RANK_MAPPING; guards changes of root, nr_pages and the slots */
 	void *root;		    /* radix tree of 64-slot nodes; read under RCU too */
@@ -45,6 +51,7 @@ struct mapping {
 	u64 written_at;		    /* without ops: cycles() of a write fault since somebody asked, or 0; no lock: one wins */
 	u64 nr_pages;		    /* slots in use */
 	u64 nr_swapped;		    /* ... of those, whose page is in swap (shmem_swap.h) */
+	struct mapping_quota *quota; /* lock; NULL: it counts nowhere. Set by who creates it */
 	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: a fault checks again */
 	s32 refcount;		    /* atomic */
 	bool shmem;		    /* counted as RssShmem, not RssFile */
@@ -65,6 +72,8 @@ struct mapping *mapping_create(u64 size, bool shmem);
 void mapping_get(struct mapping *mapping);
 /* For who has found it without a reference. => RCU section, or a lock that its last put takes. */
 bool mapping_get_unless_gone(struct mapping *mapping);
+/* Its pages count no more: the quota is about to go, and somebody may still hold the mapping. */
+void mapping_leave_quota(struct mapping *mapping);
 /* The mapping of a page, with a reference, or NULL when it has left it. => a reference to the page, which is locked */
 struct mapping *mapping_of_page(const struct page *page);
 /* The last put frees every page, without sleeping. With ops it is the host's, after mapping_truncate(mapping, 0). */
@@ -72,11 +81,11 @@ void mapping_put(struct mapping *mapping);
 
 /* The page of the slot with a reference; NULL if it has none, or is in swap (shmem_get_page()). Does not sleep. */
 struct page *mapping_find(struct mapping *mapping, u64 index);
-/* The same, brought back if it is in swap, made and cleared if missing; NULL without memory. Two racing callers get one page. */
+/* The same, brought back if it is in swap, made and cleared if missing; NULL without memory, or beyond its quota. Two racing callers get one page. */
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index);
 /* The same for fallocate: a page that it makes does not count as used (PG_SET_ASIDE), one that it finds does from now on. */
 struct page *mapping_set_aside(struct mapping *mapping, u64 index);
-/* The same within the object's size, which is asked under the lock; NULL beyond the end, err_ptr(-ENOMEM). */
+/* The same within the object's size, which is asked under the lock; NULL beyond the end, err_ptr(-ENOMEM, -ENOSPC). */
 struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index);
 /* The first slot with a page at or behind the index, in *found. False if there is none. Does not sleep. */
 bool mapping_next(struct mapping *mapping, u64 index, u64 *found);

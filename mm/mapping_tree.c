@@ -234,6 +234,7 @@ static struct mapping_slot take_at(struct mapping *mapping, u64 index)
 	set_slot(slot, NULL);
 	leaf->used--;
 	mapping->nr_pages--;
+	uncharge(mapping, 1);
 	prune(mapping, index);
 	return was;
 }

@@ -38,6 +38,13 @@ static inline swap_slot_t slot_value(struct mapping_slot slot)
 	return (swap_slot_t){ (u64)slot.entry >> 1 };
 }
 
+/* nr pages fewer count against the limit. => mapping->lock */
+static inline void uncharge(struct mapping *mapping, u64 nr)
+{
+	if (mapping->quota)
+		(void)atomic_add_return(&mapping->quota->nr_pages, -nr);
+}
+
 void mapping_tree_init_cache(void); /* boot */
 
 /* The page of the slot, or NULL. No reference is taken: under RCU alone it may be another object's by now. */

@@ -10,7 +10,7 @@ void fs_init(void)
 	inode_init_caches();
 	file_init_cache();
 	rwsem_init(&fs_tree_lock, RANK_FILES);
-	mount_at_boot("/", "tmpfs", 0755)->max_pages = ~0UL;
+	mount_at_boot("/", "tmpfs", 0755)->quota.max_pages = ~0UL;
 	mount_at_boot("/dev", "devtmpfs", 0755);
 	mount_at_boot("/dev/shm", "tmpfs", 01777);
 	mount_at_boot("/proc", "proc", 0555);

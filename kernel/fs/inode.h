@@ -97,7 +97,6 @@ struct inode {
 	struct inode_times times;
 
 	struct rwsem lock;
-	u64 charged;   /* lock; pages of this file that count against its file system's limit */
 	u64 nr_blocks; /* of 512 bytes, where the file system counts them; elsewhere the pages are what the file takes */
 	u64 size;      /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
 

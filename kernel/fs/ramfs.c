@@ -41,33 +41,8 @@ static bool has_room(u64 nr_pages)
 }
 
 /*
- * A tmpfs has a limit. What faults add through a shared mapping is not counted; the pages of a file never count more often
- * than it has pages. => inode->lock for writing. One page more; false when the limit is reached.
- */
-static bool charge_page(struct inode *inode)
-{
-	struct super_block *sb = inode->sb;
-
-	if (atomic_add_return(&sb->nr_pages, 1) > READ_ONCE(sb->max_pages)) {
-		(void)atomic_add_return(&sb->nr_pages, -1UL);
-		return false;
-	}
-	inode->charged++;
-	return true;
-}
-
-/* => inode->lock for writing, or nobody knows the inode any more. So many pages are left. */
-static void uncharge_down_to(struct inode *inode, u64 nr_pages)
-{
-	if (inode->charged <= nr_pages)
-		return;
-	(void)atomic_add_return(&inode->sb->nr_pages, nr_pages - inode->charged);
-	inode->charged = nr_pages;
-}
-
-/*
  * The page of a slot for writing, with a reference, made by `make` if it is missing, or NULL when files have had their share of
- * memory.
+ * memory, or these of their file system.
  */
 static struct page *page_for_write(struct inode *inode, u64 index, struct page *(*make)(struct mapping *mapping, u64 index))
 {
@@ -77,12 +52,7 @@ static struct page *page_for_write(struct inode *inode, u64 index, struct page *
 		return NULL;
 	if (page)
 		page_use(page);
-	if (page || !has_room(1) || !charge_page(inode))
-		return page;
-	page = make(inode->mapping, index);
-	if (!page)
-		uncharge_down_to(inode, inode->charged - 1);
-	return page;
+	return page || !has_room(1) ? page : make(inode->mapping, index);
 }
 
 long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
@@ -129,7 +99,6 @@ static int ramfs_truncate(struct inode *inode, u64 size)
 	if (size > old && size > rlimit_current(RLIMIT_FSIZE))
 		return (int)write_too_large(0);
 	(void)mapping_truncate(inode->mapping, size); /* cannot fail: everything is in memory */
-	uncharge_down_to(inode, READ_ONCE(inode->mapping->nr_pages));
 	inode_touch_mtime(inode);
 	return 0;
 }
@@ -155,7 +124,6 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 	}
 	if (first < last)
 		mapping_remove_range(inode->mapping, first >> PAGE_SHIFT, (last >> PAGE_SHIFT) - 1);
-	uncharge_down_to(inode, READ_ONCE(inode->mapping->nr_pages));
 	return 0;
 }
 
@@ -200,9 +168,10 @@ static int ramfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 
 static void ramfs_evict(struct inode *inode)
 {
-	uncharge_down_to(inode, 0);
-	if (inode->mapping)
+	if (inode->mapping) {
+		mapping_leave_quota(inode->mapping);
 		mapping_put(inode->mapping);
+	}
 	kfree(inode->target);
 }
 
@@ -258,10 +227,13 @@ struct inode *ramfs_inode(struct super_block *sb, u32 mode, u32 rdev)
 	if (!S_ISREG(mode))
 		return inode;
 	inode->mapping = mapping_create(0, sb->type->shmem && sb->root != fs_root);
-	if (inode->mapping)
-		return inode;
-	inode_put(inode);
-	return NULL;
+	if (!inode->mapping) {
+		inode_put(inode);
+		return NULL;
+	}
+	if (sb != &memfd_super)
+		inode->mapping->quota = &sb->quota;
+	return inode;
 }
 
 struct inode *ramfs_symlink(struct super_block *sb, const char *target, size_t len)

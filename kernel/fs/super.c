@@ -19,8 +19,8 @@ static const struct fs_type *const types[] = {
 
 static const struct fs_type anon_type = { .name = "pipefs", .magic = 0x50495045 };
 
-struct super_block anon_super = { .type = &anon_type, .max_pages = ~0UL };
-struct super_block memfd_super = { .type = &tmpfs_type, .max_pages = ~0UL };
+struct super_block anon_super = { .type = &anon_type, .quota = { .max_pages = ~0UL } };
+struct super_block memfd_super = { .type = &tmpfs_type, .quota = { .max_pages = ~0UL } };
 
 static struct list_head mounted = LIST_HEAD_INIT(mounted); /* fs_tree_lock */
 static struct list_head detached =
@@ -44,7 +44,7 @@ struct super_block *super_create(const struct fs_type *type, char *source, u64 f
 	sb->type = type;
 	sb->source = source;
 	sb->flags = flags;
-	sb->max_pages = ~0UL;
+	sb->quota.max_pages = ~0UL;
 	sb->dev = atomic_add_return(&last_dev, 1);
 	list_init(&sb->link);
 	return sb;

@@ -13,6 +13,7 @@
 
 #include "kernel/fs/inode.h"
 #include "kernel/fs/text.h"
+#include "mm/mapping.h"
 
 struct block_device;
 struct super_block;
@@ -96,8 +97,7 @@ struct super_block {
 
 	bool incomplete; /* while it is made: memory was short, so the mount fails */
 	u64 nr_inodes;	 /* atomic; that exist */
-	u64 nr_pages;	 /* atomic; taken by files that count against the limit */
-	u64 max_pages;	 /* limit of that; ~0: none. Each value is whole */
+	struct mapping_quota quota; /* of files in memory */
 };
 
 /* What has no place in the tree: pipes, eventfds, pidfds; and memfds. */

@@ -66,20 +66,20 @@ static int tmpfs_mount(struct super_block *sb, char *text)
 	struct tmpfs_options options = { .max_pages = nr_managed_pages() / 2, .mode = 01777 };
 	int ret = parse_options(text, &options);
 
-	sb->max_pages = limit_of(&options);
+	sb->quota.max_pages = limit_of(&options);
 	return ret ? ret : make_root(sb, (u32)options.mode);
 }
 
 static int tmpfs_remount(struct super_block *sb, char *text)
 {
-	struct tmpfs_options options = { .max_pages = sb->max_pages };
+	struct tmpfs_options options = { .max_pages = sb->quota.max_pages };
 	int ret = parse_options(text, &options);
 
 	if (ret)
 		return ret;
-	if (limit_of(&options) < READ_ONCE(sb->nr_pages))
+	if (limit_of(&options) < READ_ONCE(sb->quota.nr_pages))
 		return -EINVAL;
-	WRITE_ONCE(sb->max_pages, limit_of(&options));
+	WRITE_ONCE(sb->quota.max_pages, limit_of(&options));
 	return 0;
 }
 
@@ -88,16 +88,16 @@ static void tmpfs_show_options(const struct super_block *sb, struct text *text)
 {
 	u32 mode = sb->root->inode->mode & 07777;
 
-	if (sb->max_pages != ~0UL && sb->max_pages != nr_managed_pages() / 2)
-		text_printf(text, ",size=%luk", sb->max_pages << (PAGE_SHIFT - 10));
+	if (sb->quota.max_pages != ~0UL && sb->quota.max_pages != nr_managed_pages() / 2)
+		text_printf(text, ",size=%luk", sb->quota.max_pages << (PAGE_SHIFT - 10));
 	if (mode != 01777)
 		text_printf(text, ",mode=%03o", mode);
 }
 
 static void tmpfs_usage(const struct super_block *sb, struct super_usage *usage)
 {
-	u64 limit = min(READ_ONCE(sb->max_pages), nr_managed_pages());
-	u64 used = READ_ONCE(sb->nr_pages);
+	u64 limit = min(READ_ONCE(sb->quota.max_pages), nr_managed_pages());
+	u64 used = READ_ONCE(sb->quota.nr_pages);
 
 	usage->blocks = limit;
 	usage->free_blocks = min(limit - min(used, limit), nr_free_pages());

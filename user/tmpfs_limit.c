@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The limit of a tmpfs, which holds for what is written through memory as well: a fault that would take it above its size ends
+ * in SIGBUS. Mounts one in the directory of the first argument; on Linux that takes root, and `unshare -m` for being tidy.
+ */
+#include "user/check.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/statfs.h>
+
+#define LIMIT 16
+
+static const char *directory;
+
+static long nr_free(void)
+{
+	struct statfs stats;
+
+	MUST(statfs(directory, &stats) == 0);
+	return (long)stats.f_bfree;
+}
+
+/* A mapping may keep its file a little longer than munmap. */
+static void await_empty(void)
+{
+	while (nr_free() != LIMIT)
+		usleep(1000);
+}
+
+static int make_file(const char *name, size_t nr)
+{
+	int fd;
+
+	MUST(chdir(directory) == 0);
+	fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	MUST(fd >= 0 && ftruncate(fd, (off_t)(nr * PAGE)) == 0);
+	MUST(chdir("/") == 0);
+	return fd;
+}
+
+static void remove_file(const char *name)
+{
+	MUST(chdir(directory) == 0 && unlink(name) == 0 && chdir("/") == 0);
+}
+
+static char *map(int fd, int flags, size_t nr)
+{
+	char *p = mmap(NULL, nr * PAGE, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	MUST(p != MAP_FAILED);
+	return p;
+}
+
+/* Writes to one page after the other; how many went. */
+static int fill(char *p, int nr)
+{
+	volatile int done = 0;
+
+	while (done < nr && CATCH(poke(p + (size_t)done * PAGE, (char)(done + 1))) == 0)
+		done++;
+	return done;
+}
+
+static void writing(void)
+{
+	int fd = make_file("a", 2 * LIMIT);
+	char *p = map(fd, MAP_SHARED, 2 * LIMIT), *beyond = p + LIMIT * PAGE;
+
+	section("writes through a shared mapping");
+	CHECK_EQ(nr_free(), LIMIT);
+	CHECK_EQ(fill(p, 2 * LIMIT), LIMIT);
+	CHECK(caught.signo == SIGBUS && caught.code == BUS_ADRERR && caught.addr == beyond);
+	CHECK_EQ(nr_free(), 0);
+	CHECK_THAT("a page that is there can be written to", CATCH(poke(p, 1)) == 0);
+	CHECK_EQ(CATCH(poke(beyond, 1)), SIGBUS);
+	CHECK_EQ(CATCH(peek(beyond)), SIGBUS);
+	CHECK_ERRNO(pwrite(fd, "x", 1, LIMIT * PAGE), ENOSPC);
+	CHECK_ERRNO(write(fd, beyond, 1), EFAULT);
+	CHECK_ERRNO(fallocate(fd, 0, LIMIT * PAGE, PAGE), ENOSPC);
+
+	section("holes make room");
+	CHECK_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3 * PAGE, PAGE), 0);
+	CHECK_EQ(nr_free(), 1);
+	CHECK_EQ(CATCH(poke(beyond, 1)), 0);
+	CHECK_EQ(nr_free(), 0);
+	CHECK_EQ(CATCH(poke(p + 3 * PAGE, 1)), SIGBUS);
+	CHECK_EQ(ftruncate(fd, 4 * PAGE), 0);
+	CHECK_EQ(nr_free(), LIMIT - 3);
+	CHECK(peek(p) == 1 && peek(p + 2 * PAGE) == 3);
+
+	section("a file without a name");
+	remove_file("a");
+	CHECK_EQ(close(fd), 0);
+	CHECK_EQ(nr_free(), LIMIT - 3);
+	CHECK_EQ(munmap(p, 2 * LIMIT * PAGE), 0);
+	await_empty();
+}
+
+/* A private copy is nobody's but the process's; the page that it is a copy of is the file's. */
+static void reading(void)
+{
+	int fd = make_file("b", 2 * LIMIT);
+	char *p = map(fd, MAP_PRIVATE, 2 * LIMIT), byte;
+
+	section("reads");
+	CHECK_EQ(pread(fd, &byte, 1, 5 * PAGE), 1);
+	CHECK_EQ(nr_free(), LIMIT);
+	for (size_t i = 0; i < LIMIT; i++)
+		MUST(CATCH(peek(p + i * PAGE)) == 0);
+	CHECK_EQ(nr_free(), 0);
+	CHECK_EQ(CATCH(peek(p + LIMIT * PAGE)), SIGBUS);
+	CHECK_EQ(CATCH(poke(p + LIMIT * PAGE, 1)), SIGBUS);
+	CHECK_EQ(CATCH(poke(p, 1)), 0);
+	CHECK_EQ(nr_free(), 0);
+	munmap(p, 2 * LIMIT * PAGE);
+	close(fd);
+	remove_file("b");
+	await_empty();
+}
+
+/* What is in swap counts as well. */
+static void paging_out(void)
+{
+	int fd = make_file("c", 2 * LIMIT);
+	char *p = map(fd, MAP_SHARED, 2 * LIMIT);
+
+	section("pages in swap");
+	CHECK_EQ(fill(p, LIMIT), LIMIT);
+	CHECK_EQ(madvise(p, LIMIT * PAGE, 21 /* MADV_PAGEOUT */), 0);
+	CHECK_EQ(nr_free(), 0);
+	CHECK_EQ(CATCH(poke(p + LIMIT * PAGE, 1)), SIGBUS);
+	CHECK(peek(p) == 1 && peek(p + (LIMIT - 1) * PAGE) == LIMIT);
+	munmap(p, 2 * LIMIT * PAGE);
+	close(fd);
+	remove_file("c");
+	await_empty();
+}
+
+int main(int argc, char **argv)
+{
+	directory = argc > 1 ? argv[1] : "/tmp";
+	catch_faults(0);
+	MUST(mount("tmpfs", directory, "tmpfs", 0, "size=64k") == 0);
+	writing();
+	reading();
+	paging_out();
+	CHECK_EQ(umount(directory), 0);
+	return check_done();
+}
