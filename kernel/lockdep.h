@@ -10,7 +10,7 @@
 #include "kernel/lock_ranks.h"
 #include "kernel/spinlock.h"
 
-#define MAX_HELD_LOCKS 16
+#define MAX_HELD_LOCKS 48 /* reclaim has a batch of 32 pages locked at once */
 
 struct held_lock {
 	const void *lock;

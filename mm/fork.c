@@ -176,7 +176,7 @@ int mm_fork(struct mm *child, struct mm *parent)
 	copy_layout(child, parent);
 	error = copy_vmas(&copy);
 	race_point(fork_before_flush);
-	if (copy.flush)
+	if (copy.flush || tlb_is_pending(parent)) /* a page that the child shares may be one that reclaim has yet to flush (W6) */
 		tlb_flush_range(parent, 0, ~0UL);
 	mmap_write_unlock(child);
 	mmap_write_unlock(parent);

@@ -96,8 +96,6 @@ static void drop_pages(struct mm *mm, vaddr_t start, vaddr_t end)
 	tlb_gather_finish(&tlb);
 }
 
-#define PAGEOUT_BATCH 32
-
 /*
  * Up to a batch of pages from *start on, with references. Only what one address space alone has, as on Linux: the others
  * were not asked. *start is moved behind them.
@@ -115,7 +113,7 @@ static unsigned collect_own_pages(struct mm *mm, vaddr_t *start, vaddr_t end, st
 				continue;
 			page_get(page);
 			pages[nr++] = page;
-			if (nr == PAGEOUT_BATCH) {
+			if (nr == RECLAIM_BATCH) {
 				*start = it.addr + PAGE_SIZE;
 				pt_iter_end(&it);
 				return nr;
@@ -129,15 +127,12 @@ static unsigned collect_own_pages(struct mm *mm, vaddr_t *start, vaddr_t end, st
 /* => mmap_lock for reading. */
 static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 {
-	struct page *pages[PAGEOUT_BATCH];
+	struct page *pages[RECLAIM_BATCH];
 
 	while (start < end && !thread_killed()) {
 		unsigned nr = collect_own_pages(mm, &start, end, pages);
 
-		for (unsigned i = 0; i < nr; i++) {
-			(void)reclaim_page(pages[i]);
-			page_put(pages[i]);
-		}
+		reclaim_batch(pages, nr);
 		cond_resched();
 	}
 }

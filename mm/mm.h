@@ -39,7 +39,7 @@ struct mm {
 
 	/* Written at every switch of a CPU to or from this mm. */
 	u64 cpus __cacheline_aligned; /* atomic: CPUs that may hold translations */
-	s32 tlb_pending;	      /* atomic: gathers between begin and finish (K9) */
+	s32 tlb_pending;	      /* atomic: gathers between begin and finish (K9), batches between add and flush (W6) */
 	s32 refs;		      /* atomic: the struct itself; all users together hold one */
 
 	/* mmap_lock and what it guards. */

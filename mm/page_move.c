@@ -110,4 +110,6 @@ void page_move(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
 		move_table(vma, from + done, to + done, step);
 		cond_resched();
 	}
+	if (tlb_is_pending(vma->mm)) /* a swap entry that has moved may be one that reclaim has yet to flush at the old place (W6) */
+		tlb_flush_range(vma->mm, from, from + len);
 }

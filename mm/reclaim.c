@@ -25,6 +25,7 @@
 #include "mm/rmap.h"
 #include "mm/shmem_swap.h"
 #include "mm/swap.h"
+#include "mm/tlb.h"
 
 #define FIRST_PRIORITY 12	/* the first round looks at a 4096th of the lists; as Linux, DEF_PRIORITY */
 #define LAST_PRIORITY (-1)	/* and the last at all of it, used or not */
@@ -138,59 +139,41 @@ static void let_go(struct scan *scan, struct page *page, enum chance chance)
 						    LRU_TO_INACTIVE);
 }
 
+/* BEGUN: swap_out_finish() comes, when the batch is flushed; the page stays locked until then. */
+enum progress { STAYS, GONE, BEGUN };
+
 /* => locked; the mapping held, if it is a page of one. */
-static bool take_out(struct mapping *mapping, struct page *page)
+static enum progress take_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
 {
 	if (!mapping)
-		return swap_out_locked(page);
+		return swap_out_begin(page, batch) ? BEGUN : STAYS;
+	tlb_batch_flush(batch); /* what is begun shall not wait for a transfer of this one */
 	if (page_test(page, PG_SHMEM))
-		return shmem_swap_out(mapping, page);
-	return mapping->ops && mapping_take_clean(mapping, page); /* dirty ones: when their file system has written them */
+		return shmem_swap_out(mapping, page) ? GONE : STAYS;
+	/* Dirty ones: when their file system has written them. */
+	return mapping->ops && mapping_take_clean(mapping, page) ? GONE : STAYS;
 }
 
-/* => locked. Gone: true. */
-static bool judge(const struct scan *scan, struct page *page, enum chance *chance)
+/* => locked. A scan asks who uses the page; without one (NULL) it goes, used or not. */
+static enum progress judge(const struct scan *scan, struct page *page, enum chance *chance, struct tlb_batch *batch)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
-	bool gone;
+	enum progress progress;
 
 	if (!mapping && !page_test(page, PG_ANON))
-		return false; /* truncated: it is about to be freed */
-	*chance = chance_of(page);
-	if (scan->force && *chance != IT_IS_LOCKED)
+		return STAYS; /* truncated: it is about to be freed */
+	*chance = scan ? chance_of(page) : TAKE_IT;
+	if (scan && scan->force && *chance != IT_IS_LOCKED)
 		*chance = TAKE_IT;
-	gone = *chance == TAKE_IT && take_out(mapping, page);
+	progress = *chance == TAKE_IT ? take_out(mapping, page, batch) : STAYS;
 	if (mapping)
 		mapping_put(mapping);
-	return gone;
+	return progress;
 }
 
-bool reclaim_page(struct page *page)
+/* => isolated, not locked; its reference is dropped. */
+static void end_page(struct scan *scan, struct page *page, enum kind kind, bool gone, enum chance chance)
 {
-	struct mapping *mapping;
-	bool gone = false;
-
-	if (!page_trylock(page))
-		return false;
-	mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
-	if (mapping || page_test(page, PG_ANON))
-		gone = take_out(mapping, page);
-	page_unlock(page);
-	if (mapping)
-		mapping_put(mapping);
-	return gone;
-}
-
-/* => isolated. */
-static void try_page(struct scan *scan, struct page *page, enum kind kind)
-{
-	enum chance chance = LEAVE_IT;
-	bool gone = false;
-
-	if (page_trylock(page)) {
-		gone = judge(scan, page, &chance);
-		page_unlock(page);
-	}
 	if (gone) {
 		note_freed(scan, kind);
 		page_put(page);
@@ -199,19 +182,96 @@ static void try_page(struct scan *scan, struct page *page, enum kind kind)
 	}
 }
 
+/* => isolated. True: begun, and so locked. */
+static bool try_page(struct scan *scan, struct page *page, enum kind kind, struct tlb_batch *batch)
+{
+	enum progress progress = STAYS;
+	enum chance chance = LEAVE_IT;
+
+	if (page_trylock(page)) {
+		progress = judge(scan, page, &chance, batch);
+		if (progress == BEGUN)
+			return true;
+		page_unlock(page);
+	}
+	end_page(scan, page, kind, progress == GONE, chance);
+	return false;
+}
+
+/* One flush for all pages that go to swap: no CPU has a translation of any when the first is written. */
 static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 {
 	struct page *pages[RECLAIM_BATCH];
-	unsigned taken = lru_isolate(inactive_list(kind), pages, (unsigned)min(nr, (u64)RECLAIM_BATCH));
+	unsigned taken = lru_isolate(inactive_list(kind), pages, (unsigned)min(nr, (u64)RECLAIM_BATCH)), begun = 0;
+	struct tlb_batch batch = { 0 };
 
 	count_nr(COUNT_pgscan_direct, taken);
 	count_nr(kind == ANON ? COUNT_pgscan_anon : COUNT_pgscan_file, taken);
-	for (unsigned i = 0; i < taken; i++) {
-		try_page(scan, pages[i], kind);
-		if (scan->nr_writing == RECLAIM_BATCH)
-			finish_writing(scan);
+	if (scan->nr_writing + taken > RECLAIM_BATCH)
+		finish_writing(scan);
+	for (unsigned i = 0; i < taken; i++)
+		if (try_page(scan, pages[i], kind, &batch))
+			pages[begun++] = pages[i];
+	tlb_batch_flush(&batch);
+	for (unsigned i = 0; i < begun; i++) {
+		bool gone = swap_out_finish(pages[i]);
+
+		page_unlock(pages[i]);
+		end_page(scan, pages[i], kind, gone, TAKE_IT);
 	}
 	cond_resched();
+}
+
+/* ---- Pages that somebody names ----------------------------------------------------------------------------------- */
+
+/* True: begun, and so locked. */
+static bool begin_page(struct page *page, bool *gone, struct tlb_batch *batch)
+{
+	enum progress progress;
+	enum chance chance;
+
+	*gone = false;
+	if (!page_trylock(page))
+		return false;
+	progress = judge(NULL, page, &chance, batch);
+	if (progress == BEGUN)
+		return true;
+	page_unlock(page);
+	*gone = progress == GONE;
+	return false;
+}
+
+bool reclaim_page(struct page *page)
+{
+	struct tlb_batch batch = { 0 };
+	bool gone;
+
+	if (begin_page(page, &gone, &batch)) {
+		tlb_batch_flush(&batch);
+		gone = swap_out_finish(page);
+		page_unlock(page);
+	}
+	return gone;
+}
+
+void reclaim_batch(struct page **pages, unsigned nr)
+{
+	struct tlb_batch batch = { 0 };
+	unsigned begun = 0;
+	bool gone;
+
+	for (unsigned i = 0; i < nr; i++) {
+		if (begin_page(pages[i], &gone, &batch))
+			pages[begun++] = pages[i];
+		else
+			page_put(pages[i]);
+	}
+	tlb_batch_flush(&batch);
+	for (unsigned i = 0; i < begun; i++) {
+		(void)swap_out_finish(pages[i]);
+		page_unlock(pages[i]);
+		page_put(pages[i]);
+	}
 }
 
 /* ---- The active lists -------------------------------------------------------------------------------------------- */

@@ -75,7 +75,11 @@ struct mapping *shmem_next(struct mapping *prev)
 
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
-/* The page holds what every entry wrote once its translations are flushed. False: it is locked there. */
+/*
+ * The page holds what every entry wrote once its translations are flushed: here, under the entry's lock, and not in a batch. For
+ * the entry becomes empty, and a fault needs no page lock to map what the mapping has by then, a private copy for one, which no
+ * CPU may see while another still sees this page (K5). False: it is locked there.
+ */
 static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	bool *locked = arg;
@@ -87,7 +91,7 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	}
 	race_point(reclaim_before_clear);
 	old = pte_xchg(ptep, (pte_t){ 0 });
-	if (pte_present(old))
+	if (tlb_may_hold(vma->mm, old))
 		tlb_flush_page(vma->mm, addr);
 	rmap_remove(page);
 	mm_rss_add(vma->mm, page_rss_kind(page), -1);

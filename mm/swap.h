@@ -156,10 +156,17 @@ struct page *swap_read_ahead(swap_slot_t slot);
 
 /* ---- Out (swap_out.c) -------------------------------------------------------------------------------------------- */
 
+struct tlb_batch;
+
 /*
- * Takes an anonymous page out of every address space, writes it if it must be, and frees it if that is done already. True
- * when it is gone but for the caller's reference. => locked, a reference, no lock that ranks below RANK_RECLAIM. Sleeps.
+ * Begins to take an anonymous page out of every address space: entries name its slot, the batch has what is to be flushed. True:
+ * it stays locked until swap_out_finish(). False: it stays in memory, untouched. => locked, a reference. Does not sleep.
  */
-bool swap_out_locked(struct page *page);
+bool __must_check swap_out_begin(struct page *page, struct tlb_batch *batch);
+/*
+ * Writes it if it must be, and frees it if that is done already. True when it is gone but for the caller's reference.
+ * => begun, flushed, locked all the time. No lock that ranks below RANK_RECLAIM. Sleeps.
+ */
+bool swap_out_finish(struct page *page);
 
 #endif

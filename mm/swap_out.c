@@ -3,14 +3,20 @@
  * Taking an anonymous page out of memory.
  *
  *	1. a slot	which holds the page from now on: who faults meanwhile finds it there
- *	2. unmap	each entry is cleared and flushed, and only then asked whether it was dirty (W4); then it names the slot
- *	3. write	if the device does not have its contents yet
- *	4. let go	when the write is over: now on a synchronous device, later on others
+ *	2. unmap	each entry is taken out, with its dirty bit, and names the slot from then on
+ *	3. flush	of a batch of pages at once. They stay locked until then, and what is below waits for it (W4)
+ *	4. write	if the device does not have its contents yet
+ *	5. let go	when the write is over: now on a synchronous device, later on others
+ *
+ * Why the dirty bit that goes with the entry is the last word, although a CPU may still have a translation: one that is clean
+ * there makes the CPU set the bit in the entry at its first write, in one step with the question whether the entry can be used;
+ * it cannot, and the write faults. One that is dirty there came from an entry that was. So no bit is missed, but until the flush
+ * the contents may change: a page is neither written nor freed before.
  *
  * A page of locked memory stays. So does one whose slot could not be written, as long as entries name that slot.
  *
  * Locks: the page's, tried only: page lock › anon_vma › PTE lock › slot.
- * Mirrors: Linux, shrink_folio_list(), try_to_unmap_one(), pageout().
+ * Mirrors: Linux, shrink_folio_list(), try_to_unmap_one() with TTU_BATCH_FLUSH, pageout().
  */
 #include "mm/counters.h"
 #include "mm/mm.h"
@@ -20,26 +26,26 @@
 #include "mm/swap.h"
 #include "mm/tlb.h"
 
-/*
- * Rule 5: a CPU may write through a translation that it still has until it is told; so the entry is judged after the flush,
- * and nobody else looks at it before, since its lock is held.
- */
+/* The entry, which is empty afterwards; its translations are flushed by the batch, or here if that is full. => the PTE lock */
+static pte_t take_entry(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep)
+{
+	bool flush = tlb_may_hold(mm, pte_read(ptep)) && !tlb_batch_add(batch, mm, addr);
+	pte_t old = pte_xchg(ptep, (pte_t){ 0 });
+
+	if (flush)
+		tlb_flush_page(mm, addr);
+	return old;
+}
+
+/* Rule 5: the entry looks empty, but its page is neither written, nor freed, nor mapped again before it is flushed. */
 static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	swap_slot_t slot = { READ_ONCE(page->private) };
-	bool *locked = arg;
-	pte_t old;
 
-	if (READ_ONCE(vma->flags) & VM_LOCKED) {
-		*locked = true;
-		return false;
-	}
+	if (READ_ONCE(vma->flags) & VM_LOCKED)
+		return false; /* it stays mapped there, and so in memory */
 	race_point(reclaim_before_clear);
-	old = pte_xchg(ptep, (pte_t){ 0 });
-	race_point(reclaim_before_flush);
-	if (pte_present(old))
-		tlb_flush_page(vma->mm, addr);
-	if (pte_dirty(old)) {
+	if (pte_dirty(take_entry(arg, vma->mm, addr, ptep))) {
 		page_set(page, PG_DIRTY);
 		page_clear(page, PG_LAZYFREE); /* it was written to since, and will come back clean */
 	}
@@ -50,16 +56,6 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	mm_rss_add(vma->mm, RSS_SWAP, 1);
 	page_put(page); /* the entry's reference; the slot and the caller have others */
 	return true;
-}
-
-/* False: it is, or may be, mapped somewhere. */
-static bool unmap(struct page *page)
-{
-	bool locked = false;
-
-	if (READ_ONCE(page->mapcount))
-		rmap_walk(page, unmap_entry, &locked);
-	return !locked && !READ_ONCE(page->mapcount);
 }
 
 /* => locked. False: there is none, or it must stay in the one it has. */
@@ -83,15 +79,24 @@ static bool is_unwanted(const struct page *page)
 	       (!page_test(page, PG_SWAPCACHE) || !swap_count((swap_slot_t){ READ_ONCE(page->private) }));
 }
 
-bool swap_out_locked(struct page *page)
+bool swap_out_begin(struct page *page, struct tlb_batch *batch)
 {
 	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK))
 		return false;
 	if (is_unwanted(page))
-		return swap_cache_delete_unused(page);
+		return true;
 	if (!have_slot(page))
 		return false;
-	if (!unmap(page)) {
+	if (READ_ONCE(page->mapcount))
+		rmap_walk(page, unmap_entry, batch);
+	return true;
+}
+
+bool swap_out_finish(struct page *page)
+{
+	if (is_unwanted(page))
+		return swap_cache_delete_unused(page);
+	if (READ_ONCE(page->mapcount) || !page_test(page, PG_SWAPCACHE)) { /* it stays in locked memory, or was just mapped first */
 		(void)swap_cache_delete_unused(page);
 		return false;
 	}

@@ -53,6 +53,60 @@ void tlb_flush_page(struct mm *mm, vaddr_t addr)
 	tlb_flush_range(mm, addr, addr + PAGE_SIZE);
 }
 
+bool tlb_is_pending(struct mm *mm)
+{
+	return __atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) != 0;
+}
+
+/* ---- Batches ----------------------------------------------------------------------------------------------------- */
+
+/* The batch's part for that mm, which is counted from then on; NULL: there is no room. */
+static struct tlb_batch_mm *part_of(struct tlb_batch *batch, struct mm *mm)
+{
+	struct tlb_batch_mm *part = batch->mms, *end = batch->mms + batch->nr_mms;
+
+	while (part < end && part->mm != mm)
+		part++;
+	if (part < end)
+		return part;
+	if (batch->nr_mms == TLB_BATCH_MMS)
+		return NULL;
+	batch->nr_mms++;
+	mm_ref(mm);
+	atomic_add_return(&mm->tlb_pending, 1);
+	*part = (struct tlb_batch_mm){ .mm = mm, .start = ~0UL };
+	return part;
+}
+
+bool tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr)
+{
+	struct tlb_batch_mm *part = part_of(batch, mm);
+
+	if (!part)
+		return false;
+	part->start = min(part->start, addr);
+	part->end = max(part->end, addr + PAGE_SIZE);
+	return true;
+}
+
+void tlb_batch_flush(struct tlb_batch *batch)
+{
+	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
+	if (!batch->nr_mms)
+		return;
+	race_point(reclaim_before_flush);
+	for (unsigned i = 0; i < batch->nr_mms; i++) {
+		const struct tlb_batch_mm *part = &batch->mms[i];
+
+		tlb_flush_range(part->mm, part->start, part->end);
+		atomic_dec_return(&part->mm->tlb_pending);
+		mm_unref(part->mm);
+	}
+	batch->nr_mms = 0;
+}
+
+/* ---- Gathers ----------------------------------------------------------------------------------------------------- */
+
 static void gather_reset(struct tlb_gather *tlb)
 {
 	tlb->start = ~0UL;
@@ -114,7 +168,8 @@ void tlb_gather_finish(struct tlb_gather *tlb)
 
 	/*
 	 * Another gather may have cleared entries in our range that we then found empty, and not have flushed them yet: its
-	 * count was raised before it cleared them, so we see it here, and flush for it (K9).
+	 * count was raised before it cleared them, so we see it here, and flush for it (K9). Likewise a batch of reclaim, whose
+	 * swap entries we have met (W6).
 	 */
 	if (__atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) > 1)
 		tlb->full = true;

@@ -48,6 +48,42 @@ void tlb_add_table(struct tlb_gather *tlb, struct page *table);
 void tlb_gather_flush(struct tlb_gather *tlb);
 
 /*
+ * Deferred shootdown, for reclaim: entries of many pages in several address spaces are replaced first, then each address space
+ * is flushed once. Until then the pages stay locked and keep their contents: no fault maps one again, and none is written or
+ * freed. Nobody who changes entries returns before they are flushed, for a batch is counted like a gather (W6).
+ *
+ * Mirrors: Linux, TTU_BATCH_FLUSH, try_to_unmap_flush(), flush_tlb_batched_pending().
+ */
+#define TLB_BATCH_MMS 8
+
+struct tlb_batch { /* on the stack, all zeros at first */
+	unsigned nr_mms;
+	struct tlb_batch_mm {
+		struct mm *mm; /* a reference: it may end meanwhile */
+		vaddr_t start, end;
+	} mms[TLB_BATCH_MMS];
+};
+
+/*
+ * Takes it upon itself to flush addr's translations. Before the entry goes: whoever finds it gone must see the count. False: the
+ * batch is full, and it is for the caller to flush. => the PTE lock held.
+ */
+bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr);
+/* Flushes all that was added, and waits; then the batch is empty. => no lock that ranks below the page lock, interrupts on. */
+void tlb_batch_flush(struct tlb_batch *batch);
+
+/* Some gather or batch may have changed entries and not flushed them yet. A count raised before an entry was changed is seen. */
+bool tlb_is_pending(struct mm *mm);
+/*
+ * May some CPU have a translation by an entry of this value? Not by one that it cannot use, unless that entry could be used until
+ * a moment ago (W7). As Linux's pte_accessible(). => the PTE lock held.
+ */
+static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
+{
+	return pte_present(pte) || tlb_is_pending(mm);
+}
+
+/*
  * Drops one page's translation on every CPU that uses the mm, and waits. May be called under a PTE lock (rule 6), with
  * interrupts on.
  */

@@ -9,6 +9,7 @@
 #include "mm/lru.h"
 #include "mm/reclaim.h"
 #include "mm/swap.h"
+#include "mm/tlb.h"
 #include "mm/vma.h"
 
 #define NR_PAGES 64
@@ -106,6 +107,65 @@ TEST(reclaim_keeps_locked_memory_apart, 1)
 	CHECK_EQ(mm_munlock(mm, addr, PAGES(8)), 0);
 	CHECK_EQ(lru_size(LRU_UNEVICTABLE), 0);
 	CHECK_EQ(reclaim_pages(1000), 8);
+	end();
+}
+
+/* CPU 1 is another thread of the address space. It is told once for a batch of pages, however many it may have translations of. */
+TEST(reclaim_tells_a_cpu_once_for_many_pages, 2)
+{
+	begin();
+	idler_start(1, mm);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	counters_mark();
+	CHECK_EQ(reclaim_pages(NR_PAGES), NR_PAGES);
+	CHECK_EQ(COUNTED(tlb_shootdowns), NR_PAGES / RECLAIM_BATCH);
+	touch(0, NR_PAGES);
+	counters_mark();
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
+	CHECK_EQ(nr_out(0, NR_PAGES), NR_PAGES);
+	CHECK(COUNTED(tlb_shootdowns) <= NR_PAGES / RECLAIM_BATCH + 1); /* and what makes old what stays */
+	idler_stop(1);
+	end();
+}
+
+static u32 nr_reads;
+static bool enough;
+
+/* Reads again and again, without anybody's leave. */
+static void keep_reading(void *arg)
+{
+	sim_use_mm(arg);
+	do {
+		expect_get(addr, 0);
+		store_release(&nr_reads, nr_reads + 1);
+		sim_user_boundary();
+	} while (!READ_ONCE(enough));
+	sim_leave_mm();
+}
+
+/* One page of more address spaces than a batch has room for; the last of them runs. */
+TEST(reclaim_takes_what_many_share, 2)
+{
+	struct mm *children[TLB_BATCH_MMS + 4];
+	u32 reads;
+
+	begin();
+	for (unsigned i = 0; i < ARRAY_SIZE(children); i++) {
+		children[i] = test_mm(POLICY_DEFAULT);
+		CHECK_EQ(mm_fork(children[i], mm), 0);
+	}
+	sim_start(1, keep_reading, children[ARRAY_SIZE(children) - 1]);
+	let_others_run_until(load_acquire(&nr_reads), "nobody reads");
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	CHECK(reclaim_pages(NR_PAGES) > NR_PAGES / 2);
+	reads = load_acquire(&nr_reads);
+	let_others_run_until(load_acquire(&nr_reads) > reads + 1, "nobody reads any more");
+	WRITE_ONCE(enough, true);
+	sim_join(1);
+	for (unsigned i = 0; i < ARRAY_SIZE(children); i++) {
+		CHECK_EQ(children[i]->tlb_pending, 0);
+		test_mm_put(children[i]);
+	}
 	end();
 }
 
