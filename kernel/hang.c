@@ -15,6 +15,8 @@
 
 #include "kernel/boot_info.h"
 #include "kernel/clock.h"
+#include "kernel/lock_owners.h"
+#include "kernel/lockdep.h"
 #include "kernel/panic.h"
 #include "kernel/post_mortem.h"
 #include "kernel/print.h"
@@ -26,7 +28,7 @@
 
 #define NS_PER_SECOND 1000000000UL
 #define MAX_CIRCLE 16
-#define NMI_WAIT_LOOPS 2000000UL
+#define NMI_WAIT_NS (3 * NS_PER_SECOND) /* on a loaded host another virtual CPU may be long in coming */
 
 struct progress {
 	u64 last_tick;	   /* ns; its own CPU, read by others */
@@ -40,35 +42,14 @@ STATIC_PER_CPU(struct progress, progress);
 static u64 limit_ns;
 static u64 next_round; /* ns; atomic */
 static struct timer idle_timer;
-static u64 nmi_wanted; /* atomic: CPUs that shall say where they are */
+static u64 nmi_wanted; /* atomic: CPUs that shall say where they are ... */
+STATIC_PER_CPU(struct cpu_place, nmi_place); /* ... here, before they clear their bit */
 
 /* ---- Who has what ------------------------------------------------------------------------------------------------ */
 
-static bool list_has(const struct held_locks *list, const void *lock)
-{
-	u32 depth = min(READ_ONCE(list->depth), (u32)MAX_HELD_LOCKS);
-
-	for (u32 i = 0; i < depth; i++)
-		if (list->held[i].lock == lock)
-			return true;
-	return false;
-}
-
-static const struct held_locks *locks_of(const struct task *task)
-{
-#if DEBUG
-	return &task->held;
-#else
-	(void)task;
-	return NULL;
-#endif
-}
-
 static const void *waits_for(const struct task *task)
 {
-	const struct held_locks *list = locks_of(task);
-
-	return list ? READ_ONCE(list->waits_for) : NULL;
+	return READ_ONCE(task->waits.lock);
 }
 
 typedef bool visit_task_t(const struct task *task, void *arg);
@@ -86,7 +67,7 @@ static void for_each_task(visit_task_t *visit, void *arg)
 }
 
 struct search {
-	const void *lock;
+	struct lock_wait wait;	  /* who has what this is for? */
 	const struct task *after; /* looks for the first holder behind this one; NULL: for the first */
 	const struct task *found;
 };
@@ -100,15 +81,16 @@ static bool is_holder(const struct task *task, void *arg)
 			search->after = NULL;
 		return false;
 	}
-	if (!list_has(locks_of(task), search->lock))
+	if (!task_holds(task, &search->wait))
 		return false;
 	search->found = task;
 	return true;
 }
 
-static const struct task *holder_of(const void *lock, const struct task *after)
+/* A holder of what the task waits for. */
+static const struct task *holder_for(const struct task *task, const struct task *after)
 {
-	struct search search = { .lock = lock, .after = after };
+	struct search search = { .wait = task->waits, .after = after };
 
 	for_each_task(is_holder, &search);
 	return search.found;
@@ -119,7 +101,7 @@ static void log_circle(const struct task *task)
 	const struct task *next = task;
 
 	for (int steps = 1; steps <= MAX_CIRCLE; steps++) {
-		next = waits_for(next) ? holder_of(waits_for(next), NULL) : NULL;
+		next = waits_for(next) ? holder_for(next, NULL) : NULL;
 		if (!next)
 			return;
 		if (next != task)
@@ -129,24 +111,19 @@ static void log_circle(const struct task *task)
 	}
 }
 
-static void log_holders(const void *lock)
+static void log_holders(const struct task *waiter)
 {
 	const struct task *holder = NULL;
 	char name[TASK_COMM_LEN + 16];
 	bool any = false;
 
-	while ((holder = holder_of(lock, holder)) != NULL) {
+	while ((holder = holder_for(waiter, holder)) != NULL) {
 		task_describe(name, sizeof(name), holder);
 		klog_record("    which %s holds%s", name, waits_for(holder) ? ", and waits itself" : "");
 		any = true;
 	}
-	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
-		if (list_has(cpu_held_locks(cpu), lock)) {
-			klog_record("    which CPU %u holds", cpu);
-			any = true;
-		}
 	if (!any)
-		klog_record("    which no thread holds: I/O, or a wake-up, is awaited");
+		klog_record("    which no thread is known to hold: I/O, or a wake-up, is awaited");
 }
 
 /* ---- The report -------------------------------------------------------------------------------------------------- */
@@ -167,8 +144,8 @@ static bool log_sleeper(const struct task *task, void *arg)
 		return false;
 	task_describe(name, sizeof(name), task);
 	if (waits_for(task)) {
-		klog_record("  %s waits for %s (%p)", name, lock_rank_name(locks_of(task)->waits_rank), waits_for(task));
-		log_holders(waits_for(task));
+		klog_record("  %s waits for %s (%p)", name, lock_rank_name(task->waits.rank), waits_for(task));
+		log_holders(task);
 		log_circle(task);
 	} else {
 		klog_record("  %s sleeps until it is woken", name);
@@ -184,27 +161,29 @@ static void log_race_points(void)
 			klog_record("  thread %d stands at the race point %s", race_stopped_at(id), race_point_name(id));
 }
 
-/* Another CPU says itself where it is, whatever it does. */
-static void ask_by_nmi(unsigned cpu)
+/* Another CPU is asked where it is, whatever it does. */
+static void log_other_place(unsigned cpu)
 {
-	u64 bit = 1UL << cpu;
+	u64 bit = 1UL << cpu, deadline = ktime_ns() + NMI_WAIT_NS;
 
 	atomic_or(&nmi_wanted, bit);
 	lapic_send(cpus[cpu].apic_id, LAPIC_NMI);
-	for (u64 loops = 0; loops < NMI_WAIT_LOOPS && READ_ONCE(nmi_wanted) & bit; loops++)
+	while (load_acquire(&nmi_wanted) & bit && ktime_ns() < deadline)
 		cpu_relax();
+	if (load_acquire(&nmi_wanted) & bit)
+		klog_record("    does not answer");
+	else
+		log_cpu_place(&per_cpu(nmi_place, cpu));
 }
 
 void hang_nmi(const struct trap_frame *frame)
 {
 	u64 bit = 1UL << cpu_id();
 
-	if (!(atomic_and(&nmi_wanted, ~bit) & bit))
+	if (!(READ_ONCE(nmi_wanted) & bit)) /* nobody asks this CPU but for a report, and clears it but itself */
 		return;
-	if (frame_is_user(frame))
-		klog_record("    is in user mode at %016lx", (unsigned long)frame->rip);
-	else
-		log_backtrace(frame->rip, frame->rbp);
+	cpu_place_note(&this_cpu(nmi_place), frame);
+	(void)atomic_and(&nmi_wanted, ~bit);
 }
 
 static void log_cpus(void)
@@ -218,7 +197,7 @@ static void log_cpus(void)
 		if (cpu == cpu_id())
 			log_backtrace((u64)__builtin_return_address(0), *(u64 *)__builtin_frame_address(0));
 		else
-			ask_by_nmi(cpu);
+			log_other_place(cpu);
 		log_cpu_state(cpu);
 	}
 }
@@ -232,6 +211,7 @@ void hang_report(const char *headline)
 		spin_unlock(&process_tree_lock);
 	}
 	log_race_points();
+	log_lock_limits();
 	klog_record("FAULTLINE-HANG-END");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is held, in debug builds. A spinlock belongs to the CPU: nobody sleeps under one, and the run queue's is released
+ * What is held, in debug builds, and what is waited for, in both. A spinlock belongs to the CPU: nobody sleeps under one, and the run queue's is released
  * by another thread than took it. A sleeping lock belongs to its thread, and moves from CPU to CPU with it. So there are
  * two lists, and each thread has room for the second.
  */
@@ -21,10 +21,22 @@ struct held_lock {
 /* All zero is an empty list. Touched only by its CPU or its thread. */
 struct held_locks {
 	u32 depth;
-	u8 waits_rank;		/* enum lock_rank of ... */
-	const void *waits_for;	/* the lock that is being waited for, or NULL; read by others by READ_ONCE */
 	struct held_lock held[MAX_HELD_LOCKS];
 };
+
+/*
+ * The sleeping lock that a thread waits for. Waiting is slow anyway, so noting it costs nobody anything; noting what is held
+ * would cost every fault, and is left to debug builds.
+ */
+struct lock_wait {
+	const void *lock;  /* or NULL; written last, read by others by READ_ONCE */
+	const void *owner; /* where the lock itself notes which thread has it, or NULL: nowhere */
+	u8 rank;	   /* enum lock_rank */
+};
+/* That of the current thread, or NULL where there is none yet. The scheduler and the simulated machine provide it. */
+struct lock_wait *current_lock_wait(void);
+/* The spinlock that a CPU spins for, or NULL. */
+const spinlock_t *cpu_spins_for(unsigned cpu);
 
 /*
  * The list of the current thread, or NULL where there is none yet (early boot) or none that counts. The scheduler

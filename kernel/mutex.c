@@ -56,7 +56,7 @@ void mutex_lock(struct mutex *mutex)
 	ASSERT(!mutex_is_locked_by_me(mutex), "a mutex is not taken twice by one thread");
 	lock_order_check(mutex, mutex->rank);
 	if (!mutex_take_free(mutex) && mutex_enqueue(mutex, &waiter)) {
-		lock_wait_begin(mutex, mutex->rank);
+		lock_wait_begin(mutex, mutex->rank, &mutex->owner);
 		for (;;) {
 			thread_prepare_sleep(SLEEP_UNINTERRUPTIBLE);
 			if (mutex_granted(mutex))

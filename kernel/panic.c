@@ -7,6 +7,7 @@
 #include "drivers/power.h"
 #include "kernel/boot_info.h"
 #include "kernel/fault_dump.h"
+#include "kernel/lock_owners.h"
 #include "kernel/lockdep.h"
 #include "kernel/panic.h"
 #include "kernel/post_mortem.h"
@@ -23,8 +24,7 @@
 
 /* Where a stopped CPU was. Written by it before it sets `stopped`. */
 struct stopped_at {
-	u64 rip, rbp;
-	bool user;
+	struct cpu_place place;
 	bool stopped; /* store-release */
 };
 STATIC_PER_CPU(struct stopped_at, stopped_at);
@@ -88,9 +88,7 @@ void panic_stop_this_cpu(const struct trap_frame *frame)
 
 	if (READ_ONCE(panicking) == NOBODY)
 		return;
-	at->rip = frame->rip;
-	at->rbp = frame->rbp;
-	at->user = frame_is_user(frame);
+	cpu_place_note(&at->place, frame);
 	store_release(&at->stopped, true);
 	halt_forever();
 }
@@ -119,12 +117,9 @@ static void log_others(void)
 			continue;
 		if (!load_acquire(&at->stopped)) {
 			klog_record("  CPU %u does not answer", cpu);
-		} else if (at->user) {
-			klog_record("  CPU %u was in user mode at %016llx", cpu, (unsigned long long)at->rip);
-			log_cpu_state(cpu);
 		} else {
 			klog_record("  CPU %u:", cpu);
-			log_backtrace(at->rip, at->rbp);
+			log_cpu_place(&at->place);
 			log_cpu_state(cpu);
 		}
 	}
@@ -138,6 +133,7 @@ static void __noreturn finish_panic(u64 rip, u64 rbp, u64 addr)
 	log_backtrace(rip, rbp);
 	log_cpu_state(cpu_id());
 	log_others();
+	log_lock_limits();
 	log_walks(addr);
 	fault_dump_events();
 	klog_record("  booted with: %s", boot_info.command_line);

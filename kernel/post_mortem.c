@@ -6,7 +6,8 @@
 #include "kernel/post_mortem.h"
 
 #include "kernel/fault_trace.h"
-#include "kernel/lockdep.h"
+#include "kernel/lock_owners.h"
+#include "kernel/panic.h"
 #include "kernel/print.h"
 #include "kernel/task.h"
 #include "mm/mm.h"
@@ -18,38 +19,24 @@ static const char *const held_names[] = {
 	[HELD_MMAP] = "mmap_lock for reading",
 };
 
+void cpu_place_note(struct cpu_place *place, const struct trap_frame *frame)
+{
+	place->rip = frame->rip;
+	place->rbp = frame->rbp;
+	place->user = frame_is_user(frame);
+}
+
+void log_cpu_place(const struct cpu_place *place)
+{
+	if (place->user)
+		klog_record("    in user mode at %016lx", (unsigned long)place->rip);
+	else
+		log_backtrace(place->rip, place->rbp);
+}
+
 void task_describe(char *buf, size_t size, const struct task *task)
 {
 	ksnprintf(buf, size, "%.*s[%d]", TASK_COMM_LEN, task->comm, READ_ONCE(task->tid));
-}
-
-void log_held_locks(const char *whose, const struct held_locks *list)
-{
-	u32 depth = min(READ_ONCE(list->depth), (u32)MAX_HELD_LOCKS);
-	const void *waits_for = READ_ONCE(list->waits_for);
-
-	for (u32 i = 0; i < depth; i++)
-		klog_record("    %s holds %s (%p)", whose, lock_rank_name(list->held[i].rank), list->held[i].lock);
-	if (waits_for)
-		klog_record("    %s waits for %s (%p)", whose, lock_rank_name(list->waits_rank), waits_for);
-}
-
-static void log_locks(unsigned cpu, const struct task *task, const char *name)
-{
-#if DEBUG
-	log_held_locks("the CPU", cpu_held_locks(cpu));
-	log_held_locks(name, &task->held);
-#else
-	(void)cpu, (void)task, (void)name;
-#endif
-}
-
-/* The fault that the task is resolving, if any: it lies on that task's stack. */
-static bool copy_fault(struct fault *copy, const struct task *task)
-{
-	const struct fault *fault = READ_ONCE(task->fault);
-
-	return fault && !kernel_read_nofault(copy, fault, sizeof(*copy));
 }
 
 static void log_fault(const struct task *task)
@@ -58,7 +45,7 @@ static void log_fault(const struct task *task)
 	static const char *const strategies[] = { [STRATEGY_MMAP] = "mmap", [STRATEGY_VMA] = "vma", [STRATEGY_SPEC] = "spec" };
 	struct fault f;
 
-	if (!copy_fault(&f, task) || f.access >= ARRAY_SIZE(accesses) || f.tried >= NR_STRATEGIES ||
+	if (!task_copy_fault(&f, task) || f.access >= ARRAY_SIZE(accesses) || f.tried >= NR_STRATEGIES ||
 	    f.held >= ARRAY_SIZE(held_names))
 		return;
 	klog_record("    resolves the %s of %016lx by strategy %s, which holds %s", accesses[f.access],
@@ -85,7 +72,7 @@ void log_walks(u64 addr)
 		const struct task *task = READ_ONCE(cpus[cpu].task);
 		struct fault f;
 
-		if (!task || !copy_fault(&f, task))
+		if (!task || !task_copy_fault(&f, task))
 			continue;
 		klog_record("  page tables at %016lx, which CPU %u is about:", (unsigned long)f.address, cpu);
 		pt_dump_walk(f.mm, f.address);

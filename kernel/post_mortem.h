@@ -5,8 +5,17 @@
 
 #include "kernel/base.h"
 
-struct held_locks;
 struct task;
+struct trap_frame;
+
+/* Where a CPU was when it was interrupted. */
+struct cpu_place {
+	u64 rip, rbp;
+	bool user;
+};
+void cpu_place_note(struct cpu_place *place, const struct trap_frame *frame);
+/* Logs its backtrace, or that it was in user mode. */
+void log_cpu_place(const struct cpu_place *place);
 
 /* "PROGRAM[TID]". Any context. */
 void task_describe(char *buf, size_t size, const struct task *task);
@@ -17,7 +26,5 @@ void task_describe(char *buf, size_t size, const struct task *task);
 void log_cpu_state(unsigned cpu);
 /* Logs the page-table walk of the address that each CPU's fault is about, and of `addr` (0: none) in the current mm. */
 void log_walks(u64 addr);
-/* Logs a list of locks behind `whose`; nothing if it is empty. */
-void log_held_locks(const char *whose, const struct held_locks *list);
 
 #endif

@@ -99,7 +99,7 @@ static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 	list_init(&waiter.link);
 	ASSERT(!writer || !rwsem_is_write_locked_by_me(sem), "a lock is not taken twice by one thread");
 	lock_order_check(sem, sem->rank);
-	lock_wait_begin(sem, sem->rank);
+	lock_wait_begin(sem, sem->rank, &sem->owner);
 	rwsem_enqueue(sem, &waiter);
 	for (;;) {
 		thread_prepare_sleep(state);

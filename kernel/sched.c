@@ -476,6 +476,13 @@ void cond_resched(void)
 	}
 }
 
+struct lock_wait *current_lock_wait(void)
+{
+	struct task *task = current;
+
+	return task ? &task->waits : NULL;
+}
+
 #if DEBUG
 struct held_locks *current_held_locks(void)
 {

@@ -105,24 +105,6 @@ const struct held_locks *cpu_held_locks(unsigned cpu)
 	return &per_cpu(spins_held, cpu);
 }
 
-void lock_wait_begin(const void *lock, enum lock_rank rank)
-{
-	struct held_locks *sleeping = current_held_locks();
-
-	if (!sleeping)
-		return;
-	sleeping->waits_rank = rank;
-	WRITE_ONCE(sleeping->waits_for, lock);
-}
-
-void lock_wait_end(void)
-{
-	struct held_locks *sleeping = current_held_locks();
-
-	if (sleeping)
-		WRITE_ONCE(sleeping->waits_for, NULL);
-}
-
 bool in_atomic(void)
 {
 	return this_cpu(spins_held).depth != 0;
@@ -187,33 +169,46 @@ const struct held_locks *cpu_held_locks(unsigned cpu)
 
 /* ---- The slow path ----------------------------------------------------------------------------------------------- */
 
-/* An interrupt handler may spin in the midst of a thread's spinning. */
-static const void *note_spinning(const void *lock, u8 rank)
-{
-#if DEBUG
-	struct held_locks *list = &this_cpu(spins_held);
-	const void *before = list->waits_for;
-
-	list->waits_rank = rank;
-	WRITE_ONCE(list->waits_for, lock);
-	return before;
-#else
-	(void)lock, (void)rank;
-	return NULL;
-#endif
-}
+STATIC_PER_CPU(const spinlock_t *, spins_for);
 
 void spin_lock_slow(spinlock_t *lock)
 {
-	const void *before = note_spinning(lock, lock->rank);
+	const spinlock_t *before = this_cpu(spins_for); /* of what we have interrupted, if we are a handler */
 	u32 free;
 
 	ASSERT(!spin_is_locked_by_me(lock), "a spinlock is not taken twice by one CPU");
+	WRITE_ONCE(this_cpu(spins_for), lock);
 	do {
 		while (READ_ONCE(lock->owner) != 0)
 			cpu_relax();
 		free = 0;
 	} while (!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
 					      __ATOMIC_RELAXED));
-	(void)note_spinning(before, lock->rank);
+	WRITE_ONCE(this_cpu(spins_for), before);
+}
+
+/* ---- Who waits, in both builds ----------------------------------------------------------------------------------- */
+
+const spinlock_t *cpu_spins_for(unsigned cpu)
+{
+	return READ_ONCE(per_cpu(spins_for, cpu));
+}
+
+void lock_wait_begin(const void *lock, enum lock_rank rank, const void *owner)
+{
+	struct lock_wait *wait = current_lock_wait();
+
+	if (!wait)
+		return;
+	wait->rank = rank;
+	wait->owner = owner;
+	store_release(&wait->lock, lock);
+}
+
+void lock_wait_end(void)
+{
+	struct lock_wait *wait = current_lock_wait();
+
+	if (wait)
+		WRITE_ONCE(wait->lock, NULL);
 }

@@ -46,9 +46,6 @@ void spin_note_released(const spinlock_t *lock);
 void lock_order_check(const void *lock, enum lock_rank rank);
 void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
-/* Between these the current thread sleeps until it gets the lock: for who asks who waits for whom (kernel/hang.c). */
-void lock_wait_begin(const void *lock, enum lock_rank rank);
-void lock_wait_end(void);
 /* True when this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
 #else
@@ -76,14 +73,13 @@ static inline void lock_release_check(const void *lock, enum lock_rank rank)
 {
 	(void)lock, (void)rank;
 }
-static inline void lock_wait_begin(const void *lock, enum lock_rank rank)
-{
-	(void)lock, (void)rank;
-}
-static inline void lock_wait_end(void)
-{
-}
 #endif
+/*
+ * Between these the current thread sleeps until it gets the lock: for who asks who waits for whom (kernel/hang.c). `owner`
+ * is where the lock notes the thread that has it, or NULL where it notes none.
+ */
+void lock_wait_begin(const void *lock, enum lock_rank rank, const void *owner);
+void lock_wait_end(void);
 
 /*
  * A place where a schedule under test may hand over to another CPU: lock operations and sequence checks. Costs one

@@ -137,6 +137,7 @@ struct task {
 	char comm[TASK_COMM_LEN];     /* written by the task itself; a torn read harms nobody */
 	struct list_head thread_link; /* in process->threads: process_tree_lock and process->lock */
 	struct rcu_head rcu;
+	struct lock_wait waits; /* the task itself */
 #if DEBUG
 	struct held_locks held;
 #endif

@@ -42,7 +42,7 @@ static int wait_in_state(struct page *page, enum page_flag flag, enum sleep_stat
 	u64 began;
 	int error;
 
-	lock_wait_begin(page, RANK_PAGE);
+	lock_wait_begin(page, RANK_PAGE, NULL);
 	began = thread_io_wait_begin();
 	error = wait_event_state(queue_of(page), announce_and_test(page, flag), state, page,
 				 state == SLEEP_KILLABLE && thread_killed());

@@ -91,7 +91,7 @@ static int drain_readers(struct vma *vma, bool killable)
 	if (atomic_add_return(&vma->vm_refcnt, VMA_WRITER_BAR) == VMA_WRITER_BAR + 1)
 		return 0;
 	race_point(write_bar_set);
-	lock_wait_begin(&vma->vm_refcnt, RANK_VMA);
+	lock_wait_begin(&vma->vm_refcnt, RANK_VMA, NULL);
 	if (killable)
 		error = wait_event_killable(writers, readers_gone(vma));
 	else

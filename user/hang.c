@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two ends that are not for programs. `hang`: a thread stands in the midst of a fault with mmap_lock in its hands, another
+ * Ends that are not for programs. `hang`: a thread stands in the midst of a fault with mmap_lock in its hands, another
  * waits for that lock, and a third process waits until the kernel's log says who waits for whom; for a kernel that looks
- * after a second (hang=1). `hang panic`: the first thread stands with a VMA's lock, and the kernel is made to panic.
+ * after a second (hang=1). `hang deaf`: the same of a CPU that takes no interrupt, since what runs there stands in a switch of address
+ * spaces, and of another that spins for its lock. `hang panic`: the first thread stands with a VMA's lock, and the kernel is made to panic.
  */
 #include "user/race.h"
 
@@ -103,6 +104,52 @@ static int hang(void)
 	return check_done();
 }
 
+/* A process that stands on CPU 1 in its execve, and goes on to do nothing. */
+static pid_t stop_in_exec(void)
+{
+	pid_t child = fork();
+
+	MUST(child >= 0);
+	if (child == 0) {
+		MUST(run_on_cpu(1) && race_command("arm switch_mask_set tid=%d", getpid()) > 0);
+		execl("/proc/self/exe", "hang", "nothing", NULL);
+		_exit(1);
+	}
+	while (!race_stopped("switch_mask_set"))
+		usleep(1000);
+	return child;
+}
+
+/* A process that sends another a signal from CPU 2. */
+static pid_t send_signal(pid_t to)
+{
+	pid_t child = fork();
+
+	MUST(child >= 0);
+	if (child == 0) {
+		MUST(run_on_cpu(2));
+		_exit(kill(to, SIGCONT) != 0);
+	}
+	return child;
+}
+
+static int deaf(void)
+{
+	static const char *const texts[] = { "CPU 1 has taken no interrupt for 1 seconds", "the CPU waits for SIGNAL", "which CPU 1 holds",
+					     "stands at the race point switch_mask_set" };
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), status;
+	pid_t standing, spinning;
+
+	MUST(run_on_cpu(0) && log >= 0 && lseek(log, 0, SEEK_END) >= 0);
+	standing = stop_in_exec();
+	spinning = send_signal(standing);
+	wait_for_log(log, texts, sizeof(texts) / sizeof(texts[0]));
+	CHECK(release("switch_mask_set"));
+	CHECK(waitpid(standing, &status, 0) == standing && status == 0);
+	CHECK(waitpid(spinning, &status, 0) == spinning && status == 0);
+	return check_done();
+}
+
 static int make_panic(void)
 {
 	stop_at("vma_locked", POLICY_VMA);
@@ -112,6 +159,12 @@ static int make_panic(void)
 
 int main(int argc, char **argv)
 {
+	const char *what = argc > 1 ? argv[1] : "";
+
 	MUST(on_faultline());
-	return argc > 1 && strcmp(argv[1], "panic") == 0 ? make_panic() : hang();
+	if (strcmp(what, "nothing") == 0)
+		return 0;
+	if (strcmp(what, "deaf") == 0)
+		return deaf();
+	return strcmp(what, "panic") == 0 ? make_panic() : hang();
 }

@@ -117,6 +117,11 @@ struct held_locks *current_held_locks(void)
 	return &sim_this_cpu()->held_locks;
 }
 
+struct lock_wait *current_lock_wait(void)
+{
+	return &sim_this_cpu()->lock_wait;
+}
+
 void thread_count_fault(void)
 {
 	sim_this_cpu()->minor_faults++;

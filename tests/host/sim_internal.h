@@ -42,6 +42,7 @@ struct sim_cpu {
 	struct tlb_entry tlb[TLB_SETS][TLB_WAYS];
 	struct psc_entry psc[5][PSC_ENTRIES]; /* by level 4 … 2 of the entry that was read */
 	struct held_locks held_locks;
+	struct lock_wait lock_wait;
 	u64 minor_faults, major_faults;
 
 	/* Atomic. */
