@@ -13,6 +13,7 @@
 	X(FILE, "the position of one open file; held across a whole read or write through it")                         \
 	X(PROCESS_TREE, "parents, children, sessions; taken before any one process is touched")                        \
 	X(FILES, "descriptor tables and path look-up; may allocate and copy nothing from user memory below mmap_lock") \
+	X(WATCHES, "which files the epolls watch; asks those files")                                                   \
 	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \
 	X(MMAP_LOCK, "the whole address space; the outermost lock of a fault")                                         \
 	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \
@@ -28,6 +29,7 @@
 	X(SIGNAL, "signal state of one process")                                                                       \
 	X(FUTEX, "one futex hash bucket; user words are read by the nofault copy")                                     \
 	X(WAIT_QUEUE, "one wait queue; wake-ups are called from under any lock above")                                 \
+	X(EPOLL, "the ready list of one epoll and who waits for it; taken by wake-ups of what it watches")             \
 	X(RUN_QUEUE, "one CPU's run queue")                                                                            \
 	X(TIMER, "one CPU's timers")                                                                                   \
 	X(SLAB, "one object cache")                                                                                    \

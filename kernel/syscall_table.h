@@ -220,7 +220,7 @@
 	NONE(210, io_cancel)											\
 	NONE(211, get_thread_area)										\
 	NONE(212, lookup_dcookie)										\
-	NONE(213, epoll_create)											\
+	CALL(213, epoll_create)											\
 	NONE(214, epoll_ctl_old)										\
 	NONE(215, epoll_wait_old)										\
 	NONE(216, remap_file_pages)										\
@@ -239,8 +239,8 @@
 	CALL(229, clock_getres)											\
 	CALL(230, clock_nanosleep)										\
 	CALL(231, exit_group)											\
-	NONE(232, epoll_wait)											\
-	NONE(233, epoll_ctl)											\
+	CALL(232, epoll_wait)											\
+	CALL(233, epoll_ctl)											\
 	CALL(234, tgkill)											\
 	CALL(235, utimes)											\
 	NONE(236, vserver)											\
@@ -288,7 +288,7 @@
 	NONE(278, vmsplice)											\
 	NONE(279, move_pages)											\
 	CALL(280, utimensat)											\
-	NONE(281, epoll_pwait)											\
+	CALL(281, epoll_pwait)											\
 	NONE(282, signalfd)											\
 	NONE(283, timerfd_create)										\
 	CALL(284, eventfd)											\
@@ -298,7 +298,7 @@
 	NONE(288, accept4)											\
 	NONE(289, signalfd4)											\
 	CALL(290, eventfd2)											\
-	NONE(291, epoll_create1)										\
+	CALL(291, epoll_create1)										\
 	CALL(292, dup3)												\
 	CALL(293, pipe2)											\
 	NONE(294, inotify_init1)										\
@@ -359,7 +359,7 @@
 	NONE(438, pidfd_getfd)											\
 	CALL(439, faccessat2)											\
 	CALL(440, process_madvise)										\
-	NONE(441, epoll_pwait2)											\
+	CALL(441, epoll_pwait2)											\
 	NONE(442, mount_setattr)										\
 	NONE(443, quotactl_fd)											\
 	NONE(444, landlock_create_ruleset)									\

@@ -15,25 +15,33 @@ void wait_queue_init(struct wait_queue *queue)
 	list_init(&queue->waiters);
 }
 
-void wait_prepare(struct wait_queue *queue, struct waiter *waiter, enum sleep_state state)
+void wait_enqueue(struct wait_queue *queue, struct waiter *waiter)
 {
-	unsigned long flags;
+	unsigned long flags = spin_lock_irqsave(&queue->lock);
 
-	thread_prepare_sleep(state);
-	flags = spin_lock_irqsave(&queue->lock);
 	if (list_empty(&waiter->link))
 		list_add_tail(&queue->waiters, &waiter->link);
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
-void wait_finish(struct wait_queue *queue, struct waiter *waiter)
+void wait_dequeue(struct wait_queue *queue, struct waiter *waiter)
 {
-	unsigned long flags;
+	unsigned long flags = spin_lock_irqsave(&queue->lock);
 
-	thread_cancel_sleep();
-	flags = spin_lock_irqsave(&queue->lock);
 	list_del(&waiter->link);
 	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
+void wait_prepare(struct wait_queue *queue, struct waiter *waiter, enum sleep_state state)
+{
+	thread_prepare_sleep(state);
+	wait_enqueue(queue, waiter);
+}
+
+void wait_finish(struct wait_queue *queue, struct waiter *waiter)
+{
+	thread_cancel_sleep();
+	wait_dequeue(queue, waiter);
 }
 
 static bool key_matches(const struct waiter *waiter, const void *key)
@@ -54,6 +62,10 @@ int wake_up_nr(struct wait_queue *queue, const void *key, int nr)
 			break;
 		if (!key_matches(waiter, key))
 			continue;
+		if (waiter->notify) {
+			waiter->notify(waiter);
+			continue;
+		}
 		list_del(&waiter->link);
 		thread_wake(waiter->thread);
 		woken++;

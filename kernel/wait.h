@@ -16,6 +16,8 @@ struct waiter {
 	struct list_head link; /* guarded by the queue's lock */
 	struct thread *thread; /* constant */
 	const void *key;       /* constant; what is waited for, where a queue is shared by hashing. NULL matches any */
+	/* Constant; instead of a sleeping thread (NULL): called under the queue's lock at each wake-up, stays enqueued. */
+	void (*notify)(struct waiter *waiter);
 };
 
 #define WAIT_QUEUE_INIT(name)                                                                                          \
@@ -28,6 +30,9 @@ void wait_queue_init(struct wait_queue *queue);
 void wait_prepare(struct wait_queue *queue, struct waiter *waiter, enum sleep_state state);
 /* Dequeues it and takes the announcement back. */
 void wait_finish(struct wait_queue *queue, struct waiter *waiter);
+/* The same for a waiter with a notify(), which announces no sleep. It is not called any more once it is dequeued. */
+void wait_enqueue(struct wait_queue *queue, struct waiter *waiter);
+void wait_dequeue(struct wait_queue *queue, struct waiter *waiter);
 #define WAITER_INIT(name, k)                                                                                           \
 	{                                                                                                              \
 		.link = LIST_HEAD_INIT((name).link), .thread = current_thread(), .key = (k)                            \

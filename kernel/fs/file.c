@@ -77,6 +77,7 @@ static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops
 	file->dentry = dentry;
 	file->inode = dentry->inode;
 	file->mapping = dentry->inode->mapping;
+	list_init(&file->watches);
 	mutex_init(&file->pos_lock, RANK_FILE);
 	return file;
 }
@@ -174,6 +175,8 @@ void file_put(struct file *file)
 {
 	if (atomic_dec_return(&file->refcount))
 		return;
+	if (file->watched)
+		epoll_release_file(file); /* before what it watches is gone */
 	if (!(file->mode & FMODE_PATH) && file->ops->release)
 		file->ops->release(file);
 	flock_release(file);

@@ -95,6 +95,9 @@ struct file {
 	struct mapping *mapping;    /* constant; what mmap maps and the ELF loader reads, or NULL */
 	void *private;		    /* constant after open; the implementation's */
 
+	struct list_head watches; /* epoll_watches (epoll.c); by which epolls */
+	bool watched;		  /* it has been: set for good, with a reference held. Read by the last put */
+
 	u32 seen_write_errors; /* as mapping_check_error(); each value is whole */
 
 	struct mutex pos_lock; /* RANK_FILE: held across a read or write that uses pos */
@@ -123,6 +126,9 @@ static inline struct file *file_get(struct file *file)
 }
 /* Drops a reference; see file_ops.release for what the last one may do. */
 void file_put(struct file *file);
+
+/* epoll.c: nobody watches a file that goes away. May sleep. */
+void epoll_release_file(struct file *file);
 
 /* flock.c: an open file that goes away holds no lock any more. Does not sleep. */
 void flock_release(struct file *file);

@@ -105,5 +105,12 @@ SYSCALL(poll);
 SYSCALL(ppoll);
 SYSCALL(select);
 SYSCALL(pselect6);
+/* epoll.c */
+SYSCALL(epoll_create);
+SYSCALL(epoll_create1);
+SYSCALL(epoll_ctl);
+SYSCALL(epoll_wait);
+SYSCALL(epoll_pwait);
+SYSCALL(epoll_pwait2);
 
 #endif

@@ -23,6 +23,10 @@ void poll_wait(struct poll_table *table, struct wait_queue *queue)
 
 	if (!table)
 		return;
+	if (table->enqueue) {
+		table->enqueue(table, queue);
+		return;
+	}
 	for (entry = table->entries; entry; entry = entry->next) {
 		if (entry->queue == queue)
 			break;

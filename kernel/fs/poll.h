@@ -18,6 +18,8 @@ struct poll_entry {
 
 /* All of it belongs to the polling thread. */
 struct poll_table {
+	/* Not for a thread that polls, but for what stays with the queues: see epoll.c. NULL: a thread. */
+	void (*enqueue)(struct poll_table *table, struct wait_queue *queue);
 	struct poll_entry *entries;
 	bool out_of_memory;
 	bool needs_polling; /* some file has no one to announce its changes: ask again every POLL_INTERVAL_NS */
