@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 
 #define LIMIT 16
@@ -119,6 +120,34 @@ static void reading(void)
 	await_empty();
 }
 
+static long nr_blocks(int fd)
+{
+	struct stat stat;
+
+	MUST(fstat(fd, &stat) == 0);
+	return (long)stat.st_blocks;
+}
+
+/* A fallocate that fails half-way leaves nothing behind, and what was written before. */
+static void allocating(void)
+{
+	int first = make_file("d", LIMIT / 2), second = make_file("e", 0);
+	char *p = map(first, MAP_SHARED, LIMIT / 2);
+
+	section("fallocate");
+	CHECK_EQ(fill(p, LIMIT / 2), LIMIT / 2);
+	CHECK_EQ(pwrite(second, "x", 1, 2 * PAGE), 1);
+	CHECK_ERRNO(fallocate(second, 0, 0, LIMIT * PAGE), ENOSPC);
+	CHECK_ERRNO(fallocate(second, 0, 0, 2 * LIMIT * PAGE), ENOSPC);
+	CHECK(nr_blocks(second) == 8 && nr_free() == LIMIT / 2 - 1);
+	CHECK_EQ(fallocate(second, 0, 0, LIMIT / 2 * PAGE), 0);
+	CHECK(nr_blocks(second) == LIMIT / 2 * 8 && nr_free() == 0);
+	munmap(p, LIMIT / 2 * PAGE);
+	close(first), close(second);
+	remove_file("d"), remove_file("e");
+	await_empty();
+}
+
 /* What is in swap counts as well. */
 static void paging_out(void)
 {
@@ -144,6 +173,7 @@ int main(int argc, char **argv)
 	MUST(mount("tmpfs", directory, "tmpfs", 0, "size=64k") == 0);
 	writing();
 	reading();
+	allocating();
 	paging_out();
 	CHECK_EQ(umount(directory), 0);
 	return check_done();

@@ -20,6 +20,7 @@
 #include "mm/reclaim.h"
 #include "mm/shmem_swap.h"
 #include "mm/slab.h"
+#include "mm/swap.h"
 
 /*
  * Files may take all memory but a sixty-fourth, which is left for page tables, stacks and the fault path. Checked without
@@ -30,14 +31,21 @@ bool ramfs_has_room(u64 nr_pages)
 	return nr_free_pages() > nr_pages + nr_managed_pages() / 64;
 }
 
-/* The same, or room is made. */
-static bool has_room(u64 nr_pages)
+/* The same for one page, or room is made. Sleeps. => no lock that ranks below RANK_RECLAIM */
+static bool has_room(void)
 {
-	do {
-		if (ramfs_has_room(nr_pages))
-			return true;
-	} while (reclaim_pages(max(nr_pages, (u64)RECLAIM_BATCH)));
-	return false;
+	while (!ramfs_has_room(1))
+		if (!reclaim_pages(RECLAIM_BATCH))
+			return false;
+	return true;
+}
+
+/* There could never be so much, whatever goes to swap for it. */
+static bool is_too_much(u64 nr_pages)
+{
+	struct swap_figures swap = swap_figures();
+
+	return nr_pages > nr_managed_pages() + swap.total - min(swap.used, swap.total);
 }
 
 /*
@@ -52,7 +60,7 @@ static struct page *page_for_write(struct inode *inode, u64 index, struct page *
 		return NULL;
 	if (page)
 		page_use(page);
-	return page || !has_room(1) ? page : make(inode->mapping, index);
+	return page || !has_room() ? page : make(inode->mapping, index);
 }
 
 long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
@@ -127,12 +135,11 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 	return 0;
 }
 
-static int fill_range(struct inode *inode, u64 start, u64 end)
+/* Sets the pages of [*pos, end) aside. *pos: how far it came. */
+static int set_aside(struct inode *inode, u64 *pos, u64 end)
 {
-	if (!has_room((end - start) >> PAGE_SHIFT))
-		return -ENOSPC;
-	for (u64 pos = align_down(start, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
-		struct page *page = page_for_write(inode, pos >> PAGE_SHIFT, mapping_set_aside);
+	for (; *pos < end; *pos += PAGE_SIZE) {
+		struct page *page = page_for_write(inode, *pos >> PAGE_SHIFT, mapping_set_aside);
 
 		if (!page)
 			return -ENOSPC;
@@ -142,6 +149,30 @@ static int fill_range(struct inode *inode, u64 start, u64 end)
 			return -EINTR;
 	}
 	return 0;
+}
+
+/* What was set aside and is in no use; as Linux, by whichever call. */
+static void give_back(struct inode *inode, u64 start, u64 end)
+{
+	for (u64 index = start >> PAGE_SHIFT; index < end >> PAGE_SHIFT; index++) {
+		struct page *page = mapping_find(inode->mapping, index);
+		bool unused = page && !page_is_in_use(page);
+
+		if (page)
+			page_put(page);
+		if (unused)
+			mapping_remove_range(inode->mapping, index, index);
+	}
+}
+
+static int fill_range(struct inode *inode, u64 start, u64 end)
+{
+	u64 first = align_down(start, PAGE_SIZE), pos = first;
+	int error = is_too_much((end - first) >> PAGE_SHIFT) ? -ENOSPC : set_aside(inode, &pos, end);
+
+	if (error)
+		give_back(inode, first, pos);
+	return error;
 }
 
 static int ramfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
@@ -218,7 +249,7 @@ struct inode *ramfs_inode(struct super_block *sb, u32 mode, u32 rdev)
 {
 	struct inode *inode;
 
-	if (!ramfs_has_room(1))
+	if (!has_room())
 		return NULL;
 	inode = inode_alloc(sb, mode, S_ISREG(mode) ? &regular_ops : NULL, file_ops_of(mode, rdev));
 	if (!inode)
@@ -238,7 +269,7 @@ struct inode *ramfs_inode(struct super_block *sb, u32 mode, u32 rdev)
 
 struct inode *ramfs_symlink(struct super_block *sb, const char *target, size_t len)
 {
-	char *copy = ramfs_has_room(1) ? kmalloc(len + 1, 0) : NULL;
+	char *copy = has_room() ? kmalloc(len + 1, ALLOC_WAIT) : NULL;
 	struct inode *inode = copy ? inode_alloc(sb, S_IFLNK | 0777, &symlink_ops, NULL) : NULL;
 
 	if (!inode) {
