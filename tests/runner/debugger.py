@@ -20,6 +20,7 @@ def cases():
         ("commands", stage, ["reasons", "spf_abort_odd_count"]),
         ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
         ("states", stage, ["hang", "panic"]),
+        ("unwind", stage, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
         ("tour", ["--deterministic", *stage], ["tour"]),
         ("why", stage, ["reasons", *reasons]),
         ("why", ["--deterministic", *stage, "--memory", "64M"], ["foretold"], "why-foretold"),

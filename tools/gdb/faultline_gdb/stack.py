@@ -6,7 +6,7 @@ kernel keeps.
 
 import gdb
 
-from . import kernel, walk
+from . import kernel, unwind, walk
 
 DEPTH = 40
 SHOWN = 4
@@ -47,9 +47,10 @@ def names(task, cpu=None):
 
 
 def frames():
+    """Those of the kernel, innermost first; outside them may come those of a program."""
     frame = gdb.newest_frame()
     for _ in range(DEPTH):
-        if frame is None:
+        if frame is None or frame.pc() < unwind.KERNEL_TEXT:
             return
         yield frame
         try:

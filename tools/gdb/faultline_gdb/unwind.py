@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-How GDB gets past an interrupt: kernel/x86/entry.asm has no unwind information, but keeps what was interrupted in a struct
-trap_frame, which lies where the stack pointer is. Only what interrupted the kernel: a program's stack is a story of its own.
+How GDB gets past an interrupt, a fault or another exception: kernel/x86/entry.asm has no unwind information, but keeps what
+was interrupted in a struct trap_frame, which lies where the stack pointer is. So `up` leads from the kernel to the program's function; no further, since
+GDB takes a stack that lies below for a corrupt one.
 """
 
 import gdb
@@ -20,7 +21,7 @@ class FrameId:
 
 
 class Interrupted(Unwinder):
-    """The frame of entry.asm that has called interrupt(), exception() or page_fault_kernel()."""
+    """The frame of entry.asm that has called interrupt(), exception(), page_fault_user() or page_fault_kernel()."""
 
     def __init__(self):
         super().__init__("faultline-interrupted")
@@ -31,7 +32,7 @@ class Interrupted(Unwinder):
             return None
         try:
             saved = kernel.as_pointer(sp, "struct trap_frame").dereference()
-            if int(saved["cs"]) & 3 or not int(saved["cs"]) or int(saved["rip"]) & TOP < KERNEL_TEXT:
+            if not is_trap_frame(int(saved["cs"]) & 3, int(saved["cs"]), int(saved["rip"]) & TOP):
                 return None
         except gdb.error:
             return None
@@ -39,6 +40,10 @@ class Interrupted(Unwinder):
         for name in REGISTERS:
             info.add_saved_register(name, saved[name])
         return info
+
+
+def is_trap_frame(ring, cs, rip):
+    return cs and (ring == 3 if rip < KERNEL_TEXT else ring == 0)
 
 
 def is_entry_code(pc):

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""
+Backtraces through entry.asm: out of a fault of a program and of the kernel, out of a tick that interrupted a program and one
+that interrupted the kernel. Each leads to what was interrupted, or ends at the entry, and never goes astray.
+"""
+
+from harness import *
+from faultline_gdb import unwind
+
+def frames():
+    """The names of the selected CPU's frames, the program's included, innermost first."""
+    found, frame = [], gdb.newest_frame()
+    while frame and len(found) < stack.DEPTH:
+        found.append(name_of(frame.pc()))
+        frame = frame.older()
+    return found
+
+
+def name_of(pc):
+    if pc < unwind.KERNEL_TEXT:
+        return kernel.function_name(pc) or "program"
+    if unwind.is_entry_code(pc):
+        return "entry.asm"
+    return kernel.function_name(pc) or kernel.function_name(pc - 1) or f"{pc:#x}"  # a call may be its function's end
+
+
+def leads_to_program(what):
+    """The first frame of the program's is where it was interrupted, with the stack that it had."""
+    outer = gdb.newest_frame()
+    while outer.pc() >= unwind.KERNEL_TEXT:
+        outer = outer.older()
+    stack_top = int(walk.selected_task()["stack_top"])
+    saved = kernel.as_pointer(stack_top - kernel.type_named("struct trap_frame").sizeof, "struct trap_frame")
+    check(f"{what}: where the program was", outer.pc() == int(saved["rip"]) and int(outer.read_register("rsp")) == int(saved["rsp"]),
+          f"{outer.pc():#x}, {int(saved['rip']):#x}")
+
+
+def leads_through(what, *expected):
+    """The frames have these names in this order, and all have one: a backtrace that goes astray finds nameless places."""
+    found = frames()
+    rest = iter(found)
+    check(f"{what}: {' < '.join(expected)}", all(name in rest for name in expected), str(found))
+    check(f"{what}: does not go astray", not any(name.startswith("0x") for name in found), str(found))
+
+
+def in_user_mode():
+    return bool(gdb.newest_frame().read_var("user"))
+
+
+def calls(name):
+    return lambda: name in frames()
+
+
+run_to("main")
+run_to("fault_in", calls("page_fault_user"))
+leads_through("a program's fault", "fault_in", "page_fault_user", "entry.asm")
+leads_to_program("a program's fault")
+run_to("sched_tick", in_user_mode)
+leads_through("a tick in a program", "sched_tick", "entry.asm")
+leads_to_program("a tick in a program")
+run_to("fault_in", calls("page_fault_kernel"))
+leads_through("a fault of the kernel", "fault_in", "page_fault_kernel", "entry.asm")
+outside = frames()[frames().index("page_fault_kernel"):]
+check("a fault of the kernel: the system call that copies is outside it", any(name.startswith("sys_") for name in outside), str(frames()))
+run_to("race_release")
+skip_call()  # so one thread stands at its race point, interrupts on, for as long as we like
+run_to("sched_tick", calls("race_hit"))
+leads_through("a tick in the kernel", "sched_tick", "entry.asm", "race_hit", "mm_mprotect", "entry.asm")
+finish()
