@@ -14,6 +14,7 @@
 #include "kernel/fs/tty.h"
 #include "kernel/itimer.h"
 #include "kernel/job_control.h"
+#include "kernel/kswapd.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
@@ -288,6 +289,7 @@ static void __noreturn shut_down(struct process *process)
 		pause_ns(1000000);
 	}
 	console_stop();
+	kswapd_stop();
 	sysv_shm_quiet_release();
 	fs_quiet_release(); /* and the threads of file systems with it */
 	wait_until_alone();

@@ -6,6 +6,7 @@
 #include "kernel/errno.h"
 #include "kernel/exec.h"
 #include "kernel/fs/fs.h"
+#include "kernel/kswapd.h"
 #include "kernel/print.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
@@ -21,6 +22,7 @@ static void first_thread(void *arg __maybe_unused)
 	mm_check_baseline();
 	swap_on_at_boot();
 	fs_init();
+	kswapd_start();
 	initramfs_unpack();
 	task->fs = fs_context_create();
 	init_process->unkillable = !boot_names_program();

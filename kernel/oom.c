@@ -83,40 +83,6 @@ static struct victim choose_victim(void)
 	return victim;
 }
 
-/* The next process, with a reference; `after`: the one before, whose reference goes. NULL: no more. */
-static struct process *next_process(struct process *after)
-{
-	struct process *process, *next = NULL;
-
-	spin_lock(&process_tree_lock);
-	list_for_each(process, &all_processes, all_link)
-		if ((!after || process->pid > after->pid) && (!next || process->pid < next->pid))
-			next = process;
-	if (next)
-		process_get(next);
-	spin_unlock(&process_tree_lock);
-	if (after)
-		process_put(after);
-	return next;
-}
-
-/* True if some process had pages that it can do without. */
-static bool drop_lazy_pages(void)
-{
-	struct process *process = NULL;
-	u64 nr_dropped = 0;
-
-	while ((process = next_process(process))) {
-		struct mm *mm = process_mm(process);
-
-		if (!mm)
-			continue;
-		nr_dropped += mm_drop_lazy(mm);
-		mm_put(mm);
-	}
-	return nr_dropped;
-}
-
 /* Until memory is there, we are to die ourselves, or it takes too long and another look is due. */
 static void wait_for_memory(u64 nr_free_before)
 {
@@ -134,7 +100,7 @@ void oom_kill(void)
 	struct victim victim;
 
 	kstack_drain();
-	if (nr_free_pages() > nr_free || drop_lazy_pages() || reclaim_pages(RECLAIM_BATCH))
+	if (nr_free_pages() > nr_free || mm_drop_all_lazy() || reclaim_pages(RECLAIM_BATCH))
 		return;
 	victim = choose_victim();
 	if (victim.process) {

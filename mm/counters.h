@@ -32,11 +32,15 @@
 	X(pgactivate, "pages that reclaim found used again, and made active")                                          \
 	X(pgdeactivate, "active pages that became inactive: by age, or because a program said so")                     \
 	X(pgrefill, "active pages that were looked at")                                                                \
+	X(pageoutrun, "attempts of kswapd to make room")                                                               \
+	X(allocstall_normal, "times that somebody found no memory, and made room")                                     \
+	X(pgscan_kswapd, "inactive pages looked at by kswapd")                                                         \
 	X(pgscan_direct, "inactive pages looked at by those who found no memory")                                      \
-	X(pgscan_anon, "... of those, memory that goes to swap")                                                       \
+	X(pgscan_anon, "... of both, memory that goes to swap")                                                       \
 	X(pgscan_file, "... and pages of files")                                                                       \
+	X(pgsteal_kswapd, "pages freed by kswapd")                                                                     \
 	X(pgsteal_direct, "pages freed by those who found no memory")                                                  \
-	X(pgsteal_anon, "... of those, memory that went to swap")                                                      \
+	X(pgsteal_anon, "... of both, memory that went to swap")                                                      \
 	X(pgsteal_file, "... and pages of files")                                                                      \
 	X(tlb_shootdowns, "shootdowns sent")                                                                           \
 	X(tlb_shootdown_targets, "CPUs they were sent to")                                                             \

@@ -166,3 +166,17 @@ u64 mm_drop_lazy(struct mm *mm)
 	mmap_read_unlock(mm);
 	return nr_dropped;
 }
+
+u64 mm_drop_all_lazy(void)
+{
+	struct mm *mm = NULL;
+	u64 nr_dropped = 0;
+
+	while ((mm = mm_next(mm)) != NULL) {
+		if (!READ_ONCE(mm->has_lazy) || !mm_get_unless_ending(mm))
+			continue;
+		nr_dropped += mm_drop_lazy(mm);
+		mm_put(mm);
+	}
+	return nr_dropped;
+}

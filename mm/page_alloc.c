@@ -14,9 +14,11 @@
  * holds above RANK_RECLAIM.
  */
 #include "kernel/string.h"
+#include "mm/kswapd.h"
 #include "mm/lru.h"
 #include "mm/page_alloc.h"
 #include "mm/reclaim.h"
+#include "mm/watermark.h"
 
 #define STASH_MAX 128
 #define WAIT_TRIES 64 /* what was reclaimed went to somebody else so often: it is not reclaim that lacks */
@@ -33,8 +35,6 @@ static struct {
 	spinlock_t lock;
 	u64 nr_free;			      /* lock; in blocks, not in stashes. Unlocked reads are statistics */
 	u64 nr_managed;			      /* boot */
-	u64 reserve;			      /* lock: nr_free stays above it, but for ALLOC_RESERVE */
-	u64 kernel_share;		      /* boot: and this above that, for ALLOC_USER; whoever meets it reclaims */
 	u32 stash_limit;		      /* boot */
 	struct list_head free[MAX_ORDER + 1]; /* lock: heads of free blocks, struct page.lru */
 } __cacheline_aligned zone = { .lock = SPINLOCK_INIT(ZONE) }; /* and nothing else lies on its lines */
@@ -67,8 +67,7 @@ void page_alloc_init(void)
 /* A power of two for the stash, so that half of one can be a single block. */
 static void set_limits(void)
 {
-	zone.reserve = min(zone.nr_managed / 64, 256UL);
-	zone.kernel_share = zone.reserve;
+	watermarks_init(zone.nr_managed);
 	zone.stash_limit = 4;
 	while (zone.stash_limit < STASH_MAX && zone.stash_limit * 1024UL < zone.nr_managed)
 		zone.stash_limit *= 2;
@@ -142,6 +141,8 @@ static __noinline struct page *alloc_page_slow(unsigned flags)
 {
 	struct page *page = stash_refill(&this_cpu(stashes), flags);
 
+	if (flags & ALLOC_MAY_LOOK)
+		kswapd_look();
 	if (unlikely(!page))
 		return flags & ALLOC_WAIT ? wait_for_pages(0, flags) : NULL;
 	return prepare_pages(page, 0, flags);
@@ -156,6 +157,8 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 	if (flags & ALLOC_WAIT)
 		assert_may_reclaim();
 	page = alloc_block(order, flags);
+	if (flags & ALLOC_MAY_LOOK)
+		kswapd_look();
 	if (unlikely(!page))
 		return flags & ALLOC_WAIT ? wait_for_pages(order, flags) : NULL;
 	return prepare_pages(page, order, flags);
@@ -177,10 +180,18 @@ static __noinline struct page *wait_for_pages(unsigned order, unsigned flags)
 	return page;
 }
 
+/* What the caller leaves free; see watermark.h. */
+static u64 nr_kept(unsigned flags)
+{
+	u64 lowest = READ_ONCE(watermarks.min);
+
+	return flags & (ALLOC_USER | ALLOC_WAIT) ? lowest : lowest / 2;
+}
+
 /* How many single pages a caller may take now. The reserve is handed out one by one, so that no stash hoards it. */
 static u64 pages_available(unsigned flags)
 {
-	u64 kept = zone.reserve + (flags & ALLOC_USER ? zone.kernel_share : 0);
+	u64 kept = nr_kept(flags);
 
 	if (zone.nr_free > kept)
 		return zone.nr_free - kept;
@@ -208,7 +219,7 @@ static struct page *alloc_block(unsigned order, unsigned flags)
 
 	ASSERT(order <= MAX_ORDER, "a block is at most 2^MAX_ORDER pages");
 	spin_lock(&zone.lock);
-	if (zone.nr_free >= (1UL << order) + (flags & ALLOC_RESERVE ? 0 : zone.reserve))
+	if (zone.nr_free >= (1UL << order) + (flags & ALLOC_RESERVE ? 0 : nr_kept(flags)))
 		page = take_block(order);
 	spin_unlock(&zone.lock);
 	if (page)
@@ -402,17 +413,9 @@ static void give_block(struct page *page, unsigned order)
 
 /* ---- Statistics -------------------------------------------------------------------------------------------------- */
 
-u64 nr_reserved_free_pages(void)
+u64 nr_pages_in_zone(void)
 {
-	return READ_ONCE(zone.reserve);
-}
-
-void set_reserved_free_pages(u64 nr)
-{
-	unsigned long flags = spin_lock_irqsave(&zone.lock);
-
-	WRITE_ONCE(zone.reserve, min(nr, zone.nr_managed / 4));
-	spin_unlock_irqrestore(&zone.lock, flags);
+	return READ_ONCE(zone.nr_free);
 }
 
 u64 nr_free_pages(void)

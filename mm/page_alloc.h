@@ -11,7 +11,8 @@
 #define MAX_ORDER 10 /* the largest block is 4 MiB */
 
 enum alloc_flags {
-	ALLOC_USER = 4,	   /* for programs: stops before the kernel's own share, so that reclaim, fork and I/O find some */
+	/* For programs: leaves more than what cannot wait, so that reclaim, fork and I/O find some. => as assert_may_reclaim(). */
+	ALLOC_USER = 4,
 	ALLOC_ZERO = 1,	   /* clear it */
 	ALLOC_RESERVE = 2, /* may use the reserve kept for what must not fail: kernel bookkeeping of a dying process */
 	/*
@@ -20,6 +21,7 @@ enum alloc_flags {
 	 */
 	ALLOC_WAIT = 8,
 };
+#define ALLOC_MAY_LOOK (ALLOC_USER | ALLOC_WAIT) /* no lock is held that waking kswapd would have to come before */
 
 /* The shared zero page: PG_RESERVED, never counted, mapped read-only with the "special" bit. */
 extern struct page *zero_page;
@@ -66,6 +68,8 @@ static inline bool page_get_unless_free(struct page *page)
 
 /* Pages in the buddy allocator and on the per-CPU lists: exact at a quiet moment. */
 u64 nr_free_pages(void);
+/* Those in the buddy allocator alone, which all can have: what the marks of free memory (watermark.h) are compared with. */
+u64 nr_pages_in_zone(void);
 /* Pages ever handed to the allocator. */
 u64 nr_managed_pages(void);
 /* Gives every CPU-local list of the calling CPU back (before a leak check, or when memory is short). */
@@ -79,9 +83,5 @@ static inline pfn_t next_used_pfn(pfn_t pfn)
 	return pfn;
 }
 #define for_each_used_pfn(pfn) for ((pfn) = next_used_pfn(0); (pfn) < max_pfn; (pfn) = next_used_pfn((pfn) + 1))
-
-/* Free pages that only ALLOC_RESERVE gets; and another number of them, at most a quarter of all. Any context. */
-u64 nr_reserved_free_pages(void);
-void set_reserved_free_pages(u64 nr);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reclaim: making room when memory is short, by those who find none (direct reclaim).
+ * Reclaim: making room when memory is short, by those who find none (direct reclaim), and before it is, by kswapd (kswapd.h).
  *
  * Pages leave at the old end of the inactive lists (lru.h). One that was used since it was looked at last gets a second
  * chance there; one that was used again by then, or is used by several, is active, and comes back to the inactive list when
- * that has become the shorter one. Rounds look at ever larger parts of the lists; the last one does not ask any more whether
- * a page was used, so that nobody is killed for memory while there is room in swap.
+ * that has become the shorter one. Rounds look at ever larger parts of the lists; the last one, which kswapd leaves out, does not
+ * ask any more whether a page was used, so that nobody is killed for memory while there is room in swap.
  *
  * How the rounds divide between memory that goes to swap and pages of files, vm.swappiness says: so many of 200 parts.
  *
@@ -18,6 +18,7 @@
 #include "mm/reclaim.h"
 #include "mm/counters.h"
 #include "mm/events.h"
+#include "mm/kswapd.h"
 #include "mm/lru.h"
 #include "mm/mapping.h"
 #include "mm/page_alloc.h"
@@ -28,7 +29,8 @@
 #include "mm/tlb.h"
 
 #define FIRST_PRIORITY 12	/* the first round looks at a 4096th of the lists; as Linux, DEF_PRIORITY */
-#define LAST_PRIORITY (-1)	/* and the last at all of it, used or not */
+#define LAST_PRIORITY 0		/* and the last at all of it */
+#define FORCED_PRIORITY (-1)	/* but for those who find no memory: for them one more takes what it meets, used or not */
 #define FRAMES_PER_ROUND 1024UL /* page frames that a round looks at for pages that are on no list */
 #define SWAPPINESS_MAX 200
 
@@ -39,6 +41,7 @@ enum kind { ANON, FILE_BACKED, NR_KINDS };
 /* One call. */
 struct scan {
 	u64 wanted, freed;
+	bool in_advance; /* by kswapd */
 	bool force; /* take what was used, too */
 	/* Pages that are on their way out to a device that takes its time, with references. */
 	unsigned nr_writing;
@@ -104,7 +107,7 @@ static enum chance chance_of(struct page *page)
 static void note_freed(struct scan *scan, enum kind kind)
 {
 	scan->freed++;
-	count(pgsteal_direct);
+	count_nr(scan->in_advance ? COUNT_pgsteal_kswapd : COUNT_pgsteal_direct, 1);
 	count_nr(kind == ANON ? COUNT_pgsteal_anon : COUNT_pgsteal_file, 1);
 }
 
@@ -205,7 +208,7 @@ static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 	unsigned taken = lru_isolate(inactive_list(kind), pages, (unsigned)min(nr, (u64)RECLAIM_BATCH)), begun = 0;
 	struct tlb_batch batch = { 0 };
 
-	count_nr(COUNT_pgscan_direct, taken);
+	count_nr(scan->in_advance ? COUNT_pgscan_kswapd : COUNT_pgscan_direct, taken);
 	count_nr(kind == ANON ? COUNT_pgscan_anon : COUNT_pgscan_file, taken);
 	if (scan->nr_writing + taken > RECLAIM_BATCH)
 		finish_writing(scan);
@@ -372,17 +375,34 @@ static void gather(void)
 	(void)lru_gather(listed < (nr_managed_pages() - nr_free_pages()) / 2 ? max_pfn : min((u64)max_pfn, FRAMES_PER_ROUND));
 }
 
+static u64 scan_until(struct scan *scan, int last_priority)
+{
+	u64 began = cycles();
+
+	for (int priority = FIRST_PRIORITY; priority >= last_priority && scan->freed < scan->wanted; priority--) {
+		gather();
+		scan->force = priority == FORCED_PRIORITY;
+		scan_lists(scan, priority);
+		finish_writing(scan);
+	}
+	event_ended(EVENT_reclaim, began, 0, scan->freed);
+	return scan->freed;
+}
+
 u64 reclaim_pages(u64 wanted)
 {
 	struct scan scan = { .wanted = wanted };
-	u64 began = cycles();
 
-	for (int priority = FIRST_PRIORITY; priority >= LAST_PRIORITY && scan.freed < wanted; priority--) {
-		gather();
-		scan.force = priority == LAST_PRIORITY;
-		scan_lists(&scan, priority);
-		finish_writing(&scan);
-	}
-	event_ended(EVENT_reclaim, began, 0, scan.freed);
+	count(allocstall_normal);
+	if (!scan_until(&scan, FORCED_PRIORITY))
+		return 0;
+	kswapd_encourage();
 	return scan.freed;
+}
+
+u64 reclaim_in_advance(u64 wanted)
+{
+	struct scan scan = { .wanted = wanted, .in_advance = true };
+
+	return scan_until(&scan, LAST_PRIORITY);
 }

@@ -12,6 +12,7 @@
  */
 #include "kernel/string.h"
 #include "mm/slab.h"
+#include "mm/kswapd.h"
 
 #define MAGAZINE_SIZE 30
 #define MAX_CACHES    64
@@ -201,6 +202,8 @@ static __noinline void *alloc_slow(struct slab_cache *cache, unsigned flags)
 {
 	void *object = load_magazine(cache, flags);
 
+	if (flags & ALLOC_WAIT)
+		kswapd_look();
 	return object || !(flags & ALLOC_WAIT) ? object : wait_for_slab(cache, flags);
 }
 

@@ -6,6 +6,7 @@
  * Nothing in this kernel has such operations: between without_consent() and its return the debugger makes them so. Without
  * one the faults are like any others. The debugger watches what lies between watch_from_here() and race_command("disarm").
  */
+#include "user/await.h"
 #include "user/race.h"
 
 #include <sys/sysinfo.h>
@@ -15,6 +16,7 @@
 #define KEPT                                                                                                           \
 	"16384" /* KiB: as much as this kernel lets one keep of 64 MiB, and more than is left when memory was filled */
 #define MIN_FREE "/proc/sys/vm/min_free_kbytes"
+#define SCALE "/proc/sys/vm/watermark_scale_factor"
 #define LEFT (12UL << 20)
 
 static __attribute__((noipa)) void watch_from_here(void)
@@ -109,6 +111,32 @@ static void keep_free(const char *kib)
 	MUST(write_text(MIN_FREE, kib) > 0);
 }
 
+static pid_t find_kswapd(void)
+{
+	char path[64], name[32] = "";
+	pid_t pid = 0;
+
+	while (strcmp(name, "kswapd0\n")) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/comm", ++pid);
+		fd = open(path, O_RDONLY);
+		if (fd < 0)
+			continue;
+		name[read(fd, name, sizeof(name) - 1)] = 0;
+		close(fd);
+	}
+	return pid;
+}
+
+/* With its marks so far apart kswapd finds too little free from early on, fills the swap area, finds no more, and gives up. */
+static void tire_kswapd(void)
+{
+	MUST(write_text(SCALE, "3000") > 0);
+	fill_memory();
+	await_state(find_kswapd(), 'S');
+}
+
 /*
  * A second thread, so that speculation is tried. When all that is free is kept, a CPU has its stash: the pages that are touched
  * lack nothing but memory, and one of the first finds none.
@@ -120,7 +148,7 @@ static int eat_memory(void *arg)
 
 	poke(p, 1);
 	MUST(pthread_create(&thread, NULL, sleep_here, NULL) == 0);
-	fill_memory();
+	tire_kswapd();
 	keep_free(KEPT);
 	watch_from_here();
 	for (size_t i = PAGE; i < TABLE; i += PAGE)
@@ -145,6 +173,7 @@ static void no_memory(struct stage *s)
 	CHECK_THAT("the eater is killed", killed_by(actor_finish(&s->actor[0]), SIGKILL));
 	race_command("disarm");
 	keep_free(before);
+	MUST(write_text(SCALE, "10") > 0);
 }
 
 static const struct scene {

@@ -9,10 +9,10 @@
 #include "kernel/string.h"
 #include "mm/fault.h"
 #include "mm/mmap.h"
-#include "mm/page_alloc.h"
 #include "mm/policy.h"
 #include "mm/reclaim.h"
 #include "mm/swap.h"
+#include "mm/watermark.h"
 
 /* --- vm --- */
 
@@ -228,11 +228,10 @@ static int write_page_cluster(u64 id, char *buf, size_t len)
 KEPT(vfs_cache_pressure, 100, 0x7fffffff)
 KEPT(overcommit_ratio, 50, 0x7fffffff)
 
-/* The pages that only emergencies get. */
 static int show_min_free_kbytes(struct text *text, u64 id)
 {
 	(void)id;
-	text_printf(text, "%lu\n", nr_reserved_free_pages() << (PAGE_SHIFT - 10));
+	text_printf(text, "%lu\n", min_free_kbytes());
 	return 0;
 }
 
@@ -243,7 +242,25 @@ static int write_min_free_kbytes(u64 id, char *buf, size_t len)
 	(void)id, (void)len;
 	if (proc_parse_number(buf, &value) || value > 0x7fffffff)
 		return -EINVAL;
-	set_reserved_free_pages(value >> (PAGE_SHIFT - 10));
+	min_free_kbytes_set(value);
+	return 0;
+}
+
+static int show_watermark_scale_factor(struct text *text, u64 id)
+{
+	(void)id;
+	text_printf(text, "%lu\n", watermark_scale_factor());
+	return 0;
+}
+
+static int write_watermark_scale_factor(u64 id, char *buf, size_t len)
+{
+	u64 value;
+
+	(void)id, (void)len;
+	if (proc_parse_number(buf, &value) || !value || value > 3000)
+		return -EINVAL;
+	watermark_scale_factor_set(value);
 	return 0;
 }
 
@@ -258,6 +275,7 @@ static const struct proc_entry vm_entries[] = {
 	KEPT_ENTRY("vfs_cache_pressure", vfs_cache_pressure),
 	KEPT_ENTRY("overcommit_ratio", overcommit_ratio),
 	KEPT_ENTRY("min_free_kbytes", min_free_kbytes),
+	KEPT_ENTRY("watermark_scale_factor", watermark_scale_factor),
 	{ .name = "fault_policy", .mode = S_IFREG | 0644, .show = show_fault_policy, .write = write_fault_policy },
 	{ .name = "spf_validate", .mode = S_IFREG | 0644, .show = show_spf_validate, .write = write_spf_validate },
 	{ .name = "spf_single_thread",

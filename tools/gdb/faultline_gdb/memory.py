@@ -13,12 +13,11 @@ def stashed(cpu):
 
 def kept():
     """The pages that programs do not get."""
-    zone = kernel.static(FILE, "zone")
-    return int(zone["reserve"]) + int(zone["kernel_share"])
+    return int(kernel.variable("watermarks")["min"])
 
 
 def at_hand(cpu):
-    """As alloc_page(ALLOC_USER): first the CPU's stash, then what the zone has above its reserves."""
+    """As alloc_page(ALLOC_USER): first the CPU's stash, then what the zone has above its lowest mark."""
     return stashed(cpu) + max(0, int(kernel.static(FILE, "zone")["nr_free"]) - kept())
 
 

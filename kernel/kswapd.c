@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* kswapd0: a thread for mm/kswapd.c. */
+#include "kernel/kswapd.h"
+#include "kernel/kthread.h"
+#include "kernel/print.h"
+#include "mm/kswapd.h"
+
+static struct task *thread; /* boot; the end takes it back */
+
+static void run(void *arg __maybe_unused)
+{
+	kswapd_run(kthread_should_stop);
+}
+
+void kswapd_start(void)
+{
+	thread = kthread_start("kswapd0", run, NULL);
+	if (!thread)
+		panic("no memory for the thread that makes room");
+}
+
+void kswapd_stop(void)
+{
+	kthread_stop(thread);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kswapd: a thread that keeps memory free, so that faults seldom have to make room themselves.
+ *
+ * It sleeps until an allocation finds less than the low mark free (watermark.h) and stays awake until the high mark is
+ * reached. When MAX_FAILURES attempts in a row have freed nothing, it sleeps until somebody else has made room: whoever needs
+ * memory makes it, or is told that there is none.
+ *
+ * Locks: none but those of reclaim.
+ * Mirrors: Linux, mm/vmscan.c: kswapd(), balance_pgdat(), wakeup_kswapd(), MAX_RECLAIM_RETRIES. Rejected: Linux's short sleep
+ * before the long one, which finds out whether it is woken again at once; the distance of the marks has to do here.
+ */
+#include "mm/kswapd.h"
+#include "kernel/thread.h"
+#include "mm/counters.h"
+#include "mm/lazyfree.h"
+#include "mm/page_alloc.h"
+#include "mm/reclaim.h"
+#include "mm/watermark.h"
+
+#define MAX_FAILURES 16
+
+static struct {
+	struct thread *thread; /* NULL: it does not run. Published by store_release */
+	u32 wanted;   /* atomic: somebody has found too little; kswapd takes it back when there is enough */
+	u32 failures; /* attempts in a row that freed nothing; kswapd counts, anybody resets, by WRITE_ONCE: a guess */
+} kswapd;
+
+void kswapd_look(void)
+{
+	if (likely(nr_pages_in_zone() >= READ_ONCE(watermarks.low)))
+		return;
+	if (READ_ONCE(kswapd.wanted) || !load_acquire(&kswapd.thread))
+		return;
+	/* Only the first one wakes it. */
+	if (!atomic_xchg(&kswapd.wanted, 1))
+		thread_wake(kswapd.thread);
+}
+
+void kswapd_encourage(void)
+{
+	if (likely(!READ_ONCE(kswapd.failures)))
+		return;
+	WRITE_ONCE(kswapd.failures, 0);
+	WRITE_ONCE(kswapd.wanted, 0); /* the next one who finds too little wakes it */
+}
+
+static bool has_given_up(void)
+{
+	return READ_ONCE(kswapd.failures) >= MAX_FAILURES;
+}
+
+static bool has_work(void)
+{
+	return READ_ONCE(kswapd.wanted) && !has_given_up();
+}
+
+/* One attempt to reach the high mark. What lies in this CPU's stash helps nobody else. */
+static void balance(void)
+{
+	u64 nr_free = nr_pages_in_zone(), high = READ_ONCE(watermarks.high), freed;
+
+	count(pageoutrun);
+	freed = mm_drop_all_lazy();
+	if (nr_free + freed < high)
+		freed += reclaim_in_advance(max(high - nr_free - freed, (u64)RECLAIM_BATCH));
+	page_alloc_drain();
+	WRITE_ONCE(kswapd.failures, freed ? 0 : kswapd.failures + 1);
+}
+
+/* Interruptible, for it may last as long as it likes; there are no signals. */
+static void sleep_until_wanted(bool (*should_stop)(void))
+{
+	thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
+	while (!has_work() && !should_stop()) {
+		thread_sleep();
+		thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
+	}
+	thread_cancel_sleep();
+}
+
+void kswapd_run(bool (*should_stop)(void))
+{
+	store_release(&kswapd.thread, current_thread());
+	for (;;) {
+		sleep_until_wanted(should_stop);
+		if (should_stop())
+			break;
+		if (nr_pages_in_zone() < READ_ONCE(watermarks.high))
+			balance();
+		else
+			WRITE_ONCE(kswapd.wanted, 0);
+		cond_resched();
+	}
+	store_release(&kswapd.thread, NULL);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* kswapd and the marks of free memory. */
+#include "test.h"
+
+#include "disk.h"
+
+#include "mm/kswapd.h"
+#include "mm/page_alloc.h"
+#include "mm/reclaim.h"
+#include "mm/swap.h"
+#include "mm/watermark.h"
+
+#define LEFT 2048UL /* pages of memory that a test has */
+#define WORK 4096UL /* and so many it touches */
+
+static struct page *blocks[64];
+static unsigned nr_blocks;
+static struct mm *mm;
+static vaddr_t addr;
+
+static struct thread *thread;
+static bool stopping;
+
+static bool should_stop(void)
+{
+	return load_acquire(&stopping);
+}
+
+static void run(void *unused)
+{
+	(void)unused;
+	store_release(&thread, current_thread());
+	kswapd_run(should_stop);
+}
+
+static void start(void)
+{
+	store_release(&stopping, false);
+	store_release(&thread, NULL);
+	sim_start(1, run, NULL);
+	let_others_run_until(load_acquire(&thread), "kswapd does not start");
+}
+
+static void stop(void)
+{
+	store_release(&stopping, true);
+	thread_wake(load_acquire(&thread));
+	sim_join(1);
+}
+
+static void begin(void)
+{
+	while (nr_free_pages() > LEFT + (1UL << MAX_ORDER) && (blocks[nr_blocks] = alloc_pages(MAX_ORDER, 0)) != NULL)
+		nr_blocks++;
+	mm = test_mm(POLICY_DEFAULT);
+	addr = map(mm, WORK, RW, ANON);
+	sim_use_mm(mm);
+	counters_mark();
+}
+
+static void end(void)
+{
+	sim_leave_mm();
+	test_mm_put(mm);
+	while (nr_blocks)
+		free_pages(blocks[--nr_blocks], MAX_ORDER);
+}
+
+/* As Linux computes them, for 64 MiB, 1 GiB, 64 GiB; min_free_kbytes within its bounds. */
+TEST(watermarks_are_linux_s, 1)
+{
+	static const struct {
+		u64 managed, kbytes;
+		struct watermarks marks;
+	} machines[] = {
+		{ 16, 128, { 4, 5, 6 } }, /* a quarter of it at most */
+		{ 16384, 1024, { 256, 320, 384 } },
+		{ 262144, 4096, { 1024, 1286, 1548 } },
+		{ 16777216, 32768, { 8192, 24969, 41746 } },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(machines); i++) {
+		watermarks_init(machines[i].managed);
+		CHECK_EQ(min_free_kbytes(), machines[i].kbytes);
+		CHECK_EQ(watermarks.min, machines[i].marks.min);
+		CHECK_EQ(watermarks.low, machines[i].marks.low);
+		CHECK_EQ(watermarks.high, machines[i].marks.high);
+	}
+	watermarks_init(nr_managed_pages());
+	watermark_scale_factor_set(1000);
+	CHECK_EQ(watermarks.low - watermarks.min, nr_managed_pages() / 10);
+	min_free_kbytes_set(0x7fffffff);
+	CHECK_EQ(min_free_kbytes(), 0x7fffffff);
+	CHECK_EQ(watermarks.min, nr_managed_pages() / 4);
+}
+
+/* Programs leave the lowest mark free; what cannot wait, half of it. */
+TEST(watermarks_are_kept, 1)
+{
+	struct page *pages[600];
+	unsigned nr = 0, user;
+
+	begin();
+	for (u64 page = 0; nr_pages_in_zone() > watermarks.min + 128; page++)
+		put(addr + PAGES(page), page);
+	while ((pages[nr] = alloc_page(ALLOC_USER)) != NULL)
+		nr++;
+	user = nr;
+	CHECK_EQ(nr_pages_in_zone(), watermarks.min);
+	while ((pages[nr] = alloc_page(0)) != NULL)
+		nr++;
+	CHECK_EQ(nr_pages_in_zone(), watermarks.min / 2);
+	CHECK_EQ(nr - user, watermarks.min - watermarks.min / 2);
+	while (nr)
+		page_put(pages[--nr]);
+	end();
+}
+
+/* Whoever touches more than there is finds memory: made in advance, and up to the high mark when all is quiet again. */
+TEST(kswapd_keeps_memory_free, 2)
+{
+	struct disk *disk = disk_create(8192);
+
+	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	begin();
+	start();
+	for (u64 page = 0; page < WORK; page++)
+		put(addr + PAGES(page), page);
+	kswapd_look();
+	let_others_run_until(nr_pages_in_zone() >= watermarks.low, "kswapd does not make room");
+	stop();
+	CHECK(COUNTED(pageoutrun) > 0);
+	CHECK(COUNTED(pgsteal_kswapd) > 0);
+	CHECK(COUNTED(pgscan_kswapd) >= COUNTED(pgsteal_kswapd));
+	CHECK_EQ(COUNTED(pgsteal_kswapd) + COUNTED(pgsteal_direct), COUNTED(pgsteal_anon) + COUNTED(pgsteal_file));
+	for (u64 page = 0; page < WORK; page++)
+		expect_get(addr + PAGES(page), page);
+	end();
+	disk_swapoff(disk);
+}
+
+/* Where nothing can go it gives up; when somebody has made room, it tries again. */
+TEST(kswapd_gives_up, 2)
+{
+	struct disk *disk = disk_create(8192);
+	u64 page = 0;
+
+	begin();
+	start();
+	while (nr_pages_in_zone() >= watermarks.low)
+		put(addr + PAGES(page), page), page++;
+	let_others_run_until(COUNTED(pageoutrun) >= 16, "kswapd does not try");
+	for (u64 more = page + 32; page < more; page++)
+		put(addr + PAGES(page), page);
+	let_others_run();
+	CHECK_EQ(COUNTED(pageoutrun), 16);
+	CHECK_EQ(COUNTED(pgsteal_kswapd), 0);
+	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	CHECK(reclaim_pages(1) > 0);
+	CHECK_EQ(COUNTED(allocstall_normal), 1);
+	for (u64 more = page + 64; page < more; page++)
+		put(addr + PAGES(page), page);
+	let_others_run_until(nr_pages_in_zone() >= watermarks.low, "kswapd does not try again");
+	stop();
+	CHECK(COUNTED(pgsteal_kswapd) > 0);
+	while (page--)
+		expect_get(addr + PAGES(page), page);
+	end();
+	disk_swapoff(disk);
+}
