@@ -142,33 +142,30 @@ static void let_go(struct scan *scan, struct page *page, enum chance chance)
 						    LRU_TO_INACTIVE);
 }
 
-/* BEGUN: swap_out_finish() comes, when the batch is flushed; the page stays locked until then. */
-enum progress { STAYS, GONE, BEGUN };
-
 /* => locked; the mapping held, if it is a page of one. */
-static enum progress take_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
+static enum swap_out take_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
 {
 	if (!mapping)
-		return swap_out_begin(page, batch) ? BEGUN : STAYS;
+		return swap_out_begin(page, batch);
 	tlb_batch_flush(batch); /* what is begun shall not wait for a transfer of this one */
 	if (page_test(page, PG_SHMEM))
-		return shmem_swap_out(mapping, page) ? GONE : STAYS;
+		return shmem_swap_out(mapping, page) ? SWAP_OUT_GONE : SWAP_OUT_STAYS;
 	/* Dirty ones: when their file system has written them. */
-	return mapping->ops && mapping_take_clean(mapping, page) ? GONE : STAYS;
+	return mapping->ops && mapping_take_clean(mapping, page) ? SWAP_OUT_GONE : SWAP_OUT_STAYS;
 }
 
 /* => locked. A scan asks who uses the page; without one (NULL) it goes, used or not. */
-static enum progress judge(const struct scan *scan, struct page *page, enum chance *chance, struct tlb_batch *batch)
+static enum swap_out judge(const struct scan *scan, struct page *page, enum chance *chance, struct tlb_batch *batch)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
-	enum progress progress;
+	enum swap_out progress;
 
 	if (!mapping && !page_test(page, PG_ANON))
-		return STAYS; /* truncated: it is about to be freed */
+		return SWAP_OUT_STAYS; /* truncated: it is about to be freed */
 	*chance = scan ? chance_of(page) : TAKE_IT;
 	if (scan && scan->force && *chance != IT_IS_LOCKED)
 		*chance = TAKE_IT;
-	progress = *chance == TAKE_IT ? take_out(mapping, page, batch) : STAYS;
+	progress = *chance == TAKE_IT ? take_out(mapping, page, batch) : SWAP_OUT_STAYS;
 	if (mapping)
 		mapping_put(mapping);
 	return progress;
@@ -188,16 +185,16 @@ static void end_page(struct scan *scan, struct page *page, enum kind kind, bool 
 /* => isolated. True: begun, and so locked. */
 static bool try_page(struct scan *scan, struct page *page, enum kind kind, struct tlb_batch *batch)
 {
-	enum progress progress = STAYS;
+	enum swap_out progress = SWAP_OUT_STAYS;
 	enum chance chance = LEAVE_IT;
 
 	if (page_trylock(page)) {
 		progress = judge(scan, page, &chance, batch);
-		if (progress == BEGUN)
+		if (progress == SWAP_OUT_BEGUN)
 			return true;
 		page_unlock(page);
 	}
-	end_page(scan, page, kind, progress == GONE, chance);
+	end_page(scan, page, kind, progress == SWAP_OUT_GONE, chance);
 	return false;
 }
 
@@ -230,17 +227,17 @@ static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 /* True: begun, and so locked. */
 static bool begin_page(struct page *page, bool *gone, struct tlb_batch *batch)
 {
-	enum progress progress;
+	enum swap_out progress;
 	enum chance chance;
 
 	*gone = false;
 	if (!page_trylock(page))
 		return false;
 	progress = judge(NULL, page, &chance, batch);
-	if (progress == BEGUN)
+	if (progress == SWAP_OUT_BEGUN)
 		return true;
 	page_unlock(page);
-	*gone = progress == GONE;
+	*gone = progress == SWAP_OUT_GONE;
 	return false;
 }
 

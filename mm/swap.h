@@ -158,11 +158,16 @@ struct page *swap_read_ahead(swap_slot_t slot);
 
 struct tlb_batch;
 
+enum swap_out {
+	SWAP_OUT_STAYS, /* in memory, untouched */
+	SWAP_OUT_GONE,	/* but for the caller's reference */
+	SWAP_OUT_BEGUN, /* it stays locked until the batch is flushed and swap_out_finish() has come */
+};
 /*
- * Begins to take an anonymous page out of every address space: entries name its slot, the batch has what is to be flushed. True:
- * it stays locked until swap_out_finish(). False: it stays in memory, untouched. => locked, a reference. Does not sleep.
+ * Begins to take an anonymous page out of every address space: entries name its slot, the batch has what is to be flushed.
+ * => locked, a reference. Does not sleep.
  */
-bool __must_check swap_out_begin(struct page *page, struct tlb_batch *batch);
+enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch);
 /*
  * Writes it if it must be, and frees it if that is done already. True when it is gone but for the caller's reference.
  * => begun, flushed, locked all the time. No lock that ranks below RANK_RECLAIM. Sleeps.

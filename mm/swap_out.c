@@ -79,24 +79,22 @@ static bool is_unwanted(const struct page *page)
 	       (!page_test(page, PG_SWAPCACHE) || !swap_count((swap_slot_t){ READ_ONCE(page->private) }));
 }
 
-bool swap_out_begin(struct page *page, struct tlb_batch *batch)
+enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
 {
 	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK))
-		return false;
+		return SWAP_OUT_STAYS;
 	if (is_unwanted(page))
-		return true;
+		return swap_cache_delete_unused(page) ? SWAP_OUT_GONE : SWAP_OUT_STAYS;
 	if (!have_slot(page))
-		return false;
+		return SWAP_OUT_STAYS;
 	if (READ_ONCE(page->mapcount))
 		rmap_walk(page, unmap_entry, batch);
-	return true;
+	return SWAP_OUT_BEGUN;
 }
 
 bool swap_out_finish(struct page *page)
 {
-	if (is_unwanted(page))
-		return swap_cache_delete_unused(page);
-	if (READ_ONCE(page->mapcount) || !page_test(page, PG_SWAPCACHE)) { /* it stays in locked memory, or was just mapped first */
+	if (READ_ONCE(page->mapcount)) { /* in locked memory */
 		(void)swap_cache_delete_unused(page);
 		return false;
 	}

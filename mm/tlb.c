@@ -60,8 +60,7 @@ bool tlb_is_pending(struct mm *mm)
 
 /* ---- Batches ----------------------------------------------------------------------------------------------------- */
 
-/* The batch's part for that mm, which is counted from then on; NULL: there is no room. */
-static struct tlb_batch_mm *part_of(struct tlb_batch *batch, struct mm *mm)
+struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm)
 {
 	struct tlb_batch_mm *part = batch->mms, *end = batch->mms + batch->nr_mms;
 
@@ -76,17 +75,6 @@ static struct tlb_batch_mm *part_of(struct tlb_batch *batch, struct mm *mm)
 	atomic_add_return(&mm->tlb_pending, 1);
 	*part = (struct tlb_batch_mm){ .mm = mm, .start = ~0UL };
 	return part;
-}
-
-bool tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr)
-{
-	struct tlb_batch_mm *part = part_of(batch, mm);
-
-	if (!part)
-		return false;
-	part->start = min(part->start, addr);
-	part->end = max(part->end, addr + PAGE_SIZE);
-	return true;
 }
 
 void tlb_batch_flush(struct tlb_batch *batch)

@@ -64,11 +64,26 @@ struct tlb_batch { /* on the stack, all zeros at first */
 	} mms[TLB_BATCH_MMS];
 };
 
+/* The batch's part for that mm, which is counted from then on. NULL: there is no room. */
+struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm);
 /*
  * Takes it upon itself to flush addr's translations. Before the entry goes: whoever finds it gone must see the count. False: the
  * batch is full, and it is for the caller to flush. => the PTE lock held.
  */
-bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr);
+static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr)
+{
+	struct tlb_batch_mm *part = batch->mms;
+
+	if (unlikely(!batch->nr_mms || part->mm != mm))
+		part = tlb_batch_part(batch, mm);
+	if (!part)
+		return false;
+	if (addr < part->start)
+		part->start = addr;
+	if (addr + PAGE_SIZE > part->end)
+		part->end = addr + PAGE_SIZE;
+	return true;
+}
 /* Flushes all that was added, and waits; then the batch is empty. => no lock that ranks below the page lock, interrupts on. */
 void tlb_batch_flush(struct tlb_batch *batch);
 
