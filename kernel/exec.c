@@ -311,7 +311,6 @@ static void become(struct exec *exec, struct mm *old_mm, struct sighand *sighand
 	task_take_number(task, process->pid);
 	process->did_exec = true;
 	process->exit_signal = SIGCHLD;
-	process->parent_death_signal = 0;
 	spin_unlock(&process_tree_lock);
 	if (old_mm)
 		mm_put(old_mm);

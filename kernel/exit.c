@@ -200,8 +200,9 @@ static void give_children_away(struct process *process)
 		process_put(process);
 		group_left_by_parent(child, process);
 		child->exit_signal = SIGCHLD; /* who made it chose a signal for itself, not for the reaper */
-		if (child->parent_death_signal)
-			signal_process_kernel(child, child->parent_death_signal);
+		s32 sig = READ_ONCE(child->parent_death_signal); /* its own to change, at any time */
+		if (sig)
+			signal_process_kernel(child, sig);
 		if (child->zombie)
 			tell_parent_of_end(child);
 	}

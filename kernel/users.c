@@ -67,8 +67,16 @@ static u32 or_old(u32 id, u32 old)
 	return id == UNCHANGED ? old : id;
 }
 
+/* Who acts as another from now on gets no signal that was asked for before. */
+static void forget_parent_death(void)
+{
+	WRITE_ONCE(current->process->parent_death_signal, 0);
+}
+
 static void store_ids(struct ids *to, const struct ids *ids)
 {
+	if (ids->effective != to->effective || ids->fs != to->fs)
+		forget_parent_death();
 	WRITE_ONCE(to->real, ids->real);
 	WRITE_ONCE(to->effective, ids->effective);
 	WRITE_ONCE(to->saved, ids->saved);
@@ -123,8 +131,10 @@ static long set_fs(struct ids *ids, u32 id)
 {
 	u32 old = ids->fs;
 
-	if (id != UNCHANGED && may_have(ids, id, REAL | EFFECTIVE | SAVED | FS))
-		WRITE_ONCE(ids->fs, id);
+	if (id == UNCHANGED || id == old || !may_have(ids, id, REAL | EFFECTIVE | SAVED | FS))
+		return old;
+	forget_parent_death();
+	WRITE_ONCE(ids->fs, id);
 	return old;
 }
 

@@ -4,9 +4,11 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #define SELF "/proc/self/exe"
+#define PARENT_DEATH "parent-death"
 #define SCRIPT "./script" /* in a directory of our own */
 
 static char own_path[512];
@@ -134,10 +136,61 @@ static void failing_in_threads(void)
 	CHECK_EQ(pthread_kill(thread, 0), 0);
 }
 
+/* Asks for SIGUSR1 when its parent ends, and becomes a program that says what it finds asked for. */
+static int asks_and_execs(void *arg)
+{
+	(void)arg;
+	MUST(prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0);
+	execv(SELF, (char *[]){ "x", PARENT_DEATH, NULL });
+	return 100 + errno;
+}
+
+static int says_parent_death(void)
+{
+	int sig = -1;
+
+	MUST(prctl(PR_GET_PDEATHSIG, &sig) == 0);
+	return sig;
+}
+
+static int does_not_inherit(void *arg)
+{
+	int status;
+	pid_t child;
+
+	(void)arg;
+	MUST(prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0);
+	child = fork();
+	if (!child)
+		_exit(says_parent_death());
+	MUST(waitpid(child, &status, 0) == child);
+	return WEXITSTATUS(status);
+}
+
+static int becomes_another(void *arg)
+{
+	bool another;
+
+	(void)arg;
+	MUST(prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0);
+	another = geteuid() == 0 && setuid(65534) == 0;
+	return says_parent_death() != (another ? 0 : SIGUSR1);
+}
+
+static void parent_death(void)
+{
+	section("the signal for a parent's end outlives execve, not fork, nor becoming another user");
+	CHECK(exited_with(run_child(asks_and_execs, NULL), SIGUSR1));
+	CHECK(exited_with(run_child(does_not_inherit, NULL), 0));
+	CHECK(exited_with(run_child(becomes_another, NULL), 0));
+}
+
 int main(int argc, char **argv)
 {
 	char dir[] = "/tmp/exec-forms-XXXXXX";
 
+	if (argc > 1 && !strcmp(argv[1], PARENT_DEATH))
+		return says_parent_death();
 	if (argc > 1)
 		return say_arguments(argc, argv);
 	MUST(mkdtemp(dir) && chdir(dir) == 0);
@@ -148,6 +201,7 @@ int main(int argc, char **argv)
 	section("execve from a thread");
 	CHECK_EQ(run_child(with_threads, NULL), 0);
 	failing_in_threads();
+	parent_death();
 	MUST(unlink(SCRIPT) == 0 && rmdir(dir) == 0);
 	return check_done();
 }
