@@ -36,7 +36,7 @@ def jobs(kernel=None):
 def soak_jobs():
     """Each tour by itself, started as it says; and back in time, which replays the run from its start for each step."""
     return [job("tour", ["--deterministic", "--cpus", "3", "--swap", "1M"], ["tour", name], f"tour-{name}") for name in TOURS] \
-        + [job("reverse", ["--cpus", "1", "--reverse"], ["hello"]), *recipe_jobs()]
+        + [job("all_stops", ["--cpus", "4"], ["thread_storm"]), job("reverse", ["--cpus", "1", "--reverse"], ["hello"]), *recipe_jobs()]
 
 
 # --- docs/debugging.md -----------------------------------------------------------------------------------------------
