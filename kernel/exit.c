@@ -292,6 +292,7 @@ static void __noreturn shut_down(struct process *process)
 	console_stop();
 	kswapd_stop();
 	sysv_shm_quiet_release();
+	swap_leave_files();
 	fs_quiet_release(); /* and the threads of file systems with it */
 	wait_until_alone();
 	rcu_barrier();

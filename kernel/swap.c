@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swapon(2) and swapoff(2): which block devices are swap areas. The format is that of mkswap(8): the first page says how
- * large the area is and which of its pages are bad.
+ * swapon(2) and swapoff(2): which block devices, and which files on them, are swap areas. The format is that of mkswap(8): the
+ * first page says how large the area is and which of its pages are bad.
  *
- * Locks: swap_mutex, one call at a time; held while swapoff brings everything back. A device that is swapped to is claimed,
- * so that nobody mounts it.
+ * A device that is swapped to is claimed, so that nobody mounts it. A file is asked once where its pages lie; from then on
+ * they are read and written there, past its file system, so nobody may write to it, shorten it or remove it.
  *
- * Mirrors: Linux, mm/swapfile.c: swapon(), read_swap_header(), swapoff().
+ * Locks: swap_mutex, one call at a time; held while swapoff brings everything back. inode->lock: while a file is claimed.
+ *
+ * Mirrors: Linux, mm/swapfile.c: swapon(), claim_swapfile(), read_swap_header(), swapoff(); mm/page_io.c:
+ * generic_swapfile_activate().
  */
 #include "kernel/swap.h"
 #include "drivers/block.h"
@@ -14,11 +17,16 @@
 #include "kernel/errno.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/namei.h"
+#include "kernel/fs/regular.h"
+#include "kernel/fs/super.h"
+#include "kernel/fs/text.h"
 #include "kernel/mutex.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "mm/check.h"
+#include "mm/mapping.h"
+#include "mm/slab.h"
 #include "mm/swap.h"
 
 #define SWAP_FLAG_PREFER 0x8000
@@ -39,18 +47,70 @@ struct swap_header {
 }; /* and the signature at the end of the page */
 _Static_assert(sizeof(struct swap_header) + sizeof(signature) <= PAGE_SIZE, "the header is one page");
 
-/* ---- The device as an area --------------------------------------------------------------------------------------- */
+/* ---- What an area lies on ---------------------------------------------------------------------------------------- */
+
+/* They live for ever: who looks at one that is not used any more sees the last that was there. */
+static struct swap_target {
+	bool used;		     /* swap_mutex, and so the next ones; constant while it is used */
+	struct block_device *device;
+	u32 *blocks;		     /* a file's: where each of its pages lies on the device, in pages; NULL: as they are */
+	u64 nr_pages;
+	struct dentry *node; /* node_lock: the file, with a reference; NULL: the whole device */
+} targets[MAX_SWAP_AREAS];
+
+static spinlock_t node_lock = SPINLOCK_INIT(LEAF); /* which file it is, for those who do not have swap_mutex */
+
+static u64 sector_of(const struct swap_target *target, u64 page_nr)
+{
+	return (target->blocks ? target->blocks[page_nr] : page_nr) * SECTORS_PER_PAGE;
+}
+
+static void set_node(struct swap_target *target, struct dentry *node)
+{
+	spin_lock(&node_lock);
+	target->node = node;
+	spin_unlock(&node_lock);
+}
+
+/* The file, with a reference, or NULL. */
+static struct dentry *get_node(const struct swap_target *target)
+{
+	struct dentry *node;
+
+	spin_lock(&node_lock);
+	node = target->node;
+	if (node)
+		dentry_get(node);
+	spin_unlock(&node_lock);
+	return node;
+}
+
+bool swap_name(const void *target, struct text *text, char *path)
+{
+	struct dentry *node = get_node(target);
+
+	if (!node) {
+		text_printf(text, "/dev/%s", ((const struct swap_target *)target)->device->name);
+		return false;
+	}
+	path = dentry_path(node, path, PATH_MAX);
+	text_printf(text, "%s", path ? path : "");
+	dentry_put(node);
+	return true;
+}
 
 _Static_assert(sizeof(struct block_request) <= sizeof(((struct swap_request *)0)->driver), "a request has room for ours");
 
 static bool is_synchronous(void *device)
 {
-	return !READ_ONCE(((struct block_device *)device)->async);
+	return !READ_ONCE(((struct swap_target *)device)->device->async);
 }
 
 static int read_now(void *device, u64 page_nr, struct page *page)
 {
-	return block_read_now(device, page_nr * SECTORS_PER_PAGE, page);
+	const struct swap_target *target = device;
+
+	return block_read_now(target->device, sector_of(target, page_nr), page);
 }
 
 static void request_done(struct block_request *block)
@@ -64,10 +124,11 @@ static void request_done(struct block_request *block)
 static void start(struct swap_request *request)
 {
 	struct block_request *block = (struct block_request *)request->driver;
+	const struct swap_target *target = request->device;
 
 	*block = (struct block_request){
-		.device = request->device,
-		.sector = request->page_nr * SECTORS_PER_PAGE,
+		.device = target->device,
+		.sector = sector_of(target, request->page_nr),
 		.page = request->page,
 		.direction = request->write ? BLOCK_WRITE : BLOCK_READ,
 		.done = request_done,
@@ -77,121 +138,274 @@ static void start(struct swap_request *request)
 
 static const struct swap_device_ops ops = { .is_synchronous = is_synchronous, .read_now = read_now, .start = start };
 
-/* ---- On ---------------------------------------------------------------------------------------------------------- */
+/* ---- Claiming ---------------------------------------------------------------------------------------------------- */
 
 static u64 device_pages(const struct block_device *device)
 {
 	return device->nr_sectors / SECTORS_PER_PAGE;
 }
 
+static int claim_device(struct swap_target *target, struct block_device *device)
+{
+	if (!device || READ_ONCE(device->removed))
+		return -ENXIO;
+	if (!block_claim(device, &swap_mutex))
+		return -EBUSY;
+	target->device = device;
+	target->blocks = NULL;
+	target->nr_pages = device_pages(device);
+	return 0;
+}
+
+/* Every page must have its place, and nothing be on its way there. => inode->lock */
+static int find_blocks(struct swap_target *target, struct inode *inode)
+{
+	u64 nr_pages = inode_size(inode) >> PAGE_SHIFT;
+	int error = mapping_writeback(inode->mapping, 0, ~0UL, WRITEBACK_WAIT);
+	u32 *blocks = error ? NULL : kmalloc(nr_pages * sizeof(*blocks), ALLOC_WAIT);
+
+	if (!blocks)
+		return error ? error : -ENOMEM;
+	for (u64 index = 0; index < nr_pages; index++) {
+		s64 block = inode->ops->block_of(inode, index);
+
+		if (block <= 0) {
+			kfree(blocks);
+			return block ? (int)block : -EINVAL; /* it has holes */
+		}
+		blocks[index] = (u32)block;
+		cond_resched();
+	}
+	target->blocks = blocks;
+	target->nr_pages = nr_pages;
+	return 0;
+}
+
+/* => inode->lock */
+static int claim_inode(struct swap_target *target, struct inode *inode)
+{
+	int error;
+
+	if (inode->is_swap)
+		return -EBUSY;
+	if (!inode->ops || !inode->ops->block_of || inode_size(inode) < PAGE_SIZE)
+		return -EINVAL;
+	error = find_blocks(target, inode);
+	if (!error)
+		WRITE_ONCE(inode->is_swap, true);
+	return error;
+}
+
+static int claim_file(struct swap_target *target, struct dentry *node)
+{
+	int error;
+
+	rwsem_write(&node->inode->lock);
+	error = claim_inode(target, node->inode);
+	rwsem_write_unlock(&node->inode->lock);
+	if (error)
+		return error;
+	target->device = node->inode->sb->device;
+	dentry_get(node);
+	set_node(target, node);
+	return 0;
+}
+
+static int claim(struct swap_target *target, struct dentry *node)
+{
+	switch (node->inode->mode & S_IFMT) {
+	case S_IFBLK:
+		return claim_device(target, block_find(node->inode->rdev));
+	case S_IFREG:
+		return claim_file(target, node);
+	case S_IFDIR:
+		return -EISDIR;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* The file is its file system's again. */
+static void release_file(struct swap_target *target)
+{
+	struct dentry *node = target->node;
+
+	rwsem_write(&node->inode->lock);
+	WRITE_ONCE(node->inode->is_swap, false);
+	rwsem_write_unlock(&node->inode->lock);
+	set_node(target, NULL);
+	dentry_put(node);
+}
+
+static void release(struct swap_target *target)
+{
+	if (target->node)
+		release_file(target);
+	else if (!target->blocks)
+		block_release(target->device);
+	kfree(target->blocks);
+	target->blocks = NULL;
+	WRITE_ONCE(target->used, false);
+}
+
+/* ---- On ---------------------------------------------------------------------------------------------------------- */
+
+/* The first page, with a reference, or an error pointer. What a file's holds may not be on the disk yet, or never be written. */
+static struct page *read_header(const struct swap_target *target)
+{
+	struct page *page;
+	int error;
+
+	if (target->node)
+		return mapping_read_page(target->node->inode->mapping, 0);
+	page = alloc_page(0);
+	if (!page)
+		return err_ptr(-ENOMEM);
+	error = block_read_sync(target->device, 0, page);
+	if (!error)
+		return page;
+	page_put(page);
+	return err_ptr(error);
+}
+
 /* Its size in pages, or -EINVAL. */
-static long check_header(const struct swap_header *header, const struct block_device *device)
+static long check_header(const struct swap_header *header, const struct swap_target *target)
 {
 	if (memcmp((const char *)header + PAGE_SIZE - sizeof(signature), signature, sizeof(signature)))
 		return -EINVAL;
 	if (header->version != 1 || !header->last_page || header->nr_bad > MAX_BAD_PAGES)
 		return -EINVAL;
-	return header->last_page < device_pages(device) ? (long)header->last_page + 1 : -EINVAL;
+	return header->last_page < target->nr_pages ? (long)header->last_page + 1 : -EINVAL;
 }
 
-static int swap_on_claimed(struct block_device *device, int priority)
+static int swap_on_claimed(struct swap_target *target, int priority)
 {
-	struct page *page = alloc_page(0);
+	struct page *page = read_header(target);
 	const struct swap_header *header;
 	long nr_pages;
 
-	if (!page)
-		return -ENOMEM;
+	if (is_err(page))
+		return (int)ptr_err(page);
 	header = page_to_virt(page);
-	nr_pages = block_read_sync(device, 0, page);
-	if (!nr_pages)
-		nr_pages = check_header(header, device);
+	nr_pages = check_header(header, target);
 	if (nr_pages > 0)
-		nr_pages = swap_area_add(&ops, device, (u64)nr_pages, header->bad, header->nr_bad, priority);
+		nr_pages = swap_area_add(&ops, target, (u64)nr_pages, header->bad, header->nr_bad, priority);
 	page_put(page);
 	return nr_pages < 0 ? (int)nr_pages : 0;
 }
 
-static int swap_on(struct block_device *device, int priority)
+/* Without swap_mutex, a look in advance. */
+static struct swap_target *unused_target(void)
 {
-	int ret;
-
-	if (!device || READ_ONCE(device->removed))
-		return -ENXIO;
-	if (!block_claim(device, &swap_mutex))
-		return -EBUSY;
-	ret = swap_on_claimed(device, priority);
-	if (ret)
-		block_release(device);
-	return ret;
+	for (struct swap_target *target = targets; target < targets + MAX_SWAP_AREAS; target++)
+		if (!READ_ONCE(target->used))
+			return target;
+	return NULL;
 }
 
-/* The device that a path of user mode names: its inode's number. -EINVAL for what is none. */
-static long device_of(u64 path, u32 *rdev)
+/* => claimed, if there is no error */
+static int swap_on(struct swap_target *target, int error, int priority)
 {
-	struct dentry *node;
-	long ret = user_path_lookup(AT_FDCWD, path, LOOKUP_FOLLOW, &node);
+	if (error)
+		return error;
+	WRITE_ONCE(target->used, true);
+	error = swap_on_claimed(target, priority);
+	if (error)
+		release(target);
+	return error;
+}
 
-	if (ret)
-		return ret;
-	*rdev = node->inode->rdev;
-	ret = S_ISBLK(node->inode->mode) ? 0 : -EINVAL;
-	dentry_put(node);
+static int swap_on_node(struct dentry *node, int priority)
+{
+	struct swap_target *target;
+	int ret;
+
+	mutex_lock(&swap_mutex);
+	target = unused_target();
+	ret = target ? swap_on(target, claim(target, node), priority) : -EPERM;
+	mutex_unlock(&swap_mutex);
 	return ret;
 }
 
 SYSCALL(swapon)
 {
 	int priority = a1 & SWAP_FLAG_PREFER ? (int)(a1 & SWAP_FLAG_PRIO_MASK) : SWAP_PRIORITY_NEXT;
-	u32 rdev;
+	struct dentry *node;
 	long ret;
 
 	if ((u32)a1 & ~SWAP_FLAGS_VALID)
 		return -EINVAL;
-	ret = process_is_privileged(current->process) ? device_of(a0, &rdev) : -EPERM;
+	if (!process_is_privileged(current->process) || !unused_target())
+		return -EPERM;
+	ret = user_path_lookup(AT_FDCWD, a0, LOOKUP_FOLLOW, &node);
 	if (ret)
 		return ret;
-	mutex_lock(&swap_mutex);
-	ret = swap_on(block_find(rdev), priority);
-	mutex_unlock(&swap_mutex);
+	ret = swap_on_node(node, priority);
+	dentry_put(node);
 	return ret;
 }
 
 /* ---- Off --------------------------------------------------------------------------------------------------------- */
 
-static int swap_off(struct block_device *device)
+static int swap_off(struct swap_target *target)
 {
-	int area = device ? swap_area_on(device) : -1;
-	int ret = area < 0 ? -EINVAL : swap_area_remove((unsigned)area);
+	int area = swap_area_on(target), ret;
 
+	ASSERT(area >= 0, "what is in use is an area");
+	ret = swap_area_remove((unsigned)area);
 	if (!ret)
-		block_release(device);
+		release(target);
 	return ret;
+}
+
+static bool lies_on(const struct swap_target *target, const struct inode *inode)
+{
+	if (target->node)
+		return target->node->inode == inode;
+	return S_ISBLK(inode->mode) && target->device->rdev == inode->rdev;
+}
+
+static int swap_off_inode(const struct inode *inode)
+{
+	if (S_ISDIR(inode->mode))
+		return -EISDIR;
+	for (struct swap_target *target = targets; target < targets + MAX_SWAP_AREAS; target++)
+		if (target->used && lies_on(target, inode))
+			return swap_off(target);
+	return -EINVAL;
 }
 
 SYSCALL(swapoff)
 {
-	u32 rdev;
-	long ret = process_is_privileged(current->process) ? device_of(a0, &rdev) : -EPERM;
+	struct dentry *node;
+	long ret;
 
+	if (!process_is_privileged(current->process))
+		return -EPERM;
+	ret = user_path_lookup(AT_FDCWD, a0, LOOKUP_FOLLOW, &node);
 	if (ret)
 		return ret;
 	mutex_lock(&swap_mutex);
-	ret = swap_off(block_find(rdev));
+	ret = swap_off_inode(node->inode);
 	mutex_unlock(&swap_mutex);
+	dentry_put(node);
 	return ret;
+}
+
+void swap_leave_files(void)
+{
+	for (struct swap_target *target = targets; target < targets + MAX_SWAP_AREAS; target++)
+		if (target->used && target->node)
+			release_file(target);
 }
 
 bool swap_off_all(void)
 {
-	struct block_device *device;
-
 	swap_cache_trim();
 	if (!check_swap())
 		return false; /* it would wait for ever */
-
-	for (unsigned n = 0; (device = block_nth(n)) != NULL; n++)
-		if (swap_area_on(device) >= 0 && swap_off(device))
+	for (struct swap_target *target = targets; target < targets + MAX_SWAP_AREAS; target++)
+		if (target->used && swap_off(target))
 			return false;
 	return true;
 }
@@ -234,6 +448,13 @@ static size_t length_of_word(const char *text)
 	return len;
 }
 
+static int boot_device(struct block_device *device)
+{
+	struct swap_target *target = unused_target();
+
+	return target ? swap_on(target, claim_device(target, device), SWAP_PRIORITY_NEXT) : -EPERM;
+}
+
 void swap_on_at_boot(void)
 {
 	char text[128];
@@ -249,7 +470,7 @@ void swap_on_at_boot(void)
 		device = device_named(name, len);
 		ret = device ? format(device) : -ENXIO;
 		if (!ret)
-			ret = swap_on(device, SWAP_PRIORITY_NEXT);
+			ret = boot_device(device);
 		if (ret)
 			klog("The command line's swap=%s cannot be done: error %d", text, -ret);
 	}

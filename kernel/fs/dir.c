@@ -55,7 +55,7 @@ int dentry_may_remove(struct dentry *dentry)
 {
 	if (dentry == dentry->inode->sb->root)
 		return -EBUSY;
-	if (dentry_is_computed(dentry))
+	if (dentry_is_computed(dentry) || READ_ONCE(dentry->inode->is_swap))
 		return -EPERM;
 	return super_is_readonly(dentry->inode->sb) ? -EROFS : 0;
 }

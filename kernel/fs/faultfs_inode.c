@@ -446,6 +446,17 @@ static long faultfs_readlink(struct inode *inode, char *buf, size_t size)
 	return (long)n;
 }
 
+static s64 faultfs_block_of(struct inode *inode, u64 index)
+{
+	struct faultfs_file *file = faultfs_file_of(inode);
+	s64 block;
+
+	mutex_lock(&file->fs->lock);
+	block = faultfs_lookup(file, index);
+	mutex_unlock(&file->fs->lock);
+	return block;
+}
+
 /* fsync: the pages are written already. */
 static int faultfs_sync_inode(struct inode *inode)
 {
@@ -458,6 +469,7 @@ const struct inode_ops faultfs_inode_ops = {
 	.readlink = faultfs_readlink,
 	.truncate = faultfs_truncate,
 	.fallocate = faultfs_fallocate,
+	.block_of = faultfs_block_of,
 	.sync = faultfs_sync_inode,
 	.evict = faultfs_evict,
 };

@@ -208,6 +208,8 @@ static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 	bool fresh;
 	s64 block;
 
+	if (READ_ONCE(file->inode->is_swap))
+		return -ETXTBSY;
 	mutex_lock(&file->fs->lock);
 	block = faultfs_lookup_or_alloc(file, page->index, &fresh);
 	if (fresh)

@@ -76,6 +76,11 @@ struct inode_ops {
 	int (*truncate)(struct inode *inode, u64 size);
 	/* mode as fallocate(2)'s; inode->lock held for writing. */
 	int (*fallocate)(struct inode *inode, u32 mode, u64 offset, u64 len);
+	/*
+	 * Regular files that can be swapped to: where a page lies on the device of the file system, in pages; 0: a hole.
+	 * -EIO, -ENOMEM. inode->lock held. Sleeps.
+	 */
+	s64 (*block_of)(struct inode *inode, u64 index);
 	/* Writes back what is not in the pages of the file: 0 or -EIO. Sleeps. NULL: nothing. */
 	int (*sync)(struct inode *inode);
 	/* The last reference is gone. Any context that may free memory. */
@@ -88,6 +93,7 @@ struct inode {
 	u32 mode;     /* type: constant; permission bits: written without a lock, each value is whole */
 	u32 uid, gid; /* likewise */
 	u32 rdev;     /* constant; devices: the device's number */
+	bool is_swap; /* lock; regular files: swapped to, so nobody may write or shorten it. Elsewhere a look in advance */
 	u32 seals;    /* lock; memfds: F_SEAL_* */
 	s32 writers;  /* atomic; opens for writing, or if negative, programs that run from it. See inode_access_get() */
 	u64 ino;      /* constant */

@@ -284,7 +284,7 @@ static long fallocate_file(struct file *file, u32 mode, s64 offset, s64 len)
 	if (!inode->ops || !inode->ops->fallocate)
 		return -EOPNOTSUPP;
 	rwsem_write(&inode->lock);
-	ret = inode->ops->fallocate(inode, mode, (u64)offset, (u64)len);
+	ret = inode->is_swap ? -ETXTBSY : inode->ops->fallocate(inode, mode, (u64)offset, (u64)len);
 	rwsem_write_unlock(&inode->lock);
 	return ret;
 }

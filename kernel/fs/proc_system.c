@@ -3,17 +3,18 @@
  * /proc's files about the machine and the kernel as a whole. Takes no lock: figures that change meanwhile are as good as
  * those of a moment before.
  */
-#include "drivers/block.h"
 #include "kernel/boot_info.h"
 #include "kernel/clock.h"
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
+#include "kernel/swap.h"
 #include "kernel/time.h"
 #include "kernel/uname.h"
 #include "kernel/x86/cpu.h"
 #include "mm/mmap.h"
+#include "mm/slab.h"
 #include "mm/swap.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
@@ -130,27 +131,30 @@ static int show_filesystems_file(struct text *text, u64 id)
 	return 0;
 }
 
-static void show_swap_area(struct text *text, const struct swap_area_figures *area)
+static void show_swap_area(struct text *text, const struct swap_area_figures *area, char *path)
 {
-	const struct block_device *device = area->device;
 	u64 size = KIB(area->size), used = KIB(area->used);
 	size_t line = text->length;
+	bool is_file = swap_name(area->device, text, path);
 
-	text_printf(text, "/dev/%s", device->name);
 	text_pad(text, line, 40);
-	text_printf(text, "partition\t%lu\t%s%lu\t%s%d\n", size, size < 10000000 ? "\t" : "", used,
+	text_printf(text, "%s%lu\t%s%lu\t%s%d\n", is_file ? "file\t\t" : "partition\t", size, size < 10000000 ? "\t" : "", used,
 		    used < 10000000 ? "\t" : "", area->priority);
 }
 
 static int show_swaps(struct text *text, u64 id)
 {
 	struct swap_area_figures area;
+	char *path = kmalloc(PATH_MAX, ALLOC_WAIT);
 
 	(void)id;
+	if (!path)
+		return -ENOMEM;
 	text_printf(text, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
 	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++)
 		if (swap_area_figures(i, &area))
-			show_swap_area(text, &area);
+			show_swap_area(text, &area, path);
+	kfree(path);
 	return 0;
 }
 

@@ -138,6 +138,8 @@ long write_too_large(u64 limit)
 
 static long write_checks(struct inode *inode, struct iov_iter *from, u64 pos)
 {
+	if (inode->is_swap)
+		return -ETXTBSY;
 	if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 		return -EPERM;
 	if ((inode->seals & F_SEAL_GROW) && pos + from->count > inode_size(inode))
@@ -192,7 +194,9 @@ int inode_truncate(struct inode *inode, u64 size)
 	int ret = 0;
 
 	rwsem_write(&inode->lock);
-	if (inode->ops && inode->ops->truncate)
+	if (inode->is_swap)
+		ret = -ETXTBSY;
+	else if (inode->ops && inode->ops->truncate)
 		ret = inode->ops->truncate(inode, size);
 	rwsem_write_unlock(&inode->lock);
 	return ret;
