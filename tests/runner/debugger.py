@@ -34,8 +34,14 @@ def jobs(kernel=None):
 
 
 def soak_jobs():
-    """Each tour by itself, started as it says; and back in time, which replays the run from its start for each step."""
+    """
+    Each tour by itself, started as it says; `why` about a fuzzed address space; breakpoints counted; and back in time, which
+    replays the run from its start for each step.
+    """
     return [job("tour", ["--deterministic", "--cpus", "3", "--swap", "1M"], ["tour", name], f"tour-{name}") for name in TOURS] \
+        + [job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
+               ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")
+           for policy in ("mmap", "vma", "spec", "full")] \
         + [job("all_stops", ["--cpus", "4"], ["thread_storm"]), job("reverse", ["--cpus", "1", "--reverse"], ["hello"]), *recipe_jobs()]
 
 

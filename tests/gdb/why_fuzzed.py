@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""
+`why` against what happens, of a program that nobody has written for it: faults of a fuzzed address space, one after the other. At
+the door of each GDB foretells every attempt, up to the one that ends the fault or waits; then the attempts' events must be those.
+On one CPU, where nobody changes in between what was looked at.
+"""
+
+import collections
+
+from harness import *
+from faultline_gdb import events, why
+
+FAULTS = 300
+seen = collections.Counter()
+
+
+def frame_value(name):
+    return gdb.newest_frame().read_var(name)
+
+
+def foretell():
+    """[(strategy, end, reason or answer)] of the attempts to come; None where it depends on what GDB cannot see."""
+    access = why.ACCESS[kernel.enum_name("fault_access", frame_value("access"))]
+    from_user = bool(int(frame_value("flags")) & kernel.enum("fault_flag")["FAULT_USER"])
+    attempts = why.predict(frame_value("mm"), int(frame_value("addr")), access, from_user)
+    if any("protection key" in note for one in attempts for note in one.notes):
+        return None
+    return [(one.strategy, one.end.how, one.end.reason or one.end.answer.removeprefix("FAULT_").lower())
+            for one in attempts if one.end.how != "skip"]
+
+
+def come(count, tid):
+    """What the next attempts of the thread are."""
+    found = []
+    while len(found) < count:
+        run_to("event_attempt", lambda: int(walk.selected_task()["tid"]) == tid)
+        found.append(events.attempt_words(frame_value("f")))
+        if found[-1][1] != "gave up":
+            break
+    return found
+
+
+def ask_and_compare():
+    tid, asked = int(walk.selected_task()["tid"]), f"{gdb.newest_frame()}: {int(frame_value('access'))} {int(frame_value('addr')):#x}"
+    foretold = foretell()
+    if foretold is None:
+        return
+    happened = come(len(foretold), tid)
+    if happened != foretold:
+        check(f"as foretold: {asked}", False, f"foretold {foretold}\nhappened {happened}")
+    for one in happened:
+        seen[" ".join(one)] += 1
+
+
+run_to("main")
+for number in range(FAULTS):
+    run_to("fault_in")
+    ask_and_compare()
+for what, count in seen.most_common():
+    print(f"{count:5} {what}")
+check(f"{sum(seen.values())} attempts of {FAULTS} faults went as foretold, in {len(seen)} ways",
+      not failures and sum(seen.values()) >= FAULTS and len(seen) >= 4)
+finish()
