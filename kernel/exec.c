@@ -276,8 +276,7 @@ static void reset_registers(struct task *task, vaddr_t entry, vaddr_t sp)
 		.rflags = USER_RFLAGS_FIXED,
 		.orig_rax = -1UL,
 	};
-	set_user_fs_base(0);
-	set_user_gs_base(0);
+	reset_user_segments();
 	flags = irq_save();
 	xstate_init(task->fpu);
 	xstate_load(task->fpu);

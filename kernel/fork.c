@@ -48,7 +48,13 @@ static void copy_task(struct task *child, const struct clone_request *request)
 	struct task *parent = current;
 	u64 flags = request->flags;
 
-	child->fs_base = flags & CLONE_SETTLS ? request->tls : parent->fs_base;
+	save_user_segments(parent);
+	child->selectors = parent->selectors;
+	child->fs_base = parent->fs_base;
+	if (flags & CLONE_SETTLS) {
+		child->selectors.fs = 0;
+		child->fs_base = request->tls;
+	}
 	child->gs_base = parent->gs_base;
 	child->affinity = parent->affinity;
 	child->nice = parent->nice;

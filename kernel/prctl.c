@@ -140,8 +140,10 @@ SYSCALL(arch_prctl)
 		set_user_gs_base(a1);
 		return 0;
 	case ARCH_GET_FS:
+		save_user_segments(current);
 		return put_user(current->fs_base, a1);
 	case ARCH_GET_GS:
+		save_user_segments(current);
 		return put_user(current->gs_base, a1);
 	default:
 		return -EINVAL;

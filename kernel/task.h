@@ -87,11 +87,14 @@ struct task {
 	struct mm *mm;	 /* changed by the task itself under process->lock; NULL in idle tasks and dead ones */
 	u64 kernel_rsp;	 /* while it is switched out */
 	void *stack_top; /* constant: the upper end of its kernel stack */
-	u64 fs_base;	 /* user's FS base; the task itself */
-	u64 gs_base;	 /* user's GS base; the task itself */
+	u64 fs_base;	 /* user's FS base while it does not run; the task itself */
+	u64 gs_base;	 /* user's GS base, likewise */
 	void *fpu;	 /* constant: user's vector registers while it does not run; NULL without a user half */
 	s32 tid;	 /* constant after clone, except that exec gives the surviving thread the number of its process */
 	const struct fault *fault; /* what it is resolving, or NULL: itself; others must not follow it unless it stands still */
+	struct user_selectors {
+		u16 ds, es, fs, gs;
+	} selectors;	 /* user's, as fs_base: 0, unless the program has loaded others */
 
 	/* Scheduling: guarded by the lock of the run queue of `cpu` */
 	u32 cpu;      /* whose run queue it is on, or was last */

@@ -21,12 +21,50 @@ struct switch_frame {
 	void (*resume)(void);
 };
 
-/* Writing these registers costs more than comparing. */
-static void switch_user_bases(struct task *prev, struct task *next)
+/*
+ * A program may load DS, ES, FS and GS itself, with 0 or the selectors that user mode runs on. That sets FS and GS bases as
+ * well, and nobody tells the kernel: so what a thread leaves behind is asked of the CPU.
+ */
+void save_user_segments(struct task *task)
 {
-	if (prev->fs_base != next->fs_base)
+	struct user_selectors *s = &task->selectors;
+
+	__asm__ volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
+			 : "=rm"(s->ds), "=rm"(s->es), "=rm"(s->fs), "=rm"(s->gs));
+	task->fs_base = rdmsr(MSR_FS_BASE);
+	task->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+}
+
+/* Loading GS sets the base in use: the user's must be that. An NMI in between sees which it is. */
+static void load_selectors(const struct user_selectors *s)
+{
+	__asm__ volatile("mov %0, %%ds; mov %1, %%es; mov %2, %%fs; swapgs; mov %3, %%gs; swapgs"
+			 :
+			 : "r"(s->ds), "r"(s->es), "r"(s->fs), "r"(s->gs)
+			 : "memory");
+}
+
+static bool any_selector(const struct task *task)
+{
+	return task->selectors.ds | task->selectors.es | task->selectors.fs | task->selectors.gs;
+}
+
+/* Writing these registers costs more than comparing. A kernel thread leaves there what it found. */
+static void switch_user_segments(struct task *prev, struct task *next)
+{
+	bool known = prev->fpu != NULL;
+
+	if (known)
+		save_user_segments(prev);
+	if (!next->fpu)
+		return;
+	if (!known || any_selector(prev) || any_selector(next)) {
+		load_selectors(&next->selectors);
+		known = false;
+	}
+	if (!known || prev->fs_base != next->fs_base)
 		wrmsr(MSR_FS_BASE, next->fs_base);
-	if (prev->gs_base != next->gs_base)
+	if (!known || prev->gs_base != next->gs_base)
 		wrmsr(MSR_KERNEL_GS_BASE, next->gs_base);
 }
 
@@ -38,7 +76,7 @@ struct task *switch_context(struct task *prev, struct task *next)
 		xstate_save(prev->fpu);
 	if (next->fpu)
 		xstate_load(next->fpu);
-	switch_user_bases(prev, next);
+	switch_user_segments(prev, next);
 	cpu->kernel_stack_top = (u64)next->stack_top;
 	cpu->tss.rsp[0] = (u64)next->stack_top;
 	cpu->task = next;
@@ -83,14 +121,42 @@ void enter_user_mode(void)
 	enter_user_mode_at(task_frame(current));
 }
 
+/* Interrupts off: no switch may come between the selector and the base. */
+static void set_user_segments(struct task *task)
+{
+	load_selectors(&task->selectors);
+	wrmsr(MSR_FS_BASE, task->fs_base);
+	wrmsr(MSR_KERNEL_GS_BASE, task->gs_base);
+}
+
+void reset_user_segments(void)
+{
+	unsigned long flags = irq_save();
+
+	current->selectors = (struct user_selectors){};
+	current->fs_base = current->gs_base = 0;
+	set_user_segments(current);
+	irq_restore(flags);
+}
+
 void set_user_fs_base(u64 base)
 {
+	unsigned long flags = irq_save();
+
+	save_user_segments(current);
+	current->selectors.fs = 0;
 	current->fs_base = base;
-	wrmsr(MSR_FS_BASE, base);
+	set_user_segments(current);
+	irq_restore(flags);
 }
 
 void set_user_gs_base(u64 base)
 {
+	unsigned long flags = irq_save();
+
+	save_user_segments(current);
+	current->selectors.gs = 0;
 	current->gs_base = base;
-	wrmsr(MSR_KERNEL_GS_BASE, base);
+	set_user_segments(current);
+	irq_restore(flags);
 }

@@ -92,9 +92,13 @@ void task_started(struct task *prev);
 /* The current task, on its kernel stack, goes to user mode with the registers in task_frame(). */
 void enter_user_mode(void) __noreturn;
 
-/* Set the user's fs or gs base of the current task. */
+/* Set the user's fs or gs base of the current task, and its selector to 0. */
 void set_user_fs_base(u64 base);
 void set_user_gs_base(u64 base);
+/* Selectors and bases as a program finds them that starts. */
+void reset_user_segments(void);
+/* The current task's, as the CPU has them now, into fs_base, gs_base and selectors. */
+void save_user_segments(struct task *task);
 
 /* The kernel's own page table, without a user half: what kernel threads and dying tasks run on. */
 extern paddr_t kernel_pgd;
