@@ -11,7 +11,6 @@
 #define LOCK_RANKS(X)                                                                                                  \
 	X(NONE, "not ordered: never held while another lock is waited for")                                            \
 	X(FILE, "the position of one open file; held across a whole read or write through it")                         \
-	X(PROCESS_TREE, "parents, children, sessions; taken before any one process is touched")                        \
 	X(FILES, "descriptor tables and path look-up; may allocate and copy nothing from user memory below mmap_lock") \
 	X(WATCHES, "which files the epolls watch; asks those files")                                                   \
 	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \
@@ -26,6 +25,7 @@
 	X(PTE, "one page table; held across a shootdown, so never waited for with interrupts off")                     \
 	X(MAPPING, "page slots of one mapping")                                                                        \
 	X(SWAP, "slots of one swap area: counts, and which page each holds; taken under PTE locks")                    \
+	X(PROCESS_TREE, "parents, children, sessions; taken before any one process is touched")                        \
 	X(SIGNAL, "signal state of one process")                                                                       \
 	X(FUTEX, "one futex hash bucket; user words are read by the nofault copy")                                     \
 	X(WAIT_QUEUE, "one wait queue; wake-ups are called from under any lock above")                                 \

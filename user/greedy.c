@@ -4,7 +4,8 @@
  * that maps and touches without end, one that only maps, one that opens without end. They are killed or refused; the
  * innocent process goes on and finds its memory as it left it.
  *
- * Argument: which (forks, memory, mappings, files, threads); default: all but memory, which needs a machine of its own.
+ * Arguments: which (forks, mappings, files, threads, memory, pipes, copies); default: all but the last three, which need a machine
+ * of their own.
  */
 #include "user/check.h"
 
@@ -107,6 +108,45 @@ static int eat_threads(void *arg)
 	return n == 300 ? 0 : 1;
 }
 
+/* What it takes is the kernel's: pages of pipes, and not its own. It has to be found out all the same. */
+static int eat_pipes(void *arg)
+{
+	static char bytes[1 << 16];
+	int fds[2];
+
+	while (pipe2(fds, O_NONBLOCK) == 0) {
+		fcntl(fds[1], F_SETPIPE_SZ, 1 << 20);
+		while (write(fds[1], bytes, sizeof(bytes)) > 0)
+			continue;
+	}
+	return eat_memory(arg);
+}
+
+static void *feed(void *fd)
+{
+	static char bytes[1 << 16];
+
+	while (write((int)(intptr_t)fd, bytes, sizeof(bytes)) > 0)
+		continue;
+	return NULL;
+}
+
+/* Memory is out in the middle of a copy, with the pipe's lock held, for which other threads of the victim wait. */
+static int eat_by_copies(void *arg)
+{
+	char *p = mmap(NULL, 1 << 30, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	pthread_t thread;
+	int fds[2];
+
+	(void)arg;
+	MUST(p != MAP_FAILED && pipe(fds) == 0);
+	for (int i = 0; i < 4; i++)
+		MUST(pthread_create(&thread, NULL, feed, (void *)(intptr_t)fds[1]) == 0);
+	for (ssize_t n; (n = read(fds[0], p, 1 << 16)) > 0; p += n)
+		continue;
+	return 1;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void *);
@@ -114,6 +154,7 @@ static const struct {
 } appetites[] = {
 	{ "forks", bomb, false },	   { "mappings", eat_mappings, false }, { "files", eat_files, false },
 	{ "threads", eat_threads, false }, { "memory", eat_memory, true },
+	{ "pipes", eat_pipes, true },	   { "copies", eat_by_copies, true },
 };
 
 /* The innocent one: counts in its own memory until told to stop. */
@@ -133,6 +174,14 @@ static int innocent(void *arg)
 	return 0;
 }
 
+static bool is_wanted(size_t appetite, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], appetites[appetite].name))
+			return true;
+	return argc == 1 && !appetites[appetite].killed;
+}
+
 int main(int argc, char **argv)
 {
 	volatile int *stop = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -147,7 +196,7 @@ int main(int argc, char **argv)
 	if (pid == 0)
 		_exit(innocent((void *)stop));
 	for (size_t i = 0; i < sizeof(appetites) / sizeof(appetites[0]); i++) {
-		if (argc > 1 ? strcmp(argv[1], appetites[i].name) : appetites[i].killed)
+		if (!is_wanted(i, argc, argv))
 			continue;
 		section(appetites[i].name);
 		status = run_child(appetites[i].run, NULL);

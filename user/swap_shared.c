@@ -5,6 +5,7 @@
  * generation; a forked child reads what its parent wrote, and the other way round.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -135,6 +136,28 @@ static int open_in_tmpfs(void)
 	return fd;
 }
 
+static unsigned long nr_swapped_out(void)
+{
+	FILE *vmstat = fopen("/proc/vmstat", "r");
+	unsigned long value = 0;
+	char line[128];
+
+	while (vmstat && fgets(line, sizeof(line), vmstat))
+		(void)sscanf(line, "pswpout %lu", &value);
+	if (vmstat)
+		fclose(vmstat);
+	return value;
+}
+
+/* Nobody's pages go to swap for what cannot be had anyway. */
+static void promise_too_much(int fd)
+{
+	unsigned long before = nr_swapped_out();
+
+	if (!fallocate(fd, 0, 0, (off_t)1 << 50) || errno != ENOSPC || nr_swapped_out() != before)
+		nr_wrong++;
+}
+
 int main(int argc, char **argv)
 {
 	char *anonymous, *memory, *file;
@@ -147,6 +170,7 @@ int main(int argc, char **argv)
 		perror("files");
 		return 1;
 	}
+	promise_too_much(memfd);
 	anonymous = map(-1);
 	memory = map(memfd);
 	file = map(fd);

@@ -77,6 +77,8 @@ struct file_ops {
 	s64 (*llseek)(struct file *file, s64 offset, int whence);
 	/* Appends what /proc/PID/fdinfo/FD says besides the usual. Does not sleep. */
 	void (*show_info)(struct file *file, struct text *text);
+	/* Pages of memory that go with the file, and nobody else can reach. Any of their late numbers will do; does not sleep. */
+	u64 (*kept_pages)(const struct file *file);
 	/*
 	 * The last reference is gone. A file that can be mapped may be released under mmap_lock or after an RCU grace
 	 * period: then it must not sleep.

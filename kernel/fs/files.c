@@ -213,6 +213,21 @@ int files_next_open(struct files *files, unsigned fd)
 	return found;
 }
 
+u64 files_kept_pages(struct files *files)
+{
+	u64 nr_pages = 0;
+
+	spin_lock(&files->lock);
+	for (unsigned i = 0; i < files->capacity; i++) {
+		const struct file *file = files->fd[i];
+
+		if (file && file->ops->kept_pages)
+			nr_pages += file->ops->kept_pages(file) / max(READ_ONCE(file->refcount), 1u);
+	}
+	spin_unlock(&files->lock);
+	return nr_pages;
+}
+
 /* --- whose they are --- */
 
 struct files *task_files(struct task *task)

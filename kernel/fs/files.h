@@ -60,6 +60,8 @@ struct file *fget(int fd);
 struct file *fget_raw(int fd); /* O_PATH files too */
 /* The same for another process's table, for /proc. */
 struct file *files_get_file(struct files *files, unsigned fd);
+/* Pages that go with the table's files when nobody else has them, about; for the OOM killer. Takes its lock; does not sleep. */
+u64 files_kept_pages(struct files *files);
 /* Whether execve closes that descriptor. For /proc. */
 bool files_is_cloexec(struct files *files, unsigned fd);
 /* The first open descriptor ≥ fd, or -1. For /proc/PID/fd. */

@@ -33,6 +33,7 @@ struct pipe {
 	u64 head, tail;			      /* lock; bytes ever written and read; unlocked reads as above */
 	u32 nr_pages;			      /* lock; a power of two */
 	u8 **pages;			      /* lock; [nr_pages], each NULL until it is needed */
+	u32 nr_filled;			      /* lock; of them that are not; read for an estimate without */
 	struct wait_queue readable, writable; /* own locks */
 };
 
@@ -166,6 +167,17 @@ static long take(struct pipe *pipe, struct iov_iter *to)
 	return done;
 }
 
+/* False: no memory. */
+static bool fill(struct pipe *pipe, u8 **page)
+{
+	if (*page)
+		return true;
+	*page = kmalloc(PAGE_SIZE, ALLOC_WAIT);
+	if (*page)
+		WRITE_ONCE(pipe->nr_filled, pipe->nr_filled + 1);
+	return *page;
+}
+
 /* Puts up to n bytes, which there is room for. A piece of a page that does not come whole is not put. */
 static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
 {
@@ -176,9 +188,7 @@ static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
 		size_t left;
 		u8 **page = ring_page(pipe, head, &left);
 
-		if (!*page)
-			*page = kmalloc(PAGE_SIZE, ALLOC_WAIT);
-		if (!*page)
+		if (!fill(pipe, page))
 			break;
 		size_t part = min(left, n - done);
 		if (iov_copy_from(from, *page + (head & ~PAGE_MASK), part) < part) {
@@ -310,6 +320,14 @@ static long pipe_ioctl(struct file *file, u32 cmd, u64 arg)
 	return put_user(nr, arg);
 }
 
+/* Its share: every file of the pipe has the same. */
+static u64 pipe_kept_pages(const struct file *file)
+{
+	const struct pipe *pipe = file->private;
+
+	return pipe ? READ_ONCE(pipe->nr_filled) / max(READ_ONCE(pipe->users), 1u) : 0;
+}
+
 /* --- opening --- */
 
 /* How often the other end was opened. */
@@ -371,6 +389,7 @@ const struct file_ops fifo_ops = {
 	.write = pipe_write,
 	.poll = pipe_poll,
 	.ioctl = pipe_ioctl,
+	.kept_pages = pipe_kept_pages,
 	.release = pipe_release,
 };
 
@@ -478,10 +497,12 @@ static long resize_locked(struct pipe *pipe, u8 **pages, u32 nr_pages)
 	for (u32 i = 0; i < pipe->nr_pages; i++) {
 		u8 *page = pipe->pages[(first + i) % pipe->nr_pages];
 
-		if (i < nr_pages)
+		if (i < nr_pages) {
 			pages[i] = page;
-		else
-			kfree(page);
+			continue;
+		}
+		WRITE_ONCE(pipe->nr_filled, pipe->nr_filled - (page != NULL));
+		kfree(page);
 	}
 	u64 base = first << PAGE_SHIFT;
 	WRITE_ONCE(pipe->head, pipe->head - base);

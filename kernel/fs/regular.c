@@ -181,8 +181,17 @@ static int regular_open(struct file *file)
 	return 0;
 }
 
+/* A file without a name, in memory alone. */
+static u64 regular_kept_pages(const struct file *file)
+{
+	const struct mapping *mapping = file->mapping;
+
+	return READ_ONCE(file->inode->nlink) || mapping->ops ? 0 : READ_ONCE(mapping->nr_pages);
+}
+
 const struct file_ops regular_file_ops = {
 	.open = regular_open,
+	.kept_pages = regular_kept_pages,
 	.read = regular_read,
 	.write = regular_write,
 };

@@ -11,6 +11,7 @@
 #include "kernel/print.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
+#include "kernel/time.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/interrupt.h"
 #include "kernel/x86/kstack.h"
@@ -18,6 +19,8 @@
 #include "kernel/x86/xsave.h"
 #include "mm/fault.h"
 #include "mm/mm.h"
+
+#define UACCESS_PATIENCE_NS (5 * NSEC_PER_SEC)
 
 /* entry.asm */
 void page_fault_user(struct trap_frame *frame, u64 error, u64 addr);
@@ -139,14 +142,18 @@ static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *fr
 		 error & PF_PRESENT ? "protected" : "not mapped", (unsigned long long)error);
 }
 
-/* True when the user copy may go on: its page is there now. */
+/*
+ * True when the user copy may go on: its page is there now. A copy may hold locks, of a file or of a pipe, that whoever is being
+ * killed needs for its end; so it does not wait for memory for ever.
+ */
 static bool uaccess_fault_in(u64 error, u64 addr)
 {
 	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), 0);
+	u64 deadline = answer == FAULT_OUT_OF_MEMORY ? ktime_ns() + UACCESS_PATIENCE_NS : 0;
 
-	if (answer == FAULT_OUT_OF_MEMORY) {
+	while (unlikely(answer == FAULT_OUT_OF_MEMORY) && !thread_killed() && ktime_ns() < deadline) {
 		oom_kill();
-		return !thread_killed();
+		answer = fault_in(current->mm, addr, access_of(error), 0);
 	}
 	if (answer == FAULT_DONE)
 		thread_count_fault();
