@@ -2,7 +2,7 @@
 """
 `why` against what happens, of a program that nobody has written for it: faults of a fuzzed address space, one after the other. At
 the door of each GDB foretells every attempt, up to the one that ends the fault or waits; then the attempts' events must be those.
-On one CPU, where nobody changes in between what was looked at.
+On one CPU, where nobody changes in between what was looked at. On the way every kind of entry is met, and asked about.
 """
 
 import collections
@@ -52,12 +52,37 @@ def ask_and_compare():
         seen[" ".join(one)] += 1
 
 
+def ask_about_entries(mm):
+    """The commands about an address, once for each kind of entry that the address space has and that was not met before."""
+    for found in walk.vmas(mm):
+        for address in range(found.start, min(found.end, found.start + 64 * kernel.PAGE_SIZE), kernel.PAGE_SIZE):
+            *_, last = walk.walk(mm, address)
+            kind = kind_of(last.value) if last.level == 1 else "no table"
+            if kind not in entries:
+                entries.add(kind)
+                strange = [one for question in ("ptwalk {}", "page {}", "why {}", "why {} w", "why {} x", "why {} w kernel")
+                           if (one := in_its_own_words(question.format(hex(address)))) is not True]
+                check(f"asked about an entry: {kind}", not strange, "\n".join(strange))
+
+
+def kind_of(value):
+    if walk.pte_kind(value) != "PAGE":
+        return walk.pte_kind(value)
+    special = [word for bit, word in (("SPECIAL", "zero"), ("PROTNONE", "without access"), ("WRITE", "writable")) if value & walk.pte_bit(bit)]
+    return " ".join(["page", *special])
+
+
+entries = set()
 run_to("main")
 for number in range(FAULTS):
     run_to("fault_in")
+    if number % 10 == 0:
+        ask_about_entries(frame_value("mm"))
     ask_and_compare()
 for what, count in seen.most_common():
     print(f"{count:5} {what}")
 check(f"{sum(seen.values())} attempts of {FAULTS} faults went as foretold, in {len(seen)} ways",
       not failures and sum(seen.values()) >= FAULTS and len(seen) >= 4)
+wanted = {"NONE", "SWAP", "page", "page zero", "page writable", "no table"}
+check(f"every kind of entry was met: {wanted}", wanted <= entries, str(entries))
 finish()
