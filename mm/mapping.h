@@ -109,7 +109,7 @@ bool mapping_take_clean(struct mapping *mapping, struct page *page);
 /* Takes out pages that can be read in again: clean, not mapped, in nobody's hands. With ops only. Sleeps. */
 void mapping_drop_clean(struct mapping *mapping);
 
-/* ---- With ops: reading, writing, writing back (mapping_io.c). Sleep; killable. => no page lock held -------------- */
+/* ---- With ops: reading, writing, writing back (mapping_io.c). Sleep, make room; killable. => no page lock held ---- */
 
 /*
  * The page, up to date, with a reference; NULL beyond the object's size, err_ptr(-EIO, -ENOMEM, -EINTR). It may be truncated

@@ -17,6 +17,7 @@
 #include "mm/mapping.h"
 #include "mm/page_lock.h"
 #include "mm/race.h"
+#include "mm/reclaim.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 
@@ -70,12 +71,20 @@ static int make_uptodate(struct mapping *mapping, struct page *page)
 	return 0;
 }
 
+/* Pages of files that were read or written before go for those that come now. */
+static bool make_room(void)
+{
+	return !thread_killed() && reclaim_pages(RECLAIM_BATCH);
+}
+
 struct page *mapping_read_page(struct mapping *mapping, u64 index)
 {
 	for (;;) {
 		struct page *page = mapping_find_or_create_within(mapping, index);
 		int error;
 
+		if (is_err(page) && ptr_err(page) == -ENOMEM && make_room())
+			continue;
 		if (!page || is_err(page))
 			return page;
 		error = make_uptodate(mapping, page);
@@ -95,6 +104,8 @@ struct page *mapping_write_begin(struct mapping *mapping, u64 index, enum write_
 		struct page *page = mapping_find_or_create(mapping, index);
 		int error;
 
+		if (!page && make_room())
+			continue;
 		if (!page)
 			return err_ptr(-ENOMEM);
 		error = lock_in_slot(page);
