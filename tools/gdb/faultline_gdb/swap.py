@@ -53,8 +53,13 @@ def describe_slot(state, pfn):
     return ", ".join(words)
 
 
+def target_of(area):
+    """Where the area lies: a device, or a file on one."""
+    return area["device"].cast(kernel.type_named("struct swap_target").pointer())
+
+
 def device_of(area):
-    return area["device"].cast(kernel.type_named("struct block_device").pointer())
+    return target_of(area)["device"]
 
 
 class Swap(Command):
@@ -83,9 +88,9 @@ class Swap(Command):
                 self.show(number, area, None if words else SHOWN_SLOTS)
 
     def show(self, number, area, limit):
-        device = device_of(area)
-        used = list(slots(area))
-        say(f"area {number} on {kernel.text_of(device['name'])} ({'asynchronous, ' + str(int(device['latency_us'])) + ' µs' if device['async'] else 'synchronous'}): "
+        device, used = device_of(area), list(slots(area))
+        file = "a file of " if int(target_of(area)["node"]) else ""
+        say(f"area {number} on {file}{kernel.text_of(device['name'])} ({'asynchronous, ' + str(int(device['latency_us'])) + ' µs' if device['async'] else 'synchronous'}): "
             f"{int(area['nr_pages'])} slots, {len(used)} in use, {int(area['nr_held'])} pages in the swap cache, priority "
             f"{int(area['priority'])}, {int(area['nr_users'])} users" + ("" if area["usable"] else ", going away"))
         for offset, state, pfn in used[:limit]:
