@@ -42,6 +42,15 @@ struct stage {
 	void (*script)(struct stage *);
 };
 
+/* The scripts that the arguments name; without arguments, all. */
+UNUSED static bool is_named(const char *script, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], script) == 0)
+			return true;
+	return argc == 1;
+}
+
 UNUSED static void relax(void)
 {
 	__asm__ volatile("pause" ::: "memory");

@@ -576,14 +576,6 @@ static const struct race {
 	{ "U1", "user memory that goes away under a system call", u1, 1 },
 };
 
-static bool wanted(const char *id, int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], id) == 0)
-			return true;
-	return argc == 1;
-}
-
 int main(int argc, char **argv)
 {
 	if (!on_faultline()) {
@@ -591,7 +583,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(races) / sizeof(races[0]); i++) {
-		if (!wanted(races[i].id, argc, argv))
+		if (!is_named(races[i].id, argc, argv))
 			continue;
 		printf("== %s: %s\n", races[i].id, races[i].what);
 		fflush(stdout);

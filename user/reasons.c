@@ -430,14 +430,6 @@ static void run(const struct test *test)
 		CHECK_THAT("there are enough CPUs for the script", perform(check_counted, test->actors));
 }
 
-static bool wanted(const char *reason, int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], reason) == 0)
-			return true;
-	return argc == 1;
-}
-
 int main(int argc, char **argv)
 {
 	if (!on_faultline()) {
@@ -445,7 +437,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		if (wanted(tests[i].reason, argc, argv))
+		if (is_named(tests[i].reason, argc, argv))
 			run(&tests[i]);
 	return check_done();
 }

@@ -149,14 +149,6 @@ static const struct scene {
 	{ "swap-in", swap_in, 1 },	   { "shootdown", shootdown, 2 },
 };
 
-static bool wanted(const char *name, int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], name) == 0)
-			return true;
-	return argc == 1;
-}
-
 int main(int argc, char **argv)
 {
 	if (!on_faultline()) {
@@ -164,7 +156,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++)
-		if (wanted(scenes[i].name, argc, argv)) {
+		if (is_named(scenes[i].name, argc, argv)) {
 			section(scenes[i].name);
 			CHECK_THAT("there are enough CPUs", perform(scenes[i].script, scenes[i].actors));
 		}

@@ -116,9 +116,11 @@ def rows(path, macro):
 
 def container(pointer, type_name, member):
     """The structure around a member that the pointer points to."""
-    kind = type_named(type_name)
-    offset = next(field.bitpos // 8 for field in all_fields(kind) if field.name == member)
-    return as_pointer(int(pointer) - offset, type_name)
+    return as_pointer(int(pointer) - offset_of(type_name, member), type_name)
+
+
+def offset_of(type_name, member):
+    return next(field.bitpos // 8 for field in all_fields(type_named(type_name)) if field.name == member)
 
 
 def all_fields(kind, base=0):
@@ -183,11 +185,6 @@ def page_of_pfn(pfn):
 
 def pfn_of_page(page):
     return (int(page) - define("kernel/x86/machine_arch.h", "MEM_MAP_BASE")) // type_named("struct page").sizeof
-
-
-def pfn_of_table(table):
-    """Of a table's entries in the direct map."""
-    return (int(table) - define("kernel/x86/machine_arch.h", "DIRECT_MAP_BASE")) // PAGE_SIZE
 
 
 def text_of(value):

@@ -24,16 +24,12 @@ def all_waits(holdings):
 
 # --- Asleep ----------------------------------------------------------------------------------------------------------
 
-def offset_of(type_name, member):
-    return next(field.bitpos // 8 for field in kernel.all_fields(kernel.type_named(type_name)) if field.name == member)
-
-
 def waiters_on_stack(task):
     """The addresses of structs that name the task and hang in a list."""
     low, high = int(task["kernel_rsp"]), int(task["stack_top"])
     if not low < high:
         return
-    to_thread = offset_of("struct waiter", "thread")
+    to_thread = kernel.offset_of("struct waiter", "thread")
     words = memoryview(kernel.read_bytes(low, high - low)).cast("Q")
     for index, word in enumerate(words):
         link = low + index * kernel.WORD - to_thread
@@ -71,11 +67,11 @@ def sleeping_waits(task, holdings):
 def named_wait(task, link, head, names, holdings):
     if "rwsem_wait" in names:
         writer = bool(kernel.as_pointer(link, "struct rwsem_waiter")["writer"])
-        sem = head - offset_of("struct rwsem", "queue") - offset_of("struct wait_queue", "waiters")
+        sem = head - kernel.offset_of("struct rwsem", "queue") - kernel.offset_of("struct wait_queue", "waiters")
         rank = rank_of(kernel.as_pointer(sem, "struct rwsem")["rank"])
         yield Wait(task, sem, rank, "for writing" if writer else "for reading")
     elif "mutex_lock" in names:
-        mutex = head - offset_of("struct mutex", "queue") - offset_of("struct wait_queue", "waiters")
+        mutex = head - kernel.offset_of("struct mutex", "queue") - kernel.offset_of("struct wait_queue", "waiters")
         yield Wait(task, mutex, rank_of(kernel.as_pointer(mutex, "struct mutex")["rank"]), "")
     elif is_page_queue(head):
         yield from page_wait(task, int(kernel.as_pointer(link, "struct waiter")["key"]), holdings)

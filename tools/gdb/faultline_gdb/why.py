@@ -7,7 +7,7 @@ import re
 
 import gdb
 
-from . import kernel, locks, model, model_kinds, places, reasons, stack, tasks, vmas, walk
+from . import kernel, locks, model, model_kinds, pages, places, reasons, stack, tasks, vmas, walk
 from .command import Command, pids, say
 from .model_locked import MmapLock, PerVma
 from .model_spec import POINTS, Speculative, UnderWay
@@ -25,10 +25,6 @@ class Attempt:
     def goes_on(self):
         """Does the next strategy of the policy get its turn?"""
         return self.end.how in ("skip", "gave up")
-
-    def outcome(self):
-        """The reason's name, or how it ends: what a test compares."""
-        return self.end.reason or self.end.how
 
 
 def attempt(name, mm, address, access, from_user, tried=False):
@@ -208,7 +204,7 @@ class Why(Command):
             self.beyond(from_user)
             return
         self.context(mm, address)
-        entry = entry_of(mm, address)
+        entry = pages.entry_of(mm, address) or 0
         if model_kinds.permits(entry, access):
             say(f"No fault: the page tables permit it ({walk.describe_pte(entry)}). If a CPU faulted all the same:")
         self.attempts(mm, address, access, from_user)
@@ -262,8 +258,3 @@ class Why(Command):
             one = attempt(flight.strategy(), flight.mm, flight.address, flight.access, flight.from_user,
                           flight.has_flag("FAULT_TRIED"))
         show(one)
-
-
-def entry_of(mm, address):
-    last = list(walk.walk(mm, address & -kernel.PAGE_SIZE))[-1]
-    return last.value if last.level == 1 else 0
