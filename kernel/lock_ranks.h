@@ -10,6 +10,7 @@
 
 #define LOCK_RANKS(X)                                                                                                  \
 	X(NONE, "not ordered: never held while another lock is waited for")                                            \
+	X(LAZYFREE, "who gives back lazily freed memory: the next one waits until it is free")                  \
 	X(FILE, "the position of one open file; held across a whole read or write through it")                         \
 	X(FILES, "descriptor tables and path look-up; may allocate and copy nothing from user memory below mmap_lock") \
 	X(WATCHES, "which files the epolls watch; asks those files")                                                   \

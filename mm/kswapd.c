@@ -11,6 +11,7 @@
  * before the long one, which finds out whether it is woken again at once; the distance of the marks has to do here.
  */
 #include "mm/kswapd.h"
+#include "kernel/rcu.h"
 #include "kernel/thread.h"
 #include "mm/counters.h"
 #include "mm/lazyfree.h"
@@ -28,13 +29,15 @@ static struct {
 
 void kswapd_look(void)
 {
-	if (likely(nr_pages_in_zone() >= READ_ONCE(watermarks.low)))
+	struct thread *thread;
+
+	if (likely(nr_pages_in_zone() >= READ_ONCE(watermarks.low)) || READ_ONCE(kswapd.wanted))
 		return;
-	if (READ_ONCE(kswapd.wanted) || !load_acquire(&kswapd.thread))
-		return;
-	/* Only the first one wakes it. */
-	if (!atomic_xchg(&kswapd.wanted, 1))
-		thread_wake(kswapd.thread);
+	rcu_read_lock(); /* it does not end meanwhile */
+	thread = load_acquire(&kswapd.thread);
+	if (thread && !atomic_xchg(&kswapd.wanted, 1)) /* only the first one wakes it */
+		thread_wake(thread);
+	rcu_read_unlock();
 }
 
 void kswapd_encourage(void)
@@ -65,7 +68,7 @@ static void balance(void)
 	if (nr_free + freed < high)
 		freed += reclaim_in_advance(max(high - nr_free - freed, (u64)RECLAIM_BATCH));
 	page_alloc_drain();
-	WRITE_ONCE(kswapd.failures, freed ? 0 : kswapd.failures + 1);
+	WRITE_ONCE(kswapd.failures, freed ? 0 : READ_ONCE(kswapd.failures) + 1);
 }
 
 /* Interruptible, for it may last as long as it likes; there are no signals. */
@@ -93,4 +96,5 @@ void kswapd_run(bool (*should_stop)(void))
 		cond_resched();
 	}
 	store_release(&kswapd.thread, NULL);
+	synchronize_rcu(); /* nobody is about to wake it */
 }

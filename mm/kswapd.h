@@ -7,7 +7,7 @@
 
 /*
  * Sleeps until somebody finds less than the low mark free, makes room up to the high mark, and so on, until should_stop()
- * says so; who makes it say so wakes the thread. One thread runs it; when it ends, nobody else allocates. => nothing held.
+ * says so; who makes it say so wakes the thread. One thread runs it. => nothing held.
  */
 void kswapd_run(bool (*should_stop)(void));
 

@@ -8,10 +8,11 @@
  * clean. Entries change by compare and exchange, since the CPU sets their bits meanwhile (K8), and the dirty bit is
  * cleared and flushed before madvise returns: a write that comes later sets it again (W4).
  *
- * Locks: mmap_lock for reading, and one PTE lock at a time. Mirrors: Linux, madvise_free_pte_range(),
+ * Locks: mmap_lock for reading, and one PTE lock at a time; drop_mutex (RANK_LAZYFREE) around all address spaces. Mirrors: Linux, madvise_free_pte_range(),
  * madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without swap backing.
  */
 #include "mm/lazyfree.h"
+#include "kernel/mutex.h"
 #include "mm/lru.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
@@ -167,16 +168,20 @@ u64 mm_drop_lazy(struct mm *mm)
 	return nr_dropped;
 }
 
+static struct mutex drop_mutex = MUTEX_INIT(drop_mutex, LAZYFREE);
+
 u64 mm_drop_all_lazy(void)
 {
 	struct mm *mm = NULL;
 	u64 nr_dropped = 0;
 
+	mutex_lock(&drop_mutex);
 	while ((mm = mm_next(mm)) != NULL) {
 		if (!READ_ONCE(mm->has_lazy) || !mm_get_unless_ending(mm))
 			continue;
 		nr_dropped += mm_drop_lazy(mm);
 		mm_put(mm);
 	}
+	mutex_unlock(&drop_mutex);
 	return nr_dropped;
 }
