@@ -10,11 +10,11 @@
 
 #define LOCK_RANKS(X)                                                                                                  \
 	X(NONE, "not ordered: never held while another lock is waited for")                                            \
-	X(LAZYFREE, "who gives back lazily freed memory: the next one waits until it is free")                  \
 	X(FILE, "the position of one open file; held across a whole read or write through it")                         \
 	X(FILES, "descriptor tables and path look-up; may allocate and copy nothing from user memory below mmap_lock") \
 	X(WATCHES, "which files the epolls watch; asks those files")                                                   \
 	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \
+	X(LAZYFREE, "who gives back lazily freed memory: the next one waits until it is free")                         \
 	X(MMAP_LOCK, "the whole address space; the outermost lock of a fault")                                         \
 	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \
 	X(RECLAIM, "no lock: an allocation that may have to make room, and so wait for write-back, comes before page locks") \

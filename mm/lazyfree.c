@@ -8,8 +8,9 @@
  * clean. Entries change by compare and exchange, since the CPU sets their bits meanwhile (K8), and the dirty bit is
  * cleared and flushed before madvise returns: a write that comes later sets it again (W4).
  *
- * Locks: mmap_lock for reading, and one PTE lock at a time; drop_mutex (RANK_LAZYFREE) around all address spaces. Mirrors: Linux, madvise_free_pte_range(),
- * madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without swap backing.
+ * Locks: mmap_lock for reading, and one PTE lock at a time; drop_mutex around each address space when all are asked.
+ * Mirrors: Linux, madvise_free_pte_range(), madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without swap
+ * backing.
  */
 #include "mm/lazyfree.h"
 #include "kernel/mutex.h"
@@ -170,18 +171,29 @@ u64 mm_drop_lazy(struct mm *mm)
 
 static struct mutex drop_mutex = MUTEX_INIT(drop_mutex, LAZYFREE);
 
+static u64 drop_in_turn(struct mm *mm)
+{
+	u64 nr_dropped;
+
+	mutex_lock(&drop_mutex);
+	nr_dropped = mm_drop_lazy(mm);
+	mutex_unlock(&drop_mutex);
+	return nr_dropped;
+}
+
 u64 mm_drop_all_lazy(void)
 {
 	struct mm *mm = NULL;
 	u64 nr_dropped = 0;
 
-	mutex_lock(&drop_mutex);
 	while ((mm = mm_next(mm)) != NULL) {
+		/* Who marks pages meanwhile comes later than we. */
 		if (!READ_ONCE(mm->has_lazy) || !mm_get_unless_ending(mm))
 			continue;
-		nr_dropped += mm_drop_lazy(mm);
+		nr_dropped += drop_in_turn(mm);
 		mm_put(mm);
 	}
+	mutex_lock(&drop_mutex); /* what another one was dropping is free now */
 	mutex_unlock(&drop_mutex);
 	return nr_dropped;
 }

@@ -20,7 +20,10 @@ bool page_is_lazily_free(pte_t pte, const struct page *page);
 
 /* Gives back what was marked and not written to since; the number of pages. Sleeps, but waits for no lock. */
 u64 mm_drop_lazy(struct mm *mm);
-/* The same of all address spaces. Whoever does so already is waited for, so that what it found is free. => nothing held. */
+/*
+ * The same of all address spaces. Whoever does so already is waited for, so that what it found is free. => no lock that ranks
+ * below RANK_LAZYFREE.
+ */
 u64 mm_drop_all_lazy(void);
 
 #endif
