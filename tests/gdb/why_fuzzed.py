@@ -2,7 +2,8 @@
 """
 `why` against what happens, of a program that nobody has written for it: faults of a fuzzed address space, one after the other. At
 the door of each GDB foretells every attempt, up to the one that ends the fault or waits; then the attempts' events must be those.
-On one CPU, where nobody changes in between what was looked at. On the way every kind of entry is met, and asked about.
+On one CPU, where nobody changes in between what was looked at. On the way each kind of entry that is met is asked about: all that
+there are, but for an address without a table, which not every policy's run shows (tests/gdb/states.py asks about one).
 """
 
 import collections
@@ -83,6 +84,6 @@ for what, count in seen.most_common():
     print(f"{count:5} {what}")
 check(f"{sum(seen.values())} attempts of {FAULTS} faults went as foretold, in {len(seen)} ways",
       not failures and sum(seen.values()) >= FAULTS and len(seen) >= 4)
-wanted = {"NONE", "SWAP", "page", "page zero", "page writable", "no table"}
+wanted = {"NONE", "SWAP", "page", "page zero", "page writable"}
 check(f"every kind of entry was met: {wanted}", wanted <= entries, str(entries))
 finish()
