@@ -175,6 +175,23 @@ void act_write(void *arg)
 	sim_leave_mm();
 }
 
+static void fault_once(struct actor *actor, enum fault_access access)
+{
+	sim_use_mm(actor->mm);
+	actor->result = fault_in(actor->mm, actor->addr, access, FAULT_USER);
+	sim_leave_mm();
+}
+
+void act_read_fault(void *actor)
+{
+	fault_once(actor, ACCESS_READ);
+}
+
+void act_write_fault(void *actor)
+{
+	fault_once(actor, ACCESS_WRITE);
+}
+
 void act_munmap(void *arg)
 {
 	struct actor *actor = arg;

@@ -126,6 +126,12 @@ struct actor {
 };
 void act_read(void *actor);
 void act_write(void *actor);
+/*
+ * The fault alone: neither the CPU's walk before it nor the access that is made again after it, which a writer that the fault
+ * let go may meet with another mapping.
+ */
+void act_read_fault(void *actor);
+void act_write_fault(void *actor);
 void act_munmap(void *actor);
 void act_mprotect_read(void *actor);
 void act_mprotect_rw(void *actor);

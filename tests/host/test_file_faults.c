@@ -595,15 +595,6 @@ TEST(f3_table_that_was_not_needed_is_freed, 4)
 	}
 }
 
-static void act_fault(void *arg)
-{
-	struct actor *actor = arg;
-
-	sim_use_mm(actor->mm);
-	actor->result = fault_in(actor->mm, actor->addr, ACCESS_READ, FAULT_USER);
-	sim_leave_mm();
-}
-
 /* A huge page has appeared where the table would go: nothing is mapped below it, and the access is to be made again. */
 TEST(file_huge_page_that_appears_is_left_alone, 4)
 {
@@ -612,7 +603,7 @@ TEST(file_huge_page_that_appears_is_left_alone, 4)
 
 	begin(POLICY_VMA);
 	stop_at(RACE_mapping_page_found, FAULTER);
-	sim_start(FAULTER, act_fault, &faulter);
+	sim_start(FAULTER, act_read_fault, &faulter);
 	wait_stopped(RACE_mapping_page_found);
 	pt_prealloc_free(mm, pt_prealloc(mm, addr)); /* leaves the upper tables */
 	walk = pt_walk(mm, addr);

@@ -43,16 +43,17 @@ TEST(v1_fork_waits_for_vma_readers, 4)
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
 	child = test_mm(POLICY_DEFAULT);
 	faulter.addr = addr + PAGES(5);
-	fault_until(RACE_vma_locked, act_write);
+	fault_until(RACE_vma_locked, act_write_fault);
 	sim_start(2, act_fork, &writer);
 	wait_asleep(2);
 	CHECK(pte_write(sim_pte(mm, addr))); /* nothing is write-protected yet */
 	go_on(RACE_vma_locked, 1);
 	sim_join(2);
+	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(writer.result, 0);
-	sim_use_mm(child);
-	expect_get(addr + PAGES(5), 1);
-	sim_leave_mm();
+	CHECK(pte_present(sim_pte(mm, addr + PAGES(5))));
+	CHECK(pte_present(sim_pte(child, addr + PAGES(5))));
+	CHECK(pte_page(sim_pte(child, addr + PAGES(5))) == pte_page(sim_pte(mm, addr + PAGES(5))));
 	test_mm_put(child);
 	end();
 }

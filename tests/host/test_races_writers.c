@@ -166,7 +166,7 @@ TEST(v10_every_writer_waits_for_vma_readers, 4)
 		klog("-- %s --", writers[i].name);
 		begin(POLICY_VMA, SPF_VALIDATE_VMA);
 		faulter.addr = addr + PAGES(5);
-		fault_until(RACE_vma_locked, act_write);
+		fault_until(RACE_vma_locked, act_write_fault);
 		sim_start(2, act_writer, writers[i].change);
 		wait_asleep(2);
 		CHECK(sim_running(2));

@@ -85,16 +85,6 @@ static void act_write_and_page_out(void *arg)
 	act_page_out(arg);
 }
 
-/* Without the CPU's own walk before it, which reads the entry, too. */
-static void act_fault(void *arg)
-{
-	struct actor *actor = arg;
-
-	sim_use_mm(actor->mm);
-	actor->result = fault_in(actor->mm, actor->addr, ACCESS_READ, FAULT_USER);
-	sim_leave_mm();
-}
-
 static void expect_value(u64 value)
 {
 	sim_use_mm(mm);
@@ -113,7 +103,7 @@ TEST(t1_torn_entry_is_not_followed, 4)
 		CHECK_EQ(swap_slot_offset(slot_of(0)), 1);
 		CHECK_EQ(swap_slot_offset(slot_of(32)), 0x21);
 		tear(0, 1, false);
-		sim_start(1, act_fault, &faulter);
+		sim_start(1, act_read_fault, &faulter);
 		wait_between_halves();
 		sim_start(2, act_write_and_page_out, &other);
 		sim_join(2);
@@ -140,7 +130,7 @@ TEST(t1_half_written_entry_is_not_decoded, 4)
 		sim_start(2, act_page_out, &other);
 		wait_between_halves();
 		CHECK_EQ(pte_kind(sim_pte(mm, addr)), PTE_KIND_MARKER);
-		sim_start(1, act_fault, &faulter);
+		sim_start(1, act_read_fault, &faulter);
 		for (unsigned i = 0; i < 20; i++)
 			let_others_run();
 		CHECK(sim_running(1));
