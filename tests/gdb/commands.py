@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
 Every command that shows something, at a moment when there is something to see: one thread stands in mprotect with mmap_lock
-held for writing, another one's fault waits for it.
+held for writing, another one's fault waits for it. Of the debug kernel and of the release kernel, which notes less.
 """
 
 from harness import *
+from faultline_gdb import holdings
 
 RACE = "mprotect_after_vma"
 
@@ -113,6 +114,28 @@ def the_lock(writer, waiter):
     ask("tasks", rf"tid {waiter}\) +killable +policy spec +.*mmap_enter", rf"tid {writer}\) +on CPU 1 +policy spec .*race_hit")
 
 
+def a_circle_of_one(writer, waiter):
+    """Planted in memory: the one who waits for mmap_lock has it."""
+    tasks = {int(task["tid"]): task for task in walk.tasks()}
+    owner = int(tasks[writer]["mm"]["mmap_lock"]["owner"].address)
+    gdb.selected_inferior().write_memory(owner, int(tasks[waiter]).to_bytes(8, "little"))
+    ask("locks", rf"^CYCLE: reasons \(tid {waiter}\) waits for mmap_lock of pid 1", "^This release kernel does not note all")
+    gdb.selected_inferior().write_memory(owner, int(tasks[writer]).to_bytes(8, "little"))
+
+
+def a_reader_that_is_not_noted(writer):
+    """Planted in memory: somebody else has mmap_lock for reading."""
+    mm = next(task for task in walk.tasks() if int(task["tid"]) == writer)["mm"]
+    count, owner = mm["mmap_lock"]["count"], mm["mmap_lock"]["owner"]
+    before = [(int(field.address), kernel.read_bytes(int(field.address), 8)) for field in (count, owner)]
+    reader = kernel.define("kernel/rwsem.h", "RWSEM_READER") + kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
+    gdb.selected_inferior().write_memory(int(count.address), reader.to_bytes(8, "little"))
+    gdb.selected_inferior().write_memory(int(owner.address), bytes(8))
+    ask("locks", r"^mmap_lock of pid 1\n  held for reading by 1 more that is not noted\n  wanted")
+    for address, value in before:
+        gdb.selected_inferior().write_memory(address, value)
+
+
 def a_circle(writer, waiter):
     """Planted in memory: the one who waits for mmap_lock holds what its holder waits for."""
     tasks = {int(task["tid"]): task for task in walk.tasks()}
@@ -146,7 +169,12 @@ skip_call()  # so the writer stands there for as long as we like
 writer = stopped_tid()
 waiter = tid_in("fault_in")
 the_lock(writer, waiter)
-a_circle(writer, waiter)
+if holdings.are_noted():
+    a_circle(writer, waiter)
+else:
+    a_circle_of_one(writer, waiter)
+    a_reader_that_is_not_noted(writer)
+the_lock(writer, waiter)
 machine(writer)
 memory()
 wrong_arguments()

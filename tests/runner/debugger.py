@@ -18,6 +18,7 @@ def cases():
     return (
         ("attach", ["--cpus", "3"], ["hello-pie"]),
         ("commands", stage, ["reasons", "spf_abort_odd_count"]),
+        ("commands", ["--release", *stage], ["reasons", "spf_abort_odd_count"], "commands-release"),
         ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
         ("states", stage, ["hang", "panic"]),
         ("unwind", stage, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),

@@ -1,47 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`locks`: who holds which lock, who waits for it, and whether they wait for each other in a circle."""
 
-import gdb
-
-from . import kernel, stack, waits, walk
+from . import holdings, kernel, stack, waits, walk
 from .command import Command, say
-
-
-class Holding:
-    """Somebody has a lock."""
-
-    def __init__(self, task, lock, rank, how):
-        self.task, self.lock, self.rank, self.how = task, lock, rank, how
-
-
-def rank_name(rank):
-    return kernel.enum_name("lock_rank", rank, "RANK_")
-
-
-def held_entries(held):
-    for index in range(int(held["depth"])):
-        entry = held["held"][index]
-        yield int(entry["lock"]), rank_name(entry["rank"])
-
-
-def sleeping_lock_mode(lock, rank, task):
-    if rank == "VMA":
-        return "read-locked"
-    if rank == "MMAP_LOCK":
-        writer = int(kernel.as_pointer(lock, "struct rwsem")["owner"])
-        return "held for writing" if writer == int(task) else "held for reading"
-    return "held"
-
-
-def holdings():
-    """What everybody holds: sleeping locks belong to threads, spinlocks to CPUs."""
-    for task in walk.all_tasks():
-        for lock, rank in held_entries(task["held"]):
-            yield Holding(task, lock, rank, sleeping_lock_mode(lock, rank, task))
-    lists = kernel.static("kernel/spinlock.c", "spins_held")
-    for cpu in range(kernel.nr_cpus()):
-        for lock, rank in held_entries(kernel.per_cpu(lists, cpu)):
-            yield Holding(walk.task_on(cpu), lock, rank, "held")
 
 
 # --- Names -----------------------------------------------------------------------------------------------------------
@@ -71,8 +32,8 @@ class Graph:
     """Who waits for whom, as of now."""
 
     def __init__(self):
-        self.holdings = list(holdings())
-        self.waits = list(waits.all_waits(self.holdings))
+        self.waits = list(waits.all_waits())
+        self.holdings = list(holdings.holdings(self.waits))
         self.tasks = {int(task): task for task in walk.all_tasks()}
 
     def locks(self):
@@ -115,15 +76,14 @@ class Locks(Command):
     Show every lock that somebody holds or waits for, in lock order, and circles of threads that wait for each other.
     Usage: locks
 
-    Only the debug kernel keeps the lists that this reads.
+    The debug kernel notes all that is held. The release kernel does not: there these are the locks that know their owner,
+    those that a fault has in hand, and those that somebody waits for; the last line says so.
     """
 
     name = "locks"
 
     def run(self, words):
         self.at_most(words, 0)
-        if not any(field.name == "held" for field in kernel.type_named("struct task").fields()):
-            raise gdb.GdbError("locks: a release kernel does not keep lists of what is held: run without --release.")
         graph = Graph()
         for lock, rank in graph.locks():
             self.show(graph, lock, rank)
@@ -131,14 +91,15 @@ class Locks(Command):
             if not wait.lock:
                 say(f"{walk.task_name(wait.task)} waits for {wait.what}")
         if not graph.locks() and not graph.waits:
-            say("Nobody holds a lock.")
+            say("Nobody holds a lock." if holdings.are_noted() else "No lock is known to be held.")
         for cycle in graph.cycles():
             self.show_cycle(graph, cycle)
+        if not holdings.are_noted():
+            say(holdings.LIMITS)
 
     def show(self, graph, lock, rank):
         say(lock_name(lock, rank))
-        for holding in graph.holders(lock):
-            say(f"  {holding.how} by {who(holding.task)}")
+        show_holders(graph, lock, rank, "  ")
         for wait in graph.waits:
             if wait.lock == lock:
                 say(f"  wanted {wait.what} by {who(wait.task)}")
@@ -159,8 +120,16 @@ def show_waits_of(task):
             say(f"  It waits for {wait.what}.")
             continue
         say(f"  It waits for {lock_name(wait.lock, wait.rank)}{' ' + wait.what if wait.what else ''}:")
-        for holding in graph.holders(wait.lock):
-            say(f"    {holding.how} by {who(holding.task)}")
+        show_holders(graph, wait.lock, wait.rank, "    ")
+
+
+def show_holders(graph, lock, rank, indent):
+    holders = graph.holders(lock)
+    for holding in holders:
+        say(f"{indent}{holding.how} by {who(holding.task)}")
+    unknown = holdings.unknown_holders(lock, rank, holders)
+    if unknown:
+        say(f"{indent}{unknown}")
 
 
 def who(task):

@@ -10,8 +10,10 @@ from . import kernel, unwind, walk
 
 DEPTH = 40
 SHOWN = 4
-# Where every sleep ends up: it says nothing about why.
-PLUMBING = ("switch_stacks", "switch_context", "schedule", "thread_sleep", "finish_switch")
+# Where every sleep and every wait awake ends up: it says nothing about why.
+PLUMBING = ("switch_stacks", "switch_context", "schedule", "thread_sleep", "finish_switch", "cpu_relax")
+# What the kernel has brought about itself: no interrupts.
+EXCEPTIONS = ("page_fault_kernel", "exception", "exception_critical")
 
 
 def place(pc):
@@ -40,10 +42,26 @@ def sleeping_frames(task):
 
 def names(task, cpu=None):
     """The functions that a thread is in, innermost first."""
+    return [name for name in names_and_entries(task, cpu) if name]
+
+
+def names_and_entries(task, cpu):
+    """The same, with None for the code of entry.asm between what was interrupted and what has interrupted it."""
     if cpu is None:
-        return [name for pc, _ in sleeping_frames(task) if (name := kernel.function_name(pc - 1))]
+        return [kernel.function_name(pc - 1) for pc, _ in sleeping_frames(task)]
     with on_cpu(cpu):
-        return [frame.name() for frame in frames() if frame.name()]
+        return [frame.name() for frame in frames()]
+
+
+def without_interrupts(found):
+    """What the kernel did before interrupts came, and the function of the last one; that one is None if there are none."""
+    handler = None
+    while None in found:
+        end = found.index(None)
+        if not found[end + 1:] or any(name in found[:end] for name in EXCEPTIONS):
+            break
+        handler, found = handler or (found[end - 1] if end else None), found[end + 1:]
+    return found, handler
 
 
 def frames():
@@ -79,7 +97,9 @@ def summary(task, cpu):
         with on_cpu(cpu):
             if int(gdb.newest_frame().read_register("cs")) & 3:
                 return "in user mode"
-    found = [name for name in names(task, cpu) if name not in PLUMBING]
+    found, handler = without_interrupts(names_and_entries(task, cpu))
+    found = [name for name in found if name and name not in PLUMBING]
     if "syscall_entry" in found:
         found = found[:found.index("syscall_entry")]
-    return " < ".join(found if len(found) <= SHOWN + 1 else [*found[:SHOWN], "…", found[-1]]) or "in user mode"
+    shown = " < ".join(found if len(found) <= SHOWN + 1 else [*found[:SHOWN], "…", found[-1]]) or "in user mode"
+    return f"{shown}, interrupted: {handler}" if handler else shown

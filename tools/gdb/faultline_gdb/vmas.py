@@ -22,13 +22,17 @@ def is_being_changed(vma):
     return int(vma["vm_lock_seq"]) == int(vma["mm"]["mm_lock_seq"])
 
 
+def nr_readers(vma):
+    return max((int(vma["vm_refcnt"]) & kernel.define("mm/vma.h", "VMA_WRITER_BAR") - 1) - 1, 0)
+
+
 def lock_state(vma):
     """The per-VMA lock's word and the sequence, in words."""
     count = int(vma["vm_refcnt"])
     bar = kernel.define("mm/vma.h", "VMA_WRITER_BAR")
     if not count:
         return "detached"
-    readers = (count & bar - 1) - 1
+    readers = nr_readers(vma)
     words = [f"{readers} reader{'s' if readers != 1 else ''}"] if readers else []
     words += ["a writer waits for them"] if count & bar else []
     words += ["being changed"] if is_being_changed(vma) else []

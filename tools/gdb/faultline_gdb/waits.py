@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: MIT
 """
 What each thread waits for. A thread that sleeps has a waiter on its stack, linked into a wait queue; whose queue that is
-tells what it waits for. A CPU that spins stands in spin_lock_slow(), or waits for a shootdown's acknowledgements.
+tells what it waits for. A thread that waits for a lock says which, in both kernels. A CPU that spins says for which lock, or waits for a shootdown's
+acknowledgements.
 """
 
 import gdb
 
-from . import kernel, stack, walk
+from . import holdings, kernel, stack, walk
 
 
 class Wait:
-    """`lock` is 0 for what is no lock; then `blockers` are the tasks that it is for."""
+    """
+    `lock` is 0 for what is no lock; then `blockers` are the tasks that it is for. `owner` is where the lock itself notes which
+    thread has it, or 0; `spins` where a CPU waits for a spinlock.
+    """
 
-    def __init__(self, task, lock, rank, what, blockers=()):
+    def __init__(self, task, lock, rank, what, blockers=(), owner=0, spins=False):
         self.task, self.lock, self.rank, self.what, self.blockers = task, lock, rank, what, list(blockers)
+        self.owner, self.spins = owner, spins
 
 
-def all_waits(holdings):
+def all_waits():
     for task in walk.all_tasks():
         cpu = walk.cpu_running(task)
-        yield from sleeping_waits(task, holdings) if cpu is None else spinning_waits(task, cpu)
+        yield from sleeping_waits(task) if cpu is None else spinning_waits(task, cpu)
 
 
 # --- Asleep ----------------------------------------------------------------------------------------------------------
@@ -55,75 +60,43 @@ def head_of(link, stacks):
     return 0
 
 
-def sleeping_waits(task, holdings):
-    names = stack.names(task)
+def sleeping_waits(task):
     stacks = [(int(other["kernel_rsp"]), int(other["stack_top"])) for other in walk.all_tasks()]
     for link in waiters_on_stack(task):
         head = head_of(link, stacks)
         if head:
-            yield from named_wait(task, link, head, names, holdings)
+            yield lock_wait(task, link) if int(task["waits"]["lock"]) else event_wait(task, head)
 
 
-def named_wait(task, link, head, names, holdings):
-    if "rwsem_wait" in names:
-        writer = bool(kernel.as_pointer(link, "struct rwsem_waiter")["writer"])
-        sem = head - kernel.offset_of("struct rwsem", "queue") - kernel.offset_of("struct wait_queue", "waiters")
-        rank = rank_of(kernel.as_pointer(sem, "struct rwsem")["rank"])
-        yield Wait(task, sem, rank, "for writing" if writer else "for reading")
-    elif "mutex_lock" in names:
-        mutex = head - kernel.offset_of("struct mutex", "queue") - kernel.offset_of("struct wait_queue", "waiters")
-        yield Wait(task, mutex, rank_of(kernel.as_pointer(mutex, "struct mutex")["rank"]), "")
-    elif is_page_queue(head):
-        yield from page_wait(task, int(kernel.as_pointer(link, "struct waiter")["key"]), holdings)
-    elif waits_for_readers(names):
-        yield from writer_wait(task)
-    else:
-        yield Wait(task, 0, "", f"an event ({kernel.function_name(head) or 'a queue'}), in {names_outside(names)}")
+def event_wait(task, head):
+    names = (name for name in stack.names(task) if name not in stack.PLUMBING)
+    return Wait(task, 0, "", f"an event ({kernel.function_name(head) or 'a queue'}), in {next(names, '?')}")
 
 
-def rank_of(rank):
-    return kernel.enum_name("lock_rank", rank, "RANK_")
-
-
-def names_outside(names):
-    return next((name for name in names if name not in stack.PLUMBING), "?")
-
-
-def is_page_queue(head):
-    queues = kernel.static("mm/page_lock.c", "queues")
-    return int(queues.address) <= head < int(queues.address) + queues.type.sizeof
-
-
-def page_wait(task, page, holdings):
-    """A locked page whose lock nobody holds is being read or written: the device has it."""
-    if any(one.lock == page for one in holdings):
-        yield Wait(task, page, "PAGE", "")
-    else:
-        yield Wait(task, 0, "", f"I/O on page frame {kernel.pfn_of_page(page):#x}")
-
-
-def waits_for_readers(names):
-    return any(name.startswith(("start_write", "drain_readers", "vma_start_write")) for name in names)
-
-
-def writer_wait(task):
-    """A writer that has barred a VMA waits for the readers inside it."""
-    bar = kernel.define("mm/vma.h", "VMA_WRITER_BAR")
-    mm = task["mm"]
-    for found in walk.vmas(mm):
-        if int(found.vma["vm_refcnt"]) & bar:
-            yield Wait(task, int(found.vma["vm_refcnt"].address), "VMA", "for writing")
+def lock_wait(task, link):
+    """The thread has said which lock it waits for (kernel/lockdep.h); how, its waiter knows."""
+    wait = task["waits"]
+    lock, owner = int(wait["lock"]), int(wait["owner"])
+    rank = kernel.enum_name("lock_rank", wait["rank"], "RANK_")
+    if rank == "PAGE" and holdings.is_with_device(lock):
+        return Wait(task, 0, "", f"I/O on page frame {kernel.pfn_of_page(lock):#x}")
+    if rank == "VMA":
+        return Wait(task, lock, rank, "for writing")
+    if owner - lock != kernel.offset_of("struct rwsem", "owner"):
+        return Wait(task, lock, rank, "", owner=owner)
+    writer = bool(kernel.as_pointer(link, "struct rwsem_waiter")["writer"])
+    return Wait(task, lock, rank, "for writing" if writer else "for reading", owner=owner)
 
 
 # --- Awake -----------------------------------------------------------------------------------------------------------
 
 def spinning_waits(task, cpu):
+    lock = kernel.per_cpu(kernel.static("kernel/spinlock.c", "spins_for"), cpu)
+    if int(lock) and int(lock["owner"]) != cpu + 1:
+        yield Wait(task, int(lock), kernel.enum_name("lock_rank", lock["rank"], "RANK_"), "", spins=True)
     with stack.on_cpu(cpu):
         for frame in stack.frames():
-            if frame.name() == "spin_lock_slow":
-                lock = frame.read_var("lock")
-                yield Wait(task, int(lock), rank_of(lock["rank"]), "")
-            elif frame.name() == "machine_tlb_shootdown":
+            if frame.name() == "machine_tlb_shootdown":
                 yield from acknowledgements(task, cpu)
             elif frame.name() == "race_hit":
                 yield Wait(task, 0, "", f"the release of race point {race_point_of(frame)}")

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""
+Who holds which lock. The debug kernel notes each lock that is held; of the release kernel this is what its locks know of
+their owners, and what faults say that they have in hand (kernel/lock_owners.h).
+"""
+
+from . import kernel, vmas, walk
+
+LIMITS = "This release kernel does not note all that is held: shown are locks that know their owner, or are a fault's."
+
+
+class Holding:
+    """Somebody has a lock."""
+
+    def __init__(self, task, lock, rank, how):
+        self.task, self.lock, self.rank, self.how = task, lock, rank, how
+
+
+def are_noted():
+    """Is this a debug kernel?"""
+    return any(field.name == "held" for field in kernel.type_named("struct task").fields())
+
+
+def holdings(waits):
+    """What everybody holds, as far as it is known; `waits` are all waits."""
+    return noted() if are_noted() else known(waits)
+
+
+# --- The debug kernel ------------------------------------------------------------------------------------------------
+
+def noted():
+    """Sleeping locks belong to threads, spinlocks to CPUs."""
+    for task in walk.all_tasks():
+        for lock, rank in entries(task["held"]):
+            yield Holding(task, lock, rank, how_held(lock, rank, task))
+    lists = kernel.static("kernel/spinlock.c", "spins_held")
+    for cpu in range(kernel.nr_cpus()):
+        for lock, rank in entries(kernel.per_cpu(lists, cpu)):
+            yield Holding(walk.task_on(cpu), lock, rank, "held")
+
+
+def entries(held):
+    for index in range(int(held["depth"])):
+        entry = held["held"][index]
+        yield int(entry["lock"]), kernel.enum_name("lock_rank", entry["rank"], "RANK_")
+
+
+def is_with_device(page):
+    """Of a page that is waited for: no thread holds its lock, the device that reads or writes it does."""
+    if are_noted():
+        return not any(one.lock == page for one in noted())
+    flags = kernel.page_flags(kernel.as_pointer(page, "struct page"))
+    return "uptodate" not in flags if "locked" in flags else "writeback" in flags
+
+
+def how_held(lock, rank, task):
+    if rank == "VMA":
+        return "read-locked"
+    if rank == "MMAP_LOCK":
+        writer = int(kernel.as_pointer(lock, "struct rwsem")["owner"])
+        return "held for writing" if writer == int(task) else "held for reading"
+    return "held"
+
+
+# --- The release kernel ----------------------------------------------------------------------------------------------
+
+def known(waits):
+    found = {}
+    for task in walk.all_tasks():
+        for one in [*as_writer(task), *in_fault(task)]:
+            found[int(task), one.lock] = one
+    for one in filter(None, map(owner_of, waits)):
+        found.setdefault((int(one.task), one.lock), one)
+    return list(found.values())
+
+
+def as_writer(task):
+    """mmap_lock knows the thread that has it for writing."""
+    mm = task["mm"]
+    if int(mm) and int(mm["mmap_lock"]["owner"]) == int(task):
+        yield Holding(task, int(mm["mmap_lock"].address), "MMAP_LOCK", "held for writing")
+
+
+def in_fault(task):
+    """What the fault that a thread is resolving says that it has."""
+    fault = task["fault"]
+    if not int(fault):
+        return
+    held = kernel.enum_name("fault_held", fault["held"], "HELD_")
+    if held == "MMAP":
+        yield Holding(task, int(fault["mm"]["mmap_lock"].address), "MMAP_LOCK", "held for reading")
+    if held == "VMA":
+        yield Holding(task, int(fault["locked_vma"]["vm_refcnt"].address), "VMA", "read-locked")
+    if bool(fault["page_locked"]):
+        yield Holding(task, int(fault["page"]), "PAGE", "held")
+
+
+def owner_of(wait):
+    """Of what is waited for, where the lock knows: spinlocks their CPU, mutexes and a rwsem's writer their thread."""
+    if wait.spins:
+        cpu = int(kernel.as_pointer(wait.lock, "struct spinlock")["owner"])
+        return Holding(walk.task_on(cpu - 1), wait.lock, wait.rank, "held") if cpu else None
+    owner = kernel.read_u64(wait.owner) if wait.owner else 0
+    if not owner:
+        return None
+    how = "held for writing" if wait.what else "held"
+    return Holding(kernel.as_pointer(owner, "struct task"), wait.lock, wait.rank, how)
+
+
+def unknown_holders(lock, rank, holders):
+    """A sentence about those that nobody knows, where the lock's count says that there are some; or None."""
+    if are_noted():
+        return None
+    if rank == "PAGE" and not holders:
+        return "by whom it is held is not noted: a thread outside of faults"
+    readers = nr_readers(lock, rank) - len(holders)
+    return f"held for reading by {readers} more that {'is' if readers == 1 else 'are'} not noted" if readers > 0 else None
+
+
+def nr_readers(lock, rank):
+    if rank == "MMAP_LOCK":
+        return int(kernel.as_pointer(lock, "struct rwsem")["count"]) // kernel.define("kernel/rwsem.h", "RWSEM_READER")
+    return vmas.nr_readers(kernel.container(lock, "struct vma", "vm_refcnt")) if rank == "VMA" else 0
