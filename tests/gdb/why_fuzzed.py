@@ -13,6 +13,7 @@ from faultline_gdb import events, why
 
 FAULTS = 300
 seen = collections.Counter()
+compared = []
 
 
 def frame_value(name):
@@ -31,14 +32,26 @@ def foretell():
 
 
 def come(count, tid):
-    """What the next attempts of the thread are."""
+    """What the next attempts of the thread are; those that answer with a page have seen the VMA that `why` names."""
     found = []
     while len(found) < count:
         run_to("event_attempt", lambda: int(walk.selected_task()["tid"]) == tid)
         found.append(events.attempt_words(frame_value("f")))
+        if found[-1][1:] == ("answered", "done"):
+            compare_vma(frame_value("f"))
         if found[-1][1] != "gave up":
             break
     return found
+
+
+def compare_vma(fault):
+    """`why` says in which VMA the address lies, whichever strategies are asked."""
+    seen_by_kernel = (int(fault["vma"]["start"]), int(fault["vma"]["end"]))
+    said = walk.find_vma(fault["mm"], int(fault["address"]))
+    if not said or (said.start, said.end) != seen_by_kernel:
+        bounds = f"{said.start:#x}-{said.end:#x}" if said else "none"
+        check(f"the VMA of {int(fault['address']):#x}", False, f"foretold {bounds}, the kernel's {[hex(one) for one in seen_by_kernel]}")
+    compared.append(said)
 
 
 def ask_and_compare():
@@ -84,6 +97,7 @@ for what, count in seen.most_common():
     print(f"{count:5} {what}")
 check(f"{sum(seen.values())} attempts of {FAULTS} faults went as foretold, in {len(seen)} ways",
       not failures and sum(seen.values()) >= FAULTS and len(seen) >= 4)
+check(f"{len(compared)} pages came into the VMA that was named", len(compared) >= FAULTS // 4)
 wanted = {"NONE", "SWAP", "page", "page zero", "page writable"}
 check(f"every kind of entry was met: {wanted}", wanted <= entries, str(entries))
 finish()
