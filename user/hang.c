@@ -153,6 +153,7 @@ static int deaf(void)
 static int make_panic(void)
 {
 	stop_at("vma_locked", POLICY_VMA);
+	usleep(100000); /* the thread that stands there is busy, so that its CPU takes ticks, which a debugger may look at */
 	write_text("/proc/sysrq-trigger", "c");
 	return 1;
 }

@@ -13,18 +13,18 @@ TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
 
 def cases():
     """Script, options of `tools/faultline run`, program and its arguments; the name, if it is not the script's."""
-    stage = ["--cpus", "3", "--swap", "1M"]
+    stage = ["--deterministic", "--cpus", "3", "--swap", "1M"]
     reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
     return (
-        ("attach", ["--cpus", "3"], ["hello-pie"]),
+        ("attach", ["--deterministic", "--cpus", "3"], ["hello-pie"]),
         ("commands", stage, ["reasons", "spf_abort_odd_count"]),
         ("commands", ["--release", *stage], ["reasons", "spf_abort_odd_count"], "commands-release"),
         ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
         ("states", stage, ["hang", "panic"]),
         ("unwind", stage, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
-        ("tour", ["--deterministic", *stage], ["tour"]),
+        ("tour", [*stage], ["tour"]),
         ("why", stage, ["reasons", *reasons]),
-        ("why", ["--deterministic", *stage, "--memory", "64M"], ["foretold"], "why-foretold"),
+        ("why", [*stage, "--memory", "64M"], ["foretold"], "why-foretold"),
     )
 
 
