@@ -143,6 +143,7 @@ TEST(swap_exclusive_pages_are_reused, 2)
 		expect_get(addr, 0);
 		disk_stop(1);
 		CHECK_EQ(COUNTED(cow_copies), 0);
+		CHECK_EQ(COUNTED(cow_reuses), 0); /* nor a second step */
 	}
 	FOR_EACH_DISK (async) { /* read first: the slot, which nobody names any more, is given up by the write */
 		disk_start(1, disk);
