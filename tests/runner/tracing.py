@@ -201,6 +201,7 @@ def complaints_about_numbers(data, text):
             "the strategy of its policy": any(name.startswith(POLICY_ANSWERS[run["policy"]]) for group, name in mine
                                               if group == "attempts"),
             "a map with as many pages as the numbers say": pages == run["states"] and sum(pages.values()) > 10,
+            "a sentence about each reason": {name for group, name in mine if group in ("reasons", "skipped")} <= data["sentences"].keys(),
             "threads that meet": len(run["timeline"]["threads"]) >= 2 and run["timeline"]["slices"],
         }
         complaints += [f"policy {run['policy']}: the report lacks {what}" for what, there in wanted.items() if not there]
@@ -208,7 +209,7 @@ def complaints_about_numbers(data, text):
 
 
 def browser_jobs():
-    """Only where Chromium is: the report's script runs to its end and has nothing to complain about."""
+    """Only where Chromium is: the report's script runs to its end, on the screen and for paper, and has nothing to complain about."""
     browser = shutil.which("chromium")
     if not browser:
         print("report/browser is left out: there is no Chromium here")
@@ -217,15 +218,18 @@ def browser_jobs():
     command, path = report_command(job)
     # A profile of its own: with the user's, a browser that already runs would be asked to open the page.
     look = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", path]
+            "--enable-logging=stderr", "--virtual-time-budget=5000"]
     job.command = ["sh", "-c", f"{shlex.join(command)} > /dev/null && profile=$(mktemp -d) && "
-                   f'{shlex.join(look)} --user-data-dir="$profile"; status=$?; rm -rf "$profile"; exit $status']
+                   f'{shlex.join(look)} --user-data-dir="$profile" --dump-dom {path} && '
+                   f'{shlex.join(look)} --user-data-dir="$profile" --print-to-pdf="$profile/pdf" {path} && '
+                   'test -s "$profile/pdf"; status=$?; rm -rf "$profile"; exit $status']
     return [job]
 
 
 def judge_browser(result):
     said, page = result.stderr.decode(errors="replace"), result.stdout.decode(errors="replace")
     complaints = [line for line in said.splitlines() if "CONSOLE" in line]
+    complaints += [f"exit status {result.status}: no page, or nothing on paper"] if result.status else []
     if not re.search(r'<output id="zoom-value">9</output>', page):
         complaints.append("the report's script has not come to its end")
     if len(re.findall(r'<canvas[^>]* width="\d{3,}"', page)) < 9:

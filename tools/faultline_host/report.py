@@ -17,7 +17,7 @@ import os
 import shlex
 import sys
 
-from . import options, run as runner, trace
+from . import lists, options, run as runner, trace
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html")
 DATA_MARK = "/*REPORT*/null"
@@ -73,7 +73,7 @@ def stdout_to_stderr():
 def write_report(chosen, runs):
     about = {"program": shlex.join([os.path.basename(chosen.program), *chosen.args]), "cpus": chosen.cpus,
              "schedule": chosen.schedule, "parts": [text for _, text in PARTS], "runs": runs,
-             "command": runner.command_line()}
+             "command": runner.command_line(), "sentences": sentences(runs)}
     with open(TEMPLATE, encoding="utf-8") as file:
         template = file.read()
     # "<" would end the script early if it came with "/script".
@@ -81,6 +81,12 @@ def write_report(chosen, runs):
     with open(chosen.output, "w", encoding="utf-8") as file:
         file.write(template.replace(DATA_MARK, data))
     runner.say(f"the report is in {chosen.output}")
+
+
+def sentences(runs):
+    """{reason: what it means} of those that the runs have."""
+    met = {name for one in runs for key in ("reasons", "skipped") for name in one[key]}
+    return {row[0]: row[3] for row in lists.rows("mm/reasons.h", "FAULT_REASONS") if row[0] in met}
 
 
 def write_csv(runs):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
 `faultline trace PROGRAM -o FILE.json`: runs the program, collects all fault events (mm/events.h), and writes them as a file
-that Perfetto (ui.perfetto.dev) and chrome://tracing open: a track for each CPU and each thread, locks held as slices, an
+that Perfetto (ui.perfetto.dev) and Chromium's DevTools open: a track for each CPU and each thread, locks held as slices, an
 arrow from an attempt that gave up to the next one, the source line of each faulting instruction.
 
 The kernel writes its events when it is over, on a port of its own (kernel/fault_dump.c); docs/tracing.md has the format.

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""The lists that the kernel's headers keep as X-macros (reasons, counters, lock ranks, race points), read from the sources."""
+
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def rows(path, macro):
+    """The rows of X-macro list `macro` in a header, as lists of strings."""
+    text = (ROOT / path).read_text()
+    body = re.search(r"#define " + macro + r"\(X\)(.*?[^\\])\n", text, re.S).group(1)
+    body = re.sub(r"\\\n\s*", " ", body)
+    found = []
+    for match in re.finditer(r'X\(((?:[^()"]|"[^"]*"|\([^()]*\))*)\)', body):
+        cells = re.findall(r'"(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*|[^\s,][^,]*', match.group(1))
+        found.append(["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', cell)) if '"' in cell else cell.strip() for cell in cells])
+    return found
