@@ -144,8 +144,8 @@ SYSCALL(pidfd_send_signal)
 		error = -EINVAL;
 	if (!error && was_waited_for(process))
 		error = -ESRCH;
-	if (!error && info.signo)
-		error = signal_process(process, &info);
+	if (!error)
+		error = signal_if_permitted(process, &info);
 	process_put(process);
 	return error;
 }
@@ -155,6 +155,18 @@ SYSCALL(pidfd_send_signal)
 static bool advice_for_others(int advice)
 {
 	return advice == MADV_COLD || advice == MADV_PAGEOUT || advice == MADV_WILLNEED;
+}
+
+/* Others may be slowed down by it, so the right to look at their memory does not do. */
+static int may_advise(const struct process *process, int advice)
+{
+	if (process == current->process)
+		return 0;
+	if (!may_access(process, OWN_FS_IDS))
+		return -EACCES;
+	if (!advice_for_others(advice))
+		return -EINVAL;
+	return process_is_privileged(current->process) ? 0 : -EPERM;
 }
 
 static long advise(struct mm *mm, struct iov_iter *ranges, int advice)
@@ -176,15 +188,14 @@ static long advise(struct mm *mm, struct iov_iter *ranges, int advice)
 
 static long advise_process(struct process *process, struct iov_iter *ranges, int advice)
 {
-	struct mm *mm;
+	struct mm *mm = process_mm(process);
 	long answer;
 
-	if (process != current->process && !advice_for_others(advice))
-		return -EINVAL;
-	mm = process_mm(process);
 	if (!mm)
 		return -ESRCH;
-	answer = advise(mm, ranges, advice);
+	answer = may_advise(process, advice);
+	if (!answer)
+		answer = advise(mm, ranges, advice);
 	mm_put(mm);
 	return answer;
 }

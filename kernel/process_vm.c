@@ -74,7 +74,7 @@ static long with_remote_mm(s32 pid, struct transfer *transfer)
 		return answer;
 	transfer->remote_mm = process_mm(task->process);
 	if (transfer->remote_mm) {
-		answer = copy_all_pieces(transfer);
+		answer = !may_access(task->process, OWN_REAL_IDS) ? -EPERM : copy_all_pieces(transfer);
 		mm_put(transfer->remote_mm);
 	}
 	task_put(task);
@@ -89,7 +89,7 @@ static long transfer_vectors(s32 pid, vaddr_t local, u64 nr_local, vaddr_t remot
 
 	if (!answer)
 		answer = iov_import(&transfer.remote, remote, nr_remote, fast[1], &allocated[1]);
-	if (!answer) {
+	if (!answer && transfer.local.count && transfer.remote.count) { /* as Linux: nothing is asked about nobody */
 		transfer.buf = kmalloc(PAGE_SIZE, ALLOC_WAIT);
 		answer = transfer.buf ? with_remote_mm(pid, &transfer) : -ENOMEM;
 	}

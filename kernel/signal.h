@@ -160,6 +160,11 @@ bool signal_default_ignored(int sig);
 /* To one thread, or to a process as a whole. 0, or -EAGAIN when a queued (real-time) signal finds no memory. */
 int signal_task(struct task *task, const struct siginfo *info);
 int signal_process(struct process *process, const struct siginfo *info);
+/*
+ * The same on behalf of the caller: -EPERM where it may not. Signal 0 only asks. => process_tree_lock, or an answer that may be
+ * old (signal_calls.c).
+ */
+int signal_if_permitted(struct process *process, const struct siginfo *info);
 /* sig from the kernel itself, without further information. Needs no memory: callable from interrupts. */
 void signal_process_kernel(struct process *process, int sig);
 /*

@@ -225,8 +225,7 @@ static struct siginfo user_info(int sig, int code)
 	return info;
 }
 
-/* => process_tree_lock, or an answer that may be old. Signal 0 only asks whether there is somebody. */
-static int send_to(struct process *process, const struct siginfo *info)
+int signal_if_permitted(struct process *process, const struct siginfo *info)
 {
 	if (!may_signal(process) && !(info->signo == SIGCONT && process->sid == current->process->sid))
 		return -EPERM;
@@ -248,7 +247,7 @@ static long kill_many(s32 pgid, const struct siginfo *info)
 
 		if (!meant || process->is_kernel)
 			continue;
-		answer = send_to(process, info);
+		answer = signal_if_permitted(process, info);
 		sent |= !answer;
 	}
 	spin_unlock(&process_tree_lock);
@@ -271,14 +270,14 @@ SYSCALL(kill)
 		return kill_many(pid == -1 ? -1 : -pid, &info);
 	process = process_find(pid);
 	if (process) {
-		answer = send_to(process, &info);
+		answer = signal_if_permitted(process, &info);
 		process_put(process);
 		return answer;
 	}
 	task = task_find(pid); /* any thread's number names its process */
 	if (!task)
 		return -ESRCH;
-	answer = send_to(task->process, &info);
+	answer = signal_if_permitted(task->process, &info);
 	task_put(task);
 	return answer;
 }
@@ -342,7 +341,7 @@ SYSCALL(rt_sigqueueinfo)
 	process = process_find((s32)a0);
 	if (!process)
 		return -ESRCH;
-	error = send_to(process, &info);
+	error = signal_if_permitted(process, &info);
 	process_put(process);
 	return error;
 }

@@ -38,6 +38,23 @@ bool may_signal(const struct process *target)
 	       READ_ONCE(own->real) == real || READ_ONCE(own->real) == saved;
 }
 
+static bool has_all_of(const struct ids *own, const struct ids *other, enum own_ids which)
+{
+	u32 id = which == OWN_REAL_IDS ? READ_ONCE(own->real) : READ_ONCE(own->fs);
+
+	return id == READ_ONCE(other->real) && id == READ_ONCE(other->effective) && id == READ_ONCE(other->saved);
+}
+
+bool may_access(const struct process *target, enum own_ids which)
+{
+	const struct users *own = &current->process->users;
+
+	if (target == current->process || process_is_privileged(current->process))
+		return true;
+	return has_all_of(&own->user, &target->users.user, which) &&
+	       has_all_of(&own->group, &target->users.group, which) && !READ_ONCE(target->no_dump);
+}
+
 bool owns_process(const struct process *target)
 {
 	u32 own = READ_ONCE(current->process->users.user.effective);
@@ -67,16 +84,17 @@ static u32 or_old(u32 id, u32 old)
 	return id == UNCHANGED ? old : id;
 }
 
-/* Who acts as another from now on gets no signal that was asked for before. */
-static void forget_parent_death(void)
+/* Who acts as another from now on gets no signal that was asked for before; nor may that other look into its memory. */
+static void act_as_another(void)
 {
 	WRITE_ONCE(current->process->parent_death_signal, 0);
+	WRITE_ONCE(current->process->no_dump, true);
 }
 
 static void store_ids(struct ids *to, const struct ids *ids)
 {
 	if (ids->effective != to->effective || ids->fs != to->fs)
-		forget_parent_death();
+		act_as_another();
 	WRITE_ONCE(to->real, ids->real);
 	WRITE_ONCE(to->effective, ids->effective);
 	WRITE_ONCE(to->saved, ids->saved);
@@ -133,7 +151,7 @@ static long set_fs(struct ids *ids, u32 id)
 
 	if (id == UNCHANGED || id == old || !may_have(ids, id, REAL | EFFECTIVE | SAVED | FS))
 		return old;
-	forget_parent_death();
+	act_as_another();
 	WRITE_ONCE(ids->fs, id);
 	return old;
 }

@@ -28,6 +28,15 @@ u64 effective_capabilities(const struct process *process);
 u64 permitted_capabilities(const struct process *process);
 /* May the caller send that process a signal? As Linux's kill_ok_by_cred(). */
 bool may_signal(const struct process *target);
+/*
+ * May the caller look into that process's memory, or advise about it? By its real ids or by those that it opens files with. As
+ * Linux's __ptrace_may_access().
+ */
+enum own_ids {
+	OWN_REAL_IDS,
+	OWN_FS_IDS,
+};
+bool may_access(const struct process *target, enum own_ids which);
 /* Does the caller act as that process's owner, as far as priorities are concerned? */
 bool owns_process(const struct process *target);
 

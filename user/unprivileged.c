@@ -1,24 +1,119 @@
 /* SPDX-License-Identifier: MIT */
-/* What nobody but root may do: names, mounts, swap, devices, better priorities. */
+/* What nobody but root may do: names, mounts, swap, devices, better priorities, others' memory and lives. */
 #include "user/check.h"
 
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 
 #define NOBODY 65534
+
+static bool was_root; /* otherwise there is nobody else here to look at */
+static char memory[2 * PAGE] __attribute__((aligned(PAGE)));
+
+static void become(unsigned group)
+{
+	if (was_root)
+		MUST(setgid(group) == 0 && setuid(NOBODY) == 0);
+}
 
 static void become_nobody(void)
 {
 	struct rlimit none = { 0, 0 };
 
 	MUST(setrlimit(RLIMIT_NICE, &none) == 0);
-	if (geteuid() == 0)
-		MUST(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
+	become(NOBODY);
 }
+
+/* ---- Other processes --------------------------------------------------------------------------------------------- */
+
+enum other { ROOT, ALIKE, NOT_DUMPABLE, OTHER_GROUP, NR_OTHERS };
+static pid_t others[NR_OTHERS];
+
+/* The process says that it is ready by closing its end of the pipe, and then waits to be killed, or for our end. */
+static pid_t start(enum other which)
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	MUST(pipe(ready) == 0);
+	pid = fork();
+	MUST(pid >= 0);
+	if (!pid) {
+		if (which != ROOT)
+			become(which == OTHER_GROUP ? NOBODY - 1 : NOBODY);
+		prctl(PR_SET_DUMPABLE, which != NOT_DUMPABLE);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	MUST(read(ready[0], &byte, 1) == 0);
+	close(ready[0]);
+	return pid;
+}
+
+static long advise(int pidfd, void *start, int advice)
+{
+	struct iovec range = { start, PAGE };
+
+	return syscall(SYS_process_madvise, pidfd, &range, 1UL, advice, 0);
+}
+
+static long copy(long call, pid_t pid, size_t size)
+{
+	struct iovec local = { memory, size }, remote = { memory + PAGE, size };
+
+	return syscall(call, pid, &local, 1UL, &remote, 1UL, 0UL);
+}
+
+#define REFUSED(call, error) CHECK(!was_root || ((call) == -1 && errno == (error)))
+
+static void others_memory(void)
+{
+	section("other processes' memory");
+	for (enum other which = ROOT; which < NR_OTHERS; which++) {
+		int pidfd = (int)syscall(SYS_pidfd_open, others[which], 0);
+
+		if (which == ALIKE) { /* may be looked at, but not slowed down; a Linux may have more rules about copies */
+			REFUSED(advise(pidfd, memory, MADV_DONTNEED), EINVAL);
+			REFUSED(advise(pidfd, memory, MADV_PAGEOUT), EPERM);
+		} else {
+			REFUSED(copy(SYS_process_vm_readv, others[which], 8), EPERM);
+			REFUSED(copy(SYS_process_vm_writev, others[which], 8), EPERM);
+			REFUSED(advise(pidfd, memory, MADV_DONTNEED), EACCES);
+			REFUSED(advise(pidfd, memory, MADV_PAGEOUT), EACCES);
+		}
+		CHECK_EQ(copy(SYS_process_vm_readv, others[which], 0), 0);
+		close(pidfd);
+	}
+	CHECK_EQ(copy(SYS_process_vm_readv, getpid(), 8), 8);
+	CHECK(!was_root || prctl(PR_GET_DUMPABLE) != 1);
+}
+
+static void others_lives(void)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, others[ROOT], 0);
+
+	section("other processes' lives");
+	REFUSED(kill(others[ROOT], SIGKILL), EPERM);
+	REFUSED(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0), EPERM);
+	REFUSED(syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0), EPERM);
+	close(pidfd);
+	CHECK_EQ(kill(others[OTHER_GROUP], 0), 0);
+}
+
+/* ---- The machine ------------------------------------------------------------------------------------------------- */
 
 static void the_machine(void)
 {
@@ -57,11 +152,31 @@ static void priorities(void)
 	CHECK_EQ(getpriority(PRIO_PROCESS, 0), 19);
 }
 
-int main(void)
+static void look_around(void)
 {
 	become_nobody();
 	the_machine();
 	the_tree();
 	priorities();
-	return check_done();
+	others_memory();
+	others_lives();
+	_exit(check_done());
+}
+
+int main(void)
+{
+	int status;
+	pid_t pid;
+
+	was_root = geteuid() == 0;
+	for (enum other which = ROOT; which < NR_OTHERS; which++)
+		others[which] = start(which);
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		look_around();
+	MUST(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	for (enum other which = ROOT; which < NR_OTHERS; which++)
+		kill(others[which], SIGKILL);
+	return WEXITSTATUS(status);
 }
