@@ -85,7 +85,7 @@ static void others_memory(void)
 	for (enum other which = ROOT; which < NR_OTHERS; which++) {
 		int pidfd = (int)syscall(SYS_pidfd_open, others[which], 0);
 
-		if (which == ALIKE) { /* may be looked at, but not slowed down; a Linux may have more rules about copies */
+		if (which == ALIKE) { /* looked at, but not slowed down; a Linux may have more rules about copies */
 			REFUSED(advise(pidfd, memory, MADV_DONTNEED), EINVAL);
 			REFUSED(advise(pidfd, memory, MADV_PAGEOUT), EPERM);
 		} else {

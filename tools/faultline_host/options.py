@@ -14,6 +14,7 @@ MAX_CPUS = 64
 MIN_MEMORY_MIB = 32
 MAX_DISKS = 16
 MAX_DISK_KIB = 1 << 20  # they lie where the boot page tables reach, below 4 GiB
+MIN_SWAP_KIB = 8
 
 EPILOG = HELP + """
 examples:
@@ -61,7 +62,7 @@ def machine_parser(verb, epilog, description):
     add("--memory", metavar="M", default=256, type=memory_mib, help="RAM: 64M, 512M, 4G, … (default 256M)")
     add("--disk", metavar="SIZE[,sync|async][,latency=US]", action="append", default=[], type=disk, dest="disks",
         help="a ramdisk, /dev/ram0 and on, besides that RAM (default sync); may be repeated")
-    add("--swap", metavar="SIZE[,sync|async][,latency=US]", action="append", default=[], type=disk, dest="swaps",
+    add("--swap", metavar="SIZE[,sync|async][,latency=US]", action="append", default=[], type=swap, dest="swaps",
         help="one more ramdisk, behind those of --disk, which the kernel swaps to from the start; may be repeated")
     add("--fault", metavar="POLICY", type=one_of("fault policy", POLICIES), help="how faults are resolved: mmap, vma, "
         "spec or full (default: the kernel's)")
@@ -196,6 +197,13 @@ def disk(text):
         if not re.fullmatch(r"sync|async|latency=\d{1,9}", setting):
             raise wrong(f"“{setting}” is not known of a disk: sync, async or latency=MICROSECONDS")
     return Disk(kib, settings)
+
+
+def swap(text):
+    result = disk(text)
+    if result.kib < MIN_SWAP_KIB:
+        raise wrong(f"“{text}”: there is nothing to swap to in less than {MIN_SWAP_KIB}K, of which the header takes 4K")
+    return result
 
 
 def check_disks(disks):
