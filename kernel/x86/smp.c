@@ -21,7 +21,9 @@
 #include "mm/race.h"
 
 #define AP_TRAMPOLINE 0x8000UL /* boot/ap.asm has the same */
-#define AP_START_US 200000
+#define AP_START_US 200000     /* then it is asked once more, */
+#define AP_LATE_US                                                                                                     \
+	10000000 /* ... and waited for as long as Linux does: a loaded host may let a virtual CPU stand still */
 #define FLUSH_ALL_PAGES 33 /* from here on dropping everything is cheaper */
 
 extern char ap_trampoline[], ap_trampoline_end[];
@@ -71,12 +73,11 @@ static bool start_cpu(unsigned id, u32 apic_id)
 	ap_cpu = id;
 	lapic_send(apic_id, LAPIC_INIT);
 	delay_us(100);
-	for (int tries = 0; tries < 2; tries++) {
-		lapic_send(apic_id, LAPIC_STARTUP | AP_TRAMPOLINE >> PAGE_SHIFT);
-		if (wait_online(id, AP_START_US))
-			return true;
-	}
-	return false;
+	lapic_send(apic_id, LAPIC_STARTUP | AP_TRAMPOLINE >> PAGE_SHIFT);
+	if (wait_online(id, AP_START_US))
+		return true;
+	lapic_send(apic_id, LAPIC_STARTUP | AP_TRAMPOLINE >> PAGE_SHIFT);
+	return wait_online(id, AP_LATE_US);
 }
 
 void smp_init(void)
