@@ -53,6 +53,10 @@ class Command(gdb.Command):
         if gdb.selected_thread() is None:
             raise gdb.GdbError(f"{self.name}: no machine is attached, or it has ended. tools/faultline run --gdb PROGRAM starts one.")
 
+    def want_debug(self):
+        if not kernel.is_debug():
+            raise gdb.GdbError(f"{self.name}: this release kernel has no place of its own to stop at; run without --release.")
+
     def wrong(self, what):
         usage = [line for line in self.__doc__.splitlines() if line.startswith("Usage: ")]
         raise gdb.GdbError(f"{what}\n{usage[0]}")

@@ -172,5 +172,6 @@ class BreakFaultCommand(Command):
         reason = wanted.fields.get("reason")
         if reason and reasons.all_reasons()[kernel.enum_name("fault_reason", reason, "REASON_")].kind != "reason":
             raise gdb.GdbError("break-fault: that is counted without an attempt's ending: a skip, or a second look.")
+        self.want_debug()
         stop = BreakFault(wanted)
         say(f"Breakpoint {stop.number}: at attempts that are {' '.join(words) or 'of any kind'}")

@@ -16,14 +16,9 @@ class Holding:
         self.task, self.lock, self.rank, self.how = task, lock, rank, how
 
 
-def are_noted():
-    """Is this a debug kernel?"""
-    return any(field.name == "held" for field in kernel.type_named("struct task").fields())
-
-
 def holdings(waits):
     """What everybody holds, as far as it is known; `waits` are all waits."""
-    return noted() if are_noted() else known(waits)
+    return noted() if kernel.is_debug() else known(waits)
 
 
 # --- The debug kernel ------------------------------------------------------------------------------------------------
@@ -47,7 +42,7 @@ def entries(held):
 
 def is_with_device(page):
     """Of a page that is waited for: no thread holds its lock, the device that reads or writes it does."""
-    if are_noted():
+    if kernel.is_debug():
         return not any(one.lock == page for one in noted())
     flags = kernel.page_flags(kernel.as_pointer(page, "struct page"))
     return "uptodate" not in flags if "locked" in flags else "writeback" in flags
@@ -109,7 +104,7 @@ def owner_of(wait):
 
 def unknown_holders(lock, rank, holders):
     """A sentence about those that nobody knows, where the lock's count says that there are some; or None."""
-    if are_noted():
+    if kernel.is_debug():
         return None
     if rank == "PAGE" and not holders:
         return "by whom it is held is not noted: a thread outside of faults"

@@ -91,10 +91,10 @@ class Locks(Command):
             if not wait.lock:
                 say(f"{walk.task_name(wait.task)} waits for {wait.what}")
         if not graph.locks() and not graph.waits:
-            say("Nobody holds a lock." if holdings.are_noted() else "No lock is known to be held.")
+            say("Nobody holds a lock." if kernel.is_debug() else "No lock is known to be held.")
         for cycle in graph.cycles():
             self.show_cycle(graph, cycle)
-        if not holdings.are_noted():
+        if not kernel.is_debug():
             say(holdings.LIMITS)
 
     def show(self, graph, lock, rank):

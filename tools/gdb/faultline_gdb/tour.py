@@ -52,6 +52,7 @@ class Tour(Command):
         if words[0] not in names():
             self.wrong(f"tour: there is no tour “{words[0]}”. There are: {', '.join(names())}.")
         self.want_machine()
+        self.want_debug()
         if gdb.lookup_static_symbol("curtain") is None:
             raise gdb.GdbError(f"tour: this machine runs another program. Leave GDB, and start with\n  {start_with(words[0])}")
         Walk(words[0]).go()
