@@ -20,7 +20,7 @@ POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec 
 
 
 def jobs(suite):
-    return [trace_job(), report_job()] + (browser_jobs() if suite == "soak" else [])
+    return [trace_job(), report_job(), states_job()] + (browser_jobs() if suite == "soak" else [])
 
 
 # --- trace ---------------------------------------------------------------------------------------------------------------
@@ -172,8 +172,29 @@ def judge_report(result, path):
         return [f"exit status {result.status}, expected 0"]
     with open(path, encoding="utf-8") as file:
         html = file.read()
-    data = json.loads(re.search(r"^const report = (.*);$", html, re.MULTILINE)[1])
-    return complaints_about_file(html) + complaints_about_numbers(data, result.stdout.decode())
+    return complaints_about_file(html) + complaints_about_numbers(report_data(path), result.stdout.decode())
+
+
+def states_job():
+    """The map shows each page as what it is: user/page_states.c ends with some of each state."""
+    job = Job(name="report/states", has_log=True, command=[], judge=None, weight=4)
+    path = job.file(".html")
+    job.command = ["tools/faultline", "report", "-o", path, "--fault", "vma", "--swap", "1M", "build/user/page_states"]
+    job.judge = lambda result: judge_states(result, path)
+    return job
+
+
+def judge_states(result, path):
+    if result.status:
+        return [f"exit status {result.status}, expected 0"]
+    maps = {(pages, permissions): runs for _, pages, permissions, _, runs in report_data(path)["runs"][0]["vmas"]}
+    wanted = {(40, "rw-p"): [[0, 8, "anon"], [8, 8, "zero"], [16, 8, "cow"], [24, 8, "swap"]], (8, "rw-s"): [[0, 8, "shared"]]}
+    return [f"{vma}: the map has {maps.get(vma)}, expected {runs}" for vma, runs in wanted.items() if maps.get(vma) != runs]
+
+
+def report_data(path):
+    with open(path, encoding="utf-8") as file:
+        return json.loads(re.search(r"^const report = (.*);$", file.read(), re.MULTILINE)[1])
 
 
 def complaints_about_file(html):
