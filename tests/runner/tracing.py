@@ -117,6 +117,7 @@ def missing_from(trace):
         "tracks for threads": sum(name.startswith("thread ") for name in names) >= 3,
         "arrows": any(event["ph"] == "s" for event in events),
         "locks as slices": {"mmap_lock, writing", "VMA lock", "speculation (RCU)"} <= {one["name"] for one in slices},
+        "functions where there are no lines": not any("?" in one["args"].get("source", "") for one in slices),
         "source lines": any(re.search(r" at \w+\.\w+:\d+$", one["args"].get("source", "")) for one in slices),
         "shootdowns, sent and answered": {"TLB shootdown", "TLB flush for others"} <= {one["name"] for one in slices},
     }

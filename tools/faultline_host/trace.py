@@ -132,8 +132,13 @@ def sources(program, recording):
     except (OSError, subprocess.CalledProcessError):
         return {}
     pairs = zip(ips, zip(said[::2], said[1::2]))
-    return {ip: f"{function} at {re.sub(r' .discriminator.*', '', place)}" for ip, (function, place) in pairs
+    return {ip: named(function, re.sub(r" .discriminator.*|:\?$", "", place)) for ip, (function, place) in pairs
             if not function.startswith("?")}
+
+
+def named(function, place):
+    """Of a library without line numbers the function is all that is known."""
+    return function if place.startswith("?") else f"{function} at {place}"
 
 
 def load_address(program, recording):
