@@ -143,6 +143,38 @@ TEST(swap_slot_is_given_up_where_slots_are_scarce, 2)
 	end();
 }
 
+/* ---- The area ---------------------------------------------------------------------------------------------------- */
+
+static void act_swapoff(void *arg)
+{
+	((struct actor *)arg)->result = swap_area_remove((unsigned)swap_area_on(disk));
+}
+
+/* The entry has been read; before the fault holds the area, swapoff has brought everything back and forgotten it. */
+TEST(swap_area_may_be_gone_before_it_is_held, 4)
+{
+	struct actor faulter, other;
+
+	begin(POLICY_SPEC, PLENTY);
+	faulter = other = (struct actor){ .mm = mm, .addr = addr };
+	WRITE_ONCE(disk->async, false);
+	idler_start(3, mm);
+	stop_at(RACE_spec_after_walk, 1);
+	sim_start(1, act_read, &faulter);
+	wait_stopped(RACE_spec_after_walk);
+	sim_start(2, act_swapoff, &other);
+	sim_join(2);
+	CHECK_EQ(other.result, 0);
+	let_go(RACE_spec_after_walk);
+	sim_join(1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(faulter.value, 100);
+	race_disarm_all();
+	idler_stop(3);
+	sim_leave_mm();
+	test_mm_put(mm);
+}
+
 /* ---- Failed reads ------------------------------------------------------------------------------------------------ */
 
 /* Nobody is told of an error of what has been given back meanwhile. */
