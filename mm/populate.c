@@ -54,31 +54,34 @@ static bool is_present(struct mm *mm, vaddr_t addr, bool write)
 	return present;
 }
 
-/* Nothing is held, so room can be made here. */
+/*
+ * Nothing is held, so room can be made here. That the fault is done says that the access is to be made again, not that the page
+ * is there: somebody who was faster may have taken it away, reclaim from under a copy, say.
+ */
 static long populate_page(struct mm *mm, vaddr_t addr, bool write)
 {
 	enum fault_answer answer;
 
+	if (thread_killed())
+		return -EINTR;
 	do {
 		answer = fault_in(mm, addr, write ? ACCESS_WRITE : ACCESS_READ, 0);
 	} while (answer == FAULT_OUT_OF_MEMORY && !thread_killed() && reclaim_pages(RECLAIM_BATCH));
+	if (answer == FAULT_DONE)
+		thread_count_fault(); /* as on Linux: of whoever asked */
+	cond_resched();
 	return error_of(answer);
 }
 
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 {
 	for (vaddr_t addr = start; addr < end; addr += PAGE_SIZE) {
-		long error;
+		long error = 0;
 
-		if (is_present(mm, addr, write))
-			continue;
-		if (thread_killed())
-			return -EINTR;
-		error = populate_page(mm, addr, write);
+		while (!error && !is_present(mm, addr, write))
+			error = populate_page(mm, addr, write);
 		if (error)
 			return error;
-		thread_count_fault(); /* as on Linux: of whoever asked */
-		cond_resched();
 	}
 	return 0;
 }

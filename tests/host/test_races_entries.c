@@ -23,6 +23,33 @@ TEST(k4_second_fault_on_one_page, 4)
 	}
 }
 
+static void act_populate(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(mm);
+	actor->result = mm_madvise(mm, actor->addr, PAGES(1), MADV_POPULATE_WRITE);
+	sim_leave_mm();
+}
+
+/* The entry changes under the fault, which is done without having mapped anything: not so whoever wants the page there. */
+TEST(populated_page_is_there, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		faulter.addr = writer.addr = addr + PAGES(5);
+		writer.len = PAGES(1);
+		sim_use_mm(mm);
+		expect_get(faulter.addr, 0); /* the zero page is to be copied */
+		sim_leave_mm();
+		fault_until(RACE_anon_page_ready, act_populate);
+		change_now(act_dontneed);
+		CHECK(pte_none(sim_pte(mm, faulter.addr)));
+		go_on(RACE_anon_page_ready, 1);
+		CHECK_EQ(faulter.result, 0);
+		CHECK(pte_write(sim_pte(mm, faulter.addr)));
+	}
+}
+
 /*
  * CPU 3 has the old page in its TLB and answers no interrupt for a while. As long as that is so, nobody may see the copy.
  */
