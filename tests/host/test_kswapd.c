@@ -139,6 +139,36 @@ TEST(kswapd_keeps_memory_free, 2)
 	disk_swapoff(disk);
 }
 
+/* Once woken it rests when the high mark is reached, and is woken again below the low one, which is far away here. */
+TEST(kswapd_rests_between_the_marks, 2)
+{
+	struct disk *disk = disk_create(8192);
+	u64 page = 0, nr_runs;
+
+	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	watermark_scale_factor_set(300);
+	begin();
+	start();
+	while (nr_pages_in_zone() >= watermarks.low)
+		put(addr + PAGES(page), page), page++;
+	kswapd_look();
+	let_others_run_until(COUNTED(pageoutrun), "kswapd is not woken");
+	let_others_run_until(sim_is_sleeping(1), "kswapd does not rest");
+	CHECK(nr_pages_in_zone() >= watermarks.high);
+	nr_runs = COUNTED(pageoutrun);
+	for (u64 more = page + 64; page < more; page++)
+		put(addr + PAGES(page), page);
+	kswapd_look();
+	CHECK(nr_pages_in_zone() >= watermarks.low);
+	CHECK(sim_is_sleeping(1));
+	CHECK_EQ(COUNTED(pageoutrun), nr_runs);
+	stop();
+	while (page--)
+		expect_get(addr + PAGES(page), page);
+	end();
+	disk_swapoff(disk);
+}
+
 /* Where nothing can go it gives up; when somebody has made room, it tries again. */
 TEST(kswapd_gives_up, 2)
 {
