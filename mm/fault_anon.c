@@ -8,6 +8,7 @@
 #include "mm/counters.h"
 #include "mm/fault.h"
 #include "mm/race.h"
+#include "mm/tlb.h"
 
 /* The zero page is never counted: no reference, no mapcount, no RSS. */
 static enum fault_end map_zero_page(struct fault *f)
@@ -38,6 +39,9 @@ enum fault_end fault_map_own_page(struct fault *f, struct page *page)
 		fault_page_put(f, page);
 		return fault_answered(f, FAULT_DONE);
 	}
+	/* The entry is empty; but reclaim may have emptied it, and not flushed yet: as replace_entry() (K5). */
+	if (unlikely(f->page && tlb_is_pending(f->mm)))
+		tlb_flush_page(f->mm, f->address);
 	rmap_add_new_anon(page, f->vma.anon_vma, fault_pgoff(f));
 	race_point(commit_before_set);
 	pte_set(f->ptep, pte_mkwrite(pte_make(page, f->vma.page_prot)));

@@ -98,12 +98,21 @@ int mapping_truncate(struct mapping *mapping, u64 size);
 /* Takes the pages of [first, last] out (hole punching), likewise. Sleeps. */
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last);
 
-/* Unmaps a page everywhere, unless locked memory shows it. False: it is mapped. => locked, the mapping held. Does not sleep. */
-bool mapping_page_unmap(struct page *page);
-
 /*
- * Takes out a page that can be read in again, unless it is dirty, or locked memory shows it; it is unmapped first. True: gone,
- * but for the caller's reference. => locked, with ops, the mapping held. Does not sleep.
+ * Unmaps a page everywhere, unless locked memory shows it; the batch has what is to be flushed. => locked until then, the mapping
+ * held. Does not sleep.
+ */
+struct tlb_batch;
+void mapping_page_unmap(struct page *page, struct tlb_batch *batch);
+
+/* Can it be read in again? Until it is unlocked it can, for it becomes dirty under its lock. => locked, with ops. */
+static inline bool mapping_page_is_clean(const struct page *page)
+{
+	return !page_test(page, PG_DIRTY) && !page_test(page, PG_WRITEBACK);
+}
+/*
+ * Takes out a clean page that was unmapped, unless it is mapped again, or somebody else has it. True: gone, but for the caller's
+ * reference. => locked, and flushed since it was unmapped; with ops, the mapping held. Does not sleep.
  */
 bool mapping_take_clean(struct mapping *mapping, struct page *page);
 /* Takes out pages that can be read in again: clean, not mapped, in nobody's hands. With ops only. Sleeps. */

@@ -42,8 +42,8 @@
 	X(swap_before_commit, "a swapped-in page is ready to be mapped; the PTE lock is not held")                      \
 	X(swap_read_ahead, "a page is being read from swap; its neighbours come next")                                  \
 	X(reclaim_before_clear, "reclaim holds the PTE lock and has seen that the memory is not locked; the entry is as it was")   \
-	X(reclaim_before_flush, "reclaim has put slots in the place of entries; the pages are locked, the translations still live") \
-	X(shmem_unmapped, "reclaim has unmapped a page of shared memory, which may be mapped again; its mapping still has it") \
+	X(reclaim_before_flush, "reclaim has taken entries out; their pages are locked, the translations still live") \
+	X(shmem_unmapped, "reclaim has unmapped a page of shared memory, and flushed; it may be mapped again, its mapping still has it") \
 	X(shmem_exchanged, "a swap slot has taken the place of a page of shared memory; it is not yet asked whether it is mapped") \
 	X(swapoff_before_fault, "swapoff has found an entry that names its area; nothing is locked")                     \
 	X(reclaim_unmapped, "reclaim has unmapped a page; it is locked, in its slot, and not yet written")              \

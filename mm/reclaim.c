@@ -143,18 +143,35 @@ static void let_go(struct scan *scan, struct page *page, enum chance chance)
 }
 
 /* => locked; the mapping held, if it is a page of one. */
-static enum swap_out take_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
+static enum swap_out begin_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
 {
 	if (!mapping)
 		return swap_out_begin(page, batch);
-	tlb_batch_flush(batch); /* what is begun shall not wait for a transfer of this one */
 	if (page_test(page, PG_SHMEM))
-		return shmem_swap_out(mapping, page) ? SWAP_OUT_GONE : SWAP_OUT_STAYS;
-	/* Dirty ones: when their file system has written them. */
-	return mapping->ops && mapping_take_clean(mapping, page) ? SWAP_OUT_GONE : SWAP_OUT_STAYS;
+		return shmem_swap_out_begin(page, batch);
+	if (!mapping->ops || !mapping_page_is_clean(page))
+		return SWAP_OUT_STAYS; /* dirty ones: when their file system has written them */
+	mapping_page_unmap(page, batch);
+	return SWAP_OUT_BEGUN;
 }
 
-/* => locked. A scan asks who uses the page; without one (NULL) it goes, used or not. */
+/* Unlocks the page, and lets go of its mapping. True: gone. => begun, and flushed since then. */
+static bool finish_out(struct page *page)
+{
+	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : page->mapping;
+	bool gone;
+
+	if (!mapping)
+		gone = swap_out_finish(page);
+	else
+		gone = page_test(page, PG_SHMEM) ? shmem_swap_out_finish(mapping, page) : mapping_take_clean(mapping, page);
+	page_unlock(page);
+	if (mapping)
+		mapping_put(mapping);
+	return gone;
+}
+
+/* => locked. A scan asks who uses the page; without one (NULL) it goes, used or not. What is begun holds its mapping. */
 static enum swap_out judge(const struct scan *scan, struct page *page, enum chance *chance, struct tlb_batch *batch)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
@@ -165,8 +182,8 @@ static enum swap_out judge(const struct scan *scan, struct page *page, enum chan
 	*chance = scan ? chance_of(page) : TAKE_IT;
 	if (scan && scan->force && *chance != IT_IS_LOCKED)
 		*chance = TAKE_IT;
-	progress = *chance == TAKE_IT ? take_out(mapping, page, batch) : SWAP_OUT_STAYS;
-	if (mapping)
+	progress = *chance == TAKE_IT ? begin_out(mapping, page, batch) : SWAP_OUT_STAYS;
+	if (mapping && progress != SWAP_OUT_BEGUN)
 		mapping_put(mapping);
 	return progress;
 }
@@ -198,7 +215,7 @@ static bool try_page(struct scan *scan, struct page *page, enum kind kind, struc
 	return false;
 }
 
-/* One flush for all pages that go to swap: no CPU has a translation of any when the first is written. */
+/* One flush for all pages that go: no CPU has a translation of any when the first is written, or taken from its mapping. */
 static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 {
 	struct page *pages[RECLAIM_BATCH];
@@ -214,9 +231,8 @@ static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 			pages[begun++] = pages[i];
 	tlb_batch_flush(&batch);
 	for (unsigned i = 0; i < begun; i++) {
-		bool gone = swap_out_finish(pages[i]);
+		bool gone = finish_out(pages[i]);
 
-		page_unlock(pages[i]);
 		end_page(scan, pages[i], kind, gone, TAKE_IT);
 	}
 	cond_resched();
@@ -248,8 +264,7 @@ bool reclaim_page(struct page *page)
 
 	if (begin_page(page, &gone, &batch)) {
 		tlb_batch_flush(&batch);
-		gone = swap_out_finish(page);
-		page_unlock(page);
+		gone = finish_out(page);
 	}
 	return gone;
 }
@@ -268,8 +283,7 @@ void reclaim_batch(struct page **pages, unsigned nr)
 	}
 	tlb_batch_flush(&batch);
 	for (unsigned i = 0; i < begun; i++) {
-		(void)swap_out_finish(pages[i]);
-		page_unlock(pages[i]);
+		(void)finish_out(pages[i]);
 		page_put(pages[i]);
 	}
 }

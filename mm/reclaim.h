@@ -23,8 +23,8 @@ u64 reclaim_in_advance(u64 wanted);
 struct page;
 bool reclaim_page(struct page *page);
 /*
- * The same with up to RECLAIM_BATCH pages, each of which is there once; the references are dropped. Whoever uses those of them that
- * go to swap is told to forget them at once.
+ * The same with up to RECLAIM_BATCH pages, each of which is there once; the references are dropped. Whoever uses them is told to
+ * forget them at once.
  */
 void reclaim_batch(struct page **pages, unsigned nr);
 

@@ -4,7 +4,7 @@
  *
  * Out, with the page locked:
  *	1. a swap slot		holds the page from now on: who finds the value, finds it there
- *	2. unmap		through the reverse map; a page that locked memory shows stays
+ *	2. unmap		through the reverse map; a page that locked memory shows stays. Then the batch is flushed (swap_out.c)
  *	3. the value		takes the page's place, and PG_CACHE goes: from here on no fault can map the page, for it is counted
  *				first and asked second (mapping.c). One that had asked already has counted: then all is undone
  *	4. write
@@ -75,38 +75,23 @@ struct mapping *shmem_next(struct mapping *prev)
 
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
-/*
- * The page holds what every entry wrote once its translations are flushed: here, under the entry's lock, and not in a batch. For
- * the entry becomes empty, and a fault needs no page lock to map what the mapping has by then, a private copy for one, which no
- * CPU may see while another still sees this page (K5). False: it is locked there.
- */
+/* A dirty bit tells nothing new: what leaves shared memory is written in any case, and files hear of writes beforehand. */
 static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
-	bool *locked = arg;
-	pte_t old;
-
-	if (READ_ONCE(vma->flags) & VM_LOCKED) {
-		*locked = true;
-		return false;
-	}
+	if (READ_ONCE(vma->flags) & VM_LOCKED)
+		return false; /* it stays mapped there, and so in memory */
 	race_point(reclaim_before_clear);
-	old = pte_xchg(ptep, (pte_t){ 0 });
-	if (tlb_may_hold(vma->mm, old))
-		tlb_flush_page(vma->mm, addr);
+	(void)tlb_batch_take(arg, vma->mm, addr, ptep);
 	rmap_remove(page);
 	mm_rss_add(vma->mm, page_rss_kind(page), -1);
 	page_put(page);
 	return true;
 }
 
-/* False: it is, or may be, mapped somewhere. */
-bool mapping_page_unmap(struct page *page)
+void mapping_page_unmap(struct page *page, struct tlb_batch *batch)
 {
-	bool locked = false;
-
 	if (READ_ONCE(page->mapcount))
-		rmap_walk(page, unmap_entry, &locked);
-	return !locked && !READ_ONCE(page->mapcount);
+		rmap_walk(page, unmap_entry, batch);
 }
 
 /* Step 3. The mapping's reference to the page becomes the caller's. False: truncated. */
@@ -158,16 +143,22 @@ static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *p
 /* Somebody mapped the page while it was exchanged. If it was truncated away, too, they find that out as with any page. */
 static void undo(struct mapping *mapping, struct page *page, swap_slot_t slot)
 {
-	if (!exchange_for_page(mapping, page->index, page, slot))
-		while (!mapping_page_unmap(page))
-			cpu_relax();
+	struct tlb_batch batch = { 0 };
+
+	if (exchange_for_page(mapping, page->index, page, slot))
+		return;
+	while (READ_ONCE(page->mapcount)) {
+		mapping_page_unmap(page, &batch);
+		cpu_relax();
+	}
+	tlb_batch_flush(&batch);
 }
 
 /* True: it is in its swap slot alone. */
 static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_t slot)
 {
-	if (!mapping_page_unmap(page))
-		return false;
+	if (READ_ONCE(page->mapcount))
+		return false; /* in locked memory, or again */
 	race_point(shmem_unmapped);
 	if (!exchange_for_value(mapping, page, slot))
 		return false;
@@ -182,11 +173,17 @@ static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_
 	return true;
 }
 
-bool shmem_swap_out(struct mapping *mapping, struct page *page)
+enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch)
 {
 	if (page_test(page, PG_WRITEBACK) || !swap_cache_alloc(page))
-		return false;
+		return SWAP_OUT_STAYS;
 	page_use(page); /* what was set aside has contents from now on: zeros */
+	mapping_page_unmap(page, batch);
+	return SWAP_OUT_BEGUN;
+}
+
+bool shmem_swap_out_finish(struct mapping *mapping, struct page *page)
+{
 	make_known(mapping);
 	if (!leave_mapping(mapping, page, (swap_slot_t){ READ_ONCE(page->private) })) {
 		(void)swap_cache_delete_unused(page);

@@ -13,12 +13,14 @@
 
 #include "mm/mapping.h"
 #include "mm/pgtable.h"
+#include "mm/swap.h"
 
 /*
- * Takes the page out of every address space and out of its mapping, and writes it; true when it is gone but for the caller's
- * reference. => locked, PG_SHMEM, PG_CACHE, the mapping held. Sleeps.
+ * In two steps, as swap_out_begin() and swap_out_finish(): out of every address space; then out of its mapping, and written.
+ * => locked, PG_SHMEM, PG_CACHE, the mapping held from the first to the second, which sleeps.
  */
-bool shmem_swap_out(struct mapping *mapping, struct page *page);
+enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch);
+bool shmem_swap_out_finish(struct mapping *mapping, struct page *page);
 
 /* Whether the slot of the mapping holds a value: then *slot. A look: it may change at once. Does not sleep. */
 bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot);

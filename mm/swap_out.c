@@ -26,17 +26,6 @@
 #include "mm/swap.h"
 #include "mm/tlb.h"
 
-/* The entry, which is empty afterwards; its translations are flushed by the batch, or here if that is full. => the PTE lock */
-static pte_t take_entry(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep)
-{
-	bool flush = tlb_may_hold(mm, pte_read(ptep)) && !tlb_batch_add(batch, mm, addr);
-	pte_t old = pte_xchg(ptep, (pte_t){ 0 });
-
-	if (flush)
-		tlb_flush_page(mm, addr);
-	return old;
-}
-
 /* Rule 5: the entry looks empty, but its page is neither written, nor freed, nor mapped again before it is flushed. */
 static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
@@ -45,7 +34,7 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	if (READ_ONCE(vma->flags) & VM_LOCKED)
 		return false; /* it stays mapped there, and so in memory */
 	race_point(reclaim_before_clear);
-	if (pte_dirty(take_entry(arg, vma->mm, addr, ptep))) {
+	if (pte_dirty(tlb_batch_take(arg, vma->mm, addr, ptep))) {
 		page_set(page, PG_DIRTY);
 		page_clear(page, PG_LAZYFREE); /* it was written to since, and will come back clean */
 	}

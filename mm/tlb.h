@@ -49,8 +49,12 @@ void tlb_gather_flush(struct tlb_gather *tlb);
 
 /*
  * Deferred shootdown, for reclaim: entries of many pages in several address spaces are replaced first, then each address space
- * is flushed once. Until then the pages stay locked and keep their contents: no fault maps one again, and none is written or
- * freed. Nobody who changes entries returns before they are flushed, for a batch is counted like a gather (W6).
+ * is flushed once. Until then the pages stay locked and keep their contents, and none is written, freed, or taken out of its
+ * mapping. Nobody who changes entries returns before they are flushed, for a batch is counted like a gather (W6).
+ *
+ * An anonymous page leaves a slot, which no fault maps before the page is unlocked. A mapping's page leaves an empty entry: a fault
+ * may map it again, which changes nothing for who still sees it, but whoever fills that entry with anything else flushes
+ * first (K5).
  *
  * Mirrors: Linux, TTU_BATCH_FLUSH, try_to_unmap_flush(), flush_tlb_batched_pending().
  */
@@ -104,6 +108,20 @@ static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
  */
 void tlb_flush_page(struct mm *mm, vaddr_t addr);
 void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/*
+ * Takes the entry out: it is empty afterwards, and this was its value. Its translations are flushed by the batch, or here if that
+ * is full. => the PTE lock held, interrupts on.
+ */
+static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep)
+{
+	bool flush = tlb_may_hold(mm, pte_read(ptep)) && !tlb_batch_add(batch, mm, addr);
+	pte_t old = pte_xchg(ptep, (pte_t){ 0 });
+
+	if (unlikely(flush))
+		tlb_flush_page(mm, addr);
+	return old;
+}
 
 /*
  * This CPU leaves prev's address space and enters next's (either may be NULL: kernel only). The bit in next->cpus is

@@ -36,6 +36,7 @@ struct removal {
 
 static bool take_batch(struct removal *removal);
 static bool still_mapped(const struct removal *removal);
+static void wait_for_reclaim(const struct removal *removal);
 static void unmap_everywhere(const struct removal *removal);
 
 static void remove_pages(struct removal *removal)
@@ -43,6 +44,7 @@ static void remove_pages(struct removal *removal)
 	while (take_batch(removal)) {
 		while (still_mapped(removal))
 			unmap_everywhere(removal);
+		wait_for_reclaim(removal);
 		for (unsigned i = 0; i < removal->nr_pages; i++)
 			page_put(removal->pages[i]);
 		cond_resched();
@@ -187,6 +189,17 @@ static bool still_mapped(const struct removal *removal)
 }
 
 /*
+ * Reclaim may have unmapped a page before we looked, and not flushed yet: nobody shall see what we have taken out once we are back.
+ * It has the page locked until then (W6). With ops the page was locked by us when it was taken; without, reclaim takes shared memory
+ * only.
+ */
+static void wait_for_reclaim(const struct removal *removal)
+{
+	for (unsigned i = 0; removal->mapping->shmem && i < removal->nr_pages; i++)
+		page_wait_unlocked(removal->pages[i]);
+}
+
+/*
  * => locked. Nobody maps the page, and the slot and the caller have the only references: under mapping.lock nobody gets
  * another, for all find it in its slot. True: it is out, and the slot's reference is the caller's.
  */
@@ -196,8 +209,8 @@ static bool take_unused(struct mapping *mapping, struct page *page)
 	bool taken;
 
 	spin_lock(&mapping->lock);
-	taken = page_test(page, PG_CACHE) && !page_test(page, PG_DIRTY) && !page_test(page, PG_WRITEBACK) &&
-		!READ_ONCE(page->mapcount) && READ_ONCE(page->refcount) == 2;
+	taken = page_test(page, PG_CACHE) && mapping_page_is_clean(page) && !READ_ONCE(page->mapcount) &&
+		READ_ONCE(page->refcount) == 2;
 	if (taken)
 		(void)mapping_tree_take(mapping, &index, index, &page);
 	spin_unlock(&mapping->lock);
@@ -207,8 +220,7 @@ static bool take_unused(struct mapping *mapping, struct page *page)
 /* Entries let nobody write while the page is clean, and it becomes dirty under its lock only: so it still is when it goes. */
 bool mapping_take_clean(struct mapping *mapping, struct page *page)
 {
-	if (page_test(page, PG_DIRTY) || page_test(page, PG_WRITEBACK) || !mapping_page_unmap(page) ||
-	    !take_unused(mapping, page))
+	if (!take_unused(mapping, page))
 		return false;
 	page_put(page);
 	return true;

@@ -238,8 +238,22 @@ TEST(shmem_page_that_goes_is_not_mapped, 3)
 	}
 }
 
+static void act_punch(void *unused)
+{
+	(void)unused;
+	mapping_remove_range(mapping, 0, 0);
+}
+
+/* Neither a page nor a value. */
+static bool is_hole(u64 page)
+{
+	u64 found;
+
+	return !mapping_next(mapping, page, &found) || found != page;
+}
+
 /* Truncated while it goes: nothing is left of it, neither in memory nor in swap. */
-TEST(shmem_truncated_while_it_goes, 2)
+TEST(shmem_truncated_while_it_goes, 3)
 {
 	const enum race_point_id points[] = { RACE_shmem_unmapped, RACE_shmem_exchanged };
 
@@ -248,9 +262,11 @@ TEST(shmem_truncated_while_it_goes, 2)
 		stop_at(points[i], 1);
 		sim_start(1, act_page_out, &reclaimer);
 		wait_stopped(points[i]);
-		mapping_remove_range(mapping, 0, 0);
+		sim_start(2, act_punch, NULL);
+		let_others_run_until(is_hole(0), "the page does not leave its slot");
 		let_go(points[i]);
 		sim_join(1);
+		sim_join(2);
 		CHECK_EQ(mapping->nr_swapped, 0);
 		end_race(0);
 	}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Races of reclaim with pages of mappings: shared memory, and a file's. Reclaim stands where it has emptied their entries and not
+ * flushed yet; CPU 1 does something, CPU 2 is reclaim, CPU 3 (the puppet) still has a translation.
+ */
+#include "race_stage.h"
+
+#include "disk.h"
+#include "sim_file.h"
+
+#include "mm/mapping.h"
+#include "mm/reclaim.h"
+#include "mm/vma.h"
+
+enum kind { SHARED_MEMORY, FILE_PAGE, NR_KINDS };
+
+static struct disk *disk;
+static struct sim_file *file;
+static struct mapping *mapping;
+static vaddr_t page_addr; /* one page of it: the first one */
+
+/* By its entry, as it was. Reclaim belongs to no address space. */
+static void act_reclaim_page(void *arg)
+{
+	struct page *page = pte_counted_page(sim_pte(mm, page_addr));
+
+	(void)arg;
+	CHECK(page);
+	page_get(page);
+	reclaim_batch(&page, 1);
+}
+
+/* The page has `value`, and the puppet has a translation, when reclaim stops. */
+static void begin_reclaim(enum kind kind, u64 flags, u64 value)
+{
+	disk = disk_create(64);
+	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	file = sim_file_create(SIM_FILE_PAGES);
+	file->disk[0] = value;
+	page_addr = kind == FILE_PAGE ? sim_file_map(mm, file, 1, flags) : map(mm, 1, RW, flags | MAP_ANONYMOUS);
+	mapping = vma_tree_find(&mm->tree, page_addr)->mapping;
+	faulter.addr = page_addr;
+	puppet_start();
+	if (kind == SHARED_MEMORY)
+		CHECK_EQ(puppet_do(true, true, page_addr, value), FAULT_DONE);
+	CHECK_EQ(puppet_do(false, true, page_addr, 0), FAULT_DONE);
+	stop_at(RACE_reclaim_before_flush, 2);
+	sim_start(2, act_reclaim_page, NULL);
+	wait_stopped(RACE_reclaim_before_flush);
+	CHECK(!sim_pte(mm, page_addr).val);
+	CHECK(puppet_do(false, false, page_addr, 0)); /* it still sees the page */
+	CHECK_EQ(puppet.value, value);
+}
+
+static void end_reclaim(void)
+{
+	puppet_stop();
+	unmap(mm, page_addr, 1);
+	sim_file_destroy(file);
+	swap_cache_trim();
+	disk_swapoff(disk);
+}
+
+static bool is_in_mapping(void)
+{
+	struct page *page = mapping_find(mapping, 0);
+
+	if (page)
+		page_put(page);
+	return page;
+}
+
+static void expect_puppet_reads(u64 value)
+{
+	CHECK_EQ(puppet_do(false, true, page_addr, 0), FAULT_DONE);
+	CHECK_EQ(puppet.value, value);
+}
+
+/* It leaves its mapping, and may be freed, when no translation is left. What was written by one until then goes along. */
+TEST(w4_mapping_page_stays_until_it_is_flushed, 4)
+{
+	for (enum kind kind = 0; kind < NR_KINDS; kind++) {
+		begin(POLICY_FULL, SPF_VALIDATE_VMA);
+		begin_reclaim(kind, MAP_SHARED, 200);
+		CHECK(is_in_mapping());
+		if (kind == SHARED_MEMORY)
+			CHECK(puppet_do(true, false, page_addr, 300));
+		go_on(RACE_reclaim_before_flush, 2);
+		CHECK(!is_in_mapping());
+		CHECK(!puppet_do(false, false, page_addr, 0));
+		expect_puppet_reads(kind == SHARED_MEMORY ? 300 : 200);
+		end_reclaim();
+		end();
+	}
+}
+
+/* Who maps it again meanwhile keeps it. */
+TEST(mapping_page_mapped_again_before_the_flush_stays, 4)
+{
+	FOR_EACH_STRATEGY (setup)
+		for (enum kind kind = 0; kind < NR_KINDS; kind++) {
+			begin_reclaim(kind, MAP_SHARED, 200);
+			sim_start(1, act_read, &faulter);
+			sim_join(1);
+			CHECK_EQ(faulter.value, 200);
+			go_on(RACE_reclaim_before_flush, 2);
+			CHECK(is_in_mapping());
+			CHECK(pte_present(sim_pte(mm, page_addr)));
+			expect_puppet_reads(200);
+			end_reclaim();
+		}
+}
+
+/* The entry is empty, so that a private write fills it. From then on no thread sees what was there before. */
+TEST(k5_copy_is_seen_although_reclaim_has_not_flushed, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		begin_reclaim(FILE_PAGE, MAP_PRIVATE, 200);
+		faulter.value = 7;
+		sim_start(1, act_write, &faulter);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		expect_puppet_reads(7);
+		go_on(RACE_reclaim_before_flush, 2);
+		expect_puppet_reads(7);
+		end_reclaim();
+	}
+}
+
+static void act_punch(void *arg)
+{
+	(void)arg;
+	mapping_remove_range(mapping, 0, 0);
+}
+
+/* A page that reclaim has unmapped is not mapped; yet whoever takes it out of its mapping is not back while a CPU still sees it. */
+TEST(w6_hole_waits_until_reclaim_has_flushed, 4)
+{
+	for (enum kind kind = 0; kind < NR_KINDS; kind++) {
+		begin(POLICY_FULL, SPF_VALIDATE_VMA);
+		begin_reclaim(kind, MAP_SHARED, 200);
+		sim_start(1, act_punch, NULL);
+		wait_asleep(1);
+		let_go(RACE_reclaim_before_flush);
+		sim_join(1);
+		CHECK(!puppet_do(false, false, page_addr, 0));
+		sim_join(2);
+		expect_puppet_reads(kind == SHARED_MEMORY ? 0 : 200); /* a file's is read from the disk again */
+		end_reclaim();
+		end();
+	}
+}
