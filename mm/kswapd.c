@@ -48,14 +48,14 @@ void kswapd_encourage(void)
 	WRITE_ONCE(kswapd.wanted, 0); /* the next one who finds too little wakes it */
 }
 
-static bool has_given_up(void)
+bool kswapd_has_given_up(void)
 {
 	return READ_ONCE(kswapd.failures) >= MAX_FAILURES;
 }
 
 static bool has_work(void)
 {
-	return READ_ONCE(kswapd.wanted) && !has_given_up();
+	return READ_ONCE(kswapd.wanted) && !kswapd_has_given_up();
 }
 
 /* One attempt to reach the high mark. What lies in this CPU's stash helps nobody else. */

@@ -13,6 +13,8 @@ void kswapd_run(bool (*should_stop)(void));
 
 /* Wakes it if less than the low mark is free. Does not sleep. => no lock that ranks below RANK_RECLAIM. */
 void kswapd_look(void);
+/* Nothing it tried has freed anything lately. Unlocked: a guess. */
+bool kswapd_has_given_up(void);
 /* Somebody else made room, so there may be more of it: kswapd tries again, if it has given up. Does not sleep; any lock. */
 void kswapd_encourage(void);
 

@@ -427,6 +427,11 @@ u64 nr_free_pages(void)
 	return nr;
 }
 
+struct page_stash_figures page_stash_figures(unsigned cpu)
+{
+	return (struct page_stash_figures){ .nr = READ_ONCE(per_cpu(stashes, cpu).count), .limit = zone.stash_limit };
+}
+
 u64 nr_managed_pages(void)
 {
 	return zone.nr_managed;

@@ -70,6 +70,11 @@ static inline bool page_get_unless_free(struct page *page)
 u64 nr_free_pages(void);
 /* Those in the buddy allocator alone, which all can have: what the marks of free memory (watermark.h) are compared with. */
 u64 nr_pages_in_zone(void);
+/* Of the single pages that a CPU keeps for itself: how many there are, and may be. */
+struct page_stash_figures {
+	u32 nr, limit;
+};
+struct page_stash_figures page_stash_figures(unsigned cpu);
 /* Pages ever handed to the allocator. */
 u64 nr_managed_pages(void);
 /* Gives every CPU-local list of the calling CPU back (before a leak check, or when memory is short). */

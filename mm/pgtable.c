@@ -71,6 +71,11 @@ static void table_free(struct page *table)
 	count(pgtable_frees);
 }
 
+u64 pgtable_nr_pages(void)
+{
+	return counter_sum(COUNT_pgtable_allocs) - counter_sum(COUNT_pgtable_frees);
+}
+
 static void table_free_rcu(struct rcu_head *head)
 {
 	table_free(container_of(head, struct page, rcu));

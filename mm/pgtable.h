@@ -310,6 +310,8 @@ void pgd_free(struct mm *mm, pmd_t *pgd);
 
 /* Frees tables that were unlinked and flushed (linked by rcu.next), after a grace period: speculation may be in them. */
 void tables_free_rcu(struct page *tables);
+/* Page tables of all address spaces. */
+u64 pgtable_nr_pages(void);
 
 /* Explains the walk of addr, level by level, in the log. Any context: a panic uses it. */
 void pt_dump_walk(struct mm *mm, vaddr_t addr);

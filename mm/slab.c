@@ -399,6 +399,20 @@ void slab_for_each(void (*visit)(const char *name, size_t size, u64 in_use, u64 
 		visit_cache(&created_caches[i], visit, arg);
 }
 
+static void add_pages(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
+{
+	(void)name, (void)size, (void)in_use;
+	*(u64 *)arg += pages;
+}
+
+u64 slab_nr_pages(void)
+{
+	u64 pages = 0;
+
+	slab_for_each(add_pages, &pages);
+	return pages;
+}
+
 /* ---- Debug builds: free objects hold a pattern, and still hold it when they are allocated ------------------------ */
 
 static void poison_object(const struct slab_cache *cache, void *object)

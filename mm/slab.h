@@ -25,6 +25,8 @@ char *kstrdup(const char *text);
 
 /* Objects in use: exact at a quiet moment. For leak checks and /proc/slabinfo. */
 void slab_for_each(void (*visit)(const char *name, size_t size, u64 in_use, u64 pages, void *arg), void *arg);
+/* All their pages. */
+u64 slab_nr_pages(void);
 u64 slab_in_use(const struct slab_cache *cache);
 
 #endif

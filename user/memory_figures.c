@@ -172,6 +172,41 @@ static void locked(void)
 	expect_change(0);
 }
 
+static long zone(const char *name)
+{
+	char *at = text;
+
+	for (; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
+		at += strspn(at, " ");
+		if (!strncmp(at, name, strlen(name)) && at[strlen(name)] == ' ')
+			return atol(at + strlen(name) + 1);
+	}
+	return -1;
+}
+
+/* The marks of the one zone; and what they leave of the memory that is free, or would be soon. */
+static void available(void)
+{
+	long total = meminfo("MemTotal") / 4, lowest, low, high, file;
+
+	section("available memory");
+	read_text("/proc/zoneinfo");
+	lowest = zone("min");
+	low = zone("low");
+	high = zone("high");
+	CHECK(0 < lowest && lowest < low && high - low == low - lowest && zone("promo") - high == low - lowest);
+	CHECK(zone("pages free") > high && zone("pages free") == zone("nr_free_pages"));
+	CHECK(zone("pages free") < zone("managed") && zone("managed") < zone("present") &&
+	      zone("present") <= zone("spanned"));
+	CHECK(zone("nr_zone_inactive_file") == zone("nr_inactive_file") && zone("nr_inactive_file") >= NR);
+	CHECK(zone("nr_zone_write_pending") == zone("nr_dirty") + zone("nr_writeback") && zone("nr_dirty") >= NR);
+	CHECK_EQ(zone("managed"), total);
+	read_text("/proc/meminfo");
+	file = (figure_of("Active(file)", ':') + figure_of("Inactive(file)", ':')) / 4;
+	CHECK_EQ(figure_of("MemAvailable", ':') / 4,
+		 figure_of("MemFree", ':') / 4 - high + file - (file / 2 < low ? file / 2 : low));
+}
+
 /* The disk's own blocks, a few, are among the dirty pages. */
 static void dirty(void)
 {
@@ -194,6 +229,8 @@ static void dirty(void)
 	CHECK(now >= KIB && now <= KIB + 64);
 	CHECK_EQ(vmstat("nr_dirty") * 4, now);
 	CHECK(meminfo("Inactive(file)") - before[0] >= KIB);
+	available();
+	section("clean pages");
 	sync();
 	set("/proc/sys/vm/dirty_writeback_centisecs", "100");
 	CHECK_EQ(meminfo("Dirty"), 0);

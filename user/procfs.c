@@ -406,6 +406,29 @@ static void disks(void)
 	CHECK(slurp("/proc/diskstats") >= 0);
 }
 
+/* In this order in the first zone that has memory, whatever kernels add between them. */
+static void zoneinfo(void)
+{
+	static const char *const parts[] = {
+		"\n  per-node stats", "\n      nr_inactive_anon ", "\n      nr_anon_pages ", "\n      nr_mapped    ",
+		"\n  pages free     ", "\n        min      ", "\n        low      ", "\n        high     ",
+		"\n        spanned  ", "\n        present  ", "\n        managed  ", "\n        protection: (",
+		")\n      nr_free_pages ", "\n      nr_mlock     ", "\n  pagesets", "\n    cpu: 0", "\n              count: ",
+		"\n              high: ", "\n              batch: ", "\n  node_unreclaimable:  ", "\n  start_pfn:           ",
+	};
+	char *at = text;
+
+	section("zoneinfo");
+	MUST(slurp("/proc/zoneinfo") > 0);
+	CHECK(!strncmp(text, "Node 0, zone ", 13));
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		char *found = strstr(at, parts[i]);
+
+		CHECK_THAT(parts[i] + strspn(parts[i], "\n "), found != NULL);
+		at = found ? found + 1 : at;
+	}
+}
+
 int main(void)
 {
 	status();
@@ -417,6 +440,7 @@ int main(void)
 	names();
 	statm();
 	system_wide();
+	zoneinfo();
 	fdinfo();
 	io();
 	disks();

@@ -1,37 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc's files about memory: meminfo, vmstat, slabinfo. Takes no lock but those of the object caches: figures that change
+ * /proc's files about memory: meminfo and slabinfo; vmstat and zoneinfo are in proc_vmstat.c. Takes no lock but those of the object caches: figures that change
  * meanwhile are as good as those of a moment before.
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/x86/kstack.h"
 #include "mm/census.h"
-#include "mm/counters.h"
 #include "mm/mmap.h"
 #include "mm/page_alloc.h"
 #include "mm/slab.h"
 #include "mm/swap.h"
+#include "mm/watermark.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 #define VMALLOC_KIB 34359738367UL /* Linux's figure for a 4-level kernel */
 
-static void add_slab_pages(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
+/*
+ * What can be allocated without swapping: of the files' pages those that reclaim would not leave. As Linux, si_mem_available();
+ * what it keeps from programs altogether, totalreserve_pages, is the high mark.
+ */
+static u64 nr_available_pages(u64 free, const struct census *census)
 {
-	(void)name, (void)size, (void)in_use;
-	*(u64 *)arg += pages;
-}
+	u64 file = census->active_file + census->inactive_file, high = READ_ONCE(watermarks.high);
+	u64 available = free + file - min(file / 2, READ_ONCE(watermarks.low));
 
-static u64 nr_slab_pages(void)
-{
-	u64 pages = 0;
-
-	slab_for_each(add_slab_pages, &pages);
-	return pages;
-}
-
-static u64 nr_table_pages(void)
-{
-	return counter_sum(COUNT_pgtable_allocs) - counter_sum(COUNT_pgtable_frees);
+	return available - min(available, high);
 }
 
 /* Linux's rows in Linux's order. */
@@ -39,14 +32,14 @@ static int show_meminfo(struct text *text, u64 id)
 {
 	struct census census = census_take();
 	struct swap_figures swap = swap_figures();
-	u64 free = nr_free_pages(), total = nr_managed_pages(), slab = nr_slab_pages();
+	u64 free = nr_free_pages(), total = nr_managed_pages(), slab = slab_nr_pages();
 	const struct {
 		const char *name;
 		u64 kib;
 	} rows[] = {
 		{ "MemTotal:", KIB(total) },
 		{ "MemFree:", KIB(free) },
-		{ "MemAvailable:", KIB(free) },
+		{ "MemAvailable:", KIB(nr_available_pages(free, &census)) },
 		{ "Buffers:", 0 },
 		{ "Cached:", KIB(census.cache) },
 		{ "SwapCached:", KIB(swap.cached) },
@@ -70,7 +63,7 @@ static int show_meminfo(struct text *text, u64 id)
 		{ "SReclaimable:", 0 },
 		{ "SUnreclaim:", KIB(slab) },
 		{ "KernelStack:", nr_tasks() * (KSTACK_SIZE / 1024) },
-		{ "PageTables:", KIB(nr_table_pages()) },
+		{ "PageTables:", KIB(pgtable_nr_pages()) },
 		{ "SecPageTables:", 0 },
 		{ "NFS_Unstable:", 0 },
 		{ "Bounce:", 0 },
@@ -97,44 +90,6 @@ static int show_meminfo(struct text *text, u64 id)
 	return 0;
 }
 
-/* The gauges, then what is counted up. */
-static int show_vmstat(struct text *text, u64 id)
-{
-	struct census census = census_take();
-	const struct {
-		const char *name;
-		u64 nr;
-	} rows[] = {
-		{ "nr_free_pages", nr_free_pages() },
-		{ "nr_mlock", census.mlocked },
-		{ "nr_inactive_anon", census.inactive_anon },
-		{ "nr_active_anon", census.active_anon },
-		{ "nr_inactive_file", census.inactive_file },
-		{ "nr_active_file", census.active_file },
-		{ "nr_unevictable", census.unevictable },
-		{ "nr_slab_reclaimable", 0 },
-		{ "nr_slab_unreclaimable", nr_slab_pages() },
-		{ "nr_anon_pages", census.anon_mapped },
-		{ "nr_mapped", census.cache_mapped },
-		{ "nr_file_pages", census.cache + swap_figures().cached },
-		{ "nr_dirty", census.dirty },
-		{ "nr_writeback", census.writeback },
-		{ "nr_shmem", census.shmem },
-		{ "nr_kernel_stack", nr_tasks() * (KSTACK_SIZE / 1024) },
-		{ "nr_page_table_pages", nr_table_pages() },
-		{ "nr_swapcached", swap_figures().cached },
-	};
-
-	(void)id;
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-		text_printf(text, "%s %lu\n", rows[i].name, rows[i].nr);
-	for (unsigned i = 0; i < NR_COUNTERS; i++) {
-		if (counter_name(i))
-			text_printf(text, "%s %lu\n", counter_name(i), counter_sum(i));
-	}
-	return 0;
-}
-
 static void show_slab(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
 {
 	u64 per_page = PAGE_SIZE / size, objects = max(pages * PAGE_SIZE / size, in_use);
@@ -158,7 +113,6 @@ static int show_slabinfo(struct text *text, u64 id)
 static const struct proc_entry entries[] = {
 	{ .name = "meminfo", .mode = S_IFREG | 0444, .show = show_meminfo },
 	{ .name = "slabinfo", .mode = S_IFREG | 0400, .show = show_slabinfo },
-	{ .name = "vmstat", .mode = S_IFREG | 0444, .show = show_vmstat },
 };
 
 void proc_memory_create(struct dentry *proc)

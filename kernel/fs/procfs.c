@@ -224,6 +224,7 @@ static void fill_proc(struct dentry *root)
 	proc_system_create(root);
 	proc_disks_create(root);
 	proc_memory_create(root);
+	proc_vmstat_create(root);
 	proc_activity_create(root);
 	proc_sysctl_create(root);
 	proc_faultline_create(root);

@@ -122,6 +122,7 @@ void proc_pid_create(struct dentry *proc); /* self and thread-self */
 void proc_system_create(struct dentry *proc);
 void proc_disks_create(struct dentry *proc);
 void proc_memory_create(struct dentry *proc);
+void proc_vmstat_create(struct dentry *proc);
 void proc_activity_create(struct dentry *proc);
 void proc_sysctl_create(struct dentry *proc);
 void proc_sysctl_kernel_create(struct dentry *sys);
