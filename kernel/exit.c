@@ -15,6 +15,7 @@
 #include "kernel/itimer.h"
 #include "kernel/job_control.h"
 #include "kernel/kswapd.h"
+#include "kernel/oom.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
@@ -291,6 +292,7 @@ static void __noreturn shut_down(struct process *process)
 	}
 	console_stop();
 	kswapd_stop();
+	oom_stop();
 	sysv_shm_quiet_release();
 	swap_leave_files();
 	fs_quiet_release(); /* and the threads of file systems with it */

@@ -7,6 +7,7 @@
 #include "kernel/exec.h"
 #include "kernel/fs/fs.h"
 #include "kernel/kswapd.h"
+#include "kernel/oom.h"
 #include "kernel/print.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
@@ -23,6 +24,7 @@ static void first_thread(void *arg __maybe_unused)
 	swap_on_at_boot();
 	fs_init();
 	kswapd_start();
+	oom_start();
 	initramfs_unpack();
 	task->fs = fs_context_create();
 	init_process->unkillable = !boot_names_program();

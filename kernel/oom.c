@@ -1,22 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Out of memory: what programs have said they can do without goes first (MADV_FREE), then what they have not used lately, to
+ * Out of memory. What programs have said they can do without goes first (MADV_FREE), then what they have not used lately, to
  * swap. If there is nothing of that, the process that has most, in memory and in swap, adjusted by its oom_score_adj, is
- * killed, and whoever needed memory waits for its end, then tries again. One victim at a time: as long as somebody is still
- * ending, nobody else is chosen, for what an end gives back comes last (descriptors).
+ * killed, and whoever needed memory waits, then tries again. One victim at a time: as long as somebody is still ending,
+ * nobody else is chosen, for what an end gives back comes last (descriptors).
  *
- * Locks: process_tree_lock, then one process->lock, while choosing; none while waiting. Needs no memory itself.
+ * Killing is the work of a thread of its own, oom_reaper, in rounds; who needs memory asks for one and waits for its end. So
+ * whoever asks may hold locks, the victim's too: this thread holds none, waits for none that they may hold, and takes
+ * the victim's memory away although the victim itself may stand still (mm/oom_reap.h). A victim that has not ended after
+ * PATIENCE_NS in spite of that is not waited for any longer. So each round brings memory, or takes away one of those who can
+ * still be killed, in a limited time: somebody always gets on.
+ *
+ * Locks: process_tree_lock, then one process->lock, while choosing; oom.lock by itself. Needs no memory.
+ * Mirrors: Linux, mm/oom_kill.c: out_of_memory(), oom_badness(), __oom_kill_process(), oom_reaper(). Rejected: that whoever finds
+ * no memory kills by himself, and leaves only the reaping to a thread: what is to be asked before, MADV_FREE's pages, ranks
+ * above the locks that he may hold.
  */
 #include "kernel/oom.h"
 #include "kernel/clock.h"
 #include "kernel/fs/files.h"
+#include "kernel/kthread.h"
 #include "kernel/print.h"
 #include "kernel/rcu.h"
 #include "kernel/task.h"
+#include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/x86/kstack.h"
 #include "mm/lazyfree.h"
 #include "mm/mm.h"
+#include "mm/oom_reap.h"
 #include "mm/page_alloc.h"
 #include "mm/reclaim.h"
 #include "mm/swap.h"
@@ -24,81 +36,180 @@
 
 #define WAIT_STEP_NS 1000000UL
 #define WAIT_STEPS 100
+#define PATIENCE_NS (5 * NSEC_PER_SEC)
 #define GRACE_PERIODS 3
 #define OOM_SCORE_ADJ_NEVER (-1000)
 
-struct victim {
-	struct process *process; /* a reference */
-	u64 points; /* its badness */
+static struct {
+	struct task *thread; /* NULL: nobody kills. Published by store_release; the end takes it back */
+	struct wait_queue rounds_end;
+
+	spinlock_t lock;
+	u64 nr_wanted; /* rounds asked for, */
+	u64 nr_begun, nr_ended; /* ... and those that have begun and ended: read without the lock to see an end */
+	bool hopeless; /* the last one found neither memory nor anybody to kill */
+} oom = { .rounds_end = WAIT_QUEUE_INIT(oom.rounds_end), .lock = SPINLOCK_INIT(LEAF) };
+
+/* ---- Who ---------------------------------------------------------------------------------------------------------- */
+
+/* What a look at all processes has found. */
+struct look {
+	struct process *victim; /* the worst */
+	u64 points;		/* its badness */
+	struct mm *ending;	/* of somebody who ends, with a reference, or NULL */
+	bool wait;		/* somebody ends, and is worth waiting for */
 };
+
+/* A thread that has an address space still, which then is all its threads'; or NULL. => process->lock */
+static struct task *living_thread(const struct process *process)
+{
+	struct task *task;
+
+	list_for_each (task, &process->threads, thread_link)
+		if (task->mm)
+			return task;
+	return NULL;
+}
+
+/* => process->lock */
+static struct mm *mm_of(const struct process *process)
+{
+	struct task *task = living_thread(process);
+
+	return task ? task->mm : NULL;
+}
+
+static bool is_exempt(const struct process *process)
+{
+	return process == init_process || process->is_kernel || READ_ONCE(process->oom_score_adj) == OOM_SCORE_ADJ_NEVER;
+}
 
 /*
  * What the end of the thread's process would give back, in pages, adjusted by oom_score_adj in thousandths of `total`. As Linux,
  * oom_badness(); and what its descriptors keep, or who fills pipes would be the last to go. => process->lock
  */
-static u64 badness(const struct process *process, const struct task *task, s64 total)
+static u64 badness(const struct task *task, s64 total)
 {
 	const struct mm *mm = task->mm;
-	s64 adjust = READ_ONCE(process->oom_score_adj);
 	s64 pages = (s64)(mm_rss_total(mm) + mm_rss(mm, RSS_SWAP) + READ_ONCE(mm->nr_tables));
 
 	if (task->files)
 		pages += (s64)files_kept_pages(task->files);
-
-	return adjust == OOM_SCORE_ADJ_NEVER ? 0 : (u64)max(pages + adjust * total / 1000, (s64)1);
+	return (u64)max(pages + READ_ONCE(task->process->oom_score_adj) * total / 1000, (s64)1);
 }
 
-/* Its badness; 0: it has no address space, or is not to be killed. `ending`: it is, and has not given back everything. */
-static u64 badness_of_process(struct process *process, s64 total, bool *ending)
+/* It ends already: is it worth waiting for? => process_tree_lock, process->lock */
+static void look_at_ending(struct process *process, struct look *look)
+{
+	struct mm *mm = mm_of(process);
+	u64 now = ktime_ns();
+
+	if (!process->oom_since)
+		process->oom_since = now;
+	if (now - process->oom_since > PATIENCE_NS)
+		return;
+	look->wait = true;
+	if (!mm || look->ending || READ_ONCE(mm->reaped))
+		return;
+	mm_ref(mm);
+	look->ending = mm;
+}
+
+/* => process_tree_lock */
+static void look_at(struct process *process, s64 total, struct look *look)
 {
 	unsigned long flags = spin_lock_irqsave(&process->lock);
-	struct task *task;
+	const struct task *task = living_thread(process);
 	u64 points = 0;
 
-	*ending = process->group_exit && !process->zombie && process != init_process;
-	list_for_each(task, &process->threads, thread_link)
-		if (task->mm) {
-			points = badness(process, task, total);
-			break;
-		}
+	if (process->group_exit && !process->zombie && process != init_process) {
+		look_at_ending(process, look);
+	} else if (task && !is_exempt(process)) {
+		points = badness(task, total);
+	}
+	if (points > look->points) {
+		look->victim = process;
+		look->points = points;
+	}
 	spin_unlock_irqrestore(&process->lock, flags);
-	return points;
 }
 
-/* The worst process, with a reference; or, if one is ending, NULL: that is waited for. */
-static struct victim choose_victim(void)
+static bool runs_on(struct process *process, const struct mm *mm, bool *ends)
+{
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	bool runs = mm && mm_of(process) == mm;
+
+	*ends = process->group_exit;
+	spin_unlock_irqrestore(&process->lock, flags);
+	return runs;
+}
+
+/* ---- Killing ------------------------------------------------------------------------------------------------------ */
+
+/* And all others that share its address space, which would not become free otherwise. => process_tree_lock */
+static void kill_with_sharers(struct process *victim, u64 points)
+{
+	struct process *process;
+	unsigned long flags = spin_lock_irqsave(&victim->lock);
+	const struct mm *mm = mm_of(victim); /* only compared */
+	bool ends;
+
+	spin_unlock_irqrestore(&victim->lock, flags);
+	list_for_each (process, &all_processes, all_link)
+		if (process == victim || (runs_on(process, mm, &ends) && !is_exempt(process)))
+			signal_process_kernel(process, SIGKILL);
+	klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim->pid, (unsigned long long)points);
+}
+
+/* The worst is killed, unless somebody is ending. What was found, but for the victim, which may be gone by now. */
+static struct look look_and_kill(void)
 {
 	s64 total = (s64)(nr_managed_pages() + swap_figures().total);
-	struct victim victim = { 0 };
+	struct look look = { 0 };
 	struct process *process;
-	bool wait = false;
 
 	spin_lock(&process_tree_lock);
-	list_for_each(process, &all_processes, all_link) {
-		bool ending;
-		u64 points = badness_of_process(process, total, &ending);
-
-		if (ending)
-			wait = true;
-		else if (points > victim.points)
-			victim = (struct victim){ process, points };
+	list_for_each (process, &all_processes, all_link)
+		look_at(process, total, &look);
+	if (!look.wait && look.victim) {
+		kill_with_sharers(look.victim, look.points);
+		look.wait = true;
+		look_at(look.victim, total, &look);
 	}
-	if (wait)
-		victim.process = NULL;
-	if (victim.process)
-		process_get(victim.process);
 	spin_unlock(&process_tree_lock);
-	return victim;
+	return look;
 }
 
-/* Until memory is there, we are to die ourselves, or it takes too long and another look is due. */
+/* All who run on it are dying; none can join them any more. */
+static bool only_dying_run_on(const struct mm *mm)
+{
+	struct process *process;
+	bool ends, dying = true;
+
+	spin_lock(&process_tree_lock);
+	list_for_each (process, &all_processes, all_link)
+		if (runs_on(process, mm, &ends) && !ends)
+			dying = false;
+	spin_unlock(&process_tree_lock);
+	return dying;
+}
+
+/* Takes over the reference. If mmap_lock is busy, the next round tries again. */
+static void reap(struct mm *mm)
+{
+	if (only_dying_run_on(mm))
+		(void)mm_reap(mm);
+	mm_unref(mm);
+}
+
+/* ---- A round ------------------------------------------------------------------------------------------------------ */
+
+/* Until memory is there, or it takes too long and another look is due. */
 static void wait_for_memory(u64 nr_free_before)
 {
-	for (int i = 0; i < WAIT_STEPS && !thread_killed(); i++) {
-		thread_prepare_sleep(SLEEP_KILLABLE);
+	for (int i = 0; i < WAIT_STEPS && nr_free_pages() <= nr_free_before; i++) {
+		thread_prepare_sleep(SLEEP_UNINTERRUPTIBLE);
 		sleep_until(ktime_ns() + WAIT_STEP_NS);
-		if (nr_free_pages() > nr_free_before)
-			return;
 	}
 }
 
@@ -116,22 +227,133 @@ static bool comes_back(u64 nr_free_before)
 	return has_come(nr_free_before);
 }
 
-void oom_kill(void)
+/* What nobody has to die for. */
+static bool find_some(u64 nr_free_before)
+{
+	kstack_drain();
+	return nr_free_pages() > nr_free_before || mm_drop_all_lazy();
+}
+
+/* False: there is neither memory nor anybody to kill. */
+static bool make_memory(void)
 {
 	u64 nr_free = nr_free_pages();
-	struct victim victim;
+	struct look look;
 
-	kstack_drain();
-	if (nr_free_pages() > nr_free || mm_drop_all_lazy() || reclaim_pages(RECLAIM_BATCH))
-		return;
-	if (comes_back(nr_free))
-		return;
-	victim = choose_victim();
-	if (victim.process) {
-		klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim.process->pid,
-		     (unsigned long long)victim.points);
-		signal_process_kernel(victim.process, SIGKILL);
-		process_put(victim.process);
+	if (find_some(nr_free) || comes_back(nr_free))
+		return true;
+	look = look_and_kill();
+	if (look.ending)
+		reap(look.ending);
+	page_alloc_drain(); /* what lies in this CPU's stash is nobody else's */
+	if (look.wait)
+		wait_for_memory(nr_free);
+	return look.wait || has_come(nr_free);
+}
+
+static void do_round(void)
+{
+	bool hopeless;
+
+	spin_lock(&oom.lock);
+	oom.nr_begun++;
+	spin_unlock(&oom.lock);
+	hopeless = !make_memory();
+	page_alloc_drain();
+	spin_lock(&oom.lock);
+	oom.hopeless = hopeless;
+	store_release(&oom.nr_ended, oom.nr_begun);
+	spin_unlock(&oom.lock);
+	wake_up_all(&oom.rounds_end);
+}
+
+/* ---- The thread --------------------------------------------------------------------------------------------------- */
+
+static bool is_wanted(void)
+{
+	bool wanted;
+
+	spin_lock(&oom.lock);
+	wanted = oom.nr_wanted > oom.nr_ended;
+	spin_unlock(&oom.lock);
+	return wanted;
+}
+
+/* Interruptible, for it may last as long as it likes; there are no signals. */
+static void run(void *arg __maybe_unused)
+{
+	while (!kthread_should_stop()) {
+		thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
+		while (!is_wanted() && !kthread_should_stop()) {
+			thread_sleep();
+			thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
+		}
+		thread_cancel_sleep();
+		if (is_wanted())
+			do_round();
 	}
-	wait_for_memory(nr_free);
+}
+
+void oom_start(void)
+{
+	struct task *thread = kthread_start("oom_reaper", run, NULL);
+
+	if (!thread)
+		panic("no memory for the thread that finds some");
+	store_release(&oom.thread, thread);
+}
+
+void oom_stop(void)
+{
+	struct task *thread = atomic_xchg(&oom.thread, NULL);
+
+	synchronize_rcu(); /* nobody is about to wake it */
+	kthread_stop(thread);
+	wake_up_all(&oom.rounds_end);
+}
+
+/* ---- Asking ------------------------------------------------------------------------------------------------------- */
+
+/* The number of a round that has not begun yet; 0: there will be none. */
+static u64 ask_for_round(void)
+{
+	struct task *thread;
+	u64 round;
+
+	spin_lock(&oom.lock);
+	round = oom.nr_begun + 1;
+	oom.nr_wanted = round;
+	spin_unlock(&oom.lock);
+	rcu_read_lock(); /* it does not end meanwhile */
+	thread = load_acquire(&oom.thread);
+	if (thread)
+		thread_wake((struct thread *)thread);
+	rcu_read_unlock();
+	return thread ? round : 0;
+}
+
+bool machine_out_of_memory(void)
+{
+	u64 round = thread_killed() ? 0 : ask_for_round();
+
+	if (!round)
+		return false;
+	if (wait_event_killable(&oom.rounds_end, load_acquire(&oom.nr_ended) >= round || !load_acquire(&oom.thread)))
+		return false;
+	return load_acquire(&oom.nr_ended) >= round && !READ_ONCE(oom.hopeless);
+}
+
+bool oom_make_room(void)
+{
+	if (thread_killed())
+		return false;
+	return find_some(nr_free_pages()) || reclaim_pages(RECLAIM_BATCH) || machine_out_of_memory();
+}
+
+void oom_kill(void)
+{
+	if (oom_make_room() || thread_killed())
+		return;
+	klog("out of memory: nobody is left to be killed but process %d", init_process->pid);
+	signal_process_kernel(init_process, SIGKILL);
 }

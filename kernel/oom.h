@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* When memory is out. */
+/* When memory is out: the thread that kills, and how faults ask for memory. Calls ask by machine_out_of_memory() (mm/machine.h). */
 #ifndef KERNEL_OOM_H
 #define KERNEL_OOM_H
 
+#include "kernel/base.h"
+
+/* Boot, and the end: before and afterwards nobody is killed, and memory that is not there is not waited for. Sleep. */
+void oom_start(void);
+void oom_stop(void);
+
 /*
- * Makes room: by reclaim, or by killing the process with the largest resident set, which may be the current one. Sleeps; the
- * caller, who holds nothing, then tries again.
+ * A fault has found no memory. Makes room: by reclaim, or by having the process killed that has most, which may be the current
+ * one. False: that is so, or nobody is left but pid 1. Sleeps; the caller then tries again. => no lock that ranks below
+ * RANK_LAZYFREE.
  */
+bool oom_make_room(void);
+/* The same for user mode, which cannot be told: when nobody else is left, pid 1 is killed. => nothing held. */
 void oom_kill(void);
 
 #endif

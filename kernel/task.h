@@ -179,6 +179,7 @@ struct process {
 	bool zombie; /* all threads are gone, the parent has not waited yet */
 	bool child_subreaper;
 	s32 parent_death_signal;
+	u64 oom_since; /* ns: when it was first seen ending while memory was out; 0: never */
 	struct tty *tty; /* the controlling terminal, or NULL; read by READ_ONCE where an old answer does no harm */
 	struct wait_queue child_wait; /* wait4 sleeps here; a lock of its own */
 	struct wait_queue end_wait;   /* who polls a pidfd sleeps here; likewise */

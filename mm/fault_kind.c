@@ -90,7 +90,10 @@ enum fault_end fault_lock_pte(struct fault *f)
 {
 	switch (f->strategy->lock_pte(f)) {
 	case PTE_LOCKED:
-		return END_GO_ON;
+		if (likely(!READ_ONCE(f->mm->unstable)) || !pte_none(f->orig_pte))
+			return END_GO_ON;
+		fault_unlock_pte(f);
+		return fault_answered(f, FAULT_KILLED);
 	case PTE_CHANGED:
 		return fault_answered(f, FAULT_DONE); /* somebody was faster: that is success (K4) */
 	default:

@@ -156,7 +156,7 @@ u64 mm_drop_lazy(struct mm *mm)
 	struct vma *vma;
 	u64 nr_dropped = 0;
 
-	if (!READ_ONCE(mm->has_lazy) || !mmap_read_trylock(mm))
+	if (!READ_ONCE(mm->has_lazy) || !mmap_read_trylock_unless_ending(mm))
 		return 0;
 	WRITE_ONCE(mm->has_lazy, false);
 	mm_note_peak(mm);
@@ -188,10 +188,8 @@ u64 mm_drop_all_lazy(void)
 
 	while ((mm = mm_next(mm)) != NULL) {
 		/* Who marks pages meanwhile comes later than we. */
-		if (!READ_ONCE(mm->has_lazy) || !mm_get_unless_ending(mm))
-			continue;
-		nr_dropped += drop_in_turn(mm);
-		mm_put(mm);
+		if (READ_ONCE(mm->has_lazy))
+			nr_dropped += drop_in_turn(mm);
 	}
 	mutex_lock(&drop_mutex); /* what another one was dropping is free now */
 	mutex_unlock(&drop_mutex);

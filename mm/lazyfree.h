@@ -18,7 +18,7 @@ void mm_rescue(struct mm *mm, vaddr_t start, vaddr_t end);
 /* `pte` maps the page. => its lock held, or the answer may be old. */
 bool page_is_lazily_free(pte_t pte, const struct page *page);
 
-/* Gives back what was marked and not written to since; the number of pages. Sleeps, but waits for no lock. */
+/* Gives back what was marked and not written to since; the number of pages. Sleeps, but waits for no lock. => a reference. */
 u64 mm_drop_lazy(struct mm *mm);
 /*
  * The same of all address spaces. Whoever does so already is waited for, so that what it found is free. => no lock that ranks

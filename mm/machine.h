@@ -80,6 +80,13 @@ void machine_init_pgd(u64 *pgd);
 void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
 
 /*
+ * There is no memory, and nothing left that could be reclaimed. Has somebody killed for memory, and waits until there may be
+ * some: then true, and the caller tries again. False: the caller is dying himself, or nobody is left who could be killed. Sleeps.
+ * => as assert_may_reclaim(); locks above that may be held.
+ */
+bool machine_out_of_memory(void);
+
+/*
  * How one page-table entry is read without its lock, and written into an empty one: as a whole. A machine whose entries are
  * wider than what it reads at once (x86 with PAE) may put together what it reads, and show what it has half written: it defines
  * these in machine_arch.h. machine_entries_tear() being constant, nothing is left of the question here.

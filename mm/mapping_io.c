@@ -71,12 +71,6 @@ static int make_uptodate(struct mapping *mapping, struct page *page)
 	return 0;
 }
 
-/* Pages of files that were read or written before go for those that come now. */
-static bool make_room(void)
-{
-	return !thread_killed() && reclaim_pages(RECLAIM_BATCH);
-}
-
 struct page *mapping_read_page(struct mapping *mapping, u64 index)
 {
 	for (;;) {

@@ -99,6 +99,17 @@ bool mm_get_unless_ending(struct mm *mm)
 	return inc_unless_zero(&mm->users);
 }
 
+/* Who empties it takes mmap_lock for writing after the last user has gone: so a user who is seen under the lock keeps it full. */
+bool mmap_read_trylock_unless_ending(struct mm *mm)
+{
+	if (!mmap_read_trylock(mm))
+		return false;
+	if (READ_ONCE(mm->users))
+		return true;
+	mmap_read_unlock(mm);
+	return false;
+}
+
 void mm_ref(struct mm *mm)
 {
 	atomic_inc(&mm->refs);

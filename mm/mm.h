@@ -36,6 +36,7 @@ struct mm {
 	u64 mm_lock_seq;      /* odd while mmap_lock is held for writing; written by that holder, store-release */
 	s32 users;	      /* atomic: threads that run on it, and others that keep it alive */
 	u8 policy;	      /* enum fault_policy; any thread of the process, by WRITE_ONCE; a stale value is a valid one */
+	bool unstable;	      /* set once: what it maps is being taken away (oom_reap.c); asked under PTE locks */
 
 	/* Written at every switch of a CPU to or from this mm. */
 	u64 cpus __cacheline_aligned; /* atomic: CPUs that may hold translations */
@@ -50,6 +51,7 @@ struct mm {
 	u64 total_pages, data_pages, stack_pages, locked_pages, exec_pages, shared_pages;
 	u16 keys;		/* protection keys in use, one bit each */
 	s8 execute_only_key;	/* the one that hides what may only be executed; -1: none yet */
+	bool reaped;		/* unstable, and nothing is left to take: set once by who held mmap_lock; a hint elsewhere */
 	bool has_lazy;		/* MADV_FREE was used; any holder of mmap_lock in any mode. Stale: memory is found later */
 	u64 def_flags; /* VM_LOCK_FLAGS that new mappings get: mlockall(MCL_FUTURE) */
 	u64 hiwater_rss, hiwater_vm; /* hiwater_rss: raised without a lock, a lost update loses a peak */
@@ -109,6 +111,11 @@ static inline bool mmap_read_trylock(struct mm *mm)
 {
 	return rwsem_try_read(&mm->mmap_lock);
 }
+/*
+ * For who has a reference to the struct only: false also if the last user has gone. Where it is held with true, the end of
+ * the address space waits.
+ */
+bool mmap_read_trylock_unless_ending(struct mm *mm);
 static inline void mmap_read_unlock(struct mm *mm)
 {
 	rwsem_read_unlock(&mm->mmap_lock);

@@ -166,16 +166,22 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 
 /*
  * Direct reclaim. What it frees lies in this CPU's stash, unless we have slept and are on another one, or others were faster:
- * then once more. Blocks come together again only outside the stash.
+ * then once more. Single pages are found even if somebody must be killed for them; blocks only if they come together again, outside
+ * the stash, after some attempts: nobody is killed for that. Who is dying himself takes of what is kept for those who cannot wait.
  */
 static __noinline struct page *wait_for_pages(unsigned order, unsigned flags)
 {
+	unsigned now = flags & ~ALLOC_WAIT;
 	struct page *page = NULL;
 
+	if (!order) {
+		while (!page && make_room())
+			page = alloc_page(now);
+		return page || !thread_killed() ? page : alloc_page(now & ~ALLOC_USER);
+	}
 	for (unsigned tries = 0; !page && tries < WAIT_TRIES && reclaim_pages(RECLAIM_BATCH); tries++) {
-		if (order)
-			page_alloc_drain();
-		page = alloc_pages(order, flags & ~ALLOC_WAIT);
+		page_alloc_drain();
+		page = alloc_pages(order, now);
 	}
 	return page;
 }

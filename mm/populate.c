@@ -66,7 +66,7 @@ static long populate_page(struct mm *mm, vaddr_t addr, bool write)
 		return -EINTR;
 	do {
 		answer = fault_in(mm, addr, write ? ACCESS_WRITE : ACCESS_READ, 0);
-	} while (answer == FAULT_OUT_OF_MEMORY && !thread_killed() && reclaim_pages(RECLAIM_BATCH));
+	} while (answer == FAULT_OUT_OF_MEMORY && make_room());
 	if (answer == FAULT_DONE)
 		thread_count_fault(); /* as on Linux: of whoever asked */
 	cond_resched();

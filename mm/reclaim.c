@@ -411,6 +411,11 @@ u64 reclaim_pages(u64 wanted)
 	return scan.freed;
 }
 
+bool make_room(void)
+{
+	return !thread_killed() && (reclaim_pages(RECLAIM_BATCH) || machine_out_of_memory());
+}
+
 u64 reclaim_in_advance(u64 wanted)
 {
 	struct scan scan = { .wanted = wanted, .in_advance = true };

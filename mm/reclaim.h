@@ -14,7 +14,12 @@ extern u8 sysctl_swappiness; /* 0 to 200: /proc/sys/vm/swappiness */
  * => no lock that ranks below RANK_RECLAIM.
  */
 u64 reclaim_pages(u64 wanted);
-/* The same by kswapd, which takes nothing that is in use. */
+/*
+ * For whoever needs a page, and has found none: reclaims, or has somebody killed. True: try again. False: there is nothing to be
+ * had, or the current thread is dying. Sleeps. => as reclaim_pages()
+ */
+bool make_room(void);
+/* As reclaim_pages(), but by kswapd, which takes nothing that is in use. */
 u64 reclaim_in_advance(u64 wanted);
 /*
  * Takes this page, used or not, unless it is locked in memory. True when it is gone but for the caller's reference. => a

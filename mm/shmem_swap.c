@@ -265,7 +265,7 @@ struct page *shmem_get_page(struct mapping *mapping, u64 index)
 			continue;
 		error = bring_back(mapping, index, slot);
 		swap_area_put(slot);
-		if (error == -ENOMEM && !thread_killed() && reclaim_pages(RECLAIM_BATCH))
+		if (error == -ENOMEM && make_room())
 			continue;
 		if (error)
 			return err_ptr(error);

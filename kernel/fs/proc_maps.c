@@ -473,7 +473,7 @@ static bool bring_back(struct mm *mm, vaddr_t addr)
 	case FAULT_DONE:
 		return true;
 	case FAULT_OUT_OF_MEMORY:
-		return !thread_killed() && reclaim_pages(RECLAIM_BATCH);
+		return make_room();
 	default:
 		return false;
 	}

@@ -20,8 +20,6 @@
 #include "mm/fault.h"
 #include "mm/mm.h"
 
-#define UACCESS_PATIENCE_NS (5 * NSEC_PER_SEC)
-
 /* entry.asm */
 void page_fault_user(struct trap_frame *frame, u64 error, u64 addr);
 void page_fault_kernel(struct trap_frame *frame, u64 error, u64 addr);
@@ -144,17 +142,14 @@ static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *fr
 
 /*
  * True when the user copy may go on: its page is there now. A copy may hold locks, of a file or of a pipe, that whoever is being
- * killed needs for its end; so it does not wait for memory for ever.
+ * killed needs for its end; the reaper does not mind.
  */
 static bool uaccess_fault_in(u64 error, u64 addr)
 {
 	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), 0);
-	u64 deadline = answer == FAULT_OUT_OF_MEMORY ? ktime_ns() + UACCESS_PATIENCE_NS : 0;
 
-	while (unlikely(answer == FAULT_OUT_OF_MEMORY) && !thread_killed() && ktime_ns() < deadline) {
-		oom_kill();
+	while (unlikely(answer == FAULT_OUT_OF_MEMORY) && oom_make_room())
 		answer = fault_in(current->mm, addr, access_of(error), 0);
-	}
 	if (answer == FAULT_DONE)
 		thread_count_fault();
 	return answer == FAULT_DONE;

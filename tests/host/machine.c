@@ -196,6 +196,12 @@ bool thread_killed(void)
 	return load_acquire(&sim_this_cpu()->killed);
 }
 
+/* Nobody is killed: there are no processes. */
+bool machine_out_of_memory(void)
+{
+	return false;
+}
+
 void cond_resched(void)
 {
 	sim_poll_interrupts();

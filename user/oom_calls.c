@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls that find no memory have somebody killed for it, and succeed: pipes, forks, page tables, mappings, copies. And the victim
+ * may wait for a lock that the call holds: its memory is taken all the same.
+ *
+ * Arguments: which (pipes, forks, tables, mappings, copies, lock); default: all. As pid 1, which nobody kills, on a machine with
+ * 64 MiB and no swap. `lock` wants two CPUs and a kernel with race points.
+ */
+#include "user/await.h"
+#include "user/race.h"
+
+#include <sys/sysinfo.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#define RW (PROT_READ | PROT_WRITE)
+#define TABLE (512 * PAGE)
+#define LEFT (6UL << 20)
+#define COPIED (24UL << 20)
+
+/* ---- The victim --------------------------------------------------------------------------------------------------- */
+
+static unsigned long nr_free(void)
+{
+	struct sysinfo info;
+
+	MUST(sysinfo(&info) == 0);
+	return info.freeram * info.mem_unit;
+}
+
+/* Takes all memory but LEFT, says so, and goes on with `then`. */
+static pid_t start_hog(void (*then)(void))
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	MUST(pipe(ready) == 0);
+	pid = fork();
+	MUST(pid >= 0);
+	if (!pid) {
+		MUST(write_text("/proc/self/oom_score_adj", "1000") > 0);
+		while (nr_free() > LEFT)
+			memset(map_pages(64, RW), 1, 64 * PAGE);
+		MUST(write(ready[1], "x", 1) == 1);
+		then();
+	}
+	MUST(read(ready[0], &byte, 1) == 1);
+	close(ready[0]), close(ready[1]);
+	return pid;
+}
+
+static void sleep_here(void)
+{
+	for (;;)
+		pause();
+}
+
+
+/* ---- Calls -------------------------------------------------------------------------------------------------------- */
+
+/* Each takes a little memory for good, and says whether it could. `n` counts them. */
+typedef bool taker(long n);
+
+static bool take_pipe(long n)
+{
+	static char bytes[1 << 16];
+	int fds[2];
+
+	(void)n;
+	return pipe2(fds, O_NONBLOCK) == 0 && write(fds[1], bytes, sizeof(bytes)) == sizeof(bytes);
+}
+
+static bool take_fork(long n)
+{
+	pid_t pid = fork();
+
+	(void)n;
+	if (!pid)
+		sleep_here();
+	return pid > 0;
+}
+
+/* The shared zero page, and a table for it. */
+static bool take_table(long n)
+{
+	static char *base;
+
+	if (!base)
+		base = mmap(NULL, 16384 * TABLE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return base != MAP_FAILED && madvise(base + n * TABLE, PAGE, MADV_POPULATE_READ) == 0;
+}
+
+/* Every other page, so that nothing merges. */
+static bool take_mapping(long n)
+{
+	static char *base;
+
+	if (!base)
+		base = mmap(NULL, 1000000 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return base != MAP_FAILED && mprotect(base + 2 * n * PAGE, PAGE, PROT_READ) == 0;
+}
+
+/* A file that is a hole, so that nothing but its copy needs memory. */
+static int open_hole(void)
+{
+	int fd = memfd_create("hole", 0);
+
+	MUST(fd >= 0 && ftruncate(fd, COPIED) == 0);
+	return fd;
+}
+
+static bool take_copy(long n)
+{
+	static int fd = -1;
+
+	(void)n;
+	if (fd < 0)
+		fd = open_hole();
+	return pread(fd, map_pages(64, RW), 64 * PAGE, 0) == 64 * PAGE;
+}
+
+/* In a child, so that what it takes comes back: until the hog is gone. As exempt as we are. */
+static int take_until_hog_dies(void *arg)
+{
+	taker *take = arg;
+	int status;
+	pid_t hog;
+
+	MUST(write_text("/proc/self/oom_score_adj", "-1000") > 0);
+	hog = start_hog(sleep_here);
+	for (long n = 0; waitpid(hog, &status, WNOHANG) == 0; n++)
+		if (!take(n))
+			return 1;
+	return killed_by(status, SIGKILL) ? 0 : 2;
+}
+
+static void end_all_others(void)
+{
+	kill(-1, SIGKILL);
+	while (wait(NULL) > 0)
+		continue;
+}
+
+static void take(taker *take)
+{
+	CHECK_THAT("every call succeeds, until the hog was killed for one", exited_with(run_child(take_until_hog_dies, take), 0));
+	end_all_others();
+}
+
+static void pipes(void)
+{
+	take(take_pipe);
+}
+
+static void forks(void)
+{
+	take(take_fork);
+}
+
+static void tables(void)
+{
+	take(take_table);
+}
+
+static void mappings(void)
+{
+	MUST(write_text("/proc/sys/vm/max_map_count", "1000000") > 0);
+	take(take_mapping);
+}
+
+static void copies(void)
+{
+	take(take_copy);
+}
+
+/* ---- The victim waits for a lock ---------------------------------------------------------------------------------- */
+
+static int hole; /* its position has a lock, which whoever reads holds to the end */
+static int go[2];
+
+static void read_when_told(void)
+{
+	char byte;
+
+	run_on_cpu(0);
+	MUST(read(go[0], &byte, 1) == 1);
+	(void)!read(hole, &byte, 1);
+	sleep_here();
+}
+
+/* Stands at a race point in the copy of the first page, until it is let go. */
+static pid_t start_reader(void)
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	MUST(pipe(ready) == 0);
+	pid = fork();
+	MUST(pid >= 0);
+	if (!pid) {
+		char *p = mmap(NULL, COPIED, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		run_on_cpu(1);
+		MUST(race_command("arm fault_enter tid=%d", getpid()) > 0);
+		MUST(write(ready[1], "x", 1) == 1);
+		_exit(read(hole, p, COPIED) == COPIED ? 0 : 1);
+	}
+	MUST(read(ready[0], &byte, 1) == 1);
+	return pid;
+}
+
+static void lock(void)
+{
+	pid_t victim, reader;
+	int status;
+
+	run_on_cpu(0);
+	hole = open_hole();
+	MUST(pipe(go) == 0);
+	victim = start_hog(read_when_told);
+	reader = start_reader();
+	while (!race_stopped("fault_enter"))
+		usleep(1000);
+	MUST(write(go[1], "x", 1) == 1);
+	await_state(victim, 'D');
+	CHECK(release("fault_enter"));
+	CHECK_THAT("the reader gets all", waitpid(reader, &status, 0) == reader && status == 0);
+	CHECK_THAT("the victim is killed", waitpid(victim, &status, 0) == victim && killed_by(status, SIGKILL));
+	end_all_others();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} all[] = { { "pipes", pipes },	      { "forks", forks },   { "tables", tables },
+	    { "mappings", mappings }, { "copies", copies }, { "lock", lock } };
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		bool wanted = argc == 1;
+
+		for (int arg = 1; arg < argc; arg++)
+			wanted |= !strcmp(argv[arg], all[i].name);
+		if (!wanted)
+			continue;
+		section(all[i].name);
+		all[i].run();
+	}
+	return check_done();
+}
