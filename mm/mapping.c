@@ -155,8 +155,9 @@ static struct page *find_or_insert(struct mapping *mapping, u64 index, struct pa
 /* `flags`: what a page has from the beginning that is made. As find_or_insert(). */
 static struct page *create(struct mapping *mapping, u64 index, u32 flags)
 {
-	/* A file system may ask for pages of its own with its locks held; who writes to shared memory can make room. */
-	struct page *new = alloc_page(ALLOC_USER | ALLOC_ZERO | (mapping->shmem ? ALLOC_WAIT : 0)), *page;
+	/* A file system asks for pages of its own with its locks held; who writes to shared memory can make room. */
+	u32 how = mapping->metadata ? 0 : mapping->shmem ? ALLOC_USER | ALLOC_WAIT : ALLOC_USER;
+	struct page *new = alloc_page(how | ALLOC_ZERO), *page;
 
 	if (!new)
 		return NULL;

@@ -55,6 +55,7 @@ struct mapping {
 	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: a fault checks again */
 	s32 refcount;		    /* atomic */
 	bool shmem;		    /* counted as RssShmem, not RssFile */
+	bool metadata;		    /* a file system's own, needed to write what others have: from the reserve. Likewise set */
 	const struct mapping_ops *ops; /* NULL: lives in memory. Set by who creates it, before anybody else knows it */
 	void *host;		    /* likewise; the ops' own: the inode */
 	u64 nr_dirty;		    /* atomic; with ops: pages that are PG_DIRTY */

@@ -211,10 +211,12 @@ static struct faultfs *faultfs_alloc_super(struct super_block *sb)
 	list_init(&fs->unburied);
 	wait_queue_init(&fs->pass_end);
 	fs->metadata = mapping_create(0, false);
-	if (fs->metadata)
-		return fs;
-	kfree(fs);
-	return NULL;
+	if (!fs->metadata) {
+		kfree(fs);
+		return NULL;
+	}
+	fs->metadata->metadata = true;
+	return fs;
 }
 
 static int load(struct super_block *sb)

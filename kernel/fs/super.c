@@ -182,11 +182,16 @@ static void release_tree(struct dentry *root)
 	dentry_put(root);
 }
 
-/* Files that were mapped are let go after a grace period. False when an inode has leaked: it needs its file system. */
-static bool wait_for_inodes(const struct super_block *sb)
+/*
+ * Files that were mapped are let go after a grace period; and who visits all files, to write them, has no other in hand at the end
+ * of a pass that began after that. False when an inode has leaked: it needs its file system.
+ */
+static bool wait_for_inodes(struct super_block *sb)
 {
 	if (READ_ONCE(sb->nr_inodes))
 		rcu_barrier();
+	if (READ_ONCE(sb->nr_inodes) && sb->type->sync)
+		(void)sb->type->sync(sb);
 	return !READ_ONCE(sb->nr_inodes);
 }
 
