@@ -216,7 +216,9 @@ TEST(swap_neighbour_that_could_not_be_read_is_read_again, 4)
 	disk_start(1, disk);
 	WRITE_ONCE(disk->error_rate[0], 1);
 	CHECK_EQ(sim_read(addr, &value), FAULT_IO_ERROR);
+	disk_stop(1); /* the neighbours have failed, too */
 	WRITE_ONCE(disk->error_rate[0], 0);
+	disk_start(1, disk);
 	counters_mark();
 	expect_get(addr + PAGES(1), 101);
 	CHECK_EQ(REASONS(spf_abort_swap_not_cached), 2);
