@@ -134,12 +134,14 @@ TEST(file_second_wait_holds_on, 4)
 	WRITE_ONCE(file->reads, SIM_IO_HELD);
 	sim_start(FAULTER, act_read, &faulter);
 	sim_file_wait_held(file, 1);
+	wait_asleep(FAULTER);
 	stop_at(RACE_vma_locked, FAULTER);
 	sim_file_end_io(file, -EIO);
 	wait_stopped(RACE_vma_locked); /* about to try again */
 	other = (struct actor){ .mm = mm, .addr = private + PAGES(5) };
 	sim_start(OTHER, act_read, &other);
 	sim_file_wait_held(file, 1);
+	wait_asleep(OTHER);
 	let_go(RACE_vma_locked);
 	wait_asleep(FAULTER);
 	CHECK_EQ(REASONS(vma_lock_retry_page), 1); /* the other will be counted when it comes back */
