@@ -57,7 +57,6 @@ static void sleep_here(void)
 		pause();
 }
 
-
 /* ---- Calls -------------------------------------------------------------------------------------------------------- */
 
 /* Each takes a little memory for good, and says whether it could. `n` counts them. */
