@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc's files about memory: meminfo and slabinfo; vmstat and zoneinfo are in proc_vmstat.c. Takes no lock but those of the object caches: figures that change
- * meanwhile are as good as those of a moment before.
+ * /proc's files about memory: meminfo and slabinfo; vmstat and zoneinfo are in proc_vmstat.c. Takes no lock but those of the
+ * object caches: figures that change meanwhile are as good as those of a moment before.
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/x86/kstack.h"
