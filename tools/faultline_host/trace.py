@@ -169,7 +169,7 @@ def perfetto(recording, source_of):
         if tid:
             thread_slices(tracks, tid, events, source_of)
     cpu_slices(tracks, recording.events, source_of)
-    return {"displayTimeUnit": "ns", "traceEvents": tracks.finished()}
+    return {"traceEvents": tracks.finished()}
 
 
 def track_of_cpu(cpu):
@@ -235,13 +235,18 @@ class Tracks:
 
 def as_json(one):
     return {"ph": "X", "name": one.name, "cat": one.category, "pid": one.group, "tid": one.track,
-            "ts": one.start / 1000, "dur": (one.end - one.start) / 1000, "args": one.keys}
+            "ts": microseconds(one.start), "dur": microseconds(one.end - one.start), "args": one.keys}
+
+
+def microseconds(ns):
+    """As the format wants it. Some versions of Perfetto cut the nanoseconds off that others round: a tenth more suits both."""
+    return round(ns / 1000 + 0.0001, 4)
 
 
 def flow_ends(number, source, target):
     common = {"name": "tries again", "cat": "retry", "id": number}
-    return ({"ph": "s", **common, "pid": source.group, "tid": source.track, "ts": source.start / 1000},
-            {"ph": "f", "bp": "e", **common, "pid": target.group, "tid": target.track, "ts": target.start / 1000})
+    return ({"ph": "s", **common, "pid": source.group, "tid": source.track, "ts": microseconds(source.start)},
+            {"ph": "f", "bp": "e", **common, "pid": target.group, "tid": target.track, "ts": microseconds(target.start)})
 
 
 def title(event):
