@@ -4,6 +4,7 @@
 #
 #   build/faultline.elf           debug kernel (all assertions, lock ranks): what the tests run
 #   build/faultline-release.elf   release kernel: what `make bench` measures
+#   build/faultline-eventless.elf the same with no fault events recorded: what `make bench` compares it with
 #   build/faultline.iso           GRUB image of the debug kernel, boots under BIOS and UEFI
 #   build/user/NAME               user/NAME.c as a static program; NAME-pie is the same as static PIE
 #   build/host/{asan,tsan}/tests  mm/ against the simulated machine, under the sanitizers
@@ -56,19 +57,23 @@ KERNEL_LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --bui
 
 DEBUG_OBJS := $(addprefix $(BUILD)/debug/,$(KERNEL_OBJS))
 RELEASE_OBJS := $(addprefix $(BUILD)/release/,$(KERNEL_OBJS))
+EVENTLESS_OBJS := $(addprefix $(BUILD)/eventless/,$(KERNEL_OBJS))
+EVENTLESS := $(BUILD)/faultline-eventless.elf
 
 all: $(BUILD)/faultline.elf $(BUILD)/faultline-release.elf ## Build the debug and the release kernel (the default)
 
 # Linked twice: the functions of the first link become the table (kernel/symbols.h) in the second.
 $(BUILD)/debug/nameless.elf: $(DEBUG_OBJS)
 $(BUILD)/release/nameless.elf: $(RELEASE_OBJS)
+$(BUILD)/eventless/nameless.elf: $(EVENTLESS_OBJS)
 $(BUILD)/faultline.elf: $(BUILD)/debug/symbols.asm.o $(DEBUG_OBJS)
 $(BUILD)/faultline-release.elf: $(BUILD)/release/symbols.asm.o $(RELEASE_OBJS)
+$(EVENTLESS): $(BUILD)/eventless/symbols.asm.o $(EVENTLESS_OBJS)
 
 # Under another name first: whoever boots the kernel meanwhile sees the old one or the new one.
 link-kernel = $(Q)$(LD) $(KERNEL_LDFLAGS) -o $@.$$$$ $(filter %.o,$^) && mv $@.$$$$ $@
 
-$(BUILD)/faultline.elf $(BUILD)/faultline-release.elf: linker.ld Makefile
+$(BUILD)/faultline.elf $(BUILD)/faultline-release.elf $(EVENTLESS): linker.ld Makefile
 	$(call say,LD,$@)
 	$(link-kernel)
 
@@ -99,6 +104,7 @@ $(KERNEL_ASM:%.asm=$(BUILD)/$(1)/%.asm.o): $(BUILD)/$(1)/%.asm.o: %.asm $(BUILD)
 endef
 $(eval $(call variant-rules,debug,-DDEBUG=1))
 $(eval $(call variant-rules,release,-DDEBUG=0))
+$(eval $(call variant-rules,eventless,-DDEBUG=0 -DWITHOUT_EVENTS))
 
 # A file that changes only when the flags do: changing compilers or CI rebuilds what it must.
 $(BUILD)/flags-kernel: FORCE
@@ -193,11 +199,11 @@ test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
 	$(Q)tests/run test $(TESTS)
 
 soak: deps ## Run the long sweeps: schedule seeds, fuzzer, planted bugs, bigger matrices
-	$(build-all) host-programs $(PLUGINS)
+	$(build-all) host-programs $(PLUGINS) $(EVENTLESS)
 	$(Q)tests/run soak $(TESTS)
 
 bench: deps ## Measure instructions per operation of the release kernel, for each policy
-	$(build-all) $(PLUGINS)
+	$(build-all) $(PLUGINS) $(EVENTLESS)
 	$(Q)tools/faultline bench
 
 gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help faultline` lists the commands
@@ -218,5 +224,5 @@ help: ## List the verbs
 
 .PHONY: all iso user host host-programs deps run demo test soak bench gdb format clean help FORCE
 
--include $(DEBUG_OBJS:.o=.d) $(RELEASE_OBJS:.o=.d) $(USER_PROGRAMS:=.d)
+-include $(patsubst %.o,%.d,$(DEBUG_OBJS) $(RELEASE_OBJS) $(EVENTLESS_OBJS)) $(USER_PROGRAMS:=.d)
 -include $(foreach s,asan tsan,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))

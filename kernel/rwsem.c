@@ -94,7 +94,7 @@ static bool rwsem_wait_over(struct rwsem *sem, struct rwsem_waiter *waiter, bool
 static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 {
 	struct rwsem_waiter waiter = { .thread = current_thread(), .writer = writer };
-	u64 began = cycles();
+	u64 began = event_clock();
 
 	list_init(&waiter.link);
 	ASSERT(!writer || !rwsem_is_write_locked_by_me(sem), "a lock is not taken twice by one thread");

@@ -77,6 +77,18 @@ static inline void event_finish(struct fault_event *event, u32 seq)
 void event_ended(enum fault_event_type type, u64 start, u64 address, u64 value);
 void event_now(enum fault_event_type type, u64 address, u64 value);
 
+/* When something begins of which event_ended() or an attempt's event will tell. */
+#define event_clock() cycles()
+
+/* The kernel without: built by `make bench` only, which shows by it what recording costs. */
+#ifdef WITHOUT_EVENTS
+#undef event_clock
+#define event_clock() 0
+#define event_ended(type, start, address, value) ((void)(start))
+#define event_now(type, address, value) ((void)0)
+#define event_attempt(mine, fault) ((void)0)
+#endif
+
 const char *event_name(enum fault_event_type type);
 const char *reason_name(enum fault_reason reason); /* "" for REASON_NONE */
 

@@ -48,7 +48,7 @@ static void count_also(struct counters_cpu *mine, unsigned counter)
  * The event of an attempt. Debug builds keep it a function of its own, at which a debugger can stop. The fault's thread
  * may have slept, and be on another CPU than where the attempt began: `mine` is of the one it is on now.
  */
-static __event_function void event_attempt(struct counters_cpu *mine, const struct fault *f)
+static __event_function void (event_attempt)(struct counters_cpu *mine, const struct fault *f)
 {
 	u32 seq;
 	struct fault_event *event = event_begin(&mine->ring, &seq);
@@ -102,7 +102,7 @@ static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 	f->flags &= ~FAULT_TRIED;
 	for (;;) {
 		count_nr(tally->attempts, 1);
-		f->started = cycles();
+		f->started = event_clock();
 		end = attempt(f);
 		note_end(f, tally, end);
 		if (end != END_RETRY)

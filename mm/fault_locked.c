@@ -123,7 +123,7 @@ enum fault_end fault_may_read_swap_locked(struct fault *f)
 /* 0, or -EINTR: killed. */
 static int wait_for_page(struct fault *f)
 {
-	u64 began = cycles();
+	u64 began = event_clock();
 	int error = page_wait_unlocked_killable(f->page);
 
 	event_ended(EVENT_page_wait, began, f->address, page_to_pfn(f->page));

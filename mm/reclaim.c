@@ -388,7 +388,7 @@ static void gather(void)
 
 static u64 scan_until(struct scan *scan, int last_priority)
 {
-	u64 began = cycles();
+	u64 began = event_clock();
 
 	for (int priority = FIRST_PRIORITY; priority >= last_priority && scan->freed < scan->wanted; priority--) {
 		gather();

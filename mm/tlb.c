@@ -43,7 +43,7 @@ void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end)
 		return;
 	count(tlb_shootdowns);
 	count_nr(COUNT_tlb_shootdown_targets, count_cpus(others));
-	asked = cycles();
+	asked = event_clock();
 	machine_tlb_shootdown(others, start, end);
 	event_ended(EVENT_shootdown, asked, start, others);
 }

@@ -22,7 +22,7 @@ static void begin_changes(struct mm *mm)
 	ASSERT(!(mm->mm_lock_seq & 1), "mm_lock_seq is even while nobody holds mmap_lock for writing");
 	/* An exchange, so that no change of a VMA is seen before the count is odd. */
 	atomic_xchg(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
-	mm->write_began = cycles();
+	mm->write_began = event_clock();
 	schedule_point();
 }
 

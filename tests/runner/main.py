@@ -74,7 +74,7 @@ def suite_jobs(suite):
         return jobs
     jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs(suite)
     if suite == "soak":
-        jobs += host.soak_jobs() + debugger.soak_jobs()
+        jobs += host.soak_jobs() + debugger.soak_jobs() + tool.soak_jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + (bugs.apply_jobs() if suite == "test" else bugs.fail_jobs())

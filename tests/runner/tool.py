@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Tests of tools/faultline itself: what it says about wrong arguments, and the statuses that are its own."""
+"""Tests of tools/faultline itself: what it says about wrong arguments, the statuses that are its own, what events cost."""
 
 import re
 
-from faultline_host import status
+from faultline_host import bench, status
 
 from .job import Job
 
@@ -38,6 +38,7 @@ CASES = (
     ("iso-output", ["iso", "--output", "nowhere/image", HELLO], status.USAGE, "--output: there is no directory"),
     ("trace-gdb", ["trace", "--gdb", HELLO], status.USAGE, "tools/faultline run and shell"),
     ("bench-seeds", ["bench", "--seeds", "0", "growth"], status.USAGE, "not a number above 0"),
+    ("bench-part", ["bench", "speed"], status.USAGE, "cost, events, startup, growth, lines"),
     ("demo-program", ["demo", HELLO], status.USAGE, "unrecognized arguments.*faultline demo --help"),
     ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s"),
 )
@@ -46,6 +47,24 @@ CASES = (
 def jobs():
     return [Job(name=f"tool/{name}", command=["tools/faultline", *args], judge=judge(expected, regex), weight=1)
             for name, args, expected, regex in CASES]
+
+
+def soak_jobs():
+    return [Job(name="tool/bench-events", command=["tools/faultline", "bench", "--jobs", "1", "events"], judge=judge_cost_of_events,
+                weight=4)]
+
+
+def judge_cost_of_events(result):
+    """Each row is measured with both kernels; what records events costs a little, what does not costs nothing."""
+    rows = re.findall(r"^(\S.*?) +(\d+) +(\d+) +(-?\d+)$", result.stdout.decode(), re.MULTILINE)
+    costs = {name: int(cost) for name, _, _, cost in rows}
+    wanted = {
+        "a row for each operation": len(rows) == len(bench.ROWS),
+        "differences that are differences": all(int(recorded) - int(without) == int(cost) for _, without, recorded, cost in rows),
+        "nothing for what records nothing": costs.get("null syscall (getppid)") == 0,
+        "a price for what does, and a low one": 0 < costs.get("first write, anonymous", 0) < 60,
+    }
+    return [f"exit status {result.status}"] * bool(result.status) + [f"lacks {what}" for what, there in wanted.items() if not there]
 
 
 def judge(expected, regex):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-`make bench`: what the program build/user/bench measures inside the machine, as tables. Four questions:
+`make bench`: what the program build/user/bench measures inside the machine, as tables. Five questions:
 
 cost    `bench rows`: instructions per operation, one CPU at work, for each policy
+events  `bench rows`, with the kernel that records no fault events beside the one that does: what recording costs
 growth  `bench growth PLACE N`: instructions per fault with N threads on N CPUs, against one; the median over seeds of
         --schedule, since growth means nothing without interleaving. PLACE: `one` VMA for all, an `own` VMA for each,
         or own VMAs with a `writer` (mmap and munmap) beside them
@@ -25,6 +26,7 @@ from .options import POLICIES
 from .status import UsageError
 
 PROGRAM = os.path.join(machine.ROOT, "build", "user", "bench")
+EVENTLESS = os.path.join(machine.ROOT, "build", "faultline-eventless.elf")
 # Without fast-string instructions, so that clearing a page counts 512 instructions on every kernel.
 MACHINE = ["--release", "--deterministic", "--cpu", "max,-la57,-erms,-fsrm", "--memory", "512M"]
 
@@ -46,6 +48,7 @@ ROWS = (
     ("swap-cache-hit", "read a page that is in the swap cache", 2380, "–", "–"),
     ("swap-out", "swap out (MADV_PAGEOUT), per page (mean)", 4000, 8770, "–"),
 )
+PARTS = ("cost", "events", "startup", "growth", "lines")
 PLACES = (("one", "threads in one VMA"), ("own", "threads in a VMA each"), ("writer", "a VMA each, a writer beside"))
 GROWTH_POLICIES = ("mmap", "vma", "spec")
 GROWTH_CPUS = (2, 4, 8)
@@ -57,7 +60,7 @@ def command(argv):
     chosen = parse(argv)
     if not os.path.exists(PROGRAM):
         raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")
-    parts = {"cost": print_cost, "startup": print_startup, "growth": print_growth, "lines": print_lines}
+    parts = {"cost": print_cost, "events": print_events, "startup": print_startup, "growth": print_growth, "lines": print_lines}
     for part in chosen.parts or parts:
         parts[part](chosen)
     return 0
@@ -67,20 +70,25 @@ def parse(argv):
     parser = options.Parser(prog="faultline bench", description="Instructions per operation, for each fault policy.")
     parser.add_argument("--seeds", type=options.above_zero, default=32, metavar="N", help="schedules per growth figure (default 32)")
     parser.add_argument("--jobs", type=options.above_zero, default=os.cpu_count(), metavar="N", help="machines side by side")
-    parser.add_argument("parts", nargs="*", type=options.one_of("part", ("cost", "startup", "growth", "lines")),
-                        metavar="PART", help="cost, startup, growth, lines; default: all")
+    parser.add_argument("parts", nargs="*", type=options.one_of("part", PARTS), metavar="PART",
+                        help=f"{', '.join(PARTS)}; default: all")
     return parser.parse_args(argv)
 
 
 def print_cost(chosen):
-    results = in_parallel(chosen.jobs, [(policy, ["--cpus", "1", "--fault", policy, "--swap", "16M"], ["rows"]) for policy in POLICIES])
-    tables = {policy: figures(lines, "row") for policy, lines in results}
+    tables = cost_tables(chosen.jobs, {policy: ["--fault", policy] for policy in POLICIES})
     print("Instructions per operation, median, release kernel, one CPU; in brackets: attempts/answered of strategies")
     print(f"{'':38}{'goal':>6}" + "".join(f"{policy:>20}" for policy in POLICIES) + f"{'Linux 6.1':>11}{'6.12':>7}")
     for name, text, goal, *linux in ROWS:
         cells = [cost_cell(tables[policy].get(name), goal) for policy in POLICIES]
         print(f"{text:38}{goal:6}" + "".join(f"{cell:>20}" for cell in cells) + f"{linux[0]:>11}{linux[1]:>7}")
     print("* above the goal\n")
+
+
+def cost_tables(jobs, machines):
+    """The rows of each machine, which is given by its options."""
+    runs = [(name, ["--cpus", "1", "--swap", "16M", *extra], ["rows"]) for name, extra in machines.items()]
+    return {name: figures(lines, "row") for name, lines in in_parallel(jobs, runs)}
 
 
 def cost_cell(figure, goal):
@@ -90,6 +98,19 @@ def cost_cell(figure, goal):
     mark = "*" if value > goal else ""
     counts = f" [{keys['attempts']}/{keys['answered']}]" if "attempts" in keys else ""
     return f"{value:g}{mark}{counts}"
+
+
+def print_events(chosen):
+    if not os.path.exists(EVENTLESS):
+        name = os.path.relpath(EVENTLESS, machine.ROOT)
+        raise UsageError(f"{name}, the kernel that records no events, is not built: run make {name}")
+    tables = cost_tables(chosen.jobs, {"with": ["--fault", "full"], "without": ["--fault", "full", "--kernel", EVENTLESS]})
+    print("Recording of fault events: instructions per operation without and with it, median, release kernel, policy full")
+    print(f"{'':38}{'without':>9}{'with':>9}{'cost':>9}")
+    for name, text, *_ in ROWS:
+        without, recorded = (tables[kernel][name][0] for kernel in ("without", "with"))
+        print(f"{text:38}{without:>9g}{recorded:>9g}{recorded - without:>9g}")
+    print()
 
 
 def print_startup(_chosen):
