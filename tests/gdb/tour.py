@@ -4,6 +4,8 @@ The tours, word for word: each comparison in them must hold. Those that the prog
 after the other.
 """
 
+import sys
+
 from harness import *
 from faultline_gdb import tour
 
@@ -18,8 +20,37 @@ asked = [gdb.parse_and_eval(f"argv[{n}]").string() for n in range(1, int(gdb.par
 for name in asked or ORDER:
     try:
         said = gdb.execute(f"tour {name}", to_string=True)
-        check(f"tour {name}", said.rstrip().splitlines()[-1].startswith("That is the end of this tour."), said)
+        check(f"tour {name}", "\nThat is the end of this tour." in said, said)
     except gdb.error as error:
         check(f"tour {name}", False, str(error))
         break
+
+
+def refused():
+    """A tour that is taken where it does not belong says what it wants; at a terminal, whoever closes it has left."""
+    name = (asked or ORDER)[-1]
+    refuses("tour swap-in" if name != "swap-in" else "tour cow", "A tour wants a machine that has just been started for it",
+            "--swap 1M build/user/tour (swap-in|cow)$")
+
+
+def leaving():
+    class Terminal:
+        isatty, readline = (lambda self: True), (lambda self: "")
+
+    was, sys.stdin = sys.stdin, Terminal()
+    try:
+        tour.Walk("cow").wait()
+    except gdb.GdbError as error:
+        check("a tour is left at the end of input", "tour: left" in str(error), str(error))
+    else:
+        check("a tour is left at the end of input", False)
+    finally:
+        sys.stdin = was
+
+
+leaving()
+gdb.execute("break main")
+refuses(f"tour {(asked or ORDER)[0]}", "breakpoints already", "delete removes them")
+gdb.execute("delete")
+refused()  # which runs the program to its end
 finish()

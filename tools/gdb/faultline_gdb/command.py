@@ -118,6 +118,10 @@ def table(rows):
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
+def counted(number, noun):
+    return f"{int(number)} {noun}{'s' if int(number) != 1 else ''}"
+
+
 def size(nr_pages):
     kib = nr_pages * (kernel.PAGE_SIZE // 1024)
     return f"{kib} KiB" if kib < 10240 else f"{kib // 1024} MiB"

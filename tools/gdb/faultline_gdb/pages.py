@@ -4,7 +4,7 @@
 import gdb
 
 from . import kernel, walk
-from .command import Command, pids, say
+from .command import Command, counted, pids, say
 
 
 def lock_owner(lock):
@@ -90,8 +90,8 @@ class Page(Command):
         if pfn >= int(kernel.variable("max_pfn")):
             raise gdb.GdbError(f"page: the machine has {int(kernel.variable('max_pfn')):#x} page frames, {pfn:#x} is beyond them.")
         page = kernel.page_of_pfn(pfn)
-        say(f"frame {pfn:#x} (struct page {int(page):#x}): {int(page['refcount'])} references, mapped {int(page['mapcount'])} "
-            f"times")
+        say(f"frame {pfn:#x} (struct page {int(page):#x}): {counted(page['refcount'], 'reference')}, mapped "
+            f"{counted(page['mapcount'], 'time')}")
         say(f"  flags: {' '.join(kernel.page_flags(page)) or 'none'}")
         for line in owner_lines(page):
             say(f"  {line}")

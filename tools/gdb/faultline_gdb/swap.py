@@ -2,7 +2,7 @@
 """`swap`: areas, their devices, and the slots in use."""
 
 from . import kernel
-from .command import Command, say
+from .command import Command, counted, say
 
 SHOWN_SLOTS = 40
 
@@ -91,8 +91,8 @@ class Swap(Command):
         device, used = device_of(area), list(slots(area))
         file = "a file of " if int(target_of(area)["node"]) else ""
         say(f"area {number} on {file}{kernel.text_of(device['name'])} ({'asynchronous, ' + str(int(device['latency_us'])) + ' µs' if device['async'] else 'synchronous'}): "
-            f"{int(area['nr_pages'])} slots, {len(used)} in use, {int(area['nr_held'])} pages in the swap cache, priority "
-            f"{int(area['priority'])}, {int(area['nr_users'])} users" + ("" if area["usable"] else ", going away"))
+            f"{counted(area['nr_pages'], 'slot')}, {len(used)} in use, {counted(area['nr_held'], 'page')} in the swap cache, priority "
+            f"{int(area['priority'])}, {counted(area['nr_users'], 'user')}" + ("" if area["usable"] else ", going away"))
         for offset, state, pfn in used[:limit]:
             say(f"  slot {offset}: {describe_slot(state, pfn)}")
         if limit and len(used) > limit:

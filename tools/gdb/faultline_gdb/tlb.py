@@ -2,7 +2,7 @@
 """`tlb`: which CPUs may hold translations of an address space, and which shootdowns are under way."""
 
 from . import kernel, walk
-from .command import Command, pids, say
+from .command import Command, counted, pids, say
 
 
 class Tlb(Command):
@@ -27,9 +27,8 @@ class Tlb(Command):
         self.show_requests()
 
     def show(self, mm):
-        pending = int(mm["tlb_pending"])
         say(f"{walk.mm_name(mm)}: CPUs that may hold translations: {kernel.cpu_list(int(mm['cpus']))}; "
-            f"{pending} change{'s' if pending != 1 else ''} not yet flushed")
+            f"{counted(mm['tlb_pending'], 'change')} not yet flushed")
 
     def show_requests(self):
         requests = kernel.static("kernel/x86/smp.c", "tlb_requests")

@@ -55,6 +55,8 @@ class Tour(Command):
         self.want_debug()
         if gdb.lookup_static_symbol("curtain") is None:
             raise gdb.GdbError(f"tour: this machine runs another program. Leave GDB, and start with\n  {start_with(words[0])}")
+        if any(stop.is_valid() and stop.enabled for stop in gdb.breakpoints()):
+            raise gdb.GdbError("tour: there are breakpoints already, at which it would stop too. delete removes them.")
         Walk(words[0]).go()
 
     def list(self):
@@ -80,15 +82,30 @@ class Walk:
 
     def do(self, command):
         say(f"(gdb) {command}")
-        self.command, self.said = command, gdb.execute(command, to_string=True)
+        try:
+            self.command, self.said = command, gdb.execute(command, to_string=True)
+        except gdb.error:
+            if gdb.selected_thread() is not None:
+                raise
+            self.said = ""
         say(self.said.rstrip())
+        if gdb.selected_thread() is None:
+            self.give_up("the program has ended.")
         if command in ("continue", "finish"):  # GDB shows by itself where it has stopped
             self.said += gdb.execute("frame", to_string=True)
 
     def compare(self, pattern):
         if not re.search(pattern, self.said, re.MULTILINE):
-            raise gdb.GdbError(f"tour: {self.name} no longer tells the truth: `{self.command}` should have said “{pattern}”.")
+            self.give_up(f"`{self.command}` should have said “{pattern}”.")
+
+    def give_up(self, what):
+        raise gdb.GdbError(f"tour: {what} A tour wants a machine that has just been started for it, and nothing else done in it. "
+                           f"Leave GDB, and start with\n  {start_with(self.name)}")
 
     def wait(self):
-        if sys.stdin.isatty():
+        if not sys.stdin.isatty():
+            return
+        try:
             input("        [Enter goes on] ")
+        except EOFError:
+            raise gdb.GdbError("\ntour: left.") from None

@@ -2,7 +2,7 @@
 """`vmas`: the VMAs of an address space, with the state of their locks."""
 
 from . import kernel, walk
-from .command import Command, pids, say, size, table
+from .command import Command, counted, pids, say, size, table
 
 
 def flag_words(flags):
@@ -33,7 +33,7 @@ def lock_state(vma):
     if not count:
         return "detached"
     readers = nr_readers(vma)
-    words = [f"{readers} reader{'s' if readers != 1 else ''}"] if readers else []
+    words = [counted(readers, "reader")] if readers else []
     words += ["a writer waits for them"] if count & bar else []
     words += ["being changed"] if is_being_changed(vma) else []
     return ", ".join(words) or "free"
@@ -97,6 +97,6 @@ class Vmas(Command):
     def show(self, mm, process):
         found = list(walk.vmas(mm))
         height = walk.tree_height(mm)
-        say(f"pid {int(process['pid'])}: {len(found)} VMAs in a tree of {height} level{'s' if height != 1 else ''}, sequence "
+        say(f"pid {int(process['pid'])}: {counted(len(found), 'VMA')} in a tree of {counted(height, 'level')}, sequence "
             f"{int(mm['mm_lock_seq'])}, mmap_lock {mmap_lock_state(mm)}")
         table([describe(one) for one in found])
