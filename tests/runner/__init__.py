@@ -10,6 +10,7 @@ oracle     what the same program does on this Linux
 tool       what tools/faultline says to wrong arguments
 host       the tests of the host build
 minimise   the fewest steps of mmfuzz that make a difference
+browser    what is opened in Chromium: a trace in Perfetto, a report
 bugs       tests/bugs/*.patch: each must make its test fail
 """
 

@@ -10,7 +10,7 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import bugs, debugger, docs, execute, host, minimise, scenario, shell, terminal, tool, tracing
+from . import browser, bugs, debugger, docs, execute, host, minimise, scenario, shell, terminal, tool, tracing
 
 DESCRIPTION = """\
 suites:
@@ -72,9 +72,9 @@ def suite_jobs(suite):
     jobs = host.jobs()
     if suite == "host":
         return jobs
-    jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs(suite)
+    jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs()
     if suite == "soak":
-        jobs += host.soak_jobs() + debugger.soak_jobs() + tool.soak_jobs()
+        jobs += host.soak_jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + (bugs.apply_jobs() if suite == "test" else bugs.fail_jobs())

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Tests of `tools/faultline trace` and `report`: the trace is what Perfetto takes (slices nest on each track, each arrow has two
-ends, each in an attempt), the report is one file that needs no other. The checks are tried on broken traces first.
+Tests of `tools/faultline trace` and `report`: the trace is as Perfetto wants it (slices nest on each track, each arrow has two
+ends, each in an attempt; browser.py opens it there), the report is one file that needs no other. The checks are tried on
+broken traces first.
 """
 
 import copy
@@ -9,8 +10,6 @@ import csv
 import io
 import json
 import re
-import shlex
-import shutil
 
 from .job import Job
 
@@ -19,19 +18,23 @@ REPORTED = "build/user/threads"
 POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec answered", "full": "spec answered"}
 
 
-def jobs(suite):
-    return [trace_job(), report_job(), states_job()] + (browser_jobs() if suite == "soak" else [])
+def jobs():
+    return [trace_job(), report_job(), states_job()]
 
 
 # --- trace ---------------------------------------------------------------------------------------------------------------
 
 
 def trace_job():
-    job = Job(name="trace/perfetto", has_log=True, command=[], judge=None, weight=4)
-    output = job.file(".json")
-    job.command = ["tools/faultline", "trace", "-o", output, "--cpus", "3", "--schedule", "1", PROGRAM]
-    job.judge = lambda result: judge_trace(result, output)
+    job = Job(name="trace/file", has_log=True, command=[], judge=None, weight=4)
+    job.command, path = trace_command(job)
+    job.judge = lambda result: judge_trace(result, path)
     return job
+
+
+def trace_command(job):
+    path = job.file(".json")
+    return ["tools/faultline", "trace", "-o", path, "--cpus", "3", "--schedule", "1", PROGRAM], path
 
 
 def judge_trace(result, path):
@@ -227,33 +230,4 @@ def complaints_about_numbers(data, text):
             "threads that meet": len(run["timeline"]["threads"]) >= 2 and run["timeline"]["slices"],
         }
         complaints += [f"policy {run['policy']}: the report lacks {what}" for what, there in wanted.items() if not there]
-    return complaints
-
-
-def browser_jobs():
-    """Only where Chromium is: the report's script runs to its end, on the screen and for paper, and has nothing to complain about."""
-    browser = shutil.which("chromium")
-    if not browser:
-        print("report/browser is left out: there is no Chromium here")
-        return []
-    job = Job(name="report/browser", command=[], judge=judge_browser, weight=6)
-    command, path = report_command(job)
-    # A profile of its own: with the user's, a browser that already runs would be asked to open the page.
-    look = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            "--enable-logging=stderr", "--virtual-time-budget=5000"]
-    job.command = ["sh", "-c", f"{shlex.join(command)} > /dev/null && profile=$(mktemp -d) && "
-                   f'{shlex.join(look)} --user-data-dir="$profile" --dump-dom {path} && '
-                   f'{shlex.join(look)} --user-data-dir="$profile" --print-to-pdf="$profile/pdf" {path} && '
-                   'test -s "$profile/pdf"; status=$?; rm -rf "$profile"; exit $status']
-    return [job]
-
-
-def judge_browser(result):
-    said, page = result.stderr.decode(errors="replace"), result.stdout.decode(errors="replace")
-    complaints = [line for line in said.splitlines() if "CONSOLE" in line]
-    complaints += [f"exit status {result.status}: no page, or nothing on paper"] if result.status else []
-    if not re.search(r'<output id="zoom-value">9</output>', page):
-        complaints.append("the report's script has not come to its end")
-    if len(re.findall(r'<canvas[^>]* width="\d{3,}"', page)) < 9:
-        complaints.append("the report's pictures are not drawn")
     return complaints
