@@ -107,12 +107,9 @@ void disk_complete_all(struct disk *disk)
 		;
 }
 
-unsigned disk_swapon(struct disk *disk, int priority)
+void disk_swapon(struct disk *disk, int priority)
 {
-	int area = swap_area_add(&disk_ops, disk, disk->nr_pages, NULL, 0, priority);
-
-	CHECK(area >= 0);
-	return (unsigned)area;
+	CHECK(swap_area_add(&disk_ops, disk, disk->nr_pages, NULL, 0, priority) >= 0);
 }
 
 void disk_swapoff(struct disk *disk)

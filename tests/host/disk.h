@@ -18,8 +18,8 @@ struct disk {
 
 /* A new disk, which lives as long as the process. */
 struct disk *disk_create(u64 nr_pages);
-/* Swaps to it, with that priority; the number of the area. disk_swapoff() insists on success. */
-unsigned disk_swapon(struct disk *disk, int priority);
+/* Swaps to it, with that priority. Both insist on success. */
+void disk_swapon(struct disk *disk, int priority);
 void disk_swapoff(struct disk *disk);
 /* The interrupt of the oldest request that waits. False: there is none. */
 bool disk_complete_one(struct disk *disk);

@@ -87,6 +87,18 @@ void expect_get(vaddr_t addr, u64 value)
 			 (unsigned long)value);
 }
 
+void put_pages(vaddr_t addr, u64 nr, u64 value)
+{
+	for (u64 page = 0; page < nr; page++)
+		put(addr + PAGES(page), value + page);
+}
+
+void expect_pages(vaddr_t addr, u64 nr, u64 value)
+{
+	for (u64 page = 0; page < nr; page++)
+		expect_get(addr + PAGES(page), value + page);
+}
+
 /* ---- Scripts ----------------------------------------------------------------------------------------------------- */
 
 void stop_at(enum race_point_id point, unsigned cpu)
@@ -218,13 +230,21 @@ void act_mprotect_rw(void *actor)
 	act_mprotect(actor, RW);
 }
 
-void act_dontneed(void *arg)
+static void act_madvise(struct actor *actor, int advice)
 {
-	struct actor *actor = arg;
-
 	sim_use_mm(actor->mm);
-	actor->result = mm_madvise(actor->mm, actor->addr, actor->len, MADV_DONTNEED);
+	actor->result = mm_madvise(actor->mm, actor->addr, actor->len, advice);
 	sim_leave_mm();
+}
+
+void act_dontneed(void *actor)
+{
+	act_madvise(actor, MADV_DONTNEED);
+}
+
+void act_page_out(void *actor)
+{
+	act_madvise(actor, MADV_PAGEOUT);
 }
 
 static bool idler_on[MAX_CPUS];

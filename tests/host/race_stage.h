@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The stage on which the catalogue of races is forced into its order by race points: a test's name begins with the row's number
- * in docs/races.md. Unless said otherwise CPU 1 faults, CPU 2 changes the address space, CPU 3 is another thread of it, the
- * puppet.
+ * in docs/races.md. An address space with 16 pages of anonymous memory, of which pages 0 and 15 are written.
  */
 #ifndef RACE_STAGE_H
 #define RACE_STAGE_H
 
-#include "test.h"
-
-static struct mm *mm;
-static vaddr_t addr; /* of 16 pages; pages 0 and 15 are written */
-static struct actor faulter, writer;
+#include "race_script.h"
 
 static __maybe_unused void begin(enum fault_policy policy, enum spf_validate validate)
 {
@@ -23,7 +18,7 @@ static __maybe_unused void begin(enum fault_policy policy, enum spf_validate val
 	put(addr, 100);
 	put(addr + PAGES(15), 115);
 	sim_leave_mm();
-	faulter = writer = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(16), .value = 1 };
+	faulter = other = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(16), .value = 1 };
 	counters_mark();
 }
 
@@ -38,122 +33,5 @@ static __maybe_unused void end(void)
 	for (const struct strategy_setup *setup = strategy_setups;                                                     \
 	     setup < strategy_setups + nr_strategy_setups && (begin(setup->policy, setup->validate), true);            \
 	     end(), setup++)
-
-/* CPU 1's attempt stops at the point. */
-static __maybe_unused void fault_until(enum race_point_id point, sim_func *access)
-{
-	stop_at(point, 1);
-	sim_start(1, access, &faulter);
-	wait_stopped(point);
-}
-
-static __maybe_unused void change_until(enum race_point_id point, sim_func *change)
-{
-	stop_at(point, 2);
-	sim_start(2, change, &writer);
-	wait_stopped(point);
-}
-
-static __maybe_unused void change_now(sim_func *change)
-{
-	sim_start(2, change, &writer);
-	sim_join(2);
-	CHECK_EQ(writer.result, 0);
-}
-
-static __maybe_unused void go_on(enum race_point_id point, unsigned cpu)
-{
-	let_go(point);
-	sim_join(cpu);
-}
-
-static __maybe_unused void wait_asleep(unsigned cpu)
-{
-	let_others_run_until(sim_is_sleeping(cpu) || !sim_running(cpu), "CPU %u does not sleep until somebody is gone",
-			     cpu);
-	CHECK(sim_running(cpu));
-}
-
-/* Another thread of the address space that does one access at a time, on command. */
-static struct {
-	u32 state; /* 0: waits, 1: told to do it, 2: told to leave */
-	bool write, faults_allowed, looks_ahead;
-	vaddr_t addr;
-	u64 value;
-	long result;
-} puppet;
-
-static __maybe_unused void puppet_access(void)
-{
-	if (puppet.looks_ahead)
-		sim_look_ahead(puppet.addr);
-	else if (puppet.faults_allowed)
-		puppet.result =
-			puppet.write ? sim_write(puppet.addr, puppet.value) : sim_read(puppet.addr, &puppet.value);
-	else
-		puppet.result = puppet.write ? sim_try_write(puppet.addr, puppet.value)
-					     : sim_try_read(puppet.addr, &puppet.value);
-}
-
-static __maybe_unused void puppet_main(void *arg)
-{
-	u32 state;
-
-	sim_use_mm(arg);
-	while ((state = load_acquire(&puppet.state)) != 2) {
-		if (state == 1) {
-			puppet_access();
-			store_release(&puppet.state, 0);
-		}
-		cpu_relax();
-		sim_user_boundary();
-	}
-	sim_leave_mm();
-}
-
-static __maybe_unused void puppet_start(void)
-{
-	puppet.state = 0;
-	sim_start(3, puppet_main, mm);
-	while (!(READ_ONCE(mm->cpus) & 8))
-		cond_resched();
-}
-
-static __maybe_unused void puppet_stop(void)
-{
-	store_release(&puppet.state, 2);
-	sim_join(3);
-}
-
-static __maybe_unused long puppet_do(bool write, bool faults_allowed, vaddr_t where, u64 value)
-{
-	puppet.write = write;
-	puppet.faults_allowed = faults_allowed;
-	puppet.addr = where;
-	puppet.value = value;
-	store_release(&puppet.state, 1);
-	while (load_acquire(&puppet.state))
-		cond_resched();
-	return puppet.result;
-}
-
-/* Its CPU walks there by itself. */
-static __maybe_unused void puppet_look_ahead(vaddr_t where)
-{
-	puppet.looks_ahead = true;
-	puppet_do(false, false, where, 0);
-	puppet.looks_ahead = false;
-}
-
-static struct mm *child;
-
-static __maybe_unused void act_fork(void *arg)
-{
-	struct actor *actor = arg;
-
-	sim_use_mm(actor->mm);
-	actor->result = mm_fork(child, actor->mm);
-	sim_leave_mm();
-}
 
 #endif

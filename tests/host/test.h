@@ -82,6 +82,9 @@ void unmap(struct mm *mm, vaddr_t addr, u64 pages);
 void put(vaddr_t addr, u64 value);
 u64 get(vaddr_t addr);
 void expect_get(vaddr_t addr, u64 value);
+/* The same for each of so many pages: the first has `value`, the next one `value` + 1, ... */
+void put_pages(vaddr_t addr, u64 nr, u64 value);
+void expect_pages(vaddr_t addr, u64 nr, u64 value);
 
 /* ---- Scripts ----------------------------------------------------------------------------------------------------- */
 /* Stops the thread of `cpu` when it next comes to the point, waits until it stands there, lets it go on. */
@@ -136,6 +139,7 @@ void act_munmap(void *actor);
 void act_mprotect_read(void *actor);
 void act_mprotect_rw(void *actor);
 void act_dontneed(void *actor);
+void act_page_out(void *actor);
 /* Uses the address space and does nothing until `idler_stop`: so that speculation is tried. */
 void idler_start(unsigned cpu, struct mm *mm);
 void idler_stop(unsigned cpu);

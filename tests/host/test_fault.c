@@ -161,8 +161,7 @@ TEST(fault_after_mprotect, 2)
 		struct mm *mm = begin();
 		vaddr_t addr = map(mm, 8, RW, ANON);
 
-		for (u64 page = 0; page < 8; page++)
-			put(addr + PAGES(page), page + 1);
+		put_pages(addr, 8, 1);
 		CHECK_EQ(mm_mprotect(mm, addr + PAGES(2), PAGES(4), PROT_NONE, -1), 0);
 		CHECK_EQ(read_answer(addr + PAGES(3)), FAULT_NO_ACCESS);
 		CHECK(pte_maps_page(sim_pte(mm, addr + PAGES(3))) && !pte_present(sim_pte(mm, addr + PAGES(3))));
@@ -194,8 +193,7 @@ TEST(fault_copy_on_write, 2)
 		struct mm *parent = begin(), *child = test_mm(POLICY_DEFAULT);
 		vaddr_t addr = map(parent, 6, RW, ANON);
 
-		for (u64 page = 0; page < 4; page++)
-			put(addr + PAGES(page), page + 1);
+		put_pages(addr, 4, 1);
 		expect_get(addr + PAGES(4), 0);
 		CHECK_EQ(mm_fork(child, parent), 0);
 		counters_mark();

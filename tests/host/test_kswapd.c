@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "disk.h"
+#include "hoard.h"
 
 #include "mm/kswapd.h"
 #include "mm/page_alloc.h"
@@ -13,8 +14,7 @@
 #define LEFT 2048UL /* pages of memory that a test has */
 #define WORK 4096UL /* and so many it touches */
 
-static struct page *blocks[64];
-static unsigned nr_blocks;
+static struct hoard blocks = { .order = MAX_ORDER };
 static struct mm *mm;
 static vaddr_t addr;
 
@@ -50,8 +50,7 @@ static void stop(void)
 
 static void begin(void)
 {
-	while (nr_free_pages() > LEFT + (1UL << MAX_ORDER) && (blocks[nr_blocks] = alloc_pages(MAX_ORDER, 0)) != NULL)
-		nr_blocks++;
+	hoard_take(&blocks, LEFT + (1UL << MAX_ORDER));
 	mm = test_mm(POLICY_DEFAULT);
 	addr = map(mm, WORK, RW, ANON);
 	sim_use_mm(mm);
@@ -62,8 +61,7 @@ static void end(void)
 {
 	sim_leave_mm();
 	test_mm_put(mm);
-	while (nr_blocks)
-		free_pages(blocks[--nr_blocks], MAX_ORDER);
+	hoard_give_all(&blocks);
 }
 
 /* As Linux computes them, for 64 MiB, 1 GiB, 64 GiB; min_free_kbytes within its bounds. */
@@ -121,11 +119,10 @@ TEST(kswapd_keeps_memory_free, 2)
 {
 	struct disk *disk = disk_create(8192);
 
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	begin();
 	start();
-	for (u64 page = 0; page < WORK; page++)
-		put(addr + PAGES(page), page);
+	put_pages(addr, WORK, 0);
 	kswapd_look();
 	let_others_run_until(nr_pages_in_zone() >= watermarks.low, "kswapd does not make room");
 	stop();
@@ -133,8 +130,7 @@ TEST(kswapd_keeps_memory_free, 2)
 	CHECK(COUNTED(pgsteal_kswapd) > 0);
 	CHECK(COUNTED(pgscan_kswapd) >= COUNTED(pgsteal_kswapd));
 	CHECK_EQ(COUNTED(pgsteal_kswapd) + COUNTED(pgsteal_direct), COUNTED(pgsteal_anon) + COUNTED(pgsteal_file));
-	for (u64 page = 0; page < WORK; page++)
-		expect_get(addr + PAGES(page), page);
+	expect_pages(addr, WORK, 0);
 	end();
 	disk_swapoff(disk);
 }
@@ -145,7 +141,7 @@ TEST(kswapd_rests_between_the_marks, 2)
 	struct disk *disk = disk_create(8192);
 	u64 page = 0, nr_runs;
 
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	watermark_scale_factor_set(300);
 	begin();
 	start();
@@ -185,7 +181,7 @@ TEST(kswapd_gives_up, 2)
 	let_others_run();
 	CHECK_EQ(COUNTED(pageoutrun), 16);
 	CHECK_EQ(COUNTED(pgsteal_kswapd), 0);
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	CHECK(reclaim_pages(1) > 0);
 	CHECK_EQ(COUNTED(allocstall_normal), 1);
 	for (u64 more = page + 64; page < more; page++)

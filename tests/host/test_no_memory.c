@@ -3,62 +3,16 @@
  * Memory that runs out in the middle of things: calls fail as Linux's do, lose nothing, leak nothing; and an address space
  * ends without needing any.
  */
-#include "test.h"
+#include "hoard.h"
 
-#include "mm/page_alloc.h"
-
-/* Free blocks, linked through their first words: the large ones for good, of single pages all but a few, at times. */
-static void **large_hoard, **hoard;
+static struct hoard blocks = { .order = MAX_ORDER }, pages;
 static unsigned nr_failed; /* calls and faults that found no memory: a test in which none does is no test */
-
-static void take_large_blocks(void)
-{
-	struct page *page;
-
-	while ((page = alloc_pages(MAX_ORDER, 0)) != NULL) {
-		void **link = page_to_virt(page);
-
-		*link = large_hoard;
-		large_hoard = link;
-	}
-}
-
-static void give_large_blocks_back(void)
-{
-	while (large_hoard) {
-		struct page *page = virt_to_page(large_hoard);
-
-		large_hoard = *large_hoard;
-		free_pages(page, MAX_ORDER);
-	}
-}
 
 static void take_all_memory_but(unsigned keep)
 {
-	struct page *page;
-
-	CHECK(!hoard);
-	while ((page = alloc_page(0)) != NULL) {
-		void **link = page_to_virt(page);
-
-		*link = hoard;
-		hoard = link;
-	}
-	while (keep-- && hoard) {
-		page = virt_to_page(hoard);
-		hoard = *hoard;
-		page_put(page);
-	}
-}
-
-static void give_memory_back(void)
-{
-	while (hoard) {
-		struct page *page = virt_to_page(hoard);
-
-		hoard = *hoard;
-		page_put(page);
-	}
+	CHECK(!pages.first);
+	hoard_take(&pages, 0);
+	hoard_give(&pages, keep);
 }
 
 #define AREA_PAGES 32
@@ -101,8 +55,9 @@ static void work_in(struct mm *mm, vaddr_t addr, bool *gone)
 static void map_more(struct mm *mm)
 {
 	for (u64 i = 1; i < 6; i++) {
-		struct mmap_request request = { .addr = i << 32, .len = PAGES(3), .prot = i & 1 ? RW : PROT_READ,
-						.flags = ANON | MAP_FIXED };
+		struct mmap_request request = {
+			.addr = i << 32, .len = PAGES(3), .prot = i & 1 ? RW : PROT_READ, .flags = ANON | MAP_FIXED
+		};
 		long addr = mm_mmap(mm, &request);
 
 		expect_no_memory(addr);
@@ -144,7 +99,7 @@ static void run_short(unsigned left)
 	work_in(mm, addr, gone);
 	map_more(mm);
 	fork_if_possible(mm, addr);
-	give_memory_back();
+	hoard_give_all(&pages);
 	check_area(addr, gone);
 	sim_leave_mm();
 	test_mm_put(mm);
@@ -152,14 +107,14 @@ static void run_short(unsigned left)
 
 TEST(no_memory_at_any_step, 1)
 {
-	take_large_blocks();
+	hoard_take(&blocks, 0);
 	FOR_EACH_SETUP (setup) {
 		nr_failed = 0;
 		for (unsigned left = 0; left < 40; left++)
 			run_short(left);
 		CHECK(nr_failed > 20);
 	}
-	give_large_blocks_back();
+	hoard_give_all(&blocks);
 }
 
 /* Many VMAs, many tables, and not one page left: the end of an address space must not need any. */
@@ -176,5 +131,5 @@ TEST(no_memory_is_needed_to_exit, 1)
 	take_all_memory_but(0);
 	mm_put(mm);
 	rcu_barrier();
-	give_memory_back();
+	hoard_give_all(&pages);
 }

@@ -36,8 +36,8 @@ static void act_populate(void *arg)
 TEST(populated_page_is_there, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
-		faulter.addr = writer.addr = addr + PAGES(5);
-		writer.len = PAGES(1);
+		faulter.addr = other.addr = addr + PAGES(5);
+		other.len = PAGES(1);
 		sim_use_mm(mm);
 		expect_get(faulter.addr, 0); /* the zero page is to be copied */
 		sim_leave_mm();
@@ -101,12 +101,12 @@ TEST(k7_mask_before_tables, 4)
 {
 	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
 	fault_until(RACE_switch_mask_set, act_read);
-	sim_start(2, act_munmap, &writer);
+	sim_start(2, act_munmap, &other);
 	let_others_run();
 	CHECK(sim_running(2));
 	go_on(RACE_switch_mask_set, 1);
 	sim_join(2);
-	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(other.result, 0);
 	end();
 }
 
@@ -117,9 +117,7 @@ TEST(k9_second_dontneed_flushes, 4)
 		puppet_start();
 		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
 		CHECK_EQ(puppet.value, 100);
-		stop_at(RACE_zap_before_flush, 1);
-		sim_start(1, act_dontneed, &faulter);
-		wait_stopped(RACE_zap_before_flush);
+		fault_until(RACE_zap_before_flush, act_dontneed);
 		change_now(act_dontneed);
 		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
 		CHECK_EQ(puppet.value, 0);
@@ -154,7 +152,7 @@ TEST(k8_bits_survive_mprotect, 4)
 	CHECK(puppet_do(true, false, addr, 300));
 	CHECK(pte_dirty(sim_pte(mm, addr)));
 	go_on(RACE_mprotect_entry_read, 2);
-	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(other.result, 0);
 	CHECK(pte_dirty(sim_pte(mm, addr)) && sim_pte(mm, addr).val & PTE_ACCESSED);
 	CHECK(!pte_write(sim_pte(mm, addr)));
 	puppet_do(false, true, addr, 0);

@@ -44,13 +44,13 @@ TEST(v1_fork_waits_for_vma_readers, 4)
 	child = test_mm(POLICY_DEFAULT);
 	faulter.addr = addr + PAGES(5);
 	fault_until(RACE_vma_locked, act_write_fault);
-	sim_start(2, act_fork, &writer);
+	sim_start(2, act_fork, &other);
 	wait_asleep(2);
 	CHECK(pte_write(sim_pte(mm, addr))); /* nothing is write-protected yet */
 	go_on(RACE_vma_locked, 1);
 	sim_join(2);
 	CHECK_EQ(faulter.result, FAULT_DONE);
-	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(other.result, 0);
 	CHECK(pte_present(sim_pte(mm, addr + PAGES(5))));
 	CHECK(pte_present(sim_pte(child, addr + PAGES(5))));
 	CHECK(pte_page(sim_pte(child, addr + PAGES(5))) == pte_page(sim_pte(mm, addr + PAGES(5))));
@@ -78,7 +78,7 @@ TEST(w4_lazy_free_flushes_dirty_translations, 4)
 	FOR_EACH_STRATEGY (setup) {
 		puppet_start();
 		CHECK_EQ(puppet_do(true, true, addr, 1), FAULT_DONE);
-		writer.len = PAGES(16);
+		other.len = PAGES(16);
 		change_now(act_free_lazily);
 		CHECK_EQ(puppet_do(true, true, addr, 2), FAULT_DONE);
 		CHECK_EQ(mm_drop_lazy(mm), 1);

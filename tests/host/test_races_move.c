@@ -32,7 +32,7 @@ TEST(s8_v2_mremap_bars_source_and_target, 4)
 		CHECK(pte_none(sim_pte(mm, target)));
 		go_on(RACE_mremap_before_move, 2);
 		sim_join(1);
-		CHECK_EQ(writer.result, 0);
+		CHECK_EQ(other.result, 0);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(faulter.value, 100);
 		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_NO_MAPPING);

@@ -41,13 +41,13 @@ TEST(o1_reaper_takes_what_was_just_mapped, 4)
 	FOR_EACH_STRATEGY (setup) {
 		faulter.addr = addr + PAGES(5);
 		fault_until(RACE_commit_before_set, act_write_fault);
-		sim_start(2, act_reap, &writer);
+		sim_start(2, act_reap, &other);
 		let_others_run();
 		CHECK(sim_running(2));
 		go_on(RACE_commit_before_set, 1);
 		sim_join(2);
 		CHECK_EQ(faulter.result, FAULT_DONE);
-		CHECK_EQ(writer.result, 0);
+		CHECK_EQ(other.result, 0);
 		CHECK_EQ(mm_rss_total(mm), 0);
 	}
 }
@@ -77,14 +77,14 @@ TEST(o2_reaper_does_not_wait, 4)
 	struct actor reaper;
 
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);
-	reaper = writer;
+	reaper = other;
 	change_until(RACE_write_locked, act_munmap);
 	sim_start(1, act_reap, &reaper);
 	sim_join(1);
 	CHECK_EQ(reaper.result, -1);
 	CHECK_EQ(mm_rss(mm, RSS_ANON), 2);
 	go_on(RACE_write_locked, 2);
-	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(other.result, 0);
 	map_at(mm, addr, 1, RW, ANON | MAP_FIXED);
 	sim_start(3, act_write, &faulter);
 	sim_join(3);
@@ -103,7 +103,7 @@ TEST(o3_reaper_meets_the_end_of_the_address_space, 4)
 	change_until(RACE_reap_begun, act_reap);
 	mm_put(mm);
 	go_on(RACE_reap_begun, 2);
-	CHECK_EQ(writer.result, -1);
+	CHECK_EQ(other.result, -1);
 	mm_unref(mm);
 	race_disarm_all();
 }

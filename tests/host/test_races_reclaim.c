@@ -34,7 +34,7 @@ static void act_reclaim_page(void *arg)
 static void begin_reclaim(enum kind kind, u64 flags, u64 value)
 {
 	disk = disk_create(64);
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	file = sim_file_create(SIM_FILE_PAGES);
 	file->disk[0] = value;
 	page_addr = kind == FILE_PAGE ? sim_file_map(mm, file, 1, flags) : map(mm, 1, RW, flags | MAP_ANONYMOUS);
@@ -100,8 +100,7 @@ TEST(mapping_page_mapped_again_before_the_flush_stays, 4)
 	FOR_EACH_STRATEGY (setup)
 		for (enum kind kind = 0; kind < NR_KINDS; kind++) {
 			begin_reclaim(kind, MAP_SHARED, 200);
-			sim_start(1, act_read, &faulter);
-			sim_join(1);
+			fault_now(act_read);
 			CHECK_EQ(faulter.value, 200);
 			go_on(RACE_reclaim_before_flush, 2);
 			CHECK(is_in_mapping());
@@ -117,8 +116,7 @@ TEST(k5_copy_is_seen_although_reclaim_has_not_flushed, 4)
 	FOR_EACH_STRATEGY (setup) {
 		begin_reclaim(FILE_PAGE, MAP_PRIVATE, 200);
 		faulter.value = 7;
-		sim_start(1, act_write, &faulter);
-		sim_join(1);
+		fault_now(act_write);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		expect_puppet_reads(7);
 		go_on(RACE_reclaim_before_flush, 2);
@@ -141,8 +139,7 @@ TEST(w6_hole_waits_until_reclaim_has_flushed, 4)
 		begin_reclaim(kind, MAP_SHARED, 200);
 		sim_start(1, act_punch, NULL);
 		wait_asleep(1);
-		let_go(RACE_reclaim_before_flush);
-		sim_join(1);
+		go_on(RACE_reclaim_before_flush, 1);
 		CHECK(!puppet_do(false, false, page_addr, 0));
 		sim_join(2);
 		expect_puppet_reads(kind == SHARED_MEMORY ? 0 : 200); /* a file's is read from the disk again */

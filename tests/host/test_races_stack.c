@@ -30,14 +30,14 @@ TEST(v4_growth_waits_for_vma_readers, 4)
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 	faulter.addr = STACK_TOP - 8;
 	fault_until(RACE_vma_locked, act_write);
-	writer.addr = STACK_TOP - PAGES(10);
-	sim_start(2, act_write, &writer);
+	other.addr = STACK_TOP - PAGES(10);
+	sim_start(2, act_write, &other);
 	let_others_run();
 	CHECK_EQ(vma_tree_find(&mm->tree, STACK_TOP - 8)->start, STACK_TOP - PAGES(4));
 	go_on(RACE_vma_locked, 1);
 	sim_join(2);
 	CHECK_EQ(faulter.result, FAULT_DONE);
-	CHECK_EQ(writer.result, FAULT_DONE);
+	CHECK_EQ(other.result, FAULT_DONE);
 	CHECK_EQ(vma_tree_find(&mm->tree, STACK_TOP - 8)->start, STACK_TOP - PAGES(10));
 	end();
 }
@@ -49,12 +49,12 @@ TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 	faulter.addr = STACK_TOP - 8;
 	fault_until(RACE_mmap_locked, act_write);
-	writer.addr = STACK_TOP - PAGES(10);
-	sim_start(2, act_write, &writer);
+	other.addr = STACK_TOP - PAGES(10);
+	sim_start(2, act_write, &other);
 	wait_asleep(2);
 	CHECK_EQ(vma_tree_find(&mm->tree, STACK_TOP - 8)->start, STACK_TOP - PAGES(4));
 	go_on(RACE_mmap_locked, 1);
 	sim_join(2);
-	CHECK_EQ(writer.result, FAULT_DONE);
+	CHECK_EQ(other.result, FAULT_DONE);
 	end();
 }

@@ -84,7 +84,7 @@ static void shootdown_under_pte_lock(void)
 	CHECK_EQ(mm_fork(child, mm), 0);
 	sim_leave_mm();
 	puppet_start();
-	writer.addr = addr;
+	other.addr = addr;
 	change_until(RACE_cow_before_flush, act_write);
 	faulter.addr = addr + PAGES(5);
 	sim_start(1, act_write, &faulter); /* the same table */
@@ -93,7 +93,7 @@ static void shootdown_under_pte_lock(void)
 	let_others_run_until(!sim_running(2) && !sim_running(1),
 			     "the shootdown is not answered by a CPU that wants the PTE lock");
 	CHECK_EQ(faulter.result, FAULT_DONE);
-	CHECK_EQ(writer.result, FAULT_DONE);
+	CHECK_EQ(other.result, FAULT_DONE);
 	puppet_stop();
 	test_mm_put(child);
 }

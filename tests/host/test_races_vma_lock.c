@@ -60,23 +60,21 @@ TEST(v13_no_end_leaves_a_reader_behind, 4)
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 	faulter.addr = STACK_TOP - PAGES(6); /* gives up, retries */
-	sim_start(1, act_write, &faulter);
-	sim_join(1);
+	fault_now(act_write);
 	faulter.addr = map(mm, 1, PROT_READ, ANON); /* is answered by a signal */
-	sim_start(1, act_write, &faulter);
-	sim_join(1);
+	fault_now(act_write);
 	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
-	writer.addr = map(mm, 4, RW | PROT_EXEC, ANON);
-	writer.len = PAGES(4);
-	faulter.addr = writer.addr;
+	other.addr = map(mm, 4, RW | PROT_EXEC, ANON);
+	other.len = PAGES(4);
+	faulter.addr = other.addr;
 	fault_until(RACE_vma_locked, act_write); /* gives up with the VMA locked */
-	sim_start(2, act_munmap, &writer);
+	sim_start(2, act_munmap, &other);
 	wait_asleep(2);
 	go_on(RACE_vma_locked, 1);
 	CHECK_EQ(REASONS(vma_lock_abort_anon_vma), 1);
 	let_others_run_until(!sim_running(2), "the writer waits for a reader that has left");
-	writer.addr = addr;
-	writer.len = PAGES(16);
+	other.addr = addr;
+	other.len = PAGES(16);
 	change_now(act_munmap);
 	end();
 }
@@ -85,10 +83,10 @@ TEST(v13_no_end_leaves_a_reader_behind, 4)
 TEST(v15_mmap_lock_is_only_tried_under_a_vma_lock, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
-	faulter.addr = writer.addr = map(mm, 4, RW | PROT_EXEC, ANON);
-	writer.len = PAGES(4);
+	faulter.addr = other.addr = map(mm, 4, RW | PROT_EXEC, ANON);
+	other.len = PAGES(4);
 	fault_until(RACE_vma_locked, act_write);
-	sim_start(2, act_munmap, &writer);
+	sim_start(2, act_munmap, &other);
 	wait_asleep(2);
 	go_on(RACE_vma_locked, 1);
 	sim_join(2);
@@ -104,16 +102,15 @@ TEST(v14_killed_writer_removes_its_bar, 4)
 	child = test_mm(POLICY_DEFAULT);
 	faulter.addr = addr + PAGES(5);
 	fault_until(RACE_vma_locked, act_write);
-	sim_start(2, act_fork, &writer);
+	sim_start(2, act_fork, &other);
 	wait_asleep(2);
 	sim_kill(2);
 	sim_join(2);
-	CHECK_EQ(writer.result, -EINTR);
+	CHECK_EQ(other.result, -EINTR);
 	go_on(RACE_vma_locked, 1);
 	counters_mark();
 	faulter.addr = addr + PAGES(6);
-	sim_start(1, act_write, &faulter);
-	sim_join(1);
+	fault_now(act_write);
 	CHECK_EQ(COUNTED(vma_lock_success), 1);
 	test_mm_put(child);
 	end();

@@ -24,16 +24,16 @@ TEST(v3_writer_waits_without_the_mapping_lock, 4)
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
 	faulter.addr = map(mm, 16, RW, MAP_SHARED | MAP_ANONYMOUS);
 	lock = &vma_tree_find(&mm->tree, faulter.addr)->mapping->i_mmap_lock;
-	writer.addr = faulter.addr + PAGES(4);
+	other.addr = faulter.addr + PAGES(4);
 	fault_until(RACE_vma_locked, act_write);
-	sim_start(2, act_protect_part, &writer);
+	sim_start(2, act_protect_part, &other);
 	wait_asleep(2);
 	CHECK(spin_trylock(lock));
 	spin_unlock(lock);
 	go_on(RACE_vma_locked, 1);
 	sim_join(2);
 	CHECK_EQ(faulter.result, FAULT_DONE);
-	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(other.result, 0);
 	end();
 }
 
@@ -53,65 +53,65 @@ TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "VMA")
 
 static void write_munmap(void)
 {
-	writer.result = mm_munmap(mm, addr, PAGES(16));
+	other.result = mm_munmap(mm, addr, PAGES(16));
 }
 
 static void write_munmap_part(void)
 {
-	writer.result = mm_munmap(mm, addr + PAGES(8), PAGES(8));
+	other.result = mm_munmap(mm, addr + PAGES(8), PAGES(8));
 }
 
 static void write_map_fixed(void)
 {
 	map_at(mm, addr + PAGES(4), 4, PROT_READ, ANON);
-	writer.result = 0;
+	other.result = 0;
 }
 
 static void write_mprotect(void)
 {
-	writer.result = mm_mprotect(mm, addr, PAGES(16), PROT_READ, -1);
+	other.result = mm_mprotect(mm, addr, PAGES(16), PROT_READ, -1);
 }
 
 static void write_mprotect_part(void)
 {
-	writer.result = mm_mprotect(mm, addr + PAGES(8), PAGES(2), PROT_READ, -1);
+	other.result = mm_mprotect(mm, addr + PAGES(8), PAGES(2), PROT_READ, -1);
 }
 
 static void write_dontfork(void)
 {
-	writer.result = mm_madvise(mm, addr, PAGES(16), MADV_DONTFORK);
+	other.result = mm_madvise(mm, addr, PAGES(16), MADV_DONTFORK);
 }
 
 static void write_wipeonfork(void)
 {
-	writer.result = mm_madvise(mm, addr + PAGES(2), PAGES(2), MADV_WIPEONFORK);
+	other.result = mm_madvise(mm, addr + PAGES(2), PAGES(2), MADV_WIPEONFORK);
 }
 
 static void write_move(void)
 {
-	writer.result = mm_mremap(mm, addr, PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED, 1UL << 40) < 0;
+	other.result = mm_mremap(mm, addr, PAGES(16), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED, 1UL << 40) < 0;
 }
 
 static void write_shrink(void)
 {
-	writer.result = mm_mremap(mm, addr, PAGES(16), PAGES(8), 0, 0) < 0;
+	other.result = mm_mremap(mm, addr, PAGES(16), PAGES(8), 0, 0) < 0;
 }
 
 static void write_grow(void)
 {
-	writer.result = mm_mremap(mm, addr, PAGES(16), PAGES(17), MREMAP_MAYMOVE, 0) < 0;
+	other.result = mm_mremap(mm, addr, PAGES(16), PAGES(17), MREMAP_MAYMOVE, 0) < 0;
 }
 
 static void write_merge(void) /* a neighbour that joins it enlarges it */
 {
 	map_at(mm, addr - PAGES(4), 4, RW, ANON);
-	writer.result = 0;
+	other.result = 0;
 }
 
 static void write_fork(void)
 {
 	child = test_mm(POLICY_DEFAULT);
-	writer.result = mm_fork(child, mm);
+	other.result = mm_fork(child, mm);
 	mm_put(child);
 }
 
@@ -151,7 +151,7 @@ TEST(s13_speculation_sees_every_writer, 4)
 		fault_until(RACE_spec_after_walk, act_write);
 		sim_start(2, act_writer, writers[i / 2].change);
 		sim_join(2);
-		CHECK_EQ(writer.result, 0);
+		CHECK_EQ(other.result, 0);
 		go_on(RACE_spec_after_walk, 1);
 		CHECK_EQ(REASONS(spf_abort_changed_before_ptl), 1);
 		puppet_stop();
@@ -173,7 +173,7 @@ TEST(v10_every_writer_waits_for_vma_readers, 4)
 		go_on(RACE_vma_locked, 1);
 		sim_join(2);
 		CHECK_EQ(faulter.result, FAULT_DONE);
-		CHECK_EQ(writer.result, 0);
+		CHECK_EQ(other.result, 0);
 		end();
 	}
 }

@@ -21,19 +21,17 @@ static vaddr_t addr; /* of NR_PAGES pages, each written with its number */
 static void begin(void)
 {
 	disk = disk_create(256);
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	mm = test_mm(POLICY_DEFAULT);
 	addr = map(mm, NR_PAGES, RW, ANON);
 	sim_use_mm(mm);
-	for (u64 page = 0; page < NR_PAGES; page++)
-		put(addr + PAGES(page), page);
+	put_pages(addr, NR_PAGES, 0);
 	counters_mark();
 }
 
 static void end(void)
 {
-	for (u64 page = 0; page < NR_PAGES; page++)
-		expect_get(addr + PAGES(page), page);
+	expect_pages(addr, NR_PAGES, 0);
 	sim_leave_mm();
 	test_mm_put(mm);
 	rcu_barrier();
@@ -189,8 +187,7 @@ TEST(reclaim_takes_clean_file_pages, 1)
 	vaddr_t start = sim_file_map(reader, file, SIM_FILE_PAGES, MAP_SHARED);
 
 	sim_use_mm(reader);
-	for (u64 page = 0; page < SIM_FILE_PAGES; page++)
-		expect_get(start + PAGES(page), page + 1000);
+	expect_pages(start, SIM_FILE_PAGES, 1000);
 	put(start, 7);
 	CHECK_EQ(mm_mlock(reader, start + PAGES(1), PAGE_SIZE, false), 0);
 	counters_mark();

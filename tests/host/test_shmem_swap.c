@@ -23,14 +23,13 @@ static void begin(enum fault_policy policy, bool async)
 {
 	disk = disk_create(256);
 	WRITE_ONCE(disk->async, async);
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	mm = test_mm(policy);
 	addr = map(mm, NR_PAGES, RW, SHARED);
 	mapping = vma_tree_find(&mm->tree, addr)->mapping;
 	mapping_get(mapping);
 	sim_use_mm(mm);
-	for (u64 page = 0; page < NR_PAGES; page++)
-		put(addr + PAGES(page), page + 100);
+	put_pages(addr, NR_PAGES, 100);
 	counters_mark();
 }
 
@@ -138,7 +137,7 @@ TEST(shmem_swapoff_brings_back, 1)
 	disk_swapoff(disk);
 	CHECK_EQ(mapping->nr_swapped, 0);
 	expect_all(0, NR_PAGES);
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	end();
 }
 
@@ -174,15 +173,6 @@ TEST(shmem_mincore_and_errors, 1)
 /* ---- Races ------------------------------------------------------------------------------------------------------- */
 
 static struct actor reclaimer, faulter;
-
-static void act_page_out(void *arg)
-{
-	struct actor *actor = arg;
-
-	sim_use_mm(actor->mm);
-	actor->result = mm_madvise(actor->mm, actor->addr, actor->len, MADV_PAGEOUT);
-	sim_leave_mm();
-}
 
 static void begin_race(enum fault_policy policy)
 {

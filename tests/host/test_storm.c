@@ -502,7 +502,7 @@ static void swap_off_and_on(void *arg)
 		result = swap_area_remove((unsigned)swap_area_on(disks[1]));
 		CHECK(!result || (failing && result == -EIO));
 		if (!result)
-			(void)disk_swapon(disks[1], 5);
+			disk_swapon(disks[1], 5);
 	}
 }
 
@@ -512,7 +512,7 @@ static void storm_of_swap(const struct strategy_setup *setup, unsigned nr_rounds
 	for (unsigned i = 0; i < 2; i++) {
 		disks[i] = disk_create(8192);
 		disks[i]->error_rate[0] = failing ? 16 : 0;
-		(void)disk_swapon(disks[i], 5);
+		disk_swapon(disks[i], 5);
 	}
 	WRITE_ONCE(storm_is_over, false);
 	sim_start(SWAPPER, swap_off_and_on, NULL);

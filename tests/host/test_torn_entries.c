@@ -29,12 +29,11 @@ static void begin(const struct strategy_setup *setup)
 	WRITE_ONCE(spf_validate, (u8)setup->validate);
 	sim_quirks = (struct sim_mmu_quirks){ 0 };
 	disk = disk_create(128);
-	(void)disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	mm = test_mm(setup->policy);
 	addr = map(mm, NR_PAGES, RW, ANON);
 	sim_use_mm(mm);
-	for (u64 page = 0; page < NR_PAGES; page++)
-		put(addr + PAGES(page), page + 100);
+	put_pages(addr, NR_PAGES, 100);
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
 	sim_leave_mm();
 	faulter = other = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(1), .value = 777 };
@@ -64,15 +63,6 @@ static void tear(u64 page, unsigned cpu, bool writes)
 static void wait_between_halves(void)
 {
 	let_others_run_until(load_acquire(&tearing.stopped), "nobody reads or writes half of the entry");
-}
-
-static void act_page_out(void *arg)
-{
-	struct actor *actor = arg;
-
-	sim_use_mm(actor->mm);
-	actor->result = mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_PAGEOUT);
-	sim_leave_mm();
 }
 
 static void act_write_and_page_out(void *arg)

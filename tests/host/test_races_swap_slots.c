@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Races about slots and areas: an entry stays the same while what it names changes, or is forgotten by swapoff. */
+#include "swap_race_stage.h"
+
+static void act_write_and_page_out(void *arg)
+{
+	struct actor *actor = arg;
+
+	act_write(actor);
+	if (actor->result == FAULT_DONE)
+		act_page_out(actor);
+}
+
+/*
+ * CPU 1 has read the slot past the swap cache, and is about to map what it read. CPU 2 wants the same page, to write to it and
+ * send it out again: to the same slot, for there is no other, so that CPU 1 would find its entry unchanged (ABA).
+ */
+TEST(w1_slot_stays_claimed_until_the_entry_is_set, 4)
+{
+	static const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA, POLICY_FULL };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+		begin(policies[i], SPF_VALIDATE_VMA, false, DROPPED);
+		fault_until(RACE_swap_before_commit, act_read);
+		other.value = 777;
+		sim_start(2, act_write_and_page_out, &other);
+		let_others_run();
+		go_on(RACE_swap_before_commit, 1);
+		sim_join(2);
+		CHECK_EQ(other.result, 0);
+		expect_value(addr, 777);
+		end();
+	}
+}
+
+static void act_replace(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	put(actor->addr, 1); /* its page leaves the slot */
+	CHECK_EQ(mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_DONTNEED), 0);
+	put(actor->addr, 777);							    /* another page, */
+	actor->result = mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_PAGEOUT); /* which goes to the same slot */
+	sim_leave_mm();
+}
+
+/* CPU 1 has found a page in the swap cache; when it comes to lock it, the slot holds another one, and the entry is the same. */
+TEST(w2_page_is_checked_again_once_it_is_locked, 4)
+{
+	FOR_EACH_STRATEGY (setup, false, KEPT) {
+		pte_t before = sim_pte(mm, addr);
+
+		idler_start(3, mm);
+		fault_until(RACE_swap_page_found, act_read);
+		change_now(act_replace);
+		CHECK(pte_same(sim_pte(mm, addr), before));
+		go_on(RACE_swap_page_found, 1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(faulter.value, 777);
+		idler_stop(3);
+	}
+}
+
+static void act_swapoff(void *arg)
+{
+	((struct actor *)arg)->result = swap_area_remove((unsigned)swap_area_on(disk));
+}
+
+/* swapoff has brought everything back while a fault holds the area: it waits for that fault before it forgets the slots. */
+TEST(w3_area_stays_while_a_fault_holds_it, 4)
+{
+	FOR_EACH_STRATEGY (setup, false, KEPT) {
+		idler_start(3, mm);
+		fault_until(RACE_swap_area_held, act_read);
+		sim_start(2, act_swapoff, &other);
+		let_others_run_until(!mm_rss(mm, RSS_SWAP) || !sim_running(2), "swapoff leaves pages behind");
+		wait_asleep(2);
+		go_on(RACE_swap_area_held, 1);
+		sim_join(2);
+		CHECK_EQ(other.result, 0);
+		CHECK_EQ(faulter.value, 100);
+		CHECK(swap_area_on(disk) < 0);
+		idler_stop(3);
+	}
+}
+
+/* The entry has been read; before the fault holds the area, swapoff has brought everything back and forgotten it. */
+TEST(swap_area_may_be_gone_before_it_is_held, 4)
+{
+	begin(POLICY_SPEC, SPF_VALIDATE_VMA, false, DROPPED);
+	idler_start(3, mm);
+	fault_until(RACE_spec_after_walk, act_read);
+	change_now(act_swapoff);
+	go_on(RACE_spec_after_walk, 1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(faulter.value, 100);
+	idler_stop(3);
+	end();
+}

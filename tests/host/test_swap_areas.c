@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Areas of swap: which one a page goes to, a full one, and one that is given up. */
+#include "swap_stage.h"
+
+TEST(swap_areas_by_priority, 1)
+{
+	struct disk *high = disk_create(5), *equal[2] = { disk_create(200), disk_create(200) };
+	struct swap_area_figures figures;
+	vaddr_t more;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	disk_swapon(high, 10);
+	disk_swapon(equal[0], 5);
+	disk_swapon(equal[1], 5);
+	more = map(mm, 100, RW, ANON);
+	put_pages(more, 100, 0);
+	CHECK_EQ(mm_madvise(mm, more, PAGES(100), MADV_PAGEOUT), 0);
+	CHECK(swap_area_figures((unsigned)swap_area_on(high), &figures));
+	CHECK_EQ(figures.used, 4);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK(swap_area_figures((unsigned)swap_area_on(equal[i]), &figures));
+		CHECK(figures.used >= 32 && figures.used <= 64);
+	}
+	CHECK(swap_area_figures((unsigned)swap_area_on(disk), &figures));
+	CHECK_EQ(figures.used, NR_PAGES);
+	expect_pages(more, 100, 0);
+	disk_swapoff(high);
+	disk_swapoff(equal[0]);
+	disk_swapoff(equal[1]);
+	end();
+}
+
+/* What no access would be allowed to touch comes back, too. */
+TEST(swapoff_brings_everything_back, 2)
+{
+	FOR_EACH_DISK(async)
+	{
+		struct mm *child = test_mm(POLICY_DEFAULT);
+
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(2), PROT_NONE, -1), 0);
+		CHECK_EQ(mm_fork(child, mm), 0);
+		disk_start(1, disk);
+		disk_swapoff(disk);
+		disk_stop(1);
+		CHECK_EQ(swap_figures().total, 0);
+		CHECK_EQ(mm_rss(mm, RSS_SWAP) + mm_rss(child, RSS_SWAP), 0);
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(2), RW, -1), 0);
+		expect_pages(addr, NR_PAGES, 100);
+		disk_swapon(disk, SWAP_PRIORITY_NEXT);
+		test_mm_put(child);
+	}
+}
+
+static void act_swapoff(void *result)
+{
+	*(int *)result = swap_area_remove((unsigned)swap_area_on(disk));
+}
+
+/* Nothing has happened then: the area is in use as before. */
+TEST(swapoff_that_fails_changes_nothing, 2)
+{
+	int result = 0;
+
+	begin(POLICY_DEFAULT, PLENTY, true);
+	sim_start(1, act_swapoff, &result);
+	while (!READ_ONCE(disk->nr_waiting))
+		let_others_run_once();
+	sim_kill(1);
+	disk_complete_all(disk);
+	while (sim_running(1)) {
+		disk_complete_all(disk);
+		let_others_run_once();
+	}
+	CHECK_EQ(result, -EINTR);
+	WRITE_ONCE(disk->async, false);
+	WRITE_ONCE(disk->error_rate[0], 1);
+	page_out(0, NR_PAGES);
+	CHECK_EQ(swap_area_remove((unsigned)swap_area_on(disk)), -EIO);
+	WRITE_ONCE(disk->error_rate[0], 0);
+	expect_pages(addr, NR_PAGES, 100);
+	page_out(0, NR_PAGES);
+	CHECK(is_out(0));
+	end();
+}
+
+/* A full area: pages that find no slot stay. */
+TEST(swap_full_area, 1)
+{
+	vaddr_t more;
+	u64 nr_out = 0;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	more = map(mm, 300, RW, ANON);
+	put_pages(more, 300, 0);
+	CHECK_EQ(mm_madvise(mm, more, PAGES(300), MADV_PAGEOUT), 0);
+	for (u64 page = 0; page < 300; page++)
+		nr_out += pte_kind(sim_pte(mm, more + PAGES(page))) == PTE_KIND_SWAP;
+	CHECK_EQ(nr_out, PLENTY - NR_PAGES);
+	expect_pages(more, 300, 0);
+	end();
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* More is used than memory holds: what programs and the kernel want comes from swap. */
+#include "swap_stage.h"
+
+#include "hoard.h"
+
+#include "mm/reclaim.h"
+
+/* A machine of 3072 pages of memory, and much more of swap. */
+static struct hoard blocks = { .order = MAX_ORDER };
+static struct disk *large;
+
+static void begin_small(void)
+{
+	begin(POLICY_DEFAULT, PLENTY, false);
+	large = disk_create(8192);
+	disk_swapon(large, 10);
+	hoard_take(&blocks, 3072);
+}
+
+static void end_small(void)
+{
+	hoard_give_all(&blocks);
+	disk_swapoff(large);
+	end();
+}
+
+/* More than is free, most of memory being taken: what was not used lately goes out, and everything comes back right. */
+TEST(reclaim_twice_the_memory, 1)
+{
+	vaddr_t more;
+
+	begin_small();
+	more = map(mm, 6144, RW, ANON);
+	put_pages(more, 6144, 0);
+	expect_pages(more, 6144, 0);
+	CHECK(COUNTED(pswpout) > 3072);
+	unmap(mm, more, 6144);
+	end_small();
+}
+
+/* Memory is full of program's pages, and the kernel's share is used up, too: what the kernel needs for calls comes from swap. */
+TEST(reclaim_makes_room_for_the_kernel, 1)
+{
+	struct hoard all = { 0 };
+	struct mm *child;
+	vaddr_t more;
+
+	begin_small();
+	more = map(mm, 4096, RW, ANON);
+	put_pages(more, 4096, 0);
+	for (unsigned i = 0; i < 60; i++) { /* more than the free objects would do for */
+		hoard_take(&all, 0);
+		CHECK_EQ(mm_mprotect(mm, more + PAGES(2 * i), PAGES(1), PROT_READ, -1), 0);
+	}
+	hoard_take(&all, 0);
+	child = test_mm(POLICY_DEFAULT);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	hoard_take(&all, 0);
+	CHECK_EQ(mm_munmap(mm, more + PAGES(3000), PAGES(1)), 0);
+	hoard_give_all(&all);
+	test_mm_put(child);
+	expect_pages(more, 3000, 0);
+	unmap(mm, more, 4096);
+	end_small();
+}
+
+/* On a device that takes its time, with pages that are used all the time and stay. */
+TEST(reclaim_waits_for_writing, 3)
+{
+	begin(POLICY_DEFAULT, PLENTY, true);
+	disk_start(1, disk);
+	CHECK(reclaim_pages(1000) == 0); /* there is nothing in memory but what the disk has */
+	put_pages(addr, NR_PAGES, 0);
+	CHECK(reclaim_pages(1000) >= NR_PAGES); /* the second turn finds that they were not used since the first */
+	expect_out();
+	expect_pages(addr, NR_PAGES, 0);
+	disk_stop(1);
+	end();
+}
