@@ -126,6 +126,33 @@ UNUSED static char *map_island(size_t nr, int prot)
 	return p;
 }
 
+/* The first byte of each page: `value`, `value` + 1, ... */
+UNUSED static void fill_pages(char *p, size_t nr, int value)
+{
+	for (size_t i = 0; i < nr; i++)
+		p[i * PAGE] = (char)(value + (int)i);
+}
+
+UNUSED static bool pages_hold(const char *p, size_t nr, int value)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (p[i * PAGE] != (char)(value + (int)i))
+			return false;
+	return true;
+}
+
+/* How many of the pages have memory behind them. */
+UNUSED static int resident(char *p, size_t nr)
+{
+	unsigned char vec[64];
+	int n = 0;
+
+	MUST(nr <= sizeof(vec) && mincore(p, nr * PAGE, vec) == 0);
+	for (size_t i = 0; i < nr; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
 /* --- faults ---------------------------------------------------------------------------------------------------- */
 
 struct caught {
@@ -191,10 +218,9 @@ UNUSED static void poke(void *p, char value)
 
 /* --- children -------------------------------------------------------------------------------------------------- */
 
-/* Runs fn in a forked child, which exits with its value; returns the wait status. */
-UNUSED static int run_child(int (*fn)(void *), void *arg)
+/* Runs fn in a forked child, which exits with its value. */
+UNUSED static pid_t start_child(int (*fn)(void *), void *arg)
 {
-	int status;
 	pid_t pid;
 
 	fflush(stdout);
@@ -202,6 +228,15 @@ UNUSED static int run_child(int (*fn)(void *), void *arg)
 	MUST(pid >= 0);
 	if (pid == 0)
 		_exit(fn(arg));
+	return pid;
+}
+
+/* The same; returns the wait status. */
+UNUSED static int run_child(int (*fn)(void *), void *arg)
+{
+	pid_t pid = start_child(fn, arg);
+	int status;
+
 	while (waitpid(pid, &status, 0) != pid)
 		MUST(errno == EINTR);
 	return status;

@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * What can go wrong with files on a disk, while threads fault on them: requests that fail, a disk that is full, one that is
- * pulled, files that are truncated, a machine that is switched off while all this goes on. An error reaches whoever asked, as EIO or SIGBUS, and nothing else is lost. Needs a machine
- * with --disk 2M --disk 1M.
+ * pulled, files that are truncated, a machine that is switched off while all this goes on. An error reaches whoever asked, as
+ * EIO or SIGBUS, and nothing else is lost. Needs a machine with --disk 2M --disk 1M.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,8 +19,10 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
-#include "disk_check.h"
-#include "insist.h"
+
+#include "user/disk_check.h"
+#include "user/insist.h"
+#include "user/text.h"
 
 #define PAGE 4096UL
 #define NR_PAGES 100
@@ -28,9 +30,7 @@
 
 static void set(const char *path, const char *value)
 {
-	int fd = open(path, O_WRONLY);
-
-	CHECK(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value) && !close(fd));
+	CHECK(write_text(path, value) == (ssize_t)strlen(value));
 }
 
 static void drop_caches(void)

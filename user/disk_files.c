@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Files on a disk against a shadow copy: random writes, reads, mappings shared and private, truncation, holes, renames, links,
  * msync and fsync, with the disk unmounted and mounted again in between. Arguments: seed, steps. On Linux, where there is no
@@ -15,7 +15,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "disk_check.h"
+
+#include "user/disk_check.h"
 
 #define DEVICE "/dev/ram0"
 #define NR_FILES 8

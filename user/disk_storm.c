@@ -20,8 +20,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "disk_check.h"
-#include "insist.h"
+
+#include "user/disk_check.h"
+#include "user/insist.h"
+#include "user/text.h"
 
 #define PAGE 4096UL
 #define NR_PAGES 60 /* more than the direct blocks of a file */
@@ -31,9 +33,7 @@
 
 static void set(const char *path, const char *value)
 {
-	int fd = open(path, O_WRONLY);
-
-	CHECK(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value) && !close(fd));
+	CHECK(write_text(path, value) == (ssize_t)strlen(value));
 }
 
 static unsigned next_random(unsigned *state)

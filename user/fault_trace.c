@@ -11,17 +11,7 @@ static char trace[1 << 20];
 
 static bool read_trace(void)
 {
-	int fd = open("/proc/fault_trace", O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	while (len < sizeof(trace) - 1 && (n = read(fd, trace + len, sizeof(trace) - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	trace[len] = 0;
-	return len > 0;
+	return read_text("/proc/fault_trace", trace, sizeof(trace)) > 0;
 }
 
 /* How many lines contain both texts; *line is the last of them. */

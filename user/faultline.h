@@ -9,18 +9,16 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
-#include <fcntl.h>
+#include "user/text.h"
+
 #include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #define PR_SET_FAULT_POLICY 0x464c5450
 #define PR_GET_FAULT_POLICY 0x464c5451
@@ -43,21 +41,6 @@ static inline bool on_faultline(void)
 static inline bool set_policy(enum policy policy)
 {
 	return prctl(PR_SET_FAULT_POLICY, policy, 0, 0, 0) == 0;
-}
-
-/* Writes one text to a file of /proc; the result of write, so -1 with errno when the kernel refuses. */
-static inline ssize_t write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), saved;
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	n = write(fd, text, strlen(text));
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return n;
 }
 
 /* "vma" (per-VMA count) or "mm" (mm-wide count). */
@@ -125,17 +108,9 @@ static inline void vmstat_parse(struct vmstat *stat)
 /* Touches no memory but *stat and the stack: race scripts call it while faults must not happen. */
 static inline bool vmstat_read(struct vmstat *stat)
 {
-	int fd = open("/proc/vmstat", O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
-
 	stat->nr = 0;
-	if (fd < 0)
+	if (read_text("/proc/vmstat", stat->text, sizeof(stat->text)) < 0)
 		return false;
-	while (len < sizeof(stat->text) - 1 && (n = read(fd, stat->text + len, sizeof(stat->text) - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	stat->text[len] = 0;
 	vmstat_parse(stat);
 	return stat->nr > 0;
 }

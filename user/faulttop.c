@@ -75,18 +75,6 @@ static int by_number(const void *a, const void *b)
 	return x->nr < y->nr ? 1 : x->nr > y->nr ? -1 : strcmp(x->name, y->name);
 }
 
-static void read_trace(void)
-{
-	int fd = open("/proc/fault_trace", O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
-
-	while (fd >= 0 && len < sizeof(trace) - 1 && (n = read(fd, trace + len, sizeof(trace) - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	trace[len] = 0;
-}
-
 /* The word behind `key` in a line. */
 static bool word_of(const char *line, const char *key, char *word, size_t size)
 {
@@ -105,7 +93,7 @@ static uint64_t sample(uint64_t since, struct tally *kinds, size_t nr_kinds, str
 	uint64_t latest = since;
 	char *rest = NULL, word[48];
 
-	read_trace();
+	(void)read_text("/proc/fault_trace", trace, sizeof(trace));
 	for (char *line = strtok_r(trace, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		unsigned long long s, ns, took;
 

@@ -6,6 +6,7 @@
  * the row LazyFree, which Linux counts when it comes around to it.
  */
 #include "user/check.h"
+#include "user/text.h"
 
 #include <fcntl.h>
 
@@ -66,15 +67,8 @@ static void print_row(char *line)
 static char *slurp(const char *path)
 {
 	static char text[1 << 17];
-	int fd = open(path, O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
 
-	MUST(fd >= 0);
-	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	text[len] = 0;
+	MUST(read_text(path, text, sizeof(text)) >= 0);
 	return text;
 }
 

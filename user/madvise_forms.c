@@ -8,17 +8,6 @@
 #endif
 #define RW (PROT_READ | PROT_WRITE)
 
-static int resident(char *p, size_t nr)
-{
-	unsigned char vec[64];
-	int n = 0;
-
-	MUST(nr <= sizeof(vec) && mincore(p, nr * PAGE, vec) == 0);
-	for (size_t i = 0; i < nr; i++)
-		n += vec[i] & 1;
-	return n;
-}
-
 static void dontneed(void)
 {
 	char *p = map_island(8, RW), *s = mmap(NULL, 2 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

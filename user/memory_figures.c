@@ -3,7 +3,8 @@
  * /proc/meminfo's rows are Linux's, in its order, and their figures are true: each use of memory changes the rows that it
  * should by as much as it should. Needs a machine with --disk 1M, and nobody else who uses memory.
  */
-#include "check.h"
+#include "user/check.h"
+#include "user/text.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -15,24 +16,14 @@
 
 static char text[16384];
 
-static void read_text(const char *path)
+static void slurp(const char *path)
 {
-	int fd = open(path, O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
-
-	MUST(fd >= 0);
-	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
-		len += n;
-	text[len] = 0;
-	close(fd);
+	MUST(read_text(path, text, sizeof(text)) >= 0);
 }
 
 static void set(const char *path, const char *value)
 {
-	int fd = open(path, O_WRONLY);
-
-	MUST(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value) && !close(fd));
+	MUST(write_text(path, value) == (ssize_t)strlen(value));
 }
 
 /* The figure of a row in the text, which has `separator` behind its name; -1: there is no such row. */
@@ -48,13 +39,13 @@ static long figure_of(const char *name, char separator)
 
 static long meminfo(const char *name)
 {
-	read_text("/proc/meminfo");
+	slurp("/proc/meminfo");
 	return figure_of(name, ':');
 }
 
 static long vmstat(const char *name)
 {
-	read_text("/proc/vmstat");
+	slurp("/proc/vmstat");
 	return figure_of(name, ' ');
 }
 
@@ -75,7 +66,7 @@ static void forms(void)
 	char *line = text;
 
 	section("rows");
-	read_text("/proc/meminfo");
+	slurp("/proc/meminfo");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		size_t len = strlen(rows[i]);
 		char *end = strchr(line, '\n');
@@ -190,7 +181,7 @@ static void available(void)
 	long total = meminfo("MemTotal") / 4, lowest, low, high, file;
 
 	section("available memory");
-	read_text("/proc/zoneinfo");
+	slurp("/proc/zoneinfo");
 	lowest = zone("min");
 	low = zone("low");
 	high = zone("high");
@@ -201,7 +192,7 @@ static void available(void)
 	CHECK(zone("nr_zone_inactive_file") == zone("nr_inactive_file") && zone("nr_inactive_file") >= NR);
 	CHECK(zone("nr_zone_write_pending") == zone("nr_dirty") + zone("nr_writeback") && zone("nr_dirty") >= NR);
 	CHECK_EQ(zone("managed"), total);
-	read_text("/proc/meminfo");
+	slurp("/proc/meminfo");
 	file = (figure_of("Active(file)", ':') + figure_of("Inactive(file)", ':')) / 4;
 	CHECK_EQ(figure_of("MemAvailable", ':') / 4,
 		 figure_of("MemFree", ':') / 4 - high + file - (file / 2 < low ? file / 2 : low));

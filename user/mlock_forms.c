@@ -4,6 +4,7 @@
  * refused, and in which order of reasons.
  */
 #include "user/check.h"
+#include "user/text.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -27,27 +28,12 @@ static char *map_raw(size_t nr, int flags)
 static long locked(void)
 {
 	static char text[8192]; /* and no stdio, whose memory would be locked and counted as well */
-	int fd = open("/proc/self/status", O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
 	const char *row;
 
-	close(fd);
-	MUST(n > 0);
-	text[n] = 0;
+	MUST(read_text("/proc/self/status", text, sizeof(text)) > 0);
 	row = strstr(text, "VmLck:");
 	MUST(row);
 	return strtol(row + 6, NULL, 10) / 4;
-}
-
-static int resident(char *p, size_t nr)
-{
-	unsigned char vec[64];
-	int n = 0;
-
-	MUST(nr <= sizeof(vec) && mincore(p, nr * PAGE, vec) == 0);
-	for (size_t i = 0; i < nr; i++)
-		n += vec[i] & 1;
-	return n;
 }
 
 static void set_limit(size_t nr)

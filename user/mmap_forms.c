@@ -19,18 +19,6 @@ static bool all_zero(const char *p, size_t len)
 	return true;
 }
 
-/* How many of the pages have memory behind them. */
-static int resident(char *p, size_t nr)
-{
-	unsigned char vec[64];
-	int n = 0;
-
-	MUST(nr <= sizeof(vec) && mincore(p, nr * PAGE, vec) == 0);
-	for (size_t i = 0; i < nr; i++)
-		n += vec[i] & 1;
-	return n;
-}
-
 static void private_memory(void)
 {
 	char *p = mmap(NULL, 4 * PAGE, RW, ANON, -1, 0);

@@ -17,6 +17,7 @@
  */
 #include "user/mmfuzz_data.h"
 #include "user/mmfuzz_threads.h"
+#include "user/text.h"
 
 #define MAX_STEPS 10000
 #define MAX_LISTS 64
@@ -74,15 +75,8 @@ static bool parse_line(char *text, struct line *line)
 static char *read_maps(void)
 {
 	static char text[1 << 16];
-	int fd = open("/proc/self/maps", O_RDONLY);
-	size_t len = 0;
-	ssize_t n;
 
-	MUST(fd >= 0);
-	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	text[len] = 0;
+	MUST(read_text("/proc/self/maps", text, sizeof(text)) >= 0);
 	return text;
 }
 

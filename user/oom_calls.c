@@ -32,22 +32,15 @@ static unsigned long nr_free(void)
 /* Takes all memory but LEFT, says so, and goes on with `then`. */
 static pid_t start_hog(void (*then)(void))
 {
-	int ready[2];
-	pid_t pid;
-	char byte;
+	pid_t pid = fork_until_ready();
 
-	MUST(pipe(ready) == 0);
-	pid = fork();
-	MUST(pid >= 0);
 	if (!pid) {
 		MUST(write_text("/proc/self/oom_score_adj", "1000") > 0);
 		while (nr_free() > LEFT)
 			memset(map_pages(64, RW), 1, 64 * PAGE);
-		MUST(write(ready[1], "x", 1) == 1);
+		say_ready();
 		then();
 	}
-	MUST(read(ready[0], &byte, 1) == 1);
-	close(ready[0]), close(ready[1]);
 	return pid;
 }
 
@@ -144,7 +137,8 @@ static void end_all_others(void)
 
 static void take(taker *take)
 {
-	CHECK_THAT("every call succeeds, until the hog was killed for one", exited_with(run_child(take_until_hog_dies, take), 0));
+	CHECK_THAT("every call succeeds, until the hog was killed for one",
+		   exited_with(run_child(take_until_hog_dies, take), 0));
 	end_all_others();
 }
 
@@ -192,22 +186,16 @@ static void read_when_told(void)
 /* Stands at a race point in the copy of the first page, until it is let go. */
 static pid_t start_reader(void)
 {
-	int ready[2];
-	pid_t pid;
-	char byte;
+	pid_t pid = fork_until_ready();
 
-	MUST(pipe(ready) == 0);
-	pid = fork();
-	MUST(pid >= 0);
 	if (!pid) {
 		char *p = mmap(NULL, COPIED, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		run_on_cpu(1);
 		MUST(race_command("arm fault_enter tid=%d", getpid()) > 0);
-		MUST(write(ready[1], "x", 1) == 1);
+		say_ready();
 		_exit(read(hole, p, COPIED) == COPIED ? 0 : 1);
 	}
-	MUST(read(ready[0], &byte, 1) == 1);
 	return pid;
 }
 

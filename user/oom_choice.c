@@ -3,45 +3,26 @@
  * Who is killed when memory is out: the one whose oom_score_adj says so, though another has more; never one that is exempt.
  * Wants a machine with 64 MiB and no swap.
  */
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "user/await.h"
 
 static void set_adjustment(const char *value)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY);
-
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		_exit(1);
-	close(fd);
+	MUST(write_text("/proc/self/oom_score_adj", value) > 0);
 }
 
 /* A child that has so many MiB and keeps them; 0: it takes all it can get. */
 static pid_t child(const char *adjustment, size_t mib)
 {
-	int ready[2];
-	pid_t pid;
-	char byte;
+	pid_t pid = fork_until_ready();
 
-	if (pipe(ready))
-		exit(1);
-	pid = fork();
-	if (pid) {
-		if (mib && read(ready[0], &byte, 1) != 1)
-			exit(1);
-		close(ready[0]), close(ready[1]);
+	if (pid)
 		return pid;
-	}
 	set_adjustment(adjustment);
+	if (!mib)
+		say_ready();
 	for (size_t i = 0; !mib || i < mib; i++)
 		memset(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 1 << 20);
-	if (write(ready[1], "x", 1) != 1)
-		_exit(1);
+	say_ready();
 	for (;;)
 		pause();
 }
@@ -50,7 +31,7 @@ static void expect_killed(pid_t pid, const char *who)
 {
 	int status;
 
-	if (waitpid(-1, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+	if (waitpid(-1, &status, 0) != pid || !killed_by(status, SIGKILL))
 		printf("the next one killed is not %s\n", who);
 }
 

@@ -4,6 +4,7 @@
  * argument "none": what the calls answer where the CPU has no keys.
  */
 #include "user/check.h"
+#include "user/text.h"
 
 #include <cpuid.h>
 #include <fcntl.h>
@@ -230,14 +231,8 @@ static int key_in_smaps(char *p)
 {
 	static char text[1 << 16];
 	char line[32], *at;
-	int fd = open("/proc/self/smaps", O_RDONLY);
-	size_t n = 0;
-	ssize_t got;
 
-	while (n < sizeof(text) - 1 && (got = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
-		n += (size_t)got;
-	text[n] = 0;
-	close(fd);
+	MUST(read_text("/proc/self/smaps", text, sizeof(text)) > 0);
 	snprintf(line, sizeof(line), "%08lx-", (unsigned long)p);
 	at = strstr(text, line);
 	at = at ? strstr(at, "\nProtectionKey:  ") : NULL;

@@ -13,16 +13,7 @@ static char text[1 << 20];
 
 static ssize_t slurp(const char *path)
 {
-	ssize_t n, total = 0;
-	int fd = open(path, O_RDONLY);
-
-	if (fd < 0)
-		return -1;
-	while ((n = read(fd, text + total, sizeof(text) - 1 - total)) > 0)
-		total += n;
-	close(fd);
-	text[total] = 0;
-	return n < 0 ? -1 : total;
+	return read_text(path, text, sizeof(text));
 }
 
 /* The number behind "name:" in /proc/self/status, or -1. */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Ramdisks: /dev/ram0 and /dev/ram1 as block devices: size, positions, reading and writing of any length, errors at the
  * end, and two threads on one asynchronous device. Needs a machine with --disk 256K --disk 128K,async,latency=200.
@@ -16,7 +16,8 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
-#include "insist.h"
+
+#include "user/insist.h"
 
 #define BLKGETSIZE 0x1260
 #define BLKFLSBUF 0x1261

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reaching into another process: process_vm_readv and process_vm_writev, pidfds, process_madvise. */
-#include "user/check.h"
+#include "user/await.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,22 +15,16 @@
 
 static char *memory, *copy;
 
-static pid_t start_child(void)
+static pid_t start_paused(void)
 {
-	int fds[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = fork_until_ready();
 
-	MUST(pipe(fds) == 0);
-	pid = fork();
-	MUST(pid >= 0);
 	if (pid == 0) {
 		memset(memory, 'c', SIZE);
-		MUST(write(fds[1], "x", 1) == 1);
+		say_ready();
 		for (;;)
 			pause();
 	}
-	MUST(read(fds[0], &byte, 1) == 1);
 	return pid;
 }
 
@@ -82,8 +76,7 @@ static void pidfds(pid_t pid)
 	CHECK_EQ(fcntl(fd, F_SETFL, 0), 0);
 	CHECK_EQ(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), 0);
 	CHECK_EQ(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0), 0);
-	CHECK_THAT("it can be read when the process has ended",
-		   poll(&poller, 1, -1) == 1 && poller.revents & POLLIN);
+	CHECK_THAT("it can be read when the process has ended", poll(&poller, 1, -1) == 1 && poller.revents & POLLIN);
 	CHECK_EQ(waitid(P_PIDFD, fd, &info, WEXITED), 0);
 	CHECK(info.si_pid == pid && info.si_code == CLD_KILLED && info.si_status == SIGTERM);
 	CHECK_ERRNO(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0), ESRCH);
@@ -117,7 +110,7 @@ int main(void)
 	memory = map_pages(NR_PAGES, PROT_READ | PROT_WRITE);
 	copy = map_pages(NR_PAGES, PROT_READ | PROT_WRITE);
 	memset(memory, 'p', SIZE);
-	pid = start_child();
+	pid = start_paused();
 	reading(pid);
 	writing(pid);
 	pidfds(pid);

@@ -50,26 +50,8 @@ static int make_file(const char *path, size_t nr)
 static bool swaps_say(const char *text)
 {
 	static char all[8192];
-	int fd = open("/proc/swaps", O_RDONLY);
-	ssize_t n = read(fd, all, sizeof(all) - 1);
 
-	close(fd);
-	all[n > 0 ? n : 0] = 0;
-	return strstr(all, text) != NULL;
-}
-
-static void fill(char *p, int value)
-{
-	for (size_t i = 0; i < NR; i++)
-		p[i * PAGE] = (char)(value + (int)i);
-}
-
-static bool holds(const char *p, int value)
-{
-	for (size_t i = 0; i < NR; i++)
-		if (p[i * PAGE] != (char)(value + (int)i))
-			return false;
-	return true;
+	return read_text("/proc/swaps", all, sizeof(all)) > 0 && strstr(all, text);
 }
 
 static void goes_out_and_in(void)
@@ -81,7 +63,7 @@ static void goes_out_and_in(void)
 	CHECK_EQ(swapon(name, SWAP_FLAG_PREFER | 100), 0);
 	snprintf(line, sizeof(line), "%-40sfile\t\t%lu\t\t0\t\t100\n", name, (FILE_PAGES - 1) * 4);
 	CHECK_THAT("/proc/swaps tells of it", swaps_say(line));
-	fill(p, 1);
+	fill_pages(p, NR, 1);
 	CHECK_EQ(madvise(p, NR * PAGE, 21 /* MADV_PAGEOUT */), 0);
 	snprintf(line, sizeof(line), "file\t\t%lu\t\t%lu\t\t100\n", (FILE_PAGES - 1) * 4, NR * 4);
 	CHECK_THAT("what went out is there", swaps_say(line));
@@ -97,11 +79,11 @@ static void goes_out_and_in(void)
 	CHECK_EQ(CATCH(poke(q, 1)), SIGBUS);
 	munmap(q, PAGE);
 	sync(); /* nothing of the file may still be on its way to the disk */
-	CHECK_THAT("what is read is what was written", holds(p, 1));
-	fill(p, 2);
+	CHECK_THAT("what is read is what was written", pages_hold(p, NR, 1));
+	fill_pages(p, NR, 2);
 	CHECK_EQ(madvise(p, NR * PAGE, 21), 0);
 	CHECK_EQ(swapoff(path_of(0)), 0);
-	CHECK_THAT("swapoff has brought it back", holds(p, 2) && !swaps_say("file"));
+	CHECK_THAT("swapoff has brought it back", pages_hold(p, NR, 2) && !swaps_say("file"));
 	CHECK_ERRNO(swapoff(path_of(0)), EINVAL);
 	CHECK_EQ(pwrite(fd, "x", 1, 0), 1);
 	CHECK_EQ(unlink(path_of(0)), 0);

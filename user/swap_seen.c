@@ -5,7 +5,7 @@
  * /proc/PID/cmdline; /proc/PID/stat's delay field. Wants swap for 4 MiB on /dev/ram0 and nobody else who swaps. The expectations are those of Linux's
  * Documentation/admin-guide/mm/pagemap.rst and Documentation/filesystems/proc.rst.
  */
-#include "user/check.h"
+#include "user/await.h"
 #include "user/disk_settings.h"
 #include "user/faultline.h"
 
@@ -96,20 +96,6 @@ static long vm_swap(void)
 
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
-static void fill(char *p, int value)
-{
-	for (size_t i = 0; i < NR; i++)
-		p[i * PAGE] = (char)(value + (int)i);
-}
-
-static bool holds(const char *p, int value)
-{
-	for (size_t i = 0; i < NR; i++)
-		if (p[i * PAGE] != (char)(value + (int)i))
-			return false;
-	return true;
-}
-
 static void page_out(void *p, size_t size)
 {
 	MUST(madvise(p, size, MADV_PAGEOUT_) == 0);
@@ -128,7 +114,7 @@ static char *private_memory(void)
 {
 	char *p = map_island(NR, PROT_READ | PROT_WRITE);
 
-	fill(p, 1);
+	fill_pages(p, NR, 1);
 	page_out(p, SIZE);
 	return p;
 }
@@ -149,39 +135,35 @@ static void told_of_private_memory(void)
 	CHECK_EQ(smaps(p, "SwapPss:"), NR);
 	CHECK_EQ(rollup("Swap:"), NR);
 	CHECK_EQ(rollup("SwapPss:"), NR);
-	CHECK(holds(p, 1));
+	CHECK(pages_hold(p, NR, 1));
 	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_EXCLUSIVE), NR);
 	CHECK(vm_swap() == 0 && smaps(p, "Swap:") == 0 && smaps(p, "Rss:") == (long)NR);
 	munmap(p, SIZE);
 }
 
 /* A child that waits, until its end of the pipe is closed. */
-static pid_t start_child(int *to_end, void (*first)(void *), void *arg)
+static pid_t start_waiting(int *to_end, void (*first)(void *), void *arg)
 {
-	int lock[2], ready[2];
+	int lock[2];
 	char byte;
 	pid_t pid;
 
-	MUST(pipe(lock) == 0 && pipe(ready) == 0);
-	fflush(stdout);
-	pid = fork();
-	MUST(pid >= 0);
+	MUST(pipe(lock) == 0);
+	pid = fork_until_ready();
 	if (pid == 0) {
 		close(lock[1]);
 		if (first)
 			first(arg);
-		MUST(write(ready[1], "r", 1) == 1);
+		say_ready();
 		MUST(read(lock[0], &byte, 1) == 0);
 		_exit(0);
 	}
-	close(lock[0]), close(ready[1]);
-	MUST(read(ready[0], &byte, 1) == 1);
-	close(ready[0]);
+	close(lock[0]);
 	*to_end = lock[1];
 	return pid;
 }
 
-static void end_child(pid_t pid, int to_end)
+static void end_waiting(pid_t pid, int to_end)
 {
 	int status;
 
@@ -194,7 +176,7 @@ static void told_of_forked_memory(void)
 {
 	char *p = private_memory();
 	int to_end;
-	pid_t pid = start_child(&to_end, NULL, NULL);
+	pid_t pid = start_waiting(&to_end, NULL, NULL);
 
 	section("memory that a child has, too");
 	CHECK_EQ(nr_of_kind(p, PM_SWAP), NR);
@@ -202,9 +184,9 @@ static void told_of_forked_memory(void)
 	CHECK_EQ(vm_swap(), NR);
 	CHECK_EQ(smaps(p, "Swap:"), NR);
 	CHECK_EQ(smaps(p, "SwapPss:"), NR / 2);
-	end_child(pid, to_end);
+	end_waiting(pid, to_end);
 	CHECK_EQ(smaps(p, "SwapPss:"), NR);
-	CHECK(holds(p, 1));
+	CHECK(pages_hold(p, NR, 1));
 	munmap(p, SIZE);
 }
 
@@ -214,7 +196,7 @@ static void told_of_shared_memory(const char *name, int fd)
 	char *p = map(MAP_SHARED, fd);
 
 	section(name);
-	fill(p, 2);
+	fill_pages(p, NR, 2);
 	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_FILE | PM_EXCLUSIVE), NR);
 	page_out(p, SIZE);
 	CHECK_EQ(nr_of_kind(p, 0), NR);
@@ -223,7 +205,7 @@ static void told_of_shared_memory(const char *name, int fd)
 	CHECK_EQ(smaps(p, "Swap:"), NR);
 	CHECK_EQ(smaps(p, "SwapPss:"), 0);
 	CHECK_EQ(rollup("Swap:"), NR);
-	CHECK(holds(p, 2));
+	CHECK(pages_hold(p, NR, 2));
 	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_FILE | PM_EXCLUSIVE), NR);
 	CHECK(smaps(p, "Swap:") == 0 && smaps(p, "Rss:") == (long)NR);
 	munmap(p, SIZE);
@@ -235,7 +217,7 @@ static void told_of_private_copies(int fd)
 	char *p = map(MAP_PRIVATE, fd), *q = map(MAP_SHARED, fd);
 
 	section("private copies of a memfd's pages");
-	fill(q, 2);
+	fill_pages(q, NR, 2);
 	page_out(q, SIZE);
 	memset(p, 3, SIZE / 2);
 	page_out(p, SIZE / 2);
@@ -246,7 +228,7 @@ static void told_of_private_copies(int fd)
 	CHECK_EQ(smaps(p, "SwapPss:"), NR / 2);
 	CHECK(p[0] == 3 && p[SIZE / 2 - 1] == 3 && p[SIZE / 2] == (char)(2 + NR / 2));
 	CHECK_EQ(nr_of_kind(p, PM_PRESENT | PM_EXCLUSIVE), 1 + 1);
-	CHECK(holds(q, 2));
+	CHECK(pages_hold(q, NR, 2));
 	munmap(p, SIZE), munmap(q, SIZE);
 }
 
@@ -264,7 +246,8 @@ static void told_to_the_unprivileged(void)
 	char *p = private_memory();
 
 	section("without privileges");
-	CHECK_THAT("pagemap tells that a page is in swap, and not where", exited_with(run_child(look_without_privilege, p), 0));
+	CHECK_THAT("pagemap tells that a page is in swap, and not where",
+		   exited_with(run_child(look_without_privilege, p), 0));
 	munmap(p, SIZE);
 }
 
@@ -272,7 +255,7 @@ static void told_to_the_unprivileged(void)
 
 static void fill_and_page_out(void *p)
 {
-	fill(p, 4);
+	fill_pages(p, NR, 4);
 	page_out(p, SIZE);
 }
 
@@ -282,17 +265,17 @@ static void reached_by_others(void)
 	char *p = map_island(NR, PROT_READ | PROT_WRITE);
 	struct iovec local = { copy, SIZE }, remote = { p, SIZE };
 	int to_end;
-	pid_t pid = start_child(&to_end, fill_and_page_out, p);
+	pid_t pid = start_waiting(&to_end, fill_and_page_out, p);
 
 	section("another process's memory");
 	CHECK((pagemap_of(pid, p) & PM_KINDS) == PM_SWAP);
 	CHECK_EQ(process_vm_readv(pid, &local, 1, &remote, 1, 0), SIZE);
-	CHECK(holds(copy, 4));
+	CHECK(pages_hold(copy, NR, 4));
 	CHECK((pagemap_of(pid, p) & (PM_PRESENT | PM_SWAP)) == PM_PRESENT);
-	end_child(pid, to_end);
+	end_waiting(pid, to_end);
 
-	pid = start_child(&to_end, fill_and_page_out, p);
-	fill(copy, 5);
+	pid = start_waiting(&to_end, fill_and_page_out, p);
+	fill_pages(copy, NR, 5);
 	local.iov_len = remote.iov_len = SIZE / 2;
 	CHECK_EQ(process_vm_writev(pid, &local, 1, &remote, 1, 0), SIZE / 2);
 	local.iov_len = remote.iov_len = SIZE;
@@ -300,7 +283,7 @@ static void reached_by_others(void)
 	CHECK(copy[0] == 5 && copy[SIZE / 2 - PAGE] == (char)(5 + NR / 2 - 1));
 	CHECK(copy[SIZE / 2] == (char)(4 + NR / 2) && copy[SIZE - PAGE] == (char)(4 + NR - 1));
 	CHECK_THAT("ours is as it was", p[0] == 0);
-	end_child(pid, to_end);
+	end_waiting(pid, to_end);
 	munmap(p, SIZE);
 }
 
@@ -316,7 +299,7 @@ static void arguments_are_read(char *name)
 	char ours[100], theirs[100], path[64];
 	ssize_t n, m;
 	int to_end, fd;
-	pid_t pid = start_child(&to_end, page_out_argument, name);
+	pid_t pid = start_waiting(&to_end, page_out_argument, name);
 
 	section("another process's arguments");
 	CHECK((pagemap_of(pid, name) & PM_KINDS) == PM_SWAP);
@@ -328,7 +311,7 @@ static void arguments_are_read(char *name)
 	n = read(fd, ours, sizeof(ours));
 	close(fd);
 	CHECK(n > 0 && m == n && memcmp(ours, theirs, (size_t)n) == 0);
-	end_child(pid, to_end);
+	end_waiting(pid, to_end);
 }
 
 /* --- who waits ---------------------------------------------------------------------------------------------------- */
@@ -358,12 +341,12 @@ static void waiting_is_told(void)
 	MUST(set_disk("mode", "sync") && write_text("/proc/sys/vm/page-cluster", "0") > 0);
 	p = private_memory();
 	before = io_delay();
-	CHECK(holds(p, 1));
+	CHECK(pages_hold(p, NR, 1));
 	CHECK_EQ(io_delay(), before);
-	fill(p, 1);
+	fill_pages(p, NR, 1);
 	page_out(p, SIZE);
 	MUST(set_disk("latency_us", "5000") && set_disk("mode", "async"));
-	CHECK(holds(p, 1));
+	CHECK(pages_hold(p, NR, 1));
 	CHECK(io_delay() > before);
 	munmap(p, SIZE);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What nobody but root may do: names, mounts, swap, devices, better priorities, others' memory and lives. */
-#include "user/check.h"
+#include "user/await.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -38,28 +38,20 @@ static void become_nobody(void)
 enum other { ROOT, ALIKE, NOT_DUMPABLE, OTHER_GROUP, NR_OTHERS };
 static pid_t others[NR_OTHERS];
 
-/* The process says that it is ready by closing its end of the pipe, and then waits to be killed, or for our end. */
+/* The process waits to be killed, or for our end. */
 static pid_t start(enum other which)
 {
-	int ready[2];
-	pid_t pid;
-	char byte;
+	pid_t pid = fork_until_ready();
 
-	MUST(pipe(ready) == 0);
-	pid = fork();
-	MUST(pid >= 0);
 	if (!pid) {
 		if (which != ROOT)
 			become(which == OTHER_GROUP ? NOBODY - 1 : NOBODY);
 		prctl(PR_SET_DUMPABLE, which != NOT_DUMPABLE);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(ready[1]);
+		say_ready();
 		for (;;)
 			pause();
 	}
-	close(ready[1]);
-	MUST(read(ready[0], &byte, 1) == 0);
-	close(ready[0]);
 	return pid;
 }
 

@@ -4,18 +4,6 @@
 
 #include <sys/resource.h>
 
-static pid_t start(int (*fn)(void *), void *arg)
-{
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	MUST(pid >= 0);
-	if (pid == 0)
-		_exit(fn(arg));
-	return pid;
-}
-
 static int leave(void *arg)
 {
 	return (int)(intptr_t)arg;
@@ -36,19 +24,19 @@ static void wait_four(void)
 	pid_t a, b;
 
 	section("wait4");
-	a = start(leave, (void *)3);
-	b = start(leave, (void *)4);
+	a = start_child(leave, (void *)3);
+	b = start_child(leave, (void *)4);
 	CHECK(waitpid(b, &status, 0) == b && exited_with(status, 4));
 	CHECK(wait4(-1, &status, 0, &usage) == a && exited_with(status, 3));
 	CHECK_ERRNO(waitpid(-1, &status, 0), ECHILD);
 	CHECK_ERRNO(waitpid(a, &status, 0), ECHILD);
 	CHECK_ERRNO(waitpid(1 << 29, &status, WNOHANG), ECHILD);
 	CHECK_ERRNO(waitpid(-1, &status, 0x800), EINVAL);
-	a = start(hang, NULL);
+	a = start_child(hang, NULL);
 	CHECK_EQ(waitpid(a, &status, WNOHANG), 0);
 	kill(a, SIGTERM);
 	CHECK(waitpid(a, &status, 0) == a && killed_by(status, SIGTERM));
-	a = start(hang, NULL);
+	a = start_child(hang, NULL);
 	kill(a, SIGKILL);
 	CHECK(waitpid(0, &status, 0) == a && killed_by(status, SIGKILL));
 }
@@ -59,13 +47,13 @@ static void wait_id(void)
 	pid_t pid;
 
 	section("waitid");
-	pid = start(leave, (void *)7);
+	pid = start_child(leave, (void *)7);
 	CHECK_EQ(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0);
 	CHECK(info.si_pid == pid && info.si_code == CLD_EXITED && info.si_status == 7 && info.si_signo == SIGCHLD);
 	CHECK_EQ(waitid(P_ALL, 0, &info, WEXITED), 0);
 	CHECK(info.si_pid == pid && info.si_status == 7);
 	CHECK_ERRNO(waitid(P_ALL, 0, &info, WEXITED), ECHILD);
-	pid = start(hang, NULL);
+	pid = start_child(hang, NULL);
 	CHECK_EQ(waitid(P_PID, pid, &info, WEXITED | WNOHANG), 0);
 	CHECK_EQ(info.si_pid, 0);
 	kill(pid, SIGKILL);
@@ -93,11 +81,11 @@ static void signals(void)
 
 	section("SIGCHLD");
 	sigaction(SIGCHLD, &sa, NULL);
-	pid = start(leave, (void *)5);
+	pid = start_child(leave, (void *)5);
 	CHECK(waitpid(pid, &status, 0) == pid && exited_with(status, 5));
 	CHECK(children_ended == 1 && last_code == CLD_EXITED && last_status == 5);
 	signal(SIGCHLD, SIG_IGN);
-	start(leave, NULL);
+	start_child(leave, NULL);
 	CHECK_THAT("ignored: children are reaped by themselves", waitpid(-1, &status, 0) == -1 && errno == ECHILD);
 	signal(SIGCHLD, SIG_DFL);
 }
@@ -138,7 +126,7 @@ static void many(void)
 
 	section("fifty children");
 	for (intptr_t i = 0; i < 50; i++)
-		pids[i] = start(leave, (void *)i);
+		pids[i] = start_child(leave, (void *)i);
 	for (int i = 0; i < 50; i++) {
 		MUST(waitpid(pids[i], &status, 0) == pids[i]);
 		sum += WEXITSTATUS(status);

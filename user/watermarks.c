@@ -4,6 +4,7 @@
  * made free before anybody has to wait for it. Wants a machine with 64 MiB and as much swap.
  */
 #include "user/insist.h"
+#include "user/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,32 +19,21 @@
 
 static char text[1 << 15];
 
-static const char *read_text(const char *path)
+static const char *slurp(const char *path)
 {
-	int fd = open(path, O_RDONLY);
-	ssize_t n;
-
-	CHECK(fd >= 0);
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	CHECK(n >= 0);
-	text[n] = 0;
+	CHECK(read_text(path, text, sizeof(text)) >= 0);
 	return text;
 }
 
-static bool write_text(const char *path, const char *value)
+static bool set(const char *path, const char *value)
 {
-	int fd = open(path, O_WRONLY);
-	ssize_t n = write(fd, value, strlen(value));
-
-	close(fd);
-	return n == (ssize_t)strlen(value);
+	return write_text(path, value) == (ssize_t)strlen(value);
 }
 
 /* The number behind the name, at the beginning of a line. */
 static unsigned long figure(const char *path, const char *name)
 {
-	const char *at = read_text(path);
+	const char *at = slurp(path);
 
 	while (at && strncmp(at, name, strlen(name)))
 		at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL;
@@ -64,15 +54,15 @@ static void settings(void)
 	CHECK(kib * kib <= 16 * total && (kib + 1) * (kib + 1) > 16 * total);
 	CHECK(figure(SCALE, "") == 10);
 	snprintf(before, sizeof(before), "%lu\n", kib);
-	CHECK(write_text(MIN_FREE, "2000\n") && figure(MIN_FREE, "") == 2000);
-	CHECK(!write_text(MIN_FREE, "-1") && errno == EINVAL);
-	CHECK(!write_text(MIN_FREE, "2147483648") && errno == EINVAL);
-	CHECK(!write_text(MIN_FREE, "some") && errno == EINVAL);
+	CHECK(set(MIN_FREE, "2000\n") && figure(MIN_FREE, "") == 2000);
+	CHECK(!set(MIN_FREE, "-1") && errno == EINVAL);
+	CHECK(!set(MIN_FREE, "2147483648") && errno == EINVAL);
+	CHECK(!set(MIN_FREE, "some") && errno == EINVAL);
 	CHECK(figure(MIN_FREE, "") == 2000);
-	CHECK(write_text(MIN_FREE, before) && figure(MIN_FREE, "") == kib);
-	CHECK(!write_text(SCALE, "0") && errno == EINVAL);
-	CHECK(!write_text(SCALE, "3001") && errno == EINVAL);
-	CHECK(write_text(SCALE, "100") && figure(SCALE, "") == 100);
+	CHECK(set(MIN_FREE, before) && figure(MIN_FREE, "") == kib);
+	CHECK(!set(SCALE, "0") && errno == EINVAL);
+	CHECK(!set(SCALE, "3001") && errno == EINVAL);
+	CHECK(set(SCALE, "100") && figure(SCALE, "") == 100);
 }
 
 /* As other kernel threads it has a name and no command line. */
@@ -88,14 +78,14 @@ static void thread(void)
 		if (!strtoul(entry->d_name, NULL, 10))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		found = !strcmp(read_text(path), "kswapd0\n");
+		found = !strcmp(slurp(path), "kswapd0\n");
 	}
 	closedir(proc);
 	CHECK(found);
 	strcpy(strrchr(path, '/'), "/cmdline");
-	CHECK(!*read_text(path));
+	CHECK(!*slurp(path));
 	strcpy(strrchr(path, '/'), "/stat");
-	CHECK(strstr(read_text(path), "(kswapd0) S "));
+	CHECK(strstr(slurp(path), "(kswapd0) S "));
 }
 
 /* After `settings` the marks are a hundredth of the memory apart. */
