@@ -8,6 +8,8 @@ from . import OUTPUT, ROOT, scenario
 from .job import Job
 
 
+SITUATIONS = ["--deterministic", "--cpus", "2", "--disk", "4M", "--swap", "4M"]
+POLICIES = {"mmap": "1", "vma": "2", "spec": "3", "full": "4"}  # as enum policy of user/faultline.h
 TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
 
 
@@ -25,6 +27,7 @@ def cases():
         ("tour", [*stage], ["tour"]),
         ("why", stage, ["reasons", *reasons]),
         ("why", [*stage, "--memory", "64M"], ["foretold"], "why-foretold"),
+        ("why_situations", SITUATIONS, ["situations", POLICIES["full"]], "why-situations"),
     )
 
 
@@ -43,6 +46,8 @@ def soak_jobs():
         + [job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
                ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")
            for policy in ("mmap", "vma", "spec", "full")] \
+        + [job("why_situations", SITUATIONS, ["situations", POLICIES[policy]], f"why-situations-{policy}")
+           for policy in ("mmap", "vma", "spec")] \
         + [job("all_stops", ["--cpus", "4"], ["thread_storm"]), job("reverse", ["--cpus", "1", "--reverse"], ["hello"]), *recipe_jobs()]
 
 

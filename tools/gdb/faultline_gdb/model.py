@@ -35,6 +35,11 @@ def answered(path, function, text, sentence, answer="FAULT_DONE"):
     return End("answered", places.Place(path, function, text), sentence, answer=answer)
 
 
+def refused(fault, signal):
+    """A program gets a signal; the kernel, on its behalf, an error to return."""
+    return signal if fault.from_user else "EFAULT"
+
+
 class Snapshot:
     """Of a VMA, as fault_snapshot() takes it: from the VMA, or from a fault that is under way."""
 
@@ -92,10 +97,16 @@ class Fault:
         last = steps[-1]
         if last.level == 1:
             self.table, self.pte, self.ptl = True, last.value, walk.table_page(steps[-2].value)["ptl"]
+            self.ptep = last.place
             self.pmd = steps[-2].value
             return "TABLE"
         self.table, self.pte, self.ptl = False, 0, None
         return "NONE" if last.level == 2 and not last.value else "UPPER"
+
+
+    def entry_at(self, index):
+        """The entry, beside ours in its table, of another page of the mapping: 0 without a table."""
+        return kernel.read_u64(self.ptep + (index - self.pgoff()) * kernel.WORD) if self.table else 0
 
 
 class Strategy:

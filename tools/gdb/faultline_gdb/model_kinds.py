@@ -5,7 +5,8 @@ fault_wp.c and fault_swap.c have them. Each ends by raising End.
 """
 
 from . import kernel, swap, walk
-from .model import EXEC, WRITE, answered
+from .command import counted
+from .model import EXEC, WRITE, End, answered, refused
 from .model_locked import OUT_OF_MEMORY
 
 ANON, MAPPING, AROUND = "mm/fault_anon.c", "mm/fault_mapping.c", "mm/fault_around.c"
@@ -87,7 +88,7 @@ class Cache:
         """As may_be_mapped() in fault_around.c."""
         page = self.page(index)
         return page is not None and kernel.page_has(page, "PG_UPTODATE") and kernel.page_has(page, "PG_CACHE") and \
-            not kernel.page_has(page, "PG_LOCKED") and not kernel.page_has(page, "PG_ERROR")
+            not any(kernel.page_has(page, flag) for flag in ("PG_LOCKED", "PG_ERROR", "PG_SET_ASIDE"))
 
 
 def mapping(strategy, fault):
@@ -127,19 +128,29 @@ def map_around(strategy, fault):
     if not around:
         return
     strategy.lock_pte(fault)
+    number = sum(not fault.entry_at(index) for index in around)
     if fault.pgoff() in around:
-        raise answered(AROUND, "mapping_map_pages", "return solved", f"{len(around)} cached pages are mapped, this one among "
-                       "them" if len(around) > 1 else "the cached page is mapped")
-    fault.note(f"maps {len(around)} cached pages around this one, which is not cached")
+        raise answered(AROUND, "mapping_map_pages", "return solved", f"{number} cached pages are mapped, this one among "
+                       "them" if number > 1 else "the cached page is mapped")
+    if number:
+        fault.note(f"maps {counted(number, 'cached page')} around this one, which {why_not_cached(cache.page(fault.pgoff()))}")
+
+
+def why_not_cached(page):
+    if page is None:
+        return "is not cached"
+    return "is locked" if kernel.page_has(page, "PG_LOCKED") else "is cached, but nobody has used it yet" \
+        if kernel.page_has(page, "PG_SET_ASIDE") else "was not read yet"
 
 
 def ask_mapping(strategy, fault):
     if not int(fault.vma.ops_struct["fault"]):
-        raise answered(MAPPING, "ask_mapping", "FAULT_BEYOND_END", "SIGBUS: the object has no pages to give", "FAULT_BEYOND_END")
+        raise answered(MAPPING, "ask_mapping", "FAULT_BEYOND_END", f"{refused(fault, 'SIGBUS')}: the object has no pages to give",
+                       "FAULT_BEYOND_END")
     cache = Cache(fault.vma.mapping_struct)
     if fault.pgoff() >= cache.nr_pages():
-        raise answered("mm/mapping.c", "mapping_fault", "FAULT_BEYOND_END", "SIGBUS: beyond the end of the object",
-                       "FAULT_BEYOND_END")
+        raise answered("mm/mapping.c", "mapping_fault", "FAULT_BEYOND_END",
+                       f"{refused(fault, 'SIGBUS')}: beyond the end of the object", "FAULT_BEYOND_END")
     page = cache.page(fault.pgoff())
     if page is not None and kernel.page_has(page, "PG_UPTODATE"):
         return
@@ -188,21 +199,44 @@ def cow_fault(strategy, fault):
 def shared_fault(strategy, fault):
     strategy.may_call_ops(fault)
     ask_mapping(strategy, fault)
+    page = Cache(fault.vma.mapping_struct).page(fault.pgoff())
     if int(fault.vma.mapping_struct["ops"]):
-        fault.note("tells the file system of the write, with the page locked")
+        ask_file_system(strategy, fault, page)
     strategy.lock_pte(fault)
-    raise answered(MAPPING, "map_page", "pte_set", "the mapping's page is mapped writable")
+    raise unless_throttled(fault, page, answered(MAPPING, "map_page", "pte_set", "the mapping's page is mapped writable"))
+
+
+def ask_file_system(strategy, fault, page):
+    """As fault_page_mkwrite()."""
+    if page is not None and kernel.page_has(page, "PG_LOCKED"):
+        fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
+        strategy.wait_page(fault)
+    fault.note("tells the file system of the write, with the page locked")
+
+
+def unless_throttled(fault, page, end):
+    """Who makes a page dirty while too many are waits for the flusher, when the entry is set and the lock let go."""
+    if not int(fault.vma.mapping_struct["ops"]):
+        return end
+    fs = fault.vma.mapping_struct["host"].cast(kernel.type_named("struct faultfs_file").pointer())["fs"]
+    number = int(fs["nr_dirty"].cast(kernel.type_named("s64"))) + (page is None or not kernel.page_has(page, "PG_DIRTY"))
+    if number <= int(fs["dirty_limit"]):
+        return end
+    fault.note(f"{number} pages of the file system are dirty, more than {int(fs['dirty_limit'])}: lets go, and waits for the flusher")
+    return End("completed", end.place, end.args[0])
 
 
 # --- Writing to what is mapped read-only -----------------------------------------------------------------------------
 
 def write_protected(strategy, fault):
     if fault.vma.has("SHARED"):
+        page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
         if int(fault.vma.mapping_struct["ops"]):
             strategy.may_call_ops(fault)
-            fault.note("tells the file system of the write, with the page locked")
+            ask_file_system(strategy, fault, page)
         strategy.lock_pte(fault)
-        raise answered(WRITE_PROTECT, "make_writable", "PTE_WRITE", "shared memory: the entry becomes writable")
+        raise unless_throttled(fault, page, answered(WRITE_PROTECT, "make_writable", "PTE_WRITE",
+                                                     "shared: the entry becomes writable"))
     strategy.need_anon_vma(fault)
     private_write(strategy, fault)
 
@@ -217,8 +251,9 @@ def private_write(strategy, fault):
     if is_last_owner(page):
         raise answered(WRITE_PROTECT, "make_writable", "PTE_WRITE", "the last owner keeps its page: the entry becomes writable")
     strategy.need_page(fault)
-    raise answered(WRITE_PROTECT, "replace_entry", "pte_set", f"a copy takes the page's place: others have it too "
-                   f"({int(page['refcount'])} references, mapped {int(page['mapcount'])} times)")
+    anon = kernel.page_has(page, "PG_ANON")
+    raise answered(WRITE_PROTECT, "replace_entry", "pte_set", "a copy takes the page's place: "
+                   + ("others have it too" if anon else "it is of a mapping") + f" ({counted(page['refcount'], 'reference')}, mapped {counted(page['mapcount'], 'time')})")
 
 
 def is_last_owner(page):
@@ -255,7 +290,8 @@ def read(strategy, fault, area, state):
     if synchronous and swap.entries(state) == 1:
         strategy.need_page(fault)
         if swap.is_held(state):
-            fault.note("waits for who has claimed the slot, and finds the entry changed")
+            raise answered(SWAP, "swap_in", "look_again", "waits for who has claimed the slot and reads the page: the access faults "
+                           "again, and finds it")
         strategy.lock_pte(fault)
         raise answered(SWAP, "read_claimed", "set_entry", "the page is read past the swap cache, and mapped")
     strategy.need_page(fault)

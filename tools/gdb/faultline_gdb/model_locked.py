@@ -2,11 +2,14 @@
 """The per-VMA lock and mmap_lock, as mm/strategy_vma.c, mm/strategy_mmap.c and mm/fault_locked.c have them."""
 
 from . import kernel, vmas, walk
-from .model import Snapshot, Strategy, answered, gave_up, lock_holder, retry, skip
+from .model import Snapshot, Strategy, answered, gave_up, lock_holder, refused, retry, skip
 
 VMA_FILE, MMAP_FILE, SHARED_FILE = "mm/strategy_vma.c", "mm/strategy_mmap.c", "mm/fault_locked.c"
 OUT_OF_MEMORY = "out of memory: a process is killed unless pages can be reclaimed, then the access faults again"
-REFUSED = "SIGSEGV, SEGV_ACCERR: the VMA does not permit it"
+
+
+def no_access(fault):
+    return f"{refused(fault, 'SIGSEGV, SEGV_ACCERR')}: the VMA does not permit it"
 
 
 class Locked(Strategy):
@@ -55,7 +58,7 @@ class PerVma(Locked):
         if not fault.vma.start <= fault.address < fault.vma.end:
             raise gave_up(VMA_FILE, "vma_enter", "vma_lock_abort_outside")
         if not fault.check_access():
-            raise answered(VMA_FILE, "vma_enter", "fault_check_access", REFUSED, "FAULT_NO_ACCESS")
+            raise answered(VMA_FILE, "vma_enter", "fault_check_access", no_access(fault), "FAULT_NO_ACCESS")
 
     def is_write_locked(self, fault, vma):
         bar = kernel.define("mm/vma.h", "VMA_WRITER_BAR")
@@ -87,11 +90,11 @@ class MmapLock(Locked):
         if found is not None and fault.address < found.start and Snapshot(found.vma).has("GROWSDOWN"):
             self.grow_stack(fault, found)
         if found is None or fault.address < found.start:
-            raise answered(MMAP_FILE, "mmap_enter", "FAULT_NO_MAPPING", "SIGSEGV, SEGV_MAPERR: no VMA covers the address",
-                           "FAULT_NO_MAPPING")
+            raise answered(MMAP_FILE, "mmap_enter", "FAULT_NO_MAPPING",
+                           f"{refused(fault, 'SIGSEGV, SEGV_MAPERR')}: no VMA covers the address", "FAULT_NO_MAPPING")
         fault.vma = Snapshot(found.vma)
         if not fault.check_access():
-            raise answered(MMAP_FILE, "mmap_enter", "fault_check_access", REFUSED, "FAULT_NO_ACCESS")
+            raise answered(MMAP_FILE, "mmap_enter", "fault_check_access", no_access(fault), "FAULT_NO_ACCESS")
 
     def lock(self, fault):
         busy = kernel.define("kernel/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
@@ -101,8 +104,8 @@ class MmapLock(Locked):
 
     def grow_stack(self, fault, found):
         if not may_grow(fault, found):
-            raise answered(MMAP_FILE, "grow_stack", "FAULT_NO_MAPPING", "SIGSEGV, SEGV_MAPERR: the stack above may not grow "
-                           "so far down", "FAULT_NO_MAPPING")
+            raise answered(MMAP_FILE, "grow_stack", "FAULT_NO_MAPPING", f"{refused(fault, 'SIGSEGV, SEGV_MAPERR')}: the stack "
+                           "above may not grow so far down", "FAULT_NO_MAPPING")
         raise retry(MMAP_FILE, "grow_stack", "mmap_retry_stack")
 
     def need_anon_vma(self, fault):

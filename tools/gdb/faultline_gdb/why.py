@@ -201,7 +201,7 @@ class Why(Command):
         say(f"pid {int(process['pid'])} would {model.WORDS[access]} {address:#x}"
             + ("" if from_user else ", the kernel on its behalf") + ".")
         if address >= kernel.define("mm/pgtable.h", "USER_END"):
-            self.beyond(from_user)
+            self.beyond(address, from_user)
             return
         self.context(mm, address)
         entry = pages.entry_of(mm, address) or 0
@@ -209,12 +209,18 @@ class Why(Command):
             say(f"No fault: the page tables permit it ({walk.describe_pte(entry)}). If a CPU faulted all the same:")
         self.attempts(mm, address, access, from_user)
 
-    def beyond(self, from_user):
+    def beyond(self, address, from_user):
         say("No program may have this address, so no strategy is asked.")
         if from_user:
-            say(f"  SIGSEGV\n      {places.Place('kernel/x86/trap.c', 'page_fault_user', 'USER_END')}")
+            say(f"  {self.refusal(address)}")
         else:
             say("  EFAULT, without an access")
+
+    def refusal(self, address):
+        if address + (1 << 47) & (1 << 64) - 1 < 1 << 48:
+            return f"SIGSEGV\n      {places.Place('kernel/x86/trap.c', 'page_fault_user', 'USER_END')}"
+        return "SIGSEGV: it is not canonical, so the CPU raises #GP, and looks at no page table\n" \
+            f"      {places.Place('kernel/x86/trap.c', 'exception', 'exception_signal')}"
 
     def attempts(self, mm, address, access, from_user):
         order = policy_order(mm)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""
+`why` against what happens, of accesses in every situation that user/situations.c knows: which attempts there will be and how each
+ends, which signal or error comes of it, how many pages are mapped around.
+"""
+
+import signal
+
+from harness import *
+from faultline_gdb import events, reasons, why
+
+WORDS = {"r": "r", "w": "w", "x": "x", "R": "r kernel", "W": "w kernel"}
+EFAULT = 14
+compared = []
+
+
+def frame_value(name):
+    return gdb.newest_frame().read_var(name)
+
+
+class Asked:
+    """What was foretold of one access of a thread, and what has come of it so far."""
+
+    def __init__(self):
+        address, access = int(frame_value("p")), chr(int(frame_value("access")))
+        self.page, self.tid = address & -kernel.PAGE_SIZE, tid()
+        self.said = gdb.execute(f"why {address:#x} {WORDS[access]}", to_string=True)
+        self.name = f"{frame_value('what').string()} ({address:#x})"
+        self.foretold = self.attempts(address, access)
+        self.around = int(reasons.counters()["fault_around_pages"])
+        self.happened, self.mapped = [], None
+
+    def attempts(self, address, access):
+        """None where `why` says that there is no fault; []: one that no strategy is asked about."""
+        if "\nNo fault:" in self.said:
+            return None
+        if "no strategy is asked" in self.said:
+            return []
+        found = why.predict(walk.selected_task()["mm"], address, WORDS[access][0], access.islower())
+        return [(one.strategy, one.end.how, one.end.reason or one.end.answer.removeprefix("FAULT_").lower())
+                for one in found if one.end.how != "skip"]
+
+    def attempt(self, fault):
+        if tid() == self.tid and int(fault["address"]) == self.page:
+            self.happened.append(events.attempt_words(fault))
+            if len(self.happened) == 1:
+                self.mapped = 1 + int(reasons.counters()["fault_around_pages"]) - self.around
+
+    def compare(self, error):
+        wanted = self.foretold or []
+        check(self.name, self.happened[:len(wanted)] == wanted and bool(wanted) >= bool(self.happened),
+              f"{self.said}foretold {self.foretold}\nhappened {self.happened}")
+        self.compare_error(error)
+        compared.append(self.name)
+
+    def compare_error(self, error):
+        """Of the attempts that are asked, the last says which signal or error comes; later ones are not known yet."""
+        asked = [line for line in self.said.splitlines() if "(if it were asked)" not in line]
+        told = re.search(r"\b(SIGSEGV|SIGBUS|EFAULT)\b", "\n".join(asked))
+        number = 0 if not told else EFAULT if told[1] == "EFAULT" else int(signal.Signals[told[1]])
+        check(f"{self.name}: what comes of it", error == number, f"{self.said}happened: {error}")
+        pages = re.search(r"^  \w+ answers: (\d+) cached pages are mapped", "\n".join(asked), re.MULTILINE)
+        if pages:
+            check(f"{self.name}: pages around", self.mapped == int(pages[1]), f"{self.said}happened: {self.mapped}")
+
+
+def tid():
+    return int(walk.selected_task()["tid"])
+
+
+def silent(where):
+    stop = gdb.Breakpoint(where, internal=True)
+    stop.silent = True
+
+
+def watch():
+    asked = None
+    for where in ("about_to", "has_done", "event_attempt"):
+        silent(where)
+    while True:
+        gdb.execute("continue", to_string=True)
+        if gdb.selected_thread() is None:
+            return
+        name = gdb.newest_frame().name()
+        if name == "about_to":
+            asked = Asked()
+        elif name == "event_attempt" and asked:
+            asked.attempt(frame_value("f"))
+        elif name == "has_done":
+            asked.compare(int(frame_value("error")))
+            asked = None
+
+
+run_to("main")
+try:
+    watch()
+except gdb.error:
+    pass  # the machine has gone off
+check(f"{len(compared)} accesses went as foretold", len(compared) > 120)
+finish()
