@@ -316,6 +316,7 @@ void task_exit(s32 exit_code)
 	int stopped;
 	bool last;
 
+	fault_dump_thread(task);
 	stop_taking_signals(task);
 	leave_mm();
 	task_set_files(task, NULL);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Fault events and an address space, as lines on a debug console port. See fault_dump.h. */
+/* Fault events, threads and an address space, as lines on a debug console port. See fault_dump.h. */
 #include "kernel/fault_dump.h"
 
 #include "drivers/debugcon.h"
 #include "kernel/boot_info.h"
 #include "kernel/fault_trace.h"
 #include "kernel/fs/file.h"
+#include "kernel/string.h"
 #include "kernel/task.h"
 #include "mm/mm.h"
 #include "mm/page.h"
@@ -14,6 +15,7 @@
 
 static bool wanted;
 static u32 dumped; /* atomic: somebody writes the address space, or has */
+static spinlock_t line_lock = SPINLOCK_INIT(LEAF); /* threads end side by side, and each line is to be one */
 
 void fault_dump_init(void)
 {
@@ -22,17 +24,34 @@ void fault_dump_init(void)
 	wanted = boot_option("fault_dump", text, sizeof(text));
 }
 
-static void __printf(1, 2) put_line(const char *fmt, ...)
+static void vput_line(const char *fmt, va_list args)
 {
 	char line[EVENT_TEXT_MAX + 1];
-	va_list args;
-	size_t len;
+	size_t len = min((size_t)kvsnprintf(line, sizeof(line) - 1, fmt, args), sizeof(line) - 2);
 
-	va_start(args, fmt);
-	len = min((size_t)kvsnprintf(line, sizeof(line) - 1, fmt, args), sizeof(line) - 2);
-	va_end(args);
 	line[len] = '\n';
 	debugcon_write(DEBUGCON_TRACE, line, len + 1);
+}
+
+static void __printf(1, 2) put_line(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	spin_lock(&line_lock);
+	vput_line(fmt, args);
+	spin_unlock(&line_lock);
+	va_end(args);
+}
+
+/* Nobody else writes any more. */
+static void __printf(1, 2) put_line_alone(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vput_line(fmt, args);
+	va_end(args);
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
@@ -46,12 +65,27 @@ void fault_dump_events(void)
 		struct event_cursor cursor;
 
 		event_cursor_set(&cursor, cpu, 0);
-		put_line("recorded %u %u", cpu, events_recorded(cpu));
+		put_line_alone("recorded %u %u", cpu, events_recorded(cpu));
 		while (event_read(&cursor, &event)) {
 			event_format(line, sizeof(line), cpu, &event);
-			put_line("%s", line);
+			put_line_alone("%s", line);
 		}
 	}
+}
+
+/* ---- Threads ----------------------------------------------------------------------------------------------------- */
+
+void fault_dump_thread(const struct task *task)
+{
+	char name[TASK_COMM_LEN];
+
+	if (!wanted)
+		return;
+	memcpy(name, task->comm, sizeof(name));
+	for (char *c = name; *c; c++)
+		if ((u8)*c < ' ')
+			*c = '?';
+	put_line("thread %d %d %s", task->tid, task->process->pid, name);
 }
 
 /* ---- The address space ------------------------------------------------------------------------------------------- */

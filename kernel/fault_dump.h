@@ -8,7 +8,11 @@
 
 #include "kernel/base.h"
 
+struct task;
+
 void fault_dump_init(void); /* boot */
+/* A thread ends: which process it was of, and its name. => no lock whose rank is LEAF. */
+void fault_dump_thread(const struct task *task);
 /*
  * The address space of the first process, as it is when the first of its threads ends for good: VMAs, and what each page is.
  * Takes mmap_lock; sleeps. => no lock held, the current thread still has the address space.

@@ -61,15 +61,15 @@ def misunderstandings(events, understood):
         "slices": collections.Counter(slice_of(event, name) for event in slices),
         "arrows": collections.Counter(arrows(events)),
         "sources": collections.Counter(event["args"]["source"] for event in slices if "source" in event["args"]),
-        "tracks": collections.Counter({name[event["tid"]] for event in slices}),
+        # Perfetto puts a thread's number behind its name.
+        "tracks": collections.Counter({f"{name[event['tid']]} {event['tid']}" for event in slices}),
     }
     found = {
         "slices": collections.Counter(tuple(one[key] for key in ("ts", "dur", "category", "name", "thread", "process"))
                                       for one in understood["slices"]),
         "arrows": collections.Counter((one["start"], one["finish"]) for one in understood["arrows"]),
         "sources": collections.Counter({one["source"]: one["number"] for one in understood["sources"]}),
-        # It puts a thread's number behind its name.
-        "tracks": collections.Counter(name.rpartition(" ")[0] for name in understood["tracks"]),
+        "tracks": collections.Counter(understood["tracks"]),
     }
     complaints = [f"{what}: the file has {list((wanted[what] - found[what]).items())[:3]} more, "
                   f"Perfetto {list((found[what] - wanted[what]).items())[:3]}" for what in wanted if wanted[what] != found[what]]

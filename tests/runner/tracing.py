@@ -15,6 +15,8 @@ from .job import Job
 
 PROGRAM = "build/user/threads"
 REPORTED = "build/user/threads"
+CPUS = 1 << 22  # the process that has them, in a trace
+NANOSECOND = 0.001
 POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec answered", "full": "spec answered"}
 
 
@@ -61,7 +63,7 @@ def complaints_about(trace):
         complaints += not_nested(track, found)
     for number, ends in arrows.items():
         complaints += not_paired(number, ends)
-    return (complaints + not_bound(trace["traceEvents"]))[:10]
+    return (complaints + not_bound(trace["traceEvents"]) + two_at_once(trace["traceEvents"]))[:10]
 
 
 def wrong_names(trace):
@@ -111,13 +113,28 @@ def not_bound(events):
     return complaints
 
 
+def two_at_once(events):
+    """On a CPU's track a slice is never inside one of another thread."""
+    running, complaints = {}, []
+    for event in (event for event in events if event["ph"] == "X" and event["pid"] >= CPUS):
+        end, thread = event["ts"] + event["dur"], event["args"]["thread"]
+        until, other = running.get(event["tid"], (0, thread))
+        if event["ts"] + NANOSECOND / 2 < until and thread != other:
+            complaints.append(f"thread {thread} runs at {event['ts']} where thread {other} does: {event}")
+        if end > until:
+            running[event["tid"]] = end, thread
+    return complaints
+
+
 def missing_from(trace):
     events = trace["traceEvents"]
     names = {event["args"].get("name", "") for event in events if event["ph"] == "M"}
+    threads = {event["tid"] for event in events if event["name"] == "thread_name" and event["args"]["name"] == "threads"}
+    processes = {event["pid"] for event in events if event["name"] == "process_name" and event["args"]["name"] == "threads"}
     slices = [event for event in events if event["ph"] == "X"]
     wanted = {
         "a track for each CPU": {"CPU 0", "CPU 1", "CPU 2"} <= names,
-        "tracks for threads": sum(name.startswith("thread ") for name in names) >= 3,
+        "tracks for the program's threads, by its name and of its one process": len(threads) >= 3 and processes == {1},
         "arrows": any(event["ph"] == "s" for event in events),
         "locks as slices": {"mmap_lock, writing", "VMA lock", "speculation (RCU)"} <= {one["name"] for one in slices},
         "functions where there are no lines": not any("?" in one["args"].get("source", "") for one in slices),
@@ -147,8 +164,13 @@ def checks_that_hold_nothing_back(trace):
     def one_number_twice(events):
         next(event for event in events if event["ph"] == "X" and event["pid"] != 1)["tid"] = 1
 
+    def other_thread_inside(events):
+        outer = max((one for one in events if one["ph"] == "X" and one["pid"] >= CPUS), key=lambda one: one["dur"])
+        inner = dict(outer, ts=outer["ts"] + NANOSECOND, dur=NANOSECOND, args=dict(outer["args"], thread=-1))
+        events.insert(events.index(outer) + 1, inner)
+
     complaints = []
-    for breaking in (without_finish, longer_slice, loose_arrow, arrow_before_its_slice, one_number_twice):
+    for breaking in (without_finish, longer_slice, loose_arrow, arrow_before_its_slice, one_number_twice, other_thread_inside):
         broken = copy.deepcopy(trace)
         breaking(broken["traceEvents"])
         if not complaints_about(broken):

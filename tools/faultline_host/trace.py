@@ -21,10 +21,11 @@ from .status import UsageError
 TRACE_PORT = 0xEC
 EVENTS = 65536  # for each CPU: the largest ring there is
 ET_DYN = 3
-# The two groups of tracks, to Perfetto processes: it wants thread numbers that differ in all processes together, and so CPUs
+# To Perfetto CPUs are threads of one more process. It wants thread numbers that differ in all processes together, and so they
 # get those that no thread can have (Linux: PID_MAX_LIMIT).
-THREADS, CPUS = 1, 1 << 22
+CPUS = 1 << 22
 LINE = re.compile(r"\[(\d+)\] (\d+)\.(\d{9}) \+(\d+) tid=(\d+) (\w+)((?: \w+=\S*)*)$")
+LOCKED_VMAS = 4  # of one writer that are drawn one by one: fork locks all there are
 LOCKS = {"mmap": "mmap_lock, reading", "vma": "VMA lock", "spec": "speculation (RCU)"}
 
 
@@ -45,6 +46,7 @@ class Recording:
     cpus: int
     lost: int = 0
     events: list = dataclasses.field(default_factory=list)
+    threads: dict = dataclasses.field(default_factory=dict)  # tid: (pid, name), of those that have ended
     vmas: list = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
     pages: list = dataclasses.field(default_factory=list)  # (address, number of pages, state)
 
@@ -103,6 +105,8 @@ def parse(lines, result, cpus):
             recording.events += [event] if event else []
         elif words and words[0] == "recorded":
             recorded += int(words[2])
+        elif words and words[0] == "thread":
+            recording.threads[int(words[1])] = int(words[2]), " ".join(words[3:])
         elif words and words[0] == "vma":
             recording.vmas.append((int(words[1], 16), int(words[2], 16), words[3], " ".join(words[4:])))
         elif words and words[0] == "pages":
@@ -157,19 +161,26 @@ def load_address(program, recording):
 def perfetto(recording, source_of):
     """The Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU."""
     tracks = Tracks()
+    tracks.process(CPUS, 0, "CPUs")
     for cpu in range(recording.cpus):
-        tracks.name(CPUS, track_of_cpu(cpu), f"CPU {cpu}")
-    for event in recording.events:
-        if event.tid:
-            tracks.name(THREADS, event.tid, f"thread {event.tid}")
+        tracks.thread(CPUS, track_of_cpu(cpu), f"CPU {cpu}")
     by_thread = {}
     for event in recording.events:
         by_thread.setdefault(event.tid, []).append(event)
     for tid, events in by_thread.items():
         if tid:
+            name_thread(tracks, tid, recording.threads)
             thread_slices(tracks, tid, events, source_of)
     cpu_slices(tracks, recording.events, source_of)
     return {"traceEvents": tracks.finished()}
+
+
+def name_thread(tracks, tid, threads):
+    """One that has not ended, since the kernel panicked, is a process of its own: that is all that is known."""
+    pid, name = threads.get(tid, (tid, "thread"))
+    _, process_name = threads.get(pid, (pid, name))
+    tracks.process(pid, pid, process_name)
+    tracks.thread(pid, tid, name)
 
 
 def track_of_cpu(cpu):
@@ -178,7 +189,7 @@ def track_of_cpu(cpu):
 
 @dataclasses.dataclass
 class Slice:
-    group: int
+    process: int
     track: int
     start: int
     end: int
@@ -194,22 +205,24 @@ class Tracks:
     """
 
     def __init__(self):
-        self.metadata, self.named, self.slices, self.flows = [], set(), [], []
-        for place, (group, name) in enumerate(((CPUS, "CPUs"), (THREADS, "threads"))):
-            self.describe(group, group, "process_name", name=name)
-            self.describe(group, group, "process_sort_index", sort_index=place)
+        self.metadata, self.processes, self.process_of, self.slices, self.flows = [], set(), {}, [], []
 
-    def describe(self, group, track, what, **arguments):
-        self.metadata.append({"ph": "M", "name": what, "pid": group, "tid": track, "args": arguments})
+    def describe(self, process, track, what, **arguments):
+        self.metadata.append({"ph": "M", "name": what, "pid": process, "tid": track, "args": arguments})
 
-    def name(self, group, track, text):
-        if (group, track) not in self.named:
-            self.named.add((group, track))
-            self.describe(group, track, "thread_name", name=text)
-            self.describe(group, track, "thread_sort_index", sort_index=track)
+    def process(self, process, place, name):
+        if process not in self.processes:
+            self.processes.add(process)
+            self.describe(process, process, "process_name", name=name)
+            self.describe(process, process, "process_sort_index", sort_index=place)
 
-    def add(self, group, track, start, end, category, name, keys):
-        one = Slice(group, track, start, max(end, start + 1), category, name, keys)
+    def thread(self, process, track, name):
+        self.process_of[track] = process
+        self.describe(process, track, "thread_name", name=name)
+        self.describe(process, track, "thread_sort_index", sort_index=track)
+
+    def add(self, track, start, end, category, name, keys):
+        one = Slice(self.process_of[track], track, start, max(end, start + 1), category, name, keys)
         self.slices.append(one)
         return one
 
@@ -225,7 +238,7 @@ class Tracks:
     def nest(self):
         stacks = {}
         for one in self.slices:
-            stack = stacks.setdefault((one.group, one.track), [])
+            stack = stacks.setdefault(one.track, [])
             while stack and stack[-1].end <= one.start:
                 stack.pop()
             if stack:
@@ -234,7 +247,7 @@ class Tracks:
 
 
 def as_json(one):
-    return {"ph": "X", "name": one.name, "cat": one.category, "pid": one.group, "tid": one.track,
+    return {"ph": "X", "name": one.name, "cat": one.category, "pid": one.process, "tid": one.track,
             "ts": microseconds(one.start), "dur": microseconds(one.end - one.start), "args": one.keys}
 
 
@@ -245,8 +258,8 @@ def microseconds(ns):
 
 def flow_ends(number, source, target):
     common = {"name": "tries again", "cat": "retry", "id": number}
-    return ({"ph": "s", **common, "pid": source.group, "tid": source.track, "ts": microseconds(source.start)},
-            {"ph": "f", "bp": "e", **common, "pid": target.group, "tid": target.track, "ts": microseconds(target.start)})
+    return ({"ph": "s", **common, "pid": source.process, "tid": source.track, "ts": microseconds(source.start)},
+            {"ph": "f", "bp": "e", **common, "pid": target.process, "tid": target.track, "ts": microseconds(target.start)})
 
 
 def title(event):
@@ -254,7 +267,7 @@ def title(event):
     if event.name == "attempt":
         return f"{keys['strategy']}: {keys['access']} {keys['kind']} → {keys.get('reason') or keys.get('answer')}"
     return {"lock_wait": f"waits for {keys.get('rank')} for {keys.get('for')}", "page_wait": "waits for a page",
-            "mmap_write": "mmap_lock, writing", "shootdown": "TLB shootdown", "flush": "TLB flush for others",
+            "mmap_write": "mmap_lock, writing", "vma_write": "locks a VMA for writing", "shootdown": "TLB shootdown", "flush": "TLB flush for others",
             "reclaim": "reclaim"}.get(event.name, event.name)
 
 
@@ -279,15 +292,14 @@ def inside(events, index, name):
 def thread_slices(tracks, tid, events, source_of):
     gave_up = None
     for index, event in enumerate(events):
-        one = tracks.add(THREADS, tid, event.start, event.end, event.name, title(event), arguments(event, source_of))
+        one = tracks.add(tid, event.start, event.end, event.name, title(event), arguments(event, source_of))
         if event.name == "attempt":
             add_held_lock(tracks, tid, events, index)
             if gave_up:
                 tracks.flow(gave_up, one)
             gave_up = one if event.keys["end"] in ("gave_up", "retry") else None
         elif event.name == "mmap_write":
-            for vma in inside(events, index, "vma_write"):
-                tracks.add(THREADS, tid, vma.end, event.end, "lock", f"VMA {vma.keys['vma']}, writing", {})
+            add_locked_vmas(tracks, tid, events, index)
 
 
 def add_held_lock(tracks, tid, events, index):
@@ -297,15 +309,48 @@ def add_held_lock(tracks, tid, events, index):
     waits = inside(events, index, "lock_wait") if event.keys["strategy"] == "mmap" else []
     since = max((wait.end for wait in waits if wait.keys["rank"] == "MMAP_LOCK"), default=event.start + 1)
     if since < event.end:
-        tracks.add(THREADS, tid, since, event.end, "lock", LOCKS[event.keys["strategy"]], {"address": event.keys["address"]})
+        tracks.add(tid, since, event.end, "lock", LOCKS[event.keys["strategy"]], {"address": event.keys["address"]})
+
+
+def add_locked_vmas(tracks, tid, events, index):
+    """Each from when it was locked until mmap_lock is let go."""
+    end, locked = events[index].end, inside(events, index, "vma_write")[::-1]
+    drawn = locked if len(locked) <= LOCKED_VMAS else locked[:LOCKED_VMAS - 1]
+    for vma in drawn:
+        tracks.add(tid, vma.end, end, "lock", f"VMA {vma.keys['vma']}, writing", {})
+    more = locked[len(drawn):]
+    if more:
+        tracks.add(tid, more[0].end, end, "lock", f"{len(more)} more VMAs, writing", {"vmas": [vma.keys["vma"] for vma in more]})
 
 
 def cpu_slices(tracks, events, source_of):
     """What each CPU did: of what slept in between, the part since it woke up last."""
-    woke = {}
+    woke, found = {}, {}
     for event in events:
         if event.name in ("lock_wait", "page_wait"):
             woke[event.tid] = event.end
             continue
         start = max(event.start, woke.get(event.tid, 0) if event.tid else 0)
-        tracks.add(CPUS, track_of_cpu(event.cpu), start, event.end, event.name, title(event), arguments(event, source_of))
+        found.setdefault(event.cpu, []).append(dataclasses.replace(event, start=start, end=max(event.end, start + 1)))
+    for cpu, mine in found.items():
+        for event, start, end in parts(mine):
+            tracks.add(track_of_cpu(cpu), start, end, event.name, title(event), arguments(event, source_of))
+
+
+def parts(events):
+    """
+    (event, start, end), of events of one CPU: when another thread is seen there, what the one before was at has been switched
+    away from, and goes on when its own thread is seen again.
+    """
+    starts = ((event.start, True, -event.end, number) for number, event in enumerate(events))
+    ends = ((event.end, False, -event.start, number) for number, event in enumerate(events))
+    since, running = {}, None  # since: {tid: {number: when the part that goes on began}}
+    for moment, begins, _, number in sorted((*starts, *ends)):
+        tid = events[number].tid
+        if tid != running:
+            yield from ((events[other], start, moment) for other, start in since.get(running, {}).items() if start < moment)
+            since[tid], running = dict.fromkeys(since.get(tid, {}), moment), tid
+        if begins:
+            since[tid][number] = moment
+        elif (start := since[tid].pop(number)) < moment:
+            yield events[number], start, moment
