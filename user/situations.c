@@ -135,7 +135,8 @@ static void after_fork(void)
 
 static void stacks(void)
 {
-	char *p = mmap((char *)0x20000000000, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0);
+	char *p = mmap((char *)0x20000000000, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1,
+		       0);
 
 	MUST(p != MAP_FAILED);
 	touch("in a stack", p, "w");

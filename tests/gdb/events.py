@@ -6,7 +6,7 @@ from harness import *
 
 def stops_at(words, *patterns):
     """`break-fault words`, continue: the first stop must be as described, and the event is in the ring one step later."""
-    ask(f"break-fault {words}", r"^Breakpoint \d+: at attempts that are ")
+    ask(f"break-fault {words}", r"^Breakpoint \d+: at attempts (of pid 1 )?that are \w")
     said = gdb.execute("continue", to_string=True)
     for pattern in patterns:
         check(f"break-fault {words}: {pattern}", re.search(pattern, said, re.MULTILINE), said)
@@ -28,5 +28,7 @@ stops_at("1 mapping vma answered", r"\(tid 1\) on CPU \d+: (read|execute) 0x[0-9
 stops_at("spf_abort_no_anon_vma", r"write .* \(write_protect\): spec gave up spf_abort_no_anon_vma")
 stops_at("swap gave_up", r"read .* \(swap\): spec gave up spf_abort_swap_not_cached")
 ask("faults 4", r"^CPU 0:", r"tid \d+ +read of swap +0x[0-9a-f]+ +spec gave up: spf_abort_swap_not_cached +at \d+ for \d+ cycles, from ",
-    r"tid \d+ +swap out ", r"from \w+ \(user/\w+\.[ch]:\d+\)")
+    r"tid \d+ +swap out +area 0, slot \d+ +at", r"from \w+ \(user/\w+\.[ch]:\d+\)")
+ask("faults 1000", r"tid 1 +mmap write +sequence 1 +at", r"tid 1 +vma write +0x[0-9a-f]+ +to 0x[0-9a-f]+ +at",
+    r"tid 1 +write of anon +0x7ffff\w+ +mmap answered: done +at \d+ for \d+ cycles, in exec$")
 finish()

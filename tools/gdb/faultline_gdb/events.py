@@ -3,8 +3,8 @@
 
 import gdb
 
-from . import kernel, reasons, stack, walk
-from .command import Command, pids, say, table
+from . import kernel, reasons, stack, swap, walk
+from .command import Command, counted, pids, say, table
 
 SHOWN = 10
 ACCESS = {"ACCESS_READ": "read", "ACCESS_WRITE": "write", "ACCESS_EXEC": "execute"}
@@ -43,17 +43,34 @@ def attempt_words(story):
     return strategy, end.replace("_", " "), why
 
 
+def details(kind, address, value):
+    """[where, what]: the event's address and value, as mm/events.h has them."""
+    where = f"{address:#x}"
+    if kind == "look_again":
+        return [where, name_of("fault_reason", value, "REASON_")]
+    if kind == "lock_wait":
+        bit = kernel.define("mm/events.h", "EVENT_FOR_WRITING")
+        return [where, f"{name_of('lock_rank', value & ~bit, 'RANK_')} for {'writing' if value & bit else 'reading'}"]
+    if kind == "vma_write":
+        return [where, f"to {value:#x}"]
+    if kind in ("swap_in", "swap_out"):
+        return ["", "area {}, slot {}".format(*swap.number_of(value))]
+    return {"page_wait": [where, f"frame {value:#x}"], "mmap_write": ["", f"sequence {value}"],
+            "shootdown": [where, f"to CPU {kernel.cpu_list(value)}"], "flush": ["", f"for CPU {kernel.cpu_list(value)}"],
+            "reclaim": ["", f"{counted(value, 'page')} became free"]}[kind]
+
+
 def describe(event):
     kind = name_of("fault_event_type", event["type"], "EVENT_")
     cycles = f"at {int(event['start'])} for {int(event['end']) - int(event['start'])} cycles"
     who = f"tid {int(event['tid'])}" if int(event["tid"]) else "idle"
     if kind != "attempt":
-        return [who, kind.replace("_", " "), f"{int(event['address']):#x}", f"value {int(event['value']):#x}", cycles]
+        return [who, kind.replace("_", " "), *details(kind, int(event["address"]), int(event["value"])), cycles]
     story = event["story"]
     strategy, end, why = attempt_words(story)
     access = ACCESS[kernel.enum_name("fault_access", story["access"])]
     return [who, f"{access} of {name_of('fault_kind', story['kind'], 'KIND_')}", f"{int(event['address']):#x}",
-            f"{strategy} {end}: {why}", f"{cycles}, from {stack.place(int(event['ip']))}"]
+            f"{strategy} {end}: {why}", cycles + (f", from {stack.place(int(event['ip']))}" if int(event["ip"]) else ", in exec")]
 
 
 class Faults(Command):
@@ -92,7 +109,7 @@ class Wanted:
 
     def __init__(self):
         self.pid = self.page = None
-        self.fields = {}
+        self.fields, self.names = {}, []
 
     @classmethod
     def words(cls):
@@ -121,6 +138,13 @@ class Wanted:
         if field in self.fields:
             command.wrong(f"break-fault: “{word}” is a second word for the same thing: no attempt is both.")
         self.fields[field] = number
+        self.names.append(word)
+
+    def sentence(self):
+        pid = f" of pid {self.pid}" if self.pid is not None else ""
+        page = f" at {self.page:#x}" if self.page is not None else ""
+        which = f" that are {' '.join(self.names)}" if self.names else ""
+        return f"attempts{pid}{page}{which}" if pid or page or which else "every attempt"
 
     def matches(self, fault):
         if self.pid is not None and int(walk.selected_task()["process"]["pid"]) != self.pid:
@@ -174,4 +198,4 @@ class BreakFaultCommand(Command):
             raise gdb.GdbError("break-fault: that is counted without an attempt's ending: a skip, or a second look.")
         self.want_debug()
         stop = BreakFault(wanted)
-        say(f"Breakpoint {stop.number}: at attempts that are {' '.join(words) or 'of any kind'}")
+        say(f"Breakpoint {stop.number}: at {wanted.sentence()}")

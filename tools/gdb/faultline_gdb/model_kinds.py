@@ -174,8 +174,7 @@ def make_page(strategy, fault, cache):
 
 def in_swap(strategy, fault, value):
     """As fault_shmem_in_swap()."""
-    bits = kernel.define("mm/pgtable.h", "SWAP_OFFSET_BITS")
-    number, offset = value >> bits, value & (1 << bits) - 1
+    number, offset = swap.number_of(value)
     area = dict(swap.areas()).get(number)
     state, pfn = swap.slot_state(area, offset) if area is not None else (0, 0)
     fault.note(f"the page of shared memory is in swap: area {number}, slot {offset}")
@@ -262,9 +261,8 @@ def is_last_owner(page):
         return False
     references = int(page["refcount"])
     if kernel.page_has(page, "PG_SWAPCACHE") and not kernel.page_has(page, "PG_LOCKED"):
-        bits = kernel.define("mm/pgtable.h", "SWAP_OFFSET_BITS")
-        slot = int(page["private"])
-        state, _ = swap.slot_state(dict(swap.areas())[slot >> bits], slot & (1 << bits) - 1)
+        number, offset = swap.number_of(int(page["private"]))
+        state, _ = swap.slot_state(dict(swap.areas())[number], offset)
         references -= not swap.entries(state) and not kernel.page_has(page, "PG_WRITEBACK")
     return references == 1
 

@@ -3,7 +3,7 @@
 
 import gdb
 
-from . import kernel, walk
+from . import kernel, swap, walk
 from .command import Command, counted, pids, say
 
 
@@ -118,9 +118,7 @@ def owner_lines(page):
     elif has("PG_CACHE"):
         yield f"of the mapping {int(page['mapping']):#x}, page {int(page['index']):#x} in it"
     if has("PG_SWAPCACHE"):
-        bits = kernel.define("mm/pgtable.h", "SWAP_OFFSET_BITS")
-        slot = int(page["private"])
-        yield f"in the swap cache: area {slot >> bits}, slot {slot & (1 << bits) - 1}"
+        yield "in the swap cache: area {}, slot {}".format(*swap.number_of(int(page["private"])))
 
 
 def mapping_lines(pfn):

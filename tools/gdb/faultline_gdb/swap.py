@@ -30,6 +30,12 @@ def slots(area):
                 yield first + number, state, data[2 * number + 1]
 
 
+def number_of(slot):
+    """(area, offset) of a swap_slot_t."""
+    bits = kernel.define("mm/pgtable.h", "SWAP_OFFSET_BITS")
+    return slot >> bits, slot & (1 << bits) - 1
+
+
 def slot_state(area, offset):
     """(state, pfn) of one slot."""
     per_chunk = kernel.PAGE_SIZE // kernel.type_named("struct slot").sizeof

@@ -60,7 +60,7 @@ def is_idle(task):
 
 
 def task_name(task):
-    return "idle" if is_idle(task) else f"{kernel.text_of(task['comm'])} (tid {int(task['tid'])})"
+    return "idle" if is_idle(task) else f"{kernel.text_of(task['comm']) or 'no name yet'} (tid {int(task['tid'])})"
 
 
 def cpu_running(task):
