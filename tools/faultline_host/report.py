@@ -17,7 +17,8 @@ import os
 import shlex
 import sys
 
-from . import lists, options, run as runner, trace
+from . import lists, options, run as runner
+from .recording import lost_words, own_options_first, record, title
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html")
 DATA_MARK = "/*REPORT*/null"
@@ -39,7 +40,7 @@ def command(argv):
                         help="the report (default report.html); may also stand behind the program's arguments")
     parser.add_argument("--csv", action="store_true", help="also print the numbers: policy,group,name,value; may also stand "
                         "at the end (the program's output goes to stderr in any case)")
-    chosen = options.without_gdb(options.parse_run(trace.own_options_first(argv, flags=("--csv",)), parser), "report")
+    chosen = options.without_gdb(options.parse_run(own_options_first(argv, flags=("--csv",)), parser), "report")
     if not chosen.deterministic:
         chosen.deterministic, chosen.schedule = True, 1
     runs = [run_under(policy, chosen) for policy in ([chosen.fault] if chosen.fault else options.POLICIES)]
@@ -53,8 +54,8 @@ def run_under(policy, chosen):
     mine = copy.copy(chosen)
     mine.fault = policy
     with stdout_to_stderr():
-        recording = trace.record(mine)
-    runner.say(f"policy {policy}: {len(recording.events)} events" + trace.lost_words(recording))
+        recording = record(mine)
+    runner.say(f"policy {policy}: {len(recording.events)} events" + lost_words(recording))
     return summary(policy, recording)
 
 
@@ -159,7 +160,7 @@ def timeline(recording, attempts, first):
     for event in recording.events:
         here = "address" in event.keys and event.name == "attempt" and low <= int(event.keys["address"], 16) < high
         if event.tid and (here or event.name in ("mmap_write", "lock_wait", "page_wait")):
-            slices.append([event.tid, event.start - first, event.end - first, part_of(event), trace.title(event),
+            slices.append([event.tid, event.start - first, event.end - first, part_of(event), title(event),
                            event.keys.get("address", "")])
     marks = collections.Counter(one[0] for one in slices if one[5])
     threads = sorted(tid for tid, _ in marks.most_common(MAX_THREADS))

@@ -1,54 +1,21 @@
 # SPDX-License-Identifier: MIT
 """
-`faultline trace PROGRAM -o FILE.json`: runs the program, collects all fault events (mm/events.h), and writes them as a file
-that Perfetto (ui.perfetto.dev) and Chromium's DevTools open: a track for each CPU and each thread, locks held as slices, an
-arrow from an attempt that gave up to the next one, the source line of each faulting instruction.
-
-The kernel writes its events when it is over, on a port of its own (kernel/fault_dump.c); docs/tracing.md has the format.
+`faultline trace PROGRAM -o FILE.json`: runs the program and writes its fault events as a file that Perfetto (ui.perfetto.dev)
+and Chromium's DevTools open: a track for each CPU and each thread, locks held as slices, an arrow from an attempt that gave up
+to the next one, the source line of each faulting instruction.
 """
 
 import dataclasses
 import json
-import os
-import re
-import struct
-import subprocess
-import tempfile
 
-from . import machine, options, run as runner
-from .status import UsageError
+from . import options, run as runner
+from .recording import lost_words, own_options_first, record, sources, title
 
-TRACE_PORT = 0xEC
-EVENTS = 65536  # for each CPU: the largest ring there is
-ET_DYN = 3
 # To Perfetto CPUs are threads of one more process. It wants thread numbers that differ in all processes together, and so they
 # get those that no thread can have (Linux: PID_MAX_LIMIT).
 CPUS = 1 << 22
-LINE = re.compile(r"\[(\d+)\] (\d+)\.(\d{9}) \+(\d+) tid=(\d+) (\w+)((?: \w+=\S*)*)$")
 LOCKED_VMAS = 4  # of one writer that are drawn one by one: fork locks all there are
 LOCKS = {"mmap": "mmap_lock, reading", "vma": "VMA lock", "spec": "speculation (RCU)"}
-
-
-@dataclasses.dataclass
-class Event:
-    cpu: int
-    start: int  # ns since boot
-    end: int
-    tid: int
-    name: str
-    keys: dict
-
-
-@dataclasses.dataclass
-class Recording:
-    """What one run has left: events in the order of their ends, and the first process's memory."""
-    status: int
-    cpus: int
-    lost: int = 0
-    events: list = dataclasses.field(default_factory=list)
-    threads: dict = dataclasses.field(default_factory=dict)  # tid: (pid, name), of those that have ended
-    vmas: list = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
-    pages: list = dataclasses.field(default_factory=list)  # (address, number of pages, state)
 
 
 def command(argv):
@@ -62,100 +29,6 @@ def command(argv):
     runner.say(f"{len(recording.events)} events in {chosen.output}" + lost_words(recording) +
                "; open it at https://ui.perfetto.dev")
     return recording.status
-
-
-def own_options_first(argv, flags=()):
-    """`… PROGRAM ARGS -o FILE` as `-o FILE … PROGRAM ARGS`, and `flags` likewise."""
-    head, tail = [], list(argv)
-    while True:
-        behind = 2 if len(tail) > 2 and tail[-2] == "-o" else 1 if len(tail) > 1 and tail[-1] in flags else 0
-        if not behind:
-            return head + tail
-        head, tail = head + tail[-behind:], tail[:-behind]
-
-
-def lost_words(recording):
-    if not recording.events:
-        return " (the kernel writes them when the program has ended, and it has not)"
-    return f", {recording.lost} older ones were overwritten" if recording.lost else ""
-
-
-# --- collecting ----------------------------------------------------------------------------------------------------------
-
-
-def record(chosen):
-    """Boot `chosen` and read what the kernel has written at the end."""
-    chosen.append = f"{chosen.append} fault_dump fault_events={EVENTS}".strip()
-    with tempfile.TemporaryDirectory(prefix="faultline-trace-") as scratch:
-        path = os.path.join(scratch, "trace")
-        result = runner.boot(chosen, scratch, ["-chardev", f"file,id=trace,path={path}", "-device",
-                                               f"isa-debugcon,iobase={TRACE_PORT:#x},chardev=trace"])
-        if not os.path.exists(path):
-            raise UsageError("the machine has left no trace")
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return parse(file, result, chosen.cpus)
-
-
-def parse(lines, result, cpus):
-    recording, recorded = Recording(result, cpus), 0
-    for line in lines:
-        words = line.split()
-        if line.startswith("["):
-            event = parse_event(line.rstrip("\n"))
-            recording.events += [event] if event else []
-        elif words and words[0] == "recorded":
-            recorded += int(words[2])
-        elif words and words[0] == "thread":
-            recording.threads[int(words[1])] = int(words[2]), " ".join(words[3:])
-        elif words and words[0] == "vma":
-            recording.vmas.append((int(words[1], 16), int(words[2], 16), words[3], " ".join(words[4:])))
-        elif words and words[0] == "pages":
-            recording.pages.append((int(words[1], 16), int(words[2]), words[3]))
-    recording.events.sort(key=lambda event: (event.end, -event.start))
-    recording.lost = max(recorded - len(recording.events), 0)
-    return recording
-
-
-def parse_event(line):
-    match = LINE.match(line)
-    if not match:
-        return None
-    start = int(match[2]) * 10 ** 9 + int(match[3])
-    keys = dict(pair.split("=", 1) for pair in match[7].split())
-    return Event(int(match[1]), start, start + int(match[4]), int(match[5]), match[6], keys)
-
-
-def sources(program, recording):
-    """{ip: "function at file:line"} for the instructions of the program, as far as its debug information says."""
-    ips = sorted({event.keys["ip"] for event in recording.events if "ip" in event.keys})
-    base = load_address(program, recording)
-    wanted = [f"{int(ip, 16) - base:#x}" for ip in ips]
-    try:
-        said = subprocess.run(["addr2line", "-f", "-s", "-e", program], input="\n".join(wanted), capture_output=True,
-                              text=True, check=True).stdout.splitlines()
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    pairs = zip(ips, zip(said[::2], said[1::2]))
-    return {ip: named(function, re.sub(r" .discriminator.*|:\?$", "", place)) for ip, (function, place) in pairs
-            if not function.startswith("?")}
-
-
-def named(function, place):
-    """Of a library without line numbers the function is all that is known."""
-    return function if place.startswith("?") else f"{function} at {place}"
-
-
-def load_address(program, recording):
-    """What to subtract from an address: 0 for a program at fixed addresses."""
-    with open(program, "rb") as file:
-        header = file.read(18)
-    if struct.unpack_from("<H", header, 16)[0] != ET_DYN:
-        return 0
-    name = os.path.basename(program)
-    return min((start for start, _, _, path in recording.vmas if os.path.basename(path) == name), default=0)
-
-
-# --- Perfetto ------------------------------------------------------------------------------------------------------------
 
 
 def perfetto(recording, source_of):
@@ -262,19 +135,10 @@ def flow_ends(number, source, target):
             {"ph": "f", "bp": "e", **common, "pid": target.process, "tid": target.track, "ts": microseconds(target.start)})
 
 
-def title(event):
-    keys = event.keys
-    if event.name == "attempt":
-        return f"{keys['strategy']}: {keys['access']} {keys['kind']} → {keys.get('reason') or keys.get('answer')}"
-    return {"lock_wait": f"waits for {keys.get('rank')} for {keys.get('for')}", "page_wait": "waits for a page",
-            "mmap_write": "mmap_lock, writing", "vma_write": "locks a VMA for writing", "shootdown": "TLB shootdown", "flush": "TLB flush for others",
-            "reclaim": "reclaim"}.get(event.name, event.name)
-
-
 def arguments(event, source_of):
     keys = dict(event.keys, cpu=event.cpu, thread=event.tid)
-    if keys.get("ip") in source_of:
-        keys["source"] = source_of[keys["ip"]]
+    if (event.tid, keys.get("ip")) in source_of:
+        keys["source"] = source_of[event.tid, keys["ip"]]
     return keys
 
 

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""
+What the faults of one run were: the kernel writes its events (mm/events.h) when it is over, on a port of its own
+(kernel/fault_dump.c); docs/tracing.md has the format. `trace` and `report` are made from it.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+import struct
+import subprocess
+import tempfile
+
+from . import run as runner
+from .status import UsageError
+
+TRACE_PORT = 0xEC
+EVENTS = 65536  # for each CPU: the largest ring there is
+ET_DYN = 3
+COMM_MAX = 15  # a process has the name of its program, cut to so many bytes
+LINE = re.compile(r"\[(\d+)\] (\d+)\.(\d{9}) \+(\d+) tid=(\d+) (\w+)((?: \w+=\S*)*)$")
+
+
+@dataclasses.dataclass
+class Event:
+    cpu: int
+    start: int  # ns since boot
+    end: int
+    tid: int
+    name: str
+    keys: dict
+
+
+@dataclasses.dataclass
+class Recording:
+    """What one run has left: events in the order of their ends, and the first process's memory."""
+    status: int
+    cpus: int
+    lost: int = 0
+    events: list = dataclasses.field(default_factory=list)
+    threads: dict = dataclasses.field(default_factory=dict)  # tid: (pid, name), of those that have ended
+    vmas: list = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
+    pages: list = dataclasses.field(default_factory=list)  # (address, number of pages, state)
+
+
+def record(chosen):
+    """Boot `chosen` and read what the kernel has written at the end."""
+    chosen.append = f"{chosen.append} fault_dump fault_events={EVENTS}".strip()
+    with tempfile.TemporaryDirectory(prefix="faultline-trace-") as scratch:
+        path = os.path.join(scratch, "trace")
+        result = runner.boot(chosen, scratch, ["-chardev", f"file,id=trace,path={path}", "-device",
+                                               f"isa-debugcon,iobase={TRACE_PORT:#x},chardev=trace"])
+        if not os.path.exists(path):
+            raise UsageError("the machine has left no trace")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return parse(file, result, chosen.cpus)
+
+
+def parse(lines, result, cpus):
+    recording, recorded = Recording(result, cpus), 0
+    for line in lines:
+        if not line.endswith("\n"):
+            break  # the machine was ended while it wrote
+        with contextlib.suppress(ValueError, IndexError):  # a line that a panic has cut short
+            words = line.split()
+            if line.startswith("["):
+                recording.events.append(parse_event(line))
+            elif line.startswith("recorded "):
+                recorded += int(words[2])
+            elif line.startswith("thread "):
+                recording.threads[int(words[1])] = int(words[2]), " ".join(words[3:])
+            elif line.startswith("vma "):
+                recording.vmas.append((int(words[1], 16), int(words[2], 16), words[3], " ".join(words[4:])))
+            elif line.startswith("pages "):
+                recording.pages.append((int(words[1], 16), int(words[2]), words[3]))
+    recording.events.sort(key=lambda event: (event.end, -event.start))
+    recording.lost = max(recorded - len(recording.events), 0)
+    return recording
+
+
+def parse_event(line):
+    match = LINE.match(line)
+    if not match:
+        raise ValueError(line)
+    cpu, seconds, ns, duration, tid, name, keys = match.groups()
+    start = int(seconds) * 10 ** 9 + int(ns)
+    return Event(int(cpu), start, start + int(duration), int(tid), name, dict(pair.split("=", 1) for pair in keys.split()))
+
+
+def own_options_first(argv, flags=()):
+    """`… PROGRAM ARGS -o FILE` as `-o FILE … PROGRAM ARGS`, and `flags` likewise."""
+    head, tail = [], list(argv)
+    while True:
+        behind = 2 if len(tail) > 2 and tail[-2] == "-o" else 1 if len(tail) > 1 and tail[-1] in flags else 0
+        if not behind:
+            return head + tail
+        head, tail = head + tail[-behind:], tail[:-behind]
+
+
+def lost_words(recording):
+    if not recording.events:
+        return " (the kernel writes them when the program has ended, and it has not)"
+    return f", {recording.lost} older ones were overwritten" if recording.lost else ""
+
+
+def title(event):
+    keys = event.keys
+    if event.name == "attempt":
+        return f"{keys['strategy']}: {keys['access']} {keys['kind']} → {keys.get('reason') or keys.get('answer')}"
+    return {"lock_wait": f"waits for {keys.get('rank')} for {keys.get('for')}", "page_wait": "waits for a page",
+            "mmap_write": "mmap_lock, writing", "vma_write": "locks a VMA for writing", "shootdown": "TLB shootdown",
+            "flush": "TLB flush for others"}.get(event.name, event.name)
+
+
+def sources(program, recording):
+    """{(tid, ip): "function at file:line"} for the instructions of the program, as far as its debug information says."""
+    mine = {(event.tid, event.keys["ip"]) for event in recording.events if "ip" in event.keys and
+            runs(event.tid, program, recording.threads)}
+    ips = sorted({ip for _, ip in mine})
+    base = load_address(program, recording)
+    wanted = [f"{int(ip, 16) - base:#x}" for ip in ips]
+    try:
+        said = subprocess.run(["addr2line", "-f", "-s", "-e", program], input="\n".join(wanted), capture_output=True,
+                              text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    pairs = zip(ips, zip(said[::2], said[1::2]))
+    source_of = {ip: named(function, re.sub(r" .discriminator.*|:\?$", "", place)) for ip, (function, place) in pairs
+                 if not function.startswith("?")}
+    return {(tid, ip): source_of[ip] for tid, ip in mine if ip in source_of}
+
+
+def runs(tid, program, threads):
+    """Whether the thread's process ran this program in the end, as far as is known: exec gives a process a new name."""
+    name = os.path.basename(program)[:COMM_MAX]
+    pid, _ = threads.get(tid, (tid, name))
+    return threads.get(pid, (pid, name))[1] == name
+
+
+def named(function, place):
+    """Of a library without line numbers the function is all that is known."""
+    return function if place.startswith("?") else f"{function} at {place}"
+
+
+def load_address(program, recording):
+    """What to subtract from an address: 0 for a program at fixed addresses."""
+    with open(program, "rb") as file:
+        header = file.read(18)
+    if struct.unpack_from("<H", header, 16)[0] != ET_DYN:
+        return 0
+    name = os.path.basename(program)
+    return min((start for start, _, _, path in recording.vmas if os.path.basename(path) == name), default=0)
