@@ -7,10 +7,16 @@ job        one thing to run: what, with which patience, and who judges the resul
 execute    runs jobs side by side, with time-outs that follow progress, and reports
 scenario   tests/scenarios/*.toml: checked, and expanded into jobs
 oracle     what the same program does on this Linux
-tool       what tools/faultline says to wrong arguments
-host       the tests of the host build
 minimise   the fewest steps of mmfuzz that make a difference
-browser    what is opened in Chromium: a trace in Perfetto, a report
+host       the tests of the host build
+tool       what tools/faultline says to wrong arguments, and what recording events costs
+shell      tools/faultline shell with a script on its standard input
+keyboard   somebody at a terminal: types, and waits for what appears
+terminal   tools/faultline shell, driven by that keyboard
+debugger   the scripts of tests/gdb/, and the recipes of docs/debugging.md
+tracing    what tools/faultline trace and report write
+browser    the same, opened in Chromium: a trace in Perfetto, a report
+docs       the generated documents are up to date
 bugs       tests/bugs/*.patch: each must make its test fail
 """
 

@@ -4,6 +4,7 @@ Planted bugs: tests/bugs/*.patch. A check that cannot fail is no check: each pat
 test that its header names must then fail. `make test` only sees that every patch still applies.
 """
 
+import fnmatch
 import glob
 import os
 import re
@@ -33,6 +34,15 @@ def name_of(path):
     return os.path.basename(path).removesuffix(".patch")
 
 
+def chosen(wanted):
+    """The names that these patterns name; each must name one."""
+    known = [name_of(path) for path in patches()]
+    for pattern in wanted:
+        if not fnmatch.filter(known, pattern):
+            raise PatchError(f"there is no tests/bugs/{pattern}.patch; there are: {', '.join(known)}")
+    return [name for name in known if any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)]
+
+
 def apply_jobs():
     """For `make test`: does each patch apply to the tree as it is?"""
     return [Job(name=f"bug/{name_of(path)} applies", judge=judge_status, weight=0,
@@ -52,8 +62,6 @@ def judge_status(result):
 def prove(name):
     """`tests/run bug NAME`: plant it in a scratch copy, build, and see its test fail. Returns an exit status."""
     path = os.path.join(ROOT, "tests", "bugs", f"{name}.patch")
-    if not os.path.exists(path):
-        raise PatchError(f"there is no tests/bugs/{name}.patch; there are: {', '.join(map(name_of, patches()))}")
     test = header(path)["Test"]
     copy = plant(path, name)
     for job in jobs_of(test, copy):

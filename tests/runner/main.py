@@ -17,7 +17,7 @@ suites:
   test       host tests, scenarios, and that every planted bug still applies (`make test`)
   soak       the same, swept wider, and every planted bug is caught (`make soak`)
   host       only the tests of the host build (`make host`)
-  list       print the names of the suite `test` and what each proves
+  list       print the names of the suite `test`, and what scenarios and bugs prove
   minimise SEED   the fewest steps of mmfuzz SEED that Linux and Faultline answer differently
   bug NAME   plant tests/bugs/NAME.patch in a scratch copy and see its test fail
 """
@@ -27,7 +27,7 @@ def main(argv):
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", choices=("test", "soak", "host", "list", "bug", "minimise"), metavar="SUITE")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests; * and ? are wildcards")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
     minimise.add_options(parser)
     options = parser.parse_intermixed_args(argv)
@@ -54,10 +54,12 @@ def close_inherited_descriptors():
 def run(options):
     if options.suite == "list":
         return print_list()
+    if options.suite in ("bug", "minimise") and not options.names:
+        raise UsageError(f"{options.suite} wants {'NAME, one of tests/bugs/' if options.suite == 'bug' else 'SEED'}")
     if options.suite == "bug":
-        return max([bugs.prove(name) for name in options.names], default=0)
+        return max(bugs.prove(name) for name in bugs.chosen(options.names))
     if options.suite == "minimise":
-        return max([minimise.minimise(seed, options) for seed in options.names], default=0)
+        return max(minimise.minimise(seed, options) for seed in options.names)
     jobs = select(suite_jobs(options.suite), options.names)
     if options.names and not jobs:
         raise UsageError(f"no test is called {' or '.join(options.names)}; tests/run list shows them")
@@ -69,10 +71,9 @@ def run(options):
 
 
 def suite_jobs(suite):
-    jobs = host.jobs()
     if suite == "host":
-        return jobs
-    jobs += tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs()
+        return host.jobs()
+    jobs = host.jobs() + tools_jobs()
     if suite == "soak":
         jobs += host.soak_jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs()
     for one in scenario.load(suite):
@@ -80,10 +81,15 @@ def suite_jobs(suite):
     return jobs + (bugs.apply_jobs() if suite == "test" else bugs.fail_jobs())
 
 
+def tools_jobs():
+    return tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs()
+
+
 def select(jobs, names):
     """A name is a whole test (`cow-chain fault=full cpus=2`), its first word, or a pattern for either."""
     if not names:
         return jobs
+
     def chosen(job):
         return any(fnmatch.fnmatchcase(text, name) for text in (job.name, job.name.split()[0]) for name in names)
 
@@ -91,9 +97,10 @@ def select(jobs, names):
 
 
 def print_list():
+    """Scenarios by their first word, whatever they are swept over."""
     for one in scenario.load("test"):
         print(f"{one['name']:30} {one['proves']}")
-    for job in host.jobs():
+    for job in tools_jobs() + host.jobs():
         print(job.name)
     for path in bugs.patches():
         print(f"bug/{bugs.name_of(path):26} {bugs.header(path)['Why']}")

@@ -16,10 +16,9 @@ from .job import Job
 
 DEFAULTS = {
     "name": str, "proves": str, "program": str, "mode": str,
-    "args": [], "disks": [], "swaps": [], "policies": ["full"], "cpus": [2], "memory": "256M", "seeds": [None], "repeat": [None],
-    "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "", "live_stdin": False,
-    "files": [],
-    "env": [], "append": "", "limit": 120, "cap": 1200, "suite": "test", "soak": {},
+    "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "disks": [], "swaps": [], "seeds": [None],
+    "repeat": [None], "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "",
+    "live_stdin": False, "files": [], "env": [], "append": "", "limit": 120, "cap": 1200, "suite": "test", "soak": {},
     "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [], "stderr_match": [],
     "log_match": [], "log_reject": [],
 }

@@ -17,4 +17,7 @@ userland   the same for a shell: BusyBox and what it needs around it
 demo       `make demo`
 bench      `make bench`
 lines      runs a program under the QEMU plugin of tools/plugin: which cache lines CPUs share
+trace      runs a program and writes what its faults did, for Perfetto
+report     runs a program under each policy and writes a page about it
+lists      the kernel's X-macro lists, read from its headers
 """
