@@ -7,7 +7,7 @@ import re
 from . import OUTPUT, ROOT, scenario
 from .job import Job
 
-
+STAGE = ["--deterministic", "--cpus", "3", "--swap", "1M"]
 SITUATIONS = ["--deterministic", "--cpus", "2", "--disk", "4M", "--swap", "4M"]
 POLICIES = {"mmap": "1", "vma": "2", "spec": "3", "full": "4"}  # as enum policy of user/faultline.h
 TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
@@ -15,26 +15,24 @@ TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
 
 def cases():
     """Script, options of `tools/faultline run`, program and its arguments; the name, if it is not the script's."""
-    stage = ["--deterministic", "--cpus", "3", "--swap", "1M"]
     reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
     return (
         ("attach", ["--deterministic", "--cpus", "3"], ["hello-pie"]),
-        ("commands", stage, ["reasons", "spf_abort_odd_count"]),
-        ("commands", ["--release", *stage], ["reasons", "spf_abort_odd_count"], "commands-release"),
-        ("events", stage, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
-        ("states", stage, ["hang", "panic"]),
-        ("unwind", stage, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
-        ("tour", [*stage], ["tour"]),
-        ("why", stage, ["reasons", *reasons]),
-        ("why", [*stage, "--memory", "64M"], ["foretold"], "why-foretold"),
+        ("commands", STAGE, ["reasons", "spf_abort_odd_count"]),
+        ("commands", ["--release", *STAGE], ["reasons", "spf_abort_odd_count"], "commands-release"),
+        ("events", STAGE, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
+        ("states", STAGE, ["hang", "panic"]),
+        ("unwind", STAGE, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
+        ("tour", STAGE, ["tour"]),
+        ("why", STAGE, ["reasons", *reasons]),
+        ("why", [*STAGE, "--memory", "64M"], ["foretold"], "why-foretold"),
         ("why_situations", SITUATIONS, ["situations", POLICIES["full"]], "why-situations"),
     )
 
 
-def jobs(kernel=None):
-    """One job for each case; `kernel` replaces the kernel image."""
+def jobs():
     twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=300)
-    return [job(script, ["--kernel", kernel, *options] if kernel else options, *rest) for script, options, *rest in cases()] + ([] if kernel else [twice])
+    return [*(job(*case) for case in cases()), twice]
 
 
 def soak_jobs():
@@ -42,13 +40,17 @@ def soak_jobs():
     Each tour by itself, started as it says; `why` about a fuzzed address space; breakpoints counted; and back in time, which
     replays the run from its start for each step.
     """
-    return [job("tour", ["--deterministic", "--cpus", "3", "--swap", "1M"], ["tour", name], f"tour-{name}") for name in TOURS] \
-        + [job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
-               ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")
-           for policy in ("mmap", "vma", "spec", "full")] \
-        + [job("why_situations", SITUATIONS, ["situations", POLICIES[policy]], f"why-situations-{policy}")
-           for policy in ("mmap", "vma", "spec")] \
-        + [job("all_stops", ["--cpus", "4"], ["thread_storm"]), job("reverse", ["--cpus", "1", "--reverse"], ["hello"]), *recipe_jobs()]
+    return [
+        *(job("tour", STAGE, ["tour", name], f"tour-{name}") for name in TOURS),
+        *(job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
+              ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")
+          for policy in POLICIES),
+        *(job("why_situations", SITUATIONS, ["situations", number], f"why-situations-{policy}")
+          for policy, number in POLICIES.items() if policy != "full"),
+        job("all_stops", ["--cpus", "4"], ["thread_storm"]),
+        job("reverse", ["--cpus", "1", "--reverse"], ["hello"]),
+        *recipe_jobs(),
+    ]
 
 
 # --- docs/debugging.md -----------------------------------------------------------------------------------------------

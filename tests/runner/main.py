@@ -82,6 +82,7 @@ def suite_jobs(suite):
 
 
 def tools_jobs():
+    """What surrounds the kernel: its tools, terminals, documents, GDB."""
     return tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs()
 
 

@@ -156,7 +156,8 @@ def difference(what, got, expected):
 
 def judge_patterns(what, data, wanted, rejected):
     text = data.decode(errors="replace")
-    complaints = [f"{what}: nothing matches “{regex}”" for regex in wanted if not re.search(regex, text, re.MULTILINE)]
+    complaints = [f"{what}: nothing matches “{regex}”" for regex in wanted
+                  if not re.search(regex, text, re.MULTILINE)]
     for regex in rejected:
         match = re.search(regex, text, re.MULTILINE)
         if match:

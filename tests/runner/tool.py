@@ -50,8 +50,8 @@ def jobs():
 
 
 def soak_jobs():
-    return [Job(name="tool/bench-events", command=["tools/faultline", "bench", "--jobs", "1", "events"], judge=judge_cost_of_events,
-                weight=4)]
+    return [Job(name="tool/bench-events", command=["tools/faultline", "bench", "--jobs", "1", "events"],
+                judge=judge_cost_of_events, weight=4)]
 
 
 def judge_cost_of_events(result):
@@ -60,11 +60,13 @@ def judge_cost_of_events(result):
     costs = {name: int(cost) for name, _, _, cost in rows}
     wanted = {
         "a row for each operation": len(rows) == len(bench.ROWS),
-        "differences that are differences": all(int(recorded) - int(without) == int(cost) for _, without, recorded, cost in rows),
+        "differences that are differences": all(int(recorded) - int(without) == int(cost)
+                                                for _, without, recorded, cost in rows),
         "nothing for what records nothing": costs.get("null syscall (getppid)") == 0,
         "a price for what does, and a low one": 0 < costs.get("first write, anonymous", 0) < 60,
     }
-    return [f"exit status {result.status}"] * bool(result.status) + [f"lacks {what}" for what, there in wanted.items() if not there]
+    failed = [f"exit status {result.status}"] if result.status else []
+    return failed + [f"lacks {what}" for what, there in wanted.items() if not there]
 
 
 def judge(expected, regex):

@@ -60,7 +60,7 @@ def command(argv):
     chosen = parse(argv)
     if not os.path.exists(PROGRAM):
         raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")
-    parts = {"cost": print_cost, "events": print_events, "startup": print_startup, "growth": print_growth, "lines": print_lines}
+    parts = dict(zip(PARTS, (print_cost, print_events, print_startup, print_growth, print_lines)))
     for part in chosen.parts or parts:
         parts[part](chosen)
     return 0
@@ -68,8 +68,10 @@ def command(argv):
 
 def parse(argv):
     parser = options.Parser(prog="faultline bench", description="Instructions per operation, for each fault policy.")
-    parser.add_argument("--seeds", type=options.above_zero, default=32, metavar="N", help="schedules per growth figure (default 32)")
-    parser.add_argument("--jobs", type=options.above_zero, default=os.cpu_count(), metavar="N", help="machines side by side")
+    parser.add_argument("--seeds", type=options.above_zero, default=32, metavar="N",
+                        help="schedules per growth figure (default 32)")
+    parser.add_argument("--jobs", type=options.above_zero, default=os.cpu_count(), metavar="N",
+                        help="machines side by side")
     parser.add_argument("parts", nargs="*", type=options.one_of("part", PARTS), metavar="PART",
                         help=f"{', '.join(PARTS)}; default: all")
     return parser.parse_args(argv)
@@ -104,7 +106,8 @@ def print_events(chosen):
     if not os.path.exists(EVENTLESS):
         name = os.path.relpath(EVENTLESS, machine.ROOT)
         raise UsageError(f"{name}, the kernel that records no events, is not built: run make {name}")
-    tables = cost_tables(chosen.jobs, {"with": ["--fault", "full"], "without": ["--fault", "full", "--kernel", EVENTLESS]})
+    machines = {"with": ["--fault", "full"], "without": ["--fault", "full", "--kernel", EVENTLESS]}
+    tables = cost_tables(chosen.jobs, machines)
     print("Recording of fault events: instructions per operation without and with it, median, release kernel, policy full")
     print(f"{'':38}{'without':>9}{'with':>9}{'cost':>9}")
     for name, text, *_ in ROWS:

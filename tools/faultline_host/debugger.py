@@ -26,7 +26,8 @@ def run(options):
         raise UsageError("gdb is not installed: run make deps, or install the package gdb")
     with tempfile.TemporaryDirectory(prefix="faultline-gdb-") as scratch:
         link = os.path.join(scratch, "link")
-        extra = ["-S", "-chardev", f"socket,id=gdb,path={link},server=on,wait=off", "-gdb", "chardev:gdb", *stop_at(options)]
+        extra = ["-S", "-chardev", f"socket,id=gdb,path={link},server=on,wait=off", "-gdb", "chardev:gdb",
+                 *stop_at(options)]
         if options.reverse:
             ended = record(options, scratch)
             runner.say(f"the run is recorded; it ended with status {ended}. Now it is replayed under GDB")
@@ -87,8 +88,8 @@ def start_script(options, link):
     beside = os.path.dirname(os.path.abspath(options.gdb_script or COMMANDS))
     kernel = options.kernel or machine.kernel_path(options.release)
     return "\n".join(["set pagination off", "set confirm off", "set width 0", f"file {shlex.quote(kernel)}",
-                      f"python import sys; sys.path.insert(0, {beside!r})", f"source {shlex.quote(COMMANDS)}", f"faultline-attach {shlex.quote(link)} {shlex.quote(options.program or '')}",
-                      ""])
+                      f"python import sys; sys.path.insert(0, {beside!r})", f"source {shlex.quote(COMMANDS)}",
+                      f"faultline-attach {shlex.quote(link)} {shlex.quote(options.program or '')}", ""])
 
 
 class Debugger:
@@ -96,7 +97,7 @@ class Debugger:
 
     def __init__(self, batch, link, script):
         self.link = link
-        self.command = ["gdb", "-q", "-nx", *(["-batch"] if batch else []), "-x", script, *(["-x", batch] if batch else [])]
+        self.command = ["gdb", "-q", "-nx", "-x", script, *(["-batch", "-x", batch] if batch else [])]
         self.status = 0
 
     def attach(self, qemu):

@@ -26,15 +26,15 @@ def command(argv):
     return 0
 
 
-def build(image, kernel, initramfs, command_line):
-    """Write `image`. `initramfs` is the archive's bytes."""
+def build(image, kernel, archive, command_line):
+    """Write `image`. `archive` is the initramfs, as bytes."""
     if not shutil.which("grub-mkrescue"):
         raise UsageError("grub-mkrescue is not installed: run make deps")
     with tempfile.TemporaryDirectory(prefix="faultline-iso-") as tree:
         os.makedirs(f"{tree}/boot/grub")
         shutil.copy(kernel, f"{tree}/boot/faultline.elf")
         with open(f"{tree}/boot/initramfs", "wb") as file:
-            file.write(initramfs)
+            file.write(archive)
         with open(f"{tree}/boot/grub/grub.cfg", "w", encoding="ascii") as file:
             file.write(grub_config(command_line))
         result = subprocess.run(["grub-mkrescue", "-o", image, tree], capture_output=True, text=True, check=False)

@@ -15,5 +15,10 @@ def rows(path, macro):
     found = []
     for match in re.finditer(r'X\(((?:[^()"]|"[^"]*"|\([^()]*\))*)\)', body):
         cells = re.findall(r'"(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*|[^\s,][^,]*', match.group(1))
-        found.append(["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', cell)) if '"' in cell else cell.strip() for cell in cells])
+        found.append([unquoted(cell) if '"' in cell else cell.strip() for cell in cells])
     return found
+
+
+def unquoted(strings):
+    """As the compiler: string literals one after the other are one."""
+    return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', strings))

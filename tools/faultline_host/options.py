@@ -16,6 +16,8 @@ MAX_DISKS = 16
 MAX_DISK_KIB = 1 << 20  # they lie where the boot page tables reach, below 4 GiB
 MIN_SWAP_KIB = 8
 
+RUN = "Boot Faultline with a static x86-64 Linux program and be it: its input, output, status."
+
 EPILOG = HELP + """
 examples:
   tools/faultline run build/user/hello
@@ -45,8 +47,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}{'' if message.endswith('?') else ';'} tools/{self.prog} --help shows what there is")
 
 
-def run_parser(verb="run", description="Boot Faultline with a static x86-64 Linux program and be it: its input, output, "
-               "status."):
+def run_parser(verb="run", description=RUN):
     parser = machine_parser(verb, EPILOG if verb == "run" else HELP, description)
     parser.add_argument("program", metavar="PROGRAM", nargs="?", help="a static x86-64 Linux ELF")
     parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")

@@ -125,7 +125,8 @@ def verdict(options, log, finished, qemu, qemu_errors):
     if log.exit_record is not None:
         return program_status(options, log)
     if not finished:
-        say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s (kernel log: {log.file.name})")
+        say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s "
+            f"(kernel log: {log.file.name})")
         return status.TIMED_OUT
     qemu_errors.seek(0)
     said = qemu_errors.read().decode(errors="replace").strip()
