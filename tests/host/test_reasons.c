@@ -5,73 +5,48 @@
  *
  * CPU 1 is the faulting thread, CPU 2 the one that changes things, CPU 3 keeps the address space shared.
  */
-#include "test.h"
+#include "race_stage.h"
 
 #include "mm/mapping.h"
 #include "mm/rmap.h"
 
-#define FAULTER 1
-#define WRITER 2
-#define IDLER 3
-
-static struct mm *mm;
-static vaddr_t addr; /* of 16 pages; pages 0 and 15 are written, so there is a page table and an anon_vma */
-static struct actor faulter, writer;
-
-static void begin(enum fault_policy policy, enum spf_validate validate)
+/* Page 5 has a page table and an anon_vma, and another thread keeps the address space shared. */
+static void begin_shared(enum fault_policy policy, enum spf_validate validate)
 {
-	WRITE_ONCE(spf_validate, (u8)validate);
-	sim_quirks.evict = 0;
-	mm = test_mm(policy);
-	addr = map(mm, 16, RW, ANON);
-	sim_use_mm(mm);
-	put(addr, 100);
-	put(addr + PAGES(15), 115);
-	sim_leave_mm();
-	idler_start(IDLER, mm);
-	faulter = writer = (struct actor){ .mm = mm, .addr = addr + PAGES(5), .len = PAGES(1) };
+	begin(policy, validate);
+	idler_start(3, mm);
+	faulter = other = (struct actor){ .mm = mm, .addr = addr + PAGES(5), .len = PAGES(1) };
 	counters_mark();
 }
 
-static void end(void)
+static void end_shared(void)
 {
 	race_disarm_all();
-	idler_stop(IDLER);
-	test_mm_put(mm);
+	idler_stop(3);
+	end();
 }
 
 static void begin_spec(void)
 {
-	begin(POLICY_SPEC, SPF_VALIDATE_VMA);
+	begin_shared(POLICY_SPEC, SPF_VALIDATE_VMA);
 }
 
 static void begin_vma(void)
 {
-	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	begin_shared(POLICY_VMA, SPF_VALIDATE_VMA);
 }
 
 /* Both validations, one after the other. */
 #define FOR_BOTH_VALIDATIONS(validate)                                                                                 \
-	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM && (begin(POLICY_SPEC, validate), true);     \
-	     validate++, end())
+	for (int validate = SPF_VALIDATE_VMA;                                                                          \
+	     validate <= SPF_VALIDATE_MM && (begin_shared(POLICY_SPEC, validate), true); validate++, end_shared())
 
-/* Runs the writer's action from beginning to end while the faulter stands at the point. */
+/* Runs the other's action from beginning to end while the faulter stands at the point. */
 static void fault_around(enum race_point_id point, sim_func *access, sim_func *change)
 {
-	stop_at(point, FAULTER);
-	sim_start(FAULTER, access, &faulter);
-	wait_stopped(point);
-	sim_start(WRITER, change, &writer);
-	sim_join(WRITER);
-	CHECK_EQ(writer.result, 0);
-	let_go(point);
-	sim_join(FAULTER);
-}
-
-static void fault_alone(sim_func *access)
-{
-	sim_start(FAULTER, access, &faulter);
-	sim_join(FAULTER);
+	fault_until(point, access);
+	change_now(change);
+	go_on(point, 1);
 }
 
 /* ---- Not attempted ------------------------------------------------------------------------------------------------ */
@@ -82,17 +57,17 @@ TEST(reason_spf_skip_not_user, 4)
 	CHECK_EQ(fault_in(mm, addr + PAGES(1), ACCESS_WRITE, 0), FAULT_DONE);
 	CHECK_EQ(REASONS(spf_skip_not_user), 1);
 	CHECK_EQ(COUNTED(spf_attempts), 0);
-	end();
+	end_shared();
 }
 
 TEST(reason_spf_skip_single_thread, 4)
 {
 	begin_spec();
-	idler_stop(IDLER);
+	idler_stop(3);
 	CHECK_EQ(fault_in(mm, addr + PAGES(1), ACCESS_WRITE, FAULT_USER), FAULT_DONE);
 	CHECK_EQ(REASONS(spf_skip_single_thread), 1);
 	CHECK_EQ(COUNTED(spf_attempts), 0);
-	end();
+	end_shared();
 }
 
 TEST(reason_vma_lock_skip_not_user, 4)
@@ -101,7 +76,7 @@ TEST(reason_vma_lock_skip_not_user, 4)
 	CHECK_EQ(fault_in(mm, addr + PAGES(1), ACCESS_WRITE, 0), FAULT_DONE);
 	CHECK_EQ(REASONS(vma_lock_skip_not_user), 1);
 	CHECK_EQ(COUNTED(vma_lock_attempts), 0);
-	end();
+	end_shared();
 }
 
 /* ---- Speculation gives up ------------------------------------------------------------------------------------------ */
@@ -109,16 +84,12 @@ TEST(reason_vma_lock_skip_not_user, 4)
 TEST(reason_spf_abort_odd_count, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
-		stop_at(RACE_mprotect_after_vma, WRITER);
-		sim_start(WRITER, act_mprotect_read, &writer);
-		wait_stopped(RACE_mprotect_after_vma);
-		sim_start(FAULTER, act_read, &faulter);
-		while (!sim_is_sleeping(FAULTER)) /* on mmap_lock, having given up */
-			cond_resched();
+		change_until(RACE_mprotect_after_vma, act_mprotect_read);
+		sim_start(1, act_read, &faulter);
+		wait_asleep(1); /* on mmap_lock, having given up */
 		CHECK_EQ(REASONS(spf_abort_odd_count), 1);
-		let_go(RACE_mprotect_after_vma);
-		sim_join(WRITER);
-		sim_join(FAULTER);
+		go_on(RACE_mprotect_after_vma, 2);
+		sim_join(1);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 	}
 }
@@ -127,7 +98,7 @@ TEST(reason_spf_abort_no_vma, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
 		faulter.addr = 0x10000;
-		fault_alone(act_write);
+		fault_now(act_write);
 		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 		CHECK_EQ(REASONS(spf_abort_no_vma), 1);
 	}
@@ -180,10 +151,10 @@ TEST(reason_spf_abort_file_ops, 4)
 	begin_spec();
 	mapping = map_with(&careful_ops);
 	page_put(mapping_find_or_create(mapping, 0));
-	fault_alone(act_read);
+	fault_now(act_read);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(spf_abort_file_ops), 1);
-	end();
+	end_shared();
 	mapping_put(mapping);
 }
 
@@ -191,7 +162,7 @@ TEST(reason_spf_abort_file_ops, 4)
 static vaddr_t map_shared(u64 pages)
 {
 	faulter.addr = map(mm, pages, RW, MAP_SHARED | MAP_ANONYMOUS);
-	fault_alone(act_write);
+	fault_now(act_write);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	counters_mark();
 	return faulter.addr;
@@ -201,7 +172,7 @@ TEST(reason_spf_abort_page_not_cached, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
 		faulter.addr = map_shared(4) + PAGES(1);
-		fault_alone(act_read);
+		fault_now(act_read);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_page_not_cached), 1);
 	}
@@ -211,7 +182,7 @@ TEST(reason_spf_abort_file_write, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
 		faulter.addr = map_shared(4) + PAGES(1);
-		fault_alone(act_write);
+		fault_now(act_write);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_file_write), 1);
 	}
@@ -221,9 +192,9 @@ TEST(reason_spf_abort_no_anon_vma, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
 		faulter.addr = map(mm, 4, PROT_READ | PROT_EXEC, ANON); /* mergeable with nothing */
-		fault_alone(act_read);					/* builds the table */
+		fault_now(act_read);					/* builds the table */
 		CHECK_EQ(mm_mprotect(mm, faulter.addr, PAGES(4), RW | PROT_EXEC, -1), 0);
-		fault_alone(act_write);
+		fault_now(act_write);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_no_anon_vma), 1);
 	}
@@ -236,7 +207,7 @@ TEST(reason_spf_abort_growing, 4)
 	FOR_BOTH_VALIDATIONS (validate) {
 		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 		faulter.addr = STACK_TOP - 8;
-		fault_alone(act_write);
+		fault_now(act_write);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_growing), 1);
 	}
@@ -246,19 +217,19 @@ TEST(reason_spf_abort_growing, 4)
 TEST(reason_spf_abort_outside, 4)
 {
 	begin_spec();
-	writer.addr = addr + PAGES(4);
-	writer.len = PAGES(12);
+	other.addr = addr + PAGES(4);
+	other.len = PAGES(12);
 	fault_around(RACE_spec_after_find, act_write, act_munmap);
 	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 	CHECK_EQ(REASONS(spf_abort_outside), 1);
-	end();
+	end_shared();
 }
 
 TEST(reason_spf_abort_access, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), PROT_READ, -1), 0);
-		fault_alone(act_write);
+		fault_now(act_write);
 		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
 		CHECK_EQ(REASONS(spf_abort_access), 1);
 	}
@@ -282,10 +253,10 @@ TEST(reason_spf_abort_access_by_key, 4)
 		shut_key = mm_key_alloc(mm, 0);
 		mmap_write_unlock(mm);
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(16), RW, shut_key), 0);
-		fault_alone(write_with_key_shut);
+		fault_now(write_with_key_shut);
 		CHECK_EQ(faulter.result, FAULT_NO_KEY);
 		CHECK_EQ(REASONS(spf_abort_access), 1);
-		fault_alone(act_write);
+		fault_now(act_write);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 	}
 }
@@ -295,7 +266,7 @@ TEST(reason_spf_abort_upper_table, 4)
 	FOR_BOTH_VALIDATIONS (validate) {
 		map_at(mm, 1UL << 40, 1, RW, ANON);
 		faulter.addr = 1UL << 40;
-		fault_alone(act_read);
+		fault_now(act_read);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_upper_table), 1);
 	}
@@ -312,7 +283,7 @@ TEST(reason_spf_abort_pmd_none, 4)
 			faulter.addr += PMD_SIZE;
 		map_at(mm, faulter.addr, 1, RW, ANON);
 		built = mm->nr_tables;
-		fault_alone(act_read);
+		fault_now(act_read);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_pmd_none), 1);
 		CHECK_EQ(mm->nr_tables, built + 1); /* by the locked path */
@@ -323,8 +294,8 @@ TEST(reason_spf_abort_pmd_none, 4)
 TEST(reason_spf_abort_pmd_changed, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
-		writer.addr = addr;
-		writer.len = PAGES(16);
+		other.addr = addr;
+		other.len = PAGES(16);
 		fault_around(RACE_spec_before_ptl, act_write, act_munmap);
 		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 		CHECK_EQ(REASONS(spf_abort_pmd_changed), 1);
@@ -334,18 +305,15 @@ TEST(reason_spf_abort_pmd_changed, 4)
 TEST(reason_spf_abort_ptl_busy, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
-		writer.value = faulter.value = 1;
-		writer.addr = addr + PAGES(6);
-		stop_at(RACE_commit_before_set, WRITER);
-		sim_start(WRITER, act_write, &writer); /* stops with the PTE lock held */
-		wait_stopped(RACE_commit_before_set);
-		sim_start(FAULTER, act_write, &faulter);
+		other.value = faulter.value = 1;
+		other.addr = addr + PAGES(6);
+		change_until(RACE_commit_before_set, act_write); /* stops with the PTE lock held */
+		sim_start(1, act_write, &faulter);
 		while (REASONS(spf_abort_ptl_busy) == 0)
 			cond_resched();
-		CHECK(sim_running(FAULTER)); /* under mmap_lock it may wait for the PTE lock */
-		let_go(RACE_commit_before_set);
-		sim_join(WRITER);
-		sim_join(FAULTER);
+		CHECK(sim_running(1)); /* under mmap_lock it may wait for the PTE lock */
+		go_on(RACE_commit_before_set, 2);
+		sim_join(1);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_ptl_busy), 1);
 	}
@@ -374,7 +342,7 @@ static void write_without_memory(void *arg)
 TEST(reason_spf_abort_no_memory, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
-		fault_alone(write_without_memory);
+		fault_now(write_without_memory);
 		CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY); /* said by the locked path */
 		CHECK_EQ(REASONS(spf_abort_no_memory), 1);
 	}
@@ -386,27 +354,23 @@ TEST(reason_vma_lock_miss, 4)
 {
 	begin_vma();
 	faulter.addr = 0x10000;
-	fault_alone(act_write);
+	fault_now(act_write);
 	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 	CHECK_EQ(REASONS(vma_lock_miss), 1);
-	end();
+	end_shared();
 }
 
 TEST(reason_vma_lock_abort_write_locked, 4)
 {
 	begin_vma();
-	stop_at(RACE_mprotect_after_vma, WRITER);
-	sim_start(WRITER, act_mprotect_read, &writer);
-	wait_stopped(RACE_mprotect_after_vma);
-	sim_start(FAULTER, act_write, &faulter);
-	while (!sim_is_sleeping(FAULTER))
-		cond_resched();
+	change_until(RACE_mprotect_after_vma, act_mprotect_read);
+	sim_start(1, act_write, &faulter);
+	wait_asleep(1);
 	CHECK_EQ(REASONS(vma_lock_abort_write_locked), 1);
-	let_go(RACE_mprotect_after_vma);
-	sim_join(WRITER);
-	sim_join(FAULTER);
+	go_on(RACE_mprotect_after_vma, 2);
+	sim_join(1);
 	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
-	end();
+	end_shared();
 }
 
 /* V12 as well: after "detached" the look-up starts again from the root, and finds what is there now. */
@@ -423,25 +387,25 @@ static void replace_mapping(void *arg)
 TEST(reason_vma_lock_detached, 4)
 {
 	begin_vma();
-	writer.addr = addr;
-	writer.len = PAGES(16);
+	other.addr = addr;
+	other.len = PAGES(16);
 	faulter.value = 9;
 	fault_around(RACE_vma_after_find, act_write, replace_mapping);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(vma_lock_detached), 1);
 	CHECK_EQ(COUNTED(vma_lock_answered), 1);
-	end();
+	end_shared();
 }
 
 TEST(reason_vma_lock_abort_outside, 4)
 {
 	begin_vma();
-	writer.addr = addr + PAGES(4);
-	writer.len = PAGES(12);
+	other.addr = addr + PAGES(4);
+	other.len = PAGES(12);
 	fault_around(RACE_vma_after_find, act_write, act_munmap);
 	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 	CHECK_EQ(REASONS(vma_lock_abort_outside), 1);
-	end();
+	end_shared();
 }
 
 TEST(reason_vma_lock_abort_stack, 4)
@@ -449,11 +413,11 @@ TEST(reason_vma_lock_abort_stack, 4)
 	begin_vma();
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 	faulter.addr = STACK_TOP - PAGES(6);
-	fault_alone(act_write);
+	fault_now(act_write);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(vma_lock_abort_stack), 1);
 	CHECK_EQ(REASONS(mmap_retry_stack), 1);
-	end();
+	end_shared();
 }
 
 /* V15 as well: the writer holds mmap_lock and waits for this VMA, so the fault must not wait for mmap_lock. */
@@ -461,19 +425,15 @@ TEST(reason_vma_lock_abort_anon_vma, 4)
 {
 	begin_vma();
 	faulter.addr = map(mm, 4, RW | PROT_EXEC, ANON);
-	writer.addr = faulter.addr;
-	stop_at(RACE_vma_locked, FAULTER);
-	sim_start(FAULTER, act_write, &faulter);
-	wait_stopped(RACE_vma_locked);
-	sim_start(WRITER, act_mprotect_read, &writer);
-	while (!sim_is_sleeping(WRITER)) /* until this VMA's readers are gone */
-		cond_resched();
-	let_go(RACE_vma_locked);
-	sim_join(FAULTER);
-	sim_join(WRITER);
+	other.addr = faulter.addr;
+	fault_until(RACE_vma_locked, act_write);
+	sim_start(2, act_mprotect_read, &other);
+	wait_asleep(2); /* until this VMA's readers are gone */
+	go_on(RACE_vma_locked, 1);
+	sim_join(2);
 	CHECK_EQ(REASONS(vma_lock_abort_anon_vma), 1);
 	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
-	end();
+	end_shared();
 }
 
 TEST(reason_vma_lock_abort_file_ops, 4)
@@ -483,10 +443,10 @@ TEST(reason_vma_lock_abort_file_ops, 4)
 
 	begin_vma();
 	mapping = map_with(&careful_ops);
-	fault_alone(act_write);
+	fault_now(act_write);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(vma_lock_abort_file_ops), 1);
-	end();
+	end_shared();
 	mapping_put(mapping);
 }
 
@@ -494,14 +454,14 @@ TEST(reason_vma_lock_abort_file_ops, 4)
 
 TEST(reason_mmap_retry_stack, 4)
 {
-	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
+	begin_shared(POLICY_MMAP, SPF_VALIDATE_VMA);
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 	faulter.addr = STACK_TOP - PAGES(6);
-	fault_alone(act_write);
+	fault_now(act_write);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(mmap_retry_stack), 1);
 	CHECK_EQ(COUNTED(mmap_attempts), 2);
-	end();
+	end_shared();
 }
 
 /* ---- Coverage ------------------------------------------------------------------------------------------------------- */
