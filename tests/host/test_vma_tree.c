@@ -32,29 +32,27 @@ static struct vma *model_find_before(u64 page)
 	return page ? model[page - 1] : NULL;
 }
 
+static bool model_is_free(u64 start, u64 len)
+{
+	for (u64 page = start; page < start + len; page++)
+		if (model[page])
+			return false;
+	return true;
+}
+
 static u64 model_gap_top_down(u64 len)
 {
-	for (u64 start = SPAN - len + 1; start-- > 0;) {
-		u64 page = start;
-
-		while (page < start + len && !model[page])
-			page++;
-		if (page == start + len)
+	for (u64 start = SPAN - len + 1; start-- > 0;)
+		if (model_is_free(start, len))
 			return addr_of(start);
-	}
 	return 0;
 }
 
 static u64 model_gap_bottom_up(u64 len)
 {
-	for (u64 start = 0; start + len <= SPAN; start++) {
-		u64 page = start;
-
-		while (page < start + len && !model[page])
-			page++;
-		if (page == start + len)
+	for (u64 start = 0; start + len <= SPAN; start++)
+		if (model_is_free(start, len))
 			return addr_of(start);
-	}
 	return 0;
 }
 
