@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* malloc, calloc, realloc and free in several threads, blocks of 1 byte to a megabyte, each checked for its pattern. */
 #include "user/check.h"
+#include "user/random.h"
 
 #include <pthread.h>
 
@@ -14,19 +15,13 @@ struct block {
 
 static long rounds = 3000;
 
-static uint32_t next_random(uint32_t *state)
+static size_t some_size(uint64_t *state)
 {
-	*state = *state * 1664525 + 1013904223;
-	return *state >> 8;
-}
+	size_t size = 1 + draw(state, 200);
 
-static size_t some_size(uint32_t *state)
-{
-	size_t size = 1 + next_random(state) % 200;
-
-	if (next_random(state) % 8 == 0)
+	if (draw(state, 8) == 0)
 		size *= 100;
-	return next_random(state) % 64 ? size : size * 100 % (1 << 20) + 1;
+	return draw(state, 64) ? size : size * 100 % (1 << 20) + 1;
 }
 
 static bool intact(const struct block *b)
@@ -34,33 +29,33 @@ static bool intact(const struct block *b)
 	return !b->p || (b->p[0] == b->tag && b->p[b->size / 2] == b->tag && b->p[b->size - 1] == b->tag);
 }
 
-static int replace(struct block *b, uint32_t *state)
+static int replace(struct block *b, uint64_t *state)
 {
 	size_t size = some_size(state);
 	int bad = !intact(b);
 
-	if (b->p && next_random(state) % 3 == 0) {
+	if (b->p && draw(state, 3) == 0) {
 		b->p = realloc(b->p, size);
 		bad += b->p[0] != b->tag;
 	} else {
 		free(b->p);
-		b->p = next_random(state) % 4 ? malloc(size) : calloc(1, size);
+		b->p = draw(state, 4) ? malloc(size) : calloc(1, size);
 	}
 	MUST(b->p);
 	b->size = size;
-	b->tag = next_random(state);
+	b->tag = (unsigned char)splitmix64(state);
 	memset(b->p, b->tag, size);
 	return bad;
 }
 
 static void *storm(void *arg)
 {
-	uint32_t state = 99 + (uintptr_t)arg;
+	uint64_t state = 99 + (uintptr_t)arg;
 	struct block block[SLOTS] = { 0 };
 	intptr_t bad = 0;
 
 	for (long i = 0; i < rounds; i++)
-		bad += replace(&block[next_random(&state) % SLOTS], &state);
+		bad += replace(&block[draw(&state, SLOTS)], &state);
 	for (int i = 0; i < SLOTS; i++) {
 		bad += !intact(&block[i]);
 		free(block[i].p);

@@ -5,6 +5,7 @@
  * Arguments: threads (4), rounds (200).
  */
 #include "user/check.h"
+#include "user/random.h"
 
 #include <pthread.h>
 
@@ -16,12 +17,6 @@ static int nr_threads = 4, rounds = 200;
 static char *common;
 static pthread_barrier_t barrier;
 
-static uint32_t next_random(uint32_t *state)
-{
-	*state = *state * 1664525 + 1013904223;
-	return *state >> 8;
-}
-
 /* Every page of the region carries the tag. */
 static int check_tag(char *p, int nr, char tag)
 {
@@ -32,10 +27,10 @@ static int check_tag(char *p, int nr, char tag)
 	return bad;
 }
 
-static int one_round(uint32_t *state, char tag)
+static int one_round(uint64_t *state, char tag)
 {
 	char *p = map_pages(OWN_PAGES, RW), *q;
-	int at = 1 + next_random(state) % (OWN_PAGES - 9), bad = 0; /* a hole at the edge may be mapped by others */
+	int at = 1 + (int)draw(state, OWN_PAGES - 9), bad = 0; /* a hole at the edge may be mapped by others */
 
 	memset(p, tag, OWN_PAGES * PAGE);
 	bad += mprotect(p + at * PAGE, 4 * PAGE, PROT_READ) != 0;
@@ -73,7 +68,7 @@ static int touch_common(int id, int round)
 static void *storm(void *arg)
 {
 	intptr_t id = (intptr_t)arg, bad = 0;
-	uint32_t state = 12345 + id;
+	uint64_t state = 12345 + id;
 
 	pthread_barrier_wait(&barrier);
 	for (int round = 1; round <= rounds; round++) {

@@ -7,6 +7,7 @@ that interrupted the kernel. Each leads to what was interrupted, or ends at the 
 from harness import *
 from faultline_gdb import unwind
 
+
 def frames():
     """The names of the selected CPU's frames, the program's included, innermost first."""
     found, frame = [], gdb.newest_frame()

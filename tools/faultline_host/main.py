@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The verbs of tools/faultline."""
 
+import importlib
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ usage: tools/faultline VERB …
 
 Each verb explains itself: tools/faultline run --help
 """
+OTHER_VERBS = ("iso", "demo", "lines", "trace", "report", "bench")  # each a module, read only when it is asked for
 
 
 def main(argv):
@@ -48,23 +50,8 @@ def dispatch(argv):
         return run.run(options.parse_run(rest))
     if verb == "shell":
         return run.run(options.parse_shell(rest))
-    if verb == "iso":
-        from . import iso
-        return iso.command(rest)
-    if verb == "lines":
-        from . import lines
-        return lines.command(rest)
-    if verb == "trace":
-        from . import trace
-        return trace.command(rest)
-    if verb == "report":
-        from . import report
-        return report.command(rest)
-    if verb == "demo":
-        from . import demo
-        return demo.command(rest)
-    if verb == "bench":
-        from . import bench
-        return bench.command(rest)
+    if verb in OTHER_VERBS:
+        return importlib.import_module(f".{verb}", __package__).command(rest)
     hint = f"; to run it: tools/faultline run {verb}" if os.path.exists(verb) else ""
-    raise UsageError(f"there is no verb “{verb}”: run, shell, iso, demo, lines, trace, report or bench{hint}")
+    *most, last = ("run", "shell", *OTHER_VERBS)
+    raise UsageError(f"there is no verb “{verb}”: {', '.join(most)} or {last}{hint}")
