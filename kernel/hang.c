@@ -6,7 +6,7 @@
  *	a CPU that takes no interrupts		the tick of another one finds its tick missing
  *	a thread that sleeps until it is let go	for a lock, or uninterruptibly: a round over all threads finds it as it was
  *
- * The round comes from the tick of whichever CPU is first, or from a timer when all are idle. What is found is logged once,
+ * The round comes from the tick of whichever CPU is first, or from a timer of one that is idle. What is found is logged once,
  * and the machine goes on: it may be slow, and no more.
  *
  * Takes process_tree_lock by trylock only, and leaves the round out when somebody has it: we may be in an interrupt.
@@ -41,7 +41,7 @@ STATIC_PER_CPU(struct progress, progress);
 
 static u64 limit_ns;
 static u64 next_round; /* ns; atomic */
-static struct timer idle_timer;
+STATIC_PER_CPU(struct timer, idle_timer);
 static u64 nmi_wanted; /* atomic: CPUs that shall say where they are ... */
 STATIC_PER_CPU(struct cpu_place, nmi_place); /* ... here, before they clear their bit */
 
@@ -306,6 +306,16 @@ static void idle_timer_expired(struct timer *timer)
 	timer_arm(timer, ktime_ns() + limit_ns / 2);
 }
 
+void hang_watch(void)
+{
+	struct timer *timer = &this_cpu(idle_timer);
+
+	if (!limit_ns)
+		return;
+	timer_init(timer, idle_timer_expired);
+	timer_arm(timer, ktime_ns() + limit_ns / 2);
+}
+
 void hang_init(void)
 {
 	char text[8];
@@ -316,9 +326,5 @@ void hang_init(void)
 		for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
 			seconds = seconds * 10 + (u64)(*digit - '0');
 	}
-	if (!seconds)
-		return;
 	limit_ns = seconds * NS_PER_SECOND;
-	timer_init(&idle_timer, idle_timer_expired);
-	timer_arm(&idle_timer, ktime_ns() + limit_ns / 2);
 }

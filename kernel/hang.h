@@ -8,6 +8,8 @@
 /* Boot: `hang=SECONDS` on the command line; default HANG_SECONDS, 0 never looks. */
 #define HANG_SECONDS 10
 void hang_init(void);
+/* From each CPU, after that and before it is idle for the first time. Interrupts off. */
+void hang_watch(void);
 /*
  * Logs, behind a headline, each CPU that is in the kernel, each thread that sleeps until somebody lets it go on, what it
  * waits for and who has that, and where each is. Any context but NMI; skips what is locked just now.

@@ -50,6 +50,7 @@ static void init_time(void)
 	lapic_init();
 	clock_init();
 	timers_init();
+	hang_init();
 }
 
 static void init_tasks(void)
@@ -67,7 +68,6 @@ static void kmain(void)
 	init_time();
 	init_tasks();
 	boot_options_apply();
-	hang_init();
 	fault_dump_init();
 	start_first_process();
 	cpu_start_scheduling();

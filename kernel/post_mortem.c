@@ -11,6 +11,7 @@
 #include "kernel/print.h"
 #include "kernel/task.h"
 #include "mm/mm.h"
+#include "mm/pgtable.h"
 
 static const char *const held_names[] = {
 	[HELD_NOTHING] = "nothing",
@@ -41,8 +42,12 @@ void task_describe(char *buf, size_t size, const struct task *task)
 
 static void log_fault(const struct task *task)
 {
-	static const char *const accesses[] = { [ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXEC] = "fetch" };
-	static const char *const strategies[] = { [STRATEGY_MMAP] = "mmap", [STRATEGY_VMA] = "vma", [STRATEGY_SPEC] = "spec" };
+	static const char *const accesses[] = {
+		[ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXEC] = "fetch"
+	};
+	static const char *const strategies[] = {
+		[STRATEGY_MMAP] = "mmap", [STRATEGY_VMA] = "vma", [STRATEGY_SPEC] = "spec"
+	};
 	struct fault f;
 
 	if (!task_copy_fault(&f, task) || f.access >= ARRAY_SIZE(accesses) || f.tried >= NR_STRATEGIES ||
@@ -52,13 +57,31 @@ static void log_fault(const struct task *task)
 		    (unsigned long)f.address, strategies[f.tried], held_names[f.held]);
 }
 
-void log_cpu_state(unsigned cpu)
+static bool can_read(const void *start, size_t size)
+{
+	u8 byte;
+
+	return !kernel_read_nofault(&byte, start, 1) && !kernel_read_nofault(&byte, (const char *)start + size - 1, 1);
+}
+
+/* The thread that runs on a CPU, or NULL, should that lead nowhere. */
+static const struct task *task_on(unsigned cpu)
 {
 	const struct task *task = READ_ONCE(cpus[cpu].task);
+
+	return can_read(task, sizeof(*task)) ? task : NULL;
+}
+
+void log_cpu_state(unsigned cpu)
+{
+	const struct task *task = task_on(cpu);
 	char name[TASK_COMM_LEN + 16];
 
-	if (!task)
+	if (!task) {
+		klog_record("    runs a thread that cannot be read, at %p", READ_ONCE(cpus[cpu].task));
+		log_last_events(cpu);
 		return;
+	}
 	task_describe(name, sizeof(name), task);
 	klog_record("    runs %s", name);
 	log_fault(task);
@@ -66,19 +89,31 @@ void log_cpu_state(unsigned cpu)
 	log_last_events(cpu);
 }
 
+static void log_walk(const struct mm *mm, vaddr_t addr)
+{
+	const pmd_t *table = mm ? mm->pgd : phys_to_virt(kernel_pgd);
+
+	if (!can_read(table, PAGE_SIZE))
+		klog_record("    cannot be read, at %p", table);
+	else
+		pt_dump_walk(table, addr);
+}
+
 void log_walks(u64 addr)
 {
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
-		const struct task *task = READ_ONCE(cpus[cpu].task);
+		const struct task *task = task_on(cpu);
 		struct fault f;
 
-		if (!task || !task_copy_fault(&f, task))
+		if (!task || !task_copy_fault(&f, task) || !can_read(f.mm, sizeof(*f.mm)))
 			continue;
 		klog_record("  page tables at %016lx, which CPU %u is about:", (unsigned long)f.address, cpu);
-		pt_dump_walk(f.mm, f.address);
+		log_walk(f.mm, f.address);
 	}
-	if (addr && addr < USER_END && current && current->mm) {
+	if (addr != NO_ADDRESS) {
+		const struct task *task = task_on(cpu_id());
+
 		klog_record("  page tables at %016lx:", (unsigned long)addr);
-		pt_dump_walk(current->mm, addr);
+		log_walk(task ? task->mm : NULL, addr);
 	}
 }

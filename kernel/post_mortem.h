@@ -24,7 +24,8 @@ void task_describe(char *buf, size_t size, const struct task *task);
  * last fault events. Any context; takes no locks, believes no pointer that it can read by the nofault copy.
  */
 void log_cpu_state(unsigned cpu);
-/* Logs the page-table walk of the address that each CPU's fault is about, and of `addr` (0: none) in the current mm. */
+/* Logs the page-table walk of the address that each CPU's fault is about, and of `addr` as this CPU sees it. */
+#define NO_ADDRESS (~0UL)
 void log_walks(u64 addr);
 
 #endif

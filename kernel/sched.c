@@ -310,6 +310,7 @@ void cpu_start_scheduling(void)
 	irq_disable();
 	if (rq->curr != current)
 		become_idle_task(cpu_id());
+	hang_watch();
 	rcu_idle_exit(); /* a CPU counts as idle until it comes up, and the first task may come before the first halt */
 	for (;;) {
 		irq_enable();

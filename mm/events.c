@@ -112,7 +112,7 @@ bool event_read(struct event_cursor *cursor, struct fault_event *copy)
 	u32 mask = load_acquire(&ring->mask);
 	const char *events = (const char *)READ_ONCE(ring->events);
 
-	while (cursor->next != cursor->end) {
+	while ((s32)(cursor->end - cursor->next) > 0) { /* to its end, even if a panic finds the ring spoilt */
 		u32 seq = cursor->next;
 		const struct fault_event *event = (const struct fault_event *)(events + (seq & mask));
 		bool complete = load_acquire(&event->seq) == seq;

@@ -303,25 +303,39 @@ void tables_free_rcu(struct page *tables)
 	}
 }
 
-void pt_dump_walk(struct mm *mm, vaddr_t addr)
+static const char *entry_in_words(pmd_t entry)
 {
-	pmd_t *table = mm->pgd;
+	if (pmd_none(entry))
+		return "none";
+	if (!(entry.val & PTE_PRESENT))
+		return "not a table";
+	if (pmd_huge(entry))
+		return "a large page";
+	return (entry.val & PTE_FRAME) >> PAGE_SHIFT < max_pfn ? "" : "not a table: points outside of memory";
+}
 
+static void dump_last_entry(pte_t pte, unsigned index)
+{
+	static const char *const kinds[] = { "none", "page", "swap slot", "special swap entry", "marker" };
+	u64 bits = pte_maps_page(pte) ? pte.val : 0;
+
+	klog("  level 1 entry %3u = %016lx %s%s%s%s%s%s%s%s", index, (unsigned long)pte.val, kinds[pte_kind(pte)],
+	     bits & PTE_PRESENT ? " present" : "", bits & PTE_WRITE ? " writable" : "", bits & PTE_USER ? " user" : "",
+	     bits & PTE_ACCESSED ? " accessed" : "", bits & PTE_DIRTY ? " dirty" : "", bits & PTE_NX ? " no-exec" : "",
+	     bits & PTE_SPECIAL ? " special" : "");
+}
+
+void pt_dump_walk(const pmd_t *table, vaddr_t addr)
+{
 	for (unsigned level = TOP_LEVEL; level > 1; level--) {
 		pmd_t entry = pmd_read(table + table_index(addr, level));
+		const char *words = entry_in_words(entry);
 
-		klog("  level %u entry %3u = %016lx%s", level, table_index(addr, level), (unsigned long)entry.val,
-		     pmd_none(entry)  ? " none"
-		     : pmd_bad(entry) ? " not a table"
-				      : "");
-		if (pmd_none(entry) || pmd_bad(entry))
+		klog("  level %u entry %3u = %016lx %s", level, table_index(addr, level), (unsigned long)entry.val,
+		     *words ? words : "table");
+		if (*words)
 			return;
 		table = table_of(entry);
 	}
-	pte_t pte = pte_read((pte_t *)table + table_index(addr, 1));
-	static const char *const kinds[] = { "none", "page", "swap slot", "special swap entry", "marker" };
-
-	klog("  level 1 entry %3u = %016lx %s%s%s%s", table_index(addr, 1), (unsigned long)pte.val,
-	     kinds[pte_kind(pte)], pte_present(pte) ? " present" : "", pte_write(pte) ? " writable" : "",
-	     pte_special(pte) ? " special" : "");
+	dump_last_entry(pte_read((const pte_t *)table + table_index(addr, 1)), table_index(addr, 1));
 }

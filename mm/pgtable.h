@@ -313,7 +313,7 @@ void tables_free_rcu(struct page *tables);
 /* Page tables of all address spaces. */
 u64 pgtable_nr_pages(void);
 
-/* Explains the walk of addr, level by level, in the log. Any context: a panic uses it. */
-void pt_dump_walk(struct mm *mm, vaddr_t addr);
+/* Explains the walk of addr from the table of level 4 on, level by level, in the log. Any context: a panic uses it. */
+void pt_dump_walk(const pmd_t *table, vaddr_t addr);
 
 #endif

@@ -3,7 +3,7 @@
  * Ends that are not for programs. `hang`: a thread stands in the midst of a fault with mmap_lock in its hands, another
  * waits for that lock, and a third process waits until the kernel's log says who waits for whom; for a kernel that looks
  * after a second (hang=1). `hang deaf`: the same of a CPU that takes no interrupt, since what runs there stands in a switch of address
- * spaces, and of another that spins for its lock. `hang panic`: the first thread stands with a VMA's lock, and the kernel is made to panic.
+ * spaces, and of another that spins for its lock. `hang alone`: of the boot CPU, while all others are idle; it does not end. `hang panic`: the first thread stands with a VMA's lock, and the kernel is made to panic.
  */
 #include "user/race.h"
 
@@ -104,14 +104,14 @@ static int hang(void)
 	return check_done();
 }
 
-/* A process that stands on CPU 1 in its execve, and goes on to do nothing. */
-static pid_t stop_in_exec(void)
+/* A process that stands on that CPU in its execve, and goes on to do nothing. */
+static pid_t stop_in_exec(int cpu)
 {
 	pid_t child = fork();
 
 	MUST(child >= 0);
 	if (child == 0) {
-		MUST(run_on_cpu(1) && race_command("arm switch_mask_set tid=%d", getpid()) > 0);
+		MUST(run_on_cpu(cpu) && race_command("arm switch_mask_set tid=%d", getpid()) > 0);
 		execl("/proc/self/exe", "hang", "nothing", NULL);
 		_exit(1);
 	}
@@ -141,13 +141,22 @@ static int deaf(void)
 	pid_t standing, spinning;
 
 	MUST(run_on_cpu(0) && log >= 0 && lseek(log, 0, SEEK_END) >= 0);
-	standing = stop_in_exec();
+	standing = stop_in_exec(1);
 	spinning = send_signal(standing);
 	wait_for_log(log, texts, sizeof(texts) / sizeof(texts[0]));
 	CHECK(release("switch_mask_set"));
 	CHECK(waitpid(standing, &status, 0) == standing && status == 0);
 	CHECK(waitpid(spinning, &status, 0) == spinning && status == 0);
 	return check_done();
+}
+
+/* The machine makes no progress from here on. */
+static int alone(void)
+{
+	MUST(run_on_cpu(1));
+	stop_in_exec(0);
+	pause();
+	return 1;
 }
 
 static int make_panic(void)
@@ -167,5 +176,7 @@ int main(int argc, char **argv)
 		return 0;
 	if (strcmp(what, "deaf") == 0)
 		return deaf();
+	if (strcmp(what, "alone") == 0)
+		return alone();
 	return strcmp(what, "panic") == 0 ? make_panic() : hang();
 }

@@ -168,3 +168,20 @@ void cpu_init_ist(void)
 	cpu->tss.ist[IST_MC - 1] = new_stack_top();
 	use_ist();
 }
+
+static bool is_cpu(u64 address)
+{
+	return address >= (u64)cpus && address < (u64)&cpus[MAX_CPUS] && (address - (u64)cpus) % sizeof(cpus[0]) == 0;
+}
+
+void cpu_find_itself(void)
+{
+	unsigned id = 0; /* before the local APIC is there, nobody else runs */
+
+	if (is_cpu(rdmsr(MSR_GS_BASE)))
+		return;
+	for (unsigned cpu = 1; cpu < nr_cpus(); cpu++)
+		if (cpus[cpu].apic_id == lapic_id())
+			id = cpu;
+	wrmsr(MSR_GS_BASE, (u64)&cpus[id]);
+}

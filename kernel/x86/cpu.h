@@ -100,6 +100,9 @@ void reset_user_segments(void);
 /* The current task's, as the CPU has them now, into fs_base, gs_base and selectors. */
 void save_user_segments(struct task *task);
 
+/* For a panic: makes cpu_id() work again, and `current`, should the gs base be lost. Interrupts off. */
+void cpu_find_itself(void);
+
 /* The kernel's own page table, without a user half: what kernel threads and dying tasks run on. */
 extern paddr_t kernel_pgd;
 

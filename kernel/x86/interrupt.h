@@ -3,14 +3,15 @@
 #ifndef KERNEL_X86_INTERRUPT_H
 #define KERNEL_X86_INTERRUPT_H
 
+#include "kernel/post_mortem.h"
 #include "kernel/x86/trap.h"
 
 /* Serves the shootdown requests in this CPU's inbox. */
 void tlb_interrupt(void);
-/* This CPU is told to stop, from an NMI; does not return while a panic is on. Returns at once otherwise. */
+/* This CPU is told to stop, from an NMI; does not return while another CPU panics. Returns at once otherwise. */
 void panic_stop_this_cpu(const struct trap_frame *frame);
-/* A panic about the registers in `frame`: its backtrace starts there. */
-void panic_at(const struct trap_frame *frame, const char *fmt, ...) __printf(2, 3) __noreturn;
+/* A panic about the registers in `frame`: its backtrace starts there. It shows the page tables at `addr`, unless NO_ADDRESS. */
+void panic_at(const struct trap_frame *frame, u64 addr, const char *fmt, ...) __printf(3, 4) __noreturn;
 
 /* The exception table: where to go on after the instruction at rip has faulted on a user address. */
 struct extable_entry {

@@ -59,9 +59,7 @@ static enum fault_access access_of(u64 error)
 /* A reserved bit is set in some entry: our tables are corrupt, whoever ran into it. */
 static void __noinline __noreturn corrupt_tables(const struct trap_frame *frame, u64 error, u64 addr)
 {
-	if (current && current->mm)
-		pt_dump_walk(current->mm, addr);
-	panic_at(frame, "Corrupt page table: reserved bits met at address %016llx (error code %llx)",
+	panic_at(frame, addr, "Corrupt page table: reserved bits met at address %016llx (error code %llx)",
 		 (unsigned long long)addr, (unsigned long long)error);
 }
 
@@ -134,10 +132,11 @@ static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *fr
 {
 	const char *what = error & PF_FETCH ? "executed" : error & PF_WRITE ? "wrote" : "read";
 
-	if (kstack_is_guard(addr))
-		panic_at(frame, "Kernel stack overflow at %016llx", (unsigned long long)addr);
-	panic_at(frame, "The kernel %s %016llx, which is %s (error code %llx)", what, (unsigned long long)addr,
-		 error & PF_PRESENT ? "protected" : "not mapped", (unsigned long long)error);
+	panic_at(frame, addr, "The kernel %s %016llx, which is %s (error code %llx)", what, (unsigned long long)addr,
+		 error & PF_PRESENT	? "protected"
+		 : kstack_is_guard(addr) ? "between kernel stacks"
+					 : "not mapped",
+		 (unsigned long long)error);
 }
 
 /*
@@ -244,6 +243,12 @@ static void exception_signal(struct trap_frame *frame, unsigned vector)
 	}
 }
 
+/* The vectors that have none leave -1 in its place (entry.asm). */
+static u64 error_code(const struct trap_frame *frame)
+{
+	return frame->orig_rax == -1UL ? 0 : frame->orig_rax;
+}
+
 /* Interrupts are off; on the way back to user mode they may be either. */
 void exception(struct trap_frame *frame, unsigned vector)
 {
@@ -251,7 +256,7 @@ void exception(struct trap_frame *frame, unsigned vector)
 
 	if (frame_is_user(frame)) {
 		irq_enable();
-		note_trap(vector, frame->orig_rax == -1UL ? 0 : frame->orig_rax, current->trap_addr);
+		note_trap(vector, error_code(frame), current->trap_addr);
 		exception_signal(frame, vector);
 		return;
 	}
@@ -260,9 +265,9 @@ void exception(struct trap_frame *frame, unsigned vector)
 		frame->rip = entry->fixup;
 		return;
 	}
-	panic_at(frame, "Unexpected %s in the kernel (vector %u, error code %llx)",
+	panic_at(frame, NO_ADDRESS, "Unexpected %s in the kernel (vector %u, error code %llx)",
 		 exception_names[vector] ? exception_names[vector] : "exception", vector,
-		 (unsigned long long)frame->orig_rax);
+		 (unsigned long long)error_code(frame));
 }
 
 /* What the CPU would say of the frame's address in user mode is said here. Interrupts off before and after. */
@@ -283,8 +288,9 @@ void exception_critical(struct trap_frame *frame, unsigned vector)
 		return;
 	}
 	if (vector == TRAP_DF && kstack_is_guard(read_cr2()))
-		panic_at(frame, "Kernel stack overflow at %016llx", (unsigned long long)read_cr2());
-	panic_at(frame, "Unexpected %s (error code %llx)", exception_names[vector], (unsigned long long)frame->orig_rax);
+		panic_at(frame, NO_ADDRESS, "Kernel stack overflow at %016llx", (unsigned long long)read_cr2());
+	panic_at(frame, NO_ADDRESS, "Unexpected %s (error code %llx)", exception_names[vector],
+		 (unsigned long long)error_code(frame));
 }
 
 /* ---- Interrupts ---------------------------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import browser, bugs, debugger, docs, execute, host, minimise, scenario, shell, terminal, tool, tracing
+from . import browser, bugs, debugger, docs, execute, host, minimise, panics, scenario, shell, terminal, tool, tracing
 
 DESCRIPTION = """\
 suites:
@@ -83,7 +83,7 @@ def suite_jobs(suite):
 
 def tools_jobs():
     """What surrounds the kernel: its tools, terminals, documents, GDB."""
-    return tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + tracing.jobs()
+    return tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + panics.jobs() + tracing.jobs()
 
 
 def select(jobs, names):

@@ -50,8 +50,14 @@ def jobs():
 
 
 def soak_jobs():
+    """What events cost; and that the boot CPU is noticed when it takes no interrupts, though all others are idle."""
+    told = (r"(?s)has reported a hang:\nFAULTLINE-HANG CPU 0 has taken no interrupt for 1 seconds\n"
+            r"  CPU 0:\n    \w+ race_hit\+.*FAULTLINE-HANG-END\nfaultline: time-out")
     return [Job(name="tool/bench-events", command=["tools/faultline", "bench", "--jobs", "1", "events"],
-                judge=judge_cost_of_events, weight=4)]
+                judge=judge_cost_of_events, weight=4),
+            Job(name="tool/hang-alone", command=["tools/faultline", "run", "--cpus", "3", "--append", "hang=1", "--timeout", "20",
+                                                 "build/user/hang", "alone"],
+                judge=judge(status.TIMED_OUT, told), weight=4)]
 
 
 def judge_cost_of_events(result):

@@ -25,11 +25,12 @@ GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
 class LogWatcher:
     """Keeps the kernel's log and the verdict in it."""
 
-    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|PANIC-END|PANIC)\b ?(.*)")
+    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
 
     def __init__(self, path, mirror):
         self.file = open(path, "wb", buffering=0)
         self.mirror = mirror
+        self.tells_hangs = mirror is None and os.isatty(2)  # at once; otherwise whoever gives up waiting wants to know
         self.raw = False  # our terminal is, and breaks lines no more by itself
         self.partial = b""
         self.stdin_ready = False
@@ -37,6 +38,8 @@ class LogWatcher:
         self.last_lines = collections.deque(maxlen=KEPT_LINES)
         self.panic_lines = []
         self.panic_done = False
+        self.hang_lines = []  # of the last report
+        self.in_hang = False
 
     def feed(self, data):
         self.file.write(data)
@@ -56,6 +59,7 @@ class LogWatcher:
         record = self.RECORD.search(line)
         kind = record[1] if record else None
         self.last_lines.append(line)
+        self._hang_line(kind, line)
         if self.panic_lines and not self.panic_done:
             self.panic_lines.append(line)
             self.panic_done = kind == b"PANIC-END"
@@ -64,9 +68,22 @@ class LogWatcher:
         elif kind == b"EXIT":
             self.exit_record = record[2].decode("ascii", "replace")
         elif kind == b"EXPLAIN":
-            write_all(2, b"faultline: " + record[2] + (b"\r\n" if self.raw else b"\n"))
+            self._tell([b"faultline: " + record[2]])
         elif kind == b"STDIN":
             self.stdin_ready = True
+
+    def _hang_line(self, kind, line):
+        if kind == b"HANG":
+            self.hang_lines, self.in_hang = [], True
+        if self.in_hang:
+            self.hang_lines.append(line)
+        if kind == b"HANG-END":
+            self.in_hang = False
+            if self.tells_hangs:
+                self._tell(self.hang_lines)
+
+    def _tell(self, lines):
+        write_all(2, b"".join(line + (b"\r\n" if self.raw else b"\n") for line in lines))
 
 
 class Console:

@@ -47,6 +47,7 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
         except BrokenPipeError:
             return 128 + signal.SIGPIPE  # our reader has gone, as if the program had written to a closed pipe
         except KeyboardInterrupt:
+            tell_of_hang(options, channels.log)
             return 128 + signal.SIGINT
         finally:
             stop(qemu)
@@ -125,6 +126,7 @@ def verdict(options, log, finished, qemu, qemu_errors):
     if log.exit_record is not None:
         return program_status(options, log)
     if not finished:
+        tell_of_hang(options, log)
         say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s "
             f"(kernel log: {log.file.name})")
         return status.TIMED_OUT
@@ -133,6 +135,14 @@ def verdict(options, log, finished, qemu, qemu_errors):
     say(f"the machine died without a verdict of the kernel: {said or 'a triple fault?'} (QEMU ended with "
         f"{qemu.returncode}; kernel log: {log.file.name})")
     return status.MACHINE_DIED
+
+
+def tell_of_hang(options, log):
+    """To whoever has waited in vain, unless it was told already."""
+    if log.hang_lines and not log.tells_hangs and not options.verbose:
+        say("the kernel has reported a hang:")
+        sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.hang_lines))
+        sys.stderr.buffer.flush()
 
 
 def program_status(options, log):

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""Tests that a panic comes to its end, whatever GDB spoils in its midst."""
+
+import os
+import re
+
+from . import OUTPUT
+from .job import Job
+
+EXECUTED = "The kernel executed 0{14}10, which is not mapped"
+
+# name, where GDB stops, what it does there, what must still be said
+CASES = (
+    ("lost-gs-base", "crash", "set $gs_base = 0", "FAULTLINE-PANIC .*    runs hang.*tables at .*, which CPU"),
+    ("lost-thread", "crash", "set ((struct cpu *)$gs_base)->task = (struct task *)0xdead000000000000",
+     "FAULTLINE-PANIC Somebody asked.*    runs a thread that cannot be read.*tables at .*, which CPU"),
+    ("nmi", "log_walks", "call (void)lapic_send(((struct cpu *)$gs_base)->apic_id, 0x4400)",
+     "FAULTLINE-PANIC Somebody asked.*tables at .*, which CPU"),
+    ("inside-a-panic", "log_walks", "set $rip = 16",
+     f"FAULTLINE-PANIC Somebody asked.*FAULTLINE-PANIC inside the panic: {EXECUTED}"),
+    ("inside-its-headline", "kvsnprintf", "set $rip = 16", f"FAULTLINE-PANIC inside the panic: {EXECUTED}"),
+    ("inside-each", "kvsnprintf", "set $rip = 16\ncontinue\nset $rip = 16\ncontinue\nset $rip = 16",
+     "FAULTLINE-PANIC inside the panic, again"),
+)
+
+
+def jobs():
+    return [job(*case) for case in CASES]
+
+
+def job(name, place, command, expected):
+    script = os.path.join(OUTPUT, f"panic-{name}.gdb")
+    until_crash = "break crash\ncontinue\n" if place != "crash" else ""
+    os.makedirs(OUTPUT, exist_ok=True)
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(f"{until_crash}break {place}\ncontinue\n{command}\ncontinue\n")
+    return Job(name=f"panic/{name}", has_log=True, weight=4, judge=lambda result: judge(result, expected),
+               command=["tools/faultline", "run", "--cpus", "3", "--gdb-script", script, "build/user/hang", "panic"])
+
+
+def judge(result, expected):
+    said = result.stderr.decode(errors="replace")
+    ended = re.search(f"(?s){expected}.*FAULTLINE-PANIC-END", said)
+    return [] if ended else [f"stderr does not match “{expected}”: {said[-2000:]}"]
