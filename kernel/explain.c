@@ -16,7 +16,7 @@
 
 #define LINE_MAX (LOG_LINE_MAX - 1)
 #define NAME_MAX_SHOWN 48
-#define ATTEMPTS_SHOWN 3
+#define EVENTS_SEARCHED 16 /* attempts, and what was waited for meanwhile */
 
 bool explain_signals;
 
@@ -64,6 +64,17 @@ static void add_vma(struct line *line, const struct vma *vma)
 	add_name(line, vma);
 }
 
+/* Why a stack has not grown down to what was touched (mm/stack.c). */
+static void add_stack_limit(struct line *line, const struct vma *stack, u64 addr)
+{
+	u64 limit = READ_ONCE(stack->mm->rlimit_stack);
+
+	if (stack->end - (addr & PAGE_MASK) > limit)
+		add(line, ", which must not grow beyond %lu KiB", (unsigned long)limit >> 10);
+	else
+		add(line, ", which cannot grow so far");
+}
+
 static void add_neighbours(struct line *line, const struct mm *mm, u64 addr)
 {
 	struct vma *below;
@@ -84,6 +95,8 @@ static void add_neighbours(struct line *line, const struct mm *mm, u64 addr)
 		add_vma(line, above);
 	else
 		add(line, "nothing");
+	if (above && above->flags & VM_GROWSDOWN)
+		add_stack_limit(line, above, addr);
 }
 
 static const char *why(enum fault_answer answer, u64 addr)
@@ -101,20 +114,23 @@ static const char *why(enum fault_answer answer, u64 addr)
 	return answer < ARRAY_SIZE(sentences) && sentences[answer] ? sentences[answer] : "which cannot be had";
 }
 
-/* The attempts that this fault has just made here: "; spec: spf_abort_no_vma; mmap: no_mapping". */
+/* The attempts that this fault has just made here, behind the last one that was resolved: "; spec gave up: spf_abort_no_vma". */
 static void add_attempts(struct line *line, u64 addr, enum fault_access access)
 {
+	size_t before = line->length;
 	struct event_cursor cursor;
 	struct fault_event event;
 	char text[EVENT_TEXT_MAX];
 
-	event_cursor_set(&cursor, cpu_id(), ATTEMPTS_SHOWN);
+	event_cursor_set(&cursor, cpu_id(), EVENTS_SEARCHED);
 	while (event_read(&cursor, &event)) {
 		if (event.type != EVENT_attempt || event.tid != machine_tid() || event.address != (addr & PAGE_MASK) ||
 		    event.story.access != access)
 			continue;
 		event_verdict(text, sizeof(text), &event);
 		add(line, "; %s", text);
+		if ((event.story.end == END_ANSWERED || event.story.end == END_COMPLETED) && event.story.answer == FAULT_DONE)
+			line->length = before;
 	}
 }
 
@@ -129,22 +145,72 @@ static bool is_caught(int signo)
 	return caught;
 }
 
+/* A line that begins with who dies of what; NULL: the signal is caught, or there is no memory. */
+static struct line *begin_line(int signo)
+{
+	struct line *line = is_caught(signo) ? NULL : kmalloc(sizeof(*line), 0);
+
+	if (!line)
+		return NULL;
+	line->length = 0;
+	add(line, "%s[%d] dies of %s: ", current->comm, current->tid, signo == SIGBUS ? "SIGBUS" : "SIGSEGV");
+	return line;
+}
+
+static void end_line(struct line *line)
+{
+	klog_record("FAULTLINE-EXPLAIN %s", line->text);
+	kfree(line);
+}
+
 void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer answer, struct fault_signal sig)
 {
 	static const char *const verbs[] = { [ACCESS_READ] = "read", [ACCESS_WRITE] = "wrote", [ACCESS_EXEC] = "ran into" };
 	struct mm *mm = current->mm;
-	struct line *line;
+	struct line *line = begin_line(sig.signo);
 
-	if (is_caught(sig.signo) || !(line = kmalloc(sizeof(*line), 0)))
+	if (!line)
 		return;
-	line->length = 0;
-	add(line, "%s[%d] dies of %s: the instruction at 0x%lx %s 0x%lx, %s; ", current->comm, current->tid,
-	    sig.signo == SIGBUS ? "SIGBUS" : "SIGSEGV", (unsigned long)ip, verbs[access], (unsigned long)addr,
+	add(line, "the instruction at 0x%lx %s 0x%lx, %s; ", (unsigned long)ip, verbs[access], (unsigned long)addr,
 	    why(answer, addr));
 	mmap_read_lock(mm);
 	add_neighbours(line, mm, addr);
 	mmap_read_unlock(mm);
 	add_attempts(line, addr, access);
-	klog_record("FAULTLINE-EXPLAIN %s", line->text);
-	kfree(line);
+	end_line(line);
+}
+
+static bool is_canonical(u64 addr)
+{
+	return (u64)((s64)(addr << 16) >> 16) == addr;
+}
+
+/* The CPU does not tell which address it was. */
+static void add_registers(struct line *line, const struct trap_frame *frame)
+{
+	static const char *const names[] = { "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10",
+					     "r9",  "r8",  "rax", "rcx", "rdx", "rsi", "rdi" };
+	const u64 *registers = &frame->r15;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (!is_canonical(registers[i]))
+			add(line, "; %s: 0x%lx", names[i], (unsigned long)registers[i]);
+	if (!is_canonical(frame->rsp))
+		add(line, "; rsp: 0x%lx", (unsigned long)frame->rsp);
+}
+
+void explain_exception(const struct trap_frame *frame, const char *exception, int signo)
+{
+	struct line *line = begin_line(signo);
+
+	if (!line)
+		return;
+	if (is_canonical(frame->rip)) {
+		add(line, "the instruction at 0x%lx caused a %s: it is not a program's to run, or touched what is no address",
+		    (unsigned long)frame->rip, exception);
+		add_registers(line, frame);
+	} else {
+		add(line, "it went on at 0x%lx, which is no address", (unsigned long)frame->rip);
+	}
+	end_line(line);
 }

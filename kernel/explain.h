@@ -12,5 +12,11 @@ extern bool explain_signals; /* constant after boot */
  * was touched, what is mapped around it, how each strategy ended. Takes mmap_lock; sleeps. => no lock held.
  */
 void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer answer, struct fault_signal sig);
+/*
+ * The same about an exception for which the CPU tells no address, such as that of a pointer that is not canonical: tells the
+ * registers that hold none either.
+ */
+struct trap_frame;
+void explain_exception(const struct trap_frame *frame, const char *exception, int signo);
 
 #endif

@@ -10,8 +10,10 @@
  */
 #include "user/faultline.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -47,8 +49,9 @@ static bool has_prefix(const char *name, const char *prefix)
 
 static bool is_reason(const char *name)
 {
-	static const char *const prefixes[] = { "spf_abort_",	    "spf_skip_",       "vma_lock_abort_", "vma_lock_skip_",
-						"vma_lock_retry_",  "vma_lock_miss",   "vma_lock_detached", "mmap_retry_" };
+	static const char *const prefixes[] = { "spf_abort_",	     "spf_skip_",	"vma_lock_abort_",
+						"vma_lock_skip_",    "vma_lock_retry_", "vma_lock_miss",
+						"vma_lock_detached", "mmap_retry_" };
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		if (has_prefix(name, prefixes[i]))
@@ -113,15 +116,43 @@ static uint64_t sample(uint64_t since, struct tally *kinds, size_t nr_kinds, str
 
 /* ---- Showing ----------------------------------------------------------------------------------------------------- */
 
+static int rows_left, columns;
+
+static void begin_screen(void)
+{
+	struct winsize window = { 0 };
+	bool fits = options.batch || ioctl(1, TIOCGWINSZ, &window) || !window.ws_row || !window.ws_col;
+
+	rows_left = fits ? INT_MAX : window.ws_row - 1; /* the cursor has the last one */
+	columns = fits ? INT_MAX : window.ws_col;
+	if (!options.batch)
+		printf("\033[H\033[J");
+}
+
+/* One line, as far as the screen goes. */
+__attribute__((format(printf, 1, 2))) static void put_line(const char *format, ...)
+{
+	char line[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (rows_left-- > 0)
+		printf("%.*s\n", columns, line);
+}
+
 static void print_rate(const struct vmstat *from, const char *label, const char *counter, double seconds)
 {
 	uint64_t nr = vmstat_delta(from, &now, counter);
 
-	printf("  %-28s %10.0f/s %10llu\n", label, nr / seconds, (unsigned long long)nr);
+	put_line("  %-28s %10.0f/s %10llu", label, nr / seconds, (unsigned long long)nr);
 }
 
-static void print_reasons(const struct vmstat *from, double seconds)
+/* As many as leave room for so many lines below. */
+static void print_reasons(const struct vmstat *from, double seconds, int below)
 {
+	int shown;
 	static struct tally reasons[VMSTAT_ROWS];
 	size_t nr = 0;
 
@@ -134,12 +165,22 @@ static void print_reasons(const struct vmstat *from, double seconds)
 		reasons[nr++].nr = n;
 	}
 	qsort(reasons, nr, sizeof(reasons[0]), by_number);
-	printf("reasons\n");
-	for (size_t i = 0; i < nr && i < SHOWN_REASONS; i++)
-		printf("  %-28s %10.0f/s %10llu\n", reasons[i].name, reasons[i].nr / seconds,
-		       (unsigned long long)reasons[i].nr);
+	put_line("reasons");
+	shown = rows_left - below < SHOWN_REASONS ? rows_left - below : SHOWN_REASONS;
+	for (int i = 0; i < (int)nr && i < shown; i++)
+		put_line("  %-28s %10.0f/s %10llu", reasons[i].name, reasons[i].nr / seconds,
+			 (unsigned long long)reasons[i].nr);
 	if (!nr)
-		printf("  none\n");
+		put_line("  none");
+}
+
+static int nr_used(const struct tally *tallies, int size)
+{
+	int nr = 0;
+
+	while (nr < size && tallies[nr].nr)
+		nr++;
+	return nr;
 }
 
 static void print_tallies(const char *title, struct tally *tallies, size_t size, size_t shown)
@@ -149,10 +190,10 @@ static void print_tallies(const char *title, struct tally *tallies, size_t size,
 	qsort(tallies, size, sizeof(tallies[0]), by_number);
 	for (size_t i = 0; i < size; i++)
 		sum += tallies[i].nr;
-	printf("%s, of the last %llu faults\n", title, (unsigned long long)sum);
+	put_line("%s, of the last %llu faults", title, (unsigned long long)sum);
 	for (size_t i = 0; i < shown && i < size && tallies[i].nr; i++)
-		printf("  %-28s %10llu %11.0f %%\n", tallies[i].name, (unsigned long long)tallies[i].nr,
-		       100.0 * tallies[i].nr / sum);
+		put_line("  %-28s %10llu %11.0f %%", tallies[i].name, (unsigned long long)tallies[i].nr,
+			 100.0 * tallies[i].nr / sum);
 }
 
 /* Everything since `from`, which was so many seconds ago. */
@@ -163,16 +204,15 @@ static void print_screen(const struct vmstat *from, double seconds, uint64_t *se
 
 	memset(threads, 0, sizeof(threads));
 	*seen = sample(*seen, kinds, 8, threads, MAX_THREADS);
-	if (!options.batch)
-		printf("\033[H\033[J");
-	printf("%s\n", title);
+	begin_screen();
+	put_line("%s", title);
 	print_rate(from, "faults", "pgfault", seconds);
 	print_rate(from, "... that waited for I/O", "pgmajfault", seconds);
-	printf("strategies, attempts answered\n");
+	put_line("strategies, attempts answered");
 	print_rate(from, "spec", "spf_answered", seconds);
 	print_rate(from, "vma", "vma_lock_answered", seconds);
 	print_rate(from, "mmap", "mmap_answered", seconds);
-	print_reasons(from, seconds);
+	print_reasons(from, seconds, 2 + nr_used(kinds, 8) + nr_used(threads, SHOWN_THREADS));
 	print_tallies("kinds", kinds, 8, 8);
 	print_tallies("threads", threads, MAX_THREADS, SHOWN_THREADS);
 	fflush(stdout);
@@ -279,7 +319,7 @@ static int show(char **argv)
 			print_screen(&first, moment - began, &first_seen, "faulttop: totals");
 			return status;
 		}
-		print_screen(&before, moment - last, &seen, "faulttop: q leaves");
+		print_screen(&before, moment - last, &seen, options.batch ? "faulttop" : "faulttop: q leaves");
 		before = now;
 		last = moment;
 	}
@@ -304,6 +344,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
+	static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
 	bool right = true;
 	int option;
 
@@ -324,7 +365,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	before = first;
-	signal(SIGINT, on_signal);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		signal(ends[i], on_signal);
 	take_terminal();
 	return show(argv + optind);
 }

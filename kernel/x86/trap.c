@@ -209,6 +209,13 @@ static int simd_code(void)
 	return fpe_code(~(mxcsr >> 7) & mxcsr & 0x3f);
 }
 
+static void signal_without_address(const struct trap_frame *frame, unsigned vector, int signo)
+{
+	if (explain_signals)
+		explain_exception(frame, exception_names[vector], signo);
+	force_signal(signo, SI_KERNEL, 0);
+}
+
 /* As Linux maps them. */
 static void exception_signal(struct trap_frame *frame, unsigned vector)
 {
@@ -236,10 +243,10 @@ static void exception_signal(struct trap_frame *frame, unsigned vector)
 		break;
 	case TRAP_NP:
 	case TRAP_SS:
-		force_signal(SIGBUS, SI_KERNEL, 0);
+		signal_without_address(frame, vector, SIGBUS);
 		break;
 	default:
-		force_signal(SIGSEGV, SI_KERNEL, 0);
+		signal_without_address(frame, vector, SIGSEGV);
 	}
 }
 
