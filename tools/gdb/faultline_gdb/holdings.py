@@ -35,9 +35,12 @@ def noted():
 
 
 def entries(held):
+    """Each once: a list that is being changed just now may have one twice."""
+    found = {}
     for index in range(int(held["depth"])):
         entry = held["held"][index]
-        yield int(entry["lock"]), kernel.enum_name("lock_rank", entry["rank"], "RANK_")
+        found[int(entry["lock"])] = kernel.enum_name("lock_rank", entry["rank"], "RANK_")
+    return found.items()
 
 
 def is_with_device(page):

@@ -102,7 +102,7 @@ class Locks(Command):
         show_holders(graph, lock, rank, "  ")
         for wait in graph.waits:
             if wait.lock == lock:
-                say(f"  wanted {wait.what} by {who(wait.task)}")
+                say(f"  wanted {wait.what + ' ' if wait.what else ''}by {who(wait.task)}")
 
     def show_cycle(self, graph, cycle):
         say("CYCLE: " + "; ".join(f"{walk.task_name(wait.task)} waits for "

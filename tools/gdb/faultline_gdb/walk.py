@@ -80,12 +80,8 @@ def process_mm(process):
 
 
 def owner_of(mm):
-    """The first process that has the address space, or None."""
-    for process in processes():
-        other = process_mm(process)
-        if other is not None and int(other) == int(mm):
-            return process
-    return None
+    """The first process that has the address space, or None; during exec, that of one of its threads is not that of the others."""
+    return next((task["process"] for task in tasks() if int(task["mm"]) == int(mm)), None)
 
 
 def mm_name(mm):
