@@ -2,7 +2,8 @@
 /*
  * One access after the other, each to a page in another situation: private, shared, of a file in memory and on a disk, swapped out,
  * shared with a child, growing, forbidden, nowhere. At each tests/gdb/why_situations.py asks GDB's `why` first, lets the access
- * happen, and compares. Argument: the policy. Wants a disk for files, and one to swap to.
+ * happen, and compares; tests/gdb/why_flight.py asks while the fault is under way. Arguments: the policy; of how many accesses one
+ * is announced. Wants a disk for files, and one to swap to.
  */
 #include "user/check.h"
 #include "user/faultline.h"
@@ -18,6 +19,7 @@
 #define DIRTY 8 /* pages of the disk, after which writers wait */
 
 static int zeros, sink;
+static unsigned nr_accesses, announced;
 
 /* Where the debugger asks. `access`: r, w, x; R and W: by the kernel, in a system call. */
 static __attribute__((noipa)) void about_to(const char *what, char *p, int access)
@@ -59,7 +61,8 @@ static void touch(const char *what, char *p, const char *accesses)
 
 	for (; *accesses; accesses++) {
 		snprintf(words, sizeof(words), "%s: %c", what, *accesses);
-		about_to(words, p, *accesses);
+		if (nr_accesses++ % announced == 0)
+			about_to(words, p, *accesses);
 		has_done(access_page(p, *accesses));
 	}
 }
@@ -314,7 +317,7 @@ int main(int argc, char **argv)
 {
 	pthread_t thread;
 
-	MUST(argc == 2 && set_policy((enum policy)atoi(argv[1])));
+	MUST(argc == 3 && set_policy((enum policy)atoi(argv[1])) && (announced = (unsigned)atoi(argv[2])) > 0);
 	MUST((zeros = open("/dev/zero", O_RDONLY)) >= 0 && (sink = open("/memory", O_RDWR | O_CREAT, 0600)) >= 0);
 	MUST(pthread_create(&thread, NULL, wait_here, NULL) == 0);
 	catch_faults(0);

@@ -79,6 +79,14 @@ def run_to(where, condition=lambda: True):
         stop.delete()
 
 
+def came_as_foretold(told, came):
+    """Attempts as (strategy, end, reason or answer). Between a look and the attempt a disk or the flusher may have got ready."""
+    if told == came:
+        return True
+    waits = told[1] in ("retry", "completed") or told[2] == "spf_abort_swap_page_locked"
+    return waits and came[1:] == ("answered", "done")
+
+
 def skip_call():
     """The function that has just been entered returns without having done anything."""
     gdb.execute("return", to_string=True)

@@ -26,7 +26,9 @@ def cases():
         ("tour", STAGE, ["tour"]),
         ("why", STAGE, ["reasons", *reasons]),
         ("why", [*STAGE, "--memory", "64M"], ["foretold"], "why-foretold"),
-        ("why_situations", SITUATIONS, ["situations", POLICIES["full"]], "why-situations"),
+        ("why_situations", SITUATIONS, ["situations", POLICIES["full"], "1"], "why-situations"),
+        ("why_conflict", STAGE, ["tour", "demand-zero", "speculation"]),
+        ("why_flight", SITUATIONS, ["situations", POLICIES["full"], "12"], "why-flight"),
     )
 
 
@@ -45,8 +47,10 @@ def soak_jobs():
         *(job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
               ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")
           for policy in POLICIES),
-        *(job("why_situations", SITUATIONS, ["situations", number], f"why-situations-{policy}")
+        *(job("why_situations", SITUATIONS, ["situations", number, "1"], f"why-situations-{policy}")
           for policy, number in POLICIES.items() if policy != "full"),
+        *(job("why_flight", SITUATIONS, ["situations", number, "2"], f"why-flight-{policy}")
+          for policy, number in POLICIES.items() if policy != "mmap"),
         job("all_stops", ["--cpus", "4"], ["thread_storm"]),
         job("reverse", ["--cpus", "1", "--reverse"], ["hello"]),
         *recipe_jobs(),

@@ -63,15 +63,35 @@ class Snapshot:
         return (self.flags & kernel.define("mm/vma.h", "VM_PKEY")) >> kernel.define("mm/vma.h", "VM_PKEY_SHIFT")
 
 
+class Mine:
+    """What a fault that is under way has got already: it need not wait for itself."""
+
+    PAGE_READY = ("anon_page_ready", "cow_before_copy", "swap_claimed")
+
+    def __init__(self, record, point, cpu):
+        self.holds = kernel.enum_name("fault_held", record["held"], "HELD_") in ("VMA", "MMAP")
+        self.cpu, self.vma = cpu, record["locked_vma"]
+        self.page = int(record["page"]) if record["page_locked"] else 0
+        self.has_claimed = point == "swap_claimed" or point == "swap_before_commit" and not self.page
+        self.has_new_page = point in self.PAGE_READY or self.has_claimed
+
+
+class Nothing:
+    """A fault that has not begun has nothing."""
+
+    holds = has_claimed = has_new_page = False
+    page, cpu = 0, None
+
+
 class Fault:
     """One access, asked about now."""
 
-    def __init__(self, mm, address, access, from_user, tried=False):
+    def __init__(self, mm, address, access, from_user, tried=False, mine=Nothing):
         self.mm, self.address, self.access, self.from_user = mm, address & -kernel.PAGE_SIZE, access, from_user
-        self.tried = tried
+        self.tried, self.mine = tried, mine
         self.notes = []
         self.vma = None
-        self.taken = 0
+        self.taken = -1 if mine.has_new_page else 0
         self.pte, self.ptl, self.table = 0, None, False
 
     def note(self, sentence):
@@ -81,7 +101,16 @@ class Fault:
     def takes_page(self):
         """Is there one more page at hand on the selected CPU?"""
         self.taken += 1
-        return self.taken <= memory.at_hand(walk.selected_cpu())
+        return self.taken <= 0 or self.taken <= memory.at_hand(walk.selected_cpu())
+
+    def pte_lock_is_busy(self):
+        """A CPU in the middle of this fault that has the lock has it for the fault."""
+        owner = int(self.ptl["owner"])
+        return owner and owner - 1 != self.mine.cpu
+
+    def is_locked(self, page):
+        """By somebody else, that is."""
+        return kernel.page_has(page, "PG_LOCKED") and int(page) != self.mine.page
 
     def pgoff(self):
         return self.vma.pgoff + ((self.address - self.vma.start) >> 12)

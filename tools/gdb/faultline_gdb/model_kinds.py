@@ -179,7 +179,7 @@ def in_swap(strategy, fault, value):
     state, pfn = swap.slot_state(area, offset) if area is not None else (0, 0)
     fault.note(f"the page of shared memory is in swap: area {number}, slot {offset}")
     page = kernel.page_of_pfn(pfn) if swap.is_held(state) and pfn else None
-    locked = page is not None and kernel.page_has(page, "PG_LOCKED")
+    locked = page is not None and fault.is_locked(page)
     if locked or page is None and area is not None and swap.device_of(area)["async"]:
         strategy.wait_page(fault)
     raise answered("mm/shmem_swap.c", "fault_put_back", "fault_answered", "the page is put back into the mapping; the access "
@@ -207,7 +207,7 @@ def shared_fault(strategy, fault):
 
 def ask_file_system(strategy, fault, page):
     """As fault_page_mkwrite()."""
-    if page is not None and kernel.page_has(page, "PG_LOCKED"):
+    if page is not None and fault.is_locked(page):
         fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
         strategy.wait_page(fault)
     fault.note("tells the file system of the write, with the page locked")
@@ -287,7 +287,7 @@ def read(strategy, fault, area, state):
     synchronous = not swap.device_of(area)["async"]
     if synchronous and swap.entries(state) == 1:
         strategy.need_page(fault)
-        if swap.is_held(state):
+        if swap.is_held(state) and not fault.mine.has_claimed:
             raise answered(SWAP, "swap_in", "look_again", "waits for who has claimed the slot and reads the page: the access faults "
                            "again, and finds it")
         strategy.lock_pte(fault)
@@ -300,7 +300,7 @@ def read(strategy, fault, area, state):
 
 
 def cached(strategy, fault, area, offset, page):
-    if kernel.page_has(page, "PG_LOCKED"):
+    if fault.is_locked(page):
         fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
         strategy.wait_page(fault)
     elif not kernel.page_has(page, "PG_UPTODATE"):

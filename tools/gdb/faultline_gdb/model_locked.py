@@ -27,7 +27,7 @@ class Locked(Strategy):
     def lock_pte(self, fault):
         if not fault.table:
             fault.note("builds the page table that is missing")
-        elif int(fault.ptl["owner"]):
+        elif fault.pte_lock_is_busy():
             fault.note(f"waits for the PTE lock, which is {lock_holder(fault.ptl)}")
 
 
@@ -39,6 +39,9 @@ class PerVma(Locked):
             raise skip(VMA_FILE, "vma_skip", "vma_lock_skip_not_user")
 
     def enter(self, fault):
+        if fault.mine.holds:
+            self.check(fault, fault.mine.vma)
+            return
         found = walk.find_vma(fault.mm, fault.address)
         if found is None:
             self.found_nothing(fault)
@@ -51,9 +54,13 @@ class PerVma(Locked):
         raise gave_up(VMA_FILE, "found_nothing", "vma_lock_miss")
 
     def lock(self, fault, vma):
-        """vma_try_read(), and what enter asks of a locked VMA."""
+        """As vma_try_read()."""
         if self.is_write_locked(fault, vma):
             raise gave_up(VMA_FILE, "find_and_lock", "vma_lock_abort_write_locked")
+        self.check(fault, vma)
+
+    def check(self, fault, vma):
+        """What is asked of a locked VMA: it does not change any more, whoever waits to."""
         fault.vma = Snapshot(vma)
         if not fault.vma.start <= fault.address < fault.vma.end:
             raise gave_up(VMA_FILE, "vma_enter", "vma_lock_abort_outside")
@@ -98,7 +105,7 @@ class MmapLock(Locked):
 
     def lock(self, fault):
         busy = kernel.define("kernel/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
-        if int(fault.mm["mmap_lock"]["count"]) & busy:
+        if int(fault.mm["mmap_lock"]["count"]) & busy and not fault.mine.holds:
             fault.note(f"first waits for mmap_lock, which is {vmas.mmap_lock_state(fault.mm)} (`locks` says by whom); what it "
                        "finds then may be different")
 

@@ -78,7 +78,7 @@ class Speculative(Strategy):
         raise gave_up(FILE, "spec_no_memory", "spf_abort_no_memory")
 
     def lock_pte(self, fault):
-        if int(fault.ptl["owner"]):
+        if fault.pte_lock_is_busy():
             fault.note(f"the PTE lock is {lock_holder(fault.ptl)}")
             raise gave_up(FILE, "spec_lock_pte", "spf_abort_ptl_busy")
 
@@ -87,7 +87,9 @@ class UnderWay:
     """What is left of a speculative attempt that stands somewhere in the middle."""
 
     def __init__(self, record, point, found):
-        self.record, self.passed, self.found = record, POINTS.index(point), found
+        """A point that is none of speculation's own is the kind of fault's, which comes after the walk."""
+        own = point if point in POINTS else "spec_after_walk"
+        self.record, self.passed, self.found = record, POINTS.index(own), found
 
     def is_before(self, point):
         """Has the attempt still to come past the point? Who stands at it is about to leave it."""

@@ -10,7 +10,7 @@ import gdb
 from . import kernel, locks, model, model_kinds, pages, places, reasons, stack, tasks, vmas, walk
 from .command import Command, pids, say
 from .model_locked import MmapLock, PerVma
-from .model_spec import POINTS, Speculative, UnderWay
+from .model_spec import Speculative, UnderWay
 
 STRATEGIES = {"spec": Speculative(), "vma": PerVma(), "mmap": MmapLock()}
 ACCESS = {"ACCESS_READ": model.READ, "ACCESS_WRITE": model.WRITE, "ACCESS_EXEC": model.EXEC}
@@ -27,8 +27,11 @@ class Attempt:
         return self.end.how in ("skip", "gave up")
 
 
-def attempt(name, mm, address, access, from_user, tried=False):
-    fault = model.Fault(mm, address, access, from_user, tried)
+def attempt(name, mm, address, access, from_user):
+    return play(name, model.Fault(mm, address, access, from_user))
+
+
+def play(name, fault):
     strategy = STRATEGIES[name]
     try:
         strategy.skip(fault)
@@ -61,8 +64,8 @@ def predict(mm, address, access, from_user=True):
 class InFlight:
     """The fault that the thread on a CPU is in the middle of."""
 
-    def __init__(self, record, point, found):
-        self.record, self.point, self.found = record, point, found
+    def __init__(self, record, cpu, point, found):
+        self.record, self.cpu, self.point, self.found = record, cpu, point, found
         self.mm, self.address = record["mm"], int(record["address"])
         self.access = ACCESS[kernel.enum_name("fault_access", record["access"])]
         self.from_user = self.has_flag("FAULT_USER")
@@ -73,6 +76,11 @@ class InFlight:
     def strategy(self):
         return kernel.text_of(self.record["strategy"]["name"])
 
+    def fault(self):
+        """The same for the model, with what the thread has got so far."""
+        mine = model.Mine(self.record, self.point, self.cpu)
+        return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine)
+
 
 def in_flight(task):
     """The fault that a thread is in the middle of, or None: task->fault, and where the thread stands."""
@@ -82,14 +90,14 @@ def in_flight(task):
     point = found = None
     cpu = walk.cpu_running(task)
     if cpu is None:
-        return InFlight(record, None, None)
+        return InFlight(record, None, None, None)
     with stack.on_cpu(cpu):
         for frame in stack.frames():
             if frame.name() == "race_hit":
                 point = kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")
             elif frame.name() in ("find_and_sample", "find_and_lock", "spec_enter", "vma_enter"):
                 found = found or local_vma(frame)
-    return InFlight(record, point, found)
+    return InFlight(record, cpu, point, found)
 
 
 def local_vma(frame):
@@ -104,12 +112,14 @@ def local_vma(frame):
 
 def rest_of(flight):
     """How the attempt under way would end now; None where nothing that is known decides it."""
-    fault = model.Fault(flight.mm, flight.address, flight.access, flight.from_user, flight.has_flag("FAULT_TRIED"))
+    fault = flight.fault()
     try:
-        if flight.point in POINTS:
+        if flight.strategy() == "spec":
             UnderWay(flight.record, flight.point, flight.found).check(STRATEGIES["spec"], fault)
         elif flight.point == "vma_after_find" and flight.found is not None:
             check_found_vma(fault, flight.found)
+        elif flight.point == "page_wait" and not fault.mine.holds:
+            STRATEGIES[flight.strategy()].wait_page(fault)
     except model.End as end:
         return Attempt(flight.strategy(), end, fault.notes)
     return None
@@ -126,6 +136,10 @@ def check_found_vma(fault, vma):
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
+# Points behind which an attempt cannot end otherwise any more.
+LOCKED = "It has locked the entry, and found it as it was: nobody can come between. It writes the entry, and answers."
+CERTAIN = {"commit_before_set": LOCKED, "cow_before_flush": LOCKED, "shootdown_sent": LOCKED,
+           "fault_throttled": "The entry is written, and nothing held. It waits for the flusher, and completes."}
 VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "lets go, waits and tries again", "answered": "answers",
          "completed": "completes"}
 
@@ -258,9 +272,11 @@ class Why(Command):
             self.rest(flight)
 
     def rest(self, flight):
+        if flight.point in CERTAIN:
+            say(f"  {CERTAIN[flight.point]}")
+            return
         one = rest_of(flight)
         if one is None:
             say("  Nothing has changed under it. If nothing does, it goes on as this would:")
-            one = attempt(flight.strategy(), flight.mm, flight.address, flight.access, flight.from_user,
-                          flight.has_flag("FAULT_TRIED"))
+            one = play(flight.strategy(), flight.fault())
         show(one)

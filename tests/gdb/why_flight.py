@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""
+`why` in the middle of a fault, against what becomes of it: the accesses of user/situations.c, each of which is held at every race
+point on its way. A fault does not wait for what it has itself, and nothing that comes to pass is different from what was foretold.
+"""
+
+from harness import *
+from faultline_gdb import events, race, why
+
+POINTS = [name for name in race.points() if re.match("spec_|vma_|mmap_|anon_page|mapping_|around_|page_wait|mkwrite_|fault_|swap_|cow_|commit_|shootdown", name)]
+held_at = set()
+
+
+def silent(where):
+    stop = gdb.Breakpoint(where, internal=True)
+    stop.silent = True
+
+
+def tid():
+    return int(walk.selected_task()["tid"])
+
+
+def set_all(state):
+    """All points of the fault path at once, for this thread: many single commands take their time."""
+    for name in POINTS:
+        point = race.state_of(name)
+        race.write(point["tid"], tid())
+        race.write(point["skip"], 0)
+        race.write(point["state"], kernel.enum("point_state")[state])
+    race.write(kernel.variable("race_armed"), int(state == race.ARMED))
+
+
+def race_point():
+    return list(race.points())[int(gdb.newest_frame().read_var("id"))]
+
+
+def foretell():
+    """What the attempt under way is said to end like: (strategy, end, reason or answer); None where it is not under way yet."""
+    flight = why.in_flight(walk.selected_task())
+    said = gdb.execute("why", to_string=True)
+    if flight is None or flight.point in (None, "fault_enter"):
+        return None
+    held_at.add(flight.point)
+    if flight.point in why.CERTAIN:
+        check(f"at {flight.point}", why.CERTAIN[flight.point] in said, said)
+        return (flight.strategy(), "completed" if "completes" in said else "answered", "done"), said
+    one = why.rest_of(flight) or why.play(flight.strategy(), flight.fault())
+    words = one.end.reason or one.end.answer.removeprefix("FAULT_").lower()
+    check(f"at {flight.point}: {words}", one.end.reason is None or one.end.reason in said, said)
+    return (one.strategy, one.end.how, words), said
+
+
+class Followed:
+    """An access of a thread on its way from race point to race point."""
+
+    def __init__(self):
+        self.tid, self.what, self.waiting = tid(), gdb.newest_frame().read_var("what").string(), []
+        set_all(race.ARMED)
+
+    def stands(self):
+        """In stop_here(), just before it stands there: asks, and lets go."""
+        told = foretell() if why.in_flight(walk.selected_task()) is not None else None
+        if told:
+            self.waiting.append(told)
+        gdb.execute(f"race release {race_point()}", to_string=True)
+
+    def attempt(self, fault):
+        if tid() != self.tid:
+            return
+        came = events.attempt_words(fault)
+        for told, said in self.waiting:
+            check(f"{self.what}: {' '.join(told)}", came_as_foretold(told, came), f"{said}came: {came}")
+        self.waiting = []
+
+
+def follow():
+    followed = None
+    for where in ("about_to", "has_done", "event_attempt", "stop_here"):
+        silent(where)
+    while True:
+        gdb.execute("continue", to_string=True)
+        if gdb.selected_thread() is None:
+            return
+        name = gdb.newest_frame().name()
+        if name == "about_to":
+            followed = Followed()
+        elif name in ("stop_here", "race_hit") and followed:  # the one is inlined into the other
+            followed.stands()
+        elif name == "event_attempt" and followed:
+            followed.attempt(gdb.newest_frame().read_var("f"))
+        elif name == "has_done" and followed:
+            followed = None
+            set_all(race.IDLE)
+
+
+run_to("main")
+try:
+    follow()
+except gdb.error:
+    pass  # the machine has gone off
+print(sorted(held_at))
+check(f"held at {len(held_at)} points", len(held_at) >= 15, str(held_at))
+finish()
