@@ -44,6 +44,8 @@ static u64 next_round; /* ns; atomic */
 STATIC_PER_CPU(struct timer, idle_timer);
 static u64 nmi_wanted; /* atomic: CPUs that shall say where they are ... */
 STATIC_PER_CPU(struct cpu_place, nmi_place); /* ... here, before they clear their bit */
+STATIC_PER_CPU(u32, nmis_sent);		     /* atomic: to this CPU from here; two may arrive as one, so never fewer than ... */
+STATIC_PER_CPU(u32, nmis_taken);	     /* ... these; the CPU itself */
 
 /* ---- Who has what ------------------------------------------------------------------------------------------------ */
 
@@ -167,6 +169,7 @@ static void log_other_place(unsigned cpu)
 	u64 bit = 1UL << cpu, deadline = ktime_ns() + NMI_WAIT_NS;
 
 	atomic_or(&nmi_wanted, bit);
+	(void)atomic_add_return(&per_cpu(nmis_sent, cpu), 1u);
 	lapic_send(cpus[cpu].apic_id, LAPIC_NMI);
 	while (load_acquire(&nmi_wanted) & bit && ktime_ns() < deadline)
 		cpu_relax();
@@ -176,14 +179,18 @@ static void log_other_place(unsigned cpu)
 		log_cpu_place(&per_cpu(nmi_place, cpu));
 }
 
-void hang_nmi(const struct trap_frame *frame)
+bool hang_nmi(const struct trap_frame *frame)
 {
 	u64 bit = 1UL << cpu_id();
 
-	if (!(READ_ONCE(nmi_wanted) & bit)) /* nobody asks this CPU but for a report, and clears it but itself */
-		return;
-	cpu_place_note(&this_cpu(nmi_place), frame);
-	(void)atomic_and(&nmi_wanted, ~bit);
+	if (this_cpu(nmis_taken) == load_acquire(&this_cpu(nmis_sent)))
+		return false;
+	this_cpu(nmis_taken)++;
+	if (READ_ONCE(nmi_wanted) & bit) { /* nobody clears it but this CPU */
+		cpu_place_note(&this_cpu(nmi_place), frame);
+		(void)atomic_and(&nmi_wanted, ~bit);
+	}
+	return true;
 }
 
 static void log_cpus(void)

@@ -17,8 +17,8 @@ void hang_watch(void);
 void hang_report(const char *headline);
 /* From the tick, which interrupted user mode or the kernel. Interrupts off. */
 void hang_note_tick(bool user);
-/* From the NMI: notes where this CPU is, if hang_report() on another CPU wants to know. */
+/* From the NMI: notes where this CPU is, if hang_report() on another CPU wants to know. False: nobody here has sent the NMI. */
 struct trap_frame;
-void hang_nmi(const struct trap_frame *frame);
+bool hang_nmi(const struct trap_frame *frame);
 
 #endif

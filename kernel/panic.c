@@ -152,13 +152,13 @@ static void __noreturn stop_here(struct stopped_at *at)
 }
 
 /* The CPU that panics may be told as well, by a report about a hang or by a hand at the machine: it goes on. */
-void panic_stop_this_cpu(const struct trap_frame *frame)
+bool panic_nmi(const struct trap_frame *frame)
 {
 	struct stopped_at *at = &this_cpu(stopped_at);
 	u32 whose = READ_ONCE(panicking);
 
 	if (whose == NOBODY || whose == cpu_id() + 1)
-		return;
+		return whose != NOBODY;
 	cpu_place_note(&at->place, frame);
 	stop_here(at);
 }

@@ -8,8 +8,8 @@
 
 /* Serves the shootdown requests in this CPU's inbox. */
 void tlb_interrupt(void);
-/* This CPU is told to stop, from an NMI; does not return while another CPU panics. Returns at once otherwise. */
-void panic_stop_this_cpu(const struct trap_frame *frame);
+/* From the NMI: this CPU stops, and does not return, while another one panics. True: it is this one, which goes on. */
+bool panic_nmi(const struct trap_frame *frame);
 /* A panic about the registers in `frame`: its backtrace starts there. It shows the page tables at `addr`, unless NO_ADDRESS. */
 void panic_at(const struct trap_frame *frame, u64 addr, const char *fmt, ...) __printf(3, 4) __noreturn;
 

@@ -19,6 +19,7 @@ enum lapic_register {
 };
 
 #define LVT_MASKED 0x10000u
+#define LVT_NMI 0x400u
 #define SPURIOUS_ENABLE 0x100u
 #define COMMAND_PENDING 0x1000u
 #define DIVIDE_BY_1 0xbu
@@ -49,7 +50,7 @@ void lapic_init_cpu(void)
 {
 	lapic_write(LAPIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
 	lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
-	lapic_write(LAPIC_LVT_LINT1, LVT_MASKED);
+	lapic_write(LAPIC_LVT_LINT1, LVT_NMI); /* the button of old, QEMU's command nmi: see exception_critical() */
 	lapic_write(LAPIC_LVT_ERROR, LVT_MASKED);
 	lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
 	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);

@@ -290,8 +290,8 @@ void user_rip_not_canonical(struct trap_frame *frame)
 void exception_critical(struct trap_frame *frame, unsigned vector)
 {
 	if (vector == TRAP_NMI) {
-		panic_stop_this_cpu(frame);
-		hang_nmi(frame);
+		if (!panic_nmi(frame) && !hang_nmi(frame))
+			panic_at(frame, NO_ADDRESS, "Somebody outside wants to know where each CPU is (NMI)");
 		return;
 	}
 	if (vector == TRAP_DF && kstack_is_guard(read_cr2()))

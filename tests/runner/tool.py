@@ -40,7 +40,9 @@ CASES = (
     ("bench-seeds", ["bench", "--seeds", "0", "growth"], status.USAGE, "not a number above 0"),
     ("bench-part", ["bench", "speed"], status.USAGE, "cost, events, startup, growth, lines"),
     ("demo-program", ["demo", HELLO], status.USAGE, "unrecognized arguments.*faultline demo --help"),
-    ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s"),
+    ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s.*where each CPU was"),
+    ("timed-out-trace", ["trace", "--timeout", "3", "-o", "/dev/null", WAIT, "signal", "0"], status.TIMED_OUT,
+     r"faultline: [1-9]\d* events in"),
 )
 
 

@@ -5,6 +5,7 @@ thread. The kernel's log goes to a file and past a watcher that picks out the co
 """
 
 import collections
+import contextlib
 import os
 import re
 import select
@@ -20,6 +21,7 @@ GATHER = 0.001  # seconds between two looks: the guest writes byte by byte, we h
 GRACE_AFTER_VERDICT = 5.0  # seconds for QEMU to power off once the kernel has said its last word
 KEPT_LINES = 15  # of the log, to be shown when a check fails
 GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
+NMI_PATIENCE = 3.0  # seconds until another NMI: a kernel that had just begun may not have seen the first
 
 
 class LogWatcher:
@@ -87,7 +89,7 @@ class LogWatcher:
 
 
 class Console:
-    """Our ends of the four channels. `for_qemu` are the ends that QEMU inherits."""
+    """Our ends of the four channels, and of QEMU's monitor. `for_qemu` are the ends that QEMU inherits."""
 
     def __init__(self, stdin, log_path, verbose, is_terminal=False):
         self.readers = {}
@@ -99,6 +101,8 @@ class Console:
         self.serial, far_end = socket.socketpair()
         self.serial.setblocking(False)
         self.for_qemu["stdin"] = far_end.detach()
+        self.monitor, far_end = socket.socketpair()
+        self.for_qemu["monitor"] = far_end.detach()
         self.stdin = stdin
         self.to_serial = b""
         self.serial_open = True
@@ -121,6 +125,16 @@ class Console:
             time.sleep(GATHER)
         return True
 
+    def ask_where(self):
+        """Have an NMI sent to the CPUs: the kernel then says where each is, writes what it keeps till the end, and ends."""
+        patience = time.monotonic() + GRACE_AFTER_PANIC
+        while self.readers and not self.log.in_panic() and time.monotonic() < patience:
+            with contextlib.suppress(OSError):
+                self.monitor.send(b"nmi\n")
+            self.carry(time.monotonic() + NMI_PATIENCE)
+        if self.log.in_panic():
+            self.carry(time.monotonic() + GRACE_AFTER_PANIC)
+
     def close(self):
         if self.terminal:
             self.terminal.give_back()
@@ -128,6 +142,7 @@ class Console:
             os.close(fd)
         self.readers.clear()
         self.serial.close()
+        self.monitor.close()
         self.log.file.close()
 
     def _remaining(self):

@@ -63,8 +63,8 @@ def ovmf_image():
 
 def qemu_arguments(options, channels, boot):
     """
-    `channels` maps log, stdout and stderr to inherited pipe descriptors, stdin to a socket; `boot` is what boot_direct
-    or boot_image returned.
+    `channels` maps log, stdout and stderr to inherited pipe descriptors, stdin and monitor to sockets; `boot` is what
+    boot_direct or boot_image returned.
     """
     args = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
     args += ["-machine", "q35" if options.boot != "direct" else BARE_MACHINE]
@@ -75,6 +75,7 @@ def qemu_arguments(options, channels, boot):
         args += ["-chardev", f"file,id={name},path=/dev/fdset/{index},append=on"]
         args += ["-device", f"isa-debugcon,iobase={port:#x},chardev={name}"]
     args += ["-chardev", f"socket,id=stdin,fd={channels['stdin']}", "-serial", "chardev:stdin"]
+    args += ["-chardev", f"socket,id=monitor,fd={channels['monitor']}", "-mon", "chardev=monitor,mode=readline"]
     args += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04"]
     return args + boot + options.qemu
 

@@ -78,7 +78,8 @@ def machine_parser(verb, epilog, description):
         "reverse-continue and its kin work")
     add("--stop-at", metavar="COUNT", type=instruction_count, help="with --gdb: count instructions, as --deterministic does, and "
         "stop before number COUNT (a TSC value of `faults`, /proc/fault_trace)")
-    add("--timeout", metavar="S", type=seconds, help="give up after S seconds (status 124)")
+    add("--timeout", metavar="S", type=seconds,
+        help="give up after S seconds (status 124); the kernel log then says where each CPU was")
     add("--file", metavar="F", action="append", default=[], dest="files",
         help="also put this file or directory into /, or SRC:DEST; may be repeated")
     add("--env", metavar="K=V", action="append", default=[], type=environment,

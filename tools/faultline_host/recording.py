@@ -100,7 +100,7 @@ def own_options_first(argv, flags=()):
 
 def lost_words(recording):
     if not recording.events:
-        return " (the kernel writes them when the program has ended, and it has not)"
+        return " (the kernel writes them at its end, and it has come to none)"
     return f", {recording.lost} older ones were overwritten" if recording.lost else ""
 
 

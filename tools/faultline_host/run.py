@@ -44,6 +44,9 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
             wait_beside = beside(qemu) if beside else lambda: None
             finished = channels.carry(time.monotonic() + options.timeout if options.timeout else None)
             wait_beside()
+            timed_out = not (finished or channels.log.finished() or channels.log.in_panic())
+            if timed_out and not beside:
+                channels.ask_where()
         except BrokenPipeError:
             return 128 + signal.SIGPIPE  # our reader has gone, as if the program had written to a closed pipe
         except KeyboardInterrupt:
@@ -54,7 +57,7 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
             channels.close()
         if beside and not channels.log.finished():
             return 0  # ended by hand
-        return verdict(options, channels.log, finished, qemu, qemu_errors)
+        return verdict(options, channels.log, timed_out, qemu, qemu_errors)
 
 
 def is_shell(options):
@@ -114,7 +117,12 @@ def stop(qemu):
         qemu.wait()
 
 
-def verdict(options, log, finished, qemu, qemu_errors):
+def verdict(options, log, timed_out, qemu, qemu_errors):
+    if timed_out and log.exit_record is None:
+        tell_of_hang(options, log)
+        say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s (kernel log"
+            f"{', with where each CPU was' if log.in_panic() else ''}: {log.file.name})")
+        return status.TIMED_OUT
     if log.in_panic():
         say("the kernel panicked" + (", see above" if options.verbose else ":"))
         if not options.verbose:
@@ -125,11 +133,6 @@ def verdict(options, log, finished, qemu, qemu_errors):
         return status.PANIC
     if log.exit_record is not None:
         return program_status(options, log)
-    if not finished:
-        tell_of_hang(options, log)
-        say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s "
-            f"(kernel log: {log.file.name})")
-        return status.TIMED_OUT
     qemu_errors.seek(0)
     said = qemu_errors.read().decode(errors="replace").strip()
     say(f"the machine died without a verdict of the kernel: {said or 'a triple fault?'} (QEMU ended with "
