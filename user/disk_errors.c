@@ -26,6 +26,7 @@
 
 #define PAGE 4096UL
 #define NR_PAGES 100
+#define NR_FEW 4
 #define NR_THREADS 3
 
 static void set(const char *path, const char *value)
@@ -381,6 +382,79 @@ static void truncation(int quit)
 	puts("truncation: fine");
 }
 
+static unsigned nr_in_flight(void)
+{
+	char text[256];
+	unsigned nr;
+
+	CHECK(read_text("/sys/block/ram0/stat", text, sizeof(text)) > 0);
+	CHECK(sscanf(text, "%*u %*u %*u %*u %*u %*u %*u %*u %u", &nr) == 1);
+	return nr;
+}
+
+static volatile int synced;
+
+static void *sync_all(void *unused)
+{
+	sync();
+	synced = 1;
+	return unused;
+}
+
+static void *truncate_to_nothing(void *fd)
+{
+	CHECK(!ftruncate(*(int *)fd, 0));
+	return NULL;
+}
+
+static void write_words(int fd, unsigned nr_pages, unsigned round)
+{
+	uint64_t page[PAGE / 8] = { 0 };
+
+	for (unsigned i = 0; i < nr_pages; i++) {
+		page[0] = word_of(i, round);
+		while (pwrite(fd, page, PAGE, (off_t)(i * PAGE)) < 0) {
+			CHECK(errno == ENOSPC);
+			usleep(1000);
+		}
+	}
+}
+
+/*
+ * A file is truncated while its pages are on their way to a disk that takes a second. The disk is full, so another file can only
+ * have the same blocks, and what is written there arrives at once: it must not be overwritten by what comes late.
+ */
+static void truncation_in_flight(void)
+{
+	static const char page[PAGE];
+	pthread_t syncer, truncater;
+	int fd, other, rest;
+
+	CHECK(!mount("/dev/ram0", "/disk", "faultfs", 0, "format,mode=sync"));
+	fd = make_file("/disk/fd", NR_FEW, 6);
+	other = make_file("/disk/other", 0, 0);
+	rest = make_file("/disk/rest", 0, 0);
+	while (write(rest, page, PAGE) == PAGE)
+		;
+	CHECK(errno == ENOSPC);
+	sync();
+	set("/sys/block/ram0/mode", "async");
+	set("/sys/block/ram0/latency_us", "1000000");
+	write_words(fd, NR_FEW, 7);
+	CHECK(!pthread_create(&syncer, NULL, sync_all, NULL));
+	while (nr_in_flight() < NR_FEW && !synced)
+		usleep(1000);
+	set("/sys/block/ram0/mode", "sync");
+	CHECK(!pthread_create(&truncater, NULL, truncate_to_nothing, &fd));
+	write_words(other, NR_FEW, 8); /* as soon as there are blocks */
+	CHECK(!fsync(other));
+	CHECK(!pthread_join(truncater, NULL) && !pthread_join(syncer, NULL));
+	drop_caches();
+	check_file(other, NR_FEW, 8);
+	CHECK(!close(fd) && !close(other) && !close(rest) && !umount("/disk") && !disk_check("/dev/ram0"));
+	puts("truncation in flight: fine");
+}
+
 /* Works on a disk until it is pulled. NULL, or what else went wrong. */
 static void *use_disk(void *arg)
 {
@@ -446,6 +520,7 @@ int main(int argc, char **argv)
 	remove_unreadable();
 	full_disk();
 	truncation(argc > 1 && !strcmp(argv[1], "quit"));
+	truncation_in_flight();
 	pulled_disk();
 	puts("disk errors: done");
 	return 0;
