@@ -28,6 +28,8 @@ everywhere("at the first instruction")
 for where in ("page_alloc_init", "sched_init", "start_first_process"):
     run_to(where)
     everywhere(where)
+run_to("fault_in")
+ask("tasks", r"tid 1\) +on CPU \d .* fault_in < ", never=["kernel thread +in user mode", "@"])
 for where in ("main", "fault_in", "sched_tick", "log_walks"):  # the last: in the panic
     run_to(where)
     on_each_cpu(where)

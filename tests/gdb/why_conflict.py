@@ -47,6 +47,17 @@ def a_reader_with_a_writer_behind_it():
     ends("vma_locked", "vma", "answered", "done")
 
 
+def at_a_breakpoint():
+    """Where a kind of fault begins, without any race point: the page tables are walked, and the lock of a VMA is held."""
+    run_to("touch")
+    run_to("fault_anon")
+    ask("why", "^spec is at work: fault_anon <", "Nothing has changed under it", "spec answers: a new page")
+    fault = walk.selected_task()["fault"]
+    planted(fault["sequence"], 1 << 32, "why", "spec gives up", "spf_abort_changed_before_ptl", never=["Nothing has changed"])
+    run_to("event_attempt")
+    check("at a breakpoint", events.attempt_words(frame_value("f")) == ("spec", "answered", "done"))
+
+
 def a_speculation_late_on_its_way():
     """Its page is ready when the VMA has changed; what other threads have asked about at spec_after_walk has not gone away."""
     run_to("curtain")
@@ -62,5 +73,6 @@ def a_speculation_late_on_its_way():
 
 run_to("main")
 a_reader_with_a_writer_behind_it()
+at_a_breakpoint()
 a_speculation_late_on_its_way()
 finish()

@@ -74,7 +74,7 @@ def as_pointer(address, type_name):
 def function_name(address):
     """The function that the address lies in, without what the compiler or the assembler has appended for a part of it."""
     name = gdb.execute(f"info symbol {int(address):#x}", to_string=True)
-    match = re.match(r"([^\s.[]+)\S*(?: \+ \d+)? in section", name)
+    match = re.match(r"(\S+?)(?:[.[]\S*)?(?: \+ \d+)? in section", name)
     return match[1] if match else None
 
 

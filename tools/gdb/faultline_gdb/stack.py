@@ -12,6 +12,7 @@ DEPTH = 40
 SHOWN = 4
 # Where every sleep and every wait awake ends up: it says nothing about why.
 PLUMBING = ("switch_stacks", "switch_context", "schedule", "thread_sleep", "finish_switch", "cpu_relax")
+LABEL = ".@"  # the assembler's own, inside a macro
 # What the kernel has brought about itself: no interrupts.
 EXCEPTIONS = ("page_fault_kernel", "exception", "exception_critical")
 
@@ -98,8 +99,9 @@ def summary(task, cpu):
             if int(gdb.newest_frame().read_register("cs")) & 3:
                 return "in user mode"
     found, handler = without_interrupts(names_and_entries(task, cpu))
-    found = [name for name in found if name and name not in PLUMBING]
+    found = [name for name in found if name and name not in PLUMBING and not name.startswith(LABEL)]
     if "syscall_entry" in found:
         found = found[:found.index("syscall_entry")]
-    shown = " < ".join(found if len(found) <= SHOWN + 1 else [*found[:SHOWN], "…", found[-1]]) or "in user mode"
+    shown = " < ".join(found if len(found) <= SHOWN + 1 else [*found[:SHOWN], "…", found[-1]])
+    shown = shown or ("has not run yet" if task["process"]["is_kernel"] else "in user mode")
     return f"{shown}, interrupted: {handler}" if handler else shown

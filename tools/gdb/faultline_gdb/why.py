@@ -61,11 +61,16 @@ def predict(mm, address, access, from_user=True):
 
 # --- A fault that is under way ---------------------------------------------------------------------------------------
 
+# Where a person is likely to stop: the page tables are walked, nothing else is done.
+KINDS = ("fault_anon", "fault_mapping", "fault_swap", "fault_write_protect")
+
+
 class InFlight:
     """The fault that the thread on a CPU is in the middle of."""
 
     def __init__(self, record, cpu, point, found):
         self.record, self.cpu, self.point, self.found = record, cpu, point, found
+        self.at_kind = False
         self.mm, self.address = record["mm"], int(record["address"])
         self.access = ACCESS[kernel.enum_name("fault_access", record["access"])]
         self.from_user = self.has_flag("FAULT_USER")
@@ -92,12 +97,15 @@ def in_flight(task):
     if cpu is None:
         return InFlight(record, None, None, None)
     with stack.on_cpu(cpu):
+        at_kind = gdb.newest_frame().name() in KINDS
         for frame in stack.frames():
             if frame.name() == "race_hit":
                 point = kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")
             elif frame.name() in ("find_and_sample", "find_and_lock", "spec_enter", "vma_enter"):
                 found = found or local_vma(frame)
-    return InFlight(record, cpu, point, found)
+    flight = InFlight(record, cpu, point, found)
+    flight.at_kind = at_kind
+    return flight
 
 
 def local_vma(frame):
@@ -268,7 +276,7 @@ class Why(Command):
         say(f"{flight.strategy()} is at work" + (f", at race point {flight.point}" if flight.point else "")
             + f": {stack.summary(task, cpu)}")
         locks.show_waits_of(task)
-        if flight.point:
+        if flight.point or flight.at_kind:
             self.rest(flight)
 
     def rest(self, flight):
