@@ -43,7 +43,7 @@ def foretell():
     held_at.add(flight.point)
     if flight.point in why.CERTAIN:
         check(f"at {flight.point}", why.CERTAIN[flight.point] in said, said)
-        return (flight.strategy(), "completed" if "completes" in said else "answered", "done"), said
+        return (flight.strategy(), "completed" if "completes" in said else "resolved", "done"), said
     one = why.rest_of(flight) or why.play(flight.strategy(), flight.fault())
     words = one.end.reason or one.end.answer.removeprefix("FAULT_").lower()
     check(f"at {flight.point}: {words}", one.end.reason is None or one.end.reason in said, said)

@@ -145,7 +145,7 @@ def check_found_vma(fault, vma):
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 # Points behind which an attempt cannot end otherwise any more.
-LOCKED = "It has locked the entry, and found it as it was: nobody can come between. It writes the entry, and answers."
+LOCKED = "It has locked the entry, and found it as it was: nobody can come between. It writes the entry, which resolves the fault."
 CERTAIN = {"commit_before_set": LOCKED, "cow_before_flush": LOCKED, "shootdown_sent": LOCKED,
            "fault_throttled": "The entry is written, and nothing held. It waits for the flusher, and completes."}
 VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "lets go, waits and tries again", "answered": "answers",
