@@ -113,7 +113,10 @@ static bool take_copy(long n)
 	return pread(fd, map_pages(64, RW), 64 * PAGE, 0) == 64 * PAGE;
 }
 
-/* In a child, so that what it takes comes back: until the hog is gone. As exempt as we are. */
+/*
+ * In a child, so that what it takes comes back. As exempt as we are. It ends when the hog's memory comes back: whoever took that as
+ * well, before the hog is gone for good, would find nobody to kill.
+ */
 static int take_until_hog_dies(void *arg)
 {
 	taker *take = arg;
@@ -122,10 +125,10 @@ static int take_until_hog_dies(void *arg)
 
 	MUST(write_text("/proc/self/oom_score_adj", "-1000") > 0);
 	hog = start_hog(sleep_here);
-	for (long n = 0; waitpid(hog, &status, WNOHANG) == 0; n++)
+	for (long n = 0; nr_free() <= 2 * LEFT; n++)
 		if (!take(n))
 			return 1;
-	return killed_by(status, SIGKILL) ? 0 : 2;
+	return waitpid(hog, &status, 0) == hog && killed_by(status, SIGKILL) ? 0 : 2;
 }
 
 static void end_all_others(void)
