@@ -34,8 +34,10 @@ def job(name, place, command, expected):
     os.makedirs(OUTPUT, exist_ok=True)
     with open(script, "w", encoding="utf-8") as file:
         file.write(f"{until_crash}break {place}\ncontinue\n{command}\ncontinue\n")
+    # One thread for all CPUs: none has run on when GDB stops another.
     return Job(name=f"panic/{name}", has_log=True, weight=4, judge=lambda result: judge(result, expected),
-               command=["tools/faultline", "run", "--cpus", "3", "--gdb-script", script, "build/user/hang", "panic"])
+               command=["tools/faultline", "run", "--threads", "single", "--cpus", "3", "--gdb-script", script,
+                        "build/user/hang", "panic"])
 
 
 def judge(result, expected):
