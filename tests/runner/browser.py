@@ -72,7 +72,8 @@ def misunderstandings(events, understood):
         "tracks": collections.Counter(understood["tracks"]),
     }
     complaints = [f"{what}: the file has {list((wanted[what] - found[what]).items())[:3]} more, "
-                  f"Perfetto {list((found[what] - wanted[what]).items())[:3]}" for what in wanted if wanted[what] != found[what]]
+                  f"Perfetto {list((found[what] - wanted[what]).items())[:3]}" for what in wanted
+                  if wanted[what] != found[what]]
     complaints += [f"Perfetto counts {one['name']} {one['value']}" for one in understood["stats"]]
     complaints += [f"{one['name']} at {one['ts']} leaves the slice that it is in" for one in understood["outside"][:3]]
     return complaints

@@ -184,7 +184,8 @@ def add_locked_vmas(tracks, tid, events, index):
         tracks.add(tid, vma.end, end, "lock", f"VMA {vma.keys['vma']}, writing", {})
     more = locked[len(drawn):]
     if more:
-        tracks.add(tid, more[0].end, end, "lock", f"{len(more)} more VMAs, writing", {"vmas": [vma.keys["vma"] for vma in more]})
+        names = [vma.keys["vma"] for vma in more]
+        tracks.add(tid, more[0].end, end, "lock", f"{len(more)} more VMAs, writing", {"vmas": names})
 
 
 def cpu_slices(tracks, events, source_of):
