@@ -12,7 +12,7 @@ def stops_at(words, *patterns):
         check(f"break-fault {words}: {pattern}", re.search(pattern, said, re.MULTILINE), said)
     check(f"break-fault {words}: stands in the event", gdb.newest_frame().name() == "event_attempt")
     gdb.execute("delete", to_string=True)
-    cpu, last = walk.selected_cpu(), int(gdb.newest_frame().read_var("f")["address"])
+    cpu, last = walk.selected_cpu(), int(frame_value("f")["address"])
     gdb.execute("finish", to_string=True)
     lines = ask("faults 1").split(f"CPU {cpu}:\n")[1].splitlines()
     check(f"break-fault {words}: the ring has it last", f"{last:#x}" in lines[0], "\n".join(lines))

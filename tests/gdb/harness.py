@@ -64,10 +64,24 @@ def completes(text, *expected):
         check(f"complete {text}: {one}", one in found, "\n".join(found[:40]))
 
 
+def frame_value(name):
+    return gdb.newest_frame().read_var(name)
+
+
+def tid():
+    """Of the thread that runs where GDB stands."""
+    return int(walk.selected_task()["tid"])
+
+
+def silent(where, **options):
+    stop = gdb.Breakpoint(where, internal=True, **options)
+    stop.silent = True
+    return stop
+
+
 def run_to(where, condition=lambda: True):
     """Continue until a breakpoint at `where` is hit and the condition holds there."""
-    stop = gdb.Breakpoint(where, internal=True)
-    stop.silent = True
+    stop = silent(where)
     try:
         while True:
             gdb.execute("continue", to_string=True)

@@ -13,7 +13,7 @@ check("reverse-continue goes back to the writer", re.search(r"in check_storage \
 gdb.execute("delete", to_string=True)
 gdb.execute(f"break-fault {where:#x}", to_string=True)
 gdb.execute("reverse-continue", to_string=True)
-fault = gdb.newest_frame().read_var("f")
+fault = frame_value("f")
 check("the fault before that brought its page", int(fault["address"]) == where & -kernel.PAGE_SIZE, str(fault.dereference()))
 ask("ptwalk &data", "page frame", "dirty")
 finish()

@@ -36,7 +36,7 @@ def stop_before(count, address, tid):
     check("the event itself has not happened", not aborted())
     gdb.execute(f"break-fault {ABORTED}", to_string=True)
     gdb.execute("continue", to_string=True)
-    check("it is the next of its kind", int(gdb.newest_frame().read_var("f")["address"]) == address
+    check("it is the next of its kind", int(frame_value("f")["address"]) == address
           and int(walk.selected_task()["tid"]) == tid)
 
 

@@ -45,7 +45,7 @@ def leads_through(what, *expected):
 
 
 def in_user_mode():
-    return bool(gdb.newest_frame().read_var("user"))
+    return bool(frame_value("user"))
 
 
 def calls(name):

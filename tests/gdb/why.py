@@ -98,7 +98,7 @@ def leave():
 
 def let_go():
     """Somebody is to be released from a race point: what will become of the fault it is in?"""
-    point = kernel.static("mm/race.c", "points")[int(gdb.newest_frame().read_var("id"))]
+    point = kernel.static("mm/race.c", "points")[int(frame_value("id"))]
     tid = int(point["tid"])
     task = next((task for task in walk.tasks() if int(task["tid"]) == tid), None)
     cpu = walk.cpu_running(task) if task is not None else None
@@ -106,12 +106,6 @@ def let_go():
     one = why.rest_of(flight) if flight else None
     if one is not None and tid in doors:
         doors[tid].ask_again(one)
-
-
-def silent(where, **options):
-    stop = gdb.Breakpoint(where, internal=True, **options)
-    stop.silent = True
-    return stop
 
 
 def set_consent(withheld):
@@ -133,7 +127,7 @@ def watch():
         if pc in begins | ends:
             door.enabled = pc in begins
         elif pc in consent:
-            set_consent(gdb.newest_frame().read_var("consent").string())
+            set_consent(frame_value("consent").string())
         elif pc == int(door.locations[0].address):
             enter(returns)
         elif pc == int(release.locations[0].address):

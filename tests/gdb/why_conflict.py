@@ -8,10 +8,6 @@ from harness import *
 from faultline_gdb import events
 
 
-def frame_value(name):
-    return gdb.newest_frame().read_var(name)
-
-
 def stand_at(point):
     """The next thread that comes there is about to stand there."""
     gdb.execute(f"race arm {point}", to_string=True)

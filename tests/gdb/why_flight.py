@@ -11,15 +11,6 @@ POINTS = [name for name in race.points() if re.match("spec_|vma_|mmap_|anon_page
 held_at = set()
 
 
-def silent(where):
-    stop = gdb.Breakpoint(where, internal=True)
-    stop.silent = True
-
-
-def tid():
-    return int(walk.selected_task()["tid"])
-
-
 def set_all(state):
     """All points of the fault path at once, for this thread: many single commands take their time."""
     for name in POINTS:
@@ -31,7 +22,7 @@ def set_all(state):
 
 
 def race_point():
-    return list(race.points())[int(gdb.newest_frame().read_var("id"))]
+    return list(race.points())[int(frame_value("id"))]
 
 
 def foretell():
@@ -54,7 +45,7 @@ class Followed:
     """An access of a thread on its way from race point to race point."""
 
     def __init__(self):
-        self.tid, self.what, self.waiting = tid(), gdb.newest_frame().read_var("what").string(), []
+        self.tid, self.what, self.waiting = tid(), frame_value("what").string(), []
         set_all(race.ARMED)
 
     def stands(self):
@@ -87,7 +78,7 @@ def follow():
         elif name in ("stop_here", "race_hit") and followed:  # the one is inlined into the other
             followed.stands()
         elif name == "event_attempt" and followed:
-            followed.attempt(gdb.newest_frame().read_var("f"))
+            followed.attempt(frame_value("f"))
         elif name == "has_done" and followed:
             followed = None
             set_all(race.IDLE)

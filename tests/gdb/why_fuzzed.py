@@ -16,10 +16,6 @@ seen = collections.Counter()
 compared = []
 
 
-def frame_value(name):
-    return gdb.newest_frame().read_var(name)
-
-
 def foretell():
     """[(strategy, end, reason or answer)] of the attempts to come; None where it depends on what GDB cannot see."""
     access = why.ACCESS[kernel.enum_name("fault_access", frame_value("access"))]

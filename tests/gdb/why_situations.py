@@ -14,10 +14,6 @@ EFAULT = 14
 compared, said = [], []
 
 
-def frame_value(name):
-    return gdb.newest_frame().read_var(name)
-
-
 class Asked:
     """What was foretold of one access of a thread, and what has come of it so far."""
 
@@ -69,15 +65,6 @@ class Asked:
         pages = re.search(r"^  \w+ answers: (\d+) cached pages are mapped", "\n".join(asked), re.MULTILINE)
         if pages:
             check(f"{self.name}: pages around", self.mapped == int(pages[1]), f"{self.said}happened: {self.mapped}")
-
-
-def tid():
-    return int(walk.selected_task()["tid"])
-
-
-def silent(where):
-    stop = gdb.Breakpoint(where, internal=True)
-    stop.silent = True
 
 
 def watch():
