@@ -80,7 +80,10 @@ void event_now(enum fault_event_type type, u64 address, u64 value);
 /* When something begins of which event_ended() or an attempt's event will tell. */
 #define event_clock() cycles()
 
-/* The kernel without: built by `make bench` only, which shows by it what recording costs. */
+/*
+ * The kernel without: built by `make bench` only, which shows by it what recording costs. The functions' own names stand in
+ * parentheses, where no macro replaces them.
+ */
 #ifdef WITHOUT_EVENTS
 #undef event_clock
 #define event_clock() 0
