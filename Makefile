@@ -198,9 +198,13 @@ test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
 	$(build-all) host-programs $(PLUGINS)
 	$(Q)tests/run test $(TESTS)
 
-soak: deps ## Run the long sweeps: schedule seeds, fuzzer, planted bugs, bigger matrices
+soak: deps ## Run the long sweeps: schedule seeds, fuzzers, bigger matrices (under 45 minutes)
 	$(build-all) host-programs $(PLUGINS) $(EVENTLESS)
 	$(Q)tests/run soak $(TESTS)
+
+soak-all: deps ## Run what takes longer, in parts of at most 20 minutes; PART=name or PART=next for one
+	$(build-all) host-programs $(PLUGINS)
+	$(Q)tests/run soak-all $(if $(PART),--part '$(PART)') $(TESTS)
 
 bench: deps ## Measure instructions per operation of the release kernel, for each policy
 	$(build-all) $(PLUGINS) $(EVENTLESS)
@@ -218,11 +222,11 @@ clean: ## Remove everything that was built
 
 help: ## List the verbs
 	@echo 'Verbs:'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
-	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  V=1'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  PART=name  V=1'
 	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; what its faults do: tools/faultline trace, report; see --help'
 
-.PHONY: all iso user host host-programs deps run demo test soak bench gdb format clean help FORCE
+.PHONY: all iso user host host-programs deps run demo test soak soak-all bench gdb format clean help FORCE
 
 -include $(patsubst %.o,%.d,$(DEBUG_OBJS) $(RELEASE_OBJS) $(EVENTLESS_OBJS)) $(USER_PROGRAMS:=.d)
 -include $(foreach s,asan tsan,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))

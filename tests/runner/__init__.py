@@ -18,6 +18,7 @@ tracing    what tools/faultline trace and report write
 browser    the same, opened in Chromium: a trace in Perfetto, a report
 docs       the generated documents are up to date
 bugs       tests/bugs/*.patch: each must make its test fail
+parts      the parts of make soak-all, and which of them is next
 """
 
 import os

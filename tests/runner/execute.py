@@ -4,6 +4,7 @@ Runs jobs side by side. A job counts as hung when nothing it writes (output or k
 that a slow machine fails nothing and a silent hang is found early; the cap is for what babbles for ever.
 """
 
+import collections
 import concurrent.futures
 import os
 import signal
@@ -137,6 +138,7 @@ class Reporter:
         self.total = total
         self.passed = 0
         self.failures = []
+        self.seconds = collections.Counter()  # by kind of test
         self.stopped = False
         self.lock = threading.Lock()
 
@@ -146,6 +148,7 @@ class Reporter:
                 self.failures.append((job, complaints))
             else:
                 self.passed += 1
+            self.seconds[job.kind()] += result.seconds
             count = f"[{self.passed + len(self.failures):{len(str(self.total))}}/{self.total}]"
             print(f"{count} {'FAIL' if complaints else 'ok  '} {job.name} ({result.seconds:.1f} s)")
             if complaints:
@@ -153,7 +156,8 @@ class Reporter:
             sys.stdout.flush()
 
     def summary(self):
-        """What failed once more, since its details may be hundreds of lines up."""
+        """Where the time went; and what failed once more, since its details may be hundreds of lines up."""
+        print("seconds by kind: " + ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in self.seconds.most_common()))
         for job, complaints in self.failures:
             print(f"FAIL {job.name}: {complaints[0].splitlines()[0]}")
 

@@ -44,6 +44,11 @@ class Job:
         """A file of this job's own under build/tests."""
         return os.path.join(OUTPUT, re.sub(r"[^A-Za-z0-9.=-]+", "_", self.name) + suffix)
 
+    def kind(self):
+        """The word before the first slash; scenarios have none."""
+        kind, slash, _ = self.name.split()[0].partition("/")
+        return kind if slash else "scenario"
+
     def replay_command(self):
         if self.replay:
             return self.replay

@@ -10,12 +10,13 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import browser, bugs, debugger, docs, execute, host, minimise, panics, scenario, shell, terminal, tool, tracing
+from . import browser, bugs, debugger, docs, execute, host, minimise, panics, parts, scenario, shell, terminal, tool, tracing
 
 DESCRIPTION = """\
 suites:
   test       host tests, scenarios, and that every planted bug still applies (`make test`)
-  soak       the same, swept wider, and every planted bug is caught (`make soak`)
+  soak       the same, swept wider (`make soak`)
+  soak-all   what is too long for every change, in parts (`make soak-all`)
   host       only the tests of the host build (`make host`)
   list       print the names of the suite `test`, and what scenarios and bugs prove
   minimise SEED   the fewest steps of mmfuzz SEED that Linux and Faultline answer differently
@@ -26,9 +27,10 @@ suites:
 def main(argv):
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", choices=("test", "soak", "host", "list", "bug", "minimise"), metavar="SUITE")
+    parser.add_argument("suite", choices=("test", "soak", "soak-all", "host", "list", "bug", "minimise"), metavar="SUITE")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
+    parser.add_argument("--part", metavar="PART", help="of soak-all: one part, or `next`: one that the last change touches")
     minimise.add_options(parser)
     options = parser.parse_intermixed_args(argv)
     close_inherited_descriptors()
@@ -60,12 +62,14 @@ def run(options):
         return max(bugs.prove(name) for name in bugs.chosen(options.names))
     if options.suite == "minimise":
         return max(minimise.minimise(seed, options) for seed in options.names)
-    jobs = select(suite_jobs(options.suite), options.names)
+    if options.part is not None and options.suite != "soak-all":
+        raise UsageError(f"--part is for soak-all, not for {options.suite}")
+    jobs = select(parts.jobs(options.part) if options.suite == "soak-all" else suite_jobs(options.suite), options.names)
     if options.names and not jobs:
         raise UsageError(f"no test is called {' or '.join(options.names)}; tests/run list shows them")
     started = time.monotonic()
     passed, failed = execute.run_all(jobs, options.jobs)
-    print(f"{time.monotonic() - started:.0f} s")
+    print(f"{time.monotonic() - started:.0f} s, with {options.jobs} at a time")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 
@@ -75,10 +79,10 @@ def suite_jobs(suite):
         return host.jobs()
     jobs = host.jobs() + tools_jobs()
     if suite == "soak":
-        jobs += host.soak_jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs()
+        jobs += debugger.soak_jobs() + tool.soak_jobs() + browser.jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
-    return jobs + (bugs.apply_jobs() if suite == "test" else bugs.fail_jobs())
+    return jobs + bugs.apply_jobs()
 
 
 def tools_jobs():
@@ -103,6 +107,8 @@ def print_list():
         print(f"{one['name']:30} {one['proves']}")
     for job in tools_jobs() + host.jobs():
         print(job.name)
+    for part in parts.PARTS:
+        print(f"{'soak-all PART=' + part.name:30} {part.proves}")
     for path in bugs.patches():
         print(f"bug/{bugs.name_of(path):26} {bugs.header(path)['Why']}")
     return 0

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""
+The named parts of `make soak-all`: sweeps too long for every change, at most 20 minutes each on two cores. CI runs one of
+them after the soak: one that the change touches, else the next in turn.
+"""
+
+import dataclasses
+import fnmatch
+import re
+import subprocess
+import typing
+
+from faultline_host.status import UsageError
+
+from . import ROOT, bugs, host
+
+
+@dataclasses.dataclass
+class Part:
+    name: str
+    proves: str
+    jobs: typing.Callable  # () → list of Job
+    touched_by: typing.Callable  # () → patterns of the paths that it is about
+
+
+def bug_part(name, families, proves):
+    """The planted bugs whose names begin with one of these letters: families of the race catalogue."""
+    def paths():
+        return [path for path in bugs.patches() if bugs.name_of(path)[0] in families]
+
+    return Part(name, proves, lambda: [bugs.fail_job(path) for path in paths()],
+                lambda: ["tests/bugs/*", *(file for path in paths() for file in bugs.patched_files(path))])
+
+
+SWAP, SPECULATION, VMA_LOCK, ENTRIES = "worl", "s", "vf", "kmtu"
+REST = "".join(sorted(set("abcdefghijklmnopqrstuvwxyz") - set(SWAP + SPECULATION + VMA_LOCK + ENTRIES)))
+
+PARTS = (
+    bug_part("bugs-speculation", SPECULATION, "each planted bug of speculation is caught"),
+    bug_part("bugs-vma-lock", VMA_LOCK, "each planted bug of the per-VMA lock and of fault-around is caught"),
+    bug_part("bugs-entries", ENTRIES, "each planted bug of entries, translations and mappings is caught"),
+    bug_part("bugs-swap", SWAP, "each planted bug of swap, reclaim and out of memory is caught"),
+    bug_part("bugs-rest", REST, "each other planted bug is caught"),
+    Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.soak_jobs,
+         lambda: ["mm/*", "tests/host/*"]),
+)
+
+
+def jobs(choice):
+    """The jobs of one part, of the `next` one, or (None) of all."""
+    if choice is None:
+        return [job for part in PARTS for job in part.jobs()]
+    part = next_part() if choice == "next" else by_name(choice)
+    print(f"part {part.name}: {part.proves}")
+    print(f"again: make soak-all PART={part.name}", flush=True)
+    return part.jobs()
+
+
+def by_name(name):
+    for part in PARTS:
+        if part.name == name:
+            return part
+    raise UsageError(f"soak-all has no part “{name}”; there are: next, {', '.join(part.name for part in PARTS)}")
+
+
+def next_part():
+    """By the number of commits, among the parts that the change touches; among all if it touches none."""
+    changed = changed_files()
+    touched = [part for part in PARTS if any(matches(changed, pattern) for pattern in part.touched_by())]
+    candidates = touched or PARTS
+    return candidates[number_of_commits() % len(candidates)]
+
+
+def matches(paths, pattern):
+    return any(fnmatch.fnmatchcase(path, pattern) for path in paths)
+
+
+def number_of_commits():
+    """0 outside a git checkout: the first part, then."""
+    count = git("rev-list", "--count", "HEAD")
+    return int(count) if re.fullmatch(r"\d+", count) else 0
+
+
+def changed_files():
+    """What has not been pushed yet; where all has been (as in CI), the last commit's files."""
+    return (git("diff", "--name-only", "@{upstream}...HEAD") or git("diff", "--name-only", "HEAD~1", "HEAD")).splitlines()
+
+
+def git(*words):
+    """The output, or an empty string where there is no git, no checkout, or no such commit."""
+    try:
+        result = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
