@@ -6,6 +6,7 @@ import re
 from .job import Job
 
 LIVE, FILE = True, False
+KILLED = r"\AThe session was killed; the machine goes off\.\n\Z"
 
 # name, how the script arrives, the script, options of `shell`, status, what stdout must match, what stderr must match
 CASES = (
@@ -20,6 +21,12 @@ CASES = (
     ("unread-input", LIVE, "cat /proc/sys/kernel/hostname\n" + "sleep 1; poweroff -f\n" + "# nobody reads this\n" * 9999, [], 0,
      r"\Afaultline\n\Z", r"\A\Z"),
     ("init-lives", FILE, "kill -9 1; kill -STOP 1; cat /proc/1/comm\n", [], 0, r"\Ainit\n\Z", r"\A\Z"),
+    ("session-killed", LIVE, "(kill -9 -1) & wait; echo after\n", [], 137, r"\A\Z", KILLED),
+    ("session-killed-alone", FILE, "kill -9 $PPID; sleep 100; exit 4\n", [], 137, r"\A\Z", KILLED),
+    ("session-terminated", FILE, "kill -TERM -1; sleep 100; exit 4\n", [], 137, r"\A\Z", KILLED),
+    ("session-lives", FILE, "for s in HUP INT QUIT USR1 USR2 PIPE ALRM; do kill -$s $PPID; done\n"
+     "sh -c 'trap \"\" HUP TERM; sleep 1000' & rm -rf /bin /sbin /usr; echo end; exit 9\n", [], 9, r"\Aend\n\Z", r"\A\Z"),
+    ("signalled-shell", FILE, "exec sh -c 'kill -SEGV $$'\n", [], 139, r"\A\Z", "Segmentation fault"),
     ("bios", FILE, "uname -s\n", ["--boot", "bios"], 0, r"\ALinux\n\Z", r"\A\Z"),
 )
 

@@ -139,6 +139,14 @@ def ends(keys):
     check(keys.end() == 128 + signal.SIGINT, "three times Ctrl-] should end with status 130")
 
 
+def session_killed(keys):
+    """kill -9 -1 spares the shell that runs it, but not what waits for it: the session is over, and so is the machine."""
+    keys.wait_for(PROMPT)
+    keys.type("kill -9 -1\r")
+    keys.wait_for(r"The session was killed; the machine goes off\.\r\n")
+    check(keys.end() == 137, "the status should be that of a killed program")
+
+
 def killed(keys):
     """Whoever kills the tool gets his terminal back."""
     keys.wait_for(PROMPT)
@@ -170,7 +178,8 @@ def program(keys):
 
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
-    "killed": killed, "interrupted-boot": interrupted_boot, "program": program, "faulttop": faults_live,
+    "killed": killed, "session-killed": session_killed, "interrupted-boot": interrupted_boot, "program": program,
+    "faulttop": faults_live,
 }
 COMMANDS = {  # of the others: shell
     "program": ["run", "build/user/echo"], "interrupted-boot": ["shell", "--boot", "bios", "--kernel", "Makefile"],

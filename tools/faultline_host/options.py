@@ -27,8 +27,8 @@ examples:
 """
 
 SHELL_EPILOG = """
-The machine goes off by poweroff, reboot or the end of the shell, whose exit status is then ours. Without a terminal, standard
-input is a script for the shell. The other exit statuses are those of tools/faultline run.
+The machine goes off by poweroff, reboot or the end of the shell, whose exit status is then ours; a session
+that is killed (kill -9 -1) ends with 137. Without a terminal, standard input is a script for the shell. The other exit statuses are those of tools/faultline run.
 
 examples:
   tools/faultline shell
