@@ -171,8 +171,12 @@ int mm_fork(struct mm *child, struct mm *parent)
 
 	if (error)
 		return error;
-	/* Nobody else knows the child, so trying succeeds; waiting would be out of order. */
-	BUG_ON(!mmap_write_trylock(child), "a new address space is nobody else's");
+	/*
+	 * No thread uses the child yet, but a walk over all address spaces (mm_next()) may hold its mmap_lock for a moment, and waits
+	 * for no other one meanwhile. Waiting in line for a second mmap_lock would be out of order.
+	 */
+	while (!mmap_write_trylock(child))
+		cond_resched();
 	copy_layout(child, parent);
 	error = copy_vmas(&copy);
 	race_point(fork_before_flush);

@@ -58,6 +58,37 @@ TEST(v1_fork_waits_for_vma_readers, 4)
 	end();
 }
 
+static u32 walk_done;
+
+/* A walk over all address spaces, as swapoff's, that has just come to the child. */
+static void act_hold_child(void *arg)
+{
+	(void)arg;
+	mmap_read_lock(child);
+	while (!load_acquire(&walk_done))
+		cond_resched();
+	mmap_read_unlock(child);
+}
+
+TEST(v21_fork_waits_for_a_walk_over_all_address_spaces, 3)
+{
+	begin(POLICY_FULL, SPF_VALIDATE_VMA);
+	child = test_mm(POLICY_DEFAULT);
+	store_release(&walk_done, 0);
+	sim_start(1, act_hold_child, NULL);
+	let_others_run_until(rwsem_is_locked(&child->mmap_lock), "the walk has not begun");
+	sim_start(2, act_fork, &other);
+	let_others_run();
+	CHECK(sim_running(2));
+	store_release(&walk_done, 1);
+	sim_join(1);
+	sim_join(2);
+	CHECK_EQ(other.result, 0);
+	CHECK(pte_present(sim_pte(child, addr)));
+	test_mm_put(child);
+	end();
+}
+
 /* ---- Pages that may go ---------------------------------------------------------------------------------------------- */
 
 static void act_free_lazily(void *arg)
