@@ -95,6 +95,7 @@ static bool lock_table(struct fault *f)
 	return false;
 }
 
+/* The loop goes round once for each time that another thread has freed the table meanwhile, which takes a munmap each. */
 enum pte_lock_result fault_lock_pte_locked(struct fault *f)
 {
 	do {

@@ -56,7 +56,7 @@ void page_move_cancel(struct mm *mm, vaddr_t to, u64 len)
 	tlb_gather_finish(&tlb);
 }
 
-/* Locks both; they may be one. */
+/* Locks both; they may be one. The loop ends: between two attempts nothing is held, and who holds b does not wait for a. */
 static void lock_pair(spinlock_t *a, spinlock_t *b)
 {
 	for (;;) {

@@ -73,6 +73,10 @@ static long populate_page(struct mm *mm, vaddr_t addr, bool write)
 	return error_of(answer);
 }
 
+/*
+ * The inner loop ends: a fault that is done has put an entry there that serves the access, so the next look finds it, unless
+ * another thread took it away in between; and a dying thread gives up.
+ */
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 {
 	for (vaddr_t addr = start; addr < end; addr += PAGE_SIZE) {

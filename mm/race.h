@@ -44,7 +44,9 @@
 	X(reclaim_before_clear, "reclaim holds the PTE lock and has seen that the memory is not locked; the entry is as it was")   \
 	X(reclaim_before_flush, "reclaim has taken entries out; their pages are locked, the translations still live") \
 	X(shmem_unmapped, "reclaim has unmapped a page of shared memory, and flushed; it may be mapped again, its mapping still has it") \
-	X(shmem_exchanged, "a swap slot has taken the place of a page of shared memory; it is not yet asked whether it is mapped") \
+	X(shmem_uncached, "a page of shared memory has lost PG_CACHE, under its mapping's lock; it is not yet asked whether it is mapped") \
+	X(shmem_before_write, "a swap slot has taken the place of a page of shared memory, which is locked and not yet written") \
+	X(shmem_exchanged, "reclaim has finished with a page of shared memory and unlocked it: it is in swap, or was mapped again and stays") \
 	X(swapoff_before_fault, "swapoff has found an entry that names its area; nothing is locked")                     \
 	X(reclaim_unmapped, "reclaim has unmapped a page; it is locked, in its slot, and not yet written")              \
 	X(cow_before_copy, "the old page is pinned; nothing has been copied yet")                                      \

@@ -23,6 +23,7 @@
 #include "mm/mapping.h"
 #include "mm/page_alloc.h"
 #include "mm/page_lock.h"
+#include "mm/race.h"
 #include "mm/rmap.h"
 #include "mm/shmem_swap.h"
 #include "mm/swap.h"
@@ -159,13 +160,15 @@ static enum swap_out begin_out(struct mapping *mapping, struct page *page, struc
 static bool finish_out(struct page *page)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : page->mapping;
-	bool gone;
+	bool shmem = mapping && page_test(page, PG_SHMEM), gone;
 
 	if (!mapping)
 		gone = swap_out_finish(page);
 	else
-		gone = page_test(page, PG_SHMEM) ? shmem_swap_out_finish(mapping, page) : mapping_take_clean(mapping, page);
+		gone = shmem ? shmem_swap_out_finish(mapping, page) : mapping_take_clean(mapping, page);
 	page_unlock(page);
+	if (shmem)
+		race_point(shmem_exchanged);
 	if (mapping)
 		mapping_put(mapping);
 	return gone;

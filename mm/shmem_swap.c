@@ -5,14 +5,18 @@
  * Out, with the page locked:
  *	1. a swap slot		holds the page from now on: who finds the value, finds it there
  *	2. unmap		through the reverse map; a page that locked memory shows stays. Then the batch is flushed (swap_out.c)
- *	3. the value		takes the page's place, and PG_CACHE goes: from here on no fault can map the page, for it is counted
- *				first and asked second (mapping.c). One that had asked already has counted: then all is undone
+ *	3. the value		takes the page's place, unless the page is mapped again. That is decided under mapping.lock: PG_CACHE
+ *				goes first and the count is read second, while a fault counts first and asks for PG_CACHE second
+ *				(mapping.c). So a fault either keeps the page here, or cannot map it any more
  *	4. write
  * In, with the page locked, and no write of it under way: the page takes the value's place, and the swap slot is given up. Both
  * happen under mapping.lock, so truncation finds one of the two.
  *
  * Whoever has got a reference by then may go on to read or write the page (a write() into the file): it stays in the swap
  * cache as long as they have it, and PG_DIRTY, which they set afterwards, has it written again.
+ *
+ * Rejected: putting the value in first, asking whether the page is mapped second, and undoing all if it is. By then a hole may
+ * have been punched, which leaves the page nowhere to go back to; and a page in locked memory cannot be unmapped here.
  *
  * Locks: page lock › i_mmap_lock › PTE lock; page lock › mapping.lock › swap area. known.lock (RANK_LEAF): the list.
  */
@@ -94,20 +98,28 @@ void mapping_page_unmap(struct page *page, struct tlb_batch *batch)
 		rmap_walk(page, unmap_entry, batch);
 }
 
-/* Step 3. The mapping's reference to the page becomes the caller's. False: truncated. */
+/*
+ * Step 3. The mapping's reference to the page becomes the caller's. False: the page was truncated, or is mapped again; then
+ * nothing has changed. Whoever finds PG_CACHE clear although the page stays looks again, as after a truncation.
+ */
 static bool exchange_for_value(struct mapping *mapping, struct page *page, swap_slot_t slot)
 {
-	bool there;
+	bool leaves = false;
 
 	spin_lock(&mapping->lock);
-	there = page_test(page, PG_CACHE);
-	if (there) {
+	if (page_test(page, PG_CACHE)) {
+		page_clear(page, PG_CACHE);
+		race_point(shmem_uncached);
+		leaves = !READ_ONCE(page->mapcount);
+		if (!leaves)
+			page_set(page, PG_CACHE);
+	}
+	if (leaves) {
 		swap_dup(slot);
 		mapping_tree_replace(mapping, page->index, slot_of_value(slot));
-		page_clear(page, PG_CACHE);
 	}
 	spin_unlock(&mapping->lock);
-	return there;
+	return leaves;
 }
 
 static bool holds_value(struct mapping *mapping, u64 index, swap_slot_t slot)
@@ -140,20 +152,6 @@ static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *p
 	return there;
 }
 
-/* Somebody mapped the page while it was exchanged. If it was truncated away, too, they find that out as with any page. */
-static void undo(struct mapping *mapping, struct page *page, swap_slot_t slot)
-{
-	struct tlb_batch batch = { 0 };
-
-	if (exchange_for_page(mapping, page->index, page, slot))
-		return;
-	while (READ_ONCE(page->mapcount)) {
-		mapping_page_unmap(page, &batch);
-		cpu_relax();
-	}
-	tlb_batch_flush(&batch);
-}
-
 /* True: it is in its swap slot alone. */
 static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_t slot)
 {
@@ -162,12 +160,6 @@ static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_
 	race_point(shmem_unmapped);
 	if (!exchange_for_value(mapping, page, slot))
 		return false;
-	race_point(shmem_exchanged);
-	if (READ_ONCE(page->mapcount)) {
-		undo(mapping, page, slot);
-		page_put(page);
-		return false;
-	}
 	page_set(page, PG_ANON);
 	page_put(page);
 	return true;
@@ -190,6 +182,7 @@ bool shmem_swap_out_finish(struct mapping *mapping, struct page *page)
 		page_set(page, PG_DIRTY);
 		return false;
 	}
+	race_point(shmem_before_write);
 	swap_write_start(page);
 	return swap_cache_delete_clean(page);
 }
@@ -250,6 +243,10 @@ static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
 	return error;
 }
 
+/*
+ * The loop ends: each round that finds the page neither in its slot nor readable ends in an error, and each other one was
+ * overtaken by another thread that took the page out or brought it back. An area that is gone has no values left.
+ */
 struct page *shmem_get_page(struct mapping *mapping, u64 index)
 {
 	for (;;) {

@@ -45,7 +45,10 @@ static enum fault_end found_nothing(struct fault *f)
 	return fault_gave_up(f, REASON_vma_lock_miss);
 }
 
-/* Step 1. => inside an RCU section. */
+/*
+ * Step 1. The loop ends: a VMA leaves the tree before it is detached, so the same one is not found again. => inside an RCU
+ * section.
+ */
 static enum fault_end find_and_lock(struct fault *f)
 {
 	for (;;) {

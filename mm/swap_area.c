@@ -310,6 +310,7 @@ static void hold_page(struct swap_area *area, u64 offset, struct page *page)
 	page_set(page, PG_SWAPCACHE);
 }
 
+/* The loop ends: an area that has become full, or is being removed, is not the best one again. */
 bool swap_cache_alloc(struct page *page)
 {
 	struct swap_area *area;

@@ -39,6 +39,11 @@ static bool still_mapped(const struct removal *removal);
 static void wait_for_reclaim(const struct removal *removal);
 static void unmap_everywhere(const struct removal *removal);
 
+/*
+ * The inner loop ends: unmapping refuses no entry, locked memory included, and no entry is added, since the pages have lost
+ * PG_CACHE. What it passes over is an address space that is ending, or a VMA that is being unmapped: their own threads take
+ * the entries, and wait for nothing that we hold.
+ */
 static void remove_pages(struct removal *removal)
 {
 	while (take_batch(removal)) {

@@ -191,7 +191,7 @@ static void end_race(u64 value)
 }
 
 /* A fault maps the page after it was unmapped, and before the mapping has let it go: it stays. */
-TEST(shmem_page_that_is_mapped_again_stays, 3)
+TEST(m5_page_that_is_mapped_again_stays, 3)
 {
 	FOR_EACH_SETUP (setup) {
 		begin_race(setup->policy);
@@ -206,6 +206,74 @@ TEST(shmem_page_that_is_mapped_again_stays, 3)
 		CHECK_EQ(swap_figures().used, 0);
 		end_race(7);
 	}
+}
+
+/* Maps the whole object in another address space, too. */
+static vaddr_t map_in(struct mm *another)
+{
+	struct mmap_request request = {
+		.len = PAGES(NR_PAGES), .prot = RW, .flags = MAP_SHARED, .mapping = mapping, .ops = &mapping_vma_ops, .file_writable = true
+	};
+	long at = mm_mmap(another, &request);
+
+	CHECK(at > 0);
+	return (vaddr_t)at;
+}
+
+static void act_punch(void *unused)
+{
+	(void)unused;
+	mapping_remove_range(mapping, 0, 0);
+}
+
+/*
+ * The same through locked memory, from which reclaim cannot unmap it once more; a hole is punched before reclaim goes on with
+ * anything else. Reclaim comes to its end, and nobody sees what was in the hole.
+ */
+TEST(m6_page_that_locked_memory_maps_again_stays, 4)
+{
+	struct mm *second;
+
+	begin_race(POLICY_DEFAULT);
+	second = test_mm(POLICY_DEFAULT);
+	faulter = (struct actor){ .mm = second, .addr = map_in(second), .value = 7 };
+	sim_use_mm(second);
+	CHECK_EQ(mm_mlock(second, faulter.addr, PAGES(NR_PAGES), true), 0);
+	sim_leave_mm();
+	stop_at(RACE_shmem_unmapped, 1);
+	sim_start(1, act_page_out, &reclaimer);
+	wait_stopped(RACE_shmem_unmapped);
+	sim_start(2, act_write, &faulter);
+	sim_join(2);
+	stop_at(RACE_shmem_exchanged, 1);
+	let_go(RACE_shmem_unmapped);
+	let_others_run_until(race_stopped_at(RACE_shmem_exchanged) || is_out(0), "reclaim does not finish");
+	CHECK(!is_out(0));
+	sim_start(3, act_punch, NULL);
+	sim_join(3);
+	sim_use_mm(second);
+	expect_get(faulter.addr, 0);
+	sim_leave_mm();
+	let_go(RACE_shmem_exchanged);
+	sim_join(1);
+	test_mm_put(second);
+	end_race(0);
+}
+
+/* A fault comes after the page has lost PG_CACHE and before its count is read: it cannot map it, and finds it in swap. */
+TEST(m5_page_is_mapped_or_leaves, 3)
+{
+	begin_race(POLICY_MMAP);
+	stop_at(RACE_shmem_uncached, 1);
+	sim_start(1, act_page_out, &reclaimer);
+	wait_stopped(RACE_shmem_uncached);
+	sim_start(2, act_write, &faulter);
+	let_others_run(); /* it looks again and again */
+	CHECK(sim_running(2));
+	let_go(RACE_shmem_uncached);
+	sim_join(2);
+	sim_join(1);
+	end_race(7);
 }
 
 /* A fault has the page in its hands while it goes: it is not mapped any more, but brought back. */
@@ -228,12 +296,6 @@ TEST(shmem_page_that_goes_is_not_mapped, 3)
 	}
 }
 
-static void act_punch(void *unused)
-{
-	(void)unused;
-	mapping_remove_range(mapping, 0, 0);
-}
-
 /* Neither a page nor a value. */
 static bool is_hole(u64 page)
 {
@@ -245,7 +307,7 @@ static bool is_hole(u64 page)
 /* Truncated while it goes: nothing is left of it, neither in memory nor in swap. */
 TEST(shmem_truncated_while_it_goes, 3)
 {
-	const enum race_point_id points[] = { RACE_shmem_unmapped, RACE_shmem_exchanged };
+	const enum race_point_id points[] = { RACE_shmem_unmapped, RACE_shmem_before_write, RACE_shmem_exchanged };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
 		begin_race(POLICY_DEFAULT);
