@@ -18,13 +18,14 @@
 #include "mm/race.h"
 
 /*
- * What is to be done with f->page, which is locked by us; it is not afterwards. The second time round an error is the
- * answer: it was read on our behalf, or a moment ago on somebody else's. The next touch tries again.
+ * What is to be done with f->page, which is locked by us; it is not afterwards. Once this fault has waited, an error is its
+ * answer: the page was read on its behalf, or a moment ago on another's. So it reads once at most. The next touch tries again.
  */
 static enum fault_end read_locked(struct fault *f)
 {
 	if (page_test(f->page, PG_CACHE) && !page_is_uptodate(f->page) &&
-	    !(page_test(f->page, PG_ERROR) && f->flags & FAULT_TRIED)) {
+	    !(page_test(f->page, PG_ERROR) && f->page_waited)) {
+		f->page_waited = true;
 		mapping_start_read(f->vma.mapping, f->page);
 		return END_GO_ON;
 	}
@@ -38,12 +39,13 @@ enum fault_end fault_make_uptodate(struct fault *f)
 {
 	enum fault_end end = END_GO_ON;
 
-	f->page_waited = true;
 	while (end == END_GO_ON && !page_is_uptodate(f->page)) {
 		if (page_trylock(f->page))
 			end = read_locked(f);
-		if (end == END_GO_ON && !page_is_uptodate(f->page))
-			end = f->strategy->wait_page(f);
+		if (end != END_GO_ON || page_is_uptodate(f->page))
+			break;
+		f->page_waited = true;
+		end = f->strategy->wait_page(f);
 	}
 	return end;
 }

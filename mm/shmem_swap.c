@@ -312,12 +312,14 @@ int fault_shmem_in_swap(struct fault *f)
 {
 	struct page *page;
 	swap_slot_t slot;
+	bool read;
 	int end;
 
 	if (!shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot) || !swap_area_get(slot))
 		return fault_answered(f, FAULT_DONE);
-	page = find_or_read(slot, &f->page_waited);
+	page = find_or_read(slot, &read);
 	f->page = is_err(page) ? NULL : page;
+	f->page_waited |= read && f->page; /* and stays so when the strategy tries again: an error is this fault's */
 	if (f->page)
 		end = fault_put_back(f, slot);
 	else

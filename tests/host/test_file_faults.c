@@ -193,6 +193,27 @@ TEST(file_read_error_is_sigbus_each_time, 4)
 	}
 }
 
+static void act_read_without_retry(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = fault_in(actor->mm, actor->addr, ACCESS_READ, FAULT_NO_RETRY);
+}
+
+/* A fault that may not drop its lock reads once, as every other does. */
+TEST(file_read_error_ends_a_fault_that_may_not_retry, 4)
+{
+	begin(POLICY_MMAP);
+	WRITE_ONCE(file->error, -EIO);
+	sim_start(FAULTER, act_read_without_retry, &faulter);
+	let_others_run_until(!sim_running(FAULTER) || READ_ONCE(file->nr_reads) > 1, "the fault neither ends nor reads again");
+	CHECK_EQ(file->nr_reads, 1);
+	sim_join(FAULTER);
+	CHECK_EQ(faulter.result, FAULT_IO_ERROR);
+	WRITE_ONCE(file->error, 0);
+	end();
+}
+
 TEST(file_mkwrite_error_is_sigbus, 4)
 {
 	FOR_EACH_POLICY (i) {

@@ -170,6 +170,37 @@ TEST(shmem_mincore_and_errors, 1)
 	end();
 }
 
+/* A device that takes its time has the fault try again; the error is still of the read that this fault has begun. */
+TEST(shmem_read_error_ends_the_fault, 3)
+{
+	const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+		struct actor faulter;
+		u64 nr_reads;
+
+		begin(policies[i], true);
+		page_out(0, 1);
+		sim_leave_mm();
+		faulter = (struct actor){ .mm = mm, .addr = addr };
+		nr_reads = disk->nr_transfers[0];
+		WRITE_ONCE(disk->error_rate[0], 1);
+		disk_start(2, disk);
+		sim_start(1, act_read, &faulter);
+		let_others_run_until(!sim_running(1) || READ_ONCE(disk->nr_transfers[0]) > nr_reads + 1,
+				     "the fault neither ends nor reads again");
+		CHECK_EQ(disk->nr_transfers[0], nr_reads + 1);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_IO_ERROR);
+		CHECK_EQ(COUNTED(pgmajfault), 1);
+		WRITE_ONCE(disk->error_rate[0], 0);
+		sim_use_mm(mm);
+		expect_all(0, 1);
+		disk_stop(2);
+		end();
+	}
+}
+
 /* ---- Races ------------------------------------------------------------------------------------------------------- */
 
 static struct actor reclaimer, faulter;
