@@ -36,16 +36,32 @@ u8 machine_exit_status;
 
 /* ---- The address space ------------------------------------------------------------------------------------------- */
 
-struct mm *task_switch_mm(struct mm *next)
+static struct mm *change_mm(struct mm *next, struct mm *home)
 {
 	struct task *task = current;
 	unsigned long flags = spin_lock_irqsave(&task->process->lock);
 	struct mm *prev = task->mm;
 
 	task->mm = next;
+	task->home_mm = home;
 	mm_switch_cpu(prev, next);
 	spin_unlock_irqrestore(&task->process->lock, flags);
 	return prev;
+}
+
+struct mm *task_switch_mm(struct mm *next)
+{
+	return change_mm(next, NULL);
+}
+
+void task_visit_mm(struct mm *other)
+{
+	(void)change_mm(other, current->mm);
+}
+
+void task_leave_visited_mm(void)
+{
+	(void)change_mm(current->home_mm, NULL);
 }
 
 static void note_max_rss(struct process *process, const struct mm *mm)

@@ -66,7 +66,7 @@ static struct task *living_thread(const struct process *process)
 	struct task *task;
 
 	list_for_each (task, &process->threads, thread_link)
-		if (task->mm)
+		if (task_own_mm(task))
 			return task;
 	return NULL;
 }
@@ -76,7 +76,7 @@ static struct mm *mm_of(const struct process *process)
 {
 	struct task *task = living_thread(process);
 
-	return task ? task->mm : NULL;
+	return task ? task_own_mm(task) : NULL;
 }
 
 static bool is_exempt(const struct process *process)
@@ -90,7 +90,7 @@ static bool is_exempt(const struct process *process)
  */
 static u64 badness(const struct task *task, s64 total)
 {
-	const struct mm *mm = task->mm;
+	const struct mm *mm = task_own_mm(task);
 	s64 pages = (s64)(mm_rss_total(mm) + mm_rss(mm, RSS_SWAP) + READ_ONCE(mm->nr_tables));
 
 	if (task->files)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * process_vm_readv and process_vm_writev: copies between two address spaces, a page at a time through a kernel buffer.
- * The caller enters the other address space for the moment of its half, so faults there are resolved as ever; a user of
- * that address space is counted all along. No lock is held.
+ * The caller enters the other address space for the moment of its half, so faults there are resolved as ever, but that
+ * no stack grows; a user of that address space is counted all along. No lock is held.
  */
 #include "kernel/errno.h"
 #include "kernel/fs/iov.h"
@@ -22,9 +22,9 @@ struct transfer {
 static size_t remote_half(struct transfer *transfer, size_t n)
 {
 	u32 rights = nr_keys() > 1 ? keys_read() : 0;
-	struct mm *own = task_switch_mm(transfer->remote_mm);
 	size_t done;
 
+	task_visit_mm(transfer->remote_mm);
 	if (rights)
 		keys_write(0);
 	done = transfer->write ? iov_copy_to(&transfer->remote, transfer->buf, n)
@@ -32,7 +32,7 @@ static size_t remote_half(struct transfer *transfer, size_t n)
 
 	if (rights)
 		keys_write(rights);
-	task_switch_mm(own);
+	task_leave_visited_mm();
 	return done;
 }
 

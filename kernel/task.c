@@ -248,7 +248,7 @@ struct mm *process_mm(struct process *process)
 	struct task *task;
 
 	list_for_each (task, &process->threads, thread_link) {
-		mm = task->mm;
+		mm = task_own_mm(task);
 		if (mm) {
 			mm_get(mm);
 			break;

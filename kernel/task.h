@@ -135,6 +135,7 @@ struct task {
 	s32 refs; /* atomic */
 	s32 nice; /* kept, not obeyed */
 	struct process *process;
+	struct mm *home_mm;	      /* as `mm`: its own while `mm` is one that it visits, or NULL */
 	struct files *files;	      /* the task itself */
 	struct fs_context *fs;	      /* the task itself */
 	char comm[TASK_COMM_LEN];     /* written by the task itself; a torn read harms nobody */
@@ -240,6 +241,11 @@ struct task *task_find(s32 tid);
 struct process *process_find(s32 pid);
 /* A thread of the process that has not exited, with a reference, or NULL: the first one if it lives. */
 struct task *process_thread(struct process *process);
+/* The address space whose program the task is a thread of, or NULL. => process->lock, or the task itself */
+static inline struct mm *task_own_mm(const struct task *task)
+{
+	return task->home_mm ? task->home_mm : task->mm;
+}
 /* The address space of a process, with a user counted, or NULL. */
 struct mm *process_mm(struct process *process);
 void task_put(struct task *task);
@@ -279,6 +285,12 @@ void process_exit(s32 exit_code) __noreturn;
 int process_become_single(void);
 /* The current task goes over to another address space (or NULL: none); returns the old one, which keeps its user. */
 struct mm *task_switch_mm(struct mm *next);
+/*
+ * Copies to and from user memory by the current task reach another process's address space, and back its own. For everybody else
+ * the task stays where it is (task_own_mm()). => it does not visit already; the caller holds a user of `other`.
+ */
+void task_visit_mm(struct mm *other);
+void task_leave_visited_mm(void);
 /* Tells user mode what it wants to hear when the current thread leaves its address space. May sleep. */
 void task_release_user(void);
 /* A vfork parent's wait is over; no effect when there is none. */

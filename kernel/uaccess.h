@@ -45,7 +45,10 @@ int __must_check user_load_nofault(u32 *value, vaddr_t addr);
 int __must_check user_cmpxchg_nofault(vaddr_t addr, u32 expect, u32 desired, u32 *old);
 int __must_check user_xchg_nofault(vaddr_t addr, u32 value, u32 *old);
 int __must_check user_add_nofault(vaddr_t addr, u32 value, u32 *old);
-/* Makes the page of addr present and writable (readable): 0 or -EFAULT. Sleeps. */
+/*
+ * Makes the page of addr present and readable (writable): 0 or -EFAULT. Sleeps. As on Linux, where the one is a read of the word
+ * and the other fixup_user_fault(), only the first grows a stack.
+ */
 int __must_check user_fault_in_writable(vaddr_t addr);
 int __must_check user_fault_in_readable(vaddr_t addr);
 

@@ -111,11 +111,16 @@ static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 	}
 }
 
-/* As on Linux: the event whatever came of it, the thread's only if the fault was resolved. */
-static void __noinline count_major(enum fault_answer answer)
+/*
+ * As on Linux: the event whatever came of it, the thread's only if the fault was resolved. Neither for a page that somebody
+ * else brings back: swapoff counts no fault of its thread, of which this would be the other half.
+ */
+static void __noinline count_major(const struct fault *f)
 {
+	if (f->flags & FAULT_SWAPOFF)
+		return;
 	count(pgmajfault);
-	if (answer == FAULT_DONE)
+	if (f->answer == FAULT_DONE)
 		thread_count_as_major();
 }
 
@@ -140,7 +145,7 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 	}
 	machine_set_fault(NULL);
 	if (unlikely(f.page_waited))
-		count_major(f.answer);
+		count_major(&f);
 	return f.answer;
 }
 

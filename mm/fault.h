@@ -21,12 +21,19 @@ enum fault_access {
 };
 
 enum fault_flag {
-	FAULT_USER = 1,	   /* user mode faulted; otherwise the kernel on its behalf */
+	FAULT_USER = 1,	   /* user mode faulted; otherwise the kernel did */
 	FAULT_TRIED = 2,   /* this strategy has dropped its lock and waited once already */
 	FAULT_NO_RETRY = 4, /* no lock may be dropped: whoever waits for a page holds on */
 	FAULT_NO_WAIT = 8,  /* ... nor may anybody wait for a page: the answer is "would block" */
 	FAULT_SWAPOFF = 16, /* brings a swapped-out page back, whatever the VMA permits, and does nothing else */
+	FAULT_UACCESS = 32, /* the kernel faulted in a copy to or from the memory of the program that it runs for */
 };
+/*
+ * The running thread's own access. It alone grows a stack: no other thread's (process_vm_readv), no fault that the kernel makes
+ * up (populate, swapoff, a futex's address), as Linux's faultin_page() and fixup_user_fault(). So a caller that says nothing
+ * of it grows none.
+ */
+#define FAULT_OWN (FAULT_USER | FAULT_UACCESS)
 
 /* What fault_in() answers. Each maps to a signal in one place: fault_signal(). */
 enum fault_answer {

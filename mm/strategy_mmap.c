@@ -10,7 +10,7 @@
  *		dropped; the second time it waits for a page it holds on.
  *
  *	1. lock_address_space	killable
- *	2. find the VMA, or grow the stack to be one
+ *	2. find the VMA, or grow the stack to be one, for the thread's own access
  *	3. may it be accessed so? otherwise SIGSEGV
  *	4. snapshot
  *
@@ -76,7 +76,7 @@ static enum fault_end mmap_enter(struct fault *f)
 		return fault_answered(f, FAULT_KILLED);
 	race_point(mmap_locked);
 	vma = vma_tree_find_from(&f->mm->tree, f->address);
-	if (is_below_stack(f, vma))
+	if (f->flags & FAULT_OWN && is_below_stack(f, vma))
 		return grow_stack(f);
 	if (!vma || f->address < vma->start)
 		return fault_answered(f, FAULT_NO_MAPPING);

@@ -471,6 +471,7 @@ static bool bring_back(struct mm *mm, vaddr_t addr)
 {
 	switch (fault_in(mm, addr, ACCESS_READ, FAULT_SWAPOFF)) {
 	case FAULT_DONE:
+		thread_count_fault();
 		return true;
 	case FAULT_OUT_OF_MEMORY:
 		return make_room();

@@ -145,10 +145,11 @@ static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *fr
  */
 static bool uaccess_fault_in(u64 error, u64 addr)
 {
-	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), 0);
+	unsigned flags = current->home_mm ? 0 : FAULT_UACCESS;
+	enum fault_answer answer = fault_in(current->mm, addr, access_of(error), flags);
 
 	while (unlikely(answer == FAULT_OUT_OF_MEMORY) && oom_make_room())
-		answer = fault_in(current->mm, addr, access_of(error), 0);
+		answer = fault_in(current->mm, addr, access_of(error), flags);
 	if (answer == FAULT_DONE)
 		thread_count_fault();
 	return answer == FAULT_DONE;

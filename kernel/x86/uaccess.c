@@ -95,11 +95,11 @@ int user_add_nofault(vaddr_t addr, u32 value, u32 *old)
 	return word_ok(addr) ? user_xadd_raw((void *)addr, value, old) : -EFAULT;
 }
 
-static int fault_in_for(vaddr_t addr, enum fault_access access)
+static int fault_in_for(vaddr_t addr, enum fault_access access, unsigned flags)
 {
 	if (!access_ok(addr, 1))
 		return -EFAULT;
-	if (fault_in(current->mm, addr, access, 0) != FAULT_DONE)
+	if (fault_in(current->mm, addr, access, flags) != FAULT_DONE)
 		return -EFAULT;
 	thread_count_fault();
 	return 0;
@@ -107,10 +107,10 @@ static int fault_in_for(vaddr_t addr, enum fault_access access)
 
 int user_fault_in_writable(vaddr_t addr)
 {
-	return fault_in_for(addr, ACCESS_WRITE);
+	return fault_in_for(addr, ACCESS_WRITE, 0);
 }
 
 int user_fault_in_readable(vaddr_t addr)
 {
-	return fault_in_for(addr, ACCESS_READ);
+	return fault_in_for(addr, ACCESS_READ, FAULT_UACCESS);
 }

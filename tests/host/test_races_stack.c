@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Races about signals that must not be, and stacks that grow. */
+/* Races about signals that must not be, and stacks that grow; and for whom they grow. */
 #include "race_stage.h"
 
+#include "disk.h"
+#include "mm/swap.h"
 #include "mm/vma.h"
 
 #define STACK_TOP 0x7ffff0000000UL
@@ -56,5 +58,66 @@ TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 	go_on(RACE_mmap_locked, 1);
 	sim_join(2);
 	CHECK_EQ(other.result, FAULT_DONE);
+	end();
+}
+
+/* ---- Whose access grows a stack ------------------------------------------------------------------------------------ */
+
+static u64 stack_pages(void)
+{
+	return (STACK_TOP - vma_tree_find(&mm->tree, STACK_TOP - 8)->start) >> PAGE_SHIFT;
+}
+
+/* The thread's own, in user mode or by a copy of the kernel. A caller who does not say so, whatever else it says, grows none. */
+TEST(a2_stack_grows_for_its_own_thread_only, 1)
+{
+	static const unsigned own[] = { FAULT_USER, FAULT_UACCESS };
+	const vaddr_t below = STACK_TOP - PAGES(10);
+
+	FOR_EACH_STRATEGY (setup) {
+		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
+		for (unsigned flags = 0; flags <= FAULT_SWAPOFF + FAULT_NO_WAIT + FAULT_NO_RETRY; flags++)
+			if (!(flags & (FAULT_OWN | FAULT_TRIED)))
+				CHECK_EQ(fault_in(mm, below, flags & 1 ? ACCESS_WRITE : ACCESS_READ, flags), FAULT_NO_MAPPING);
+		CHECK_EQ(mm_populate(mm, below, below + PAGES(1), true), -ENOMEM);
+		CHECK_EQ(mm_mlock(mm, below, PAGES(1), false), -ENOMEM);
+		CHECK_EQ(mm_madvise(mm, below, PAGES(1), MADV_POPULATE_WRITE), -ENOMEM);
+		CHECK_EQ(stack_pages(), 4);
+		for (unsigned i = 0; i < ARRAY_SIZE(own); i++) {
+			CHECK_EQ(fault_in(mm, below - PAGES(i), ACCESS_WRITE, own[i]), FAULT_DONE);
+			CHECK_EQ(stack_pages(), 10 + i);
+		}
+	}
+}
+
+static struct disk *disk;
+
+static void act_swapoff(void *arg)
+{
+	((struct actor *)arg)->result = swap_area_remove((unsigned)swap_area_on(disk));
+}
+
+/* swapoff has found an entry. The program unmaps it: what is above has become a stack that could grow over the place. */
+TEST(a2_stack_does_not_grow_for_swapoff, 4)
+{
+	begin(POLICY_FULL, SPF_VALIDATE_VMA);
+	disk = disk_create(256);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(8), false), 0);
+	sim_use_mm(mm);
+	put_pages(STACK_TOP - PAGES(8), 8, 300);
+	CHECK_EQ(mm_madvise(mm, STACK_TOP - PAGES(8), PAGES(8), MADV_PAGEOUT), 0);
+	disk_complete_all(disk);
+	(void)swap_cache_shrink();
+	sim_leave_mm();
+	CHECK_EQ(pte_kind(sim_pte(mm, STACK_TOP - PAGES(8))), PTE_KIND_SWAP);
+	change_until(RACE_swapoff_before_fault, act_swapoff);
+	CHECK_EQ(mm_munmap(mm, STACK_TOP - PAGES(8), PAGES(4)), 0);
+	go_on(RACE_swapoff_before_fault, 2);
+	CHECK_EQ(other.result, 0);
+	CHECK_EQ(stack_pages(), 4);
+	sim_use_mm(mm);
+	expect_pages(STACK_TOP - PAGES(4), 4, 304);
+	sim_leave_mm();
 	end();
 }

@@ -86,9 +86,9 @@ class Nothing:
 class Fault:
     """One access, asked about now."""
 
-    def __init__(self, mm, address, access, from_user, tried=False, mine=Nothing):
+    def __init__(self, mm, address, access, from_user, tried=False, mine=Nothing, is_own=True):
         self.mm, self.address, self.access, self.from_user = mm, address & -kernel.PAGE_SIZE, access, from_user
-        self.tried, self.mine = tried, mine
+        self.tried, self.mine, self.is_own = tried, mine, is_own
         self.notes = []
         self.vma = None
         self.taken = -1 if mine.has_new_page else 0

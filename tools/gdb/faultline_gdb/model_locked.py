@@ -94,7 +94,7 @@ class MmapLock(Locked):
     def enter(self, fault):
         self.lock(fault)
         found = walk.find_vma_from(fault.mm, fault.address)
-        if found is not None and fault.address < found.start and Snapshot(found.vma).has("GROWSDOWN"):
+        if fault.is_own and found is not None and fault.address < found.start and Snapshot(found.vma).has("GROWSDOWN"):
             self.grow_stack(fault, found)
         if found is None or fault.address < found.start:
             raise answered(MMAP_FILE, "mmap_enter", "FAULT_NO_MAPPING",

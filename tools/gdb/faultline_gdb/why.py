@@ -84,7 +84,8 @@ class InFlight:
     def fault(self):
         """The same for the model, with what the thread has got so far."""
         mine = model.Mine(self.record, self.point, self.cpu)
-        return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine)
+        is_own = self.from_user or self.has_flag("FAULT_UACCESS")
+        return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine, is_own)
 
 
 def in_flight(task):
