@@ -285,16 +285,13 @@ SYSCALL(shmget)
 /* Linux's rules for where: 0 or -EINVAL. */
 static int attach_place(struct mmap_request *request, u64 addr, u32 flags)
 {
-	if (addr & ~PAGE_MASK) {
-		if (!(flags & SHM_RND) || (addr < PAGE_SIZE && (flags & SHM_REMAP)))
-			return -EINVAL;
-		addr &= PAGE_MASK;
-	}
-	if (!addr && (flags & SHM_REMAP))
+	request->addr = addr & PAGE_MASK;
+	if (addr & ~PAGE_MASK && !(flags & SHM_RND))
 		return -EINVAL;
-	request->addr = addr;
-	if (addr)
-		request->flags |= flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+	if (!request->addr && (flags & SHM_REMAP))
+		return -EINVAL;
+	if (addr) /* what is rounded down to page 0 has been named, and lies there whatever was there */
+		request->flags |= flags & SHM_REMAP || !request->addr ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 	return 0;
 }
 

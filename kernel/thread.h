@@ -46,6 +46,8 @@ u64 thread_io_wait_begin(void);
 void thread_io_wait_end(u64 began);
 /* May the current thread lock memory beyond RLIMIT_MEMLOCK? CAP_IPC_LOCK. */
 bool thread_may_lock_memory(void);
+/* May the current thread map memory below mmap_min_addr, where a kernel's NULL pointers lead? CAP_SYS_RAWIO. */
+bool thread_may_map_low(void);
 /* A point in a long loop where the CPU may be handed over: an RCU quiescent state. Sleeps; no spinlock held. */
 void cond_resched(void);
 

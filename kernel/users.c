@@ -28,6 +28,11 @@ bool thread_may_lock_memory(void)
 	return process_is_privileged(current->process);
 }
 
+bool thread_may_map_low(void)
+{
+	return process_is_privileged(current->process);
+}
+
 bool may_signal(const struct process *target)
 {
 	const struct ids *own = &current->process->users.user, *other = &target->users.user;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* brk: the heap behind a program's data. Mirrors Linux's brk() and do_brk_flags(). => each step: mmap_lock for writing. */
 #include "kernel/errno.h"
+#include "mm/mman.h"
 #include "mm/mmap.h"
 #include "mm/vma_change.h"
 
@@ -20,10 +21,13 @@ static long grow(struct mm *mm, vaddr_t from, vaddr_t to)
 	const struct vma *next = vma_tree_find_from(&mm->tree, from);
 	const struct vma_shape shape = { .start = from, .end = to, .flags = HEAP_FLAGS | mm->def_flags, .pgoff = from >> PAGE_SHIFT };
 	u64 nr_pages = (to - from) >> PAGE_SHIFT;
+	long place = mm_unmapped_area(mm, from, to - from, MAP_FIXED);
 	struct vma *vma;
 
+	if (place < 0)
+		return place;
 	/* A page stays free behind the heap, and what is below a stack is the stack's. */
-	if (to > USER_END || (next && to + PAGE_SIZE > vma_start_gap(next)))
+	if (next && to + PAGE_SIZE > vma_start_gap(next))
 		return -ENOMEM;
 	if (!mm_may_lock_more(mm, mm->def_flags, nr_pages) || !mm_may_grow(mm, HEAP_FLAGS, nr_pages) || !mm_may_commit(nr_pages) ||
 	    mm->nr_vmas > READ_ONCE(sysctl_max_map_count))

@@ -66,7 +66,7 @@ void mm_exit_mmap(struct mm *mm);
 
 /* /proc/sys/vm: any CPU may write them while calls read them; each call looks once. */
 extern u64 sysctl_max_map_count;
-extern u64 sysctl_mmap_min_addr; /* a hint below it is raised to it */
+extern u64 sysctl_mmap_min_addr; /* in bytes: below it only CAP_SYS_RAWIO maps; a hint below it is raised to it */
 extern u8 sysctl_overcommit_memory; /* 0: refuse what can never fit; 1: refuse nothing */
 
 #endif

@@ -99,7 +99,7 @@ static long bottom_up(const struct mm *mm, vaddr_t hint, u64 len, bool below_2gi
 	return addr ? (long)addr : -ENOMEM;
 }
 
-long mm_unmapped_area(struct mm *mm, vaddr_t hint, u64 len, u64 flags)
+static long choose_area(const struct mm *mm, vaddr_t hint, u64 len, u64 flags)
 {
 	vaddr_t low = max(PAGE_SIZE, READ_ONCE(sysctl_mmap_min_addr)), addr;
 
@@ -119,4 +119,12 @@ long mm_unmapped_area(struct mm *mm, vaddr_t hint, u64 len, u64 flags)
 		low = 1UL << 32;
 	addr = highest_free(mm, len, low, mm->mmap_base);
 	return addr ? (long)addr : bottom_up(mm, hint, len, false);
+}
+
+/* As Linux's security_mmap_addr(), asked about the place at last, wherever it came from. */
+long mm_unmapped_area(struct mm *mm, vaddr_t hint, u64 len, u64 flags)
+{
+	long addr = choose_area(mm, hint, len, flags);
+
+	return addr >= 0 && (vaddr_t)addr < READ_ONCE(sysctl_mmap_min_addr) && !thread_may_map_low() ? -EPERM : addr;
 }

@@ -119,13 +119,14 @@ static long shrink(struct remap *r)
 	return error ? error : (long)r->addr;
 }
 
+/* As Linux's vma_expandable(), the place of the whole is asked about again. */
 static bool room_behind(const struct remap *r)
 {
-	const struct vma *next = vma_tree_find_from(&r->mm->tree, r->vma->end);
+	const struct vma *vma = r->vma, *next = vma_tree_find_from(&r->mm->tree, vma->end);
 	vaddr_t end = r->addr + r->new_len;
 
-	return r->addr + r->old_len == r->vma->end && end > r->vma->end && end <= USER_END &&
-	       (!next || next->start >= end);
+	return r->addr + r->old_len == vma->end && end > vma->end && (!next || next->start >= end) &&
+	       mm_unmapped_area(r->mm, vma->start, end - vma->start, MAP_FIXED) >= 0;
 }
 
 static bool may_commit(const struct remap *r, u64 len)
@@ -289,7 +290,9 @@ static long move_to(struct remap *r)
 	bool fixed = r->flags & MREMAP_FIXED;
 	long addr = check_vma(r);
 
-	if (addr)
+	if (!addr && fixed) /* before anything is gone */
+		addr = mm_unmapped_area(r->mm, r->new_addr, r->new_len, MAP_FIXED);
+	if (addr < 0)
 		return addr;
 	if (fixed) {
 		int error = vma_unmap_range(r->mm, r->new_addr, r->new_addr + r->new_len);

@@ -114,7 +114,8 @@ vaddr_t vma_start_gap(const struct vma *vma);
 
 /*
  * Where a mapping of len bytes goes: at addr if it is free (a hint), or the highest place below mmap_base. The address,
- * or -ENOMEM / -EINVAL. `flags`: MAP_*.
+ * or -ENOMEM, -EINVAL; -EPERM below mmap_min_addr, unless the running thread may map there. Every mapping that a program can
+ * place itself asks here (a stack has a check of its own, which binds root too). `flags`: MAP_*.
  */
 long mm_unmapped_area(struct mm *mm, vaddr_t addr, u64 len, u64 flags);
 

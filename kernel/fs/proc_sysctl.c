@@ -133,6 +133,8 @@ static int write_mmap_min_addr(u64 id, char *buf, size_t len)
 	u64 value;
 
 	(void)id, (void)len;
+	if (!thread_may_map_low()) /* or whoever may not map there would move it out of the way */
+		return -EPERM;
 	if (proc_parse_number(buf, &value))
 		return -EINVAL;
 	WRITE_ONCE(sysctl_mmap_min_addr, value);

@@ -26,6 +26,7 @@
 
 struct sim_cpu sim_cpus[MAX_CPUS];
 unsigned sim_nr_cpus;
+bool sim_may_map_low = true;
 _Thread_local unsigned sim_cpu_id;
 _Thread_local bool sim_irqs_on;
 _Thread_local const struct fault *sim_fault;
@@ -189,6 +190,11 @@ void thread_wake(struct thread *thread)
 bool thread_may_lock_memory(void)
 {
 	return true;
+}
+
+bool thread_may_map_low(void)
+{
+	return READ_ONCE(sim_may_map_low);
 }
 
 bool thread_killed(void)

@@ -91,6 +91,9 @@ pte_t sim_pte(struct mm *mm, vaddr_t addr);
 /* From here on the CPUs have 16 keys; a thread starts with the right to all of them. */
 void sim_have_keys(void);
 
+/* The threads have CAP_SYS_RAWIO, unless a test takes it away: they map memory below mmap_min_addr. */
+extern bool sim_may_map_low;
+
 /* ---- Ends -------------------------------------------------------------------------------------------------------- */
 /* Writes down why, where every CPU is, and ends the process. */
 void sim_fail(const char *fmt, ...) __printf(1, 2) __noreturn;

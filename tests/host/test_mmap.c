@@ -100,6 +100,35 @@ TEST(mmap_places, 1)
 	end();
 }
 
+/* Without the right to it nothing comes to lie below mmap_min_addr, and what is tried has changed nothing. */
+TEST(a3_low_addresses_need_a_right, 1)
+{
+	const vaddr_t min = sysctl_mmap_min_addr;
+
+	begin();
+	map_at(mm, 0, 1, RW, ANON);
+	map_at(mm, ARENA, 4, RW, ANON);
+	sim_may_map_low = false;
+	CHECK_EQ(mmap_at(0, PAGE_SIZE, RW, ANON | MAP_FIXED), -EPERM);
+	CHECK_EQ(mmap_at(0, PAGE_SIZE, RW, ANON | MAP_FIXED_NOREPLACE), -EPERM);
+	CHECK_EQ(mmap_at(min - PAGES(1), PAGES(2), RW, ANON | MAP_FIXED | MAP_GROWSDOWN), -EPERM);
+	CHECK_EQ(mmap_at(PAGES(1), PAGE_SIZE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED), -EPERM);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1), PAGES(1), MREMAP_TO, PAGES(1)), -EPERM);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(4), PAGES(2), MREMAP_TO, PAGES(1)), -EPERM);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1), PAGES(1), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, PAGES(2)), -EPERM);
+	CHECK_EQ(mm_mremap(mm, 0, PAGES(1), PAGES(2), 0, 0), -ENOMEM);
+	mm->start_brk = mm->brk = PAGES(2);
+	CHECK_EQ(mm_brk(mm, PAGES(3)), PAGES(2));
+	CHECK_EQ(mmap_at(PAGES(1), PAGE_SIZE, RW, ANON), min);
+	CHECK_EQ(mm_munmap(mm, min, PAGE_SIZE), 0);
+	CHECK_EQ(mm_munmap(mm, 0, PAGE_SIZE), 0);
+	check_maps("0-4rw");
+	sim_may_map_low = true;
+	CHECK_EQ(mm_brk(mm, PAGES(3)), PAGES(3));
+	CHECK_EQ(mm_mremap(mm, PAGES(2), PAGES(1), PAGES(2), 0, 0), PAGES(2));
+	end();
+}
+
 TEST(mmap_keeps_away_from_a_stack, 1)
 {
 	vaddr_t stack, below;
