@@ -14,6 +14,7 @@
 	X(FILES, "descriptor tables and path look-up; may allocate and copy nothing from user memory below mmap_lock") \
 	X(WATCHES, "which files the epolls watch; asks those files")                                                   \
 	X(INODE, "contents and size of one file, or a pipe's buffer")                                                  \
+	X(REMOVAL, "one mapping's truncation or hole: the next one waits until no translation of what went is left")   \
 	X(LAZYFREE, "who gives back lazily freed memory: the next one waits until it is free")                         \
 	X(MMAP_LOCK, "the whole address space; the outermost lock of a fault")                                         \
 	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \

@@ -98,6 +98,9 @@ static inline bool spin_is_locked_by_me(const spinlock_t *lock)
 	return READ_ONCE(lock->owner) == cpu_id() + 1; /* nobody else writes our own number */
 }
 
+#define assert_spin_held(lock) ASSERT(spin_is_locked_by_me(lock), "the spinlock is held")
+#define assert_irqs_on() ASSERT(irqs_enabled(), "interrupts are on")
+
 static inline bool spin_trylock(spinlock_t *lock)
 {
 	u32 free = 0;

@@ -159,6 +159,11 @@ struct fault_strategy {
 	 */
 	enum fault_end (*wait_page)(struct fault *f);
 	/*
+	 * The mapping has no page there, and one that was removed is still mapped elsewhere: unlock, and wait until it is not
+	 * (END_COMPLETED). NULL: the strategy has given up before it comes to this.
+	 */
+	enum fault_end (*wait_removal)(struct fault *f);
+	/*
 	 * The fault is done, and who dirties shall be slowed down: let go, and wait for the mapping (END_COMPLETED). NULL: the
 	 * strategy has given up before it comes to this.
 	 */
@@ -336,6 +341,7 @@ enum fault_end fault_no_memory_locked(struct fault *f);
 enum fault_end fault_may_read_swap_locked(struct fault *f);
 enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry);
 enum fault_end fault_throttle_locked(struct fault *f);
+enum fault_end fault_wait_removal_locked(struct fault *f);
 /* Has a page table at hand for a commit that may not allocate. END_GO_ON, or no_memory's end. And gives back what is left. */
 enum fault_end fault_prealloc_table(struct fault *f);
 void fault_free_prealloc(struct fault *f);

@@ -147,6 +147,23 @@ enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry)
 	return hold_on ? END_GO_ON : fault_retry(f, retry);
 }
 
+/* The access is made again, as it would be if we did not wait: that is the answer where no lock may be dropped. */
+enum fault_end fault_wait_removal_locked(struct fault *f)
+{
+	struct mapping *mapping = f->vma.mapping;
+	u64 index = fault_pgoff(f);
+	int error;
+
+	if (f->flags & (FAULT_NO_RETRY | FAULT_NO_WAIT))
+		return fault_answered(f, FAULT_DONE);
+	mapping_get(mapping);
+	f->strategy->leave(f);
+	error = mapping_wait_leaving(mapping, index);
+	mapping_put(mapping);
+	f->answer = error ? FAULT_KILLED : FAULT_DONE;
+	return END_COMPLETED;
+}
+
 /* The file keeps the mapping's host alive: once we have let go, anybody may unmap it. */
 enum fault_end fault_throttle_locked(struct fault *f)
 {

@@ -137,24 +137,39 @@ static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 	}
 }
 
-/* Punches a hole into the object itself. Lets go of mmap_lock meanwhile, since all who map it are unmapped. */
+/* Of a file, its file system does it, as fallocate: that excludes writers, and frees the blocks. => references, no lock. */
+static long punch_hole(struct file *file, struct mapping *mapping, u64 first, u64 nr_pages)
+{
+	if (file)
+		return vma_file_punch_hole(file, first << PAGE_SHIFT, nr_pages << PAGE_SHIFT);
+	mapping_remove_range(mapping, first, first + nr_pages - 1);
+	return 0;
+}
+
+/* Punches a hole into the object itself. Unlocks mmap_lock meanwhile, since all address spaces that map it are unmapped. */
 static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 {
 	const u64 writable_object = VM_SHARED | VM_MAYWRITE;
 	u64 first = vma->pgoff + ((start - vma->start) >> PAGE_SHIFT);
 	struct mapping *mapping = vma->mapping;
+	struct file *file = vma->file;
 	struct mm *mm = vma->mm;
+	long error;
 
-	if (vma->flags & VM_LOCKED || !(mapping || vma->file))
+	if (vma->flags & VM_LOCKED || !mapping)
 		return -EINVAL;
 	if ((vma->flags & writable_object) != writable_object)
 		return -EACCES;
 	mapping_get(mapping);
+	if (file)
+		vma_file_get(file);
 	mmap_read_unlock(mm);
-	mapping_remove_range(mapping, first, first + ((end - start) >> PAGE_SHIFT) - 1);
+	error = punch_hole(file, mapping, first, (end - start) >> PAGE_SHIFT);
+	if (file)
+		vma_file_put(file);
 	mapping_put(mapping);
 	mmap_read_lock(mm);
-	return 0;
+	return error;
 }
 
 static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice)

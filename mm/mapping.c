@@ -39,6 +39,8 @@ struct mapping *mapping_create(u64 size, bool shmem)
 		return NULL;
 	spin_init(&mapping->lock, RANK_MAPPING);
 	spin_init(&mapping->i_mmap_lock, RANK_I_MMAP);
+	mutex_init(&mapping->removal_lock, RANK_REMOVAL);
+	wait_queue_init(&mapping->leaving);
 	list_init(&mapping->i_mmap);
 	mapping->size = size;
 	mapping->shmem = shmem;
@@ -216,7 +218,7 @@ static struct page *create_within(struct mapping *mapping, u64 index)
 	spin_lock(&mapping->lock);
 	within = is_within(mapping, index);
 	if (within)
-		page = find_or_insert(mapping, index, new);
+		page = mapping_slot_is_leaving(mapping, index) ? err_ptr(-EAGAIN) : find_or_insert(mapping, index, new);
 	spin_unlock(&mapping->lock);
 	if (page != new)
 		page_put(new);
@@ -288,10 +290,10 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 
 /* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
-/* Beyond its file system's limit is as beyond its end. What has gone to swap meanwhile is met when the access faults again. */
+/* Beyond its file system's limit is as beyond its end. */
 static enum fault_answer answer_to(long error)
 {
-	return error == -ENOSPC ? FAULT_BEYOND_END : error == -EAGAIN ? FAULT_DONE : FAULT_OUT_OF_MEMORY;
+	return error == -ENOSPC ? FAULT_BEYOND_END : FAULT_OUT_OF_MEMORY;
 }
 
 /* A page that must be made, or read first. */
@@ -306,6 +308,8 @@ static __noinline enum fault_end fault_missed(struct fault *f, struct page *page
 		page = create_within(f->vma.mapping, fault_pgoff(f));
 	if (!page)
 		return fault_answered(f, FAULT_BEYOND_END);
+	if (is_err(page) && ptr_err(page) == -EAGAIN)
+		return f->strategy->wait_removal(f); /* or it has gone to swap meanwhile, which the same access meets again */
 	if (is_err(page))
 		return fault_answered(f, answer_to(ptr_err(page)));
 	f->page = page;

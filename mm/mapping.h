@@ -11,9 +11,12 @@
 #ifndef MM_MAPPING_H
 #define MM_MAPPING_H
 
+#include "kernel/mutex.h"
 #include "mm/page_alloc.h"
 
 struct mapping;
+struct removal;
+struct rwsem;
 
 /* What a file system does for a mapping whose object lives elsewhere. `host` of the mapping is its own. */
 struct mapping_ops {
@@ -62,6 +65,10 @@ struct mapping {
 	u32 nr_write_errors;	    /* atomic; write-backs that failed */
 	spinlock_t i_mmap_lock;	    /* RANK_I_MMAP */
 	struct list_head i_mmap;    /* i_mmap_lock: VMAs that map it */
+	struct mutex removal_lock;  /* RANK_REMOVAL: one truncation or hole at a time */
+	const struct removal *removal; /* lock; what is being removed just now, or NULL (truncate.c) */
+	struct wait_queue leaving;     /* for pages that are being removed to be mapped nowhere */
+	const struct rwsem *inode_lock; /* NULL, or what excludes writers of the file; set by its inode, while there is one */
 	struct list_head swapped;   /* shmem_swap.c's lock: of the mappings that have had pages in swap, if has_swapped */
 	bool has_swapped;
 	struct rcu_head rcu;
@@ -86,18 +93,28 @@ struct page *mapping_find(struct mapping *mapping, u64 index);
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index);
 /* The same for fallocate: a page that it makes does not count as used (PG_SET_ASIDE), one that it finds does from now on. */
 struct page *mapping_set_aside(struct mapping *mapping, u64 index);
-/* The same within the object's size, which is asked under the lock; NULL beyond the end, err_ptr(-ENOMEM, -ENOSPC). */
+/* The same within the object's size, which is asked under the lock; NULL beyond the end, err_ptr(-ENOMEM, -ENOSPC, -EAGAIN: a page is leaving). */
 struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index);
 /* The first slot with a page at or behind the index, in *found. False if there is none. Does not sleep. */
 bool mapping_next(struct mapping *mapping, u64 index, u64 *found);
 /*
  * Sets the size; pages wholly beyond it are taken out, when no I/O on them is under way any more, and the rest of the last
- * page is cleared. VMAs that map the removed pages are unmapped (mm/truncate.c). 0; with ops -errno when the last page
- * cannot be read to be cleared: then nothing has changed. => writers are kept out. Sleeps.
+ * page is cleared. VMAs that map the removed pages are unmapped, and flushed on every CPU, before it returns (truncate.c).
+ *
+ * Context: sleeps. The inode's lock, where there is one, is held for writing: it excludes write(). Faults go on, and other
+ * removals of this mapping wait for their turn; a file system's own pages (metadata) are removed under its own lock.
+ * Returns: 0; with ops -errno when the last page cannot be read to be cleared: then nothing has changed.
  */
 int mapping_truncate(struct mapping *mapping, u64 size);
-/* Takes the pages of [first, last] out (hole punching), likewise. Sleeps. */
+/* Takes the pages of [first, last] out (hole punching), likewise. Context: as mapping_truncate(). */
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last);
+/*
+ * Is a page that was removed from this slot still mapped somewhere? No other page may take its place before: two threads would
+ * see two pages at one offset, and what is written to the old one would be lost. Context: mapping->lock held.
+ */
+bool mapping_slot_is_leaving(const struct mapping *mapping, u64 index);
+/* Waits until it is not. Returns: 0 or -EINTR: killed. Context: sleeps; no lock that ranks below RANK_REMOVAL is held. */
+int mapping_wait_leaving(struct mapping *mapping, u64 index);
 
 /*
  * Unmaps a page everywhere, unless locked memory shows it; the batch has what is to be flushed. => locked until then, the mapping

@@ -79,6 +79,10 @@ struct page *mapping_read_page(struct mapping *mapping, u64 index)
 
 		if (is_err(page) && ptr_err(page) == -ENOMEM && make_room())
 			continue;
+		if (is_err(page) && ptr_err(page) == -EAGAIN && !mapping_wait_leaving(mapping, index))
+			continue;
+		if (is_err(page) && ptr_err(page) == -EAGAIN)
+			return err_ptr(-EINTR);
 		if (!page || is_err(page))
 			return page;
 		error = make_uptodate(mapping, page);

@@ -60,6 +60,8 @@ void vma_file_get(struct file *file);
 void vma_file_put(struct file *file);
 /* Writes back pages [first, last] of the file, and waits: 0, or -EIO once for each error. Sleeps; no lock held. */
 long vma_file_sync(struct file *file, u64 first, u64 last);
+/* fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), in bytes: 0 or -errno. Context: sleeps; no lock held. */
+long vma_file_punch_hole(struct file *file, u64 offset, u64 len);
 
 /* Unmaps everything: the last user of the mm is gone. Sleeps. */
 void mm_exit_mmap(struct mm *mm);

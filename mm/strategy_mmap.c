@@ -128,5 +128,6 @@ const struct fault_strategy strategy_mmap = {
 	.no_memory = fault_no_memory_locked,
 	.may_read_swap = fault_may_read_swap_locked,
 	.wait_page = mmap_wait_page,
+	.wait_removal = fault_wait_removal_locked,
 	.throttle = fault_throttle_locked,
 };

@@ -140,5 +140,6 @@ const struct fault_strategy strategy_vma = {
 	.no_memory = fault_no_memory_locked,
 	.may_read_swap = fault_may_read_swap_locked,
 	.wait_page = vma_wait_page,
+	.wait_removal = fault_wait_removal_locked,
 	.throttle = fault_throttle_locked,
 };

@@ -9,9 +9,14 @@
  * Rejected: unmapping under i_mmap_lock, as Linux does. It is a spinlock here, and mmap_lock, which keeps VMAs and page
  * tables where they are, cannot be taken below it. So i_mmap tells whose address spaces to visit, nothing more.
  *
- * Locks: the page lock of a page whose contents live elsewhere; mapping.lock and i_mmap_lock one after the other, never
+ * One removal of a mapping at a time (K9): a second one finds the slots empty, and must not return while the first has translations
+ * of their pages to flush. Until a page is mapped nowhere, no other takes its place (mapping_slot_is_leaving()), or threads of two
+ * address spaces would see two pages at one offset.
+ *
+ * Locks: mapping.removal_lock around it all; the page lock of a page whose contents live elsewhere; mapping.lock and i_mmap_lock one after the other, never
  * together; mmap_lock of each address space, for reading, with none of these held.
  */
+#include "kernel/rwsem.h"
 #include "mm/mapping_tree.h"
 #include "mm/mm.h"
 #include "mm/page_lock.h"
@@ -35,9 +40,38 @@ struct removal {
 };
 
 static bool take_batch(struct removal *removal);
+static void put_batch(struct removal *removal);
 static bool still_mapped(const struct removal *removal);
 static void wait_for_reclaim(const struct removal *removal);
 static void unmap_everywhere(const struct removal *removal);
+static void flush_everywhere(const struct removal *removal);
+
+/* Nobody maps a file system's own pages, and they are removed under its own lock, which ranks below. */
+static void begin(struct removal *removal)
+{
+	struct mapping *mapping = removal->mapping;
+
+	ASSERT(!mapping->inode_lock || rwsem_is_write_locked_by_me(mapping->inode_lock),
+	       "pages of a file are removed with its writers excluded");
+	if (mapping->metadata)
+		return;
+	mutex_lock(&mapping->removal_lock);
+	spin_lock(&mapping->lock);
+	mapping->removal = removal;
+	spin_unlock(&mapping->lock);
+}
+
+static void end(struct removal *removal)
+{
+	struct mapping *mapping = removal->mapping;
+
+	if (mapping->metadata)
+		return;
+	spin_lock(&mapping->lock);
+	mapping->removal = NULL;
+	spin_unlock(&mapping->lock);
+	mutex_unlock(&mapping->removal_lock);
+}
 
 /*
  * The inner loop ends: unmapping refuses no entry, locked memory included, and no entry is added, since the pages have lost
@@ -50,8 +84,7 @@ static void remove_pages(struct removal *removal)
 		while (still_mapped(removal))
 			unmap_everywhere(removal);
 		wait_for_reclaim(removal);
-		for (unsigned i = 0; i < removal->nr_pages; i++)
-			page_put(removal->pages[i]);
+		put_batch(removal);
 		cond_resched();
 	}
 }
@@ -60,7 +93,10 @@ void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 {
 	struct removal removal = { .mapping = mapping, .kind = REMOVE_HOLE, .first = first, .last = last, .next = first };
 
+	begin(&removal);
 	remove_pages(&removal);
+	flush_everywhere(&removal);
+	end(&removal);
 }
 
 /* What lies behind the new end in the last page must read as zeros if the object grows again. */
@@ -97,10 +133,10 @@ static int write_tail(struct mapping *mapping, u64 size)
 	return 0;
 }
 
-int mapping_truncate(struct mapping *mapping, u64 size)
+/* => begun. */
+static int set_size(struct removal *removal, u64 size)
 {
-	u64 first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	struct removal removal = { .mapping = mapping, .kind = REMOVE_END, .first = first, .last = ~0UL, .next = first };
+	struct mapping *mapping = removal->mapping;
 	int error = mapping->ops ? write_tail(mapping, size) : 0;
 	bool shrinks;
 
@@ -113,10 +149,22 @@ int mapping_truncate(struct mapping *mapping, u64 size)
 	spin_unlock(&mapping->lock);
 	if (!shrinks)
 		return 0;
-	remove_pages(&removal);
-	unmap_everywhere(&removal); /* private copies: after the pages have lost PG_CACHE, so that no more are made */
+	remove_pages(removal);
+	unmap_everywhere(removal); /* private copies: after the pages have lost PG_CACHE, so that no more are made */
 	clear_tail(mapping, size);
 	return 0;
+}
+
+int mapping_truncate(struct mapping *mapping, u64 size)
+{
+	u64 first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	struct removal removal = { .mapping = mapping, .kind = REMOVE_END, .first = first, .last = ~0UL, .next = first };
+	int error;
+
+	begin(&removal);
+	error = set_size(&removal, size);
+	end(&removal);
+	return error;
 }
 
 /* ---- Out of the slots -------------------------------------------------------------------------------------------- */
@@ -147,9 +195,9 @@ static void take_settled(struct removal *removal, struct page *page)
 		return; /* somebody was faster */
 	spin_lock(&removal->mapping->lock);
 	(void)mapping_tree_take(removal->mapping, &index, index, &page);
+	removal->pages[removal->nr_pages++] = page;
 	spin_unlock(&removal->mapping->lock);
 	mapping_undirty_page(page);
-	removal->pages[removal->nr_pages++] = page;
 }
 
 /*
@@ -177,11 +225,56 @@ static void take_one(struct removal *removal)
 
 static bool take_batch(struct removal *removal)
 {
-	removal->nr_pages = 0;
 	if (!removal->mapping->ops)
 		return take_many(removal);
 	take_one(removal);
 	return removal->nr_pages != 0;
+}
+
+/* From here on other pages may take their slots. */
+static void put_batch(struct removal *removal)
+{
+	unsigned nr_pages = removal->nr_pages;
+
+	spin_lock(&removal->mapping->lock);
+	removal->nr_pages = 0;
+	spin_unlock(&removal->mapping->lock);
+	wake_up_all(&removal->mapping->leaving);
+	for (unsigned i = 0; i < nr_pages; i++)
+		page_put(removal->pages[i]);
+}
+
+/* Reclaim has unmapped a page, and not flushed yet: it has it locked until then. */
+static bool is_leaving(const struct page *page)
+{
+	return READ_ONCE(page->mapcount) || page_test(page, PG_LOCKED);
+}
+
+bool mapping_slot_is_leaving(const struct mapping *mapping, u64 index)
+{
+	const struct removal *removal = mapping->removal;
+
+	assert_spin_held(&mapping->lock);
+	for (unsigned i = 0; removal && i < removal->nr_pages; i++)
+		if (removal->pages[i]->index == index)
+			return is_leaving(removal->pages[i]);
+	return false;
+}
+
+static bool has_left(struct mapping *mapping, u64 index)
+{
+	bool leaving;
+
+	spin_lock(&mapping->lock);
+	leaving = mapping_slot_is_leaving(mapping, index);
+	spin_unlock(&mapping->lock);
+	return !leaving;
+}
+
+int mapping_wait_leaving(struct mapping *mapping, u64 index)
+{
+	lock_order_check(&mapping->removal_lock, RANK_REMOVAL);
+	return wait_event_killable(&mapping->leaving, has_left(mapping, index));
 }
 
 /* Unlocked: whoever counts a page after this look finds PG_CACHE clear, and takes the count back. */
@@ -311,17 +404,37 @@ static struct mm *next_mm(struct mapping *mapping, unsigned *nr)
 	return mm;
 }
 
+typedef void visit_mm_t(const struct removal *removal, struct mm *mm);
+
 /* The list may change between two looks, so that one is missed or met twice; the caller looks until nothing is mapped. */
-static void unmap_everywhere(const struct removal *removal)
+static void visit_everywhere(const struct removal *removal, visit_mm_t *visit)
 {
 	struct mm *mm, *last = NULL;
 	unsigned nr = 0;
 
 	while ((mm = next_mm(removal->mapping, &nr)) != NULL) {
 		if (mm != last)
-			unmap_from(removal, mm);
+			visit(removal, mm);
 		last = mm;
 		mm_put(mm);
 	}
 	cond_resched();
+}
+
+static void unmap_everywhere(const struct removal *removal)
+{
+	visit_everywhere(removal, unmap_from);
+}
+
+static void flush_pending(const struct removal *removal, struct mm *mm)
+{
+	(void)removal;
+	if (tlb_is_pending(mm))
+		tlb_flush_range(mm, 0, ~0UL);
+}
+
+/* A page that we found mapped nowhere may have been zapped by another thread (MADV_DONTNEED) that has not flushed yet (K9). */
+static void flush_everywhere(const struct removal *removal)
+{
+	visit_everywhere(removal, flush_pending);
 }

@@ -20,6 +20,7 @@
 
 #define DEVICE "/dev/ram0"
 #define NR_FILES 8
+#define PAGE 4096ul
 #define MAX_SIZE (40 * 4096 + 1000)
 #define OPTIONS "dirty=64,latency=50"
 
@@ -201,6 +202,27 @@ static void do_punch(struct shadow *s)
 		memset(s->bytes + pos, 0, s->size - pos < n * 3 ? s->size - pos : n * 3);
 }
 
+/* A hole by way of a mapping: whole pages. */
+static void do_remove(struct shadow *s)
+{
+	size_t nr_pages = (s->size + PAGE - 1) / PAGE, first, n;
+	int fd = open_shadow(s);
+	unsigned char *map;
+
+	if (nr_pages) {
+		first = any((unsigned)nr_pages);
+		n = 1 + any((unsigned)(nr_pages - first));
+		map = mmap(NULL, nr_pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		CHECK(map != MAP_FAILED);
+		CHECK(!madvise(map + first * PAGE, n * PAGE, MADV_REMOVE));
+		CHECK(!map[first * PAGE]);
+		CHECK(!munmap(map, nr_pages * PAGE));
+		for (size_t pos = first * PAGE; pos < s->size && pos < (first + n) * PAGE; pos++)
+			s->bytes[pos] = 0;
+	}
+	CHECK(!close(fd));
+}
+
 /* write() from a mapping of the file itself, of pages that may not be there. */
 static void do_copy_within(struct shadow *s)
 {
@@ -256,7 +278,7 @@ static void one_step(void)
 	static void (*const actions[])(struct shadow * s) = {
 		do_write,  do_write,	       do_write,  do_write,	  do_map, do_map,
 		do_map,	   do_truncate,	       do_punch,  verify,	  verify, verify,
-		do_rename, do_link_and_unlink, do_unlink, do_copy_within,
+		do_rename, do_link_and_unlink, do_unlink, do_copy_within, do_remove,
 	};
 	struct shadow *s = &files[any(NR_FILES)];
 

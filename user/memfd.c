@@ -104,6 +104,32 @@ static void shrinking(void)
 	close(fd);
 }
 
+/* MADV_REMOVE is fallocate() of the file: it asks what that asks. */
+static void remove_advice(void)
+{
+	int fd = memfd_create("removed", MFD_ALLOW_SEALING);
+	struct stat before, after;
+	char *p;
+
+	section("MADV_REMOVE");
+	MUST(ftruncate(fd, 4 * PAGE) == 0);
+	p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	MUST(p != MAP_FAILED);
+	memset(p, 'a', 4 * PAGE);
+	MUST(fstat(fd, &before) == 0);
+	CHECK_EQ(madvise(p + PAGE, 2 * PAGE, MADV_REMOVE), 0);
+	MUST(fstat(fd, &after) == 0);
+	CHECK_EQ(before.st_blocks - after.st_blocks, 2 * PAGE / 512);
+	CHECK_EQ(p[PAGE], 0);
+	CHECK_EQ(p[3 * PAGE], 'a');
+	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+	p[0] = 'b';
+	CHECK_ERRNO(madvise(p, PAGE, MADV_REMOVE), EPERM);
+	CHECK_EQ(p[0], 'b');
+	munmap(p, 4 * PAGE);
+	close(fd);
+}
+
 /* read() and write() whose buffer is a mapping beyond the end of its file. */
 static void beyond_the_end(void)
 {
@@ -128,6 +154,7 @@ int main(void)
 	naming();
 	seals();
 	shrinking();
+	remove_advice();
 	beyond_the_end();
 	return check_done();
 }

@@ -116,6 +116,7 @@ static bool add_mapping(struct faultfs_file *file, struct inode *inode)
 		return false;
 	file->mapping->ops = &faultfs_mapping_ops;
 	file->mapping->host = file;
+	file->mapping->inode_lock = &inode->lock;
 	return true;
 }
 
@@ -230,6 +231,8 @@ static void faultfs_evict(struct inode *inode)
 	unsigned long flags;
 
 	kfree(inode->target);
+	if (file->mapping)
+		file->mapping->inode_lock = NULL; /* there are no writers any more */
 	flags = spin_lock_irqsave(&fs->io_lock);
 	file->inode = NULL;
 	file->unlinked = !inode->nlink || !file->has_name;

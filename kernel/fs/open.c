@@ -12,6 +12,7 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
+#include "mm/mmap.h"
 #include "mm/slab.h"
 
 #define S_IALLUGO 07777
@@ -287,6 +288,11 @@ static long fallocate_file(struct file *file, u32 mode, s64 offset, s64 len)
 	ret = inode->is_swap ? -ETXTBSY : inode->ops->fallocate(inode, mode, (u64)offset, (u64)len);
 	rwsem_write_unlock(&inode->lock);
 	return ret;
+}
+
+long vma_file_punch_hole(struct file *file, u64 offset, u64 len)
+{
+	return fallocate_file(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (s64)offset, (s64)len);
 }
 
 SYSCALL(fallocate)

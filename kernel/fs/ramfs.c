@@ -262,6 +262,7 @@ struct inode *ramfs_inode(struct super_block *sb, u32 mode, u32 rdev)
 		inode_put(inode);
 		return NULL;
 	}
+	inode->mapping->inode_lock = &inode->lock;
 	if (sb != &memfd_super)
 		inode->mapping->quota = &sb->quota;
 	return inode;

@@ -35,6 +35,13 @@ long vma_file_sync(struct file *file, u64 first, u64 last)
 	return 0;
 }
 
+/* VMAs of tests have no file that could be asked. */
+long vma_file_punch_hole(struct file *file, u64 offset, u64 len)
+{
+	(void)file, (void)offset, (void)len;
+	return 0;
+}
+
 long sim_file_refs(void)
 {
 	return READ_ONCE(file_refs);
