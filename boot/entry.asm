@@ -10,6 +10,7 @@
 
 	extern boot_main
 	extern boot_stack_top
+	extern check_early_features
 	global boot_multiboot2
 	global boot_pvh
 	global kernel_start64
@@ -27,7 +28,6 @@ PAGE_LARGE equ 0x80
 
 CR4_PAE equ 1 << 5
 MSR_EFER equ 0xc0000080
-EFER_SCE equ 1 << 0
 EFER_LME equ 1 << 8
 EFER_NXE equ 1 << 11
 CR0_PE equ 1 << 0
@@ -48,7 +48,7 @@ boot_start:
 	cld
 	mov esp, boot_small_stack_top
 	mov esi, ebx
-	call check_long_mode
+	call check_early_features
 	call fill_tables
 	lgdt [boot_gdt_pointer]
 	mov ebp, kernel_start64
@@ -63,7 +63,7 @@ enter_long_mode:
 	mov cr3, eax
 	mov ecx, MSR_EFER
 	rdmsr
-	or eax, EFER_SCE | EFER_LME | EFER_NXE
+	or eax, EFER_LME | EFER_NXE
 	wrmsr
 	mov eax, cr0
 	or eax, CR0_PG | CR0_PE
@@ -71,29 +71,6 @@ enter_long_mode:
 	push dword 0x10
 	push ebp
 	retf
-
-; Stops with a word on the debug console when the CPU has no long mode or no NX: nothing else would work.
-check_long_mode:
-	mov eax, 0x80000000
-	cpuid
-	cmp eax, 0x80000001
-	jb .missing
-	mov eax, 0x80000001
-	cpuid
-	and edx, 1 << 29 | 1 << 20
-	cmp edx, 1 << 29 | 1 << 20
-	jne .missing
-	ret
-.missing:
-	mov esi, no_long_mode
-.next:
-	lodsb
-	out 0xe9, al
-	test al, al
-	jnz .next
-.stop:
-	hlt
-	jmp .stop
 
 fill_tables:
 	mov dword [boot_pml4], boot_pdpt + (PAGE_PRESENT | PAGE_WRITE)
@@ -144,8 +121,6 @@ boot_gdt_end:
 boot_gdt_pointer:
 	dw boot_gdt_end - boot_gdt - 1
 	dd boot_gdt
-no_long_mode:
-	db "Faultline needs an x86-64 CPU with long mode and NX.", 10, 0
 
 	section .boot.tables nobits alloc noexec write align=4096
 boot_pml4:

@@ -1,8 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /* See debugcon.h. */
 #include "drivers/debugcon.h"
+#include "drivers/serial.h"
+#include "kernel/x86/cpu.h"
+
+#define READ_BACK 0xe9 /* what such a port reads as */
+
+static u32 missing; /* a bit for each port; constant after boot */
+
+static u32 bit_of(enum debugcon_port port)
+{
+	return 1u << (port - DEBUGCON_LOG);
+}
+
+void debugcon_init(void)
+{
+	for (enum debugcon_port port = DEBUGCON_LOG; port <= DEBUGCON_TRACE; port++)
+		if (inb((u16)port) != READ_BACK)
+			missing |= bit_of(port);
+	if (missing & ~bit_of(DEBUGCON_TRACE))
+		serial_set_up();
+}
+
+static void write(enum debugcon_port port, const char *text, size_t size, bool lines)
+{
+	if (likely(!(missing & bit_of(port))))
+		__asm__ volatile("rep outsb" : "+S"(text), "+c"(size) : "d"((u16)port) : "memory");
+	else if (port != DEBUGCON_TRACE)
+		serial_write(text, size, lines);
+}
 
 void debugcon_write(enum debugcon_port port, const char *text, size_t size)
 {
-	__asm__ volatile("rep outsb" : "+S"(text), "+c"(size) : "d"((u16)port) : "memory");
+	write(port, text, size, false);
+}
+
+void debugcon_write_lines(enum debugcon_port port, const char *text, size_t size)
+{
+	write(port, text, size, true);
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A 16550 at COM1. RTS and DTR stay up: whoever sends waits only while the FIFO is full. */
+/*
+ * A 16550 at COM1. RTS and DTR stay up: whoever sends waits only while the FIFO is full. The lock of the sending side only keeps
+ * pieces of text together: a CPU that cannot get it (an NMI on top of its holder, a panic that has stopped the holder) sends
+ * without it after a while.
+ */
 #include "drivers/serial.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/setup.h"
@@ -18,13 +22,17 @@
 #define FIFO_ENABLE_AND_CLEAR 0x07
 #define MCR_DTR_RTS 0x03
 #define LSR_DATA_READY 0x01
+#define LSR_CAN_SEND 0x20
 #define LSR_NOTHING_THERE 0xff /* what a missing device reads as */
 #define INTERRUPT_WHEN_RECEIVED 0x01
+#define PATIENCE 1000000 /* looks */
 #define MCR_INTERRUPTS 0x08 /* the line to the interrupt controller */
 
 static void (*arrived_handler)(void); /* no lock: an interrupt may come once more after it is NULL */
 
-void serial_init(void (*arrived)(void))
+static u32 sending; /* atomic */
+
+void serial_set_up(void)
 {
 	outb(UART_INTERRUPTS, 0);
 	outb(UART_LINE_CONTROL, LCR_DIVISOR | LCR_8N1);
@@ -33,6 +41,40 @@ void serial_init(void (*arrived)(void))
 	outb(UART_LINE_CONTROL, LCR_8N1);
 	outb(UART_FIFO, FIFO_ENABLE_AND_CLEAR);
 	outb(UART_MODEM_CONTROL, MCR_DTR_RTS | MCR_INTERRUPTS);
+}
+
+/* ---- Sending ----------------------------------------------------------------------------------------------------- */
+
+/* A line that takes nothing is not waited for for ever. A missing one seems to take everything. */
+static void send(u8 byte)
+{
+	for (unsigned i = 0; i < PATIENCE && !(inb(UART_LINE_STATUS) & LSR_CAN_SEND); i++)
+		cpu_relax();
+	outb(UART_DATA, byte);
+}
+
+void serial_write(const char *text, size_t size, bool lines)
+{
+	unsigned long flags = irq_save();
+	bool locked = false;
+
+	for (unsigned i = 0; i < PATIENCE && !(locked = atomic_cas(&sending, 0u, 1u)); i++)
+		cpu_relax();
+	for (size_t i = 0; i < size; i++) {
+		if (lines && text[i] == '\n')
+			send('\r');
+		send((u8)text[i]);
+	}
+	if (locked)
+		store_release(&sending, 0u);
+	irq_restore(flags);
+}
+
+/* ---- Receiving --------------------------------------------------------------------------------------------------- */
+
+void serial_init(void (*arrived)(void))
+{
+	serial_set_up();
 	WRITE_ONCE(arrived_handler, arrived);
 	if (arrived)
 		ioapic_route(SERIAL_GSI, VECTOR_SERIAL);

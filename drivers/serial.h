@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* COM1, receiving. No locks: one thread reads; the interrupt only tells it that there is something. */
+/* COM1. One thread reads; the interrupt only tells it that there is something. Sending: any context. */
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H
 
 #include "kernel/base.h"
+
+/* 115200 8N1, no interrupts. */
+void serial_set_up(void);
+/* Sends; `lines`: a \n as \r\n. Waits for the line, at 12 bytes a millisecond. */
+void serial_write(const char *text, size_t size, bool lines);
 
 /*
  * 115200 8N1, FIFOs on, ready to receive. `arrived` is called from the interrupt that serial_listen() asks for, once for each

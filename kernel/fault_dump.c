@@ -30,7 +30,7 @@ static void vput_line(const char *fmt, va_list args)
 	size_t len = min((size_t)kvsnprintf(line, sizeof(line) - 1, fmt, args), sizeof(line) - 2);
 
 	line[len] = '\n';
-	debugcon_write(DEBUGCON_TRACE, line, len + 1);
+	debugcon_write_lines(DEBUGCON_TRACE, line, len + 1);
 }
 
 static void __printf(1, 2) put_line(const char *fmt, ...)

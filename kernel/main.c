@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From the first C function to the first process: the kernel's set-up, step by step. */
+#include "drivers/debugcon.h"
 #include "drivers/ramdisk.h"
+#include "drivers/screen.h"
 #include "kernel/boot_info.h"
 #include "kernel/boot_options.h"
 #include "kernel/fault_dump.h"
@@ -26,6 +28,8 @@ void __noreturn run_on_stack(void *stack_top, void (*fn)(void)); /* kernel/x86/e
 
 static void init_machine(enum boot_protocol protocol, paddr_t info)
 {
+	debugcon_init();
+	screen_init();
 	cpu_init(0);
 	boot_info_read(protocol, info);
 	klog("Faultline, booted by %s, command line: %s", boot_info.protocol, boot_info.command_line);

@@ -6,6 +6,7 @@
  */
 #include "drivers/debugcon.h"
 #include "drivers/power.h"
+#include "drivers/screen.h"
 #include "kernel/boot_info.h"
 #include "kernel/clock.h"
 #include "kernel/fault_dump.h"
@@ -102,6 +103,7 @@ static void __noreturn end_panic(void)
 {
 	klog_record("  booted with: %s", boot_info.command_line);
 	klog_record("FAULTLINE-PANIC-END");
+	screen_hold();
 	power_off();
 }
 
@@ -109,7 +111,7 @@ static void __noreturn give_up(void)
 {
 	static const char text[] = "FAULTLINE-PANIC inside the panic, again\nFAULTLINE-PANIC-END\n";
 
-	debugcon_write(DEBUGCON_LOG, text, sizeof(text) - 1);
+	debugcon_write_lines(DEBUGCON_LOG, text, sizeof(text) - 1);
 	power_off();
 }
 
@@ -128,6 +130,15 @@ static bool claim_panic(void)
 	return true;
 }
 
+/* On the screen there is no room for more. */
+static void show_headline(const char *text)
+{
+	char screen[TEXT_MAX + 128];
+
+	ksnprintf(screen, sizeof(screen), "FAULTLINE-PANIC %s\n\nThe whole report is on the first serial port.", text);
+	screen_show(SCREEN_ALARM, screen);
+}
+
 /* The first panic's text is its headline; a second one is told of as well, and then it is over; a third could not be. */
 static void say_why(const struct cpu_place *place, const char *fmt, va_list args)
 {
@@ -137,6 +148,7 @@ static void say_why(const struct cpu_place *place, const char *fmt, va_list args
 		give_up();
 	kvsnprintf(text, sizeof(text), fmt, args);
 	klog_record("FAULTLINE-PANIC %s%s", nr_panics > 1 ? "inside the panic: " : "", text);
+	show_headline(text);
 	if (nr_panics == 1)
 		return;
 	log_cpu_place(place);

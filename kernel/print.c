@@ -57,7 +57,7 @@ static void write_line(char *line, int length)
 	log_lines[nr_log_lines % KEPT_LINES].start = log_written;
 	log_lines[nr_log_lines++ % KEPT_LINES].time_ns = ktime_ns();
 	ring_append(line, (size_t)length);
-	debugcon_write(DEBUGCON_LOG, line, (size_t)length);
+	debugcon_write_lines(DEBUGCON_LOG, line, (size_t)length);
 	if (locked)
 		store_release(&console_lock, NOBODY);
 	irq_restore(flags);

@@ -12,9 +12,9 @@
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
+#include "kernel/x86/features.h"
 
 #define BLOCK 64
-#define CPUID_RDRAND (1u << 30)
 #define GRND_NONBLOCK 1u
 #define GRND_RANDOM 2u
 #define GRND_INSECURE 4u
@@ -58,7 +58,7 @@ static u64 hardware_random(void)
 {
 	u64 value = 0;
 
-	if (cpuid(1, 0).ecx & CPUID_RDRAND)
+	if (cpu_has(FEATURE_rdrand))
 		__asm__ volatile("rdrand %0" : "=r"(value));
 	return value ^ cycles();
 }

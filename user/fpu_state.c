@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Vector registers survive what the kernel does in between: system calls, preemption by a busy neighbour with other
- * values, page faults, signal handlers that use them, fork. SSE always, AVX where the CPU has it.
+ * values, page faults, signal handlers that use them, fork. SSE always, AVX where the CPU has it. A signal frame says which.
  */
 #include "user/check.h"
 
 #include <cpuid.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
+#include <ucontext.h>
+
+#define UC_FP_XSTATE 1
+#define SW_RESERVED_OFFSET 464
+#define FP_XSTATE_MAGIC1 0x46505853u
+#define FP_XSTATE_MAGIC2 0x46505845u
 
 struct vectors {
 	uint64_t lane[16][4];
@@ -188,7 +195,7 @@ static void forking(void)
 
 static void control(void)
 {
-	unsigned int mxcsr = 0x1f80 | 0x6000, now = 0;
+	unsigned int mxcsr = 0x1f80 | 0x6000 | 0x40 /* denormals are zero */, now = 0;
 	unsigned short fcw = 0x0c7f, fcw_now = 0;
 	unsigned int mxcsr_first;
 	unsigned short fcw_first;
@@ -206,6 +213,43 @@ static void control(void)
 	__asm__ volatile("ldmxcsr %0; fldcw %1" ::"m"(mxcsr_first), "m"(fcw_first));
 }
 
+static volatile int says_xstate, frame_is_whole;
+
+/* Linux's struct _fpx_sw_bytes in the reserved part of FXSAVE's image, and the second word behind the whole. */
+static void look_at_frame(int signo, siginfo_t *info, void *context)
+{
+	const ucontext_t *uc = context;
+	const char *image = (const void *)uc->uc_mcontext.fpregs;
+	struct {
+		unsigned int magic1, extended_size;
+		unsigned long features;
+		unsigned int xstate_size;
+	} sw;
+	unsigned int magic2;
+
+	(void)signo, (void)info;
+	says_xstate = uc->uc_flags & UC_FP_XSTATE;
+	memcpy(&sw, image + SW_RESERVED_OFFSET, sizeof(sw));
+	frame_is_whole = sw.magic1 == FP_XSTATE_MAGIC1 && sw.extended_size == sw.xstate_size + sizeof(magic2);
+	if (frame_is_whole) {
+		memcpy(&magic2, image + sw.xstate_size, sizeof(magic2));
+		frame_is_whole = magic2 == FP_XSTATE_MAGIC2;
+	}
+}
+
+static void frame(void)
+{
+	struct sigaction sa = { .sa_sigaction = look_at_frame, .sa_flags = SA_SIGINFO };
+	unsigned int a, b, c = 0, d;
+	int has_xsave = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE);
+
+	section("what a signal frame holds");
+	MUST(sigaction(SIGUSR2, &sa, NULL) == 0);
+	raise(SIGUSR2);
+	CHECK_THAT("UC_FP_XSTATE stands for XSAVE's format", says_xstate == has_xsave);
+	CHECK_THAT("and that is marked as such", frame_is_whole == has_xsave);
+}
+
 int main(void)
 {
 	have_avx = cpu_has_avx();
@@ -213,5 +257,6 @@ int main(void)
 	signals();
 	forking();
 	control();
+	frame();
 	return check_done();
 }

@@ -162,7 +162,7 @@ static int handle_on(void *arg)
 /* A frame that does not fit kills: MINSIGSTKSZ is too small where there are more registers than it was made for. */
 static void small_stacks(void)
 {
-	size_t frame = getauxval(AT_MINSIGSTKSZ), enough = frame + 512, minimum = 2048;
+	size_t frame = getauxval(AT_MINSIGSTKSZ), minimum = 2048, enough = frame < minimum ? minimum : frame + 512;
 	int status;
 
 	section("alternate stacks that just suffice, and that do not");

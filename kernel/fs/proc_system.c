@@ -13,6 +13,7 @@
 #include "kernel/time.h"
 #include "kernel/uname.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/xsave.h"
 #include "mm/mmap.h"
 #include "mm/slab.h"
 #include "mm/swap.h"
@@ -65,13 +66,30 @@ static const struct {
 	{ "fsrm", 7, 3, 4 },
 };
 
+/* Flags of instructions that fault while the kernel has the state they work on switched off: as Linux, it hides them. */
+static const struct {
+	const char *name;
+	u64 state;
+} flags_with_state[] = {
+	{ "xsave", XSTATE_SSE }, { "avx", XSTATE_AVX },	 { "f16c", XSTATE_AVX },  { "fma", XSTATE_AVX },
+	{ "avx2", XSTATE_AVX },	 { "pku", XSTATE_PKRU }, { "ospke", XSTATE_PKRU },
+};
+
+static bool flag_is_usable(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(flags_with_state); i++)
+		if (!strcmp(flags_with_state[i].name, name))
+			return xstate_features & flags_with_state[i].state;
+	return true;
+}
+
 static void show_flags(struct text *text)
 {
 	text_printf(text, "flags\t\t:");
 	for (unsigned i = 0; i < ARRAY_SIZE(cpu_flags); i++) {
 		struct cpuid regs = cpuid(cpu_flags[i].leaf, 0);
 
-		if ((&regs.eax)[cpu_flags[i].reg] >> cpu_flags[i].bit & 1)
+		if ((&regs.eax)[cpu_flags[i].reg] >> cpu_flags[i].bit & 1 && flag_is_usable(cpu_flags[i].name))
 			text_printf(text, " %s", cpu_flags[i].name);
 	}
 	text_printf(text, "\n");
@@ -103,7 +121,7 @@ static int show_cpuinfo(struct text *text, u64 id)
 		text_printf(text, "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %d\n", tsc_hz / 500000,
 			    tsc_hz / 5000 % 100, (version.ebx >> 8 & 0xff) * 8, CACHE_LINE);
 		text_printf(text, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
-			    sizes.eax & 0xff, sizes.eax >> 8 & 0xff);
+			    sizes.eax ? sizes.eax & 0xff : 36, sizes.eax ? sizes.eax >> 8 & 0xff : 48);
 	}
 	return 0;
 }

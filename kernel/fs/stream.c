@@ -108,7 +108,7 @@ static void put(struct file *file, const char *text, size_t n)
 	struct mutex *lock = err ? &stderr_lock : &stdout_lock;
 
 	mutex_lock(lock);
-	debugcon_write(err ? DEBUGCON_STDERR : DEBUGCON_STDOUT, text, n);
+	debugcon_write_lines(err ? DEBUGCON_STDERR : DEBUGCON_STDOUT, text, n);
 	mutex_unlock(lock);
 }
 

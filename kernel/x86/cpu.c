@@ -4,6 +4,7 @@
  * anything else there, with interrupts off; no locks.
  */
 #include "kernel/print.h"
+#include "kernel/x86/features.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
 #include "mm/counters.h"
@@ -111,12 +112,15 @@ static void patch_smap_sites(void)
 
 static void protect(void)
 {
-	struct cpuid features = cpuid(7, 0);
-	u64 cr4 = read_cr4() | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+	u64 cr4 = read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-	if (features.ebx & 1u << 7)
+	if (cpu_has(FEATURE_pge))
+		cr4 |= CR4_PGE;
+	if (cpu_has(FEATURE_xsave))
+		cr4 |= CR4_OSXSAVE;
+	if (cpu_has(FEATURE_smep))
 		cr4 |= CR4_SMEP;
-	if (features.ebx & 1u << 20)
+	if (cpu_has(FEATURE_smap))
 		cr4 |= CR4_SMAP;
 	write_cr4(cr4);
 	write_cr0((read_cr0() | CR0_MP | CR0_NE | CR0_WP | CR0_AM) & ~(CR0_EM | CR0_TS));
@@ -124,6 +128,7 @@ static void protect(void)
 
 static void enable_syscall(void)
 {
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
 	wrmsr(MSR_STAR, STAR_VALUE);
 	wrmsr(MSR_LSTAR, (u64)syscall_entry);
 	wrmsr(MSR_FMASK, RFLAGS_CLEARED_BY_SYSCALL);
@@ -138,15 +143,15 @@ void cpu_init(unsigned id)
 	cpu->counters = &per_cpu(counters, id);
 	fill_gdt(cpu);
 	cpu->tss.io_map_base = sizeof(struct tss);
-	if (id == 0) {
+	if (id == 0)
 		fill_idt();
-		if (!(cpuid(7, 0).ebx & 1u << 20))
-			patch_smap_sites();
-	}
 	load_segments(cpu);
 	wrmsr(MSR_GS_BASE, (u64)cpu);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	wrmsr(MSR_FS_BASE, 0);
+	features_init(id);
+	if (id == 0 && !cpu_has(FEATURE_smap))
+		patch_smap_sites();
 	protect();
 	enable_syscall();
 }

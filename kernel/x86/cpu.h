@@ -122,6 +122,7 @@ static inline void cpu_idle_wait(void)
 #define MSR_GS_BASE 0xc0000101u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 #define MSR_APIC_BASE 0x1bu
+#define EFER_SCE 1UL
 
 #define CR0_MP (1UL << 1)
 #define CR0_EM (1UL << 2)
@@ -171,12 +172,20 @@ struct cpuid {
 	u32 eax, ebx, ecx, edx;
 };
 
-static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
+static inline struct cpuid cpuid_raw(u32 leaf, u32 subleaf)
 {
 	struct cpuid r;
 
 	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
 	return r;
+}
+
+/* A leaf that the CPU does not have reads as zeros. Intel's CPUs answer with their last leaf instead, whatever it says. */
+static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
+{
+	u32 first = leaf & 0x80000000, last = cpuid_raw(first, 0).eax;
+
+	return leaf <= last && last - first < 0x10000 ? cpuid_raw(leaf, subleaf) : (struct cpuid){ 0 };
 }
 
 static inline void outb(u16 port, u8 value)

@@ -15,6 +15,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
+#include "kernel/x86/features.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/setup.h"
 #include "mm/page.h"
@@ -27,7 +28,6 @@
 paddr_t kernel_pgd;
 pfn_t max_pfn;
 
-static bool have_1g_pages;
 static unsigned nr_device_pages;
 
 extern char text_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[]; /* linker.ld */
@@ -64,7 +64,7 @@ static void map_range(u64 addr, paddr_t paddr, u64 size, u64 flags)
 	while (size) {
 		u64 step = PAGE_SIZE;
 
-		if (have_1g_pages && fits(addr, paddr, size, SIZE_1G)) {
+		if (cpu_has(FEATURE_pdpe1gb) && fits(addr, paddr, size, SIZE_1G)) {
 			step = SIZE_1G;
 			*entry_at(addr, 3) = paddr | flags | PT_LARGE;
 		} else if (fits(addr, paddr, size, SIZE_2M)) {
@@ -151,7 +151,6 @@ static void check_table(const u64 *table, unsigned level)
 
 void paging_init(void)
 {
-	have_1g_pages = cpuid(0x80000001, 0).edx & 1u << 26;
 	kernel_pgd = boot_alloc(PAGE_SIZE, PAGE_SIZE);
 	map_direct();
 	map_image_part(text_start, text_end, PT_PRESENT | PT_GLOBAL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The frame of a signal handler on the user stack, as x86-64 Linux lays it out, and the way back from it. From the
- * lower addresses up: struct rt_sigframe, then the vector registers in XSAVE's format with Linux's two magic words.
+ * lower addresses up: struct rt_sigframe, then the vector registers in XSAVE's format with Linux's two magic words; on a CPU
+ * without XSAVE the 512 bytes of FXSAVE alone.
  */
 #include "kernel/errno.h"
 #include "kernel/string.h"
@@ -14,7 +15,6 @@
 #define FP_XSTATE_MAGIC1 0x46505853u
 #define FP_XSTATE_MAGIC2 0x46505845u
 #define SW_RESERVED_OFFSET 464 /* within the 512 bytes of FXSAVE */
-#define FXSAVE_SIZE 512
 #define UC_FP_XSTATE 1
 #define UC_SIGCONTEXT_SS 2
 #define UC_STRICT_RESTORE_SS 4
@@ -61,10 +61,16 @@ bool on_signal_stack(u64 sp)
 	return !(stack->flags & SS_AUTODISARM) && sp > stack->sp && sp - stack->sp <= stack->size;
 }
 
+/* Bytes of the vector registers in a frame. */
+static u64 fpu_frame_size(void)
+{
+	return xstate_used_size + (xstate_features ? sizeof(u32) : 0); /* the second magic word */
+}
+
 /* As Linux counts: what lies on an alternate stack, so without the red zone of what was interrupted. */
 u64 signal_frame_max(void)
 {
-	return align_up(sizeof(struct rt_sigframe) + 15 + xstate_used_size + sizeof(u32) + 63, 16);
+	return align_up(sizeof(struct rt_sigframe) + 15 + fpu_frame_size() + 63, 16);
 }
 
 /* ---- Setting up -------------------------------------------------------------------------------------------------- */
@@ -80,7 +86,7 @@ static u64 place(const struct trap_frame *regs, const struct sigaction *action, 
 		sp = stack->sp + stack->size;
 		switched = true;
 	}
-	fp = align_down(sp - xstate_used_size - sizeof(u32), 64);
+	fp = align_down(sp - fpu_frame_size(), 64);
 	*frame_addr = align_down(fp - sizeof(struct rt_sigframe), 16) - 8;
 	if ((nested || switched) && !(*frame_addr > stack->sp && *frame_addr - stack->sp <= stack->size))
 		return 0;
@@ -97,12 +103,14 @@ static char *scratch_area(void)
 static int put_fpu(u64 addr)
 {
 	struct fpx_sw_bytes sw = { .magic1 = FP_XSTATE_MAGIC1,
-				   .extended_size = xstate_used_size + sizeof(u32),
+				   .extended_size = (u32)fpu_frame_size(),
 				   .features = xstate_features,
 				   .xstate_size = xstate_used_size };
 	u32 magic2 = FP_XSTATE_MAGIC2;
 	char *area = scratch_area();
 
+	if (!xstate_features)
+		return copy_to_user(addr, area, FXSAVE_SIZE) ? -EFAULT : 0;
 	if (copy_to_user(addr, area, SW_RESERVED_OFFSET) || copy_to_user(addr + SW_RESERVED_OFFSET, &sw, sizeof(sw)) ||
 	    copy_to_user(addr + FXSAVE_SIZE, area + FXSAVE_SIZE, xstate_used_size - FXSAVE_SIZE) ||
 	    copy_to_user(addr + xstate_used_size, &magic2, sizeof(magic2)))
@@ -167,7 +175,7 @@ static int write_frame(struct trap_frame *regs, int sig, const struct siginfo *i
 	if (!fp || !(action->flags & SA_RESTORER) || !access_ok(addr, sizeof(frame)) || put_fpu(fp))
 		return -EFAULT;
 	frame.return_address = action->restorer;
-	frame.uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+	frame.uc_flags = (xstate_features ? UC_FP_XSTATE : 0) | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
 	frame.uc_stack.sp = task->altstack.sp;
 	frame.uc_stack.flags = task->altstack.flags;
 	if (on_signal_stack(regs->rsp))
@@ -214,7 +222,7 @@ static bool image_is_extended(u64 addr)
 	struct fpx_sw_bytes sw;
 	u32 magic2;
 
-	return !copy_from_user(&sw, addr + SW_RESERVED_OFFSET, sizeof(sw)) && sw.magic1 == FP_XSTATE_MAGIC1 &&
+	return xstate_features && !copy_from_user(&sw, addr + SW_RESERVED_OFFSET, sizeof(sw)) && sw.magic1 == FP_XSTATE_MAGIC1 &&
 	       sw.xstate_size == xstate_used_size && !get_user(&magic2, addr + xstate_used_size) && magic2 == FP_XSTATE_MAGIC2;
 }
 

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* See xsave.h. No locks: an area belongs to one task. */
+/*
+ * See xsave.h. A CPU without XSAVE has FXSAVE, which writes the first 512 bytes of an area and knows x87 and SSE. No locks: an
+ * area belongs to one task.
+ */
 #include "kernel/boot_info.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/features.h"
 #include "kernel/x86/xsave.h"
 #include "mm/machine.h"
 
-u32 xstate_size, xstate_used_size;
+u32 xstate_size, xstate_used_size = FXSAVE_SIZE;
 u64 xstate_features;
 bool cpu_has_keys;
 static u32 keys_offset; /* of PKRU within an area; constant after boot */
+static u32 mxcsr_mask = 0xffbf; /* the bits of MXCSR that the CPU has; constant after boot */
 
 #define XCR0 0
-#define XSTATE_X87 1u
-#define XSTATE_SSE 2u
-#define XSTATE_AVX 4u
-#define XSTATE_PKRU_NR 9 /* of the component */
-#define XSTATE_PKRU (1u << XSTATE_PKRU_NR)
 
 #define FCW_DEFAULT 0x37f
 #define MXCSR_DEFAULT 0x1f80
-#define MXCSR_MASK_DEFAULT 0xffbfu
 
 /* The legacy region, as FXSAVE writes it, and the XSAVE header. */
 struct xstate_area {
@@ -43,6 +42,8 @@ static void set_xcr0(u64 value)
 
 void xsave_init_cpu(void)
 {
+	if (!cpu_has(FEATURE_xsave))
+		return;
 	set_xcr0(xstate_features);
 	if (cpu_has_keys)
 		write_cr4(read_cr4() | CR4_PKE);
@@ -50,21 +51,37 @@ void xsave_init_cpu(void)
 
 static bool find_keys(u32 components)
 {
-	return cpuid(7, 0).ecx & 1u << 3 && components & XSTATE_PKRU && !boot_option("nopku", NULL, 0);
+	return cpu_has(FEATURE_pku) && components & XSTATE_PKRU && !boot_option("nopku", NULL, 0);
+}
+
+/* Zero means that the CPU is older than the mask; then the default is right. */
+static void find_mxcsr_mask(void)
+{
+	struct xstate_area area __attribute__((aligned(64)));
+
+	area.mxcsr_mask = 0;
+	__asm__ volatile("fxsave64 %0" : "+m"(area));
+	if (area.mxcsr_mask)
+		mxcsr_mask = area.mxcsr_mask;
+}
+
+static void find_components(void)
+{
+	u32 components = cpuid(0xd, 0).eax;
+
+	cpu_has_keys = find_keys(components);
+	keys_offset = cpuid(0xd, __builtin_ctz(XSTATE_PKRU)).ebx;
+	xstate_features = components & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | (cpu_has_keys ? XSTATE_PKRU : 0));
+	xsave_init_cpu();
+	xstate_used_size = cpuid(0xd, 0).ebx;
 }
 
 void xsave_init(void)
 {
-	u32 components = cpuid(0xd, 0).eax;
-
-	if (!(cpuid(1, 0).ecx & 1u << 26))
-		panic("Faultline needs a CPU with XSAVE");
-	cpu_has_keys = find_keys(components);
-	keys_offset = cpuid(0xd, XSTATE_PKRU_NR).ebx;
-	xstate_features = components & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | (cpu_has_keys ? XSTATE_PKRU : 0));
-	xsave_init_cpu();
-	xstate_used_size = cpuid(0xd, 0).ebx;
-	xstate_size = align_up(xstate_used_size, 64u);
+	find_mxcsr_mask();
+	if (cpu_has(FEATURE_xsave))
+		find_components();
+	xstate_size = align_up(max(xstate_used_size, (u32)sizeof(struct xstate_area)), 64u);
 }
 
 void xstate_init(void *area)
@@ -74,7 +91,7 @@ void xstate_init(void *area)
 	memset(x, 0, xstate_size);
 	x->fcw = FCW_DEFAULT;
 	x->mxcsr = MXCSR_DEFAULT;
-	x->mxcsr_mask = MXCSR_MASK_DEFAULT;
+	x->mxcsr_mask = mxcsr_mask;
 	if (cpu_has_keys) {
 		x->xstate_bv = XSTATE_PKRU;
 		*(u32 *)((char *)area + keys_offset) = KEYS_DEFAULT;
@@ -83,12 +100,18 @@ void xstate_init(void *area)
 
 void xstate_save(void *area)
 {
-	__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+	if (likely(cpu_has(FEATURE_xsave)))
+		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+	else
+		__asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
 }
 
 void xstate_load(const void *area)
 {
-	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+	if (likely(cpu_has(FEATURE_xsave)))
+		__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+	else
+		__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
 
 /* No component is in the image, so each gets its initial value; that of the keys is another for Linux than for the CPU. */
@@ -105,7 +128,7 @@ void xstate_sanitize(void *area)
 {
 	struct xstate_area *x = area;
 
-	x->mxcsr &= MXCSR_MASK_DEFAULT;
+	x->mxcsr &= mxcsr_mask;
 	x->xstate_bv &= xstate_features;
 	x->xcomp_bv = 0;
 	memset(x->reserved, 0, sizeof(x->reserved));

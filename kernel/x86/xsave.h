@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* The x87, SSE and AVX state of user threads and their protection-key rights, in XSAVE's standard format. The kernel uses none. */
+/*
+ * The x87, SSE and AVX state of user threads and their protection-key rights, in XSAVE's standard format; without XSAVE, x87 and
+ * SSE in FXSAVE's, which is the beginning of it. The kernel uses none.
+ */
 #ifndef KERNEL_X86_XSAVE_H
 #define KERNEL_X86_XSAVE_H
 
 #include "kernel/base.h"
 
-/* Size of an area in bytes (a multiple of 64), what the CPU uses of it, and the components that are on (XCR0). Constant after boot. */
+#define FXSAVE_SIZE 512
+#define XSTATE_X87 1u
+#define XSTATE_SSE 2u
+#define XSTATE_AVX 4u
+#define XSTATE_PKRU (1u << 9)
+
+/*
+ * Size of an area in bytes (a multiple of 64), what the CPU uses of it, and the components that are on (XCR0; 0 without XSAVE).
+ * Constant after boot.
+ */
 extern u32 xstate_size, xstate_used_size;
 extern u64 xstate_features;
 

@@ -10,7 +10,8 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import browser, bugs, debugger, docs, execute, host, minimise, panics, parts, scenario, shell, terminal, tool, tracing
+from . import (browser, bugs, debugger, docs, execute, host, machines, minimise, panics, parts, scenario, shell, terminal, tool,
+               tracing)
 
 DESCRIPTION = """\
 suites:
@@ -87,7 +88,7 @@ def suite_jobs(suite):
 
 def tools_jobs():
     """What surrounds the kernel: its tools, terminals, documents, GDB."""
-    return tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + panics.jobs() + tracing.jobs()
+    return tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + panics.jobs() + tracing.jobs() + machines.jobs()
 
 
 def select(jobs, names):

@@ -122,6 +122,8 @@ def verdict(options, log, timed_out, qemu, qemu_errors):
         tell_of_hang(options, log)
         say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s (kernel log"
             f"{', with where each CPU was' if log.in_panic() else ''}: {log.file.name})")
+        if not log.in_panic():
+            tell_last_words(log)
         return status.TIMED_OUT
     if log.in_panic():
         say("the kernel panicked" + (", see above" if options.verbose else ":"))
@@ -137,7 +139,16 @@ def verdict(options, log, timed_out, qemu, qemu_errors):
     said = qemu_errors.read().decode(errors="replace").strip()
     say(f"the machine died without a verdict of the kernel: {said or 'a triple fault?'} (QEMU ended with "
         f"{qemu.returncode}; kernel log: {log.file.name})")
+    tell_last_words(log)
     return status.MACHINE_DIED
+
+
+def tell_last_words(log):
+    """The end of the log, where the kernel itself has not said why it ended, or cannot say where it is."""
+    lines = [line for line in [*log.last_lines, log.partial] if line]
+    say("the last words of its log:" if lines else "the kernel has not written a word to its log")
+    sys.stderr.buffer.write(b"".join(line + b"\n" for line in lines))
+    sys.stderr.buffer.flush()
 
 
 def tell_of_hang(options, log):

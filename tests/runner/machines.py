@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""
+CPUs of other models than the one that everything else runs on, and each feature that the kernel names taken away in turn; the
+machine as somebody has it who boots an image by hand.
+"""
+
+import os
+import re
+
+from faultline_host import status
+
+from . import ROOT
+from .job import Job
+
+CPU = "max,-la57"  # the tool's own
+MODELS = ("kvm64", "core2duo", "Opteron_G1", "Nehalem")
+VECTORS = ("qemu64", "SandyBridge", f"{CPU},-avx")  # without XSAVE, without AVX2, without AVX
+TOO_OLD = ("pentium3", "486")
+HELLO = ["build/user/hello"]
+FPU_STATE = ["build/user/fpu_state"]
+BOOTS = ("missing-feature", "headline", "console")  # of tests/scripts/plain_boot.py
+
+
+def jobs():
+    runs = [run(model, HELLO) for model in MODELS] + [run(model, FPU_STATE) for model in VECTORS]
+    runs += [refuse(model, "lm", features()["lm"][1]) for model in TOO_OLD]
+    for name, (need, what) in features().items():
+        without = f"{CPU},-{name}"
+        runs.append(run(without, HELLO) if need == "USED" else refuse(without, name, what))
+    return runs + [Job(name=f"plain/{name}", command=["python3", "tests/scripts/plain_boot.py", name], judge=judge(0), weight=4)
+                   for name in BOOTS]
+
+
+def features():
+    """Name: need and description, from the kernel's own list."""
+    with open(os.path.join(ROOT, "kernel", "x86", "features.h"), encoding="utf-8") as file:
+        rows = re.findall(r'X\((\w+), \w+, E.X, \d+, (EARLY|NEEDED|USED), "(.*)"\)', file.read())
+    return {name: (need, what) for name, need, what in rows}
+
+
+def run(model, program):
+    return job(model, program, judge(0, "", r"\n\d+ checks, 0 failed\n$"))
+
+
+def refuse(model, name, what):
+    sentence = f"(?s)^faultline: the kernel panicked:\nFAULTLINE-PANIC Faultline needs a CPU with {name}: {re.escape(what)}\n"
+    return job(model, HELLO, judge(status.PANIC, sentence))
+
+
+def job(model, program, judged):
+    return Job(name=f"cpu/{model}", has_log=True, judge=judged, weight=1,
+               command=["tools/faultline", "run", "--timeout", "60", "--cpu", model, *program])
+
+
+def judge(expected, stderr="", stdout=""):
+    def complaints(result):
+        wrong = [f"exit status {result.status}, expected {expected}"] if result.status != expected else []
+        for regex, said in ((stderr, result.stderr), (stdout, result.stdout)):
+            if not re.search(regex, said.decode(errors="replace")):
+                wrong.append(f"“{regex}” is not in {said.decode(errors='replace')[-2000:]}")
+        return wrong
+
+    return complaints
