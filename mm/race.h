@@ -24,6 +24,7 @@
 	X(spec_before_trylock, "the PMD was just compared; the PTE lock is not yet tried")                             \
 	X(spec_after_ptl, "speculation has won the PTE lock; the count is not yet validated again")                    \
 	X(vma_after_find, "the per-VMA lock's look-up has found a VMA, not yet locked it")                             \
+	X(vma_between_looks, "the VMA does not look as if it were being changed; its reader is not yet counted in")         \
 	X(vma_after_lock, "the VMA is read-locked, its bounds are not yet checked")                                    \
 	X(vma_locked, "the VMA is read-locked and checked; the kind of fault is not yet known")                        \
 	X(mmap_locked, "mmap_lock is held for reading; the kind of fault is not yet known")                            \

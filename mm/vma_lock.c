@@ -159,7 +159,7 @@ enum vma_read vma_try_read(struct mm *mm, struct vma *vma)
 	/* Stale is fine: a quick way out, looked at again below. */
 	if (READ_ONCE(vma->vm_lock_seq) == READ_ONCE(mm->mm_lock_seq))
 		return VMA_READ_WRITE_LOCKED;
-	schedule_point();
+	race_point(vma_between_looks);
 	result = count_in(vma);
 	if (result != VMA_READ_LOCKED)
 		return result;

@@ -148,6 +148,13 @@ bool sim_tlb_holds(vaddr_t addr)
 	return tlb_find(sim_this_cpu(), addr >> PAGE_SHIFT) != NULL;
 }
 
+bool sim_knows_table(vaddr_t addr)
+{
+	pfn_t table;
+
+	return psc_find(sim_this_cpu(), addr, 2, &table);
+}
+
 /* ---- The walk ---------------------------------------------------------------------------------------------------- */
 
 static u64 *table_entry(pfn_t table, vaddr_t addr, unsigned level)
@@ -435,6 +442,15 @@ bool sim_try_read(vaddr_t addr, u64 *value)
 bool sim_try_write(vaddr_t addr, u64 value)
 {
 	struct user_op op = { .access = ACCESS_WRITE, .value = value };
+	bool done = try_op(&op, addr);
+
+	sim_user_boundary();
+	return done;
+}
+
+bool sim_try_exec(vaddr_t addr)
+{
+	struct user_op op = { .access = ACCESS_EXEC };
 	bool done = try_op(&op, addr);
 
 	sim_user_boundary();

@@ -55,7 +55,8 @@ static __maybe_unused void wait_asleep(unsigned cpu)
 /* Another thread of the address space that does one access at a time, on command. */
 static struct {
 	u32 state; /* 0: waits, 1: told to do it, 2: told to leave */
-	bool write, faults_allowed, looks_ahead;
+	bool write, faults_allowed;
+	void (*act)(void); /* what it does instead of an access, or NULL */
 	vaddr_t addr;
 	u64 value;
 	long result;
@@ -63,8 +64,8 @@ static struct {
 
 static __maybe_unused void puppet_access(void)
 {
-	if (puppet.looks_ahead)
-		sim_look_ahead(puppet.addr);
+	if (puppet.act)
+		puppet.act();
 	else if (puppet.faults_allowed)
 		puppet.result =
 			puppet.write ? sim_write(puppet.addr, puppet.value) : sim_read(puppet.addr, &puppet.value);
@@ -115,12 +116,55 @@ static __maybe_unused long puppet_do(bool write, bool faults_allowed, vaddr_t wh
 	return puppet.result;
 }
 
+/* Runs act() on its CPU. */
+static __maybe_unused long puppet_run(void (*act)(void), vaddr_t where)
+{
+	puppet.act = act;
+	puppet_do(false, false, where, 0);
+	puppet.act = NULL;
+	return puppet.result;
+}
+
+static __maybe_unused void walk_ahead(void)
+{
+	sim_look_ahead(puppet.addr);
+}
+
 /* Its CPU walks there by itself. */
 static __maybe_unused void puppet_look_ahead(vaddr_t where)
 {
-	puppet.looks_ahead = true;
-	puppet_do(false, false, where, 0);
-	puppet.looks_ahead = false;
+	puppet_run(walk_ahead, where);
+}
+
+static __maybe_unused void try_exec(void)
+{
+	puppet.result = sim_try_exec(puppet.addr);
+}
+
+static __maybe_unused void exec_with_faults(void)
+{
+	puppet.result = sim_exec(puppet.addr);
+}
+
+static __maybe_unused void stop_listening(void)
+{
+	irq_disable();
+}
+
+static __maybe_unused void listen_again(void)
+{
+	irq_enable();
+}
+
+/* Until then its CPU answers no interrupt, as any CPU may answer late: it goes on with the translations that it has. */
+static __maybe_unused void puppet_deafen(void)
+{
+	puppet_run(stop_listening, 0);
+}
+
+static __maybe_unused void puppet_listen(void)
+{
+	puppet_run(listen_again, 0);
 }
 
 static struct mm *child;

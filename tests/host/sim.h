@@ -53,6 +53,7 @@ enum fault_answer sim_exec(vaddr_t addr);
 /* The same without a fault handler: false where the CPU raises a page fault. */
 bool sim_try_read(vaddr_t addr, u64 *value);
 bool sim_try_write(vaddr_t addr, u64 value);
+bool sim_try_exec(vaddr_t addr);
 /* A compare-and-exchange of user mode: as sim_write, and *old is what was found. */
 enum fault_answer sim_cmpxchg(vaddr_t addr, u64 expect, u64 value, u64 *old);
 
@@ -82,8 +83,9 @@ struct sim_tearing {
 	bool go_on;		     /* ... until this is set */
 	u64 nr_torn;		     /* atomic: reads that were neither what was there before nor after */
 };
-/* This CPU's TLB holds a translation of addr. */
+/* This CPU's TLB holds a translation of addr; its paging-structure caches lead to the page table of addr. */
 bool sim_tlb_holds(vaddr_t addr);
+bool sim_knows_table(vaddr_t addr);
 /* The entry of addr as it stands in the page tables of mm; none if there is no table. No lock: for a quiet moment. */
 pte_t sim_pte(struct mm *mm, vaddr_t addr);
 

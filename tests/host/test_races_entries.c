@@ -126,6 +126,31 @@ TEST(k9_second_dontneed_flushes, 4)
 	}
 }
 
+/* While CPU 1 copies the page, everybody who maps it gives it up: it is not freed under the copy. */
+TEST(p2_copied_page_is_pinned, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		struct page *page = pte_page(sim_pte(mm, addr));
+
+		child = test_mm(POLICY_DEFAULT);
+		CHECK_EQ(mm_fork(child, mm), 0);
+		puppet_start();
+		fault_until(RACE_cow_before_copy, act_write);
+		other.len = PAGES(1);
+		change_now(act_dontneed);
+		mm_put(child);
+		CHECK_EQ(READ_ONCE(page->mapcount), 0);
+		CHECK_EQ(READ_ONCE(page->refcount), 1);
+		go_on(RACE_cow_before_copy, 1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 1);
+		CHECK_EQ(puppet_do(false, true, addr + 8, 0), FAULT_DONE);
+		CHECK_EQ(puppet.value, 0); /* of a new page: the copy was of no use */
+		puppet_stop();
+	}
+}
+
 /* ---- Accessed and dirty bits ---------------------------------------------------------------------------------------------- */
 
 /* As page reclaim does: the CPU shall set the bits again if it uses the page. */

@@ -7,7 +7,7 @@
 
 /*
  * fork has write-protected everything and not yet flushed. CPU 1 writes: it must not copy the page on that evidence, while
- * CPU 3 still writes to it through an old translation.
+ * CPU 3 still writes to it through an old translation. Once fork is back, CPU 3 has none any more, of no page.
  */
 TEST(s1_fork_against_write_fault, 4)
 {
@@ -17,12 +17,14 @@ TEST(s1_fork_against_write_fault, 4)
 		child = test_mm(POLICY_DEFAULT);
 		puppet_start();
 		CHECK_EQ(puppet_do(true, true, addr, 100), FAULT_DONE);
+		CHECK_EQ(puppet_do(true, true, addr + PAGES(15), 115), FAULT_DONE);
 		change_until(RACE_fork_before_flush, act_fork);
 		faulter.addr = addr + 8;
 		sim_start(1, act_write, &faulter);
 		let_others_run();
 		CHECK(puppet_do(true, false, addr, 300)); /* by the old translation: nobody has told this CPU */
 		go_on(RACE_fork_before_flush, 2);
+		CHECK(!puppet_do(true, false, addr + PAGES(15), 400)); /* which no fault has flushed */
 		sim_join(1);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
@@ -32,6 +34,7 @@ TEST(s1_fork_against_write_fault, 4)
 		value = get(addr); /* the write went to the page that was shared then */
 		CHECK_EQ(value, 300);
 		expect_get(addr + 8, 0);
+		expect_get(addr + PAGES(15), 115);
 		sim_leave_mm();
 		test_mm_put(child);
 	}

@@ -189,6 +189,25 @@ TEST(w6_nobody_returns_before_reclaim_has_flushed, 4)
 	}
 }
 
+/* The batch is counted until its flush is over: CPU 3 has been asked, and has not answered yet, when CPU 1's call comes. */
+TEST(w6_batch_is_counted_until_the_flush_is_over, 4)
+{
+	begin_with_puppet(ANON);
+	puppet_deafen();
+	change_until(RACE_shootdown_sent, act_reclaim_page);
+	sim_start(1, act_munmap, &faulter);
+	let_others_run();
+	CHECK(sim_running(1));
+	CHECK(puppet_write(300));
+	let_go(RACE_shootdown_sent);
+	puppet_listen();
+	sim_join(1);
+	CHECK_EQ(faulter.result, 0);
+	CHECK(!puppet_write(400));
+	sim_join(2);
+	end_with_puppet();
+}
+
 /*
  * mprotect has made the entry one that no CPU can use, and not flushed yet: reclaim does not conclude from the entry that no CPU
  * writes to the page any more, be it a process's own or shared.

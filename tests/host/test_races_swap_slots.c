@@ -85,6 +85,43 @@ TEST(w3_area_stays_while_a_fault_holds_it, 4)
 	}
 }
 
+static void act_protect_none(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(mm);
+	actor->result = mm_mprotect(mm, actor->addr, PAGES(1), PROT_NONE, -1);
+	sim_leave_mm();
+}
+
+/*
+ * swapoff has found an entry of its area, and holds nothing. Memory that was given back meanwhile is not touched for the program,
+ * what the program may not touch comes back nevertheless.
+ */
+TEST(w3_swapoff_brings_back_what_is_still_there, 4)
+{
+	static const struct {
+		sim_func *change;
+		u64 nr_back;
+	} changes[] = { { act_dontneed, NR_PAGES - 1 }, { act_munmap, NR_PAGES - 1 }, { act_protect_none, NR_PAGES } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		begin(POLICY_FULL, SPF_VALIDATE_VMA, false, DROPPED);
+		stop_at(RACE_swapoff_before_fault, 2);
+		sim_start(2, act_swapoff, &other);
+		wait_stopped(RACE_swapoff_before_fault);
+		fault_now(changes[i].change);
+		CHECK_EQ(faulter.result, 0);
+		go_on(RACE_swapoff_before_fault, 2);
+		CHECK_EQ(other.result, 0);
+		CHECK_EQ(mm_rss(mm, RSS_ANON), changes[i].nr_back);
+		CHECK_EQ(pte_counted_page(sim_pte(mm, addr)) != NULL, changes[i].nr_back == NR_PAGES);
+		CHECK_EQ(pte_none(sim_pte(mm, addr)), changes[i].nr_back != NR_PAGES);
+		CHECK(swap_area_on(disk) < 0);
+		end();
+	}
+}
+
 /* The entry has been read; before the fault holds the area, swapoff has brought everything back and forgotten it. */
 TEST(swap_area_may_be_gone_before_it_is_held, 4)
 {

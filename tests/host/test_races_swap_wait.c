@@ -15,6 +15,25 @@ TEST(swap_waiter_can_be_killed, 4)
 	end();
 }
 
+/*
+ * Who is about to wait has its page, and nothing else: all memory is unmapped, and the page is unlocked before the wait begins,
+ * which therefore ends at once.
+ */
+TEST(v19_waiter_holds_its_page_alone, 4)
+{
+	FOR_EACH_STRATEGY (setup, true, KEPT) {
+		struct page *page = lock_cached_page();
+
+		fault_until(RACE_page_wait, act_read);
+		other.len = PAGES(NR_PAGES);
+		change_now(act_munmap);
+		unlock_cached_page(page);
+		CHECK_EQ(READ_ONCE(page->refcount), 2); /* the waiter's, and the slot's, as long as it has the page */
+		go_on(RACE_page_wait, 1);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+	}
+}
+
 static void act_fault(void *arg)
 {
 	struct actor *actor = arg;

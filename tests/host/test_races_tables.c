@@ -73,6 +73,40 @@ TEST(k6_freed_table_is_shot_down, 4)
 	end();
 }
 
+static void knows_table(void)
+{
+	puppet.result = sim_knows_table(puppet.addr);
+}
+
+/* Until the shootdown CPUs walk through the table, which is unlinked and empty; when it goes to RCU, none does any more. */
+TEST(k6_table_is_walked_until_the_shootdown, 4)
+{
+	struct page *table;
+
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
+	table = table_of(addr);
+	puppet_start();
+	puppet_look_ahead(addr);
+	change_until(RACE_tables_before_free, act_munmap);
+	CHECK(pt_walk(mm, addr).state != PT_TABLE);
+	CHECK(puppet_run(knows_table, addr));
+	puppet_look_ahead(addr);
+	CHECK(page_test(table, PG_TABLE));
+	stop_at(RACE_tables_after_flush, 2);
+	let_go(RACE_tables_before_free);
+	wait_stopped(RACE_tables_after_flush);
+	CHECK(page_test(table, PG_TABLE));
+	CHECK(!puppet_run(knows_table, addr));
+	puppet_look_ahead(addr);
+	CHECK(!puppet_run(knows_table, addr));
+	go_on(RACE_tables_after_flush, 2);
+	CHECK_EQ(other.result, 0);
+	rcu_barrier();
+	CHECK(!page_test(table, PG_TABLE));
+	puppet_stop();
+	end();
+}
+
 /*
  * The PTE lock is held while copy-on-write waits for a shootdown. Another CPU that wants that lock must be able to answer:
  * it waits with interrupts on, or, speculating, does not wait at all.

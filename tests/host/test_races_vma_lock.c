@@ -54,6 +54,82 @@ TEST(v12_look_up_again_from_the_root, 4)
 	end();
 }
 
+/*
+ * CPU 1 has seen a VMA that nobody changes. Then a writer has it to himself: his bar is gone again, no reader being there, and
+ * the flags are new while the entries are still to be changed.
+ */
+TEST(v20_reader_looks_again_once_it_is_counted, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = addr + PAGES(5);
+	fault_until(RACE_vma_between_looks, act_write_fault);
+	change_until(RACE_mprotect_after_vma, act_mprotect_read);
+	let_go(RACE_vma_between_looks);
+	wait_asleep(1); /* for mmap_lock */
+	CHECK_EQ(REASONS(vma_lock_abort_write_locked), 1);
+	go_on(RACE_mprotect_after_vma, 2);
+	sim_join(1);
+	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+	CHECK(pte_none(sim_pte(mm, faulter.addr)));
+	end();
+}
+
+/* A writer waits for the one reader that is inside; others do not get in any more, or he might wait for ever. */
+TEST(v10_waiting_writer_keeps_readers_out, 4)
+{
+	struct actor late;
+
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = addr + PAGES(5);
+	fault_until(RACE_vma_locked, act_write_fault);
+	change_until(RACE_write_bar_set, act_mprotect_read);
+	late = (struct actor){ .mm = mm, .addr = addr + PAGES(6) };
+	sim_start(3, act_write_fault, &late);
+	wait_asleep(3); /* for mmap_lock */
+	CHECK_EQ(REASONS(vma_lock_abort_write_locked), 1);
+	let_go(RACE_write_bar_set);
+	wait_asleep(2);
+	go_on(RACE_vma_locked, 1);
+	sim_join(2);
+	sim_join(3);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(other.result, 0);
+	CHECK_EQ(late.result, FAULT_NO_ACCESS);
+	end();
+}
+
+static void act_map_executable(void *arg)
+{
+	struct actor *actor = arg;
+
+	map_at(actor->mm, actor->addr, actor->len >> PAGE_SHIFT, RW | PROT_EXEC, ANON);
+	actor->result = 0;
+}
+
+/*
+ * The VMA that the look-up found has lost its upper part by the time it is locked, and another VMA takes that place: an address
+ * outside of what is locked says nothing about whether there is a mapping.
+ */
+TEST(v20_locked_vma_may_have_shrunk, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	faulter.addr = addr + PAGES(12);
+	other.addr = addr + PAGES(8);
+	other.len = PAGES(8);
+	fault_until(RACE_vma_after_find, act_write);
+	change_now(act_munmap);
+	stop_at(RACE_vma_after_lock, 1);
+	let_go(RACE_vma_after_find);
+	wait_stopped(RACE_vma_after_lock);
+	CHECK_EQ(vma_tree_find(&mm->tree, addr)->end, other.addr);
+	change_now(act_map_executable);
+	go_on(RACE_vma_after_lock, 1);
+	CHECK_EQ(REASONS(vma_lock_abort_outside), 1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	check_quiet(); /* what it has mapped is found through the VMA that is there */
+	end();
+}
+
 /* Whatever an attempt ended with, it left no reader behind: the next writer is not kept waiting. */
 TEST(v13_no_end_leaves_a_reader_behind, 4)
 {

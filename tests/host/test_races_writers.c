@@ -3,6 +3,7 @@
 #include "race_stage.h"
 
 #include "mm/mapping.h"
+#include "mm/rmap.h"
 #include "mm/vma.h"
 
 /* ---- Mappings ------------------------------------------------------------------------------------------------------ */
@@ -47,6 +48,114 @@ TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "VMA")
 	mmap_write_lock(mm);
 	spin_lock(&vma->mapping->i_mmap_lock);
 	vma_start_write(vma);
+}
+
+/* ---- In the middle of a change -------------------------------------------------------------------------------------- */
+
+/* munmap's VMAs cannot be found any more, their pages are still mapped: no fault puts a page where none will be looked for. */
+TEST(munmap_in_progress_admits_no_fault, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		faulter.addr = addr + PAGES(5);
+		puppet_start();
+		CHECK_EQ(puppet_do(true, true, addr, 100), FAULT_DONE);
+		change_until(RACE_munmap_after_detach, act_munmap);
+		CHECK(puppet_do(true, false, addr, 300)); /* nothing is taken from it yet */
+		sim_start(1, act_write, &faulter);
+		wait_asleep(1);
+		CHECK(pte_none(sim_pte(mm, faulter.addr)));
+		go_on(RACE_munmap_after_detach, 2);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		CHECK(!puppet_do(false, false, addr, 0));
+		CHECK_EQ(mm_rss_total(mm), 0);
+		puppet_stop();
+	}
+}
+
+/* The same for a fault that has found the VMA, and maybe everything else, before it was detached. */
+TEST(munmap_in_progress_is_seen_by_who_was_faster, 4)
+{
+	static const struct {
+		enum fault_policy policy;
+		enum spf_validate validate;
+		enum race_point_id point;
+	} finds[] = {
+		{ POLICY_VMA, SPF_VALIDATE_VMA, RACE_vma_after_find },
+		{ POLICY_VMA, SPF_VALIDATE_VMA, RACE_vma_between_looks },
+		{ POLICY_SPEC, SPF_VALIDATE_VMA, RACE_spec_after_find },
+		{ POLICY_SPEC, SPF_VALIDATE_MM, RACE_spec_after_find },
+		{ POLICY_SPEC, SPF_VALIDATE_VMA, RACE_spec_before_ptl },
+		{ POLICY_SPEC, SPF_VALIDATE_MM, RACE_spec_before_ptl },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(finds); i++) {
+		begin(finds[i].policy, finds[i].validate);
+		faulter.addr = addr + PAGES(5);
+		puppet_start();
+		fault_until(finds[i].point, act_write);
+		change_until(RACE_munmap_after_detach, act_munmap);
+		let_go(finds[i].point);
+		wait_asleep(1);
+		CHECK(pte_none(sim_pte(mm, faulter.addr)));
+		go_on(RACE_munmap_after_detach, 2);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+		puppet_stop();
+		end();
+	}
+}
+
+static void act_split(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(mm);
+	actor->result = mm_madvise(mm, addr + PAGES(8), PAGES(8), MADV_DONTFORK);
+	sim_leave_mm();
+}
+
+/*
+ * The tree still names the lower part alone, which has no such address any more. A fault there waits; and whoever looks for the
+ * entries of a page finds them through the upper part.
+ */
+TEST(split_in_progress_hides_no_address, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		faulter.addr = addr + PAGES(12);
+		puppet_start();
+		change_until(RACE_split_between, act_split);
+		sim_start(1, act_write, &faulter);
+		wait_asleep(1);
+		CHECK(pte_none(sim_pte(mm, faulter.addr)));
+		CHECK_EQ(rmap_check(), 0);
+		go_on(RACE_split_between, 2);
+		sim_join(1);
+		CHECK_EQ(other.result, 0);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		puppet_stop();
+	}
+}
+
+/* Speculation has won the PTE lock when a writer begins, who wants that lock only later: the count tells. */
+TEST(s12_count_is_validated_under_the_lock, 4)
+{
+	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
+		begin(POLICY_SPEC, (enum spf_validate)validate);
+		faulter.addr = addr + PAGES(5);
+		puppet_start();
+		fault_until(RACE_spec_after_ptl, act_write);
+		change_until(RACE_mprotect_after_vma, act_mprotect_read);
+		let_go(RACE_spec_after_ptl);
+		wait_asleep(1);
+		CHECK_EQ(REASONS(spf_abort_changed_after_ptl), 1);
+		CHECK(pte_none(sim_pte(mm, faulter.addr)));
+		go_on(RACE_mprotect_after_vma, 2);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+		puppet_stop();
+		end();
+	}
 }
 
 /* ---- Every writer of a VMA is seen by every reader ------------------------------------------------------------------- */

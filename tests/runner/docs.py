@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The generated documents say what the sources say."""
+"""The generated documents say what the sources say; and every race point is in a script, or there is nothing to write of it."""
 
 from .job import Job
 

@@ -125,7 +125,7 @@ def rest_of(flight):
     try:
         if flight.strategy() == "spec":
             UnderWay(flight.record, flight.point, flight.found).check(STRATEGIES["spec"], fault)
-        elif flight.point == "vma_after_find" and flight.found is not None:
+        elif flight.point in ("vma_after_find", "vma_between_looks") and flight.found is not None:
             check_found_vma(fault, flight.found)
         elif flight.point == "page_wait" and not fault.mine.holds:
             STRATEGIES[flight.strategy()].wait_page(fault)
