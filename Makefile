@@ -8,6 +8,7 @@
 #   build/faultline.iso           GRUB image of the debug kernel, boots under BIOS and UEFI
 #   build/user/NAME               user/NAME.c as a static program; NAME-pie is the same as static PIE
 #   build/host/{asan,tsan}/tests  mm/ against the simulated machine, under the sanitizers
+#   build/host/reach/tests        the same, telling which code each test reaches
 #
 # Variables: CROSS_COMPILE=prefix, CC=clang, CI=true (warnings are errors), DEPS=skip (install nothing),
 # TESTS="names…" (only these scenarios), V=1 (show commands).
@@ -172,6 +173,14 @@ $(HOST_C:%.c=$(BUILD)/host/$(1)/obj/%.o): $(BUILD)/host/$(1)/obj/%.o: %.c Makefi
 endef
 $(eval $(call host-rules,asan,-fsanitize=address$(comma)undefined -fno-sanitize-recover=all))
 $(eval $(call host-rules,tsan,-fsanitize=thread))
+# Which blocks a test enters, for `tests/run mutants`: the call at the start of each block is tests/mutants/reached.c's.
+$(eval $(call host-rules,reach,-O0 -fsanitize-coverage=trace-pc))
+$(BUILD)/host/reach/tests: $(BUILD)/host/reach/obj/reached.o
+
+$(BUILD)/host/reach/obj/reached.o: tests/mutants/reached.c Makefile
+	$(call say,HOSTCC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) -c -o $@ $<
 
 host-programs: $(if $(wildcard tests/host/*.c),$(BUILD)/host/asan/tests $(BUILD)/host/tsan/tests)
 
@@ -198,7 +207,7 @@ test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
 	$(build-all) host-programs $(PLUGINS)
 	$(Q)tests/run test $(TESTS)
 
-soak: deps ## Run the long sweeps: schedule seeds, fuzzers, bigger matrices (under 45 minutes)
+soak: deps ## Run the long sweeps: schedule seeds, fuzzers, mutants, bigger matrices (under 45 minutes)
 	$(build-all) host-programs $(PLUGINS) $(EVENTLESS)
 	$(Q)tests/run soak $(TESTS)
 
@@ -229,4 +238,4 @@ help: ## List the verbs
 .PHONY: all iso user host host-programs deps run demo test soak soak-all bench gdb format clean help FORCE
 
 -include $(patsubst %.o,%.d,$(DEBUG_OBJS) $(RELEASE_OBJS) $(EVENTLESS_OBJS)) $(USER_PROGRAMS:=.d)
--include $(foreach s,asan tsan,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))
+-include $(foreach s,asan tsan reach,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))

@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LIMIT_SECONDS 50
-
 static struct test *tests;
 static u64 seed = 1;
+static u64 limit = 50; /* seconds given to one test: --limit */
+static bool stop;      /* at the first failure */
 
 void test_register(struct test *test)
 {
@@ -29,12 +29,17 @@ void test_register(struct test *test)
 	*place = test;
 }
 
+static struct test *find(const char *name)
+{
+	for (struct test *test = tests; test; test = test->next)
+		if (!strcmp(test->name, name))
+			return test;
+	return NULL;
+}
+
 bool test_exists(const char *name)
 {
-	for (const struct test *test = tests; test; test = test->next)
-		if (!strcmp(test->name, name))
-			return true;
-	return false;
+	return find(name) != NULL;
 }
 
 /* ---- What every test ends with ----------------------------------------------------------------------------------- */
@@ -59,9 +64,9 @@ static void check_end(void)
 static void *watchdog(void *arg)
 {
 	(void)arg;
-	while (seconds_given() < LIMIT_SECONDS)
+	while (seconds_given() < limit)
 		sleep(1);
-	printf("failed: not finished after %d seconds\n", LIMIT_SECONDS);
+	printf("failed: not finished after %lu seconds\n", (unsigned long)limit);
 	sim_dump();
 	_exit(1);
 }
@@ -145,14 +150,6 @@ static bool run(const struct test *test)
 	return ok;
 }
 
-static bool wanted(const struct test *test, char **names, int nr_names)
-{
-	for (int i = 0; i < nr_names; i++)
-		if (!strcmp(names[i], test->name))
-			return true;
-	return nr_names == 0;
-}
-
 /* The first race ends the test; and no second is spent waiting for more at the end. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
@@ -162,40 +159,80 @@ const char *__tsan_default_options(void)
 
 static int usage(const char *program)
 {
-	printf("usage: %s [--list] [--verbose] [--seed N] [NAME…]\n", program);
+	printf("usage: %s [--list] [--verbose] [--seed N] [--limit SECONDS] [--stop] [NAME…]\n", program);
 	return 2;
+}
+
+/* Options before the names; the number of words that they take, or 0 when one is unknown. */
+static int take_options(int argc, char **argv, bool *list)
+{
+	int at = 1;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (!strcmp(argv[at], "--list"))
+			*list = true;
+		else if (!strcmp(argv[at], "--verbose"))
+			sim_verbose = true;
+		else if (!strcmp(argv[at], "--stop"))
+			stop = true;
+		else if (!strcmp(argv[at], "--seed") && at + 1 < argc)
+			seed = strtoul(argv[++at], NULL, 0);
+		else if (!strcmp(argv[at], "--limit") && at + 1 < argc)
+			limit = strtoul(argv[++at], NULL, 0);
+		else
+			return 0;
+	}
+	return at;
+}
+
+static int passed, failed;
+
+/* False: this was the last. */
+static bool list_or_run(const struct test *test, bool list)
+{
+	if (list)
+		printf("%s\n", test->name);
+	else if (run(test))
+		passed++;
+	else
+		failed++;
+	return !(failed && stop);
+}
+
+/* In the order of the names. How many are not those of tests. */
+static int run_named(char **names, int nr_names, bool list)
+{
+	int unknown = 0;
+
+	for (int i = 0; i < nr_names; i++) {
+		const struct test *test = find(names[i]);
+
+		if (!test)
+			unknown++;
+		else if (!list_or_run(test, list))
+			break;
+	}
+	return unknown;
 }
 
 int main(int argc, char **argv)
 {
-	int passed = 0, failed = 0, first = 1;
+	int unknown = 0, first;
 	bool list = false;
 
 	dup2(1, 2); /* what the sanitizers say belongs to the test that they speak of */
-	for (; first < argc && argv[first][0] == '-'; first++) {
-		if (!strcmp(argv[first], "--list"))
-			list = true;
-		else if (!strcmp(argv[first], "--verbose"))
-			sim_verbose = true;
-		else if (!strcmp(argv[first], "--seed") && first + 1 < argc)
-			seed = strtoul(argv[++first], NULL, 0);
-		else
-			return usage(argv[0]);
-	}
-	for (struct test *test = tests; test; test = test->next) {
-		if (!wanted(test, argv + first, argc - first))
-			continue;
-		if (list)
-			printf("%s\n", test->name);
-		else if (run(test))
-			passed++;
-		else
-			failed++;
-	}
+	first = take_options(argc, argv, &list);
+	if (!first)
+		return usage(argv[0]);
+	if (first < argc)
+		unknown = run_named(argv + first, argc - first, list);
+	else
+		for (struct test *test = tests; test && list_or_run(test, list); test = test->next)
+			;
 	if (list)
 		return 0;
-	if (argc - first > passed + failed)
-		printf("%d names are not those of tests\n", argc - first - passed - failed);
+	if (unknown)
+		printf("%d names are not those of tests\n", unknown);
 	printf("%d passed, %d failed\n", passed, failed);
-	return failed || passed == 0 || argc - first > passed;
+	return failed || passed == 0 || unknown;
 }

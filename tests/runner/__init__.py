@@ -9,6 +9,9 @@ scenario   tests/scenarios/*.toml: checked, and expanded into jobs
 oracle     what the same program does on this Linux
 minimise   the fewest steps of mmfuzz that make a difference
 host       the tests of the host build
+mutate     wrong kernels by machine: a file of C with one mistake in it
+reach      which host tests reach a line
+mutants    such kernels compiled and tested, and which ones no test notices
 tool       what tools/faultline says to wrong arguments, and what recording events costs
 shell      tools/faultline shell with a script on its standard input
 keyboard   somebody at a terminal: types, and waits for what appears

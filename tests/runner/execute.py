@@ -153,6 +153,8 @@ class Reporter:
             print(f"{count} {'FAIL' if complaints else 'ok  '} {job.name} ({result.seconds:.1f} s)")
             if complaints:
                 self._details(job, result, complaints)
+            elif job.says(result):
+                print(indent(job.says(result)))
             sys.stdout.flush()
 
     def summary(self):

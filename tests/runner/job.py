@@ -38,6 +38,7 @@ class Job:
     live_stdin: bool = False  # through a pipe instead of a file
     has_log: bool = False  # append --log FILE to the command: a run of tools/faultline
     replay: str = ""
+    says: typing.Callable = lambda result: ""  # Result → what is shown of it though it passed
     weight: float = 1  # how long it may take; heavy jobs start first
 
     def file(self, suffix):

@@ -10,8 +10,8 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import (browser, bugs, debugger, docs, execute, host, machines, minimise, panics, parts, scenario, shell, terminal, tool,
-               tracing)
+from . import (browser, bugs, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, scenario, shell,
+               terminal, tool, tracing)
 
 DESCRIPTION = """\
 suites:
@@ -21,6 +21,7 @@ suites:
   host       only the tests of the host build (`make host`)
   list       print the names of the suite `test`, and what scenarios and bugs prove
   minimise SEED   the fewest steps of mmfuzz SEED that Linux and Faultline answer differently
+  mutants [FILE[:LINE]…]   try kernels that are wrong in one place, and list those that no host test notices
   bug NAME   plant tests/bugs/NAME.patch in a scratch copy and see its test fail
 """
 
@@ -28,11 +29,13 @@ suites:
 def main(argv):
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", choices=("test", "soak", "soak-all", "host", "list", "bug", "minimise"), metavar="SUITE")
+    parser.add_argument("suite", metavar="SUITE",
+                        choices=("test", "soak", "soak-all", "host", "list", "bug", "minimise", "mutants"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
     parser.add_argument("--part", metavar="PART", help="of soak-all: one part, or `next`: one that the last change touches")
     minimise.add_options(parser)
+    mutants.add_options(parser)
     options = parser.parse_intermixed_args(argv)
     close_inherited_descriptors()
     try:
@@ -61,6 +64,8 @@ def run(options):
         raise UsageError(f"{options.suite} wants {'NAME, one of tests/bugs/' if options.suite == 'bug' else 'SEED'}")
     if options.suite == "bug":
         return max(bugs.prove(name) for name in bugs.chosen(options.names))
+    if options.suite == "mutants":
+        return mutants.command(options)
     if options.suite == "minimise":
         return max(minimise.minimise(seed, options) for seed in options.names)
     if options.part is not None and options.suite != "soak-all":
@@ -80,7 +85,7 @@ def suite_jobs(suite):
         return host.jobs()
     jobs = host.jobs() + tools_jobs()
     if suite == "soak":
-        jobs += debugger.soak_jobs() + tool.soak_jobs() + browser.jobs()
+        jobs += debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + bugs.apply_jobs()
@@ -88,7 +93,8 @@ def suite_jobs(suite):
 
 def tools_jobs():
     """What surrounds the kernel: its tools, terminals, documents, GDB."""
-    return tool.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + panics.jobs() + tracing.jobs() + machines.jobs()
+    return (tool.jobs() + mutants.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + panics.jobs() +
+            tracing.jobs() + machines.jobs())
 
 
 def select(jobs, names):

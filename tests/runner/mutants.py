@@ -1,0 +1,539 @@
+# SPDX-License-Identifier: MIT
+"""
+`tests/run mutants`: are the tests good enough to notice a kernel that is wrong in one place? mutate.py makes such kernels.
+One object of the host build is compiled anew and linked with the others; then the tests that reach the line run, the
+quickest first, until one fails. What no test notices is listed: tests/mutants/survivors.toml says why those that are known
+survive, tests/mutants/caught.txt which ones were caught.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import difflib
+import fcntl
+import fnmatch
+import glob
+import hashlib
+import os
+import re
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+
+from faultline_host.status import UsageError
+
+from . import ROOT, host, mutate, parts, reach
+from .job import Job
+
+SURVIVORS = os.path.join(ROOT, "tests", "mutants", "survivors.toml")
+CAUGHT = os.path.join(ROOT, "tests", "mutants", "caught.txt")
+KINDS = ("equivalent", "cost", "hole")
+SAMPLE, RECHECKED = 15, 5  # of `make soak`: from all, and from those that were caught
+
+LIMIT = 8  # seconds of processor time for a test that takes less than SHORT without a mutant; others have their own
+SHORT = 1.0
+PATIENCE = 900  # seconds for all tests of a mutant that use no processor time
+MOST_OUTPUT = 64 << 20  # a mutant may print for ever
+SHOWN = 4000  # characters of the failed test, with --name
+
+# What acquires and releases become; and what a statement that was left out has not set is the same in each run.
+FLAGS = ["-w", "-ftrivial-auto-var-init=pattern", "-DPLAIN_LOAD(p)=READ_ONCE(*(p))",
+         "-DPLAIN_STORE(p, v)=WRITE_ONCE(*(p), v)"]
+
+
+# ---- The command -----------------------------------------------------------------------------------------------------
+
+def add_options(parser):
+    group = parser.add_argument_group("mutants")
+    group.add_argument("--seed", metavar="S", help="which ones are tried (default: the number of commits)")
+    group.add_argument("--count", metavar="N", help="how many of all (default: 20)")
+    group.add_argument("--recheck", metavar="N", help="and how many of those that were caught before (default: 0)")
+    group.add_argument("--name", metavar="MUTANT", action="append", help="try this one, and show what it changes")
+    group.add_argument("--record", action="store_true", help="note in tests/mutants/caught.txt what was caught")
+    group.add_argument("--show", action="store_true", help="print the mutants with their changes, and try none")
+
+
+def command(options):
+    """`tests/run mutants`. Returns an exit status."""
+    places = [place_of(word) for word in options.names]
+    seed, count, recheck = numbers(options)
+    everything = all_mutants(places)
+    records = Records()
+    chosen = named(everything, options.name) if options.name else ordered(everything, seed)
+    if options.show:
+        for mutant in (chosen if options.name else everything):
+            print(f"{mutant.name}\n{indent(change(mutant))}")
+        return 0
+    with contextlib.ExitStack() as stack:
+        trial = stack.enter_context(Trial(options.jobs))
+        if options.name:
+            tried = trial.run(chosen, len(chosen))
+        else:
+            again = [mutant for mutant in chosen if mutant.name in records.caught][:recheck]
+            tried = trial.run(again, len(again)) + trial.run([one for one in chosen if one not in again], count)
+    if options.record:
+        records.note(tried, {mutant.name for mutant in (everything if not places else all_mutants([]))})
+    return Report(tried, records, repeat(options, seed, count, recheck)).show(bool(options.name))
+
+
+def numbers(options):
+    return (number("--seed", options.seed, default_seed), number("--count", options.count, lambda: 20, 1),
+            number("--recheck", options.recheck, lambda: 0))
+
+
+def number(option, text, default, least=0):
+    if text is None:
+        return default()
+    if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
+        raise UsageError(f"{option}: “{text}” is not a number{' above 0' if least else ''}")
+    return int(text)
+
+
+def default_seed():
+    """A shallow checkout has no number of commits: then the last one's name must do."""
+    if parts.git("rev-parse", "--is-shallow-repository") == "true":
+        return int(parts.git("rev-parse", "HEAD")[:8], 16)
+    return parts.number_of_commits()
+
+
+def repeat(options, seed, count, recheck):
+    words = ["tests/run", "mutants", "--seed", str(seed), "--count", str(count)]
+    words += ["--recheck", str(recheck)] if recheck else []
+    return f"again: {shlex.join(words + options.names)}"
+
+
+def place_of(word):
+    """FILE or FILE:LINE or FILE:FIRST-LAST → (path, first, last)."""
+    path, _, lines = word.partition(":")
+    path = path if "/" in path else f"mm/{path}"
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", lines)
+    if lines and not match:
+        raise UsageError(f"“{word}”: behind the colon stands LINE or FIRST-LAST")
+    if path not in sources():
+        why = "headers are left out: each has many objects" if path.endswith(".h") else "only what the host build tests"
+        raise UsageError(f"no mutants are made of {path} ({why}); of mm/*.c and {', '.join(sources()[-5:])} they are")
+    return (path, int(match[1]), int(match[2] or match[1])) if match else (path, 1, 1 << 30)
+
+
+def sources():
+    """What mutants are made of; without being told, only mm/."""
+    with open(os.path.join(ROOT, "tests", "host", "sources.mk"), encoding="utf-8") as file:
+        shared = re.search(r"^HOST_SHARED := (.*)$", file.read(), re.MULTILINE)[1].split()
+    return in_mm() + shared
+
+
+def in_mm():
+    return sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "mm", "*.c")))
+
+
+def all_mutants(places):
+    places = places or [(path, 1, 1 << 30) for path in in_mm()]
+    return [mutant for path, first, last in places for mutant in mutate.mutants_of(path, text_of(path))
+            if first <= mutant.line <= last]
+
+
+def text_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def named(mutants, patterns):
+    chosen = [mutant for mutant in mutants if any(fnmatch.fnmatchcase(mutant.name, pattern) for pattern in patterns)]
+    if not chosen:
+        raise UsageError(f"no mutant is called {' or '.join(patterns)}; tests/run mutants --show FILE shows them")
+    return chosen
+
+
+def ordered(mutants, seed):
+    """By a hash of seed and name, so that an edit in one place changes nothing about the others."""
+    return sorted(mutants, key=lambda mutant: hashlib.sha256(f"{seed} {mutant.name}".encode()).digest())
+
+
+# ---- Trying them -----------------------------------------------------------------------------------------------------
+
+@dataclasses.dataclass
+class Outcome:
+    mutant: mutate.Mutant
+    verdict: str  # caught, survived; not counted: no C, no change (the same machine code)
+    told: str = ""  # by which test, or how many saw nothing
+    seconds: float = 0
+    output: str = ""
+
+    def counts(self):
+        return not self.verdict.startswith("no ")
+
+
+class Trial:
+    """The builds that mutants are linked with, and scratch directories for the workers."""
+
+    def __init__(self, workers):
+        self.workers = workers
+        self.lock = threading.Lock()
+        self.stopped = False
+        self.unchanged = {}  # machine code of each source as it is
+
+    def __enter__(self):
+        os.makedirs(reach.DIRECTORY, exist_ok=True)
+        with open(os.path.join(reach.DIRECTORY, "lock"), "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            make("-j", str(self.workers), *(f"build/host/{kind}/tests" for kind in ("asan", "tsan", "reach")))
+            self.reach = reach.load(self.workers)
+        self.builds = {sanitizer: Build(sanitizer) for sanitizer in host.SANITIZERS}
+        self.directory = tempfile.mkdtemp(prefix="trial-", dir=reach.DIRECTORY)
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def run(self, mutants, count):
+        """The first `count` of them that count."""
+        queue, outcomes = iter(mutants), []
+
+        def work(worker):
+            scratch = os.path.join(self.directory, str(worker))
+            os.makedirs(scratch, exist_ok=True)
+            nonlocal count
+            while True:
+                with self.lock:
+                    mutant = next(queue, None) if count > 0 and not self.stopped else None
+                    count -= 1
+                if not mutant:
+                    return
+                outcome = self.try_one(mutant, scratch)
+                with self.lock:
+                    outcomes.append(outcome)
+                    if outcome.counts():
+                        print(f"{outcome.verdict:9} {mutant.name} {outcome.told} ({outcome.seconds:.1f} s)", flush=True)
+                    else:
+                        count += 1
+
+        with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
+            futures = [pool.submit(work, worker) for worker in range(self.workers)]
+            try:
+                for future in futures:
+                    future.result()
+            finally:
+                self.stopped = any(not future.done() for future in futures)
+        return outcomes
+
+    def try_one(self, mutant, scratch):
+        started = time.monotonic()
+        outcome = self._judge(mutant, scratch)
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+    def _judge(self, mutant, scratch):
+        original = text_of(mutant.path)
+        code = machine_code(self.builds["asan"], mutant.path, mutant.apply(original), scratch)
+        if not code:
+            return Outcome(mutant, "no C")
+        if mutant.path not in self.unchanged:
+            self.unchanged[mutant.path] = machine_code(self.builds["asan"], mutant.path, original, scratch)
+        if mutant.operator != "order" and code == self.unchanged[mutant.path]:  # x86 orders anyway; the rules do not
+            return Outcome(mutant, "no change")
+        tests = self.reach.tests(mutant.path, mutant.line)
+        if not tests:
+            return Outcome(mutant, "survived", "no test reaches it")
+        for sanitizer in host.SANITIZERS if mutant.operator in mutate.NEEDS_TSAN else ("asan",):
+            failed, output = self._run_tests(self.builds[sanitizer].link(mutant, scratch), tests)
+            if failed:
+                return Outcome(mutant, "caught", f"by {sanitizer}/{failed}", output=output)
+        return Outcome(mutant, "survived", f"{len(tests)} tests reach it")
+
+    def _run_tests(self, program, tests):
+        """The first that fails, or an empty string; and what was printed."""
+        output = ""
+        short = [test for test in tests if self.reach.seconds[test] < SHORT]
+        long = [test for test in tests if test not in short]
+        for options, group in ((["--limit", str(LIMIT)], short), ([], long)):
+            if not group:
+                continue
+            status, output = run_limited([*host.fixed_addresses(), program, "--stop", *options, *group])
+            if status:
+                failed = re.findall(r"^FAILED (\S+)", output, re.MULTILINE)
+                return failed[-1] if failed else "(a hang)", output
+        return "", output
+
+
+def run_limited(words):
+    path = f"{words[len(host.fixed_addresses())]}.output"
+
+    def limits():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+
+    with open(path, "wb") as file:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+                                   preexec_fn=limits, cwd=ROOT)
+        try:
+            status = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            status = -1
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # also of what a test has left behind
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return status, file.read(MOST_OUTPUT)
+
+
+class Build:
+    """How make compiles one object of the host build, and links all of them."""
+
+    def __init__(self, sanitizer):
+        self.objects = f"build/host/{sanitizer}/obj"
+        lines = make("-n", "V=1", "-W", "mm/fault.c", f"build/host/{sanitizer}/tests").splitlines()
+        self.compile = next(shlex.split(line) for line in lines if line.endswith(" mm/fault.c"))
+        self.compile = self.compile[:self.compile.index("-MMD")]
+        self.link_all = next(shlex.split(line) for line in lines if f"-o build/host/{sanitizer}/tests " in line)
+
+    def object(self, path, text, scratch, options=()):
+        """Compiled, to a file; None when it is no C."""
+        source = os.path.join(scratch, os.path.basename(path))
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(f'#line 1 "{path}"\n{text}')
+        target = f"{source}.o"
+        result = subprocess.run([*self.compile, *FLAGS, *options, "-c", "-o", target, source], cwd=ROOT,
+                                capture_output=True, check=False)
+        return None if result.returncode else target
+
+    def link(self, mutant, scratch):
+        own = f"{self.objects}/{mutant.path.removesuffix('.c')}.o"
+        changed = self.object(mutant.path, mutant.apply(text_of(mutant.path)), scratch)
+        program = os.path.join(scratch, "tests")
+        words = [changed if word == own else word for word in self.link_all]
+        words[words.index("-o") + 1] = program
+        subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+        return program
+
+
+def machine_code(build, path, text, scratch):
+    """Optimised and without debug information: equal for two sources that mean the same. None when it is no C."""
+    target = build.object(path, text, scratch, ("-O2", "-g0", "-fno-sanitize=all"))
+    if not target:
+        return None
+    with open(target, "rb") as file:
+        return file.read()
+
+
+def make(*words):
+    """Not as CI builds, nor as part of the make that runs us."""
+    ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CI")
+    environment = {key: value for key, value in os.environ.items() if key not in ours}
+    result = subprocess.run(["make", "--no-print-directory", *words], cwd=ROOT, env=environment, capture_output=True,
+                            text=True, check=False)
+    if result.returncode:
+        raise UsageError(f"the host build fails:\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+# ---- What is known of them -------------------------------------------------------------------------------------------
+
+class Records:
+    """The two lists of tests/mutants/, and which lines are new."""
+
+    def __init__(self):
+        self.survivors = {one["name"]: one for one in survivors()}
+        self.caught = set()
+        if os.path.exists(CAUGHT):
+            with open(CAUGHT, encoding="utf-8") as file:
+                self.caught = {f"{words[0]}:{word}" for words in map(str.split, file) if words and words[0] != "#"
+                               for word in words[1:]}
+        self.base = base_of_change()
+        self.changed = {}
+
+    def why_it_fails(self, mutant):
+        """Why this one must not survive; an empty string when it may."""
+        if mutant.name in self.caught:
+            return "it was caught before"
+        new = mutant.name not in self.survivors and self.is_changed(mutant)
+        return "this change wrote the line" if new else ""
+
+    def is_changed(self, mutant):
+        if mutant.path not in self.changed:
+            self.changed[mutant.path] = changed_lines(self.base, mutant.path)
+        return mutant.line in self.changed[mutant.path]
+
+    def note(self, tried, existing):
+        """Those of caught.txt that still exist, without what survives now, with what was caught now."""
+        for outcome in tried:
+            (self.caught.add if outcome.verdict == "caught" else self.caught.discard)(outcome.mutant.name)
+        by_function = collections.defaultdict(list)
+        for name in self.caught & existing:
+            path, function, rest = name.split(":", 2)
+            by_function[f"{path}:{function}"].append(rest)
+        with open(CAUGHT, "w", encoding="utf-8") as file:
+            file.write("# Mutants that a test has caught, and must go on catching: by tests/run mutants --record\n")
+            for function in sorted(by_function):
+                file.write(f"{function} {' '.join(sorted(by_function[function]))}\n")
+
+
+def survivors():
+    with open(SURVIVORS, "rb") as file:
+        try:
+            listed = tomllib.load(file).get("survivor", [])
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"tests/mutants/survivors.toml: {error}") from error
+    for one in listed:
+        if sorted(one) != ["kind", "name", "was", "why"] or one["kind"] not in KINDS:
+            raise UsageError(f"tests/mutants/survivors.toml: {one.get('name', one)} wants name, was, why, and kind, "
+                             f"one of {', '.join(KINDS)}")
+    return listed
+
+
+def base_of_change():
+    """The commit that this change stands on: where it left the upstream branch, else the last one but one. Or nothing."""
+    base = parts.git("merge-base", "HEAD", "@{upstream}")
+    return base if base and base != parts.git("rev-parse", "HEAD") else parts.git("rev-parse", "--verify", "HEAD~1")
+
+
+def changed_lines(base, path):
+    lines = set()
+    for match in re.finditer(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", parts.git("diff", "-U0", base, "--", path) if base else "",
+                             re.MULTILINE):
+        lines.update(range(int(match[1]), int(match[1]) + int(match[2] or 1)))
+    return lines
+
+
+# ---- What is told ----------------------------------------------------------------------------------------------------
+
+class Report:
+    def __init__(self, tried, records, again):
+        self.tried = [outcome for outcome in tried if outcome.counts()]
+        self.skipped = collections.Counter(outcome.verdict for outcome in tried)
+        self.records, self.again = records, again
+
+    def show(self, in_full):
+        """Returns the exit status: 1 when a survivor stands in a changed line, or was caught before."""
+        failures = 0
+        for outcome in self.tried:
+            if outcome.verdict == "survived":
+                failures += self._survivor(outcome)
+            elif outcome.mutant.name in self.records.survivors:
+                print(f"\n{outcome.mutant.name} was caught: take it out of tests/mutants/survivors.toml")
+            if in_full and outcome.verdict == "caught":
+                print(f"\n{outcome.mutant.path}: {outcome.mutant.name}\n{indent(change(outcome.mutant, 3))}")
+                print(indent(outcome.output[-SHOWN:]))
+        print("\n" + self.again)
+        print(self._totals())
+        print(f"{len(self.tried) - failures} passed, {failures} failed")
+        return 1 if failures or not self.tried else 0
+
+    def _survivor(self, outcome):
+        """True: it must not be."""
+        mutant = outcome.mutant
+        known = self.records.survivors.get(mutant.name)
+        reason = self.records.why_it_fails(mutant)
+        print(f"\n{mutant.path}:{mutant.line}: {mutate.OPERATORS[mutant.operator]}, and {outcome.told}"
+              f"{': FAILED, ' + reason if reason else ''}")
+        print(indent(change(mutant)))
+        if known:
+            print(indent(f"{known['kind']}: {known['why']}"))
+        else:
+            print(indent(f"again: tests/run mutants --name {shlex.quote(mutant.name)}"))
+        return bool(reason)
+
+    def _totals(self):
+        kinds = collections.Counter(self.records.survivors.get(outcome.mutant.name, {"kind": "new"})["kind"]
+                                    for outcome in self.tried if outcome.verdict == "survived")
+        caught = sum(outcome.verdict == "caught" for outcome in self.tried)
+        share = f" ({100 * caught // len(self.tried)} %)" if self.tried else ""
+        words = [f"{nr} {kind}" for kind, nr in kinds.most_common()]
+        skipped = f"; {self.skipped['no C']} were no C, {self.skipped['no change']} the same machine code"
+        return f"{len(self.tried)} mutants: {caught} caught{share}" + "".join(f", {word}" for word in words) + skipped
+
+
+def change(mutant, context=0):
+    """As a diff."""
+    before = text_of(mutant.path)
+    diff = difflib.unified_diff(before.splitlines(), mutant.apply(before).splitlines(), n=context, lineterm="",
+                                fromfile=mutant.path, tofile=mutant.path)
+    return "\n".join(line for line in diff if not line.startswith(("---", "+++")))
+
+
+def indent(text):
+    return "\n".join(f"      {line}" for line in text.splitlines())
+
+
+# ---- In the suites ---------------------------------------------------------------------------------------------------
+
+# Wrong arguments, and what stderr must match.
+CASES = (
+    ("no-such-file", ["mm/nowhere.c"], "no mutants are made of mm/nowhere.c"),
+    ("header", ["mm/tlb.h"], "headers are left out"),
+    ("not-tested-on-the-host", ["kernel/panic.c"], "only what the host build tests"),
+    ("line", ["tlb.c:here"], "LINE or FIRST-LAST"),
+    ("seed", ["--seed", "x"], "--seed: “x” is not a number"),
+    ("count", ["--count", "0"], "--count: “0” is not a number above 0"),
+    ("recheck", ["--recheck", "-1"], "--recheck: “-1” is not a number"),
+    ("no-such-mutant", ["--name", "tlb.c:nothing:drop:0"], "no mutant is called"),
+)
+KNOWN_CAUGHT = ("mm/tlb.c", "drop", "machine_tlb_shootdown(others, start, end);")
+TIME = 1200  # seconds for the builds and the tests of a sample
+
+
+def jobs():
+    return [Job(name=f"mutants/{name}", command=["tests/run", "mutants", *words], judge=judge_usage(regex), weight=1)
+            for name, words, regex in CASES]
+
+
+def soak_jobs():
+    """A sample of mutants; and that the tool can tell a mutant that is caught from one that survives."""
+    caught, survivor = known_caught(), known_survivor()
+    return [Job(name="mutants/sample", judge=judge_sample, says=survivors_told, limit=TIME, cap=2 * TIME, weight=60,
+                command=["tests/run", "mutants", "--count", str(SAMPLE), "--recheck", str(RECHECKED), "--jobs", "1"]),
+            Job(name="mutants/proof", judge=judge_proof(caught, survivor), limit=TIME, cap=2 * TIME, weight=30,
+                command=["tests/run", "mutants", "--name", caught.name, "--name", survivor.name, "--jobs", "1"])]
+
+
+def known_caught():
+    path, operator, line = KNOWN_CAUGHT
+    return next(mutant for mutant in mutate.mutants_of(path, text_of(path))
+                if mutant.operator == operator and text_of(path).splitlines()[mutant.line - 1].strip() == line)
+
+
+def known_survivor():
+    """One that no program can notice, so that no test to come does."""
+    listed = {one["name"] for one in survivors() if one["kind"] == "equivalent"}
+    return named(all_mutants([]), listed)[0]
+
+
+def judge_usage(regex):
+    def complaints(result):
+        said = result.stderr.decode(errors="replace")
+        wrong = [f"exit status {result.status}, expected 1"] if result.status != 1 else []
+        return wrong + ([] if re.search(f"^tests/run: .*{regex}", said) else [f"stderr does not match “{regex}”"])
+
+    return complaints
+
+
+def judge_sample(result):
+    return [] if result.status == 0 else [result.stdout.decode(errors="replace")]
+
+
+def survivors_told(result):
+    """What stands behind the list of those that were tried."""
+    return result.stdout.decode(errors="replace").partition("\n\n")[2]
+
+
+def judge_proof(caught, survivor):
+    def complaints(result):
+        said = result.stdout.decode(errors="replace")
+        records = Records()
+        records.caught = {survivor.name}
+        wanted = {
+            "exit status 0": result.status == 0,
+            "a mutant that is caught": f"\ncaught    {caught.name} by asan/" in f"\n{said}",
+            "a mutant that survives": f"\nsurvived  {survivor.name} " in f"\n{said}",
+            "a failure when one survives that was caught before": records.why_it_fails(survivor) != "",
+        }
+        return [f"lacks {what}:\n{said}" for what, there in wanted.items() if not there]
+
+    return complaints
