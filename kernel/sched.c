@@ -19,11 +19,15 @@
 
 struct run_queue {
 	spinlock_t lock;
-	u32 cpu;		/* constant */
-	struct list_head tasks; /* runnable, first in, first out */
-	u32 nr;		   /* of them; read without the lock to find a short queue: a stale value only costs time */
+	u32 cpu;	   /* constant */
+	struct list_head fresh;	  /* runnable tasks that are task->fresh, first in, first out, ... */
+	struct list_head waiting; /* ... and those that are not */
+	u32 nr;		   /* of both; read without the lock to find a short queue: a stale value only costs time */
 	struct task *curr; /* what runs */
 	struct task *idle; /* constant after the CPU's boot */
+	u64 charged;	   /* ns: up to when curr and the debt have been charged */
+	u64 debt;	   /* ns that fresh tasks have run while others waited, less what those have run since; TURN_NS at most */
+	bool repaying;	   /* since the debt was due, and until there is none */
 	u64 nr_switches;
 	u64 idle_ns;
 	u64 user_ticks, kernel_ticks; /* the CPU itself; read without the lock */
@@ -33,8 +37,6 @@ static struct task idle_tasks[MAX_CPUS];
 
 /* CPUs that wait in the idle loop. A waker claims one by clearing its bit; the CPU itself clears it when it goes on. */
 static u64 idle_cpus;
-
-static void enqueue(struct task *task, u32 cpu);
 
 /* ---- Queues ------------------------------------------------------------------------------------------------------ */
 
@@ -86,32 +88,94 @@ static u32 choose_cpu(const struct task *task)
 	return best;
 }
 
+/* Charges what runs for the time since it was charged last. => rq->lock */
+static void charge(struct run_queue *rq, u64 now)
+{
+	u64 ran = now - rq->charged;
+
+	rq->charged = now;
+	rq->curr->turn_left -= (s64)ran;
+	if (!rq->curr->fresh)
+		rq->debt -= min(rq->debt, ran);
+	else if (list_empty(&rq->waiting))
+		rq->debt = 0;
+	else
+		rq->debt = min(rq->debt + ran, TURN_NS);
+	if (rq->debt == TURN_NS)
+		rq->repaying = true;
+	else if (!rq->debt)
+		rq->repaying = false;
+}
+
+/* The tick is the only clock that ends a turn or the debt: what is nearer to this tick than to the next ends now. => rq->lock */
+static void round_to_tick(struct run_queue *rq)
+{
+	if (rq->curr->turn_left < (s64)(TICK_NS / 2))
+		rq->curr->turn_left = 0;
+	if (rq->repaying && rq->debt < TICK_NS / 2) {
+		rq->debt = 0;
+		rq->repaying = false;
+	} else if (rq->debt > TURN_NS - TICK_NS / 2) {
+		rq->repaying = true;
+	}
+}
+
+
+/* The turn may be used up: a new one is had only behind all others. => rq->lock */
+static void queue_last(struct run_queue *rq, struct task *task)
+{
+	if (task->turn_left <= 0) {
+		task->turn_left = TURN_NS;
+		task->fresh = false;
+	}
+	list_add_tail(task->fresh ? &rq->fresh : &rq->waiting, &task->rq_link);
+	WRITE_ONCE(rq->nr, rq->nr + 1);
+}
+
+/* A task that ran and is to go on with its turn. => rq->lock */
+static void queue_first(struct run_queue *rq, struct task *task)
+{
+	list_add(task->fresh ? &rq->fresh : &rq->waiting, &task->rq_link);
+	WRITE_ONCE(rq->nr, rq->nr + 1);
+}
+
+/* => rq->lock */
+static void dequeue(struct run_queue *rq, struct task *task)
+{
+	list_del(&task->rq_link);
+	WRITE_ONCE(rq->nr, rq->nr - 1);
+}
+
+/* Takes what is to run next off the queue; NULL if it is empty. => rq->lock */
+static struct task *dequeue_next(struct run_queue *rq)
+{
+	bool fresh = !list_empty(&rq->fresh) && (!rq->repaying || list_empty(&rq->waiting));
+	struct list_head *queue = fresh ? &rq->fresh : &rq->waiting;
+	struct task *task;
+
+	if (list_empty(queue))
+		return NULL;
+	task = list_first(queue, struct task, rq_link);
+	dequeue(rq, task);
+	return task;
+}
+
 /* Puts a runnable task that is on no queue on that of `cpu`. Interrupts off. */
 static void enqueue(struct task *task, u32 cpu)
 {
 	struct run_queue *rq = &per_cpu(run_queues, cpu);
-	struct task *running;
+	bool preempts;
 
 	spin_lock(&rq->lock);
 	WRITE_ONCE(task->cpu, cpu);
 	task->on_rq = true;
-	list_add_tail(&rq->tasks, &task->rq_link);
-	WRITE_ONCE(rq->nr, rq->nr + 1);
-	running = rq->curr;
-	if (running->is_idle)
-		atomic_or(&running->work, WORK_RESCHED);
+	queue_last(rq, task);
+	preempts = rq->curr->is_idle || (task->fresh && !rq->curr->fresh && !rq->repaying);
+	if (preempts)
+		atomic_or(&rq->curr->work, WORK_RESCHED);
 	spin_unlock(&rq->lock);
-	if (running->is_idle && cpu != cpu_id())
+	if (preempts && cpu != cpu_id())
 		smp_send_reschedule(cpu);
-}
-
-static struct task *dequeue_first(struct run_queue *rq)
-{
-	struct task *task = list_first(&rq->tasks, struct task, rq_link);
-
-	list_del(&task->rq_link);
-	WRITE_ONCE(rq->nr, rq->nr - 1);
-	return task;
 }
 
 bool sched_wake(struct task *task, u32 states)
@@ -123,6 +187,7 @@ bool sched_wake(struct task *task, u32 states)
 
 	if (sleeping) {
 		WRITE_ONCE(task->state, TASK_RUNNING);
+		task->fresh |= !queued;
 		task->on_rq = true; /* if it was not: it is now between two queues, and ours */
 	}
 	spin_unlock(&rq->lock);
@@ -138,8 +203,21 @@ void sched_start(struct task *task)
 
 	task->state = TASK_RUNNING;
 	task->cpu = cpu_id();
+	task->fresh = current->fresh; /* threads made in numbers are bounded by the debt */
+	task->turn_left = max(current->turn_left, 1L);
 	enqueue(task, choose_cpu(task));
 	irq_restore(flags);
+}
+
+/* The first task of the list that may run on that CPU, or NULL. => the list's lock */
+static struct task *first_for_cpu(struct list_head *queue, u32 cpu)
+{
+	struct task *task;
+
+	list_for_each (task, queue, rq_link)
+		if (task->affinity >> cpu & 1)
+			return task;
+	return NULL;
 }
 
 /* Takes a task over from the longest queue. True if there was one. Interrupts off. */
@@ -157,17 +235,13 @@ static bool pull(struct run_queue *rq)
 	if (!busiest || busiest == rq)
 		return false;
 	spin_lock(&busiest->lock);
-	list_for_each (task, &busiest->tasks, rq_link) {
-		if (!(task->affinity >> rq->cpu & 1))
-			continue;
-		list_del(&task->rq_link);
-		WRITE_ONCE(busiest->nr, busiest->nr - 1);
-		spin_unlock(&busiest->lock);
-		enqueue(task, rq->cpu);
-		return true;
-	}
+	task = first_for_cpu(&busiest->fresh, rq->cpu) ?: first_for_cpu(&busiest->waiting, rq->cpu);
+	if (task)
+		dequeue(busiest, task);
 	spin_unlock(&busiest->lock);
-	return false;
+	if (task)
+		enqueue(task, rq->cpu);
+	return task;
 }
 
 /* ---- Switching --------------------------------------------------------------------------------------------------- */
@@ -190,10 +264,8 @@ void task_started(struct task *prev)
 	finish_switch(prev);
 }
 
-static void account_switch(struct run_queue *rq, struct task *prev, struct task *next)
+static void account_switch(struct run_queue *rq, struct task *prev, struct task *next, u64 now)
 {
-	u64 now = ktime_ns();
-
 	prev->run_time += now - prev->switched_in;
 	if (prev->is_idle)
 		WRITE_ONCE(rq->idle_ns, rq->idle_ns + now - prev->switched_in);
@@ -215,8 +287,10 @@ static void requeue(struct run_queue *rq, struct task *prev)
 	if (prev->state != TASK_RUNNING) {
 		prev->on_rq = false;
 	} else if (prev->affinity >> rq->cpu & 1) {
-		list_add_tail(&rq->tasks, &prev->rq_link);
-		WRITE_ONCE(rq->nr, rq->nr + 1);
+		if (prev->turn_left > 0)
+			queue_first(rq, prev);
+		else
+			queue_last(rq, prev);
 	}
 }
 
@@ -225,6 +299,7 @@ void schedule(void)
 	unsigned long flags = irq_save();
 	struct run_queue *rq = &this_cpu(run_queues);
 	struct task *prev = current, *next;
+	u64 now = ktime_ns();
 
 #if DEBUG
 	ASSERT(!in_atomic(), "nobody sleeps while holding a spinlock");
@@ -232,17 +307,29 @@ void schedule(void)
 	rcu_quiescent();
 	spin_lock(&rq->lock);
 	atomic_and(&prev->work, ~WORK_RESCHED);
+	charge(rq, now);
 	requeue(rq, prev);
-	next = list_empty(&rq->tasks) ? rq->idle : dequeue_first(rq);
+	next = dequeue_next(rq) ?: rq->idle;
 	if (next == prev) {
 		spin_unlock_irqrestore(&rq->lock, flags);
 		return;
 	}
-	account_switch(rq, prev, next);
+	account_switch(rq, prev, next, now);
 	rq->curr = next;
 	mm_switch_cpu(prev->mm, next->mm);
 	finish_switch(switch_context(prev, next));
 	irq_restore(flags);
+}
+
+void sched_yield(void)
+{
+	unsigned long flags = irq_save();
+	struct run_queue *rq = &this_cpu(run_queues);
+
+	spin_lock(&rq->lock);
+	current->turn_left = 0;
+	spin_unlock_irqrestore(&rq->lock, flags);
+	schedule();
 }
 
 void sched_exit(void)
@@ -269,6 +356,7 @@ static void become_idle_task(u32 cpu)
 	ksnprintf(task->comm, sizeof(task->comm), "idle/%u", cpu);
 	list_init(&task->rq_link);
 	rq->idle = rq->curr = task;
+	rq->charged = task->switched_in;
 	this_cpu_struct()->task = task;
 }
 
@@ -279,7 +367,8 @@ void sched_init(void)
 
 		spin_init(&rq->lock, RANK_RUN_QUEUE);
 		rq->cpu = cpu;
-		list_init(&rq->tasks);
+		list_init(&rq->fresh);
+		list_init(&rq->waiting);
 		rq->idle = rq->curr = &idle_tasks[cpu];
 		idle_tasks[cpu].is_idle = true;
 	}
@@ -326,6 +415,24 @@ void cpu_start_scheduling(void)
 
 /* ---- Ticks, and the way to user mode ----------------------------------------------------------------------------- */
 
+/* Has what runs to give way? Interrupts off. */
+static bool turn_ends(struct run_queue *rq)
+{
+	const struct task *task = rq->curr;
+	bool gives_way;
+
+	spin_lock(&rq->lock);
+	charge(rq, ktime_ns());
+	round_to_tick(rq);
+	if (task->fresh)
+		gives_way = rq->repaying && !list_empty(&rq->waiting);
+	else
+		gives_way = !rq->repaying && !list_empty(&rq->fresh);
+	gives_way |= task->turn_left <= 0 && rq->nr;
+	spin_unlock(&rq->lock);
+	return gives_way;
+}
+
 void sched_tick(bool user)
 {
 	struct run_queue *rq = &this_cpu(run_queues);
@@ -348,7 +455,7 @@ void sched_tick(bool user)
 	timer_want_tick(ktime_ns() + TICK_NS);
 	itimers_tick(task, user);
 	rlimit_cpu_tick(task->process);
-	if (READ_ONCE(rq->nr) || rcu_pending())
+	if (turn_ends(rq) || rcu_pending())
 		atomic_or(&task->work, WORK_RESCHED);
 	others = READ_ONCE(idle_cpus);
 	if (READ_ONCE(rq->nr) && others)
@@ -402,8 +509,7 @@ int sched_set_affinity(struct task *task, u64 wanted)
 	WRITE_ONCE(task->affinity, cpus);
 	elsewhere = !(cpus >> rq->cpu & 1);
 	if (elsewhere && !list_empty(&task->rq_link)) {
-		list_del(&task->rq_link);
-		WRITE_ONCE(rq->nr, rq->nr - 1);
+		dequeue(rq, task);
 		move = true;
 	} else if (elsewhere && rq->curr == task) {
 		atomic_or(&task->work, WORK_RESCHED);

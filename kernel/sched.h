@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler: one run queue per CPU, round robin, preemption of user mode only. A woken task goes to an idle CPU that
- * its affinity allows, first to the one it ran on; a CPU that runs dry pulls from the longest queue.
+ * The scheduler: one run queue per CPU, round robin in turns of TURN_NS, preemption of user mode only. A woken task goes to
+ * an idle CPU that its affinity allows, first to the one it ran on; a CPU that runs dry pulls from the longest queue.
+ *
+ * A task that wakes up with part of its turn left is *fresh*: it runs before all tasks that have used up a turn since they
+ * last slept, and takes the CPU from one of those at once. Two rules keep it from starving them:
+ *
+ *	the turn	what is left of it is kept across sleep; when it is used up, the task is fresh no more, gets a new turn
+ *			and queues behind all others
+ *	the debt	what fresh tasks run while others wait; at a turn's worth, the others run for as long, undisturbed
+ *
+ * So a task that sleeps often gets no more of the CPU than its turns, and however many fresh tasks there are, a CPU's only busy
+ * task waits for them two turns at most: until the debt is due, and until the tick sees it.
  */
 #ifndef KERNEL_SCHED_H
 #define KERNEL_SCHED_H
 
 #include "kernel/task.h"
 
-#define TICK_NS 4000000UL /* while a CPU is busy: accounting, RCU, and the end of a time slice */
+#define TICK_NS 4000000UL /* while a CPU is busy: accounting, RCU, and the end of a turn */
+#define TURN_NS TICK_NS	  /* of CPU time, to the nearest tick */
 
 /* Boot, on CPU 0, before anything sleeps: makes what runs now this CPU's idle task. */
 void sched_init(void);
@@ -19,6 +30,8 @@ void cpu_start_scheduling(void) __noreturn;
 void sched_start(struct task *task);
 /* Switches to the next runnable task; the current one goes on waiting if its state says so. => no spinlock. */
 void schedule(void);
+/* As schedule(), and the current task gives up the rest of its turn. => no spinlock. */
+void sched_yield(void);
 /* The current task is dead: never returns. */
 void sched_exit(void) __noreturn;
 /* If the task sleeps in a state of `states` (bits 1 << TASK_…), makes it runnable. Any context. */

@@ -26,7 +26,7 @@ static struct task *find_task(u64 tid)
 
 SYSCALL(sched_yield)
 {
-	schedule();
+	sched_yield();
 	return 0;
 }
 
