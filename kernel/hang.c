@@ -2,9 +2,17 @@
 /*
  * Who makes no progress, and who waits for whom. Three things are looked for:
  *
- *	a CPU that stays in the kernel		its tick finds it there again and again, without a switch of threads
+ *	a CPU that stays in the kernel		its tick finds it there again and again, in one and the same call or fault
  *	a CPU that takes no interrupts		the tick of another one finds its tick missing
  *	a thread that sleeps until it is let go	for a lock, or uninterruptibly: a round over all threads finds it as it was
+ *
+ * The way to user mode and a switch of threads are progress. What a tick finds in the kernel is marked in the thread's work, which
+ * every way to user mode looks at, so that calls and faults pay nothing for it. A long call that offers its CPU by cond_resched()
+ * is given six times as long, since that may be honest work; Linux never tells of it.
+ *
+ * Only time that the machine has run counts. Where the host stops it, or gives it no CPU, the clock goes on and the ticks stay
+ * away: a CPU that stays in the kernel is judged by the number of its ticks, the others by a clock that knows what may lie
+ * between two looks at most.
  *
  * The round comes from the tick of whichever CPU is first, or from a timer of one that is idle. What is found is logged once,
  * and the machine goes on: it may be slow, and no more.
@@ -30,18 +38,23 @@
 #define MAX_CIRCLE 16
 #define NMI_WAIT_NS (3 * NS_PER_SECOND) /* on a loaded host another virtual CPU may be long in coming */
 
+#define PATIENCE 6 /* with a call that offers its CPU */
+#define LOOKS 8	   /* within the limit, at the least, from each CPU that takes interrupts */
+
 struct progress {
-	u64 last_tick;	   /* ns; its own CPU, read by others */
-	u64 since;	   /* ns: the last time it was seen to make progress */
-	u64 switches;	   /* of its thread, then */
+	u64 last_look; /* watched ns; its own CPU, read by others */
+	u64 ticks;     /* since it was seen to make progress; × PATIENCE where it did not even offer its CPU */
+	u64 switches;  /* of its thread, then */
 	const void *thread;
 	bool reported;
 };
 STATIC_PER_CPU(struct progress, progress);
 
 static u64 limit_ns;
-static u64 next_round; /* ns; atomic */
-STATIC_PER_CPU(struct timer, idle_timer);
+static u64 watched;    /* ns that the machine has run, as far as was looked; atomic */
+static u64 watched_at; /* ktime_ns() of the last look; atomic */
+static u64 next_round; /* watched ns; atomic */
+STATIC_PER_CPU(struct timer, look_timer);
 static u64 nmi_wanted; /* atomic: CPUs that shall say where they are ... */
 STATIC_PER_CPU(struct cpu_place, nmi_place); /* ... here, before they clear their bit */
 STATIC_PER_CPU(u32, nmis_sent);		     /* atomic: to this CPU from here; two may arrive as one, so never fewer than ... */
@@ -251,17 +264,32 @@ static bool some_thread_hangs(u64 now)
 	return now == TIME_NEVER;
 }
 
-/* It has had a thread to run for long enough, and yet no tick. */
+/* Has it something to run, and yet neither a tick nor a timer? */
 static bool takes_no_interrupts(unsigned cpu, u64 now)
 {
 	struct progress *of = &per_cpu(progress, cpu);
 	const struct task *task = READ_ONCE(cpus[cpu].task);
-	u64 last = max(READ_ONCE(of->last_tick), task ? READ_ONCE(task->switched_in) : now);
+	u64 last = READ_ONCE(of->last_look);
 
 	if (cpu == cpu_id() || !task || task->is_idle || READ_ONCE(of->reported) || last > now || now - last < limit_ns)
 		return false;
 	WRITE_ONCE(of->reported, true);
 	return true;
+}
+
+/*
+ * The clock of what runs: it goes on by no more than what lies between two looks of a CPU that runs. Notes that this CPU takes
+ * interrupts. Interrupts off.
+ */
+static u64 look_at_clock(void)
+{
+	u64 now = ktime_ns(), last = READ_ONCE(watched_at), watched_now;
+
+	if (now > last && atomic_cas(&watched_at, last, now))
+		(void)atomic_add_return(&watched, min(now - last, limit_ns / LOOKS));
+	watched_now = READ_ONCE(watched);
+	WRITE_ONCE(this_cpu(progress).last_look, watched_now);
+	return watched_now;
 }
 
 /* One CPU of all does it. Interrupts off. */
@@ -283,44 +311,67 @@ static void look_around(u64 now)
 		hang_report("A thread has slept where nobody lets it go on");
 }
 
+/* Has the CPU left the kernel, or its thread, since its last tick? Interrupts off. */
+static bool makes_progress(struct progress *mine, const struct task *task)
+{
+	u64 switches = task->nr_voluntary + task->nr_involuntary;
+	bool same = task == mine->thread && switches == mine->switches && READ_ONCE(task->work) & WORK_SAME_CALL;
+
+	mine->thread = task;
+	mine->switches = switches;
+	return !same || task->is_idle;
+}
+
+/* From a tick that has interrupted the kernel. Interrupts off. */
+static void note_kernel_tick(struct task *task)
+{
+	struct progress *mine = &this_cpu(progress);
+	u32 work = atomic_or(&task->work, WORK_SAME_CALL | WORK_SAME_STRETCH);
+	char headline[64];
+
+	mine->ticks += work & WORK_SAME_STRETCH ? PATIENCE : 1;
+	if (mine->ticks * TICK_NS < limit_ns * PATIENCE || mine->reported)
+		return;
+	WRITE_ONCE(mine->reported, true);
+	ksnprintf(headline, sizeof(headline), "CPU %u has not left the kernel for %lu seconds", cpu_id(),
+		  (unsigned long)(limit_ns / NS_PER_SECOND * (work & WORK_SAME_STRETCH ? 1 : PATIENCE)));
+	hang_report(headline);
+}
+
 void hang_note_tick(bool user)
 {
 	struct progress *mine = &this_cpu(progress);
-	const struct task *task = current;
-	u64 now = ktime_ns(), switches = task->nr_voluntary + task->nr_involuntary;
-	char headline[64];
+	struct task *task = current;
+	u64 now;
 
 	if (!limit_ns)
 		return;
-	WRITE_ONCE(mine->last_tick, now);
-	if (user || task->is_idle || task != mine->thread || switches != mine->switches) {
-		mine->thread = task;
-		mine->switches = switches;
-		mine->since = now;
+	now = look_at_clock();
+	if (makes_progress(mine, task) || user) {
+		mine->ticks = 0;
 		WRITE_ONCE(mine->reported, false);
-	} else if (now - mine->since >= limit_ns && !mine->reported) {
-		WRITE_ONCE(mine->reported, true);
-		ksnprintf(headline, sizeof(headline), "CPU %u has not left the kernel for %lu seconds", cpu_id(),
-			  (unsigned long)(limit_ns / NS_PER_SECOND));
-		hang_report(headline);
 	}
+	if (!user && !task->is_idle)
+		note_kernel_tick(task);
 	look_around(now);
 }
 
-static void idle_timer_expired(struct timer *timer)
+/* The tick of a CPU that has nothing to do, and a tick more for others. */
+static void look_timer_expired(struct timer *timer)
 {
-	look_around(ktime_ns());
-	timer_arm(timer, ktime_ns() + limit_ns / 2);
+	look_around(look_at_clock());
+	timer_arm(timer, ktime_ns() + limit_ns / LOOKS);
 }
 
 void hang_watch(void)
 {
-	struct timer *timer = &this_cpu(idle_timer);
+	struct timer *timer = &this_cpu(look_timer);
 
 	if (!limit_ns)
 		return;
-	timer_init(timer, idle_timer_expired);
-	timer_arm(timer, ktime_ns() + limit_ns / 2);
+	(void)look_at_clock();
+	timer_init(timer, look_timer_expired);
+	timer_arm(timer, ktime_ns() + limit_ns / LOOKS);
 }
 
 void hang_init(void)

@@ -465,6 +465,8 @@ void sched_tick(bool user)
 /* Interrupts off before and after. */
 static void do_work(u32 work, struct trap_frame *frame)
 {
+	if (work & WORK_SAME_CALL)
+		atomic_and(&current->work, ~(WORK_SAME_CALL | WORK_SAME_STRETCH));
 	irq_enable();
 	if (work & WORK_RESCHED) {
 		if (rcu_pending())
@@ -573,8 +575,11 @@ void thread_wake(struct thread *thread)
 void cond_resched(void)
 {
 	struct task *task = current;
+	u32 work = READ_ONCE(task->work);
 
-	if (READ_ONCE(task->work) & WORK_RESCHED) {
+	if (unlikely(work & WORK_SAME_STRETCH))
+		atomic_and(&task->work, ~WORK_SAME_STRETCH);
+	if (work & WORK_RESCHED) {
 		if (rcu_pending())
 			rcu_run_callbacks();
 		schedule();

@@ -66,6 +66,8 @@ enum task_state {
 #define WORK_SIGNAL 2u	/* a signal may be deliverable */
 #define WORK_RESTORE 4u /* sigsuspend and its kin: put saved_blocked back when no handler runs */
 #define WORK_FRAME 8u	/* user registers other than the result have changed: leave by iret. Cleared by entry.asm */
+#define WORK_SAME_CALL 16u    /* a tick has found it in the kernel, which it has not left since: hang.c */
+#define WORK_SAME_STRETCH 32u /* ... nor come by cond_resched() */
 
 /* How a sleep with a relative time-out goes on after a signal that ran no handler: restart_syscall calls func. */
 struct restart {

@@ -3,7 +3,8 @@
  * Ends that are not for programs. `hang`: a thread stands in the midst of a fault with mmap_lock in its hands, another
  * waits for that lock, and a third process waits until the kernel's log says who waits for whom; for a kernel that looks
  * after a second (hang=1). `hang deaf`: the same of a CPU that takes no interrupt, since what runs there stands in a switch of address
- * spaces, and of another that spins for its lock. `hang alone`: of the boot CPU, while all others are idle; it does not end. `hang panic`: the first thread stands with a VMA's lock, and the kernel is made to panic.
+ * spaces, and of another that spins for its lock. `hang alone`: of the boot CPU, while all others are idle; it does not end. `hang panic`: the first thread stands with a VMA's lock, and the kernel
+ * is made to panic. `hang busy SECONDS`: no hang, but calls one after the other that keep a CPU in the kernel nearly all the time.
  */
 #include "user/race.h"
 
@@ -159,6 +160,21 @@ static int alone(void)
 	return 1;
 }
 
+/* Each call takes some thousandths of a second, what is between them next to nothing. */
+static int stay_busy(int seconds)
+{
+	size_t size = 8 << 20;
+	char *buffer = malloc(size);
+	int zero = open("/dev/zero", O_RDONLY);
+	time_t end = time(NULL) + seconds;
+
+	MUST(buffer && zero >= 0);
+	puts("busy"), fflush(stdout);
+	while (time(NULL) < end)
+		MUST(read(zero, buffer, size) == (ssize_t)size);
+	return 0;
+}
+
 static int make_panic(void)
 {
 	stop_at("vma_locked", POLICY_VMA);
@@ -171,6 +187,8 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
+	if (strcmp(what, "busy") == 0)
+		return stay_busy(argc > 2 ? atoi(argv[2]) : 3);
 	MUST(on_faultline());
 	if (strcmp(what, "nothing") == 0)
 		return 0;

@@ -10,7 +10,8 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import (browser, bugs, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, scenario, shell,
+from . import (browser, bugs, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, scenario, shell, suspend,
+               terminal, tool, tracing)
                terminal, tool, tracing)
 
 DESCRIPTION = """\
@@ -93,8 +94,8 @@ def suite_jobs(suite):
 
 def tools_jobs():
     """What surrounds the kernel: its tools, terminals, documents, GDB."""
-    return (tool.jobs() + mutants.jobs() + shell.jobs() + terminal.jobs() + docs.jobs() + debugger.jobs() + panics.jobs() +
-            tracing.jobs() + machines.jobs())
+    modules = (tool, shell, terminal, suspend, docs, debugger, panics, tracing, machines)
+    return [job for module in modules for job in module.jobs()]
 
 
 def select(jobs, names):
