@@ -12,7 +12,6 @@ from faultline_host.status import UsageError
 
 from . import (browser, bugs, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, scenario, shell, suspend,
                terminal, tool, tracing)
-               terminal, tool, tracing)
 
 DESCRIPTION = """\
 suites:
