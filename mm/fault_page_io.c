@@ -105,8 +105,10 @@ enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(stru
 	enum fault_end end = fault_prealloc_table(f);
 	int asked = 0;
 
-	if (end == END_GO_ON)
+	if (end == END_GO_ON) {
+		race_point(mkwrite_before_lock);
 		end = lock_and_write(f, commit, &asked);
+	}
 	fault_free_prealloc(f); /* however it ended: it is ours alone (F3) */
 	if (asked == MKWRITE_THROTTLE && end == END_ANSWERED && f->answer == FAULT_DONE)
 		return f->strategy->throttle(f);

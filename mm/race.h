@@ -32,6 +32,7 @@
 	X(mapping_page_found, "a mapping has answered with its page; it is not mapped, and the PTE lock not held")     \
 	X(around_pages_found, "fault-around has taken references to cached pages; the PTE lock is not held")           \
 	X(page_wait, "a page must be waited for; what is let go has been let go")                                      \
+	X(mkwrite_before_lock, "a page is about to be written to for the first time; not yet locked, and its entry unlocked") \
 	X(mkwrite_dirtied, "the file system has agreed to a write, the page is dirty and locked; not yet mapped")      \
 	X(fault_throttled, "a fault is done and holds nothing; who dirtied a page is about to be slowed down")         \
 	X(mapping_before_fill, "a page for a hole of a mapping is ready; the size will be asked again under the lock") \

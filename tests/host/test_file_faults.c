@@ -539,6 +539,26 @@ TEST(file_storm, 4)
 	}
 }
 
+/* The page that is to be written to for the first time is truncated away before it is locked: it is not freed under the fault. */
+TEST(p2_page_of_a_first_write_is_pinned, 4)
+{
+	FOR_EACH_POLICY (i) {
+		struct page *page;
+
+		fault_alone(act_read);
+		page = pte_page(sim_pte(mm, faulter.addr));
+		stop_at(RACE_mkwrite_before_lock, FAULTER);
+		sim_start(FAULTER, act_write, &faulter);
+		wait_stopped(RACE_mkwrite_before_lock);
+		CHECK_EQ(mapping_truncate(file->mapping, 0), 0);
+		CHECK_EQ(READ_ONCE(page->refcount), 1);
+		let_go(RACE_mkwrite_before_lock);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_BEYOND_END);
+		CHECK_EQ(file->nr_mkwrites, 0);
+	}
+}
+
 /* ---- The page table and the page lock ---------------------------------------------------------------------------- */
 
 /* A write whose page table is missing: it is there before the page lock is taken (F1), or the lock order check speaks up. */

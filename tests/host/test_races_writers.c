@@ -106,6 +106,26 @@ TEST(munmap_in_progress_is_seen_by_who_was_faster, 4)
 	}
 }
 
+/*
+ * The VMA was found, and is gone when its count is sampled: that count moves no more, and says nothing. The page tables are still
+ * there, for the sake of a neighbour.
+ */
+TEST(s12_detached_vma_is_given_up, 4)
+{
+	begin(POLICY_SPEC, SPF_VALIDATE_VMA);
+	map_at(mm, addr - PAGES(4), 1, PROT_READ, ANON);
+	faulter.addr = addr + PAGES(5);
+	puppet_start();
+	fault_until(RACE_spec_after_find, act_write);
+	change_now(act_munmap);
+	CHECK_EQ(pt_walk(mm, addr).state, PT_TABLE);
+	go_on(RACE_spec_after_find, 1);
+	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
+	CHECK_EQ(REASONS(spf_abort_no_vma), 1);
+	puppet_stop();
+	end();
+}
+
 static void act_split(void *arg)
 {
 	struct actor *actor = arg;
