@@ -14,6 +14,7 @@
 #include "kernel/hang.h"
 #include "kernel/itimer.h"
 #include "kernel/smp.h"
+#include "mm/fault_sleep.h"
 #include "mm/machine.h"
 #include "mm/tlb.h"
 
@@ -555,6 +556,7 @@ void thread_sleep(void)
 {
 	struct task *task = current;
 
+	assert_fault_may_sleep(task->state != TASK_UNINTERRUPTIBLE);
 	if (task->state == TASK_INTERRUPTIBLE && signal_pending())
 		thread_cancel_sleep();
 	else if (task->state == TASK_KILLABLE && thread_killed())

@@ -24,7 +24,10 @@ int thread_id(const struct thread *thread); /* Linux's tid */
 
 /* Announces that the caller is about to sleep. Must not hold a spinlock when it then calls thread_sleep(). */
 void thread_prepare_sleep(enum sleep_state state);
-/* Gives up the CPU until woken. Sleeps; asserts that no spinlock is held. Returns at once if already woken. */
+/*
+ * Gives up the CPU until woken. Sleeps; asserts that no spinlock is held, and below fault_in() that this sleep is in the list of
+ * mm/fault_sleep.h. Returns at once if already woken.
+ */
 void thread_sleep(void);
 /* Takes the announcement back. */
 void thread_cancel_sleep(void);

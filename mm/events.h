@@ -19,7 +19,7 @@
 	X(attempt, "a strategy's attempt to resolve a fault ended; only this one has a story, and an ip")              \
 	X(look_again, "an attempt found something that made it look again; value: the reason")                         \
 	X(lock_wait, "a sleeping lock was waited for; address: the lock, value: its rank, + EVENT_FOR_WRITING")          \
-	X(page_wait, "a locked page was waited for; address: of the fault, value: the page frame number")              \
+	X(page_wait, "a fault waited for a page, or for a request for swap; address: its own, value: the page frame number, or 0") \
 	X(mmap_write, "mmap_lock was held for writing; value: the mm's sequence number")                               \
 	X(vma_write, "a VMA was locked for writing, until mmap_lock is let go; address, value: its bounds")            \
 	X(shootdown, "other CPUs were asked to forget translations, and did; address: the first, value: the CPUs")     \

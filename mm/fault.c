@@ -14,6 +14,7 @@
  */
 #include "mm/fault.h"
 
+#include "kernel/lockdep.h"
 #include "mm/counters.h"
 #include "mm/events.h"
 #include "mm/policy.h"
@@ -35,6 +36,7 @@ static enum fault_end attempt(struct fault *f)
 		f->strategy->leave(f);
 	ASSERT(!f->page_locked && !f->prealloc_table, "neither page lock nor page table outlives the attempt that took it");
 	ASSERT(f->held == HELD_NOTHING, "nothing is held between attempts");
+	ASSERT(f->sleep == FAULT_SLEEP_none, "a sleep that was announced is over");
 	return end;
 }
 
@@ -135,6 +137,7 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 	f.story = (union fault_story){ .access = access, .flags = flags }.bits; /* FAULT_DONE, REASON_NONE: 0 */
 	f.page_locked = false;
 	f.page_waited = false;
+	f.sleep = FAULT_SLEEP_none;
 	f.prealloc_table = NULL;
 	machine_set_fault(&f);
 	race_point(fault_enter);
@@ -148,6 +151,64 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 		count_major(&f);
 	return f.answer;
 }
+
+/* ---- Sleeping ---------------------------------------------------------------------------------------------------- */
+
+bool fault_forbids_reclaim(void)
+{
+	const struct fault *f = machine_fault();
+
+	return f && (f->held == HELD_VMA || f->held == HELD_MMAP);
+}
+
+#if DEBUG
+
+static const struct {
+	const char *name;
+	u32 held; /* bits of enum lock_rank */
+	bool killable, never;
+} sleeps[NR_FAULT_SLEEPS] = {
+#define KILLABLE true
+#define UNKILLABLE false
+#define WAITS false
+#define NEVER true
+#define X(name, held, killable, no_wait, what) [FAULT_SLEEP_##name] = { #name, held, killable, no_wait },
+	FAULT_SLEEPS(X)
+#undef X
+#undef KILLABLE
+#undef UNKILLABLE
+#undef WAITS
+#undef NEVER
+};
+
+_Static_assert(NR_LOCK_RANKS <= 32, "each rank has a bit");
+
+/* What the caller of fault_in() holds ranks above mmap_lock. */
+static void assert_holds_at_most(const struct fault *f, u32 allowed)
+{
+	const struct held_locks *held = current_held_locks();
+
+	for (u32 i = 0; i < held->depth; i++)
+		BUG_ON(held->held[i].rank >= RANK_MMAP_LOCK && !(allowed & 1u << held->held[i].rank),
+		       "a fault at %lx sleeps for %s with %s (%p) held", (unsigned long)f->address, sleeps[f->sleep].name,
+		       lock_rank_name(held->held[i].rank), held->held[i].lock);
+}
+
+void assert_fault_may_sleep(bool killable)
+{
+	const struct fault *f = machine_fault();
+
+	if (!f)
+		return;
+	BUG_ON(!f->sleep, "a fault at %lx sleeps where no fault may (mm/fault_sleep.h)", (unsigned long)f->address);
+	BUG_ON(sleeps[f->sleep].killable && !killable, "a fault at %lx sleeps for %s, and cannot be killed",
+	       (unsigned long)f->address, sleeps[f->sleep].name);
+	BUG_ON(sleeps[f->sleep].never && f->flags & FAULT_NO_WAIT, "a fault at %lx sleeps for %s, and was told not to",
+	       (unsigned long)f->address, sleeps[f->sleep].name);
+	assert_holds_at_most(f, sleeps[f->sleep].held);
+}
+
+#endif
 
 bool fault_signal(enum fault_answer answer, struct fault_signal *sig)
 {

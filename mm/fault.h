@@ -9,6 +9,7 @@
 #ifndef MM_FAULT_H
 #define MM_FAULT_H
 
+#include "mm/fault_sleep.h"
 #include "mm/mapping.h"
 #include "mm/pkey.h"
 #include "mm/reasons.h"
@@ -23,8 +24,8 @@ enum fault_access {
 enum fault_flag {
 	FAULT_USER = 1,	   /* user mode faulted; otherwise the kernel did */
 	FAULT_TRIED = 2,   /* this strategy has dropped its lock and waited once already */
-	FAULT_NO_RETRY = 4, /* no lock may be dropped: whoever waits for a page holds on */
-	FAULT_NO_WAIT = 8,  /* ... nor may anybody wait for a page: the answer is "would block" */
+	FAULT_NO_RETRY = 4, /* no lock may be dropped: a fault that waits holds on */
+	FAULT_NO_WAIT = 8,  /* ... nor may the fault wait for a page or a request: the answer is "would block" (fault_sleep.h) */
 	FAULT_SWAPOFF = 16, /* brings a swapped-out page back, whatever the VMA permits, and does nothing else */
 	FAULT_UACCESS = 32, /* the kernel faulted in a copy to or from the memory of the program that it runs for */
 };
@@ -44,7 +45,7 @@ enum fault_answer {
 	FAULT_BEYOND_END,   /* SIGBUS, BUS_ADRERR: beyond the end of the object, or the object has no pages to give */
 	FAULT_IO_ERROR,	    /* SIGBUS, BUS_ADRERR: the page could not be read, or not be made writable */
 	FAULT_OUT_OF_MEMORY, /* the caller may make room and come again */
-	FAULT_WOULD_BLOCK,  /* the page is locked, and the caller did not want to wait */
+	FAULT_WOULD_BLOCK,  /* a page or a request would have to be waited for, and the caller did not want to wait */
 	FAULT_KILLED,	    /* a fatal signal is pending; nothing was done */
 };
 
@@ -113,6 +114,13 @@ _Static_assert(sizeof(union fault_story) == 8 && NR_FAULT_REASONS < 256, "each p
 
 struct fault;
 
+/* What a fault may have to wait for. */
+enum fault_wait {
+	WAIT_PAGE,	   /* f->page is locked by another thread, or by the disk that fills it */
+	WAIT_WRITEBACK,	   /* f->page is being written; we do not have it locked */
+	WAIT_SWAP_REQUEST, /* all requests for swap are under way */
+};
+
 /* What lock_pte answers. */
 enum pte_lock_result {
 	PTE_LOCKED,   /* f->pte is locked and still holds f->orig_pte */
@@ -154,10 +162,11 @@ struct fault_strategy {
 	/* May a page that is not in the swap cache be read? END_GO_ON, or a reason. */
 	enum fault_end (*may_read_swap)(struct fault *f);
 	/*
-	 * f->page is locked by somebody else: let go and wait for it (END_RETRY); or, the second time round, wait and hold on
-	 * (END_GO_ON). Speculation gives up.
+	 * Drops the lock and waits (END_RETRY); the second time round, waits and keeps the lock (END_GO_ON: look again). Ends
+	 * otherwise when the caller does not want to wait, or a fatal signal comes. Speculation gives up. => no page lock, and
+	 * nothing claimed; a reference to f->page, if that is waited for.
 	 */
-	enum fault_end (*wait_page)(struct fault *f);
+	enum fault_end (*wait)(struct fault *f, enum fault_wait what);
 	/*
 	 * The mapping has no page there, and one that was removed is still mapped elsewhere: unlock, and wait until it is not
 	 * (END_COMPLETED). NULL: the strategy has given up before it comes to this.
@@ -213,7 +222,8 @@ struct fault {
 	/* Written by the kinds of fault. */
 	struct page *page; /* what the mapping's fault operation, or the swap cache, had: with a reference */
 	bool page_locked;  /* ... and we hold its lock: nothing may be allocated (F1) */
-	bool page_waited;  /* somebody waited for I/O: a major fault */
+	bool page_waited;  /* this fault has begun a read, or waited for one: a major fault, and an error is its own */
+	enum fault_sleep sleep; /* what it is sleeping for, or is about to */
 	struct page *prealloc_table; /* a page table of our own, for when it is too late to allocate one; see pt_prealloc() */
 
 	enum fault_end vanished; /* after PTE_VANISHED: the end to return */
@@ -286,6 +296,11 @@ enum fault_end fault_mapping(struct fault *f);	     /* a page of a mapping (faul
 enum fault_end fault_map_around(struct fault *f);	     /* ... that is cached, and its neighbours (fault_around.c) */
 enum fault_end fault_make_uptodate(struct fault *f); /* ... that must be read first: f->page (fault_page_io.c) */
 enum fault_end fault_swap(struct fault *f);	     /* a page that was swapped out (fault_swap.c) */
+/*
+ * The slot's page is not in the swap cache: begins to read it, or waits as the strategy can. END_GO_ON: f->page, with a
+ * reference; NULL: nothing names the slot any more. => the area held. (fault_swap.c)
+ */
+enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot);
 enum fault_end fault_write_protect(struct fault *f); /* a write to a page that is mapped read-only (fault_wp.c) */
 
 /*
@@ -339,7 +354,7 @@ enum fault_end fault_walk_locked(struct fault *f);
 enum pte_lock_result fault_lock_pte_locked(struct fault *f);
 enum fault_end fault_no_memory_locked(struct fault *f);
 enum fault_end fault_may_read_swap_locked(struct fault *f);
-enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry);
+enum fault_end fault_wait_locked(struct fault *f, enum fault_wait what, enum fault_reason retry);
 enum fault_end fault_throttle_locked(struct fault *f);
 enum fault_end fault_wait_removal_locked(struct fault *f);
 /* Has a page table at hand for a commit that may not allocate. END_GO_ON, or no_memory's end. And gives back what is left. */

@@ -7,6 +7,7 @@
 #include "mm/mmap.h"
 #include "mm/page_lock.h"
 #include "mm/race.h"
+#include "mm/swap.h"
 
 void fault_snapshot(struct fault *f, const struct vma *vma)
 {
@@ -121,17 +122,32 @@ enum fault_end fault_may_read_swap_locked(struct fault *f)
 	return END_GO_ON;
 }
 
+static int sleep_until_over(struct fault *f, enum fault_wait what)
+{
+	switch (what) {
+	case WAIT_PAGE:
+		return page_wait_unlocked_killable(f->page);
+	case WAIT_WRITEBACK:
+		return page_wait_writeback_killable(f->page);
+	default:
+		return swap_request_wait_killable();
+	}
+}
+
 /* 0, or -EINTR: killed. */
-static int wait_for_page(struct fault *f)
+static int wait_for(struct fault *f, enum fault_wait what)
 {
 	u64 began = event_clock();
-	int error = page_wait_unlocked_killable(f->page);
+	int error;
 
-	event_ended(EVENT_page_wait, began, f->address, page_to_pfn(f->page));
+	f->sleep = what == WAIT_SWAP_REQUEST ? FAULT_SLEEP_swap_request : FAULT_SLEEP_page;
+	error = sleep_until_over(f, what);
+	f->sleep = FAULT_SLEEP_none;
+	event_ended(EVENT_page_wait, began, f->address, what == WAIT_SWAP_REQUEST ? 0 : page_to_pfn(f->page));
 	return error;
 }
 
-enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry)
+enum fault_end fault_wait_locked(struct fault *f, enum fault_wait what, enum fault_reason retry)
 {
 	bool hold_on = f->flags & (FAULT_TRIED | FAULT_NO_RETRY);
 
@@ -142,7 +158,7 @@ enum fault_end fault_wait_page_locked(struct fault *f, enum fault_reason retry)
 	if (!hold_on)
 		f->strategy->leave(f);
 	race_point(page_wait);
-	if (wait_for_page(f))
+	if (wait_for(f, what))
 		return fault_answered(f, FAULT_KILLED);
 	return hold_on ? END_GO_ON : fault_retry(f, retry);
 }
@@ -158,7 +174,9 @@ enum fault_end fault_wait_removal_locked(struct fault *f)
 		return fault_answered(f, FAULT_DONE);
 	mapping_get(mapping);
 	f->strategy->leave(f);
+	f->sleep = FAULT_SLEEP_removal;
 	error = mapping_wait_leaving(mapping, index);
+	f->sleep = FAULT_SLEEP_none;
 	mapping_put(mapping);
 	f->answer = error ? FAULT_KILLED : FAULT_DONE;
 	return END_COMPLETED;
@@ -174,9 +192,11 @@ enum fault_end fault_throttle_locked(struct fault *f)
 		vma_file_get(file);
 	f->strategy->leave(f);
 	race_point(fault_throttled);
+	f->sleep = FAULT_SLEEP_throttle;
 	mapping->ops->throttle(mapping);
 	if (file)
 		vma_file_put(file);
+	f->sleep = FAULT_SLEEP_none;
 	f->answer = FAULT_DONE;
 	return END_COMPLETED;
 }

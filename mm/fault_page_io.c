@@ -45,7 +45,7 @@ enum fault_end fault_make_uptodate(struct fault *f)
 		if (end != END_GO_ON || page_is_uptodate(f->page))
 			break;
 		f->page_waited = true;
-		end = f->strategy->wait_page(f);
+		end = f->strategy->wait(f, WAIT_PAGE);
 	}
 	return end;
 }
@@ -57,7 +57,7 @@ static enum fault_end lock_page(struct fault *f)
 	enum fault_end end;
 
 	while (!page_trylock(f->page)) {
-		end = f->strategy->wait_page(f);
+		end = f->strategy->wait(f, WAIT_PAGE);
 		if (end != END_GO_ON)
 			return end;
 	}
@@ -77,7 +77,9 @@ static enum fault_end ask_and_commit(struct fault *f, enum fault_end (*commit)(s
 {
 	if (!page_test(f->page, PG_CACHE))
 		return fault_answered(f, FAULT_DONE); /* truncated */
+	f->sleep = FAULT_SLEEP_file_system;
 	*asked = f->vma.mapping->ops->page_mkwrite(f->vma.mapping, f->page);
+	f->sleep = FAULT_SLEEP_none;
 	if (*asked < 0)
 		return fault_answered(f, *asked == -ENOMEM ? FAULT_OUT_OF_MEMORY : FAULT_IO_ERROR);
 	mapping_dirty_page(f->page);
@@ -100,6 +102,12 @@ static enum fault_end lock_and_write(struct fault *f, enum fault_end (*commit)(s
 	return end;
 }
 
+/* Throttling drops the lock and waits. */
+static bool may_throttle(const struct fault *f)
+{
+	return !(f->flags & (FAULT_NO_RETRY | FAULT_NO_WAIT));
+}
+
 enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(struct fault *f))
 {
 	enum fault_end end = fault_prealloc_table(f);
@@ -110,7 +118,7 @@ enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(stru
 		end = lock_and_write(f, commit, &asked);
 	}
 	fault_free_prealloc(f); /* however it ended: it is ours alone (F3) */
-	if (asked == MKWRITE_THROTTLE && end == END_ANSWERED && f->answer == FAULT_DONE)
+	if (asked == MKWRITE_THROTTLE && end == END_ANSWERED && f->answer == FAULT_DONE && may_throttle(f))
 		return f->strategy->throttle(f);
 	return end;
 }

@@ -11,7 +11,7 @@
  *	4. the page, again	is it still what the entry named (W2)? Was it read?
  *	5. the entry, again	under its lock, by the one commit function
  *
- * What a strategy does not do, it says in its own words: may_read_swap and wait_page.
+ * What a strategy does not do, it says in its own words: may_read_swap and wait.
  *
  *	seed 000, under speculation		seed 001, under the per-VMA lock
  *	----------------------------------	----------------------------------------------
@@ -20,7 +20,7 @@
  *	page == NULL: RETRY			SWP_SYNCHRONOUS_IO: read under the lock, no sleep
  *		spec_may_read_swap()			read_past_cache()
  *	trylock_page() or RETRY			folio_lock_or_retry() drops the VMA lock
- *		spec_wait_page()			vma_wait_page()
+ *		spec_wait()				vma_wait()
  *	pte_map_lock() or RETRY			vma->... not touched after the drop
  *		fault_lock_pte()			the caller's snapshot only
  *
@@ -101,6 +101,7 @@ static enum fault_end read_claimed(struct fault *f, swap_slot_t slot, struct pag
 
 	race_point(swap_claimed);
 	*error = swap_read_now(slot, page);
+	f->page_waited |= *error != -EAGAIN;
 	if (*error)
 		return END_GO_ON;
 	page_set(page, PG_ANON);
@@ -178,7 +179,7 @@ static enum fault_end lock_page(struct fault *f)
 {
 	race_point(swap_page_found);
 	while (!page_trylock(f->page)) {
-		enum fault_end end = f->strategy->wait_page(f);
+		enum fault_end end = f->strategy->wait(f, WAIT_PAGE);
 
 		if (end != END_GO_ON)
 			return end;
@@ -199,6 +200,26 @@ static enum fault_end map_cached_page(struct fault *f, swap_slot_t slot)
 	return end;
 }
 
+/* The loop ends: it goes round only while the lock is kept, once for each time that another thread took the request first. */
+enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot)
+{
+	for (;;) {
+		struct page *page = swap_read_ahead(slot);
+		enum fault_end end;
+
+		if (!is_err(page)) {
+			f->page = page;
+			f->page_waited |= page != NULL;
+			return END_GO_ON;
+		}
+		if (ptr_err(page) != -EAGAIN)
+			return f->strategy->no_memory(f);
+		end = f->strategy->wait(f, WAIT_SWAP_REQUEST);
+		if (end != END_GO_ON)
+			return end;
+	}
+}
+
 /* Step 2. END_GO_ON: f->page, with a reference; or none: the page has been brought back meanwhile. */
 static enum fault_end find_or_read(struct fault *f, swap_slot_t slot)
 {
@@ -208,19 +229,9 @@ static enum fault_end find_or_read(struct fault *f, swap_slot_t slot)
 	if (f->page)
 		return END_GO_ON;
 	end = f->strategy->may_read_swap(f);
-	if (end != END_GO_ON)
-		return end;
-	f->page_waited = true;
-	if (swap_is_synchronous(slot) && swap_count(slot) == 1) {
+	if (end == END_GO_ON && swap_is_synchronous(slot) && swap_count(slot) == 1)
 		end = read_past_cache(f, slot);
-		if (end != END_GO_ON)
-			return end;
-	}
-	f->page = swap_read_ahead(slot);
-	if (!is_err(f->page))
-		return END_GO_ON;
-	f->page = NULL;
-	return f->strategy->no_memory(f);
+	return end == END_GO_ON ? fault_read_swap(f, slot) : end;
 }
 
 /* => the area held. */

@@ -17,6 +17,7 @@
  *	u32 machine_tid(void)			the running thread's id, 0 where there is none
  *	u64 machine_user_ip(void)		where it will go on in user mode. Meaningless for kernel threads
  *	void machine_set_fault(const struct fault *)	the fault it is resolving, for debuggers and panics; NULL: none
+ *	const struct fault *machine_fault(void)	what machine_set_fault() was told last
  *	void *phys_to_virt(paddr_t), paddr_t virt_to_phys(const void *)		the direct map
  *	void clear_page(void *), void copy_page(void *dst, const void *src)	whole 4 KiB pages
  *	void clear_shared(void *start, size_t bytes), void copy_shared_page(void *dst, const void *src)

@@ -22,7 +22,8 @@ struct rwsem;
 struct mapping_ops {
 	/*
 	 * Fills the page, which is locked, in its slot, and not up to date; what lies beyond the object's size reads as zeros.
-	 * 0: begun, and page_end_read() follows, or has come already, from whatever context. -errno: not begun. Sleeps.
+	 * 0: begun, and page_end_read() follows, or has come already, from whatever context. -errno: not begun. Does not sleep:
+	 * a fault calls it with its lock held.
 	 */
 	int (*read_page)(struct mapping *mapping, struct page *page);
 	/*

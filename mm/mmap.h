@@ -47,8 +47,8 @@ long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
 long mm_setup_stack(struct mm *mm, vaddr_t top, u64 size, bool executable);
 
 /*
- * Grows the stack VMA down to addr's page. 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbid it. => mmap_lock
- * held for writing (V5); brackets the VMA (V4).
+ * Grows the stack VMA down to addr's page. 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbid it; -EINTR: killed while
+ * it waited for the VMA's readers. Sleeps. => mmap_lock held for writing (V5); brackets the VMA (V4).
  */
 int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr);
 

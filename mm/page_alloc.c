@@ -14,6 +14,7 @@
  * holds above RANK_RECLAIM.
  */
 #include "kernel/string.h"
+#include "mm/fault_sleep.h"
 #include "mm/kswapd.h"
 #include "mm/lru.h"
 #include "mm/page_alloc.h"
@@ -168,12 +169,15 @@ struct page *alloc_pages(unsigned order, unsigned flags)
  * Direct reclaim. What it frees lies in this CPU's stash, unless we have slept and are on another one, or others were faster:
  * then once more. Single pages are found even if somebody must be killed for them; blocks only if they come together again, outside
  * the stash, after some attempts: nobody is killed for that. Who is dying himself takes of what is kept for those who cannot wait.
+ * Not for a fault that holds its lock: a writer would wait for the disk with it (V19).
  */
 static __noinline struct page *wait_for_pages(unsigned order, unsigned flags)
 {
 	unsigned now = flags & ~ALLOC_WAIT;
 	struct page *page = NULL;
 
+	if (fault_forbids_reclaim())
+		return NULL;
 	if (!order) {
 		while (!page && make_room())
 			page = alloc_page(now);

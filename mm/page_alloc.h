@@ -17,7 +17,8 @@ enum alloc_flags {
 	ALLOC_RESERVE = 2, /* may use the reserve kept for what must not fail: kernel bookkeeping of a dying process */
 	/*
 	 * Makes room when there is none: sleeps, while pages are written. NULL only if there is nothing left that could go. For
-	 * the kernel's own memory; a fault lets go of its lock first, and comes again. => as assert_may_reclaim().
+	 * the kernel's own memory. Below a fault that holds its lock it neither makes room nor sleeps: NULL; the fault is answered
+	 * with "out of memory", and its caller makes room and comes again. => as assert_may_reclaim().
 	 */
 	ALLOC_WAIT = 8,
 };

@@ -70,10 +70,17 @@
 	  "Linux 6.12: vmf_anon_prepare()")                                                                            \
 	X(vma_lock_abort_file_ops, VMA, REASON, "the mapping's fault operation needs mmap_lock",                       \
 	  "Linux 6.7: vmf_can_call_fault()")                                                                           \
-	X(vma_lock_retry_page, VMA, REASON, "a page must be read or unlocked first: dropped the VMA lock and waited (V19)", \
+	X(vma_lock_retry_page, VMA, REASON,                                                                            \
+	  "a page must be read, written or unlocked first: dropped the VMA lock and waited (V19)",                     \
 	  "Linux 6.6: __folio_lock_or_retry() under FAULT_FLAG_VMA_LOCK")                                              \
-	X(mmap_retry_page, MMAP, REASON, "a page must be read or unlocked first: dropped mmap_lock and waited",        \
+	X(vma_lock_retry_swap_request, VMA, REASON,                                                                    \
+	  "all requests for swap were under way: dropped the VMA lock and waited for one (V19)",                       \
+	  "Linux has none: its block layer waits for a request with the lock held")                                    \
+	X(mmap_retry_page, MMAP, REASON, "a page must be read, written or unlocked first: dropped mmap_lock and waited", \
 	  "Linux: lock_folio_maybe_drop_mmap(), __folio_lock_or_retry()")                                              \
+	X(mmap_retry_swap_request, MMAP, REASON,                                                                       \
+	  "all requests for swap were under way: dropped mmap_lock and waited for one",                                \
+	  "Linux has none: its block layer waits for a request with the lock held")                                    \
 	X(mmap_retry_stack, MMAP, REASON, "the stack must grow: mmap_lock is taken again, for writing",                \
 	  "Linux 6.5: lock_mm_and_find_vma(), upgrade_mmap_lock_carefully()")
 

@@ -262,6 +262,10 @@ struct page *shmem_get_page(struct mapping *mapping, u64 index)
 			continue;
 		error = bring_back(mapping, index, slot);
 		swap_area_put(slot);
+		if (error == -EAGAIN) {
+			swap_request_wait();
+			continue;
+		}
 		if (error == -ENOMEM && make_room())
 			continue;
 		if (error)
@@ -281,18 +285,28 @@ bool shmem_next_in_swap(struct mapping *mapping, u64 *index, u64 last)
 
 /* ---- The fault --------------------------------------------------------------------------------------------------- */
 
-/* It was swapped out a moment ago, and is being written: that ends by itself, and soon. */
+/*
+ * It may have been swapped out a moment ago, and be on its way to a slow disk: that is waited for as for any page, with nothing
+ * held. The loop ends: it goes round only while the lock is kept, and a page that nobody maps is written again only if a write()
+ * has changed it.
+ */
 static int lock_settled(struct fault *f)
 {
-	while (!page_trylock(f->page)) {
-		enum fault_end end = f->strategy->wait_page(f);
+	for (;;) {
+		enum fault_wait what = WAIT_PAGE;
+		enum fault_end end;
 
+		if (page_trylock(f->page)) {
+			f->page_locked = !page_test(f->page, PG_WRITEBACK);
+			if (f->page_locked)
+				return END_GO_ON;
+			page_unlock(f->page);
+			what = WAIT_WRITEBACK;
+		}
+		end = f->strategy->wait(f, what);
 		if (end != END_GO_ON)
 			return end;
 	}
-	f->page_locked = true;
-	page_wait_writeback(f->page);
-	return END_GO_ON;
 }
 
 /* => f->page */
@@ -308,22 +322,29 @@ static int fault_put_back(struct fault *f, swap_slot_t slot)
 	return fault_answered(f, error ? FAULT_IO_ERROR : FAULT_DONE); /* the access faults again, and finds the page */
 }
 
+/* => the area held. */
+static int bring_back_for_fault(struct fault *f, swap_slot_t slot)
+{
+	f->page = swap_cache_find(slot);
+	if (!f->page) {
+		int end = fault_read_swap(f, slot);
+
+		if (end != END_GO_ON)
+			return end;
+	}
+	if (!f->page)
+		return fault_answered(f, FAULT_DONE);
+	return fault_put_back(f, slot);
+}
+
 int fault_shmem_in_swap(struct fault *f)
 {
-	struct page *page;
 	swap_slot_t slot;
-	bool read;
 	int end;
 
 	if (!shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot) || !swap_area_get(slot))
 		return fault_answered(f, FAULT_DONE);
-	page = find_or_read(slot, &read);
-	f->page = is_err(page) ? NULL : page;
-	f->page_waited |= read && f->page; /* and stays so when the strategy tries again: an error is this fault's */
-	if (f->page)
-		end = fault_put_back(f, slot);
-	else
-		end = page ? f->strategy->no_memory(f) : fault_answered(f, FAULT_DONE);
+	end = bring_back_for_fault(f, slot);
 	swap_area_put(slot);
 	return end;
 }

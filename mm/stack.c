@@ -31,6 +31,7 @@ static bool within_limits(const struct vma *vma, vaddr_t addr)
 int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
 {
 	u64 nr_pages;
+	int error;
 
 	assert_mmap_write_locked(mm);
 	addr &= PAGE_MASK;
@@ -39,7 +40,9 @@ int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
 	if (!(vma->flags & VM_GROWSDOWN) || addr < sysctl_mmap_min_addr || !gap_is_free(vma, addr) ||
 	    !within_limits(vma, addr) || anon_vma_prepare(vma) || vma_tree_reserve(&mm->tree, 1))
 		return -ENOMEM;
-	vma_start_write(vma);
+	error = vma_start_write_killable(vma);
+	if (error)
+		return error;
 	race_point(stack_before_grow);
 	nr_pages = (vma->start - addr) >> PAGE_SHIFT;
 	vma_account(mm, vma->flags, nr_pages);

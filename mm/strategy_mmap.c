@@ -19,6 +19,7 @@
  *
  * Mirrors: Linux 6.1, do_user_addr_fault(); stacks as Linux 6.5, lock_mm_and_find_vma().
  */
+#include "kernel/errno.h"
 #include "mm/counters.h"
 #include "mm/fault.h"
 #include "mm/mmap.h"
@@ -39,10 +40,14 @@ static void mmap_leave(struct fault *f)
 /* Step 1. */
 static bool lock_address_space(struct fault *f)
 {
-	if (rwsem_read_killable(&f->mm->mmap_lock))
-		return false;
-	f->held = HELD_MMAP;
-	return true;
+	int error;
+
+	f->sleep = FAULT_SLEEP_mmap_lock;
+	error = rwsem_read_killable(&f->mm->mmap_lock);
+	f->sleep = FAULT_SLEEP_none;
+	if (!error)
+		f->held = HELD_MMAP;
+	return !error;
 }
 
 static bool is_below_stack(const struct fault *f, const struct vma *vma)
@@ -50,20 +55,33 @@ static bool is_below_stack(const struct fault *f, const struct vma *vma)
 	return vma && f->address < vma->start && (vma->flags & VM_GROWSDOWN);
 }
 
-/* Step 2, the rare half: lets go, grows the stack under mmap_lock for writing, and has the strategy start again. */
-static enum fault_end grow_stack(struct fault *f)
+/* 0; -EINTR: killed; -ENOMEM. */
+static int lock_and_expand(struct fault *f)
 {
 	struct vma *vma;
 	int error;
 
-	mmap_leave(f);
-	if (mmap_write_lock_killable(f->mm))
-		return fault_answered(f, FAULT_KILLED);
+	f->sleep = FAULT_SLEEP_mmap_lock;
+	error = mmap_write_lock_killable(f->mm);
+	if (error)
+		return error;
+	f->sleep = FAULT_SLEEP_stack_growth;
 	vma = vma_tree_find_from(&f->mm->tree, f->address);
 	error = is_below_stack(f, vma) ? vma_expand_stack(f->mm, vma, f->address) : 0;
 	mmap_write_unlock(f->mm);
+	return error;
+}
+
+/* Step 2, the rare half: drops the lock, grows the stack under mmap_lock for writing, and has the strategy start again. */
+static enum fault_end grow_stack(struct fault *f)
+{
+	int error;
+
+	mmap_leave(f);
+	error = lock_and_expand(f);
+	f->sleep = FAULT_SLEEP_none;
 	if (error)
-		return fault_answered(f, FAULT_NO_MAPPING);
+		return fault_answered(f, error == -EINTR ? FAULT_KILLED : FAULT_NO_MAPPING);
 	return fault_retry(f, REASON_mmap_retry_stack);
 }
 
@@ -104,9 +122,10 @@ static enum fault_end mmap_may_call_ops(struct fault *f)
 	return END_GO_ON;
 }
 
-static enum fault_end mmap_wait_page(struct fault *f)
+static enum fault_end mmap_wait(struct fault *f, enum fault_wait what)
 {
-	return fault_wait_page_locked(f, REASON_mmap_retry_page);
+	return fault_wait_locked(f, what,
+				 what == WAIT_SWAP_REQUEST ? REASON_mmap_retry_swap_request : REASON_mmap_retry_page);
 }
 
 const struct fault_strategy strategy_mmap = {
@@ -127,7 +146,7 @@ const struct fault_strategy strategy_mmap = {
 	.lock_pte = fault_lock_pte_locked,
 	.no_memory = fault_no_memory_locked,
 	.may_read_swap = fault_may_read_swap_locked,
-	.wait_page = mmap_wait_page,
+	.wait = mmap_wait,
 	.wait_removal = fault_wait_removal_locked,
 	.throttle = fault_throttle_locked,
 };

@@ -158,9 +158,13 @@ static enum fault_end spec_may_read_swap(struct fault *f)
 	return fault_gave_up(f, REASON_spf_abort_swap_not_cached);
 }
 
-/* Seed 000: "only use trylock": there is no lock that could be let go while we wait (S16). */
-static enum fault_end spec_wait_page(struct fault *f)
+/*
+ * Seed 000: "only use trylock": there is no lock that could be let go while we wait (S16). Only a page lock comes up: speculation
+ * reads nothing, and of a mapping it sees no page that is being written to swap.
+ */
+static enum fault_end spec_wait(struct fault *f, enum fault_wait what)
 {
+	ASSERT(what == WAIT_PAGE, "speculation begins nothing that it would have to wait for");
 	return fault_gave_up(f, REASON_spf_abort_swap_page_locked);
 }
 
@@ -234,5 +238,5 @@ const struct fault_strategy strategy_spec = {
 	.lock_pte = spec_lock_pte,
 	.no_memory = spec_no_memory,
 	.may_read_swap = spec_may_read_swap,
-	.wait_page = spec_wait_page,
+	.wait = spec_wait,
 };

@@ -113,9 +113,10 @@ static enum fault_end vma_may_call_ops(struct fault *f)
 	return f->vma.ops->without_mmap_lock ? END_GO_ON : fault_gave_up(f, REASON_vma_lock_abort_file_ops);
 }
 
-static enum fault_end vma_wait_page(struct fault *f)
+static enum fault_end vma_wait(struct fault *f, enum fault_wait what)
 {
-	return fault_wait_page_locked(f, REASON_vma_lock_retry_page);
+	return fault_wait_locked(f, what,
+				 what == WAIT_SWAP_REQUEST ? REASON_vma_lock_retry_swap_request : REASON_vma_lock_retry_page);
 }
 
 const struct fault_strategy strategy_vma = {
@@ -139,7 +140,7 @@ const struct fault_strategy strategy_vma = {
 	.lock_pte = fault_lock_pte_locked,
 	.no_memory = fault_no_memory_locked,
 	.may_read_swap = fault_may_read_swap_locked,
-	.wait_page = vma_wait_page,
+	.wait = vma_wait,
 	.wait_removal = fault_wait_removal_locked,
 	.throttle = fault_throttle_locked,
 };

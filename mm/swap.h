@@ -140,8 +140,6 @@ void swap_cache_trim(void);
 
 /* ---- Transfers (swap_io.c) --------------------------------------------------------------------------------------- */
 
-/* Begins to fill the page from its slot; page_end_read() follows. => in its slot, locked, and handed over. May sleep. */
-void swap_read_start(struct page *page);
 /* Begins to write the page to its slot; page_end_writeback() follows. => in its slot, locked, mapped nowhere. May sleep. */
 void swap_write_start(struct page *page);
 /* 0, -EIO; -EAGAIN: the device would take time. => the slot claimed. Does not sleep. */
@@ -150,9 +148,13 @@ int swap_read_now(swap_slot_t slot, struct page *page);
 bool swap_is_synchronous(swap_slot_t slot);
 /*
  * The page of the slot, being filled or filled, with a reference, together with its neighbours on the device. NULL: no entry
- * names the slot any more; err_ptr(-ENOMEM). => the area held. May sleep.
+ * names the slot any more; err_ptr(-ENOMEM); err_ptr(-EAGAIN): all requests are under way, see below. => the area held. Does not
+ * sleep.
  */
 struct page *swap_read_ahead(swap_slot_t slot);
+/* Sleep until a request is free; another thread may have taken it by the time they return. Killable: 0 or -EINTR. */
+void swap_request_wait(void);
+int __must_check swap_request_wait_killable(void);
 
 /* ---- Out (swap_out.c) -------------------------------------------------------------------------------------------- */
 

@@ -6,8 +6,8 @@
  * over gives its place back from the interrupt that says so. A page needs no reference for its transfer: it is locked while
  * it is read, and under write-back while it is written, so it stays in its slot, which holds one.
  *
- * Locks: pool.lock (RANK_LEAF, interrupts off). Nobody waits for a request with more than the page lock, a VMA and mmap_lock
- * for reading held.
+ * Locks: pool.lock (RANK_LEAF, interrupts off). A read takes the request that is free or does not begin: its caller waits with
+ * nothing held. Only a write waits for one here, with its page locked, and its mmap_lock in MADV_PAGEOUT; never below a fault.
  *
  * Mirrors: Linux, mm/page_io.c; swap_cluster_readahead().
  */
@@ -55,6 +55,7 @@ static struct swap_request *try_get(void)
 	return request;
 }
 
+/* For a write: memory is short, and the page is locked and in its slot already. */
 static struct swap_request *request_get(void)
 {
 	struct swap_request *request = try_get();
@@ -64,13 +65,33 @@ static struct swap_request *request_get(void)
 	return request;
 }
 
+/* Wakes all: one that waits for a request to be free need not take it, and would keep the others from hearing of it. */
 static void request_put(struct swap_request *request)
 {
 	unsigned long flags = spin_lock_irqsave(&pool.lock);
 
 	list_add(&pool.free, &request->free);
 	spin_unlock_irqrestore(&pool.lock, flags);
-	wake_up_nr(&pool.waiters, NULL, 1);
+	wake_up_all(&pool.waiters);
+}
+
+static bool some_free(void)
+{
+	unsigned long flags = spin_lock_irqsave(&pool.lock);
+	bool some = !list_empty(&pool.free);
+
+	spin_unlock_irqrestore(&pool.lock, flags);
+	return some;
+}
+
+void swap_request_wait(void)
+{
+	wait_event(&pool.waiters, some_free());
+}
+
+int swap_request_wait_killable(void)
+{
+	return wait_event_killable(&pool.waiters, some_free());
 }
 
 /* ---- One page ---------------------------------------------------------------------------------------------------- */
@@ -106,10 +127,9 @@ static void start(struct swap_request *request, struct page *page)
 	request->ops->start(request);
 }
 
-void swap_read_start(struct page *page)
+/* => in its slot, locked, and handed over: page_end_read() follows. */
+static void read_start(struct swap_request *request, struct page *page)
 {
-	struct swap_request *request = request_get();
-
 	count(pswpin);
 	event_now(EVENT_swap_in, 0, READ_ONCE(page->private));
 	request->write = false;
@@ -150,8 +170,8 @@ int swap_read_now(swap_slot_t slot, struct page *page)
 
 /* ---- Reading ahead ----------------------------------------------------------------------------------------------- */
 
-/* Puts a new page into the slot and begins to read it. The answer as of swap_cache_add(); -ENOMEM. */
-static int read_slot(swap_slot_t slot, struct page **result)
+/* Puts a new page into the slot, and has the request read it. The answer as of swap_cache_add(); -ENOMEM. */
+static int read_slot_by(struct swap_request *request, swap_slot_t slot, struct page **result)
 {
 	struct page *page = alloc_page(ALLOC_USER);
 	int added;
@@ -167,9 +187,23 @@ static int read_slot(swap_slot_t slot, struct page **result)
 		return added;
 	}
 	page_lock_hand_over(page);
-	swap_read_start(page);
+	read_start(request, page);
 	*result = page;
 	return SWAP_ADDED;
+}
+
+/* Likewise; -EAGAIN: all requests are under way. The request comes first: once the page is in its slot, others wait for it. */
+static int read_slot(swap_slot_t slot, struct page **result)
+{
+	struct swap_request *request = try_get();
+	int added;
+
+	if (!request)
+		return -EAGAIN;
+	added = read_slot_by(request, slot, result);
+	if (added != SWAP_ADDED)
+		request_put(request);
+	return added;
 }
 
 /* Neighbours on the device often went out together. What is not wanted, or is there already, is passed over. */
@@ -201,8 +235,8 @@ struct page *swap_read_ahead(swap_slot_t slot)
 			break;
 		if (result == SWAP_UNUSED)
 			return NULL;
-		if (result == -ENOMEM)
-			return err_ptr(-ENOMEM);
+		if (result < 0)
+			return err_ptr(result);
 		page = swap_cache_find(slot);
 		if (page)
 			return page;

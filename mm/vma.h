@@ -84,7 +84,7 @@ struct vma_ops {
 	/*
 	 * Finds or makes the page of f->address, up to date, with a reference for the caller in f->page. Answers an enum
 	 * fault_end, see fault.h. NULL: the object has no pages to give, SIGBUS. => the lock of f's strategy; does not touch
-	 * the VMA. May sleep, and let go of the lock by f->strategy->wait_page().
+	 * the VMA. May sleep, and let go of the lock by f->strategy->wait().
 	 */
 	int (*fault)(struct fault *f);
 	/*

@@ -131,6 +131,11 @@ static inline void machine_set_fault(const struct fault *fault)
 	WRITE_ONCE(*(const struct fault **)(current_bytes() + TASK_FAULT_OFFSET), fault);
 }
 
+static inline const struct fault *machine_fault(void)
+{
+	return *(const struct fault **)(current_bytes() + TASK_FAULT_OFFSET); /* nobody else writes it */
+}
+
 static inline u32 machine_local_fetch_add(u32 *value, u32 nr)
 {
 	__asm__ volatile("xaddl %0, %1" : "+r"(nr), "+m"(*value)); /* one instruction: no interrupt comes between */

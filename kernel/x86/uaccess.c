@@ -2,6 +2,7 @@
 /* See kernel/uaccess.h: checks the range, then lets uaccess.asm touch it. No locks. */
 #include "kernel/uaccess.h"
 #include "kernel/errno.h"
+#include "kernel/oom.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/x86/interrupt.h"
@@ -97,9 +98,14 @@ int user_add_nofault(vaddr_t addr, u32 value, u32 *old)
 
 static int fault_in_for(vaddr_t addr, enum fault_access access, unsigned flags)
 {
+	enum fault_answer answer;
+
 	if (!access_ok(addr, 1))
 		return -EFAULT;
-	if (fault_in(current->mm, addr, access, flags) != FAULT_DONE)
+	do
+		answer = fault_in(current->mm, addr, access, flags);
+	while (answer == FAULT_OUT_OF_MEMORY && oom_make_room());
+	if (answer != FAULT_DONE)
 		return -EFAULT;
 	thread_count_fault();
 	return 0;

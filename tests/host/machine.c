@@ -169,6 +169,7 @@ void thread_sleep(void)
 	ASSERT(!in_atomic(), "nobody sleeps while a spinlock is held");
 	ASSERT(irqs_enabled(), "nobody sleeps with interrupts off");
 	ASSERT(!rcu_read_lock_held(), "nobody sleeps inside an RCU section");
+	assert_fault_may_sleep(cpu->sleep_state != SLEEP_UNINTERRUPTIBLE);
 	WRITE_ONCE(cpu->asleep, true);
 	idle_until(woken);
 	WRITE_ONCE(cpu->asleep, false);

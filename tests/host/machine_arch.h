@@ -101,6 +101,11 @@ static inline void machine_set_fault(const struct fault *fault)
 	sim_fault = fault;
 }
 
+static inline const struct fault *machine_fault(void)
+{
+	return sim_fault;
+}
+
 /* Interrupts are polled, so none comes between. */
 static inline u32 machine_local_fetch_add(u32 *value, u32 nr)
 {

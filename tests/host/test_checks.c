@@ -4,7 +4,9 @@
 
 #include "kernel/mutex.h"
 #include "kernel/rcu.h"
+#include "mm/mapping.h"
 #include "mm/page_alloc.h"
+#include "mm/page_lock.h"
 #include "mm/tlb.h"
 #include "mm/vma.h"
 
@@ -153,6 +155,73 @@ TEST_DIES(fault_with_interrupts_off, 1, "interrupts on")
 	begin();
 	irq_disable();
 	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
+}
+
+/* A fault operation that sleeps as it is told. */
+static struct {
+	enum fault_sleep announced;
+	enum sleep_state state;
+	bool page_locked;
+} sleeper;
+
+static int sleepy_fault(struct fault *f)
+{
+	if (sleeper.page_locked)
+		CHECK(page_trylock(zero_page));
+	f->sleep = sleeper.announced;
+	thread_prepare_sleep(sleeper.state);
+	thread_sleep();
+	return fault_answered(f, FAULT_BEYOND_END);
+}
+
+static void fault_asleep(unsigned flags)
+{
+	static const struct vma_ops ops = { .fault = sleepy_fault, .without_mmap_lock = true };
+	struct mmap_request request = { .len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = &ops, .file_writable = true };
+	long addr;
+
+	mm = test_mm(POLICY_VMA);
+	request.mapping = mapping_create(PAGES(1), false);
+	addr = mm_mmap(mm, &request);
+	CHECK(addr > 0);
+	(void)fault_in(mm, (vaddr_t)addr, ACCESS_READ, FAULT_USER | flags);
+}
+
+/* V19: a sleep below fault_in() that is not in the list. */
+TEST_DIES(v19_sleep_that_no_fault_may, 1, "sleeps where no fault may")
+{
+	fault_asleep(0);
+}
+
+/* ... that is, with more held than its row says: the VMA, and a page. */
+TEST_DIES(v19_sleep_with_the_vma_locked, 1, "sleeps for mmap_lock with VMA")
+{
+	sleeper.announced = FAULT_SLEEP_mmap_lock;
+	sleeper.state = SLEEP_KILLABLE;
+	fault_asleep(0);
+}
+
+TEST_DIES(v19_sleep_with_a_page_locked, 1, "sleeps for page with PAGE")
+{
+	sleeper.announced = FAULT_SLEEP_page;
+	sleeper.state = SLEEP_KILLABLE;
+	sleeper.page_locked = true;
+	fault_asleep(0);
+}
+
+/* ... that no fatal signal ends. */
+TEST_DIES(v19_sleep_that_cannot_be_killed, 1, "sleeps for page, and cannot be killed")
+{
+	sleeper.announced = FAULT_SLEEP_page;
+	fault_asleep(0);
+}
+
+/* ... of a fault whose caller did not want to wait. */
+TEST_DIES(v19_sleep_that_was_not_wanted, 1, "sleeps for swap_request, and was told not to")
+{
+	sleeper.announced = FAULT_SLEEP_swap_request;
+	sleeper.state = SLEEP_KILLABLE;
+	fault_asleep(FAULT_NO_WAIT);
 }
 
 /* S13: a change outside of the bracket. */

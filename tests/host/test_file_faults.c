@@ -301,6 +301,32 @@ TEST(file_throttled_fault_completes, 4)
 	}
 }
 
+static void act_write_without_retry(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = fault_in(actor->mm, actor->addr, ACCESS_WRITE, (unsigned)actor->len);
+}
+
+/* ... but not where the lock may not be dropped, or nothing waited for. */
+TEST(file_fault_that_may_not_wait_is_not_throttled, 4)
+{
+	static const unsigned flags[] = { FAULT_NO_RETRY, FAULT_NO_RETRY | FAULT_NO_WAIT };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		begin(POLICY_MMAP);
+		WRITE_ONCE(file->throttles, true);
+		faulter.len = flags[i];
+		fault_alone(act_read);
+		fault_alone(act_write_without_retry);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(file->nr_mkwrites, 1);
+		CHECK_EQ(file->nr_throttled, 0);
+		CHECK_EQ(COUNTED(mmap_completed), 0);
+		end();
+	}
+}
+
 static void act_writeback(void *arg)
 {
 	struct sim_file *sim = arg;

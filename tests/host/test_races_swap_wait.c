@@ -2,6 +2,8 @@
 /* Faults that wait for a page which a disk, or another fault, has locked: what they hold, how they are ended and counted. */
 #include "swap_race_stage.h"
 
+#include "hoard.h"
+
 TEST(swap_waiter_can_be_killed, 4)
 {
 	struct page *page;
@@ -186,4 +188,198 @@ TEST_DIES(k2_no_wait_for_a_disk_under_a_spinlock, 2, "may sleep, and is waited f
 	CHECK(pte_lock(mm, addr, &ptl));
 	page_wait_writeback(page);
 	CHECK_EQ(page_wait_unlocked_killable(page), 0);
+}
+
+/* ---- V19: nobody who wants the VMA waits for a disk with the fault ------------------------------------------------- */
+
+static const enum fault_policy locked_policies[] = { POLICY_MMAP, POLICY_VMA };
+
+static void begin_shared(enum fault_policy policy)
+{
+	sim_quirks.evict = 0;
+	disk = disk_create(NR_PAGES + 1);
+	WRITE_ONCE(disk->async, true);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	mm = test_mm(policy);
+	addr = map(mm, NR_PAGES, RW, MAP_SHARED | MAP_ANONYMOUS);
+	sim_use_mm(mm);
+	put_pages(addr, NR_PAGES, 100);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
+	sim_leave_mm();
+	CHECK_EQ(mm_rss(mm, RSS_SHMEM), 0);
+	faulter = other = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(1) };
+	counters_mark();
+}
+
+/* A fault waits until a page of shared memory has been written: a writer goes on, and the same strategy tries again. */
+TEST(v19_shared_memory_under_writeback, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
+		begin_shared(locked_policies[i]);
+		sim_start(1, act_read, &faulter);
+		wait_asleep(1);
+		change_now(act_mprotect_read);
+		CHECK(sim_running(1));
+		disk_complete_all(disk);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(faulter.value, 100);
+		CHECK_EQ(REASONS(mmap_retry_page) + REASONS(vma_lock_retry_page), 1);
+		end();
+	}
+}
+
+TEST(v19_shared_memory_under_writeback_killed, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
+		begin_shared(locked_policies[i]);
+		sim_start(1, act_read, &faulter);
+		wait_asleep(1);
+		sim_kill(1);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_KILLED);
+		end();
+	}
+}
+
+TEST(shared_memory_under_writeback_would_block, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
+		begin_shared(locked_policies[i]);
+		faulter.value = FAULT_NO_WAIT;
+		fault_now(act_user_fault);
+		CHECK_EQ(faulter.result, FAULT_WOULD_BLOCK);
+		end();
+	}
+}
+
+/* Another process has every request for swap under way, to a disk of its own that does nothing. */
+#define NR_REQUESTS 128
+static struct disk *slow_disk;
+static struct mm *writer;
+
+static void begin_without_requests(enum fault_policy policy)
+{
+	vaddr_t at;
+
+	begin(policy, SPF_VALIDATE_VMA, true, DROPPED);
+	slow_disk = disk_create(NR_REQUESTS + 1);
+	WRITE_ONCE(slow_disk->async, true);
+	disk_swapon(slow_disk, SWAP_PRIORITY_NEXT);
+	writer = test_mm(POLICY_DEFAULT);
+	at = map(writer, NR_REQUESTS, RW, ANON);
+	sim_use_mm(writer);
+	put_pages(at, NR_REQUESTS, 0);
+	CHECK_EQ(mm_madvise(writer, at, PAGES(NR_REQUESTS), MADV_PAGEOUT), 0);
+	sim_leave_mm();
+	CHECK_EQ(slow_disk->nr_waiting, NR_REQUESTS);
+	counters_mark();
+}
+
+static void end_without_requests(void)
+{
+	disk_complete_all(slow_disk);
+	end();
+	test_mm_put(writer);
+	rcu_barrier();
+	swap_cache_trim();
+	disk_swapoff(slow_disk);
+}
+
+/* It holds nothing while it waits; then the same strategy reads the page. */
+static void wait_for_request(enum fault_policy policy)
+{
+	begin_without_requests(policy);
+	sim_start(1, act_read, &faulter);
+	wait_asleep(1);
+	change_now(act_mprotect_read);
+	CHECK(sim_running(1));
+	CHECK_EQ(disk->nr_waiting, 0);
+	CHECK(disk_complete_one(slow_disk));
+	let_others_run_until(READ_ONCE(disk->nr_waiting), "the page is not read");
+	disk_complete_all(disk);
+	sim_join(1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	CHECK_EQ(faulter.value, 100);
+	CHECK_EQ(COUNTED(pgmajfault), 1);
+}
+
+TEST(reason_vma_lock_retry_swap_request, 4)
+{
+	wait_for_request(POLICY_VMA);
+	CHECK_EQ(REASONS(vma_lock_retry_swap_request), 1);
+	CHECK_EQ(COUNTED(mmap_attempts), 0);
+	end_without_requests();
+}
+
+TEST(reason_mmap_retry_swap_request, 4)
+{
+	wait_for_request(POLICY_MMAP);
+	CHECK_EQ(REASONS(mmap_retry_swap_request), 1);
+	end_without_requests();
+}
+
+/* Nor does the fault wait whose caller does not want to; and one that waits can be killed. Neither has begun a read. */
+TEST(swap_request_would_block_or_is_killed, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
+		begin_without_requests(locked_policies[i]);
+		faulter.value = FAULT_NO_WAIT;
+		fault_now(act_user_fault);
+		CHECK_EQ(faulter.result, FAULT_WOULD_BLOCK);
+		sim_start(1, act_read, &faulter);
+		wait_asleep(1);
+		sim_kill(1);
+		sim_join(1);
+		CHECK_EQ(faulter.result, FAULT_KILLED);
+		CHECK_EQ(COUNTED(pgmajfault), 0);
+		end_without_requests();
+	}
+}
+
+/* Every waiter hears that a request is free, also when the first to wake takes none. */
+TEST(swap_request_wakes_all_who_wait, 4)
+{
+	struct actor second;
+
+	begin_without_requests(POLICY_VMA);
+	second = (struct actor){ .mm = mm, .addr = addr + PAGES(1) };
+	sim_start(1, act_read, &faulter);
+	wait_asleep(1);
+	sim_start(2, act_read, &second);
+	wait_asleep(2);
+	stop_at(RACE_vma_locked, 1);
+	CHECK(disk_complete_one(slow_disk));
+	let_others_run_until(READ_ONCE(disk->nr_waiting), "CPU 2 does not read its page"); /* CPU 1 does not come so far */
+	race_release(RACE_vma_locked);
+	disk_start(3, disk);
+	disk_complete_all(slow_disk);
+	sim_join(1);
+	sim_join(2);
+	disk_stop(3);
+	CHECK_EQ(faulter.value, 100);
+	CHECK_EQ(second.value, 101);
+	end_without_requests();
+}
+
+/* A fault that needs a page table finds no memory: it does not wait for the disk with the VMA locked, but says so. */
+TEST(v19_no_room_is_made_with_the_vma_locked, 4)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
+		struct hoard blocks = { .order = MAX_ORDER }, pages = { 0 };
+
+		begin(locked_policies[i], SPF_VALIDATE_VMA, true, DROPPED);
+		expect_value(addr, 100); /* which reclaim could write to swap again */
+		WRITE_ONCE(disk->async, true);
+		map_at(mm, 1UL << 40, 1, RW, ANON);
+		faulter.addr = 1UL << 40;
+		hoard_take(&blocks, 0);
+		hoard_take(&pages, 0);
+		fault_now(act_read_fault); /* the zero page: only a table is needed */
+		hoard_give_all(&pages);
+		hoard_give_all(&blocks);
+		CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY);
+		CHECK_EQ(disk->nr_waiting, 0);
+		end();
+	}
 }

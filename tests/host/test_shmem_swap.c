@@ -299,7 +299,7 @@ TEST(m5_page_is_mapped_or_leaves, 3)
 	sim_start(1, act_page_out, &reclaimer);
 	wait_stopped(RACE_shmem_uncached);
 	sim_start(2, act_write, &faulter);
-	let_others_run(); /* it looks again and again */
+	let_others_run_until(COUNTED(pgfault) > 3 || !sim_running(2), "the fault does not look again");
 	CHECK(sim_running(2));
 	let_go(RACE_shmem_uncached);
 	sim_join(2);

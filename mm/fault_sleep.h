@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a fault may sleep. thread_sleep() of either machine checks it in debug builds: a thread that sleeps below fault_in()
+ * without having announced one of these rows, or with more held than the row allows, or in a way that no fatal signal ends
+ * where the row says so, is a bug. docs/fault-sleeps.md is generated from this list.
+ *
+ *	X(name, held, killable, no_wait, what is waited for, and where)
+ *
+ * held		of the locks from mmap_lock down, what may be held: SLEEP_HOLDS_*. What the caller of fault_in() holds ranks above
+ * killable	KILLABLE, or UNKILLABLE
+ * no_wait	with FAULT_NO_WAIT: WAITS as always, or NEVER: the fault is answered without this sleep
+ *
+ * Memory is in no row but one: an allocation below fault_in() that finds none fails at once. The fault then answers
+ * FAULT_OUT_OF_MEMORY, and its caller makes room with nothing held.
+ */
+#ifndef MM_FAULT_SLEEP_H
+#define MM_FAULT_SLEEP_H
+
+#include "kernel/base.h"
+#include "kernel/lock_ranks.h"
+
+#define SLEEP_HOLDS_NOTHING 0u
+/* mmap_lock or the VMA, shared: only by a fault that has dropped it once already, or may not drop it. */
+#define SLEEP_HOLDS_FAULT_LOCK (1u << RANK_MMAP_LOCK | 1u << RANK_VMA)
+/* mmap_lock for writing, and the pages that reclaim is writing. */
+#define SLEEP_HOLDS_MMAP_LOCK_AND_PAGES (1u << RANK_MMAP_LOCK | 1u << RANK_PAGE)
+/* mmap_lock or the VMA, shared, the page, and the file system's own lock. */
+#define SLEEP_HOLDS_FILE_SYSTEM (SLEEP_HOLDS_FAULT_LOCK | 1u << RANK_PAGE | 1u << RANK_FS_BLOCKS)
+
+#define FAULT_SLEEPS(X)                                                                                                \
+	X(mmap_lock, SLEEP_HOLDS_NOTHING, KILLABLE, WAITS,                                                             \
+	  "mmap_lock: for reading, when an attempt of the mmap strategy begins; for writing, to grow a stack "         \
+	  "(strategy_mmap.c)")                                                                                         \
+	X(stack_growth, SLEEP_HOLDS_MMAP_LOCK_AND_PAGES, UNKILLABLE, WAITS,                                            \
+	  "faults in the stack's VMA that are under way, and room for its anon_vma and tree nodes (stack.c); a fatal " \
+	  "signal ends the first at once, the second after the pages that are being written")                          \
+	X(page, SLEEP_HOLDS_FAULT_LOCK, KILLABLE, NEVER,                                                               \
+	  "a page that another thread or a disk has locked, or that is being written: fault_wait_locked(), which "     \
+	  "drops the fault's lock first; the second time round it is kept (fault_locked.c)")                           \
+	X(swap_request, SLEEP_HOLDS_FAULT_LOCK, KILLABLE, NEVER,                                                       \
+	  "a request for swap, when all are under way: fault_wait_locked(), likewise (fault_locked.c)")                \
+	X(removal, SLEEP_HOLDS_NOTHING, KILLABLE, NEVER,                                                               \
+	  "a page that a truncation or a hole is taking out of its mapping: fault_wait_removal_locked(); where the "   \
+	  "lock may not be dropped, the access faults again instead (fault_locked.c)")                                 \
+	X(file_system, SLEEP_HOLDS_FILE_SYSTEM, UNKILLABLE, WAITS,                                                     \
+	  "page_mkwrite(): the file system reserves a block, for which it takes its lock and may read metadata "       \
+	  "(fault_page_io.c)")                                                                                         \
+	X(throttle, SLEEP_HOLDS_NOTHING, UNKILLABLE, NEVER,                                                            \
+	  "throttle(): the fault is done, and its file has too many dirty pages; faultfs ends it on a fatal signal "   \
+	  "(fault_locked.c)")
+
+enum fault_sleep {
+	FAULT_SLEEP_none,
+#define X(name, held, killable, no_wait, what) FAULT_SLEEP_##name,
+	FAULT_SLEEPS(X)
+#undef X
+	NR_FAULT_SLEEPS
+};
+
+/*
+ * thread_sleep()'s: may the current thread sleep here, if it is resolving a fault? `killable`: a fatal signal ends the sleep.
+ * Panics if not. Nothing in release builds.
+ */
+#if DEBUG
+void assert_fault_may_sleep(bool killable);
+#else
+static inline void assert_fault_may_sleep(bool killable)
+{
+	(void)killable;
+}
+#endif
+
+/* The current thread is resolving a fault and holds mmap_lock or a VMA for it: it must not wait for memory. */
+bool fault_forbids_reclaim(void);
+
+#endif
