@@ -10,12 +10,14 @@
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
+#include "kernel/uaccess.h"
 #include "mm/mm.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
 
 #define LINE_MAX (LOG_LINE_MAX - 1)
 #define NAME_MAX_SHOWN 48
+#define INT80 0x80cd /* the instruction, its first byte lowest */
 #define EVENTS_SEARCHED 16 /* attempts, and what was waited for meanwhile */
 
 bool explain_signals;
@@ -180,6 +182,14 @@ void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer
 	end_line(line);
 }
 
+/* The error code should name the gate, but that of QEMU 7.2 is another number. */
+static bool is_int80(u64 rip)
+{
+	u16 instruction;
+
+	return !copy_from_user(&instruction, rip, sizeof(instruction)) && instruction == INT80;
+}
+
 static bool is_canonical(u64 addr)
 {
 	return (u64)((s64)(addr << 16) >> 16) == addr;
@@ -205,7 +215,9 @@ void explain_exception(const struct trap_frame *frame, const char *exception, in
 
 	if (!line)
 		return;
-	if (is_canonical(frame->rip)) {
+	if (is_int80(frame->rip)) {
+		add(line, "the instruction at 0x%lx is int $0x80, a 32-bit system call: there are none here", (unsigned long)frame->rip);
+	} else if (is_canonical(frame->rip)) {
 		add(line, "the instruction at 0x%lx caused a %s: it is not a program's to run, or touched what is no address",
 		    (unsigned long)frame->rip, exception);
 		add_registers(line, frame);

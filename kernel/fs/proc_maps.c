@@ -7,6 +7,7 @@
 #include "kernel/fs/super.h"
 #include "kernel/task.h"
 #include "kernel/users.h"
+#include "kernel/x86/vsyscall.h"
 #include "mm/fault.h"
 #include "mm/lazyfree.h"
 #include "mm/mapping.h"
@@ -35,12 +36,17 @@ static void show_name(struct text *text, size_t line, const char *name)
 	}
 }
 
+/* What is in every address space, though in no tree of VMAs. */
+static const struct vma gate_vma = { .start = VSYSCALL_PAGE, .end = VSYSCALL_PAGE + PAGE_SIZE, .flags = VM_EXEC };
+
 /* `path` is room for a path. */
 static void show_vma_name(struct text *text, size_t line, const struct vma *vma, char *path)
 {
 	const struct mm *mm = vma->mm;
 
-	if (vma->file) {
+	if (vma == &gate_vma) {
+		show_name(text, line, "[vsyscall]");
+	} else if (vma->file) {
 		char *name = file_path(vma->file, path, PATH_MAX);
 		show_name(text, line, name ? name : "");
 	} else if (vma->ops && vma->ops->name) {
@@ -87,6 +93,7 @@ static int visit_vmas(struct text *text, struct mm *mm, char *path, visit_vma_t 
 		cond_resched();
 	}
 	mmap_read_unlock(mm);
+	visit(text, &gate_vma, path, arg);
 	return 0;
 }
 
@@ -221,7 +228,8 @@ static void count_vma(const struct vma *vma, struct smaps *s)
 {
 	u64 pss = s->pss;
 
-	for_each_pte(vma->mm, vma->start, vma->end, count_pte, s);
+	if (vma != &gate_vma)
+		for_each_pte(vma->mm, vma->start, vma->end, count_pte, s);
 	if (vma->mapping)
 		count_shared_swap(vma, s);
 	s->size += (vma->end - vma->start) >> PAGE_SHIFT;
@@ -319,6 +327,8 @@ static void visit_rollup(struct text *text, const struct vma *vma, char *path, v
 	struct rollup *rollup = arg;
 
 	(void)text, (void)path;
+	if (vma == &gate_vma)
+		return;
 	if (!rollup->end)
 		rollup->start = vma->start;
 	rollup->end = vma->end;

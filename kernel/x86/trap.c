@@ -16,6 +16,7 @@
 #include "kernel/x86/interrupt.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
+#include "kernel/x86/vsyscall.h"
 #include "kernel/x86/xsave.h"
 #include "mm/fault.h"
 #include "mm/mm.h"
@@ -118,7 +119,8 @@ void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
 	if (unlikely(error & PF_RSVD))
 		corrupt_tables(frame, error, addr);
 	if (unlikely(addr >= USER_END)) {
-		user_fault_failed(FAULT_NO_MAPPING, error, addr);
+		if (!vsyscall_emulate(frame, error, addr))
+			user_fault_failed(FAULT_NO_MAPPING, error, addr);
 		return;
 	}
 	answer = fault_in(task->mm, addr, access_of(error), FAULT_USER);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nothing is mapped at the vsyscall page. A call of one of its three functions faults, is made here, and returns as by `ret`;
+ * the page cannot be read. As Linux's default, vsyscall=xonly. A pointer that the call finds bad is a signal, since the
+ * functions once ran in user mode. No locks.
+ */
+#include "kernel/x86/vsyscall.h"
+#include "kernel/errno.h"
+#include "kernel/signal.h"
+#include "kernel/task.h"
+#include "kernel/uaccess.h"
+
+#define SEGV_MAPERR 1
+#define FUNCTION_BITS 0xc00UL /* of the address: which of four */
+#define FUNCTION_SHIFT 10
+
+static const struct vsyscall {
+	u16 number;    /* of the system call */
+	u8 written[2]; /* bytes that it writes through each pointer; 0: it has none */
+} vsyscalls[] = {
+	{ 96, { 16, 8 } },	    /* gettimeofday: struct timeval, struct timezone */
+	{ 201, { sizeof(s64), 0 } }, /* time */
+	{ 309, { sizeof(u32), sizeof(u32) } }, /* getcpu */
+};
+
+static void bad_call(void)
+{
+	force_signal(SIGSEGV, SI_KERNEL, 0);
+}
+
+/* A pointer beyond the user's half; the signal tells it. */
+static bool pointer_is_foreign(u64 addr, u64 size)
+{
+	if (access_ok(addr, size))
+		return false;
+	current->trap_number = TRAP_PF;
+	current->trap_error = PF_USER | PF_WRITE;
+	current->trap_addr = addr;
+	force_signal(SIGSEGV, SEGV_MAPERR, addr);
+	return true;
+}
+
+/* rdx is an argument of getcpu that Linux ignores, and so passes as NULL. */
+static void call(struct trap_frame *frame, const struct vsyscall *vsyscall)
+{
+	u64 args[2] = { frame->rdi, frame->rsi }, caller;
+	long ret;
+
+	if (copy_from_user(&caller, frame->rsp, sizeof(caller))) {
+		bad_call();
+		return;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(args); i++)
+		if (vsyscall->written[i] && pointer_is_foreign(args[i], vsyscall->written[i]))
+			return;
+	ret = system_call_table[vsyscall->number](args[0], args[1], 0, 0, 0, 0);
+	if (ret == -EFAULT) {
+		bad_call();
+		return;
+	}
+	frame->rax = (u64)ret;
+	frame->rip = caller;
+	frame->rsp += sizeof(caller);
+}
+
+bool vsyscall_emulate(struct trap_frame *frame, u64 error, u64 addr)
+{
+	u64 function = (addr & FUNCTION_BITS) >> FUNCTION_SHIFT;
+
+	if (!(error & PF_FETCH) || (addr & PAGE_MASK) != VSYSCALL_PAGE)
+		return false;
+	if ((addr & ~FUNCTION_BITS) != VSYSCALL_PAGE || function >= ARRAY_SIZE(vsyscalls))
+		bad_call();
+	else
+		call(frame, &vsyscalls[function]);
+	return true;
+}
