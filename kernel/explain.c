@@ -107,6 +107,7 @@ static const char *why(enum fault_answer answer, u64 addr)
 		[FAULT_NO_MAPPING] = "where nothing is mapped",
 		[FAULT_NO_ACCESS] = "which the mapping does not permit",
 		[FAULT_NO_KEY] = "which its protection key forbids this thread",
+		[FAULT_NO_PROGRESS] = "which the mapping permits, but it faulted again each time",
 		[FAULT_BEYOND_END] = "which lies beyond the end of the mapped file",
 		[FAULT_IO_ERROR] = "which could not be read from, or written to, its device",
 	};

@@ -27,6 +27,7 @@ static const char *const answer_names[] = {
 	[FAULT_NO_MAPPING] = "no_mapping",
 	[FAULT_NO_ACCESS] = "no_access",
 	[FAULT_NO_KEY] = "no_key",
+	[FAULT_NO_PROGRESS] = "no_progress",
 	[FAULT_BEYOND_END] = "beyond_end",
 	[FAULT_IO_ERROR] = "io_error",
 	[FAULT_OUT_OF_MEMORY] = "out_of_memory",

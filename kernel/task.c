@@ -316,6 +316,16 @@ void thread_count_as_major(void)
 	current->min_flt--;
 }
 
+u64 thread_nr_faults(void)
+{
+	return current->min_flt + current->maj_flt;
+}
+
+struct fault_repeat *thread_fault_repeat(void)
+{
+	return &current->fault_repeat;
+}
+
 u64 thread_io_wait_begin(void)
 {
 	return ktime_ns();

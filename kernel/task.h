@@ -122,6 +122,7 @@ struct task {
 	vaddr_t robust_list;		 /* or 0 */
 	struct restart restart;
 	struct vfork *vfork;			/* what a vfork parent waits for, or NULL; under process_tree_lock */
+	struct fault_repeat fault_repeat;
 	u64 trap_number, trap_error, trap_addr; /* of the last exception that became a signal: for sigcontext */
 
 	/* Signals: process->lock; the task itself may read `blocked` and `altstack` without */

@@ -41,6 +41,14 @@ bool thread_killed(void);
  */
 void thread_count_fault(void);
 void thread_count_as_major(void);
+/* Faults of the current thread that were resolved, so far. */
+u64 thread_nr_faults(void);
+/* Its last fault that found nothing to do, and how often in a row that was the same one (mm/fault_kind.c). The thread itself. */
+struct fault_repeat {
+	u64 ip, address, nr_faults;
+	u32 access, times;
+};
+struct fault_repeat *thread_fault_repeat(void);
 /*
  * The current thread is about to sleep until I/O ends, or until who has begun it lets a page go; and has slept, since that
  * moment: /proc/PID/stat's delay field. As Linux's io_schedule().

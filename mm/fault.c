@@ -217,6 +217,7 @@ bool fault_signal(enum fault_answer answer, struct fault_signal *sig)
 		[FAULT_NO_MAPPING] = { SIGSEGV, SEGV_MAPERR },
 		[FAULT_NO_ACCESS] = { SIGSEGV, SEGV_ACCERR },
 		[FAULT_NO_KEY] = { SIGSEGV, SEGV_PKUERR },
+		[FAULT_NO_PROGRESS] = { SIGSEGV, SEGV_ACCERR },
 		[FAULT_BEYOND_END] = { SIGBUS, BUS_ADRERR },
 		[FAULT_IO_ERROR] = { SIGBUS, BUS_ADRERR },
 	};

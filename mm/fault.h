@@ -42,6 +42,7 @@ enum fault_answer {
 	FAULT_NO_MAPPING,   /* SIGSEGV, SEGV_MAPERR */
 	FAULT_NO_ACCESS,    /* SIGSEGV, SEGV_ACCERR */
 	FAULT_NO_KEY,	    /* SIGSEGV, SEGV_PKUERR: the thread's rights to the VMA's protection key forbid it */
+	FAULT_NO_PROGRESS,  /* SIGSEGV, SEGV_ACCERR: the entry permits the access, yet it faults in the same way for ever */
 	FAULT_BEYOND_END,   /* SIGBUS, BUS_ADRERR: beyond the end of the object, or the object has no pages to give */
 	FAULT_IO_ERROR,	    /* SIGBUS, BUS_ADRERR: the page could not be read, or not be made writable */
 	FAULT_OUT_OF_MEMORY, /* the caller may make room and come again */

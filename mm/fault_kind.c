@@ -12,12 +12,50 @@
 #include "mm/counters.h"
 #include "mm/fault.h"
 
-/* Does the entry let the CPU do it by now? */
-static bool pte_permits(pte_t pte, enum fault_access access)
+#define SAME_FAULTS_MAX 10000
+
+static bool key_of_entry_permits(pte_t pte, enum fault_access access)
 {
-	if (!pte_present(pte))
+	if (nr_keys() == 1 || access == ACCESS_EXEC)
+		return true;
+	return key_permits(keys_read(), (pte.val & PTE_KEY) >> PTE_KEY_SHIFT, access == ACCESS_WRITE);
+}
+
+/* Does the entry let the CPU make this access by now, for the thread and in the mode that made it? */
+static bool entry_permits(const struct fault *f)
+{
+	pte_t pte = f->orig_pte;
+
+	if (!pte_present(pte) || ((f->flags & FAULT_USER) && !(pte.val & PTE_USER)) || !key_of_entry_permits(pte, f->access))
 		return false;
-	return access == ACCESS_WRITE ? pte_write(pte) : access == ACCESS_EXEC ? !(pte.val & PTE_NX) : true;
+	return f->access == ACCESS_WRITE ? pte_write(pte) : f->access == ACCESS_EXEC ? !(pte.val & PTE_NX) : true;
+}
+
+/*
+ * A benign fault is over when its instruction has run again. If the same one comes back so often, with no other fault of the
+ * thread in between and without waiting for anything, then the CPU refuses the access for a reason that is not in the entry.
+ * Another thread that unmaps and touches the page all the time cannot bring this about: some of the faults would find the
+ * entry empty. Faults on behalf of other callers are not followed by an access of this thread, and not counted as its own.
+ */
+static bool makes_no_progress(const struct fault *f)
+{
+	struct fault_repeat *last = thread_fault_repeat();
+	struct fault_repeat now = { .ip = machine_user_ip(), .address = f->address, .nr_faults = thread_nr_faults(), .access = f->access };
+	bool same = last->ip == now.ip && last->address == now.address && last->access == now.access &&
+		    now.nr_faults == last->nr_faults + 1 && !(f->flags & FAULT_TRIED);
+
+	now.times = same ? last->times + 1 : 0;
+	*last = now;
+	return now.times >= SAME_FAULTS_MAX;
+}
+
+/* Of the kernel's own accesses that is a bug; a program is told by a signal, and may go on elsewhere. */
+static enum fault_end no_progress(struct fault *f)
+{
+	BUG_ON(!(f->flags & FAULT_USER), "the kernel's access to %lx faults for ever, though entry %lx permits it",
+	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
+	*thread_fault_repeat() = (struct fault_repeat){ 0 };
+	return fault_answered(f, FAULT_NO_PROGRESS);
 }
 
 /*
@@ -30,12 +68,12 @@ static enum fault_end nothing_to_do(struct fault *f)
 
 	if (end != END_GO_ON)
 		return end;
-	BUG_ON(!pte_permits(f->orig_pte, f->access),
+	BUG_ON(!entry_permits(f),
 	       "a fault at %lx finds nothing to do, but entry %lx forbids the access", (unsigned long)f->address,
 	       (unsigned long)f->orig_pte.val);
 	fault_unlock_pte(f);
 	count(spurious_faults);
-	return fault_answered(f, FAULT_DONE);
+	return makes_no_progress(f) ? no_progress(f) : fault_answered(f, FAULT_DONE);
 }
 
 /*

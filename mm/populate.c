@@ -17,6 +17,7 @@ static long error_of(enum fault_answer answer)
 		return 0;
 	case FAULT_NO_ACCESS:
 	case FAULT_NO_KEY:
+	case FAULT_NO_PROGRESS:
 		return -EINVAL;
 	case FAULT_BEYOND_END:
 	case FAULT_IO_ERROR:

@@ -13,6 +13,7 @@
 #include "kernel/signal.h"
 #include "kernel/time.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/features.h"
 #include "kernel/x86/interrupt.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
@@ -102,6 +103,10 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 	}
 	if (!fault_signal(answer, &sig))
 		return;
+	thread_fault_repeat()->times = 0;
+	if (answer == FAULT_NO_PROGRESS)
+		klog("%s[%d]: the instruction at %lx faults at %lx for ever, though the entry permits the access", current->comm,
+		     current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
 	if (explain_signals)
 		explain_fault(machine_user_ip(), addr, access_of(error), answer, sig);
 	if (answer == FAULT_NO_KEY)
@@ -110,19 +115,45 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 		bad_user_access(error, addr, sig);
 }
 
+/*
+ * An instruction of user mode whose access the CPU made as a supervisor. What is right is the CPU's own business: the tables
+ * of descriptors. QEMU before 9.1 does so also for the stack accesses of iretq and lretq, and of far calls. With SMAP no entry
+ * permits that, so nothing that the kernel did would help; the program is told by a signal. Linux ends it, after an oops.
+ */
+static void implicit_access_denied(u64 error, u64 addr)
+{
+	static u32 told;
+
+	if (atomic_cas(&told, 0u, 1u))
+		klog("%s[%d]: the instruction at %lx accesses %lx as a supervisor: iretq, lretq, in QEMU before 9.1?", current->comm,
+		     current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
+	user_fault_failed(FAULT_NO_ACCESS, error, addr);
+}
+
+/* The faults that are not fault_in()'s. True: it was one. */
+static bool __noinline odd_user_fault(struct trap_frame *frame, u64 error, u64 addr)
+{
+	if (error & PF_RSVD)
+		corrupt_tables(frame, error, addr);
+	if (addr >= USER_END) {
+		if (!vsyscall_emulate(frame, error, addr))
+			user_fault_failed(FAULT_NO_MAPPING, error, addr);
+		return true;
+	}
+	if (!cpu_has(FEATURE_smap))
+		return false; /* to a supervisor the entry permits what it permits to the user */
+	implicit_access_denied(error, addr);
+	return true;
+}
+
 /* Interrupts are on. */
 void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
 {
 	struct task *task = current;
 	enum fault_answer answer;
 
-	if (unlikely(error & PF_RSVD))
-		corrupt_tables(frame, error, addr);
-	if (unlikely(addr >= USER_END)) {
-		if (!vsyscall_emulate(frame, error, addr))
-			user_fault_failed(FAULT_NO_MAPPING, error, addr);
+	if (unlikely((error & (PF_RSVD | PF_USER)) != PF_USER || addr >= USER_END) && odd_user_fault(frame, error, addr))
 		return;
-	}
 	answer = fault_in(task->mm, addr, access_of(error), FAULT_USER);
 	if (likely(answer == FAULT_DONE))
 		task->min_flt++;

@@ -128,6 +128,16 @@ void thread_count_fault(void)
 	sim_this_cpu()->minor_faults++;
 }
 
+u64 thread_nr_faults(void)
+{
+	return sim_this_cpu()->minor_faults + sim_this_cpu()->major_faults;
+}
+
+struct fault_repeat *thread_fault_repeat(void)
+{
+	return &sim_this_cpu()->fault_repeat;
+}
+
 u64 thread_io_wait_begin(void)
 {
 	return 0;

@@ -43,6 +43,7 @@ struct sim_cpu {
 	struct psc_entry psc[5][PSC_ENTRIES]; /* by level 4 … 2 of the entry that was read */
 	struct held_locks held_locks;
 	struct lock_wait lock_wait;
+	struct fault_repeat fault_repeat;
 	u64 minor_faults, major_faults;
 
 	/* Atomic. */

@@ -155,6 +155,47 @@ TEST(k3_write_only_memory_can_be_read, 2)
 	}
 }
 
+/*
+ * A CPU that faults though the entry permits the access: how many such faults it takes until the thread is told; `most`, if
+ * that many did not suffice. After each `other`th the thread makes another access that faults so; 0: never. `counted`: the
+ * access follows, as it does not where only a system call asks for the page.
+ */
+static unsigned refused_faults(struct mm *mm, vaddr_t addr, unsigned other, bool counted)
+{
+	const unsigned most = 15000;
+
+	for (unsigned n = 1; n <= most; n++) {
+		enum fault_answer answer = fault_in(mm, addr, ACCESS_READ, FAULT_USER);
+
+		if (answer == FAULT_NO_PROGRESS)
+			return n;
+		CHECK_EQ(answer, FAULT_DONE);
+		if (counted)
+			thread_count_fault();
+		if (other && n % other == 0) {
+			CHECK_EQ(fault_in(mm, addr + PAGES(1), ACCESS_READ, FAULT_USER), FAULT_DONE);
+			thread_count_fault();
+		}
+	}
+	return most;
+}
+
+/* K3: ... and "the entry permits it" is none when it never helps. */
+TEST(k3_fault_without_progress_is_told, 2)
+{
+	struct mm *mm = begin();
+	vaddr_t addr = map(mm, 2, RW, ANON);
+
+	put(addr, 7);
+	put(addr + PAGES(1), 8);
+	CHECK_EQ(refused_faults(mm, addr, 0, true), 10001);
+	CHECK_EQ(refused_faults(mm, addr, 9000, true), 15000);
+	CHECK_EQ(refused_faults(mm, addr, 0, false), 15000);
+	CHECK_EQ(fault_in(mm, addr, ACCESS_WRITE, FAULT_USER), FAULT_DONE);
+	expect_get(addr, 7);
+	end(mm);
+}
+
 TEST(fault_after_mprotect, 2)
 {
 	FOR_EACH_SETUP (setup) {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-CPUs of other models than the one that everything else runs on, and each feature that the kernel names taken away in turn; the
-machine as somebody has it who boots an image by hand.
+CPU models other than the one that all other tests use, and that one without each feature that the kernel names in turn; images
+in a QEMU that was started by hand.
 """
 
 import os
@@ -27,6 +27,8 @@ def jobs():
     for name, (need, what) in features().items():
         without = f"{CPU},-{name}"
         runs.append(run(without, HELLO) if need == "USED" else refuse(without, name, what))
+    runs.append(job(f"{CPU},-smap", ["build/user/supervisor_access"], judge(0, "", "^iretq: done\nlretq: done\n"),
+                    "supervisor-access"))
     return runs + [Job(name=f"plain/{name}", command=["python3", "tests/scripts/plain_boot.py", name], judge=judge(0), weight=4)
                    for name in BOOTS]
 
@@ -47,8 +49,8 @@ def refuse(model, name, what):
     return job(model, HELLO, judge(status.PANIC, sentence))
 
 
-def job(model, program, judged):
-    return Job(name=f"cpu/{model}", has_log=True, judge=judged, weight=1,
+def job(model, program, judged, name=None):
+    return Job(name=f"cpu/{name or model}", has_log=True, judge=judged, weight=1,
                command=["tools/faultline", "run", "--timeout", "60", "--cpu", model, *program])
 
 
