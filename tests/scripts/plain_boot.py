@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Boots in plain QEMU, as somebody does who knows nothing of tools/faultline: the default CPU, a VGA, a serial port, no debug
-console. What must be on the screen is read from the memory of its text mode.
+Boots in plain QEMU, without tools/faultline: the default CPU, a VGA, a serial port, no debug console. The contents of the screen
+are read from the memory of its text mode.
 """
 
 import os
