@@ -37,20 +37,24 @@ static int check_file_rights(const struct file *file, u64 prot, u64 flags)
 	return file->mapping || file->ops->maps_as_anonymous ? 0 : -ENODEV;
 }
 
+/* Memory without a mapping of its own: private to the process, or shared with its children. */
+static void map_as_anonymous(struct mmap_request *request, struct file *file)
+{
+	u64 type = request->flags & MAP_TYPE;
+
+	if (type == MAP_PRIVATE)
+		request->file = file; /* for its name alone */
+	else if (type == MAP_SHARED_VALIDATE)
+		request->flags = (request->flags & ~(u64)MAP_TYPE) | MAP_SHARED;
+	request->file_writable = true;
+}
+
 static long mmap_file(struct mmap_request *request, struct file *file)
 {
-	int error;
-
-	if (!request->len)
-		return -EINVAL;
-	error = check_file_rights(file, request->prot, request->flags);
-	if (error)
-		return error;
+	request->of_file = true;
+	request->refusal = check_file_rights(file, request->prot, request->flags);
 	if (file->ops->maps_as_anonymous) {
-		if ((request->flags & MAP_TYPE) == MAP_PRIVATE)
-			request->file = file; /* for its name alone */
-		else
-			request->flags = (request->flags & ~(u64)MAP_TYPE) | MAP_SHARED;
+		map_as_anonymous(request, file);
 	} else {
 		request->file = file;
 		request->mapping = file->mapping;

@@ -44,6 +44,11 @@ static u64 flags_of_request(const struct mmap_request *request)
 	return flags;
 }
 
+static bool is_of_file(const struct mmap_request *request)
+{
+	return request->mapping || request->of_file;
+}
+
 static bool wants_population(const struct mmap_request *request)
 {
 	return (request->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE;
@@ -57,10 +62,10 @@ long mm_mmap(struct mm *mm, const struct mmap_request *request)
 				   .ops = request->ops,
 				   .pgoff = request->pgoff };
 	u64 len = align_up(request->len, PAGE_SIZE);
-	bool own_mapping = !request->mapping && (request->flags & MAP_TYPE) == MAP_SHARED;
+	bool own_mapping = !request->mapping && !request->refusal && (request->flags & MAP_TYPE) == MAP_SHARED;
 	long addr;
 
-	if (!request->len || (request->flags & MAP_HUGETLB && request->mapping))
+	if (!request->len || (request->flags & MAP_HUGETLB && is_of_file(request)))
 		return -EINVAL;
 	if (!len || request->flags & MAP_HUGETLB) /* no huge page was ever set aside */
 		return -ENOMEM;
@@ -145,7 +150,7 @@ static long check_file(const struct mmap_request *request, struct vma_shape *sha
 			return -EOPNOTSUPP;
 		/* fall through */
 	case MAP_SHARED:
-		if (request->prot & PROT_WRITE && !request->file_writable)
+		if (request->prot & PROT_WRITE && !request->file_writable && !request->refusal)
 			return -EACCES;
 		shape->flags |= VM_SHARED | VM_MAYSHARE;
 		if (!request->file_writable)
@@ -156,14 +161,20 @@ static long check_file(const struct mmap_request *request, struct vma_shape *sha
 	default:
 		return -EINVAL;
 	}
+	if (request->refusal)
+		return request->refusal;
 	return shape->flags & VM_GROWSDOWN ? -EINVAL : 0;
 }
 
 /* Which kind of memory it is to be: completes flags and offset. 0 or -errno. */
 static long check_object(const struct mmap_request *request, struct vma_shape *shape)
 {
-	if (request->mapping)
-		return check_file(request, shape);
+	if (is_of_file(request)) {
+		long error = check_file(request, shape);
+
+		if (error || request->mapping)
+			return error;
+	}
 	switch (request->flags & MAP_TYPE) {
 	case MAP_SHARED:
 		if (shape->flags & VM_GROWSDOWN)

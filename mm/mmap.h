@@ -20,6 +20,8 @@ struct mmap_request {
 	const struct vma_ops *ops; /* for mapping */
 	bool noexec;		   /* nothing may ever be executed from it */
 	bool file_writable;	   /* the descriptor was opened for writing */
+	bool of_file;		   /* a descriptor was given, though there may be no mapping: /dev/zero */
+	int refusal;		   /* 0, or the errno (negative) of its rights: answered once place and size have been found good */
 };
 
 long mm_mmap(struct mm *mm, const struct mmap_request *request);

@@ -2,6 +2,8 @@
 /* mmap of anonymous memory: every form, and what absurd arguments get. */
 #include "user/check.h"
 
+#include <fcntl.h>
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -185,6 +187,33 @@ static void protections(void)
 		   CATCH(poke(p, 1)) == SIGSEGV);
 }
 
+/* Place and size are asked about before the descriptor's rights, those before what it can do. */
+static void orders_of_refusal(void)
+{
+	int fds[] = { open("/proc/self/exe", O_RDONLY), open("/dev/zero", O_RDONLY), open("/", O_RDONLY), 0 };
+	char *p = map_pages(1, RW);
+
+	section("the order of refusals");
+	fds[3] = (int)syscall(SYS_memfd_create, "sealed", 2U /* MFD_ALLOW_SEALING */);
+	MUST(ftruncate(fds[3], PAGE) == 0 && fcntl(fds[3], 1033 /* F_ADD_SEALS */, 8 /* F_SEAL_WRITE */) == 0);
+	for (int i = 0; i < 4; i++) {
+		CHECK_ERRNO(mmap(NULL, 0, RW, MAP_SHARED, fds[i], 0), EINVAL);
+		CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_SHARED | MAP_HUGETLB, fds[i], 0), EINVAL);
+		CHECK_ERRNO(mmap(NULL, -256UL, RW, MAP_SHARED, fds[i], 0), ENOMEM);
+		CHECK_ERRNO(mmap(NULL, 1UL << 48, RW, MAP_SHARED, fds[i], 0), ENOMEM);
+		CHECK_ERRNO(syscall(SYS_mmap, NULL, 2 * PAGE, RW, MAP_SHARED, fds[i], -PAGE), EOVERFLOW);
+		CHECK_ERRNO(mmap(p + 1, PAGE, RW, MAP_SHARED | MAP_FIXED, fds[i], 0), EINVAL);
+		CHECK_ERRNO(mmap(p, PAGE, RW, MAP_SHARED | MAP_FIXED_NOREPLACE, fds[i], 0), EEXIST);
+		CHECK_ERRNO(mmap(NULL, PAGE, RW, 0, fds[i], 0), EINVAL);
+		CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, 8 /* MAP_DROPPABLE */, fds[i], 0), EINVAL);
+		CHECK_ERRNO(mmap(p, PAGE, RW, MAP_SHARED | MAP_FIXED, fds[i], 0), i < 3 ? EACCES : EPERM);
+	}
+	CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_SHARED | MAP_GROWSDOWN, fds[1], 0), EACCES);
+	CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_GROWSDOWN, fds[1], 0), EINVAL);
+	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fds[2], 0), ENODEV);
+	poke(p, 1); /* it is still there */
+}
+
 int main(void)
 {
 	catch_faults(0);
@@ -196,5 +225,6 @@ int main(void)
 	grows_down();
 	absurd();
 	protections();
+	orders_of_refusal();
 	return check_done();
 }
