@@ -88,6 +88,14 @@ void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
 bool machine_out_of_memory(void);
 
 /*
+ * Shall this allocation fail? A machine that takes memory away from one allocation after the other (the simulated one) defines it
+ * in machine_arch.h.
+ */
+#ifndef machine_fails_allocation
+#define machine_fails_allocation() false
+#endif
+
+/*
  * How one page-table entry is read without its lock, and written into an empty one: as a whole. A machine whose entries are
  * wider than what it reads at once (x86 with PAE) may put together what it reads, and show what it has half written: it defines
  * these in machine_arch.h. machine_entries_tear() being constant, nothing is left of the question here.

@@ -204,10 +204,8 @@ static long replace(struct mm *mm, struct vma_shape *shape)
 	struct vma_unmap unmap;
 	int error = vma_unmap_prepare(&unmap, mm, shape->start, shape->end, 1);
 
-	if (!error) {
-		shape->fresh = vma_alloc(mm);
-		error = shape->fresh ? 0 : -ENOMEM;
-	}
+	if (!error)
+		error = vma_map_prepare(mm, shape);
 	if (error) {
 		vma_unmap_cancel(&unmap);
 		return error;

@@ -23,13 +23,34 @@ static u64 data_limit(const struct mm *mm)
 	return limit ? limit : READ_ONCE(mm->rlimit_data_max);
 }
 
+static bool is_data(u64 flags)
+{
+	return (flags & (VM_WRITE | VM_SHARED | VM_STACK)) == VM_WRITE;
+}
+
+/* So many pages in all, of them so many of data, if what comes is data. */
+static bool within_limits(const struct mm *mm, u64 flags, u64 total, u64 data)
+{
+	return total <= READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT && (!is_data(flags) || data <= data_limit(mm) >> PAGE_SHIFT);
+}
+
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages)
 {
-	if (mm->total_pages + nr_pages > READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT)
-		return false;
-	if ((flags & (VM_WRITE | VM_SHARED | VM_STACK)) != VM_WRITE)
-		return true;
-	return mm->data_pages + nr_pages <= data_limit(mm) >> PAGE_SHIFT;
+	return within_limits(mm, flags, mm->total_pages + nr_pages, mm->data_pages + nr_pages);
+}
+
+bool mm_may_grow_without(const struct mm *mm, u64 flags, u64 nr_pages, vaddr_t start, vaddr_t end)
+{
+	u64 total = mm->total_pages + nr_pages, data = mm->data_pages + nr_pages;
+	struct vma *vma;
+
+	vma_tree_for_each_range (vma, &mm->tree, start, end) {
+		u64 nr_gone = (min(vma->end, end) - max(vma->start, start)) >> PAGE_SHIFT;
+
+		total -= nr_gone;
+		data -= is_data(vma->flags) ? nr_gone : 0;
+	}
+	return within_limits(mm, flags, total, data);
 }
 
 bool mm_may_lock_any(const struct mm *mm)

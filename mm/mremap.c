@@ -2,15 +2,21 @@
 /*
  * mremap: a mapping shrinks, grows where it is, or moves with its pages.
  *
- * A move, in steps, all under mmap_lock for writing:
+ * A move, in steps, all under mmap_lock for writing. What may fail:
  *	1. prepare to unmap the source: write-locks it, so no strategy looks at it any more (S8);
- *	2. build the destination's page tables, while nobody can find them: moving pages then cannot fail;
- *	3. map the destination: its VMA is write-locked before it is linked;
- *	4. move the entries, each under both page tables' locks and the lock of the reverse map, and flush the old
+ *	2. prepare to unmap what is at the destination, and to map there instead;
+ *	3. build the destination's page tables;
+ * and what may not:
+ *	4. unmap what is at the destination, but for its page tables, and map there: the new VMA is write-locked before it is linked;
+ *	5. move the entries, each under both page tables' locks and the lock of the reverse map, and flush the old
  *	   addresses before the locks are let go: nobody sees a page at its new place that is still reachable at the old;
- *	5. unmap the source.
+ *	6. unmap the source, of which a part may not have moved, if it was to become shorter.
  *
  * Rejected: moving whole page tables under the upper lock alone (S9). A fault holds the lower lock only.
+ *
+ * Linux unmaps the destination, and shortens the source, before it knows whether it may move: when it may not, they are gone. Here an
+ * error has changed nothing; but of several mappings that are moved at once, those before the one that could not have moved, as on
+ * Linux.
  *
  * Mirrors: Linux, mremap(), move_vma(), move_page_tables().
  */
@@ -195,26 +201,6 @@ static struct vma_shape shape_of_destination(const struct remap *r)
 	return shape;
 }
 
-/* Steps 2 to 4. On failure nothing has changed. */
-static int map_and_move(struct remap *r, const struct vma_shape *shape, u64 moved_len)
-{
-	struct vma *to;
-	int error = page_move_prepare(r->mm, r->addr, r->new_addr, moved_len);
-
-	if (!error) {
-		to = vma_map(r->mm, shape);
-		error = is_err(to) ? (int)ptr_err(to) : 0;
-	}
-	if (error) {
-		page_move_cancel(r->mm, r->new_addr, moved_len);
-		return error;
-	}
-	r->vma = vma_tree_find(&r->mm->tree, r->addr); /* the destination may have taken it in */
-	race_point(mremap_before_move);
-	page_move(r->vma, r->addr, r->new_addr, moved_len);
-	return 0;
-}
-
 /* MREMAP_DONTUNMAP: the source stays, but no page of it. As on Linux, all of its VMA is no longer locked. */
 static void keep_source(struct remap *r)
 {
@@ -225,52 +211,92 @@ static void keep_source(struct remap *r)
 	vma_set_flags(vma, vma->flags & ~VM_LOCK_FLAGS);
 }
 
+/* What is prepared of a move, and then done or cancelled. */
+struct move {
+	struct vma_shape shape;	      /* of the destination */
+	struct vma_unmap there, here; /* what the destination replaces; the source, if it goes */
+	u64 len;		      /* of the entries that move */
+	bool unmaps;		      /* the source goes */
+};
+
+/* The destination touches the source's VMA, or takes a part of it away. */
+static bool meets_source(const struct remap *r)
+{
+	return r->new_addr <= r->vma->end && r->new_addr + r->new_len >= r->vma->start;
+}
+
 /*
  * The destination may join what is left of the source. Then unmapping the source may leave a hole in the middle. When it joins
  * the source with a neighbour that has pages, the part behind the hole must be found by the neighbour's reverse map.
  */
-static int prepare_source(struct remap *r, const struct vma_shape *shape, struct vma_unmap *unmap)
+static int prepare_source(const struct remap *r, struct move *move)
+{
+	int error = vma_adopt_across(r->vma, &move->shape);
+
+	if (!error)
+		error = vma_unmap_prepare(&move->here, r->mm, r->addr, r->addr + r->old_len, 2);
+	if (!error && meets_source(r))
+		error = vma_unmap_expect_hole(&move->here, r->vma);
+	return error;
+}
+
+/* Steps 1 to 3. On failure nothing has changed, once what has been prepared is cancelled. */
+static int prepare_move(const struct remap *r, struct move *move)
 {
 	int error = vma_start_write_killable(r->vma);
 
-	*unmap = (struct vma_unmap){ .mm = r->mm };
+	if (!error && move->unmaps)
+		error = prepare_source(r, move);
 	if (!error)
-		error = vma_adopt_across(r->vma, shape);
+		error = vma_unmap_prepare(&move->there, r->mm, r->new_addr, r->new_addr + r->new_len, 2);
 	if (!error)
-		error = vma_unmap_prepare(unmap, r->mm, r->addr, r->addr + r->old_len, 1);
+		error = vma_map_prepare(r->mm, &move->shape);
+	return error ? error : page_move_prepare(r->mm, r->addr, r->new_addr, move->len);
+}
 
-	if (!error && (r->new_addr == r->vma->end || r->new_addr + r->new_len == r->vma->start))
-		error = vma_unmap_expect_hole(unmap, r->vma);
-	return error;
+static void cancel_move(struct move *move)
+{
+	vma_map_cancel(&move->shape);
+	vma_unmap_cancel(&move->there);
+	vma_unmap_cancel(&move->here);
+}
+
+/* Steps 4 to 6. */
+static void commit_move(struct remap *r, struct move *move)
+{
+	struct vma *to;
+
+	move->there.keeps_tables = true;
+	if (move->there.any)
+		vma_unmap_commit(&move->there);
+	to = vma_map(r->mm, &move->shape);
+	BUG_ON(is_err(to), "a mapping that was prepared failed with %ld", ptr_err(to));
+	r->vma = vma_tree_find(&r->mm->tree, r->addr); /* split by what was there, or taken in by the destination */
+	race_point(mremap_before_move);
+	page_move(r->vma, r->addr, r->new_addr, move->len);
+	if (move->unmaps)
+		vma_unmap_commit(&move->here);
+	else if (r->old_len)
+		keep_source(r);
 }
 
 /* A move duplicates when old_len is 0: no page moves, and the source stays as it is. */
 static long move(struct remap *r)
 {
-	const struct vma_shape shape = shape_of_destination(r);
-	bool unmaps = r->old_len && !(r->flags & MREMAP_DONTUNMAP);
-	struct vma_unmap unmap;
+	struct move move = { .shape = shape_of_destination(r),
+			     .len = min(r->old_len, r->new_len),
+			     .unmaps = r->old_len && !(r->flags & MREMAP_DONTUNMAP) };
+	u64 len_more = move.unmaps ? r->new_len - move.len : r->new_len;
 	int error;
 
-	if (r->mm->nr_vmas >= READ_ONCE(sysctl_max_map_count) - 3)
+	if (r->mm->nr_vmas >= READ_ONCE(sysctl_max_map_count) - 3 || !may_commit(r, len_more))
 		return -ENOMEM;
-	if (!may_commit(r, unmaps ? r->new_len - r->old_len : r->new_len))
-		return -ENOMEM;
-	if (unmaps)
-		error = prepare_source(r, &shape, &unmap);
-	else
-		error = vma_start_write_killable(r->vma);
-	if (!error)
-		error = map_and_move(r, &shape, min(r->old_len, r->new_len));
+	error = prepare_move(r, &move);
 	if (error) {
-		if (unmaps)
-			vma_unmap_cancel(&unmap);
+		cancel_move(&move);
 		return error;
 	}
-	if (unmaps)
-		vma_unmap_commit(&unmap);
-	else if (r->old_len)
-		keep_source(r);
+	commit_move(r, &move);
 	return (long)r->new_addr;
 }
 
@@ -284,31 +310,18 @@ static long move_anywhere(struct remap *r)
 	return move(r);
 }
 
-/* To a place that was named: what is there goes, and the source is first made as short as it is to be. */
+/* To a place that was named: what is there goes, and what the source is to lose of its length. */
 static long move_to(struct remap *r)
 {
 	bool fixed = r->flags & MREMAP_FIXED;
 	long addr = check_vma(r);
 
-	if (!addr && fixed) /* before anything is gone */
-		addr = mm_unmapped_area(r->mm, r->new_addr, r->new_len, MAP_FIXED);
-	if (addr < 0)
+	if (addr)
 		return addr;
-	if (fixed) {
-		int error = vma_unmap_range(r->mm, r->new_addr, r->new_addr + r->new_len);
-
-		r->vma = vma_tree_find(&r->mm->tree, r->addr); /* may have been split, or merged */
-		if (error || !r->vma)
-			return error ? error : -EFAULT;
-	}
-	if (r->new_len < r->old_len) {
-		long error = shrink(r);
-
-		if (error < 0)
-			return error;
-		r->old_len = r->new_len;
-	}
-	if (r->flags & MREMAP_DONTUNMAP && !mm_may_grow(r->mm, r->vma->flags, r->old_len >> PAGE_SHIFT))
+	if (r->old_len > USER_END - r->addr)
+		return -EINVAL;
+	if (r->flags & MREMAP_DONTUNMAP && !mm_may_grow_without(r->mm, r->vma->flags, r->old_len >> PAGE_SHIFT,
+								r->new_addr, r->new_addr + (fixed ? r->new_len : 0)))
 		return -ENOMEM;
 	addr = mm_unmapped_area(r->mm, r->new_addr, r->new_len, fixed ? MAP_FIXED : 0);
 	if (addr < 0)

@@ -131,6 +131,8 @@ struct page *alloc_page(unsigned flags)
 
 	if (flags & ALLOC_WAIT)
 		assert_may_reclaim();
+	if (machine_fails_allocation())
+		return NULL;
 	if (unlikely(!count))
 		return alloc_page_slow(flags);
 	page = stash->pages[count - 1];
@@ -157,6 +159,8 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 		return alloc_page(flags);
 	if (flags & ALLOC_WAIT)
 		assert_may_reclaim();
+	if (machine_fails_allocation())
+		return NULL;
 	page = alloc_block(order, flags);
 	if (flags & ALLOC_MAY_LOOK)
 		kswapd_look();

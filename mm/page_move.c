@@ -33,27 +33,37 @@ static u64 one_table_each(vaddr_t from, vaddr_t to, u64 len)
 	return min(len, min(rest_of_table(from, 1), rest_of_table(to, 1)));
 }
 
+/* Frees tables that no VMA has. One that has been built within a VMA is as if a page of it had been touched. */
+static void free_unused_tables(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct tlb_gather tlb;
+	vaddr_t next_end;
+
+	tlb_gather_begin(&tlb, mm);
+	for (vaddr_t addr = start; addr < end; addr = next_end) {
+		const struct vma *prev = vma_tree_find_before(&mm->tree, addr), *next = vma_tree_find_from(&mm->tree, addr);
+		vaddr_t ceiling = next ? next->start : USER_END;
+
+		if (addr < ceiling)
+			free_tables(&tlb, mm, addr, min(ceiling, end), prev ? prev->end : 0, ceiling);
+		next_end = next ? next->end : end;
+	}
+	tlb_gather_finish(&tlb);
+}
+
 int page_move_prepare(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
 {
 	for (u64 done = 0, step; done < len; done += step) {
 		step = unmapped_stretch(mm, from + done);
 		if (step)
 			continue;
-		if (pt_build(mm, to + done).state != PT_TABLE)
+		if (pt_build(mm, to + done).state != PT_TABLE) {
+			free_unused_tables(mm, to, to + len);
 			return -ENOMEM;
+		}
 		step = one_table_each(from + done, to + done, len - done);
 	}
 	return 0;
-}
-
-void page_move_cancel(struct mm *mm, vaddr_t to, u64 len)
-{
-	const struct vma *prev = vma_tree_find_before(&mm->tree, to), *next = vma_tree_find_from(&mm->tree, to);
-	struct tlb_gather tlb;
-
-	tlb_gather_begin(&tlb, mm);
-	free_tables(&tlb, mm, to, to + len, prev ? prev->end : 0, next ? next->start : USER_END);
-	tlb_gather_finish(&tlb);
 }
 
 /* Locks both; they may be one. The loop ends: between two attempts nothing is held, and who holds b does not wait for a. */

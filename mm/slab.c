@@ -111,6 +111,8 @@ void *slab_alloc(struct slab_cache *cache, unsigned flags)
 
 	if (flags & ALLOC_WAIT)
 		assert_may_reclaim();
+	if (machine_fails_allocation())
+		return NULL;
 	if (likely(count)) {
 		object = magazine->objects[count - 1];
 		WRITE_ONCE(magazine->count, count - 1);

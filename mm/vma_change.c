@@ -25,7 +25,8 @@ static bool reverse_maps_agree(const struct vma *a, const struct vma *b);
 static int adopt_reverse_map(struct vma *vma, const struct vma *other);
 static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const struct vma *kin);
 static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape);
-static struct vma *split(struct vma *vma, vaddr_t addr);
+static struct vma *make_upper(struct vma *vma);
+static struct vma *split(struct vma *vma, vaddr_t addr, struct vma *upper);
 static void set_flags(struct vma *vma, u64 flags);
 
 /* ---- New mappings ------------------------------------------------------------------------------------------------- */
@@ -36,32 +37,48 @@ static bool follows_rules(const struct vma *vma, const struct vma_shape *shape)
 	       vma->ops == shape->ops && reverse_maps_agree(vma, shape->kin);
 }
 
+/* The offset that a place would have if the VMA reached so far. */
+static u64 pgoff_at(const struct vma *vma, vaddr_t addr)
+{
+	return vma->pgoff + (u64)((s64)(addr - vma->start) / (s64)PAGE_SIZE);
+}
+
+/* While the place is not yet free, its neighbours may be VMAs that reach into it: they will end there. */
 static bool joins_below(const struct vma *prev, const struct vma_shape *shape)
 {
-	return prev && prev->end == shape->start && follows_rules(prev, shape) &&
-	       prev->pgoff + vma_pages(prev) == shape->pgoff;
+	return prev && prev->end >= shape->start && follows_rules(prev, shape) &&
+	       pgoff_at(prev, shape->start) == shape->pgoff;
 }
 
 static bool joins_above(const struct vma *next, const struct vma_shape *shape)
 {
-	return next && next->start == shape->end && follows_rules(next, shape) &&
-	       shape->pgoff + ((shape->end - shape->start) >> PAGE_SHIFT) == next->pgoff;
+	return next && next->start <= shape->end && follows_rules(next, shape) &&
+	       pgoff_at(next, shape->start) == shape->pgoff;
+}
+
+/* Has a neighbour, or both as one, reach over the place too. NULL: none would follow its rules. Or an error pointer. */
+static struct vma *join(struct vma *prev, struct vma *next, const struct vma_shape *shape)
+{
+	bool below = joins_below(prev, shape), above = joins_above(next, shape);
+	struct vma *vma;
+
+	if (below && above && reverse_maps_agree(prev, next)) {
+		vma = enlarge(prev, prev->start, next->end, next->anon_vma ? next : shape->kin);
+		if (ptr_err(vma) != -ENOMEM)
+			return vma; /* else: to join one of them may take no memory */
+	}
+	if (below)
+		return enlarge(prev, prev->start, shape->end, shape->kin);
+	return above ? enlarge(next, shape->start, next->end, shape->kin) : NULL;
 }
 
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape)
 {
-	struct vma *prev, *next = vma_tree_neighbours(&mm->tree, shape->start, &prev);
-	bool below = joins_below(prev, shape), above = joins_above(next, shape);
-	struct vma *vma;
+	struct vma *prev, *next = vma_tree_neighbours(&mm->tree, shape->start, &prev), *vma;
 
 	ASSERT(!next || next->start >= shape->end, "a new mapping overlaps no other");
-	if (below && above && reverse_maps_agree(prev, next))
-		vma = enlarge(prev, prev->start, next->end, next->anon_vma ? next : shape->kin);
-	else if (below)
-		vma = enlarge(prev, prev->start, shape->end, shape->kin);
-	else if (above)
-		vma = enlarge(next, shape->start, next->end, shape->kin);
-	else
+	vma = join(prev, next, shape);
+	if (!vma || (is_err(vma) && shape->fresh)) /* with a VMA at hand it is no failure to join nobody */
 		return map_separately(mm, shape);
 	if (shape->fresh)
 		vma_free(shape->fresh);
@@ -72,7 +89,8 @@ struct vma *vma_map(struct mm *mm, const struct vma_shape *shape)
 
 int vma_adopt_across(struct vma *vma, const struct vma_shape *shape)
 {
-	struct vma *prev, *next = vma_tree_neighbours(&vma->mm->tree, shape->start, &prev);
+	struct vma *prev = vma_tree_find(&vma->mm->tree, shape->start - 1);
+	struct vma *next = vma_tree_find(&vma->mm->tree, shape->end);
 
 	if (!joins_below(prev, shape) || !joins_above(next, shape) || !reverse_maps_agree(prev, next))
 		return 0;
@@ -81,25 +99,39 @@ int vma_adopt_across(struct vma *vma, const struct vma_shape *shape)
 	return vma == next ? adopt_reverse_map(vma, prev) : 0;
 }
 
-static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape)
+/* The VMA that the shape asks for, not yet attached. NULL without memory. */
+static struct vma *make_separate(struct mm *mm, const struct vma_shape *shape)
 {
-	struct vma *vma = shape->fresh ? shape->fresh : vma_alloc(mm);
-	int error;
+	struct vma *vma = vma_alloc(mm);
 
 	if (!vma)
-		return err_ptr(-ENOMEM);
+		return NULL;
 	vma->start = shape->start;
 	vma->end = shape->end;
 	vma->flags = shape->flags;
 	vma->page_prot = vma_page_prot(shape->flags);
 	vma->pgoff = shape->pgoff;
 	vma_set_object(vma, shape->mapping, shape->file, shape->ops);
-	error = vma_tree_reserve(&mm->tree, 1);
-	if (!error && shape->kin)
-		error = anon_vma_clone(vma, shape->kin);
-	if (error) {
-		vma_free(vma);
-		return err_ptr(error);
+	if (!shape->kin || !anon_vma_clone(vma, shape->kin))
+		return vma;
+	vma_free(vma);
+	return NULL;
+}
+
+int vma_map_prepare(struct mm *mm, struct vma_shape *shape)
+{
+	shape->fresh = make_separate(mm, shape);
+	return shape->fresh ? 0 : -ENOMEM;
+}
+
+static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape)
+{
+	struct vma *vma = shape->fresh;
+
+	if (!vma) {
+		vma = vma_tree_reserve(&mm->tree, 1) ? NULL : make_separate(mm, shape);
+		if (!vma)
+			return err_ptr(-ENOMEM);
 	}
 	vma_attach(mm, vma);
 	return vma;
@@ -231,20 +263,35 @@ static struct vma *move_boundary(struct vma *to, struct vma *from, vaddr_t start
 
 /* ---- Other flags -------------------------------------------------------------------------------------------------- */
 
+/* What it takes to split a VMA nr ≤ 2 times: the upper parts, and room in the tree. 0, or -ENOMEM and nothing made. */
+static int split_prepare(struct vma *vma, struct vma **uppers, unsigned nr)
+{
+	struct mm *mm = vma->mm;
+
+	if (mm->nr_vmas + nr > READ_ONCE(sysctl_max_map_count) || vma_tree_reserve(&mm->tree, nr))
+		return -ENOMEM;
+	for (unsigned i = 0; i < nr; i++) {
+		uppers[i] = make_upper(vma);
+		if (uppers[i])
+			continue;
+		while (i)
+			vma_free(uppers[--i]);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static struct vma *split_off(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags)
 {
-	struct vma *upper;
+	unsigned nr = (start > vma->start) + (end < vma->end);
+	struct vma *uppers[2];
 
-	if (start > vma->start) {
-		vma = split(vma, start);
-		if (is_err(vma))
-			return vma;
-	}
-	if (end < vma->end) {
-		upper = split(vma, end);
-		if (is_err(upper))
-			return upper; /* what was split stays split: nobody can tell */
-	}
+	if (nr && split_prepare(vma, uppers, nr))
+		return err_ptr(-ENOMEM);
+	if (start > vma->start)
+		vma = split(vma, start, uppers[--nr]);
+	if (end < vma->end)
+		(void)split(vma, end, uppers[--nr]);
 	set_flags(vma, flags);
 	return vma;
 }
@@ -326,22 +373,12 @@ static void link_upper(struct vma *upper, const struct vma *vma, vaddr_t addr)
 	vma_link(upper);
 }
 
-/* Leaves [start, addr) to vma. Answers the new VMA above it, or an error pointer. */
-static struct vma *split(struct vma *vma, vaddr_t addr)
+/* Leaves [start, addr) to vma, and what is above it to `upper`, which it answers. Cannot fail: see split_prepare(). */
+static struct vma *split(struct vma *vma, vaddr_t addr, struct vma *upper)
 {
 	struct vma_tree *tree = &vma->mm->tree;
 	vaddr_t end = vma->end;
-	struct vma *upper;
-	int error;
 
-	if (vma->mm->nr_vmas >= READ_ONCE(sysctl_max_map_count) || vma_tree_reserve(tree, 1))
-		return err_ptr(-ENOMEM);
-	error = vma_start_write_killable(vma);
-	if (error)
-		return err_ptr(error);
-	upper = make_upper(vma);
-	if (!upper)
-		return err_ptr(-ENOMEM);
 	link_upper(upper, vma, addr);
 	set_bounds(vma, vma->start, addr);
 	race_point(split_between);
@@ -439,7 +476,8 @@ static void free_range(struct vma_unmap *unmap)
 
 	tlb_gather_begin(&tlb, mm);
 	zap_range(&tlb, mm, unmap->start, unmap->end);
-	free_tables(&tlb, mm, unmap->start, unmap->end, prev ? prev->end : 0, next ? next->start : USER_END);
+	if (!unmap->keeps_tables)
+		free_tables(&tlb, mm, unmap->start, unmap->end, prev ? prev->end : 0, next ? next->start : USER_END);
 	tlb_gather_finish(&tlb);
 }
 

@@ -4,7 +4,8 @@
  * of.
  *
  * Every function: => mmap_lock for writing. Sleeps for readers to drain. Brackets what it changes. Gets all memory that
- * it needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a dying thread).
+ * it needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a dying thread). What
+ * consists of several such steps prepares each of them, commits to nothing until all are prepared, and cannot fail from then on.
  */
 #ifndef MM_VMA_CHANGE_H
 #define MM_VMA_CHANGE_H
@@ -25,17 +26,24 @@ struct vma_shape {
 	struct file *file;
 	const struct vma_ops *ops;
 	const struct vma *kin; /* its pages will be this VMA's, and belong to its anon_vmas; NULL: it has none yet */
-	struct vma *fresh;     /* from vma_alloc(), when memory must not be missing now; taken over. NULL: allocated */
+	struct vma *fresh;     /* from vma_map_prepare(); taken over. NULL: allocated */
 };
 
 /*
- * Maps it: by enlarging a neighbour that follows the same rules, or by a new VMA. The VMA or an error pointer. With
- * `fresh`, without `kin`, and after vma_tree_reserve(), it cannot fail.
+ * Gets what vma_map() may need, while something else may still be mapped there: then it cannot fail. 0 or -ENOMEM. A shape that
+ * is not mapped in the end is cancelled. => vma_unmap_prepare() has reserved one more change of the tree; mmap_lock for writing.
  */
+int __must_check vma_map_prepare(struct mm *mm, struct vma_shape *shape);
+static inline void vma_map_cancel(struct vma_shape *shape)
+{
+	if (shape->fresh)
+		vma_free(shape->fresh);
+}
+/* Maps it: by enlarging a neighbour that follows the same rules, or by a new VMA. The VMA or an error pointer. */
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
 /*
  * If mapping `shape` will join `vma`, which has no page yet, with its neighbour beyond, which has: lets vma belong to the
- * neighbour's anon_vma now. 0 or -ENOMEM. => vma write-locked; the place of `shape` is free.
+ * neighbour's anon_vma now. 0 or -ENOMEM. => vma write-locked.
  */
 int __must_check vma_adopt_across(struct vma *vma, const struct vma_shape *shape);
 
@@ -59,6 +67,7 @@ struct vma_unmap {
 	struct mm *mm;
 	vaddr_t start, end;
 	bool any;	   /* something is mapped there at all */
+	bool keeps_tables; /* its place is taken over at once, page tables and all. Set between the steps */
 	struct vma *upper; /* for a hole in the middle of a VMA: what will be its second part */
 };
 /* Be ready for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. => prepared. */
@@ -95,6 +104,8 @@ void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags);
 
 /* RLIMIT_AS and RLIMIT_DATA permit so many more pages with these flags. */
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages);
+/* ... once what is mapped in [start, end) is gone. */
+bool mm_may_grow_without(const struct mm *mm, u64 flags, u64 nr_pages, vaddr_t start, vaddr_t end);
 /*
  * RLIMIT_MEMLOCK, which does not bind who has CAP_IPC_LOCK: may the running thread lock anything at all; so many pages
  * in all; so many more in a VMA with these flags?

@@ -157,6 +157,10 @@ void sim_write_entry(u64 *entry, u64 value);
 	} while (0)
 #define machine_entries_tear() (sim_tearing != NULL)
 
+/* Allocations that fail because a test says so (memory.c). */
+bool machine_fails_allocation(void);
+#define machine_fails_allocation machine_fails_allocation
+
 /* Memory that is free, from here on: whoever touches it before it is unpoisoned again is caught. */
 void machine_poison(const void *start, size_t size);
 void machine_unpoison(const void *start, size_t size);

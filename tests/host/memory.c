@@ -79,3 +79,33 @@ void machine_unpoison(const void *start, size_t size)
 {
 	ASAN_UNPOISON_MEMORY_REGION(start, size);
 }
+
+/* ---- Allocations that fail ------------------------------------------------------------------------------------------ */
+
+static _Thread_local struct {
+	u64 nr, first; /* allocations so far; the one that fails, or 0: none */
+	bool onwards;
+} failing;
+
+void sim_fail_allocation(u64 n, bool onwards)
+{
+	failing.nr = 0;
+	failing.first = n;
+	failing.onwards = onwards;
+}
+
+bool sim_allocation_failed(void)
+{
+	bool failed = failing.first && failing.nr >= failing.first;
+
+	failing.first = 0;
+	return failed;
+}
+
+bool machine_fails_allocation(void)
+{
+	if (!failing.first)
+		return false;
+	failing.nr++;
+	return failing.nr == failing.first || (failing.onwards && failing.nr > failing.first);
+}

@@ -89,6 +89,12 @@ bool sim_knows_table(vaddr_t addr);
 /* The entry of addr as it stands in the page tables of mm; none if there is no table. No lock: for a quiet moment. */
 pte_t sim_pte(struct mm *mm, vaddr_t addr);
 
+/* ---- Allocations that fail ------------------------------------------------------------------------------------------ */
+/* This CPU's n-th allocation from now on fails, counted from 1; with `onwards` all after it, too. */
+void sim_fail_allocation(u64 n, bool onwards);
+/* From now on none does. Has one failed? */
+bool sim_allocation_failed(void);
+
 /* ---- Protection keys ---------------------------------------------------------------------------------------------- */
 /* From here on the CPUs have 16 keys; a thread starts with the right to all of them. */
 void sim_have_keys(void);

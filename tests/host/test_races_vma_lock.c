@@ -171,6 +171,42 @@ TEST(v15_mmap_lock_is_only_tried_under_a_vma_lock, 4)
 	end();
 }
 
+static void act_replace_shared(void *arg)
+{
+	struct actor *actor = arg;
+	const struct mmap_request request = {
+		.addr = actor->addr, .len = actor->len, .prot = RW, .flags = ANON | MAP_FIXED
+	};
+
+	actor->result = mm_mmap(actor->mm, &request);
+}
+
+/*
+ * mmap has unmapped what it replaces and waits for the readers of the neighbour that would take the place over. Killed now, it must
+ * not leave a hole: it joins nobody.
+ */
+TEST(a1_killed_mmap_leaves_no_hole, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	map_at(mm, addr + PAGES(16), 4, RW, MAP_SHARED | MAP_ANONYMOUS);
+	faulter.addr = addr + PAGES(5);
+	fault_until(RACE_vma_locked, act_write);
+	other.addr = addr + PAGES(16);
+	other.len = PAGES(4);
+	sim_start(2, act_replace_shared, &other);
+	wait_asleep(2);
+	sim_kill(2);
+	sim_join(2);
+	CHECK_EQ(other.result, other.addr);
+	CHECK_EQ(vma_tree_find(&mm->tree, other.addr)->start, other.addr);
+	go_on(RACE_vma_locked, 1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	sim_use_mm(mm);
+	expect_get(other.addr, 0);
+	sim_leave_mm();
+	end();
+}
+
 /* A killed fork takes its bar away: the VMA can be locked again. */
 TEST(v14_killed_writer_removes_its_bar, 4)
 {
