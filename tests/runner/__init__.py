@@ -13,6 +13,8 @@ mutate     wrong kernels by machine: a file of C with one mistake in it
 reach      which host tests reach a line
 mutants    such kernels compiled and tested, and which ones no test notices
 tool       what tools/faultline says to wrong arguments, and what recording events costs
+conditions what a shell or a CI system may do to tools/faultline
+suspend    a host that is suspended
 shell      tools/faultline shell with a script on its standard input
 keyboard   somebody at a terminal: types, and waits for what appears
 terminal   tools/faultline shell, driven by that keyboard

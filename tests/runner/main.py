@@ -10,8 +10,8 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import (browser, bugs, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, scenario, shell, suspend,
-               terminal, tool, tracing)
+from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, scenario, shell,
+               suspend, terminal, tool, tracing)
 
 DESCRIPTION = """\
 suites:
@@ -93,7 +93,7 @@ def suite_jobs(suite):
 
 def tools_jobs():
     """What surrounds the kernel: its tools, terminals, documents, GDB."""
-    modules = (tool, shell, terminal, suspend, docs, debugger, panics, tracing, machines)
+    modules = (tool, conditions, shell, terminal, suspend, docs, debugger, panics, tracing, machines)
     return [job for module in modules for job in module.jobs()]
 
 

@@ -2,6 +2,7 @@
 """
 The host side of Faultline, Python standard library only. In reading order:
 
+entry      what surrounds each command: its streams, and a status for what goes wrong here
 main       the verbs of tools/faultline
 options    the arguments of `run`: what they mean, and what is said about a wrong one
 status     the exit statuses, one list

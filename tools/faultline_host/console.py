@@ -11,9 +11,12 @@ import re
 import select
 import socket
 import stat
+import sys
 import time
 
 from . import terminal
+from .entry import read_some, write_all
+from .status import naming
 
 CHUNK = 1 << 16
 STUFFED_EOF = b"\xff\x00"
@@ -29,8 +32,8 @@ class LogWatcher:
 
     RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
 
-    def __init__(self, path, mirror):
-        self.file = open(path, "wb", buffering=0)
+    def __init__(self, file, mirror):
+        self.file = file
         self.mirror = mirror
         self.tells_hangs = mirror is None and os.isatty(2)  # at once; otherwise whoever gives up waiting wants to know
         self.raw = False  # our terminal is, and breaks lines no more by itself
@@ -44,9 +47,10 @@ class LogWatcher:
         self.in_hang = False
 
     def feed(self, data):
-        self.file.write(data)
+        with naming(f"cannot write the kernel's log {self.file.name}"):
+            self.file.write(data)
         if self.mirror is not None:
-            write_all(self.mirror, data.replace(b"\n", b"\r\n") if self.raw else data)
+            self.mirror.write(data.replace(b"\n", b"\r\n") if self.raw else data)
         *lines, self.partial = (self.partial + data).split(b"\n")
         for line in lines:
             self._line(line)
@@ -85,13 +89,13 @@ class LogWatcher:
                 self._tell(self.hang_lines)
 
     def _tell(self, lines):
-        write_all(2, b"".join(line + (b"\r\n" if self.raw else b"\n") for line in lines))
+        sys.stderr.buffer.write(b"".join(line + (b"\r\n" if self.raw else b"\n") for line in lines))
 
 
 class Console:
     """Our ends of the four channels, and of QEMU's monitor. `for_qemu` are the ends that QEMU inherits."""
 
-    def __init__(self, stdin, log_path, verbose, is_terminal=False):
+    def __init__(self, stdin, log_file, verbose, is_terminal=False):
         self.readers = {}
         self.for_qemu = {}
         for name in ("log", "stdout", "stderr"):
@@ -106,7 +110,7 @@ class Console:
         self.stdin = stdin
         self.to_serial = b""
         self.serial_open = True
-        self.log = LogWatcher(log_path, 2 if verbose else None)
+        self.log = LogWatcher(log_file, sys.stderr.buffer if verbose else None)
         self.terminal = terminal.Terminal(self._send_window) if is_terminal and stdin is not None else None
 
     def qemu_started(self):
@@ -220,7 +224,7 @@ class Console:
             pass
 
     def _input(self):
-        data = os.read(self.stdin, CHUNK)
+        data = read_some(self.stdin, CHUNK)
         if self.terminal and (not data or self.terminal.wants_out(data)):
             raise KeyboardInterrupt
         self.to_serial = stuff(data) if data else STUFFED_EOF
@@ -232,20 +236,12 @@ def stuff(data):
     return data.replace(b"\xff", b"\xff\xff")
 
 
-def write_all(fd, data):
-    while data:
-        data = data[os.write(fd, data):]
-
-
 def known_input(deterministic):
     """
     The bytes of our stdin where they are known before the start (a file, nothing at all) or must be (a deterministic
     run); None where the input arrives as it comes.
     """
-    try:
-        status = os.fstat(0)
-    except OSError:
-        return b""
+    status = os.fstat(0)
     is_null = stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
     if is_null:
         return b""
@@ -256,6 +252,6 @@ def known_input(deterministic):
 
 def read_to_end(fd):
     parts = []
-    while data := os.read(fd, CHUNK):
+    while data := read_some(fd, CHUNK):
         parts.append(data)
     return b"".join(parts)

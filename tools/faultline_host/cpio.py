@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A writer of "newc" cpio archives, the format that initramfs images have (Linux: initramfs-buffer-format.rst)."""
 
+import os
 import stat
 
 
@@ -18,7 +19,7 @@ class Archive:
 
     def add_symlink(self, path, target):
         self._add_parents(path)
-        self._entry(path, stat.S_IFLNK | 0o777, target.encode(), links=1)
+        self._entry(path, stat.S_IFLNK | 0o777, os.fsencode(target), links=1)
 
     def add_directory(self, path, mode=0o755):
         if path and path not in self._directories:
@@ -42,7 +43,7 @@ class Archive:
 
     @staticmethod
     def _header(path, inode, mode, links, size):
-        name = path.encode() + b"\0"
+        name = os.fsencode(path) + b"\0"
         # inode mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
         fields = (inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, len(name), 0)
         header = b"070701" + b"".join(b"%08X" % field for field in fields) + name

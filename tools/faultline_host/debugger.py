@@ -33,7 +33,7 @@ def run(options):
             runner.say(f"the run is recorded; it ended with status {ended}. Now it is replayed under GDB")
             extra += time_travel(scratch, "replay")
         script = os.path.join(scratch, "script")
-        with open(script, "w", encoding="utf-8") as file:
+        with open(script, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(start_script(options, link))
         # Ctrl-C is for GDB, to stop the machine. A handler, since an ignored signal would stay ignored in GDB.
         signal.signal(signal.SIGINT, lambda number, frame: None)

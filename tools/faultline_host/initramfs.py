@@ -8,6 +8,7 @@ import os
 import stat
 
 from . import cpio
+from .status import UsageError
 
 DEFAULT_ENVIRONMENT = ("PATH=/bin:/usr/bin:/", "HOME=/")
 
@@ -48,16 +49,30 @@ def merge_environment(environment):
 
 def add_path(archive, source, destination, mode=None):
     """Add a file, a symbolic link or a whole directory, with the permissions it has here unless `mode` says others."""
+    try:
+        add_what_is_there(archive, source, destination, mode)
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename or source}: {error.strerror}") from error
+
+
+def add_what_is_there(archive, source, destination, mode):
     if os.path.islink(source) and not os.path.exists(source):
         archive.add_symlink(destination, os.readlink(source))
     elif os.path.isdir(source):
         archive.add_directory(destination)
         for entry in sorted(os.listdir(source)):
-            add_path(archive, os.path.join(source, entry), f"{destination}/{entry}")
+            add_what_is_there(archive, os.path.join(source, entry), f"{destination}/{entry}", None)
+    elif is_special(source):
+        raise UsageError(f"cannot copy {source}: it is a device or a socket")
     else:
         with open(source, "rb") as file:
             data = file.read()
         archive.add_file(destination, data, mode or stat.S_IMODE(os.stat(source).st_mode))
+
+
+def is_special(source):
+    kind = stat.S_IFMT(os.stat(source).st_mode)
+    return kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK)
 
 
 def nul_terminated(strings):

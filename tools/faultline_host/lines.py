@@ -91,7 +91,12 @@ class Names:
     """The kernel's symbols, to name lines in its image."""
 
     def __init__(self, kernel):
-        listing = subprocess.run(["nm", "-n", kernel], capture_output=True, text=True, check=True).stdout
+        try:
+            listing = subprocess.run(["nm", "-n", kernel], capture_output=True, text=True, check=True).stdout
+        except OSError as error:
+            raise UsageError(f"cannot run nm, of the package binutils: {error.strerror}") from error
+        except subprocess.CalledProcessError as error:
+            raise UsageError(f"no symbols can be read from the kernel {kernel}: {error.stderr.strip()}") from error
         self.symbols = [(int(words[0], 16), words[2]) for words in map(str.split, listing.splitlines())
                         if len(words) == 3]
         self.addresses = [address for address, _ in self.symbols]

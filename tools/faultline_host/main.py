@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from . import options, run, status
+from . import entry, options, run, status
 from .status import UsageError
 
 USAGE = """\
@@ -28,17 +28,9 @@ OTHER_VERBS = ("iso", "demo", "lines", "trace", "report", "bench")  # each a mod
 
 def main(argv):
     for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(ending, lambda number, frame: sys.exit(128 + number))
-    try:
-        return dispatch(argv)
-    except UsageError as error:
-        print(f"faultline: {error}", file=sys.stderr)
-        return status.USAGE
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever read what we print has gone (| head): Python must not try again at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(ending, lambda number, frame: sys.exit(128 + number))
+    return entry.guarded("faultline", dispatch, argv)
 
 
 def dispatch(argv):

@@ -5,6 +5,7 @@ import argparse
 import os
 import re
 import struct
+import sys
 
 from .status import HELP, UsageError
 
@@ -28,7 +29,8 @@ examples:
 
 SHELL_EPILOG = """
 The machine goes off by poweroff, reboot or the end of the shell, whose exit status is then ours; a session
-that is killed (kill -9 -1) ends with 137. Without a terminal, standard input is a script for the shell. The other exit statuses are those of tools/faultline run.
+that is killed (kill -9 -1) ends with 137. Without a terminal, standard input is a script for the shell. The other exit
+statuses are those of tools/faultline run.
 
 examples:
   tools/faultline shell
@@ -39,6 +41,11 @@ examples:
 
 class Parser(argparse.ArgumentParser):
     """argparse, with our exit status and without the usage text around the one sentence that matters."""
+
+    def _print_message(self, message, file=None):
+        """argparse's own hides that its help cannot be written."""
+        if message:
+            (file or sys.stderr).write(message)
 
     def error(self, message):
         wrong_value = re.fullmatch(r"argument ([^:]*): (.*)", message, re.DOTALL)
@@ -250,9 +257,20 @@ def output_file(path):
         raise wrong(f"{path} is a directory: name a file in it")
     if not os.path.isdir(folder):
         raise wrong(f"there is no directory {folder} to write {os.path.basename(path)} to")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise wrong(f"no permission to write {path}")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise wrong(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def check_writable(path):
+    """Permissions say less than trying: root has them all. Pipes are left alone, since their reader would see an end."""
+    is_new = not os.path.exists(path)
+    if is_new or os.path.isfile(path):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    if is_new:
+        os.unlink(path)
 
 
 def file_pair(text):
@@ -272,6 +290,8 @@ def program_file(path):
     """Refuse what is plainly a mistake; everything else that calls itself an ELF file is for the kernel to judge."""
     if os.path.isdir(path):
         raise UsageError(f"{path} is a directory, not a program")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{path} is not a file, and so no program")
     try:
         with open(path, "rb") as file:
             start = file.read(4096)

@@ -19,6 +19,7 @@ import sys
 
 from . import lists, options, run as runner
 from .recording import lost_words, own_options_first, record, title
+from .status import naming
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html")
 DATA_MARK = "/*REPORT*/null"
@@ -79,7 +80,7 @@ def write_report(chosen, runs):
         template = file.read()
     # "<" would end the script early if it came with "/script".
     data = json.dumps(about, separators=(",", ":")).replace("<", "\\u003c")
-    with open(chosen.output, "w", encoding="utf-8") as file:
+    with naming(f"cannot write {chosen.output}"), open(chosen.output, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(template.replace(DATA_MARK, data))
     runner.say(f"the report is in {chosen.output}")
 

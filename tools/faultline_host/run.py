@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from . import console, initramfs, iso, machine, status, terminal, userland
-from .status import UsageError
+from .status import UsageError, naming
 
 PR_SET_PDEATHSIG = 1
 
@@ -36,7 +36,7 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     if stdin is None and not (has_terminal and is_shell(options)):
         known = console.known_input(options.deterministic)
     boot_arguments = prepare_boot(options, scratch, known, has_terminal)
-    channels = console.Console(None if known is not None else 0, open_log_path(options), options.verbose, has_terminal)
+    channels = console.Console(None if known is not None else 0, open_log(options), options.verbose, has_terminal)
     arguments = machine.qemu_arguments(options, channels.for_qemu, boot_arguments) + list(extra_qemu)
     with open(os.path.join(scratch, "qemu.err"), "w+b") as qemu_errors:
         qemu = start(arguments, channels, qemu_errors)
@@ -76,22 +76,22 @@ def prepare_boot(options, scratch, stdin, has_terminal):
         iso.build(image, kernel, archive, command_line)
         return machine.boot_image(image, options.boot)
     path = os.path.join(scratch, "initramfs")
-    with open(path, "wb") as file:
+    with naming("cannot write the boot module"), open(path, "wb") as file:
         file.write(archive)
     return machine.boot_direct(kernel, path, command_line)
 
 
-def open_log_path(options):
+def open_log(options):
     """Each run gets a file of its own: the newest replaces the name, runs beside it keep writing to theirs."""
     path = options.log or os.path.join(machine.ROOT, "build", "last-run.log")
     try:
-        if not options.log:
+        if not options.log and os.path.lexists(path):
             os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError:
-        return os.devnull
-    return path if os.access(os.path.dirname(os.path.abspath(path)), os.W_OK) else os.devnull
+        return open(path, "wb", buffering=0)
+    except OSError as error:
+        if options.log:
+            raise UsageError(f"--log: cannot write {path}: {error.strerror}") from error
+        return open(os.devnull, "wb", buffering=0)
 
 
 def start(arguments, channels, errors):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How a run ends, as an exit status. 0 to 122 and 128 upwards belong to the program, as a shell reports them."""
+"""How a run ends, as an exit status. 0 to 121 and 128 upwards belong to the program, as a shell reports them."""
 
+import contextlib
+
+HOST_FAILED = 122  # this host failed us: output that cannot be written, a full disk; or we failed ourselves
 CHECK_FAILED = 123  # the program ended, but the kernel's own checks (leaks, reverse map, counters) failed
 TIMED_OUT = 124  # as timeout(1)
 PANIC = 125  # the kernel panicked; its last words are on stderr
@@ -11,6 +14,7 @@ HELP = """\
 exit status:
   N       the program's own exit status
   128+N   signal N killed the program
+  122     what the program printed, or a file of the run, could not be written or read here; or the tool itself failed
   123     the program ended, but the kernel's checks (leaked pages, reverse map, counters) failed
   124     time-out (--timeout)
   125     the kernel panicked; what it said is on stderr
@@ -21,6 +25,19 @@ exit status:
 
 class UsageError(Exception):
     """A mistake of the caller; the text says what would be right."""
+
+
+class HostError(Exception):
+    """This host cannot do what is needed; the text says what."""
+
+
+@contextlib.contextmanager
+def naming(what):
+    """Says of an error of the operating system what was being done."""
+    try:
+        yield
+    except OSError as error:
+        raise HostError(f"{what}: {error.strerror or error}") from error
 
 
 def from_wait_status(raw):

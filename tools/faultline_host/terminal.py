@@ -4,6 +4,7 @@ Our terminal while the machine has it: raw, so that each key goes to the kernel'
 was however we end. Pressing Ctrl-] three times within a second ends the machine.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -35,7 +36,7 @@ class Terminal:
             self.saved = None
             return
         signal.signal(signal.SIGWINCH, lambda number, frame: self.resized())
-        signal.signal(signal.SIGCONT, lambda number, frame: tty.setraw(0, termios.TCSADRAIN))
+        signal.signal(signal.SIGCONT, lambda number, frame: self._take_again())
 
     def give_back(self):
         if self.saved is None:
@@ -43,9 +44,14 @@ class Terminal:
         signal.signal(signal.SIGWINCH, signal.SIG_DFL)
         signal.signal(signal.SIGCONT, signal.SIG_DFL)
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # we may be in the background by now, and restore it all the same
-        termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
+        with contextlib.suppress(termios.error):  # it may have gone, and SIGHUP has ended us
+            termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
         self.saved = None
+
+    def _take_again(self):
+        with contextlib.suppress(termios.error):
+            tty.setraw(0, termios.TCSADRAIN)
 
     def is_raw(self):
         return self.saved is not None

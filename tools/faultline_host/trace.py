@@ -10,6 +10,7 @@ import json
 
 from . import options, run as runner
 from .recording import lost_words, own_options_first, record, sources, title
+from .status import naming
 
 # To Perfetto CPUs are threads of one more process. It wants thread numbers that differ in all processes together, and so they
 # get those that no thread can have (Linux: PID_MAX_LIMIT).
@@ -24,7 +25,7 @@ def command(argv):
                         help="the trace (default trace.json); may also stand behind the program's arguments")
     chosen = options.without_gdb(options.parse_run(own_options_first(argv), parser), "trace")
     recording = record(chosen)
-    with open(chosen.output, "w", encoding="utf-8") as file:
+    with naming(f"cannot write {chosen.output}"), open(chosen.output, "w", encoding="utf-8") as file:
         json.dump(perfetto(recording, sources(chosen.program, recording)), file)
     runner.say(f"{len(recording.events)} events in {chosen.output}" + lost_words(recording) +
                "; open it at https://ui.perfetto.dev")

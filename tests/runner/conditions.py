@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""
+What a shell or a CI system may do to tools/faultline: each verb under each bad condition, each option that names a file with each
+bad path. Never a traceback, and the status that tools/faultline run --help documents. Run as `tests/conditions NAME`.
+"""
+
+import dataclasses
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from faultline_host import status
+
+from . import ROOT
+from .job import Job
+
+TOOL = os.path.join(ROOT, "tools", "faultline")
+VERBS = ("run", "shell", "iso", "demo", "lines", "trace", "report", "bench")
+HELLO = "build/user/hello"
+ECHO_LINES = 20000  # of what `seq` prints: more than a pipe holds
+GONE = 128 + 13  # SIGPIPE
+PATIENCE = 300  # seconds for one command on a loaded machine
+
+
+@dataclasses.dataclass
+class Condition:
+    """`shell` is put behind the command, `setting` before it; `output` is the status of one whose output is lost."""
+    shell: str = ""
+    setting: str = ""
+    output: int = 0
+    run: int | None = None  # of a run that boots, where it differs
+    environment: dict = dataclasses.field(default_factory=dict)
+
+
+CONDITIONS = {
+    "stdout-closed": Condition(">&-", output=status.HOST_FAILED),
+    "stdout-full": Condition(">/dev/full", output=status.HOST_FAILED),
+    "stdout-gone": Condition(output=GONE),
+    "stderr-closed": Condition("2>&-"),
+    "stderr-full": Condition("2>/dev/full"),
+    "all-closed": Condition("<&- >&- 2>&-", output=status.HOST_FAILED),
+    "stdin-closed": Condition("<&-"),
+    "stdin-unreadable": Condition("0>/dev/null"),
+    "no-tmpdir": Condition(environment={"TMPDIR": "/nonexistent"}),
+    "no-home": Condition(setting="unset HOME;"),
+    "ascii-locale": Condition(environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    "no-path": Condition(environment={"PATH": "/nonexistent"}, run=status.USAGE),
+    "few-descriptors": Condition(setting="ulimit -n 10;", run=status.HOST_FAILED),
+    "small-files": Condition(setting="ulimit -f 8;", run=status.HOST_FAILED),
+}
+FILE_OPTIONS = (["run", "--log", "PATH", HELLO], ["trace", "-o", "PATH", HELLO], ["report", "-o", "PATH", HELLO],
+                ["iso", "--output", "PATH", HELLO], ["run", "--file", "PATH", HELLO], ["run", "--kernel", "PATH", HELLO],
+                ["run", "--gdb-script", "PATH", HELLO], ["shell", "--file", "PATH"], ["run", "PATH"], ["trace", "PATH"],
+                ["iso", "--output", "/dev/null", "PATH"])
+
+
+def jobs():
+    return [Job(name=f"conditions/{name}", command=["tests/conditions", name], judge=judge, weight=3, limit=PATIENCE)
+            for name in (*CONDITIONS, *SPECIAL)]
+
+
+def judge(result):
+    return [] if result.status == 0 else [result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")]
+
+
+def main(name):
+    """0, or 1 and what was wrong."""
+    os.chdir(ROOT)
+    complaints = SPECIAL[name]() if name in SPECIAL else under(name, CONDITIONS[name])
+    print("\n".join(complaints) or "as it should be")
+    return 1 if complaints else 0
+
+
+def under(name, condition):
+    expected_run = condition.output if condition.run is None else condition.run
+    cases = [([], status.USAGE), (["--help"], condition.output), (["fly"], status.USAGE),
+             (["run", "build/\udcff“no”"], status.USAGE), (["run", HELLO], expected_run)]
+    for verb in VERBS:
+        cases += [([verb, "--help"], condition.output), ([verb, "--no-such-option", "\udcff“x”"], status.USAGE)]
+    return [complaint for arguments, expected in cases
+            for complaint in complaints_about(arguments, expected, *run_under(name, condition, arguments))]
+
+
+def run_under(name, condition, arguments):
+    """Its status and what it has said."""
+    words = ["sh", "-c", f'{condition.setting} exec "$0" "$@" {condition.shell}', sys.executable, TOOL, *arguments]
+    words = [os.fsencode(word) for word in words]
+    if name == "stdout-gone":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(os.devnull, os.O_WRONLY)
+    shell = shutil.which("sh")
+    try:
+        result = subprocess.run(words, executable=shell, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE,
+                                env={**os.environ, **condition.environment}, timeout=PATIENCE, check=False)
+    finally:
+        os.close(writer)
+    return result.returncode, result.stderr.decode(errors="replace")
+
+
+def complaints_about(arguments, expected, got, said):
+    words = " ".join(["tools/faultline", *arguments]).encode(errors="replace").decode()
+    wrong = [f"{words}: status {got}, expected {expected}: {said[-300:]}"] if got != expected else []
+    return wrong + ([f"{words}: {said}"] if "Traceback" in said or "Exception ignored" in said else [])
+
+
+def bad_paths():
+    with tempfile.TemporaryDirectory() as folder:
+        loop = os.path.join(folder, "loop")
+        os.symlink("loop", loop)
+        paths = [folder + "/", "/proc/x", "Makefile/x", loop, folder + "/" + "n" * 300, folder + "/none/x", "\udcff/x", ""]
+        return [complaint for arguments in FILE_OPTIONS for path in paths if not is_fine(arguments, path, folder)
+                for complaint in refused([path if word == "PATH" else word for word in arguments])]
+
+
+def is_fine(arguments, path, folder):
+    """A directory may be copied into the machine, and so may a link that leads nowhere."""
+    return "--file" in arguments and path in (folder + "/", os.path.join(folder, "loop"))
+
+
+def refused(arguments):
+    return complaints_about(arguments, status.USAGE, *run_under("", Condition(), arguments))
+
+
+def nonblocking():
+    """A pipe that does not block and is read late loses nothing."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
+    with subprocess.Popen([TOOL, "run", "/bin/busybox", "seq", "1", str(ECHO_LINES)], stdin=subprocess.DEVNULL,
+                          stdout=writer) as tool:
+        os.close(writer)
+        time.sleep(3)
+        with os.fdopen(reader, "rb") as file:
+            got = file.read()
+    wanted = "".join(f"{number}\n" for number in range(1, ECHO_LINES + 1)).encode()
+    return [] if got == wanted and tool.returncode == 0 else [f"status {tool.returncode}, {len(got)} of {len(wanted)} bytes"]
+
+
+def signals():
+    """Whenever they come. Ctrl-C has to wait for the first line of ours: until then it is Python's."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "log")
+        return [complaint for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT) for tenths in range(0, 20, 2)
+                for complaint in interrupted(number, tenths / 10, log)]
+
+
+def interrupted(number, delay, log):
+    arguments = ["run", "--log", log, "build/user/end", "signal", "0"]  # which does not end
+    with subprocess.Popen([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as tool:
+        while number == signal.SIGINT and not os.path.exists(log):
+            time.sleep(0.01)
+        time.sleep(delay)
+        tool.send_signal(number)
+        said = tool.communicate(timeout=PATIENCE)[1].decode(errors="replace")
+    if os.path.exists(log):
+        os.unlink(log)
+    got = 128 - tool.returncode if tool.returncode < 0 else tool.returncode
+    return complaints_about([*arguments, f"{number.name} after {delay} s"], 128 + number, got, said)
+
+
+SPECIAL = {"paths": bad_paths, "nonblocking": nonblocking, "signals": signals}
