@@ -25,7 +25,7 @@
 #define LSR_CAN_SEND 0x20
 #define LSR_NOTHING_THERE 0xff /* what a missing device reads as */
 #define INTERRUPT_WHEN_RECEIVED 0x01
-#define PATIENCE 1000000 /* looks */
+#define PATIENCE 1000000    /* looks */
 #define MCR_INTERRUPTS 0x08 /* the line to the interrupt controller */
 
 static void (*arrived_handler)(void); /* no lock: an interrupt may come once more after it is NULL */

@@ -17,7 +17,7 @@
 
 #define LINE_MAX (LOG_LINE_MAX - 1)
 #define NAME_MAX_SHOWN 48
-#define INT80 0x80cd /* the instruction, its first byte lowest */
+#define INT80 0x80cd	   /* the instruction, its first byte lowest */
 #define EVENTS_SEARCHED 16 /* attempts, and what was waited for meanwhile */
 
 bool explain_signals;
@@ -217,7 +217,8 @@ void explain_exception(const struct trap_frame *frame, const char *exception, in
 	if (!line)
 		return;
 	if (is_int80(frame->rip)) {
-		add(line, "the instruction at 0x%lx is int $0x80, a 32-bit system call: there are none here", (unsigned long)frame->rip);
+		add(line, "the instruction at 0x%lx is int $0x80, a 32-bit system call: there are none here",
+		    (unsigned long)frame->rip);
 	} else if (is_canonical(frame->rip)) {
 		add(line, "the instruction at 0x%lx caused a %s: it is not a program's to run, or touched what is no address",
 		    (unsigned long)frame->rip, exception);

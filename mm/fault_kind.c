@@ -26,7 +26,8 @@ static bool entry_permits(const struct fault *f)
 {
 	pte_t pte = f->orig_pte;
 
-	if (!pte_present(pte) || ((f->flags & FAULT_USER) && !(pte.val & PTE_USER)) || !key_of_entry_permits(pte, f->access))
+	if (!pte_present(pte) || ((f->flags & FAULT_USER) && !(pte.val & PTE_USER)) ||
+	    !key_of_entry_permits(pte, f->access))
 		return false;
 	return f->access == ACCESS_WRITE ? pte_write(pte) : f->access == ACCESS_EXEC ? !(pte.val & PTE_NX) : true;
 }
@@ -40,7 +41,9 @@ static bool entry_permits(const struct fault *f)
 static bool makes_no_progress(const struct fault *f)
 {
 	struct fault_repeat *last = thread_fault_repeat();
-	struct fault_repeat now = { .ip = machine_user_ip(), .address = f->address, .nr_faults = thread_nr_faults(), .access = f->access };
+	struct fault_repeat now = {
+		.ip = machine_user_ip(), .address = f->address, .nr_faults = thread_nr_faults(), .access = f->access
+	};
 	bool same = last->ip == now.ip && last->address == now.address && last->access == now.access &&
 		    now.nr_faults == last->nr_faults + 1 && !(f->flags & FAULT_TRIED);
 
@@ -68,9 +71,8 @@ static enum fault_end nothing_to_do(struct fault *f)
 
 	if (end != END_GO_ON)
 		return end;
-	BUG_ON(!entry_permits(f),
-	       "a fault at %lx finds nothing to do, but entry %lx forbids the access", (unsigned long)f->address,
-	       (unsigned long)f->orig_pte.val);
+	BUG_ON(!entry_permits(f), "a fault at %lx finds nothing to do, but entry %lx forbids the access",
+	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
 	fault_unlock_pte(f);
 	count(spurious_faults);
 	return makes_no_progress(f) ? no_progress(f) : fault_answered(f, FAULT_DONE);

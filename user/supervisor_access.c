@@ -35,7 +35,8 @@ static int far_call(void *stack)
 	} __attribute__((packed)) target;
 
 	__asm__ volatile("lea 1f(%%rip), %%rax; mov %%eax, (%1); mov %%cs, %%eax; mov %%ax, 4(%1)\n\t"
-			 "mov %%rsp, %%rbx; mov %0, %%rsp; lcall *(%1)\n1: mov %%rbx, %%rsp" ::"r"(stack), "r"(&target)
+			 "mov %%rsp, %%rbx; mov %0, %%rsp; lcall *(%1)\n1: mov %%rbx, %%rsp" ::"r"(stack),
+			 "r"(&target)
 			 : "rax", "rbx", "memory");
 	return 0;
 }
@@ -47,9 +48,10 @@ static void check(const char *name, int (*instruction)(void *stack))
 
 	poke(stack, 1);
 	touched = run_child(instruction, stack + PAGE / 2);
-	printf("%s: %s\n", name, exited_with(fresh, 0) && exited_with(touched, 0)	      ? "done"
-			       : killed_by(fresh, SIGSEGV) && killed_by(touched, SIGSEGV) ? "SIGSEGV"
-											  : "neither done nor SIGSEGV");
+	printf("%s: %s\n", name,
+	       exited_with(fresh, 0) && exited_with(touched, 0)		  ? "done"
+	       : killed_by(fresh, SIGSEGV) && killed_by(touched, SIGSEGV) ? "SIGSEGV"
+									  : "neither done nor SIGSEGV");
 }
 
 int main(void)

@@ -71,7 +71,7 @@ static const struct {
 	const char *name;
 	u64 state;
 } flags_with_state[] = {
-	{ "xsave", XSTATE_SSE }, { "avx", XSTATE_AVX },	 { "f16c", XSTATE_AVX },  { "fma", XSTATE_AVX },
+	{ "xsave", XSTATE_SSE }, { "avx", XSTATE_AVX },	 { "f16c", XSTATE_AVX },   { "fma", XSTATE_AVX },
 	{ "avx2", XSTATE_AVX },	 { "pku", XSTATE_PKRU }, { "ospke", XSTATE_PKRU },
 };
 

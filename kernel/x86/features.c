@@ -22,7 +22,8 @@ static bool is_there(const struct cpu_feature *feature)
 
 void features_init(unsigned cpu)
 {
-	const struct cpu_feature *rows = phys_to_virt((paddr_t)boot_features); /* where the final page tables show them, too */
+	const struct cpu_feature *rows =
+		phys_to_virt((paddr_t)boot_features); /* where the final page tables show them, too */
 	u32 found = 0;
 
 	for (unsigned id = 0; id < NR_CPU_FEATURES; id++)

@@ -222,8 +222,9 @@ static bool image_is_extended(u64 addr)
 	struct fpx_sw_bytes sw;
 	u32 magic2;
 
-	return xstate_features && !copy_from_user(&sw, addr + SW_RESERVED_OFFSET, sizeof(sw)) && sw.magic1 == FP_XSTATE_MAGIC1 &&
-	       sw.xstate_size == xstate_used_size && !get_user(&magic2, addr + xstate_used_size) && magic2 == FP_XSTATE_MAGIC2;
+	return xstate_features && !copy_from_user(&sw, addr + SW_RESERVED_OFFSET, sizeof(sw)) &&
+	       sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size == xstate_used_size &&
+	       !get_user(&magic2, addr + xstate_used_size) && magic2 == FP_XSTATE_MAGIC2;
 }
 
 static int get_fpu(u64 addr)

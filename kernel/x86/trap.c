@@ -105,8 +105,8 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 		return;
 	thread_fault_repeat()->times = 0;
 	if (answer == FAULT_NO_PROGRESS)
-		klog("%s[%d]: the instruction at %lx faults at %lx for ever, though the entry permits the access", current->comm,
-		     current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
+		klog("%s[%d]: the instruction at %lx faults at %lx for ever, though the entry permits the access",
+		     current->comm, current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
 	if (explain_signals)
 		explain_fault(machine_user_ip(), addr, access_of(error), answer, sig);
 	if (answer == FAULT_NO_KEY)
@@ -125,8 +125,8 @@ static void implicit_access_denied(u64 error, u64 addr)
 	static u32 told;
 
 	if (atomic_cas(&told, 0u, 1u))
-		klog("%s[%d]: the instruction at %lx accesses %lx as a supervisor: iretq, lretq, in QEMU before 9.1?", current->comm,
-		     current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
+		klog("%s[%d]: the instruction at %lx accesses %lx as a supervisor: iretq, lretq, in QEMU before 9.1?",
+		     current->comm, current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
 	user_fault_failed(FAULT_NO_ACCESS, error, addr);
 }
 
@@ -152,7 +152,8 @@ void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
 	struct task *task = current;
 	enum fault_answer answer;
 
-	if (unlikely((error & (PF_RSVD | PF_USER)) != PF_USER || addr >= USER_END) && odd_user_fault(frame, error, addr))
+	if (unlikely((error & (PF_RSVD | PF_USER)) != PF_USER || addr >= USER_END) &&
+	    odd_user_fault(frame, error, addr))
 		return;
 	answer = fault_in(task->mm, addr, access_of(error), FAULT_USER);
 	if (likely(answer == FAULT_DONE))

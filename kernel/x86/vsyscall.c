@@ -18,8 +18,8 @@ static const struct vsyscall {
 	u16 number;    /* of the system call */
 	u8 written[2]; /* bytes that it writes through each pointer; 0: it has none */
 } vsyscalls[] = {
-	{ 96, { 16, 8 } },	    /* gettimeofday: struct timeval, struct timezone */
-	{ 201, { sizeof(s64), 0 } }, /* time */
+	{ 96, { 16, 8 } },		       /* gettimeofday: struct timeval, struct timezone */
+	{ 201, { sizeof(s64), 0 } },	       /* time */
 	{ 309, { sizeof(u32), sizeof(u32) } }, /* getcpu */
 };
 

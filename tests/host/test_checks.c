@@ -65,6 +65,45 @@ TEST_DIES(machine_catches_a_lost_dirty_bit, 1, "dirty bit")
 	put(ADDR, 2);
 }
 
+/* ---- Faults with nothing to do --------------------------------------------------------------------------------------- */
+
+/* The entry of ADDR, of which one bit is not as it was when the page was mapped. */
+static void change_entry(u64 clear, u64 set)
+{
+	spinlock_t *ptl;
+	pte_t *pte = pte_lock(mm, ADDR, &ptl);
+
+	WRITE_ONCE(pte->val, (pte->val & ~clear) | set);
+	spin_unlock(ptl);
+}
+
+TEST_DIES(nothing_to_do_asks_who_may_use_the_entry, 1, "forbids the access")
+{
+	begin();
+	change_entry(PTE_USER, 0);
+	CHECK_EQ(fault_in(mm, ADDR, ACCESS_READ, FAULT_UACCESS), FAULT_DONE);
+	(void)fault_in(mm, ADDR, ACCESS_READ, FAULT_USER);
+}
+
+TEST_DIES(nothing_to_do_asks_the_key_of_the_entry, 1, "forbids the access")
+{
+	sim_have_keys();
+	begin();
+	keys_write(KEY_NO_WRITE << 2 * 5);
+	change_entry(0, 5UL << PTE_KEY_SHIFT);
+	CHECK_EQ(fault_in(mm, ADDR, ACCESS_READ, FAULT_USER), FAULT_DONE);
+	(void)fault_in(mm, ADDR, ACCESS_WRITE, FAULT_USER);
+}
+
+TEST_DIES(kernel_fault_without_progress_is_a_bug, 1, "faults for ever, though entry")
+{
+	begin();
+	for (unsigned i = 0; i < 15000; i++) {
+		CHECK_EQ(fault_in(mm, ADDR, ACCESS_READ, FAULT_UACCESS), FAULT_DONE);
+		thread_count_fault();
+	}
+}
+
 /* ---- Locks --------------------------------------------------------------------------------------------------------------- */
 
 static spinlock_t inner = SPINLOCK_INIT(LEAF), outer = SPINLOCK_INIT(PTE);
