@@ -8,11 +8,12 @@ from . import OUTPUT
 from .job import Job
 
 EXECUTED = "The kernel executed 0{14}10, which is not mapped"
+NO_INTERRUPTS = "set $eflags = 2\n"  # or a timer's might be the first to miss what is lost
 
 # name, where GDB stops, what it does there, what must still be said
 CASES = (
-    ("lost-gs-base", "crash", "set $gs_base = 0", "FAULTLINE-PANIC .*    runs hang.*tables at .*, which CPU"),
-    ("lost-thread", "crash", "set ((struct cpu *)$gs_base)->task = (struct task *)0xdead000000000000",
+    ("lost-gs-base", "crash", NO_INTERRUPTS + "set $gs_base = 0", "FAULTLINE-PANIC .*    runs hang.*tables at .*, which CPU"),
+    ("lost-thread", "crash", NO_INTERRUPTS + "set ((struct cpu *)$gs_base)->task = (struct task *)0xdead000000000000",
      "FAULTLINE-PANIC Somebody asked.*    runs a thread that cannot be read.*tables at .*, which CPU"),
     ("nmi", "log_walks", "call (void)lapic_send(((struct cpu *)$gs_base)->apic_id, 0x4400)",
      "FAULTLINE-PANIC Somebody asked.*tables at .*, which CPU"),
