@@ -13,6 +13,10 @@
  * it cannot, and the write faults. One that is dirty there came from an entry that was. So no bit is missed, but until the flush
  * the contents may change: a page is neither written nor freed before.
  *
+ * A page that its program has given up (MADV_FREE) and not written to since is not worth a slot: its entries become empty, and
+ * after the flush it is gone. Each entry is emptied only if it is still clean, in one step, since the CPU may set the dirty bit
+ * until then (K8). One that is dirty ends it: the page has contents again, and goes the usual way.
+ *
  * A page of locked memory stays. So does one whose slot could not be written, as long as entries name that slot.
  *
  * Locks: the page's, tried only: page lock › anon_vma › PTE lock › slot.
@@ -47,6 +51,54 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	return true;
 }
 
+/* ---- Given up ---------------------------------------------------------------------------------------------------- */
+
+/* One in a swap slot is never given up (lazyfree.c), but may have been while it got its slot: then the slot counts. */
+static bool is_given_up(const struct page *page)
+{
+	return page_test(page, PG_LAZYFREE) && !page_test(page, PG_SWAPCACHE);
+}
+
+/* True: it is empty now. False: the CPU has just used it. => as tlb_batch_take(). */
+static bool empty_if_unchanged(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t old)
+{
+	bool flush = tlb_may_hold(mm, old) && !tlb_batch_add(batch, mm, addr);
+
+	if (!pte_cas(ptep, old, (pte_t){ 0 }))
+		return false;
+	if (unlikely(flush))
+		tlb_flush_page(mm, addr);
+	return true;
+}
+
+static bool drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+{
+	pte_t old = pte_read(ptep);
+
+	if (READ_ONCE(vma->flags) & VM_LOCKED)
+		return false;
+	if (pte_dirty(old)) {
+		page_clear(page, PG_LAZYFREE); /* it was written to since */
+		return false;
+	}
+	race_point(reclaim_before_clear);
+	if (!empty_if_unchanged(arg, vma->mm, addr, ptep, old))
+		return false;
+	rmap_remove(page);
+	mm_rss_add(vma->mm, RSS_ANON, -1);
+	page_put(page); /* the entry's reference; the caller has another */
+	return true;
+}
+
+/* True: it goes, or stays given up for another time. False: it was written to. => locked, given up. */
+static bool drop_given_up(struct page *page, struct tlb_batch *batch)
+{
+	rmap_walk(page, drop_entry, batch);
+	return is_given_up(page);
+}
+
+/* ---- Swapped out ------------------------------------------------------------------------------------------------- */
+
 /* => locked. False: there is none, or it must stay in the one it has. */
 static bool have_slot(struct page *page)
 {
@@ -74,6 +126,8 @@ enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
 		return SWAP_OUT_STAYS;
 	if (is_unwanted(page))
 		return swap_cache_delete_unused(page) ? SWAP_OUT_GONE : SWAP_OUT_STAYS;
+	if (is_given_up(page) && drop_given_up(page, batch))
+		return SWAP_OUT_BEGUN;
 	if (!have_slot(page))
 		return SWAP_OUT_STAYS;
 	if (READ_ONCE(page->mapcount))
@@ -88,6 +142,8 @@ bool swap_out_finish(struct page *page)
 		return false;
 	}
 	race_point(reclaim_unmapped);
+	if (is_given_up(page))
+		return true;
 	if (page_test(page, PG_DIRTY))
 		swap_write_start(page);
 	return swap_cache_delete_clean(page);

@@ -52,7 +52,8 @@ void tlb_gather_flush(struct tlb_gather *tlb);
  * is flushed once. Until then the pages stay locked and keep their contents, and none is written, freed, or taken out of its
  * mapping. Nobody who changes entries returns before they are flushed, for a batch is counted like a gather (W6).
  *
- * An anonymous page leaves a slot, which no fault maps before the page is unlocked. A mapping's page leaves an empty entry: a fault
+ * An anonymous page leaves a slot, which no fault maps before the page is unlocked; one that was given up (MADV_FREE) leaves an empty
+ * entry, and whoever fills that flushes first (K5). A mapping's page leaves an empty entry: a fault
  * may map it again, which changes nothing for who still sees it, but whoever fills that entry with anything else flushes
  * first (K5).
  *

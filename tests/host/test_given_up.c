@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages that their program has given up (MADV_FREE) and reclaim meets: they go without a write to swap, by every way out; what was
+ * written to since stays. CPU 2 reclaims, CPU 3 (the puppet) has translations.
+ */
+#include "race_script.h"
+
+#include "disk.h"
+
+#include "mm/reclaim.h"
+
+#define NR_PAGES 32
+
+static struct disk *disk;
+
+static void begin(void)
+{
+	sim_quirks.evict = 0;
+	disk = disk_create(256);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	mm = test_mm(POLICY_FULL);
+	addr = map(mm, NR_PAGES, RW, ANON);
+	sim_use_mm(mm);
+	put_pages(addr, NR_PAGES, 100);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_FREE), 0);
+	counters_mark();
+}
+
+static void end(void)
+{
+	sim_leave_mm();
+	test_mm_put(mm);
+	rcu_barrier();
+	swap_cache_trim();
+	disk_swapoff(disk);
+}
+
+static void by_direct_reclaim(void)
+{
+	CHECK_EQ(reclaim_pages(NR_PAGES), NR_PAGES);
+}
+
+static void by_kswapd(void)
+{
+	CHECK_EQ(reclaim_in_advance(NR_PAGES), NR_PAGES);
+}
+
+static void by_advice(void)
+{
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
+}
+
+static void (*const ways_out[])(void) = { by_direct_reclaim, by_kswapd, by_advice };
+
+static void expect_nothing_written(void)
+{
+	CHECK_EQ(disk->nr_transfers[1], 0);
+	CHECK_EQ(COUNTED(pswpout), 0);
+	CHECK_EQ(swap_figures().used, 0);
+}
+
+TEST(given_up_pages_go_without_a_write, 1)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(ways_out); i++) {
+		begin();
+		ways_out[i]();
+		expect_nothing_written();
+		CHECK_EQ(mm_rss(mm, RSS_ANON), 0);
+		CHECK_EQ(mm_rss(mm, RSS_SWAP), 0);
+		for (u64 page = 0; page < NR_PAGES; page++)
+			expect_get(addr + PAGES(page), 0);
+		end();
+	}
+}
+
+/* Not even swap is needed for that. */
+TEST(given_up_pages_go_without_swap, 1)
+{
+	begin();
+	disk_swapoff(disk);
+	by_advice();
+	CHECK_EQ(mm_rss(mm, RSS_ANON), 0);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	end();
+}
+
+/* Written to since: it has contents again, and goes to swap with them. Its neighbours still go. */
+TEST(given_up_page_that_is_written_to_is_kept, 1)
+{
+	begin();
+	put(addr + PAGES(5), 7);
+	by_advice();
+	CHECK_EQ(COUNTED(pswpout), 1);
+	expect_get(addr + PAGES(4), 0);
+	expect_get(addr + PAGES(5), 7);
+	end();
+}
+
+/* Shared with a child since, it goes from both. */
+TEST(given_up_pages_go_from_all_who_share_them, 1)
+{
+	begin();
+	child = test_mm(POLICY_FULL);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	by_direct_reclaim();
+	expect_nothing_written();
+	CHECK_EQ(mm_rss(mm, RSS_ANON) + mm_rss(child, RSS_ANON), 0);
+	expect_get(addr, 0);
+	sim_leave_mm();
+	sim_use_mm(child);
+	expect_get(addr, 0);
+	sim_leave_mm();
+	sim_use_mm(mm);
+	test_mm_put(child);
+	end();
+}
+
+TEST(given_up_page_in_locked_memory_stays, 1)
+{
+	begin();
+	CHECK_EQ(mm_mlock(mm, addr, PAGES(4), true), 0);
+	CHECK_EQ(reclaim_pages(1000), NR_PAGES - 4);
+	CHECK_EQ(mm_rss(mm, RSS_ANON), 4);
+	expect_nothing_written();
+	expect_get(addr, 100);
+	end();
+}
+
+static void begin_with_puppet(void)
+{
+	begin();
+	sim_leave_mm();
+	other = (struct actor){ .mm = mm, .addr = addr, .len = PAGE_SIZE };
+	puppet_start();
+	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE); /* a translation that is clean */
+}
+
+static void end_with_puppet(void)
+{
+	puppet_stop();
+	sim_use_mm(mm);
+	end();
+}
+
+/* CPU 3 writes to the page after reclaim has seen that it is clean: the write stays. */
+TEST(k8_given_up_page_is_written_to_at_the_last_moment, 4)
+{
+	begin_with_puppet();
+	change_until(RACE_reclaim_before_clear, act_page_out);
+	CHECK(puppet_do(true, false, addr, 7));
+	go_on(RACE_reclaim_before_clear, 2);
+	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+	CHECK_EQ(puppet.value, 7);
+	end_with_puppet();
+}
+
+/* Once the page has gone no CPU can see it. */
+TEST(w4_given_up_page_is_flushed_before_it_goes, 4)
+{
+	begin_with_puppet();
+	change_now(act_page_out);
+	CHECK(!puppet_do(false, false, addr, 0));
+	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+	CHECK_EQ(puppet.value, 0);
+	end_with_puppet();
+}
