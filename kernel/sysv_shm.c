@@ -96,12 +96,10 @@ static bool file_get_if_open(struct file *file)
 static u64 nr_attached(const struct segment *segment)
 {
 	struct mapping *mapping = segment->file->mapping;
-	struct vma *vma;
-	u64 nr = 0;
+	u64 nr;
 
 	spin_lock(&mapping->i_mmap_lock);
-	list_for_each (vma, &mapping->i_mmap, i_mmap)
-		nr++;
+	nr = mapping->i_mmap.nr;
 	spin_unlock(&mapping->i_mmap_lock);
 	return nr;
 }

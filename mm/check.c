@@ -78,7 +78,15 @@ bool check_counters(void)
 
 bool check_rmap(void)
 {
-	return rmap_check() == 0;
+	struct mm *mm = NULL;
+	struct vma *vma;
+	bool ok = true;
+
+	while ((mm = mm_next(mm)) != NULL) {
+		vma_tree_for_each (vma, &mm->tree)
+			ok &= rmap_check_vma(vma);
+	}
+	return ok && rmap_check() == 0;
 }
 
 /* ---- Entries against map counts ---------------------------------------------------------------------------------- */

@@ -18,7 +18,7 @@ bool mm_quiet_check(void);
 
 /* For each strategy: attempts = answered + completed + would block + the sum of its reasons. */
 bool check_counters(void);
-/* Every anonymous page is found by its reverse map as often as it is mapped. */
+/* The trees of the reverse map know the bounds of every VMA; and every page is found by it as often as it is mapped. */
 bool check_rmap(void);
 /* All page tables together hold as many entries that map a counted page as all pages together believe. */
 bool check_mapcounts(void);

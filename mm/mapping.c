@@ -41,7 +41,6 @@ struct mapping *mapping_create(u64 size, bool shmem)
 	spin_init(&mapping->i_mmap_lock, RANK_I_MMAP);
 	mutex_init(&mapping->removal_lock, RANK_REMOVAL);
 	wait_queue_init(&mapping->leaving);
-	list_init(&mapping->i_mmap);
 	mapping->size = size;
 	mapping->shmem = shmem;
 	mapping->refcount = 1;
@@ -88,7 +87,7 @@ void mapping_put(struct mapping *mapping)
 	ASSERT(refcount >= 0, "every reference to a mapping is dropped once");
 	if (refcount)
 		return;
-	ASSERT(list_empty(&mapping->i_mmap), "a VMA that maps a mapping holds a reference");
+	ASSERT(interval_tree_is_empty(&mapping->i_mmap), "a VMA that maps a mapping holds a reference");
 	ASSERT(!mapping->ops || !mapping->nr_pages, "a file system empties its mapping before it drops it");
 	spin_lock(&mapping->lock);
 	while (mapping_tree_take(mapping, &index, ~0UL, &page))

@@ -12,6 +12,7 @@
 #define MM_MAPPING_H
 
 #include "kernel/mutex.h"
+#include "mm/interval_tree.h"
 #include "mm/page_alloc.h"
 
 struct mapping;
@@ -65,7 +66,8 @@ struct mapping {
 	u64 nr_dirty;		    /* atomic; with ops: pages that are PG_DIRTY */
 	u32 nr_write_errors;	    /* atomic; write-backs that failed */
 	spinlock_t i_mmap_lock;	    /* RANK_I_MMAP */
-	struct list_head i_mmap;    /* i_mmap_lock: VMAs that map it */
+	struct interval_tree i_mmap; /* i_mmap_lock: VMAs that map it: struct vma.i_mmap */
+	u64 nr_writable;	    /* i_mmap_lock: of those, how many are shared and writable, or could be made so by mprotect */
 	struct mutex removal_lock;  /* RANK_REMOVAL: one truncation or hole at a time */
 	const struct removal *removal; /* lock; what is being removed just now, or NULL (truncate.c) */
 	struct wait_queue leaving;     /* for pages that are being removed to be mapped nowhere */

@@ -8,8 +8,8 @@
  */
 #include "mm/page_move.h"
 #include "kernel/errno.h"
+#include "mm/rmap.h"
 #include "mm/tlb.h"
-#include "mm/vma_change.h"
 
 /* Bytes from addr to the end of what its table of that level maps. */
 static u64 rest_of_table(vaddr_t addr, unsigned level)
@@ -94,7 +94,7 @@ static void move_table(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
 	spinlock_t *from_lock = pte_lockptr(from_pmd), *to_lock = pte_lockptr(to_pmd);
 	bool flush = false;
 
-	vma_lock_rmap(vma);
+	rmap_lock(vma);
 	lock_pair(from_lock, to_lock);
 	for (u64 i = 0; i < len >> PAGE_SHIFT; i++) {
 		if (pte_none(pte_read(source + i)))
@@ -106,7 +106,7 @@ static void move_table(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
 	if (flush)
 		tlb_flush_range(mm, from, from + len);
 	unlock_pair(from_lock, to_lock);
-	vma_unlock_rmap(vma);
+	rmap_unlock(vma);
 }
 
 void page_move(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)

@@ -2,7 +2,7 @@
 /*
  * Reverse mapping; rmap.h tells what it is. The rules are Linux's (mm/rmap.c):
  *
- *	- A VMA links to an anon_vma by an anon_vma_chain, which is on a list of each.
+ *	- A VMA links to an anon_vma by an anon_vma_chain, which is on the VMA's list and in the anon_vma's tree.
  *	- All anon_vmas of a family (everything that descends from one by fork) share the lock of the oldest, the root.
  *	- fork links the child's VMA to every anon_vma of the parent's and gives it one of its own, unless one of those
  *has lost its VMA and has at most one child: then it is used again, so that a chain of forks in which the parents exit
@@ -12,7 +12,8 @@
  *
  * Which lock guards what: a VMA's own list of chains changes under mmap_lock for writing; or, once, from empty, in
  * anon_vma_prepare, under mmap_lock in any mode plus the anon_vma lock plus the lock of the mm's top table, in this
- *order (the last excludes two threads that prepare one VMA with two different anon_vmas).
+ *order (the last excludes two threads that prepare one VMA with two different anon_vmas). A VMA that is in a tree has there
+ * the bounds that its fields say, under the tree's lock.
  */
 #include "kernel/errno.h"
 #include "mm/mapping.h"
@@ -26,7 +27,7 @@ struct anon_vma_chain {
 	struct vma *vma;	      /* constant */
 	struct anon_vma *anon_vma;    /* constant; one reference */
 	struct list_head by_vma;      /* see above: struct vma.anon_vma_chain */
-	struct list_head by_anon_vma; /* anon_vma lock: struct anon_vma.chains */
+	struct interval_node by_anon_vma; /* anon_vma lock: struct anon_vma.chains; the VMA's page offsets */
 };
 
 static struct slab_cache *anon_vma_cache;
@@ -56,7 +57,7 @@ static void unlock_family(struct anon_vma *anon_vma)
 /* ---- A VMA's first anon_vma -------------------------------------------------------------------------------------- */
 
 /*
- * Links and publishes, unless somebody was faster. The chain is complete on both lists before vma->anon_vma can be
+ * Links and publishes, unless somebody was faster. The chain is complete on both sides before vma->anon_vma can be
  * seen: a fault that sees it may map a page at once, and the reverse map must find that page (V7).
  */
 static bool publish(struct vma *vma, struct anon_vma *anon_vma, struct anon_vma_chain *chain)
@@ -103,7 +104,7 @@ int anon_vma_prepare(struct vma *vma)
 }
 
 /*
- * May a's pages and b's be on one list, so that the two VMAs can be merged some day? They need not be alike in what
+ * May a's pages and b's have one anon_vma, so that the two VMAs can be merged some day? They need not be alike in what
  * mprotect could still make alike. As Linux's anon_vma_compatible().
  */
 static bool could_merge(const struct vma *a, const struct vma *b)
@@ -113,8 +114,8 @@ static bool could_merge(const struct vma *a, const struct vma *b)
 }
 
 /*
- * A neighbour that was forked is on several lists; sharing only its own would then not make the two alike. Its list
- * does not change once its anon_vma can be seen, for we hold mmap_lock.
+ * A neighbour that was forked has several anon_vmas; sharing only its own would then not make the two alike. Its list
+ * of them does not change once its anon_vma can be seen, for we hold mmap_lock.
  */
 static struct anon_vma *sharable_anon_vma(const struct vma *neighbour)
 {
@@ -146,10 +147,10 @@ static bool can_be_reused(const struct anon_vma *anon_vma)
 }
 
 /*
- * Puts dst on every list that src is on. With `reuse` dst->anon_vma becomes an abandoned one among them, if there is
- * one. On failure dst is on no list.
+ * Puts dst in every tree that src is in. With `reuse` dst->anon_vma becomes an abandoned one among them, if there is
+ * one. On failure dst is in no tree.
  */
-static int join_lists(struct vma *dst, const struct vma *src, bool reuse)
+static int join_trees(struct vma *dst, const struct vma *src, bool reuse)
 {
 	struct anon_vma_chain *from, *chain;
 
@@ -180,7 +181,7 @@ int anon_vma_clone(struct vma *dst, const struct vma *src)
 {
 	ASSERT(list_empty(&dst->anon_vma_chain), "a clone starts without anon_vmas");
 	WRITE_ONCE(dst->anon_vma, src->anon_vma);
-	return src->anon_vma ? join_lists(dst, src, false) : 0;
+	return src->anon_vma ? join_trees(dst, src, false) : 0;
 }
 
 int anon_vma_fork(struct vma *child, const struct vma *parent)
@@ -192,7 +193,7 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 	WRITE_ONCE(child->anon_vma, NULL);
 	if (!parent->anon_vma)
 		return 0;
-	if (join_lists(child, parent, true))
+	if (join_trees(child, parent, true))
 		return -ENOMEM;
 	if (child->anon_vma)
 		return 0;
@@ -228,7 +229,7 @@ void anon_vma_unlink(struct vma *vma)
 		struct anon_vma *anon_vma = chain->anon_vma;
 
 		lock_family(anon_vma);
-		list_del(&chain->by_anon_vma);
+		interval_tree_remove(&anon_vma->chains, &chain->by_anon_vma);
 		unlock_family(anon_vma);
 		list_del(&chain->by_vma);
 		slab_free(chain_cache, chain);
@@ -246,7 +247,7 @@ static struct anon_vma *anon_vma_alloc(struct anon_vma *parent)
 	if (!anon_vma)
 		return NULL;
 	spin_init(&anon_vma->lock, RANK_ANON_VMA);
-	list_init(&anon_vma->chains);
+	interval_tree_init(&anon_vma->chains);
 	anon_vma->nr_active = 0;
 	anon_vma->nr_children = 0;
 	anon_vma->parent = parent;
@@ -271,7 +272,7 @@ static void anon_vma_put(struct anon_vma *anon_vma)
 		ASSERT(refcount >= 0, "every reference to an anon_vma is dropped once");
 		if (refcount)
 			return;
-		ASSERT(list_empty(&anon_vma->chains), "an anon_vma that is freed is on no VMA's list");
+		ASSERT(interval_tree_is_empty(&anon_vma->chains), "an anon_vma that is freed is on no VMA's list");
 		if (parent) {
 			lock_family(parent);
 			parent->nr_children--;
@@ -282,6 +283,18 @@ static void anon_vma_put(struct anon_vma *anon_vma)
 	}
 }
 
+static u64 last_pgoff(const struct vma *vma)
+{
+	return vma->pgoff + ((vma->end - vma->start) >> PAGE_SHIFT) - 1;
+}
+
+static void insert_chain(struct anon_vma_chain *chain)
+{
+	const struct vma *vma = chain->vma;
+
+	interval_tree_insert(&chain->anon_vma->chains, &chain->by_anon_vma, vma->pgoff, last_pgoff(vma));
+}
+
 /* => the family's lock held. */
 static void link_chain(struct anon_vma_chain *chain, struct vma *vma, struct anon_vma *anon_vma)
 {
@@ -289,7 +302,73 @@ static void link_chain(struct anon_vma_chain *chain, struct vma *vma, struct ano
 	chain->anon_vma = anon_vma;
 	atomic_inc(&anon_vma->refcount);
 	list_add_tail(&vma->anon_vma_chain, &chain->by_vma);
-	list_add_tail(&anon_vma->chains, &chain->by_anon_vma);
+	chain->by_anon_vma.height = 0;
+	insert_chain(chain);
+}
+
+/* ---- The VMA in the trees ---------------------------------------------------------------------------------------- */
+
+void rmap_lock(struct vma *vma)
+{
+	if (vma->mapping)
+		spin_lock(&vma->mapping->i_mmap_lock);
+	if (vma->anon_vma)
+		lock_family(vma->anon_vma);
+}
+
+void rmap_unlock(struct vma *vma)
+{
+	if (vma->anon_vma)
+		unlock_family(vma->anon_vma);
+	if (vma->mapping)
+		spin_unlock(&vma->mapping->i_mmap_lock);
+}
+
+void rmap_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff)
+{
+	bool in_mapping = interval_node_is_linked(&vma->i_mmap);
+	struct anon_vma_chain *chain;
+
+	ASSERT(vma_is_write_locked(vma) || !READ_ONCE(vma->vm_refcnt), "the VMA is changed inside its bracket");
+	rmap_lock(vma);
+	if (in_mapping)
+		interval_tree_remove(&vma->mapping->i_mmap, &vma->i_mmap);
+	list_for_each (chain, &vma->anon_vma_chain, by_vma)
+		interval_tree_remove(&chain->anon_vma->chains, &chain->by_anon_vma);
+	store_release(&vma->start, start);
+	store_release(&vma->end, end);
+	store_release(&vma->pgoff, pgoff);
+	list_for_each (chain, &vma->anon_vma_chain, by_vma)
+		insert_chain(chain);
+	if (in_mapping)
+		interval_tree_insert(&vma->mapping->i_mmap, &vma->i_mmap, pgoff, last_pgoff(vma));
+	rmap_unlock(vma);
+}
+
+/* Both flags stay what they are as long as the VMA maps the mapping. */
+static bool may_write_mapping(const struct vma *vma)
+{
+	return (vma->flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE);
+}
+
+void i_mmap_insert(struct vma *vma)
+{
+	struct mapping *mapping = vma->mapping;
+
+	spin_lock(&mapping->i_mmap_lock);
+	interval_tree_insert(&mapping->i_mmap, &vma->i_mmap, vma->pgoff, last_pgoff(vma));
+	mapping->nr_writable += may_write_mapping(vma);
+	spin_unlock(&mapping->i_mmap_lock);
+}
+
+void i_mmap_remove(struct vma *vma)
+{
+	struct mapping *mapping = vma->mapping;
+
+	spin_lock(&mapping->i_mmap_lock);
+	interval_tree_remove(&mapping->i_mmap, &vma->i_mmap);
+	mapping->nr_writable -= may_write_mapping(vma);
+	spin_unlock(&mapping->i_mmap_lock);
 }
 
 /* ---- Pages ------------------------------------------------------------------------------------------------------- */
@@ -328,16 +407,15 @@ void rmap_remove(struct page *page)
 
 /* ---- From a page to its entries ---------------------------------------------------------------------------------- */
 
-/* The entry of vma that maps the page, with its lock in *ptl held, or NULL. */
+/* The entry of vma, which reaches over the page's offset, that maps it, with its lock in *ptl held, or NULL. */
 static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, spinlock_t **ptl)
 {
-	u64 pgoff = READ_ONCE(vma->pgoff), start = READ_ONCE(vma->start), end = READ_ONCE(vma->end);
+	u64 pgoff = READ_ONCE(vma->pgoff), start = READ_ONCE(vma->start);
 	struct pt_walk walk;
 	pte_t *pte;
 
+	ASSERT(page->index >= pgoff && page->index <= last_pgoff(vma), "a tree of the reverse map knows the VMA's bounds");
 	*addr = start + (page->index - pgoff) * PAGE_SIZE;
-	if (page->index < pgoff || page->index - pgoff >= (end - start) >> PAGE_SHIFT)
-		return NULL;
 	walk = pt_walk(vma->mm, *addr);
 	if (walk.state != PT_TABLE)
 		return NULL;
@@ -352,7 +430,7 @@ static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, s
 
 typedef bool (*visit_fn)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg);
 
-/* Visits the page's entry in that VMA, if it has one there. False: enough. => the lock that keeps VMAs on their list. */
+/* Visits the page's entry in that VMA, if it has one there. False: enough. => the lock that keeps VMAs in their tree. */
 static bool visit_in(struct page *page, struct vma *vma, visit_fn visit, void *arg)
 {
 	spinlock_t *ptl;
@@ -370,11 +448,11 @@ static bool visit_in(struct page *page, struct vma *vma, visit_fn visit, void *a
 static void walk_anon(struct page *page, visit_fn visit, void *arg)
 {
 	struct anon_vma *anon_vma = READ_ONCE(page->anon_vma);
-	struct anon_vma_chain *chain;
+	struct interval_node *node;
 
 	lock_family(anon_vma);
-	list_for_each (chain, &anon_vma->chains, by_anon_vma)
-		if (!visit_in(page, chain->vma, visit, arg))
+	interval_tree_for_each (node, &anon_vma->chains, page->index, page->index)
+		if (!visit_in(page, container_of(node, struct anon_vma_chain, by_anon_vma)->vma, visit, arg))
 			break;
 	unlock_family(anon_vma);
 }
@@ -383,11 +461,11 @@ static void walk_anon(struct page *page, visit_fn visit, void *arg)
 static void walk_mapping(struct page *page, visit_fn visit, void *arg)
 {
 	struct mapping *mapping = READ_ONCE(page->mapping);
-	struct vma *vma;
+	struct interval_node *node;
 
 	spin_lock(&mapping->i_mmap_lock);
-	list_for_each (vma, &mapping->i_mmap, i_mmap)
-		if (!visit_in(page, vma, visit, arg))
+	interval_tree_for_each (node, &mapping->i_mmap, page->index, page->index)
+		if (!visit_in(page, container_of(node, struct vma, i_mmap), visit, arg))
 			break;
 	spin_unlock(&mapping->i_mmap_lock);
 }
@@ -438,4 +516,26 @@ u64 rmap_check(void)
 			nr_wrong++;
 	}
 	return nr_wrong;
+}
+
+static bool tree_knows(const struct interval_tree *tree, const struct interval_node *node, const struct vma *vma)
+{
+	bool whole = node->parent || interval_tree_check(tree); /* each tree once, for its top VMA */
+
+	if (whole && interval_tree_contains(tree, node) && node->start == vma->pgoff && node->last == last_pgoff(vma))
+		return true;
+	klog("rmap: a tree has the VMA %#lx-%#lx at the offsets %#lx to %#lx, it is at %#lx to %#lx; or the tree is broken",
+	     (unsigned long)vma->start, (unsigned long)vma->end, (unsigned long)node->start, (unsigned long)node->last,
+	     (unsigned long)vma->pgoff, (unsigned long)last_pgoff(vma));
+	return false;
+}
+
+bool rmap_check_vma(const struct vma *vma)
+{
+	bool ok = !vma->mapping || tree_knows(&vma->mapping->i_mmap, &vma->i_mmap, vma);
+	struct anon_vma_chain *chain;
+
+	list_for_each (chain, &vma->anon_vma_chain, by_vma)
+		ok &= chain->vma == vma && tree_knows(&chain->anon_vma->chains, &chain->by_anon_vma, vma);
+	return ok;
 }

@@ -47,6 +47,6 @@ int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
 	nr_pages = (vma->start - addr) >> PAGE_SHIFT;
 	vma_account(mm, vma->flags, nr_pages);
 	vma_tree_set_bounds(&mm->tree, vma, vma->start, addr, vma->end);
-	vma_set_range(vma, addr, vma->end, vma->pgoff - nr_pages);
+	rmap_set_range(vma, addr, vma->end, vma->pgoff - nr_pages);
 	return 0;
 }

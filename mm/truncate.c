@@ -7,7 +7,8 @@
  * meanwhile may have copied an entry into a child. Only then the slots' references are dropped.
  *
  * Rejected: unmapping under i_mmap_lock, as Linux does. It is a spinlock here, and mmap_lock, which keeps VMAs and page
- * tables where they are, cannot be taken below it. So i_mmap tells whose address spaces to visit, nothing more.
+ * tables where they are, cannot be taken below it. So i_mmap tells whose address spaces to visit, nothing more, and changes while
+ * one is visited; see visit_everywhere() for why none is missed.
  *
  * One removal of a mapping at a time (K9): a second one finds the slots empty, and must not return while the first has translations
  * of their pages to flush. Until a page is mapped nowhere, no other takes its place (mapping_slot_is_leaving()), or threads of two
@@ -22,7 +23,7 @@
 #include "mm/page_lock.h"
 #include "mm/shmem_swap.h"
 #include "mm/tlb.h"
-#include "mm/vma.h"
+#include "mm/vma_change.h"
 
 #define REMOVE_BATCH 32
 
@@ -35,6 +36,8 @@ struct removal {
 	enum removal_kind kind;
 	u64 first, last; /* the range of indices that is being removed */
 	u64 next;	 /* where the search goes on: what a fault fills in behind it, in a hole being punched, stays */
+	bool searched;	 /* nothing is behind `next`: the last index of all has no successor */
+	bool unmapped;	 /* everything that showed the range was unmapped once */
 	unsigned nr_pages;
 	struct page *pages[REMOVE_BATCH];
 };
@@ -43,7 +46,7 @@ static bool take_batch(struct removal *removal);
 static void put_batch(struct removal *removal);
 static bool still_mapped(const struct removal *removal);
 static void wait_for_reclaim(const struct removal *removal);
-static void unmap_everywhere(const struct removal *removal);
+static void unmap_range(const struct removal *removal, u64 first, u64 last);
 static void flush_everywhere(const struct removal *removal);
 
 /* Nobody maps a file system's own pages, and they are removed under its own lock, which ranks below. */
@@ -74,15 +77,27 @@ static void end(struct removal *removal)
 }
 
 /*
- * The inner loop ends: unmapping refuses no entry, locked memory included, and no entry is added, since the pages have lost
+ * What maps one page of the range mostly maps others, so the first time all of it is unmapped; what is mapped again goes alone.
+ *
+ * The loop ends: unmapping refuses no entry, locked memory included, and no entry is added, since the pages have lost
  * PG_CACHE. What it passes over is an address space that is ending, or a VMA that is being unmapped: their own threads take
  * the entries, and wait for nothing that we hold.
  */
+static void unmap_batch(struct removal *removal)
+{
+	while (still_mapped(removal)) {
+		if (removal->unmapped)
+			unmap_range(removal, removal->pages[0]->index, removal->pages[removal->nr_pages - 1]->index);
+		else
+			unmap_range(removal, removal->first, removal->last);
+		removal->unmapped = true;
+	}
+}
+
 static void remove_pages(struct removal *removal)
 {
 	while (take_batch(removal)) {
-		while (still_mapped(removal))
-			unmap_everywhere(removal);
+		unmap_batch(removal);
 		wait_for_reclaim(removal);
 		put_batch(removal);
 		cond_resched();
@@ -150,7 +165,7 @@ static int set_size(struct removal *removal, u64 size)
 	if (!shrinks)
 		return 0;
 	remove_pages(removal);
-	unmap_everywhere(removal); /* private copies: after the pages have lost PG_CACHE, so that no more are made */
+	unmap_range(removal, removal->first, removal->last); /* private copies: after the pages have lost PG_CACHE, so that no more are made */
 	clear_tail(mapping, size);
 	return 0;
 }
@@ -169,6 +184,13 @@ int mapping_truncate(struct mapping *mapping, u64 size)
 
 /* ---- Out of the slots -------------------------------------------------------------------------------------------- */
 
+/* A thread that touches the page again and again must not bring the search back to it. */
+static void search_behind(struct removal *removal, u64 index)
+{
+	removal->next = index + 1;
+	removal->searched = index == removal->last;
+}
+
 /* Without ops: as many as there is room for, under one lock. What is in swap is gone then. False: nothing was there. */
 static bool take_many(struct removal *removal)
 {
@@ -176,9 +198,12 @@ static bool take_many(struct removal *removal)
 	struct page *page;
 
 	spin_lock(&removal->mapping->lock);
-	for (; taken < REMOVE_BATCH; taken++) {
-		if (!mapping_tree_take(removal->mapping, &removal->next, removal->last, &page))
+	for (; taken < REMOVE_BATCH && !removal->searched; taken++) {
+		u64 index = removal->next;
+
+		if (!mapping_tree_take(removal->mapping, &index, removal->last, &page))
 			break;
+		search_behind(removal, index);
 		if (page)
 			removal->pages[removal->nr_pages++] = page;
 	}
@@ -210,7 +235,7 @@ static void take_one(struct removal *removal)
 	struct page *page;
 	u64 index;
 
-	while (!removal->nr_pages && mapping_next(mapping, removal->next, &index) && index <= removal->last) {
+	while (!removal->nr_pages && !removal->searched && mapping_next(mapping, removal->next, &index) && index <= removal->last) {
 		page = mapping_find(mapping, index);
 		if (!page)
 			continue;
@@ -219,7 +244,7 @@ static void take_one(struct removal *removal)
 		take_settled(removal, page);
 		page_unlock(page);
 		page_put(page);
-		removal->next = index;
+		search_behind(removal, index);
 	}
 }
 
@@ -343,92 +368,187 @@ void mapping_drop_clean(struct mapping *mapping)
 	}
 }
 
+/* ---- Address spaces ---------------------------------------------------------------------------------------------- */
+
+/* A visit to each VMA that shows the offsets [first, last]. */
+struct walk {
+	const struct removal *removal;
+	u64 first, last;
+	u64 nr_inserted;	       /* into i_mmap, before the walk began */
+	struct interval_cursor cursor; /* in i_mmap: behind the VMA that was visited last */
+	bool overtaken;		       /* VMAs have come to i_mmap since: now each address space is visited whole */
+	vaddr_t addr;		       /* where in that address space */
+};
+
+/* What is done in one address space: to all VMAs that next_vma_of() answers. */
+typedef void visit_mm_t(struct walk *walk, struct mm *mm);
+
+/* The next VMA along i_mmap; NULL at the end of the walk. Context: i_mmap_lock. */
+static struct vma *next_along_tree(struct walk *walk)
+{
+	const struct interval_tree *tree = &walk->removal->mapping->i_mmap;
+	struct interval_node *node = interval_tree_first_behind(tree, walk->cursor, walk->first, walk->last);
+
+	walk->overtaken |= tree->nr_inserted != walk->nr_inserted;
+	return node && !walk->overtaken ? container_of(node, struct vma, i_mmap) : NULL;
+}
+
+/*
+ * The address space of the next VMA along i_mmap, with one user more; NULL at the end. A VMA that is in the tree has not left its
+ * mm yet, so the struct is there. One that is ending unmaps everything itself.
+ */
+static struct mm *next_mm(struct walk *walk)
+{
+	struct mapping *mapping = walk->removal->mapping;
+	struct mm *mm = NULL;
+	struct vma *vma;
+
+	do {
+		spin_lock(&mapping->i_mmap_lock);
+		vma = next_along_tree(walk);
+		if (vma && mm_get_unless_ending(vma->mm))
+			mm = vma->mm;
+		else if (vma)
+			walk->cursor = interval_cursor_behind(&vma->i_mmap);
+		spin_unlock(&mapping->i_mmap_lock);
+	} while (vma && !mm);
+	return mm;
+}
+
+static struct vma *next_along_tree_of(struct walk *walk, const struct mm *mm)
+{
+	struct mapping *mapping = walk->removal->mapping;
+	struct vma *vma;
+
+	spin_lock(&mapping->i_mmap_lock);
+	vma = next_along_tree(walk);
+	if (vma && vma->mm == mm)
+		walk->cursor = interval_cursor_behind(&vma->i_mmap);
+	else
+		vma = NULL;
+	spin_unlock(&mapping->i_mmap_lock);
+	return vma;
+}
+
+static bool shows(const struct walk *walk, const struct vma *vma)
+{
+	return vma->mapping == walk->removal->mapping && walk->last >= vma->pgoff &&
+	       walk->first < vma->pgoff + (u64)vma_pages(vma);
+}
+
+static struct vma *next_in_mm(struct walk *walk, const struct mm *mm)
+{
+	struct vma *vma;
+
+	do {
+		vma = vma_tree_find_from(&mm->tree, walk->addr);
+		if (vma)
+			walk->addr = vma->end;
+	} while (vma && !shows(walk, vma));
+	return vma;
+}
+
+/* The next VMA of the walk, if it is one of that mm. Context: its mmap_lock, for reading, until the visit to the VMA is over. */
+static struct vma *next_vma_of(struct walk *walk, const struct mm *mm)
+{
+	return walk->overtaken ? next_in_mm(walk, mm) : next_along_tree_of(walk, mm);
+}
+
+/*
+ * Along i_mmap. It ends after as many steps as VMAs were there when it began, for it is given up when others come, and each step
+ * either moves the cursor or finds that the VMA has left.
+ */
+static void visit_along_tree(struct walk *walk, visit_mm_t *visit)
+{
+	struct mm *mm;
+
+	while ((mm = next_mm(walk)) != NULL) {
+		visit(walk, mm);
+		mm_put(mm);
+		cond_resched();
+	}
+}
+
+static void visit_all(struct walk *walk, visit_mm_t *visit)
+{
+	struct mm *mm = NULL;
+
+	while ((mm = mm_next(mm)) != NULL) {
+		if (!mm_get_unless_ending(mm))
+			continue;
+		walk->addr = 0;
+		visit(walk, mm);
+		mm_put(mm);
+		cond_resched();
+	}
+}
+
+/*
+ * Visits every VMA that showed the offsets when this began, and those that have entries from such a one since: copies made by fork,
+ * parts, the places that they moved to. A VMA that is mapped anew has no entry of a page that is out, and no private copy of one.
+ *
+ * A walk along i_mmap misses none as long as no VMA comes to it, for those that leave move no other. Each that comes is counted,
+ * also one that only changes its bounds: it may have got entries from one that was not visited yet, and lie behind the cursor.
+ * Then all address spaces are visited whole, in the order of their creation. One that was visited has no entry left, and gets
+ * none, since entries pass to another address space by fork alone. A child of one that was not visited yet comes later in that
+ * order, and its mmap_lock is the fork's until the copy is complete. So one pass is enough.
+ */
+static void visit_everywhere(const struct removal *removal, u64 first, u64 last, visit_mm_t *visit)
+{
+	struct walk walk = { .removal = removal, .first = first, .last = last };
+	struct mapping *mapping = removal->mapping;
+
+	spin_lock(&mapping->i_mmap_lock);
+	walk.nr_inserted = mapping->i_mmap.nr_inserted;
+	spin_unlock(&mapping->i_mmap_lock);
+	visit_along_tree(&walk, visit);
+	if (walk.overtaken)
+		visit_all(&walk, visit);
+	cond_resched();
+}
+
 /* ---- Unmapping --------------------------------------------------------------------------------------------------- */
 
-/* The part of a VMA that shows the removed range, as [*start, *end). False when none does. */
-static bool overlap(const struct removal *removal, const struct vma *vma, vaddr_t *start, vaddr_t *end)
+static void unmap_vma(const struct walk *walk, struct tlb_gather *tlb, const struct vma *vma)
 {
-	u64 pgoff = READ_ONCE(vma->pgoff);
-	u64 nr_pages = (READ_ONCE(vma->end) - READ_ONCE(vma->start)) >> PAGE_SHIFT;
+	u64 first = max(walk->first, vma->pgoff) - vma->pgoff;
+	u64 last = min(walk->last - vma->pgoff, (u64)vma_pages(vma) - 1);
+	vaddr_t start = vma->start + first * PAGE_SIZE, end = vma->start + (last + 1) * PAGE_SIZE;
 
-	if (removal->last < pgoff || removal->first >= pgoff + nr_pages)
-		return false;
-	*start = vma->start + (max(removal->first, pgoff) - pgoff) * PAGE_SIZE;
-	*end = vma->start + (min(removal->last - pgoff, nr_pages - 1) + 1) * PAGE_SIZE;
-	return true;
+	if (walk->removal->kind == REMOVE_END)
+		zap_range(tlb, vma->mm, start, end);
+	else
+		zap_range_shared(tlb, vma->mm, start, end);
 }
 
 /*
  * Under mmap_lock for reading faults go on beside us. One that has looked at the entry before we emptied it compares it
  * again under the PTE lock; one that comes later finds no page.
  */
-static void unmap_from(const struct removal *removal, struct mm *mm)
+static void unmap_in(struct walk *walk, struct mm *mm)
 {
 	struct tlb_gather tlb;
-	vaddr_t start, end;
 	struct vma *vma;
 
 	mmap_read_lock(mm);
 	tlb_gather_begin(&tlb, mm);
-	vma_tree_for_each (vma, &mm->tree) {
-		if (vma->mapping != removal->mapping || !overlap(removal, vma, &start, &end))
-			continue;
-		if (removal->kind == REMOVE_END)
-			zap_range(&tlb, mm, start, end);
-		else
-			zap_range_shared(&tlb, mm, start, end);
-	}
+	while ((vma = next_vma_of(walk, mm)) != NULL)
+		unmap_vma(walk, &tlb, vma);
 	tlb_gather_finish(&tlb);
 	mmap_read_unlock(mm);
 }
 
-/*
- * The address space of the first VMA on the list from place *nr on, with one user more, or NULL. A VMA that is on the list
- * has not left its mm yet, so the struct is there. Moves *nr behind that VMA.
- */
-static struct mm *next_mm(struct mapping *mapping, unsigned *nr)
+static void unmap_range(const struct removal *removal, u64 first, u64 last)
 {
-	unsigned place = 0;
-	struct mm *mm = NULL;
-	struct vma *vma;
-
-	spin_lock(&mapping->i_mmap_lock);
-	list_for_each (vma, &mapping->i_mmap, i_mmap) {
-		if (place++ < *nr || !mm_get_unless_ending(vma->mm))
-			continue;
-		mm = vma->mm;
-		*nr = place;
-		break;
-	}
-	spin_unlock(&mapping->i_mmap_lock);
-	return mm;
+	visit_everywhere(removal, first, last, unmap_in);
 }
 
-typedef void visit_mm_t(const struct removal *removal, struct mm *mm);
-
-/* The list may change between two looks, so that one is missed or met twice; the caller looks until nothing is mapped. */
-static void visit_everywhere(const struct removal *removal, visit_mm_t *visit)
+static void flush_pending_in(struct walk *walk, struct mm *mm)
 {
-	struct mm *mm, *last = NULL;
-	unsigned nr = 0;
-
-	while ((mm = next_mm(removal->mapping, &nr)) != NULL) {
-		if (mm != last)
-			visit(removal, mm);
-		last = mm;
-		mm_put(mm);
-	}
-	cond_resched();
-}
-
-static void unmap_everywhere(const struct removal *removal)
-{
-	visit_everywhere(removal, unmap_from);
-}
-
-static void flush_pending(const struct removal *removal, struct mm *mm)
-{
-	(void)removal;
+	mmap_read_lock(mm);
+	while (next_vma_of(walk, mm))
+		;
+	mmap_read_unlock(mm);
 	if (tlb_is_pending(mm))
 		tlb_flush_range(mm, 0, ~0UL);
 }
@@ -436,5 +556,5 @@ static void flush_pending(const struct removal *removal, struct mm *mm)
 /* A page that we found mapped nowhere may have been zapped by another thread (MADV_DONTNEED) that has not flushed yet (K9). */
 static void flush_everywhere(const struct removal *removal)
 {
-	visit_everywhere(removal, flush_pending);
+	visit_everywhere(removal, removal->first, removal->last, flush_pending_in);
 }

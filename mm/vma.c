@@ -37,7 +37,6 @@ struct vma *vma_alloc(struct mm *mm)
 		return NULL;
 	vma->mm = mm;
 	list_init(&vma->anon_vma_chain);
-	list_init(&vma->i_mmap);
 	return vma;
 }
 
@@ -93,32 +92,22 @@ void vma_free(struct vma *vma)
 
 void vma_link(struct vma *vma)
 {
-	struct mapping *mapping = vma->mapping;
-
 	vma_start_write(vma); /* before anybody can find it (V2) */
 	WRITE_ONCE(vma->vm_refcnt, 1);
 	vma->mm->nr_vmas++;
-	if (mapping) {
-		spin_lock(&mapping->i_mmap_lock);
-		list_add_tail(&mapping->i_mmap, &vma->i_mmap);
-		spin_unlock(&mapping->i_mmap_lock);
-	}
+	if (vma->mapping)
+		i_mmap_insert(vma);
 }
 
 void vma_unlink(struct vma *vma)
 {
-	struct mapping *mapping = vma->mapping;
-
 	assert_vma_write_locked(vma);
 	/* A reader counts itself in for the moment that it takes to see that we are here. */
 	while (!atomic_cas(&vma->vm_refcnt, 1, 0))
 		cpu_relax();
 	vma->mm->nr_vmas--;
-	if (mapping) {
-		spin_lock(&mapping->i_mmap_lock);
-		list_del(&vma->i_mmap);
-		spin_unlock(&mapping->i_mmap_lock);
-	}
+	if (vma->mapping)
+		i_mmap_remove(vma);
 }
 
 void vma_attach(struct mm *mm, struct vma *vma)

@@ -11,6 +11,7 @@
 #ifndef MM_VMA_H
 #define MM_VMA_H
 
+#include "mm/interval_tree.h"
 #include "mm/mm.h"
 
 struct file;
@@ -68,7 +69,7 @@ struct vma {
 	struct anon_vma *anon_vma;	     /* NULL → value once, store_release; changed otherwise in the bracket */
 	struct file *file;		     /* what maps shows; one reference. Anonymous memory: NULL, or /dev/zero */
 	struct list_head anon_vma_chain;     /* mmap_lock, or anon_vma preparation: the anon_vmas this VMA is on */
-	struct list_head i_mmap;	     /* mapping's i_mmap_lock */
+	struct interval_node i_mmap;	     /* mapping's i_mmap_lock: its place in the mapping's tree */
 	union {
 		struct rcu_head rcu;   /* on its way out */
 		struct list_head gone; /* munmap's: taken out of the tree, not yet freed */

@@ -170,36 +170,11 @@ static int adopt_reverse_map(struct vma *vma, const struct vma *other)
 	return !vma->anon_vma && other && other->anon_vma ? anon_vma_clone(vma, other) : 0;
 }
 
-void vma_lock_rmap(struct vma *vma)
-{
-	if (vma->mapping)
-		spin_lock(&vma->mapping->i_mmap_lock);
-	if (vma->anon_vma)
-		spin_lock(&vma->anon_vma->root->lock);
-}
-
-void vma_unlock_rmap(struct vma *vma)
-{
-	if (vma->anon_vma)
-		spin_unlock(&vma->anon_vma->root->lock);
-	if (vma->mapping)
-		spin_unlock(&vma->mapping->i_mmap_lock);
-}
-
-void vma_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff)
-{
-	assert_vma_write_locked(vma);
-	vma_lock_rmap(vma);
-	store_release(&vma->start, start);
-	store_release(&vma->end, end);
-	store_release(&vma->pgoff, pgoff);
-	vma_unlock_rmap(vma);
-}
-
 /* The bounds alone; the offset follows. */
 static void set_bounds(struct vma *vma, vaddr_t start, vaddr_t end)
 {
-	vma_set_range(vma, start, end, vma->pgoff + (s64)(start - vma->start) / (s64)PAGE_SIZE);
+	assert_vma_write_locked(vma);
+	rmap_set_range(vma, start, end, vma->pgoff + (s64)(start - vma->start) / (s64)PAGE_SIZE);
 }
 
 /* A VMA whose range belongs to another one now. */
@@ -254,8 +229,9 @@ static struct vma *move_boundary(struct vma *to, struct vma *from, vaddr_t start
 	if (error)
 		return err_ptr(error);
 	vma_start_write(from);
-	set_bounds(low, low->start, boundary);
-	set_bounds(high, boundary, high->end);
+	/* First the one that grows: the reverse map finds what passes over in one of the two at any time. */
+	set_bounds(to, upwards ? to->start : boundary, upwards ? boundary : to->end);
+	set_bounds(from, upwards ? boundary : from->start, upwards ? from->end : boundary);
 	vma_tree_replace(&to->mm->tree, low->start, high->end,
 			 (struct vma_range[]){ { low->start, boundary, low }, { boundary, high->end, high } }, 2);
 	return to;
@@ -365,11 +341,7 @@ static struct vma *make_upper(struct vma *vma)
 /* Makes the copy what vma is from addr on, and known to the reverse map; the tree is the caller's. */
 static void link_upper(struct vma *upper, const struct vma *vma, vaddr_t addr)
 {
-	vma_lock_rmap(upper); /* its anon_vma leads to it already, and reclaim may come by */
-	store_release(&upper->start, addr);
-	store_release(&upper->end, vma->end);
-	store_release(&upper->pgoff, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
-	vma_unlock_rmap(upper);
+	rmap_set_range(upper, addr, vma->end, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
 	vma_link(upper);
 }
 

@@ -80,12 +80,6 @@ void vma_unmap_cancel(struct vma_unmap *unmap);
 /* Both steps. 0, -ENOMEM or -EINTR. */
 int __must_check vma_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end);
 
-/* Moves the bounds of a write-locked VMA, seen by the reverse map at once; the tree is the caller's. */
-void vma_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff);
-/* The locks of the reverse maps that find pages through this VMA: nobody looks at its bounds or entries by them. */
-void vma_lock_rmap(struct vma *vma);
-void vma_unlock_rmap(struct vma *vma);
-
 /* In vma.c. */
 void vma_set_object(struct vma *vma, struct mapping *mapping, struct file *file, const struct vma_ops *ops);
 /* Attach and detach without the tree and the page counts. vma_link write-locks. */

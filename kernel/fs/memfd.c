@@ -9,7 +9,6 @@
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
 #include "mm/mapping.h"
-#include "mm/vma.h"
 
 #define MFD_CLOEXEC 1u
 #define MFD_ALLOW_SEALING 2u
@@ -50,13 +49,10 @@ SYSCALL(memfd_create)
 /* Somebody could write to the file through memory, now or after an mprotect. */
 static bool mapped_writable(struct mapping *mapping)
 {
-	const u64 writable = VM_SHARED | VM_MAYWRITE;
-	bool mapped = false;
-	struct vma *vma;
+	bool mapped;
 
 	spin_lock(&mapping->i_mmap_lock);
-	list_for_each (vma, &mapping->i_mmap, i_mmap)
-		mapped |= (READ_ONCE(vma->flags) & writable) == writable;
+	mapped = mapping->nr_writable != 0;
 	spin_unlock(&mapping->i_mmap_lock);
 	return mapped;
 }

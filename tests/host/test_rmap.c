@@ -159,6 +159,93 @@ TEST(rmap_follows_splits_and_moves, 1)
 	test_mm_put(mm);
 }
 
+/* ---- Bounds and trees --------------------------------------------------------------------------------------------- */
+
+#define BOUNDS_AT PAGES(0x1000)
+
+/* Each change of bounds there is, on 20 pages that a VMA of its own shows, all touched; its trees must follow (W8). */
+static void change_bounds(struct mm *mm, vaddr_t addr)
+{
+	long to = (long)(addr + PAGES(100));
+
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(8), PAGES(4), PROT_READ, -1), 0);	      /* split at both ends */
+	check_quiet();
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(12), PAGES(2), PROT_READ, -1), 0); /* the boundary moves up */
+	check_quiet();
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(2), PROT_READ, -1), 0);  /* and one down */
+	check_quiet();
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(8), PROT_READ | PROT_WRITE, -1), 0); /* three become one */
+	check_quiet();
+	unmap(mm, addr, 1);
+	unmap(mm, addr + PAGES(19), 1);
+	check_quiet();
+	unmap(mm, addr + PAGES(9), 2);
+	check_quiet();
+	CHECK_EQ(mm_mremap(mm, addr + PAGES(1), PAGES(8), PAGES(6), 0, 0), addr + PAGES(1));
+	CHECK_EQ(mm_mremap(mm, addr + PAGES(1), PAGES(6), PAGES(8), 0, 0), addr + PAGES(1));
+	check_quiet();
+	CHECK_EQ(mm_mremap(mm, addr + PAGES(3), PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, (vaddr_t)to), to);
+	check_quiet();
+	CHECK_EQ(mm_mremap(mm, (vaddr_t)to, PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, addr + PAGES(3)), addr + PAGES(3));
+	check_quiet();
+}
+
+TEST(w8_trees_follow_every_change_of_bounds, 1)
+{
+	struct mm *mm = test_mm(POLICY_FULL), *child;
+
+	map_at(mm, BOUNDS_AT, 20, RW, ANON);
+	map_at(mm, BOUNDS_AT + PAGES(30), 20, RW, MAP_SHARED | MAP_ANONYMOUS);
+	map_at(mm, BOUNDS_AT + PAGES(2000), 2, RW, ANON | MAP_GROWSDOWN);
+	sim_use_mm(mm);
+	put_pages(BOUNDS_AT, 20, 1);
+	put_pages(BOUNDS_AT + PAGES(30), 20, 1);
+	put_pages(BOUNDS_AT + PAGES(1990), 12, 1);
+	check_quiet();
+	child = fork_of(mm);
+	change_bounds(mm, BOUNDS_AT);
+	change_bounds(mm, BOUNDS_AT + PAGES(30));
+	put_pages(BOUNDS_AT + PAGES(1980), 5, 1);
+	check_quiet();
+	sim_leave_mm();
+	sim_use_mm(child);
+	change_bounds(child, BOUNDS_AT);
+	change_bounds(child, BOUNDS_AT + PAGES(30));
+	sim_leave_mm();
+	test_mm_put(child);
+	test_mm_put(mm);
+}
+
+/* Noticed as soon as the tree leads to the VMA, not only at the end of the program. */
+TEST_DIES(w8_bounds_that_the_tree_does_not_know, 1, "knows the VMA's bounds")
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 4, RW, ANON);
+	struct vma *vma = vma_at(mm, addr);
+
+	sim_use_mm(mm);
+	put(addr + PAGES(3), 1);
+	vma->end = addr + PAGES(2);
+	(void)rmap_check();
+}
+
+TEST(w8_check_sees_a_vma_outside_of_its_tree, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 4, RW, MAP_SHARED | MAP_ANONYMOUS);
+	struct vma *vma = vma_at(mm, addr);
+
+	CHECK(check_rmap());
+	i_mmap_remove(vma);
+	CHECK(!check_rmap());
+	i_mmap_insert(vma);
+	vma->pgoff++;
+	CHECK(!check_rmap());
+	vma->pgoff--;
+	CHECK(check_rmap());
+	test_mm_put(mm);
+}
+
 /* ---- Two threads prepare one VMA --------------------------------------------------------------------------------- */
 
 TEST(rmap_preparation_has_one_winner, 3)
