@@ -15,6 +15,8 @@
 #define ARENA_PAGES 128
 #define P(page) (ARENA + PAGES(page))
 #define STACK_TOP (P(ARENA_PAGES) + (1UL << 32))
+#define FAR (ARENA + (1UL << 30))		/* alone in its page table */
+#define ACROSS (ARENA + (1UL << 31) - PAGES(2)) /* half in one table, half in the next */
 #define SHARED (MAP_SHARED | MAP_ANONYMOUS)
 #define MOVE_TO (MREMAP_MAYMOVE | MREMAP_FIXED)
 
@@ -73,6 +75,10 @@ static void build_stage(void)
 	mm->start_brk = mm->brk = P(100);
 	CHECK_EQ(mm_brk(mm, P(104)), P(104));
 	fill(100, 4);
+	map_at(mm, FAR, 2, RW, ANON);
+	map_at(mm, ACROSS, 4, RW, ANON);
+	put(FAR, FAR);
+	put_pages(ACROSS, 4, ACROSS);
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(2), false), 0);
 	put(STACK_TOP - 8, 1);
 }
@@ -93,7 +99,7 @@ struct place {
 
 struct picture {
 	struct place places[ARENA_PAGES];
-	u64 nr_vmas, outside, total, data, exec, stack, shared, locked, rss[NR_RSS_KINDS];
+	u64 nr_vmas, nr_tables, outside, total, data, exec, stack, shared, locked, rss[NR_RSS_KINDS];
 	vaddr_t brk;
 };
 
@@ -111,6 +117,7 @@ static u64 pages_outside(void)
 static void take_picture(struct picture *picture)
 {
 	*picture = (struct picture){ .nr_vmas = mm->nr_vmas,
+				     .nr_tables = mm->nr_tables,
 				     .outside = pages_outside(),
 				     .total = mm->total_pages,
 				     .data = mm->data_pages,
@@ -149,9 +156,9 @@ static bool same_picture(const struct picture *a, const struct picture *b)
 	for (unsigned kind = 0; kind < NR_RSS_KINDS; kind++)
 		if (a->rss[kind] != b->rss[kind])
 			return false;
-	return a->nr_vmas == b->nr_vmas && a->outside == b->outside && a->total == b->total && a->data == b->data &&
-	       a->exec == b->exec && a->stack == b->stack && a->shared == b->shared && a->locked == b->locked &&
-	       a->brk == b->brk;
+	return a->nr_vmas == b->nr_vmas && a->nr_tables == b->nr_tables && a->outside == b->outside &&
+	       a->total == b->total && a->data == b->data && a->exec == b->exec && a->stack == b->stack &&
+	       a->shared == b->shared && a->locked == b->locked && a->brk == b->brk;
 }
 
 /* Each page's rules are those of before or of after, and a VMA begins only where one did or would. */
@@ -172,6 +179,9 @@ static bool bytes_are_there(void)
 {
 	u64 value;
 
+	if (sim_read(FAR, &value) != FAULT_DONE || value != FAR || sim_read(ACROSS, &value) != FAULT_DONE ||
+	    value != ACROSS)
+		return false;
 	for (u64 page = 0; page < ARENA_PAGES; page++)
 		if (bytes[page] && (sim_read(P(page), &value) != FAULT_DONE || value != bytes[page]))
 			return false;
@@ -242,6 +252,9 @@ static long touch_stack(u64 nr_pages)
 	X(mremap_over_one, ALL, MOVE(64, 4, 8, 4 + 1, MOVE_TO))                                                        \
 	X(mremap_over_part, ALL, MOVE(24, 8, 66, 8 + 1, MOVE_TO))                                                      \
 	X(mremap_over_many, ALL, MOVE(64, 16, 6, 40, MOVE_TO))                                                         \
+	X(mremap_over_far, ALL, mm_mremap(mm, P(64), PAGES(4), PAGES(5), MOVE_TO, FAR))                                \
+	X(mremap_across_tables, ALL, mm_mremap(mm, ACROSS, PAGES(4), PAGES(5), MOVE_TO, ACROSS + (1UL << 30)))         \
+	X(mremap_across_over_far, ALL, mm_mremap(mm, ACROSS, PAGES(4), PAGES(5), MOVE_TO, FAR - PAGES(2)))             \
 	X(mremap_object_over_many, ALL, MOVE(36, 8, 4, 12, MOVE_TO))                                                   \
 	X(mremap_up_inside_itself, ALL, MOVE(66, 2, 70, 3, MOVE_TO))                                                   \
 	X(mremap_down_inside_itself, ALL, MOVE(74, 2, 66, 3, MOVE_TO))                                                 \
@@ -249,6 +262,8 @@ static long touch_stack(u64 nr_pages)
 	X(mremap_before_itself, ALL, MOVE(70, 2, 61, 3, MOVE_TO))                                                      \
 	X(mremap_untouched_beside, ALL, MOVE(14, 2, 20, 4, MOVE_TO))                                                   \
 	X(mremap_untouched_between, ALL, MOVE(14, 2, 18, 6, MOVE_TO))                                                  \
+	X(mremap_untouched_end_beside, ALL, MOVE(18, 2, 20, 3, MOVE_TO))                                               \
+	X(mremap_untouched_end_between, ALL, MOVE(18, 2, 20, 4, MOVE_TO))                                              \
 	X(mremap_shorter_over, ALL, MOVE(64, 12, 8, 3, MOVE_TO))                                                       \
 	X(mremap_shorter_than_its_vmas, ALL, MOVE(4, 30, 106, 2, MOVE_TO))                                             \
 	X(mremap_same_length, ALL, MOVE(64, 8, 8, 8, MOVE_TO))                                                         \

@@ -168,6 +168,10 @@ TEST(mmap_limits, 1)
 	sysctl_max_map_count = 2;
 	CHECK_EQ(mm_munmap(mm, ARENA + PAGES(1), PAGES(1)), -ENOMEM); /* would make a third */
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_READ, -1), -ENOMEM);
+	sysctl_max_map_count = 3;
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), PROT_READ, -1), -ENOMEM); /* would make four, not three */
+	check_maps("0-4rw 8-12r-");
+	sysctl_max_map_count = 2;
 	CHECK_EQ(mm_munmap(mm, ARENA, PAGES(1)), 0);
 	check_maps("1-4rw 8-12r-");
 	end();
