@@ -61,6 +61,8 @@ bool mm_quiet_check(void)
 	ok &= check_rmap();
 	ok &= check_mapcounts();
 	ok &= check_mappings();
+	ok &= check_address_spaces();
+	ok &= check_mapping_counts();
 	ok &= check_swap();
 	ok &= check_objects();
 	ok &= check_pages();
@@ -106,7 +108,8 @@ bool check_mapcounts(void)
 	u64 entries = 0, counts = 0;
 	pfn_t pfn;
 
-	for_each_used_pfn (pfn) {
+	for_each_used_pfn(pfn)
+	{
 		struct page *page = pfn_to_page(pfn);
 
 		if (page_test(page, PG_TABLE))
@@ -143,7 +146,8 @@ bool check_swap(void)
 	while ((mapping = shmem_next(mapping)) != NULL)
 		entries += READ_ONCE(mapping->nr_swapped);
 
-	for_each_used_pfn (pfn) {
+	for_each_used_pfn(pfn)
+	{
 		const struct page *page = pfn_to_page(pfn);
 
 		if (page_test(page, PG_TABLE) && page->private == 1) /* level 1 */
@@ -151,8 +155,8 @@ bool check_swap(void)
 	}
 	if (entries == counted)
 		return ok;
-	klog("check: page tables and mappings hold %lu entries that name a swap slot, but the slots count %lu", (unsigned long)entries,
-	     (unsigned long)counted);
+	klog("check: page tables and mappings hold %lu entries that name a swap slot, but the slots count %lu",
+	     (unsigned long)entries, (unsigned long)counted);
 	return false;
 }
 
@@ -179,9 +183,7 @@ bool check_mappings(void)
 	bool ok = true;
 	pfn_t pfn;
 
-	for_each_used_pfn (pfn)
-		if (page_test(pfn_to_page(pfn), PG_CACHE))
-			ok &= cache_page_ok(pfn_to_page(pfn));
+	for_each_used_pfn(pfn) if (page_test(pfn_to_page(pfn), PG_CACHE)) ok &= cache_page_ok(pfn_to_page(pfn));
 	return ok;
 }
 
@@ -228,7 +230,9 @@ static enum page_purpose purpose_of(const struct page *page)
 		return PURPOSE_TABLE;
 	if (page_test(page, PG_SLAB))
 		return PURPOSE_SLAB;
-	if (page_test(page, PG_ANON)) /* a copy of what is in swap is its slot's affair: a file that stays may have it there */
+	if (page_test(
+		    page,
+		    PG_ANON)) /* a copy of what is in swap is its slot's affair: a file that stays may have it there */
 		return page_test(page, PG_SWAPCACHE) && !page->mapcount ? PURPOSE_CACHE : PURPOSE_ANON;
 	if (page_test(page, PG_CACHE))
 		return PURPOSE_CACHE;
@@ -262,6 +266,16 @@ static bool purpose_ok(enum page_purpose purpose, u64 now)
 	return false;
 }
 
+/* Against the figure that /proc/meminfo shows. */
+static bool count_ok(enum page_purpose purpose, const u64 pages[NR_PURPOSES], u64 counted)
+{
+	if (pages[purpose] == counted)
+		return true;
+	klog("check: %lu page frames look as if they were for %s, but %lu are counted", (unsigned long)pages[purpose],
+	     purpose_names[purpose], (unsigned long)counted);
+	return false;
+}
+
 bool check_pages(void)
 {
 	u64 pages[NR_PURPOSES] = { 0 };
@@ -270,10 +284,8 @@ bool check_pages(void)
 	take_census(pages);
 	for (unsigned purpose = 0; purpose < NR_PURPOSES; purpose++)
 		ok &= purpose_ok((enum page_purpose)purpose, pages[purpose]);
-	if (pages[PURPOSE_FREE] != nr_free_pages()) {
-		klog("check: %lu page frames look free, but the allocator counts %lu",
-		     (unsigned long)pages[PURPOSE_FREE], (unsigned long)nr_free_pages());
-		ok = false;
-	}
+	ok &= count_ok(PURPOSE_FREE, pages, nr_free_pages());
+	ok &= count_ok(PURPOSE_TABLE, pages, pgtable_nr_pages());
+	ok &= count_ok(PURPOSE_SLAB, pages, slab_nr_pages());
 	return ok;
 }

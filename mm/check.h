@@ -24,11 +24,15 @@ bool check_rmap(void);
 bool check_mapcounts(void);
 /* Every page of a mapping sits in its slot, with one reference for the slot and one for each entry. */
 bool check_mappings(void);
+/* Every address space counts the VMAs, pages and page tables that it holds. */
+bool check_address_spaces(void);
+/* Every mapping counts its pages, and a clean page of a file cannot be written to without a fault. */
+bool check_mapping_counts(void);
 /* Every swap slot counts the entries that name it, and no page is in a slot that nobody names. */
 bool check_swap(void);
 /* As many objects of mm/'s own caches are in use as at the baseline. => no RCU call-back pending. */
 bool check_objects(void);
-/* As many pages are in use for each purpose as at the baseline, and free + in use = managed. => as above. */
+/* As many pages are in use for each purpose as at the baseline, and as many as their owners count. => as above. */
 bool check_pages(void);
 
 #endif

@@ -47,7 +47,8 @@ bool test_exists(const char *name)
 void check_quiet(void)
 {
 	rcu_barrier();
-	if (!check_counters() || !check_rmap() || !check_mapcounts() || !check_mappings())
+	if (!check_counters() || !check_rmap() || !check_mapcounts() || !check_mappings() || !check_address_spaces() ||
+	    !check_mapping_counts())
 		sim_fail("a check of a quiet moment does not hold");
 }
 

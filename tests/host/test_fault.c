@@ -104,6 +104,25 @@ TEST(fault_protection_keys, 2)
 	}
 }
 
+/* A new key comes with its rights, and changes those of no other. */
+TEST(key_comes_with_its_rights, 2)
+{
+	struct mm *mm;
+	int key, other;
+
+	sim_have_keys();
+	mm = begin();
+	key = new_key(mm);
+	keys_write(KEY_NO_WRITE << 2 * key);
+	mmap_write_lock(mm);
+	other = mm_key_alloc(mm, KEY_NO_ACCESS);
+	mmap_write_unlock(mm);
+	CHECK_EQ(other, key + 1);
+	CHECK_EQ(keys_read(), KEY_NO_WRITE << 2 * key | KEY_NO_ACCESS << 2 * other);
+	keys_write(0);
+	end(mm);
+}
+
 /* As on x86 Linux: what can be written or executed can be read. */
 TEST(fault_access_rights, 2)
 {

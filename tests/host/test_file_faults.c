@@ -427,6 +427,27 @@ TEST(file_clean_page_has_no_writable_translation, 4)
 	end();
 }
 
+/* Each entry that could write the page must ask again, not the first that is found alone. */
+TEST(file_writeback_cleans_every_entry, 4)
+{
+	begin(POLICY_FULL);
+	vaddr_t second = sim_file_map(mm, file, SIM_FILE_PAGES, MAP_SHARED);
+
+	sim_use_mm(mm);
+	put(addr + PAGES(5), 1);
+	put(second + PAGES(5), 2);
+	act_writeback(file);
+	CHECK_EQ(file->disk[5], 2);
+	check_quiet(); /* a clean page that an entry lets be written to */
+	put(second + PAGES(5), 3);
+	put(addr + PAGES(5), 4);
+	act_writeback(file);
+	CHECK_EQ(file->disk[5], 4);
+	CHECK_EQ(file->nr_mkwrites, 4);
+	sim_leave_mm();
+	end();
+}
+
 static bool has_written, wrote_again;
 
 static void write_then_try_again(void *arg)

@@ -293,6 +293,28 @@ TEST(mapping_truncate_unmaps, 1)
 	mapping_put(mapping);
 }
 
+/* A VMA that shows what lies before the hole, around it, or behind it keeps what it maps of the rest. */
+TEST(mapping_hole_unmaps_the_hole_only, 1)
+{
+	struct mapping *mapping = mapping_create(PAGES(12), true);
+	struct mm *mm = test_mm(POLICY_DEFAULT);
+	vaddr_t addr = map_mapping(mm, mapping, 12, MAP_SHARED);
+
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(3), PAGES(6), RW | PROT_EXEC, -1), 0); /* three VMAs */
+	sim_use_mm(mm);
+	put_pages(addr, 12, 100);
+	mapping_remove_range(mapping, 4, 5);
+	for (u64 page = 0; page < 12; page++)
+		CHECK_EQ(pte_none(sim_pte(mm, addr + PAGES(page))), page == 4 || page == 5);
+	expect_pages(addr, 4, 100);
+	expect_get(addr + PAGES(4), 0);
+	expect_get(addr + PAGES(5), 0);
+	expect_pages(addr + PAGES(6), 6, 106);
+	sim_leave_mm();
+	test_mm_put(mm);
+	mapping_put(mapping);
+}
+
 /* ---- Faults beside a truncation ---------------------------------------------------------------------------------- */
 
 struct storm {

@@ -272,6 +272,32 @@ TEST(mremap_moves_pages, 1)
 	check_maps("0-4rw 8-12rw");
 	expect_get(ARENA + PAGES(11), 4);
 	expect_get(ARENA + PAGES(3), 0);
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(2), MREMAP_TO, ARENA + PAGES(16)), ARENA + PAGES(16));
+	check_maps("0-4rw 16-18rw"); /* what it shrinks by is gone */
+	expect_get(ARENA + PAGES(17), 2);
+	end();
+}
+
+/* What is moved joins the rest of its VMA, which has no page yet, with a neighbour that has: below it, or above. */
+TEST(mremap_joins_across_a_gap, 1)
+{
+	begin();
+	map_at(mm, ARENA, 4, RW, ANON);
+	map_at(mm, ARENA + PAGES(5), 1, RW, ANON);
+	put(ARENA + PAGES(5), 5);
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(1), PAGES(1), PAGES(1), MREMAP_TO, ARENA + PAGES(4)), ARENA + PAGES(4));
+	check_maps("0-1rw 2-6rw");
+	put(ARENA + PAGES(2), 2);
+	check_quiet(); /* all pages are found by the reverse map */
+	unmap(mm, ARENA, 6);
+
+	map_at(mm, ARENA, 1, RW, ANON);
+	map_at(mm, ARENA + PAGES(2), 4, RW, ANON);
+	put(ARENA, 1);
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(4), PAGES(1), PAGES(1), MREMAP_TO, ARENA + PAGES(1)), ARENA + PAGES(1));
+	check_maps("0-4rw 5-6rw");
+	put(ARENA + PAGES(3), 3);
+	check_quiet();
 	end();
 }
 

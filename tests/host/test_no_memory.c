@@ -69,13 +69,26 @@ static void map_more(struct mm *mm)
 	}
 }
 
+static u64 nr_inherited(const struct mm *mm)
+{
+	const struct vma *vma;
+	u64 nr = 0;
+
+	vma_tree_for_each (vma, &mm->tree)
+		nr += !(vma->flags & VM_DONTCOPY);
+	return nr;
+}
+
 static void fork_if_possible(struct mm *mm, vaddr_t addr)
 {
 	struct mm *child = mm_create();
+	int result;
 
 	if (!child)
 		return;
-	expect_no_memory(mm_fork(child, mm));
+	result = mm_fork(child, mm);
+	expect_no_memory(result);
+	CHECK(result || child->nr_vmas == nr_inherited(mm));
 	sim_leave_mm();
 	sim_use_mm(child);
 	(void)sim_write(addr, 99); /* the parent must not see it, whether it succeeds or not */

@@ -86,6 +86,7 @@ TEST(reclaim_second_use_makes_active, 1)
 		CHECK_EQ(mm_madvise(mm, addr + PAGES(used), PAGES(others), MADV_COLD), 0);
 		CHECK(reclaim_pages(others - 2 * used) >= others - 2 * used); /* on its way it has met those that are used */
 		CHECK_EQ(nr_out(0, used), 0);
+		CHECK_EQ(COUNTED(pgactivate), turn * used); /* the first use only saves them */
 	}
 	CHECK_EQ(COUNTED(pgactivate), used);
 	CHECK_EQ(lru_size(LRU_ACTIVE_ANON), used);
@@ -105,6 +106,21 @@ TEST(reclaim_keeps_locked_memory_apart, 1)
 	CHECK_EQ(mm_munlock(mm, addr, PAGES(8)), 0);
 	CHECK_EQ(lru_size(LRU_UNEVICTABLE), 0);
 	CHECK_EQ(reclaim_pages(1000), 8);
+	end();
+}
+
+/* More pages than a scan can remember are on their way to a device that takes its time: it waits, and forgets none. */
+TEST(reclaim_waits_when_many_are_on_their_way, 2)
+{
+	begin();
+	WRITE_ONCE(disk->async, true);
+	disk_start(1, disk);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	CHECK_EQ(reclaim_pages(NR_PAGES), NR_PAGES);
+	CHECK_EQ(nr_out(0, NR_PAGES), NR_PAGES);
+	CHECK_EQ(disk->nr_transfers[1], NR_PAGES);
+	expect_pages(addr, NR_PAGES, 0);
+	disk_stop(1);
 	end();
 }
 

@@ -390,6 +390,47 @@ TEST(rmap_checker_sees_what_is_wrong, 1)
 	test_mm_put(mm);
 }
 
+/* Each count of an address space, in turn one too high. */
+TEST(check_sees_wrong_counts, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	u64 *const counts[] = { &mm->nr_vmas,	   &mm->total_pages,  &mm->data_pages,	 &mm->stack_pages,
+				&mm->locked_pages, &mm->exec_pages, &mm->shared_pages, &mm->nr_tables };
+
+	put_in(mm, map(mm, 4, RW, ANON), 1);
+	CHECK(check_address_spaces());
+	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++) {
+		++*counts[i];
+		CHECK(!check_address_spaces());
+		--*counts[i];
+	}
+	for (unsigned kind = 0; kind < NR_RSS_KINDS; kind++) {
+		mm_rss_add(mm, (enum rss_kind)kind, 1);
+		CHECK(!check_address_spaces());
+		mm_rss_add(mm, (enum rss_kind)kind, -1);
+	}
+	CHECK(check_address_spaces());
+	test_mm_put(mm);
+}
+
+TEST(check_sees_wrong_counts_of_a_mapping, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 4, RW, MAP_SHARED | MAP_ANONYMOUS);
+	struct mapping *mapping = vma_at(mm, addr)->mapping;
+
+	put_in(mm, addr + PAGES(2), 1);
+	CHECK(check_mapping_counts());
+	mapping->nr_pages++;
+	CHECK(!check_mapping_counts());
+	mapping->nr_pages--;
+	mapping->nr_swapped++;
+	CHECK(!check_mapping_counts());
+	mapping->nr_swapped--;
+	CHECK(check_mapping_counts());
+	test_mm_put(mm);
+}
+
 TEST(check_sees_leaks, 1)
 {
 	struct page *page = alloc_page(0);

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "disk.h"
+#include "hoard.h"
 
 #include "kernel/string.h"
 #include "mm/mapping.h"
@@ -166,6 +167,22 @@ TEST(shmem_mincore_and_errors, 1)
 	CHECK_EQ(fault_in(mm, addr, ACCESS_WRITE, 0), FAULT_IO_ERROR);
 	CHECK_EQ(ptr_err(shmem_get_page(mapping, 0)), -EIO);
 	WRITE_ONCE(disk->error_rate[0], 0);
+	expect_all(0, NR_PAGES);
+	end();
+}
+
+/* Nothing can be reclaimed, for the rest is locked: the page stays where it is. */
+TEST(shmem_in_swap_without_memory, 1)
+{
+	struct hoard hoard = { 0 };
+
+	begin(POLICY_DEFAULT, false);
+	page_out(0, 1);
+	CHECK_EQ(mm_mlock(mm, addr + PAGES(1), PAGES(NR_PAGES - 1), false), 0);
+	hoard_take(&hoard, 0);
+	CHECK_EQ(ptr_err(shmem_get_page(mapping, 0)), -ENOMEM);
+	CHECK(is_out(0));
+	hoard_give_all(&hoard);
 	expect_all(0, NR_PAGES);
 	end();
 }

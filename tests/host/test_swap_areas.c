@@ -30,6 +30,22 @@ TEST(swap_areas_by_priority, 1)
 	end();
 }
 
+/* Of all areas together: half of the slots is not yet more than half. */
+TEST(swap_is_half_full_by_all_areas, 1)
+{
+	struct disk *as_large = disk_create(SCARCE + 1), *smaller = disk_create(SCARCE);
+
+	begin(POLICY_DEFAULT, SCARCE, false);
+	CHECK(swap_is_half_full());
+	disk_swapon(as_large, 1);
+	CHECK(!swap_is_half_full());
+	disk_swapoff(as_large);
+	disk_swapon(smaller, 1);
+	CHECK(swap_is_half_full());
+	disk_swapoff(smaller);
+	end();
+}
+
 /* What no access would be allowed to touch comes back, too. */
 TEST(swapoff_brings_everything_back, 2)
 {

@@ -38,9 +38,10 @@ CAUGHT = os.path.join(ROOT, "tests", "mutants", "caught.txt")
 KINDS = ("equivalent", "cost", "hole")
 SAMPLE, RECHECKED = 15, 5  # of `make soak`: from all, and from those that were caught
 
-LIMIT = 8  # seconds of processor time for a test that takes less than SHORT without a mutant; others have their own
-SHORT = 1.0
-PATIENCE = 900  # seconds for all tests of a mutant that use no processor time
+LIMIT = 8  # seconds given to a test that takes less than SHORT without a mutant,
+SHORT = 1.0  # ... of processor time;
+LONG = 50  # others have what the test program gives them by itself
+PATIENCE = 900  # seconds for all tests of a mutant together
 MOST_OUTPUT = 64 << 20  # a mutant may print for ever
 SHOWN = 4000  # characters of the failed test, with --name
 
@@ -79,8 +80,11 @@ def command(options):
         else:
             again = [mutant for mutant in chosen if mutant.name in records.caught][:recheck]
             tried = trial.run(again, len(again)) + trial.run([one for one in chosen if one not in again], count)
+    existing = {mutant.name for mutant in (all_mutants([]) if places else everything)}
     if options.record:
-        records.note(tried, {mutant.name for mutant in (everything if not places else all_mutants([]))})
+        records.note(tried, existing)
+    for name in sorted(set(records.survivors) - existing):
+        print(f"\n{name} is no more: take it out of tests/mutants/survivors.toml, or list what has taken its place")
     return Report(tried, records, repeat(options, seed, count, recheck)).show(bool(options.name))
 
 
@@ -256,18 +260,22 @@ class Trial:
         for options, group in ((["--limit", str(LIMIT)], short), ([], long)):
             if not group:
                 continue
-            status, output = run_limited([*host.fixed_addresses(), program, "--stop", *options, *group])
+            status, output = run_limited([*host.fixed_addresses(), program, "--stop", *options, *group],
+                                         LIMIT if options else LONG)
             if status:
                 failed = re.findall(r"^FAILED (\S+)", output, re.MULTILINE)
                 return failed[-1] if failed else "(a hang)", output
         return "", output
 
 
-def run_limited(words):
+def run_limited(words, seconds):
+    """Status and output. A test that hangs before its watchdog runs is ended by its processor time."""
     path = f"{words[len(host.fixed_addresses())]}.output"
+    most = (seconds + 2) * os.cpu_count()
 
     def limits():
         resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
 
     with open(path, "wb") as file:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,

@@ -23,9 +23,9 @@ TOKEN = re.compile(r"""
 # What no program and no other CPU can see.
 DEBUG_ONLY = re.compile(r"ASSERT$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|schedule_point$|"
                         r"schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|lock_release_check$|"
-                        r"machine_poison$|printf$")
-CHECKING_FILES = ("mm/check.c", "mm/race.c")
-CHECKING_FUNCTIONS = re.compile(r"assert_|rmap_check|.*_check_|check_")
+                        r"machine_poison$|poison_\w+$|check_poison$|printf$")
+CHECKING_FILES = ("mm/check.c", "mm/check_mm.c", "mm/race.c")
+CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|check_poison)|mm/rmap.c:rmap_check|mm/vma_tree.c:(vma_tree_)?check")
 
 TYPES = {"const", "static", "struct", "enum", "union", "unsigned", "signed", "int", "long", "short", "char", "bool", "void",
          "volatile", "extern", "typeof", "size_t", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"}
@@ -93,7 +93,7 @@ class File:
         self.lines = [match.start() for match in re.finditer("\n", text)]
         self.mutants, self.seen = [], {}
         for name, start, end in self._functions():
-            if not CHECKING_FUNCTIONS.match(name):
+            if not CHECKING_FUNCTIONS.match(f"{path}:{name}"):
                 self.function, self.body = name, (start, end)
                 self._block(start)
 
