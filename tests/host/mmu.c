@@ -4,8 +4,10 @@
  * and user-mode accesses through them.
  *
  * What is cached stays cached until it is flushed, evicted by chance, or its use faults: exactly as long as a real CPU
- * may keep it. What the kernel may not rely on is left to chance. A frame that was freed while a translation of it lived
- * is known by its generation, so the use of such a translation ends the test: somebody forgot a shootdown.
+ * may keep it. What the kernel may not rely on is left to chance: that an interrupt comes at once, that only what is used is
+ * cached, that what was flushed is not read again at once, that a CPU asks an entry before it faults. A frame that was freed
+ * while a translation of it lived is known by its generation, so the use of such a translation ends the test: somebody forgot
+ * a shootdown.
  */
 #include "sim_internal.h"
 
@@ -13,7 +15,7 @@
 #include "mm/reclaim.h"
 #include "mm/tlb.h"
 
-struct sim_mmu_quirks sim_quirks = { .evict = 16, .look_ahead = 64, .stale_fault = 512 };
+struct sim_mmu_quirks sim_quirks = { .evict = 16, .look_ahead = 64, .stale_fault = 512, .refill = 512, .late = 256 };
 
 unsigned sim_nr_keys = 1;
 _Thread_local u32 sim_keys;
@@ -24,6 +26,7 @@ void sim_have_keys(void)
 }
 
 #define MAX_FAULTS_IN_A_ROW 20000
+#define PAGES_AHEAD 8
 
 static bool by_chance(unsigned in_1024)
 {
@@ -118,10 +121,8 @@ static void psc_drop(struct sim_cpu *cpu, vaddr_t start, vaddr_t end)
 		}
 }
 
-void machine_tlb_flush_local(vaddr_t start, vaddr_t end)
+static void drop(struct sim_cpu *cpu, vaddr_t start, vaddr_t end)
 {
-	struct sim_cpu *cpu = sim_this_cpu();
-
 	for (unsigned set = 0; set < TLB_SETS; set++)
 		for (unsigned way = 0; way < TLB_WAYS; way++) {
 			struct tlb_entry *entry = &cpu->tlb[set][way];
@@ -132,10 +133,33 @@ void machine_tlb_flush_local(vaddr_t start, vaddr_t end)
 	psc_drop(cpu, start, end);
 }
 
+/*
+ * A flush before the entry has changed is for nothing: the CPU may read the old one again, at once. It does so where that leaves
+ * no accessed bit behind, which tests of reclaim would see.
+ */
+static void refill(struct sim_cpu *cpu, vaddr_t start, vaddr_t end)
+{
+	vaddr_t addr = end - start <= PAGES_AHEAD * PAGE_SIZE ? start : cpu->last_access;
+
+	if (cpu->mm && by_chance(sim_quirks.refill) && sim_pte(cpu->mm, addr).val & PTE_ACCESSED)
+		sim_look_ahead(addr);
+}
+
+void machine_tlb_flush_local(vaddr_t start, vaddr_t end)
+{
+	struct sim_cpu *cpu = sim_this_cpu();
+
+	drop(cpu, start, end);
+	refill(cpu, start, end);
+}
+
 void machine_load_pgd(paddr_t pgd)
 {
-	sim_this_cpu()->pgd = pgd;
-	machine_tlb_flush_local(0, ~0UL);
+	struct sim_cpu *cpu = sim_this_cpu();
+
+	cpu->pgd = pgd;
+	cpu->pgd_generation = sim_frame_generation(pgd >> PAGE_SHIFT);
+	drop(cpu, 0, ~0UL);
 }
 
 void machine_init_pgd(u64 *pgd)
@@ -169,6 +193,8 @@ static unsigned walk_start(struct sim_cpu *cpu, vaddr_t addr, pfn_t *table)
 		if (psc_find(cpu, addr, level, table))
 			return level - 1;
 	*table = cpu->pgd >> PAGE_SHIFT;
+	if (cpu->pgd_generation != sim_frame_generation(*table))
+		sim_fail("address %#lx is translated by page tables that were freed", (unsigned long)addr);
 	return 4;
 }
 
@@ -250,11 +276,18 @@ static bool entry_serves(const struct tlb_entry *entry, enum fault_access access
 	}
 }
 
+/* A page fault, if the CPU does not ask the entry itself first. */
+static bool forbids(const struct tlb_entry *entry, enum fault_access access)
+{
+	return (access == ACCESS_WRITE && !entry->writable) || (access == ACCESS_EXEC && !entry->executable);
+}
+
 /* NULL: the CPU raises a page fault. */
 static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access)
 {
 	struct tlb_entry *entry = tlb_find(cpu, addr >> PAGE_SHIFT);
 
+	cpu->last_access = addr;
 	if (entry && entry_serves(entry, access) && key_opens(entry->key, access)) {
 		if (entry->generation != sim_frame_generation(entry->pfn))
 			sim_fail("address %#lx is accessed through a stale translation, after its frame %#lx was freed",
@@ -263,7 +296,7 @@ static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault
 			check_dirty_bit(cpu, entry, addr);
 		return entry;
 	}
-	if (entry && access == ACCESS_WRITE && !entry->writable && by_chance(sim_quirks.stale_fault))
+	if (entry && forbids(entry, access) && by_chance(sim_quirks.stale_fault))
 		entry = NULL;
 	else
 		entry = walk(cpu, addr, access);
@@ -352,7 +385,7 @@ void sim_write_entry(u64 *entry, u64 value)
 
 void sim_look_ahead(vaddr_t addr)
 {
-	if (addr < USER_END)
+	if (addr < USER_END && sim_this_cpu()->pgd)
 		(void)walk(sim_this_cpu(), addr, ACCESS_READ);
 }
 
@@ -360,7 +393,8 @@ void sim_user_boundary(void)
 {
 	struct sim_cpu *cpu = sim_this_cpu();
 
-	sim_poll_interrupts();
+	if (!by_chance(sim_quirks.late))
+		sim_poll_interrupts();
 	rcu_quiescent();
 	rcu_run_callbacks();
 	if (by_chance(sim_quirks.evict)) {

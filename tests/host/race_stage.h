@@ -11,7 +11,8 @@
 static __maybe_unused void begin(enum fault_policy policy, enum spf_validate validate)
 {
 	WRITE_ONCE(spf_validate, (u8)validate);
-	sim_quirks.evict = 0; /* what a script puts into a TLB stays there until it is flushed */
+	sim_quirks.evict = 0;	    /* what a script puts into a TLB stays there until it is flushed, */
+	sim_quirks.refill = ALWAYS; /* ... and what is in the entry then comes in its place */
 	mm = test_mm(policy);
 	addr = map(mm, 16, RW, ANON);
 	sim_use_mm(mm);

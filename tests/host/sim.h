@@ -63,11 +63,14 @@ void sim_look_ahead(vaddr_t addr);
 /* What is done between two instructions of user mode: interrupts, RCU. Every access ends with it. */
 void sim_user_boundary(void);
 
+#define ALWAYS 1024
 /* Chances in 1024 that the CPU behaves unusually, though as the architecture allows. */
 struct sim_mmu_quirks {
 	unsigned evict;	      /* a translation is dropped for no reason */
 	unsigned look_ahead;  /* after an access the CPU looks ahead at a page nearby */
-	unsigned stale_fault; /* a stale read-only translation faults at once, without a walk */
+	unsigned stale_fault; /* a stale translation that permits less than the entry faults at once, without a walk */
+	unsigned refill;      /* having flushed, the CPU learns again at once what the entry holds now */
+	unsigned late;	      /* between two instructions an interrupt is not taken yet */
 };
 extern struct sim_mmu_quirks sim_quirks;
 

@@ -38,6 +38,8 @@ struct sim_cpu {
 	u64 random;
 	u64 relaxed;
 	paddr_t pgd; /* CR3 */
+	u32 pgd_generation;
+	vaddr_t last_access;
 	struct mm *mm;
 	struct tlb_entry tlb[TLB_SETS][TLB_WAYS];
 	struct psc_entry psc[5][PSC_ENTRIES]; /* by level 4 … 2 of the entry that was read */

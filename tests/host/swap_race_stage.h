@@ -24,6 +24,7 @@ static __maybe_unused void begin(enum fault_policy policy, enum spf_validate val
 {
 	WRITE_ONCE(spf_validate, (u8)validate);
 	sim_quirks.evict = 0;
+	sim_quirks.refill = ALWAYS;
 	disk = disk_create(NR_PAGES + 1);
 	WRITE_ONCE(disk->async, true);
 	disk_swapon(disk, SWAP_PRIORITY_NEXT);
