@@ -20,15 +20,15 @@
 
 struct run_queue {
 	spinlock_t lock;
-	u32 cpu;	   /* constant */
+	u32 cpu;		  /* constant */
 	struct list_head fresh;	  /* runnable tasks that are task->fresh, first in, first out, ... */
 	struct list_head waiting; /* ... and those that are not */
 	u32 nr;		   /* of both; read without the lock to find a short queue: a stale value only costs time */
 	struct task *curr; /* what runs */
 	struct task *idle; /* constant after the CPU's boot */
 	u64 charged;	   /* ns: up to when curr and the debt have been charged */
-	u64 debt;	   /* ns that fresh tasks have run while others waited, less what those have run since; TURN_NS at most */
-	bool repaying;	   /* since the debt was due, and until there is none */
+	u64 debt; /* ns that fresh tasks have run while others waited, less what those have run since; TURN_NS at most */
+	bool repaying; /* since the debt was due, and until there is none */
 	u64 nr_switches;
 	u64 idle_ns;
 	u64 user_ticks, kernel_ticks; /* the CPU itself; read without the lock */
@@ -61,7 +61,10 @@ static bool claim_idle_cpu(u32 cpu)
 	return (READ_ONCE(idle_cpus) & bit) && (atomic_and(&idle_cpus, ~bit) & bit);
 }
 
-/* Where the task should go: its own CPU if that is idle, any idle one, or the one with the shortest queue. */
+/*
+ * Where the task should go: its own CPU if that is idle, any idle one, that of a waker which hands over, or the one with the
+ * shortest queue.
+ */
 static u32 choose_cpu(const struct task *task)
 {
 	u64 allowed = READ_ONCE(task->affinity);
@@ -76,6 +79,8 @@ static u32 choose_cpu(const struct task *task)
 		if (claim_idle_cpu(cpu))
 			return cpu;
 	}
+	if (current->hands_over && (allowed >> cpu_id() & 1))
+		return cpu_id();
 	if (allowed >> best & 1)
 		shortest = READ_ONCE(per_cpu(run_queues, best).nr);
 	for (u32 cpu = 0; cpu < nr_cpus(); cpu++) {
@@ -120,7 +125,6 @@ static void round_to_tick(struct run_queue *rq)
 		rq->repaying = true;
 	}
 }
-
 
 /* The turn may be used up: a new one is had only behind all others. => rq->lock */
 static void queue_last(struct run_queue *rq, struct task *task)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The scheduler: one run queue per CPU, round robin in turns of TURN_NS, preemption of user mode only. A woken task goes to
- * an idle CPU that its affinity allows, first to the one it ran on; a CPU that runs dry pulls from the longest queue.
+ * an idle CPU that its affinity allows, first to the one it ran on; where none is idle, a pipe keeps both ends on one CPU. A CPU
+ * that runs dry pulls from the longest queue.
  *
  * A task that wakes up with part of its turn left is *fresh*: it runs before all tasks that have used up a turn since they
  * last slept, and takes the CPU from one of those at once. Two rules keep it from starving them:

@@ -103,8 +103,9 @@ struct task {
 	bool on_rq;   /* queued, running, or between two queues */
 	bool is_idle; /* constant: one of the per-CPU idle tasks */
 	u64 affinity; /* CPUs it may run on */
-	bool fresh;   /* has not used up a turn since it last slept */
-	s64 turn_left; /* ns of CPU, as charged last */
+	bool fresh;	  /* has not used up a turn since it last slept */
+	s64 turn_left;	  /* ns of CPU, as charged last */
+	bool hands_over;  /* the task itself: wakes what it will sleep for next, so both need but one CPU */
 	struct list_head rq_link;
 	u64 switched_in;		  /* ns, when it last got the CPU */
 	u64 run_time;			  /* ns of CPU used before that */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads that wake up beside busy ones: how soon they run, and that the busy ones get their turns. Times are of the program's
- * clock: meant for --deterministic, where they are instructions. Runs on Linux too, which bounds a busy thread's wait only by
- * the number of threads.
+ * clock: meant for --deterministic, where they are instructions, on one CPU; of several, whose turns QEMU gives out, a pipe alone
+ * can be judged (`turns pipe`). Runs on Linux too, which bounds a busy thread's wait only by the number of threads.
  */
 #include "user/check.h"
 #include "user/faultline.h"
@@ -200,17 +200,20 @@ static void check_below(const char *what, long ns, long limit)
 	CHECK_THAT(words, ns < limit);
 }
 
-static void woken_runs_at_once(const char *where)
+/* By the way of that name, or by all. */
+static void woken_runs_at_once(const char *name)
 {
 	long longest;
 
-	section(where);
+	section("a busy thread on each CPU");
 	start_busy(nr_cpus, 1);
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-		check_below(ways[i].name, round_trip(&ways[i]), MS);
+		if (!name || strcmp(name, ways[i].name) == 0)
+			check_below(ways[i].name, round_trip(&ways[i]), MS);
 	check_below("timer, late", lateness(), MS);
 	longest = stop_busy(nr_cpus);
-	check_below("a busy thread's wait", longest, 2 * TURN + SLACK);
+	if (nr_cpus == 1) /* else their clock counts what the other CPUs execute */
+		check_below("a busy thread's wait", longest, 2 * TURN + SLACK);
 }
 
 static void *sleep_often(void *arg)
@@ -273,7 +276,7 @@ static void sleeping_gains_nothing(void)
 	CHECK_THAT("it has no more than a third of the CPU", ran < start / 3);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	sigset_t set;
 
@@ -281,7 +284,7 @@ int main(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	nr_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	MUST(nr_cpus <= MAX_BUSY && pipe(pipes[0]) == 0 && pipe(pipes[1]) == 0);
-	woken_runs_at_once("a busy thread on each CPU");
+	woken_runs_at_once(argc > 1 ? argv[1] : NULL);
 	if (nr_cpus == 1) {
 		sleepers_do_not_starve();
 		sleeping_gains_nothing();

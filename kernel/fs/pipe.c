@@ -105,6 +105,17 @@ static void count_ends(struct pipe *pipe, u32 mode, u32 nr)
 		WRITE_ONCE(pipe->writers, pipe->writers + nr);
 }
 
+/*
+ * What has been written, or the room that has been made, is for threads that the current one will mostly wait for next. As on
+ * Linux (its "sync" wake-ups) they are kept on its CPU: where all are busy, going to another one costs an interrupt each way.
+ */
+static void wake_other_end(struct wait_queue *end)
+{
+	current->hands_over = true;
+	wake_up_all(end);
+	current->hands_over = false;
+}
+
 static void wake_both(struct pipe *pipe)
 {
 	wake_up_all(&pipe->readable);
@@ -222,7 +233,7 @@ static long pipe_read(struct file *file, struct iov_iter *to, u64 *pos)
 	}
 	if (used(pipe)) {
 		ret = take(pipe, to);
-		wake_up_all(&pipe->writable);
+		wake_other_end(&pipe->writable);
 	} else if (ret) {
 		ret = -ERESTARTSYS;
 	}
@@ -276,7 +287,7 @@ static long pipe_write(struct file *file, struct iov_iter *from, u64 *pos)
 		if (ret < 0)
 			break;
 		done += ret;
-		wake_up_all(&pipe->readable);
+		wake_other_end(&pipe->readable);
 		if (ret < (long)n)
 			break; /* a fault in the middle; some of the piece that failed is read already */
 	}
