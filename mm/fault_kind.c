@@ -64,8 +64,9 @@ static enum fault_end no_progress(struct fault *f)
 /*
  * Somebody was faster, or a CPU used a translation that had not been refreshed. Both are benign exactly if the entry now
  * permits the access; otherwise the access would fault for ever (K3), which is a bug of ours.
+ * Not inlined into fault_handle(), so that other faults need not save the registers that this one uses.
  */
-static enum fault_end nothing_to_do(struct fault *f)
+static enum fault_end __noinline nothing_to_do(struct fault *f)
 {
 	enum fault_end end = fault_lock_pte(f);
 
