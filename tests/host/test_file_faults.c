@@ -462,13 +462,15 @@ static void write_then_try_again(void *arg)
 	sim_leave_mm();
 }
 
-/*
- * One thread has taken the page's entry away and not yet flushed; write-back comes, and finds nothing to forbid. Nobody may
- * write to the page by an old translation afterwards, for it is said to be clean.
- */
-TEST(w4_unmapped_clean_page_is_not_written, 4)
+/* So many pages of the file are mapped when all of them are given up; the writer's in any case. */
+static void unmap_beside_a_writer(u64 nr_mapped)
 {
 	begin(POLICY_FULL);
+	sim_use_mm(mm);
+	for (u64 page = 0; page < nr_mapped; page++)
+		expect_get(addr + PAGES(page), 1000 + page);
+	sim_leave_mm();
+	has_written = wrote_again = storm_over = false;
 	idler_stop(IDLER);
 	sim_start(IDLER, write_then_try_again, NULL);
 	while (!load_acquire(&has_written))
@@ -485,6 +487,17 @@ TEST(w4_unmapped_clean_page_is_not_written, 4)
 	sim_join(OTHER);
 	idler_start(IDLER, mm);
 	end();
+}
+
+/*
+ * One thread has taken the page's entry away and not yet flushed; write-back comes, and finds nothing to forbid. Nobody may
+ * write to the page by an old translation afterwards, for it is said to be clean.
+ * Also where the gather is full, so that the table is left before its end.
+ */
+TEST(w4_unmapped_clean_page_is_not_written, 4)
+{
+	unmap_beside_a_writer(0);
+	unmap_beside_a_writer(TLB_GATHER_PAGES);
 }
 
 /* ---- Truncation in the middle of it ------------------------------------------------------------------------------ */
