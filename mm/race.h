@@ -56,6 +56,7 @@
 	X(commit_before_set, "the PTE lock is held and everything compared; the entry is about to be written")         \
 	X(anon_vma_before_publish, "an anon_vma is complete, not yet visible")                                         \
 	X(write_bar_set, "a writer has barred new readers of a VMA and waits for those inside")                        \
+	X(write_marked, "a VMA was just marked as being changed; new readers are still barred")                        \
 	X(write_locked, "a VMA was just marked as being changed")                                                      \
 	X(zap_before_flush, "entries are cleared, translations still live, pages not yet freed")                       \
 	X(tables_before_free, "tables are unlinked, not yet flushed")                                                  \

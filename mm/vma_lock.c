@@ -117,6 +117,7 @@ static int start_write(struct vma *vma, bool killable)
 		return error;
 	/* An exchange: no change is seen before the mark. */
 	atomic_xchg(&vma->vm_lock_seq, seq);
+	race_point(write_marked);
 	if (attached)
 		remove_bar(vma);
 	event_now(EVENT_vma_write, vma->start, vma->end);

@@ -98,6 +98,26 @@ TEST(v10_waiting_writer_keeps_readers_out, 4)
 	end();
 }
 
+/* The bar goes when the mark is there: in between a reader would see neither. */
+TEST(v20_mark_is_there_before_the_bar_goes, 4)
+{
+	struct vma *vma;
+
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	vma = vma_tree_find(&mm->tree, addr);
+	faulter.addr = addr + PAGES(5);
+	change_until(RACE_write_marked, act_mprotect_read);
+	CHECK(vma_is_write_locked(vma));
+	CHECK(READ_ONCE(vma->vm_refcnt) & VMA_WRITER_BAR);
+	sim_start(1, act_write_fault, &faulter);
+	wait_asleep(1); /* for mmap_lock */
+	CHECK_EQ(REASONS(vma_lock_abort_write_locked), 1);
+	go_on(RACE_write_marked, 2);
+	sim_join(1);
+	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
+	end();
+}
+
 static void act_map_executable(void *arg)
 {
 	struct actor *actor = arg;
