@@ -71,7 +71,7 @@ bool mm_quiet_check(void)
 
 bool check_counters(void)
 {
-	bool ok = true;
+	bool ok = counters_agree();
 
 	for (unsigned strategy = 0; strategy < NR_STRATEGIES; strategy++)
 		ok &= counters_identity_holds((enum fault_strategy_id)strategy);

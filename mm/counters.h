@@ -10,7 +10,7 @@
 /* What is counted besides the rows of reasons.h: X(name, sentence). */
 #define FAULT_COUNTERS(X)                                                                                              \
 	X(pgfault, "faults, each counted once")                                                                        \
-	X(pgmajfault, "faults in which somebody waited for I/O")                                                       \
+	X(pgmajfault, "faults that began a read, or waited for one")                                                   \
 	X(speculative_pgfault, "faults resolved speculatively")                                                        \
 	X(vma_lock_success, "faults resolved under the per-VMA lock")                                                  \
 	X(vma_lock_abort, "attempts under the per-VMA lock that gave up")                                              \
@@ -27,13 +27,13 @@
 	X(mmap_answered, "... that answered")                                                                          \
 	X(mmap_completed, "... that completed with the lock already gone")                                             \
 	X(mmap_would_block, "... whose caller did not want to wait")                                                   \
-	X(pswpin, "pages read from swap")                                                                              \
-	X(pswpout, "pages written to swap")                                                                            \
+	X(pswpin, "pages read from swap, without an error")                                                                              \
+	X(pswpout, "pages written to swap, without an error")                                                                            \
 	X(pgactivate, "pages that reclaim found used again, and made active")                                          \
 	X(pgdeactivate, "active pages that became inactive: by age, or because a program said so")                     \
 	X(pgrefill, "active pages that were looked at")                                                                \
 	X(pageoutrun, "attempts of kswapd to make room")                                                               \
-	X(allocstall_normal, "times that somebody found no memory, and made room")                                     \
+	X(allocstall_normal, "times that a thread found no memory, and began to make room")                            \
 	X(pgscan_kswapd, "inactive pages looked at by kswapd")                                                         \
 	X(pgscan_direct, "inactive pages looked at by those who found no memory")                                      \
 	X(pgscan_anon, "... of both, memory that goes to swap")                                                       \
@@ -108,5 +108,10 @@ u64 reason_sum(enum fault_reason reason);
 
 /* The counting identity of one strategy at a quiet moment; logs the figures when it does not hold. */
 bool counters_identity_holds(enum fault_strategy_id strategy);
+/*
+ * What holds between the others at a quiet moment: each fault has one end; what is counted of an end is counted of no more than
+ * there were; what is counted in two ways is the same. Logs what does not.
+ */
+bool counters_agree(void);
 
 #endif

@@ -26,6 +26,7 @@ static enum fault_end attempt(struct fault *f)
 
 	f->held = HELD_NOTHING;
 	f->page = NULL;
+	f->means = MEANS_OTHER;
 	end = f->strategy->enter(f);
 	if (end == END_GO_ON)
 		end = fault_handle(f);
@@ -78,7 +79,11 @@ static void note_end(struct fault *f, const struct fault_tally *tally, enum faul
 		return;
 	}
 	count_nr_here(mine, tally->ends[end], 1);
+	if (end == END_WOULD_BLOCK)
+		return;
 	count_also(mine, tally->success);
+	if (f->means != MEANS_OTHER && f->answer == FAULT_DONE)
+		count_nr_here(mine, f->means == MEANS_SWAP ? f->strategy->answered_swap : f->strategy->answered_cached, 1);
 }
 
 /* ... and where a strategy's not being tried is. */

@@ -115,6 +115,13 @@ _Static_assert(sizeof(union fault_story) == 8 && NR_FAULT_REASONS < 256, "each p
 
 struct fault;
 
+/* How an attempt has brought the page, where that is counted by strategy: only once it has answered (note_end()). */
+enum fault_means {
+	MEANS_OTHER,
+	MEANS_CACHED, /* map_pages() alone */
+	MEANS_SWAP,   /* brought back from swap */
+};
+
 /* What a fault may have to wait for. */
 enum fault_wait {
 	WAIT_PAGE,	   /* f->page is locked by another thread, or by the disk that fills it */
@@ -222,6 +229,7 @@ struct fault {
 
 	/* Written by the kinds of fault. */
 	struct page *page; /* what the mapping's fault operation, or the swap cache, had: with a reference */
+	enum fault_means means;
 	bool page_locked;  /* ... and we hold its lock: nothing may be allocated (F1) */
 	bool page_waited;  /* this fault has begun a read, or waited for one: a major fault, and an error is its own */
 	enum fault_sleep sleep; /* what it is sleeping for, or is about to */

@@ -64,7 +64,6 @@ enum fault_end fault_map_around(struct fault *f)
 	u64 place = table_index(f->address, 1), in_vma = (f->address - f->vma.start) >> PAGE_SHIFT;
 	u64 vma_pages = (f->vma.end - f->vma.start) >> PAGE_SHIFT, pgoff = fault_pgoff(f);
 	u64 first, last; /* as places in the page table */
-	enum fault_end end;
 
 	if (!f->vma.ops->map_pages)
 		return END_GO_ON;
@@ -72,10 +71,7 @@ enum fault_end fault_map_around(struct fault *f)
 		nr = 1;
 	first = max(align_down(place, nr), place - min(place, in_vma));
 	last = min(min(first + nr, (u64)PTRS_PER_TABLE), place + vma_pages - in_vma) - 1;
-	end = f->vma.ops->map_pages(f, pgoff + first - place, pgoff + last - place);
-	if (end == END_ANSWERED)
-		count_nr(f->strategy->answered_cached, 1);
-	return end;
+	return f->vma.ops->map_pages(f, pgoff + first - place, pgoff + last - place);
 }
 
 /* ---- map_pages() of every mapping -------------------------------------------------------------------------------- */
@@ -188,5 +184,8 @@ int mapping_map_pages(struct fault *f, u64 first, u64 last)
 	mm_rss_add(f->mm, mapping->shmem ? RSS_SHMEM : RSS_FILE, nr_mapped);
 	count_nr(COUNT_fault_around_pages, nr_mapped - solved);
 	mapping_note_hits(mapping, nr_mapped);
-	return solved ? fault_answered(f, FAULT_DONE) : END_GO_ON;
+	if (!solved)
+		return END_GO_ON;
+	f->means = MEANS_CACHED;
+	return fault_answered(f, FAULT_DONE);
 }

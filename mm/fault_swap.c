@@ -269,6 +269,6 @@ enum fault_end fault_swap(struct fault *f)
 	end = swap_in(f, slot);
 	swap_area_put(slot);
 	if (end == END_ANSWERED && f->answer == FAULT_DONE)
-		count_nr(f->strategy->answered_swap, 1);
+		f->means = MEANS_SWAP; /* unless the write that follows makes it give up */
 	return still_to_be_written(f, end) ? fault_write_protect(f) : end;
 }

@@ -162,28 +162,32 @@ void lru_put_back(struct page *page, enum lru_verdict verdict)
 	page_put(page);
 }
 
-static void move_from(struct page *page, enum page_flag flag)
+/* True: it was there. */
+static bool move_from(struct page *page, enum page_flag flag)
 {
+	bool there;
+
 	/* Unlocked: most are on no list, or on the one that they shall be on. */
 	if (!page_test(page, PG_LRU) || !page_test(page, flag))
-		return;
+		return false;
 	spin_lock(&lru.lock);
-	if (page_test(page, PG_LRU) && page_test(page, flag))
+	there = page_test(page, PG_LRU) && page_test(page, flag);
+	if (there)
 		move_to(page, LRU_TO_INACTIVE);
 	spin_unlock(&lru.lock);
+	return there;
 }
 
 void lru_deactivate(struct page *page)
 {
 	page_clear(page, PG_REFERENCED);
-	if (page_test(page, PG_ACTIVE))
+	if (move_from(page, PG_ACTIVE))
 		count(pgdeactivate);
-	move_from(page, PG_ACTIVE);
 }
 
 void lru_rescue(struct page *page)
 {
-	move_from(page, PG_MLOCKED);
+	(void)move_from(page, PG_MLOCKED);
 }
 
 /* ---- Figures ----------------------------------------------------------------------------------------------------- */

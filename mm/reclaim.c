@@ -324,7 +324,8 @@ static void shrink_active(enum kind kind)
 			lru_put_back(pages[i], LRU_TO_ACTIVE);
 			continue;
 		}
-		count(pgdeactivate);
+		if (!usage.locked)
+			count(pgdeactivate);
 		lru_put_back(pages[i], usage.locked ? LRU_TO_UNEVICTABLE : LRU_TO_INACTIVE);
 	}
 }

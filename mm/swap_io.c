@@ -101,6 +101,8 @@ static void read_done(struct swap_request *request, int error)
 	struct page *page = request->page;
 
 	request_put(request);
+	if (!error)
+		count(pswpin);
 	page_end_read(page, error);
 }
 
@@ -113,6 +115,8 @@ static void write_done(struct swap_request *request, int error)
 	if (error) {
 		page_set(page, PG_DIRTY);
 		page_set(page, PG_ERROR);
+	} else {
+		count(pswpout);
 	}
 	page_end_writeback(page, 0);
 }
@@ -130,7 +134,6 @@ static void start(struct swap_request *request, struct page *page)
 /* => in its slot, locked, and handed over: page_end_read() follows. */
 static void read_start(struct swap_request *request, struct page *page)
 {
-	count(pswpin);
 	event_now(EVENT_swap_in, 0, READ_ONCE(page->private));
 	request->write = false;
 	request->done = read_done;
@@ -142,7 +145,6 @@ void swap_write_start(struct page *page)
 	struct swap_request *request = request_get();
 
 	ASSERT(page_test(page, PG_LOCKED), "a page is locked when it is sent to its slot");
-	count(pswpout);
 	event_now(EVENT_swap_out, 0, READ_ONCE(page->private));
 	page_clear(page, PG_DIRTY);
 	page_set(page, PG_WRITEBACK);

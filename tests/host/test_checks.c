@@ -274,6 +274,35 @@ TEST_DIES(s13_change_outside_the_bracket, 1, "inside its bracket")
 	vma_detach(vma);
 }
 
+/* C1: something is counted that was not, in each of the ways that are checked. */
+TEST_DIES(c1_fault_without_an_end, 1, "faults, and their ends: 2 is not 1")
+{
+	begin();
+	count(pgfault);
+	check_quiet();
+}
+
+TEST_DIES(c1_answer_that_was_none, 1, "answers under mmap_lock: 2 of 1")
+{
+	begin();
+	count_nr(COUNT_mmap_answered_swap, 2);
+	check_quiet();
+}
+
+TEST_DIES(c1_copy_that_was_none, 1, "faults that brought a page in some way: 2 of 1")
+{
+	begin();
+	count_nr(COUNT_cow_copies, 2);
+	check_quiet();
+}
+
+TEST_DIES(c1_freed_page_of_no_kind, 1, "pages that it freed: 1 is not 0")
+{
+	begin();
+	count(pgsteal_direct);
+	check_quiet();
+}
+
 TEST_DIES(page_freed_twice, 1, "dropped once")
 {
 	struct page *page = alloc_page(0);

@@ -383,3 +383,70 @@ TEST(v19_no_room_is_made_with_the_vma_locked, 4)
 		end();
 	}
 }
+
+/*
+ * C1: speculation maps a swapped-out page for reading, since a child shares it, and then finds no memory for the copy: it has
+ * answered nothing. Nor has a fault that found no memory for the page itself read anything.
+ */
+static void fork_and_share(void)
+{
+	u64 value;
+
+	child = test_mm(POLICY_DEFAULT);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	sim_use_mm(child);
+	CHECK_EQ(sim_read(addr, &value), FAULT_DONE); /* the page is in the swap cache from here on */
+	sim_leave_mm();
+}
+
+static void write_without_memory(void *arg)
+{
+	struct hoard blocks = { .order = MAX_ORDER }, pages = { 0 };
+
+	hoard_take(&blocks, 0);
+	hoard_take(&pages, 0);
+	act_write_fault(arg);
+	hoard_give_all(&pages);
+	hoard_give_all(&blocks);
+}
+
+TEST(c1_attempt_that_gave_up_has_answered_nothing, 4)
+{
+	begin(POLICY_SPEC, SPF_VALIDATE_VMA, false, DROPPED);
+	fork_and_share();
+	idler_start(3, mm);
+	counters_mark();
+	fault_now(write_without_memory);
+	CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY);
+	CHECK_EQ(REASONS(spf_abort_no_memory), 1);
+	CHECK_EQ(COUNTED(spf_answered_swap), 0);
+	idler_stop(3);
+	test_mm_put(child);
+	end();
+}
+
+TEST(c1_fault_that_read_nothing_is_not_major, 4)
+{
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA, false, DROPPED);
+	fault_now(write_without_memory);
+	CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY);
+	CHECK_EQ(COUNTED(pgmajfault), 0);
+	end();
+}
+
+/* A transfer that fails has moved no page. */
+TEST(c1_failed_transfer_is_not_counted, 4)
+{
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA, true, DROPPED);
+	WRITE_ONCE(disk->error_rate[0], 1);
+	disk_start(3, disk);
+	fault_now(act_read_fault);
+	CHECK_EQ(faulter.result, FAULT_IO_ERROR);
+	CHECK_EQ(COUNTED(pswpin), 0);
+	WRITE_ONCE(disk->error_rate[0], 0);
+	fault_now(act_read);
+	CHECK_EQ(faulter.value, 100);
+	CHECK(COUNTED(pswpin) > 0);
+	disk_stop(3);
+	end();
+}
