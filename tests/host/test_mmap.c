@@ -241,6 +241,18 @@ TEST(mprotect_answers, 1)
 	end();
 }
 
+/* Down to the start of the stack that contains the range; one that begins where the range ends does not. */
+TEST(mprotect_growsdown_reaches_the_start, 1)
+{
+	begin();
+	map_at(mm, ARENA + PAGES(4), 4, RW, ANON | MAP_GROWSDOWN);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(3), PAGES(1), PROT_READ | PROT_GROWSDOWN, -1), -ENOMEM);
+	check_maps("4-8rw");
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(5), PAGES(1), PROT_READ | PROT_GROWSDOWN, -1), 0);
+	check_maps("4-6r- 6-8rw");
+	end();
+}
+
 /* ---- mremap --------------------------------------------------------------------------------------------------------- */
 
 static void fill(vaddr_t addr, u64 nr_pages)

@@ -73,6 +73,7 @@ TEST(reclaim_takes_what_was_not_used, 1)
 	CHECK_EQ(COUNTED(pgsteal_direct), NR_PAGES / 2);
 	CHECK_EQ(COUNTED(pgsteal_anon), NR_PAGES / 2);
 	CHECK(COUNTED(pgscan_direct) >= NR_PAGES / 2);
+	CHECK_EQ(COUNTED(pgscan_anon) + COUNTED(pgscan_file), COUNTED(pgscan_direct));
 	end();
 }
 
@@ -84,7 +85,8 @@ TEST(reclaim_second_use_makes_active, 1)
 	for (unsigned turn = 0; turn < 2; turn++) {
 		touch(0, NR_PAGES);
 		CHECK_EQ(mm_madvise(mm, addr + PAGES(used), PAGES(others), MADV_COLD), 0);
-		CHECK(reclaim_pages(others - 2 * used) >= others - 2 * used); /* on its way it has met those that are used */
+		CHECK(reclaim_pages(others - 2 * used) >=
+		      others - 2 * used); /* on its way it has met those that are used */
 		CHECK_EQ(nr_out(0, used), 0);
 		CHECK_EQ(COUNTED(pgactivate), turn * used); /* the first use only saves them */
 	}
@@ -221,5 +223,34 @@ TEST(reclaim_takes_clean_file_pages, 1)
 	CHECK_EQ(file->nr_reads, SIM_FILE_PAGES - 1);
 	sim_leave_mm();
 	test_mm_put(reader);
+	sim_file_destroy(file);
+}
+
+/* Programs that run stay active, as long as data can be taken instead; the first use makes them so. */
+TEST(reclaim_keeps_programs_that_run, 1)
+{
+	const u64 program = 8, more = 4;
+	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
+	struct mm *runner = test_mm(POLICY_DEFAULT);
+	vaddr_t start = sim_file_map(runner, file, SIM_FILE_PAGES, MAP_PRIVATE), data = start + PAGES(program);
+
+	CHECK_EQ(mm_mprotect(runner, start, PAGES(program), PROT_READ | PROT_EXEC, -1), 0);
+	sim_use_mm(runner);
+	expect_pages(start, SIM_FILE_PAGES, 1000);
+	CHECK_EQ(mm_madvise(runner, data, PAGES(SIM_FILE_PAGES - program), MADV_COLD), 0);
+	CHECK_EQ(reclaim_pages(SIM_FILE_PAGES - program), SIM_FILE_PAGES - program);
+	CHECK_EQ(lru_size(LRU_ACTIVE_FILE), program);
+
+	machine_tlb_flush_local(0, USER_END);
+	expect_pages(start, program, 1000);
+	expect_pages(data, more, 1000 + program);
+	CHECK_EQ(mm_madvise(runner, data, PAGES(SIM_FILE_PAGES - program), MADV_COLD), 0);
+	counters_mark();
+	CHECK_EQ(reclaim_pages(more), more);
+	CHECK_EQ(COUNTED(pgrefill), program);
+	CHECK_EQ(COUNTED(pgdeactivate), 0);
+	CHECK_EQ(lru_size(LRU_ACTIVE_FILE), program);
+	sim_leave_mm();
+	test_mm_put(runner);
 	sim_file_destroy(file);
 }

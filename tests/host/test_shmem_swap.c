@@ -142,6 +142,23 @@ TEST(shmem_swapoff_brings_back, 1)
 	end();
 }
 
+/* A mapping that has been in swap, and is not any more, is no reason to leave what other memory has there. */
+TEST(shmem_that_came_back_does_not_end_swapoff, 1)
+{
+	vaddr_t private;
+
+	begin(POLICY_DEFAULT, false);
+	page_out(0, 4);
+	expect_all(0, 4);
+	private = map(mm, 4, RW, ANON);
+	put_pages(private, 4, 7);
+	CHECK_EQ(mm_madvise(mm, private, PAGES(4), MADV_PAGEOUT), 0);
+	disk_swapoff(disk);
+	expect_pages(private, 4, 7);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	end();
+}
+
 TEST(shmem_locked_memory_stays, 1)
 {
 	begin(POLICY_DEFAULT, false);

@@ -21,7 +21,7 @@ TOKEN = re.compile(r"""
 """, re.VERBOSE | re.DOTALL | re.MULTILINE)
 
 # What no program and no other CPU can see.
-DEBUG_ONLY = re.compile(r"ASSERT$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|schedule_point$|"
+DEBUG_ONLY = re.compile(r"ASSERT$|BUG_ON$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|schedule_point$|"
                         r"schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|lock_release_check$|"
                         r"machine_poison$|poison_\w+$|check_poison$|printf$")
 CHECKING_FILES = ("mm/check.c", "mm/check_mm.c", "mm/race.c")
