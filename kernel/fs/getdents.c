@@ -41,9 +41,7 @@ static bool emit_tree(struct dentry *dir, struct dir_context *ctx)
 		return false;
 	if (ctx->pos == 1 && !emit(ctx, "..", 2, dir->parent->inode, DIR_POS_FIRST))
 		return false;
-	list_for_each (child, &dir->children, sibling) {
-		if (child->cookie < ctx->pos)
-			continue;
+	for (child = dentry_first_child(dir, ctx->pos); child; child = dentry_next_sibling(child)) {
 		if (!emit(ctx, child->name, strlen(child->name), child->inode, child->cookie + 1))
 			return false;
 	}

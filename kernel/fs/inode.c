@@ -147,8 +147,6 @@ struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len,
 	dentry->name = copy;
 	dentry->parent = parent ? dentry_get(parent) : dentry;
 	dentry->next_cookie = DIR_POS_FIRST;
-	list_init(&dentry->children);
-	list_init(&dentry->sibling);
 	return dentry;
 }
 
@@ -168,17 +166,42 @@ void dentry_put(struct dentry *dentry)
 	}
 }
 
+/* FNV-1a. */
+static u64 hash_of(const char *name, size_t len)
+{
+	u64 hash = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (u8)name[i]) * 0x100000001b3;
+	return hash;
+}
+
+/* Under the name that it has, at the end of the directory. */
+static void insert_name(struct dentry *dir, struct dentry *dentry)
+{
+	u64 hash = hash_of(dentry->name, strlen(dentry->name));
+
+	dentry->cookie = dir->next_cookie++;
+	interval_tree_insert(&dir->children, &dentry->sibling, dentry->cookie, dentry->cookie);
+	interval_tree_insert(&dir->names, &dentry->by_name, hash, hash);
+}
+
+static void remove_name(struct dentry *dentry)
+{
+	interval_tree_remove(&dentry->parent->children, &dentry->sibling);
+	interval_tree_remove(&dentry->parent->names, &dentry->by_name);
+}
+
 void dentry_link(struct dentry *dir, struct dentry *dentry)
 {
 	dentry_get(dentry);
 	dentry->linked = true;
-	dentry->cookie = dir->next_cookie++;
-	list_add_tail(&dir->children, &dentry->sibling);
+	insert_name(dir, dentry);
 }
 
 void dentry_unlink(struct dentry *dentry)
 {
-	list_del(&dentry->sibling);
+	remove_name(dentry);
 	spin_lock(&fs_rename_lock);
 	dentry->linked = false;
 	spin_unlock(&fs_rename_lock);
@@ -187,9 +210,12 @@ void dentry_unlink(struct dentry *dentry)
 
 struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len)
 {
-	struct dentry *child;
+	u64 hash = hash_of(name, len);
+	struct interval_node *node;
 
-	list_for_each (child, &dir->children, sibling) {
+	interval_tree_for_each (node, &dir->names, hash, hash) {
+		struct dentry *child = container_of(node, struct dentry, by_name);
+
 		if (!strncmp(child->name, name, len) && !child->name[len])
 			return child;
 	}
@@ -201,14 +227,13 @@ void dentry_move(struct dentry *dentry, struct dentry *dir, char *name)
 	struct dentry *old_parent = dentry->parent;
 	char *old_name = dentry->name;
 
-	list_del(&dentry->sibling);
-	dentry->cookie = dir->next_cookie++;
-	list_add_tail(&dir->children, &dentry->sibling);
+	remove_name(dentry);
 	dentry_get(dir);
 	spin_lock(&fs_rename_lock);
 	dentry->parent = dir;
 	dentry->name = name;
 	spin_unlock(&fs_rename_lock);
+	insert_name(dir, dentry);
 	kfree(old_name);
 	dentry_put(old_parent);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tree of names. An inode is a file; a dentry is one name of it, in one directory. Everything lives in memory, so
- * a dentry stays as long as its name exists, and there is no cache to look through first.
+ * a dentry stays as long as its name exists, and there is no cache to look through first. A directory has its names in two
+ * search trees: by the hash of the name, to find one; and by cookie, the order in which they came, to read them. A name that comes
+ * or goes moves no other, so that a position in a directory stays right (readdir, telldir).
  *
  * Locks, in the order they are taken:
  *	fs_tree_lock	(rwsem, RANK_FILES) the shape of the tree: which names exist; read for a walk, written for a change
@@ -15,7 +17,7 @@
 #define KERNEL_FS_INODE_H
 
 #include "kernel/errno.h"
-#include "kernel/list.h"
+#include "mm/interval_tree.h"
 #include "kernel/rwsem.h"
 #include "kernel/spinlock.h"
 
@@ -123,8 +125,10 @@ struct dentry {
 	struct dentry *parent; /* fs_tree_lock and fs_rename_lock; with a reference. The root is its own parent */
 	char *name;	       /* fs_tree_lock and fs_rename_lock; never contains a slash unless it is no path at all */
 	bool linked;	       /* fs_tree_lock: the name exists */
-	struct list_head children; /* fs_tree_lock; directories: in the order of their cookies */
-	struct list_head sibling;  /* fs_tree_lock */
+	struct interval_tree children; /* fs_tree_lock; directories: by cookie */
+	struct interval_tree names;    /* fs_tree_lock; directories: the same, by hash */
+	struct interval_node sibling;  /* fs_tree_lock: its place in the parent's children */
+	struct interval_node by_name;  /* fs_tree_lock: and in the parent's names */
 	u32 slot;		   /* fs_tree_lock; where a file system that keeps its names elsewhere has this one */
 	u64 cookie;		   /* fs_tree_lock; position of this entry in its directory */
 	u64 next_cookie;	   /* fs_tree_lock; directories: for the next child */
@@ -179,6 +183,23 @@ void dentry_link(struct dentry *dir, struct dentry *dentry);
 void dentry_unlink(struct dentry *dentry);
 /* The child of that name, without a reference, or NULL; fs_tree_lock held. */
 struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len);
+/* The first child at or behind that position, and the child behind another; NULL if there is none. fs_tree_lock held. */
+static inline struct dentry *dentry_of_sibling(struct interval_node *node)
+{
+	return node ? container_of(node, struct dentry, sibling) : NULL;
+}
+static inline struct dentry *dentry_first_child(const struct dentry *dir, u64 pos)
+{
+	return dentry_of_sibling(interval_tree_first(&dir->children, pos, ~0UL));
+}
+static inline struct dentry *dentry_next_sibling(const struct dentry *child)
+{
+	return dentry_of_sibling(interval_tree_next(&child->sibling, 0, ~0UL));
+}
+static inline bool dentry_has_children(const struct dentry *dir)
+{
+	return !interval_tree_is_empty(&dir->children);
+}
 /* Moves a linked dentry to another directory and name (which it takes over); fs_tree_lock held for writing. */
 void dentry_move(struct dentry *dentry, struct dentry *dir, char *name);
 /*

@@ -215,7 +215,7 @@ static int rmdir_locked(struct last_name *last, struct dentry *dentry)
 	if (!S_ISDIR(dentry->inode->mode))
 		return -ENOTDIR;
 	ret = dentry_may_remove(dentry);
-	if (!ret && !list_empty(&dentry->children))
+	if (!ret && dentry_has_children(dentry))
 		ret = -ENOTEMPTY;
 	return ret ? ret : dir_remove(dentry);
 }

@@ -141,7 +141,7 @@ static int check_kinds(struct renaming *r)
 		return -ENOTDIR;
 	if (!directory && onto_directory)
 		return -EISDIR;
-	return list_empty(&r->target->children) ? 0 : -ENOTEMPTY;
+	return dentry_has_children(r->target) ? -ENOTEMPTY : 0;
 }
 
 static int rename_found(struct renaming *r)

@@ -116,26 +116,11 @@ void super_detach(struct super_block *sb)
 
 struct dentry *dentry_next(const struct dentry *root, struct dentry *dentry)
 {
-	if (!list_empty(&dentry->children))
-		return list_first(&dentry->children, struct dentry, sibling);
-	while (dentry != root) {
-		struct list_head *next = dentry->sibling.next;
+	struct dentry *next = dentry_first_child(dentry, 0);
 
-		if (next != &dentry->parent->children)
-			return container_of(next, struct dentry, sibling);
-		dentry = dentry->parent;
-	}
-	return NULL;
-}
-
-static u32 nr_children(const struct dentry *dentry)
-{
-	struct dentry *child;
-	u32 nr = 0;
-
-	list_for_each (child, &dentry->children, sibling)
-		nr++;
-	return nr;
+	for (; !next && dentry != root; dentry = dentry->parent)
+		next = dentry_next_sibling(dentry);
+	return next;
 }
 
 /*
@@ -145,7 +130,7 @@ static u32 nr_children(const struct dentry *dentry)
 bool super_is_busy(const struct super_block *sb, u32 nr)
 {
 	for (struct dentry *dentry = sb->root; dentry; dentry = dentry_next(sb->root, dentry)) {
-		u32 expected = 1 + nr_children(dentry) + (dentry == sb->root ? nr : 0);
+		u32 expected = 1 + (u32)dentry->children.nr + (dentry == sb->root ? nr : 0);
 
 		if (READ_ONCE(dentry->refcount) != expected)
 			return true;
@@ -169,9 +154,9 @@ static void release_tree(struct dentry *root)
 {
 	struct dentry *dentry = root;
 
-	while (dentry != root || !list_empty(&dentry->children)) {
-		if (!list_empty(&dentry->children)) {
-			dentry = list_first(&dentry->children, struct dentry, sibling);
+	while (dentry != root || dentry_has_children(dentry)) {
+		if (dentry_has_children(dentry)) {
+			dentry = dentry_first_child(dentry, 0);
 			continue;
 		}
 		struct dentry *parent = dentry->parent;
