@@ -18,7 +18,7 @@ static enum fault_end map_zero_page(struct fault *f)
 	if (end != END_GO_ON)
 		return end;
 	race_point(commit_before_set);
-	pte_set(f->ptep, pte_make(zero_page, (f->vma.page_prot & ~PTE_WRITE) | PTE_SPECIAL | PTE_ACCESSED));
+	pte_fill(f->mm, f->address, f->ptep, pte_make(zero_page, (f->vma.page_prot & ~PTE_WRITE) | PTE_SPECIAL | PTE_ACCESSED));
 	fault_unlock_pte(f);
 	count(zero_page_maps);
 	return fault_answered(f, FAULT_DONE);
@@ -39,12 +39,9 @@ enum fault_end fault_map_own_page(struct fault *f, struct page *page)
 		fault_page_put(f, page);
 		return fault_answered(f, FAULT_DONE);
 	}
-	/* The entry is empty; but reclaim may have emptied it, and not flushed yet: as replace_entry() (K5). */
-	if (unlikely(f->page && tlb_is_pending(f->mm)))
-		tlb_flush_page(f->mm, f->address);
 	rmap_add_new_anon(page, f->vma.anon_vma, fault_pgoff(f));
 	race_point(commit_before_set);
-	pte_set(f->ptep, pte_mkwrite(pte_make(page, f->vma.page_prot)));
+	pte_fill(f->mm, f->address, f->ptep, pte_mkwrite(pte_make(page, f->vma.page_prot)));
 	fault_unlock_pte(f);
 	mm_rss_add(f->mm, RSS_ANON, 1);
 	return fault_answered(f, FAULT_DONE);

@@ -19,6 +19,7 @@
 #include "mm/fault.h"
 #include "mm/mapping_tree.h"
 #include "mm/race.h"
+#include "mm/tlb.h"
 
 #define BATCH 16
 #define LOTS_OF_MISSES 100 /* Linux: MMAP_LOTSAMISS, */
@@ -138,7 +139,7 @@ static bool map_one(struct fault *f, struct page *page, u64 pgoff, u64 prot)
 
 	if (!pte_none(pte_read(ptep)) || !fault_count_unless_truncated(page))
 		return false;
-	pte_set(ptep, pte_make(page, prot));
+	pte_fill_settled(ptep, pte_make(page, prot));
 	return true;
 }
 
@@ -176,6 +177,8 @@ int mapping_map_pages(struct fault *f, u64 first, u64 last)
 		put_batch(&batch);
 		return end;
 	}
+	tlb_settle(f->mm, f->address + (first - fault_pgoff(f)) * PAGE_SIZE,
+		   f->address + (last + 1 - fault_pgoff(f)) * PAGE_SIZE);
 	do
 		nr_mapped += map_batch(f, &batch);
 	while (collect(&batch, mapping, last));

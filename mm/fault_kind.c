@@ -18,7 +18,7 @@ static bool key_of_entry_permits(pte_t pte, enum fault_access access)
 {
 	if (nr_keys() == 1 || access == ACCESS_EXEC)
 		return true;
-	return key_permits(keys_read(), (pte.val & PTE_KEY) >> PTE_KEY_SHIFT, access == ACCESS_WRITE);
+	return key_permits(keys_read(), pte_pkey(pte), access == ACCESS_WRITE);
 }
 
 /* Does the entry let the CPU make this access by now, for the thread and in the mode that made it? */
@@ -26,10 +26,9 @@ static bool entry_permits(const struct fault *f)
 {
 	pte_t pte = f->orig_pte;
 
-	if (!pte_present(pte) || ((f->flags & FAULT_USER) && !(pte.val & PTE_USER)) ||
-	    !key_of_entry_permits(pte, f->access))
+	if (!pte_present(pte) || ((f->flags & FAULT_USER) && !pte_user(pte)) || !key_of_entry_permits(pte, f->access))
 		return false;
-	return f->access == ACCESS_WRITE ? pte_write(pte) : f->access == ACCESS_EXEC ? !(pte.val & PTE_NX) : true;
+	return f->access == ACCESS_WRITE ? pte_write(pte) : f->access == ACCESS_EXEC ? pte_exec(pte) : true;
 }
 
 /*

@@ -9,6 +9,7 @@
 #include "mm/counters.h"
 #include "mm/fault.h"
 #include "mm/race.h"
+#include "mm/tlb.h"
 
 /* The one commit step: f->page's reference becomes the entry's. */
 static enum fault_end map_page(struct fault *f, u64 prot)
@@ -24,7 +25,7 @@ static enum fault_end map_page(struct fault *f, u64 prot)
 	}
 	kind = page_rss_kind(f->page); /* now: once the entry is unlocked, the page may be unmapped and freed */
 	race_point(commit_before_set);
-	pte_set(f->ptep, pte_make(f->page, prot | PTE_ACCESSED));
+	pte_fill(f->mm, f->address, f->ptep, pte_make(f->page, prot | PTE_ACCESSED));
 	fault_unlock_pte(f);
 	mm_rss_add(f->mm, kind, 1);
 	f->page = NULL;

@@ -33,6 +33,7 @@
 #include "mm/page_lock.h"
 #include "mm/race.h"
 #include "mm/swap.h"
+#include "mm/tlb.h"
 
 /*
  * What the entry named is there no more: somebody was faster, or somebody's read has failed. The access faults again, and
@@ -84,7 +85,7 @@ static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
 	if (f->access == ACCESS_WRITE && only_owner)
 		pte = pte_mkwrite(pte);
 	race_point(commit_before_set);
-	pte_set(f->ptep, pte);
+	pte_fill_settled(f->ptep, pte);
 	swap_put(slot);
 	f->orig_pte = pte;
 	fault_unlock_pte(f);

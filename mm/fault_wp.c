@@ -20,7 +20,7 @@
 /* => the entry is locked. Other CPUs may go on using the read-only translation until they fault, which is benign. */
 static enum fault_end make_writable(struct fault *f)
 {
-	atomic_or(&f->ptep->val, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
+	pte_set_bits(f->ptep, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
 	fault_unlock_pte(f);
 	return fault_answered(f, FAULT_DONE);
 }
@@ -92,7 +92,7 @@ static void replace_entry(struct fault *f, struct page *copy)
 	tlb_flush_page(f->mm, f->address);
 	rmap_add_new_anon(copy, f->vma.anon_vma, fault_pgoff(f));
 	race_point(commit_before_set);
-	pte_set(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
+	pte_fill_settled(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
 }
 
 /* What the old page loses with its entry; the zero page was never counted. */

@@ -20,47 +20,50 @@ struct copy {
 	bool flush; /* some entry of the parent lost its write permission */
 };
 
-/* Takes write permission away, for both; other bits may change under our hands (K8). Answers what the child shall have. */
-static pte_t share_entry(struct copy *copy, pte_t *ptep)
+/* Takes write permission away, for both; other bits may change meanwhile (K8). Answers what the child gets. */
+static pte_t share_page(struct copy *copy, pte_t *ptep, pte_t old)
 {
-	pte_t old = pte_read(ptep);
+	struct page *page = pte_counted_page(old);
 
 	if (pte_write(old)) {
-		old.val = atomic_and(&ptep->val, ~PTE_WRITE);
+		old = pte_clear_bits(ptep, PTE_WRITE);
 		copy->flush = true;
 		race_point(fork_after_wrprotect);
+	}
+	if (page) {
+		page_get(page);
+		rmap_dup(page);
+		mm_rss_add(copy->child, page_rss_kind(page), 1);
 	}
 	return pte_mkold(pte_wrprotect(old)); /* the child has not touched it yet */
 }
 
 /* Nothing is lost by waiting for a swapped-out page: both get it when they touch it. */
-static void share_slot(struct copy *copy, pte_t pte, pte_t *to)
+static void share_slot(struct copy *copy, pte_t pte)
 {
 	swap_dup(pte_swap_slot(pte));
 	mm_rss_add(copy->child, RSS_SWAP, 1);
-	pte_set(to, pte);
 }
 
 /* => the parent's entry is locked; the child's table exists and is nobody else's. */
 static void copy_entry(struct copy *copy, pte_t *from, pte_t *to)
 {
 	pte_t pte = pte_read(from);
-	struct page *page;
 
-	if (pte_none(pte))
+	switch (pte_kind(pte)) {
+	case PTE_KIND_NONE:
 		return;
-	if (unlikely(pte_kind(pte) == PTE_KIND_SWAP)) {
-		share_slot(copy, pte, to);
-		return;
+	case PTE_KIND_PAGE:
+		pte = share_page(copy, from, pte);
+		break;
+	case PTE_KIND_SWAP:
+		share_slot(copy, pte);
+		break;
+	case PTE_KIND_SPECIAL:
+	case PTE_KIND_MARKER:
+		break; /* the child gets it as it is: it counts nothing */
 	}
-	pte = share_entry(copy, from);
-	page = pte_counted_page(pte);
-	if (page) {
-		page_get(page);
-		rmap_dup(page);
-		mm_rss_add(copy->child, page_rss_kind(page), 1);
-	}
-	pte_set(to, pte);
+	pte_fill_settled(to, pte);
 }
 
 /* Lets go of the parent's table, since room for the child's may have to be made first; the iterator comes back to it. */

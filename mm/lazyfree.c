@@ -15,6 +15,7 @@
 #include "mm/lazyfree.h"
 #include "kernel/mutex.h"
 #include "mm/lru.h"
+#include "mm/race.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vma.h"
@@ -33,7 +34,7 @@ static bool is_ours_alone(const struct page *page)
 /* => the entry's lock held. True if a bit went, and may live on in some TLB. */
 static bool clear_bits(pte_t *ptep, u64 bits)
 {
-	return atomic_and(&ptep->val, ~bits) & bits;
+	return pte_clear_bits(ptep, bits).val & bits;
 }
 
 static void free_lazily(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
@@ -73,10 +74,12 @@ static void visit_range(struct mm *mm, vaddr_t start, vaddr_t end, visit_entry_t
 	tlb_gather_finish(&tlb);
 }
 
+/* The flag is set when the pages are marked, and cleared before they are looked for: what is marked is found, sooner or later. */
 void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end)
 {
-	WRITE_ONCE(mm->has_lazy, true);
+	race_point(lazyfree_before_mark);
 	visit_range(mm, start, end, free_lazily);
+	WRITE_ONCE(mm->has_lazy, true);
 }
 
 void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end)
@@ -112,13 +115,15 @@ bool page_is_lazily_free(pte_t pte, const struct page *page)
  */
 static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *nr_dropped)
 {
-	pte_t old = pte_read(ptep);
-	struct page *page = usable_page(old);
+	struct page *page;
+	pte_t old;
 
-	if (!page || !page_is_lazily_free(old, page))
-		return false;
-	if (!pte_cas(ptep, old, (pte_t){ 0 }))
-		return false; /* the CPU has just used it */
+	do {
+		old = pte_read(ptep);
+		page = usable_page(old);
+		if (!page || !page_is_lazily_free(old, page))
+			return false;
+	} while (!pte_cas(ptep, old, (pte_t){ 0 })); /* the CPU has just used it: to write? */
 	tlb_note(tlb, addr);
 	mm_rss_add(tlb->mm, RSS_ANON, -1);
 	rmap_remove(page);

@@ -157,8 +157,10 @@ void mapping_undirty_page(struct page *page)
 /* Dirty alone: mprotect has taken write permission away, and may not have flushed yet. */
 static bool clean_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg)
 {
+	pte_t old = pte_clear_bits(pte, PTE_WRITE | PTE_DIRTY);
+
 	(void)page, (void)arg;
-	if (atomic_and(&pte->val, ~(PTE_WRITE | PTE_DIRTY)) & (PTE_WRITE | PTE_DIRTY))
+	if (pte_write(old) || pte_dirty(old))
 		tlb_flush_page(vma->mm, addr);
 	return true;
 }

@@ -52,7 +52,7 @@ struct mm {
 	u16 keys;		/* protection keys in use, one bit each */
 	s8 execute_only_key;	/* the one that hides what may only be executed; -1: none yet */
 	bool reaped;		/* unstable, and nothing is left to take: set once by who held mmap_lock; a hint elsewhere */
-	bool has_lazy;		/* MADV_FREE was used; any holder of mmap_lock in any mode. Stale: memory is found later */
+	bool has_lazy;		/* MADV_FREE has marked pages; any holder of mmap_lock in any mode. Stale: memory is found later */
 	u64 def_flags; /* VM_LOCK_FLAGS that new mappings get: mlockall(MCL_FUTURE) */
 	u64 hiwater_rss, hiwater_vm; /* hiwater_rss: raised without a lock, a lost update loses a peak */
 	vaddr_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;

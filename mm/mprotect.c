@@ -24,7 +24,7 @@ static bool loses_rights(pte_t old, pte_t new)
 		return false;
 	if (!pte_present(new) || (pte_write(old) && !pte_write(new)))
 		return true;
-	return (~old.val & new.val & PTE_NX) || ((old.val ^ new.val) & PTE_KEY);
+	return (pte_exec(old) && !pte_exec(new)) || pte_pkey(old) != pte_pkey(new);
 }
 
 static void change_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 prot)

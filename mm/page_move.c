@@ -101,7 +101,7 @@ static void move_table(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
 			continue;
 		pte = pte_xchg(source + i, (pte_t){ 0 });
 		flush |= pte_present(pte);
-		pte_set(target + i, pte);
+		pte_fill_settled(target + i, pte);
 	}
 	if (flush)
 		tlb_flush_range(mm, from, from + len);

@@ -97,9 +97,10 @@ static inline pte_t pte_make_swap(swap_slot_t slot)
 {
 	return (pte_t){ swap_slot_offset(slot) << PAGE_SHIFT | (u64)swap_slot_area(slot) << 2 | PTE_SWAP };
 }
-/* => pte_kind() is PTE_KIND_SWAP: who wants a slot asks first. */
+/* The kind is asked first: the bits of a slot mean something else in other entries. */
 static inline swap_slot_t pte_swap_slot(pte_t pte)
 {
+	ASSERT(pte_kind(pte) == PTE_KIND_SWAP, "a slot is read from an entry that names one");
 	return swap_slot_make(PTE_SWAP_DEVICE(pte), (pte.val & PTE_FRAME) >> PAGE_SHIFT);
 }
 
@@ -116,17 +117,52 @@ static inline bool pte_present(pte_t pte)
 {
 	return pte.val & PTE_PRESENT;
 }
+
+/*
+ * What follows asks and changes bits that mean what their names say in an entry that maps a page. In others they are parts of a slot's
+ * number, or say which kind of marker it is: whoever asks has asked for the kind before (pte_kind(), pte_maps_page()).
+ */
+#define assert_pte_maps_page(pte) ASSERT(pte_maps_page(pte), "protection bits are those of an entry that maps a page")
+
 static inline bool pte_write(pte_t pte)
 {
+	assert_pte_maps_page(pte);
 	return pte.val & PTE_WRITE;
+}
+static inline bool pte_user(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_USER;
+}
+static inline bool pte_exec(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return !(pte.val & PTE_NX);
 }
 static inline bool pte_special(pte_t pte)
 {
+	assert_pte_maps_page(pte);
 	return pte.val & PTE_SPECIAL;
 }
 static inline bool pte_dirty(pte_t pte)
 {
+	assert_pte_maps_page(pte);
 	return pte.val & PTE_DIRTY;
+}
+static inline bool pte_young(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_ACCESSED;
+}
+static inline bool pte_soft_dirty(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_SOFT_DIRTY;
+}
+static inline unsigned pte_pkey(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return (unsigned)((pte.val & PTE_KEY) >> PTE_KEY_SHIFT);
 }
 static inline bool pte_same(pte_t a, pte_t b)
 {
@@ -138,6 +174,7 @@ static inline bool pmd_same(pmd_t a, pmd_t b)
 }
 static inline struct page *pte_page(pte_t pte)
 {
+	assert_pte_maps_page(pte);
 	return phys_to_page(pte.val & PTE_FRAME);
 }
 /* The page that the entry counts as a mapping of, or NULL: the zero page and entries without a page are not counted. */
@@ -156,19 +193,23 @@ static inline pte_t pte_modify(pte_t pte, u64 prot)
 {
 	const u64 keep = PTE_FRAME | PTE_ACCESSED | PTE_DIRTY | PTE_SPECIAL | PTE_SOFT_DIRTY | PTE_UFFD_WP | PTE_EXCLUSIVE;
 
+	assert_pte_maps_page(pte);
 	return (pte_t){ (pte.val & keep) | (prot & ~PTE_WRITE) };
 }
 static inline pte_t pte_mkwrite(pte_t pte)
 {
+	assert_pte_maps_page(pte);
 	return (pte_t){ pte.val | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED };
 }
 static inline pte_t pte_wrprotect(pte_t pte)
 {
+	assert_pte_maps_page(pte);
 	return (pte_t){ pte.val & ~PTE_WRITE };
 }
 /* As if nobody had touched the page by it. */
 static inline pte_t pte_mkold(pte_t pte)
 {
+	assert_pte_maps_page(pte);
 	return (pte_t){ pte.val & ~PTE_ACCESSED };
 }
 
@@ -194,6 +235,21 @@ static inline pte_t pte_xchg(pte_t *ptep, pte_t pte)
 static inline bool pte_cas(pte_t *ptep, pte_t old, pte_t pte)
 {
 	return atomic_cas(&ptep->val, old.val, pte.val);
+}
+/* Sets or clears bits of an entry that maps a page, under its lock; the CPU may set others meanwhile. Answers what it was before. */
+static inline pte_t pte_set_bits(pte_t *ptep, u64 bits)
+{
+	pte_t old = { atomic_or(&ptep->val, bits) };
+
+	assert_pte_maps_page(old);
+	return old;
+}
+static inline pte_t pte_clear_bits(pte_t *ptep, u64 bits)
+{
+	pte_t old = { atomic_and(&ptep->val, ~bits) };
+
+	assert_pte_maps_page(old);
+	return old;
 }
 
 static inline bool pmd_none(pmd_t pmd)

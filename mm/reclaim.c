@@ -68,7 +68,7 @@ static bool test_and_age(struct page *page, struct vma *vma, vaddr_t addr, pte_t
 	struct usage *usage = arg;
 
 	(void)page, (void)addr;
-	if (atomic_and(&ptep->val, ~PTE_ACCESSED) & PTE_ACCESSED && !(flags & VM_SEQ_READ))
+	if (pte_young(pte_clear_bits(ptep, PTE_ACCESSED)) && !(flags & VM_SEQ_READ))
 		usage->nr_used++;
 	usage->executed |= (flags & VM_EXEC) != 0;
 	usage->locked |= (flags & VM_LOCKED) != 0;

@@ -43,7 +43,7 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 		page_clear(page, PG_LAZYFREE); /* it was written to since, and will come back clean */
 	}
 	swap_dup(slot);
-	pte_set(ptep, pte_make_swap(slot));
+	pte_fill_settled(ptep, pte_make_swap(slot));
 	rmap_remove(page);
 	mm_rss_add(vma->mm, RSS_ANON, -1);
 	mm_rss_add(vma->mm, RSS_SWAP, 1);

@@ -53,11 +53,6 @@ void tlb_flush_page(struct mm *mm, vaddr_t addr)
 	tlb_flush_range(mm, addr, addr + PAGE_SIZE);
 }
 
-bool tlb_is_pending(struct mm *mm)
-{
-	return __atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) != 0;
-}
-
 /* ---- Batches ----------------------------------------------------------------------------------------------------- */
 
 struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm)
@@ -107,7 +102,9 @@ static void gather_reset(struct tlb_gather *tlb)
 
 void tlb_flush_in_lock(struct tlb_gather *tlb)
 {
-	tlb_flush_range(tlb->mm, tlb->start, tlb->end);
+	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
+	if (tlb->start < tlb->end) /* what the CPU could not use was not noted */
+		tlb_flush_range(tlb->mm, tlb->start, tlb->end);
 	tlb->start = ~0UL;
 	tlb->end = 0;
 	tlb->in_lock = false;

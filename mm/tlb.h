@@ -6,7 +6,7 @@
 #ifndef MM_TLB_H
 #define MM_TLB_H
 
-#include "mm/pgtable.h"
+#include "mm/mm.h"
 
 #define TLB_GATHER_PAGES 64
 /* Beyond this many pages a CPU drops everything instead of one translation after the other. */
@@ -93,7 +93,10 @@ static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm
 void tlb_batch_flush(struct tlb_batch *batch);
 
 /* Some gather or batch may have changed entries and not flushed them yet. A count raised before an entry was changed is seen. */
-bool tlb_is_pending(struct mm *mm);
+static inline bool tlb_is_pending(struct mm *mm)
+{
+	return __atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) != 0;
+}
 /*
  * May some CPU have a translation by an entry of this value? Not by one that it cannot use, unless that entry could be used until
  * a moment ago (W7). As Linux's pte_accessible(). => the PTE lock held.
@@ -122,6 +125,44 @@ static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr
 	if (unlikely(flush))
 		tlb_flush_page(mm, addr);
 	return old;
+}
+
+/*
+ * Filling an entry that is empty. No other function of mm/ does (the runner's tests of documents see to that), because an empty entry
+ * does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's pages in mm_drop_lazy(), a
+ * hole) or a batch of reclaim empties first and flushes later, and both count themselves before they empty. Whatever takes the place
+ * must not be seen by one CPU while another still sees, or writes to, what was there before (K5). So the count is asked, and the
+ * address flushed here if it is not 0. An entry that was emptied without being counted was flushed under its lock (copy-on-write,
+ * mremap's source, write-back). The count is on a line that is written by gathers and by switches of address spaces, not by faults.
+ *
+ * Context: the PTE lock held, which may be across the shootdown (rule 6); interrupts on.
+ */
+static inline void tlb_settle(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	if (unlikely(tlb_is_pending(mm)))
+		tlb_flush_range(mm, start, end);
+}
+
+/*
+ * The same without the question, where the answer is known:
+ *	fault-around		after tlb_settle() of its window, under the same lock: nobody empties entries meanwhile
+ *	copy-on-write		the entry was emptied and flushed under the same lock
+ *	swap-in			the entry holds the page's slot. Translations that reclaim has not flushed yet are of this very page,
+ *				which it has locked until then; a page that is read past the swap cache has left that, flushed
+ *	reclaim			writes the slot: no CPU can use it
+ *	mremap			the target was unmapped, and flushed, under the mmap_lock that is held for writing
+ *	fork			no CPU uses the child's tables
+ */
+static inline void pte_fill_settled(pte_t *ptep, pte_t pte)
+{
+	ASSERT(!pte_maps_page(pte_read(ptep)), "an entry that is filled maps no page");
+	pte_set(ptep, pte);
+}
+
+static inline void pte_fill(struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t pte)
+{
+	tlb_settle(mm, addr, addr + PAGE_SIZE);
+	pte_fill_settled(ptep, pte);
 }
 
 /*

@@ -17,15 +17,15 @@ static void zap_slot(struct tlb_gather *tlb, pte_t old)
 }
 
 /*
- * What the entry knows of a mapping's page goes to the page. One that is written back is dirty already, for as long as an entry
- * lets anybody write to it; and write-back takes the entries' locks to see to that. So when this entry's lock is let go, no
- * translation may be left to write through: the write would be lost (W4).
+ * What the entry knows of a mapping's page goes to the page, which from here on counts one mapping less. When this entry's lock is
+ * released, no translation may be left to write through: for the page is then written back and called clean, or sent to swap, or
+ * leaves a slot that is filled by another page; and a write that came later would be lost (W4). A private page goes nowhere: it is
+ * given back after the flush, or other entries map it, and those are read-only.
  */
 static void note_written(struct tlb_gather *tlb, struct page *page, pte_t old)
 {
-	if (page->mapping->ops)
-		tlb->in_lock |= (old.val & (PTE_WRITE | PTE_DIRTY)) != 0;
-	else if (pte_dirty(old))
+	tlb->in_lock |= pte_write(old) || pte_dirty(old);
+	if (pte_dirty(old) && !page->mapping->ops) /* with ops it is dirty for as long as an entry is writable */
 		page_set(page, PG_DIRTY);
 }
 

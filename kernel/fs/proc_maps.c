@@ -196,7 +196,7 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 	s->pss_dirty += dirty ? share : 0;
 	s->anonymous += page_test(page, PG_ANON);
 	s->lazy_free += page_is_lazily_free(pte, page);
-	s->referenced += !!(pte.val & PTE_ACCESSED);
+	s->referenced += pte_young(pte);
 	if (mapcount > 1)
 		*(dirty ? &s->shared_dirty : &s->shared_clean) += 1;
 	else
@@ -383,7 +383,7 @@ static void fill_pagemap(vaddr_t addr, pte_t pte, void *arg)
 	}
 	if (!pte_maps_page(pte))
 		return;
-	*entry = page_to_pfn(pte_page(pte)) | PM_PRESENT | (pte.val & PTE_SOFT_DIRTY ? PM_SOFT_DIRTY : 0);
+	*entry = page_to_pfn(pte_page(pte)) | PM_PRESENT | (pte_soft_dirty(pte) ? PM_SOFT_DIRTY : 0);
 	struct page *page = pte_counted_page(pte);
 	if (page)
 		*entry |=

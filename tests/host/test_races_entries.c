@@ -2,6 +2,9 @@
 /* Races about single entries: two faults on one, copies and flushes, accessed and dirty bits. */
 #include "race_stage.h"
 
+#include "sim_file.h"
+
+#include "mm/lazyfree.h"
 #include "mm/tlb.h"
 
 /* "Somebody was faster" is success, and his page stays. */
@@ -149,6 +152,88 @@ TEST(p2_copied_page_is_pinned, 4)
 		CHECK_EQ(puppet.value, 0); /* of a new page: the copy was of no use */
 		puppet_stop();
 	}
+}
+
+/* ---- Emptied, not flushed yet ---------------------------------------------------------------------------------------------- */
+
+static void act_drop_lazy(void *arg)
+{
+	(void)arg;
+	(void)mm_drop_lazy(mm);
+}
+
+static vaddr_t target; /* the page that CPU 3 has a translation of */
+
+static void act_drop_target(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = mm_madvise(mm, target, PAGES(1), MADV_DONTNEED);
+}
+
+static void give_up_target(void)
+{
+	CHECK_EQ(mm_madvise(mm, target, PAGES(1), MADV_FREE), 0);
+	CHECK_EQ(puppet_do(false, true, target, 0), FAULT_DONE); /* what it had was flushed */
+}
+
+/* An access of CPU 1 that fills the entry, and what every CPU reads there from then on. */
+static const struct fill {
+	const char *name;
+	bool file; /* the page is the private copy of a file's: 1000 + its index lies below */
+	int offset; /* where the access is, in pages from the target */
+	sim_func *access;
+	u64 expected;
+} fills[] = {
+	{ "new page", false, 0, act_write, 222 },
+	{ "zero page", false, 0, act_read, 0 },
+	{ "populated", false, 0, act_populate, 0 },
+	{ "file, copy", true, 0, act_write, 222 },
+	{ "file, page", true, 0, act_read, 1001 },
+	{ "file, around", true, 1, act_read, 1001 },
+};
+
+static void fill_beside_a_translation(const struct fill *fill, bool lazily, struct sim_file *file)
+{
+	target = fill->file ? sim_file_map(mm, file, 4, MAP_PRIVATE) + PAGES(1) : addr + PAGES(5);
+	puppet_start();
+	if (fill->file) /* the neighbours are cached */
+		for (vaddr_t page = target - PAGES(1); page <= target + PAGES(1); page += PAGE_SIZE)
+			CHECK_EQ(puppet_do(false, true, page, 0), FAULT_DONE);
+	CHECK_EQ(puppet_do(true, true, target, 111), FAULT_DONE);
+	if (fill->offset)
+		CHECK_EQ(mm_madvise(mm, target + PAGES(fill->offset), PAGES(1), MADV_DONTNEED), 0);
+	if (lazily)
+		give_up_target();
+	change_until(RACE_zap_before_flush, lazily ? act_drop_lazy : act_drop_target);
+	CHECK(pte_none(sim_pte(mm, target)));
+	CHECK(puppet_do(false, false, target, 0));
+	CHECK_EQ(puppet.value, 111);
+	faulter = (struct actor){ .mm = mm, .addr = target + PAGES(fill->offset), .value = 222 };
+	fault_now(fill->access);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	if (pte_none(sim_pte(mm, target)))
+		sim_fail("%s: the entry is still empty", fill->name);
+	CHECK_EQ(puppet_do(false, true, target, 0), FAULT_DONE);
+	if (puppet.value != fill->expected)
+		sim_fail("%s: CPU 3 reads %lu, expected %lu", fill->name, (unsigned long)puppet.value,
+			 (unsigned long)fill->expected);
+	go_on(RACE_zap_before_flush, 2);
+	puppet_stop();
+	if (fill->file)
+		unmap(mm, target - PAGES(1), 4);
+}
+
+/* Whatever fills the entry, and whoever has emptied it: from then on no CPU sees what was there before. */
+TEST(k5_emptied_entry_is_flushed_before_it_is_filled, 4)
+{
+	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
+
+	FOR_EACH_STRATEGY (setup)
+		for (unsigned i = 0; i < ARRAY_SIZE(fills); i++)
+			for (int lazily = 0; lazily <= !fills[i].file; lazily++)
+				fill_beside_a_translation(&fills[i], lazily, file);
+	sim_file_destroy(file);
 }
 
 /* ---- Accessed and dirty bits ---------------------------------------------------------------------------------------------- */

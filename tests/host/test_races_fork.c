@@ -125,3 +125,64 @@ TEST(w4_lazy_free_flushes_dirty_translations, 4)
 		puppet_stop();
 	}
 }
+
+/* CPU 2's MADV_FREE is about to mark; CPU 1, short of memory, takes what was marked before. What is marked now is found later. */
+TEST(r4_lazily_freed_pages_are_found_later, 4)
+{
+	begin(POLICY_FULL, SPF_VALIDATE_VMA);
+	sim_use_mm(mm);
+	put(addr + PAGES(5), 1);
+	CHECK_EQ(mm_madvise(mm, addr + PAGES(5), PAGES(1), MADV_FREE), 0);
+	sim_leave_mm();
+	other = (struct actor){ .mm = mm, .addr = addr, .len = PAGES(1) };
+	change_until(RACE_lazyfree_before_mark, act_free_lazily);
+	CHECK_EQ(mm_drop_lazy(mm), 1);
+	go_on(RACE_lazyfree_before_mark, 2);
+	CHECK_EQ(other.result, 0);
+	CHECK_EQ(mm_drop_lazy(mm), 1);
+	CHECK(pte_none(sim_pte(mm, addr)));
+	end();
+}
+
+/* ---- Entries that map no page ------------------------------------------------------------------------------------- */
+
+static void set_raw(struct mm *where, vaddr_t at, u64 value)
+{
+	spinlock_t *ptl;
+	pte_t *ptep;
+
+	mmap_read_lock(where);
+	ptep = pte_lock(where, at, &ptl);
+	pte_xchg(ptep, (pte_t){ value });
+	spin_unlock(ptl);
+	mmap_read_unlock(where);
+}
+
+/* In them the bits of a page's entry mean something else: a slot's number, the kind of a marker. */
+TEST(entries_of_other_kinds_survive_a_fork, 1)
+{
+	static const u64 values[] = {
+		PTE_MARKER | 1UL << PAGE_SHIFT,
+		PTE_MARKER | PTE_DIRTY | 1UL << PAGE_SHIFT,
+		PTE_SWAP | (u64)SWAP_DEVICE_SPECIAL << 2 | 5UL << PAGE_SHIFT,
+		PTE_SWAP | (u64)(SWAP_DEVICE_SPECIAL + 7) << 2 | 5UL << PAGE_SHIFT,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
+		begin(POLICY_FULL, SPF_VALIDATE_VMA);
+		child = test_mm(POLICY_DEFAULT);
+		set_raw(mm, addr + PAGES(3), values[i]);
+		CHECK_EQ(mm_fork(child, mm), 0);
+		CHECK_EQ(sim_pte(mm, addr + PAGES(3)).val, values[i]);
+		CHECK_EQ(sim_pte(child, addr + PAGES(3)).val, values[i]);
+		set_raw(mm, addr + PAGES(3), 0);
+		set_raw(child, addr + PAGES(3), 0);
+		test_mm_put(child);
+		end();
+	}
+}
+
+TEST_DIES(protection_is_asked_of_a_page_only, 1, "protection bits are those of an entry that maps a page")
+{
+	CHECK(!pte_write((pte_t){ PTE_SWAP | 5UL << PAGE_SHIFT }));
+}

@@ -98,6 +98,58 @@ TEST(k9_removal_flushes_what_dontneed_has_not, 4)
 	}
 }
 
+static void act_drop_mapping(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = mm_munmap(actor->mm, actor->addr, PAGES(4));
+}
+
+/*
+ * To reclaim, to write-back, and to a fault that fills its slot again, the page looks unmapped as soon as the entry's lock is free. So
+ * no translation is left to write through.
+ */
+TEST(w4_zapped_shared_page_takes_no_write, 4)
+{
+	sim_func *const zaps[] = { act_remove, act_drop_shared, act_truncate, act_drop_mapping };
+
+	FOR_EACH_STRATEGY (setup)
+		for (unsigned i = 0; i < ARRAY_SIZE(zaps); i++) {
+			map_shared(RW, 111);
+			puppet_start();
+			CHECK_EQ(puppet_do(true, true, shared, 112), FAULT_DONE);
+			change_until(RACE_zap_before_flush, zaps[i]);
+			CHECK(pte_none(sim_pte(mm, shared)));
+			CHECK(!puppet_do(true, false, shared, 7));
+			go_on(RACE_zap_before_flush, 2);
+			puppet_stop();
+			if (zaps[i] != act_drop_mapping)
+				unmap(mm, shared, 4);
+		}
+}
+
+/* Beside a hole: what CPU 1 writes, and what CPU 3 writes after it has seen that, stay. */
+TEST(w4_writes_beside_a_hole_stay, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		map_shared(RW, 111);
+		puppet_start();
+		CHECK_EQ(puppet_do(true, true, shared, 112), FAULT_DONE);
+		change_until(RACE_zap_before_flush, act_remove);
+		faulter.addr = shared + 8;
+		fault_now(act_write);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(puppet_do(true, true, shared + 16, 7), FAULT_DONE);
+		go_on(RACE_zap_before_flush, 2);
+		puppet_stop();
+		sim_use_mm(mm);
+		expect_get(shared, 0);
+		expect_get(shared + 8, 1);
+		expect_get(shared + 16, 7);
+		sim_leave_mm();
+	}
+}
+
 /*
  * Two address spaces show a page. A hole is punched; one of them is unmapped, the other not yet: there a thread still reads and writes
  * the old page. No other page may take its place, or what is written to the old one after the new one was seen would be lost.

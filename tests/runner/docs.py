@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The generated documents say what the sources say; and every race point is in a script, or there is nothing to write of it."""
+"""The generated documents say what the sources say; every race point is in a script, or there is nothing to write of it; and the
+sources keep a rule that a search can check."""
 
 from .job import Job
 
 
 def jobs():
-    return [Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1)]
+    return [
+        Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1),
+        Job(name="docs/entries", command=["tests/check-entries"], judge=complaints, weight=1),
+    ]
 
 
 def complaints(result):
