@@ -21,5 +21,6 @@ void mutex_lock(struct mutex *mutex); /* sleeps */
 bool mutex_trylock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex);
 bool mutex_is_locked_by_me(const struct mutex *mutex);
+#define assert_mutex_held(mutex) ASSERT(mutex_is_locked_by_me(mutex), "the mutex is held")
 
 #endif

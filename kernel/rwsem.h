@@ -104,7 +104,10 @@ static inline bool rwsem_is_write_locked_by_me(const struct rwsem *sem)
 	return READ_ONCE(sem->owner) == current_thread();
 }
 
-/* Somebody holds it, in whichever way: good enough for an assertion. */
+#define assert_rwsem_held(sem) ASSERT(lock_is_held(sem), "the lock is held, in some mode")
+#define assert_rwsem_write_held(sem) ASSERT(rwsem_is_write_locked_by_me(sem), "the lock is held for writing")
+
+/* Somebody holds it, in whichever way. */
 static inline bool rwsem_is_locked(const struct rwsem *sem)
 {
 	return (READ_ONCE(sem->count) & ~RWSEM_WAITERS) != 0;

@@ -140,6 +140,18 @@ void lock_release_check(const void *lock, enum lock_rank rank)
 		held_remove(sleeping, lock, rank);
 }
 
+bool lock_is_held(const void *lock)
+{
+	const struct held_locks *sleeping = current_held_locks();
+
+	if (!sleeping || READ_ONCE(checks_off))
+		return true;
+	for (u32 i = 0; i < sleeping->depth; i++)
+		if (sleeping->held[i].lock == lock)
+			return true;
+	return false;
+}
+
 void lock_checks_off(void)
 {
 	WRITE_ONCE(checks_off, true);

@@ -48,7 +48,18 @@ void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
 /* True when this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
+/* The current thread holds this sleeping lock. True also where that cannot be known: in early boot, and in a panic. */
+bool lock_is_held(const void *lock);
 #else
+static inline bool in_atomic(void)
+{
+	return false;
+}
+static inline bool lock_is_held(const void *lock)
+{
+	(void)lock;
+	return true;
+}
 static inline void spin_order_check(const spinlock_t *lock)
 {
 	(void)lock;
@@ -99,6 +110,9 @@ static inline bool spin_is_locked_by_me(const spinlock_t *lock)
 }
 
 #define assert_spin_held(lock) ASSERT(spin_is_locked_by_me(lock), "the spinlock is held")
+/* Where the lock cannot be named: some spinlock. */
+#define assert_in_atomic() ASSERT(in_atomic(), "a spinlock is held")
+#define assert_no_spinlock_held() ASSERT(!in_atomic(), "no spinlock is held")
 #define assert_irqs_on() ASSERT(irqs_enabled(), "interrupts are on")
 
 static inline bool spin_trylock(spinlock_t *lock)

@@ -48,6 +48,7 @@ static long set_brk(struct mm *mm, vaddr_t brk)
 	vaddr_t old_end = align_up(mm->brk, PAGE_SIZE), new_end = align_up(brk, PAGE_SIZE);
 	long error = 0;
 
+	assert_mmap_write_locked(mm);
 	if (brk < mm->start_brk || new_end < brk || !within_data_limit(mm, brk))
 		return -ENOMEM;
 	if (new_end < old_end)

@@ -54,6 +54,7 @@ static struct page *get_mapped(struct mm *mm, vaddr_t addr)
 	spinlock_t *ptl;
 	struct page *page;
 
+	assert_mmap_locked(mm);
 	if (walk.state != PT_TABLE)
 		return NULL;
 	ptl = pte_lockptr(walk.pmd);

@@ -98,6 +98,7 @@ static void rescue(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 
 void mm_rescue(struct mm *mm, vaddr_t start, vaddr_t end)
 {
+	assert_mmap_write_locked(mm);
 	if (lru_size(LRU_UNEVICTABLE))
 		visit_range(mm, start, end, rescue);
 }

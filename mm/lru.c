@@ -46,6 +46,7 @@ static void add(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
 
+	assert_spin_held(&lru.lock);
 	page_set(page, PG_LRU);
 	list_add(&lru.lists[list], &page->lru);
 	WRITE_ONCE(lru.nr[list], lru.nr[list] + 1);
@@ -56,6 +57,7 @@ static void del(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
 
+	assert_spin_held(&lru.lock);
 	list_del(&page->lru);
 	page_clear(page, PG_LRU);
 	WRITE_ONCE(lru.nr[list], lru.nr[list] - 1);
@@ -63,6 +65,7 @@ static void del(struct page *page)
 
 void lru_forget(struct page *page)
 {
+	ASSERT(!READ_ONCE(page->refcount), "a page leaves its list for good when its last reference is gone");
 	spin_lock(&lru.lock);
 	del(page);
 	spin_unlock(&lru.lock);
@@ -110,6 +113,7 @@ u64 lru_gather(u64 nr_frames)
 /* The next page that is not being freed, with a reference; those that are pass to the young end. => lru.lock. */
 static struct page *take_oldest(enum lru_list list)
 {
+	assert_spin_held(&lru.lock);
 	for (u64 left = lru.nr[list]; left; left--) {
 		struct page *page = list_entry(lru.lists[list].prev, struct page, lru);
 
@@ -147,6 +151,7 @@ static void set_place(struct page *page, enum lru_verdict verdict)
 /* A page that belongs to nobody any more is about to be freed: it is on no list. => lru.lock. */
 static void move_to(struct page *page, enum lru_verdict verdict)
 {
+	assert_spin_held(&lru.lock);
 	if (page_test(page, PG_LRU))
 		del(page);
 	set_place(page, verdict);
@@ -180,6 +185,7 @@ static bool move_from(struct page *page, enum page_flag flag)
 
 void lru_deactivate(struct page *page)
 {
+	ASSERT(READ_ONCE(page->refcount) > 0, "the caller, or an entry, has a reference to the page");
 	page_clear(page, PG_REFERENCED);
 	if (move_from(page, PG_ACTIVE))
 		count(pgdeactivate);
@@ -187,6 +193,7 @@ void lru_deactivate(struct page *page)
 
 void lru_rescue(struct page *page)
 {
+	ASSERT(READ_ONCE(page->refcount) > 0, "the caller, or an entry, has a reference to the page");
 	(void)move_from(page, PG_MLOCKED);
 }
 

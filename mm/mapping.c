@@ -138,6 +138,7 @@ static struct page *find_or_insert(struct mapping *mapping, u64 index, struct pa
 	struct page *page = mapping_tree_find(mapping, index);
 	swap_slot_t slot;
 
+	assert_spin_held(&mapping->lock);
 	if (!page && mapping->nr_swapped && mapping_tree_value(mapping, index, &slot))
 		return err_ptr(-EAGAIN);
 	if (!page) {

@@ -38,6 +38,7 @@ void mapping_start_read(struct mapping *mapping, struct page *page)
 {
 	int error;
 
+	assert_page_locked(page);
 	page_clear(page, PG_ERROR);
 	page_lock_hand_over(page);
 	error = mapping->ops->read_page(mapping, page);
@@ -119,6 +120,7 @@ struct page *mapping_write_begin(struct mapping *mapping, u64 index, enum write_
 
 size_t mapping_write_end(struct page *page, size_t copied)
 {
+	assert_page_locked(page);
 	if (!page_is_uptodate(page)) {
 		if (copied == PAGE_SIZE)
 			page_set(page, PG_UPTODATE);
@@ -141,13 +143,13 @@ static void set_dirty(struct page *page)
 
 void mapping_dirty_page(struct page *page)
 {
-	ASSERT(page_test(page, PG_LOCKED), "a page that is written back is dirtied under its lock");
+	assert_page_locked(page);
 	set_dirty(page);
 }
 
 void mapping_undirty_page(struct page *page)
 {
-	ASSERT(page_test(page, PG_LOCKED), "a page that is written back becomes clean under its lock");
+	assert_page_locked(page);
 	if (atomic_and(&page->flags, ~(1u << PG_DIRTY)) & 1u << PG_DIRTY)
 		(void)atomic_add_return(&page->mapping->nr_dirty, -1UL);
 }

@@ -184,6 +184,7 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	struct mapping_node *leaf = build_leaf(mapping, index);
 	const struct mapping_node *root = mapping->root;
 
+	assert_spin_held(&mapping->lock);
 	if (!leaf) {
 		if (root)
 			prune(mapping, index <= max_index(root->level) ? index : 0);
@@ -248,6 +249,7 @@ bool mapping_tree_take(struct mapping *mapping, u64 *first, u64 last, struct pag
 {
 	struct mapping_slot slot;
 
+	assert_spin_held(&mapping->lock);
 	if (!mapping_tree_next(mapping, *first, last, first))
 		return false;
 	slot = take_at(mapping, *first);
@@ -268,6 +270,7 @@ bool mapping_tree_value(const struct mapping *mapping, u64 index, swap_slot_t *v
 	const struct mapping_node *leaf = leaf_of(mapping, index);
 	struct mapping_slot slot = leaf ? slot_read(&leaf->slots[slot_of(index, 1)]) : (struct mapping_slot){ NULL };
 
+	assert_spin_held(&mapping->lock);
 	*value = slot_value(slot);
 	return slot_is_value(slot);
 }
@@ -276,6 +279,7 @@ void mapping_tree_replace(struct mapping *mapping, u64 index, struct mapping_slo
 {
 	struct mapping_slot *slot = &leaf_of(mapping, index)->slots[slot_of(index, 1)];
 
+	assert_spin_held(&mapping->lock);
 	ASSERT(slot_is_value(*slot) != slot_is_value(with), "a page and a value take turns");
 	WRITE_ONCE(mapping->nr_swapped, slot_is_value(with) ? mapping->nr_swapped + 1 : mapping->nr_swapped - 1);
 	set_slot(slot, with.entry);

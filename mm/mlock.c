@@ -34,6 +34,7 @@ static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
 	u64 nr_pages = 0;
 	struct vma *vma;
 
+	assert_mmap_locked(mm);
 	vma_tree_for_each_range (vma, &mm->tree, start, end)
 		if (vma->flags & VM_LOCKED)
 			nr_pages += (min(vma->end, end) - max(vma->start, start)) >> PAGE_SHIFT;
@@ -45,6 +46,7 @@ static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 {
 	u64 nr_pages = mm->locked_pages + (size >> PAGE_SHIFT);
 
+	assert_mmap_locked(mm);
 	return mm_may_lock(mm, nr_pages) ||
 	       mm_may_lock(mm, nr_pages - pages_locked(mm, start, start + size < start ? ~0UL : start + size));
 }
@@ -52,6 +54,7 @@ static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 /* Up to the first hole, which is an error. => mmap_lock for writing */
 static long lock_vmas(struct mm *mm, vaddr_t start, vaddr_t end, u64 lock)
 {
+	assert_mmap_write_locked(mm);
 	while (start < end) {
 		struct vma *vma = vma_tree_find(&mm->tree, start);
 		vaddr_t stop;
@@ -120,6 +123,7 @@ void mm_populate_locked(struct mm *mm, vaddr_t start, vaddr_t end)
 /* => mmap_lock for writing */
 static long change_range(struct mm *mm, vaddr_t start, u64 size, u64 lock)
 {
+	assert_mmap_write_locked(mm);
 	if (start + size < start)
 		return -EINVAL;
 	return lock_vmas(mm, start, start + size, lock);
@@ -158,6 +162,7 @@ static void lock_all(struct mm *mm, u64 lock)
 {
 	struct vma *vma;
 
+	assert_mmap_write_locked(mm);
 	vma_tree_for_each (vma, &mm->tree)
 		(void)set_lock_flags(vma, vma->start, vma->end, lock);
 }
@@ -167,6 +172,7 @@ static long change_all(struct mm *mm, int flags)
 {
 	u64 lock = flags & MCL_ONFAULT ? VM_LOCK_FLAGS : VM_LOCKED;
 
+	assert_mmap_write_locked(mm);
 	if (flags & MCL_CURRENT && !mm_may_lock(mm, mm->total_pages))
 		return -ENOMEM;
 	mm->def_flags = flags & MCL_FUTURE ? lock : 0;

@@ -122,7 +122,7 @@ static inline void mmap_read_unlock(struct mm *mm)
 }
 #define assert_mmap_write_locked(mm)                                                                                   \
 	ASSERT(rwsem_is_write_locked_by_me(&(mm)->mmap_lock), "mmap_lock is held for writing")
-#define assert_mmap_locked(mm) ASSERT(rwsem_is_locked(&(mm)->mmap_lock), "mmap_lock is held")
+#define assert_mmap_locked(mm) ASSERT(lock_is_held(&(mm)->mmap_lock), "mmap_lock is held")
 
 /* Takes every page of [start, end) out and gives it back. => mmap_lock held, and the VMAs bracketed or read-locked. */
 struct tlb_gather;

@@ -116,6 +116,7 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 	long addr, error;
 	u64 nr_mapped;
 
+	assert_mmap_write_locked(mm);
 	if (mm->nr_vmas > READ_ONCE(sysctl_max_map_count))
 		return -ENOMEM;
 	if (flags & MAP_FIXED_NOREPLACE)

@@ -36,6 +36,7 @@ static bool within_limits(const struct mm *mm, u64 flags, u64 total, u64 data)
 
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages)
 {
+	assert_mmap_locked(mm);
 	return within_limits(mm, flags, mm->total_pages + nr_pages, mm->data_pages + nr_pages);
 }
 
@@ -44,6 +45,7 @@ bool mm_may_grow_without(const struct mm *mm, u64 flags, u64 nr_pages, vaddr_t s
 	u64 total = mm->total_pages + nr_pages, data = mm->data_pages + nr_pages;
 	struct vma *vma;
 
+	assert_mmap_locked(mm);
 	vma_tree_for_each_range (vma, &mm->tree, start, end) {
 		u64 nr_gone = (min(vma->end, end) - max(vma->start, start)) >> PAGE_SHIFT;
 
@@ -65,6 +67,7 @@ bool mm_may_lock(const struct mm *mm, u64 nr_pages)
 
 bool mm_may_lock_more(const struct mm *mm, u64 flags, u64 nr_pages)
 {
+	assert_mmap_locked(mm);
 	return !(flags & VM_LOCKED) || mm_may_lock(mm, mm->locked_pages + nr_pages);
 }
 
@@ -147,5 +150,6 @@ long mm_unmapped_area(struct mm *mm, vaddr_t hint, u64 len, u64 flags)
 {
 	long addr = choose_area(mm, hint, len, flags);
 
+	assert_mmap_locked(mm);
 	return addr >= 0 && (vaddr_t)addr < READ_ONCE(sysctl_mmap_min_addr) && !thread_may_map_low() ? -EPERM : addr;
 }

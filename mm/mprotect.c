@@ -180,6 +180,7 @@ static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows,
 {
 	long error = 0;
 
+	assert_mmap_write_locked(mm);
 	if (to->key != -1 && !mm_key_in_use(mm, to->key))
 		return -EINVAL;
 	if (grows == PROT_GROWSDOWN)

@@ -23,6 +23,7 @@ static void zap_private(struct mm *mm)
 	struct tlb_gather tlb;
 	struct vma *vma;
 
+	assert_mmap_locked(mm);
 	tlb_gather_begin(&tlb, mm);
 	vma_tree_for_each (vma, &mm->tree)
 		if (!(vma->flags & VM_SHARED))

@@ -344,6 +344,7 @@ void page_alloc_drain(void)
 /* Plain stores of the flags: a free page has no others, and nobody else writes them. */
 static void put_on_list(struct page *page, unsigned order)
 {
+	assert_spin_held(&zone.lock);
 	page->order = order;
 	WRITE_ONCE(page->flags, 1u << PG_BUDDY);
 	list_add(&zone.free[order], &page->lru);
@@ -351,6 +352,7 @@ static void put_on_list(struct page *page, unsigned order)
 
 static void take_off_list(struct page *page)
 {
+	assert_spin_held(&zone.lock);
 	list_del(&page->lru);
 	WRITE_ONCE(page->flags, 0);
 	page->order = 0;
@@ -362,6 +364,7 @@ static struct page *take_block(unsigned order)
 	unsigned from = order;
 	struct page *page;
 
+	assert_spin_held(&zone.lock);
 	while (from <= MAX_ORDER && list_empty(&zone.free[from]))
 		from++;
 	if (from > MAX_ORDER)
@@ -413,6 +416,7 @@ static void give_block(struct page *page, unsigned order)
 {
 	pfn_t pfn = page_to_pfn(page);
 
+	assert_spin_held(&zone.lock);
 	WRITE_ONCE(zone.nr_free, zone.nr_free + (1UL << order));
 	for (; order < MAX_ORDER; order++) {
 		pfn_t buddy = pfn ^ (1UL << order);

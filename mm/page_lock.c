@@ -76,6 +76,10 @@ static void change_and_wake(struct page *page, u32 gone, u32 come)
 
 /* ---- Locking ----------------------------------------------------------------------------------------------------- */
 
+/* Of the kernel's own pages nobody counts any. */
+#define assert_referenced(page)                                                                                        \
+	ASSERT(READ_ONCE((page)->refcount) > 0 || page_test((page), PG_RESERVED), "the caller has a reference to the page")
+
 static bool take(struct page *page)
 {
 	schedule_point();
@@ -84,6 +88,7 @@ static bool take(struct page *page)
 
 bool page_trylock(struct page *page)
 {
+	assert_referenced(page);
 	if (page_test(page, PG_LOCKED) || !take(page))
 		return false;
 	lock_acquire_check(page, RANK_PAGE, false);
@@ -92,6 +97,7 @@ bool page_trylock(struct page *page)
 
 void page_lock(struct page *page)
 {
+	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	while (!page_trylock(page))
 		wait_for(page, PG_LOCKED);
@@ -99,6 +105,7 @@ void page_lock(struct page *page)
 
 int page_lock_killable(struct page *page)
 {
+	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	while (!page_trylock(page))
 		if (wait_for_killable(page, PG_LOCKED))
@@ -114,6 +121,7 @@ void page_unlock(struct page *page)
 
 void page_wait_unlocked(struct page *page)
 {
+	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	if (page_test(page, PG_LOCKED))
 		wait_for(page, PG_LOCKED);
@@ -121,6 +129,7 @@ void page_wait_unlocked(struct page *page)
 
 int page_wait_unlocked_killable(struct page *page)
 {
+	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	return page_test(page, PG_LOCKED) ? wait_for_killable(page, PG_LOCKED) : 0;
 }
@@ -142,12 +151,14 @@ void page_end_read(struct page *page, int error)
 
 void page_wait_writeback(struct page *page)
 {
+	assert_referenced(page);
 	if (page_test(page, PG_WRITEBACK))
 		wait_for(page, PG_WRITEBACK);
 }
 
 int page_wait_writeback_killable(struct page *page)
 {
+	assert_referenced(page);
 	return page_test(page, PG_WRITEBACK) ? wait_for_killable(page, PG_WRITEBACK) : 0;
 }
 

@@ -14,6 +14,7 @@
 #ifndef MM_PAGE_LOCK_H
 #define MM_PAGE_LOCK_H
 
+#include "kernel/spinlock.h"
 #include "mm/page.h"
 
 void page_lock_init(void); /* boot */
@@ -24,6 +25,10 @@ int __must_check page_lock_killable(struct page *page);
 bool page_trylock(struct page *page);
 /* By the thread that locked it. Does not sleep. The page may be freed at once if the caller has no reference. */
 void page_unlock(struct page *page);
+
+/* By the current thread; not after it was handed over. */
+#define assert_page_locked(page)                                                                                       \
+	ASSERT(page_test((page), PG_LOCKED) && lock_is_held(page), "the page is locked by this thread")
 
 /* Sleep until nobody has it locked; it may be locked again by the time they return. Killable: 0 or -EINTR. */
 void page_wait_unlocked(struct page *page);

@@ -53,6 +53,7 @@ static void free_unused_tables(struct mm *mm, vaddr_t start, vaddr_t end)
 
 int page_move_prepare(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
 {
+	assert_mmap_write_locked(mm);
 	for (u64 done = 0, step; done < len; done += step) {
 		step = unmapped_stretch(mm, from + done);
 		if (step)

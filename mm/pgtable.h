@@ -213,6 +213,10 @@ static inline pte_t pte_mkold(pte_t pte)
 	return (pte_t){ pte.val & ~PTE_ACCESSED };
 }
 
+/* The entry's lock is that of the page table that it is in. */
+#define assert_entry_locked(ptep)                                                                                      \
+	ASSERT(spin_is_locked_by_me(&virt_to_page(ptep)->ptl), "an entry changes under the lock of its page table")
+
 /* The CPU and other faults read and write entries meanwhile: once, and live ones only by xchg or cmpxchg. */
 static inline pte_t pte_read(const pte_t *ptep)
 {
@@ -230,10 +234,12 @@ static inline void pte_set(pte_t *ptep, pte_t pte)
 /* Takes a live entry out, with the accessed and dirty bits that the CPU set up to this moment. */
 static inline pte_t pte_xchg(pte_t *ptep, pte_t pte)
 {
+	assert_entry_locked(ptep);
 	return (pte_t){ atomic_xchg(&ptep->val, pte.val) };
 }
 static inline bool pte_cas(pte_t *ptep, pte_t old, pte_t pte)
 {
+	assert_entry_locked(ptep);
 	return atomic_cas(&ptep->val, old.val, pte.val);
 }
 /* Sets or clears bits of an entry that maps a page, under its lock; the CPU may set others meanwhile. Answers what it was before. */
@@ -241,6 +247,7 @@ static inline pte_t pte_set_bits(pte_t *ptep, u64 bits)
 {
 	pte_t old = { atomic_or(&ptep->val, bits) };
 
+	assert_entry_locked(ptep);
 	assert_pte_maps_page(old);
 	return old;
 }
@@ -248,6 +255,7 @@ static inline pte_t pte_clear_bits(pte_t *ptep, u64 bits)
 {
 	pte_t old = { atomic_and(&ptep->val, ~bits) };
 
+	assert_entry_locked(ptep);
 	assert_pte_maps_page(old);
 	return old;
 }

@@ -42,8 +42,10 @@ static void set_rights(unsigned key, u32 rights)
 
 int mm_key_alloc(struct mm *mm, u32 rights)
 {
-	int key = take_key(mm);
+	int key;
 
+	assert_mmap_write_locked(mm);
+	key = take_key(mm);
 	if (key < 0)
 		return key;
 	if (nr_keys() == 1)
@@ -54,6 +56,7 @@ int mm_key_alloc(struct mm *mm, u32 rights)
 
 int mm_key_free(struct mm *mm, int key)
 {
+	assert_mmap_write_locked(mm);
 	if (!mm_key_in_use(mm, key))
 		return -EINVAL;
 	mm->keys &= (u16)~(1u << key);
@@ -79,6 +82,7 @@ static unsigned execute_only_key(struct mm *mm)
 
 u64 mm_key_flags(struct mm *mm, u64 prot)
 {
+	assert_mmap_write_locked(mm);
 	return nr_keys() > 1 && prot == PROT_EXEC ? (u64)execute_only_key(mm) << VM_PKEY_SHIFT : 0;
 }
 

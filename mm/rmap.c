@@ -375,6 +375,7 @@ void i_mmap_remove(struct vma *vma)
 
 void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index)
 {
+	assert_in_atomic();
 	/* Plain stores: until the entry is set, nobody else knows the page. */
 	ASSERT(READ_ONCE(page->mapcount) == 0, "a new page is mapped nowhere");
 	WRITE_ONCE(page->anon_vma, anon_vma);
@@ -385,6 +386,7 @@ void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index)
 
 void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index)
 {
+	assert_in_atomic();
 	ASSERT(page_test(page, PG_ANON), "a page in the swap cache is anonymous");
 	WRITE_ONCE(page->anon_vma, anon_vma);
 	WRITE_ONCE(page->index, index);
@@ -393,6 +395,7 @@ void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index)
 
 void rmap_dup(struct page *page)
 {
+	assert_in_atomic();
 	/* Fully ordered: who maps a page of a mapping counts first, then asks whether it was taken out (fault_mapping.c). */
 	(void)atomic_fetch_add(&page->mapcount, 1);
 }
@@ -401,6 +404,7 @@ void rmap_remove(struct page *page)
 {
 	s32 mapcount = atomic_dec_return(&page->mapcount);
 
+	assert_in_atomic();
 	ASSERT(mapcount >= 0, "an entry is uncounted once");
 	(void)mapcount;
 }

@@ -94,6 +94,7 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 
 void mapping_page_unmap(struct page *page, struct tlb_batch *batch)
 {
+	assert_page_locked(page);
 	if (READ_ONCE(page->mapcount))
 		rmap_walk(page, unmap_entry, batch);
 }
@@ -134,6 +135,7 @@ static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *p
 {
 	bool there;
 
+	assert_page_locked(page);
 	spin_lock(&mapping->lock);
 	there = holds_value(mapping, index, slot);
 	if (there) {
@@ -167,6 +169,7 @@ static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_
 
 enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch)
 {
+	assert_page_locked(page);
 	if (page_test(page, PG_WRITEBACK) || !swap_cache_alloc(page))
 		return SWAP_OUT_STAYS;
 	page_use(page); /* what was set aside has contents from now on: zeros */
@@ -176,6 +179,7 @@ enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch)
 
 bool shmem_swap_out_finish(struct mapping *mapping, struct page *page)
 {
+	assert_page_locked(page);
 	make_known(mapping);
 	if (!leave_mapping(mapping, page, (swap_slot_t){ READ_ONCE(page->private) })) {
 		(void)swap_cache_delete_unused(page);

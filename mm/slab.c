@@ -238,6 +238,7 @@ static void slab_add(struct slab_cache *cache, struct page *slab)
 {
 	char *object;
 
+	assert_spin_held(&cache->lock);
 	for (u64 i = 0; i < 1UL << cache->order; i++) {
 		WRITE_ONCE(slab[i].flags, 1u << PG_SLAB);
 		slab[i].cache = cache;
@@ -258,6 +259,7 @@ static void slab_add(struct slab_cache *cache, struct page *slab)
 
 static void slab_delete(struct slab_cache *cache, struct page *slab)
 {
+	assert_spin_held(&cache->lock);
 	list_del(&slab->lru);
 	WRITE_ONCE(cache->nr_slabs, cache->nr_slabs - 1);
 	cache->nr_free -= cache->per_slab;
@@ -272,6 +274,7 @@ static void *take_object(struct slab_cache *cache, unsigned flags)
 	struct page *slab;
 	void *object;
 
+	assert_spin_held(&cache->lock);
 	if (unlikely(list_empty(&cache->partial))) {
 		slab = alloc_pages(cache->order, flags & ALLOC_RESERVE);
 		if (!slab)
@@ -296,6 +299,7 @@ static void give_object(struct slab_cache *cache, void *object)
 {
 	struct page *slab = slab_of(cache, object);
 
+	assert_spin_held(&cache->lock);
 	if (!slab->freelist)
 		list_add(&cache->partial, &slab->lru);
 	machine_unpoison(object, sizeof(void *));

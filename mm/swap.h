@@ -90,7 +90,7 @@ extern u8 sysctl_page_cluster;
 bool swap_area_get(swap_slot_t slot);
 void swap_area_put(swap_slot_t slot);
 
-/* One more, one fewer entry names it. => the PTE lock held; some entry names it, or it holds a page. */
+/* One more, one fewer entry, or slot of a mapping, names it. => the lock of that held; it is named already, or holds a page. */
 void swap_dup(swap_slot_t slot);
 /* The last one also drops the page that the slot still holds, if nobody has it locked. */
 void swap_put(swap_slot_t slot);

@@ -71,7 +71,7 @@ static struct swap_area *area_of(swap_slot_t slot)
 	return &areas[swap_slot_area(slot)];
 }
 
-/* => area->lock, and the slot within the area. */
+/* => area->lock, or the area is in no use yet; the slot within the area. */
 static struct slot *slot_at(struct swap_area *area, u64 offset)
 {
 	return &area->chunks[offset / SLOTS_PER_CHUNK].slots[offset % SLOTS_PER_CHUNK];
@@ -255,6 +255,7 @@ static u64 next_free(struct swap_area *area)
 {
 	u64 offset = area->next < area->nr_slots ? area->next : 0;
 
+	assert_spin_held(&area->lock);
 	while (slot_at(area, offset)->state) {
 		const struct chunk *chunk = &area->chunks[offset / SLOTS_PER_CHUNK];
 
@@ -272,6 +273,7 @@ static void note_state(struct swap_area *area, u64 offset, u32 state)
 	struct slot *slot = slot_at(area, offset);
 	int freed = !state - !slot->state;
 
+	assert_spin_held(&area->lock);
 	slot->state = state;
 	area->chunks[offset / SLOTS_PER_CHUNK].nr_free += (u32)freed;
 	WRITE_ONCE(area->nr_free, area->nr_free + (u64)freed);
@@ -302,6 +304,7 @@ static void hold_page(struct swap_area *area, u64 offset, struct page *page)
 {
 	struct slot *slot = slot_at(area, offset);
 
+	assert_spin_held(&area->lock);
 	note_state(area, offset, slot->state | SLOT_HELD);
 	slot->pfn = (u32)page_to_pfn(page);
 	WRITE_ONCE(area->nr_held, area->nr_held + 1);
@@ -316,7 +319,8 @@ bool swap_cache_alloc(struct page *page)
 	struct swap_area *area;
 	bool ok;
 
-	ASSERT(page_test(page, PG_LOCKED) && !page_test(page, PG_SWAPCACHE), "a page gets its slot while it is locked");
+	assert_page_locked(page);
+	ASSERT(!page_test(page, PG_SWAPCACHE), "a page has one slot at a time");
 	do {
 		area = best_area();
 		if (!area)
@@ -337,6 +341,7 @@ void swap_dup(swap_slot_t slot)
 	struct swap_area *area = area_of(slot);
 	u64 offset = swap_slot_offset(slot);
 
+	assert_in_atomic();
 	spin_lock(&area->lock);
 	ASSERT(slot_at(area, offset)->state & ~SLOT_BAD, "a slot that gets another entry is in use");
 	note_state(area, offset, slot_at(area, offset)->state + 1);
@@ -451,6 +456,7 @@ enum swap_add swap_cache_add(swap_slot_t slot, struct page *page)
 	enum swap_add result = SWAP_ADDED;
 	u32 state;
 
+	assert_page_locked(page);
 	spin_lock(&area->lock);
 	state = slot_at(area, offset)->state;
 	if (state & SLOT_HELD)
@@ -469,6 +475,7 @@ static void let_page_go(struct swap_area *area, u64 offset, struct page *page)
 	struct slot *slot = slot_at(area, offset);
 	bool unwritable = page_is_uptodate(page) && page_test(page, PG_ERROR);
 
+	assert_spin_held(&area->lock);
 	ASSERT(slot->state & SLOT_HELD && slot->pfn == page_to_pfn(page), "a page is in the slot that it names");
 	slot->pfn = 0;
 	WRITE_ONCE(area->nr_held, area->nr_held - 1);
@@ -484,6 +491,7 @@ void swap_cache_delete(struct page *page)
 	swap_slot_t slot = { READ_ONCE(page->private) };
 	struct swap_area *area = area_of(slot);
 
+	assert_page_locked(page);
 	ASSERT(page_test(page, PG_LOCKED) && page_test(page, PG_SWAPCACHE), "a page leaves its slot while it is locked");
 	ASSERT(!page_test(page, PG_WRITEBACK), "a page that is being written keeps its slot");
 	spin_lock(&area->lock);
@@ -496,6 +504,7 @@ bool swap_cache_delete_unused(struct page *page)
 {
 	swap_slot_t slot = { READ_ONCE(page->private) };
 
+	assert_page_locked(page);
 	if (!page_test(page, PG_SWAPCACHE) || page_test(page, PG_WRITEBACK) || swap_count(slot))
 		return false;
 	swap_cache_delete(page); /* nobody can name the slot again: only an entry, or the page's lock, leads to it */
@@ -508,6 +517,7 @@ bool swap_cache_delete_clean(struct page *page)
 	struct swap_area *area = area_of(slot);
 	bool ok;
 
+	assert_page_locked(page);
 	if (page_test(page, PG_WRITEBACK) || page_test(page, PG_DIRTY))
 		return false;
 	/* A third reference comes from the slot alone, under this lock: the page is mapped nowhere. */

@@ -102,6 +102,7 @@ static bool drop_given_up(struct page *page, struct tlb_batch *batch)
 /* => locked. False: there is none, or it must stay in the one it has. */
 static bool have_slot(struct page *page)
 {
+	assert_page_locked(page);
 	if (page_test(page, PG_SWAPCACHE) && page_test(page, PG_ERROR))
 		(void)swap_cache_delete_unused(page); /* the slot is retired; the page gets another */
 	if (page_test(page, PG_SWAPCACHE))
@@ -122,6 +123,7 @@ static bool is_unwanted(const struct page *page)
 
 enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
 {
+	assert_page_locked(page);
 	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK))
 		return SWAP_OUT_STAYS;
 	if (is_unwanted(page))
@@ -137,6 +139,7 @@ enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
 
 bool swap_out_finish(struct page *page)
 {
+	assert_page_locked(page);
 	if (READ_ONCE(page->mapcount)) { /* in locked memory */
 		(void)swap_cache_delete_unused(page);
 		return false;

@@ -74,7 +74,8 @@ struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm)
 
 void tlb_batch_flush(struct tlb_batch *batch)
 {
-	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
+	assert_no_spinlock_held();
+	assert_irqs_on();
 	if (!batch->nr_mms)
 		return;
 	race_point(reclaim_before_flush);
@@ -102,7 +103,8 @@ static void gather_reset(struct tlb_gather *tlb)
 
 void tlb_flush_in_lock(struct tlb_gather *tlb)
 {
-	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
+	assert_in_atomic();
+	assert_irqs_on();
 	if (tlb->start < tlb->end) /* what the CPU could not use was not noted */
 		tlb_flush_range(tlb->mm, tlb->start, tlb->end);
 	tlb->start = ~0UL;
@@ -130,7 +132,9 @@ static void put_page(struct page *page)
 
 void tlb_gather_flush(struct tlb_gather *tlb)
 {
-	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
+	assert_mmap_locked(tlb->mm);
+	assert_no_spinlock_held();
+	assert_irqs_on();
 	race_point(zap_before_flush);
 	if (tlb->tables)
 		race_point(tables_before_free);

@@ -29,6 +29,7 @@ void tlb_gather_finish(struct tlb_gather *tlb);
 /* Notes that the translation of one page at addr is gone or lost rights. => its PTE lock held. */
 static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
 {
+	assert_in_atomic();
 	if (addr < tlb->start)
 		tlb->start = addr;
 	if (addr + PAGE_SIZE > tlb->end)
@@ -79,6 +80,7 @@ static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm
 {
 	struct tlb_batch_mm *part = batch->mms;
 
+	assert_in_atomic();
 	if (unlikely(!batch->nr_mms || part->mm != mm))
 		part = tlb_batch_part(batch, mm);
 	if (!part)
@@ -122,6 +124,7 @@ static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr
 	bool flush = tlb_may_hold(mm, pte_read(ptep)) && !tlb_batch_add(batch, mm, addr);
 	pte_t old = pte_xchg(ptep, (pte_t){ 0 });
 
+	assert_irqs_on();
 	if (unlikely(flush))
 		tlb_flush_page(mm, addr);
 	return old;
@@ -161,6 +164,7 @@ static inline void pte_fill_settled(pte_t *ptep, pte_t pte)
 
 static inline void pte_fill(struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t pte)
 {
+	assert_entry_locked(ptep);
 	tlb_settle(mm, addr, addr + PAGE_SIZE);
 	pte_fill_settled(ptep, pte);
 }

@@ -216,6 +216,7 @@ static void take_settled(struct removal *removal, struct page *page)
 {
 	u64 index = page->index;
 
+	assert_page_locked(page);
 	if (!page_test(page, PG_CACHE))
 		return; /* somebody was faster */
 	spin_lock(&removal->mapping->lock);
@@ -343,6 +344,7 @@ static bool take_unused(struct mapping *mapping, struct page *page)
 /* Entries let nobody write while the page is clean, and it becomes dirty under its lock only: so it still is when it goes. */
 bool mapping_take_clean(struct mapping *mapping, struct page *page)
 {
+	assert_page_locked(page);
 	if (!take_unused(mapping, page))
 		return false;
 	page_put(page);

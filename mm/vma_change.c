@@ -76,6 +76,7 @@ struct vma *vma_map(struct mm *mm, const struct vma_shape *shape)
 {
 	struct vma *prev, *next = vma_tree_neighbours(&mm->tree, shape->start, &prev), *vma;
 
+	assert_mmap_write_locked(mm);
 	ASSERT(!next || next->start >= shape->end, "a new mapping overlaps no other");
 	vma = join(prev, next, shape);
 	if (!vma || (is_err(vma) && shape->fresh)) /* with a VMA at hand it is no failure to join nobody */

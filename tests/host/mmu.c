@@ -238,7 +238,7 @@ static struct tlb_entry *walk(struct sim_cpu *cpu, vaddr_t addr, enum fault_acce
 		if (!pte_present(pte) || !permits(pte, access) || !key_opens(pte_key(pte), access))
 			return NULL;
 		marked.val = pte.val | PTE_ACCESSED | (access == ACCESS_WRITE ? PTE_DIRTY : 0);
-	} while (!pte_same(pte, marked) && !pte_cas(ptep, pte, marked));
+	} while (!pte_same(pte, marked) && !atomic_cas(&ptep->val, pte.val, marked.val)); /* a CPU takes no lock */
 	return tlb_fill(cpu, addr, marked);
 }
 
