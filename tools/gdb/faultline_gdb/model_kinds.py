@@ -43,11 +43,11 @@ def permits(pte, access):
 def anon(strategy, fault):
     if fault.access != WRITE:
         strategy.lock_pte(fault)
-        raise answered(ANON, "map_zero_page", "pte_set", "the shared zero page is mapped, read-only")
+        raise answered(ANON, "map_zero_page", "pte_fill", "the shared zero page is mapped, read-only")
     strategy.need_anon_vma(fault)
     strategy.need_page(fault)
     strategy.lock_pte(fault)
-    raise answered(ANON, "fault_map_own_page", "pte_set", "a new page, cleared, is mapped writable")
+    raise answered(ANON, "fault_map_own_page", "pte_fill", "a new page, cleared, is mapped writable")
 
 
 # --- Pages of a mapping ----------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def read_fault(strategy, fault):
     strategy.may_call_ops(fault)
     ask_mapping(strategy, fault)
     strategy.lock_pte(fault)
-    raise answered(MAPPING, "map_page", "pte_set", "the mapping's page is mapped")
+    raise answered(MAPPING, "map_page", "pte_fill", "the mapping's page is mapped")
 
 
 def map_around(strategy, fault):
@@ -130,7 +130,7 @@ def map_around(strategy, fault):
     strategy.lock_pte(fault)
     number = sum(not fault.entry_at(index) for index in around)
     if fault.pgoff() in around:
-        raise answered(AROUND, "mapping_map_pages", "return solved", f"{number} cached pages are mapped, this one among "
+        raise answered(AROUND, "mapping_map_pages", "MEANS_CACHED", f"{number} cached pages are mapped, this one among "
                        "them" if number > 1 else "the cached page is mapped")
     if number:
         fault.note(f"maps {counted(number, 'cached page')} around this one, which {why_not_cached(cache.page(fault.pgoff()))}")
@@ -179,8 +179,10 @@ def in_swap(strategy, fault, value):
     state, pfn = swap.slot_state(area, offset) if area is not None else (0, 0)
     fault.note(f"the page of shared memory is in swap: area {number}, slot {offset}")
     page = kernel.page_of_pfn(pfn) if swap.is_held(state) and pfn else None
-    locked = page is not None and fault.is_locked(page)
-    if locked or page is None and area is not None and swap.device_of(area)["async"]:
+    busy = page is not None and (fault.is_locked(page) or kernel.page_has(page, "PG_WRITEBACK"))
+    if page is None and swap.requests_are_out():
+        strategy.wait_request(fault)
+    if busy or page is None and area is not None and swap.device_of(area)["async"]:
         strategy.wait_page(fault)
     raise answered("mm/shmem_swap.c", "fault_put_back", "fault_answered", "the page is put back into the mapping; the access "
                    "faults again, and finds it")
@@ -192,7 +194,7 @@ def cow_fault(strategy, fault):
     ask_mapping(strategy, fault)
     strategy.need_page(fault)
     strategy.lock_pte(fault)
-    raise answered(ANON, "fault_map_own_page", "pte_set", "a copy of the mapping's page is mapped writable")
+    raise answered(ANON, "fault_map_own_page", "pte_fill", "a copy of the mapping's page is mapped writable")
 
 
 def shared_fault(strategy, fault):
@@ -202,7 +204,7 @@ def shared_fault(strategy, fault):
     if int(fault.vma.mapping_struct["ops"]):
         ask_file_system(strategy, fault, page)
     strategy.lock_pte(fault)
-    raise unless_throttled(fault, page, answered(MAPPING, "map_page", "pte_set", "the mapping's page is mapped writable"))
+    raise unless_throttled(fault, page, answered(MAPPING, "map_page", "pte_fill", "the mapping's page is mapped writable"))
 
 
 def ask_file_system(strategy, fault, page):
@@ -244,14 +246,14 @@ def private_write(strategy, fault):
     if has(fault, "SPECIAL"):
         strategy.need_page(fault)
         strategy.lock_pte(fault)
-        raise answered(WRITE_PROTECT, "replace_entry", "pte_set", "a new page, cleared, takes the zero page's place")
+        raise answered(WRITE_PROTECT, "replace_entry", "pte_fill", "a new page, cleared, takes the zero page's place")
     strategy.lock_pte(fault)
     page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
     if is_last_owner(page):
         raise answered(WRITE_PROTECT, "make_writable", "PTE_WRITE", "the last owner keeps its page: the entry becomes writable")
     strategy.need_page(fault)
     anon = kernel.page_has(page, "PG_ANON")
-    raise answered(WRITE_PROTECT, "replace_entry", "pte_set", "a copy takes the page's place: "
+    raise answered(WRITE_PROTECT, "replace_entry", "pte_fill", "a copy takes the page's place: "
                    + ("others have it too" if anon else "it is of a mapping") + f" ({counted(page['refcount'], 'reference')}, mapped {counted(page['mapcount'], 'time')})")
 
 
@@ -293,10 +295,17 @@ def read(strategy, fault, area, state):
         strategy.lock_pte(fault)
         raise answered(SWAP, "read_claimed", "set_entry", "the page is read past the swap cache, and mapped")
     strategy.need_page(fault)
-    fault.note("starts to read the page into the swap cache, with its neighbours")
+    begin_read(strategy, fault)
     if not synchronous:
         strategy.wait_page(fault)
     commit(strategy, fault, only_owner=swap.entries(state) == 1)
+
+
+def begin_read(strategy, fault):
+    """As fault_read_swap(): a read takes one of the requests for swap, or waits for one."""
+    if swap.requests_are_out():
+        strategy.wait_request(fault)
+    fault.note("starts to read the page into the swap cache, with its neighbours")
 
 
 def cached(strategy, fault, area, offset, page):

@@ -85,7 +85,10 @@ class PerVma(Locked):
             raise gave_up(VMA_FILE, "vma_may_call_ops", "vma_lock_abort_file_ops")
 
     def wait_page(self, fault):
-        wait_page(fault, VMA_FILE, "vma_wait_page", "vma_lock_retry_page")
+        wait(fault, "page", VMA_FILE, "vma_wait", "vma_lock_retry_page")
+
+    def wait_request(self, fault):
+        wait(fault, "request for swap", VMA_FILE, "vma_wait", "vma_lock_retry_swap_request")
 
 
 class MmapLock(Locked):
@@ -123,14 +126,17 @@ class MmapLock(Locked):
         pass
 
     def wait_page(self, fault):
-        wait_page(fault, MMAP_FILE, "mmap_wait_page", "mmap_retry_page")
+        wait(fault, "page", MMAP_FILE, "mmap_wait", "mmap_retry_page")
+
+    def wait_request(self, fault):
+        wait(fault, "request for swap", MMAP_FILE, "mmap_wait", "mmap_retry_swap_request")
 
 
-def wait_page(fault, path, function, reason):
-    """As fault_wait_page_locked(): the first time with the lock dropped, then holding on."""
+def wait(fault, what, path, function, reason):
+    """As fault_wait_locked(): the first time with the lock dropped, then holding on."""
     if not fault.tried:
         raise retry(path, function, reason)
-    fault.note("waits for the page, holding its lock")
+    fault.note(f"waits for the {what}, holding its lock")
 
 
 def may_grow(fault, found):

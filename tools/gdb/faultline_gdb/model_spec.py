@@ -72,7 +72,7 @@ class Speculative(Strategy):
         raise gave_up(FILE, "spec_may_read_swap", "spf_abort_swap_not_cached")
 
     def wait_page(self, fault):
-        raise gave_up(FILE, "spec_wait_page", "spf_abort_swap_page_locked")
+        raise gave_up(FILE, "spec_wait", "spf_abort_swap_page_locked")
 
     def no_memory(self, fault):
         raise gave_up(FILE, "spec_no_memory", "spf_abort_no_memory")

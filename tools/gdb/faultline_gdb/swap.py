@@ -59,6 +59,12 @@ def describe_slot(state, pfn):
     return ", ".join(words)
 
 
+def requests_are_out():
+    """Are all requests for swap under way? The pool is filled when the first one is taken."""
+    pool = kernel.static("mm/swap_io.c", "pool")
+    return bool(pool["filled"]) and int(pool["free"]["next"]) == int(pool["free"].address)
+
+
 def target_of(area):
     """Where the area lies: a device, or a file on one."""
     return area["device"].cast(kernel.type_named("struct swap_target").pointer())
