@@ -264,6 +264,16 @@ static void check_dirty_bit(struct sim_cpu *cpu, const struct tlb_entry *entry, 
 			 (unsigned long)pte.val);
 }
 
+/* The old translation is flushed before the entry maps another page (K5): no two CPUs ever see two pages at one address. */
+static void check_frame(struct sim_cpu *cpu, const struct tlb_entry *entry, vaddr_t addr)
+{
+	pte_t pte = sim_pte(cpu->mm, addr);
+
+	if (pte_present(pte) && page_to_pfn(pte_page(pte)) != entry->pfn)
+		sim_fail("address %#lx is accessed in frame %#lx, while its entry %#lx maps another one already",
+			 (unsigned long)addr, (unsigned long)entry->pfn, (unsigned long)pte.val);
+}
+
 static bool entry_serves(const struct tlb_entry *entry, enum fault_access access)
 {
 	switch (access) {
@@ -292,6 +302,7 @@ static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault
 		if (entry->generation != sim_frame_generation(entry->pfn))
 			sim_fail("address %#lx is accessed through a stale translation, after its frame %#lx was freed",
 				 (unsigned long)addr, (unsigned long)entry->pfn);
+		check_frame(cpu, entry, addr);
 		if (access == ACCESS_WRITE)
 			check_dirty_bit(cpu, entry, addr);
 		return entry;
