@@ -52,6 +52,7 @@ static void map_as_anonymous(struct mmap_request *request, struct file *file)
 static long mmap_file(struct mmap_request *request, struct file *file)
 {
 	request->of_file = true;
+	request->unbounded = !S_ISREG(file->inode->mode) && !S_ISBLK(file->inode->mode);
 	request->refusal = check_file_rights(file, request->prot, request->flags);
 	if (file->ops->maps_as_anonymous) {
 		map_as_anonymous(request, file);

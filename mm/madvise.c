@@ -156,7 +156,7 @@ static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 	struct mm *mm = vma->mm;
 	long error;
 
-	if (vma->flags & VM_LOCKED || !mapping)
+	if (vma->flags & VM_LOCKED || !(mapping || file))
 		return -EINVAL;
 	if ((vma->flags & writable_object) != writable_object)
 		return -EACCES;

@@ -143,7 +143,9 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 
 static long check_file(const struct mmap_request *request, struct vma_shape *shape)
 {
-	if (request->pgoff > (MAX_FILE_BYTES - (shape->end - shape->start)) >> PAGE_SHIFT)
+	u64 max_bytes = request->unbounded ? ~0UL : MAX_FILE_BYTES;
+
+	if (request->pgoff > (max_bytes - (shape->end - shape->start)) >> PAGE_SHIFT)
 		return -EOVERFLOW;
 	switch (request->flags & MAP_TYPE) {
 	case MAP_SHARED_VALIDATE:

@@ -21,6 +21,7 @@ struct mmap_request {
 	bool noexec;		   /* nothing may ever be executed from it */
 	bool file_writable;	   /* the descriptor was opened for writing */
 	bool of_file;		   /* a descriptor was given, though there may be no mapping: /dev/zero */
+	bool unbounded;	   /* neither of a regular file nor of a block device: its offsets do not end at MAX_FILE_BYTES */
 	int refusal;		   /* 0, or the errno (negative) of its rights: answered once place and size have been found good */
 };
 
