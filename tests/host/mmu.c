@@ -11,6 +11,8 @@
  */
 #include "sim_internal.h"
 
+#include <time.h>
+
 #include "mm/pgtable.h"
 #include "mm/reclaim.h"
 #include "mm/tlb.h"
@@ -25,6 +27,11 @@ void sim_have_keys(void)
 	sim_nr_keys = 16;
 }
 
+/*
+ * A fault may come back until another thread takes its next step, as with a page that truncation is about to unmap. After the
+ * first hundred each gives the host a moment to run that thread, so that an unlucky scheduler is not taken for a loop.
+ */
+#define PATIENT_FAULTS 100
 #define MAX_FAULTS_IN_A_ROW 20000
 #define PAGES_AHEAD 8
 
@@ -435,6 +442,8 @@ static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 		sim_user_boundary();
 		if (done)
 			break;
+		if (faults > PATIENT_FAULTS)
+			nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
 		if (faults == MAX_FAULTS_IN_A_ROW)
 			sim_fail("address %#lx faults for ever: its entry is %#lx", (unsigned long)addr,
 				 (unsigned long)sim_pte(mm, addr).val);
