@@ -178,8 +178,10 @@ int mm_fork(struct mm *child, struct mm *parent)
 	 * No thread uses the child yet, but a walk over all address spaces (mm_next()) may hold its mmap_lock for a moment, and waits
 	 * for no other one meanwhile. Waiting in line for a second mmap_lock would be out of order.
 	 */
-	while (!mmap_write_trylock(child))
+	while (!mmap_write_trylock(child)) {
+		cpu_relax();
 		cond_resched();
+	}
 	copy_layout(child, parent);
 	error = copy_vmas(&copy);
 	race_point(fork_before_flush);
