@@ -85,7 +85,7 @@ def suite_jobs(suite):
         return host.jobs()
     jobs = host.jobs() + tools_jobs()
     if suite == "soak":
-        jobs += debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
+        jobs += conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + bugs.apply_jobs()
@@ -93,7 +93,7 @@ def suite_jobs(suite):
 
 def tools_jobs():
     """What surrounds the kernel: its tools, terminals, documents, GDB."""
-    modules = (tool, conditions, shell, terminal, suspend, docs, debugger, panics, tracing, machines)
+    modules = (tool, shell, terminal, suspend, docs, debugger, panics, tracing, machines)
     return [job for module in modules for job in module.jobs()]
 
 
