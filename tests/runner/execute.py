@@ -7,6 +7,7 @@ that a slow machine fails nothing and a silent hang is found early; the cap is f
 import collections
 import concurrent.futures
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ import threading
 import time
 
 from . import OUTPUT, ROOT
-from .job import Result, usual_signals
+from .job import Result
 
-POLL = 0.02
+LOOK = 0.2  # seconds between two looks at whether a job has written something
 SHOWN_LINES = 40
+TOOL = "tools/faultline"
+PYTHON = (sys.executable, "-S")  # ours, found already, and without what a site adds: looking for either can take half a run
 
 
 def run_all(jobs, workers):
@@ -57,10 +60,12 @@ def execute(job, stopped=lambda: False):
     command = job.command
     if job.has_log:
         command = [*command[:2], "--log", paths["log"], *command[2:]]
+    if command[0] == TOOL:
+        command = [*PYTHON, *command]
     started = time.monotonic()
     with open(paths["stdout"], "wb") as stdout, open(paths["stderr"], "wb") as stderr:
         process = subprocess.Popen(command, cwd=ROOT, stdin=open_input(job, paths["stdin"]), stdout=stdout,
-                                   stderr=stderr, start_new_session=True, preexec_fn=usual_signals)
+                                   stderr=stderr, start_new_session=True)
         feed(job, process)
         hung = wait(process, [paths["stdout"], paths["stderr"], paths["log"]], job, stopped)
     return Result(process.returncode, contents(paths["stdout"]), contents(paths["stderr"]), contents(paths["log"]),
@@ -95,8 +100,7 @@ def wait(process, watched, job, stopped):
     """Why the process had to be ended, or an empty string."""
     started = grown = time.monotonic()
     size = 0
-    while process.poll() is None:
-        time.sleep(POLL)
+    while not ends_within(LOOK, process):
         now = time.monotonic()
         new_size = sum(os.path.getsize(path) for path in watched if os.path.exists(path))
         if new_size != size:
@@ -112,6 +116,15 @@ def wait(process, watched, job, stopped):
             end(process)
             return hung
     return ""
+
+
+def ends_within(seconds, process):
+    """Asked of the kernel, so that a job of a tenth of a second takes no longer."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0]) and process.poll() is not None
+    finally:
+        os.close(descriptor)
 
 
 def end(process):
@@ -139,6 +152,7 @@ class Reporter:
         self.passed = 0
         self.failures = []
         self.seconds = collections.Counter()  # by kind of test
+        self.remarks = collections.Counter()  # what was said of tests that passed
         self.stopped = False
         self.lock = threading.Lock()
 
@@ -153,13 +167,16 @@ class Reporter:
             print(f"{count} {'FAIL' if complaints else 'ok  '} {job.name} ({result.seconds:.1f} s)")
             if complaints:
                 self._details(job, result, complaints)
-            elif job.says(result):
-                print(indent(job.says(result)))
+            elif remark := job.says(result):
+                print(indent(remark))
+                self.remarks[remark] += 1
             sys.stdout.flush()
 
     def summary(self):
-        """Where the time went; and what failed once more, since its details may be hundreds of lines up."""
+        """Where the time went; and what was to be seen hundreds of lines up: remarks, and what failed."""
         print("seconds by kind: " + ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in self.seconds.most_common()))
+        for remark, tests in self.remarks.items():
+            print(f"{remark} ({tests} test{'s' if tests > 1 else ''})")
         for job, complaints in self.failures:
             print(f"FAIL {job.name}: {complaints[0].splitlines()[0]}")
 

@@ -5,16 +5,9 @@ import dataclasses
 import os
 import re
 import shlex
-import signal
 import typing
 
 from . import OUTPUT
-
-
-def usual_signals():
-    """In a child before it runs: a shell that started us in the background may have had us ignore the keyboard's."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclasses.dataclass

@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import fnmatch
 import os
+import signal
 import sys
 import time
 
@@ -38,6 +39,7 @@ def main(argv):
     mutants.add_options(parser)
     options = parser.parse_intermixed_args(argv)
     close_inherited_descriptors()
+    let_children_be_interrupted()
     try:
         return run(options)
     except (scenario.ScenarioError, bugs.PatchError, UsageError) as error:
@@ -55,6 +57,14 @@ def close_inherited_descriptors():
         if int(name) >= 64:
             with contextlib.suppress(OSError):  # the listing's own is closed already
                 os.close(int(name))
+
+
+def let_children_be_interrupted():
+    """A shell that starts us in the background may have had us ignore the keyboard's signals. We go on ignoring them,
+    by a handler, which what we start does not inherit."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def run(options):

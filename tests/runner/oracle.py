@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What the same binary, with the same arguments, files, environment and input, does on the Linux we run on."""
+"""
+What the same binary, with the same arguments, files, environment and input, does on the Linux we run on; and in which
+ways this Linux, as built and set up, is not the usual one, so that some programs cannot be compared with it.
+"""
 
 import functools
+import mmap
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -12,7 +17,6 @@ import threading
 from faultline_host import initramfs
 
 from . import ROOT
-from .job import usual_signals
 
 PATIENCE = 600  # seconds
 STACK = 8 << 20
@@ -34,14 +38,13 @@ def ask(program, args, files, environment, stdin):
         place(os.path.join(ROOT, program), os.path.join(root, initramfs.place_of(program)))
         result = subprocess.run([program, *args], executable=os.path.join(ROOT, program), cwd=root, env=env,
                                 input=stdin, capture_output=True, timeout=PATIENCE, check=False,
-                                preexec_fn=usual_surroundings)
+                                preexec_fn=usual_limits)
     status = result.returncode if result.returncode >= 0 else 128 - result.returncode
     return status, result.stdout, result.stderr
 
 
-def usual_surroundings():
-    """The signals and limits a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
-    usual_signals()
+def usual_limits():
+    """The limits a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
     resource.setrlimit(resource.RLIMIT_STACK, (STACK, resource.getrlimit(resource.RLIMIT_STACK)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
@@ -52,3 +55,38 @@ def place(source, destination):
         shutil.copytree(source, destination)
     else:
         shutil.copy(source, destination)
+
+
+def has_zero_page():
+    """Reading untouched memory takes none: every page is the same one, of zeros."""
+    pages = 1024
+    before = own_anonymous_kib()
+    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        for page in range(pages):
+            _ = memory[page * mmap.PAGESIZE]
+        return own_anonymous_kib() - before < pages * mmap.PAGESIZE / 1024 / 2
+
+
+def own_anonymous_kib():
+    with open("/proc/self/smaps", encoding="utf-8") as file:
+        return sum(map(int, re.findall(r"^Anonymous: +(\d+) kB", file.read(), re.MULTILINE)))
+
+
+def protects_low_addresses():
+    try:
+        with open("/proc/sys/vm/mmap_min_addr", encoding="ascii") as file:
+            return int(file.read()) == 65536
+    except OSError:
+        return False
+
+
+PROPERTIES = {
+    "zero-page": (has_zero_page, "maps a page of its own where untouched memory is read"),
+    "min-addr": (protects_low_addresses, "has not set vm.mmap_min_addr to 65536"),
+}
+
+
+@functools.lru_cache(maxsize=None)
+def why_not(properties):
+    """Why this Linux is no oracle for a program that needs these of PROPERTIES, in words; empty if it is one."""
+    return " and ".join(lack for holds, lack in map(PROPERTIES.get, properties) if not holds())

@@ -16,7 +16,7 @@ from .job import Job
 
 DEFAULTS = {
     "name": str, "proves": str, "program": str, "mode": str,
-    "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "disks": [], "swaps": [], "seeds": [None],
+    "needs": [], "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "disks": [], "swaps": [], "seeds": [None],
     "repeat": [None], "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "",
     "live_stdin": False, "files": [], "env": [], "append": "", "limit": 120, "cap": 1200, "suite": "test", "soak": {},
     "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [], "stderr_match": [],
@@ -24,6 +24,7 @@ DEFAULTS = {
 }
 REQUIRED = ("name", "proves", "program", "mode")
 SHOWN_DIFF = 30
+UNKNOWN = (0, None, None)  # what Linux says; only the program's own checks are left, which its status tells
 
 
 class ScenarioError(Exception):
@@ -63,6 +64,8 @@ def complete(table, path, suite):
         raise ScenarioError(f"{where}: a name is made of a-z, 0-9 and -")
     if table["mode"] not in ("oracle", "expect"):
         raise ScenarioError(f"{where}: mode is oracle or expect")
+    if not set(table.get("needs", [])) <= set(oracle.PROPERTIES):
+        raise ScenarioError(f"{where}: needs are {' and '.join(oracle.PROPERTIES)}")
     scenario = {**DEFAULTS, **table, **(table.get("soak", {}) if suite == "soak" else {})}
     scenario["seeds"] = numbers(scenario["seeds"])
     scenario["repeat"] = numbers(scenario["repeat"])
@@ -106,30 +109,45 @@ def job(scenario, policy, cpus, seed, number, kernel):
         stdin=input_of(scenario), live_stdin=scenario["live_stdin"], limit=scenario["limit"],
         cap=scenario["cap"],
         weight=cpus + (10 if seed is not None else 0) + (20 if scenario["boot"] != "direct" else 0),
-        judge=lambda result: judge(scenario, program, args, result),
+        judge=lambda result: judge(scenario, program, args, result), says=lambda result: said_of(scenario),
     )
 
 
 def judge(scenario, program, args, result):
     complaints = judge_patterns("kernel log", result.log, scenario["log_match"], scenario["log_reject"])
-    if scenario["mode"] == "oracle":
-        files = tuple(options.file_pair(name) for name in scenario["files"])
-        try:
-            expected = oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), input_of(scenario))
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return [*complaints, f"the program does not run on this Linux: {error}"]
-        expected_status, stdout, stderr = expected
-        complaints += failed_on_linux(stdout)
-    else:
-        expected_status, stdout, stderr = scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
+    try:
+        status, stdout, stderr = expected = expectation(scenario, program, args)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [*complaints, f"the program does not run on this Linux: {error}"]
+    if scenario["mode"] == "expect":
         complaints += judge_patterns("stdout", result.stdout, scenario["stdout_match"], scenario["stdout_reject"])
         complaints += judge_patterns("stderr", result.stderr, scenario["stderr_match"], [])
-    if result.status != expected_status:
-        complaints.append(f"exit status {result.status}, expected {expected_status}")
+    elif expected != UNKNOWN:
+        complaints += failed_on_linux(stdout)
+    if result.status != status:
+        complaints.append(f"exit status {result.status}, expected {status}")
     complaints += difference("stdout", result.stdout, stdout)
     complaints += minimise.hint(args, stdout, result.stdout) if scenario["program"] == "mmfuzz" and stdout else []
     complaints += difference("stderr", result.stderr, stderr)
     return complaints
+
+
+def expectation(scenario, program, args):
+    """Status, stdout and stderr; None for one that may be anything."""
+    if scenario["mode"] == "expect":
+        return scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
+    if lacks(scenario):
+        return UNKNOWN
+    files = tuple(options.file_pair(name) for name in scenario["files"])
+    return oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), input_of(scenario))
+
+
+def lacks(scenario):
+    return oracle.why_not(tuple(scenario["needs"])) if scenario["mode"] == "oracle" else ""
+
+
+def said_of(scenario):
+    return f"only its own checks, no comparison: this Linux {lacks(scenario)}" if lacks(scenario) else ""
 
 
 def failed_on_linux(stdout):
