@@ -192,7 +192,7 @@ static int passed, failed;
 static bool list_or_run(const struct test *test, bool list)
 {
 	if (list)
-		printf("%s\n", test->name);
+		printf("%s %u\n", test->name, test->nr_cpus);
 	else if (run(test))
 		passed++;
 	else

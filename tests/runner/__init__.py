@@ -5,6 +5,7 @@ The test runner, Python standard library only. In reading order:
 main       the command line and the suites
 job        one thing to run: what, with which patience, and who judges the result
 execute    runs jobs side by side, with time-outs that follow progress, and reports
+batch      jobs that one command does together
 scenario   tests/scenarios/*.toml: checked, and expanded into jobs
 oracle     what the same program does on this Linux
 minimise   the fewest steps of mmfuzz that make a difference

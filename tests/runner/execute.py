@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from . import OUTPUT, ROOT
+from . import OUTPUT, ROOT, batch
 from .job import Result
 
 LOOK = 0.2  # seconds between two looks at whether a job has written something
@@ -27,7 +27,7 @@ def run_all(jobs, workers):
     """Run every job, print a line for each, details of failures, at the end what failed. Returns (passed, failed)."""
     os.makedirs(OUTPUT, exist_ok=True)
     reporter = Reporter(len(jobs))
-    jobs = sorted(jobs, key=lambda job: -job.weight)
+    jobs = sorted(batch.batched(jobs), key=lambda job: -job.weight)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(run_one, job, reporter) for job in jobs]
         try:
@@ -45,7 +45,8 @@ def run_one(job, reporter):
     if reporter.stopped:
         return
     result = execute(job, lambda: reporter.stopped)
-    reporter.report(job, result, complaints_about(job, result))
+    for part, own in job.split(result) if job.split else [(job, result)]:
+        reporter.report(part, own, complaints_about(part, own))
 
 
 def complaints_about(job, result):

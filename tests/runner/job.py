@@ -33,6 +33,8 @@ class Job:
     replay: str = ""
     says: typing.Callable = lambda result: ""  # Result → what is shown of it though it passed
     weight: float = 1  # how long it may take; heavy jobs start first
+    batched: bool = False  # the command takes as its last words those of other such jobs, too
+    split: typing.Callable = None  # of a batch: Result → (job, its own result) for each
 
     def file(self, suffix):
         """A file of this job's own under build/tests."""

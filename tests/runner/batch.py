@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""
+Tests of the host build in batches. Their program runs as many as it is given, each in a process of its own and a line
+for each; starting a sanitizer takes longer than most of them do.
+"""
+
+import dataclasses
+import re
+
+from .job import Job, Result
+
+SIZE = 24  # small enough to keep every worker busy to the end
+ENDED = re.compile(rb"^(ok|FAILED) +(\S+) \((\d+) ms\)\n(?: +again: .*\n)?", re.MULTILINE)
+
+
+def batched(jobs):
+    """The same jobs, with those that differ only in the last word of their command in batches."""
+    alone = [job for job in jobs if not job.batched]
+    groups = {}
+    for job in jobs:
+        if job.batched:
+            groups.setdefault(tuple(job.command[:-1]), []).append(job)
+    return alone + [batch(list(command), chunk) for command, group in groups.items() for chunk in chunks(group)]
+
+
+def chunks(group):
+    """Neighbours are alike, and so are the times they take: each chunk gets some of all."""
+    number = -(-len(group) // SIZE)
+    return [group[start::number] for start in range(number)]
+
+
+def batch(command, jobs):
+    first = jobs[0]
+    return Job(name=f"{first.name} and {len(jobs) - 1} more", command=command + [job.command[-1] for job in jobs],
+               judge=first.judge, limit=first.limit, cap=first.cap, weight=first.weight,
+               split=lambda result: list(split(jobs, result)))
+
+
+def split(jobs, result):
+    """(job, its own result) for each. A test that has left no line is the one that ended them all, or comes after it."""
+    parts = {}
+    start = 0
+    for match in ENDED.finditer(result.stdout):
+        ok, name, milliseconds = match.groups()
+        parts[name.decode()] = dataclasses.replace(
+            result, status=0 if ok == b"ok" else 1, stdout=result.stdout[start:match.end()], hung="",
+            stderr=b"" if ok == b"ok" else result.stderr, seconds=int(milliseconds) / 1000)
+        start = match.end()
+    rest = Result(result.status or 1, result.stdout[start:], result.stderr, b"", 0, result.hung)
+    return zip(jobs, (parts.get(job.command[-1], rest) for job in jobs))
