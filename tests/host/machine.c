@@ -27,6 +27,7 @@
 struct sim_cpu sim_cpus[MAX_CPUS];
 unsigned sim_nr_cpus;
 bool sim_may_map_low = true;
+bool sim_may_lock_memory = true;
 _Thread_local unsigned sim_cpu_id;
 _Thread_local bool sim_irqs_on;
 _Thread_local const struct fault *sim_fault;
@@ -200,7 +201,7 @@ void thread_wake(struct thread *thread)
 
 bool thread_may_lock_memory(void)
 {
-	return true;
+	return READ_ONCE(sim_may_lock_memory);
 }
 
 bool thread_may_map_low(void)

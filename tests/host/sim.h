@@ -104,6 +104,19 @@ void sim_have_keys(void);
 
 /* The threads have CAP_SYS_RAWIO, unless a test takes it away: they map memory below mmap_min_addr. */
 extern bool sim_may_map_low;
+/* ... and CAP_IPC_LOCK: RLIMIT_MEMLOCK does not hold for them. */
+extern bool sim_may_lock_memory;
+
+/* ---- Files -------------------------------------------------------------------------------------------------------- */
+/* What mm/ has asked of a file that a VMA shows, which is any address: vma_file_sync(), vma_file_punch_hole(). */
+struct sim_file_call {
+	unsigned nr; /* so often, and at last of */
+	struct file *file;
+	u64 first, last; /* or offset and length */
+	long refs;	 /* what sim_file_refs() was then */
+	long answer;	 /* of all calls to come; set by the test */
+};
+extern struct sim_file_call sim_file_call;
 
 /* ---- Ends -------------------------------------------------------------------------------------------------------- */
 /* Writes down why, where every CPU is, and ends the process. */
