@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The terminal's files: reading, writing, settings. ttyS0, ttyS1 and ttyS2 are one terminal; what is written to the last
+ * The terminal's files: reading and writing. ttyS0, ttyS1 and ttyS2 are one terminal; what is written to the last
  * leaves the machine as standard error. /dev/tty is the controlling terminal of who opens it; /dev/console is the same
  * terminal for init: never anybody's controlling terminal, never hung up, and nobody is stopped for using it.
  *
@@ -18,24 +18,6 @@
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
 
-#define TCGETS 0x5401u
-#define TCSETS 0x5402u
-#define TCSETSW 0x5403u
-#define TCSETSF 0x5404u
-#define TCSBRK 0x5409u
-#define TCXONC 0x540au
-#define TCFLSH 0x540bu
-#define TIOCOUTQ 0x5411u
-#define TIOCGWINSZ 0x5413u
-#define TIOCSWINSZ 0x5414u
-#define FIONREAD 0x541bu
-#define TIOCGETD 0x5424u
-#define TCSBRKP 0x5425u
-
-#define TCOOFF 0
-#define TCOON 1
-#define TCIFLUSH 0
-#define TCIOFLUSH 2
 #define NS_PER_TENTH (NSEC_PER_SEC / 10)
 #define WRITE_CHUNK 256u
 
@@ -44,7 +26,9 @@ struct tty console_tty = {
 	.termios = {
 		.iflag = ICRNL | IXON,
 		.oflag = OPOST | ONLCR,
-		.cflag = 0xbf, /* B38400 CS8 CREAD */
+		.cflag = B38400 | CS8 | CREAD,
+		.ispeed = 38400,
+		.ospeed = 38400,
 		.lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
 		.cc = { 3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22 },
 	},
@@ -78,27 +62,6 @@ void tty_receive(struct tty *tty, u8 byte)
 	mutex_unlock(&tty->lock);
 	if (sig)
 		tty_signal_foreground(tty, sig);
-}
-
-/* => tty->lock. True if it is another size than before. */
-static bool set_size(struct tty *tty, const struct winsize *size)
-{
-	bool changed = tty->winsize.rows != size->rows || tty->winsize.cols != size->cols;
-
-	tty->winsize = *size;
-	return changed;
-}
-
-void tty_resize(struct tty *tty, u16 rows, u16 cols)
-{
-	struct winsize size = { .rows = rows, .cols = cols };
-	bool changed;
-
-	mutex_lock(&tty->lock);
-	changed = set_size(tty, &size);
-	mutex_unlock(&tty->lock);
-	if (changed)
-		tty_signal_foreground(tty, SIGWINCH);
 }
 
 /* --- reading --- */
@@ -268,145 +231,15 @@ static u32 tty_poll(struct file *file, struct poll_table *table)
 	return events;
 }
 
-/* --- settings --- */
-
-static long set_termios(struct tty *tty, u64 arg, bool flush)
-{
-	struct termios new;
-	bool switched;
-
-	if (copy_from_user(&new, arg, sizeof(new)))
-		return -EFAULT;
-	mutex_lock(&tty->lock);
-	if (flush)
-		tty_input_flush(tty);
-	switched = (new.lflag ^ tty->termios.lflag) & ICANON;
-	tty->termios = new;
-	if (switched)
-		tty_input_mode_changed(tty);
-	if (!(new.iflag &IXON))
-		WRITE_ONCE(tty->stopped, false);
-	mutex_unlock(&tty->lock);
-	wake_up_all(&tty->writers);
-	return 0;
-}
-
-static long get_termios(struct tty *tty, u64 arg)
-{
-	struct termios copy;
-
-	mutex_lock(&tty->lock);
-	copy = tty->termios;
-	mutex_unlock(&tty->lock);
-	return put_user(copy, arg);
-}
-
-static long get_winsize(struct tty *tty, u64 arg)
-{
-	struct winsize copy;
-
-	mutex_lock(&tty->lock);
-	copy = tty->winsize;
-	mutex_unlock(&tty->lock);
-	return put_user(copy, arg);
-}
-
-static long set_winsize(struct tty *tty, u64 arg)
-{
-	struct winsize new;
-	bool changed;
-
-	if (copy_from_user(&new, arg, sizeof(new)))
-		return -EFAULT;
-	mutex_lock(&tty->lock);
-	changed = set_size(tty, &new);
-	mutex_unlock(&tty->lock);
-	if (changed)
-		tty_signal_foreground(tty, SIGWINCH);
-	return 0;
-}
-
-static long flush_queues(struct tty *tty, u64 which)
-{
-	if (which > TCIOFLUSH)
-		return -EINVAL;
-	mutex_lock(&tty->lock);
-	if (which == TCIFLUSH || which == TCIOFLUSH)
-		tty_input_flush(tty);
-	mutex_unlock(&tty->lock);
-	return 0;
-}
-
-/* Output is never queued, so only stopping and starting it means something. */
-static long flow(struct tty *tty, u64 action)
-{
-	if (action > 3)
-		return -EINVAL;
-	if (action == TCOOFF || action == TCOON)
-		WRITE_ONCE(tty->stopped, action == TCOOFF);
-	wake_up_all(&tty->writers);
-	return 0;
-}
-
-static long nr_readable(struct tty *tty, u64 arg)
-{
-	s32 nr;
-
-	mutex_lock(&tty->lock);
-	nr = (s32)tty_input_ready(tty);
-	mutex_unlock(&tty->lock);
-	return put_user(nr, arg);
-}
-
-/* Requests that change the terminal, from the background too: SIGTTOU. */
-static long change(struct tty *tty, u32 cmd, u64 arg)
-{
-	int error = tty_check_foreground(tty, SIGTTOU);
-
-	if (error)
-		return error;
-	switch (cmd) {
-	case TCFLSH:
-		return flush_queues(tty, arg);
-	case TCXONC:
-		return flow(tty, arg);
-	case TCSBRK:
-	case TCSBRKP:
-		return 0;
-	default:
-		return set_termios(tty, arg, cmd == TCSETSF);
-	}
-}
-
 static long tty_ioctl(struct file *file, u32 cmd, u64 arg)
 {
-	struct tty *tty = &console_tty;
 	long ret;
 
 	if (is_dead(file))
 		return -EIO;
-	switch (cmd) {
-	case TCGETS:
-		return get_termios(tty, arg);
-	case TCSETS:
-	case TCSETSW:
-	case TCSETSF:
-	case TCFLSH:
-	case TCXONC:
-	case TCSBRK:
-	case TCSBRKP:
-		return change(tty, cmd, arg);
-	case TIOCGWINSZ:
-		return get_winsize(tty, arg);
-	case TIOCSWINSZ:
-		return set_winsize(tty, arg);
-	case FIONREAD:
-		return nr_readable(tty, arg);
-	case TIOCOUTQ:
-	case TIOCGETD:
-		return put_user((s32)0, arg);
-	}
-	ret = tty_jobs_ioctl(tty, cmd, arg);
+	ret = tty_settings_ioctl(&console_tty, cmd, arg);
+	if (ret == -ENOIOCTLCMD)
+		ret = tty_jobs_ioctl(&console_tty, cmd, arg);
 	return ret == -ENOIOCTLCMD ? -ENOTTY : ret;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The terminal: what stands between the programs and the line when standard input and output of the machine are a
- * terminal. tty.c has its files and settings, tty_input.c and tty_output.c the line discipline (Linux: n_tty.c),
+ * terminal. tty.c has its files, tty_settings.c its settings, tty_input.c and tty_output.c the line discipline (Linux: n_tty.c),
  * tty_jobs.c sessions and the foreground (Linux: tty_jobctrl.c).
  *
  * Locks: tty->lock for input, output and settings; process_tree_lock for whose terminal it is. Never both.
@@ -21,8 +21,9 @@ struct process;
 struct termios {
 	u32 iflag, oflag, cflag, lflag;
 	u8 line, cc[NR_CONTROL_CHARS];
+	u32 ispeed, ospeed; /* bits per second */
 };
-_Static_assert(sizeof(struct termios) == 36, "Linux's struct termios");
+_Static_assert(sizeof(struct termios) == 44, "Linux's struct termios2");
 
 struct winsize {
 	u16 rows, cols, xpixel, ypixel;
@@ -64,6 +65,13 @@ enum control_char {
 #define ONLRET 0x20u
 #define TABDLY 0x1800u
 #define XTABS 0x1800u
+/* cflag */
+#define CBAUD 0x100fu  /* the speed, by its place in a table */
+#define BOTHER 0x1000u /* ... or the one that is written beside */
+#define IBSHIFT 16     /* the speed of input, if it is another */
+#define B38400 0xfu
+#define CS8 0x30u
+#define CREAD 0x80u
 /* lflag */
 #define ISIG 0x1u
 #define ICANON 0x2u
@@ -115,7 +123,7 @@ extern const struct file_ops tty_ops;
  * process_tree_lock.
  */
 void tty_receive(struct tty *tty, u8 byte);
-/* The window has changed; tells the foreground by SIGWINCH. Likewise. */
+/* The window has changed; tells the foreground by SIGWINCH. Likewise. (tty_settings.c) */
 void tty_resize(struct tty *tty, u16 rows, u16 cols);
 
 /* ---- The line discipline. => tty->lock --------------------------------------------------------------------------- */
@@ -144,6 +152,10 @@ static inline bool tty_local(const struct tty *tty, u32 flag)
 	return tty->termios.lflag & flag;
 }
 
+/* The requests of ioctl(2) about settings and queues; -ENOIOCTLCMD for any other. Takes tty->lock; sleeps. (tty_settings.c) */
+#define ENOIOCTLCMD 515
+long tty_settings_ioctl(struct tty *tty, u32 cmd, u64 arg);
+
 /* ---- Sessions and the foreground. Take process_tree_lock --------------------------------------------------------- */
 /*
  * May the current process read (SIGTTIN) or change the terminal (SIGTTOU)? 0; or, of a background process, the signal goes
@@ -153,7 +165,6 @@ int tty_check_foreground(struct tty *tty, int sig);
 /* A session leader without a terminal has opened one that is nobody's: it gets it. */
 void tty_adopt(struct tty *tty);
 /* The job control requests of ioctl(2); -ENOIOCTLCMD for any other. */
-#define ENOIOCTLCMD 515
 long tty_jobs_ioctl(struct tty *tty, u32 cmd, u64 arg);
 /* A session leader is gone: its terminal is hung up and nobody's. => process_tree_lock */
 void tty_session_ends(struct process *leader);

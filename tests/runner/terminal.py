@@ -15,6 +15,7 @@ from .keyboard import COLUMNS, ROWS, Keyboard, Missed
 
 PROMPT = r"~ # (\x1b\[6n)?"
 CTRL_C, CTRL_D, CTRL_BACKSLASH, CTRL_RIGHT, CTRL_U, CTRL_W, CTRL_Z = "\x03\x04\x1c\x1d\x15\x17\x1a"
+SETTINGS = "build/user/terminal_settings"
 AWAIT_STOP = "until grep -q 'State:.T' /proc/$!/status; do sleep 0.01; done"
 ERASE, UP, ESCAPE = "\x7f", "\x1b[A", "\x1b"
 
@@ -176,13 +177,24 @@ def program(keys):
     check(keys.end() == 0, "the program's status should be the tool's")
 
 
+def settings(keys):
+    """The same answers as of a pseudo-terminal of this Linux, to the requests of older and newer C libraries."""
+    linux = Keyboard([os.path.join(ROOT, SETTINGS)])
+    try:
+        for terminal in (linux, keys):
+            terminal.wait_for(r"\d checks, 0 failed\r\n")
+            check(terminal.end() == 0, "the program's status should be 0")
+    finally:
+        linux.close()
+
+
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
     "killed": killed, "session-killed": session_killed, "interrupted-boot": interrupted_boot, "program": program,
-    "faulttop": faults_live,
+    "faulttop": faults_live, "settings": settings,
 }
 COMMANDS = {  # of the others: shell
-    "program": ["run", "build/user/echo"], "interrupted-boot": ["shell", "--boot", "bios", "--kernel", "Makefile"],
+    "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "interrupted-boot": ["shell", "--boot", "bios", "--kernel", "Makefile"],
 }
 
 
