@@ -15,6 +15,7 @@ import fcntl
 import fnmatch
 import glob
 import hashlib
+import itertools
 import os
 import re
 import resource
@@ -39,9 +40,7 @@ KINDS = ("equivalent", "cost", "hole")
 SAMPLE, RECHECKED = 15, 5  # of `make soak`: from all, and from those that were caught
 
 SEEDS = range(1, 7)  # of the tests: what was caught before by a test that leaves something to chance has several tries
-LIMIT = 8  # seconds given to a test that takes less than SHORT without a mutant,
-SHORT = 1.0  # ... of processor time;
-LONG = 50  # others have what the test program gives them by itself
+LIMITS = ((0.1, 3), (1.0, 8), (float("inf"), 50))  # a test that takes less than this processor time is given so many seconds
 PATIENCE = 900  # seconds for all tests of a mutant together
 MOST_OUTPUT = 64 << 20  # a mutant may print for ever
 SHOWN = 4000  # characters of the failed test, with --name
@@ -192,6 +191,7 @@ class Trial:
             fcntl.flock(lock, fcntl.LOCK_EX)
             make("-j", str(self.workers), *(f"build/host/{kind}/tests" for kind in ("asan", "tsan", "reach")))
             self.reach = reach.load(self.workers)
+        self.nr_cpus = host.tests("tsan", ROOT)
         self.builds = {sanitizer: Build(sanitizer) for sanitizer in host.SANITIZERS}
         self.directory = tempfile.mkdtemp(prefix="trial-", dir=reach.DIRECTORY)
         return self
@@ -243,15 +243,17 @@ class Trial:
             return Outcome(mutant, "no C")
         if mutant.path not in self.unchanged:
             self.unchanged[mutant.path] = machine_code(self.builds["asan"], mutant.path, original, scratch)
-        if mutant.operator != "order" and code == self.unchanged[mutant.path]:  # x86 orders anyway; the rules do not
+        same = code == self.unchanged[mutant.path]
+        if same and mutant.operator != "order":  # x86 orders anyway; the rules do not
             return Outcome(mutant, "no change")
         tests = self.reach.tests(mutant.path, mutant.line)
         if not tests:
             return Outcome(mutant, "survived", "no test reaches it")
-        for sanitizer in host.SANITIZERS if mutant.operator in mutate.NEEDS_TSAN else ("asan",):
+        for sanitizer in sanitizers_for(mutant, same):
+            of_this = [test for test in tests if sanitizer != "tsan" or self.nr_cpus[test] > 1]
             program = self.builds[sanitizer].link(mutant, scratch)
             for seed in SEEDS if mutant.name in self.caught_before else SEEDS[:1]:
-                failed, output = self._run_tests(program, tests, seed)
+                failed, output = self._run_tests(program, of_this, seed)
                 if failed:
                     return Outcome(mutant, "caught", f"by {sanitizer}/{failed}", output=output)
         return Outcome(mutant, "survived", f"{len(tests)} tests reach it")
@@ -259,17 +261,24 @@ class Trial:
     def _run_tests(self, program, tests, seed):
         """The first that fails, or an empty string; and what was printed."""
         output = ""
-        short = [test for test in tests if self.reach.seconds[test] < SHORT]
-        long = [test for test in tests if test not in short]
-        for options, group in ((["--limit", str(LIMIT)], short), ([], long)):
-            if not group:
-                continue
-            words = [*host.fixed_addresses(), program, "--seed", str(seed), "--stop", *options, *group]
-            status, output = run_limited(words, LIMIT if options else LONG)
+        for limit, group in itertools.groupby(tests, lambda test: limit_of(self.reach.seconds[test])):
+            words = [*host.fixed_addresses(), program, "--seed", str(seed), "--stop", "--limit", str(limit), *group]
+            status, output = run_limited(words, limit)
             if status:
                 failed = re.findall(r"^FAILED (\S+)", output, re.MULTILINE)
                 return failed[-1] if failed else "(a hang)", output
         return "", output
+
+
+def sanitizers_for(mutant, same_code):
+    """ThreadSanitizer sees what only shows in who may see what; without it, the same code does the same."""
+    if mutant.operator not in mutate.NEEDS_TSAN:
+        return ("asan",)
+    return ("tsan",) if same_code else host.SANITIZERS
+
+
+def limit_of(seconds):
+    return next(limit for below, limit in LIMITS if seconds < below)
 
 
 def run_limited(words, seconds):
@@ -500,7 +509,7 @@ def soak_jobs():
     """A sample of mutants; and that the tool can tell a mutant that is caught from one that survives."""
     caught, survivor = known_caught(), known_survivor()
     return [Job(name="mutants/sample", judge=judge_sample, says=survivors_told, limit=TIME, cap=2 * TIME, weight=60,
-                command=["tests/run", "mutants", "--count", str(SAMPLE), "--recheck", str(RECHECKED), "--jobs", "1"]),
+                command=["tests/run", "mutants", "--count", str(SAMPLE), "--recheck", str(RECHECKED), "--jobs", "2"]),
             Job(name="mutants/proof", judge=judge_proof(caught, survivor), limit=TIME, cap=2 * TIME, weight=30,
                 command=["tests/run", "mutants", "--name", caught.name, "--name", survivor.name, "--jobs", "1"])]
 
