@@ -2,7 +2,10 @@
 /* The rings of fault events: what is counted is recorded, and no reader ever sees half an event. */
 #include "test.h"
 
+#include "disk.h"
+
 #include "mm/events.h"
+#include "mm/swap.h"
 
 /* How many attempts of `strategy` the rings say have ended so since their heads were at `heads`. */
 static u64 recorded(const u32 *heads, enum fault_strategy_id strategy, enum fault_end end)
@@ -73,6 +76,22 @@ static struct fault_event last_event(void)
 	return event;
 }
 
+/* The last one of that type on this CPU. */
+static bool last_of(u32 type, struct fault_event *found)
+{
+	struct event_cursor cursor;
+	struct fault_event event;
+	bool any = false;
+
+	event_cursor_set(&cursor, cpu_id(), 0);
+	while (event_read(&cursor, &event))
+		if (event.type == type) {
+			*found = event;
+			any = true;
+		}
+	return any;
+}
+
 TEST(events_tell_the_story, 1)
 {
 	struct mm *mm = test_mm(POLICY_MMAP);
@@ -97,6 +116,37 @@ TEST(events_tell_the_story, 1)
 	mmap_write_unlock(mm);
 	CHECK_EQ(last_event().type, EVENT_mmap_write);
 	test_mm_put(mm);
+}
+
+/* To swap, and back: with the slot, and no address, for the page may be that of many. */
+TEST(events_of_swap_name_the_slot, 1)
+{
+	struct disk *disk = disk_create(16);
+	struct mm *mm = test_mm(POLICY_MMAP), *child = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 1, RW, ANON);
+	struct fault_event event;
+	u64 slot;
+
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	sim_use_mm(mm);
+	put(addr, 1);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(1), MADV_PAGEOUT), 0);
+	slot = pte_swap_slot(sim_pte(mm, addr)).val;
+	CHECK(last_of(EVENT_swap_out, &event));
+	CHECK_EQ(event.address, 0);
+	CHECK_EQ(event.value, slot);
+	(void)swap_cache_shrink();
+	CHECK_EQ(mm_fork(child, mm), 0); /* a slot that two have is read through the swap cache */
+	expect_get(addr, 1);
+	CHECK(last_of(EVENT_swap_in, &event));
+	CHECK_EQ(event.address, 0);
+	CHECK_EQ(event.value, slot);
+	sim_leave_mm();
+	test_mm_put(child);
+	test_mm_put(mm);
+	rcu_barrier();
+	swap_cache_trim();
+	disk_swapoff(disk);
 }
 
 #define WRITTEN 20000UL

@@ -7,6 +7,7 @@
 
 #include "disk.h"
 
+#include "mm/lazyfree.h"
 #include "mm/reclaim.h"
 
 #define NR_PAGES 32
@@ -123,6 +124,32 @@ TEST(given_up_page_in_locked_memory_stays, 1)
 	CHECK_EQ(mm_rss(mm, RSS_ANON), 4);
 	expect_nothing_written();
 	expect_get(addr, 100);
+	end();
+}
+
+/* Of every address space, and counted; once. */
+TEST(given_up_pages_of_all_go_at_once, 1)
+{
+	struct mm *second;
+	vaddr_t start;
+
+	begin();
+	second = test_mm(POLICY_FULL);
+	start = map(second, 4, RW, ANON);
+	sim_leave_mm();
+	sim_use_mm(second);
+	put_pages(start, 4, 100);
+	CHECK_EQ(mm_madvise(second, start, PAGES(3), MADV_FREE), 0);
+	CHECK_EQ(mm_drop_all_lazy(), NR_PAGES + 3);
+	CHECK_EQ(mm_drop_all_lazy(), 0);
+	CHECK_EQ(mm_rss(mm, RSS_ANON), 0);
+	CHECK_EQ(mm_rss(second, RSS_ANON), 1);
+	expect_get(start, 0);
+	expect_get(start + PAGES(3), 103);
+	expect_nothing_written();
+	sim_leave_mm();
+	test_mm_put(second);
+	sim_use_mm(mm);
 	end();
 }
 

@@ -315,6 +315,28 @@ TEST(mapping_hole_unmaps_the_hole_only, 1)
 	mapping_put(mapping);
 }
 
+static void map_and_unmap(void *arg)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+
+	for (unsigned round = 0; round < 50; round++)
+		unmap(mm, map_mapping(mm, arg, 4, MAP_SHARED), 4);
+	mm_put(mm);
+}
+
+/* Address spaces that map one object and unmap it, all at once: the tree of who shows it is nobody's alone. */
+TEST(mapping_is_mapped_and_unmapped_by_many, 3)
+{
+	struct mapping *mapping = mapping_create(PAGES(4), true);
+
+	for (unsigned cpu = 1; cpu < 3; cpu++)
+		sim_start(cpu, map_and_unmap, mapping);
+	sim_join_all();
+	CHECK_EQ(mapping->nr_pages, 0);
+	rcu_barrier();
+	mapping_put(mapping);
+}
+
 /* ---- Faults beside a truncation ---------------------------------------------------------------------------------- */
 
 struct storm {

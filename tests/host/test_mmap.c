@@ -10,6 +10,9 @@
 #include "mm/vma_change.h"
 
 #define ARENA 0x10000000000UL
+#ifndef MAP_ABOVE4G
+#define MAP_ABOVE4G 0x80
+#endif
 #define MREMAP_TO (MREMAP_MAYMOVE | MREMAP_FIXED)
 
 static struct mm *mm;
@@ -126,6 +129,22 @@ TEST(a3_low_addresses_need_a_right, 1)
 	sim_may_map_low = true;
 	CHECK_EQ(mm_brk(mm, PAGES(3)), PAGES(3));
 	CHECK_EQ(mm_mremap(mm, PAGES(2), PAGES(1), PAGES(2), 0, 0), PAGES(2));
+	end();
+}
+
+/* When nothing is free below mmap_base, from a third of the address space upwards; MAP_ABOVE4G takes nothing below 4 GiB. */
+TEST(mmap_places_above_4_gib, 1)
+{
+	const vaddr_t bottom_up = 0x2aaaaaaab000;
+
+	begin();
+	mm->mmap_base = (4UL << 30) + PAGES(2);
+	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON | MAP_ABOVE4G), mm->mmap_base - PAGES(1));
+	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON | MAP_ABOVE4G), mm->mmap_base - PAGES(2));
+	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON | MAP_ABOVE4G), bottom_up);
+	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON | MAP_ABOVE4G), bottom_up + PAGES(1));
+	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON), mm->mmap_base - PAGES(3));
+	CHECK_EQ(mmap_at(1UL << 30, PAGES(1), RW, ANON | MAP_ABOVE4G), 1UL << 30); /* a hint is a hint */
 	end();
 }
 
@@ -310,6 +329,24 @@ TEST(mremap_joins_across_a_gap, 1)
 	check_maps("0-4rw 5-6rw");
 	put(ARENA + PAGES(3), 3);
 	check_quiet();
+	end();
+}
+
+/* Where nothing was touched there is nothing to move, and so no table to make for it. */
+TEST(mremap_builds_no_table_for_nothing, 1)
+{
+	u64 nr_tables;
+
+	begin();
+	map_at(mm, ARENA, 1024, RW, ANON);
+	put(ARENA + PAGES(1023), 1);
+	nr_tables = mm->nr_tables;
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(512), PAGES(512), MREMAP_TO, ARENA + PAGES(1 << 20)),
+		 ARENA + PAGES(1 << 20));
+	CHECK_EQ(mm->nr_tables, nr_tables);
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(512), PAGES(512), PAGES(512), MREMAP_TO, ARENA + PAGES(2 << 20)),
+		 ARENA + PAGES(2 << 20));
+	expect_get(ARENA + PAGES((2 << 20) + 511), 1);
 	end();
 }
 

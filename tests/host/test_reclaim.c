@@ -98,6 +98,24 @@ TEST(reclaim_second_use_makes_active, 1)
 	end();
 }
 
+/* What others map as well is not for one of them to call old. */
+TEST(reclaim_keeps_what_only_one_calls_cold, 1)
+{
+	struct mm *child = test_mm(POLICY_DEFAULT);
+
+	begin();
+	CHECK_EQ(mm_fork(child, mm), 0);
+	touch(0, NR_PAGES);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		CHECK(pte_young(sim_pte(mm, addr + PAGES(page))));
+	test_mm_put(child);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		CHECK(!pte_young(sim_pte(mm, addr + PAGES(page))));
+	end();
+}
+
 TEST(reclaim_keeps_locked_memory_apart, 1)
 {
 	begin();

@@ -119,6 +119,30 @@ TEST(rmap_fork_gives_the_child_its_own, 1)
 	test_mm_put(child);
 }
 
+/* Only an anon_vma whose owner has gone is taken over; and the first of a family never is, for all of it hangs on that one. */
+TEST(rmap_grandchild_has_its_own, 1)
+{
+	struct mm *parent = test_mm(POLICY_MMAP), *child, *grandchild;
+	vaddr_t addr = map(parent, 2, RW, ANON);
+	const struct anon_vma *of_child, *root;
+
+	put_in(parent, addr, 1);
+	child = fork_of(parent);
+	of_child = vma_at(child, addr)->anon_vma;
+	root = of_child->root;
+	for (unsigned round = 0; round < 2; round++) {
+		grandchild = fork_of(child);
+		CHECK(vma_at(grandchild, addr)->anon_vma != of_child);
+		CHECK(vma_at(grandchild, addr)->anon_vma != root);
+		CHECK_EQ(nr_chains(vma_at(grandchild, addr)), 3);
+		test_mm_put(grandchild);
+		if (!round)
+			unmap(parent, addr, 2);
+	}
+	test_mm_put(parent);
+	test_mm_put(child);
+}
+
 /* A line of descendants whose ancestors exit: without reuse each would have one chain more than the one before. */
 TEST(rmap_chains_do_not_grow_for_ever, 1)
 {
@@ -361,6 +385,33 @@ TEST(rmap_fork_storm, 4)
 		sim_join_all();
 		test_mm_put(mm);
 	}
+}
+
+/* Forks from a process whose parts of a VMA, which share an anon_vma, come and go: the family's counts are nobody's alone. */
+static void fork_again_and_again(void *mm)
+{
+	for (unsigned round = 0; round < 20; round++)
+		mm_put(fork_of(mm));
+}
+
+TEST(rmap_family_of_parts_that_come_and_go, 2)
+{
+	struct mm *parent = test_mm(POLICY_MMAP), *child, *grandchild;
+	vaddr_t addr = map(parent, 4, RW, ANON);
+
+	put_in(parent, addr, 1);
+	child = fork_of(parent);
+	grandchild = fork_of(child);
+	sim_start(1, fork_again_and_again, grandchild);
+	while (sim_running(1)) {
+		CHECK_EQ(mm_mprotect(child, addr + PAGES(1), PAGES(1), PROT_READ, -1), 0);
+		unmap(child, addr + PAGES(1), 1);
+		map_at(child, addr + PAGES(1), 1, RW, ANON);
+	}
+	sim_join(1);
+	test_mm_put(grandchild);
+	test_mm_put(child);
+	test_mm_put(parent);
 }
 
 /* ---- A check that cannot fail is no check ------------------------------------------------------------------------ */

@@ -173,6 +173,7 @@ TEST(shmem_locked_memory_stays, 1)
 TEST(shmem_mincore_and_errors, 1)
 {
 	u8 seen[NR_PAGES];
+	u64 values[2];
 
 	begin(POLICY_DEFAULT, false);
 	page_out(0, 4);
@@ -183,6 +184,8 @@ TEST(shmem_mincore_and_errors, 1)
 	CHECK_EQ(fault_in(mm, addr, ACCESS_READ, 0), FAULT_IO_ERROR);
 	CHECK_EQ(fault_in(mm, addr, ACCESS_WRITE, 0), FAULT_IO_ERROR);
 	CHECK_EQ(ptr_err(shmem_get_page(mapping, 0)), -EIO);
+	CHECK_EQ(mapping_read(mapping, PAGES(3), values, sizeof(values)), -EIO);
+	CHECK_EQ(mapping_read(mapping, PAGES(5) - 8, values, 16), 16);
 	WRITE_ONCE(disk->error_rate[0], 0);
 	expect_all(0, NR_PAGES);
 	end();

@@ -46,6 +46,35 @@ TEST(swap_is_half_full_by_all_areas, 1)
 	end();
 }
 
+static bool asked_enough;
+
+static void ask_again_and_again(void *unused)
+{
+	(void)unused;
+	while (!load_acquire(&asked_enough)) {
+		(void)swap_is_half_full();
+		(void)swap_figures();
+		cpu_relax();
+	}
+}
+
+/* Areas come and go while a thread asks, without a lock, how full they are. */
+TEST(swap_is_asked_beside_swapon, 2)
+{
+	struct disk *more = disk_create(SCARCE);
+
+	begin(POLICY_DEFAULT, SCARCE, false);
+	sim_start(1, ask_again_and_again, NULL);
+	for (unsigned round = 0; round < 10; round++) {
+		disk_swapon(more, 1);
+		let_others_run_once();
+		disk_swapoff(more);
+	}
+	store_release(&asked_enough, true);
+	sim_join(1);
+	end();
+}
+
 /* What no access would be allowed to touch comes back, too. */
 TEST(swapoff_brings_everything_back, 2)
 {

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages of files in memory, as the file system asks for them: read in, written, dropped while they are clean. */
+#include "sim_file.h"
+#include "test.h"
+
+#include "mm/page_alloc.h"
+#include "mm/page_lock.h"
+
+#define FILE_PAGES 8
+
+static struct sim_file *file;
+static struct mapping *mapping;
+
+static void begin(void)
+{
+	file = sim_file_create(FILE_PAGES);
+	mapping = file->mapping;
+}
+
+static void end(void)
+{
+	sim_file_destroy(file);
+}
+
+static u64 *word_of(struct page *page)
+{
+	return page_to_virt(page);
+}
+
+static struct page *read_page(u64 index)
+{
+	struct page *page = mapping_read_page(mapping, index);
+
+	CHECK(page && !is_err(page));
+	CHECK(page_is_uptodate(page));
+	return page;
+}
+
+static bool is_cached(u64 index)
+{
+	struct page *page = mapping_find(mapping, index);
+
+	if (page)
+		page_put(page);
+	return page != NULL;
+}
+
+/* Begins a write of one word to a page, and ends it as if so many bytes had been copied; how many of them count. */
+static size_t write_word(u64 index, u64 value, enum write_extent extent, size_t copied)
+{
+	struct page *page = mapping_write_begin(mapping, index, extent);
+
+	CHECK(!is_err(page));
+	WRITE_ONCE(*word_of(page), value);
+	return mapping_write_end(page, copied);
+}
+
+/* ---- The end of a read ------------------------------------------------------------------------------------------- */
+
+/* A page is up to date or has an error, never both, however the read before this one ended. */
+TEST(page_read_ends_well_or_not, 1)
+{
+	struct page *page = alloc_page(ALLOC_ZERO);
+
+	for (unsigned had_error = 0; had_error < 2; had_error++) {
+		page_lock(page);
+		(had_error ? page_set : page_clear)(page, PG_ERROR);
+		page_lock_hand_over(page);
+		page_end_read(page, 0);
+		CHECK(page_is_uptodate(page));
+		CHECK(!page_test(page, PG_ERROR));
+		CHECK(!page_test(page, PG_LOCKED));
+		page_clear(page, PG_UPTODATE);
+		page_lock(page);
+		page_lock_hand_over(page);
+		page_end_read(page, -EIO);
+		CHECK(!page_is_uptodate(page));
+		CHECK(page_test(page, PG_ERROR));
+		CHECK(!page_test(page, PG_LOCKED));
+	}
+	page_clear(page, PG_ERROR);
+	page_put(page);
+}
+
+/* ---- Reading and writing ----------------------------------------------------------------------------------------- */
+
+TEST(file_page_is_read_once, 1)
+{
+	struct page *page;
+
+	begin();
+	page = read_page(3);
+	CHECK_EQ(*word_of(page), 1003);
+	CHECK_EQ(page->refcount, 2);
+	CHECK(read_page(3) == page);
+	CHECK_EQ(file->nr_reads, 1);
+	page_put(page);
+	page_put(page);
+	CHECK(!mapping_read_page(mapping, FILE_PAGES));
+	WRITE_ONCE(file->error, -EIO);
+	CHECK_EQ(ptr_err(mapping_read_page(mapping, 4)), -EIO);
+	WRITE_ONCE(file->error, 0);
+	page = read_page(4); /* the next who asks tries again */
+	CHECK_EQ(*word_of(page), 1004);
+	page_put(page);
+	end();
+}
+
+/* Part of a page is read in first; all of it is not, and counts only if all of it was copied. */
+TEST(file_write_reads_what_it_leaves, 1)
+{
+	struct page *page;
+
+	begin();
+	CHECK_EQ(write_word(1, 7, WRITE_PART_OF_PAGE, 8), 8);
+	CHECK_EQ(file->nr_reads, 1);
+	CHECK_EQ(mapping->nr_dirty, 1);
+	CHECK_EQ(write_word(1, 8, WRITE_PART_OF_PAGE, 8), 8); /* it is there, and dirty, already */
+	CHECK_EQ(file->nr_reads, 1);
+	CHECK_EQ(mapping->nr_dirty, 1);
+	CHECK_EQ(write_word(2, 9, WRITE_WHOLE_PAGE, PAGE_SIZE), PAGE_SIZE);
+	CHECK_EQ(file->nr_reads, 1);
+	CHECK_EQ(mapping->nr_dirty, 2);
+	CHECK_EQ(write_word(3, 10, WRITE_WHOLE_PAGE, PAGE_SIZE - 1), 0);
+	CHECK_EQ(mapping->nr_dirty, 2);
+	page = read_page(3);
+	CHECK_EQ(*word_of(page), 1003);
+	page_put(page);
+	CHECK_EQ(write_word(3, 11, WRITE_WHOLE_PAGE, 0), 0); /* up to date, but nothing was copied */
+	CHECK_EQ(mapping->nr_dirty, 2);
+	CHECK_EQ(write_word(3, 12, WRITE_WHOLE_PAGE, 1), 1);
+	CHECK_EQ(mapping->nr_dirty, 3);
+	WRITE_ONCE(file->error, -EIO);
+	CHECK_EQ(ptr_err(mapping_write_begin(mapping, 5, WRITE_PART_OF_PAGE)), -EIO);
+	WRITE_ONCE(file->error, 0);
+	CHECK_EQ(mapping_writeback(mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+	CHECK_EQ(file->nr_writes, 3);
+	CHECK_EQ(file->disk[1], 8);
+	CHECK_EQ(file->disk[2], 9);
+	CHECK_EQ(file->disk[3], 12);
+	end();
+}
+
+/* Only what lies in the range, and is dirty; the first error is told, and the others are written nevertheless. */
+TEST(file_writeback_of_a_range, 1)
+{
+	begin();
+	for (u64 page = 0; page < 6; page++)
+		if (page != 3)
+			CHECK_EQ(write_word(page, page, WRITE_WHOLE_PAGE, PAGE_SIZE), PAGE_SIZE);
+	page_put(read_page(3));
+	CHECK_EQ(mapping_writeback(mapping, 2, 4, WRITEBACK_START), 0);
+	CHECK_EQ(file->nr_writes, 2);
+	CHECK_EQ(mapping->nr_dirty, 3);
+	WRITE_ONCE(file->error, -EIO);
+	CHECK_EQ(mapping_writeback(mapping, 0, ~0UL, WRITEBACK_WAIT), -EIO);
+	CHECK_EQ(file->nr_writes, 5);
+	CHECK_EQ(mapping->nr_dirty, 3);
+	WRITE_ONCE(file->error, 0);
+	CHECK_EQ(mapping_writeback(mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+	CHECK_EQ(file->nr_writes, 8);
+	CHECK_EQ(mapping->nr_dirty, 0);
+	end();
+}
+
+/* ---- Dropping what is clean -------------------------------------------------------------------------------------- */
+
+/* What is dirty, mapped, locked, or in somebody's hands stays. */
+TEST(file_clean_pages_are_dropped, 1)
+{
+	struct mm *mm = test_mm(POLICY_DEFAULT);
+	struct page *page, *locked;
+	vaddr_t addr;
+
+	begin();
+	addr = sim_file_map(mm, file, FILE_PAGES, MAP_SHARED);
+	sim_use_mm(mm);
+	for (u64 index = 1; index < FILE_PAGES; index++)
+		page_put(read_page(index));
+	CHECK_EQ(write_word(2, 7, WRITE_PART_OF_PAGE, 8), 8);
+	expect_get(addr + PAGES(7), 1007);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(7), MADV_DONTNEED), 0); /* what the fault has mapped around */
+	locked = read_page(4);
+	page_lock(locked);
+	page_put(locked);
+	page = read_page(5);
+	mapping_drop_clean(mapping);
+	for (u64 index = 0; index < FILE_PAGES; index++)
+		CHECK_EQ(is_cached(index), index == 2 || index == 4 || index == 5 || index == 7);
+	CHECK_EQ(mapping->nr_pages, 4);
+	CHECK_EQ(page->refcount, 2);
+	page_put(page);
+	page_unlock(locked);
+	unmap(mm, addr, FILE_PAGES);
+	mapping_drop_clean(mapping);
+	CHECK_EQ(mapping->nr_pages, 1);
+	CHECK_EQ(mapping_writeback(mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+	mapping_drop_clean(mapping);
+	CHECK_EQ(mapping->nr_pages, 0);
+	sim_leave_mm();
+	test_mm_put(mm);
+	end();
+}
+
+/* Reclaim has unmapped the page and asks for it: it stays with who has found it meanwhile, or has made it dirty. */
+TEST(file_page_in_use_is_not_taken, 1)
+{
+	struct page *page;
+
+	begin();
+	page = read_page(1);
+	page_lock(page);
+	page_get(page);
+	CHECK(!mapping_take_clean(mapping, page));
+	page_put(page);
+	mapping_dirty_page(page);
+	CHECK(!mapping_take_clean(mapping, page));
+	CHECK(is_cached(1));
+	mapping_undirty_page(page);
+	CHECK(mapping_take_clean(mapping, page));
+	CHECK_EQ(page->refcount, 1);
+	CHECK(!is_cached(1));
+	CHECK(!mapping_take_clean(mapping, page)); /* it is nobody's any more */
+	page_unlock(page);
+	page_put(page);
+	end();
+}
