@@ -164,6 +164,14 @@ def interrupted_boot(keys):
     check(keys.end() == 128 + signal.SIGINT, "Ctrl-C should end with status 130")
 
 
+def no_prompt(keys):
+    """A machine that shows nothing is not waited for without a word. GRUB finds no kernel here."""
+    keys.wait_for(r"nothing has appeared on the terminal for 20 s")
+    keys.wait_for(r"ends it\. The kernel's log: .*\.log")
+    keys.type(CTRL_C)
+    check(keys.end() == 128 + signal.SIGINT, "Ctrl-C should end with status 130")
+
+
 def program(keys):
     """A program of `tools/faultline run` has the terminal too: lines, Ctrl-D, and Ctrl-C while nobody reads."""
     while not keys.is_raw():
@@ -191,10 +199,13 @@ def settings(keys):
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
     "killed": killed, "session-killed": session_killed, "interrupted-boot": interrupted_boot, "program": program,
-    "faulttop": faults_live, "settings": settings,
+    "faulttop": faults_live, "settings": settings, "no-prompt": no_prompt,
 }
+SOAK = ("no-prompt",)  # waits longer than `make test` should
+NO_KERNEL = ["shell", "--boot", "bios", "--kernel", "Makefile"]
 COMMANDS = {  # of the others: shell
-    "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "interrupted-boot": ["shell", "--boot", "bios", "--kernel", "Makefile"],
+    "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "interrupted-boot": NO_KERNEL,
+    "no-prompt": NO_KERNEL,
 }
 
 
@@ -205,9 +216,16 @@ def check(condition, complaint):
 
 def jobs(kernel=None):
     """One job for each test; `kernel` replaces the kernel image."""
+    return [job(name, kernel) for name in TESTS if name not in SOAK]
+
+
+def soak_jobs():
+    return [job(name) for name in SOAK]
+
+
+def job(name, kernel=None):
     image = ["--kernel", kernel] if kernel else []
-    return [Job(name=f"terminal/{name}", command=["tests/terminal", name, *image], judge=judge, weight=4)
-            for name in TESTS]
+    return Job(name=f"terminal/{name}", command=["tests/terminal", name, *image], judge=judge, weight=4)
 
 
 def judge(result):

@@ -24,6 +24,7 @@ GATHER = 0.001  # seconds between two looks: the guest writes byte by byte, we h
 GRACE_AFTER_VERDICT = 5.0  # seconds for QEMU to power off once the kernel has said its last word
 KEPT_LINES = 15  # of the log, to be shown when a check fails
 GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
+PROMPT_PATIENCE = 20.0  # seconds until who sees nothing is told so
 NMI_PATIENCE = 3.0  # seconds until another NMI: a kernel that had just begun may not have seen the first
 
 
@@ -74,7 +75,7 @@ class LogWatcher:
         elif kind == b"EXIT":
             self.exit_record = record[2].decode("ascii", "replace")
         elif kind == b"EXPLAIN":
-            self._tell([b"faultline: " + record[2]])
+            self.tell([b"faultline: " + record[2]])
         elif kind == b"STDIN":
             self.stdin_ready = True
 
@@ -86,16 +87,16 @@ class LogWatcher:
         if kind == b"HANG-END":
             self.in_hang = False
             if self.tells_hangs:
-                self._tell(self.hang_lines)
+                self.tell(self.hang_lines)
 
-    def _tell(self, lines):
+    def tell(self, lines):
         sys.stderr.buffer.write(b"".join(line + (b"\r\n" if self.raw else b"\n") for line in lines))
 
 
 class Console:
     """Our ends of the four channels, and of QEMU's monitor. `for_qemu` are the ends that QEMU inherits."""
 
-    def __init__(self, stdin, log_file, verbose, is_terminal=False):
+    def __init__(self, stdin, log_file, verbose, is_terminal=False, is_shell=False):
         self.readers = {}
         self.for_qemu = {}
         for name in ("log", "stdout", "stderr"):
@@ -112,6 +113,7 @@ class Console:
         self.serial_open = True
         self.log = LogWatcher(log_file, sys.stderr.buffer if verbose else None)
         self.terminal = terminal.Terminal(self._send_window) if is_terminal and stdin is not None else None
+        self.prompt_due = time.monotonic() + PROMPT_PATIENCE if self.terminal and is_shell else None
 
     def qemu_started(self):
         """QEMU has its own copies now; ours must go, or the pipes would never end."""
@@ -125,7 +127,7 @@ class Console:
             remaining = self._remaining()
             if remaining is not None and remaining <= 0:
                 return False
-            self._step(remaining)
+            self._step(min((left for left in (remaining, self._until_prompt()) if left is not None), default=None))
             time.sleep(GATHER)
         return True
 
@@ -148,6 +150,20 @@ class Console:
         self.serial.close()
         self.monitor.close()
         self.log.file.close()
+
+    def _until_prompt(self):
+        """Seconds, or None where none is awaited any more. Who sees nothing is told so, once."""
+        if self.prompt_due is None:
+            return None
+        left = self.prompt_due - time.monotonic()
+        if left > 0:
+            return left
+        self.prompt_due = None
+        self.log.tell(line.encode() for line in (
+            f"faultline: nothing has appeared on the terminal for {PROMPT_PATIENCE:g} s. Either this machine is slow, or no program",
+            "knows that it is at a terminal, or the kernel hangs; Ctrl-] three times within a second (or Ctrl-C, while it boots)",
+            f"ends it. The kernel's log: {self.log.file.name}"))
+        return None
 
     def _remaining(self):
         return None if self.deadline is None else self.deadline - time.monotonic()
@@ -180,6 +196,7 @@ class Console:
         elif name == "log":
             self._log(data)
         else:
+            self.prompt_due = None
             write_all(1 if name == "stdout" else 2, data)
 
     def _send_window(self):

@@ -36,7 +36,8 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     if stdin is None and not (has_terminal and is_shell(options)):
         known = console.known_input(options.deterministic)
     boot_arguments = prepare_boot(options, scratch, known, has_terminal)
-    channels = console.Console(None if known is not None else 0, open_log(options), options.verbose, has_terminal)
+    channels = console.Console(None if known is not None else 0, open_log(options), options.verbose, has_terminal,
+                               is_shell(options))
     arguments = machine.qemu_arguments(options, channels.for_qemu, boot_arguments) + list(extra_qemu)
     with open(os.path.join(scratch, "qemu.err"), "w+b") as qemu_errors:
         qemu = start(arguments, channels, qemu_errors)
