@@ -35,7 +35,8 @@
 #define MAX_BAD_PAGES 637
 
 static struct mutex swap_mutex = MUTEX_INIT(swap_mutex, FILES);
-static const char signature[10] = "SWAPSPACE2"; /* without its end */
+static const char signature[] = "SWAPSPACE2";
+#define SIGNATURE_SIZE (sizeof(signature) - 1) /* bytes on the device: without the end of the string */
 
 /* The first page of an area, as mkswap(8) writes it. */
 struct swap_header {
@@ -45,7 +46,7 @@ struct swap_header {
 	u32 padding[117];
 	u32 bad[MAX_BAD_PAGES];
 }; /* and the signature at the end of the page */
-_Static_assert(sizeof(struct swap_header) + sizeof(signature) <= PAGE_SIZE, "the header is one page");
+_Static_assert(sizeof(struct swap_header) + SIGNATURE_SIZE <= PAGE_SIZE, "the header is one page");
 
 /* ---- What an area lies on ---------------------------------------------------------------------------------------- */
 
@@ -271,7 +272,7 @@ static struct page *read_header(const struct swap_target *target)
 /* Its size in pages, or -EINVAL. */
 static long check_header(const struct swap_header *header, const struct swap_target *target)
 {
-	if (memcmp((const char *)header + PAGE_SIZE - sizeof(signature), signature, sizeof(signature)))
+	if (memcmp((const char *)header + PAGE_SIZE - SIGNATURE_SIZE, signature, SIGNATURE_SIZE))
 		return -EINVAL;
 	if (header->version != 1 || !header->last_page || header->nr_bad > MAX_BAD_PAGES)
 		return -EINVAL;
@@ -423,7 +424,7 @@ static int format(struct block_device *device)
 	header = page_to_virt(page);
 	header->version = 1;
 	header->last_page = (u32)device_pages(device) - 1;
-	memcpy((char *)header + PAGE_SIZE - sizeof(signature), signature, sizeof(signature));
+	memcpy((char *)header + PAGE_SIZE - SIGNATURE_SIZE, signature, SIGNATURE_SIZE);
 	ret = block_transfer(device, BLOCK_WRITE, 0, page);
 	page_put(page);
 	return ret;

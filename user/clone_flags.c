@@ -2,6 +2,7 @@
 /* clone and clone3 with their flags, raw: what is shared and what is not, thread ids written and cleared, errors. */
 #include "user/check.h"
 #include "user/futex.h"
+#include "user/raw_clone.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -75,7 +76,7 @@ static void ids(void)
 		    &parent_tid, NULL, &child_tid);
 	wait_for(pid);
 	CHECK(parent_tid == pid && child_tid == pid);
-	pid = clone(look, new_stack(), CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, (void *)6, NULL, NULL, &child_tid);
+	pid = raw_clone(look, new_stack(), CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, (void *)6, NULL, NULL, &child_tid);
 	wait_for(pid);
 	CHECK_EQ(child_tid, 0);
 	parent_tid = child_tid = 0;
@@ -100,7 +101,7 @@ static void thread(void)
 
 	section("threads");
 	child_tid = -1;
-	tid = clone(thread_body, new_stack(), THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, (void *)8,
+	tid = raw_clone(thread_body, new_stack(), THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, (void *)8,
 		    &parent_tid, NULL, &child_tid);
 	CHECK(tid > 0 && parent_tid == tid);
 	while ((now = __atomic_load_n(&child_tid, __ATOMIC_SEQ_CST)) != 0)

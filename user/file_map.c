@@ -80,7 +80,7 @@ static void beyond(void)
 	CHECK(p != MAP_FAILED);
 	CHECK_EQ(CATCH(peek(p + end - 1)), 0);
 	CHECK_EQ(CATCH(peek(p + end)), SIGBUS);
-	CHECK(caught.code == BUS_ADRERR && caught.addr == p + end);
+	CHECK(caught.code == BUS_ADRERR && caught_at(p + end));
 	munmap(p, end + 4 * PAGE);
 }
 
@@ -90,7 +90,7 @@ static void own_text(void)
 	char before = *text;
 
 	section("this program's text");
-	CHECK(CATCH(poke(text, 1)) == SIGSEGV && caught.code == SEGV_ACCERR && caught.addr == text);
+	CHECK(CATCH(poke(text, 1)) == SIGSEGV && caught.code == SEGV_ACCERR && caught_at(text));
 	CHECK_EQ(mprotect(text, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
 	CHECK(CATCH(poke(text, before)) == 0 && *text == before);
 	CHECK_EQ(mprotect(text, PAGE, PROT_READ | PROT_EXEC), 0);

@@ -5,6 +5,7 @@
  */
 #include "user/check.h"
 #include "user/futex.h"
+#include "user/raw_clone.h"
 
 #include <sched.h>
 #include <sys/uio.h>
@@ -88,7 +89,7 @@ static int end_at_once(void *arg)
 static long child_that_clears(void *word)
 {
 	int flags = CLONE_VM | CLONE_VFORK | CLONE_CHILD_CLEARTID | SIGCHLD, status;
-	pid_t pid = clone(end_at_once, child_stack + sizeof(child_stack), flags, NULL, NULL, NULL, word);
+	pid_t pid = raw_clone(end_at_once, child_stack + sizeof(child_stack), flags, NULL, NULL, NULL, word);
 
 	return waitpid(pid, &status, 0) == pid && exited_with(status, 0) ? 0 : -1;
 }

@@ -85,7 +85,7 @@ static void shrinking(void)
 	CHECK_EQ(peek(shared + PAGE + 10), 0);
 	CHECK_EQ(peek(private + PAGE + 10), 0);
 	CHECK_EQ(CATCH(peek(shared + 2 * PAGE)), SIGBUS);
-	CHECK(caught.code == BUS_ADRERR && caught.addr == shared + 2 * PAGE);
+	CHECK(caught.code == BUS_ADRERR && caught_at(shared + 2 * PAGE));
 	CHECK_EQ(CATCH(peek(private + 3 * PAGE)), SIGBUS);
 	CHECK_EQ(CATCH(poke(shared + 3 * PAGE, 1)), SIGBUS);
 	MUST(ftruncate(fd, 4 * PAGE) == 0);

@@ -80,9 +80,9 @@ static void check_fault(int page, const volatile void *addr, int signo)
 	bool known = signo == SIGSEGV ? caught.code == SEGV_MAPERR || caught.code == SEGV_ACCERR
 				      : signo == SIGBUS && caught.code == BUS_ADRERR;
 
-	if (signo && (!known || caught.addr != (const volatile char *)addr))
+	if (signo && (!known || !caught_at(addr)))
 		fail("page %d raises signal %d code %d, %ld bytes off", page, signo, caught.code,
-		     (long)(caught.addr - (const volatile char *)addr));
+		     (long)(caught.addr - (uintptr_t)addr));
 }
 
 static void ground_write(void)

@@ -8,7 +8,7 @@ static bool refused(char *p, bool write)
 {
 	int signo = write ? CATCH(poke(p, 9)) : CATCH(peek(p));
 
-	return signo == SIGSEGV && caught.code == SEGV_ACCERR && caught.addr == p;
+	return signo == SIGSEGV && caught.code == SEGV_ACCERR && caught_at(p);
 }
 
 static void rights(void)
@@ -72,7 +72,7 @@ static void executable(void)
 
 	section("code");
 	memcpy(p, code, sizeof(code));
-	CHECK(CATCH(got = fn()) == SIGSEGV && caught.code == SEGV_ACCERR && caught.addr == p);
+	CHECK(CATCH(got = fn()) == SIGSEGV && caught.code == SEGV_ACCERR && caught_at(p));
 	CHECK_EQ(mprotect(p, PAGE, PROT_READ | PROT_EXEC), 0);
 	CHECK(CATCH(got = fn()) == 0 && got == 42);
 	CHECK_EQ(mprotect(p, PAGE, RW), 0);

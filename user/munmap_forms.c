@@ -6,7 +6,7 @@
 
 static bool gone(char *p)
 {
-	return CATCH(peek(p)) == SIGSEGV && caught.code == SEGV_MAPERR && caught.addr == p;
+	return CATCH(peek(p)) == SIGSEGV && caught.code == SEGV_MAPERR && caught_at(p);
 }
 
 static void pieces(void)

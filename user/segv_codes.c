@@ -9,11 +9,11 @@
 
 static bool raised(int signo, int code, void *addr)
 {
-	bool same = caught.signo == signo && caught.code == code && caught.addr == (char *)addr;
+	bool same = caught.signo == signo && caught.code == code && caught_at(addr);
 
 	if (!same)
 		printf("     got signal %d code %d, address %s\n", caught.signo, caught.code,
-		       caught.addr == (char *)addr ? "as expected" : "another");
+		       caught_at(addr) ? "as expected" : "another");
 	return same;
 }
 

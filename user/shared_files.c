@@ -70,7 +70,7 @@ static void truncation(int fd)
 	CHECK_EQ(ftruncate(fd, 2 * PAGE + 100), 0);
 	CHECK(CATCH(peek(p + 2 * PAGE + 50)) == 0 && p[2 * PAGE + 50] == 7);
 	CHECK_THAT("the rest of the last page is zero", p[2 * PAGE + 100] == 0 && p[3 * PAGE - 1] == 0);
-	CHECK(CATCH(peek(p + 3 * PAGE)) == SIGBUS && caught.code == BUS_ADRERR && caught.addr == p + 3 * PAGE);
+	CHECK(CATCH(peek(p + 3 * PAGE)) == SIGBUS && caught.code == BUS_ADRERR && caught_at(p + 3 * PAGE));
 	CHECK_EQ(CATCH(poke(p + NR * PAGE - 1, 1)), SIGBUS);
 	CHECK_EQ(CATCH(peek(q + 4 * PAGE)), SIGBUS);
 	CHECK_THAT("private copies go as well", CATCH(peek(q + 6 * PAGE)) == SIGBUS);

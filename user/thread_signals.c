@@ -109,7 +109,7 @@ static void *fault_and_recover(void *arg)
 	volatile intptr_t good = 0;
 
 	for (int i = 0; i < 200; i++)
-		if (CATCH(poke(p + i, 1)) == SIGSEGV && caught.addr == p + i)
+		if (CATCH(poke(p + i, 1)) == SIGSEGV && caught_at(p + i))
 			good = good + 1;
 	(void)arg;
 	return (void *)good;

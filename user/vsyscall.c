@@ -41,10 +41,10 @@ static void functions(void)
 
 static bool raised(int code, unsigned long addr)
 {
-	if (caught.code != code || (uintptr_t)caught.addr != addr)
+	if (caught.code != code || caught.addr != addr)
 		printf("     got code %d, address %s\n", caught.code,
-		       (uintptr_t)caught.addr == addr ? "as expected" : "another");
-	return caught.signo == SIGSEGV && caught.code == code && (uintptr_t)caught.addr == addr;
+		       caught.addr == addr ? "as expected" : "another");
+	return caught.signo == SIGSEGV && caught.code == code && caught.addr == addr;
 }
 
 static void bad_pointers(void)

@@ -22,8 +22,9 @@ class Tlb(Command):
             spaces = [walk.process_mm(process) for process in walk.processes()]
         else:
             spaces = [self.mm(words[0] if words else None)[0]]
-        for mm in filter(None.__ne__, spaces):
-            self.show(mm)
+        for mm in spaces:
+            if mm is not None:
+                self.show(mm)
         self.show_requests()
 
     def show(self, mm):
