@@ -163,6 +163,24 @@ TEST(file_writeback_of_a_range, 1)
 	end();
 }
 
+/* The rest of the last page can't be cleared before it is read: then nothing has changed. */
+TEST(file_truncation_fails_with_its_last_page, 1)
+{
+	begin();
+	WRITE_ONCE(file->error, -EIO);
+	CHECK_EQ(mapping_truncate(mapping, PAGES(1) + 10), -EIO);
+	CHECK_EQ(mapping->size, PAGES(FILE_PAGES));
+	WRITE_ONCE(file->error, 0);
+	page_put(read_page(2));
+	CHECK_EQ(mapping_truncate(mapping, PAGES(1) + 10), 0);
+	CHECK_EQ(mapping->size, PAGES(1) + 10);
+	CHECK(!is_cached(2));
+	CHECK_EQ(mapping->nr_dirty, 1); /* its zeros have to reach the disk */
+	CHECK_EQ(mapping_truncate(mapping, PAGES(1)), 0);
+	CHECK_EQ(mapping->nr_dirty, 0);
+	end();
+}
+
 /* ---- Dropping what is clean -------------------------------------------------------------------------------------- */
 
 /* What is dirty, mapped, locked, or in somebody's hands stays. */

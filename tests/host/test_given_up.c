@@ -9,6 +9,7 @@
 
 #include "mm/lazyfree.h"
 #include "mm/reclaim.h"
+#include "mm/tlb.h"
 
 #define NR_PAGES 32
 
@@ -150,6 +151,23 @@ TEST(given_up_pages_of_all_go_at_once, 1)
 	sim_leave_mm();
 	test_mm_put(second);
 	sim_use_mm(mm);
+	end();
+}
+
+/* More than a gather has room for. */
+TEST(given_up_pages_go_in_batches, 1)
+{
+	const u64 many = 2 * TLB_GATHER_PAGES + 5;
+	vaddr_t start;
+
+	begin();
+	start = map(mm, many, RW, ANON);
+	put_pages(start, many, 100);
+	CHECK_EQ(mm_madvise(mm, start, PAGES(many - 1), MADV_FREE), 0);
+	CHECK_EQ(mm_drop_all_lazy(), NR_PAGES + many - 1);
+	CHECK_EQ(mm_rss(mm, RSS_ANON), 1);
+	expect_get(start + PAGES(many - 1), 100 + many - 1);
+	expect_get(start + PAGES(many - 2), 0);
 	end();
 }
 

@@ -167,6 +167,99 @@ TEST(mapping_truncate_clears_the_tail, 1)
 	mapping_put(mapping);
 }
 
+static vaddr_t map_mapping(struct mm *mm, struct mapping *mapping, u64 pages, u64 flags)
+{
+	struct mmap_request request = {
+		.len = PAGES(pages),
+		.prot = RW,
+		.flags = flags,
+		.mapping = mapping,
+		.ops = &mapping_vma_ops,
+		.file_writable = true,
+	};
+	long addr = mm_mmap(mm, &request);
+
+	CHECK(addr > 0);
+	return (vaddr_t)addr;
+}
+
+/* ---- Quotas, and pages set aside --------------------------------------------------------------------------------- */
+
+/* What the mappings of one quota have together is limited; what is beyond it is as beyond the object's end. */
+TEST(mapping_keeps_within_its_quota, 1)
+{
+	struct mapping *mapping = mapping_create(PAGES(16), true), *other = mapping_create(PAGES(16), true);
+	struct mapping_quota quota = { .max_pages = 4 };
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr;
+
+	mapping->quota = other->quota = &quota;
+	fill(other, 0);
+	for (u64 index = 0; index < 3; index++)
+		fill(mapping, index);
+	fill(mapping, 0); /* is there already */
+	CHECK_EQ(quota.nr_pages, 4);
+	CHECK(!mapping_find_or_create(mapping, 3));
+	CHECK(!mapping_set_aside(mapping, 3));
+	CHECK_EQ(mapping_write(mapping, PAGES(3) - 1, "xy", 2), 1);
+	CHECK_EQ(mapping_write(mapping, PAGES(3), "x", 1), -ENOMEM);
+	addr = map_mapping(mm, mapping, 8, MAP_SHARED);
+	sim_use_mm(mm);
+	put(addr, 1);
+	CHECK_EQ(sim_write(addr + PAGES(3), 1), FAULT_BEYOND_END);
+	CHECK_EQ(quota.nr_pages, 4);
+	mapping_remove_range(mapping, 1, 1);
+	CHECK_EQ(quota.nr_pages, 3);
+	put(addr + PAGES(3), 1);
+	CHECK_EQ(quota.nr_pages, 4);
+	sim_leave_mm();
+	test_mm_put(mm);
+	mapping_leave_quota(mapping);
+	CHECK_EQ(quota.nr_pages, 1);
+	fill(mapping, 9);
+	CHECK_EQ(quota.nr_pages, 1);
+	mapping_put(mapping);
+	mapping_put(other);
+	CHECK_EQ(quota.nr_pages, 0);
+}
+
+static bool is_set_aside(struct mapping *mapping, u64 index)
+{
+	struct page *page = mapping_find(mapping, index);
+	bool aside = page_test(page, PG_SET_ASIDE);
+
+	page_put(page);
+	return aside;
+}
+
+/* What fallocate makes is there, but not in use until somebody reads, writes, or allocates it once more. */
+TEST(mapping_pages_set_aside_are_not_in_use, 1)
+{
+	struct mapping *mapping = mapping_create(PAGES(8), true);
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map_mapping(mm, mapping, 8, MAP_SHARED);
+	u8 seen[8];
+
+	for (u64 index = 0; index < 4; index++)
+		page_put(mapping_set_aside(mapping, index));
+	CHECK_EQ(mapping->nr_pages, 4);
+	fill(mapping, 5);
+	CHECK_EQ(mm_mincore(mm, addr, 8, seen), 0);
+	for (u64 index = 0; index < 8; index++)
+		CHECK_EQ(seen[index] & 1, index == 5);
+	page_put(mapping_set_aside(mapping, 0));
+	CHECK_EQ(mapping_write(mapping, PAGES(1), "x", 1), 1);
+	sim_use_mm(mm);
+	expect_get(addr + PAGES(2), 0);
+	for (u64 index = 0; index < 4; index++)
+		CHECK_EQ(is_set_aside(mapping, index), index == 3);
+	page_put(mapping_set_aside(mapping, 5));
+	CHECK(!is_set_aside(mapping, 5));
+	sim_leave_mm();
+	test_mm_put(mm);
+	mapping_put(mapping);
+}
+
 /* ---- Several CPUs, one slot -------------------------------------------------------------------------------------- */
 
 static struct page *found[MAX_CPUS];
@@ -194,22 +287,6 @@ TEST(mapping_racing_faults_share_the_page, 4)
 }
 
 /* ---- Address spaces that map it ---------------------------------------------------------------------------------- */
-
-static vaddr_t map_mapping(struct mm *mm, struct mapping *mapping, u64 pages, u64 flags)
-{
-	struct mmap_request request = {
-		.len = PAGES(pages),
-		.prot = RW,
-		.flags = flags,
-		.mapping = mapping,
-		.ops = &mapping_vma_ops,
-		.file_writable = true,
-	};
-	long addr = mm_mmap(mm, &request);
-
-	CHECK(addr > 0);
-	return (vaddr_t)addr;
-}
 
 TEST(mapping_shared_and_private, 1)
 {

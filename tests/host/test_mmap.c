@@ -260,6 +260,34 @@ TEST(mprotect_answers, 1)
 	end();
 }
 
+static void expect_own_pages(u64 first, u64 nr)
+{
+	for (u64 page = first; page < first + nr; page++)
+		CHECK(pte_write(sim_pte(mm, ARENA + PAGES(page))));
+}
+
+/* What is locked has no fault left, not even the one that makes a private copy: each part's, and what comes after the eighth. */
+TEST(mprotect_of_locked_memory_makes_the_copies, 1)
+{
+	begin();
+	map_at(mm, ARENA, 40, PROT_READ, ANON);
+	CHECK_EQ(mm_mlock(mm, ARENA, PAGES(2), false), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), RW, -1), 0);
+	expect_own_pages(0, 2);
+	CHECK(pte_none(sim_pte(mm, ARENA + PAGES(2))));
+	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(4), PAGES(1), true), 0); /* on fault: nor are its copies */
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(4), PAGES(1), RW, -1), 0);
+	CHECK(pte_none(sim_pte(mm, ARENA + PAGES(4))));
+	for (u64 page = 10; page < 32; page += 2)
+		CHECK_EQ(mm_mlock(mm, ARENA + PAGES(page), PAGES(1), false), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(10), PAGES(24), RW, -1), 0);
+	for (u64 page = 10; page < 32; page += 2)
+		expect_own_pages(page, 1);
+	CHECK(pte_none(sim_pte(mm, ARENA + PAGES(11))));
+	CHECK(pte_none(sim_pte(mm, ARENA + PAGES(33))));
+	end();
+}
+
 /* Down to the start of the stack that contains the range; one that begins where the range ends does not. */
 TEST(mprotect_growsdown_reaches_the_start, 1)
 {
@@ -366,6 +394,10 @@ TEST(mremap_answers, 1)
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(2), PAGES(2), MREMAP_TO, ARENA + PAGES(1)), -EINVAL);
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1), PAGES(2), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0), -EINVAL);
 	CHECK_EQ(mm_mremap(mm, ARENA, 0, PAGES(1), MREMAP_MAYMOVE, 0), -EINVAL);
+	CHECK_EQ(mm_mremap(mm, ARENA, USER_END, PAGES(1), 0, 0), -EINVAL);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1), USER_END + PAGES(1), MREMAP_MAYMOVE, 0), -EINVAL);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1), PAGES(2), MREMAP_TO, USER_END - PAGES(1)), -EINVAL);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(2), PAGES(2), MREMAP_TO, ARENA + PAGES(20) + 1), -EINVAL);
 	check_maps("0-4rw 4-5r- 8-9rw");
 	put(ARENA + PAGES(8), 7);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), 0, PAGES(1), MREMAP_TO, ARENA + PAGES(12)), ARENA + PAGES(12));
@@ -398,6 +430,15 @@ TEST(brk_moves_the_heap_s_end, 1)
 	CHECK_EQ(mm_brk(mm, ARENA + PAGES(2) + 1), ARENA + 1);
 	CHECK_EQ(mm_brk(mm, ARENA), ARENA);
 	check_maps("6-7rw");
+	mm->rlimit_data = PAGES(3);
+	CHECK_EQ(mm_brk(mm, ARENA + PAGES(2)), ARENA + PAGES(2));
+	unmap(mm, ARENA, 7);
+	CHECK_EQ(mm_brk(mm, ARENA), ARENA + PAGES(2)); /* there is nothing to shrink */
+	map_at(mm, ARENA, 2, RW, ANON);
+	mm->end_data = PAGES(1); /* the program's data counts with the heap */
+	CHECK_EQ(mm_brk(mm, ARENA + PAGES(2) + 1), ARENA + PAGES(2));
+	mm->start_data = PAGES(1);
+	CHECK_EQ(mm_brk(mm, ARENA + PAGES(3)), ARENA + PAGES(3));
 	end();
 }
 
@@ -422,6 +463,20 @@ TEST(madvise_answers, 1)
 	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(6), PAGE_SIZE, MADV_WIPEONFORK), -EINVAL);
 	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(6), PAGE_SIZE, MADV_REMOVE), 0);
 	expect_get(ARENA + PAGES(6), 0);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, 25 /* MADV_COLLAPSE */), -EINVAL);
+	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(6), PAGE_SIZE, MADV_MERGEABLE), 0); /* without effect */
+	CHECK_EQ(vma_tree_find(&mm->tree, ARENA + PAGES(6))->flags & VM_MERGEABLE, 0);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_MERGEABLE), 0);
+	CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->flags & VM_MERGEABLE, VM_MERGEABLE);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_UNMERGEABLE), 0);
+	CHECK_EQ(mm_mlock(mm, ARENA, PAGES(1), true), 0);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_COLD), -EINVAL);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_FREE), -EINVAL);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_DONTNEED), -EINVAL);
+	expect_get(ARENA, 1);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, 24 /* MADV_DONTNEED_LOCKED */), 0);
+	expect_get(ARENA, 0);
+	CHECK_EQ(mm_munlock(mm, ARENA, PAGES(1)), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(1), PAGE_SIZE, MADV_DONTFORK), 0);
 	check_maps("0-1rw 1-2rw 2-4rw 6-7rw");
 	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(1), PAGE_SIZE, MADV_DOFORK), 0);

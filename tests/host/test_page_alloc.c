@@ -116,6 +116,27 @@ TEST(pages_do_not_overlap, 1)
 	}
 }
 
+/* A CPU keeps a thousandth of the memory for itself, as a power of two; it fetches half of that, and never has more. */
+TEST(pages_kept_by_a_cpu, 1)
+{
+	const u32 limit = page_stash_figures(0).limit;
+	struct page *pages[256];
+
+	CHECK_EQ(limit & (limit - 1), 0);
+	CHECK(limit * 1024UL >= nr_managed_pages());
+	CHECK(limit * 512UL < nr_managed_pages());
+	page_alloc_drain();
+	CHECK_EQ(page_stash_figures(0).nr, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		pages[i] = alloc_page(0);
+		CHECK_EQ(page_stash_figures(0).nr, (2 * ARRAY_SIZE(pages) - 1 - i) % (limit / 2));
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		page_put(pages[i]);
+		CHECK(page_stash_figures(0).nr <= limit && page_stash_figures(0).nr >= min(i + 1, limit / 2));
+	}
+}
+
 /* ---- References -------------------------------------------------------------------------------------------------- */
 
 static void drop_reference(void *page)

@@ -205,6 +205,19 @@ TEST(kmalloc_every_size, 1)
 	}
 }
 
+TEST(kstrdup_copies_all_of_it, 1)
+{
+	char *empty = kstrdup(""), *copy = kstrdup("sixteen letters!");
+
+	CHECK_EQ(empty[0], 0);
+	CHECK(!strcmp(copy, "sixteen letters!"));
+	kfree(empty);
+	kfree(copy);
+	sim_fail_allocation(1, true);
+	CHECK(!kstrdup("x"));
+	CHECK(sim_allocation_failed());
+}
+
 TEST(kmalloc_large, 1)
 {
 	u64 before = nr_free_pages();

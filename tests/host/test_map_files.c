@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* mmap of files and of kinds of memory: what is refused, in which order, and what the VMA may become later. */
+#include "test.h"
+
+#include "mm/mapping.h"
+#include "mm/vma.h"
+
+#define ARENA 0x10000000000UL
+#define MAX_FILE_BYTES 0x7fffffffffffffffUL
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+
+static struct mm *mm;
+static struct mapping *mapping;
+
+static void begin(void)
+{
+	mm = test_mm(POLICY_MMAP);
+	mapping = mapping_create(PAGES(8), false);
+}
+
+static void end(void)
+{
+	test_mm_put(mm);
+	mapping_put(mapping);
+}
+
+/* Of a file that was opened for reading and writing, one page. */
+static struct mmap_request request_of(u64 prot, u64 flags)
+{
+	return (struct mmap_request){
+		.addr = ARENA,
+		.len = PAGES(1),
+		.prot = prot,
+		.flags = flags | MAP_FIXED,
+		.mapping = mapping,
+		.ops = &mapping_vma_ops,
+		.file_writable = true,
+	};
+}
+
+static long mmap_of(struct mmap_request request)
+{
+	return mm_mmap(mm, &request);
+}
+
+static long mmap_from(u64 pgoff, bool unbounded)
+{
+	struct mmap_request request = request_of(RW, MAP_SHARED);
+
+	request.pgoff = pgoff;
+	request.unbounded = unbounded;
+	return mm_mmap(mm, &request);
+}
+
+static u64 flags_of_vma(void)
+{
+	return vma_tree_find(&mm->tree, ARENA)->flags;
+}
+
+static long mmap_anon(u64 len, u64 flags)
+{
+	const struct mmap_request request = { .addr = ARENA, .len = len, .prot = RW, .flags = flags | MAP_FIXED };
+
+	return mm_mmap(mm, &request);
+}
+
+TEST(mmap_of_a_file_answers, 1)
+{
+	begin();
+	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED | MAP_HUGETLB)), -EINVAL);
+	CHECK_EQ(mmap_of(request_of(RW, 0)), -EINVAL);
+	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED_VALIDATE | MAP_SYNC)), -EOPNOTSUPP);
+	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED | MAP_GROWSDOWN)), -EINVAL);
+	CHECK_EQ(mmap_of(request_of(RW, MAP_PRIVATE | MAP_GROWSDOWN)), -EINVAL);
+	CHECK_EQ(mm->nr_vmas, 0);
+	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED_VALIDATE | MAP_NORESERVE)), ARENA);
+	CHECK_EQ(flags_of_vma() & (VM_SHARED | VM_MAYSHARE | VM_NORESERVE), VM_SHARED | VM_MAYSHARE | VM_NORESERVE);
+	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED | MAP_SYNC)), ARENA); /* which MAP_SHARED ignores */
+	CHECK_EQ(mmap_of(request_of(RW, MAP_PRIVATE | MAP_STACK)), ARENA);
+	CHECK_EQ(flags_of_vma() & (VM_SHARED | VM_MAYSHARE | VM_NOHUGEPAGE), VM_NOHUGEPAGE);
+	end();
+}
+
+TEST(mmap_bounds_the_offset, 1)
+{
+	const u64 last = (MAX_FILE_BYTES - PAGE_SIZE) >> PAGE_SHIFT, beyond = (~0UL - PAGE_SIZE) >> PAGE_SHIFT;
+
+	begin();
+	CHECK_EQ(mmap_from(~0UL, true), -EOVERFLOW);
+	CHECK_EQ(mmap_from(last + 1, false), -EOVERFLOW);
+	CHECK_EQ(mmap_from(last, false), ARENA);
+	CHECK_EQ(mmap_from(last + 1, true), ARENA);
+	CHECK_EQ(mmap_from(beyond + 1, true), -EOVERFLOW);
+	CHECK_EQ(mmap_from(beyond, true), ARENA);
+	end();
+}
+
+/* Who may not write to a file can't by way of mprotect either; a private mapping is the program's own. */
+TEST(mmap_of_a_file_that_is_only_read, 1)
+{
+	struct mmap_request request;
+
+	begin();
+	request = request_of(RW, MAP_SHARED);
+	request.file_writable = false;
+	CHECK_EQ(mmap_of(request), -EACCES);
+	request.prot = PROT_READ;
+	CHECK_EQ(mmap_of(request), ARENA);
+	CHECK_EQ(flags_of_vma() & (VM_SHARED | VM_MAYSHARE | VM_MAYWRITE), VM_MAYSHARE);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), RW, -1), -EACCES);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_READ | PROT_EXEC, -1), 0);
+	request.flags = MAP_PRIVATE | MAP_FIXED;
+	request.prot = RW;
+	request.noexec = true;
+	CHECK_EQ(mmap_of(request), ARENA);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_READ, -1), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), RW, -1), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_READ | PROT_EXEC, -1), -EACCES);
+	end();
+}
+
+/* The errno of a file's rights comes after those of place and kind. */
+TEST(mmap_refuses_for_the_file_last, 1)
+{
+	struct mmap_request request;
+
+	begin();
+	request = request_of(RW, MAP_SHARED);
+	request.refusal = -EBADF;
+	CHECK_EQ(mmap_of(request), -EBADF);
+	request.file_writable = false;
+	CHECK_EQ(mmap_of(request), -EBADF);
+	request.flags = MAP_PRIVATE | MAP_GROWSDOWN | MAP_FIXED;
+	CHECK_EQ(mmap_of(request), -EBADF);
+	request.flags = MAP_FIXED;
+	CHECK_EQ(mmap_of(request), -EINVAL);
+	request.flags = MAP_SHARED | MAP_FIXED;
+	request.addr++;
+	CHECK_EQ(mmap_of(request), -EINVAL);
+	CHECK_EQ(mm->nr_vmas, 0);
+	end();
+}
+
+/* Nobody gets more than there could ever be, unless the administrator says so, or the program that it will not use it. */
+TEST(mmap_of_more_than_there_is, 1)
+{
+	const u64 huge = 1UL << 40;
+
+	begin();
+	CHECK_EQ(mmap_anon(huge, ANON), -ENOMEM);
+	CHECK_EQ(mmap_anon(huge, MAP_SHARED | MAP_ANONYMOUS), -ENOMEM);
+	CHECK_EQ(mmap_anon(PAGES(4), ANON), ARENA);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(4), huge, 0, 0), -ENOMEM);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(4), huge, MREMAP_MAYMOVE, 0), -ENOMEM);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), 0);
+	CHECK_EQ(mm->total_pages, 4);
+	CHECK_EQ(mmap_anon(huge, ANON | MAP_NORESERVE), ARENA);
+	CHECK_EQ(mmap_anon(huge, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE), ARENA);
+	sysctl_overcommit_memory = 1;
+	CHECK_EQ(mmap_anon(huge, ANON), ARENA);
+	CHECK_EQ(mmap_anon(huge, MAP_SHARED | MAP_ANONYMOUS), ARENA);
+	CHECK_EQ(mmap_anon(PAGES(4), ANON), ARENA);
+	unmap(mm, ARENA + PAGES(4), (huge >> PAGE_SHIFT) - 4);
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(4), huge, 0, 0), ARENA);
+	end();
+}
+
+/* Memory that may be dropped is never locked, goes to no dump and to no child; and stays so. */
+TEST(mmap_droppable, 1)
+{
+	const u64 kind = VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
+
+	begin();
+	CHECK_EQ(mmap_anon(PAGES(1), MAP_DROPPABLE | MAP_ANONYMOUS | MAP_LOCKED), -EINVAL);
+	CHECK_EQ(mmap_anon(PAGES(1), MAP_DROPPABLE | MAP_ANONYMOUS | MAP_GROWSDOWN), -EINVAL);
+	CHECK_EQ(mmap_anon(PAGES(1), MAP_DROPPABLE | MAP_ANONYMOUS), ARENA);
+	CHECK_EQ(flags_of_vma() & kind, kind);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(1), MADV_KEEPONFORK), -EINVAL);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(1), MADV_DODUMP), -EINVAL);
+	CHECK_EQ(flags_of_vma() & kind, kind);
+	end();
+}
+
+/* The program's own file is held by each address space that runs it. */
+TEST(exe_file_is_held_by_each_process, 1)
+{
+	static char file;
+	struct mm *child;
+
+	begin();
+	mm->exe_file = (struct file *)&file;
+	vma_file_get(mm->exe_file);
+	child = test_mm(POLICY_MMAP);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	CHECK(child->exe_file == mm->exe_file);
+	CHECK_EQ(sim_file_refs(), 2);
+	test_mm_put(child);
+	CHECK_EQ(sim_file_refs(), 1);
+	end();
+	CHECK_EQ(sim_file_refs(), 0);
+}
