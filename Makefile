@@ -146,7 +146,7 @@ $(BUILD)/user/%-pie: user/%.c Makefile
 
 PLUGINS := $(BUILD)/lines.so $(BUILD)/stop.so
 
-$(BUILD)/%.so: tools/plugin/%.c tools/plugin/qemu_plugin.h
+$(BUILD)/%.so: tools/plugin/%.c tools/plugin/qemu_plugin.h tools/plugin/qemu_version.h
 	$(call say,HOSTCC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) -std=gnu17 -O2 $(warnings) -fPIC -shared -I. -o $@ $<

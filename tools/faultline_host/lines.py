@@ -70,8 +70,8 @@ def measure(options):
         arguments = f"{PLUGIN},out={out},fault={names.address(FAULT_ENTRY):#x},mark={MARK:#x}"
         result = runner.boot(options, scratch, ["-plugin", arguments], stdin=b"")
         if not os.path.exists(out):
-            raise UsageError("this QEMU did not take the plugin: it offers another version of the plugin interface "
-                             "than 1 (QEMU 7.2), or was built without plugins; shared cache lines are not measured")
+            raise UsageError("this QEMU did not take the plugin: it was built without plugins, or is newer than 11.1 and offers "
+                             "only later versions of their interface; shared cache lines are not measured")
         return result, read_report(out, names)
 
 

@@ -12,7 +12,9 @@
  *
  * Meant for one thread of execution (-icount): QEMU then runs the CPUs in turn, so the table needs no lock.
  */
+#define _GNU_SOURCE
 #include "tools/plugin/qemu_plugin.h"
+#include "tools/plugin/qemu_version.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,8 +33,6 @@ struct line {
 	uint64_t faults;     /* how many different faults wrote it */
 	uint64_t last_fault; /* the last one that did */
 };
-
-__attribute__((visibility("default"))) int qemu_plugin_version = PLUGIN_API_VERSION;
 
 static struct line *table;
 static const char *out_path;
@@ -99,9 +99,10 @@ static void on_fault(unsigned int cpu, void *arg)
 		current_fault[cpu] = ++nr_faults;
 }
 
-static void on_translate(plugin_id id, struct qemu_plugin_tb *tb)
+static void on_translate(void *first, void *second)
 {
-	(void)id;
+	struct qemu_plugin_tb *tb = qemu_plugin_version < PLUGIN_WITHOUT_ID ? second : first;
+
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 
@@ -124,11 +125,10 @@ static void print_lines(FILE *out)
 	}
 }
 
-static void on_exit_of_qemu(plugin_id id, void *arg)
+static void on_exit_of_qemu(void)
 {
 	FILE *out = fopen(out_path, "w");
 
-	(void)id, (void)arg;
 	if (!out) {
 		perror(out_path);
 		return;
@@ -162,7 +162,7 @@ __attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, con
 		return -1;
 	fault_entry = strtoull(fault_text, NULL, 0);
 	mark = strtoull(mark_text, NULL, 0);
-	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate, NULL);
 	qemu_plugin_register_atexit_cb(id, on_exit_of_qemu, NULL);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What we use of QEMU's plugin interface, version 1 (QEMU 7.2), declared by ourselves: distributions ship QEMU without
- * its header. QEMU refuses a plugin whose version it does not offer.
+ * What we use of QEMU's plugin interface, declared by ourselves: distributions ship QEMU without its header. The versions
+ * differ in what callbacks are given first (qemu_version.h); a pointer too many is one that nobody looks at.
  */
 #ifndef PLUGIN_QEMU_PLUGIN_H
 #define PLUGIN_QEMU_PLUGIN_H
@@ -9,8 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define PLUGIN_API_VERSION 1
 
 typedef uint64_t plugin_id;
 typedef uint32_t plugin_meminfo;
@@ -23,12 +21,13 @@ struct qemu_plugin_hwaddr;
 enum plugin_registers { PLUGIN_NO_REGISTERS };
 enum plugin_access { PLUGIN_READ = 1, PLUGIN_WRITE, PLUGIN_READ_WRITE };
 
-typedef void (*plugin_translate_fn)(plugin_id id, struct qemu_plugin_tb *tb);
+/* The block is the second argument, behind the plugin's number; from PLUGIN_WITHOUT_ID on it is the first. */
+typedef void (*plugin_translate_fn)(void *first, void *second);
 typedef void (*plugin_execute_fn)(unsigned int cpu, void *arg);
 typedef void (*plugin_memory_fn)(unsigned int cpu, plugin_meminfo info, uint64_t vaddr, void *arg);
-typedef void (*plugin_exit_fn)(plugin_id id, void *arg);
+typedef void (*plugin_exit_fn)(void);
 
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, plugin_translate_fn fn);
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, plugin_translate_fn fn, void *arg);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, plugin_execute_fn fn,
 					    enum plugin_registers registers, void *arg);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, plugin_memory_fn fn,

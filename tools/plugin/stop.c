@@ -8,8 +8,8 @@
  */
 #define _GNU_SOURCE
 #include "tools/plugin/qemu_plugin.h"
+#include "tools/plugin/qemu_version.h"
 
-#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +18,6 @@
 /* As in QEMU's include/qemu/timer.h and qapi/run-state.json. */
 enum { CLOCK_VIRTUAL = 1, SCALE_NS = 1, RUN_STATE_PAUSED = 4 };
 #define TIMER_ROOM 256 /* more than a struct QEMUTimer of any version */
-
-__attribute__((visibility("default"))) int qemu_plugin_version = PLUGIN_API_VERSION;
 
 static int (*vm_stop)(int state);
 static void (*pause_all_vcpus)(void);
