@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 What the scripts of tests/gdb/ share. Each runs inside GDB, attached to a machine (tests/runner/debugger.py): it drives the
-machine, asks the commands, and compares what they say. The last line is `N checks, M failed`, the status 1 when M > 0.
+machine, asks the commands, and compares what they say. The last line is `script: N checks, M failed`, in
+words that no program of user/ has, the status 1 when M > 0: GDB itself ends with 0 when a script dies of an exception.
 """
 
 import re
@@ -108,7 +109,7 @@ def skip_call():
 
 def finish():
     """The verdict; ends the machine and GDB."""
-    print(f"{len(passed) + len(failures)} checks, {len(failures)} failed", flush=True)
+    print(f"script: {len(passed) + len(failures)} checks, {len(failures)} failed", flush=True)
     try:
         gdb.execute("kill", to_string=True)
     except gdb.error:

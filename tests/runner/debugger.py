@@ -96,8 +96,8 @@ def job(script, options, program, name=None):
 
 def judge(result):
     said = (result.stdout + result.stderr).decode(errors="replace")
-    failed = re.findall(r"^FAIL (.*(?:\n(?!ok |FAIL |\d+ checks).*)*)", said, re.MULTILINE)
+    failed = re.findall(r"^FAIL (.*(?:\n(?!ok |FAIL |script: |\d+ checks).*)*)", said, re.MULTILINE)
     complaints = failed + ([f"exit status {result.status}, expected 0"] if result.status else [])
-    if not re.search(r"^[1-9]\d* checks, 0 failed$", said, re.MULTILINE):
+    if "Traceback (most recent call last)" in said or not re.search(r"^script: [1-9]\d* checks, 0 failed$", said, re.MULTILINE):
         complaints.append("the script did not come to its end: " + said[-2000:])
     return complaints
