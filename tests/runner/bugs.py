@@ -45,8 +45,12 @@ def chosen(wanted):
 
 def apply_jobs():
     """For `make test`: does each patch apply to the tree as it is?"""
-    return [Job(name=f"bug/{name_of(path)} applies", judge=judge_status, weight=0,
-                command=["patch", "-p1", "--dry-run", "--force", "--fuzz=0", "-i", path]) for path in patches()]
+    return [apply_job(path) for path in patches()]
+
+
+def apply_job(path):
+    return Job(name=f"bug/{name_of(path)} applies", judge=judge_status, weight=0,
+               command=["patch", "-p1", "--dry-run", "--force", "--fuzz=0", "-i", path])
 
 
 def fail_job(path):
@@ -125,6 +129,8 @@ def checked(command, directory):
 def jobs_of(test, copy):
     if test.startswith("host/"):
         _, sanitizer, name = test.split("/", 2)
+        if name not in host.names(sanitizer, copy):
+            raise PatchError(f"there is no test “{test}”")
         jobs = [host.job(sanitizer, name, copy)]
     elif test.startswith(("shell/", "terminal/")):
         kernel = os.path.join(copy, "build", "faultline.elf")

@@ -89,8 +89,11 @@ def without_numbers(text):
 
 
 def job(script, options, program, name=None):
-    path = os.path.join("tests", "gdb", f"{script}.py")
-    return Job(name=f"gdb/{name or script}", has_log=True, judge=judge, weight=8, limit=300,
+    return script_job(os.path.join("tests", "gdb", f"{script}.py"), options, program, name or script)
+
+
+def script_job(path, options, program, name):
+    return Job(name=f"gdb/{name}", has_log=True, judge=judge, weight=8, limit=300,
                command=["tools/faultline", "run", *options, "--gdb-script", path, f"build/user/{program[0]}", *program[1:]])
 
 

@@ -11,8 +11,8 @@ import time
 
 from faultline_host.status import UsageError
 
-from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, scenario, shell,
-               suspend, terminal, tool, tracing)
+from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, planted,
+               scenario, shell, suspend, terminal, tool, tracing)
 
 DESCRIPTION = """\
 suites:
@@ -96,7 +96,7 @@ def suite_jobs(suite):
     jobs = host.jobs() + tools_jobs()
     if suite == "soak":
         jobs += conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
-        jobs += terminal.soak_jobs()
+        jobs += terminal.soak_jobs() + planted.jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + bugs.apply_jobs()
