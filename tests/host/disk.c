@@ -112,6 +112,11 @@ void disk_swapon(struct disk *disk, int priority)
 	CHECK(swap_area_add(&disk_ops, disk, disk->nr_pages, NULL, 0, priority) >= 0);
 }
 
+int disk_try_swapon(struct disk *disk, const u32 *bad, u32 nr_bad)
+{
+	return swap_area_add(&disk_ops, disk, disk->nr_pages, bad, nr_bad, SWAP_PRIORITY_NEXT);
+}
+
 void disk_swapoff(struct disk *disk)
 {
 	int area = swap_area_on(disk);

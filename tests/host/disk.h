@@ -21,6 +21,8 @@ struct disk *disk_create(u64 nr_pages);
 /* Swaps to it, with that priority. Both insist on success. */
 void disk_swapon(struct disk *disk, int priority);
 void disk_swapoff(struct disk *disk);
+/* Swaps to it, where those of its pages that are named are bad. Answers as swap_area_add(). */
+int disk_try_swapon(struct disk *disk, const u32 *bad, u32 nr_bad);
 /* The interrupt of the oldest request that waits. False: there is none. */
 bool disk_complete_one(struct disk *disk);
 void disk_complete_all(struct disk *disk);

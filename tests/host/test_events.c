@@ -4,6 +4,7 @@
 
 #include "disk.h"
 
+#include "kernel/string.h"
 #include "mm/events.h"
 #include "mm/swap.h"
 
@@ -147,6 +148,26 @@ TEST(events_of_swap_name_the_slot, 1)
 	rcu_barrier();
 	swap_cache_trim();
 	disk_swapoff(disk);
+}
+
+static bool is_a_name(const char *name)
+{
+	return name && *name && strcmp(name, "?");
+}
+
+/* Nothing that is counted or recorded is without a name, and no two have the same. */
+TEST(names_of_all_that_is_counted, 1)
+{
+	for (unsigned i = 0; i < NR_FAULT_EVENTS; i++)
+		CHECK(is_a_name(event_name(i)) && (!i || strcmp(event_name(i), event_name(i - 1))));
+	CHECK(!strcmp(event_name(NR_FAULT_EVENTS), "?"));
+	for (unsigned i = 0; i < NR_COUNTERS; i++)
+		if (i != COUNT_FIRST_REASON + REASON_NONE)
+			CHECK(is_a_name(counter_name(i)));
+	CHECK(!strcmp(counter_name(COUNT_pgfault), "pgfault"));
+	CHECK(!strcmp(reason_name(REASON_vma_lock_miss), "vma_lock_miss"));
+	CHECK(!*reason_name(REASON_NONE));
+	CHECK(!*reason_name(NR_FAULT_REASONS));
 }
 
 #define WRITTEN 20000UL

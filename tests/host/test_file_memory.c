@@ -181,6 +181,61 @@ TEST(file_truncation_fails_with_its_last_page, 1)
 	end();
 }
 
+/* ---- Waiting for a page ------------------------------------------------------------------------------------------ */
+
+static long result;
+static bool write_whole;
+
+static void ask(void *unused)
+{
+	struct page *page =
+		write_whole ? mapping_write_begin(mapping, 1, WRITE_WHOLE_PAGE) : mapping_read_page(mapping, 1);
+
+	(void)unused;
+	result = is_err(page) ? ptr_err(page) : page != NULL;
+	if (result != 1)
+		return;
+	if (write_whole)
+		(void)mapping_write_end(page, 0);
+	else
+		page_put(page);
+}
+
+static void begin_asking(void)
+{
+	sim_start(1, ask, NULL);
+	let_others_run_until(sim_is_sleeping(1), "nobody waits for the page");
+}
+
+/* For its lock, or for its contents: who is killed waits no longer, and leaves nothing behind. */
+TEST(file_page_is_waited_for_until_the_thread_dies, 2)
+{
+	struct page *page;
+
+	begin();
+	WRITE_ONCE(file->reads, SIM_IO_HELD);
+	for (unsigned twice = 0; twice < 2; twice++) { /* the first one reads, the second one waits for the lock */
+		begin_asking();
+		sim_kill(1);
+		sim_join(1);
+		CHECK_EQ(result, -EINTR);
+	}
+	sim_file_end_io(file, 0);
+	CHECK_EQ(file->nr_reads, 1);
+	page = read_page(1);
+	CHECK_EQ(page->refcount, 2);
+	page_lock(page);
+	write_whole = true;
+	begin_asking();
+	sim_kill(1);
+	sim_join(1);
+	CHECK_EQ(result, -EINTR);
+	page_unlock(page);
+	CHECK_EQ(page->refcount, 2);
+	page_put(page);
+	end();
+}
+
 /* ---- Dropping what is clean -------------------------------------------------------------------------------------- */
 
 /* What is dirty, mapped, locked, or in somebody's hands stays. */

@@ -86,6 +86,7 @@ TEST(watermarks_are_linux_s, 1)
 	}
 	watermarks_init(nr_managed_pages());
 	watermark_scale_factor_set(1000);
+	CHECK_EQ(watermark_scale_factor(), 1000);
 	CHECK_EQ(watermarks.low - watermarks.min, nr_managed_pages() / 10);
 	min_free_kbytes_set(0x7fffffff);
 	CHECK_EQ(min_free_kbytes(), 0x7fffffff);

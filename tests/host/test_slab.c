@@ -179,6 +179,52 @@ TEST(slab_rcu_waits_for_readers, 2)
 	sim_join_all();
 }
 
+static u64 nr_seen, all_pages;
+
+static void see(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
+{
+	all_pages += pages;
+	if (strcmp(name, arg))
+		return;
+	nr_seen++;
+	CHECK_EQ(size, sizeof(struct object));
+	CHECK_EQ(in_use, 3);
+	CHECK(pages > 0);
+}
+
+/* As /proc/slabinfo tells: each cache once, with what is in use of it, and all pages together. */
+TEST(slab_figures, 1)
+{
+	struct slab_cache *cache = object_cache();
+	void *objects[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		objects[i] = slab_alloc(cache, 0);
+	slab_for_each(see, "test object");
+	CHECK_EQ(nr_seen, 1);
+	CHECK_EQ(slab_nr_pages(), all_pages);
+	for (unsigned i = 0; i < 3; i++)
+		slab_free(cache, objects[i]);
+}
+
+/* Objects that would waste much of a page share larger slabs. */
+TEST(slab_of_objects_that_fit_badly, 1)
+{
+	struct slab_cache *cache = slab_create("half pages and a bit", PAGE_SIZE / 2 + 64, 64);
+	void *objects[30];
+	u64 before = slab_nr_pages();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(objects); i++) {
+		objects[i] = slab_alloc(cache, 0);
+		memset(objects[i], (int)i, PAGE_SIZE / 2 + 64);
+	}
+	CHECK(slab_nr_pages() - before < 24); /* one a page would be 30 */
+	for (unsigned i = 0; i < ARRAY_SIZE(objects); i++) {
+		CHECK_EQ(((u8 *)objects[i])[PAGE_SIZE / 2 + 63], i);
+		slab_free(cache, objects[i]);
+	}
+}
+
 /* ---- kmalloc ----------------------------------------------------------------------------------------------------- */
 
 static bool all_bytes(const u8 *bytes, size_t size, u8 value)

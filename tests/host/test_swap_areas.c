@@ -30,6 +30,61 @@ TEST(swap_areas_by_priority, 1)
 	end();
 }
 
+/* Pages of the device that are bad hold nothing; and all others are used. */
+TEST(swap_passes_over_bad_pages, 1)
+{
+	static const u32 bad[] = { 1, 7, NR_PAGES + 3 };
+	struct disk *worn = disk_create(NR_PAGES + 4);
+	struct swap_area_figures figures;
+	unsigned area;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	disk_swapoff(disk);
+	area = (unsigned)disk_try_swapon(worn, bad, ARRAY_SIZE(bad));
+	CHECK(swap_area_figures(area, &figures));
+	CHECK_EQ(figures.size, NR_PAGES);
+	CHECK_EQ(swap_figures().total, NR_PAGES);
+	page_out(0, NR_PAGES);
+	expect_out();
+	for (u64 page = 0; page < NR_PAGES; page++)
+		for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+			CHECK(swap_slot_offset(pte_swap_slot(sim_pte(mm, addr + PAGES(page)))) != bad[i]);
+	expect_pages(addr, NR_PAGES, 100);
+	disk_swapoff(worn);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	end();
+}
+
+TEST(swapon_answers, 1)
+{
+	struct disk *disks[MAX_SWAP_AREAS + 1], *large = disk_create(5000);
+	bool failed = false;
+	int area;
+
+	for (unsigned i = 0; i <= MAX_SWAP_AREAS; i++)
+		disks[i] = disk_create(8);
+	for (u64 n = 1; n <= 2 || failed; n++) {
+		sim_fail_allocation(n, true);
+		area = disk_try_swapon(large, NULL, 0);
+		failed = sim_allocation_failed();
+		CHECK(failed || n > 2); /* it has slots in many pages */
+		CHECK_EQ(area, failed ? -ENOMEM : 0);
+	}
+	disk_swapoff(large);
+	CHECK_EQ(swap_figures().total, 0);
+	for (int i = 0; i < MAX_SWAP_AREAS; i++)
+		CHECK_EQ(disk_try_swapon(disks[i], NULL, 0), i);
+	CHECK_EQ(disk_try_swapon(disks[MAX_SWAP_AREAS], NULL, 0), -EPERM);
+	disk_swapoff(disks[3]);
+	CHECK_EQ(disk_try_swapon(disks[MAX_SWAP_AREAS], NULL, 0), 3); /* the first that is free */
+	CHECK_EQ(swap_area_on(disks[3]), -1);
+	CHECK_EQ(swap_area_on(disks[MAX_SWAP_AREAS]), 3);
+	for (int i = 0; i <= MAX_SWAP_AREAS; i++)
+		if (i != 3)
+			disk_swapoff(disks[i]);
+	CHECK_EQ(swap_figures().total, 0);
+}
+
 /* Of all areas together: half of the slots is not yet more than half. */
 TEST(swap_is_half_full_by_all_areas, 1)
 {
