@@ -43,6 +43,14 @@ MUSL_CC ?= musl-gcc
 is-clang := $(findstring clang,$(notdir $(CC)))
 warnings := -Wall -Wextra $(if $(filter true,$(CI)),-Werror)
 
+# Who builds on a bare machine is told what is missing, and the command for it, instead of meeting it one by one. The verbs that
+# run something install it (deps), and call us again.
+checked-goals := $(filter all user iso host,$(or $(MAKECMDGOALS),all))
+ifneq ($(and $(checked-goals),$(filter 0,$(MAKELEVEL)),$(filter-out xskip,x$(DEPS))),)
+lacking := $(shell CC='$(CC)' NASM='$(NASM)' HOSTCC='$(HOSTCC)' MUSL_CC='$(MUSL_CC)' tools/deps check $(checked-goals) 2>&1)
+$(if $(lacking),$(error $(lacking)))
+endif
+
 # --- Kernel ----------------------------------------------------------------------------------------------------------
 
 KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c mm/*.c drivers/*.c))
@@ -190,17 +198,19 @@ host: host-programs ## Build mm/ for the host and run its tests under ASan+UBSan
 # --- Verbs that run something: each sets up the machine first, then builds, then runs ---------------------------------
 
 jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
-build-all = $(Q)$(MAKE) $(jobs) --no-print-directory all user
+build = $(Q)$(MAKE) $(jobs) --no-print-directory
+build-all = $(build) all user
+build-debug = $(build) $(BUILD)/faultline.elf user
 
 deps: ## Install what is missing from the distribution's packages (DEPS=skip: do nothing)
 	$(Q)DEPS='$(DEPS)' tools/deps
 
 run: deps ## Boot to a shell: BusyBox, with the programs of user/; poweroff leaves
-	$(build-all)
+	$(build-debug)
 	$(Q)tools/faultline shell
 
 demo: deps ## Run the demonstration: the same faults under each policy, with the counters
-	$(build-all)
+	$(build-debug)
 	$(Q)tools/faultline demo
 
 test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
@@ -220,7 +230,7 @@ bench: deps ## Measure instructions per operation of the release kernel, for eac
 	$(Q)tools/faultline bench
 
 gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help faultline` lists the commands
-	$(build-all) $(PLUGINS)
+	$(build-debug) $(PLUGINS)
 	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
 
 format: ## Lay out all C sources as .clang-format says

@@ -7,6 +7,7 @@ bad path. Never a traceback, and the status that tools/faultline run --help docu
 import dataclasses
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -165,4 +166,21 @@ def interrupted(number, delay, log):
     return complaints_about([*arguments, f"{number.name} after {delay} s"], 128 + number, got, said)
 
 
-SPECIAL = {"paths": bad_paths, "nonblocking": nonblocking, "signals": signals}
+def bare_machine():
+    """Who builds where nothing is installed is told all that is missing and the command, not one error after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("sh", "make", "id", "env", "nproc"):
+            os.symlink(shutil.which(name), os.path.join(folder, name))
+        return [complaint for goal, packages in BARE_GOALS.items() for complaint in told_of(goal, packages, folder)]
+
+
+def told_of(goal, packages, path):
+    environment = {"PATH": path, "HOME": "/"}
+    result = subprocess.run([shutil.which("make"), *goal.split()], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True, check=False)
+    wanted = rf"deps: not found on this machine: .*; `make deps` installs .*, or run:  (sudo )?apt-get install {packages}\."
+    return [] if result.returncode == 2 and re.search(wanted, result.stderr) else [f"make {goal}: {result.stderr}"]
+
+
+BARE_GOALS = {"": "gcc binutils nasm python3", "user": "gcc musl-tools", "host": "gcc.*", "iso": "gcc binutils nasm .*xorriso mtools"}
+SPECIAL = {"bare-machine": bare_machine, "paths": bad_paths, "nonblocking": nonblocking, "signals": signals}

@@ -39,6 +39,7 @@ class LogWatcher:
         self.tells_hangs = mirror is None and os.isatty(2)  # at once; otherwise whoever gives up waiting wants to know
         self.raw = False  # our terminal is, and breaks lines no more by itself
         self.partial = b""
+        self.has_begun = False
         self.stdin_ready = False
         self.exit_record = None
         self.last_lines = collections.deque(maxlen=KEPT_LINES)
@@ -48,6 +49,7 @@ class LogWatcher:
         self.in_hang = False
 
     def feed(self, data):
+        self.has_begun = True
         with naming(f"cannot write the kernel's log {self.file.name}"):
             self.file.write(data)
         if self.mirror is not None:

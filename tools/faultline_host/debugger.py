@@ -5,6 +5,7 @@ of tools/gdb, and stops at the kernel's first 64-bit instruction. The program's 
 to GDB. `--gdb-script` does the same without a person: GDB does what the file says, and its status is ours.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -102,7 +103,8 @@ class Debugger:
 
     def attach(self, qemu):
         """Starts GDB; returns what waits for its end."""
-        wait_for(qemu, self.link)
+        if not is_ready(qemu, self.link):
+            return lambda: None
         gdb = subprocess.Popen(self.command)
 
         def end_with_gdb():
@@ -114,10 +116,12 @@ class Debugger:
         return thread.join
 
 
-def wait_for(qemu, link):
-    while not os.path.exists(link):
-        try:
+def is_ready(qemu, link):
+    """False: QEMU has ended instead. It makes the link before it looks at what else it was told."""
+    is_there = False
+    while not is_there:
+        is_there = os.path.exists(link)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             qemu.wait(0.05)
-            return
-        except subprocess.TimeoutExpired:
-            pass
+            return False
+    return True

@@ -56,7 +56,7 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
         finally:
             stop(qemu)
             channels.close()
-        if beside and not channels.log.finished():
+        if beside and not channels.log.finished() and not did_not_start(channels.log, qemu):
             return 0  # ended by hand
         return verdict(options, channels.log, timed_out, qemu, qemu_errors)
 
@@ -138,10 +138,18 @@ def verdict(options, log, timed_out, qemu, qemu_errors):
         return program_status(options, log)
     qemu_errors.seek(0)
     said = qemu_errors.read().decode(errors="replace").strip()
+    if did_not_start(log, qemu):
+        say(f"QEMU did not start: {said.removeprefix('qemu-system-x86_64: ') or f'it ended with {qemu.returncode}, without a word'}")
+        return status.MACHINE_DIED
     say(f"the machine died without a verdict of the kernel: {said or 'a triple fault?'} (QEMU ended with "
         f"{qemu.returncode}; kernel log: {log.file.name})")
     tell_last_words(log)
     return status.MACHINE_DIED
+
+
+def did_not_start(log, qemu):
+    """It has refused an argument, or this host has refused it something: the kernel has not had its first word."""
+    return qemu.returncode > 0 and not log.has_begun
 
 
 def tell_last_words(log):
@@ -169,11 +177,19 @@ def program_status(options, log):
     refused = re.search(rb"first program cannot be executed: error (\d+)", b"\n".join(log.last_lines))
     if refused:
         say(f"{options.program or userland.INIT} cannot be executed: {os.strerror(int(refused[1]))}")
+    if ended_with > 128 and not is_shell(options) and os.isatty(2):
+        tell_of_signal(options, ended_with - 128)
     if match[2] == "ok":
         return ended_with
     say(f"the program ended with {ended_with}, but the kernel's own checks failed; the end of its log:")
     sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.last_lines))
     return status.CHECK_FAILED
+
+
+def tell_of_signal(options, number):
+    """What a shell would say."""
+    advice = "; --explain says why" if number in (signal.SIGSEGV, signal.SIGBUS) and not options.explain else ""
+    say(f"the program was killed by signal {number} ({signal.strsignal(number)}){advice}")
 
 
 def command_line():

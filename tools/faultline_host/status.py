@@ -8,7 +8,7 @@ CHECK_FAILED = 123  # the program ended, but the kernel's own checks (leaks, rev
 TIMED_OUT = 124  # as timeout(1)
 PANIC = 125  # the kernel panicked; its last words are on stderr
 USAGE = 126  # a bad argument, or a program that cannot be run
-MACHINE_DIED = 127  # QEMU ended without a word from the kernel: triple fault, or QEMU itself failed
+MACHINE_DIED = 127  # QEMU did not start, or ended without a word from the kernel: a triple fault
 
 HELP = """\
 exit status:
@@ -19,7 +19,7 @@ exit status:
   124     time-out (--timeout)
   125     the kernel panicked; what it said is on stderr
   126     a bad argument, or the program cannot be run
-  127     QEMU ended without a verdict (triple fault, or QEMU failed)
+  127     QEMU did not start, or ended without a verdict of the kernel (a triple fault)
 """
 
 
