@@ -225,6 +225,9 @@ soak-all: deps ## Run what takes longer, in parts of at most 20 minutes; PART=na
 	$(build-all) host-programs $(PLUGINS)
 	$(Q)tests/run soak-all $(if $(PART),--part '$(PART)') $(TESTS)
 
+matrix: ## Try a clone of the last commit in fresh installations of other distributions (root, debootstrap and a mirror)
+	$(Q)tests/run soak-all 'matrix/*'
+
 bench: deps ## Measure instructions per operation of the release kernel, for each policy
 	$(build-all) $(PLUGINS) $(EVENTLESS)
 	$(Q)tools/faultline bench
@@ -245,7 +248,7 @@ help: ## List the verbs
 	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  PART=name  V=1'
 	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; what its faults do: tools/faultline trace, report; see --help'
 
-.PHONY: all iso user host host-programs deps run demo test soak soak-all bench gdb format clean help FORCE
+.PHONY: all iso user host host-programs deps run demo test soak soak-all matrix bench gdb format clean help FORCE
 
 -include $(patsubst %.o,%.d,$(DEBUG_OBJS) $(RELEASE_OBJS) $(EVENTLESS_OBJS)) $(USER_PROGRAMS:=.d)
 -include $(foreach s,asan tsan reach,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))

@@ -13,6 +13,7 @@ host       the tests of the host build
 mutate     wrong kernels by machine: a file of C with one mistake in it
 reach      which host tests reach a line
 mutants    such kernels compiled and tested, and which ones no test notices
+matrix     a clone of ours in fresh installations of other distributions
 planted    a failure for each kind of test, which must be found
 tool       what tools/faultline says to wrong arguments, and what recording events costs
 conditions what a shell or a CI system may do to tools/faultline

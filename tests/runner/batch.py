@@ -10,7 +10,7 @@ import re
 from .job import Job, Result
 
 SIZE = 24  # small enough to keep every worker busy to the end
-ENDED = re.compile(rb"^(ok|FAILED) +(\S+) \((\d+) ms\)\n(?: +again: .*\n)?", re.MULTILINE)
+ENDED = re.compile(rb"^(ok|FAILED) +(\S.*?) \((\d+) ms\)\n(?: +again: .*\n)?", re.MULTILINE)
 
 
 def batched(jobs):
@@ -33,11 +33,11 @@ def batch(command, jobs):
     first = jobs[0]
     return Job(name=f"{first.name} and {len(jobs) - 1} more", command=command + [job.command[-1] for job in jobs],
                judge=first.judge, limit=first.limit, cap=first.cap, weight=first.weight,
-               split=lambda result: list(split(jobs, result)))
+               split=lambda result: split(jobs, result, [job.command[-1] for job in jobs]))
 
 
-def split(jobs, result):
-    """(job, its own result) for each. A test that has left no line is the one that ended them all, or comes after it."""
+def split(jobs, result, names):
+    """(job, its own result) for each, by its name in the output. One without a line ended them all, or comes after it."""
     parts = {}
     start = 0
     for match in ENDED.finditer(result.stdout):
@@ -47,4 +47,4 @@ def split(jobs, result):
             stderr=b"" if ok == b"ok" else result.stderr, seconds=int(milliseconds) / 1000)
         start = match.end()
     rest = Result(result.status or 1, result.stdout[start:], result.stderr, b"", 0, result.hung)
-    return zip(jobs, (parts.get(job.command[-1], rest) for job in jobs))
+    return [(job, parts.get(name, rest)) for job, name in zip(jobs, names)]

@@ -12,7 +12,7 @@ import typing
 
 from faultline_host.status import UsageError
 
-from . import ROOT, bugs, host
+from . import ROOT, bugs, host, matrix
 
 
 @dataclasses.dataclass
@@ -21,6 +21,7 @@ class Part:
     proves: str
     jobs: typing.Callable  # () → list of Job
     touched_by: typing.Callable  # () → patterns of the paths that it is about
+    why_not: typing.Callable = lambda: ""  # () → why it cannot be run on this machine
 
 
 def bug_part(name, families, proves):
@@ -32,6 +33,13 @@ def bug_part(name, families, proves):
                 lambda: ["tests/bugs/*", *(file for path in paths() for file in bugs.patched_files(path))])
 
 
+def distribution_part(distribution):
+    what = "all tests" if distribution.whole else "the tests that depend on tools and libraries"
+    return Part(f"matrix-{distribution.name}", f"in a fresh {distribution.name} both commands, a terminal and {what} work",
+                lambda: matrix.jobs(distribution), lambda: ["tools/*", "tests/runner/*", "Makefile"],
+                lambda: matrix.why_not(distribution))
+
+
 SWAP, SPECULATION, VMA_LOCK, ENTRIES = "worl", "s", "vf", "kmtu"
 REST = "".join(sorted(set("abcdefghijklmnopqrstuvwxyz") - set(SWAP + SPECULATION + VMA_LOCK + ENTRIES)))
 
@@ -41,6 +49,7 @@ PARTS = (
     bug_part("bugs-entries", ENTRIES, "each planted bug of entries, translations and mappings is caught"),
     bug_part("bugs-swap", SWAP, "each planted bug of swap, reclaim and out of memory is caught"),
     bug_part("bugs-rest", REST, "each other planted bug is caught"),
+    *map(distribution_part, matrix.ALL),
     Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.soak_jobs,
          lambda: ["mm/*", "tests/host/*"]),
 )
@@ -67,7 +76,7 @@ def next_part():
     """By the number of commits, among the parts that the change touches; among all if it touches none."""
     changed = changed_files()
     touched = [part for part in PARTS if any(matches(changed, pattern) for pattern in part.touched_by())]
-    candidates = touched or PARTS
+    candidates = [part for part in touched or PARTS if not part.why_not()] or [part for part in PARTS if not part.why_not()]
     return candidates[number_of_commits() % len(candidates)]
 
 
