@@ -40,11 +40,12 @@ def split(jobs, result, names):
     """(job, its own result) for each, by its name in the output. One without a line ended them all, or comes after it."""
     parts = {}
     start = 0
+    share = result.cpu / len(jobs)
     for match in ENDED.finditer(result.stdout):
         ok, name, milliseconds = match.groups()
         parts[name.decode()] = dataclasses.replace(
             result, status=0 if ok == b"ok" else 1, stdout=result.stdout[start:match.end()], hung="",
-            stderr=b"" if ok == b"ok" else result.stderr, seconds=int(milliseconds) / 1000)
+            stderr=b"" if ok == b"ok" else result.stderr, seconds=int(milliseconds) / 1000, cpu=share)
         start = match.end()
-    rest = Result(result.status or 1, result.stdout[start:], result.stderr, b"", 0, result.hung)
+    rest = Result(result.status or 1, result.stdout[start:], result.stderr, b"", 0, share, result.hung)
     return [(job, parts.get(name, rest)) for job, name in zip(jobs, names)]

@@ -69,8 +69,9 @@ def execute(job, stopped=lambda: False):
                                    stderr=stderr, start_new_session=True)
         feed(job, process)
         hung = wait(process, [paths["stdout"], paths["stderr"], paths["log"]], job, stopped)
+        used = process.resources
     return Result(process.returncode, contents(paths["stdout"]), contents(paths["stderr"]), contents(paths["log"]),
-                  time.monotonic() - started, hung)
+                  time.monotonic() - started, used.ru_utime + used.ru_stime, hung)
 
 
 def open_input(job, path):
@@ -123,18 +124,20 @@ def ends_within(seconds, process):
     """Asked of the kernel, so that a job of a tenth of a second takes no longer."""
     descriptor = os.pidfd_open(process.pid)
     try:
-        return bool(select.select([descriptor], [], [], seconds)[0]) and process.poll() is not None
+        if not select.select([descriptor], [], [], seconds)[0]:
+            return False
     finally:
         os.close(descriptor)
+    _, status, process.resources = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return True
 
 
 def end(process):
     os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
+    if not ends_within(5, process):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        ends_within(None, process)
 
 
 def contents(path):
@@ -152,7 +155,7 @@ class Reporter:
         self.total = total
         self.passed = 0
         self.failures = []
-        self.seconds = collections.Counter()  # by kind of test
+        self.seconds, self.cpu = collections.Counter(), collections.Counter()  # by kind of test
         self.remarks = collections.Counter()  # what was said of tests that passed
         self.stopped = False
         self.lock = threading.Lock()
@@ -164,6 +167,7 @@ class Reporter:
             else:
                 self.passed += 1
             self.seconds[job.kind()] += result.seconds
+            self.cpu[job.kind()] += result.cpu
             count = f"[{self.passed + len(self.failures):{len(str(self.total))}}/{self.total}]"
             print(f"{count} {'FAIL' if complaints else 'ok  '} {job.name} ({result.seconds:.1f} s)")
             if complaints:
@@ -175,7 +179,8 @@ class Reporter:
 
     def summary(self):
         """Where the time went; and what was to be seen hundreds of lines up: remarks, and what failed."""
-        print("seconds by kind: " + ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in self.seconds.most_common()))
+        print("seconds by kind (of CPU): " +
+              ", ".join(f"{kind} {seconds:.0f} ({self.cpu[kind]:.0f})" for kind, seconds in self.seconds.most_common()))
         for remark, tests in self.remarks.items():
             print(f"{remark} ({tests} test{'s' if tests > 1 else ''})")
         for job, complaints in self.failures:

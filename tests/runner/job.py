@@ -17,6 +17,7 @@ class Result:
     stderr: bytes
     log: bytes
     seconds: float
+    cpu: float = 0.0  # seconds of all its processes that were waited for: these do not depend on what runs beside
     hung: str = ""  # why the runner ended it; empty when it ended by itself
 
 
