@@ -228,6 +228,9 @@ soak-all: deps ## Run what takes longer, in parts of at most 20 minutes; PART=na
 matrix: ## Try a clone of the last commit in fresh installations of other distributions (root, debootstrap and a mirror)
 	$(Q)tests/run soak-all 'matrix/*'
 
+dist: deps ## Pack both kernels, the image and the programs, from the last commit; the same bytes from any clone
+	$(Q)MAKE='$(MAKE)' tools/make-dist
+
 bench: deps ## Measure instructions per operation of the release kernel, for each policy
 	$(build-all) $(PLUGINS) $(EVENTLESS)
 	$(Q)tools/faultline bench
@@ -248,7 +251,7 @@ help: ## List the verbs
 	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  PART=name  V=1'
 	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; what its faults do: tools/faultline trace, report; see --help'
 
-.PHONY: all iso user host host-programs deps run demo test soak soak-all matrix bench gdb format clean help FORCE
+.PHONY: all iso user host host-programs deps run demo test soak soak-all matrix dist bench gdb format clean help FORCE
 
 -include $(patsubst %.o,%.d,$(DEBUG_OBJS) $(RELEASE_OBJS) $(EVENTLESS_OBJS)) $(USER_PROGRAMS:=.d)
 -include $(foreach s,asan tsan reach,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))

@@ -13,6 +13,7 @@ import typing
 from faultline_host.status import UsageError
 
 from . import ROOT, bugs, host, matrix
+from .job import Job
 
 
 @dataclasses.dataclass
@@ -50,9 +51,18 @@ PARTS = (
     bug_part("bugs-swap", SWAP, "each planted bug of swap, reclaim and out of memory is caught"),
     bug_part("bugs-rest", REST, "each other planted bug is caught"),
     *map(distribution_part, matrix.ALL),
+    Part("dist", "two clean clones pack the same bytes", lambda: [dist_job()], lambda: ["Makefile", "tools/make-dist", "boot/*"]),
     Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.soak_jobs,
          lambda: ["mm/*", "tests/host/*"]),
 )
+
+
+def dist_job():
+    """Two clones, so that neither the place nor the time matters; the second waits for the next second."""
+    script = ('set -e; one=$(mktemp -d); two=$(mktemp -d); trap \'rm -rf "$one" "$two"\' EXIT; '
+              'for place in "$one" "$two"; do git clone -q . "$place/clone"; make -C "$place/clone" dist; sleep 1; done; '
+              'cmp "$one"/clone/build/faultline-*.tar.xz "$two"/clone/build/faultline-*.tar.xz')
+    return Job(name="dist/same-bytes", command=["sh", "-c", script], judge=bugs.judge_status, limit=900, weight=50)
 
 
 def jobs(choice):

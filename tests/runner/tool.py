@@ -51,7 +51,13 @@ CASES = (
 
 def jobs():
     return [Job(name=f"tool/{name}", command=["tools/faultline", *args], judge=judge(expected, regex), weight=1)
-            for name, args, expected, regex in CASES]
+            for name, args, expected, regex in CASES] + [
+                Job(name="tool/version", command=["tools/faultline", "--version"], judge=judge_version)]
+
+
+def judge_version(result):
+    right = re.fullmatch(rb"faultline [0-9a-f]+\+? \(\d{4}-\d\d-\d\d\)\n", result.stdout) and not result.status
+    return [] if right else [f"status {result.status}: {result.stdout}"]
 
 
 def soak_jobs():

@@ -4,9 +4,10 @@
 import importlib
 import os
 import signal
+import subprocess
 import sys
 
-from . import entry, options, run, status
+from . import entry, machine, options, run, status
 from .status import UsageError
 
 USAGE = """\
@@ -21,7 +22,7 @@ usage: tools/faultline VERB …
   report [OPTIONS] PROGRAM [ARGS…]  run it under each policy and write report.html (-o FILE); --csv prints the numbers
   bench [OPTIONS] [PART…]           the measurements of `make bench`
 
-Each verb explains itself: tools/faultline run --help
+Each verb explains itself: tools/faultline run --help; tools/faultline --version says which commit this is
 """
 OTHER_VERBS = ("iso", "demo", "lines", "trace", "report", "bench")  # each a module, read only when it is asked for
 
@@ -33,10 +34,23 @@ def main(argv):
     return entry.guarded("faultline", dispatch, argv)
 
 
+def version():
+    """The commit that is checked out, and its date; a + says that something was changed since."""
+    try:
+        git = subprocess.run(["git", "-C", machine.ROOT, "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
+        date = subprocess.run(["git", "-C", machine.ROOT, "log", "-1", "--format=%cs"], capture_output=True, text=True, check=False)
+    except OSError:
+        return "of unknown version: git is not installed"
+    return f"{git.stdout.strip()} ({date.stdout.strip()})" if git.returncode == 0 else "of unknown version: this is no git checkout"
+
+
 def dispatch(argv):
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE, end="", file=sys.stdout if argv else sys.stderr)
         return 0 if argv else status.USAGE
+    if argv == ["--version"]:
+        print(f"faultline {version()}")
+        return 0
     verb, rest = argv[0], argv[1:]
     if verb == "run":
         return run.run(options.parse_run(rest))
