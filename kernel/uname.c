@@ -9,7 +9,7 @@
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
 #include "kernel/uname.h"
-#include "mm/census.h"
+#include "mm/mapping_tree.h"
 #include "mm/page_alloc.h"
 #include "mm/swap.h"
 
@@ -96,7 +96,7 @@ SYSCALL(sysinfo)
 		.uptime = (s64)(ktime_ns() / NSEC_PER_SEC),
 		.totalram = nr_managed_pages() * PAGE_SIZE,
 		.freeram = nr_free_pages() * PAGE_SIZE,
-		.sharedram = census_take().shmem * PAGE_SIZE,
+		.sharedram = nr_shmem_pages() * PAGE_SIZE,
 		.totalswap = swap.total * PAGE_SIZE,
 		.freeswap = (swap.total - swap.used) * PAGE_SIZE,
 		.procs = (u16)nr_tasks(),

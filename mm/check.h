@@ -26,7 +26,7 @@ bool check_mapcounts(void);
 bool check_mappings(void);
 /* Every address space counts the VMAs, pages and page tables that it holds. */
 bool check_address_spaces(void);
-/* Every mapping counts its pages, and a clean page of a file cannot be written to without a fault. */
+/* Every mapping counts its pages, so does shared memory as a whole, and a clean page of a file cannot be written to without a fault. */
 bool check_mapping_counts(void);
 /* Every swap slot counts the entries that name it, and no page is in a slot that nobody names. */
 bool check_swap(void);

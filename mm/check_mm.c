@@ -163,6 +163,7 @@ static bool writers_ok(struct page *page)
 bool check_mapping_counts(void)
 {
 	struct mapping *mapping = NULL;
+	u64 nr_shmem = 0;
 	bool ok = true;
 	pfn_t pfn;
 
@@ -175,8 +176,9 @@ bool check_mapping_counts(void)
 		if (!page_test(page, PG_CACHE))
 			continue;
 		ok &= writers_ok(page);
+		nr_shmem += page->mapping->shmem;
 		if (is_first_of_mapping(page))
 			ok &= counts_ok(page->mapping);
 	}
-	return ok;
+	return equal("shared memory", "pages", nr_shmem, nr_shmem_pages()) && ok;
 }

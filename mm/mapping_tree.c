@@ -23,6 +23,7 @@ struct mapping_node {
 };
 
 static struct slab_cache *node_cache;
+STATIC_PER_CPU(u64, shmem_pages); /* filled slots less emptied ones: any CPU's may be below 0, only the sum counts */
 
 void mapping_tree_init_cache(void)
 {
@@ -92,6 +93,25 @@ const struct mapping_slot *mapping_tree_slots(const struct mapping *mapping, u64
 
 	*nr = SLOTS - first;
 	return leaf ? &leaf->slots[first] : NULL;
+}
+
+/* ---- How much shared memory -------------------------------------------------------------------------------------- */
+
+/* One page more, or (-1UL) fewer. => mapping->lock */
+static void count_shmem(const struct mapping *mapping, u64 nr)
+{
+	assert_spin_held(&mapping->lock);
+	if (mapping->shmem)
+		machine_local_add(&this_cpu(shmem_pages), nr);
+}
+
+u64 nr_shmem_pages(void)
+{
+	u64 nr = 0;
+
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		nr += READ_ONCE(per_cpu(shmem_pages, cpu));
+	return (s64)nr > 0 ? nr : 0;
 }
 
 /* ---- Insertion --------------------------------------------------------------------------------------------------- */
@@ -197,6 +217,7 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	set_slot(&leaf->slots[slot_of(index, 1)], page);
 	leaf->used++;
 	mapping->nr_pages++;
+	count_shmem(mapping, 1);
 	return true;
 }
 
@@ -256,6 +277,7 @@ bool mapping_tree_take(struct mapping *mapping, u64 *first, u64 last, struct pag
 	*page = slot_page(slot);
 	if (*page) {
 		page_clear(*page, PG_CACHE);
+		count_shmem(mapping, -1UL);
 	} else {
 		WRITE_ONCE(mapping->nr_swapped, mapping->nr_swapped - 1);
 		swap_put(slot_value(slot));
@@ -282,5 +304,6 @@ void mapping_tree_replace(struct mapping *mapping, u64 index, struct mapping_slo
 	assert_spin_held(&mapping->lock);
 	ASSERT(slot_is_value(*slot) != slot_is_value(with), "a page and a value take turns");
 	WRITE_ONCE(mapping->nr_swapped, slot_is_value(with) ? mapping->nr_swapped + 1 : mapping->nr_swapped - 1);
+	count_shmem(mapping, slot_is_value(with) ? -1UL : 1);
 	set_slot(slot, with.entry);
 }

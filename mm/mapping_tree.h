@@ -81,6 +81,9 @@ bool mapping_tree_value(const struct mapping *mapping, u64 index, swap_slot_t *v
 /* A page takes the place of a value, or the other way round. */
 void mapping_tree_replace(struct mapping *mapping, u64 index, struct mapping_slot with);
 
+/* Pages of shared memory (struct mapping.shmem) that are in memory. The sum over all CPUs: exact at a quiet moment. No lock. */
+u64 nr_shmem_pages(void);
+
 /* The index of the first used slot of [first, last]; false if there is none. */
 bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *index);
 
