@@ -28,13 +28,37 @@ static void bit_assign(u64 *bits, unsigned n, bool value)
 		bits[n / 64] &= ~(1UL << (n % 64));
 }
 
+/* The first bit of [from, end) that is not set; `end` if all are. */
+static unsigned bit_find_clear(const u64 *bits, unsigned from, unsigned end)
+{
+	for (unsigned n = from; n < end; n = align_down(n, 64) + 64) {
+		u64 clear = ~bits[n / 64] >> n % 64;
+
+		if (clear)
+			return min(n + (unsigned)__builtin_ctzl(clear), end);
+	}
+	return end;
+}
+
+static void set_used(struct files *files, unsigned fd, bool used)
+{
+	bit_assign(files->used, fd, used);
+	bit_assign(files->full, fd / 64, files->used[fd / 64] == ~0UL);
+}
+
 /* --- tables --- */
+
+static size_t full_size(unsigned capacity)
+{
+	return align_up(capacity / 64, 64U) / 8;
+}
 
 static void files_free(struct files *files)
 {
 	kfree(files->fd);
 	kfree(files->cloexec);
-	kfree(files->reserved);
+	kfree(files->used);
+	kfree(files->full);
 	kfree(files);
 }
 
@@ -49,8 +73,9 @@ static struct files *files_alloc(unsigned capacity)
 	files->capacity = capacity;
 	files->fd = kmalloc(capacity * sizeof(files->fd[0]), ALLOC_ZERO | ALLOC_WAIT);
 	files->cloexec = kmalloc(capacity / 8, ALLOC_ZERO | ALLOC_WAIT);
-	files->reserved = kmalloc(capacity / 8, ALLOC_ZERO | ALLOC_WAIT);
-	if (files->fd && files->cloexec && files->reserved)
+	files->used = kmalloc(capacity / 8, ALLOC_ZERO | ALLOC_WAIT);
+	files->full = kmalloc(full_size(capacity), ALLOC_ZERO | ALLOC_WAIT);
+	if (files->fd && files->cloexec && files->used && files->full)
 		return files;
 	files_free(files);
 	return NULL;
@@ -61,6 +86,12 @@ struct files *files_create(void)
 	return files_alloc(INITIAL_CAPACITY);
 }
 
+void files_put_first(struct files *files, unsigned fd, struct file *file)
+{
+	files->fd[fd] = file;
+	set_used(files, fd, true);
+}
+
 /* => from's lock held. Moves the contents over; the arrays are exchanged so that the caller frees the old ones. */
 static void files_exchange_arrays(struct files *files, struct files *larger)
 {
@@ -68,14 +99,17 @@ static void files_exchange_arrays(struct files *files, struct files *larger)
 
 	memcpy(larger->fd, files->fd, files->capacity * sizeof(files->fd[0]));
 	memcpy(larger->cloexec, files->cloexec, files->capacity / 8);
-	memcpy(larger->reserved, files->reserved, files->capacity / 8);
+	memcpy(larger->used, files->used, files->capacity / 8);
+	memcpy(larger->full, files->full, full_size(files->capacity));
 	files->fd = larger->fd;
 	files->cloexec = larger->cloexec;
-	files->reserved = larger->reserved;
+	files->used = larger->used;
+	files->full = larger->full;
 	files->capacity = larger->capacity;
 	larger->fd = old.fd;
 	larger->cloexec = old.cloexec;
-	larger->reserved = old.reserved;
+	larger->used = old.used;
+	larger->full = old.full;
 }
 
 /* Makes room for descriptor fd: 0, -EMFILE or -ENOMEM. No lock held. */
@@ -103,12 +137,12 @@ static int files_grow(struct files *files, unsigned fd)
 static void files_copy_locked(struct files *copy, struct files *files)
 {
 	for (unsigned i = 0; i < files->capacity; i++) {
-		copy->fd[i] = files->fd[i];
-		if (copy->fd[i])
-			file_get(copy->fd[i]);
+		if (!files->fd[i])
+			continue; /* what is only reserved in the original is free in the copy */
+		copy->fd[i] = file_get(files->fd[i]);
+		set_used(copy, i, true);
 	}
 	memcpy(copy->cloexec, files->cloexec, files->capacity / 8);
-	copy->first_free = 0; /* what is only reserved in the original is free in the copy */
 }
 
 struct files *files_dup(struct files *files)
@@ -164,7 +198,7 @@ static struct file *files_take(struct files *files, unsigned fd)
 		file = files->fd[fd];
 		files->fd[fd] = NULL;
 		bit_assign(files->cloexec, fd, false);
-		files->first_free = min(files->first_free, fd);
+		set_used(files, fd, false);
 	}
 	spin_unlock(&files->lock);
 	return file;
@@ -298,16 +332,21 @@ u64 rlimit_nofile(void)
 	return READ_ONCE(current->process->rlimit[RLIMIT_NOFILE].cur);
 }
 
-/* => the table's lock. The lowest free descriptor in [min, limit), or `limit`; it may lie beyond the capacity. */
-static unsigned find_free(struct files *files, unsigned min, unsigned limit)
+/*
+ * The lowest free descriptor from `min` on; it may lie beyond the capacity. A look at the word of `min`, one along `full`, and one
+ * into the word that this leads to. => the table's lock
+ */
+static unsigned find_free(const struct files *files, unsigned min)
 {
-	unsigned fd = max(min, files->first_free);
+	unsigned capacity = files->capacity, end = align_down(min, 64U) + 64, word;
 
-	while (fd < files->capacity && fd < limit && (files->fd[fd] || bit_test(files->reserved, fd)))
-		fd++;
-	if (min <= files->first_free)
-		files->first_free = fd;
-	return fd;
+	if (min >= capacity)
+		return min;
+	min = bit_find_clear(files->used, min, end);
+	if (min < end)
+		return min;
+	word = bit_find_clear(files->full, end / 64, capacity / 64);
+	return bit_find_clear(files->used, word * 64, capacity);
 }
 
 int fd_reserve(unsigned min, u32 flags)
@@ -317,10 +356,10 @@ int fd_reserve(unsigned min, u32 flags)
 
 	for (;;) {
 		spin_lock(&files->lock);
-		unsigned fd = find_free(files, min, limit);
+		unsigned fd = find_free(files, min);
 		bool room = fd < files->capacity;
 		if (fd < limit && room) {
-			bit_assign(files->reserved, fd, true);
+			set_used(files, fd, true);
 			bit_assign(files->cloexec, fd, flags & O_CLOEXEC);
 		}
 		spin_unlock(&files->lock);
@@ -339,8 +378,7 @@ void fd_install(int fd, struct file *file)
 	struct files *files = current->files;
 
 	spin_lock(&files->lock);
-	ASSERT(bit_test(files->reserved, fd) && !files->fd[fd], "a file goes to a descriptor reserved for it");
-	bit_assign(files->reserved, fd, false);
+	ASSERT(bit_test(files->used, (unsigned)fd) && !files->fd[fd], "a file goes to a descriptor reserved for it");
 	files->fd[fd] = file;
 	spin_unlock(&files->lock);
 }
@@ -350,9 +388,8 @@ void fd_unreserve(int fd)
 	struct files *files = current->files;
 
 	spin_lock(&files->lock);
-	bit_assign(files->reserved, fd, false);
-	bit_assign(files->cloexec, fd, false);
-	files->first_free = min(files->first_free, (unsigned)fd);
+	set_used(files, (unsigned)fd, false);
+	bit_assign(files->cloexec, (unsigned)fd, false);
 	spin_unlock(&files->lock);
 }
 
@@ -389,12 +426,13 @@ int fd_replace(unsigned fd, struct file *file, u32 flags)
 			return ret;
 	}
 	spin_lock(&files->lock);
-	if (bit_test(files->reserved, fd)) {
+	if (bit_test(files->used, fd) && !files->fd[fd]) {
 		spin_unlock(&files->lock);
 		return -EBUSY;
 	}
 	old = files->fd[fd];
 	files->fd[fd] = file;
+	set_used(files, fd, true);
 	bit_assign(files->cloexec, fd, flags & O_CLOEXEC);
 	spin_unlock(&files->lock);
 	if (old)

@@ -13,10 +13,10 @@ struct files {
 
 	spinlock_t lock;     /* RANK_LEAF: the rest */
 	unsigned capacity;   /* descriptors there is room for */
-	unsigned first_free; /* no descriptor below this one is free */
 	struct file **fd;    /* [capacity], each with a reference; NULL: free */
 	u64 *cloexec;	     /* [capacity / 64] bits: closed by execve */
-	u64 *reserved;	     /* [capacity / 64] bits: handed out by fd_reserve() */
+	u64 *used;	     /* [capacity / 64] bits: not free, since it has a file, or is handed out by fd_reserve() */
+	u64 *full;	     /* [capacity / 64 / 64, rounded up] bits: words of `used` without a free descriptor */
 };
 
 struct fs_context {
@@ -31,6 +31,9 @@ struct fs_context {
 /* Boot: an empty table; the root as current directory, umask 022. NULL without memory. */
 struct files *files_create(void);
 struct fs_context *fs_context_create(void);
+
+/* Boot: puts the file, whose reference it takes over, into a table that nobody uses yet. */
+void files_put_first(struct files *files, unsigned fd, struct file *file);
 
 /* Fork: a copy (every file referenced once more), or NULL without memory. Does not sleep. */
 struct files *files_dup(struct files *files);

@@ -43,15 +43,15 @@ static void open_streams(struct files *files)
 {
 	struct file *in = file_open_kernel("/.faultline/stdin", O_RDONLY);
 
-	files->fd[0] = is_err(in) ? open_or_die("/dev/ttyS0", O_RDONLY) : in;
-	files->fd[1] = open_or_die("/dev/ttyS1", O_RDWR);
-	files->fd[2] = open_or_die("/dev/ttyS2", O_RDWR);
+	files_put_first(files, 0, is_err(in) ? open_or_die("/dev/ttyS0", O_RDONLY) : in);
+	files_put_first(files, 1, open_or_die("/dev/ttyS1", O_RDWR));
+	files_put_first(files, 2, open_or_die("/dev/ttyS2", O_RDWR));
 }
 
 static void open_console(struct files *files)
 {
 	for (unsigned fd = 0; fd < 3; fd++)
-		files->fd[fd] = open_or_die("/dev/console", O_RDWR);
+		files_put_first(files, fd, open_or_die("/dev/console", O_RDWR));
 }
 
 struct files *files_create_console(void)
