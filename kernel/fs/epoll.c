@@ -22,6 +22,7 @@
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
+#include "mm/interval_tree.h"
 #include "mm/slab.h"
 
 enum { EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3 };
@@ -41,8 +42,7 @@ struct epoll_event {
 } __attribute__((packed)); /* so on x86-64 */
 
 struct epoll {
-	struct list_head watches; /* epoll_watches; of struct watch, by .of_epoll */
-	u64 nr_watches;		  /* epoll_watches */
+	struct interval_tree watches; /* epoll_watches; of struct watch by descriptor, by .of_epoll */
 	struct wait_queue queue;  /* RANK_EPOLL; who waits for the epoll */
 	struct list_head ready;	  /* queue.lock; by .ready */
 };
@@ -52,7 +52,7 @@ struct watch {
 	struct file *file;	   /* constant, without a reference */
 	int fd;			   /* constant; together with the file it names the watch */
 	struct epoll_event event;  /* epoll_watches; no events once a one-shot has been told */
-	struct list_head of_epoll; /* epoll_watches */
+	struct interval_node of_epoll; /* epoll_watches */
 	struct list_head of_file;  /* epoll_watches */
 	struct list_head ready;	   /* epoll->queue.lock */
 	unsigned nr_hooks;	   /* constant once it is in the epoll; likewise: */
@@ -115,10 +115,12 @@ static u32 watch_poll(const struct watch *watch)
 
 static struct watch *watch_find(struct epoll *epoll, const struct file *file, int fd)
 {
-	struct watch *watch;
+	struct interval_node *node;
 
-	list_for_each (watch, &epoll->watches, of_epoll) {
-		if (watch->file == file && watch->fd == fd)
+	interval_tree_for_each (node, &epoll->watches, (u64)fd, (u64)fd) {
+		struct watch *watch = container_of(node, struct watch, of_epoll);
+
+		if (watch->file == file)
 			return watch;
 	}
 	return NULL;
@@ -138,9 +140,8 @@ static void watch_detach(struct watch *watch)
 	for (unsigned i = 0; i < watch->nr_hooks; i++)
 		wait_dequeue(watch->hooks[i].queue, &watch->hooks[i].waiter);
 	watch_unready(watch);
-	list_del(&watch->of_epoll);
+	interval_tree_remove(&watch->epoll->watches, &watch->of_epoll);
 	list_del(&watch->of_file);
-	watch->epoll->nr_watches--;
 }
 
 static void watch_remove(struct watch *watch)
@@ -157,10 +158,9 @@ static int watch_add(struct epoll *epoll, struct watch *watch)
 
 	if (watch_find(epoll, watch->file, watch->fd))
 		return -EEXIST;
-	list_add_tail(&epoll->watches, &watch->of_epoll);
+	interval_tree_insert(&epoll->watches, &watch->of_epoll, (u64)watch->fd, (u64)watch->fd);
 	list_add_tail(&watch->file->watches, &watch->of_file);
 	watch->file->watched = true;
-	epoll->nr_watches++;
 	events = file_poll(watch->file, &t.table);
 	if (t.table.needs_polling) {
 		watch_detach(watch);
@@ -205,21 +205,61 @@ void epoll_release_file(struct file *file)
 	mutex_unlock(&epoll_watches);
 }
 
+/* --- the ready list; under epoll_watches --- */
+
+/* In one step, however many there are. */
+static void move_all(struct list_head *from, struct list_head *to_front_of)
+{
+	struct list_head *first = from->next, *last = from->prev;
+
+	if (list_empty(from))
+		return;
+	last->next = to_front_of->next;
+	to_front_of->next->prev = last;
+	to_front_of->next = first;
+	first->prev = to_front_of;
+	list_init(from);
+}
+
+/*
+ * Those that are ready now, each once. What happens to one that is taken does not put it on the ready list again until it is
+ * asked; all that are not asked are given back.
+ */
+static void take_ready(struct epoll *epoll, struct list_head *taken)
+{
+	unsigned long flags = spin_lock_irqsave(&epoll->queue.lock);
+
+	move_all(&epoll->ready, taken);
+	spin_unlock_irqrestore(&epoll->queue.lock, flags);
+}
+
+static void give_back(struct epoll *epoll, struct list_head *taken)
+{
+	unsigned long flags = spin_lock_irqsave(&epoll->queue.lock);
+
+	move_all(taken, &epoll->ready);
+	spin_unlock_irqrestore(&epoll->queue.lock, flags);
+}
+
 /* --- the file --- */
 
 static u32 epoll_poll(struct file *file, struct poll_table *table)
 {
 	struct epoll *epoll = file->private;
+	struct list_head taken = LIST_HEAD_INIT(taken);
 	struct watch *watch;
 	u32 events = 0;
 
 	poll_wait(table, &epoll->queue);
 	mutex_lock(&epoll_watches);
-	list_for_each (watch, &epoll->watches, of_epoll) {
-		/* Unlocked: who makes it ready later wakes the queue we are on. */
-		if (READ_ONCE(watch->ready.next) != &watch->ready && watch_poll(watch))
+	take_ready(epoll, &taken);
+	list_for_each (watch, &taken, ready) {
+		if (watch_poll(watch)) {
 			events = POLLIN | POLLRDNORM;
+			break;
+		}
 	}
+	give_back(epoll, &taken);
 	mutex_unlock(&epoll_watches);
 	return events;
 }
@@ -227,13 +267,12 @@ static u32 epoll_poll(struct file *file, struct poll_table *table)
 static void epoll_release(struct file *file)
 {
 	struct epoll *epoll = file->private;
-	struct watch *watch, *next;
 
 	if (!epoll)
 		return;
 	mutex_lock(&epoll_watches);
-	list_for_each_safe (watch, next, &epoll->watches, of_epoll)
-		watch_remove(watch);
+	while (!interval_tree_is_empty(&epoll->watches))
+		watch_remove(container_of(epoll->watches.root, struct watch, of_epoll));
 	mutex_unlock(&epoll_watches);
 	kfree(epoll);
 }
@@ -267,7 +306,6 @@ static struct file *epoll_open(void)
 		file_put(file);
 		return err_ptr(-ENOMEM);
 	}
-	list_init(&epoll->watches);
 	list_init(&epoll->ready);
 	list_init(&epoll->queue.waiters);
 	spin_init(&epoll->queue.lock, RANK_EPOLL);
@@ -298,7 +336,6 @@ static struct watch *watch_create(struct epoll *epoll, struct file *file, int fd
 	watch->file = file;
 	watch->fd = fd;
 	watch->event = *event;
-	list_init(&watch->of_epoll);
 	list_init(&watch->of_file);
 	list_init(&watch->ready);
 	return watch;
@@ -388,33 +425,6 @@ struct wait_call {
 	u64 room;
 };
 
-static void move_all(struct list_head *from, struct list_head *to_front_of)
-{
-	while (!list_empty(from)) {
-		struct list_head *last = from->prev;
-
-		list_del(last);
-		list_add(to_front_of, last);
-	}
-}
-
-/* Those that are ready now, each once: what happens to them meanwhile puts them on the ready list after they are asked. */
-static void take_ready(struct epoll *epoll, struct list_head *taken)
-{
-	unsigned long flags = spin_lock_irqsave(&epoll->queue.lock);
-
-	move_all(&epoll->ready, taken);
-	spin_unlock_irqrestore(&epoll->queue.lock, flags);
-}
-
-static void give_back(struct epoll *epoll, struct list_head *taken)
-{
-	unsigned long flags = spin_lock_irqsave(&epoll->queue.lock);
-
-	move_all(taken, &epoll->ready);
-	spin_unlock_irqrestore(&epoll->queue.lock, flags);
-}
-
 /* Asks one watch; false when it has nothing to tell any more. */
 static bool tell(struct watch *watch, struct epoll_event *found)
 {
@@ -449,7 +459,7 @@ static long wait_round(void *arg, struct poll_table *table)
 static long wait_for(struct epoll *epoll, u64 user_events, u64 max, u64 deadline)
 {
 	/* Unlocked: what is watched from now on can be told by the next wait. */
-	u64 room = min(min(max, MAX_EVENTS), READ_ONCE(epoll->nr_watches) + 1);
+	u64 room = min(min(max, MAX_EVENTS), READ_ONCE(epoll->watches.nr) + 1);
 	struct wait_call call = { .epoll = epoll, .room = room };
 	long ret;
 

@@ -27,23 +27,22 @@ void poll_wait(struct poll_table *table, struct wait_queue *queue)
 		table->enqueue(table, queue);
 		return;
 	}
-	for (entry = table->entries; entry; entry = entry->next) {
-		if (entry->queue == queue)
-			break;
-	}
+	entry = kmalloc(sizeof(*entry), 0);
 	if (!entry) {
-		entry = kmalloc(sizeof(*entry), 0);
-		if (!entry) {
-			table->out_of_memory = true;
-			return;
-		}
-		*entry = (struct poll_entry){ .queue = queue,
-					      .next = table->entries,
-					      .waiter.thread = current_thread() };
-		list_init(&entry->waiter.link);
-		table->entries = entry;
+		table->out_of_memory = true;
+		return;
 	}
-	wait_prepare(queue, &entry->waiter, SLEEP_INTERRUPTIBLE);
+	*entry = (struct poll_entry){ .queue = queue, .next = table->entries, .waiter.thread = current_thread() };
+	list_init(&entry->waiter.link);
+	table->entries = entry;
+	wait_enqueue(queue, &entry->waiter);
+}
+
+/* Those that have woken us go back on their queues, before the files are asked again. */
+static void poll_table_enqueue(struct poll_table *table)
+{
+	for (struct poll_entry *entry = table->entries; entry; entry = entry->next)
+		wait_enqueue(entry->queue, &entry->waiter);
 }
 
 static void poll_table_release(struct poll_table *table)
@@ -52,7 +51,7 @@ static void poll_table_release(struct poll_table *table)
 
 	for (entry = table->entries; entry; entry = next) {
 		next = entry->next;
-		wait_finish(entry->queue, &entry->waiter);
+		wait_dequeue(entry->queue, &entry->waiter);
 		kfree(entry);
 	}
 }
@@ -92,10 +91,9 @@ long poll_until(poll_round_t *round, void *arg, u64 deadline)
 {
 	struct poll_table table = {};
 	bool wait = deadline > ktime_ns();
-	long ret;
+	long ret = round(arg, wait ? &table : NULL);
 
 	for (;;) {
-		ret = round(arg, wait ? &table : NULL);
 		if (!ret && table.out_of_memory)
 			ret = -ENOMEM;
 		if (!ret && wait && signal_pending())
@@ -103,8 +101,9 @@ long poll_until(poll_round_t *round, void *arg, u64 deadline)
 		if (ret || !wait)
 			break;
 		wait = poll_sleep(&table, deadline);
+		poll_table_enqueue(&table);
+		ret = round(arg, NULL);
 	}
-	thread_cancel_sleep();
 	poll_table_release(&table);
 	return ret;
 }

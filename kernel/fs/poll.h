@@ -27,7 +27,7 @@ struct poll_table {
 
 #define POLL_INTERVAL_NS 2000000UL
 
-/* Registers the current thread with the queue; does nothing without a table, and nothing new the second time. */
+/* Registers the current thread with the queue; does nothing without a table. */
 void poll_wait(struct poll_table *table, struct wait_queue *queue);
 
 /* POLL* events of the file that would not block now. */
@@ -35,7 +35,7 @@ u32 file_poll(struct file *file, struct poll_table *table);
 
 /*
  * Calls round(arg, table) until it answers other than 0, a signal waits (-EINTR) or the deadline (ns of ktime_ns()) has
- * passed (0). The table is NULL in the last round. Files asked in a round keep a reference until this returns. Sleeps.
+ * passed (0). The table is for the first round alone: what is registered stays so until this returns. Files asked in a round keep a reference until this returns. Sleeps.
  */
 typedef long poll_round_t(void *arg, struct poll_table *table);
 long poll_until(poll_round_t *round, void *arg, u64 deadline);
