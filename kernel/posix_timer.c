@@ -22,7 +22,7 @@
 #define MAX_OVERRUN 0x7fffffffL
 
 struct posix_timer {
-	struct list_head link;	 /* process->posix_timers: posix_timers_lock */
+	struct interval_node by_id; /* process->posix_timers: posix_timers_lock */
 	struct process *process; /* constant */
 	struct task *task;	 /* constant: with SIGEV_THREAD_ID, with a reference */
 	s32 id, clock;		 /* constant */
@@ -84,7 +84,8 @@ static void disarm(struct posix_timer *timer)
 static void destroy(struct posix_timer *timer)
 {
 	disarm(timer);
-	list_del(&timer->link);
+	if (interval_node_is_linked(&timer->by_id))
+		interval_tree_remove(&timer->process->posix_timers, &timer->by_id);
 	timer->process->nr_timers--;
 	if (timer->task)
 		task_put(timer->task);
@@ -94,20 +95,17 @@ static void destroy(struct posix_timer *timer)
 void posix_timers_exit(struct process *process)
 {
 	mutex_lock(&posix_timers_lock);
-	while (!list_empty(&process->posix_timers))
-		destroy(list_first(&process->posix_timers, struct posix_timer, link));
+	while (!interval_tree_is_empty(&process->posix_timers))
+		destroy(container_of(process->posix_timers.root, struct posix_timer, by_id));
 	mutex_unlock(&posix_timers_lock);
 }
 
 /* => posix_timers_lock */
 static struct posix_timer *find(s32 id)
 {
-	struct posix_timer *timer;
+	struct interval_node *node = interval_tree_first(&current->process->posix_timers, (u32)id, (u32)id);
 
-	list_for_each (timer, &current->process->posix_timers, link)
-		if (timer->id == id)
-			return timer;
-	return NULL;
+	return node ? container_of(node, struct posix_timer, by_id) : NULL;
 }
 
 static int set_event(struct posix_timer *timer, const struct sigevent *event)
@@ -163,7 +161,6 @@ SYSCALL(timer_create)
 		event.value = (u32)timer->id;
 	timer->deadline = TIME_NEVER;
 	timer_init(&timer->timer, expired);
-	list_init(&timer->link);
 	list_init(&timer->signal.link);
 	error = set_event(timer, &event);
 	mutex_unlock(&posix_timers_lock);
@@ -173,7 +170,7 @@ SYSCALL(timer_create)
 	if (error)
 		destroy(timer);
 	else /* from here on others may find it, and delete it */
-		list_add_tail(&process->posix_timers, &timer->link);
+		interval_tree_insert(&process->posix_timers, &timer->by_id, (u32)timer->id, (u32)timer->id);
 	mutex_unlock(&posix_timers_lock);
 	return error;
 }

@@ -104,7 +104,6 @@ struct process *process_alloc(void)
 	list_init(&process->sibling);
 	list_init(&process->all_link);
 	list_init(&process->threads);
-	list_init(&process->posix_timers);
 	wait_queue_init(&process->child_wait);
 	wait_queue_init(&process->end_wait);
 	spin_init(&process->lock, RANK_SIGNAL);

@@ -210,7 +210,7 @@ struct process {
 	struct usage children_usage; /* of the children waited for */
 	struct rlimit rlimit[NR_RLIMITS];
 	struct itimers *itimers; /* NULL until one is set; kernel/itimer.c */
-	struct list_head posix_timers;
+	struct interval_tree posix_timers;
 	s32 next_timer_id;
 	u32 nr_timers;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Per-CPU timer lists, sorted by deadline, over the one-shot event of each CPU (kernel/clock.h). Few timers are armed at
- * a time: one per sleeping thread with a time-out.
+ * Per-CPU trees of timers by deadline, over the one-shot event of each CPU (kernel/clock.h). (Linux: hrtimers.) Timers of equal
+ * deadlines fire in the order in which they were armed.
  *
  * Lock: one per CPU, RANK_TIMER, interrupts off; not held while a timer's function runs.
  */
@@ -13,7 +13,7 @@
 
 struct timer_base {
 	spinlock_t lock;
-	struct list_head timers;
+	struct interval_tree timers;
 	struct timer *running; /* whose function runs on this CPU now */
 	u64 tick;	       /* when the scheduler wants to be called, or TIME_NEVER */
 	u64 programmed;	       /* when the clock event will come */
@@ -31,25 +31,32 @@ void timers_init(void)
 		struct timer_base *base = &per_cpu(timer_bases, cpu);
 
 		spin_init(&base->lock, RANK_TIMER);
-		list_init(&base->timers);
+		interval_tree_init(&base->timers);
 		base->tick = base->programmed = TIME_NEVER;
 	}
 }
 
 void timer_init(struct timer *timer, void (*func)(struct timer *timer))
 {
-	list_init(&timer->link);
+	timer->node = (struct interval_node){ 0 };
 	timer->func = func;
 	timer->cpu = 0;
+}
+
+/* => base lock held. The timer that is due first, or NULL. */
+static struct timer *first_timer(const struct timer_base *base)
+{
+	struct interval_node *node = interval_tree_first(&base->timers, 0, TIME_NEVER);
+
+	return node ? container_of(node, struct timer, node) : NULL;
 }
 
 /* => base lock held: the clock event comes no later than what is wanted first. Too early an event does no harm. */
 static void program(struct timer_base *base)
 {
-	u64 first = base->tick;
+	const struct timer *timer = first_timer(base);
+	u64 first = timer ? min(base->tick, timer->deadline) : base->tick;
 
-	if (!list_empty(&base->timers))
-		first = min(first, list_first(&base->timers, struct timer, link)->deadline);
 	if (first < base->programmed) {
 		base->programmed = first;
 		clock_arm(first);
@@ -60,15 +67,11 @@ void timer_arm(struct timer *timer, u64 deadline)
 {
 	unsigned long flags = irq_save();
 	struct timer_base *base = &this_cpu(timer_bases);
-	struct timer *other;
 
 	spin_lock(&base->lock);
 	timer->deadline = deadline;
 	WRITE_ONCE(timer->cpu, cpu_id());
-	list_for_each (other, &base->timers, link)
-		if (other->deadline > deadline)
-			break;
-	list_insert_between(&timer->link, other->link.prev, &other->link);
+	interval_tree_insert(&base->timers, &timer->node, deadline, deadline);
 	program(base);
 	spin_unlock_irqrestore(&base->lock, flags);
 }
@@ -79,11 +82,11 @@ bool timer_cancel(struct timer *timer)
 		struct timer_base *base = &per_cpu(timer_bases, READ_ONCE(timer->cpu));
 		unsigned long flags = spin_lock_irqsave(&base->lock);
 		bool moved = base != &per_cpu(timer_bases, READ_ONCE(timer->cpu));
-		bool armed = !list_empty(&timer->link);
+		bool armed = interval_node_is_linked(&timer->node);
 		bool running = base->running == timer;
 
 		if (!moved && armed)
-			list_del(&timer->link);
+			interval_tree_remove(&base->timers, &timer->node);
 		spin_unlock_irqrestore(&base->lock, flags);
 		if (!moved && !running)
 			return armed;
@@ -119,12 +122,10 @@ void timer_want_tick(u64 deadline)
 /* => base lock held; dropped and taken again around each function. */
 static void run_expired(struct timer_base *base, u64 now)
 {
-	while (!list_empty(&base->timers)) {
-		struct timer *timer = list_first(&base->timers, struct timer, link);
+	struct timer *timer;
 
-		if (timer->deadline > now)
-			return;
-		list_del(&timer->link);
+	while ((timer = first_timer(base)) != NULL && timer->deadline <= now) {
+		interval_tree_remove(&base->timers, &timer->node);
 		base->running = timer;
 		spin_unlock(&base->lock);
 		timer->func(timer);

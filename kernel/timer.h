@@ -5,13 +5,13 @@
 #ifndef KERNEL_TIMER_H
 #define KERNEL_TIMER_H
 
-#include "kernel/list.h"
+#include "mm/interval_tree.h"
 
 #define TIME_NEVER (~0UL)
 
 struct timer {
-	struct list_head link;		   /* the CPU's list, by deadline; guarded by its lock */
-	u64 deadline;			   /* ns */
+	struct interval_node node;	   /* in the CPU's tree, by deadline; guarded by its lock */
+	u64 deadline;			   /* ns; for which it was armed last */
 	void (*func)(struct timer *timer); /* interrupts off, no lock held; may arm the timer again */
 	u32 cpu;			   /* where it is, or was last, armed */
 };
