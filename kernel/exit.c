@@ -187,6 +187,8 @@ void process_release(struct process *process)
 {
 	list_del(&process->sibling);
 	list_del(&process->all_link);
+	list_del(&process->group_link);
+	list_del(&process->session_link);
 	process_forget(process);
 	if (process->parent)
 		process_put(process->parent);

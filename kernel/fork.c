@@ -198,8 +198,8 @@ static void join_tree(struct process *process, u64 flags)
 		process->exit_signal = self->exit_signal;
 	process_get(process->parent);
 	process_get(process); /* for being in the tree */
-	process->pgid = self->pgid;
-	process->sid = self->sid;
+	process_set_group(process, self->pgid);
+	process_set_session(process, self->sid);
 	process->tty = self->tty;
 	list_add_tail(&process->parent->children, &process->sibling);
 	list_add_tail(&all_processes, &process->all_link);

@@ -28,14 +28,7 @@ SYSCALL(getppid)
 /* => process_tree_lock. pid 0: the caller. */
 static struct process *find_locked(s32 pid)
 {
-	struct process *process;
-
-	if (pid == 0)
-		return current->process;
-	list_for_each (process, &all_processes, all_link)
-		if (process->pid == pid)
-			return process;
-	return NULL;
+	return pid == 0 ? current->process : process_numbered(pid);
 }
 
 /* => process_tree_lock */
@@ -43,8 +36,8 @@ static bool group_exists(s32 pgid, s32 sid)
 {
 	struct process *process;
 
-	list_for_each (process, &all_processes, all_link)
-		if (process->pgid == pgid && process->sid == sid)
+	for_each_in_group (process, pgid)
+		if (process->sid == sid)
 			return true;
 	return false;
 }
@@ -66,7 +59,7 @@ static long set_group(s32 pid, s32 pgid)
 		pgid = process->pid;
 	if (pgid != process->pid && !group_exists(pgid, self->sid))
 		return -EPERM;
-	process->pgid = pgid;
+	process_set_group(process, pgid);
 	return 0;
 }
 
@@ -117,11 +110,11 @@ SYSCALL(setsid)
 	long answer = self->pid;
 
 	spin_lock(&process_tree_lock);
-	list_for_each (process, &all_processes, all_link)
-		if (process->pgid == self->pid)
-			answer = -EPERM;
+	for_each_in_group (process, self->pid)
+		answer = -EPERM;
 	if (answer > 0) {
-		self->sid = self->pgid = self->pid;
+		process_set_group(self, self->pid);
+		process_set_session(self, self->pid);
 		WRITE_ONCE(self->tty, NULL);
 	}
 	spin_unlock(&process_tree_lock);

@@ -58,7 +58,8 @@ void start_first_process(void)
 	spin_lock(&process_tree_lock);
 	if (task_number(task, process))
 		panic("No number for the first process");
-	process->pgid = process->sid = process->pid;
+	process_set_group(process, process->pid);
+	process_set_session(process, process->pid);
 	process->nr_threads = 1;
 	list_add_tail(&process->threads, &task->thread_link);
 	process_get(process);

@@ -13,8 +13,8 @@ bool group_is_orphaned(s32 pgid, const struct process *ignored)
 {
 	struct process *process;
 
-	list_for_each (process, &all_processes, all_link)
-		if (process->pgid == pgid && process != ignored && !process->zombie && ties_to_session(process))
+	for_each_in_group (process, pgid)
+		if (process != ignored && !process->zombie && ties_to_session(process))
 			return false;
 	return true;
 }
@@ -23,9 +23,8 @@ void group_signal(s32 pgid, int sig)
 {
 	struct process *process;
 
-	list_for_each (process, &all_processes, all_link)
-		if (process->pgid == pgid)
-			signal_process_kernel(process, sig);
+	for_each_in_group (process, pgid)
+		signal_process_kernel(process, sig);
 }
 
 /* A stop that is just ending counts or not: both orders can happen. */
@@ -33,8 +32,8 @@ static bool has_stopped_member(s32 pgid)
 {
 	struct process *process;
 
-	list_for_each (process, &all_processes, all_link)
-		if (process->pgid == pgid && READ_ONCE(process->stop_signal))
+	for_each_in_group (process, pgid)
+		if (READ_ONCE(process->stop_signal))
 			return true;
 	return false;
 }
@@ -63,7 +62,6 @@ void session_leave_terminal(s32 sid)
 {
 	struct process *process;
 
-	list_for_each (process, &all_processes, all_link)
-		if (process->sid == sid)
-			WRITE_ONCE(process->tty, NULL);
+	for_each_in_session (process, sid)
+		WRITE_ONCE(process->tty, NULL);
 }

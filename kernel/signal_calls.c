@@ -232,26 +232,47 @@ int signal_if_permitted(struct process *process, const struct siginfo *info)
 	return info->signo ? signal_process(process, info) : 0;
 }
 
-/* -1: everybody but init and ourselves; otherwise a process group. */
+/* One of many: one that it reached is enough for an answer of 0. => process_tree_lock */
+static void kill_one_of(struct process *process, const struct siginfo *info, long *answer)
+{
+	long one = signal_if_permitted(process, info);
+
+	if (*answer)
+		*answer = one;
+}
+
+/* Everybody but init and ourselves. => process_tree_lock */
+static long kill_all(const struct siginfo *info)
+{
+	struct process *process;
+	long answer = -ESRCH;
+
+	list_for_each (process, &all_processes, all_link)
+		if (process != current->process && process != init_process && !process->is_kernel)
+			kill_one_of(process, info, &answer);
+	return answer;
+}
+
+/* => process_tree_lock */
+static long kill_group(s32 pgid, const struct siginfo *info)
+{
+	struct process *process;
+	long answer = -ESRCH;
+
+	for_each_in_group (process, pgid)
+		kill_one_of(process, info, &answer);
+	return answer;
+}
+
+/* -1: everybody; 0: the caller's process group; otherwise that one. */
 static long kill_many(s32 pgid, const struct siginfo *info)
 {
-	struct process *process, *self = current->process;
-	long answer = -ESRCH;
-	bool sent = false;
+	long answer;
 
 	spin_lock(&process_tree_lock);
-	if (pgid == 0)
-		pgid = self->pgid;
-	list_for_each (process, &all_processes, all_link) {
-		bool meant = pgid == -1 ? process != self && process != init_process : process->pgid == pgid;
-
-		if (!meant || process->is_kernel)
-			continue;
-		answer = signal_if_permitted(process, info);
-		sent |= !answer;
-	}
+	answer = pgid == -1 ? kill_all(info) : kill_group(pgid ? pgid : current->process->pgid, info);
 	spin_unlock(&process_tree_lock);
-	return sent ? 0 : answer; /* one that it reached is enough */
+	return answer;
 }
 
 SYSCALL(kill)

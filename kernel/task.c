@@ -25,7 +25,11 @@ static struct pid_slot {
 	struct process *process;
 } numbers[PID_MAX];
 
-static s32 last_number;	     /* process_tree_lock */
+/* Groups and sessions are found by hashing: numbers follow each other, so hardly two share a list. */
+#define NR_MEMBER_LISTS 1024
+static struct list_head groups[NR_MEMBER_LISTS], sessions[NR_MEMBER_LISTS]; /* process_tree_lock */
+
+static s32 last_number;	     /* process_tree_lock; read without it to bound a search */
 static bool numbers_wrapped; /* process_tree_lock: a free number may be that of a group or session */
 static u32 tasks_alive;	     /* process_tree_lock: those that have a number; read without it for a limit */
 static u64 tasks_created;    /* atomic */
@@ -38,6 +42,10 @@ void task_init(void)
 	task_cache = slab_create("task", sizeof(struct task), CACHE_LINE);
 	process_cache = slab_create("process", sizeof(struct process), 8);
 	fpu_cache = slab_create("xstate", 2 * xstate_size, 64);
+	for (unsigned i = 0; i < NR_MEMBER_LISTS; i++) {
+		list_init(&groups[i]);
+		list_init(&sessions[i]);
+	}
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
@@ -103,6 +111,8 @@ struct process *process_alloc(void)
 	list_init(&process->children);
 	list_init(&process->sibling);
 	list_init(&process->all_link);
+	list_init(&process->group_link);
+	list_init(&process->session_link);
 	list_init(&process->threads);
 	wait_queue_init(&process->child_wait);
 	wait_queue_init(&process->end_wait);
@@ -125,14 +135,41 @@ void process_put(struct process *process)
 
 /* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
+struct list_head *group_members(s32 pgid)
+{
+	return &groups[(u32)pgid % NR_MEMBER_LISTS];
+}
+
+struct list_head *session_members(s32 sid)
+{
+	return &sessions[(u32)sid % NR_MEMBER_LISTS];
+}
+
+void process_set_group(struct process *process, s32 pgid)
+{
+	list_del(&process->group_link);
+	WRITE_ONCE(process->pgid, pgid);
+	if (pgid)
+		list_add_tail(group_members(pgid), &process->group_link);
+}
+
+void process_set_session(struct process *process, s32 sid)
+{
+	list_del(&process->session_link);
+	WRITE_ONCE(process->sid, sid);
+	if (sid)
+		list_add_tail(session_members(sid), &process->session_link);
+}
+
 /* => process_tree_lock */
 static bool number_names_group(s32 number)
 {
 	struct process *process;
 
-	list_for_each (process, &all_processes, all_link)
-		if (process->pgid == number || process->sid == number)
-			return true;
+	for_each_in_group (process, number)
+		return true;
+	for_each_in_session (process, number)
+		return true;
 	return false;
 }
 
@@ -144,10 +181,11 @@ static bool number_is_free(s32 number)
 int task_number(struct task *task, struct process *process)
 {
 	for (s32 tries = 0; tries < PID_MAX; tries++) {
-		if (++last_number >= PID_MAX) {
-			last_number = 300; /* as Linux: low numbers stay with those who start a system */
-			numbers_wrapped = true;
+		if (last_number + 1 >= PID_MAX) {
+			WRITE_ONCE(numbers_wrapped, true);
+			WRITE_ONCE(last_number, 299); /* as Linux: low numbers stay with those who start a system */
 		}
+		WRITE_ONCE(last_number, last_number + 1);
 		if (!number_is_free(last_number))
 			continue;
 		task->tid = last_number;
@@ -211,6 +249,28 @@ struct task *task_find(s32 tid)
 		task = NULL;
 	rcu_read_unlock();
 	return task;
+}
+
+struct process *process_numbered(s32 pid)
+{
+	return pid > 0 && pid < PID_MAX ? numbers[pid].process : NULL;
+}
+
+/* Numbers given meanwhile may be missed: their processes were not there when this began. */
+static s32 end_of_numbers(void)
+{
+	return READ_ONCE(numbers_wrapped) ? PID_MAX : READ_ONCE(last_number) + 1;
+}
+
+struct process *process_next(s32 pid)
+{
+	for (s32 end = end_of_numbers(); pid < end; pid++) {
+		struct process *process = process_find(pid);
+
+		if (process)
+			return process;
+	}
+	return NULL;
 }
 
 struct process *process_find(s32 pid)

@@ -180,7 +180,8 @@ struct process {
 	struct process *parent;
 	struct list_head children, sibling;
 	struct list_head all_link; /* all_processes */
-	s32 pgid, sid;
+	s32 pgid, sid; /* process_set_group(), process_set_session() */
+	struct list_head group_link, session_link; /* among those of the same hash; not of a kernel thread */
 	s32 exit_signal; /* to the parent at the end; 0: none */
 	bool did_exec;
 	bool zombie; /* all threads are gone, the parent has not waited yet */
@@ -245,6 +246,10 @@ static inline struct trap_frame *task_frame(struct task *task)
 /* The task, or process, of that number, with a reference, or NULL. Takes no lock. */
 struct task *task_find(s32 tid);
 struct process *process_find(s32 pid);
+/* The process of that number, or NULL. => process_tree_lock, for as long as it is looked at */
+struct process *process_numbered(s32 pid);
+/* The process with the lowest number >= pid, with a reference, or NULL. Takes no lock. */
+struct process *process_next(s32 pid);
 /* A thread of the process that has not exited, with a reference, or NULL: the first one if it lives. */
 struct task *process_thread(struct process *process);
 /* The address space whose program the task is a thread of, or NULL. => process->lock, or the task itself */
@@ -274,6 +279,22 @@ struct process *process_alloc(void); /* one reference */
 int task_number(struct task *task, struct process *process);
 /* exec: the task takes over the process's number. => process_tree_lock. */
 void task_take_number(struct task *task, s32 pid);
+/* The process becomes one of that group, or session; 0: of none. => process_tree_lock. */
+void process_set_group(struct process *process, s32 pgid);
+void process_set_session(struct process *process, s32 sid);
+/* Each process of a group, or session. => process_tree_lock; the loop changes neither. */
+#define for_each_in_group(process, number)                                                                             \
+	list_for_each (process, group_members(number), group_link)                                                     \
+		if ((process)->pgid != (number))                                                                       \
+			;                                                                                              \
+		else
+#define for_each_in_session(process, number)                                                                           \
+	list_for_each (process, session_members(number), session_link)                                                 \
+		if ((process)->sid != (number))                                                                        \
+			;                                                                                              \
+		else
+struct list_head *group_members(s32 pgid); /* and maybe those of others */
+struct list_head *session_members(s32 sid);
 /* The number names this task (process) no longer; the table's reference is dropped. => process_tree_lock. */
 void task_forget(struct task *task);
 void process_forget(struct process *process);

@@ -41,8 +41,6 @@ static bool is_meant(const struct process *child, const struct wait_request *req
 {
 	bool clone_child = child->exit_signal != SIGCHLD;
 
-	if (request->which == FOR_PID && child->pid != request->id)
-		return false;
 	if (request->which == FOR_PGID && child->pgid != request->id)
 		return false;
 	return (request->options & __WALL) || clone_child == !!(request->options & __WCLONE);
@@ -90,13 +88,22 @@ static bool take_child(struct process *child, const struct wait_request *request
 	return true;
 }
 
-/* 1: found; 0: there are children, but none has anything to tell; -ECHILD. */
-static int look(const struct wait_request *request, struct wait_result *result)
+/* As look(). => process_tree_lock */
+static int look_at_one(const struct wait_request *request, struct wait_result *result)
+{
+	struct process *child = process_numbered(request->id);
+
+	if (!child || child->parent != current->process || !is_meant(child, request))
+		return -ECHILD;
+	return take_child(child, request, result);
+}
+
+/* As look(). => process_tree_lock */
+static int look_at_all(const struct wait_request *request, struct wait_result *result)
 {
 	struct process *self = current->process, *child;
 	int answer = -ECHILD;
 
-	spin_lock(&process_tree_lock);
 	list_for_each (child, &self->children, sibling) {
 		if (!is_meant(child, request))
 			continue;
@@ -104,6 +111,16 @@ static int look(const struct wait_request *request, struct wait_result *result)
 		if (answer)
 			break;
 	}
+	return answer;
+}
+
+/* 1: found; 0: there are children, but none has anything to tell; -ECHILD. */
+static int look(const struct wait_request *request, struct wait_result *result)
+{
+	int answer;
+
+	spin_lock(&process_tree_lock);
+	answer = request->which == FOR_PID ? look_at_one(request, result) : look_at_all(request, result);
 	spin_unlock(&process_tree_lock);
 	return answer;
 }

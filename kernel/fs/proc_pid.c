@@ -129,19 +129,36 @@ static struct dentry *lookup_task(struct dentry *dir, const char *name, size_t l
 	return make_dentry(dir, name, len, &pid_dir_entry, id, entry_ino(id, 0));
 }
 
-/* The thread with the lowest number ≥ tid, or 0. */
-static s32 next_thread(struct process *process, s32 tid)
+/* => process->lock. The thread with the lowest number >= tid, or 0. */
+static s32 lowest_thread(const struct process *process, s32 tid)
 {
-	unsigned long flags = spin_lock_irqsave(&process->lock);
 	struct task *task;
 	s32 best = 0;
 
-	list_for_each (task, &process->threads, thread_link) {
+	list_for_each (task, &process->threads, thread_link)
 		if (task->tid >= tid && (!best || task->tid < best))
 			best = task->tid;
-	}
-	spin_unlock_irqrestore(&process->lock, flags);
 	return best;
+}
+
+/* => process->lock. The thread behind that one, or 0. */
+static s32 thread_behind(const struct process *process, const struct task *task)
+{
+	return task->thread_link.next == &process->threads ? 0 : list_first(&task->thread_link, struct task, thread_link)->tid;
+}
+
+/* The thread behind number `told`, or 0. If that one is gone the others are searched. */
+static s32 next_thread(struct process *process, s32 told)
+{
+	struct task *task = task_find(told);
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	bool there = task && task->process == process && !list_empty(&task->thread_link);
+	s32 next = there ? thread_behind(process, task) : lowest_thread(process, told + 1);
+
+	spin_unlock_irqrestore(&process->lock, flags);
+	if (task)
+		task_put(task);
+	return next;
 }
 
 static int iterate_tasks(struct inode *dir, struct dir_context *ctx)
@@ -151,7 +168,7 @@ static int iterate_tasks(struct inode *dir, struct dir_context *ctx)
 
 	if (!process)
 		return -ENOENT;
-	while ((tid = next_thread(process, (s32)(ctx->pos - DIR_POS_COMPUTED))) != 0) {
+	while ((tid = next_thread(process, (s32)(ctx->pos - DIR_POS_COMPUTED) - 1)) != 0) {
 		if (!emit_number(ctx, (u64)tid, entry_ino(proc_id(pid, tid), 0)))
 			break;
 	}
@@ -175,29 +192,15 @@ static struct dentry *lookup_pid(struct dentry *dir, const char *name, size_t le
 	return make_dentry(dir, name, len, &pid_dir_entry, id, entry_ino(id, 0));
 }
 
-/* The process with the lowest number ≥ pid, or 0. */
-static s32 next_process(s32 pid)
-{
-	struct process *process;
-	s32 best = 0;
-
-	spin_lock(&process_tree_lock);
-	list_for_each (process, &all_processes, all_link) {
-		if (process->pid >= pid && (!best || process->pid < best))
-			best = process->pid;
-	}
-	spin_unlock(&process_tree_lock);
-	return best;
-}
-
 static int iterate_pids(struct inode *dir, struct dir_context *ctx)
 {
-	s32 pid;
+	struct process *process;
+	bool room = true;
 
 	(void)dir;
-	while ((pid = next_process((s32)(ctx->pos - DIR_POS_COMPUTED))) != 0) {
-		if (!emit_number(ctx, (u64)pid, entry_ino(proc_id(pid, 0), 0)))
-			break;
+	while (room && (process = process_next((s32)(ctx->pos - DIR_POS_COMPUTED))) != NULL) {
+		room = emit_number(ctx, (u64)process->pid, entry_ino(proc_id(process->pid, 0), 0));
+		process_put(process);
 	}
 	return 0;
 }

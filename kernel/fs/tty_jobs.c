@@ -136,9 +136,7 @@ static bool group_in_session(s32 pgid, s32 sid, bool *exists)
 	struct process *process;
 
 	*exists = false;
-	list_for_each (process, &all_processes, all_link) {
-		if (process->pgid != pgid)
-			continue;
+	for_each_in_group (process, pgid) {
 		*exists = true;
 		if (process->sid == sid)
 			return true;
