@@ -228,12 +228,11 @@ static bool find_used(const struct mapping_node *node, u64 base, u64 first, u64 
 {
 	u64 span = max_index(node->level - 1) + 1; /* indices below one slot; 1 at the lowest level */
 
-	for (unsigned slot = 0; slot < SLOTS; slot++) {
+	for (u64 slot = first > base ? (first - base) / span : 0; slot < SLOTS; slot++) {
 		void *entry = node->slots[slot].entry;
 		u64 low = base + slot * span;
-		u64 high = low + (span - 1);
 
-		if (!entry || high < first)
+		if (!entry)
 			continue;
 		if (low > last)
 			return false;
