@@ -46,6 +46,18 @@ static void set_used(struct files *files, unsigned fd, bool used)
 	bit_assign(files->full, fd / 64, files->used[fd / 64] == ~0UL);
 }
 
+/* The first open descriptor from fd on, or -1. */
+static int next_open(const struct files *files, unsigned fd)
+{
+	for (; fd < files->capacity; fd++) {
+		if (!(files->used[fd / 64] >> fd % 64))
+			fd |= 63;
+		else if (files->fd[fd])
+			return (int)fd;
+	}
+	return -1;
+}
+
 /* --- tables --- */
 
 static size_t full_size(unsigned capacity)
@@ -133,32 +145,43 @@ static int files_grow(struct files *files, unsigned fd)
 	return 0;
 }
 
-/* => both tables' owner is the caller's, `files` locked, `copy` of the same capacity and unknown to others. */
+/* => the table's lock. The capacity that what is used needs: a copy is not as large as the table once was. */
+static unsigned needed_capacity(const struct files *files)
+{
+	unsigned words = files->capacity / 64, capacity = INITIAL_CAPACITY;
+
+	while (words > 1 && !files->used[words - 1])
+		words--;
+	while (capacity < words * 64)
+		capacity *= 2;
+	return capacity;
+}
+
+/* => both tables' owner is the caller's, `files` locked, `copy` with room for all and unknown to others. */
 static void files_copy_locked(struct files *copy, struct files *files)
 {
-	for (unsigned i = 0; i < files->capacity; i++) {
-		if (!files->fd[i])
-			continue; /* what is only reserved in the original is free in the copy */
-		copy->fd[i] = file_get(files->fd[i]);
-		set_used(copy, i, true);
+	for (int fd = -1; (fd = next_open(files, (unsigned)fd + 1)) >= 0;) { /* what is only reserved is free in the copy */
+		copy->fd[fd] = file_get(files->fd[fd]);
+		set_used(copy, (unsigned)fd, true);
 	}
-	memcpy(copy->cloexec, files->cloexec, files->capacity / 8);
+	memcpy(copy->cloexec, files->cloexec, copy->capacity / 8);
 }
 
 struct files *files_dup(struct files *files)
 {
-	for (;;) {
-		unsigned capacity = READ_ONCE(files->capacity); /* checked again under the lock */
+	unsigned capacity = INITIAL_CAPACITY, needed;
+
+	for (;; capacity = needed) {
 		struct files *copy = files_alloc(capacity);
 
 		if (!copy)
 			return NULL;
 		spin_lock(&files->lock);
-		bool same = files->capacity == capacity;
-		if (same)
+		needed = needed_capacity(files);
+		if (needed <= capacity)
 			files_copy_locked(copy, files);
 		spin_unlock(&files->lock);
-		if (same)
+		if (needed <= capacity)
 			return copy;
 		files_free(copy);
 	}
@@ -236,13 +259,10 @@ bool files_is_cloexec(struct files *files, unsigned fd)
 
 int files_next_open(struct files *files, unsigned fd)
 {
-	int found = -1;
+	int found;
 
 	spin_lock(&files->lock);
-	for (; fd < files->capacity && found < 0; fd++) {
-		if (files->fd[fd])
-			found = (int)fd;
-	}
+	found = next_open(files, fd);
 	spin_unlock(&files->lock);
 	return found;
 }
