@@ -114,7 +114,7 @@ struct inode {
 	void *private;		     /* constant; of whoever computes this file */
 	u64 private_id;		     /* constant; likewise */
 	struct file_lock *flocks;    /* flock_lock in flock.c */
-	struct record_lock *records; /* record_spinlock in record_lock.c */
+	struct interval_tree records; /* of struct record_lock: record_spinlock in record_lock.c */
 };
 
 struct dentry {

@@ -3,7 +3,8 @@
  * Record locks (fcntl's F_SETLK and its kin): advisory locks on ranges of bytes. The classic ones belong to a descriptor
  * table and go when it closes any descriptor of the file; those of F_OFD_* belong to an open file.
  *
- * One spinlock (a leaf) guards the locks of all files, one wait queue serves all who wait. Memory is fetched before.
+ * The locks of a file are in a tree, by their ranges. One spinlock (a leaf) guards those of all files, one wait queue serves all
+ * who wait. Memory is fetched before.
  */
 #include "kernel/fs/record_lock.h"
 #include "kernel/fs/files.h"
@@ -27,7 +28,8 @@ struct user_flock {
 _Static_assert(sizeof(struct user_flock) == 32, "Linux's struct flock");
 
 struct record_lock {
-	struct record_lock *next; /* in inode->records */
+	struct interval_node node; /* in inode->records */
+	struct record_lock *next;  /* of those that are to be freed */
 	const void *owner;	  /* a struct files or a struct file */
 	s32 pid;		  /* who is told of; -1 for an open file's */
 	s16 type;
@@ -37,19 +39,44 @@ struct record_lock {
 static spinlock_t record_spinlock = SPINLOCK_INIT(LEAF);
 static struct wait_queue record_queue = WAIT_QUEUE_INIT(record_queue);
 
-static bool overlap(const struct record_lock *a, const struct record_lock *b)
+/* ---- The tree of one file; record_spinlock is held --------------------------------------------------------------- */
+
+static struct record_lock *lock_of(struct interval_node *node)
 {
-	return a->start <= b->end && b->start <= a->end;
+	return node ? container_of(node, struct record_lock, node) : NULL;
 }
+
+static struct record_lock *first_lock(const struct inode *inode, s64 start, s64 end)
+{
+	return lock_of(interval_tree_first(&inode->records, (u64)start, (u64)end));
+}
+
+static struct record_lock *next_lock(const struct record_lock *lock, s64 start, s64 end)
+{
+	return lock_of(interval_tree_next(&lock->node, (u64)start, (u64)end));
+}
+
+static void add(struct inode *inode, struct record_lock *lock)
+{
+	interval_tree_insert(&inode->records, &lock->node, (u64)lock->start, (u64)lock->end);
+}
+
+static void remove(struct inode *inode, struct record_lock *lock)
+{
+	interval_tree_remove(&inode->records, &lock->node);
+}
+
+/* ---- Changing ---------------------------------------------------------------------------------------------------- */
 
 /* => record_spinlock. The first lock of another owner that is in the way, or NULL. */
 static struct record_lock *find_conflict(struct inode *inode, const struct record_lock *wanted)
 {
-	for (struct record_lock *l = inode->records; l; l = l->next) {
-		if (l->owner != wanted->owner && overlap(l, wanted) && (l->type == F_WRLCK || wanted->type == F_WRLCK))
-			return l;
-	}
-	return NULL;
+	struct record_lock *lock = first_lock(inode, wanted->start, wanted->end);
+
+	for (; lock; lock = next_lock(lock, wanted->start, wanted->end))
+		if (lock->owner != wanted->owner && (lock->type == F_WRLCK || wanted->type == F_WRLCK))
+			break;
+	return lock;
 }
 
 /* What one change needs, and what it leaves to be freed. */
@@ -65,56 +92,63 @@ static void discard(struct record_change *change, struct record_lock *lock)
 	change->unused = lock;
 }
 
-/* Takes [from, to] out of a lock; false when nothing of it is left. */
-static bool cut(struct record_lock *lock, s64 from, s64 to, struct record_change *change)
+/* => record_spinlock. Takes [from, to] out of a lock, of which some may be left on both sides. */
+static void cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
 {
-	if (lock->start < from && lock->end > to) {
-		struct record_lock *rest = change->spare;
+	struct record_lock *rest = lock;
 
+	remove(inode, lock);
+	if (lock->start < from && lock->end > to) {
+		rest = change->spare;
 		change->spare = NULL;
 		*rest = *lock;
-		rest->start = to + 1;
-		lock->end = from - 1;
-		lock->next = rest;
-	} else if (lock->start < from) {
-		lock->end = min(lock->end, from - 1);
-	} else if (lock->end > to) {
-		lock->start = max(lock->start, to + 1);
-	} else {
-		return false;
 	}
-	return true;
-}
-
-/* => record_spinlock. Own locks in the range give way; those of the same type beside it become one with it. */
-static void apply(struct inode *inode, struct record_change *change)
-{
-	struct record_lock *wanted = change->wanted, *lock;
-	s64 from = wanted->start, to = wanted->end;
-
-	for (struct record_lock **at = &inode->records; (lock = *at) != NULL;) {
-		bool touches = lock->start <= to + (to != (s64)MAX_FILE_SIZE) && lock->end >= from - (from != 0);
-
-		if (lock->owner != wanted->owner || !touches) {
-			at = &lock->next;
-			continue;
-		}
-		if (lock->type == wanted->type) {
-			wanted->start = min(wanted->start, lock->start);
-			wanted->end = max(wanted->end, lock->end);
-		} else if (lock->start > to || lock->end < from || cut(lock, from, to, change)) {
-			at = &lock->next;
-			continue;
-		}
-		*at = lock->next;
+	if (rest->end > to) {
+		rest->start = max(rest->start, to + 1);
+		add(inode, rest);
+	} else if (lock->start >= from) {
 		discard(change, lock);
 	}
-	if (wanted->type == F_UNLCK) {
-		discard(change, wanted);
-		return;
+	if (lock->start < from) {
+		lock->end = min(lock->end, from - 1);
+		add(inode, lock);
 	}
-	wanted->next = inode->records;
-	inode->records = wanted;
+}
+
+/* => record_spinlock. An own lock in the range, or beside it, gives way; one of the same type becomes one with it. */
+static void give_way(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
+{
+	struct record_lock *wanted = change->wanted;
+
+	if (lock->type == wanted->type) {
+		wanted->start = min(wanted->start, lock->start);
+		wanted->end = max(wanted->end, lock->end);
+		remove(inode, lock);
+		discard(change, lock);
+	} else if (lock->start <= to && lock->end >= from) {
+		cut(inode, lock, from, to, change);
+	}
+}
+
+/*
+ * => record_spinlock. What is left of a lock that was cut lies before the next one, or touches the range from behind and stays as
+ * it is.
+ */
+static void apply(struct inode *inode, struct record_change *change)
+{
+	struct record_lock *wanted = change->wanted, *lock, *next;
+	s64 from = wanted->start, to = wanted->end;
+	s64 first = from - (from != 0), last = to + (to != (s64)MAX_FILE_SIZE);
+
+	for (lock = first_lock(inode, first, last); lock; lock = next) {
+		next = next_lock(lock, first, last);
+		if (lock->owner == wanted->owner)
+			give_way(inode, lock, from, to, change);
+	}
+	if (wanted->type == F_UNLCK)
+		discard(change, wanted);
+	else
+		add(inode, wanted);
 }
 
 static bool try_change(struct inode *inode, struct record_change *change)
@@ -262,17 +296,16 @@ long record_lock_control(struct file *file, int fd, u32 cmd, u64 addr)
 
 void record_lock_release(struct inode *inode, const void *owner)
 {
-	struct record_lock *lock, *gone = NULL;
+	struct record_lock *lock, *next, *gone = NULL;
 
-	if (!READ_ONCE(inode->records)) /* a lock of this owner would be seen: it is the owner who asks */
+	if (!READ_ONCE(inode->records.root)) /* a lock of this owner would be seen: it is the owner who asks */
 		return;
 	spin_lock(&record_spinlock);
-	for (struct record_lock **at = &inode->records; (lock = *at) != NULL;) {
-		if (lock->owner != owner) {
-			at = &lock->next;
+	for (lock = first_lock(inode, 0, MAX_FILE_SIZE); lock; lock = next) {
+		next = next_lock(lock, 0, MAX_FILE_SIZE);
+		if (lock->owner != owner)
 			continue;
-		}
-		*at = lock->next;
+		remove(inode, lock);
 		lock->next = gone;
 		gone = lock;
 	}
