@@ -10,8 +10,9 @@
 
 struct text_chunk {
 	struct text_chunk *next;
+	size_t start; /* in the text */
 	size_t used;
-	char bytes[PAGE_SIZE - 16];
+	char bytes[PAGE_SIZE - 24];
 };
 
 struct text *text_create(void)
@@ -49,6 +50,7 @@ static struct text_chunk *room(struct text *text)
 	if (!chunk)
 		return NULL;
 	chunk->next = NULL;
+	chunk->start = text->length;
 	chunk->used = 0;
 	if (text->last)
 		text->last->next = chunk;
@@ -95,21 +97,34 @@ void text_pad(struct text *text, size_t start, size_t width)
 		text_append(text, " ", 1);
 }
 
+/*
+ * The chunk with the byte at pos, or NULL behind the end. The search begins where the last reader found its chunk, if that is not
+ * behind pos already: other readers may move that place, but any chunk is a right one to begin at.
+ */
+static struct text_chunk *chunk_at(struct text *text, u64 pos)
+{
+	struct text_chunk *chunk = READ_ONCE(text->found);
+
+	if (!chunk || chunk->start > pos)
+		chunk = text->first;
+	while (chunk && pos >= chunk->start + chunk->used)
+		chunk = chunk->next;
+	if (chunk)
+		WRITE_ONCE(text->found, chunk);
+	return chunk;
+}
+
 long text_read(struct text *text, struct iov_iter *to, u64 *pos)
 {
-	u64 skip = *pos;
+	struct text_chunk *chunk;
 	long done = 0;
 
-	for (struct text_chunk *chunk = text->first; chunk && to->count; chunk = chunk->next) {
-		if (skip >= chunk->used) {
-			skip -= chunk->used;
-			continue;
-		}
+	while (to->count && (chunk = chunk_at(text, *pos)) != NULL) {
+		size_t skip = *pos - chunk->start;
 		size_t n = min(to->count, chunk->used - skip);
 		size_t moved = iov_copy_to(to, chunk->bytes + skip, n);
 		*pos += moved;
 		done += (long)moved;
-		skip = 0;
 		if (moved < n)
 			return done ? done : -EFAULT;
 	}

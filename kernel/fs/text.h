@@ -13,6 +13,7 @@ struct text {
 	bool failed;   /* memory was short: the text is not complete */
 	size_t length; /* bytes */
 	struct text_chunk *first, *last;
+	struct text_chunk *found; /* by the last reader; readers share it without a lock */
 };
 
 /* An empty text with one reference, or NULL. Writing does not sleep, so it goes under any lock below RANK_SLAB. */
