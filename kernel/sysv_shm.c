@@ -4,7 +4,7 @@
  * segments holds a reference to it until IPC_RMID, each VMA that maps it another, and with the last one it is gone. Who is
  * attached is therefore not counted but looked up. Mirrors Linux's ipc/shm.c.
  *
- * Locks: shm_lock (RANK_LEAF, interrupts off, since a file may be released by RCU): the list, and the fields of segments.
+ * Locks: shm_lock (RANK_LEAF, interrupts off, since a file may be released by RCU): the trees, and the fields of segments.
  */
 #include "kernel/sysv_shm.h"
 
@@ -63,7 +63,7 @@ struct shm_limits {
 };
 
 struct segment {
-	struct list_head link;
+	struct interval_node by_id, by_key; /* by_key until it is removed, if it has a key */
 	s32 id;		   /* constant */
 	bool removed;	   /* IPC_RMID: the table's reference is gone */
 	struct shm_status status; /* but for nr_attached */
@@ -71,9 +71,8 @@ struct segment {
 };
 
 static spinlock_t shm_lock = SPINLOCK_INIT(LEAF);
-static struct list_head segments = LIST_HEAD_INIT(segments); /* shm_lock */
-static u32 nr_segments;					     /* shm_lock */
-static s32 next_id;					     /* shm_lock */
+static struct interval_tree by_id, by_key; /* shm_lock */
+static s32 next_id;			    /* shm_lock */
 
 static s64 now(void)
 {
@@ -104,28 +103,45 @@ static u64 nr_attached(const struct segment *segment)
 	return nr;
 }
 
-/* The segment with that id, or, if by_key, with that key and not removed; with a reference to its file, or NULL. */
-static struct segment *find(s32 wanted, bool by_key)
+/* With a reference to its file, or NULL. => shm_lock */
+static struct segment *get_if_open(struct segment *segment)
+{
+	return segment && file_get_if_open(segment->file) ? segment : NULL;
+}
+
+/* => shm_lock */
+static struct segment *segment_of_key(s32 key)
+{
+	struct interval_node *node = interval_tree_first(&by_key, (u32)key, (u32)key);
+
+	return node ? container_of(node, struct segment, by_key) : NULL;
+}
+
+/* The segment that is not removed and has that key, with a reference to its file, or NULL. */
+static struct segment *find_by_key(s32 key)
 {
 	unsigned long flags = spin_lock_irqsave(&shm_lock);
-	struct segment *segment, *found = NULL;
+	struct segment *segment = get_if_open(segment_of_key(key));
 
-	list_for_each (segment, &segments, link) {
-		bool meant = by_key ? !segment->removed && segment->status.key == wanted : segment->id == wanted;
-
-		if (meant && file_get_if_open(segment->file)) {
-			found = segment;
-			break;
-		}
-	}
 	spin_unlock_irqrestore(&shm_lock, flags);
-	return found;
+	return segment;
+}
+
+/* Likewise by id, removed or not. */
+static struct segment *find_any_by_id(s32 id)
+{
+	unsigned long flags = spin_lock_irqsave(&shm_lock);
+	struct interval_node *node = interval_tree_first(&by_id, (u32)id, (u32)id);
+	struct segment *segment = get_if_open(node ? container_of(node, struct segment, by_id) : NULL);
+
+	spin_unlock_irqrestore(&shm_lock, flags);
+	return segment;
 }
 
 /* By id. A removed segment that nobody is attached to any more does not exist, though its last VMA may be freed later. */
 static struct segment *find_by_id(s32 id)
 {
-	struct segment *segment = id >= 0 ? find(id, false) : NULL;
+	struct segment *segment = id >= 0 ? find_any_by_id(id) : NULL;
 
 	if (segment && READ_ONCE(segment->removed) && !nr_attached(segment)) {
 		file_put(segment->file);
@@ -159,6 +175,13 @@ static bool owned(const struct segment *segment)
 
 /* ---- shmget ------------------------------------------------------------------------------------------------------ */
 
+/* => shm_lock */
+static void forget_key(struct segment *segment)
+{
+	if (interval_node_is_linked(&segment->by_key))
+		interval_tree_remove(&by_key, &segment->by_key);
+}
+
 static void segment_release(struct file *file)
 {
 	struct segment *segment = file->private;
@@ -167,8 +190,8 @@ static void segment_release(struct file *file)
 	if (!segment)
 		return;
 	flags = spin_lock_irqsave(&shm_lock);
-	list_del(&segment->link);
-	nr_segments--;
+	interval_tree_remove(&by_id, &segment->by_id);
+	forget_key(segment);
 	spin_unlock_irqrestore(&shm_lock, flags);
 	kfree(segment);
 }
@@ -203,23 +226,22 @@ static void status_init(struct shm_status *status, s32 key, u64 size, u32 mode)
 	status->change_time = now();
 }
 
-/* Puts the segment on the list, unless another one has come by its key: then -EEXIST; -ENOSPC when there are too many. */
+/* Puts the segment into the trees, unless another one has come by its key: then -EEXIST; -ENOSPC when there are too many. */
 static int publish(struct segment *new)
 {
 	unsigned long flags = spin_lock_irqsave(&shm_lock);
-	int error = nr_segments >= SHMMNI ? -ENOSPC : 0;
-	struct segment *segment;
+	bool has_key = new->status.key != IPC_PRIVATE;
+	int error = by_id.nr >= SHMMNI ? -ENOSPC : 0;
 
-	if (new->status.key != IPC_PRIVATE)
-		list_for_each (segment, &segments, link)
-			if (!segment->removed && segment->status.key == new->status.key)
-				error = -EEXIST;
+	if (has_key && segment_of_key(new->status.key))
+		error = -EEXIST;
 	if (!error) {
 		new->id = next_id;
 		next_id = (next_id + 1) & 0x7fffffff;
 		new->file->private = new;
-		list_add_tail(&segments, &new->link);
-		nr_segments++;
+		interval_tree_insert(&by_id, &new->by_id, (u32)new->id, (u32)new->id);
+		if (has_key)
+			interval_tree_insert(&by_key, &new->by_key, (u32)new->status.key, (u32)new->status.key);
 	}
 	spin_unlock_irqrestore(&shm_lock, flags);
 	return error;
@@ -266,7 +288,7 @@ SYSCALL(shmget)
 	long id;
 
 	for (;;) {
-		segment = key == IPC_PRIVATE ? NULL : find(key, true);
+		segment = key == IPC_PRIVATE ? NULL : find_by_key(key);
 		if (segment) {
 			id = use_existing(segment, a1, flags);
 			file_put(segment->file);
@@ -446,6 +468,7 @@ static long segment_remove(struct segment *segment)
 	was_removed = segment->removed;
 	WRITE_ONCE(segment->removed, true);
 	segment->status.key = IPC_PRIVATE;
+	forget_key(segment);
 	WRITE_ONCE(segment->status.mode, segment->status.mode | SHM_DEST);
 	spin_unlock_irqrestore(&shm_lock, flags);
 	if (!was_removed)
@@ -511,14 +534,16 @@ SYSCALL(shmctl)
 
 void sysv_shm_quiet_release(void)
 {
-	struct segment *segment;
+	struct interval_node *node;
 	struct file *file;
 
 	do {
 		unsigned long flags = spin_lock_irqsave(&shm_lock);
 
 		file = NULL;
-		list_for_each (segment, &segments, link) {
+		interval_tree_for_each (node, &by_id, 0, ~0UL) {
+			struct segment *segment = container_of(node, struct segment, by_id);
+
 			if (segment->removed)
 				continue;
 			segment->removed = true;
