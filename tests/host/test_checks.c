@@ -282,6 +282,24 @@ TEST_DIES(c1_fault_without_an_end, 1, "faults, and their ends: 2 is not 1")
 	check_quiet();
 }
 
+/* Of each strategy by itself: an attempt that ended in no way, and an end without an attempt. */
+TEST(c1_each_strategy_counts_its_ends, 1)
+{
+	static const unsigned rows[][2] = {
+		[STRATEGY_MMAP] = { COUNT_mmap_attempts, COUNT_FIRST_REASON + REASON_mmap_retry_page },
+		[STRATEGY_VMA] = { COUNT_vma_lock_attempts, COUNT_FIRST_REASON + REASON_vma_lock_miss },
+		[STRATEGY_SPEC] = { COUNT_spf_attempts, COUNT_FIRST_REASON + REASON_spf_abort_no_vma },
+	};
+
+	for (unsigned wrong = 0; wrong < NR_STRATEGIES; wrong++)
+		for (unsigned i = 0; i < 2; i++) {
+			my_counters()->value[rows[wrong][i]]++;
+			for (unsigned strategy = 0; strategy < NR_STRATEGIES; strategy++)
+				CHECK_EQ(counters_identity_holds(strategy), strategy != wrong);
+			my_counters()->value[rows[wrong][i]]--;
+		}
+}
+
 TEST_DIES(c1_answer_that_was_none, 1, "answers under mmap_lock: 2 of 1")
 {
 	begin();

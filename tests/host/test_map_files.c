@@ -183,6 +183,23 @@ TEST(mmap_droppable, 1)
 	end();
 }
 
+/* The stack of a new program may be executed where its headers ask for that; it can grow, and can be made executable later. */
+TEST(stack_of_a_new_program, 1)
+{
+	const u64 always = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_GROWSDOWN | VM_ACCOUNT;
+
+	for (unsigned executable = 0; executable < 2; executable++) {
+		begin();
+		CHECK_EQ(mm_setup_stack(mm, ARENA + PAGES(4), PAGES(4), executable), 0);
+		CHECK_EQ(flags_of_vma(), always | (executable ? VM_EXEC : 0));
+		CHECK_EQ(mm->stack_pages, 4);
+		CHECK_EQ(mm->data_pages, 0);
+		CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->pgoff, ARENA >> PAGE_SHIFT);
+		CHECK_EQ(mm_setup_stack(mm, ARENA + (1UL << 30), PAGES(1), false), 0);
+		end();
+	}
+}
+
 /* The program's own file is held by each address space that runs it. */
 TEST(exe_file_is_held_by_each_process, 1)
 {

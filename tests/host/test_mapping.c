@@ -134,6 +134,12 @@ TEST(mapping_reads_what_was_written, 1)
 		out[i] = (u8)(i * 7 + i / 256 + 1);
 	CHECK_EQ(mapping_write(mapping, 2 * PAGE_SIZE + 50, out, sizeof(out)), sizeof(out));
 	CHECK_EQ(mapping->nr_pages, 4);
+	for (u64 index = 2; index < 6; index++) { /* or what is on its way to swap would go without what was written */
+		struct page *page = mapping_find(mapping, index);
+
+		CHECK(page_test(page, PG_DIRTY));
+		page_put(page);
+	}
 	CHECK_EQ(mapping_read(mapping, 2 * PAGE_SIZE + 50, in, sizeof(in)), sizeof(in));
 	CHECK(!memcmp(in, out, sizeof(in)));
 	/* Holes read as zeros, and are not filled. */
@@ -312,6 +318,30 @@ TEST(mapping_shared_and_private, 1)
 		CHECK_EQ(mapping->nr_pages, 2);
 		CHECK_EQ(mm_rss(mm, RSS_ANON), 1);
 		sim_leave_mm();
+		test_mm_put(mm);
+		mapping_put(mapping);
+	}
+}
+
+/* The first access is a write: what it does not overwrite is the object's. */
+TEST(mapping_private_copy_is_of_the_whole_page, 2)
+{
+	FOR_EACH_SETUP (setup) {
+		struct mapping *mapping = mapping_create(PAGES(2), true);
+		struct mm *mm = test_mm(POLICY_DEFAULT);
+		vaddr_t private = map_mapping(mm, mapping, 2, MAP_PRIVATE);
+		u64 words[PAGE_SIZE / sizeof(u64)];
+
+		for (u64 i = 0; i < ARRAY_SIZE(words); i++)
+			words[i] = i + 1;
+		CHECK_EQ(mapping_write(mapping, PAGES(1), words, sizeof(words)), sizeof(words));
+		idler_start(1, mm);
+		sim_use_mm(mm);
+		put(private + PAGES(1) + 8, 77);
+		for (u64 i = 0; i < ARRAY_SIZE(words); i++)
+			expect_get(private + PAGES(1) + 8 * i, i == 1 ? 77 : i + 1);
+		sim_leave_mm();
+		idler_stop(1);
 		test_mm_put(mm);
 		mapping_put(mapping);
 	}
