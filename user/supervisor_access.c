@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Instructions of user mode that QEMU before 9.1 runs in part as a supervisor: iretq, lretq and a far call, from user mode to user
- * mode. They do what they should, or the program gets a signal, at once; it is never held up. (QEMU 7.2 also cuts the stack
- * pointer of a far call to 32 bits.)
+ * mode. The returns do what they should; a far call does, or the program gets a signal, at once: it is never held up. (QEMU 7.2
+ * also cuts the stack pointer of a far call to 32 bits.)
  *
  * The stack is a page that was not touched before, then one that was.
  */

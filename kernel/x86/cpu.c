@@ -34,7 +34,7 @@ struct trap_stub {
 static struct idt_gate idt[256]; /* constant once the boot CPU has filled it */
 
 extern const u64 trap_stubs[]; /* entry.asm: entries of exceptions, then struct trap_stub of interrupts */
-extern char syscall_entry[];
+extern char syscall_entry[], syscall_entry_32[];
 extern const u64 smap_sites_start[], smap_sites_end[]; /* linker.ld: addresses of stac and clac */
 
 #define GATE_INTERRUPT 0x8e
@@ -65,6 +65,7 @@ static void load_segments(struct cpu *cpu)
 	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:" ::"i"(KERNEL_CS) : "rax", "memory");
 	__asm__ volatile("movl %0, %%ss; movl %1, %%ds; movl %1, %%es" ::"r"(KERNEL_DS), "r"(0));
 	__asm__ volatile("ltr %w0" ::"r"(GDT_TSS));
+	__asm__ volatile("lldt %w0" ::"r"(0)); /* after a reset it is the first 64 KiB of memory: the user's */
 	__asm__ volatile("lidt %0" ::"m"(idt_pointer) : "memory");
 }
 
@@ -131,6 +132,8 @@ static void enable_syscall(void)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
 	wrmsr(MSR_STAR, STAR_VALUE);
 	wrmsr(MSR_LSTAR, (u64)syscall_entry);
+	wrmsr(MSR_CSTAR, (u64)syscall_entry_32); /* from 32-bit code; Intel's CPUs never go there */
+	wrmsr(MSR_SYSENTER_CS, 0);		 /* SYSENTER is a general protection fault */
 	wrmsr(MSR_FMASK, RFLAGS_CLEARED_BY_SYSCALL);
 }
 

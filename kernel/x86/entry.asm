@@ -18,6 +18,7 @@
 	extern syscall_exit_to_user
 	extern task_started
 	global syscall_entry
+	global syscall_entry_32
 	global trap_stubs
 	global switch_stacks
 	global task_entry_kernel
@@ -161,6 +162,12 @@ syscall_entry:
 	mov rdi, rsp
 	call syscall_exit_to_user
 	jmp return_to_user_done
+
+; The same from 32-bit code, which has no system calls. On the user's stack and with the user's gs base: it touches no memory.
+	align 16
+syscall_entry_32:
+	mov eax, -ENOSYS
+	o32 sysret
 
 ; ---- Back to user mode ----------------------------------------------------------------------------------------------
 

@@ -256,7 +256,7 @@ static void restore_context(struct trap_frame *regs, const struct sigcontext *c)
 	regs->rdx = c->rdx, regs->rax = c->rax, regs->rcx = c->rcx, regs->rsp = c->rsp;
 	regs->rip = c->rip;
 	regs->rflags = (c->rflags & USER_RFLAGS_MASK) | USER_RFLAGS_FIXED;
-	regs->cs = USER_CS; /* there is no 32-bit mode to return to */
+	regs->cs = c->cs == USER_CS32 ? USER_CS32 : USER_CS;
 	regs->ss = USER_DS;
 	regs->orig_rax = -1UL;
 	atomic_or(&current->work, WORK_FRAME);
@@ -287,6 +287,8 @@ long signal_frame_return(struct trap_frame *regs)
 	signal_set_blocked(frame.uc_sigmask);
 	restore_context(regs, &frame.context);
 	restore_altstack(frame.uc_stack.sp, frame.uc_stack.flags, frame.uc_stack.size);
+	if (regs->cs != frame.context.cs)
+		force_signal(SIGSEGV, SI_KERNEL, 0);
 	return (long)regs->rax;
 }
 

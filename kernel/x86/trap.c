@@ -13,6 +13,7 @@
 #include "kernel/signal.h"
 #include "kernel/time.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/far_return.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/interrupt.h"
 #include "kernel/x86/kstack.h"
@@ -29,6 +30,7 @@ void exception(struct trap_frame *frame, unsigned vector);
 void exception_critical(struct trap_frame *frame, unsigned vector);
 void interrupt(struct trap_frame *frame, unsigned vector);
 void user_rip_not_canonical(struct trap_frame *frame);
+static void user_exception(struct trap_frame *frame, unsigned vector, u64 error);
 
 static const char *const exception_names[NR_EXCEPTIONS] = {
 	[TRAP_DE] = "divide error",
@@ -117,17 +119,22 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 
 /*
  * An instruction of user mode whose access the CPU made as a supervisor. What is right is the CPU's own business: the tables
- * of descriptors. QEMU before 9.1 does so also for the stack accesses of iretq and lretq, and of far calls. With SMAP no entry
- * permits that, so nothing that the kernel did would help; the program is told by a signal. Linux ends it, after an oops.
+ * of descriptors. QEMU before 9.1 does so also for the stack accesses of iretq and lretq, which the kernel then makes itself,
+ * and of far calls. With SMAP no entry permits that; the program is told by a signal. True: the fault is dealt with.
  */
-static void implicit_access_denied(u64 error, u64 addr)
+static bool implicit_access(struct trap_frame *frame, u64 error, u64 addr)
 {
-	static u32 told;
+	enum far_return made = far_return_emulate(frame);
 
-	if (atomic_cas(&told, 0u, 1u))
-		klog("%s[%d]: the instruction at %lx accesses %lx as a supervisor: iretq, lretq, in QEMU before 9.1?",
-		     current->comm, current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
-	user_fault_failed(FAULT_NO_ACCESS, error, addr);
+	if (made == FAR_RETURN_FAULTS)
+		return false;
+	if (made == FAR_RETURN_OTHER)
+		user_fault_failed(FAULT_NO_ACCESS, error, addr);
+	else if (made == FAR_RETURN_STEPPED)
+		user_exception(frame, TRAP_DB, 0);
+	else if (made == FAR_RETURN_BAD)
+		user_exception(frame, TRAP_GP, 0);
+	return true;
 }
 
 /* The faults that are not fault_in()'s. True: it was one. */
@@ -140,10 +147,8 @@ static bool __noinline odd_user_fault(struct trap_frame *frame, u64 error, u64 a
 			user_fault_failed(FAULT_NO_MAPPING, error, addr);
 		return true;
 	}
-	if (!cpu_has(FEATURE_smap))
-		return false; /* to a supervisor the entry permits what it permits to the user */
-	implicit_access_denied(error, addr);
-	return true;
+	/* Without SMAP the entry permits to a supervisor what it permits to the user. */
+	return cpu_has(FEATURE_smap) && implicit_access(frame, error, addr);
 }
 
 /* Interrupts are on. */
@@ -159,7 +164,7 @@ void page_fault_user(struct trap_frame *frame, u64 error, u64 addr)
 	if (likely(answer == FAULT_DONE))
 		task->min_flt++;
 	else
-		user_fault_failed(answer, error, addr);
+		user_fault_failed(answer, error | PF_USER, addr);
 }
 
 static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *frame, u64 error, u64 addr)
@@ -291,6 +296,12 @@ static u64 error_code(const struct trap_frame *frame)
 	return frame->orig_rax == -1UL ? 0 : frame->orig_rax;
 }
 
+static void user_exception(struct trap_frame *frame, unsigned vector, u64 error)
+{
+	note_trap(vector, error, current->trap_addr);
+	exception_signal(frame, vector);
+}
+
 /* Interrupts are off; on the way back to user mode they may be either. */
 void exception(struct trap_frame *frame, unsigned vector)
 {
@@ -298,8 +309,7 @@ void exception(struct trap_frame *frame, unsigned vector)
 
 	if (frame_is_user(frame)) {
 		irq_enable();
-		note_trap(vector, error_code(frame), current->trap_addr);
-		exception_signal(frame, vector);
+		user_exception(frame, vector, error_code(frame));
 		return;
 	}
 	entry = extable_find(frame->rip);
@@ -316,8 +326,7 @@ void exception(struct trap_frame *frame, unsigned vector)
 void user_rip_not_canonical(struct trap_frame *frame)
 {
 	irq_enable();
-	note_trap(TRAP_GP, 0, current->trap_addr);
-	exception_signal(frame, TRAP_GP);
+	user_exception(frame, TRAP_GP, 0);
 	irq_disable();
 }
 

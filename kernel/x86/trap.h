@@ -16,6 +16,7 @@ struct trap_frame {
 };
 _Static_assert(sizeof(struct trap_frame) == 21 * 8, "entry.asm");
 
+#define USER_CS32 0x23 /* code of 32 bits: a far jump leads there */
 #define USER_CS 0x33
 #define USER_DS 0x2b
 #define KERNEL_CS 0x10

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-from . import OUTPUT, ROOT, execute, host, scenario, shell, terminal
+from . import OUTPUT, ROOT, execute, host, machines, scenario, shell, terminal
 from .job import Job
 
 TREE = ("Makefile", "linker.ld", "boot", "kernel", "mm", "drivers", "user", "tests/host", "tools")
@@ -132,9 +132,9 @@ def jobs_of(test, copy):
         if name not in host.names(sanitizer, copy):
             raise PatchError(f"there is no test “{test}”")
         jobs = [host.job(sanitizer, name, copy)]
-    elif test.startswith(("shell/", "terminal/")):
+    elif test.startswith(("shell/", "terminal/", "cpu/")):
         kernel = os.path.join(copy, "build", "faultline.elf")
-        jobs = [job for job in shell.jobs(kernel) + terminal.jobs(kernel) if job.name == test]
+        jobs = [job for job in shell.jobs(kernel) + terminal.jobs(kernel) + machines.jobs(kernel) if job.name == test]
         if not jobs:
             raise PatchError(f"there is no test “{test}”")
     else:

@@ -21,7 +21,8 @@ FPU_STATE = ["build/user/fpu_state"]
 BOOTS = ("missing-feature", "headline", "console")  # of tests/scripts/plain_boot.py
 
 
-def jobs():
+def jobs(kernel=None):
+    """`kernel` replaces the kernel image of those that the tool boots."""
     runs = [run(model, HELLO) for model in MODELS] + [run(model, FPU_STATE) for model in VECTORS]
     runs += [refuse(model, "lm", features()["lm"][1]) for model in TOO_OLD]
     for name, (need, what) in features().items():
@@ -29,6 +30,9 @@ def jobs():
         runs.append(run(without, HELLO) if need == "USED" else refuse(without, name, what))
     runs.append(job(f"{CPU},-smap", ["build/user/supervisor_access"], judge(0, "", "^iretq: done\nlretq: done\n"),
                     "supervisor-access"))
+    if kernel:
+        for one in runs:
+            one.command[2:2] = ["--kernel", kernel]
     return runs + [Job(name=f"plain/{name}", command=["python3", "tests/scripts/plain_boot.py", name], judge=judge(0), weight=4)
                    for name in BOOTS]
 
