@@ -25,10 +25,7 @@ def cases():
         ("unwind", STAGE, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
         ("tour", STAGE, ["tour"]),
         ("why", STAGE, ["reasons", *reasons]),
-        ("why", [*STAGE, "--memory", "64M"], ["foretold"], "why-foretold"),
-        ("why_situations", SITUATIONS, ["situations", POLICIES["full"], "1"], "why-situations"),
         ("why_conflict", STAGE, ["tour", "demand-zero", "speculation"]),
-        ("why_flight", SITUATIONS, ["situations", POLICIES["full"], "12"], "why-flight"),
     )
 
 
@@ -39,7 +36,7 @@ def jobs():
 
 def soak_jobs():
     """
-    Each tour by itself, started as it says; `why` about a fuzzed address space; breakpoints counted; and back in time, which
+    Each tour by itself, started as it says; `why` in every situation, about a fuzzed address space; breakpoints counted; and back in time, which
     replays the run from its start for each step.
     """
     return [
@@ -47,8 +44,10 @@ def soak_jobs():
         *(job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
               ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")
           for policy in POLICIES),
+        job("why", [*STAGE, "--memory", "64M"], ["foretold"], "why-foretold"),
+        job("why_flight", SITUATIONS, ["situations", POLICIES["full"], "12"], "why-flight"),
         *(job("why_situations", SITUATIONS, ["situations", number, "1"], f"why-situations-{policy}")
-          for policy, number in POLICIES.items() if policy != "full"),
+          for policy, number in POLICIES.items()),
         *(job("why_flight", SITUATIONS, ["situations", number, "2"], f"why-flight-{policy}")
           for policy, number in POLICIES.items() if policy != "mmap"),
         job("all_stops", ["--cpus", "4"], ["thread_storm"]),

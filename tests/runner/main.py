@@ -96,7 +96,7 @@ def suite_jobs(suite):
     jobs = host.jobs() + tools_jobs()
     if suite == "soak":
         jobs += conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
-        jobs += terminal.soak_jobs() + planted.jobs()
+        jobs += terminal.soak_jobs() + machines.soak_jobs() + planted.jobs()
     for one in scenario.load(suite):
         jobs += scenario.jobs(one)
     return jobs + bugs.apply_jobs()
