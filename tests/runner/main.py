@@ -17,7 +17,7 @@ from . import (browser, bugs, conditions, debugger, docs, execute, host, machine
 DESCRIPTION = """\
 suites:
   test       host tests, scenarios, and that every planted bug still applies (`make test`)
-  soak       the same, swept wider (`make soak`)
+  soak       the long sweeps: what `test` has not run (`make soak`)
   soak-all   what is too long for every change, in parts (`make soak-all`)
   host       only the tests of the host build (`make host`)
   list       print the names of the suite `test`, and what scenarios and bugs prove
@@ -93,13 +93,19 @@ def run(options):
 def suite_jobs(suite):
     if suite == "host":
         return host.jobs()
-    jobs = host.jobs() + tools_jobs()
     if suite == "soak":
-        jobs += conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
-        jobs += terminal.soak_jobs() + machines.soak_jobs() + planted.jobs()
-    for one in scenario.load(suite):
-        jobs += scenario.jobs(one)
-    return jobs + bugs.apply_jobs()
+        tested = [job.command for job in suite_jobs("test")]
+        return [job for job in soak_jobs() if job.command not in tested]
+    return host.jobs() + tools_jobs() + scenario_jobs("test") + bugs.apply_jobs()
+
+
+def soak_jobs():
+    jobs = conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
+    return jobs + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
+
+
+def scenario_jobs(suite):
+    return [job for one in scenario.load(suite) for job in scenario.jobs(one)]
 
 
 def tools_jobs():
