@@ -129,6 +129,8 @@ TEST(a3_low_addresses_need_a_right, 1)
 	sim_may_map_low = true;
 	CHECK_EQ(mm_brk(mm, PAGES(3)), PAGES(3));
 	CHECK_EQ(mm_mremap(mm, PAGES(2), PAGES(1), PAGES(2), 0, 0), PAGES(2));
+	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(2), PAGES(1), MREMAP_TO, 0), 0);
+	CHECK(vma_tree_find(&mm->tree, 0));
 	end();
 }
 
@@ -469,6 +471,13 @@ TEST(madvise_answers, 1)
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_MERGEABLE), 0);
 	CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->flags & VM_MERGEABLE, VM_MERGEABLE);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_UNMERGEABLE), 0);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_WIPEONFORK), 0);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_WIPEONFORK), 0); /* it has that already */
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_DONTDUMP), 0);
+	CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->flags & (VM_WIPEONFORK | VM_DONTDUMP), VM_WIPEONFORK | VM_DONTDUMP);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_KEEPONFORK), 0);
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_DODUMP), 0);
+	CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->flags & (VM_WIPEONFORK | VM_DONTDUMP), 0);
 	CHECK_EQ(mm_mlock(mm, ARENA, PAGES(1), true), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_COLD), -EINVAL);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_FREE), -EINVAL);

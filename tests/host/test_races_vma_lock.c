@@ -3,7 +3,7 @@
 #include "race_stage.h"
 
 #include "mm/rmap.h"
-#include "mm/vma.h"
+#include "mm/vma_change.h"
 
 #define STACK_TOP 0x7ffff0000000UL
 
@@ -246,4 +246,59 @@ TEST(v14_killed_writer_removes_its_bar, 4)
 	CHECK_EQ(COUNTED(vma_lock_success), 1);
 	test_mm_put(child);
 	end();
+}
+
+static void act_madvise(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = mm_madvise(actor->mm, actor->addr, actor->len, MADV_DONTFORK);
+}
+
+static void act_mlock(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = mm_mlock(actor->mm, actor->addr, actor->len, true);
+}
+
+static void act_move(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = mm_mremap(actor->mm, actor->addr, actor->len, actor->len, MREMAP_MAYMOVE | MREMAP_FIXED,
+				  actor->addr + PAGES(1 << 20));
+}
+
+/* Likewise whatever changes the VMA, in part or as a whole: it changes nothing. */
+TEST(v14_killed_writers_change_nothing, 4)
+{
+	static sim_func *const writers[] = { act_munmap, act_mprotect_read, act_madvise, act_mlock, act_move };
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(writers); i++) {
+		const struct vma *vma;
+		struct vma_shape before;
+		u64 nr_vmas;
+
+		begin(POLICY_VMA, SPF_VALIDATE_VMA);
+		faulter.addr = addr + PAGES(5);
+		vma = vma_tree_find(&mm->tree, faulter.addr);
+		before = (struct vma_shape){ .start = vma->start, .end = vma->end, .flags = vma->flags };
+		nr_vmas = mm->nr_vmas;
+		other.addr = i % 2 ? vma->start : addr + PAGES(4);
+		other.len = i % 2 ? vma->end - vma->start : PAGES(2);
+		fault_until(RACE_vma_locked, act_write);
+		sim_start(2, writers[i / 2], &other);
+		wait_asleep(2);
+		sim_kill(2);
+		sim_join(2);
+		CHECK_EQ(other.result, -EINTR);
+		go_on(RACE_vma_locked, 1);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK(vma_tree_find(&mm->tree, faulter.addr) == vma);
+		CHECK(vma->start == before.start && vma->end == before.end && vma->flags == before.flags);
+		CHECK_EQ(mm->nr_vmas, nr_vmas);
+		CHECK_EQ(mm->locked_pages, 0);
+		end();
+	}
 }

@@ -98,6 +98,26 @@ TEST(reclaim_second_use_makes_active, 1)
 	end();
 }
 
+/* What was used twice, and then no more, becomes inactive before it goes; each page that does is counted. */
+TEST(reclaim_ages_what_was_active, 1)
+{
+	begin();
+	for (unsigned turn = 0; turn < 2; turn++) {
+		touch(0, NR_PAGES);
+		(void)reclaim_in_advance(1);
+	}
+	while (lru_size(LRU_ACTIVE_ANON) < NR_PAGES / 4) {
+		touch(0, NR_PAGES);
+		(void)reclaim_in_advance(1);
+	}
+	counters_mark();
+	CHECK(reclaim_pages(1000) >= NR_PAGES / 4);
+	CHECK_EQ(lru_size(LRU_ACTIVE_ANON), 0);
+	CHECK_EQ(COUNTED(pgdeactivate), COUNTED(pgrefill));
+	CHECK(COUNTED(pgdeactivate) >= NR_PAGES / 4);
+	end();
+}
+
 /* What others map as well is not for one of them to call old. */
 TEST(reclaim_keeps_what_only_one_calls_cold, 1)
 {

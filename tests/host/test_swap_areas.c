@@ -55,6 +55,26 @@ TEST(swap_passes_over_bad_pages, 1)
 	end();
 }
 
+/* The search for a free slot goes on behind the last one that was given away, and at the end from the beginning. */
+TEST(swap_search_goes_round, 1)
+{
+	u64 slot;
+
+	begin(POLICY_DEFAULT, SCARCE, false);
+	put(addr, 100); /* gives its slot back */
+	put(addr + PAGES(1), 101);
+	(void)swap_cache_shrink();
+	page_out(0, 1);
+	slot = swap_slot_offset(pte_swap_slot(sim_pte(mm, addr)));
+	page_out(1, 1);
+	put(addr, 100);
+	(void)swap_cache_shrink();
+	page_out(0, 1); /* behind it all are taken */
+	CHECK_EQ(swap_slot_offset(pte_swap_slot(sim_pte(mm, addr))), slot);
+	expect_pages(addr, NR_PAGES, 100);
+	end();
+}
+
 TEST(swapon_answers, 1)
 {
 	struct disk *disks[MAX_SWAP_AREAS + 1], *large = disk_create(5000);
