@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a page costs that has to take another one's place, in one VMA and in 512: growth_reclaim BOUND. Memory is filled, then
+ * three quarters as many pages more are touched, so that the second chance of those in memory is over for most. Prints instructions
+ * for each; fails if there are more than BOUND, or if many VMAs make it ALLOWED times as many. The bound is the same on machines
+ * of different sizes: so the cost does not grow with memory either.
+ *
+ * Costs are told by the TSC, which counts instructions under QEMU's -icount.
+ */
+#include "user/check.h"
+#include "user/faultline.h"
+
+#include <sys/sysinfo.h>
+
+#define NR_VMAS 512
+#define ALLOWED 1.3
+
+static struct vmstat before, after;
+
+static long pages_in_memory(void)
+{
+	struct sysinfo info;
+
+	MUST(sysinfo(&info) == 0);
+	return (long)(info.totalram / PAGE);
+}
+
+/* nr pages in nr_vmas VMAs of equal sizes: every other one must not be copied by fork. */
+static char *map_in(long nr, long nr_vmas)
+{
+	char *p = mmap(NULL, (size_t)nr * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	long size = nr / nr_vmas;
+
+	MUST(p != MAP_FAILED);
+	for (long i = 1; i < nr_vmas; i += 2)
+		MUST(madvise(p + i * size * (long)PAGE, (size_t)size * PAGE, MADV_DONTFORK) == 0);
+	return p;
+}
+
+static uint64_t nr_taken(void)
+{
+	return vmstat_delta(&before, &after, "pgsteal_kswapd") + vmstat_delta(&before, &after, "pgsteal_direct");
+}
+
+/* Instructions for each page beyond those that memory has room for. */
+static double cost_with(long nr_vmas)
+{
+	long nr_first = pages_in_memory(), nr = nr_first * 3 / 4;
+	char *p = map_in(nr_first + nr, nr_vmas);
+	uint64_t start, end;
+
+	fill_pages(p, (size_t)nr_first, 1);
+	vmstat_read(&before);
+	start = read_tsc();
+	fill_pages(p + nr_first * (long)PAGE, (size_t)nr, 1);
+	end = read_tsc();
+	vmstat_read(&after);
+	MUST(nr_taken() > (uint64_t)nr / 2);
+	MUST(munmap(p, (size_t)(nr_first + nr) * PAGE) == 0);
+	return (double)(end - start) / (double)nr;
+}
+
+int main(int argc, char **argv)
+{
+	double bound = argc > 1 ? atof(argv[1]) : 0, one, many;
+
+	memset(&before, 1, sizeof(before));
+	memset(&after, 1, sizeof(after));
+	one = cost_with(1);
+	many = cost_with(NR_VMAS);
+	printf("%ld pages of memory: a page costs %.0f in one VMA, %.0f in %d\n", pages_in_memory(), one, many, NR_VMAS);
+	return one > bound || many > bound || many > one * ALLOWED;
+}
