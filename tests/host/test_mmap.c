@@ -183,6 +183,8 @@ TEST(mmap_limits, 1)
 	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(8), PAGES(1), RW, -1), -ENOMEM);
 	CHECK_EQ(mmap_at(0, PAGES(3), PROT_READ, ANON), -ENOMEM);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(7), MREMAP_MAYMOVE, 0), -ENOMEM);
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(6), 0, 0), ARENA + PAGES(8)); /* up to the limit it may */
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(6), PAGES(4), 0, 0), ARENA + PAGES(8));
 	map_at(mm, ARENA, 4, RW, ANON); /* what is replaced does not count twice */
 	check_maps("0-4rw 8-12r-");
 	mm->rlimit_as = mm->rlimit_data = ~0UL;
