@@ -2,7 +2,7 @@
 /* Ramdisks: see ramdisk.h. Boot only, so there is nothing to lock; what they do afterwards is in block.c. */
 #include "drivers/ramdisk.h"
 #include "drivers/block.h"
-#include "kernel/boot_info.h"
+#include "kernel/boot_words.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "kernel/x86/setup.h"
@@ -47,16 +47,27 @@ static bool parse_settings(struct block_device *disk, const char *text)
 	return !*text;
 }
 
-static bool create(struct block_device *disk, const char *text)
+static bool parse(struct block_device *disk, const char *text)
 {
-	u64 kib = take_number(&text);
-	u64 size = align_down(kib << 10, PAGE_SIZE);
+	u64 size = align_down(take_number(&text) << 10, PAGE_SIZE);
 
-	if (!size || !parse_settings(disk, text))
-		return false;
 	disk->nr_sectors = size >> SECTOR_SHIFT;
-	disk->data = phys_to_virt(boot_alloc(size, PAGE_SIZE));
-	return block_register(disk);
+	return size && parse_settings(disk, text);
+}
+
+bool ramdisk_describes(const char *text)
+{
+	struct block_device disk;
+
+	return parse(&disk, text);
+}
+
+static void create(struct block_device *disk, const char *text)
+{
+	(void)parse(disk, text); /* has been checked: the command line has it */
+	disk->data = phys_to_virt(boot_alloc(disk->nr_sectors << SECTOR_SHIFT, PAGE_SIZE));
+	block_register(disk);
+	klog("%s: %lu KiB, %s", disk->name, disk->nr_sectors / 2, disk->async ? "asynchronous" : "synchronous");
 }
 
 void ramdisks_create(void)
@@ -69,10 +80,6 @@ void ramdisks_create(void)
 		ksnprintf(disk->name, sizeof(disk->name), "ram%u", n);
 		if (!boot_option(disk->name, text, sizeof(text)))
 			return;
-		if (!create(disk, text)) {
-			klog("The command line's %s=%s is not SIZE-IN-KIB[,sync|async][,latency=US]", disk->name, text);
-			return;
-		}
-		klog("%s: %lu KiB, %s", disk->name, disk->nr_sectors / 2, disk->async ? "asynchronous" : "synchronous");
+		create(disk, text);
 	}
 }

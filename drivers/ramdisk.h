@@ -7,7 +7,11 @@
 #ifndef DRIVERS_RAMDISK_H
 #define DRIVERS_RAMDISK_H
 
+#include "kernel/base.h"
+
 /* Boot, after boot_memory_init() and before boot_memory_finish(): makes the disks that the command line asks for. */
 void ramdisks_create(void);
+/* Is the text what may stand behind `ramN=`? */
+bool ramdisk_describes(const char *text);
 
 #endif

@@ -25,8 +25,6 @@ struct boot_info {
 
 extern struct boot_info boot_info;
 
-/* The value of `name=value` on the command line, copied to buf; "" for a bare `name`. False when it is not there. */
-bool boot_option(const char *name, char *buf, size_t size);
 /* The initramfs as the direct map shows it; size 0 when there is none. */
 const void *boot_initramfs(size_t *size);
 

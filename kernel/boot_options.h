@@ -4,9 +4,8 @@
 #define KERNEL_BOOT_OPTIONS_H
 
 /*
- * Boot, all CPUs up, no process yet (but for `nopku`, which xsave_init() asks for): `fault_policy=` and `spf_validate=` as the files in /proc/sys/vm, `schedule=SEED`
- * (a number above 0) turns the schedule fuzzer on, `fault_events=N` keeps so many
- * events for each CPU (mm/events.h). A wrong value is reported in the log and changes nothing.
+ * Boot, all CPUs up, no process yet: `fault_policy=` and `spf_validate=` as the files in /proc/sys/vm, `schedule=SEED` turns
+ * the schedule fuzzer on, `fault_events=N` keeps so many events for each CPU (mm/events.h).
  */
 void boot_options_apply(void);
 

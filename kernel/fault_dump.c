@@ -3,7 +3,7 @@
 #include "kernel/fault_dump.h"
 
 #include "drivers/debugcon.h"
-#include "kernel/boot_info.h"
+#include "kernel/boot_words.h"
 #include "kernel/fault_trace.h"
 #include "kernel/fs/file.h"
 #include "kernel/string.h"
@@ -19,9 +19,7 @@ static spinlock_t line_lock = SPINLOCK_INIT(LEAF); /* threads end side by side, 
 
 void fault_dump_init(void)
 {
-	char text[2];
-
-	wanted = boot_option("fault_dump", text, sizeof(text));
+	wanted = boot_option("fault_dump", NULL, 0);
 }
 
 static void vput_line(const char *fmt, va_list args)

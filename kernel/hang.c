@@ -21,7 +21,7 @@
  */
 #include "kernel/hang.h"
 
-#include "kernel/boot_info.h"
+#include "kernel/boot_words.h"
 #include "kernel/clock.h"
 #include "kernel/lock_owners.h"
 #include "kernel/lockdep.h"
@@ -376,13 +376,5 @@ void hang_watch(void)
 
 void hang_init(void)
 {
-	char text[8];
-	u64 seconds = HANG_SECONDS;
-
-	if (boot_option("hang", text, sizeof(text))) {
-		seconds = 0;
-		for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
-			seconds = seconds * 10 + (u64)(*digit - '0');
-	}
-	limit_ns = seconds * NS_PER_SECOND;
+	limit_ns = boot_number("hang", HANG_SECONDS) * NS_PER_SECOND;
 }

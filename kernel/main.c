@@ -5,6 +5,7 @@
 #include "drivers/screen.h"
 #include "kernel/boot_info.h"
 #include "kernel/boot_options.h"
+#include "kernel/boot_words.h"
 #include "kernel/fault_dump.h"
 #include "kernel/hang.h"
 #include "kernel/print.h"
@@ -33,6 +34,7 @@ static void init_machine(enum boot_protocol protocol, paddr_t info)
 	cpu_init(0);
 	boot_info_read(protocol, info);
 	klog("Faultline, booted by %s, command line: %s", boot_info.protocol, boot_info.command_line);
+	boot_words_check();
 	acpi_init();
 	xsave_init();
 }

@@ -6,7 +6,7 @@
  */
 #include "kernel/random.h"
 
-#include "kernel/boot_info.h"
+#include "kernel/boot_words.h"
 #include "kernel/errno.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
@@ -65,9 +65,7 @@ static u64 hardware_random(void)
 
 void random_init(void)
 {
-	char option[8];
-
-	if (boot_option("deterministic", option, sizeof(option)))
+	if (boot_option("deterministic", NULL, 0))
 		return; /* the key stays zero: every run draws the same */
 	for (int i = 4; i < 12; i++)
 		state[i] = (u32)hardware_random();

@@ -13,7 +13,7 @@
  */
 #include "kernel/swap.h"
 #include "drivers/block.h"
-#include "kernel/boot_info.h"
+#include "kernel/boot_words.h"
 #include "kernel/errno.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/namei.h"

@@ -11,7 +11,7 @@
  */
 #include "kernel/fs/console.h"
 #include "drivers/serial.h"
-#include "kernel/boot_info.h"
+#include "kernel/boot_words.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/stream.h"
 #include "kernel/fs/tty.h"
@@ -112,11 +112,9 @@ static void console_main(void *arg __maybe_unused)
 
 const struct file_ops *console_ops(u32 rdev)
 {
-	char value[2];
-
-	if (rdev == DEV_STDERR && boot_option("stderr", value, sizeof(value)))
+	if (rdev == DEV_STDERR && boot_option("stderr", NULL, 0))
 		return &stream_ops;
-	return boot_option("tty", value, sizeof(value)) ? &tty_ops : &stream_ops;
+	return boot_option("tty", NULL, 0) ? &tty_ops : &stream_ops;
 }
 
 void console_start(void)

@@ -66,6 +66,8 @@ static void set_command_line(const char *text)
 
 	memcpy(boot_info.command_line, text, length);
 	boot_info.command_line[length] = 0;
+	if (text[length])
+		klog_record("FAULTLINE-WORD The kernel command line is longer than %zu bytes: the rest changes nothing", length);
 }
 
 static void set_initramfs(paddr_t start, paddr_t end)
@@ -143,27 +145,6 @@ void boot_info_read(enum boot_protocol protocol, paddr_t info_paddr)
 		read_multiboot2(info_paddr);
 	if (!boot_info.nr_memory)
 		panic("The boot loader (%s) gave no memory map", boot_info.protocol);
-}
-
-bool boot_option(const char *name, char *buf, size_t size)
-{
-	size_t length = strlen(name);
-	size_t n = 0;
-
-	for (const char *p = boot_info.command_line; *p;) {
-		const char *end = strchr(p, ' ');
-		size_t word = end ? (size_t)(end - p) : strlen(p);
-
-		if (word >= length && !strncmp(p, name, length) && (word == length || p[length] == '=')) {
-			for (const char *v = p + length + 1; v < p + word && n + 1 < size; v++)
-				buf[n++] = *v;
-			if (size)
-				buf[n] = 0;
-			return true;
-		}
-		p += word + (end ? 1 : 0);
-	}
-	return false;
 }
 
 const void *boot_initramfs(size_t *size)

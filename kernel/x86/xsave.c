@@ -3,7 +3,7 @@
  * See xsave.h. A CPU without XSAVE has FXSAVE, which writes the first 512 bytes of an area and knows x87 and SSE. No locks: an
  * area belongs to one task.
  */
-#include "kernel/boot_info.h"
+#include "kernel/boot_words.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "kernel/x86/cpu.h"

@@ -31,7 +31,7 @@ NMI_PATIENCE = 3.0  # seconds until another NMI: a kernel that had just begun ma
 class LogWatcher:
     """Keeps the kernel's log and the verdict in it."""
 
-    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
+    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|WORD|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
 
     def __init__(self, file, mirror):
         self.file = file
@@ -76,7 +76,7 @@ class LogWatcher:
             self.panic_lines.append(line)
         elif kind == b"EXIT":
             self.exit_record = record[2].decode("ascii", "replace")
-        elif kind == b"EXPLAIN":
+        elif kind in (b"EXPLAIN", b"WORD"):
             self.tell([b"faultline: " + record[2]])
         elif kind == b"STDIN":
             self.stdin_ready = True
