@@ -10,6 +10,11 @@ from .job import Job
 STAGE = ["--deterministic", "--cpus", "3", "--swap", "1M"]
 SITUATIONS = ["--deterministic", "--cpus", "2", "--disk", "4M", "--swap", "4M"]
 POLICIES = {"mmap": "1", "vma": "2", "spec": "3", "full": "4"}  # as enum policy of user/faultline.h
+ENDINGS = (  # program and its arguments, status of the tool, what GDB says
+    (["end", "exit", "3"], 3, "The program has ended with status 3; the machine is off."),
+    (["end", "signal", "11"], 139, "The program was killed by signal 11; the machine is off."),
+    (["hang", "panic"], 125, "The kernel has panicked: its log says why; the machine is off."),
+)
 TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
 
 
@@ -31,7 +36,7 @@ def cases():
 
 def jobs():
     twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=300)
-    return [*(job(*case) for case in cases()), twice]
+    return [*(job(*case) for case in cases()), *(ending_job(*ending) for ending in ENDINGS), twice]
 
 
 def soak_jobs():
@@ -96,10 +101,16 @@ def script_job(path, options, program, name):
                command=["tools/faultline", "run", *options, "--gdb-script", path, f"build/user/{program[0]}", *program[1:]])
 
 
-def judge(result):
+def ending_job(program, status, sentence):
+    one = job("ending", [], program, f"ending-{status}")
+    one.judge = lambda result: judge(result, status) + ([] if sentence in result.stdout.decode() else [f"lacks “{sentence}”"])
+    return one
+
+
+def judge(result, status=0):
     said = (result.stdout + result.stderr).decode(errors="replace")
     failed = re.findall(r"^FAIL (.*(?:\n(?!ok |FAIL |script: |\d+ checks).*)*)", said, re.MULTILINE)
-    complaints = failed + ([f"exit status {result.status}, expected 0"] if result.status else [])
+    complaints = failed + ([f"exit status {result.status}, expected {status}"] if result.status != status else [])
     if "Traceback (most recent call last)" in said or not re.search(r"^script: [1-9]\d* checks, 0 failed$", said, re.MULTILINE):
         complaints.append("the script did not come to its end: " + said[-2000:])
     return complaints

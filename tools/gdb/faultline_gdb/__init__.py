@@ -9,6 +9,7 @@ stack     what a thread is in the middle of
 waits     what a thread waits for
 model     a fault played through on the memory as it is: model_spec, model_locked, model_kinds
 places    where in the sources something is decided
+ending    where the machine goes off
 command   what all commands share
 """
 

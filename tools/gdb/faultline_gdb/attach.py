@@ -10,6 +10,7 @@ import gdb
 
 from . import kernel, walk
 from .command import Command, say
+from .ending import Ending
 
 ET_DYN, PT_LOAD, AT_NULL, AT_ENTRY = 3, 1, 0, 9
 
@@ -100,5 +101,6 @@ class Attach(Command):
         entry.silent = True
         gdb.execute("continue", to_string=True)
         entry.delete()
+        Ending()
         say("Stopped at the kernel's first 64-bit instruction; each thread is a CPU. `help faultline` lists the commands;\n"
             "`break main` and `continue` go to the program.")

@@ -55,7 +55,7 @@ class Tour(Command):
         self.want_debug()
         if gdb.lookup_static_symbol("curtain") is None:
             raise gdb.GdbError(f"tour: this machine runs another program. Leave GDB, and start with\n  {start_with(words[0])}")
-        if any(stop.is_valid() and stop.enabled for stop in gdb.breakpoints()):
+        if any(stop.is_valid() and stop.enabled and stop.visible for stop in gdb.breakpoints()):
             raise gdb.GdbError("tour: there are breakpoints already, at which it would stop too. delete removes them.")
         Walk(words[0]).go()
 

@@ -243,7 +243,7 @@ class Why(Command):
         if address + (1 << 47) & (1 << 64) - 1 < 1 << 48:
             return f"SIGSEGV\n      {places.Place('kernel/x86/trap.c', 'page_fault_user', 'USER_END')}"
         return "SIGSEGV: it is not canonical, so the CPU raises #GP, and looks at no page table\n" \
-            f"      {places.Place('kernel/x86/trap.c', 'exception', 'exception_signal')}"
+            f"      {places.Place('kernel/x86/trap.c', 'user_exception', 'exception_signal')}"
 
     def attempts(self, mm, address, access, from_user):
         order = policy_order(mm)

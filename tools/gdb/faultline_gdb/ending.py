@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""
+The end of the machine: GDB stops where the kernel switches it off, says how the program has ended, and lets go of the machine.
+Without that, the link would break under GDB's hands.
+"""
+
+import re
+
+import gdb
+
+from . import kernel
+from .command import say
+
+LAST_WORDS = 4096
+
+
+class Ending(gdb.Breakpoint):
+    """A replayed run ends before it comes here, and by QEMU's own word."""
+
+    def __init__(self):
+        super().__init__(f"*{int(kernel.variable('power_off').address):#x}", type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+        self.silent = True
+        gdb.events.stop.connect(self.stopped)
+
+    def stopped(self, event):
+        if isinstance(event, gdb.BreakpointEvent) and self in event.breakpoints:
+            say(f"{how_it_ended()}; the machine is off.")
+            gdb.execute("detach", to_string=True)
+
+
+def how_it_ended():
+    """From the last records of the kernel's log."""
+    log = last_words()
+    ended = re.search(r"FAULTLINE-EXIT status=(\d+) check=(\w+)", log)
+    if not ended:
+        return "The kernel has panicked: its log says why"
+    code = int(ended[1])
+    how = f"was killed by signal {code & 0x7f}" if code & 0x7f else f"has ended with status {code >> 8 & 0xff}"
+    return f"The program {how}" + ("" if ended[2] == "ok" else ", but the kernel's own checks failed: its log says which")
+
+
+def last_words():
+    ring, written = kernel.static("kernel/print.c", "log_ring"), int(kernel.static("kernel/print.c", "log_written"))
+    text = bytes(gdb.selected_inferior().read_memory(int(ring.address), ring.type.sizeof))
+    end = written % len(text)
+    return (text[end:] + text[:end])[-LAST_WORDS:].decode(errors="replace")
