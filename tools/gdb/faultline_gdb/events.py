@@ -104,7 +104,7 @@ class Faults(Command):
 class Wanted:
     """What an attempt must be like: each field None, or its number."""
 
-    FIELDS = {"kind": ("fault_kind", "KIND_"), "tried": ("fault_strategy_id", "STRATEGY_"), "reason": ("fault_reason", "REASON_"),
+    FIELDS = {"kind": ("fault_kind", "KIND_"), "access": ("fault_access", "ACCESS_"), "tried": ("fault_strategy_id", "STRATEGY_"), "reason": ("fault_reason", "REASON_"),
               "end": ("fault_end", "END_")}
 
     def __init__(self):
@@ -117,7 +117,7 @@ class Wanted:
         found = {}
         for field, (enum, prefix) in cls.FIELDS.items():
             for name, number in kernel.enum(enum).items():
-                word = name.removeprefix(prefix).lower()
+                word = ACCESS.get(name, name.removeprefix(prefix).lower())
                 if name.startswith(prefix) and word not in ("unknown", "none", "go_on"):
                     found[word] = (field, number)
         return found
@@ -177,10 +177,10 @@ class BreakFault(gdb.Breakpoint):
 class BreakFaultCommand(Command):
     """
     Stop when an attempt to resolve a fault ends as described: by the event, not by a line.
-    Usage: break-fault [PID] [0xADDRESS] [KIND] [STRATEGY] [END] [REASON]
+    Usage: break-fault [PID] [0xADDRESS] [ACCESS] [KIND] [STRATEGY] [END] [REASON]
 
     The words may come in any order, and each may be missing: break-fault spec gave_up; break-fault 7 swap;
-    break-fault vma_lock_miss. KIND is anon, mapping, swap, write_protect or nothing; STRATEGY is spec, vma or mmap; END is
+    break-fault write; break-fault vma_lock_miss. ACCESS is read, write or execute; KIND is anon, mapping, swap, write_protect or nothing; STRATEGY is spec, vma or mmap; END is
     answered, completed, gave_up, retry or would_block; REASON is a row of `reasons`. `delete` removes it like any breakpoint.
     """
 
