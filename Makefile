@@ -214,6 +214,7 @@ demo: deps ## Run the demonstration: the same faults under each policy, with the
 	$(Q)tools/faultline demo
 
 test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
+	$(if $(TESTS),$(Q)tests/run known $(TESTS))
 	$(build-all) host-programs $(PLUGINS)
 	$(Q)tests/run test $(TESTS)
 

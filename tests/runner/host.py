@@ -6,6 +6,8 @@ tests and how many CPUs each has; with names as arguments it runs those, says wh
 
 import functools
 import os
+import pathlib
+import re
 import subprocess
 
 from . import ROOT
@@ -40,6 +42,13 @@ def program_path(sanitizer, root):
 
 def names(sanitizer, root):
     return list(tests(sanitizer, root))
+
+
+def names_in_sources():
+    """Whole names of the tests, known without a program that lists them."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(pathlib.Path(ROOT, "tests", "host").glob("test_*.c"))]
+    return [f"host/{sanitizer}/{name}" for sanitizer in SANITIZERS
+            for name in re.findall(r"^TEST(?:_DIES)?\((\w+)", "".join(texts), re.MULTILINE)]
 
 
 def tests(sanitizer, root):

@@ -20,6 +20,7 @@ suites:
   soak       the long sweeps: what `test` has not run (`make soak`)
   soak-all   what is too long for every change, in parts (`make soak-all`)
   host       only the tests of the host build (`make host`)
+  known NAME…  says of a name that no test of the suite `test` has it, and needs no build
   list       print the names of the suite `test`, and what scenarios and bugs prove
   minimise SEED   the fewest steps of mmfuzz SEED that Linux and Faultline answer differently
   mutants [FILE[:LINE]…]   try kernels that are wrong in one place, and list those that no host test notices
@@ -31,7 +32,7 @@ def main(argv):
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", metavar="SUITE",
-                        choices=("test", "soak", "soak-all", "host", "list", "bug", "minimise", "mutants"))
+                        choices=("test", "soak", "soak-all", "host", "known", "list", "bug", "minimise", "mutants"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
     parser.add_argument("--part", metavar="PART", help="of soak-all: one part, or `next`: one that the last change touches")
@@ -70,6 +71,8 @@ def let_children_be_interrupted():
 def run(options):
     if options.suite == "list":
         return print_list()
+    if options.suite == "known":
+        return refuse_unknown(options.names, [job.name for job in built_jobs()] + host.names_in_sources())
     if options.suite in ("bug", "minimise") and not options.names:
         raise UsageError(f"{options.suite} wants {'NAME, one of tests/bugs/' if options.suite == 'bug' else 'SEED'}")
     if options.suite == "bug":
@@ -80,9 +83,9 @@ def run(options):
         return max(minimise.minimise(seed, options) for seed in options.names)
     if options.part is not None and options.suite != "soak-all":
         raise UsageError(f"--part is for soak-all, not for {options.suite}")
-    jobs = select(parts.jobs(options.part) if options.suite == "soak-all" else suite_jobs(options.suite), options.names)
-    if options.names and not jobs:
-        raise UsageError(f"no test is called {' or '.join(options.names)}; tests/run list shows them")
+    jobs = parts.jobs(options.part) if options.suite == "soak-all" else suite_jobs(options.suite)
+    refuse_unknown(options.names, [job.name for job in jobs])
+    jobs = select(jobs, options.names)
     started = time.monotonic()
     passed, failed = execute.run_all(jobs, options.jobs)
     print(f"{time.monotonic() - started:.0f} s, with {options.jobs} at a time")
@@ -96,7 +99,12 @@ def suite_jobs(suite):
     if suite == "soak":
         tested = [job.command for job in suite_jobs("test")]
         return [job for job in soak_jobs() if job.command not in tested]
-    return host.jobs() + tools_jobs() + scenario_jobs("test") + bugs.apply_jobs()
+    return host.jobs() + built_jobs()
+
+
+def built_jobs():
+    """What the suite `test` has besides the host tests: known before anything is built."""
+    return tools_jobs() + scenario_jobs("test") + bugs.apply_jobs()
 
 
 def soak_jobs():
@@ -115,14 +123,19 @@ def tools_jobs():
 
 
 def select(jobs, names):
+    return [job for job in jobs if not names or any(means(name, job.name) for name in names)]
+
+
+def means(name, test):
     """A name is a whole test (`cow-chain fault=full cpus=2`), its first word, or a pattern for either."""
-    if not names:
-        return jobs
+    return any(fnmatch.fnmatchcase(text, name) for text in (test, test.split()[0]))
 
-    def chosen(job):
-        return any(fnmatch.fnmatchcase(text, name) for text in (job.name, job.name.split()[0]) for name in names)
 
-    return [job for job in jobs if chosen(job)]
+def refuse_unknown(names, tests):
+    unknown = [name for name in names if not any(means(name, test) for test in tests)]
+    if unknown:
+        raise UsageError(f"no test is called {' or '.join(unknown)}; tests/run list shows them")
+    return 0
 
 
 def print_list():
