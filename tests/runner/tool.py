@@ -61,11 +61,13 @@ def judge_version(result):
 
 
 def soak_jobs():
-    """What events cost; that the boot CPU is noticed when it takes no interrupts, though all others are idle; a silent machine."""
+    """What events cost; that the boot CPU is noticed when it takes no interrupts, though all others are idle; a silent machine; a script for
+    `make run`, as README.md has it."""
     told = (r"(?s)has reported a hang:\nFAULTLINE-HANG CPU 0 has taken no interrupt for 1 seconds\n"
             r"  CPU 0:\n    \w+ race_hit\+.*FAULTLINE-HANG-END\nfaultline: time-out")
     return [Job(name="tool/silent", command=["tools/faultline", "run", "--timeout", "2", "--qemu=-S", HELLO], weight=4,
                 judge=judge(status.TIMED_OUT, "time-out.*\nfaultline: the kernel has not written a word to its log\n$")),
+            Job(name="tool/make-run", command=["make", "run"], stdin=b"exit 7\n", judge=judge(2, r"Error 7\n"), weight=2),
             Job(name="tool/bench-events", command=["tools/faultline", "bench", "--jobs", "1", "events"],
                 judge=judge_cost_of_events, weight=4),
             Job(name="tool/hang-alone", command=["tools/faultline", "run", "--cpus", "3", "--append", "hang=1", "--timeout", "20",
