@@ -137,14 +137,3 @@ int rwsem_write_killable_slow(struct rwsem *sem)
 {
 	return rwsem_wait(sem, true, SLEEP_KILLABLE);
 }
-
-void rwsem_downgrade(struct rwsem *sem)
-{
-	s64 count;
-
-	ASSERT(rwsem_is_write_locked_by_me(sem), "only the writer can become a reader");
-	WRITE_ONCE(sem->owner, NULL);
-	count = atomic_add_return(&sem->count, RWSEM_READER - RWSEM_WRITER);
-	if (count & RWSEM_WAITERS)
-		rwsem_wake(sem); /* readers at the front may join */
-}

@@ -96,9 +96,6 @@ static inline void rwsem_write_unlock(struct rwsem *sem)
 		rwsem_wake(sem);
 }
 
-/* From writer to reader without letting another writer in between. Never sleeps. */
-void rwsem_downgrade(struct rwsem *sem);
-
 static inline bool rwsem_is_write_locked_by_me(const struct rwsem *sem)
 {
 	return READ_ONCE(sem->owner) == current_thread();

@@ -95,14 +95,13 @@ enum rss_kind page_rss_kind(const struct page *page);
 void mm_note_peak(struct mm *mm);
 
 /*
- * mmap_lock. Write-locking makes mm_lock_seq odd; unlocking or downgrading makes it even again and so ends every VMA
- * bracket at once; => all TLB flushes of the bracket are done by then.
+ * mmap_lock. Write-locking makes mm_lock_seq odd; unlocking makes it even again and so ends every VMA bracket at once;
+ * => all TLB flushes of the bracket are done by then.
  */
 void mmap_write_lock(struct mm *mm);
 int __must_check mmap_write_lock_killable(struct mm *mm);
 bool mmap_write_trylock(struct mm *mm);
 void mmap_write_unlock(struct mm *mm);
-void mmap_write_downgrade(struct mm *mm);
 static inline void mmap_read_lock(struct mm *mm)
 {
 	rwsem_read(&mm->mmap_lock);

@@ -190,9 +190,8 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 	struct anon_vma *anon_vma;
 
 	ASSERT(list_empty(&child->anon_vma_chain), "a forked VMA starts without anon_vmas");
+	ASSERT(parent->anon_vma, "a VMA without an anon_vma has no page that its fork would share");
 	WRITE_ONCE(child->anon_vma, NULL);
-	if (!parent->anon_vma)
-		return 0;
 	if (join_trees(child, parent, true))
 		return -ENOMEM;
 	if (child->anon_vma)

@@ -35,7 +35,10 @@ void rmap_init(void); /* boot: caches */
 int anon_vma_prepare(struct vma *vma);
 /* dst (a new, unattached VMA) joins every tree that src is in and takes src's anon_vma: split and move. 0 or -ENOMEM. */
 int anon_vma_clone(struct vma *dst, const struct vma *src);
-/* For fork: as clone, and an anon_vma of the child's own. 0 or -ENOMEM. => mmap_lock of both for writing. */
+/*
+ * For fork, of a parent that has an anon_vma: as clone, and the child gets one of its own. 0 or -ENOMEM. => mmap_lock of both for
+ * writing.
+ */
 int anon_vma_fork(struct vma *child, const struct vma *parent);
 /* Leaves every tree. => in the bracket, or never attached. */
 void anon_vma_unlink(struct vma *vma);

@@ -64,12 +64,6 @@ void mmap_write_unlock(struct mm *mm)
 	rwsem_write_unlock(&mm->mmap_lock);
 }
 
-void mmap_write_downgrade(struct mm *mm)
-{
-	end_changes(mm);
-	rwsem_downgrade(&mm->mmap_lock);
-}
-
 /* ---- The writer's side ------------------------------------------------------------------------------------------- */
 
 static bool readers_gone(const struct vma *vma)

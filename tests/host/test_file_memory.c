@@ -106,6 +106,20 @@ TEST(file_page_is_read_once, 1)
 	end();
 }
 
+/* What there is no memory for is no page beyond the end. */
+TEST(file_page_without_memory, 1)
+{
+	struct page *page;
+
+	begin();
+	sim_fail_allocation(1, true);
+	page = mapping_read_page(mapping, 3);
+	CHECK(sim_allocation_failed());
+	CHECK_EQ(ptr_err(page), -ENOMEM);
+	page_put(read_page(3));
+	end();
+}
+
 /* Part of a page is read in first; all of it is not, and counts only if all of it was copied. */
 TEST(file_write_reads_what_it_leaves, 1)
 {

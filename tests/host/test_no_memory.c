@@ -130,6 +130,29 @@ TEST(no_memory_at_any_step, 1)
 	hoard_give_all(&blocks);
 }
 
+/*
+ * The first write wants a chain, an anon_vma and a page. Whichever there is no memory for, the fault says so or makes room, and
+ * maps no page that the reverse map does not find.
+ */
+TEST(no_memory_for_the_first_write, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+
+	sim_use_mm(mm);
+	for (u64 n = 1; n <= 3; n++) {
+		vaddr_t addr = map(mm, 1, RW, ANON);
+
+		get(addr); /* builds the tables */
+		sim_fail_allocation(n, false);
+		expect_done_or_no_memory(sim_write(addr, n));
+		CHECK(sim_allocation_failed());
+		check_quiet();
+		unmap(mm, addr, 1);
+	}
+	sim_leave_mm();
+	test_mm_put(mm);
+}
+
 /* Many VMAs, many tables, and not one page left: the end of an address space must not need any. */
 TEST(no_memory_is_needed_to_exit, 1)
 {

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "mm/check.h"
+#include "mm/mapping.h"
 #include "mm/rmap.h"
 
 static struct vma *vma_at(struct mm *mm, vaddr_t addr)
@@ -94,6 +95,33 @@ TEST(rmap_neighbours_share, 1)
 	test_mm_put(mm);
 }
 
+/* Two descriptors of one file: the VMAs will never be merged, so that a shared anon_vma would only be searched in vain. */
+TEST(rmap_neighbours_of_two_descriptors_do_not_share, 1)
+{
+	static char descriptors[2];
+	struct mm *mm = test_mm(POLICY_MMAP);
+	struct mapping *object = mapping_create(PAGES(3), true);
+	const vaddr_t addr = 0x10000000;
+
+	sim_use_mm(mm);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct mmap_request request = { .addr = addr + PAGES(i), .len = PAGES(1), .pgoff = i,
+						      .prot = i == 1 ? PROT_READ | PROT_WRITE | PROT_EXEC : RW,
+						      .flags = MAP_PRIVATE | MAP_FIXED,
+						      .file = (struct file *)&descriptors[i == 2],
+						      .mapping = object, .ops = &mapping_vma_ops };
+
+		CHECK_EQ(mm_mmap(mm, &request), request.addr);
+		put(request.addr, i);
+	}
+	CHECK(vma_at(mm, addr) != vma_at(mm, addr + PAGES(1)));
+	CHECK(vma_at(mm, addr)->anon_vma == vma_at(mm, addr + PAGES(1))->anon_vma);
+	CHECK(vma_at(mm, addr + PAGES(1))->anon_vma != vma_at(mm, addr + PAGES(2))->anon_vma);
+	sim_leave_mm();
+	test_mm_put(mm);
+	mapping_put(object);
+}
+
 TEST(rmap_fork_gives_the_child_its_own, 1)
 {
 	struct mm *parent = test_mm(POLICY_MMAP), *child;
@@ -141,6 +169,28 @@ TEST(rmap_grandchild_has_its_own, 1)
 	}
 	test_mm_put(parent);
 	test_mm_put(child);
+}
+
+/* Its owner has gone and its one child has not: the child's next fork takes it over, and with it no further chain. */
+TEST(rmap_abandoned_anon_vma_is_taken_over, 1)
+{
+	struct mm *parent = test_mm(POLICY_MMAP), *child, *grandchild, *last;
+	vaddr_t addr = map(parent, 2, RW, ANON);
+	const struct anon_vma *of_child;
+
+	put_in(parent, addr, 1);
+	child = fork_of(parent);
+	of_child = vma_at(child, addr)->anon_vma;
+	grandchild = fork_of(child);
+	test_mm_put(child);
+	last = fork_of(grandchild);
+	CHECK(vma_at(last, addr)->anon_vma == of_child);
+	CHECK_EQ(nr_chains(vma_at(last, addr)), nr_chains(vma_at(grandchild, addr)));
+	put_in(last, addr, 2);
+	check_quiet();
+	test_mm_put(parent);
+	test_mm_put(grandchild);
+	test_mm_put(last);
 }
 
 /* A line of descendants whose ancestors exit: without reuse each would have one chain more than the one before. */

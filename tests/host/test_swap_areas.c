@@ -203,6 +203,27 @@ TEST(swapoff_that_fails_changes_nothing, 2)
 	end();
 }
 
+/* One page that cannot be read keeps none behind it from coming back: here one of the child, which the swap cache has. */
+TEST(swapoff_brings_back_what_it_can, 1)
+{
+	const vaddr_t last = PAGES(NR_PAGES - 1);
+	struct mm *child;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	child = test_mm(POLICY_DEFAULT);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	get(addr + last);
+	CHECK(!pte_present(sim_pte(child, addr + last)));
+	WRITE_ONCE(disk->error_rate[0], 1);
+	CHECK_EQ(swap_area_remove((unsigned)swap_area_on(disk)), -EIO);
+	WRITE_ONCE(disk->error_rate[0], 0);
+	CHECK(pte_present(sim_pte(child, addr + last)));
+	CHECK(!pte_present(sim_pte(child, addr)));
+	test_mm_put(child);
+	expect_pages(addr, NR_PAGES, 100);
+	end();
+}
+
 /* A full area: pages that find no slot stay. */
 TEST(swap_full_area, 1)
 {

@@ -86,12 +86,7 @@ static void read_and_write(void *arg)
 			rwsem_write(&sem);
 			CHECK_EQ(READ_ONCE(readers_inside), 0);
 			guarded++;
-			if (sim_random_below(2)) {
-				rwsem_downgrade(&sem);
-				rwsem_read_unlock(&sem);
-			} else {
-				rwsem_write_unlock(&sem);
-			}
+			rwsem_write_unlock(&sem);
 		}
 		sim_user_boundary();
 	}
