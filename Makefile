@@ -150,9 +150,9 @@ $(BUILD)/user/%-pie: user/%.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(USER_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(STATIC_PIE)
 
-# --- QEMU plugins: shared cache lines, for `make bench`; --stop-at of tools/faultline ----------------------------------
+# --- QEMU plugins: shared cache lines, for `make bench`; --stop-at and `report` of tools/faultline ----------------------
 
-PLUGINS := $(BUILD)/lines.so $(BUILD)/stop.so
+PLUGINS := $(BUILD)/lines.so $(BUILD)/stop.so $(BUILD)/turns.so
 
 $(BUILD)/%.so: tools/plugin/%.c tools/plugin/qemu_plugin.h tools/plugin/qemu_version.h
 	$(call say,HOSTCC,$@)

@@ -13,6 +13,8 @@ u64 cycles_to_ktime(u64 tsc);
 u64 realtime_ns(void);
 /* TSC ticks per second, as calibrated at boot. */
 extern u64 tsc_hz;
+/* cycles() when ktime_ns() was 0. */
+extern u64 tsc_base;
 
 /*
  * Asks for one timer interrupt on this CPU around the given ktime_ns() (a past time: at once; ~0: none; one far away, or

@@ -4,6 +4,7 @@
 
 #include "drivers/debugcon.h"
 #include "kernel/boot_words.h"
+#include "kernel/clock.h"
 #include "kernel/fault_trace.h"
 #include "kernel/fs/file.h"
 #include "kernel/string.h"
@@ -59,6 +60,8 @@ void fault_dump_events(void)
 	struct fault_event event;
 	char line[EVENT_TEXT_MAX];
 
+	if (wanted)
+		put_line_alone("clock %lu %lu", (unsigned long)tsc_hz, (unsigned long)tsc_base);
 	for (unsigned cpu = 0; wanted && cpu < nr_cpus(); cpu++) {
 		struct event_cursor cursor;
 

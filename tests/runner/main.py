@@ -109,7 +109,7 @@ def built_jobs():
 
 def soak_jobs():
     jobs = conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
-    return jobs + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
+    return jobs + tracing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
 
 
 def scenario_jobs(suite):

@@ -10,18 +10,28 @@ import csv
 import io
 import json
 import re
+import shlex
+
+from faultline_host.costs import verdict
 
 from .job import Job
 
 PROGRAM = "build/user/threads"
 REPORTED = "build/user/threads"
+ONE_THREAD = "build/user/cow"
+BENCH = "build/user/bench"
+BENCH_ROWS = {"first-read": "first read of anonymous memory (zero page)", "swap-in-write": "write to a swapped-out page"}
 CPUS = 1 << 22  # the process that has them, in a trace
 NANOSECOND = 0.001
 POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec answered", "full": "spec answered"}
 
 
 def jobs():
-    return [trace_job(), report_job(), states_job()]
+    return [trace_job(), report_job(), states_job(), own_job()]
+
+
+def soak_jobs():
+    return [bench_job()]
 
 
 # --- trace ---------------------------------------------------------------------------------------------------------------
@@ -198,7 +208,45 @@ def judge_report(result, path):
         return [f"exit status {result.status}, expected 0"]
     with open(path, encoding="utf-8") as file:
         html = file.read()
-    return complaints_about_file(html) + complaints_about_numbers(report_data(path), result.stdout.decode())
+    data = report_data(path)
+    return complaints_about_file(html) + complaints_about_numbers(data, result.stdout.decode()) + complaints_about_verdict(data)
+
+
+def complaints_about_verdict(data):
+    """The sentence on top says what the numbers do; and another one when they are others."""
+    def with_costs(change):
+        runs = copy.deepcopy(data["runs"])
+        for run in runs:
+            run.update(own=run["faults"] * 1000, time=[0, 0, run["faults"] * 1000] + [0] * (len(run["time"]) - 3), lost=0)
+            change(run)
+        return verdict(runs, 3, data["sentences"])
+
+    def same(_run):
+        pass
+
+    def slow_mmap(run):
+        if run["policy"] == "mmap":
+            run["time"][2] *= 2
+
+    def waits_for_all_but_spec(run):
+        if run["policy"] != "spec":
+            run["time"][-2] = run["faults"] * 500
+            run["waits"] = [{"what": "mmap_lock for reading", "of_fault": True, "number": 2, "time": run["faults"] * 500}]
+
+    def lost(run):
+        run["lost"] = 1
+
+    def nothing(run):
+        run.update(faults=0, time=[0] * len(run["time"]))
+
+    wanted = {
+        same: "No difference worth naming: a fault costs 1,000 to 1,000", lost: "Events are missing", nothing: "No page fault",
+        slow_mmap: "50 % fewer than under mmap (2,000)",
+        waits_for_all_but_spec: "Policy spec was best: 1,000 instructions a fault, waiting included, 33 % fewer",
+    }
+    said = {change: with_costs(change) for change in wanted}
+    return [f"the verdict on {change.__name__} is “{said[change]}”" for change, words in wanted.items() if words not in said[change]] + (
+        [] if data["verdict"] else ["the report has no verdict"])
 
 
 def states_job():
@@ -213,9 +261,54 @@ def states_job():
 def judge_states(result, path):
     if result.status:
         return [f"exit status {result.status}, expected 0"]
-    maps = {(pages, permissions): runs for _, pages, permissions, _, runs in report_data(path)["runs"][0]["vmas"]}
+    maps = {(pages, permissions): runs for _, pages, permissions, _, runs in report_data(path)["maps"][0]["vmas"]}
     wanted = {(40, "rw-p"): [[0, 8, "anon"], [8, 8, "zero"], [16, 8, "cow"], [24, 8, "swap"]], (8, "rw-s"): [[0, 8, "shared"]]}
     return [f"{vma}: the map has {maps.get(vma)}, expected {runs}" for vma, runs in wanted.items() if maps.get(vma) != runs]
+
+
+def own_job():
+    """A program with one thread costs the same with one CPU and with four, with and without the schedule fuzzer."""
+    job = Job(name="report/own", command=[], judge=judge_own, weight=4)
+    report = ["tools/faultline", "report", "-o", job.file(".html"), "--csv", "--fault", "full"]
+    machines = (["--cpus", "1", "--deterministic"], ["--cpus", "1"], ["--cpus", "4"])
+    job.command = ["sh", "-c", " && ".join(shlex.join([*report, *machine, ONE_THREAD]) for machine in machines)]
+    return job
+
+
+def judge_own(result):
+    if result.status:
+        return [f"exit status {result.status}, expected 0"]
+    undisturbed, *fuzzed = [int(row["value"]) for row in csv_rows(result) if row["name"] == "own"]
+    complaints = [] if max(fuzzed) <= min(fuzzed) * 1.02 else [f"with 1 and 4 CPUs the faults' instructions are {fuzzed}"]
+    if max(fuzzed) > undisturbed * 1.1:  # what remains are the calls of the fuzzer
+        complaints.append(f"undisturbed the faults' instructions are {undisturbed}, under --schedule {fuzzed}")
+    return complaints
+
+
+def bench_job():
+    """What policy full costs more than mmap is in the report what user/bench measures by itself, in the same runs."""
+    job = Job(name="report/bench", command=[], judge=judge_bench, weight=8)
+    report = ["tools/faultline", "report", "-o", job.file(".html"), "--csv", "--deterministic", "--cpus", "1", "--swap", "16M"]
+    job.command = ["sh", "-c", " && ".join(shlex.join([*report, "--fault", policy, BENCH, "rows"]) for policy in ("mmap", "full"))]
+    return job
+
+
+def judge_bench(result):
+    if result.status:
+        return [f"exit status {result.status}, expected 0"]
+    medians = {(row["policy"], row["name"]): int(row["value"]) for row in csv_rows(result) if row["group"] == "median"}
+    complaints = []
+    for name, kind in BENCH_ROWS.items():
+        mmap, full = (float(value) for value in re.findall(rf"^row {name} ([\d.]+)", result.stderr.decode(), re.MULTILINE))
+        seen = medians["full", kind] - medians["mmap", kind]
+        if abs(seen - (full - mmap)) > 0.02 * mmap:
+            complaints.append(f"{name}: in the report full costs {seen} more than mmap, in bench {full - mmap:g}")
+    return complaints
+
+
+def csv_rows(result):
+    """Of all reports that it has printed."""
+    return [row for row in csv.DictReader(io.StringIO(result.stdout.decode())) if row["policy"] != "policy"]
 
 
 def report_data(path):
@@ -236,19 +329,25 @@ def complaints_about_numbers(data, text):
     if [run["policy"] for run in data["runs"]] != ["mmap", "vma", "spec", "full"]:
         complaints.append("the report is not about each policy")
     for run in data["runs"]:
+        states = run["states"]
+        vmas = next(one["vmas"] for one in data["maps"] if run["policy"] in one["policies"])
         mine = {(row["group"], row["name"]): int(row["value"]) for row in rows if row["policy"] == run["policy"]}
         ends = sum(number for (group, _), number in mine.items() if group == "attempts")
         gave_up = sum(number for (group, name), number in mine.items() if group == "attempts" and name.endswith(("gave_up", "retry")))
         reasons = sum(number for (group, name), number in mine.items() if group == "reasons" and name != "vma_lock_detached")
         kinds = sum(number for (group, _), number in mine.items() if group == "kinds")
-        pages = {key: sum(entry[1] for vma in run["vmas"] for entry in vma[4] if entry[2] == key) for key in run["states"]}
+        pages = {key: sum(entry[1] for vma in vmas for entry in vma[4] if entry[2] == key) for key in states}
         wanted = {
             "attempts": ends > 100, "as many reasons as attempts that gave up": reasons == gave_up,
             "a kind for each answer": kinds == ends - gave_up, "nothing lost": mine["run", "lost"] == 0,
             "the strategy of its policy": any(name.startswith(POLICY_ANSWERS[run["policy"]]) for group, name in mine
                                               if group == "attempts"),
-            "a map with as many pages as the numbers say": pages == run["states"] and sum(pages.values()) > 10,
+            "a map with as many pages as the numbers say": pages == states and sum(pages.values()) > 10,
             "a sentence about each reason": {name for group, name in mine if group in ("reasons", "skipped")} <= data["sentences"].keys(),
+            "a fault for each answer": run["faults"] == ends - gave_up == sum(one["number"] for one in run["costs"].values()),
+            "times that are its own": data["own"] and 300 < run["own"] / run["faults"] < 3000,
+            "parts that make the whole": sum(run["time"][:-2]) == run["own"],
+            "a headline": f"{run['faults']:,} faults, " in run["headline"],
             "threads that meet": len(run["timeline"]["threads"]) >= 2 and run["timeline"]["slices"],
         }
         complaints += [f"policy {run['policy']}: the report lacks {what}" for what, there in wanted.items() if not there]

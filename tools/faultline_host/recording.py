@@ -18,6 +18,7 @@ from .status import UsageError
 TRACE_PORT = 0xEC
 EVENTS = 65536  # for each CPU: the largest ring there is
 ET_DYN = 3
+NS_PER_SECOND = 10 ** 9
 COMM_MAX = 15  # a process has the name of its program, cut to so many bytes
 LINE = re.compile(r"\[(\d+)\] (\d+)\.(\d{9}) \+(\d+) tid=(\d+) (\w+)((?: \w+=\S*)*)$")
 
@@ -42,6 +43,16 @@ class Recording:
     threads: dict = dataclasses.field(default_factory=dict)  # tid: (pid, name), of those that have ended
     vmas: list = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
     pages: list = dataclasses.field(default_factory=list)  # (address, number of pages, state)
+    clock: tuple = (NS_PER_SECOND, 0)  # TSC ticks per second, the TSC when ns were 0
+
+    def in_ticks(self):
+        """The events, whose times become those of the TSC: under --deterministic it counts instructions."""
+        ns_per_tick32 = (NS_PER_SECOND << 32) // self.clock[0]  # as kernel/x86/clock.c
+
+        def ticks(ns):
+            return self.clock[1] + -(-(ns << 32) // ns_per_tick32)
+
+        return [dataclasses.replace(event, start=ticks(event.start), end=ticks(event.end)) for event in self.events]
 
 
 def record(chosen):
@@ -66,6 +77,8 @@ def parse(lines, result, cpus):
             words = line.split()
             if line.startswith("["):
                 recording.events.append(parse_event(line))
+            elif line.startswith("clock "):
+                recording.clock = int(words[1]), int(words[2])
             elif line.startswith("recorded "):
                 recorded += int(words[2])
             elif line.startswith("thread "):
@@ -84,7 +97,7 @@ def parse_event(line):
     if not match:
         raise ValueError(line)
     cpu, seconds, ns, duration, tid, name, keys = match.groups()
-    start = int(seconds) * 10 ** 9 + int(ns)
+    start = int(seconds) * NS_PER_SECOND + int(ns)
     return Event(int(cpu), start, start + int(duration), int(tid), name, dict(pair.split("=", 1) for pair in keys.split()))
 
 

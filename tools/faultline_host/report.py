@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
 `faultline report PROGRAM`: runs the same program under each fault policy and writes one HTML file that needs nothing else:
-where the instructions go, how attempts ended, when threads met on one VMA, and each page of the address space.
+which policy was best and why, what faults cost and wait for (costs.py), how attempts ended, when threads met on one VMA, and the
+pages of the address space.
 
 Unless the command line says otherwise the runs are under --schedule 1, so that times are instructions and the same report
-comes out each time.
+comes out each time; and of the release kernel, whose costs are those that count.
 """
 
 import bisect
@@ -15,24 +16,20 @@ import csv
 import json
 import os
 import shlex
+import subprocess
 import sys
+import tempfile
 
-from . import lists, options, run as runner
+from . import lists, machine, options, run as runner, turns
+from .costs import PARTS, costs_of, headline, part_of, verdict
 from .recording import lost_words, own_options_first, record, title
 from .status import naming
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html")
 DATA_MARK = "/*REPORT*/null"
 MAX_SLICES = 20000
-MAX_THREADS = 16  # on the timeline: those with the most marks
+MAX_THREADS = 8  # on the timeline: those with the most marks
 MAX_CANDIDATES = 500
-# What the time of an event is, in the order of the bars. An inner event's time is not also its outer one's.
-PARTS = (
-    ("spec", "speculation that answered"), ("vma", "VMA lock: attempts that answered"),
-    ("mmap", "mmap_lock: attempts that answered"), ("gave_up", "attempts that gave up or dropped their lock"),
-    ("wait", "waiting for a lock or a page"), ("writer", "mmap_lock held for writing"),
-    ("shootdown", "TLB shootdowns, awaited"), ("other", "reclaim, swap, flushes for others"),
-)
 
 
 def command(argv):
@@ -44,20 +41,41 @@ def command(argv):
     chosen = options.without_gdb(options.parse_run(own_options_first(argv, flags=("--csv",)), parser), "report")
     if not chosen.deterministic:
         chosen.deterministic, chosen.schedule = True, 1
-    runs = [run_under(policy, chosen) for policy in ([chosen.fault] if chosen.fault else options.POLICIES)]
-    write_report(chosen, runs)
+    if not chosen.kernel and not chosen.release:
+        chosen.release = os.path.exists(os.path.join(machine.ROOT, "build", "faultline-release.elf"))
+    told = has_turns()
+    runs = [run_under(policy, chosen, told) for policy in ([chosen.fault] if chosen.fault else options.POLICIES)]
+    write_report(chosen, runs, told or chosen.cpus == 1)
     if chosen.csv:
         write_csv(runs)
     return max(one["status"] for one in runs)
 
 
-def run_under(policy, chosen):
+def has_turns():
+    """Whether this QEMU tells whose turn it is."""
+    probe = [machine.qemu_binary(), "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"]
+    arguments = turns.plugin_arguments(os.devnull, os.devnull)
+    said = subprocess.run(probe + arguments, input='{"execute":"qmp_capabilities"}{"execute":"quit"}', capture_output=True,
+                          text=True, check=False)
+    if arguments and not said.returncode:
+        return True
+    runner.say("whose turn it is cannot be seen (the plugin build/turns.so was not built, or this QEMU does not take it): what "
+               "other CPUs execute meanwhile counts as a fault's own; with --cpus 1 there are none")
+    return False
+
+
+def run_under(policy, chosen, told):
     mine = copy.copy(chosen)
     mine.fault = policy
-    with stdout_to_stderr():
+    kernel = chosen.kernel or machine.kernel_path(chosen.release)
+    with tempfile.TemporaryDirectory(prefix="faultline-report-") as scratch, stdout_to_stderr():
+        path = os.path.join(scratch, "turns")
+        mine.qemu = chosen.qemu + (turns.plugin_arguments(path, kernel) if told else [])
         recording = record(mine)
+        found = turns.read(path) or turns.OneAtATime()
+    recording.events = recording.in_ticks()
     runner.say(f"policy {policy}: {len(recording.events)} events" + lost_words(recording))
-    return summary(policy, recording)
+    return summary(policy, recording, found)
 
 
 @contextlib.contextmanager
@@ -72,10 +90,20 @@ def stdout_to_stderr():
         os.close(saved)
 
 
-def write_report(chosen, runs):
+def write_report(chosen, runs, own):
+    reasons = sentences(runs)
+    maps = []
+    for run in runs:
+        memory_of_run = {"vmas": run.pop("vmas"), "states": run["states"]}
+        same = next((one for one in maps if one["vmas"] == memory_of_run["vmas"]), None)
+        if same:
+            same["policies"].append(run["policy"])
+        else:
+            maps.append({"policies": [run["policy"]], **memory_of_run})
+        run["headline"] = headline(run, reasons)
     about = {"program": shlex.join([os.path.basename(chosen.program), *chosen.args]), "cpus": chosen.cpus,
-             "schedule": chosen.schedule, "parts": [text for _, text in PARTS], "runs": runs,
-             "command": runner.command_line(), "sentences": sentences(runs)}
+             "schedule": chosen.schedule, "release": chosen.release, "own": own, "parts": PARTS, "runs": runs, "maps": maps,
+             "verdict": verdict(runs, chosen.cpus, reasons), "command": runner.command_line(), "sentences": reasons}
     with open(TEMPLATE, encoding="utf-8") as file:
         template = file.read()
     # "<" would end the script early if it came with "/script".
@@ -100,7 +128,10 @@ def write_csv(runs):
         rows += [("reasons", name, number) for name, number in one["reasons"].items()]
         rows += [("skipped", name, number) for name, number in one["skipped"].items()]
         rows += [("kinds", name, number) for name, number in one["kinds"].items()]
+        rows += [("faults", key, one[key]) for key in ("faults", "own")]
         rows += [("instructions", key, number) for (key, _), number in zip(PARTS, one["time"])]
+        rows += [(what, kind, cost[what]) for kind, cost in one["costs"].items() for what in ("number", "mean", "median")]
+        rows += [("waited", wait["what"] + (" by faults" if wait["of_fault"] else ""), wait["time"]) for wait in one["waits"]]
         rows += [("pages", state, number) for state, number in one["states"].items()]
         out.writerows((one["policy"], *row) for row in rows)
 
@@ -108,7 +139,7 @@ def write_csv(runs):
 # --- what one run has to say ---------------------------------------------------------------------------------------------
 
 
-def summary(policy, recording):
+def summary(policy, recording, found):
     attempts = [event for event in recording.events if event.name == "attempt"]
     first = min((event.start for event in recording.events), default=0)
     answered = [event for event in attempts if event.keys["end"] in ("answered", "completed")]
@@ -121,7 +152,7 @@ def summary(policy, recording):
         "reasons": counted(event.keys["reason"] for event in recording.events if "reason" in event.keys),
         "skipped": counted(event.keys["skipped"] for event in attempts if "skipped" in event.keys),
         "kinds": counted(event.keys["kind"] for event in answered),
-        "time": time_of_parts(recording.events), "states": dict(sorted(states.items())),
+        **costs_of(recording.events, found).numbers(), "states": dict(sorted(states.items())),
         "timeline": timeline(recording, attempts, first), "vmas": memory(recording),
     }
 
@@ -130,44 +161,20 @@ def counted(names):
     return dict(sorted(collections.Counter(names).items()))
 
 
-def part_of(event):
-    if event.name == "attempt":
-        return "gave_up" if event.keys["end"] in ("gave_up", "retry") else event.keys["strategy"]
-    return {"lock_wait": "wait", "page_wait": "wait", "mmap_write": "writer", "shootdown": "shootdown"}.get(event.name, "other")
-
-
-def time_of_parts(events):
-    """Nanoseconds of each part; under --schedule one is one instruction."""
-    total, by_thread = collections.Counter(), {}
-    for event in events:
-        by_thread.setdefault(event.tid, []).append(event)
-    for mine in by_thread.values():
-        stack = []  # events that went on while the current one began, the innermost last
-        for event in sorted(mine, key=lambda event: (event.start, -event.end)):
-            while stack and stack[-1].end <= event.start:
-                stack.pop()
-            spent = max(min(event.end, stack[-1].end) - event.start if stack else event.end - event.start, 0)
-            total[part_of(event)] += spent
-            if stack:
-                total[part_of(stack[-1])] -= spent
-            stack.append(event)
-    return [total[key] for key, _ in PARTS]
-
-
 def timeline(recording, attempts, first):
     """The VMA on which the most threads meet, and what they did there; and whoever held mmap_lock for writing."""
     low, high, name = meeting_place(recording, attempts)
-    slices = []
+    slices, titles = [], {}
     for event in recording.events:
         here = "address" in event.keys and event.name == "attempt" and low <= int(event.keys["address"], 16) < high
         if event.tid and (here or event.name in ("mmap_write", "lock_wait", "page_wait")):
-            slices.append([event.tid, event.start - first, event.end - first, part_of(event), title(event),
-                           event.keys.get("address", "")])
+            slices.append([event.tid, event.start - first, event.end - event.start, part_of(event),
+                           titles.setdefault(title(event), len(titles)), event.keys.get("address", "")])
     marks = collections.Counter(one[0] for one in slices if one[5])
     threads = sorted(tid for tid, _ in marks.most_common(MAX_THREADS))
     slices = [one for one in slices if one[0] in threads][:MAX_SLICES]
     return {"low": f"{low:#x}", "high": f"{high:#x}", "name": name, "threads": threads, "more": len(marks) - len(threads),
-            "slices": [[threads.index(one[0]), *one[1:]] for one in slices]}
+            "titles": list(titles), "slices": [[threads.index(one[0]), *one[1:]] for one in slices]}
 
 
 def meeting_place(recording, attempts):

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""
+What faults cost, for `faultline report`: the attempts of one fault put together, the instructions that its own CPU executed for
+it (turns.py), what it waited for; and which policy was best.
+
+Waiting is told in instructions, too: those that the busiest CPU executed meanwhile, as if the CPUs ran beside one another.
+"""
+
+import bisect
+import collections
+import dataclasses
+import statistics
+
+from .recording import Event
+
+# What a fault's instructions are spent on, in the order of the bars.
+PARTS = (
+    ("spec", "answered by speculation"), ("vma", "answered under the VMA lock"), ("mmap", "answered under mmap_lock"),
+    ("gave_up", "attempts that gave up or dropped their lock, and going on to the next"),
+    ("shootdown", "TLB shootdowns"), ("other", "making room, swap, interrupts of other CPUs' flushes"),
+    ("wait", "waiting for a lock or a page"), ("others", "other threads, outside of faults, waiting for mmap_lock or a VMA"),
+)
+STRATEGIES = {"spec": "speculation", "vma": "the VMA lock", "mmap": "mmap_lock"}
+KINDS = {
+    ("anon", "read"): "first read of anonymous memory (zero page)", ("anon", "write"): "first write to anonymous memory",
+    ("write_protect", "write"): "write to a protected page (copy on write)", ("swap", "read"): "read of a swapped-out page",
+    ("swap", "write"): "write to a swapped-out page", ("mapping", "read"): "read of a page of a file or shared memory",
+    ("mapping", "write"): "write to a page of a file or shared memory", ("mapping", "exec"): "execution of a page of a file",
+}
+MM_LOCKS = {"MMAP_LOCK": "mmap_lock", "VMA": "a VMA's lock"}
+MM_WAITS = tuple(MM_LOCKS.values())
+TOLERANCE = 0.05  # policies that differ by less are alike: calls of the schedule fuzzer alone make two or three per cent
+FEW_FAULTS = 50
+
+
+@dataclasses.dataclass
+class Fault:
+    kind: str
+    parts: collections.Counter
+
+    def own(self):
+        return sum(self.parts.values()) - self.parts["wait"]
+
+
+@dataclasses.dataclass
+class Costs:
+    """Of one run: its faults; waits {(what, whether outside of faults): [instructions]}; mmap_lock held for writing."""
+    faults: list = dataclasses.field(default_factory=list)
+    waits: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(list))
+    writing: list = dataclasses.field(default_factory=list)
+
+    def others(self):
+        return sum(sum(mine) for (what, of_fault), mine in self.waits.items() if not of_fault and what.startswith(MM_WAITS))
+
+    def numbers(self):
+        parts, kinds = collections.Counter(others=self.others()), {}
+        for fault in self.faults:
+            parts.update(fault.parts)
+            kinds.setdefault(fault.kind, []).append(fault.own())
+        return {
+            "faults": len(self.faults), "own": sum(fault.own() for fault in self.faults), "time": [parts[key] for key, _ in PARTS],
+            "costs": {kind: {"number": len(mine), "mean": round(statistics.mean(mine)), "median": round(statistics.median(mine))}
+                      for kind, mine in sorted(kinds.items(), key=lambda item: -len(item[1]))},
+            "waits": [{"what": what, "of_fault": of_fault, "number": len(mine), "time": sum(mine)}
+                      for (what, of_fault), mine in sorted(self.waits.items(), key=lambda item: -sum(item[1]))],
+            "writing": {"number": len(self.writing), "time": sum(self.writing)},
+        }
+
+
+def costs_of(events, turns):
+    by_thread, found = collections.defaultdict(list), Costs()
+    for event in events:
+        by_thread[event.tid].append(event)
+    for tid, mine in by_thread.items():
+        if tid:
+            add_thread(found, mine, turns)
+    return found
+
+
+def part_of(event):
+    if event.name == "attempt":
+        return "gave_up" if event.keys["end"] in ("gave_up", "retry") else event.keys["strategy"]
+    return {"lock_wait": "wait", "page_wait": "wait", "mmap_write": "writer", "vma_write": "writer", "shootdown": "shootdown",
+            "fault": "gave_up"}.get(event.name, "other")
+
+
+def add_thread(found, events, turns):
+    """An event's own instructions are without those of the events in it, and a thread that sleeps executes none."""
+    waits = Waits(events)
+    faults = [Event(0, one[0].start, one[-1].end, one[0].tid, "fault", {"last": one[-1]}) for one in attempts_by_fault(events)]
+    stack = []  # (event, its fault or None) that went on while the current one began, the innermost last
+    for event in sorted(faults + events, key=lambda event: (event.start, -event.end, event.name != "fault")):
+        while stack and stack[-1][0].end <= event.start and stack[-1][0].end < event.end:
+            stack.pop()
+        outer, fault = stack[-1] if stack else (None, None)
+        if event.name == "fault":
+            fault = Fault(kind_of(event.keys["last"]), collections.Counter())
+            found.faults.append(fault)
+        if part_of(event) == "wait":
+            spent, value = 0, turns.elapsed(event.start, event.end)
+            found.waits[name_of_wait(event), fault is not None].append(value)
+        else:
+            spent = value = waits.awake(event, turns)
+        if event.name == "mmap_write":
+            found.writing.append(value)
+        if fault:
+            fault.parts[part_of(event)] += value
+            if outer and event.name != "fault":
+                fault.parts[part_of(outer)] -= spent
+        stack.append((event, fault))
+
+
+class Waits:
+    """When a thread slept."""
+
+    def __init__(self, events):
+        self.all = sorted((event.start, event.end) for event in events if part_of(event) == "wait")
+
+    def awake(self, event, turns):
+        """Instructions that its CPU executed for this event: where it sleeps, it may wake up on another CPU."""
+        own, since = 0, event.start
+        for start, end in self.all[bisect.bisect_left(self.all, (event.start,)):]:
+            if start >= event.end:
+                break
+            if start > since:
+                own += turns.own(since, start)
+            since = max(since, end)
+        return own + turns.own(since, max(since, event.end))
+
+
+def attempts_by_fault(events):
+    """Lists of the attempts that belong to one fault: the last one answers."""
+    mine = []
+    for event in events:
+        if event.name == "attempt":
+            mine.append(event)
+            if part_of(event) != "gave_up":
+                yield mine
+                mine = []
+
+
+def kind_of(attempt):
+    keys = attempt.keys
+    if keys.get("answer") != "done":
+        return f"not resolved: {keys.get('answer', keys['end'])}"
+    return KINDS.get((keys["kind"], keys["access"]), "nothing to do: another thread was first" if keys["kind"] == "nothing" else
+                     f"{keys['kind']}, {keys['access']}")
+
+
+def name_of_wait(event):
+    if event.name == "page_wait":
+        return "a page"
+    rank = event.keys["rank"]
+    return f"{MM_LOCKS[rank]} for {event.keys['for']}" if rank in MM_LOCKS else f"the lock {rank}"
+
+
+# --- which policy was best ------------------------------------------------------------------------------------------------
+
+
+def per_fault(run):
+    """Instructions of a fault: its own, its waits, and what others wait for mmap_lock and VMAs."""
+    return sum(run["time"]) / max(run["faults"], 1)
+
+
+def parts_of(run):
+    """{part: instructions per fault}"""
+    return {key: time / max(run["faults"], 1) for (key, _), time in zip(PARTS, run["time"])}
+
+
+def verdict(runs, cpus, reasons):
+    """One sentence: which policy was best, and why; `reasons`: {name: what it means}."""
+    careful = "" if len({run["status"] for run in runs}) == 1 else "The runs did not end alike, so take care: "
+    if any(run["lost"] for run in runs):
+        careful = "Events are missing, so take care: "
+    if not any(run["faults"] for run in runs):
+        return "No page fault was recorded: there is nothing for the policies to differ in."
+    if len(runs) == 1:
+        return (f"{careful}Only policy {runs[0]['policy']} was run: a fault costs {number(per_fault(runs[0]))} instructions, waiting "
+                "included.")
+    ranked = sorted(runs, key=per_fault)
+    best, worst = ranked[0], ranked[-1]
+    few = f" (With {number(best['faults'])} faults that says little.)" if best["faults"] < FEW_FAULTS else ""
+    if per_fault(worst) <= per_fault(best) * (1 + TOLERANCE):
+        return (f"{careful}No difference worth naming: a fault costs {number(per_fault(best))} to {number(per_fault(worst))} "
+                f"instructions, whatever the policy{why_alike(runs, cpus)}.{few}")
+    near = [run["policy"] for run in ranked if per_fault(run) <= per_fault(best) * (1 + TOLERANCE)]
+    saved = 100 * (1 - per_fault(best) / per_fault(worst))
+    words = f"Policy {near[0]} was" if len(near) == 1 else f"Policies {', '.join(near[:-1])} and {near[-1]} were"
+    return (f"{careful}{words} best: {number(per_fault(best))} instructions a fault, waiting included, {saved:.0f} % fewer than "
+            f"under {worst['policy']} ({number(per_fault(worst))}), {why(best, worst, reasons)}.{but(best, runs)}{few}")
+
+
+def but(best, runs):
+    """What would be best if nobody waited."""
+    def own(run):
+        return run["own"] / max(run["faults"], 1)
+
+    cheapest = min(runs, key=own)
+    if own(cheapest) * (1 + TOLERANCE) >= own(best):
+        return ""
+    return f" Without waiting {cheapest['policy']} is cheapest: {number(own(cheapest))} against {number(own(best))}."
+
+
+def why_alike(runs, cpus):
+    if any(run["policy"] == "mmap" and not name.startswith("mmap ") for run in runs for name in run["attempts"]):
+        return ", since the program sets the policy itself"
+    tried = any(name.startswith("spec ") for run in runs for name in run["attempts"])
+    if not tried and any("spf_skip_single_thread" in run["skipped"] for run in runs):
+        return ", since the program has one thread: nobody is in its way, and speculation, which is for threads, is not attempted"
+    waited = max(parts_of(run)["wait"] + parts_of(run)["others"] for run in runs)
+    if waited > TOLERANCE * per_fault(runs[0]):
+        return f", of which up to {number(waited)} are spent waiting for other threads"
+    return ", since with one CPU no other is in its way" if cpus == 1 else ", since threads are hardly in each other's way"
+
+
+def why(best, worst, reasons):
+    """The part in which the two differ most."""
+    groups = {why_waiting: ("wait", "others"), why_gave_up: ("gave_up",), why_answers: ("spec", "vma", "mmap"),
+              why_other: ("shootdown", "other")}
+    less, more = parts_of(best), parts_of(worst)
+    return max(groups, key=lambda group: sum(more[part] - less[part] for part in groups[group]))(best, worst, reasons)
+
+
+def why_waiting(best, worst, _reasons):
+    top = max(worst["waits"], key=lambda wait: wait["time"])
+    waited, less = (sum(parts_of(run)[part] for part in ("wait", "others")) for run in (worst, best))
+    return (f"because threads waited less: {number(less)} instructions a fault instead of {number(waited)}; under "
+            f"{worst['policy']} {plural(top['number'], 'fault' if top['of_fault'] else 'time')} waited for {top['what']}, "
+            f"{number(top['time'] / top['number'])} instructions each")
+
+
+def why_gave_up(_best, worst, reasons):
+    name, times = max(worst["reasons"].items(), key=lambda item: item[1], default=("", 0))
+    return (f"because under {worst['policy']} {number(sum(worst['reasons'].values()))} attempts gave up before another one "
+            f"answered, {number(times)} of them since {reasons.get(name, name)}")
+
+
+def why_answers(best, worst, _reasons):
+    return f"because {main_strategy(best)} answers with fewer instructions than {main_strategy(worst)}" if main_strategy(best) != \
+        main_strategy(worst) else f"because the same answers by {main_strategy(best)} took fewer instructions"
+
+
+def why_other(_best, worst, _reasons):
+    return f"because under {worst['policy']} faults had more to do with making room, swapping and flushing TLBs"
+
+
+def main_strategy(run):
+    return max(STRATEGIES.items(), key=lambda item: run["attempts"].get(f"{item[0]} answered", 0))[1]
+
+
+# --- one sentence for each policy -----------------------------------------------------------------------------------------
+
+
+def headline(run, reasons):
+    if not run["faults"]:
+        return "No fault was recorded."
+    kinds = [f"{kind} {number(cost['mean'])}" for kind, cost in list(run["costs"].items())[:3]]
+    more = f"; {plural(len(run['costs']) - 3, 'rarer kind')}" if len(run["costs"]) > 3 else ""
+    return (f"{plural(run['faults'], 'fault')}, {number(run['own'] / run['faults'])} instructions each on average "
+            f"({'; '.join(kinds)}{more}). {waited_words(run)} {speculation_words(run, reasons)}").strip()
+
+
+def waited_words(run):
+    waits = [wait for wait in run["waits"] if wait["time"]]
+    said = [f"{plural(wait['number'], 'time')} for {wait['what']}{' by faults' if wait['of_fault'] else ''}, "
+            f"{number(wait['time'] / wait['number'])} instructions each" for wait in waits[:2]]
+    return f"Waited: {'; '.join(said)}." if said else "No thread waited for a lock or a page."
+
+
+def speculation_words(run, reasons):
+    if run["policy"] in ("mmap", "vma"):
+        return ""
+    tried = {name.split()[1]: times for name, times in run["attempts"].items() if name.startswith("spec ")}
+    skipped = max(((times, name) for name, times in run["skipped"].items() if name.startswith("spf_")), default=None)
+    if not tried:
+        return "Speculation was never attempted" + (f": {reasons.get(skipped[1], skipped[1])}." if skipped else ".")
+    won, all_of_them = tried.get("answered", 0), sum(tried.values())
+    lost = max(((times, name) for name, times in run["reasons"].items() if name.startswith("spf_")), default=None)
+    return (f"Speculation won {number(won)} of {number(all_of_them)} attempts ({100 * won / all_of_them:.0f} %)" +
+            (f"; it gave up mostly since {reasons.get(lost[1], lost[1])} ({number(lost[0])})." if lost else "."))
+
+
+def number(value):
+    return f"{round(value):,}"
+
+
+def plural(count, word):
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
