@@ -210,7 +210,7 @@ run: deps ## Boot to a shell: BusyBox, with the programs of user/; poweroff leav
 	$(Q)tools/faultline shell
 
 demo: deps ## Run the demonstration: the same faults under each policy, with the counters
-	$(build-debug)
+	$(build) $(BUILD)/faultline-release.elf user
 	$(Q)tools/faultline demo
 
 test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some

@@ -42,22 +42,40 @@ CASES = (
     ("trace-gdb", ["trace", "--gdb", HELLO], status.USAGE, "tools/faultline run and shell"),
     ("bench-seeds", ["bench", "--seeds", "0", "growth"], status.USAGE, "not a number above 0"),
     ("bench-part", ["bench", "speed"], status.USAGE, "cost, events, startup, growth, lines"),
+    ("demo-policy", ["demo", "--fault", "vma"], status.USAGE, "unrecognized arguments: --fault.*faultline demo --help"),
     ("demo-program", ["demo", HELLO], status.USAGE, "unrecognized arguments.*faultline demo --help"),
     ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s.*where each CPU was"),
     ("timed-out-trace", ["trace", "--timeout", "3", "-o", "/dev/null", WAIT, "signal", "0"], status.TIMED_OUT,
      r"faultline: [1-9]\d* events in"),
 )
 
+# The same for `tests/run known`, which `make test TESTS=…` asks before it builds.
+NAMES = (
+    ("known-tests", ["boot-release", "host/tsan/reason_*", "gdb/why", "boot-release fault=full cpus=4"], 0, r"\A\Z"),
+    ("unknown-test", ["boot-release", "nosuch", "host/asan/none"], 1, r"\Atests/run: no test is called nosuch or host/asan/none; "),
+)
+
 
 def jobs():
     return [Job(name=f"tool/{name}", command=["tools/faultline", *args], judge=judge(expected, regex), weight=1)
             for name, args, expected, regex in CASES] + [
+                *(Job(name=f"tool/{name}", command=["tests/run", "known", *tests], judge=judge(expected, regex), weight=1)
+                  for name, tests, expected, regex in NAMES),
+                Job(name="tool/demo-help", command=["tools/faultline", "demo", "--help"], judge=judge_demo_help),
                 Job(name="tool/version", command=["tools/faultline", "--version"], judge=judge_version)]
 
 
 def judge_version(result):
     right = re.fullmatch(rb"faultline [0-9a-f]+\+? \(\d{4}-\d\d-\d\d\)\n", result.stdout) and not result.status
     return [] if right else [f"status {result.status}: {result.stdout}"]
+
+
+def judge_demo_help(result):
+    """What `demo` has by default, and no option that it would only pretend to obey."""
+    said = " ".join(result.stdout.decode().split())
+    wanted = ("CPUs, 1 to 64 (default 4)", "(default 16M, sync)", "(default: the release kernel)", "--qemu ARG")
+    unwanted = ("--fault", "--gdb", "--disk", "--deterministic", "--release", "--env", "--file")
+    return [f"lacks “{one}”" for one in wanted if one not in said] + [f"offers {one}" for one in unwanted if one in said]
 
 
 def soak_jobs():

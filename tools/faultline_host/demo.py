@@ -6,6 +6,7 @@ explain what happened. It runs twice: undisturbed, for the costs, which --determ
 numbers.
 """
 
+import argparse
 import contextlib
 import os
 import tempfile
@@ -14,20 +15,36 @@ from . import machine, options, run as runner
 from .status import UsageError
 
 PROGRAM = os.path.join(machine.ROOT, "build", "user", "demo")
-MACHINE = ["--release", "--cpus", "4", "--swap", "16M"]
+SWAP = "16M"
+CHANGES = {
+    "--cpus": {"default": 4},
+    "--swap": {"help": f"a ramdisk that the kernel swaps to from the start (default {SWAP}, sync); may be repeated"},
+    "--schedule": {"default": 1, "help": "how the CPUs take turns in the second run (default 1)"},
+    "--timeout": {"help": "give up after S seconds of either run (status 124)"},
+    "--kernel": {"help": "another kernel image (default: the release kernel)"},
+    "--log": {"help": "keep the kernel's log of the second run here (default build/last-run.log)"},
+    # The program goes through the policies by itself, looks at no file, and at the first disk as that of swap.
+    **dict.fromkeys(("--fault", "--file", "--env", "--explain", "--disk")),
+    # Both runs count instructions, by the release kernel, and on to their end.
+    **dict.fromkeys(("--deterministic", "--release", "--threads", "--gdb", "--gdb-script", "--reverse", "--stop-at")),
+}
 
 
 def command(argv):
-    """Options of `run` may follow: tools/faultline demo --cpus 8."""
-    parser = options.machine_parser("demo", options.HELP, "The demonstration of `make demo`, with 4 CPUs and 16M of swap unless "
-                                    "told otherwise.")
-    options.without_gdb(options.checked(parser.parse_args(argv)), "demo")
+    """Some options of `run` may follow: tools/faultline demo --cpus 8."""
+    parser = options.machine_parser("demo", options.HELP, "The demonstration of `make demo`: four workloads under each policy, by "
+                                    "the release kernel; first undisturbed, for the costs, then with CPUs that take turns in the "
+                                    "midst of faults, for the counters.", CHANGES)
+    chosen = options.checked(parser.parse_args(argv))
     if not os.path.exists(PROGRAM):
         raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")
-    status, costs = output_of(options.parse_run([*MACHINE, "--deterministic", *argv, PROGRAM, "costs"]))
-    if status:
-        return status
-    return runner.run(options.parse_run([*MACHINE, "--schedule", "1", *argv, PROGRAM, *costs]))
+    chosen.program, chosen.release, chosen.swaps = PROGRAM, True, chosen.swaps or [options.swap(SWAP)]
+    status, costs = output_of(variant(chosen, schedule=None, args=["costs"]))
+    return status or runner.run(variant(chosen, args=costs))
+
+
+def variant(chosen, **changes):
+    return argparse.Namespace(**{**vars(chosen), **changes})
 
 
 def output_of(parsed):

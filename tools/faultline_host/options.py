@@ -61,12 +61,23 @@ def run_parser(verb="run", description=RUN):
     return parser
 
 
-def machine_parser(verb, epilog, description):
-    """A parser for all that is about the machine, whatever runs on it."""
+def machine_parser(verb, epilog, description, changes=None):
+    """
+    A parser for all that is about the machine, whatever runs on it. `changes` has what is different for this verb: by option,
+    settings of add_argument, or None where there is no such option, which then has its default.
+    """
     parser = Parser(prog=f"faultline {verb}", description=description, epilog=epilog, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--cpus", metavar="N", default=2, type=cpu_count, help="CPUs, 1 to 64 (default 2)")
+
+    def add(option, **settings):
+        change = (changes or {}).get(option, {})
+        if change is None:
+            default = False if settings.get("action") == "store_true" else None
+            parser.set_defaults(**{settings.get("dest", option[2:].replace("-", "_")): settings.get("default", default)})
+        else:
+            parser.add_argument(option, **{**settings, **change})
+
+    add("--cpus", metavar="N", default=2, type=cpu_count, help="CPUs, 1 to 64 (default %(default)s)")
     add("--memory", metavar="M", default=256, type=memory_mib, help="RAM: 64M, 512M, 4G, … (default 256M)")
     add("--disk", metavar="SIZE[,sync|async][,latency=US]", action="append", default=[], type=disk, dest="disks",
         help="a ramdisk, /dev/ram0 and on, besides that RAM (default sync); may be repeated")
