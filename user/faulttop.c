@@ -6,10 +6,12 @@
  *
  * q or Ctrl-C leaves. With PROGRAM it shows what happens while that runs, and ends with it: totals, and its status. -b writes one
  * screen behind the other, for files and pipes. Strategies and reasons are counted exactly (/proc/vmstat); kinds and
- * threads are those of the events that the rings still hold (/proc/fault_trace), and so a sample when there are many.
+ * threads are those of the events that the rings still hold (/proc/fault_trace), and so a sample when there are many. A thread that
+ * has ended before its name could be looked up has only its number.
  */
 #include "user/faultline.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -89,6 +91,73 @@ static bool word_of(const char *line, const char *key, char *word, size_t size)
 	snprintf(word, size, "%.*s", (int)strcspn(at, " \n"), at);
 	return true;
 }
+
+/* ---- Names of threads, kept beyond their end --------------------------------------------------------------------- */
+
+static struct thread_name {
+	char tid[12], name[48]; /* "7", "demo[7]" */
+} thread_names[MAX_THREADS];
+static unsigned int nr_thread_names; /* ever noted; the newest are kept */
+
+static void keep_name(const char *tid, const char *comm)
+{
+	struct thread_name *kept = NULL;
+
+	for (unsigned int i = 0; i < MAX_THREADS && !kept; i++)
+		if (strcmp(thread_names[i].tid, tid) == 0)
+			kept = &thread_names[i];
+	if (!kept)
+		kept = &thread_names[nr_thread_names++ % MAX_THREADS];
+	snprintf(kept->tid, sizeof(kept->tid), "%s", tid);
+	snprintf(kept->name, sizeof(kept->name), "%.16s[%s]", comm, tid);
+}
+
+static const char *name_of_thread(const char *tid)
+{
+	for (unsigned int i = 0; i < MAX_THREADS; i++)
+		if (strcmp(thread_names[i].tid, tid) == 0)
+			return thread_names[i].name;
+	return tid;
+}
+
+/* Calls `look` for each number that is a name in a directory. */
+static void for_each_number(const char *directory, void (*look)(const char *directory, const char *number))
+{
+	struct dirent *entry;
+	DIR *dir = opendir(directory);
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
+			look(directory, entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static void note_thread(const char *tasks, const char *tid)
+{
+	char path[64], comm[32];
+
+	snprintf(path, sizeof(path), "%s/%.12s/comm", tasks, tid);
+	if (read_text(path, comm, sizeof(comm)) <= 0)
+		return;
+	comm[strcspn(comm, "\n")] = 0;
+	keep_name(tid, comm);
+}
+
+static void note_process(const char *proc, const char *pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%s/%.12s/task", proc, pid);
+	for_each_number(path, note_thread);
+}
+
+static void note_all(void)
+{
+	for_each_number("/proc", note_process);
+}
+
+/* ---- Events ------------------------------------------------------------------------------------------------------ */
 
 /* Attempts that resolved something, since `since` (ns), by kind and by thread; the latest moment seen. */
 static uint64_t sample(uint64_t since, struct tally *kinds, size_t nr_kinds, struct tally *threads, size_t nr_threads)
@@ -183,7 +252,13 @@ static int nr_used(const struct tally *tallies, int size)
 	return nr;
 }
 
-static void print_tallies(const char *title, struct tally *tallies, size_t size, size_t shown)
+static const char *as_it_is(const char *name)
+{
+	return name;
+}
+
+static void print_tallies(const char *title, struct tally *tallies, size_t size, size_t shown,
+			  const char *(*label)(const char *name))
 {
 	uint64_t sum = 0;
 
@@ -192,7 +267,7 @@ static void print_tallies(const char *title, struct tally *tallies, size_t size,
 		sum += tallies[i].nr;
 	put_line("%s, of the last %llu faults", title, (unsigned long long)sum);
 	for (size_t i = 0; i < shown && i < size && tallies[i].nr; i++)
-		put_line("  %-28s %10llu %11.0f %%", tallies[i].name, (unsigned long long)tallies[i].nr,
+		put_line("  %-28s %10llu %11.0f %%", label(tallies[i].name), (unsigned long long)tallies[i].nr,
 			 100.0 * tallies[i].nr / sum);
 }
 
@@ -203,6 +278,7 @@ static void print_screen(const struct vmstat *from, double seconds, uint64_t *se
 	static struct tally threads[MAX_THREADS];
 
 	memset(threads, 0, sizeof(threads));
+	note_all();
 	*seen = sample(*seen, kinds, 8, threads, MAX_THREADS);
 	begin_screen();
 	put_line("%s", title);
@@ -213,8 +289,8 @@ static void print_screen(const struct vmstat *from, double seconds, uint64_t *se
 	print_rate(from, "vma", "vma_lock_answered", seconds);
 	print_rate(from, "mmap", "mmap_answered", seconds);
 	print_reasons(from, seconds, 2 + nr_used(kinds, 8) + nr_used(threads, SHOWN_THREADS));
-	print_tallies("kinds", kinds, 8, 8);
-	print_tallies("threads", threads, MAX_THREADS, SHOWN_THREADS);
+	print_tallies("kinds", kinds, 8, 8, as_it_is);
+	print_tallies("threads", threads, MAX_THREADS, SHOWN_THREADS, name_of_thread);
 	fflush(stdout);
 }
 
@@ -273,12 +349,24 @@ static bool wait_interval(double until, pid_t child, int *status)
 			*status = status_of(raw);
 			return false;
 		}
+		if (child)
+			note_all();
 		if (!terminal_is_raw)
 			usleep(20000);
 		else if (poll(&keys, 1, left_ms < 100 ? left_ms : 100) == 1 && read(0, &key, 1) == 1 && key == 'q')
 			return false;
 	}
 	return !leave;
+}
+
+/* It may end before its name can be looked up. */
+static void name_child(pid_t child, const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	char tid[12];
+
+	snprintf(tid, sizeof(tid), "%d", child);
+	keep_name(tid, slash ? slash + 1 : program);
 }
 
 static pid_t start(char **argv)
@@ -290,6 +378,7 @@ static pid_t start(char **argv)
 		fprintf(stderr, "faulttop: cannot run %s: %s\n", argv[0], strerror(errno));
 		_exit(127);
 	}
+	name_child(child, argv[0]);
 	return child;
 }
 
