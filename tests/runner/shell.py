@@ -18,6 +18,9 @@ CASES = (
     ("options", FILE, "cat /etc/given /proc/sys/vm/fault_policy; nproc; echo $NAME\n",
      ["--cpus", "4", "--fault", "vma", "--memory", "128M", "--file", "Makefile:/etc/given", "--env", "NAME=value"], 0,
      r"# Faultline's one Makefile(.*\n)*vma\n4\nvalue\n\Z", r"\A\Z"),
+    ("programs", FILE, "help; cow | tail -n 1; type demo cow; ls /usr/lib/faultline/tests | grep -x -e cow -e demo\n", [], 0,
+     r"Built-in commands:\n(.*\n)+Programs of Faultline, in /usr/bin:\n(  \w+ +\S.*\n)*  demo +the same faults .*\n(  \w+ +\S.*\n)*"
+     r"Its tests, in (.*\n){2}\d+ checks, 0 failed\ndemo is /usr/bin/demo\ncow is /usr/lib/faultline/tests/cow\ncow\n\Z", r"\A\Z"),
     ("unread-input", LIVE, "cat /proc/sys/kernel/hostname\n" + "sleep 1; poweroff -f\n" + "# nobody reads this\n" * 9999, [], 0,
      r"\Afaultline\n\Z", r"\A\Z"),
     ("init-lives", FILE, "kill -9 1; kill -STOP 1; cat /proc/1/comm\n", [], 0, r"\Ainit\n\Z", r"\A\Z"),

@@ -2,6 +2,8 @@
 """
 The boot module of a shell: a cpio archive with BusyBox as /init, the files of user/rootfs and the programs of user/. The
 links of BusyBox's commands are made in the machine, by its own --install.
+
+Programs for people lie in /usr/bin and are listed by the shell's `help`; all others are tests, and lie at the end of the PATH.
 """
 
 import os
@@ -13,6 +15,14 @@ INIT = "/init"
 BUSYBOX = "/bin/busybox"  # where Debian's busybox-static has it
 ROOTFS = os.path.join(machine.ROOT, "user", "rootfs")
 PROGRAMS = os.path.join(machine.ROOT, "build", "user")
+TESTS = "usr/lib/faultline/tests"
+FOR_PEOPLE = {
+    "bench": "what a fault costs: bench rows; tools/faultline bench, on the host, goes through all policies",
+    "demo": "the same faults resolved in each of the three ways, with the reasons",
+    "faulttop": "faults per second, live: strategies, reasons, kinds, threads; faulttop PROGRAM watches one",
+    "swapon": "mkswap /dev/ramN, then swapon -p PRIORITY /dev/ramN (--disk makes one); the rest is BusyBox's",
+    "tour": "the scenes of GDB's guided tours, for --cpus 3 --swap 1M",
+}
 EMPTY_DIRECTORIES = ("mnt", "root", "sbin", "usr/sbin", "var/log")
 
 
@@ -31,7 +41,8 @@ def build(files=(), environment=(), stdin=None):
     archive.add_symlink("etc/mtab", "/proc/mounts")
     archive.add_symlink("var/tmp", "/tmp")
     for name in programs():
-        initramfs.add_path(archive, os.path.join(PROGRAMS, name), f"usr/bin/{name}")
+        initramfs.add_path(archive, os.path.join(PROGRAMS, name), f"{'usr/bin' if name in FOR_PEOPLE else TESTS}/{name}")
+    archive.add_file("etc/help", help_text().encode())
     initramfs.add_files(archive, files)
     return archive.bytes()
 
@@ -47,6 +58,13 @@ def programs():
     if not os.path.isdir(PROGRAMS):
         raise UsageError("the programs of user/ are not built: run make user")
     return [name for name in sorted(os.listdir(PROGRAMS)) if not name.endswith(".d")]
+
+
+def help_text():
+    rows = "".join(f"  {name:10} {what}\n" for name, what in FOR_PEOPLE.items())
+    return (f"Programs of Faultline, in /usr/bin:\n{rows}"
+            f"Its tests, in /{TESTS}, run by their names too: cow, races, mmfuzz, …\n"
+            "Commands of BusyBox: busybox lists them, COMMAND --help explains one.\n")
 
 
 def merge_terminal(environment):
