@@ -124,6 +124,7 @@ static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *n
 		page = usable_page(old);
 		if (!page || !page_is_lazily_free(old, page))
 			return false;
+		race_point(lazyfree_entry_read);
 	} while (!pte_cas(ptep, old, (pte_t){ 0 })); /* the CPU has just used it: to write? */
 	tlb_note(tlb, addr);
 	mm_rss_add(tlb->mm, RSS_ANON, -1);

@@ -62,6 +62,7 @@
 	X(tables_before_free, "tables are unlinked, not yet flushed")                                                  \
 	X(tables_after_flush, "tables are flushed, and go to RCU next")                                                \
 	X(lazyfree_before_mark, "MADV_FREE is about to mark pages; mmap_lock is held for reading")                     \
+	X(lazyfree_entry_read, "an entry that MADV_FREE has marked is read, under its lock, and clean; its page is about to be dropped") \
 	X(fork_after_wrprotect, "fork has write-protected one entry of the parent; nothing is flushed")                \
 	X(fork_before_flush, "fork has copied everything; the parent's translations are not yet flushed")              \
 	X(munmap_after_detach, "munmap has detached its VMAs; their pages are still mapped")                           \

@@ -199,6 +199,45 @@ TEST(k8_given_up_page_is_written_to_at_the_last_moment, 4)
 	end_with_puppet();
 }
 
+static void act_drop(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = (long)mm_drop_lazy(actor->mm);
+}
+
+/* Likewise where the pages of an address space are dropped for want of memory: the entry is read again, and its neighbours go. */
+TEST(k8_dropped_page_is_written_to_at_the_last_moment, 4)
+{
+	begin_with_puppet();
+	change_until(RACE_lazyfree_entry_read, act_drop);
+	CHECK(puppet_do(true, false, addr, 7));
+	go_on(RACE_lazyfree_entry_read, 2);
+	CHECK_EQ(other.result, NR_PAGES - 1);
+	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+	CHECK_EQ(puppet.value, 7);
+	CHECK_EQ(puppet_do(false, true, addr + PAGES(1), 0), FAULT_DONE);
+	CHECK_EQ(puppet.value, 0);
+	end_with_puppet();
+}
+
+/* Read at the last moment it is still clean, and goes. */
+TEST(k8_dropped_page_is_read_at_the_last_moment, 4)
+{
+	begin();
+	sim_leave_mm();
+	other = (struct actor){ .mm = mm };
+	puppet_start();
+	change_until(RACE_lazyfree_entry_read, act_drop);
+	CHECK(puppet_do(false, false, addr, 0));
+	CHECK_EQ(puppet.value, 100);
+	go_on(RACE_lazyfree_entry_read, 2);
+	CHECK_EQ(other.result, NR_PAGES);
+	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
+	CHECK_EQ(puppet.value, 0);
+	end_with_puppet();
+}
+
 /* Once the page has gone no CPU can see it. */
 TEST(w4_given_up_page_is_flushed_before_it_goes, 4)
 {
