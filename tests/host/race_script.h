@@ -90,12 +90,17 @@ static __maybe_unused void puppet_main(void *arg)
 	sim_leave_mm();
 }
 
-static __maybe_unused void puppet_start(void)
+static __maybe_unused void puppet_start_in(struct mm *of)
 {
 	puppet.state = 0;
-	sim_start(3, puppet_main, mm);
-	while (!(READ_ONCE(mm->cpus) & 8))
+	sim_start(3, puppet_main, of);
+	while (!(READ_ONCE(of->cpus) & 8))
 		cond_resched();
+}
+
+static __maybe_unused void puppet_start(void)
+{
+	puppet_start_in(mm);
 }
 
 static __maybe_unused void puppet_stop(void)

@@ -5,6 +5,8 @@
  */
 #include "race_stage.h"
 
+#include "sim_file.h"
+
 #include "mm/mapping.h"
 #include "mm/vma.h"
 
@@ -27,6 +29,16 @@ static void act_truncate(void *arg)
 	actor->result = mapping_truncate(object, 0);
 }
 
+/* In the middle of its first page. */
+#define NEW_END (PAGE_SIZE / 2)
+
+static void act_cut(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = mapping_truncate(object, NEW_END);
+}
+
 static struct mapping *mapping_at(vaddr_t where)
 {
 	return vma_tree_find(&mm->tree, where)->mapping;
@@ -40,6 +52,21 @@ static void map_shared(u64 prot, u64 value)
 	for (u64 page = 0; page < 2; page++)
 		CHECK_EQ(mapping_write(object, PAGES(page), &value, sizeof(value)), sizeof(value));
 	faulter.addr = other.addr = shared;
+}
+
+/* The object a second time, in any address space: in a table of its own. */
+static vaddr_t map_again(struct mm *of)
+{
+	const struct mmap_request request = { .addr = shared - (1UL << 32),
+					      .len = PAGES(4),
+					      .prot = RW,
+					      .flags = MAP_SHARED | MAP_FIXED,
+					      .mapping = object,
+					      .ops = &mapping_vma_ops,
+					      .file_writable = true };
+
+	CHECK_EQ(mm_mmap(of, &request), request.addr);
+	return request.addr;
 }
 
 static void expect_puppet_reads(vaddr_t where, u64 value)
@@ -150,6 +177,114 @@ TEST(w4_writes_beside_a_hole_stay, 4)
 	}
 }
 
+/* Of one page at two addresses of a process. */
+static void expect_both(const vaddr_t *views, u64 offset, u64 value)
+{
+	sim_use_mm(mm);
+	for (unsigned i = 0; i < 2; i++)
+		expect_get(views[i] + offset, value);
+	sim_leave_mm();
+}
+
+static void map_both(vaddr_t *views)
+{
+	map_shared(RW, 111);
+	views[0] = shared;
+	views[1] = map_again(mm);
+	puppet_start();
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned page = 0; page < 2; page++)
+			CHECK_EQ(puppet_do(true, true, views[i] + PAGES(page), 112), FAULT_DONE);
+}
+
+static void unmap_both(const vaddr_t *views)
+{
+	puppet_stop();
+	unmap(mm, views[0], 4);
+	unmap(mm, views[1], 4);
+}
+
+/* Likewise where CPU 1 writes by one address, and CPU 3 by another one. */
+TEST(w4_writes_by_two_addresses_stay_beside_a_hole, 4)
+{
+	FOR_EACH_STRATEGY (setup)
+		for (unsigned first = 0; first < 2; first++) {
+			vaddr_t views[2];
+
+			map_both(views);
+			change_until(RACE_zap_before_flush, act_remove);
+			faulter.addr = views[first] + 8;
+			fault_now(act_write);
+			CHECK_EQ(faulter.result, FAULT_DONE);
+			expect_puppet_reads(views[!first] + 8, 1);
+			CHECK_EQ(puppet_do(true, true, views[!first] + 16, 7), FAULT_DONE);
+			go_on(RACE_zap_before_flush, 2);
+			CHECK_EQ(other.result, 0);
+			expect_both(views, 0, 0);
+			expect_both(views, 8, 1);
+			expect_both(views, 16, 7);
+			unmap_both(views);
+		}
+}
+
+/* Beside a new end within the page: what is written before it stays, by whichever address. Behind it nothing is left. */
+TEST(w4_writes_by_two_addresses_stay_before_the_new_end, 4)
+{
+	FOR_EACH_STRATEGY (setup)
+		for (unsigned first = 0; first < 2; first++) {
+			vaddr_t views[2];
+
+			map_both(views);
+			CHECK_EQ(puppet_do(true, true, shared + NEW_END, 113), FAULT_DONE);
+			change_until(RACE_zap_before_flush, act_cut);
+			faulter.addr = views[first] + 8;
+			fault_now(act_write);
+			CHECK_EQ(faulter.result, FAULT_DONE);
+			CHECK_EQ(puppet_do(true, false, views[!first] + 16, 7), true);
+			for (unsigned i = 0; i < 2; i++)
+				CHECK_EQ(puppet_do(true, true, views[i] + PAGES(1), 7), FAULT_BEYOND_END);
+			go_on(RACE_zap_before_flush, 2);
+			CHECK_EQ(other.result, 0);
+			expect_both(views, 0, 112);
+			expect_both(views, 8, 1);
+			expect_both(views, 16, 7);
+			expect_both(views, NEW_END, 0);
+			unmap_both(views);
+		}
+}
+
+/*
+ * The page that stays is written back while the next one is taken away: neither address may write to it unnoticed then, and what
+ * is written reaches the disk.
+ */
+TEST(w4_write_by_a_second_address_reaches_the_disk, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		struct sim_file *file = sim_file_create(4);
+		vaddr_t views[2];
+
+		object = file->mapping;
+		for (unsigned i = 0; i < 2; i++)
+			views[i] = sim_file_map(mm, file, 4, MAP_SHARED);
+		puppet_start();
+		for (unsigned i = 0; i < 2; i++)
+			for (unsigned page = 0; page < 2; page++)
+				CHECK_EQ(puppet_do(true, true, views[i] + PAGES(page), 5), FAULT_DONE);
+		change_until(RACE_zap_before_flush, act_cut);
+		CHECK_EQ(mapping_writeback(object, 0, 0, WRITEBACK_WAIT), 0);
+		for (unsigned i = 0; i < 2; i++)
+			CHECK(!puppet_do(true, false, views[i], 6));
+		CHECK_EQ(puppet_do(true, true, views[1], 7), FAULT_DONE);
+		go_on(RACE_zap_before_flush, 2);
+		CHECK_EQ(other.result, 0);
+		expect_both(views, 0, 7);
+		unmap_both(views);
+		CHECK_EQ(mapping_writeback(object, 0, 0, WRITEBACK_WAIT), 0);
+		CHECK_EQ(READ_ONCE(file->disk[0]), 7);
+		sim_file_destroy(file);
+	}
+}
+
 /*
  * Two address spaces show a page. A hole is punched; one of them is unmapped, the other not yet: there a thread still reads and writes
  * the old page. No other page may take its place, or what is written to the old one after the new one was seen would be lost.
@@ -157,23 +292,18 @@ TEST(w4_writes_beside_a_hole_stay, 4)
 static struct mm *second;
 static vaddr_t there;
 
-static void begin_two(enum fault_policy policy)
+static void begin_two(enum fault_policy policy, sim_func *removal)
 {
-	struct mmap_request request = {
-		.len = PAGES(4), .prot = RW, .flags = MAP_SHARED, .ops = &mapping_vma_ops, .file_writable = true
-	};
-
 	map_shared(RW, 111);
-	request.mapping = object;
 	second = test_mm(policy);
-	there = mm_mmap(second, &request);
+	there = map_again(second);
 	sim_use_mm(second);
 	expect_get(there, 111);
 	sim_leave_mm();
 	sim_use_mm(mm);
 	expect_get(shared, 111);
 	sim_leave_mm();
-	change_until(RACE_zap_before_flush, act_remove);
+	change_until(RACE_zap_before_flush, removal);
 	CHECK(pte_none(sim_pte(mm, shared)) != pte_none(sim_pte(second, there)));
 	faulter.value = 1;
 	if (pte_none(sim_pte(second, there)))
@@ -183,7 +313,7 @@ static void begin_two(enum fault_policy policy)
 TEST(k5_new_page_waits_until_the_old_one_is_mapped_nowhere, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
-		begin_two(setup->policy);
+		begin_two(setup->policy, act_remove);
 		sim_start(1, act_write, &faulter);
 		wait_asleep(1);
 		go_on(RACE_zap_before_flush, 2);
@@ -200,10 +330,66 @@ TEST(k5_new_page_waits_until_the_old_one_is_mapped_nowhere, 4)
 	}
 }
 
+/* CPU 3 is in the address space that still shows the old page; answers where. */
+static vaddr_t puppet_in_the_other(void)
+{
+	bool is_second = faulter.mm == mm;
+
+	puppet_start_in(is_second ? second : mm);
+	return is_second ? there : shared;
+}
+
+/* It writes to the old page until that is gone, which is before the hole; what it writes once it has seen the new page stays. */
+TEST(w4_writes_of_two_processes_stay_beside_a_hole, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		vaddr_t where;
+
+		begin_two(setup->policy, act_remove);
+		where = puppet_in_the_other();
+		CHECK_EQ(puppet_do(true, true, where + 8, 5), FAULT_DONE);
+		sim_start(1, act_write, &faulter);
+		wait_asleep(1);
+		CHECK(puppet_do(true, false, where + 8, 6));
+		go_on(RACE_zap_before_flush, 2);
+		sim_join(1);
+		expect_puppet_reads(where, 1);
+		CHECK_EQ(puppet_do(true, true, where + 16, 7), FAULT_DONE);
+		expect_puppet_reads(where + 8, 0);
+		puppet_stop();
+		sim_use_mm(faulter.mm);
+		expect_get(faulter.addr, 1);
+		expect_get(faulter.addr + 8, 0);
+		expect_get(faulter.addr + 16, 7);
+		sim_leave_mm();
+		test_mm_put(second);
+	}
+}
+
+/* Beyond the new end nobody gets a page; when truncation returns, the old one is out of reach in either address space. */
+TEST(w4_writes_of_two_processes_end_with_the_page, 4)
+{
+	FOR_EACH_STRATEGY (setup) {
+		vaddr_t where;
+
+		begin_two(setup->policy, act_truncate);
+		where = puppet_in_the_other();
+		CHECK_EQ(puppet_do(true, true, where + 8, 5), FAULT_DONE);
+		fault_now(act_write);
+		CHECK_EQ(faulter.result, FAULT_BEYOND_END);
+		CHECK(puppet_do(true, false, where + 8, 6));
+		go_on(RACE_zap_before_flush, 2);
+		CHECK_EQ(other.result, 0);
+		CHECK_EQ(puppet_do(true, true, where + 8, 7), FAULT_BEYOND_END);
+		puppet_stop();
+		test_mm_put(second);
+	}
+}
+
 TEST(wait_for_a_removal_is_killable, 4)
 {
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);
-	begin_two(POLICY_FULL);
+	begin_two(POLICY_FULL, act_remove);
 	sim_start(1, act_write, &faulter);
 	wait_asleep(1);
 	sim_kill(1);
