@@ -26,7 +26,7 @@ MIRROR_PATIENCE = 10  # seconds
 QUIET = 1200  # seconds that a step may be silent
 BEFORE = "make,git,ca-certificates,util-linux"  # what a newcomer has who has cloned this
 OF_TOOLS = ("tool/*", "shell/*", "terminal/*", "gdb/*", "plain/*", "cpu/*", "docs/*", "panic/*", "report/*", "trace/*", "boot-*",
-            "segv-codes", "clone-flags", "hello*")
+            "start-*", "segv-codes", "clone-flags")
 STEPS = ("installed", "make run", "terminal", "tests")
 
 
