@@ -17,6 +17,9 @@ from . import ROOT
 from .job import Job
 from .tracing import report_command, trace_command
 
+TELEPHONE = """<iframe src="{path}" style="width: 360px; height: 700px; border: 0" onload="
+const page = this.contentDocument.documentElement;
+document.title = 'too wide by ' + (page.scrollWidth - page.clientWidth)"></iframe>"""
 PERFETTO = os.path.join("tests", "browser", "perfetto.py")
 
 
@@ -143,7 +146,10 @@ def misunderstandings_that_escape(events, understood):
 
 
 def report_job(browser):
-    """The report's script runs to its end, on the screen and for paper, and has nothing to complain about."""
+    """
+    The report's script runs to its end, on the screen and for paper, and has nothing to complain about; and on a telephone
+    nothing is wider than the screen. (A window is never so narrow here, but a frame is.)
+    """
     job = Job(name="report/browser", command=[], judge=judge_report, weight=6)
     command, path = report_command(job)
     # A profile of its own: with the user's, a browser that already runs would be asked to open the page.
@@ -151,6 +157,9 @@ def report_job(browser):
             "--enable-logging=stderr", "--virtual-time-budget=5000"]
     job.command = ["sh", "-c", f"{shlex.join(command)} > /dev/null && profile=$(mktemp -d) && "
                    f'{shlex.join(look)} --user-data-dir="$profile" --dump-dom {path} && '
+                   f'echo {shlex.quote(TELEPHONE.format(path=path))} > "$profile/telephone.html" && '
+                   f'{shlex.join(look)} --user-data-dir="$profile" --allow-file-access-from-files '
+                   '--dump-dom "$profile/telephone.html" && '
                    f'{shlex.join(look)} --user-data-dir="$profile" --print-to-pdf="$profile/pdf" {path} && '
                    'test -s "$profile/pdf"; status=$?; rm -rf "$profile"; exit $status']
     return job
@@ -162,6 +171,8 @@ def judge_report(result):
     complaints += [f"exit status {result.status}: no page, or nothing on paper"] if result.status else []
     if not re.search(r'<output id="zoom-value">9</output>', page):
         complaints.append("the report's script has not come to its end")
+    if "<title>too wide by 0</title>" not in page:
+        complaints.append(f"on a telephone, 360 pixels wide, the report is {re.findall('too wide by [0-9]+', page) or 'not shown'}")
     if len(re.findall(r'<canvas[^>]* width="\d{3,}"', page)) < 5:  # four policies' threads, a map
         complaints.append("the report's pictures are not drawn")
     return complaints
