@@ -91,7 +91,7 @@ def stdout_to_stderr():
 
 
 def write_report(chosen, runs, own):
-    reasons = sentences(runs)
+    reasons, careful = sentences(runs), "" if own else "What other CPUs executed is counted, too, so take care. "
     maps = []
     for run in runs:
         memory_of_run = {"vmas": run.pop("vmas"), "states": run["states"]}
@@ -103,7 +103,7 @@ def write_report(chosen, runs, own):
         run["headline"] = headline(run, reasons)
     about = {"program": shlex.join([os.path.basename(chosen.program), *chosen.args]), "cpus": chosen.cpus,
              "schedule": chosen.schedule, "release": chosen.release, "own": own, "parts": PARTS, "runs": runs, "maps": maps,
-             "verdict": verdict(runs, chosen.cpus, reasons), "command": runner.command_line(), "sentences": reasons}
+             "verdict": careful + verdict(runs, chosen.cpus, reasons), "command": runner.command_line(), "sentences": reasons}
     with open(TEMPLATE, encoding="utf-8") as file:
         template = file.read()
     # "<" would end the script early if it came with "/script".
