@@ -30,6 +30,7 @@ KINDS = {
 MM_LOCKS = {"MMAP_LOCK": "mmap_lock", "VMA": "a VMA's lock"}
 MM_WAITS = tuple(MM_LOCKS.values())
 TOLERANCE = 0.05  # policies that differ by less are alike: calls of the schedule fuzzer alone make two or three per cent
+WAITS_TOLERANCE = 0.2  # and waits by as much: another schedule has others
 FEW_FAULTS = 50
 
 
@@ -167,6 +168,15 @@ def parts_of(run):
     return {key: time / max(run["faults"], 1) for (key, _), time in zip(PARTS, run["time"])}
 
 
+def waiting(run):
+    return parts_of(run)["wait"] + parts_of(run)["others"]
+
+
+def alike(best, run):
+    """Whether the difference is too small to be named."""
+    return per_fault(run) - per_fault(best) <= TOLERANCE * (per_fault(best) - waiting(best)) + WAITS_TOLERANCE * waiting(best)
+
+
 def verdict(runs, cpus, reasons):
     """One sentence: which policy was best, and why; `reasons`: {name: what it means}."""
     careful = "" if len({run["status"] for run in runs}) == 1 else "The runs did not end alike, so take care: "
@@ -180,10 +190,10 @@ def verdict(runs, cpus, reasons):
     ranked = sorted(runs, key=per_fault)
     best, worst = ranked[0], ranked[-1]
     few = f" (With {number(best['faults'])} faults that says little.)" if best["faults"] < FEW_FAULTS else ""
-    if per_fault(worst) <= per_fault(best) * (1 + TOLERANCE):
+    if alike(best, worst):
         return (f"{careful}No difference worth naming: a fault costs {number(per_fault(best))} to {number(per_fault(worst))} "
                 f"instructions, whatever the policy{why_alike(runs, cpus)}.{few}")
-    near = [run["policy"] for run in ranked if per_fault(run) <= per_fault(best) * (1 + TOLERANCE)]
+    near = [run["policy"] for run in ranked if alike(best, run)]
     saved = 100 * (1 - per_fault(best) / per_fault(worst))
     words = f"Policy {near[0]} was" if len(near) == 1 else f"Policies {', '.join(near[:-1])} and {near[-1]} were"
     return (f"{careful}{words} best: {number(per_fault(best))} instructions a fault, waiting included, {saved:.0f} % fewer than "
@@ -207,7 +217,7 @@ def why_alike(runs, cpus):
     tried = any(name.startswith("spec ") for run in runs for name in run["attempts"])
     if not tried and any("spf_skip_single_thread" in run["skipped"] for run in runs):
         return ", since the program has one thread: nobody is in its way, and speculation, which is for threads, is not attempted"
-    waited = max(parts_of(run)["wait"] + parts_of(run)["others"] for run in runs)
+    waited = max(map(waiting, runs))
     if waited > TOLERANCE * per_fault(runs[0]):
         return f", of which up to {number(waited)} are spent waiting for other threads"
     return ", since with one CPU no other is in its way" if cpus == 1 else ", since threads are hardly in each other's way"
@@ -223,8 +233,7 @@ def why(best, worst, reasons):
 
 def why_waiting(best, worst, _reasons):
     top = max(worst["waits"], key=lambda wait: wait["time"])
-    waited, less = (sum(parts_of(run)[part] for part in ("wait", "others")) for run in (worst, best))
-    return (f"because threads waited less: {number(less)} instructions a fault instead of {number(waited)}; under "
+    return (f"because threads waited less: {number(waiting(best))} instructions a fault instead of {number(waiting(worst))}; under "
             f"{worst['policy']} {plural(top['number'], 'fault' if top['of_fault'] else 'time')} waited for {top['what']}, "
             f"{number(top['time'] / top['number'])} instructions each")
 
