@@ -191,6 +191,7 @@ int block_transfer(struct block_device *device, enum block_direction direction, 
 	};
 	u64 began;
 
+	assert_may_sleep();
 	block_submit(&waited.request);
 	began = thread_io_wait_begin();
 	for (;;) {

@@ -60,6 +60,7 @@ void block_submit(struct block_request *request);
 int block_transfer(struct block_device *device, enum block_direction direction, u64 sector, struct page *page);
 static inline int block_read_sync(struct block_device *device, u64 sector, struct page *page)
 {
+	assert_may_sleep();
 	return block_transfer(device, BLOCK_READ, sector, page);
 }
 

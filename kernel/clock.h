@@ -19,7 +19,7 @@ extern u64 tsc_base;
 /*
  * Asks for one timer interrupt on this CPU around the given ktime_ns() (a past time: at once; ~0: none; one far away, or
  * measured in the ticks of another clock, may come a little early: look at the time then). Replaces
- * what was asked before. Interrupts off. The interrupt calls clock_event(), kernel/timer.c's.
+ * what was asked before. => interrupts off. The interrupt calls clock_event(), kernel/timer.c's.
  */
 void clock_arm(u64 deadline_ns);
 void clock_event(bool from_user);

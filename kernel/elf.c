@@ -273,6 +273,7 @@ int elf_load(struct exec *exec, struct elf_image *image)
 	struct elf_file *elf = kmalloc(sizeof(*elf), ALLOC_ZERO | ALLOC_WAIT);
 	int error;
 
+	assert_may_sleep();
 	if (!elf)
 		return -ENOMEM;
 	error = load(exec, elf, image);

@@ -476,6 +476,7 @@ int exec_first(void)
 	char path[PATH_MAX / 4];
 	int error;
 
+	assert_may_sleep();
 	if (!exec)
 		return -ENOMEM;
 	error = add_file_strings(&exec->args, "/.faultline/argv");

@@ -79,6 +79,7 @@ void task_release_user(void)
 	struct task *task = current;
 	vaddr_t tid = task->clear_child_tid;
 
+	assert_may_sleep();
 	futex_exit(task);
 	task->robust_list = 0;
 	task->clear_child_tid = 0;
@@ -101,7 +102,7 @@ static void leave_mm(void)
 
 /* ---- The thread group -------------------------------------------------------------------------------------------- */
 
-/* Signals meant for the process that this thread would have taken go to another one. => process->lock */
+/* Signals meant for the process that this thread would have taken go to another one. Takes process->lock. */
 static void stop_taking_signals(struct task *task)
 {
 	unsigned long flags = spin_lock_irqsave(&task->process->lock);
@@ -111,13 +112,14 @@ static void stop_taking_signals(struct task *task)
 	spin_unlock_irqrestore(&task->process->lock, flags);
 }
 
-/* => process_tree_lock. True if it was the last thread. *stopped: by going it completed a stop. */
+/* => process_tree_lock held. True if it was the last thread. *stopped: by going it completed a stop. */
 static bool leave_group(struct task *task, s32 exit_code, int *stopped)
 {
 	struct process *process = task->process;
 	unsigned long flags = spin_lock_irqsave(&process->lock);
 	bool last;
 
+	assert_spin_held(&process_tree_lock);
 	task_add_usage(task, &process->dead_usage);
 	list_del(&task->thread_link);
 	last = --process->nr_threads == 0;
@@ -151,24 +153,26 @@ static void free_process_parts(struct process *process)
 
 /* ---- The family -------------------------------------------------------------------------------------------------- */
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static struct process *find_reaper(struct process *process)
 {
 	struct process *p;
 
+	assert_spin_held(&process_tree_lock);
 	for (p = process->parent; p; p = p->parent)
 		if (p->child_subreaper && !p->zombie && p->sighand)
 			return p;
 	return init_process;
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static bool parent_ignores_children(const struct process *process)
 {
 	struct process *parent = process->parent;
 	unsigned long flags;
 	bool ignored = false;
 
+	assert_spin_held(&process_tree_lock);
 	if (!parent || (shutting_down && parent == init_process))
 		return true; /* a kernel thread has no parent */
 	if (process->exit_signal != SIGCHLD)
@@ -185,6 +189,7 @@ static bool parent_ignores_children(const struct process *process)
 
 void process_release(struct process *process)
 {
+	assert_spin_held(&process_tree_lock);
 	list_del(&process->sibling);
 	list_del(&process->all_link);
 	list_del(&process->group_link);
@@ -195,22 +200,24 @@ void process_release(struct process *process)
 	process_put(process);
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static void tell_parent_of_end(struct process *process)
 {
 	bool ignored = parent_ignores_children(process);
 	s32 code = process->exit_code;
 
+	assert_spin_held(&process_tree_lock);
 	signal_parent(process, code & 0x7f ? CLD_KILLED : CLD_EXITED, code & 0x7f ? code & 0x7f : code >> 8);
 	if (ignored)
 		process_release(process);
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static void give_children_away(struct process *process)
 {
 	struct process *child, *next, *reaper = find_reaper(process);
 
+	assert_spin_held(&process_tree_lock);
 	list_for_each_safe (child, next, &process->children, sibling) {
 		list_del(&child->sibling);
 		list_add_tail(&reaper->children, &child->sibling);
@@ -334,6 +341,7 @@ void task_exit(s32 exit_code)
 	int stopped;
 	bool last;
 
+	assert_may_sleep();
 	fault_dump_thread(task);
 	stop_taking_signals(task);
 	leave_mm();

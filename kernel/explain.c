@@ -172,6 +172,7 @@ void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer
 	struct mm *mm = current->mm;
 	struct line *line = begin_line(sig.signo);
 
+	assert_no_lock_held();
 	if (!line)
 		return;
 	add(line, "the instruction at 0x%lx %s 0x%lx, %s; ", (unsigned long)ip, verbs[access], (unsigned long)addr,

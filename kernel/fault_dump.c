@@ -80,6 +80,7 @@ void fault_dump_thread(const struct task *task)
 {
 	char name[TASK_COMM_LEN];
 
+	assert_no_lock_from(RANK_LEAF);
 	if (!wanted)
 		return;
 	memcpy(name, task->comm, sizeof(name));
@@ -115,11 +116,12 @@ static void add_page(struct run *run, vaddr_t addr, const char *state)
 	*run = (struct run){ .start = addr, .nr = 1, .state = state };
 }
 
-/* "cow": others have the page too, and whoever writes gets a copy. => the table's lock. */
+/* "cow": others have the page too, and whoever writes gets a copy. => a PTE lock held. */
 static const char *state_of(const struct vma *vma, pte_t pte)
 {
 	const struct page *page = pte_counted_page(pte);
 
+	assert_in_atomic();
 	if (pte_kind(pte) == PTE_KIND_SWAP)
 		return "swap";
 	if (!pte_maps_page(pte))
@@ -193,6 +195,7 @@ void fault_dump_address_space(void)
 	const struct process *process = current->process;
 	char *path;
 
+	assert_no_lock_held();
 	if (!wanted || process != init_process || !(READ_ONCE(process->group_exit) || READ_ONCE(process->nr_threads) == 1) ||
 	    !atomic_cas(&dumped, 0u, 1u))
 		return;

@@ -11,11 +11,11 @@
 struct task;
 
 void fault_dump_init(void); /* boot */
-/* A thread ends: which process it was of, and its name. => no lock whose rank is LEAF. */
+/* A thread ends: which process it was of, and its name. => no lock from RANK_LEAF on held. */
 void fault_dump_thread(const struct task *task);
 /*
- * The address space of the first process, as it is when the first of its threads ends for good: VMAs, and what each page is.
- * Takes mmap_lock; sleeps. => no lock held, the current thread still has the address space.
+ * The address space of the first process, as it is when the first of its threads ends for good: VMAs, and what each
+ * page is. Takes mmap_lock; sleeps. The current thread still has the address space. => no lock held.
  */
 void fault_dump_address_space(void);
 /* All events that the rings hold. At the very end, or in a panic: takes no lock, needs no memory. */

@@ -188,11 +188,12 @@ static bool too_many_tasks(void)
 	return nr_tasks() >= max(20UL, nr_managed_pages() / (8 * 4));
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static void join_tree(struct process *process, u64 flags)
 {
 	struct process *self = current->process;
 
+	assert_spin_held(&process_tree_lock);
 	process->parent = flags & CLONE_PARENT ? self->parent : self;
 	if (flags & CLONE_PARENT)
 		process->exit_signal = self->exit_signal;
@@ -205,13 +206,14 @@ static void join_tree(struct process *process, u64 flags)
 	list_add_tail(&all_processes, &process->all_link);
 }
 
-/* => process_tree_lock. A signal that came before the child appears must reach both or be handled first. */
+/* => process_tree_lock held. A signal that came before the child appears must reach both or be handled first. */
 static int appear(struct task *child, u64 flags)
 {
 	struct process *self = current->process, *process = child->process;
 	unsigned long irqs = spin_lock_irqsave(&self->lock);
 	int error = 0;
 
+	assert_spin_held(&process_tree_lock);
 	if (self->group_exit || thread_killed() || ((flags & CLONE_THREAD) && self->exec_task))
 		error = -EINTR;
 	else if (!(flags & CLONE_THREAD) && signal_pending())
@@ -350,6 +352,7 @@ long do_clone(const struct clone_request *request)
 {
 	long answer = clone_once(request);
 
+	assert_may_sleep();
 	if (answer != -ENOMEM && answer != -EAGAIN)
 		return answer;
 	rcu_barrier();

@@ -85,7 +85,7 @@ static int shared_key(vaddr_t addr, struct futex_key *key)
 	return error;
 }
 
-/* => key_put() later */
+/* key_put() follows, unless it fails. */
 static int get_key(vaddr_t addr, bool shared, struct futex_key *key)
 {
 	if (addr % sizeof(u32))
@@ -146,11 +146,12 @@ static void two_buckets_unlock(struct bucket *a, struct bucket *b)
 
 /* ---- Waking ------------------------------------------------------------------------------------------------------ */
 
-/* => bucket lock. The waiter's stack may be gone once bucket is NULL, so the task is held. */
+/* => waiter->bucket->lock held. The waiter's stack may be gone once bucket is NULL, so the task is held. */
 static void wake_waiter(struct futex_waiter *waiter)
 {
 	struct task *task = waiter->task;
 
+	assert_spin_held(&waiter->bucket->lock);
 	task_get(task);
 	list_del(&waiter->link);
 	store_release(&waiter->bucket, NULL);
@@ -195,6 +196,7 @@ static long futex_wake(vaddr_t addr, bool shared, int nr, u32 bitset)
 
 void futex_wake_exit(vaddr_t addr)
 {
+	assert_may_sleep();
 	futex_wake(addr, true, 1, FUTEX_BITSET_MATCH_ANY);
 	futex_wake(addr, false, 1, FUTEX_BITSET_MATCH_ANY);
 }
@@ -242,6 +244,7 @@ static int sleep_queued(struct futex_waiter *waiter, u64 deadline)
 {
 	int error = 0;
 
+	assert_may_sleep();
 	for (;;) {
 		thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
 		if (!load_acquire(&waiter->bucket) || error || signal_pending())
@@ -303,9 +306,11 @@ static long futex_wait(vaddr_t addr, bool shared, u32 value, u64 deadline, u32 b
 
 /* ---- Requeueing -------------------------------------------------------------------------------------------------- */
 
-/* => both buckets' locks */
+/* => waiter->bucket->lock held; to->lock held. */
 static void move_waiter(struct futex_waiter *waiter, struct bucket *to, const struct futex_key *key)
 {
+	assert_spin_held(&waiter->bucket->lock);
+	assert_spin_held(&to->lock);
 	if (waiter->key.mapping)
 		mapping_put(waiter->key.mapping);
 	waiter->key = *key;
@@ -578,6 +583,7 @@ void futex_exit(struct task *task)
 	struct robust_list_head head;
 	vaddr_t list = task->robust_list, entry, next;
 
+	assert_may_sleep();
 	if (!list || copy_from_user(&head, list, sizeof(head)))
 		return;
 	entry = head.next;

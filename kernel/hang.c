@@ -69,12 +69,13 @@ static const void *waits_for(const struct task *task)
 
 typedef bool visit_task_t(const struct task *task, void *arg);
 
-/* Until visit says true. => process_tree_lock. */
+/* Until visit says true. => process_tree_lock held. */
 static void for_each_task(visit_task_t *visit, void *arg)
 {
 	const struct process *process;
 	const struct task *task;
 
+	assert_spin_held(&process_tree_lock);
 	list_for_each (process, &all_processes, all_link)
 		list_for_each (task, &process->threads, thread_link)
 			if (visit(task, arg))
@@ -278,13 +279,14 @@ static bool takes_no_interrupts(unsigned cpu, u64 now)
 }
 
 /*
- * The clock of what runs: it goes on by no more than what lies between two looks of a CPU that runs. Notes that this CPU takes
- * interrupts. Interrupts off.
+ * The clock of what runs: it goes on by no more than what lies between two looks of a CPU that runs. Notes that this
+ * CPU takes interrupts. => interrupts off.
  */
 static u64 look_at_clock(void)
 {
 	u64 now = ktime_ns(), last = READ_ONCE(watched_at), watched_now;
 
+	assert_irqs_off();
 	if (now > last && atomic_cas(&watched_at, last, now))
 		(void)atomic_add_return(&watched, min(now - last, limit_ns / LOOKS));
 	watched_now = READ_ONCE(watched);
@@ -292,12 +294,13 @@ static u64 look_at_clock(void)
 	return watched_now;
 }
 
-/* One CPU of all does it. Interrupts off. */
+/* One CPU of all does it. => interrupts off. */
 static void look_around(u64 now)
 {
 	u64 due = READ_ONCE(next_round);
 	char headline[64];
 
+	assert_irqs_off();
 	if (now < due || !atomic_cas(&next_round, due, now + limit_ns / 2))
 		return;
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
@@ -311,24 +314,26 @@ static void look_around(u64 now)
 		hang_report("A thread has slept where nobody lets it go on");
 }
 
-/* Has the CPU left the kernel, or its thread, since its last tick? Interrupts off. */
+/* Has the CPU left the kernel, or its thread, since its last tick? => interrupts off. */
 static bool makes_progress(struct progress *mine, const struct task *task)
 {
 	u64 switches = task->nr_voluntary + task->nr_involuntary;
 	bool same = task == mine->thread && switches == mine->switches && READ_ONCE(task->work) & WORK_SAME_CALL;
 
+	assert_irqs_off();
 	mine->thread = task;
 	mine->switches = switches;
 	return !same || task->is_idle;
 }
 
-/* From a tick that has interrupted the kernel. Interrupts off. */
+/* From a tick that has interrupted the kernel. => interrupts off. */
 static void note_kernel_tick(struct task *task)
 {
 	struct progress *mine = &this_cpu(progress);
 	u32 work = atomic_or(&task->work, WORK_SAME_CALL | WORK_SAME_STRETCH);
 	char headline[64];
 
+	assert_irqs_off();
 	mine->ticks += work & WORK_SAME_STRETCH ? PATIENCE : 1;
 	if (mine->ticks * TICK_NS < limit_ns * PATIENCE || mine->reported)
 		return;
@@ -344,6 +349,7 @@ void hang_note_tick(bool user)
 	struct task *task = current;
 	u64 now;
 
+	assert_irqs_off();
 	if (!limit_ns)
 		return;
 	now = look_at_clock();
@@ -367,6 +373,7 @@ void hang_watch(void)
 {
 	struct timer *timer = &this_cpu(look_timer);
 
+	assert_irqs_off();
 	if (!limit_ns)
 		return;
 	(void)look_at_clock();

@@ -25,28 +25,31 @@ SYSCALL(getppid)
 
 /* ---- Process groups and sessions --------------------------------------------------------------------------------- */
 
-/* => process_tree_lock. pid 0: the caller. */
+/* => process_tree_lock held. pid 0: the caller. */
 static struct process *find_locked(s32 pid)
 {
+	assert_spin_held(&process_tree_lock);
 	return pid == 0 ? current->process : process_numbered(pid);
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static bool group_exists(s32 pgid, s32 sid)
 {
 	struct process *process;
 
+	assert_spin_held(&process_tree_lock);
 	for_each_in_group (process, pgid)
 		if (process->sid == sid)
 			return true;
 	return false;
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static long set_group(s32 pid, s32 pgid)
 {
 	struct process *self = current->process, *process = find_locked(pid);
 
+	assert_spin_held(&process_tree_lock);
 	if (!process || (process != self && process->parent != self))
 		return -ESRCH;
 	if (process->parent == self && process->sid != self->sid)

@@ -72,6 +72,7 @@ void itimers_tick(struct task *task, bool user)
 	struct itimers *itimers = READ_ONCE(process->itimers);
 	bool virtual = false, prof;
 
+	assert_irqs_off();
 	if (!itimers || task->exiting) /* a dying task no longer keeps its process's timers alive */
 		return;
 	spin_lock(&process->lock);
@@ -143,13 +144,14 @@ static void read_timer(struct itimers *itimers, int which, u64 *left, u64 *inter
 	spin_unlock_irqrestore(&itimers->process->lock, flags);
 }
 
-/* => itimers->mutex */
+/* => itimers->mutex held. */
 static void write_timer(struct itimers *itimers, int which, u64 left, u64 interval)
 {
 	struct process *process = itimers->process;
 	u64 deadline = left ? time_add(ktime_ns(), left) : TIME_NEVER;
 	unsigned long flags;
 
+	assert_mutex_held(&itimers->mutex);
 	if (which == ITIMER_REAL) {
 		flags = spin_lock_irqsave(&process->lock);
 		itimers->real_interval = 0; /* it must not arm itself again while we cancel it */

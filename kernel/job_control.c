@@ -13,6 +13,7 @@ bool group_is_orphaned(s32 pgid, const struct process *ignored)
 {
 	struct process *process;
 
+	assert_spin_held(&process_tree_lock);
 	for_each_in_group (process, pgid)
 		if (process != ignored && !process->zombie && ties_to_session(process))
 			return false;
@@ -23,6 +24,7 @@ void group_signal(s32 pgid, int sig)
 {
 	struct process *process;
 
+	assert_spin_held(&process_tree_lock);
 	for_each_in_group (process, pgid)
 		signal_process_kernel(process, sig);
 }
@@ -48,12 +50,14 @@ static void end_orphaned_stop(s32 pgid, const struct process *ignored)
 
 void group_left_by_member(const struct process *process)
 {
+	assert_spin_held(&process_tree_lock);
 	if (ties_to_session(process))
 		end_orphaned_stop(process->pgid, process);
 }
 
 void group_left_by_parent(const struct process *child, const struct process *parent)
 {
+	assert_spin_held(&process_tree_lock);
 	if (parent->pgid != child->pgid && parent->sid == child->sid)
 		end_orphaned_stop(child->pgid, NULL);
 }
@@ -62,6 +66,7 @@ void session_leave_terminal(s32 sid)
 {
 	struct process *process;
 
+	assert_spin_held(&process_tree_lock);
 	for_each_in_session (process, sid)
 		WRITE_ONCE(process->tty, NULL);
 }

@@ -14,6 +14,7 @@ static void run(void *arg __maybe_unused)
 
 void kswapd_start(void)
 {
+	assert_may_sleep();
 	thread = kthread_start("kswapd0", run, NULL);
 	if (!thread)
 		panic("no memory for the thread that makes room");
@@ -21,5 +22,6 @@ void kswapd_start(void)
 
 void kswapd_stop(void)
 {
+	assert_may_sleep();
 	kthread_stop(thread);
 }

@@ -72,6 +72,7 @@ void kthread_stop(struct task *task)
 {
 	struct process *process = task->process;
 
+	assert_may_sleep();
 	WRITE_ONCE(process->stop_wanted, true);
 	thread_wake((struct thread *)task);
 	wait_event(&process->end_wait, READ_ONCE(process->zombie));

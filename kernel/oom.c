@@ -50,7 +50,7 @@ static struct {
 	bool hopeless; /* the last one found neither memory nor anybody to kill */
 } oom = { .rounds_end = WAIT_QUEUE_INIT(oom.rounds_end), .lock = SPINLOCK_INIT(LEAF) };
 
-/* ---- Who ---------------------------------------------------------------------------------------------------------- */
+/* ---- Who --------------------------------------------------------------------------------------------------------- */
 
 /* What a look at all processes has found. */
 struct look {
@@ -60,22 +60,24 @@ struct look {
 	bool wait;		/* somebody ends, and is worth waiting for */
 };
 
-/* A thread that has an address space still, which then is all its threads'; or NULL. => process->lock */
+/* A thread that has an address space still, which then is all its threads'; or NULL. => process->lock held. */
 static struct task *living_thread(const struct process *process)
 {
 	struct task *task;
 
+	assert_spin_held(&process->lock);
 	list_for_each (task, &process->threads, thread_link)
 		if (task_own_mm(task))
 			return task;
 	return NULL;
 }
 
-/* => process->lock */
+/* => process->lock held. */
 static struct mm *mm_of(const struct process *process)
 {
 	struct task *task = living_thread(process);
 
+	assert_spin_held(&process->lock);
 	return task ? task_own_mm(task) : NULL;
 }
 
@@ -85,25 +87,29 @@ static bool is_exempt(const struct process *process)
 }
 
 /*
- * What the end of the thread's process would give back, in pages, adjusted by oom_score_adj in thousandths of `total`. As Linux,
- * oom_badness(); and what its descriptors keep, or who fills pipes would be the last to go. => process->lock
+ * What the end of the thread's process would give back, in pages, adjusted by oom_score_adj in thousandths of `total`.
+ * As Linux, oom_badness(); and what its descriptors keep, or who fills pipes would be the last to go. => process->lock
+ * held.
  */
 static u64 badness(const struct task *task, s64 total)
 {
 	const struct mm *mm = task_own_mm(task);
 	s64 pages = (s64)(mm_rss_total(mm) + mm_rss(mm, RSS_SWAP) + READ_ONCE(mm->nr_tables));
 
+	assert_spin_held(&task->process->lock);
 	if (task->files)
 		pages += (s64)files_kept_pages(task->files);
 	return (u64)max(pages + READ_ONCE(task->process->oom_score_adj) * total / 1000, (s64)1);
 }
 
-/* It ends already: is it worth waiting for? => process_tree_lock, process->lock */
+/* It ends already: is it worth waiting for? => process_tree_lock held; process->lock held. */
 static void look_at_ending(struct process *process, struct look *look)
 {
 	struct mm *mm = mm_of(process);
 	u64 now = ktime_ns();
 
+	assert_spin_held(&process->lock);
+	assert_spin_held(&process_tree_lock);
 	if (!process->oom_since)
 		process->oom_since = now;
 	if (now - process->oom_since > PATIENCE_NS)
@@ -115,13 +121,14 @@ static void look_at_ending(struct process *process, struct look *look)
 	look->ending = mm;
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static void look_at(struct process *process, s64 total, struct look *look)
 {
 	unsigned long flags = spin_lock_irqsave(&process->lock);
 	const struct task *task = living_thread(process);
 	u64 points = 0;
 
+	assert_spin_held(&process_tree_lock);
 	if (process->group_exit && !process->zombie && process != init_process) {
 		look_at_ending(process, look);
 	} else if (task && !is_exempt(process)) {
@@ -144,9 +151,9 @@ static bool runs_on(struct process *process, const struct mm *mm, bool *ends)
 	return runs;
 }
 
-/* ---- Killing ------------------------------------------------------------------------------------------------------ */
+/* ---- Killing ----------------------------------------------------------------------------------------------------- */
 
-/* And all others that share its address space, which would not become free otherwise. => process_tree_lock */
+/* And all others that share its address space, which would not become free otherwise. => process_tree_lock held. */
 static void kill_with_sharers(struct process *victim, u64 points)
 {
 	struct process *process;
@@ -154,6 +161,7 @@ static void kill_with_sharers(struct process *victim, u64 points)
 	const struct mm *mm = mm_of(victim); /* only compared */
 	bool ends;
 
+	assert_spin_held(&process_tree_lock);
 	spin_unlock_irqrestore(&victim->lock, flags);
 	list_for_each (process, &all_processes, all_link)
 		if (process == victim || (runs_on(process, mm, &ends) && !is_exempt(process)))
@@ -202,7 +210,7 @@ static void reap(struct mm *mm)
 	mm_unref(mm);
 }
 
-/* ---- A round ------------------------------------------------------------------------------------------------------ */
+/* ---- A round ----------------------------------------------------------------------------------------------------- */
 
 /* Until memory is there, or it takes too long and another look is due. */
 static void wait_for_memory(u64 nr_free_before)
@@ -267,7 +275,7 @@ static void do_round(void)
 	wake_up_all(&oom.rounds_end);
 }
 
-/* ---- The thread --------------------------------------------------------------------------------------------------- */
+/* ---- The thread -------------------------------------------------------------------------------------------------- */
 
 static bool is_wanted(void)
 {
@@ -298,6 +306,7 @@ void oom_start(void)
 {
 	struct task *thread = kthread_start("oom_reaper", run, NULL);
 
+	assert_may_sleep();
 	if (!thread)
 		panic("no memory for the thread that finds some");
 	store_release(&oom.thread, thread);
@@ -307,12 +316,13 @@ void oom_stop(void)
 {
 	struct task *thread = atomic_xchg(&oom.thread, NULL);
 
+	assert_may_sleep();
 	synchronize_rcu(); /* nobody is about to wake it */
 	kthread_stop(thread);
 	wake_up_all(&oom.rounds_end);
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
 
 /* The number of a round that has not begun yet; 0: there will be none. */
 static u64 ask_for_round(void)
@@ -336,6 +346,8 @@ bool machine_out_of_memory(void)
 {
 	u64 round = thread_killed() ? 0 : ask_for_round();
 
+	assert_no_lock_from(RANK_RECLAIM);
+	assert_may_sleep();
 	if (!round)
 		return false;
 	if (wait_event_killable(&oom.rounds_end, load_acquire(&oom.nr_ended) >= round || !load_acquire(&oom.thread)))
@@ -345,6 +357,7 @@ bool machine_out_of_memory(void)
 
 bool oom_make_room(void)
 {
+	assert_no_lock_from(RANK_LAZYFREE);
 	if (thread_killed())
 		return false;
 	return find_some(nr_free_pages()) || reclaim_pages(RECLAIM_BATCH) || machine_out_of_memory();
@@ -352,6 +365,7 @@ bool oom_make_room(void)
 
 void oom_kill(void)
 {
+	assert_no_lock_held();
 	if (oom_make_room() || thread_killed())
 		return;
 	klog("out of memory: nobody is left to be killed but process %d", init_process->pid);

@@ -10,12 +10,12 @@ void oom_start(void);
 void oom_stop(void);
 
 /*
- * A fault has found no memory. Makes room: by reclaim, or by having the process killed that has most, which may be the current
- * one. False: that is so, or nobody is left but pid 1. Sleeps; the caller then tries again. => no lock that ranks below
- * RANK_LAZYFREE.
+ * A fault has found no memory. Makes room: by reclaim, or by having the process killed that has most, which may be the
+ * current one. False: that is so, or nobody is left but pid 1. The caller then tries again. Sleeps. => no lock from
+ * RANK_LAZYFREE on held.
  */
 bool oom_make_room(void);
-/* The same for user mode, which cannot be told: when nobody else is left, pid 1 is killed. => nothing held. */
+/* The same for user mode, which cannot be told: when nobody else is left, pid 1 is killed. => no lock held. */
 void oom_kill(void);
 
 #endif

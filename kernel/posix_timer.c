@@ -69,11 +69,12 @@ static void expired(struct timer *kernel_timer)
 		timer_arm(kernel_timer, next);
 }
 
-/* => posix_timers_lock. Nothing is armed or queued afterwards. */
+/* => posix_timers_lock held. Nothing is armed or queued afterwards. */
 static void disarm(struct posix_timer *timer)
 {
 	unsigned long flags = spin_lock_irqsave(&timer->process->lock);
 
+	assert_mutex_held(&posix_timers_lock);
 	timer->interval = 0; /* it must not arm itself again */
 	spin_unlock_irqrestore(&timer->process->lock, flags);
 	timer_cancel(&timer->timer);
@@ -100,11 +101,12 @@ void posix_timers_exit(struct process *process)
 	mutex_unlock(&posix_timers_lock);
 }
 
-/* => posix_timers_lock */
+/* => posix_timers_lock held. */
 static struct posix_timer *find(s32 id)
 {
 	struct interval_node *node = interval_tree_first(&current->process->posix_timers, (u32)id, (u32)id);
 
+	assert_mutex_held(&posix_timers_lock);
 	return node ? container_of(node, struct posix_timer, by_id) : NULL;
 }
 

@@ -29,6 +29,8 @@ void log_lock_off(void)
 	WRITE_ONCE(lock_is_off, true);
 }
 
+#define assert_console_held() ASSERT(READ_ONCE(console_lock) == cpu_id() + 1 || READ_ONCE(lock_is_off), "console_lock is held")
+
 static bool console_acquire(void)
 {
 	u32 me = cpu_id() + 1;
@@ -63,21 +65,23 @@ static void write_line(char *line, int length)
 	irq_restore(flags);
 }
 
-/* => console_lock. The oldest line that is kept whole. */
+/* => console_lock held. The oldest line that is kept whole. */
 static u64 oldest_line(void)
 {
 	u64 number = nr_log_lines > KEPT_LINES ? nr_log_lines - KEPT_LINES : 0;
 
+	assert_console_held();
 	while (number < nr_log_lines && log_lines[number % KEPT_LINES].start + LOG_RING_SIZE < log_written)
 		number++;
 	return number;
 }
 
-/* => console_lock */
+/* => console_lock held. */
 static void copy_line(u64 number, char *buf, size_t size)
 {
 	u64 at = log_lines[number % KEPT_LINES].start;
 
+	assert_console_held();
 	while (size-- > 1 && log_ring[at % LOG_RING_SIZE] != '\n')
 		*buf++ = log_ring[at++ % LOG_RING_SIZE];
 	*buf = 0;

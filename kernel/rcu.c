@@ -139,9 +139,10 @@ static void generation_advance(void)
 	(void)atomic_cas(&generation, now, now + 1); /* or somebody else did */
 }
 
-/* => cpu's lock held. Makes one batch of what has been queued. */
+/* => cpu->lock held. Makes one batch of what has been queued. */
 static void batch_close(struct rcu_cpu *cpu)
 {
+	assert_spin_held(&cpu->lock);
 	if (cpu->waiting.first || !cpu->queued.first)
 		return;
 	rcu_list_append(&cpu->waiting, &cpu->queued);
@@ -191,6 +192,8 @@ void rcu_run_callbacks(void)
 	struct rcu_cpu *cpu = &this_cpu(rcu); /* the batch is returned there, even if a call-back migrates us */
 	struct rcu_head *due;
 
+	assert_no_spinlock_held();
+	assert_irqs_on();
 	if (!rcu_pending())
 		return;
 	generation_advance();
@@ -226,6 +229,7 @@ void synchronize_rcu(void)
 {
 	struct rcu_wait wait = { .done = false };
 
+	assert_may_sleep();
 	call_rcu(&wait.head, rcu_wait_done);
 	wait_event(&rcu_waiters, load_acquire(&wait.done));
 }
@@ -234,14 +238,15 @@ void synchronize_rcu(void)
  * Between two CPUs' lists call-backs are on neither: so one barrier at a time moves them, or another would not see them.
  * Interrupts stay on: they only add to their own CPU's list.
  */
-static spinlock_t stealing = SPINLOCK_INIT(RCU_BARRIER);
+static spinlock_t stealing_lock = SPINLOCK_INIT(RCU_BARRIER);
 
-/* Takes over what another CPU has queued: it may be halted, and would not run it soon. => stealing. */
+/* Takes over what another CPU has queued: it may be halted, and would not run it soon. => stealing_lock held. */
 static void steal_callbacks(struct rcu_cpu *from, struct rcu_cpu *to)
 {
 	struct rcu_list stolen = { 0 };
 	unsigned long flags = spin_lock_irqsave(&from->lock);
 
+	assert_spin_held(&stealing_lock);
 	rcu_list_append(&stolen, &from->waiting);
 	rcu_list_append(&stolen, &from->queued);
 	spin_unlock_irqrestore(&from->lock, flags);
@@ -252,12 +257,13 @@ static void steal_callbacks(struct rcu_cpu *from, struct rcu_cpu *to)
 
 void rcu_barrier(void)
 {
-	spin_lock(&stealing);
+	assert_may_sleep();
+	spin_lock(&stealing_lock);
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
 		if (cpu != cpu_id())
 			steal_callbacks(&per_cpu(rcu, cpu), &this_cpu(rcu));
 	}
-	spin_unlock(&stealing);
+	spin_unlock(&stealing_lock);
 	synchronize_rcu(); /* queued behind all of them; call-backs run in order */
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
 		while (load_acquire(&per_cpu(rcu, cpu).nr_running) != 0)

@@ -66,6 +66,7 @@ void rlimit_cpu_tick(struct process *process)
 	const u64 ticks_per_second = NSEC_PER_SEC / TICK_NS;
 	u64 ticks = atomic_add_return(&process->cpu_ticks, 1), seconds = ticks / ticks_per_second;
 
+	assert_irqs_off();
 	if (ticks % ticks_per_second || seconds < READ_ONCE(process->rlimit[RLIMIT_CPU].cur))
 		return;
 	signal_process_kernel(process, seconds >= READ_ONCE(process->rlimit[RLIMIT_CPU].max) ? SIGKILL : SIGXCPU);

@@ -42,11 +42,12 @@ static bool rwsem_grant(struct rwsem *sem, struct rwsem_waiter *waiter)
 	return true;
 }
 
-/* => the queue's lock held. */
+/* => sem->queue.lock held. */
 static void rwsem_grant_waiters(struct rwsem *sem)
 {
 	struct rwsem_waiter *waiter, *next;
 
+	assert_spin_held(&sem->queue.lock);
 	list_for_each_safe (waiter, next, &sem->queue.waiters, link) {
 		if (!rwsem_grant(sem, waiter))
 			break;
@@ -120,20 +121,24 @@ static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 
 void rwsem_read_slow(struct rwsem *sem)
 {
+	assert_may_sleep();
 	(void)rwsem_wait(sem, false, SLEEP_UNINTERRUPTIBLE);
 }
 
 void rwsem_write_slow(struct rwsem *sem)
 {
+	assert_may_sleep();
 	(void)rwsem_wait(sem, true, SLEEP_UNINTERRUPTIBLE);
 }
 
 int rwsem_read_killable_slow(struct rwsem *sem)
 {
+	assert_may_sleep();
 	return rwsem_wait(sem, false, SLEEP_KILLABLE);
 }
 
 int rwsem_write_killable_slow(struct rwsem *sem)
 {
+	assert_may_sleep();
 	return rwsem_wait(sem, true, SLEEP_KILLABLE);
 }

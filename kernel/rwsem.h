@@ -26,7 +26,8 @@ void rwsem_read_slow(struct rwsem *sem);
 void rwsem_write_slow(struct rwsem *sem);
 int __must_check rwsem_read_killable_slow(struct rwsem *sem);  /* 0 or -EINTR */
 int __must_check rwsem_write_killable_slow(struct rwsem *sem); /* 0 or -EINTR */
-void rwsem_wake(struct rwsem *sem); /* after a release that left RWSEM_WAITERS set */
+/* After a release that left RWSEM_WAITERS set. */
+void rwsem_wake(struct rwsem *sem);
 
 static inline bool rwsem_try_read(struct rwsem *sem)
 {

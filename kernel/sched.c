@@ -41,9 +41,10 @@ static u64 idle_cpus;
 
 /* ---- Queues ------------------------------------------------------------------------------------------------------ */
 
-/* Locks the queue that the task belongs to. Interrupts off. */
+/* Locks the queue that the task belongs to. => interrupts off. */
 static struct run_queue *lock_task_queue(struct task *task)
 {
+	assert_irqs_off();
 	for (;;) {
 		struct run_queue *rq = &per_cpu(run_queues, READ_ONCE(task->cpu));
 
@@ -94,11 +95,12 @@ static u32 choose_cpu(const struct task *task)
 	return best;
 }
 
-/* Charges what runs for the time since it was charged last. => rq->lock */
+/* Charges what runs for the time since it was charged last. => rq->lock held. */
 static void charge(struct run_queue *rq, u64 now)
 {
 	u64 ran = now - rq->charged;
 
+	assert_spin_held(&rq->lock);
 	rq->charged = now;
 	rq->curr->turn_left -= (s64)ran;
 	if (!rq->curr->fresh)
@@ -113,9 +115,13 @@ static void charge(struct run_queue *rq, u64 now)
 		rq->repaying = false;
 }
 
-/* The tick is the only clock that ends a turn or the debt: what is nearer to this tick than to the next ends now. => rq->lock */
+/*
+ * The tick is the only clock that ends a turn or the debt: what is nearer to this tick than to the next ends now. =>
+ * rq->lock held.
+ */
 static void round_to_tick(struct run_queue *rq)
 {
+	assert_spin_held(&rq->lock);
 	if (rq->curr->turn_left < (s64)(TICK_NS / 2))
 		rq->curr->turn_left = 0;
 	if (rq->repaying && rq->debt < TICK_NS / 2) {
@@ -126,9 +132,10 @@ static void round_to_tick(struct run_queue *rq)
 	}
 }
 
-/* The turn may be used up: a new one is had only behind all others. => rq->lock */
+/* The turn may be used up: a new one is had only behind all others. => rq->lock held. */
 static void queue_last(struct run_queue *rq, struct task *task)
 {
+	assert_spin_held(&rq->lock);
 	if (task->turn_left <= 0) {
 		task->turn_left = TURN_NS;
 		task->fresh = false;
@@ -137,27 +144,30 @@ static void queue_last(struct run_queue *rq, struct task *task)
 	WRITE_ONCE(rq->nr, rq->nr + 1);
 }
 
-/* A task that ran and is to go on with its turn. => rq->lock */
+/* A task that ran and is to go on with its turn. => rq->lock held. */
 static void queue_first(struct run_queue *rq, struct task *task)
 {
+	assert_spin_held(&rq->lock);
 	list_add(task->fresh ? &rq->fresh : &rq->waiting, &task->rq_link);
 	WRITE_ONCE(rq->nr, rq->nr + 1);
 }
 
-/* => rq->lock */
+/* => rq->lock held. */
 static void dequeue(struct run_queue *rq, struct task *task)
 {
+	assert_spin_held(&rq->lock);
 	list_del(&task->rq_link);
 	WRITE_ONCE(rq->nr, rq->nr - 1);
 }
 
-/* Takes what is to run next off the queue; NULL if it is empty. => rq->lock */
+/* Takes what is to run next off the queue; NULL if it is empty. => rq->lock held. */
 static struct task *dequeue_next(struct run_queue *rq)
 {
 	bool fresh = !list_empty(&rq->fresh) && (!rq->repaying || list_empty(&rq->waiting));
 	struct list_head *queue = fresh ? &rq->fresh : &rq->waiting;
 	struct task *task;
 
+	assert_spin_held(&rq->lock);
 	if (list_empty(queue))
 		return NULL;
 	task = list_first(queue, struct task, rq_link);
@@ -165,12 +175,13 @@ static struct task *dequeue_next(struct run_queue *rq)
 	return task;
 }
 
-/* Puts a runnable task that is on no queue on that of `cpu`. Interrupts off. */
+/* Puts a runnable task that is on no queue on that of `cpu`. => interrupts off. */
 static void enqueue(struct task *task, u32 cpu)
 {
 	struct run_queue *rq = &per_cpu(run_queues, cpu);
 	bool preempts;
 
+	assert_irqs_off();
 	spin_lock(&rq->lock);
 	WRITE_ONCE(task->cpu, cpu);
 	task->on_rq = true;
@@ -214,23 +225,25 @@ void sched_start(struct task *task)
 	irq_restore(flags);
 }
 
-/* The first task of the list that may run on that CPU, or NULL. => the list's lock */
+/* The first task of the list that may run on that CPU, or NULL. => a spinlock held. */
 static struct task *first_for_cpu(struct list_head *queue, u32 cpu)
 {
 	struct task *task;
 
+	assert_in_atomic();
 	list_for_each (task, queue, rq_link)
 		if (task->affinity >> cpu & 1)
 			return task;
 	return NULL;
 }
 
-/* Takes a task over from the longest queue. True if there was one. Interrupts off. */
+/* Takes a task over from the longest queue. True if there was one. => interrupts off. */
 static bool pull(struct run_queue *rq)
 {
 	struct run_queue *busiest = NULL;
 	struct task *task;
 
+	assert_irqs_off();
 	for (u32 cpu = 0; cpu < nr_cpus(); cpu++) {
 		struct run_queue *other = &per_cpu(run_queues, cpu);
 
@@ -251,12 +264,13 @@ static bool pull(struct run_queue *rq)
 
 /* ---- Switching --------------------------------------------------------------------------------------------------- */
 
-/* The second half of a switch, on the stack of the task that runs now. Interrupts off. */
+/* The second half of a switch, on the stack of the task that runs now. => interrupts off. */
 static void finish_switch(struct task *prev)
 {
 	bool move = prev->state == TASK_RUNNING && !prev->is_idle && !(prev->affinity >> cpu_id() & 1);
 	bool dead = prev->state == TASK_DEAD;
 
+	assert_irqs_off();
 	spin_unlock(&this_cpu(run_queues).lock);
 	if (unlikely(move))
 		enqueue(prev, choose_cpu(prev));
@@ -306,6 +320,7 @@ void schedule(void)
 	struct task *prev = current, *next;
 	u64 now = ktime_ns();
 
+	assert_no_spinlock_held();
 #if DEBUG
 	ASSERT(!in_atomic(), "nobody sleeps while holding a spinlock");
 #endif
@@ -331,6 +346,7 @@ void sched_yield(void)
 	unsigned long flags = irq_save();
 	struct run_queue *rq = &this_cpu(run_queues);
 
+	assert_no_spinlock_held();
 	spin_lock(&rq->lock);
 	current->turn_left = 0;
 	spin_unlock_irqrestore(&rq->lock, flags);
@@ -347,12 +363,13 @@ void sched_exit(void)
 
 /* ---- Boot and idling --------------------------------------------------------------------------------------------- */
 
-/* Interrupts off. */
+/* => interrupts off. */
 static void become_idle_task(u32 cpu)
 {
 	struct run_queue *rq = &per_cpu(run_queues, cpu);
 	struct task *task = &idle_tasks[cpu];
 
+	assert_irqs_off();
 	task->is_idle = true;
 	task->on_rq = true;
 	task->cpu = cpu;
@@ -380,11 +397,12 @@ void sched_init(void)
 	become_idle_task(cpu_id());
 }
 
-/* Interrupts off before and after. */
+/* => interrupts off, and afterwards. */
 static void wait_for_work(struct run_queue *rq)
 {
 	u64 bit = 1UL << rq->cpu;
 
+	assert_irqs_off();
 	atomic_or(&idle_cpus, bit); /* a full barrier: whoever missed the bit has queued before we look */
 	if (!READ_ONCE(rq->nr) && !pull(rq)) {
 		if (rcu_pending())
@@ -420,12 +438,13 @@ void cpu_start_scheduling(void)
 
 /* ---- Ticks, and the way to user mode ----------------------------------------------------------------------------- */
 
-/* Has what runs to give way? Interrupts off. */
+/* Has what runs to give way? => interrupts off. */
 static bool turn_ends(struct run_queue *rq)
 {
 	const struct task *task = rq->curr;
 	bool gives_way;
 
+	assert_irqs_off();
 	spin_lock(&rq->lock);
 	charge(rq, ktime_ns());
 	round_to_tick(rq);
@@ -444,6 +463,7 @@ void sched_tick(bool user)
 	struct task *task = current;
 	u64 others;
 
+	assert_irqs_off();
 	if (user)
 		task->user_ticks++;
 	else
@@ -467,9 +487,10 @@ void sched_tick(bool user)
 		smp_send_reschedule((u32)__builtin_ctzl(others)); /* it pulls */
 }
 
-/* Interrupts off before and after. */
+/* => interrupts off, and afterwards. */
 static void do_work(u32 work, struct trap_frame *frame)
 {
+	assert_irqs_off();
 	if (work & WORK_SAME_CALL)
 		atomic_and(&current->work, ~(WORK_SAME_CALL | WORK_SAME_STRETCH));
 	irq_enable();
@@ -509,6 +530,7 @@ int sched_set_affinity(struct task *task, u64 wanted)
 	unsigned long flags;
 	struct run_queue *rq;
 
+	assert_may_sleep();
 	if (!cpus)
 		return -EINVAL;
 	flags = irq_save();
@@ -560,6 +582,7 @@ void thread_sleep(void)
 {
 	struct task *task = current;
 
+	assert_may_sleep();
 	assert_fault_may_sleep(task->state != TASK_UNINTERRUPTIBLE);
 	if (task->state == TASK_INTERRUPTIBLE && signal_pending())
 		thread_cancel_sleep();
@@ -583,6 +606,7 @@ void cond_resched(void)
 	struct task *task = current;
 	u32 work = READ_ONCE(task->work);
 
+	assert_may_sleep();
 	if (unlikely(work & WORK_SAME_STRETCH))
 		atomic_and(&task->work, ~WORK_SAME_STRETCH);
 	if (work & WORK_RESCHED) {

@@ -29,9 +29,9 @@ void cpu_start_scheduling(void) __noreturn;
 
 /* Makes a new task runnable for the first time. */
 void sched_start(struct task *task);
-/* Switches to the next runnable task; the current one goes on waiting if its state says so. => no spinlock. */
+/* Switches to the next runnable task; the current one goes on waiting if its state says so. => no spinlock held. */
 void schedule(void);
-/* As schedule(), and the current task gives up the rest of its turn. => no spinlock. */
+/* As schedule(), and the current task gives up the rest of its turn. => no spinlock held. */
 void sched_yield(void);
 /* The current task is dead: never returns. */
 void sched_exit(void) __noreturn;
@@ -39,7 +39,7 @@ void sched_exit(void) __noreturn;
 bool sched_wake(struct task *task, u32 states);
 #define ANY_SLEEP (1u << TASK_UNINTERRUPTIBLE | 1u << TASK_KILLABLE | 1u << TASK_INTERRUPTIBLE)
 
-/* From the tick of this CPU: `user` says what it interrupted. Interrupts off. */
+/* From the tick of this CPU: `user` says what it interrupted. => interrupts off. */
 void sched_tick(bool user);
 /*
  * What remains to be done before user mode goes on: scheduling, signals. Called by every way out of the kernel with work

@@ -67,6 +67,7 @@ void process_remove_signals(struct process *process, u64 mask)
 {
 	struct task *task;
 
+	assert_spin_held(&process->lock);
 	sigpending_remove(&process->pending, mask);
 	list_for_each (task, &process->threads, thread_link)
 		sigpending_remove(&task->pending, mask);
@@ -83,6 +84,7 @@ int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info)
 	bool more = false;
 	int sig;
 
+	assert_in_atomic();
 	if (!set)
 		return 0;
 	if (set & SIG_SYNCHRONOUS)
@@ -110,6 +112,7 @@ void signal_recalculate(struct task *task)
 	struct process *process = task->process;
 	u64 pending = (task->pending.set | process->pending.set) & ~task->blocked;
 
+	assert_spin_held(&process->lock);
 	if (pending || (task->pending.set & sigmask(SIGKILL)) || process->stop_signal)
 		atomic_or(&task->work, WORK_SIGNAL);
 	else
@@ -121,6 +124,7 @@ void signal_wake(struct task *task, bool fatal)
 {
 	u32 states = 1u << TASK_INTERRUPTIBLE;
 
+	assert_spin_held(&task->process->lock);
 	if (fatal)
 		states |= 1u << TASK_KILLABLE | 1u << TASK_STOPPED;
 	atomic_or(&task->work, WORK_SIGNAL);
@@ -166,6 +170,7 @@ static void wake_one(struct process *process, struct task *target, int sig)
 
 void signal_retarget(struct process *process)
 {
+	assert_spin_held(&process->lock);
 	for (u64 waiting = process->pending.set; waiting; waiting &= waiting - 1)
 		wake_one(process, NULL, __builtin_ctzl(waiting) + 1);
 }
@@ -174,6 +179,7 @@ void process_kill_locked(struct process *process, s32 exit_code)
 {
 	struct task *task;
 
+	assert_spin_held(&process->lock);
 	if (process->group_exit)
 		return;
 	process->group_exit = true;
@@ -364,6 +370,7 @@ void signal_parent(struct process *process, int code, int status)
 	unsigned long flags;
 	bool silent;
 
+	assert_spin_held(&process_tree_lock);
 	if (!parent)
 		return;
 	info.pid = process->pid;

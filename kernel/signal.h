@@ -161,8 +161,8 @@ bool signal_default_ignored(int sig);
 int signal_task(struct task *task, const struct siginfo *info);
 int signal_process(struct process *process, const struct siginfo *info);
 /*
- * The same on behalf of the caller: -EPERM where it may not. Signal 0 only asks. => process_tree_lock, or an answer that may be
- * old (signal_calls.c).
+ * The same on behalf of the caller: -EPERM where it may not. Signal 0 only asks. Under
+ * process_tree_lock the answer stays true (signal_calls.c).
  */
 int signal_if_permitted(struct process *process, const struct siginfo *info);
 /* sig from the kernel itself, without further information. Needs no memory: callable from interrupts. */
@@ -193,7 +193,7 @@ void signal_set_blocked(u64 mask);
 void signal_restore_mask(void);
 
 /* ---- Delivery: on the way to user mode --------------------------------------------------------------------------- */
-/* Handles what is pending: runs a handler by editing the frame, stops, or exits. Interrupts on. */
+/* Handles what is pending: runs a handler by editing the frame, stops, or exits. => interrupts on. */
 void signal_deliver(struct trap_frame *frame);
 /* kernel/x86/signal_frame.c: builds the handler's frame on the user stack. 0, or -EFAULT when that is impossible. */
 int signal_frame_setup(struct trap_frame *frame, int sig, const struct siginfo *info, const struct sigaction *action,
@@ -213,17 +213,18 @@ struct sighand *sighand_copy(struct sighand *sighand);
 void sighand_put(struct sighand *sighand);
 /* exec: caught signals become default, ignored ones stay so. */
 void sighand_reset(struct sighand *sighand);
-/* => process->lock for these. Takes signals out of every queue of the process; or one out of one queue (0: none). */
+/* Takes signals out of every queue of the process. => process->lock held. */
 void process_remove_signals(struct process *process, u64 mask);
+/* Takes one out of one queue; 0: there is none. => a spinlock held: process->lock. */
 int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info);
-/* => process->lock. Sets or clears WORK_SIGNAL of a task. */
+/* => process->lock held. Sets or clears WORK_SIGNAL of a task. */
 void signal_recalculate(struct task *task);
 void signal_wake(struct task *task, bool fatal);
-/* => process->lock. Every thread must go; only the first call has an effect. */
+/* => process->lock held. Every thread must go; only the first call has an effect. */
 void process_kill_locked(struct process *process, s32 exit_code);
-/* => process->lock. Wakes threads for what is pending for the process; one that was to take it is going. */
+/* => process->lock held. Wakes threads for what is pending for the process; one that was to take it is going. */
 void signal_retarget(struct process *process);
-/* Tells the parent of a stop, a continuation or an end. => process_tree_lock. */
+/* Tells the parent of a stop, a continuation or an end. => process_tree_lock held. */
 void signal_parent(struct process *process, int code, int status);
 
 #endif

@@ -232,33 +232,36 @@ int signal_if_permitted(struct process *process, const struct siginfo *info)
 	return info->signo ? signal_process(process, info) : 0;
 }
 
-/* One of many: one that it reached is enough for an answer of 0. => process_tree_lock */
+/* One of many: one that it reached is enough for an answer of 0. => process_tree_lock held. */
 static void kill_one_of(struct process *process, const struct siginfo *info, long *answer)
 {
 	long one = signal_if_permitted(process, info);
 
+	assert_spin_held(&process_tree_lock);
 	if (*answer)
 		*answer = one;
 }
 
-/* Everybody but init and ourselves. => process_tree_lock */
+/* Everybody but init and ourselves. => process_tree_lock held. */
 static long kill_all(const struct siginfo *info)
 {
 	struct process *process;
 	long answer = -ESRCH;
 
+	assert_spin_held(&process_tree_lock);
 	list_for_each (process, &all_processes, all_link)
 		if (process != current->process && process != init_process && !process->is_kernel)
 			kill_one_of(process, info, &answer);
 	return answer;
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static long kill_group(s32 pgid, const struct siginfo *info)
 {
 	struct process *process;
 	long answer = -ESRCH;
 
+	assert_spin_held(&process_tree_lock);
 	for_each_in_group (process, pgid)
 		kill_one_of(process, info, &answer);
 	return answer;

@@ -101,12 +101,13 @@ static void default_action(struct process *process, int sig, const struct siginf
 	spin_unlock_irqrestore(&process->lock, flags);
 }
 
-/* => process->lock. The action of a signal just taken; a one-shot handler is spent by it. */
+/* => process->lock held. The action of a signal just taken; a one-shot handler is spent by it. */
 static struct sigaction take_action(struct process *process, int sig)
 {
 	struct sigaction *slot = &process->sighand->action[sig - 1];
 	struct sigaction action;
 
+	assert_spin_held(&process->lock);
 	spin_lock(&process->sighand->lock);
 	action = *slot;
 	if ((action.flags & SA_RESETHAND) && action.handler > SIG_IGN)
@@ -225,6 +226,7 @@ void signal_deliver(struct trap_frame *frame)
 	struct sigaction action;
 	int sig = next_handled(current->process, &info, &action);
 
+	assert_irqs_on();
 	if (sig) {
 		run_handler(frame, sig, &info, &action);
 	} else {

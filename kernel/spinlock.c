@@ -140,6 +140,11 @@ void lock_release_check(const void *lock, enum lock_rank rank)
 		held_remove(sleeping, lock, rank);
 }
 
+bool may_sleep(void)
+{
+	return READ_ONCE(checks_off) || (!in_atomic() && !rcu_read_lock_held());
+}
+
 bool lock_is_held(const void *lock)
 {
 	const struct held_locks *sleeping = current_held_locks();

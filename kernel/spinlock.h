@@ -48,12 +48,18 @@ void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
 /* True when this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
+/* Neither a spinlock nor an RCU section forbids the current thread to sleep. True also in a panic. */
+bool may_sleep(void);
 /* The current thread holds this sleeping lock. True also where that cannot be known: in early boot, and in a panic. */
 bool lock_is_held(const void *lock);
 #else
 static inline bool in_atomic(void)
 {
 	return false;
+}
+static inline bool may_sleep(void)
+{
+	return true;
 }
 static inline bool lock_is_held(const void *lock)
 {
@@ -114,6 +120,11 @@ static inline bool spin_is_locked_by_me(const spinlock_t *lock)
 #define assert_in_atomic() ASSERT(in_atomic(), "a spinlock is held")
 #define assert_no_spinlock_held() ASSERT(!in_atomic(), "no spinlock is held")
 #define assert_irqs_on() ASSERT(irqs_enabled(), "interrupts are on")
+#define assert_irqs_off() ASSERT(!irqs_enabled(), "interrupts are off")
+#define assert_may_sleep() ASSERT(may_sleep(), "the caller may sleep")
+/* Nothing is held that forbids to wait for a lock of this rank: no spinlock, and no lock of this rank or below. */
+#define assert_no_lock_from(rank) lock_order_check(NULL, rank)
+#define assert_no_lock_held() assert_no_lock_from((enum lock_rank)0)
 
 static inline bool spin_trylock(spinlock_t *lock)
 {

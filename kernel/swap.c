@@ -158,13 +158,14 @@ static int claim_device(struct swap_target *target, struct block_device *device)
 	return 0;
 }
 
-/* Every page must have its place, and nothing be on its way there. => inode->lock */
+/* Every page must have its place, and nothing be on its way there. => inode->lock held. */
 static int find_blocks(struct swap_target *target, struct inode *inode)
 {
 	u64 nr_pages = inode_size(inode) >> PAGE_SHIFT;
 	int error = mapping_writeback(inode->mapping, 0, ~0UL, WRITEBACK_WAIT);
 	u32 *blocks = error ? NULL : kmalloc(nr_pages * sizeof(*blocks), ALLOC_WAIT);
 
+	assert_rwsem_held(&inode->lock);
 	if (!blocks)
 		return error ? error : -ENOMEM;
 	for (u64 index = 0; index < nr_pages; index++) {
@@ -182,11 +183,12 @@ static int find_blocks(struct swap_target *target, struct inode *inode)
 	return 0;
 }
 
-/* => inode->lock */
+/* => inode->lock held. */
 static int claim_inode(struct swap_target *target, struct inode *inode)
 {
 	int error;
 
+	assert_rwsem_held(&inode->lock);
 	if (inode->is_swap)
 		return -EBUSY;
 	if (!inode->ops || !inode->ops->block_of || inode_size(inode) < PAGE_SIZE)
@@ -304,7 +306,7 @@ static struct swap_target *unused_target(void)
 	return NULL;
 }
 
-/* => claimed, if there is no error */
+/* The target is claimed, unless there is an error. */
 static int swap_on(struct swap_target *target, int error, int priority)
 {
 	if (error)
@@ -402,6 +404,7 @@ void swap_leave_files(void)
 
 bool swap_off_all(void)
 {
+	assert_may_sleep();
 	swap_cache_trim();
 	if (!check_swap())
 		return false; /* it would wait for ever */

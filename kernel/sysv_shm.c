@@ -81,11 +81,12 @@ static s64 now(void)
 
 /* ---- Finding ----------------------------------------------------------------------------------------------------- */
 
-/* => shm_lock. False: the last reference is gone, and the segment about to be taken off the list. */
+/* => shm_lock held. False: the last reference is gone, and the segment about to be taken off the list. */
 static bool file_get_if_open(struct file *file)
 {
 	u32 count = READ_ONCE(file->refcount);
 
+	assert_spin_held(&shm_lock);
 	while (count && !atomic_cas(&file->refcount, count, count + 1))
 		count = READ_ONCE(file->refcount);
 	return count != 0;
@@ -103,17 +104,19 @@ static u64 nr_attached(const struct segment *segment)
 	return nr;
 }
 
-/* With a reference to its file, or NULL. => shm_lock */
+/* With a reference to its file, or NULL. => shm_lock held. */
 static struct segment *get_if_open(struct segment *segment)
 {
+	assert_spin_held(&shm_lock);
 	return segment && file_get_if_open(segment->file) ? segment : NULL;
 }
 
-/* => shm_lock */
+/* => shm_lock held. */
 static struct segment *segment_of_key(s32 key)
 {
 	struct interval_node *node = interval_tree_first(&by_key, (u32)key, (u32)key);
 
+	assert_spin_held(&shm_lock);
 	return node ? container_of(node, struct segment, by_key) : NULL;
 }
 
@@ -175,9 +178,10 @@ static bool owned(const struct segment *segment)
 
 /* ---- shmget ------------------------------------------------------------------------------------------------------ */
 
-/* => shm_lock */
+/* => shm_lock held. */
 static void forget_key(struct segment *segment)
 {
+	assert_spin_held(&shm_lock);
 	if (interval_node_is_linked(&segment->by_key))
 		interval_tree_remove(&by_key, &segment->by_key);
 }
@@ -537,6 +541,7 @@ void sysv_shm_quiet_release(void)
 	struct interval_node *node;
 	struct file *file;
 
+	assert_may_sleep();
 	do {
 		unsigned long flags = spin_lock_irqsave(&shm_lock);
 

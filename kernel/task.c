@@ -147,6 +147,7 @@ struct list_head *session_members(s32 sid)
 
 void process_set_group(struct process *process, s32 pgid)
 {
+	assert_spin_held(&process_tree_lock);
 	list_del(&process->group_link);
 	WRITE_ONCE(process->pgid, pgid);
 	if (pgid)
@@ -155,17 +156,19 @@ void process_set_group(struct process *process, s32 pgid)
 
 void process_set_session(struct process *process, s32 sid)
 {
+	assert_spin_held(&process_tree_lock);
 	list_del(&process->session_link);
 	WRITE_ONCE(process->sid, sid);
 	if (sid)
 		list_add_tail(session_members(sid), &process->session_link);
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static bool number_names_group(s32 number)
 {
 	struct process *process;
 
+	assert_spin_held(&process_tree_lock);
 	for_each_in_group (process, number)
 		return true;
 	for_each_in_session (process, number)
@@ -180,6 +183,7 @@ static bool number_is_free(s32 number)
 
 int task_number(struct task *task, struct process *process)
 {
+	assert_spin_held(&process_tree_lock);
 	for (s32 tries = 0; tries < PID_MAX; tries++) {
 		if (last_number + 1 >= PID_MAX) {
 			WRITE_ONCE(numbers_wrapped, true);
@@ -204,6 +208,7 @@ int task_number(struct task *task, struct process *process)
 
 void task_take_number(struct task *task, s32 pid)
 {
+	assert_spin_held(&process_tree_lock);
 	if (task->tid == pid)
 		return;
 	WRITE_ONCE(numbers[task->tid].task, NULL);
@@ -213,6 +218,7 @@ void task_take_number(struct task *task, s32 pid)
 
 void task_forget(struct task *task)
 {
+	assert_spin_held(&process_tree_lock);
 	if (numbers[task->tid].task != task)
 		return;
 	WRITE_ONCE(numbers[task->tid].task, NULL);
@@ -222,6 +228,7 @@ void task_forget(struct task *task)
 
 void process_forget(struct process *process)
 {
+	assert_spin_held(&process_tree_lock);
 	WRITE_ONCE(numbers[process->pid].process, NULL);
 	process_put(process);
 }
@@ -253,6 +260,7 @@ struct task *task_find(s32 tid)
 
 struct process *process_numbered(s32 pid)
 {
+	assert_spin_held(&process_tree_lock);
 	return pid > 0 && pid < PID_MAX ? numbers[pid].process : NULL;
 }
 

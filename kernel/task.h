@@ -246,13 +246,15 @@ static inline struct trap_frame *task_frame(struct task *task)
 /* The task, or process, of that number, with a reference, or NULL. Takes no lock. */
 struct task *task_find(s32 tid);
 struct process *process_find(s32 pid);
-/* The process of that number, or NULL. => process_tree_lock, for as long as it is looked at */
+/* The process of that number, or NULL. => process_tree_lock held, for as long as it is looked at */
 struct process *process_numbered(s32 pid);
 /* The process with the lowest number >= pid, with a reference, or NULL. Takes no lock. */
 struct process *process_next(s32 pid);
 /* A thread of the process that has not exited, with a reference, or NULL: the first one if it lives. */
 struct task *process_thread(struct process *process);
-/* The address space whose program the task is a thread of, or NULL. => process->lock, or the task itself */
+/*
+ * The address space whose program the task is a thread of, or NULL. Stable under process->lock, or for the task itself.
+ */
 static inline struct mm *task_own_mm(const struct task *task)
 {
 	return task->home_mm ? task->home_mm : task->mm;
@@ -275,14 +277,14 @@ void task_init(void); /* boot: caches */
 /* A task with a kernel stack and vector state, and nothing else; NULL without memory. */
 struct task *task_alloc(void);
 struct process *process_alloc(void); /* one reference */
-/* Gives it a number that no task, process, group or session has; 0 or -EAGAIN. => process_tree_lock. */
+/* Gives it a number that no task, process, group or session has; 0 or -EAGAIN. => process_tree_lock held. */
 int task_number(struct task *task, struct process *process);
-/* exec: the task takes over the process's number. => process_tree_lock. */
+/* exec: the task takes over the process's number. => process_tree_lock held. */
 void task_take_number(struct task *task, s32 pid);
-/* The process becomes one of that group, or session; 0: of none. => process_tree_lock. */
+/* The process becomes one of that group, or session; 0: of none. => process_tree_lock held. */
 void process_set_group(struct process *process, s32 pgid);
 void process_set_session(struct process *process, s32 sid);
-/* Each process of a group, or session. => process_tree_lock; the loop changes neither. */
+/* Each process of a group, or session. => process_tree_lock held; the loop changes neither. */
 #define for_each_in_group(process, number)                                                                             \
 	list_for_each (process, group_members(number), group_link)                                                     \
 		if ((process)->pgid != (number))                                                                       \
@@ -295,9 +297,10 @@ void process_set_session(struct process *process, s32 sid);
 		else
 struct list_head *group_members(s32 pgid); /* and maybe those of others */
 struct list_head *session_members(s32 sid);
-/* The number names this task (process) no longer; the table's reference is dropped. => process_tree_lock. */
+/* The number names this task (process) no longer; the table's reference is dropped. => process_tree_lock held. */
 void task_forget(struct task *task);
 void process_forget(struct process *process);
+/* Those that live, and those that ever did. Unlocked: statistics. */
 u32 nr_tasks(void);
 u64 nr_tasks_created(void);
 /* Tasks whose struct and stack are not free yet: those that live, and those whose end is not quite over. */
@@ -313,8 +316,9 @@ int process_become_single(void);
 /* The current task goes over to another address space (or NULL: none); returns the old one, which keeps its user. */
 struct mm *task_switch_mm(struct mm *next);
 /*
- * Copies to and from user memory by the current task reach another process's address space, and back its own. For everybody else
- * the task stays where it is (task_own_mm()). => it does not visit already; the caller holds a user of `other`.
+ * Copies to and from user memory by the current task reach another process's address space, and back its own. For
+ * everybody else the task stays where it is (task_own_mm()). It does not visit already, and the caller holds a
+ * user of `other`.
  */
 void task_visit_mm(struct mm *other);
 void task_leave_visited_mm(void);
@@ -333,8 +337,9 @@ void futex_wake_exit(vaddr_t addr);
 /* rlimit.c: what Linux gives the first process; and copies the limits the mm must know. */
 void rlimits_init(struct process *process);
 void rlimits_to_mm(struct process *process, struct mm *mm);
-/* From the tick that found the process running: RLIMIT_CPU. Interrupts off. */
+/* From the tick that found the process running: RLIMIT_CPU. => interrupts off. */
 void rlimit_cpu_tick(struct process *process);
+/* Of the current process. */
 static inline u64 rlimit_current(enum rlimit_resource resource)
 {
 	return READ_ONCE(current_task()->process->rlimit[resource].cur);

@@ -59,7 +59,7 @@ void thread_io_wait_end(u64 began);
 bool thread_may_lock_memory(void);
 /* May the current thread map memory below mmap_min_addr, where a kernel's NULL pointers lead? CAP_SYS_RAWIO. */
 bool thread_may_map_low(void);
-/* A point in a long loop where the CPU may be handed over: an RCU quiescent state. Sleeps; no spinlock held. */
+/* A point in a long loop where the CPU may be handed over: an RCU quiescent state. Sleeps. */
 void cond_resched(void);
 
 #endif

@@ -43,20 +43,22 @@ void timer_init(struct timer *timer, void (*func)(struct timer *timer))
 	timer->cpu = 0;
 }
 
-/* => base lock held. The timer that is due first, or NULL. */
+/* => base->lock held. The timer that is due first, or NULL. */
 static struct timer *first_timer(const struct timer_base *base)
 {
 	struct interval_node *node = interval_tree_first(&base->timers, 0, TIME_NEVER);
 
+	assert_spin_held(&base->lock);
 	return node ? container_of(node, struct timer, node) : NULL;
 }
 
-/* => base lock held: the clock event comes no later than what is wanted first. Too early an event does no harm. */
+/* => base->lock held: the clock event comes no later than what is wanted first. Too early an event does no harm. */
 static void program(struct timer_base *base)
 {
 	const struct timer *timer = first_timer(base);
 	u64 first = timer ? min(base->tick, timer->deadline) : base->tick;
 
+	assert_spin_held(&base->lock);
 	if (first < base->programmed) {
 		base->programmed = first;
 		clock_arm(first);
@@ -111,6 +113,7 @@ void timer_want_tick(u64 deadline)
 {
 	struct timer_base *base = &this_cpu(timer_bases);
 
+	assert_irqs_off();
 	if (base->tick != TIME_NEVER) /* only this CPU writes it, interrupts off */
 		return;
 	spin_lock(&base->lock);
@@ -119,11 +122,12 @@ void timer_want_tick(u64 deadline)
 	spin_unlock(&base->lock);
 }
 
-/* => base lock held; dropped and taken again around each function. */
+/* => base->lock held. Dropped and taken again around each function. */
 static void run_expired(struct timer_base *base, u64 now)
 {
 	struct timer *timer;
 
+	assert_spin_held(&base->lock);
 	while ((timer = first_timer(base)) != NULL && timer->deadline <= now) {
 		interval_tree_remove(&base->timers, &timer->node);
 		base->running = timer;
@@ -140,6 +144,7 @@ void clock_event(bool from_user)
 	u64 now = ktime_ns();
 	bool tick = base->tick <= now;
 
+	assert_irqs_off();
 	spin_lock(&base->lock);
 	base->programmed = 0; /* no arming from the functions: it is done once, below */
 	run_expired(base, now);
@@ -163,6 +168,7 @@ bool sleep_until(u64 deadline)
 {
 	struct sleep_timer sleep = { .task = current };
 
+	assert_may_sleep();
 	if (deadline == TIME_NEVER) {
 		thread_sleep();
 		return true;

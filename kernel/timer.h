@@ -18,7 +18,7 @@ struct timer {
 
 void timers_init(void); /* boot, before the first interrupt */
 void timer_init(struct timer *timer, void (*func)(struct timer *timer));
-/* Arms it on this CPU. => not armed. A deadline in the past fires at once, from the interrupt. */
+/* Arms it, which is not armed, on this CPU. A deadline in the past fires at once, from the interrupt. */
 void timer_arm(struct timer *timer, u64 deadline);
 /* Takes it back and waits until its function runs nowhere. True if it had not fired. Not from its own function. */
 bool timer_cancel(struct timer *timer);
@@ -29,7 +29,9 @@ bool timer_cancel(struct timer *timer);
  */
 u64 timer_next_period(u64 deadline, u64 interval, u64 *periods);
 
-/* The scheduler's own wish for this CPU: sched_tick() at `deadline`, unless one is asked for already. Interrupts off. */
+/*
+ * The scheduler's own wish for this CPU: sched_tick() at `deadline`, unless one is asked for already. => interrupts off.
+ */
 void timer_want_tick(u64 deadline);
 
 /*

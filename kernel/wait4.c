@@ -88,22 +88,24 @@ static bool take_child(struct process *child, const struct wait_request *request
 	return true;
 }
 
-/* As look(). => process_tree_lock */
+/* As look(). => process_tree_lock held. */
 static int look_at_one(const struct wait_request *request, struct wait_result *result)
 {
 	struct process *child = process_numbered(request->id);
 
+	assert_spin_held(&process_tree_lock);
 	if (!child || child->parent != current->process || !is_meant(child, request))
 		return -ECHILD;
 	return take_child(child, request, result);
 }
 
-/* As look(). => process_tree_lock */
+/* As look(). => process_tree_lock held. */
 static int look_at_all(const struct wait_request *request, struct wait_result *result)
 {
 	struct process *self = current->process, *child;
 	int answer = -ECHILD;
 
+	assert_spin_held(&process_tree_lock);
 	list_for_each (child, &self->children, sibling) {
 		if (!is_meant(child, request))
 			continue;

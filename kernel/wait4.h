@@ -5,7 +5,7 @@
 
 #include "kernel/task.h"
 
-/* A zombie that nobody will wait for (any more) vanishes. => process_tree_lock */
+/* A zombie that nobody will wait for (any more) vanishes. => process_tree_lock held. */
 void process_release(struct process *process);
 
 /* Linux's struct rusage, for wait4 and getrusage. 0 or -EFAULT. */

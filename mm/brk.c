@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* brk: the heap behind a program's data. Mirrors Linux's brk() and do_brk_flags(). => each step: mmap_lock for writing. */
+/*
+ * brk: the heap behind a program's data. Mirrors Linux's brk() and do_brk_flags(). mmap_lock is held for writing
+ * throughout.
+ */
 #include "kernel/errno.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"

@@ -47,7 +47,7 @@ static void count_page(const struct page *page, struct census *census)
 
 /* ---- Locked pages ------------------------------------------------------------------------------------------------ */
 
-/* The page that the address space maps there, with a reference, or NULL. => mmap_lock */
+/* The page that the address space maps there, with a reference, or NULL. => mmap_lock held. */
 static struct page *get_mapped(struct mm *mm, vaddr_t addr)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
@@ -80,11 +80,15 @@ static bool find_locked(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	return false;
 }
 
-/* Whether it is for this mapping to count the page, which it maps at addr. => mmap_lock, which keeps the page's owner */
+/*
+ * Whether it is for this mapping to count the page, which it maps at addr. mmap_lock keeps the page's owner. =>
+ * mmap_lock held.
+ */
 static bool counts_here(struct page *page, const struct vma *vma, vaddr_t addr)
 {
 	struct place first = {};
 
+	assert_mmap_locked(vma->mm);
 	if (READ_ONCE(page->mapcount) == 1)
 		return true;
 	rmap_walk(page, find_locked, &first);
@@ -130,6 +134,7 @@ struct census census_take(void)
 	struct mm *mm = NULL;
 	pfn_t pfn;
 
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	for_each_used_pfn(pfn)
 	{
 		count_page(pfn_to_page(pfn), &census);

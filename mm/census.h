@@ -23,7 +23,7 @@ struct census {
 	u64 promised;	    /* what private writable mappings may come to, and shmem (Committed_AS) */
 };
 
-/* One pass over all page frames, and over what is locked. => no lock held. Sleeps. */
+/* One pass over all page frames, and over what is locked. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
 struct census census_take(void);
 
 #endif

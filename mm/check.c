@@ -45,6 +45,7 @@ static void count_objects(u64 objects[ARRAY_SIZE(mm_caches)]);
 
 void mm_check_baseline(void)
 {
+	assert_may_sleep();
 	rcu_barrier();
 	memset(&baseline, 0, sizeof(baseline));
 	take_census(baseline.pages);
@@ -55,6 +56,7 @@ bool mm_quiet_check(void)
 {
 	bool ok = true;
 
+	assert_may_sleep();
 	rcu_barrier();
 	swap_cache_trim();
 	ok &= check_counters();
@@ -85,8 +87,10 @@ bool check_rmap(void)
 	bool ok = true;
 
 	while ((mm = mm_next(mm)) != NULL) {
+		mmap_read_lock(mm);
 		vma_tree_for_each (vma, &mm->tree)
 			ok &= rmap_check_vma(vma);
+		mmap_read_unlock(mm);
 	}
 	return ok && rmap_check() == 0;
 }

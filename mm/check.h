@@ -13,7 +13,7 @@
  * waits for RCU call-backs.
  */
 void mm_check_baseline(void);
-/* All of the checks below; true when all hold. => every process is gone, quiet. Sleeps. */
+/* All of the checks below; true when all hold. Every process is gone, and the machine is quiet. Sleeps. */
 bool mm_quiet_check(void);
 
 /* For each strategy: attempts = answered + completed + would block + the sum of its reasons. */
@@ -30,9 +30,9 @@ bool check_address_spaces(void);
 bool check_mapping_counts(void);
 /* Every swap slot counts the entries that name it, and no page is in a slot that nobody names. */
 bool check_swap(void);
-/* As many objects of mm/'s own caches are in use as at the baseline. => no RCU call-back pending. */
+/* As many objects of mm/'s own caches are in use as at the baseline. No RCU call-back is pending. */
 bool check_objects(void);
-/* As many pages are in use for each purpose as at the baseline, and as many as their owners count. => as above. */
+/* As many pages are in use for each purpose as at the baseline, and as many as their owners count. Likewise. */
 bool check_pages(void);
 
 #endif

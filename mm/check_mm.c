@@ -98,7 +98,9 @@ bool check_address_spaces(void)
 	bool ok = true;
 
 	while ((mm = mm_next(mm)) != NULL) {
+		mmap_read_lock(mm);
 		ok &= sizes_ok(mm);
+		mmap_read_unlock(mm);
 		ok &= tables_ok(mm);
 	}
 	return ok;
@@ -112,7 +114,7 @@ static bool counts_ok(struct mapping *mapping)
 	u64 nr_pages = 0, nr_swapped = 0, nr_dirty = 0;
 	bool ok;
 
-	rcu_read_lock();
+	spin_lock(&mapping->lock);
 	for (u64 index = 0; mapping_tree_next(mapping, index, ~0UL, &index); index++) {
 		const struct page *page = mapping_tree_find(mapping, index);
 
@@ -120,7 +122,7 @@ static bool counts_ok(struct mapping *mapping)
 		nr_swapped += !page;
 		nr_dirty += page && page_test(page, PG_DIRTY);
 	}
-	rcu_read_unlock();
+	spin_unlock(&mapping->lock);
 	ok = equal(who, "pages", nr_pages, mapping->nr_pages) &&
 	     equal(who, "pages in swap", nr_swapped, mapping->nr_swapped);
 	return ok && (!mapping->ops || equal(who, "dirty pages", nr_dirty, mapping->nr_dirty));
@@ -131,9 +133,9 @@ static bool is_first_of_mapping(const struct page *page)
 	u64 first;
 	bool found;
 
-	rcu_read_lock();
+	spin_lock(&page->mapping->lock);
 	found = mapping_tree_next(page->mapping, 0, ~0UL, &first);
-	rcu_read_unlock();
+	spin_unlock(&page->mapping->lock);
 	return found && first == page->index;
 }
 

@@ -59,7 +59,7 @@ _Static_assert(sizeof(struct fault_event) == CACHE_LINE, "an event is one cache 
 #define EVENT_RING_DEFAULT 512 /* events for each CPU */
 #define EVENT_RING_MAX 65536UL
 
-/* Takes the next place of this CPU's ring. => to be finished by event_finish() before the CPU is given away. */
+/* Takes the next place of this CPU's ring. event_finish() follows, before the CPU is given away. */
 static inline struct fault_event *event_begin(struct event_ring *ring, u32 *seq)
 {
 	u32 mask = load_acquire(&ring->mask); /* before `events`: a larger ring's mask is never used with the smaller ring */

@@ -136,7 +136,8 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 	struct fault f;
 	const struct fault_strategy *const *strategy = policy_strategies(mm);
 
-	ASSERT(irqs_enabled(), "a fault is handled with interrupts on");
+	assert_no_lock_from(RANK_MMAP_LOCK);
+	assert_irqs_on();
 	f.mm = mm;
 	f.address = addr & PAGE_MASK;
 	f.story = (union fault_story){ .access = access, .flags = flags }.bits; /* FAULT_DONE, REASON_NONE: 0 */

@@ -255,8 +255,8 @@ static inline enum fault_end fault_retry(struct fault *f, enum fault_reason reas
 }
 
 /*
- * Resolves one fault at addr (any byte of the page) in mm. Sleeps. => no lock that ranks at or above mmap_lock is held,
- * interrupts on. The only way in.
+ * Resolves one fault at addr (any byte of the page) in mm. The only way in. Sleeps. => no lock from RANK_MMAP_LOCK on
+ * held; interrupts on.
  */
 enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access, unsigned flags);
 
@@ -307,9 +307,10 @@ enum fault_end fault_make_uptodate(struct fault *f); /* ... that must be read fi
 enum fault_end fault_swap(struct fault *f);	     /* a page that was swapped out (fault_swap.c) */
 /*
  * The slot's page is not in the swap cache: begins to read it, or waits as the strategy can. END_GO_ON: f->page, with a
- * reference; NULL: nothing names the slot any more. => the area held. (fault_swap.c)
+ * reference; NULL: nothing names the slot any more (fault_swap.c). => the area held.
  */
 enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot);
+
 enum fault_end fault_write_protect(struct fault *f); /* a write to a page that is mapped read-only (fault_wp.c) */
 
 /*
@@ -333,11 +334,12 @@ enum fault_end fault_map_own_page(struct fault *f, struct page *page);
  */
 enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(struct fault *f));
 /*
- * The page may have been truncated away since it was found. It is counted first and asked second; truncation clears PG_CACHE
- * first and looks at the count second. So one of the two sees the other. => the entry locked.
+ * The page may have been truncated away since it was found. It is counted first and asked second; truncation clears
+ * PG_CACHE first and looks at the count second. So one of the two sees the other. => a PTE lock held.
  */
 static inline bool fault_count_unless_truncated(struct page *page)
 {
+	assert_in_atomic();
 	rmap_dup(page);
 	if (likely(page_test(page, PG_CACHE)))
 		return true;

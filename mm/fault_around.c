@@ -132,23 +132,28 @@ static void put_batch(struct batch *batch)
 		page_put(batch->pages[i]);
 }
 
-/* The page's reference becomes its entry's, if the entry is empty and the page still in its slot. => PTE lock. */
+/*
+ * The page's reference becomes its entry's, if the entry is empty and the page still in its slot. => the entry's lock
+ * held.
+ */
 static bool map_one(struct fault *f, struct page *page, u64 pgoff, u64 prot)
 {
 	pte_t *ptep = f->ptep + (s64)(READ_ONCE(page->index) - pgoff);
 
+	assert_entry_locked(ptep);
 	if (!pte_none(pte_read(ptep)) || !fault_count_unless_truncated(page))
 		return false;
 	pte_fill_settled(ptep, pte_make(page, prot));
 	return true;
 }
 
-/* Answers how many were mapped. => PTE lock. */
+/* Answers how many were mapped. => the entry's lock held. */
 static unsigned map_batch(struct fault *f, struct batch *batch)
 {
 	u64 pgoff = fault_pgoff(f), prot = fault_read_prot(f) | PTE_ACCESSED;
 	unsigned nr_mapped = 0;
 
+	assert_entry_locked(f->ptep);
 	for (unsigned i = 0; i < batch->nr; i++) {
 		if (map_one(f, batch->pages[i], pgoff, prot))
 			nr_mapped++;

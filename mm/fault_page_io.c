@@ -65,16 +65,21 @@ static enum fault_end lock_page(struct fault *f)
 	return END_GO_ON;
 }
 
-/* => locked. The reference is kept by the caller: the commit may give f->page's to the entry, and the lock must outlive that. */
+/*
+ * => the page locked. The reference is kept by the caller: the commit may give f->page's to the entry, and the lock
+ * must outlive that.
+ */
 static void unlock_page(struct fault *f, struct page *page)
 {
+	assert_page_locked(page);
 	f->page_locked = false;
 	page_unlock(page);
 }
 
-/* => locked. An error of the file system is the toucher's SIGBUS. */
+/* => the page locked. An error of the file system is the toucher's SIGBUS. */
 static enum fault_end ask_and_commit(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
 {
+	assert_page_locked(f->page);
 	if (!page_test(f->page, PG_CACHE))
 		return fault_answered(f, FAULT_DONE); /* truncated */
 	f->sleep = FAULT_SLEEP_file_system;

@@ -57,9 +57,10 @@ static enum fault_end read_failed(struct fault *f)
 
 /* ---- Step 5 ------------------------------------------------------------------------------------------------------ */
 
-/* => the entry and, if it is in the cache, the page locked: nobody else can come by this page or this slot. */
+/* If it is in the cache, the page is locked: nobody else can come by this page or this slot. => a PTE lock held. */
 static bool is_only_owner(const struct page *page, swap_slot_t slot)
 {
+	assert_in_atomic();
 	return !READ_ONCE(page->mapcount) && swap_count(slot) == 1;
 }
 
@@ -75,12 +76,13 @@ static void map_into_rmap(struct fault *f, struct page *page, bool only_owner)
 		rmap_add_swapped(page, only_owner ? anon_vma : anon_vma->root, fault_pgoff(f));
 }
 
-/* => the entry locked; it is not any more afterwards. f->orig_pte is what the entry holds now. */
+/* f->orig_pte is what the entry holds now. Unlocks it. => the entry's lock held. */
 static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
 {
 	bool only_owner = is_only_owner(page, slot);
 	pte_t pte = pte_make(page, f->vma.page_prot | PTE_ACCESSED);
 
+	assert_entry_locked(f->ptep);
 	map_into_rmap(f, page, only_owner);
 	if (f->access == ACCESS_WRITE && only_owner)
 		pte = pte_mkwrite(pte);
@@ -95,11 +97,12 @@ static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
 
 /* ---- Past the swap cache ----------------------------------------------------------------------------------------- */
 
-/* => the slot claimed. -EAGAIN: the device would take time, so that the page goes through the cache. */
+/* -EAGAIN: the device would take time, so that the page goes through the cache. => the slot claimed. */
 static enum fault_end read_claimed(struct fault *f, swap_slot_t slot, struct page *page, int *error)
 {
 	enum fault_end end;
 
+	assert_slot_claimed(slot);
 	race_point(swap_claimed);
 	*error = swap_read_now(slot, page);
 	f->page_waited |= *error != -EAGAIN;
@@ -161,6 +164,7 @@ static enum fault_end map_locked_page(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end;
 
+	assert_page_locked(f->page);
 	race_point(swap_page_locked);
 	if (!swap_cache_holds(f->page, slot))
 		return look_again(f);
@@ -175,9 +179,10 @@ static enum fault_end map_locked_page(struct fault *f, swap_slot_t slot)
 	return fault_answered(f, FAULT_DONE);
 }
 
-/* Step 3. => f->page, with a reference. */
+/* Step 3. => a reference: to f->page. */
 static enum fault_end lock_page(struct fault *f)
 {
+	assert_referenced(f->page);
 	race_point(swap_page_found);
 	while (!page_trylock(f->page)) {
 		enum fault_end end = f->strategy->wait(f, WAIT_PAGE);
@@ -204,6 +209,7 @@ static enum fault_end map_cached_page(struct fault *f, swap_slot_t slot)
 /* The loop ends: it goes round only while the lock is kept, once for each time that another thread took the request first. */
 enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot)
 {
+	assert_area_held(slot);
 	for (;;) {
 		struct page *page = swap_read_ahead(slot);
 		enum fault_end end;
@@ -240,6 +246,7 @@ static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end = find_or_read(f, slot);
 
+	assert_area_held(slot);
 	if (end != END_GO_ON)
 		return end;
 	if (!f->page)

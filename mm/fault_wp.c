@@ -17,9 +17,10 @@
 #include "mm/swap.h"
 #include "mm/tlb.h"
 
-/* => the entry is locked. Other CPUs may go on using the read-only translation until they fault, which is benign. */
+/* => the entry's lock held. Other CPUs may go on using the read-only translation until they fault, which is benign. */
 static enum fault_end make_writable(struct fault *f)
 {
+	assert_entry_locked(f->ptep);
 	pte_set_bits(f->ptep, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
 	fault_unlock_pte(f);
 	return fault_answered(f, FAULT_DONE);
@@ -82,11 +83,12 @@ static bool is_last_owner(struct page *page)
 }
 
 /*
- * => the entry is locked. No CPU may read the old page once another can see the new one, so the old entry is removed and
- * flushed everywhere before the new one is written (K5). The lock stays held across the shootdown (rule 6).
+ * => the entry's lock held. No CPU may read the old page once another can see the new one, so the old entry is removed
+ * and flushed everywhere before the new one is written (K5). The lock stays held across the shootdown (rule 6).
  */
 static void replace_entry(struct fault *f, struct page *copy)
 {
+	assert_entry_locked(f->ptep);
 	pte_xchg(f->ptep, (pte_t){ 0 });
 	race_point(cow_before_flush);
 	tlb_flush_page(f->mm, f->address);

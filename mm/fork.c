@@ -45,11 +45,12 @@ static void share_slot(struct copy *copy, pte_t pte)
 	mm_rss_add(copy->child, RSS_SWAP, 1);
 }
 
-/* => the parent's entry is locked; the child's table exists and is nobody else's. */
+/* The child's table exists and is nobody else's. => the entry's lock held: the parent's. */
 static void copy_entry(struct copy *copy, pte_t *from, pte_t *to)
 {
 	pte_t pte = pte_read(from);
 
+	assert_entry_locked(from);
 	switch (pte_kind(pte)) {
 	case PTE_KIND_NONE:
 		return;

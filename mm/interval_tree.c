@@ -71,7 +71,7 @@ static struct interval_node *raise_child(struct interval_tree *tree, struct inte
 	return child;
 }
 
-/* Context: both subtrees are balanced, and their heights differ by two at most. Returns the top of the balanced subtree. */
+/* Both subtrees are balanced, and their heights differ by two at most. Returns the top of the balanced subtree. */
 static struct interval_node *balance(struct interval_tree *tree, struct interval_node *node)
 {
 	u32 before = height_of(node->child[BEFORE]), after = height_of(node->child[AFTER]);
@@ -120,7 +120,7 @@ void interval_tree_insert(struct interval_tree *tree, struct interval_node *node
 	repair_upwards(tree, node);
 }
 
-/* Context: the node has one child at most. */
+/* The node has one child at most. */
 static void unlink_node(struct interval_tree *tree, struct interval_node *node)
 {
 	replace_child(tree, node, node->child[node->child[BEFORE] ? BEFORE : AFTER]);

@@ -46,9 +46,9 @@ static inline bool interval_node_is_linked(const struct interval_node *node)
 	return node->height != 0;
 }
 
-/* Context: the node is in no tree; start <= last. */
+/* The node is in no tree; start <= last. */
 void interval_tree_insert(struct interval_tree *tree, struct interval_node *node, u64 start, u64 last);
-/* Context: the node is in this tree. */
+/* The node is in this tree. */
 void interval_tree_remove(struct interval_tree *tree, struct interval_node *node);
 
 /* The first range, in the order of the tree, that meets [start, last]; NULL if none does. */

@@ -31,6 +31,7 @@ void kswapd_look(void)
 {
 	struct thread *thread;
 
+	assert_no_lock_from(RANK_RECLAIM);
 	if (likely(nr_pages_in_zone() >= READ_ONCE(watermarks.low)) || READ_ONCE(kswapd.wanted))
 		return;
 	rcu_read_lock(); /* it does not end meanwhile */
@@ -84,6 +85,7 @@ static void sleep_until_wanted(bool (*should_stop)(void))
 
 void kswapd_run(bool (*should_stop)(void))
 {
+	assert_no_lock_held();
 	store_release(&kswapd.thread, current_thread());
 	for (;;) {
 		sleep_until_wanted(should_stop);

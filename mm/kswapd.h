@@ -6,12 +6,12 @@
 #include "kernel/base.h"
 
 /*
- * Sleeps until somebody finds less than the low mark free, makes room up to the high mark, and so on, until should_stop()
- * says so; who makes it say so wakes the thread. One thread runs it. => nothing held.
+ * Sleeps until somebody finds less than the low mark free, makes room up to the high mark, and so on, until
+ * should_stop() says so; who makes it say so wakes the thread. One thread runs it. => no lock held.
  */
 void kswapd_run(bool (*should_stop)(void));
 
-/* Wakes it if less than the low mark is free. Does not sleep. => no lock that ranks below RANK_RECLAIM. */
+/* Wakes it if less than the low mark is free. Does not sleep. => no lock from RANK_RECLAIM on held. */
 void kswapd_look(void);
 /* Nothing it tried has freed anything lately. Unlocked: a guess. */
 bool kswapd_has_given_up(void);

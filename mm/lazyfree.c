@@ -34,6 +34,7 @@ static bool is_ours_alone(const struct page *page)
 /* => the entry's lock held. True if a bit went, and may live on in some TLB. */
 static bool clear_bits(pte_t *ptep, u64 bits)
 {
+	assert_entry_locked(ptep);
 	return pte_clear_bits(ptep, bits).val & bits;
 }
 
@@ -77,6 +78,7 @@ static void visit_range(struct mm *mm, vaddr_t start, vaddr_t end, visit_entry_t
 /* The flag is set when the pages are marked, and cleared before they are looked for: what is marked is found, sooner or later. */
 void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end)
 {
+	assert_mmap_locked(mm);
 	race_point(lazyfree_before_mark);
 	visit_range(mm, start, end, free_lazily);
 	WRITE_ONCE(mm->has_lazy, true);
@@ -84,6 +86,7 @@ void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end)
 
 void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end)
 {
+	assert_mmap_locked(mm);
 	visit_range(mm, start, end, make_old);
 }
 
@@ -119,6 +122,7 @@ static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *n
 	struct page *page;
 	pte_t old;
 
+	assert_entry_locked(ptep);
 	do {
 		old = pte_read(ptep);
 		page = usable_page(old);
@@ -163,6 +167,8 @@ u64 mm_drop_lazy(struct mm *mm)
 	struct vma *vma;
 	u64 nr_dropped = 0;
 
+	assert_mm_referenced(mm);
+	assert_may_sleep();
 	if (!READ_ONCE(mm->has_lazy) || !mmap_read_trylock_unless_ending(mm))
 		return 0;
 	WRITE_ONCE(mm->has_lazy, false);
@@ -193,6 +199,7 @@ u64 mm_drop_all_lazy(void)
 	struct mm *mm = NULL;
 	u64 nr_dropped = 0;
 
+	assert_no_lock_from(RANK_LAZYFREE);
 	while ((mm = mm_next(mm)) != NULL) {
 		/* Who marks pages meanwhile comes later than we. */
 		if (READ_ONCE(mm->has_lazy))

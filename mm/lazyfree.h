@@ -12,17 +12,19 @@
 void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end);
 void mm_make_old(struct mm *mm, vaddr_t start, vaddr_t end);
 
-/* The range is not locked in memory any more: its pages may be taken again. => mmap_lock for writing. */
+/* The range is not locked in memory any more: its pages may be taken again. => mmap_lock held for writing. */
 void mm_rescue(struct mm *mm, vaddr_t start, vaddr_t end);
 
-/* `pte` maps the page. => its lock held, or the answer may be old. */
+/* `pte` maps the page. Without the entry's lock the answer may be old. */
 bool page_is_lazily_free(pte_t pte, const struct page *page);
 
-/* Gives back what was marked and not written to since; the number of pages. Sleeps, but waits for no lock. => a reference. */
+/*
+ * Gives back what was marked and not written to since; the number of pages. Waits for no lock. Sleeps. => a reference.
+ */
 u64 mm_drop_lazy(struct mm *mm);
 /*
- * The same of all address spaces. Whoever does so already is waited for, so that what it found is free. => no lock that ranks
- * below RANK_LAZYFREE.
+ * The same of all address spaces. Whoever does so already is waited for, so that what it found is free. => no lock from
+ * RANK_LAZYFREE on held.
  */
 u64 mm_drop_all_lazy(void);
 

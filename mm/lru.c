@@ -41,7 +41,7 @@ static enum lru_list list_of(u32 flags)
 	return flags & BIT(PG_ACTIVE) ? list + LRU_ACTIVE : list;
 }
 
-/* => lru.lock; on no list. */
+/* It is on no list. => lru.lock held. */
 static void add(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
@@ -52,7 +52,7 @@ static void add(struct page *page)
 	WRITE_ONCE(lru.nr[list], lru.nr[list] + 1);
 }
 
-/* => lru.lock; on a list. */
+/* It is on a list. => lru.lock held. */
 static void del(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
@@ -65,6 +65,7 @@ static void del(struct page *page)
 
 void lru_forget(struct page *page)
 {
+	ASSERT(page_test(page, PG_LRU), "a page that leaves its list is on one");
 	ASSERT(!READ_ONCE(page->refcount), "a page leaves its list for good when its last reference is gone");
 	spin_lock(&lru.lock);
 	del(page);
@@ -100,6 +101,7 @@ u64 lru_gather(u64 nr_frames)
 {
 	u64 first = __atomic_fetch_add(&lru.hand, nr_frames, __ATOMIC_RELAXED), found = 0;
 
+	assert_may_sleep();
 	for (u64 i = 0; i < nr_frames; i++) {
 		found += welcome(pfn_to_page((first + i) % max_pfn));
 		if (i % 256 == 255)
@@ -110,7 +112,7 @@ u64 lru_gather(u64 nr_frames)
 
 /* ---- Off the list, and on again ---------------------------------------------------------------------------------- */
 
-/* The next page that is not being freed, with a reference; those that are pass to the young end. => lru.lock. */
+/* The next page that is not being freed, with a reference; those that are pass to the young end. => lru.lock held. */
 static struct page *take_oldest(enum lru_list list)
 {
 	assert_spin_held(&lru.lock);
@@ -148,7 +150,7 @@ static void set_place(struct page *page, enum lru_verdict verdict)
 		page_set(page, PG_MLOCKED);
 }
 
-/* A page that belongs to nobody any more is about to be freed: it is on no list. => lru.lock. */
+/* A page that belongs to nobody any more is about to be freed: it is on no list. => lru.lock held. */
 static void move_to(struct page *page, enum lru_verdict verdict)
 {
 	assert_spin_held(&lru.lock);
@@ -185,7 +187,7 @@ static bool move_from(struct page *page, enum page_flag flag)
 
 void lru_deactivate(struct page *page)
 {
-	ASSERT(READ_ONCE(page->refcount) > 0, "the caller, or an entry, has a reference to the page");
+	assert_referenced(page);
 	page_clear(page, PG_REFERENCED);
 	if (move_from(page, PG_ACTIVE))
 		count(pgdeactivate);
@@ -193,7 +195,7 @@ void lru_deactivate(struct page *page)
 
 void lru_rescue(struct page *page)
 {
-	ASSERT(READ_ONCE(page->refcount) > 0, "the caller, or an entry, has a reference to the page");
+	assert_referenced(page);
 	(void)move_from(page, PG_MLOCKED);
 }
 

@@ -26,7 +26,7 @@ enum lru_list {
 };
 #define LRU_ACTIVE 1 /* from an inactive list to its active one */
 
-/* Looks at so many page frames for pages that are on no list yet; how many it found. => nothing but sleeping locks. */
+/* Looks at so many page frames for pages that are on no list yet; how many it found. Sleeps. */
 u64 lru_gather(u64 nr_frames);
 
 /* Takes up to nr pages from the old end of the list; each has a reference. How many. Does not sleep. */
@@ -40,7 +40,7 @@ void lru_deactivate(struct page *page);
 /* It may be taken again: it is not locked in memory any more. => a reference. */
 void lru_rescue(struct page *page);
 
-/* page_free()'s: takes it off its list. => PG_LRU, no references. */
+/* page_free()'s: takes it off its list. Nobody has a reference. => PG_LRU. */
 void lru_forget(struct page *page);
 
 /* Pages on the list. Unlocked: near. */

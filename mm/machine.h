@@ -81,9 +81,9 @@ void machine_init_pgd(u64 *pgd);
 void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
 
 /*
- * There is no memory, and nothing left that could be reclaimed. Has somebody killed for memory, and waits until there may be
- * some: then true, and the caller tries again. False: the caller is dying himself, or nobody is left who could be killed. Sleeps.
- * => as assert_may_reclaim(); locks above that may be held.
+ * There is no memory, and nothing left that could be reclaimed. Has somebody killed for memory, and waits until there
+ * may be some: then true, and the caller tries again. False: the caller is dying himself, or nobody is left who could
+ * be killed. Sleeps. => no lock from RANK_RECLAIM on held.
  */
 bool machine_out_of_memory(void);
 

@@ -47,7 +47,7 @@ static enum advice_kind kind_of(int advice)
 	}
 }
 
-/* ---- Flags -------------------------------------------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------------------------------------------------- */
 
 struct flag_change {
 	u64 clear, set;
@@ -85,7 +85,7 @@ static long advise_flags(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 	return is_err(vma) ? ptr_err(vma) : 0;
 }
 
-/* ---- Pages -------------------------------------------------------------------------------------------------------- */
+/* ---- Pages ------------------------------------------------------------------------------------------------------- */
 
 static void drop_pages(struct mm *mm, vaddr_t start, vaddr_t end)
 {
@@ -124,11 +124,12 @@ static unsigned collect_own_pages(struct mm *mm, vaddr_t *start, vaddr_t end, st
 	return nr;
 }
 
-/* => mmap_lock for reading. */
+/* => mmap_lock held. */
 static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	struct page *pages[RECLAIM_BATCH];
 
+	assert_mmap_locked(mm);
 	while (start < end && !thread_killed()) {
 		unsigned nr = collect_own_pages(mm, &start, end, pages);
 
@@ -137,9 +138,13 @@ static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 	}
 }
 
-/* Of a file, its file system does it, as fallocate: that excludes writers, and frees the blocks. => references, no lock. */
+/*
+ * Of a file, its file system does it, as fallocate: that excludes writers, and frees the blocks. => no lock from
+ * RANK_INODE on held.
+ */
 static long punch_hole(struct file *file, struct mapping *mapping, u64 first, u64 nr_pages)
 {
+	assert_no_lock_from(RANK_INODE);
 	if (file)
 		return vma_file_punch_hole(file, first << PAGE_SHIFT, nr_pages << PAGE_SHIFT);
 	mapping_remove_range(mapping, first, first + nr_pages - 1);
@@ -206,7 +211,7 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 	}
 }
 
-/* ---- Population --------------------------------------------------------------------------------------------------- */
+/* ---- Population -------------------------------------------------------------------------------------------------- */
 
 /*
  * How far population may go from start on: to the end of the VMA. 0: no VMA, or (*error = -EINVAL) one without the right. The
@@ -247,7 +252,7 @@ static long populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 	return 0;
 }
 
-/* ---- The walk ----------------------------------------------------------------------------------------------------- */
+/* ---- The walk ---------------------------------------------------------------------------------------------------- */
 
 static long walk(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum advice_kind kind)
 {

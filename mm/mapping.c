@@ -68,6 +68,7 @@ struct mapping *mapping_of_page(const struct page *page)
 {
 	struct mapping *mapping = NULL;
 
+	assert_page_locked(page);
 	rcu_read_lock();
 	if (page_test(page, PG_CACHE)) {
 		mapping = READ_ONCE(page->mapping);
@@ -110,11 +111,12 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 	return page;
 }
 
-/* One page more. False: the limit is reached. => mapping->lock */
+/* One page more. False: the limit is reached. => mapping->lock held. */
 static bool charge(struct mapping *mapping)
 {
 	struct mapping_quota *quota = mapping->quota;
 
+	assert_spin_held(&mapping->lock);
 	if (!quota || atomic_add_return(&quota->nr_pages, 1) <= READ_ONCE(quota->max_pages))
 		return true;
 	(void)atomic_add_return(&quota->nr_pages, -1UL);

@@ -14,6 +14,7 @@
 #include "kernel/mutex.h"
 #include "mm/interval_tree.h"
 #include "mm/page_alloc.h"
+#include "mm/page_lock.h"
 
 struct mapping;
 struct removal;
@@ -81,11 +82,12 @@ void mapping_init_caches(void);
 /* An empty mapping of `size` bytes, refcount 1; NULL without memory. */
 struct mapping *mapping_create(u64 size, bool shmem);
 void mapping_get(struct mapping *mapping);
-/* For who has found it without a reference. => RCU section, or a lock that its last put takes. */
+#define assert_mapping_held(mapping) ASSERT(READ_ONCE((mapping)->refcount) > 0, "the mapping is held")
+/* For who has found it without a reference, in an RCU section, or under a lock that its last put takes. */
 bool mapping_get_unless_gone(struct mapping *mapping);
 /* Its pages count no more: the quota is about to go, and somebody may still hold the mapping. */
 void mapping_leave_quota(struct mapping *mapping);
-/* The mapping of a page, with a reference, or NULL when it has left it. => a reference to the page, which is locked */
+/* The mapping of a page, with a reference, or NULL when it has left it. => the page locked. */
 struct mapping *mapping_of_page(const struct page *page);
 /* The last put frees every page, without sleeping. With ops it is the host's, after mapping_truncate(mapping, 0). */
 void mapping_put(struct mapping *mapping);
@@ -101,52 +103,62 @@ struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index);
 /* The first slot with a page at or behind the index, in *found. False if there is none. Does not sleep. */
 bool mapping_next(struct mapping *mapping, u64 index, u64 *found);
 /*
- * Sets the size; pages wholly beyond it are taken out, when no I/O on them is under way any more, and the rest of the last
- * page is cleared. VMAs that map the removed pages are unmapped, and flushed on every CPU, before it returns (truncate.c).
+ * Sets the size; pages wholly beyond it are taken out, when no I/O on them is under way any more, and the rest of the
+ * last page is cleared. VMAs that map the removed pages are unmapped, and flushed on every CPU, before it returns
+ * (truncate.c).
  *
- * Context: sleeps. The inode's lock, where there is one, is held for writing: it excludes write(). Faults go on, and other
- * removals of this mapping wait for their turn; a file system's own pages (metadata) are removed under its own lock.
- * Returns: 0; with ops -errno when the last page cannot be read to be cleared: then nothing has changed.
+ * Sleeps. The inode's lock, where there is one, is held for writing: it excludes write(). Faults go on, and
+ * other removals of this mapping wait for their turn; a file system's own pages (metadata) are removed under its own
+ * lock. Returns: 0; with ops -errno when the last page cannot be read to be cleared: then nothing has changed.
  */
 int mapping_truncate(struct mapping *mapping, u64 size);
-/* Takes the pages of [first, last] out (hole punching), likewise. Context: as mapping_truncate(). */
+/* Takes the pages of [first, last] out (hole punching), likewise. Sleeps. */
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last);
 /*
- * Is a page that was removed from this slot still mapped somewhere? No other page may take its place before: two threads would
- * see two pages at one offset, and what is written to the old one would be lost. Context: mapping->lock held.
+ * Is a page that was removed from this slot still mapped somewhere? No other page may take its place before: two
+ * threads would see two pages at one offset, and what is written to the old one would be lost. => mapping->lock held.
  */
 bool mapping_slot_is_leaving(const struct mapping *mapping, u64 index);
-/* Waits until it is not. Returns: 0 or -EINTR: killed. Context: sleeps; no lock that ranks below RANK_REMOVAL is held. */
+/*
+ * Waits until it is not. Returns: 0 or -EINTR: killed. Sleeps. => no lock from RANK_REMOVAL on held.
+ */
 int mapping_wait_leaving(struct mapping *mapping, u64 index);
 
 /*
- * Unmaps a page everywhere, unless locked memory shows it; the batch has what is to be flushed. => locked until then, the mapping
- * held. Does not sleep.
+ * Unmaps a page everywhere, unless locked memory shows it; the batch has what is to be flushed. Does not
+ * sleep. => the page locked, until then; the mapping held.
  */
 struct tlb_batch;
 void mapping_page_unmap(struct page *page, struct tlb_batch *batch);
 
-/* Can it be read in again? Until it is unlocked it can, for it becomes dirty under its lock. => locked, with ops. */
+/*
+ * Can it be read in again? Until it is unlocked it can, for it becomes dirty under its lock. With ops. => the page
+ * locked.
+ */
 static inline bool mapping_page_is_clean(const struct page *page)
 {
+	assert_page_locked(page);
 	return !page_test(page, PG_DIRTY) && !page_test(page, PG_WRITEBACK);
 }
 /*
- * Takes out a clean page that was unmapped, unless it is mapped again, or somebody else has it. True: gone, but for the caller's
- * reference. => locked, and flushed since it was unmapped; with ops, the mapping held. Does not sleep.
+ * Takes out a clean page that was unmapped, unless it is mapped again, or somebody else has it. True: gone, but for the
+ * caller's reference. It was flushed since it was unmapped. Does not sleep. => the page locked; the mapping held.
  */
 bool mapping_take_clean(struct mapping *mapping, struct page *page);
 /* Takes out pages that can be read in again: clean, not mapped, in nobody's hands. With ops only. Sleeps. */
 void mapping_drop_clean(struct mapping *mapping);
 
-/* ---- With ops: reading, writing, writing back (mapping_io.c). Sleep, make room; killable. => no page lock held ---- */
+/* ---- With ops: reading, writing, writing back (mapping_io.c) ----------------------------------------------------- */
 
 /*
  * The page, up to date, with a reference; NULL beyond the object's size, err_ptr(-EIO, -ENOMEM, -EINTR). It may be truncated
  * away at any moment, and then holds what it held.
  */
 struct page *mapping_read_page(struct mapping *mapping, u64 index);
-/* Begins to read the page. => locked, in its slot, not up to date; the lock is the I/O's afterwards. */
+/*
+ * Begins to read the page, which is in its slot and not up to date. The lock is the I/O's afterwards. => the page
+ * locked.
+ */
 void mapping_start_read(struct mapping *mapping, struct page *page);
 /*
  * The page, locked and with a reference, for write(): up to date, unless the whole page is going to be written. As errors:
@@ -157,9 +169,9 @@ void mapping_start_read(struct mapping *mapping, struct page *page);
 enum write_extent { WRITE_PART_OF_PAGE, WRITE_WHOLE_PAGE };
 struct page *mapping_write_begin(struct mapping *mapping, u64 index, enum write_extent extent);
 size_t mapping_write_end(struct page *page, size_t copied);
-/* The page is to be written back some day. => locked. */
+/* The page is to be written back some day. => the page locked. */
 void mapping_dirty_page(struct page *page);
-/* It need not: its contents are on their way, or nobody wants them any more. => locked. */
+/* It need not: its contents are on their way, or nobody wants them any more. => the page locked. */
 void mapping_undirty_page(struct page *page);
 /*
  * Sends the dirty pages of [first, last] on their way; with WRITEBACK_WAIT, returns when they have arrived, those included

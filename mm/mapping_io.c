@@ -46,9 +46,10 @@ void mapping_start_read(struct mapping *mapping, struct page *page)
 		page_end_read(page, error);
 }
 
-/* => locked; it is not any more afterwards. 0: up to date. -EAGAIN: somebody else tries again. -EIO, -EINTR. */
+/* 0: up to date. -EAGAIN: somebody else tries again. -EIO, -EINTR. Unlocks it. => the page locked. */
 static int read_locked(struct mapping *mapping, struct page *page)
 {
+	assert_page_locked(page);
 	mapping_start_read(mapping, page);
 	if (page_wait_unlocked_killable(page))
 		return -EINTR;
@@ -167,9 +168,10 @@ static bool clean_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	return true;
 }
 
-/* => locked, dirty. From here on whoever writes to the page has to ask again. */
+/* From here on whoever writes to the page has to ask again. => the page locked. */
 static void clear_dirty_for_io(struct page *page)
 {
+	assert_page_locked(page);
 	if (READ_ONCE(page->mapcount))
 		rmap_walk(page, clean_entry, NULL);
 	race_point(writeback_cleaned);

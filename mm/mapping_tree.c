@@ -22,6 +22,9 @@ struct mapping_node {
 	struct rcu_head rcu;
 };
 
+#define assert_slots_readable(mapping)                                                                                 \
+	ASSERT(rcu_read_lock_held() || spin_is_locked_by_me(&(mapping)->lock), "mapping.lock or an RCU section is held")
+
 static struct slab_cache *node_cache;
 STATIC_PER_CPU(u64, shmem_pages); /* filled slots less emptied ones: any CPU's may be below 0, only the sum counts */
 
@@ -76,6 +79,7 @@ struct page *mapping_tree_find(const struct mapping *mapping, u64 index)
 {
 	const struct mapping_node *leaf = leaf_of(mapping, index);
 
+	assert_slots_readable(mapping);
 	return leaf ? slot_page(slot_read(&leaf->slots[slot_of(index, 1)])) : NULL;
 }
 
@@ -83,6 +87,7 @@ struct page *mapping_tree_get(const struct mapping *mapping, u64 index)
 {
 	const struct mapping_node *leaf = leaf_of(mapping, index);
 
+	assert_in_rcu();
 	return leaf ? slot_get_page(&leaf->slots[slot_of(index, 1)]) : NULL;
 }
 
@@ -91,13 +96,14 @@ const struct mapping_slot *mapping_tree_slots(const struct mapping *mapping, u64
 	const struct mapping_node *leaf = leaf_of(mapping, index);
 	unsigned first = slot_of(index, 1);
 
+	assert_slots_readable(mapping);
 	*nr = SLOTS - first;
 	return leaf ? &leaf->slots[first] : NULL;
 }
 
 /* ---- How much shared memory -------------------------------------------------------------------------------------- */
 
-/* One page more, or (-1UL) fewer. => mapping->lock */
+/* One page more, or (-1UL) fewer. => mapping->lock held. */
 static void count_shmem(const struct mapping *mapping, u64 nr)
 {
 	assert_spin_held(&mapping->lock);
@@ -246,12 +252,13 @@ static bool find_used(const struct mapping_node *node, u64 base, u64 first, u64 
 	return false;
 }
 
-/* => used. */
+/* Empties a slot that is used. => mapping->lock held. */
 static struct mapping_slot take_at(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *leaf = leaf_of(mapping, index);
 	struct mapping_slot *slot = &leaf->slots[slot_of(index, 1)], was = *slot;
 
+	assert_spin_held(&mapping->lock);
 	set_slot(slot, NULL);
 	leaf->used--;
 	mapping->nr_pages--;
@@ -262,6 +269,7 @@ static struct mapping_slot take_at(struct mapping *mapping, u64 index)
 
 bool mapping_tree_next(const struct mapping *mapping, u64 first, u64 last, u64 *index)
 {
+	assert_spin_held(&mapping->lock);
 	return mapping->root && find_used(mapping->root, 0, first, last, index);
 }
 

@@ -36,12 +36,13 @@ static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 	return there;
 }
 
-/* A swapped-out page counts as in memory while the swap cache has it, ready. => the entry locked. */
+/* A swapped-out page counts as in memory while the swap cache has it, ready. => a PTE lock held. */
 static u8 in_swap_cache(pte_t pte)
 {
 	struct page *page = swap_cache_find(pte_swap_slot(pte));
 	u8 ready = page && page_is_uptodate(page);
 
+	assert_in_atomic();
 	if (page)
 		page_put(page);
 	return ready;
@@ -87,8 +88,8 @@ long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec)
 }
 
 /*
- * MS_SYNC: writes back what the VMA shows of its file in [start, end), with mmap_lock let go meanwhile: for I/O is waited for.
- * => mmap_lock for reading; likewise afterwards.
+ * MS_SYNC: writes back what the VMA shows of its file in [start, end), with mmap_lock let go meanwhile: for I/O is
+ * waited for. Likewise afterwards. => mmap_lock held.
  */
 static long sync_vma(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
 {
@@ -97,6 +98,7 @@ static long sync_vma(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_
 	struct file *file = vma->file;
 	long error;
 
+	assert_mmap_locked(mm);
 	vma_file_get(file);
 	mmap_read_unlock(mm);
 	error = vma_file_sync(file, first, last);

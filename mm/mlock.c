@@ -28,7 +28,7 @@ static long set_lock_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 lock
 	return 0;
 }
 
-/* Pages of the range that are locked already. => mmap_lock */
+/* Pages of the range that are locked already. => mmap_lock held. */
 static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	u64 nr_pages = 0;
@@ -41,7 +41,7 @@ static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
 	return nr_pages;
 }
 
-/* Within RLIMIT_MEMLOCK? What is locked twice counts once. => mmap_lock */
+/* Within RLIMIT_MEMLOCK? What is locked twice counts once. => mmap_lock held. */
 static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 {
 	u64 nr_pages = mm->locked_pages + (size >> PAGE_SHIFT);
@@ -51,7 +51,7 @@ static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 	       mm_may_lock(mm, nr_pages - pages_locked(mm, start, start + size < start ? ~0UL : start + size));
 }
 
-/* Up to the first hole, which is an error. => mmap_lock for writing */
+/* Up to the first hole, which is an error. => mmap_lock held for writing. */
 static long lock_vmas(struct mm *mm, vaddr_t start, vaddr_t end, u64 lock)
 {
 	assert_mmap_write_locked(mm);
@@ -120,7 +120,7 @@ void mm_populate_locked(struct mm *mm, vaddr_t start, vaddr_t end)
 			mm_populate_flags(mm, start, stop, flags);
 }
 
-/* => mmap_lock for writing */
+/* => mmap_lock held for writing. */
 static long change_range(struct mm *mm, vaddr_t start, u64 size, u64 lock)
 {
 	assert_mmap_write_locked(mm);
@@ -157,7 +157,7 @@ long mm_munlock(struct mm *mm, vaddr_t addr, u64 len)
 	return error;
 }
 
-/* Every VMA there is; what can't be changed stays as it is. => mmap_lock for writing */
+/* Every VMA there is; what can't be changed stays as it is. => mmap_lock held for writing. */
 static void lock_all(struct mm *mm, u64 lock)
 {
 	struct vma *vma;
@@ -167,7 +167,7 @@ static void lock_all(struct mm *mm, u64 lock)
 		(void)set_lock_flags(vma, vma->start, vma->end, lock);
 }
 
-/* => mmap_lock for writing */
+/* => mmap_lock held for writing. */
 static long change_all(struct mm *mm, int flags)
 {
 	u64 lock = flags & MCL_ONFAULT ? VM_LOCK_FLAGS : VM_LOCKED;

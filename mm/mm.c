@@ -52,7 +52,7 @@ struct mm *mm_create(void)
 	mm->refs = 1;
 	mm->mmap_base = USER_END;
 	mm_keys_init(mm);
-	vma_tree_init(&mm->tree);
+	vma_tree_init(&mm->tree, &mm->mmap_lock);
 	rwsem_init(&mm->mmap_lock, RANK_MMAP_LOCK);
 	wait_queue_init(&mm->vma_writers);
 	if (mm_init_parts(mm)) {

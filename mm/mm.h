@@ -95,8 +95,8 @@ enum rss_kind page_rss_kind(const struct page *page);
 void mm_note_peak(struct mm *mm);
 
 /*
- * mmap_lock. Write-locking makes mm_lock_seq odd; unlocking makes it even again and so ends every VMA bracket at once;
- * => all TLB flushes of the bracket are done by then.
+ * mmap_lock. Write-locking makes mm_lock_seq odd; unlocking makes it even again and so ends every VMA bracket at once.
+ * All TLB flushes of the bracket are done by then.
  */
 void mmap_write_lock(struct mm *mm);
 int __must_check mmap_write_lock_killable(struct mm *mm);
@@ -119,19 +119,21 @@ static inline void mmap_read_unlock(struct mm *mm)
 {
 	rwsem_read_unlock(&mm->mmap_lock);
 }
+/* Somebody keeps the struct. */
+#define assert_mm_referenced(mm) ASSERT(READ_ONCE((mm)->refs) > 0, "the caller has a reference to the address space")
 #define assert_mmap_write_locked(mm)                                                                                   \
 	ASSERT(rwsem_is_write_locked_by_me(&(mm)->mmap_lock), "mmap_lock is held for writing")
 #define assert_mmap_locked(mm) ASSERT(lock_is_held(&(mm)->mmap_lock), "mmap_lock is held")
 
-/* Takes every page of [start, end) out and gives it back. => mmap_lock held, and the VMAs bracketed or read-locked. */
+/* Takes every page of [start, end) out and gives it back. The VMAs are bracketed or read-locked. => mmap_lock held. */
 struct tlb_gather;
 void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
 /* The same, but private copies stay. */
 void zap_range_shared(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
 /*
  * Frees the page tables that no VMA can need any more once [start, end) is gone: floor and ceiling are the end of the
- * VMA below and the start of the one above (0 and USER_END where there is none). => mmap_lock for writing, zapped, VMAs
- * detached.
+ * VMA below and the start of the one above (0 and USER_END where there is none). => mmap_lock held for writing, zapped,
+ * VMAs detached.
  */
 void free_tables(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, vaddr_t floor, vaddr_t ceiling);
 

@@ -108,7 +108,7 @@ static long check_lock(const struct mm *mm, const struct mmap_request *request, 
 	return mm_may_lock_more(mm, shape->flags, (shape->end - shape->start) >> PAGE_SHIFT) ? 0 : -EAGAIN;
 }
 
-/* => mmap_lock for writing. The order of the tests is Linux's, since it decides which errno a caller gets. */
+/* => mmap_lock held for writing. The order of the tests is Linux's, since it decides which errno a caller gets. */
 static long map_locked(struct mm *mm, const struct mmap_request *request, u64 len, struct vma_shape *shape)
 {
 	u64 flags = request->flags;

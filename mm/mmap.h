@@ -50,20 +50,20 @@ long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
 long mm_setup_stack(struct mm *mm, vaddr_t top, u64 size, bool executable);
 
 /*
- * Grows the stack VMA down to addr's page. 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbid it; -EINTR: killed while
- * it waited for the VMA's readers. Sleeps. => mmap_lock held for writing (V5); brackets the VMA (V4).
+ * Grows the stack VMA down to addr's page. 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbid it; -EINTR:
+ * killed while it waited for the VMA's readers. Sleeps. Brackets the VMA (V4). => mmap_lock held for writing (V5).
  */
 int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr);
 
-/* Faults in every page of [start, end) through the fault door, for reading or writing. 0 or -errno. No lock held. */
+/* Faults in every page of [start, end) through the fault door, for reading or writing. 0 or -errno. => no lock from RANK_MMAP_LOCK on held. */
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write);
 
 /* File and mapping references that VMAs hold; kernel/fs implements them, the host build counts them. */
 void vma_file_get(struct file *file);
 void vma_file_put(struct file *file);
-/* Writes back pages [first, last] of the file, and waits: 0, or -EIO once for each error. Sleeps; no lock held. */
+/* Writes back pages [first, last] of the file, and waits: 0, or -EIO once for each error. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
 long vma_file_sync(struct file *file, u64 first, u64 last);
-/* fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), in bytes: 0 or -errno. Context: sleeps; no lock held. */
+/* fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), in bytes: 0 or -errno. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
 long vma_file_punch_hole(struct file *file, u64 offset, u64 len);
 
 /* Unmaps everything: the last user of the mm is gone. Sleeps. */

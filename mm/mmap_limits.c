@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How much may be mapped, and where. => mmap_lock held throughout; limits are read without a lock: prlimit takes effect soon. */
+/*
+ * How much may be mapped, and where. mmap_lock is held throughout; limits are read without a lock: prlimit takes effect
+ * soon.
+ */
 #include "kernel/errno.h"
 #include "mm/mman.h"
 #include "mm/mmap.h"

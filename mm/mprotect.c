@@ -174,7 +174,7 @@ static long refuse_up(struct mm *mm, vaddr_t start)
 	return vma_tree_find(&mm->tree, start) ? -EINVAL : -ENOMEM;
 }
 
-/* Which part of the range it is about, then the change. => mmap_lock for writing */
+/* Which part of the range it is about, then the change. => mmap_lock held for writing. */
 static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to,
 			   struct copies *copies)
 {

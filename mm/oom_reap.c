@@ -17,7 +17,7 @@
 #include "mm/tlb.h"
 #include "mm/vma.h"
 
-/* => mmap_lock for reading */
+/* => mmap_lock held. */
 static void zap_private(struct mm *mm)
 {
 	struct tlb_gather tlb;
@@ -33,6 +33,8 @@ static void zap_private(struct mm *mm)
 
 bool mm_reap(struct mm *mm)
 {
+	assert_mm_referenced(mm);
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	(void)atomic_xchg(&mm->unstable, true);
 	race_point(reap_begun);
 	if (!mmap_read_trylock_unless_ending(mm))

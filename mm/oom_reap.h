@@ -6,9 +6,9 @@
 #include "mm/mm.h"
 
 /*
- * Gives back all private memory of mm, and sees to it that none of its threads brings any back: from here on a fault where
- * nothing is mapped answers FAULT_KILLED. False: mmap_lock is busy, and nothing was given back; come again. Waits for no lock.
- * => a reference to the struct; all its users are dying; no lock that ranks at or above mmap_lock.
+ * Gives back all private memory of mm, and sees to it that none of its threads brings any back: from here on a fault
+ * where nothing is mapped answers FAULT_KILLED. False: mmap_lock is busy, and nothing was given back; come again. Waits
+ * for no lock. All its users are dying. => a reference; no lock from RANK_MMAP_LOCK on held.
  */
 bool mm_reap(struct mm *mm);
 

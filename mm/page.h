@@ -111,6 +111,10 @@ static inline void page_clear(struct page *page, enum page_flag flag)
 {
 	atomic_and(&page->flags, ~(1u << flag));
 }
+/* Somebody has a reference; of the kernel's own pages nobody counts any. */
+#define assert_referenced(page)                                                                                        \
+	ASSERT(READ_ONCE((page)->refcount) > 0 || page_test((page), PG_RESERVED), "the caller has a reference to the page")
+
 static inline void page_use(struct page *page)
 {
 	if (unlikely(page_test(page, PG_SET_ASIDE)))

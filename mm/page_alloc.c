@@ -339,7 +339,7 @@ void page_alloc_drain(void)
 		stash_spill(stash);
 }
 
-/* ---- The buddy allocator: => zone.lock held ---------------------------------------------------------------------- */
+/* ---- The buddy allocator. => zone.lock held. --------------------------------------------------------------------- */
 
 /* Plain stores of the flags: a free page has no others, and nobody else writes them. */
 static void put_on_list(struct page *page, unsigned order)
@@ -388,6 +388,7 @@ static u32 take_pages(struct page **pages, u32 nr)
 	unsigned order = 0;
 	u32 count = 0;
 
+	assert_spin_held(&zone.lock);
 	while (2u << order <= nr)
 		order++;
 	while (count < nr) {
@@ -409,6 +410,7 @@ static u32 take_pages(struct page **pages, u32 nr)
  */
 static bool is_free_block(pfn_t pfn, unsigned order)
 {
+	assert_spin_held(&zone.lock);
 	return pfn < max_pfn && page_test(pfn_to_page(pfn), PG_BUDDY) && pfn_to_page(pfn)->order == order;
 }
 

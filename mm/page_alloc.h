@@ -53,8 +53,8 @@ static inline void page_get(struct page *page)
 }
 void page_put(struct page *page);
 /*
- * For who has found a page without a lock: false when it is free. With true, it may have become another owner's before the
- * reference was taken: ask again whether it is still where it was found. => RCU section.
+ * For who has found a page without a lock: false when it is free. With true, it may have become another owner's before
+ * the reference was taken: ask again whether it is still where it was found.
  */
 static inline bool page_get_unless_free(struct page *page)
 {
@@ -81,7 +81,10 @@ u64 nr_managed_pages(void);
 /* Gives every CPU-local list of the calling CPU back (before a leak check, or when memory is short). */
 void page_alloc_drain(void);
 
-/* The first page frame from pfn on that is not part of a free block; max_pfn or more: none. => quiet, nobody allocates. */
+/*
+ * The first page frame from pfn on that is not part of a free block; max_pfn or more: none. The machine is quiet:
+ * nobody allocates.
+ */
 static inline pfn_t next_used_pfn(pfn_t pfn)
 {
 	while (pfn < max_pfn && page_test(pfn_to_page(pfn), PG_BUDDY))

@@ -76,10 +76,6 @@ static void change_and_wake(struct page *page, u32 gone, u32 come)
 
 /* ---- Locking ----------------------------------------------------------------------------------------------------- */
 
-/* Of the kernel's own pages nobody counts any. */
-#define assert_referenced(page)                                                                                        \
-	ASSERT(READ_ONCE((page)->refcount) > 0 || page_test((page), PG_RESERVED), "the caller has a reference to the page")
-
 static bool take(struct page *page)
 {
 	schedule_point();
@@ -97,6 +93,7 @@ bool page_trylock(struct page *page)
 
 void page_lock(struct page *page)
 {
+	assert_may_sleep();
 	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	while (!page_trylock(page))
@@ -105,6 +102,7 @@ void page_lock(struct page *page)
 
 int page_lock_killable(struct page *page)
 {
+	assert_may_sleep();
 	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	while (!page_trylock(page))
@@ -121,6 +119,7 @@ void page_unlock(struct page *page)
 
 void page_wait_unlocked(struct page *page)
 {
+	assert_may_sleep();
 	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	if (page_test(page, PG_LOCKED))
@@ -129,6 +128,7 @@ void page_wait_unlocked(struct page *page)
 
 int page_wait_unlocked_killable(struct page *page)
 {
+	assert_may_sleep();
 	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	return page_test(page, PG_LOCKED) ? wait_for_killable(page, PG_LOCKED) : 0;
@@ -138,6 +138,7 @@ int page_wait_unlocked_killable(struct page *page)
 
 void page_lock_hand_over(struct page *page)
 {
+	assert_page_locked(page);
 	lock_release_check(page, RANK_PAGE);
 }
 
@@ -151,6 +152,7 @@ void page_end_read(struct page *page, int error)
 
 void page_wait_writeback(struct page *page)
 {
+	assert_may_sleep();
 	assert_referenced(page);
 	if (page_test(page, PG_WRITEBACK))
 		wait_for(page, PG_WRITEBACK);
@@ -158,6 +160,7 @@ void page_wait_writeback(struct page *page)
 
 int page_wait_writeback_killable(struct page *page)
 {
+	assert_may_sleep();
 	assert_referenced(page);
 	return page_test(page, PG_WRITEBACK) ? wait_for_killable(page, PG_WRITEBACK) : 0;
 }

@@ -19,9 +19,10 @@
 
 void page_lock_init(void); /* boot */
 
-/* => a reference to the page. Sleep, except for the try. The killable form: 0 or -EINTR. */
+/* The killable form: 0 or -EINTR. Sleep. => a reference. */
 void page_lock(struct page *page);
 int __must_check page_lock_killable(struct page *page);
+/* => a reference. */
 bool page_trylock(struct page *page);
 /* By the thread that locked it. Does not sleep. The page may be freed at once if the caller has no reference. */
 void page_unlock(struct page *page);
@@ -35,7 +36,7 @@ void page_wait_unlocked(struct page *page);
 int __must_check page_wait_unlocked_killable(struct page *page);
 
 /* ---- Filling ----------------------------------------------------------------------------------------------------- */
-/* The lock is the I/O's from here on: page_end_read() unlocks, not the caller. => locked by the caller. */
+/* The lock is the I/O's from here on: page_end_read() unlocks, not the caller. => the page locked. */
 void page_lock_hand_over(struct page *page);
 /* The page is filled (error 0: PG_UPTODATE), or could not be (-errno: PG_ERROR). Unlocks. Any context. */
 void page_end_read(struct page *page, int error);

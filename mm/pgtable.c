@@ -41,6 +41,7 @@ struct pt_walk pt_walk(struct mm *mm, vaddr_t addr)
 {
 	struct pt_walk walk;
 
+	assert_tables_readable(mm, addr);
 	if (walk_step(&walk, mm->pgd, addr, TOP_LEVEL) && walk_step(&walk, table_of(walk.pmd), addr, 3) &&
 	    walk_step(&walk, table_of(walk.pmd), addr, 2))
 		walk.state = PT_TABLE;
@@ -94,7 +95,7 @@ static bool hang_in(const struct pt_walk *walk, const struct page *table)
 	return atomic_cas(&walk->pmdp->val, 0UL, page_to_phys(table) | TABLE_ENTRY_BITS);
 }
 
-/* Builds the tables of this level and above. => the walk ended above. */
+/* Builds the tables of this level and above, from where the walk ended. */
 static struct pt_walk build_down_to(struct mm *mm, vaddr_t addr, struct pt_walk walk, unsigned level)
 {
 	while ((walk.state == PT_NONE || walk.state == PT_NONE_UPPER) && walk.level > level) {
@@ -111,6 +112,7 @@ static struct pt_walk build_down_to(struct mm *mm, vaddr_t addr, struct pt_walk 
 
 struct pt_walk pt_build(struct mm *mm, vaddr_t addr)
 {
+	assert_tables_stay(mm, addr);
 	return build_down_to(mm, addr, pt_walk(mm, addr), 1);
 }
 
@@ -118,6 +120,7 @@ struct page *pt_prealloc(struct mm *mm, vaddr_t addr)
 {
 	struct pt_walk walk = build_down_to(mm, addr, pt_walk(mm, addr), 2);
 
+	assert_tables_stay(mm, addr);
 	return walk.state == PT_NONE_UPPER ? NULL : table_alloc(mm, 1);
 }
 
@@ -125,6 +128,7 @@ struct pt_walk pt_install(struct mm *mm, vaddr_t addr, struct page **table)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
 
+	assert_tables_stay(mm, addr);
 	if (walk.state != PT_NONE || !*table)
 		return walk;
 	if (hang_in(&walk, *table))
@@ -141,6 +145,7 @@ pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
 
+	assert_tables_stay(mm, addr);
 	if (walk.state != PT_TABLE)
 		return NULL;
 	*ptl = pte_lockptr(walk.pmd);
@@ -184,6 +189,7 @@ bool pt_iter_next(struct pt_iter *it)
 {
 	vaddr_t addr = it->stop;
 
+	assert_mmap_locked(it->mm);
 	pt_iter_end(it);
 	while (addr < it->end) {
 		struct pt_walk walk = pt_walk(it->mm, addr);

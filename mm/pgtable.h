@@ -317,25 +317,26 @@ static inline bool pt_walk_unstable(const struct pt_walk *walk)
 }
 
 /*
- * Walks down to the PMD entry of addr. Lock-free: => the caller holds mmap_lock, a lock of a VMA that contains addr,
- * or is inside an RCU section; in the last case tables may be on their way out, and stay readable.
+ * Walks down to the PMD entry of addr, without a lock of its own. In an RCU section alone tables may be on their way
+ * out, and stay readable. => mmap_lock or a VMA lock or an RCU section held.
  */
 struct pt_walk pt_walk(struct mm *mm, vaddr_t addr);
 
 /*
  * The same, building what is missing, the page table included. NULL-state never: answers PT_TABLE, PT_HUGE or PT_BAD,
  * or PT_NONE / PT_NONE_UPPER when there is no memory. May make room, and so sleep.
- * => mmap_lock or a VMA lock held, so that nobody frees tables here.
+ * Nobody frees tables here: => mmap_lock or a VMA lock held.
  */
 struct pt_walk pt_build(struct mm *mm, vaddr_t addr);
 
 /*
  * For who will not be allowed to allocate when there is a page to map: builds what is missing above the page table, and
- * makes the table, which hangs nowhere yet. NULL without memory. Then pt_install() hangs it in, unless one is there by then,
- * and sets *table to NULL if so; with *table NULL it only looks. What is left over goes to pt_prealloc_free(). => as pt_build.
+ * makes the table, which hangs nowhere yet. NULL without memory. Then pt_install() hangs it in, unless one is there by
+ * then, and sets *table to NULL if so; with *table NULL it only looks. => mmap_lock or a VMA lock held.
  */
 struct page *pt_prealloc(struct mm *mm, vaddr_t addr);
 struct pt_walk pt_install(struct mm *mm, vaddr_t addr, struct page **table);
+/* What is left over. */
 void pt_prealloc_free(struct mm *mm, struct page *table);
 
 /*
@@ -346,8 +347,7 @@ void pt_prealloc_free(struct mm *mm, struct page *table);
  *		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
  *			...
  *
- * => mmap_lock or the VMA locks for the whole range held. The body may not sleep. It may not `break` without calling
- * pt_iter_end().
+ * The body may not sleep. It may not `break` without calling pt_iter_end().
  */
 struct pt_iter {
 	struct mm *mm;
@@ -358,14 +358,19 @@ struct pt_iter {
 	pmd_t *pmdp;
 	struct page *table; /* locked; NULL before the first and after the last table */
 };
+/* => mmap_lock held. */
 void pt_iter_begin(struct pt_iter *it, struct mm *mm, vaddr_t start, vaddr_t end);
+/* True: it->table is locked. => mmap_lock held. */
 bool pt_iter_next(struct pt_iter *it);
+/* Unlocks the table. */
 void pt_iter_end(struct pt_iter *it);
-/* Lets go of the table; pt_iter_next() comes back to it. For who must sleep in between. => at the start of the table's part. */
+/*
+ * Unlocks the table; pt_iter_next() comes back to it. For who must sleep in between, at the start of the table's part.
+ */
 void pt_iter_again(struct pt_iter *it);
 #define pt_for_each_table(it, mm, start, end) for (pt_iter_begin((it), (mm), (start), (end)); pt_iter_next(it);)
 
-/* The entry that maps addr, locked, or NULL if there is no page table. => as for the iterator. */
+/* The entry that maps addr, locked, or NULL if there is no page table. => mmap_lock or a VMA lock held. */
 pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl);
 
 /* Tables of a new mm; the top one shares the kernel's half. NULL without memory. Frees only what is empty of pages. */

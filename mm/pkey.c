@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which protection keys are in use; see pkey.h. => mmap_lock for writing, where not said otherwise.
+ * Which protection keys are in use; see pkey.h. mmap_lock is held for writing, where not said otherwise.
  *
  * Mirrors: Linux, arch/x86/mm/pkeys.c and include/asm/pkeys.h; without keys in the CPU, its very answers too.
  */
@@ -18,6 +18,7 @@ void mm_keys_init(struct mm *mm)
 
 bool mm_key_in_use(const struct mm *mm, int key)
 {
+	assert_mmap_locked(mm);
 	return key >= 0 && key < (int)nr_keys() && key != mm->execute_only_key && mm->keys >> key & 1;
 }
 
@@ -95,6 +96,7 @@ u64 vma_key_flags(struct vma *vma, u64 prot, int key)
 {
 	u64 flags = vma->flags & VM_PKEY;
 
+	assert_mmap_write_locked(vma->mm);
 	if (nr_keys() == 1)
 		return 0;
 	if (key >= 0)
@@ -112,6 +114,7 @@ unsigned mm_key_at(struct mm *mm, vaddr_t addr)
 	const struct vma *vma;
 	unsigned key;
 
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	mmap_read_lock(mm);
 	vma = vma_tree_find(&mm->tree, addr);
 	key = vma ? vma_flags_key(vma->flags) : 0;

@@ -80,6 +80,7 @@ static long populate_page(struct mm *mm, vaddr_t addr, bool write)
  */
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 {
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	for (vaddr_t addr = start; addr < end; addr += PAGE_SIZE) {
 		long error = 0;
 

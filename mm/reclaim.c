@@ -75,11 +75,12 @@ static bool test_and_age(struct page *page, struct vma *vma, vaddr_t addr, pte_t
 	return true;
 }
 
-/* => the page locked, so that it stays what it is; its mapping held, if it has one. */
+/* It stays what it is; its mapping is held, if it has one. => the page locked. */
 static struct usage usage_of(struct page *page)
 {
 	struct usage usage = { 0 };
 
+	assert_page_locked(page);
 	if (READ_ONCE(page->mapcount))
 		rmap_walk(page, test_and_age, &usage);
 	return usage;
@@ -87,12 +88,13 @@ static struct usage usage_of(struct page *page)
 
 enum chance { TAKE_IT, LEAVE_IT, ACTIVATE_IT, IT_IS_LOCKED };
 
-/* => locked. As Linux: used twice since it became inactive, or by two, or a program that ran. */
+/* => the page locked. As Linux: used twice since it became inactive, or by two, or a program that ran. */
 static enum chance chance_of(struct page *page)
 {
 	bool before = atomic_and(&page->flags, ~(1u << PG_REFERENCED)) & 1u << PG_REFERENCED;
 	struct usage usage = usage_of(page);
 
+	assert_page_locked(page);
 	if (usage.locked)
 		return IT_IS_LOCKED;
 	if (!usage.nr_used)
@@ -129,9 +131,10 @@ static void finish_writing(struct scan *scan)
 	scan->nr_writing = 0;
 }
 
-/* => isolated; its reference is dropped, or `writing` has it. */
+/* Its reference is dropped, or `writing` has it. => a reference. */
 static void let_go(struct scan *scan, struct page *page, enum chance chance)
 {
+	assert_referenced(page);
 	if (chance == TAKE_IT && page_test(page, PG_WRITEBACK)) {
 		scan->writing[scan->nr_writing++] = page;
 		return;
@@ -143,9 +146,10 @@ static void let_go(struct scan *scan, struct page *page, enum chance chance)
 						    LRU_TO_INACTIVE);
 }
 
-/* => locked; the mapping held, if it is a page of one. */
+/* The mapping is held, if it is a page of one. => the page locked. */
 static enum swap_out begin_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
 {
+	assert_page_locked(page);
 	if (!mapping)
 		return swap_out_begin(page, batch);
 	if (page_test(page, PG_SHMEM))
@@ -156,12 +160,16 @@ static enum swap_out begin_out(struct mapping *mapping, struct page *page, struc
 	return SWAP_OUT_BEGUN;
 }
 
-/* Unlocks the page, and lets go of its mapping. True: gone. => begun, and flushed since then. */
+/*
+ * Unlocks the page, and lets go of its mapping. True: gone. It is begun, and was flushed since then. => the page
+ * locked.
+ */
 static bool finish_out(struct page *page)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : page->mapping;
 	bool shmem = mapping && page_test(page, PG_SHMEM), gone;
 
+	assert_page_locked(page);
 	if (!mapping)
 		gone = swap_out_finish(page);
 	else
@@ -174,12 +182,16 @@ static bool finish_out(struct page *page)
 	return gone;
 }
 
-/* => locked. A scan asks who uses the page; without one (NULL) it goes, used or not. What is begun holds its mapping. */
+/*
+ * => the page locked. A scan asks who uses the page; without one (NULL) it goes, used or not. What is begun holds its
+ * mapping.
+ */
 static enum swap_out judge(const struct scan *scan, struct page *page, enum chance *chance, struct tlb_batch *batch)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
 	enum swap_out progress;
 
+	assert_page_locked(page);
 	if (!mapping && !page_test(page, PG_ANON))
 		return SWAP_OUT_STAYS; /* truncated: it is about to be freed */
 	*chance = scan ? chance_of(page) : TAKE_IT;
@@ -191,9 +203,10 @@ static enum swap_out judge(const struct scan *scan, struct page *page, enum chan
 	return progress;
 }
 
-/* => isolated, not locked; its reference is dropped. */
+/* It is not locked. Its reference is dropped. => a reference. */
 static void end_page(struct scan *scan, struct page *page, enum kind kind, bool gone, enum chance chance)
 {
+	assert_referenced(page);
 	if (gone) {
 		note_freed(scan, kind);
 		page_put(page);
@@ -202,12 +215,13 @@ static void end_page(struct scan *scan, struct page *page, enum kind kind, bool 
 	}
 }
 
-/* => isolated. True: begun, and so locked. */
+/* True: begun, and so locked. => a reference. */
 static bool try_page(struct scan *scan, struct page *page, enum kind kind, struct tlb_batch *batch)
 {
 	enum swap_out progress = SWAP_OUT_STAYS;
 	enum chance chance = LEAVE_IT;
 
+	assert_referenced(page);
 	if (page_trylock(page)) {
 		progress = judge(scan, page, &chance, batch);
 		if (progress == SWAP_OUT_BEGUN)
@@ -265,6 +279,8 @@ bool reclaim_page(struct page *page)
 	struct tlb_batch batch = { 0 };
 	bool gone;
 
+	assert_referenced(page);
+	assert_no_lock_from(RANK_RECLAIM);
 	if (begin_page(page, &gone, &batch)) {
 		tlb_batch_flush(&batch);
 		gone = finish_out(page);
@@ -293,12 +309,13 @@ void reclaim_batch(struct page **pages, unsigned nr)
 
 /* ---- The active lists -------------------------------------------------------------------------------------------- */
 
-/* => locked. */
+/* => the page locked. */
 static struct usage usage_of_any(struct page *page)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
 	struct usage usage = { 0 };
 
+	assert_page_locked(page);
 	if (mapping || page_test(page, PG_ANON))
 		usage = usage_of(page);
 	if (mapping)
@@ -408,6 +425,7 @@ u64 reclaim_pages(u64 wanted)
 {
 	struct scan scan = { .wanted = wanted };
 
+	assert_no_lock_from(RANK_RECLAIM);
 	count(allocstall_normal);
 	if (!scan_until(&scan, FORCED_PRIORITY))
 		return 0;
@@ -417,6 +435,7 @@ u64 reclaim_pages(u64 wanted)
 
 bool make_room(void)
 {
+	assert_no_lock_from(RANK_RECLAIM);
 	return !thread_killed() && (reclaim_pages(RECLAIM_BATCH) || machine_out_of_memory());
 }
 

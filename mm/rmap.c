@@ -189,6 +189,8 @@ int anon_vma_fork(struct vma *child, const struct vma *parent)
 	struct anon_vma_chain *chain;
 	struct anon_vma *anon_vma;
 
+	assert_mmap_write_locked(child->mm);
+	assert_mmap_write_locked(parent->mm);
 	ASSERT(list_empty(&child->anon_vma_chain), "a forked VMA starts without anon_vmas");
 	ASSERT(parent->anon_vma, "a VMA without an anon_vma has no page that its fork would share");
 	WRITE_ONCE(child->anon_vma, NULL);
@@ -294,9 +296,10 @@ static void insert_chain(struct anon_vma_chain *chain)
 	interval_tree_insert(&chain->anon_vma->chains, &chain->by_anon_vma, vma->pgoff, last_pgoff(vma));
 }
 
-/* => the family's lock held. */
+/* => anon_vma->root->lock held. */
 static void link_chain(struct anon_vma_chain *chain, struct vma *vma, struct anon_vma *anon_vma)
 {
+	assert_spin_held(&anon_vma->root->lock);
 	chain->vma = vma;
 	chain->anon_vma = anon_vma;
 	atomic_inc(&anon_vma->refcount);
@@ -309,6 +312,7 @@ static void link_chain(struct anon_vma_chain *chain, struct vma *vma, struct ano
 
 void rmap_lock(struct vma *vma)
 {
+	assert_mmap_write_locked(vma->mm);
 	if (vma->mapping)
 		spin_lock(&vma->mapping->i_mmap_lock);
 	if (vma->anon_vma)
@@ -433,7 +437,10 @@ static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, s
 
 typedef bool (*visit_fn)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg);
 
-/* Visits the page's entry in that VMA, if it has one there. False: enough. => the lock that keeps VMAs in their tree. */
+/*
+ * Visits the page's entry in that VMA, if it has one there. False: enough. => a spinlock held: the one that keeps VMAs
+ * in their tree.
+ */
 static bool visit_in(struct page *page, struct vma *vma, visit_fn visit, void *arg)
 {
 	spinlock_t *ptl;
@@ -441,6 +448,7 @@ static bool visit_in(struct page *page, struct vma *vma, visit_fn visit, void *a
 	pte_t *pte = lock_entry_of(page, vma, &addr, &ptl);
 	bool go_on;
 
+	assert_in_atomic();
 	if (!pte)
 		return true;
 	go_on = visit(page, vma, addr, pte, arg);
@@ -476,6 +484,7 @@ static void walk_mapping(struct page *page, visit_fn visit, void *arg)
 void rmap_walk(struct page *page,
 	       bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg), void *arg)
 {
+	assert_no_lock_from(RANK_I_MMAP);
 	rcu_read_lock(); /* a table may be unlinked while we look at it */
 	/* An anonymous page that is mapped nowhere may outlive its anon_vma; one that was mapped just now does not before RCU. */
 	if (!page_test(page, PG_ANON))

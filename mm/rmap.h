@@ -29,30 +29,31 @@ struct anon_vma {
 void rmap_init(void); /* boot: caches */
 
 /*
- * Gives the VMA an anon_vma, published last (V7). 0 or -ENOMEM. Does not sleep. => mmap_lock in any mode, or nothing
- * changes otherwise; two threads may race, one wins. May reuse a compatible neighbour's so that a later merge is possible.
+ * Gives the VMA an anon_vma, published last (V7). 0 or -ENOMEM. Does not sleep. Two threads may race, one wins. May
+ * reuse a compatible neighbour's so that a later merge is possible.
  */
 int anon_vma_prepare(struct vma *vma);
 /* dst (a new, unattached VMA) joins every tree that src is in and takes src's anon_vma: split and move. 0 or -ENOMEM. */
 int anon_vma_clone(struct vma *dst, const struct vma *src);
 /*
- * For fork, of a parent that has an anon_vma: as clone, and the child gets one of its own. 0 or -ENOMEM. => mmap_lock of both for
- * writing.
+ * For fork, of a parent that has an anon_vma: as clone, and the child gets one of its own. 0 or -ENOMEM. => mmap_lock held for
+ * writing: of both.
  */
 int anon_vma_fork(struct vma *child, const struct vma *parent);
-/* Leaves every tree. => in the bracket, or never attached. */
+/* Leaves every tree. In the bracket, or it was never attached. */
 void anon_vma_unlink(struct vma *vma);
 
 /*
- * The locks of the reverse maps that find pages through this VMA, for whoever changes its bounds or moves its entries: i_mmap_lock,
- * then that of the anon_vmas. Context: mmap_lock for writing. Spinlocks.
+ * The locks of the reverse maps that find pages through this VMA, for whoever changes its bounds or moves its entries:
+ * i_mmap_lock, then that of the anon_vmas. => mmap_lock held for writing.
  */
 void rmap_lock(struct vma *vma);
+/* Releases them. */
 void rmap_unlock(struct vma *vma);
 /*
- * Gives the VMA other bounds, and moves it within the trees that it is in; takes rmap_lock(). The VMA tree is the caller's. Two
- * VMAs that pass a range from one to the other change in such an order that one of them covers it at any time.
- * Context: the VMA is write-locked, or was never attached.
+ * Gives the VMA other bounds, and moves it within the trees that it is in; takes rmap_lock(). The VMA tree is the
+ * caller's. Two VMAs that pass a range from one to the other change in such an order that one of them covers it at any
+ * time. The VMA is write-locked, or was never attached.
  */
 void rmap_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff);
 
@@ -60,18 +61,20 @@ void rmap_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff);
 void i_mmap_insert(struct vma *vma);
 void i_mmap_remove(struct vma *vma);
 
-/* A new anonymous page about to be mapped at addr: sets owner and index, mapcount 1. => the PTE lock held. */
+/* A new anonymous page about to be mapped at addr: sets owner and index, mapcount 1. => a PTE lock held. */
 void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index);
-/* A page that comes back from swap and is mapped nowhere: sets owner and index, mapcount 1. => the PTE lock held, and the page
- * locked or nobody else's. */
+/*
+ * A page that comes back from swap and is mapped nowhere: sets owner and index, mapcount 1. The page is locked, or
+ * nobody else's. => a PTE lock held.
+ */
 void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index);
-/* One more, one fewer entry maps it. => the PTE lock held. */
+/* One more, one fewer entry maps it. => a PTE lock held. */
 void rmap_dup(struct page *page);
 void rmap_remove(struct page *page);
 
 /*
- * Calls visit for every entry that maps the page, under its PTE lock; stops when visit answers false. => the page pinned or
- * the machine quiet; no PTE lock held. visit does not sleep, and may flush translations.
+ * Calls visit for every entry that maps the page, under its PTE lock; stops when visit answers false. The page is
+ * pinned, or the machine quiet. visit does not sleep, and may flush translations. => no lock from RANK_I_MMAP on held.
  */
 void rmap_walk(struct page *page, bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg),
 	       void *arg);

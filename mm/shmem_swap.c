@@ -94,6 +94,7 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 
 void mapping_page_unmap(struct page *page, struct tlb_batch *batch)
 {
+	assert_mapping_held(page->mapping);
 	assert_page_locked(page);
 	if (READ_ONCE(page->mapcount))
 		rmap_walk(page, unmap_entry, batch);
@@ -130,7 +131,7 @@ static bool holds_value(struct mapping *mapping, u64 index, swap_slot_t slot)
 	return mapping_tree_value(mapping, index, &now) && now.val == slot.val;
 }
 
-/* The page takes the value's place, with a reference for it. False: it was truncated away. => locked */
+/* The page takes the value's place, with a reference for it. False: it was truncated away. => the page locked. */
 static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot)
 {
 	bool there;
@@ -169,6 +170,8 @@ static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_
 
 enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch)
 {
+	assert_mapping_held(page->mapping);
+	ASSERT(page_test(page, PG_SHMEM), "a page of shared memory");
 	assert_page_locked(page);
 	if (page_test(page, PG_WRITEBACK) || !swap_cache_alloc(page))
 		return SWAP_OUT_STAYS;
@@ -179,6 +182,8 @@ enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch)
 
 bool shmem_swap_out_finish(struct mapping *mapping, struct page *page)
 {
+	assert_mapping_held(mapping);
+	ASSERT(page_test(page, PG_SHMEM), "a page of shared memory");
 	assert_page_locked(page);
 	make_known(mapping);
 	if (!leave_mapping(mapping, page, (swap_slot_t){ READ_ONCE(page->private) })) {
@@ -206,11 +211,12 @@ bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot)
 }
 
 /*
- * 0: it is back, or is not what it was any more: look again. -EIO, but only for a read that was begun on our behalf: others may
- * have read ahead, long ago. => locked, no write of it under way
+ * 0: it is back, or is not what it was any more: look again. -EIO, but only for a read that was begun on our behalf:
+ * others may have read ahead, long ago. No write of it is under way. => the page locked.
  */
 static int put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read)
 {
+	assert_page_locked(page);
 	if (!swap_cache_holds(page, slot))
 		return 0;
 	if (!page_is_uptodate(page)) {
@@ -237,6 +243,7 @@ static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
 	struct page *page = find_or_read(slot, &read);
 	int error;
 
+	assert_area_held(slot);
 	if (!page || is_err(page))
 		return (int)ptr_err(page);
 	page_lock(page);
@@ -253,6 +260,8 @@ static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
  */
 struct page *shmem_get_page(struct mapping *mapping, u64 index)
 {
+	if (mapping->shmem) /* others have nothing in swap */
+		assert_no_lock_from(RANK_RECLAIM);
 	for (;;) {
 		struct page *page = mapping_find(mapping, index);
 		swap_slot_t slot;
@@ -313,7 +322,7 @@ static int lock_settled(struct fault *f)
 	}
 }
 
-/* => f->page */
+/* f->page is there */
 static int fault_put_back(struct fault *f, swap_slot_t slot)
 {
 	int end = lock_settled(f), error;
@@ -329,6 +338,7 @@ static int fault_put_back(struct fault *f, swap_slot_t slot)
 /* => the area held. */
 static int bring_back_for_fault(struct fault *f, swap_slot_t slot)
 {
+	assert_area_held(slot);
 	f->page = swap_cache_find(slot);
 	if (!f->page) {
 		int end = fault_read_swap(f, slot);

@@ -16,8 +16,8 @@
 #include "mm/swap.h"
 
 /*
- * In two steps, as swap_out_begin() and swap_out_finish(): out of every address space; then out of its mapping, and written.
- * => locked, PG_SHMEM, PG_CACHE, the mapping held from the first to the second, which sleeps.
+ * In two steps, as swap_out_begin() and swap_out_finish(): out of every address space; then out of its mapping, and
+ * written. The second may sleep. => the page locked; PG_SHMEM; the mapping held.
  */
 enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch);
 bool shmem_swap_out_finish(struct mapping *mapping, struct page *page);
@@ -25,8 +25,8 @@ bool shmem_swap_out_finish(struct mapping *mapping, struct page *page);
 /* Whether the slot of the mapping holds a value: then *slot. A look: it may change at once. Does not sleep. */
 bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot);
 /*
- * The page of the slot with a reference, brought back if it is in swap; NULL: a hole. err_ptr(-ENOMEM, -EIO). Makes room, and so
- * sleeps. => no lock that ranks below RANK_RECLAIM.
+ * The page of the slot with a reference, brought back if it is in swap; NULL: a hole. err_ptr(-ENOMEM, -EIO). Makes
+ * room, and so sleeps. => no lock from RANK_RECLAIM on held.
  */
 struct page *shmem_get_page(struct mapping *mapping, u64 index);
 /* The first slot of [*index, last] with a value, in *index. False if there is none. Does not sleep. */

@@ -225,7 +225,7 @@ static __noinline void free_slow(struct slab_cache *cache, void *object)
 	WRITE_ONCE(magazine->count, magazine->count - nr);
 }
 
-/* ---- Slabs: => cache->lock held ---------------------------------------------------------------------------------- */
+/* ---- Slabs ------------------------------------------------------------------------------------------------------- */
 
 /* The first page of the slab that the object lies in: blocks are aligned to their size. */
 static struct page *slab_of(const struct slab_cache *cache, const void *object)
@@ -233,7 +233,7 @@ static struct page *slab_of(const struct slab_cache *cache, const void *object)
 	return pfn_to_page(align_down(virt_to_phys(object) >> PAGE_SHIFT, 1UL << cache->order));
 }
 
-/* Pages become a slab with all its objects free. */
+/* Pages become a slab with all its objects free. => cache->lock held. */
 static void slab_add(struct slab_cache *cache, struct page *slab)
 {
 	char *object;

@@ -33,6 +33,7 @@ int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
 	u64 nr_pages;
 	int error;
 
+	assert_may_sleep();
 	assert_mmap_write_locked(mm);
 	addr &= PAGE_MASK;
 	if (addr >= vma->start)

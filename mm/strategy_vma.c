@@ -46,11 +46,12 @@ static enum fault_end found_nothing(struct fault *f)
 }
 
 /*
- * Step 1. The loop ends: a VMA leaves the tree before it is detached, so the same one is not found again. => inside an RCU
+ * Step 1. The loop ends: a VMA leaves the tree before it is detached, so the same one is not found again. => an RCU
  * section.
  */
 static enum fault_end find_and_lock(struct fault *f)
 {
+	assert_in_rcu();
 	for (;;) {
 		struct vma *vma = vma_tree_find(&f->mm->tree, f->address);
 

@@ -56,8 +56,8 @@ int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages,
 /* The area on that device, or -1. */
 int swap_area_on(const void *device);
 /*
- * Brings everything back from the area and forgets it. 0; -ENOMEM, -EINTR, -EIO when a page cannot be read: then the area
- * is in use as before. Sleeps. => nothing locked; one at a time.
+ * Brings everything back from the area and forgets it. 0; -ENOMEM, -EINTR, -EIO when a page cannot be read: then the
+ * area is in use as before. One at a time. Sleeps. => no lock from RANK_MMAP_LOCK on held.
  */
 int swap_area_remove(unsigned area);
 
@@ -89,8 +89,14 @@ extern u8 sysctl_page_cluster;
  */
 bool swap_area_get(swap_slot_t slot);
 void swap_area_put(swap_slot_t slot);
+/* For asserts, in debug builds: the area of the slot cannot go away, since somebody uses it or names the slot. */
+bool swap_area_is_held(swap_slot_t slot);
+#define assert_area_held(slot) ASSERT(swap_area_is_held(slot), "the swap area is held")
 
-/* One more, one fewer entry, or slot of a mapping, names it. => the lock of that held; it is named already, or holds a page. */
+/*
+ * One more, one fewer entry, or slot of a mapping, names it. It is named already, or holds a page. => a spinlock held:
+ * of that.
+ */
 void swap_dup(swap_slot_t slot);
 /* The last one also drops the page that the slot still holds, if nobody has it locked. */
 void swap_put(swap_slot_t slot);
@@ -103,6 +109,8 @@ u32 swap_count(swap_slot_t slot);
  */
 bool swap_claim(swap_slot_t slot);
 void swap_unclaim(swap_slot_t slot);
+bool swap_is_claimed(swap_slot_t slot);
+#define assert_slot_claimed(slot) ASSERT(swap_is_claimed(slot), "the swap slot is claimed")
 /* Waits, pausing, until nobody has it claimed: who has neither sleeps nor waits for us. */
 void swap_wait_unclaimed(swap_slot_t slot);
 
@@ -110,28 +118,33 @@ void swap_wait_unclaimed(swap_slot_t slot);
 
 /* The page that the slot holds, with a reference, or NULL. => the area held. */
 struct page *swap_cache_find(swap_slot_t slot);
-/* Gives the page a slot, which holds it from now on. False: all are full. => the page locked, anonymous, in no slot. */
+/* Gives the page a slot, which holds it from now on. False: all are full. It is in no slot. => the page locked. */
 bool swap_cache_alloc(struct page *page);
 enum swap_add {
 	SWAP_ADDED,
 	SWAP_BUSY, /* somebody was faster: look again */
 	SWAP_UNUSED, /* no entry names the slot any more */
 };
-/* Puts a page that is to be read into the slot. => the page locked, in no slot; the area held. */
+/* Puts a page that is to be read into the slot. => the page locked; the area held. */
 enum swap_add swap_cache_add(swap_slot_t slot, struct page *page);
-/* => a reference. Under the page lock the answer stays true. */
+/* Under the page lock the answer stays true. => a reference. */
 static inline bool swap_cache_holds(const struct page *page, swap_slot_t slot)
 {
+	assert_referenced(page);
 	return page_test(page, PG_SWAPCACHE) && READ_ONCE(page->private) == slot.val;
 }
 /*
- * Takes the page out of its slot. One that could not be written takes the slot with it: it is never used again. => locked,
- * not under write-back; what is written in the slot need not last: nobody names it, or the page was not filled.
+ * Takes the page out of its slot. One that could not be written takes the slot with it: it is never used again. It is
+ * not under write-back. What is written in the slot need not last: nobody names it, or the page was not filled. => the
+ * page locked.
  */
 void swap_cache_delete(struct page *page);
-/* The same if the page is in a slot that no entry names, and not under write-back. => locked. */
+/* The same if the page is in a slot that no entry names, and not under write-back. => the page locked. */
 bool swap_cache_delete_unused(struct page *page);
-/* The same if the caller's reference and the slot's are the only ones, and the device has its contents. => locked. */
+/*
+ * The same if the caller's reference and the slot's are the only ones, and the device has its contents. => the page
+ * locked.
+ */
 bool swap_cache_delete_clean(struct page *page);
 /* Drops the pages that their devices have too, and nobody maps or reads; how many. Sleeps. */
 u64 swap_cache_shrink(void);
@@ -140,16 +153,19 @@ void swap_cache_trim(void);
 
 /* ---- Transfers (swap_io.c) --------------------------------------------------------------------------------------- */
 
-/* Begins to write the page to its slot; page_end_writeback() follows. => in its slot, locked, mapped nowhere. May sleep. */
+/*
+ * Begins to write the page to its slot; page_end_writeback() follows. It is mapped nowhere. May sleep. => PG_SWAPCACHE;
+ * the page locked.
+ */
 void swap_write_start(struct page *page);
-/* 0, -EIO; -EAGAIN: the device would take time. => the slot claimed. Does not sleep. */
+/* 0, -EIO; -EAGAIN: the device would take time. Does not sleep. => the slot claimed. */
 int swap_read_now(swap_slot_t slot, struct page *page);
 /* Is the slot's device synchronous just now? => the area held. */
 bool swap_is_synchronous(swap_slot_t slot);
 /*
- * The page of the slot, being filled or filled, with a reference, together with its neighbours on the device. NULL: no entry
- * names the slot any more; err_ptr(-ENOMEM); err_ptr(-EAGAIN): all requests are under way, see below. => the area held. Does not
- * sleep.
+ * The page of the slot, being filled or filled, with a reference, together with its neighbours on the device. NULL: no
+ * entry names the slot any more; err_ptr(-ENOMEM); err_ptr(-EAGAIN): all requests are under way, see below. Does not
+ * sleep. => the area held.
  */
 struct page *swap_read_ahead(swap_slot_t slot);
 /* Sleep until a request is free; another thread may have taken it by the time they return. Killable: 0 or -EINTR. */
@@ -166,13 +182,13 @@ enum swap_out {
 	SWAP_OUT_BEGUN, /* it stays locked until the batch is flushed and swap_out_finish() has come */
 };
 /*
- * Begins to take an anonymous page out of every address space: entries name its slot, the batch has what is to be flushed.
- * => locked, a reference. Does not sleep.
+ * Begins to take an anonymous page out of every address space: entries name its slot, the batch has what is to be
+ * flushed. Does not sleep. => the page locked; a reference.
  */
 enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch);
 /*
  * Writes it if it must be, and frees it if that is done already. True when it is gone but for the caller's reference.
- * => begun, flushed, locked all the time. No lock that ranks below RANK_RECLAIM. Sleeps.
+ * It is begun, flushed, and was locked all the time. Sleeps. => the page locked.
  */
 bool swap_out_finish(struct page *page);
 

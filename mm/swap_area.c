@@ -71,9 +71,10 @@ static struct swap_area *area_of(swap_slot_t slot)
 	return &areas[swap_slot_area(slot)];
 }
 
-/* => area->lock, or the area is in no use yet; the slot within the area. */
+/* The slot is within the area, which is in no use yet, or: => area->lock held. */
 static struct slot *slot_at(struct swap_area *area, u64 offset)
 {
+	ASSERT(!READ_ONCE(area->present) || spin_is_locked_by_me(&area->lock), "slots in use are looked at under their lock");
 	return &area->chunks[offset / SLOTS_PER_CHUNK].slots[offset % SLOTS_PER_CHUNK];
 }
 
@@ -208,6 +209,20 @@ void swap_area_put(swap_slot_t slot)
 		wake_up_all(&users_gone);
 }
 
+#if DEBUG
+bool swap_area_is_held(swap_slot_t slot)
+{
+	struct swap_area *area = area_of(slot);
+	bool held;
+
+	spin_lock(&area->lock);
+	held = area->present && swap_slot_offset(slot) < area->nr_slots &&
+	       (area->nr_users || slot_at(area, swap_slot_offset(slot))->state & ~SLOT_BAD);
+	spin_unlock(&area->lock);
+	return held;
+}
+#endif
+
 void swap_area_set_usable(unsigned id, bool usable)
 {
 	spin_lock(&areas[id].lock);
@@ -244,13 +259,14 @@ static bool nobody_uses(struct swap_area *area)
 
 void swap_area_close(unsigned id)
 {
+	assert_may_sleep();
 	wait_event(&users_gone, nobody_uses(&areas[id]));
 	chunks_free(&areas[id]);
 }
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
-/* => area->lock; some slot is free. */
+/* Some slot is free. => area->lock held. */
 static u64 next_free(struct swap_area *area)
 {
 	u64 offset = area->next < area->nr_slots ? area->next : 0;
@@ -267,7 +283,10 @@ static u64 next_free(struct swap_area *area)
 	return offset;
 }
 
-/* A slot that has just become free, or just stopped being so, or is neither: brings the sums up to date. => area->lock. */
+/*
+ * A slot that has just become free, or just stopped being so, or is neither: brings the sums up to date. => area->lock
+ * held.
+ */
 static void note_state(struct swap_area *area, u64 offset, u32 state)
 {
 	struct slot *slot = slot_at(area, offset);
@@ -299,11 +318,12 @@ static struct swap_area *best_area(void)
 	return best;
 }
 
-/* => area->lock, the page locked. The slot's reference is taken here. */
+/* The slot's reference is taken here. => area->lock held; the page locked. */
 static void hold_page(struct swap_area *area, u64 offset, struct page *page)
 {
 	struct slot *slot = slot_at(area, offset);
 
+	assert_page_locked(page);
 	assert_spin_held(&area->lock);
 	note_state(area, offset, slot->state | SLOT_HELD);
 	slot->pfn = (u32)page_to_pfn(page);
@@ -359,11 +379,12 @@ u32 swap_count(swap_slot_t slot)
 	return state & SLOT_COUNT;
 }
 
-/* The page that the slot holds, with a reference, or NULL. => area->lock. */
+/* The page that the slot holds, with a reference, or NULL. => a spinlock held: area->lock. */
 static struct page *held_page(const struct slot *slot)
 {
 	struct page *page = slot->state & SLOT_HELD && slot->pfn ? pfn_to_page(slot->pfn) : NULL;
 
+	assert_in_atomic();
 	if (page)
 		page_get(page);
 	return page;
@@ -418,7 +439,7 @@ void swap_unclaim(swap_slot_t slot)
 	spin_unlock(&area->lock);
 }
 
-static bool is_claimed(swap_slot_t slot)
+bool swap_is_claimed(swap_slot_t slot)
 {
 	struct swap_area *area = area_of(slot);
 	bool claimed;
@@ -432,7 +453,7 @@ static bool is_claimed(swap_slot_t slot)
 
 void swap_wait_unclaimed(swap_slot_t slot)
 {
-	while (is_claimed(slot))
+	while (swap_is_claimed(slot))
 		cpu_relax();
 }
 
@@ -443,6 +464,7 @@ struct page *swap_cache_find(swap_slot_t slot)
 	struct swap_area *area = area_of(slot);
 	struct page *page;
 
+	assert_area_held(slot);
 	spin_lock(&area->lock);
 	page = held_page(slot_at(area, swap_slot_offset(slot)));
 	spin_unlock(&area->lock);
@@ -456,6 +478,7 @@ enum swap_add swap_cache_add(swap_slot_t slot, struct page *page)
 	enum swap_add result = SWAP_ADDED;
 	u32 state;
 
+	assert_area_held(slot);
 	assert_page_locked(page);
 	spin_lock(&area->lock);
 	state = slot_at(area, offset)->state;
@@ -469,12 +492,13 @@ enum swap_add swap_cache_add(swap_slot_t slot, struct page *page)
 	return result;
 }
 
-/* => area->lock, the page locked. The slot's reference is the caller's now. */
+/* The slot's reference is the caller's now. => area->lock held; the page locked. */
 static void let_page_go(struct swap_area *area, u64 offset, struct page *page)
 {
 	struct slot *slot = slot_at(area, offset);
 	bool unwritable = page_is_uptodate(page) && page_test(page, PG_ERROR);
 
+	assert_page_locked(page);
 	assert_spin_held(&area->lock);
 	ASSERT(slot->state & SLOT_HELD && slot->pfn == page_to_pfn(page), "a page is in the slot that it names");
 	slot->pfn = 0;
@@ -587,6 +611,7 @@ u64 swap_cache_shrink(void)
 {
 	u64 dropped = 0;
 
+	assert_may_sleep();
 	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++)
 		if (load_acquire(&areas[i].present))
 			dropped += shrink_area(&areas[i]);
@@ -595,6 +620,7 @@ u64 swap_cache_shrink(void)
 
 void swap_cache_trim(void)
 {
+	assert_may_sleep();
 	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++)
 		if (load_acquire(&areas[i].present))
 			trim_area(&areas[i]);
@@ -604,6 +630,7 @@ void swap_cache_trim(void)
 
 const struct swap_device_ops *swap_slot_device(swap_slot_t slot, void **device)
 {
+	assert_area_held(slot);
 	*device = area_of(slot)->device;
 	return area_of(slot)->ops;
 }
@@ -669,7 +696,8 @@ u64 swap_entries_counted(bool *ok)
 {
 	u64 entries = 0;
 
-	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++)
+	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++) {
+		spin_lock(&areas[i].lock);
 		for (u64 offset = 0; areas[i].present && offset < areas[i].nr_slots; offset++) {
 			const struct slot *slot = slot_at(&areas[i], offset);
 
@@ -679,5 +707,7 @@ u64 swap_entries_counted(bool *ok)
 			klog("check: swap slot %lu of area %u holds a page that no entry names", (unsigned long)offset, i);
 			*ok = false;
 		}
+		spin_unlock(&areas[i].lock);
+	}
 	return entries;
 }

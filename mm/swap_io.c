@@ -86,11 +86,13 @@ static bool some_free(void)
 
 void swap_request_wait(void)
 {
+	assert_may_sleep();
 	wait_event(&pool.waiters, some_free());
 }
 
 int swap_request_wait_killable(void)
 {
+	assert_may_sleep();
 	return wait_event_killable(&pool.waiters, some_free());
 }
 
@@ -131,9 +133,10 @@ static void start(struct swap_request *request, struct page *page)
 	request->ops->start(request);
 }
 
-/* => in its slot, locked, and handed over: page_end_read() follows. */
+/* It is locked and handed over: page_end_read() follows. => PG_SWAPCACHE; PG_LOCKED. */
 static void read_start(struct swap_request *request, struct page *page)
 {
+	ASSERT(page_test(page, PG_SWAPCACHE) && page_test(page, PG_LOCKED), "a page that is read is in its slot, and locked");
 	event_now(EVENT_swap_in, 0, READ_ONCE(page->private));
 	request->write = false;
 	request->done = read_done;
@@ -144,7 +147,9 @@ void swap_write_start(struct page *page)
 {
 	struct swap_request *request = request_get();
 
-	ASSERT(page_test(page, PG_LOCKED), "a page is locked when it is sent to its slot");
+	assert_may_sleep();
+	assert_page_locked(page);
+	ASSERT(page_test(page, PG_SWAPCACHE), "a page that is written has a slot");
 	event_now(EVENT_swap_out, 0, READ_ONCE(page->private));
 	page_clear(page, PG_DIRTY);
 	page_set(page, PG_WRITEBACK);
@@ -157,6 +162,7 @@ bool swap_is_synchronous(swap_slot_t slot)
 {
 	void *device;
 
+	assert_area_held(slot);
 	return swap_slot_device(slot, &device)->is_synchronous(device);
 }
 
@@ -165,6 +171,7 @@ int swap_read_now(swap_slot_t slot, struct page *page)
 	void *device;
 	int error = swap_slot_device(slot, &device)->read_now(device, swap_slot_offset(slot), page);
 
+	assert_slot_claimed(slot);
 	if (!error)
 		count(pswpin); /* its event is the attempt, whose kind is swap: this read takes no longer than that */
 	return error;
@@ -231,6 +238,7 @@ struct page *swap_read_ahead(swap_slot_t slot)
 	struct page *page;
 	int result;
 
+	assert_area_held(slot);
 	for (;;) {
 		result = read_slot(slot, &page);
 		if (result == SWAP_ADDED)

@@ -131,6 +131,7 @@ int swap_area_remove(unsigned area)
 {
 	int error;
 
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	swap_area_set_usable(area, false);
 	error = unuse_area(area);
 	if (error) {

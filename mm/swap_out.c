@@ -59,11 +59,13 @@ static bool is_given_up(const struct page *page)
 	return page_test(page, PG_LAZYFREE) && !page_test(page, PG_SWAPCACHE);
 }
 
-/* True: it is empty now. False: the CPU has just used it. => as tlb_batch_take(). */
+/* True: it is empty now. False: the CPU has just used it. => the entry's lock held; interrupts on. */
 static bool empty_if_unchanged(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t old)
 {
 	bool flush = tlb_may_hold(mm, old) && !tlb_batch_add(batch, mm, addr);
 
+	assert_entry_locked(ptep);
+	assert_irqs_on();
 	if (!pte_cas(ptep, old, (pte_t){ 0 }))
 		return false;
 	if (unlikely(flush))
@@ -90,16 +92,17 @@ static bool drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *
 	return true;
 }
 
-/* True: it goes, or stays given up for another time. False: it was written to. => locked, given up. */
+/* True: it goes, or stays given up for another time. False: it was written to. It is given up. => the page locked. */
 static bool drop_given_up(struct page *page, struct tlb_batch *batch)
 {
+	assert_page_locked(page);
 	rmap_walk(page, drop_entry, batch);
 	return is_given_up(page);
 }
 
 /* ---- Swapped out ------------------------------------------------------------------------------------------------- */
 
-/* => locked. False: there is none, or it must stay in the one it has. */
+/* => the page locked. False: there is none, or it must stay in the one it has. */
 static bool have_slot(struct page *page)
 {
 	assert_page_locked(page);
@@ -123,6 +126,7 @@ static bool is_unwanted(const struct page *page)
 
 enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
 {
+	assert_referenced(page);
 	assert_page_locked(page);
 	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK))
 		return SWAP_OUT_STAYS;
@@ -139,6 +143,7 @@ enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
 
 bool swap_out_finish(struct page *page)
 {
+	assert_may_sleep();
 	assert_page_locked(page);
 	if (READ_ONCE(page->mapcount)) { /* in locked memory */
 		(void)swap_cache_delete_unused(page);

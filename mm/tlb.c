@@ -155,6 +155,7 @@ void tlb_gather_finish(struct tlb_gather *tlb)
 {
 	struct mm *mm = tlb->mm;
 
+	assert_irqs_on();
 	/*
 	 * Another gather may have cleared entries in our range that we then found empty, and not have flushed them yet: its
 	 * count was raised before it cleared them, so we see it here, and flush for it (K9). Likewise a batch of reclaim, whose
@@ -168,7 +169,7 @@ void tlb_gather_finish(struct tlb_gather *tlb)
 
 void mm_switch_cpu(struct mm *prev, struct mm *next)
 {
-	ASSERT(!irqs_enabled(), "an address space is switched with interrupts off");
+	assert_irqs_off();
 	if (next) {
 		atomic_or(&next->cpus, this_cpu_bit());
 		race_point(switch_mask_set);

@@ -22,11 +22,11 @@ struct tlb_gather {
 	struct page *tables;		      /* unlinked, freed through RCU after the flush; linked by rcu.next */
 };
 
-/* => mmap_lock held in some way, from begin to finish. Announces a pending flush to whoever overlaps (K9). */
+/* Announces a pending flush to whoever overlaps (K9). => mmap_lock held, from begin to finish. */
 void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm);
 /* Flushes, frees, and ends. => interrupts on. */
 void tlb_gather_finish(struct tlb_gather *tlb);
-/* Notes that the translation of one page at addr is gone or lost rights. => its PTE lock held. */
+/* Notes that the translation of one page at addr is gone or lost rights. => a PTE lock held. */
 static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
 {
 	assert_in_atomic();
@@ -35,7 +35,7 @@ static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
 	if (addr + PAGE_SIZE > tlb->end)
 		tlb->end = addr + PAGE_SIZE;
 }
-/* Flushes what was noted, without freeing anything: for in_lock. => the PTE lock held, interrupts on (rule 6). */
+/* Flushes what was noted, without freeing anything: for in_lock. => a PTE lock held; interrupts on (rule 6). */
 void tlb_flush_in_lock(struct tlb_gather *tlb);
 /* Hands over a reference. True when the batch is full: the caller drops its PTE lock, then calls tlb_gather_flush(). */
 static inline bool tlb_add_page(struct tlb_gather *tlb, struct page *page)
@@ -45,7 +45,7 @@ static inline bool tlb_add_page(struct tlb_gather *tlb, struct page *page)
 }
 /* An empty table, already unlinked from its parent. */
 void tlb_add_table(struct tlb_gather *tlb, struct page *table);
-/* Flushes and frees what has been gathered so far; the gather goes on. => no PTE lock, interrupts on. */
+/* Flushes and frees what has been gathered so far; the gather goes on. => no spinlock held; interrupts on. */
 void tlb_gather_flush(struct tlb_gather *tlb);
 
 /*
@@ -73,8 +73,8 @@ struct tlb_batch { /* on the stack, all zeros at first */
 /* The batch's part for that mm, which is counted from then on. NULL: there is no room. */
 struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm);
 /*
- * Takes it upon itself to flush addr's translations. Before the entry goes: whoever finds it gone must see the count. False: the
- * batch is full, and it is for the caller to flush. => the PTE lock held.
+ * Takes it upon itself to flush addr's translations. Before the entry goes: whoever finds it gone must see the count.
+ * False: the batch is full, and it is for the caller to flush. => a PTE lock held.
  */
 static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr)
 {
@@ -91,7 +91,7 @@ static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm
 		part->end = addr + PAGE_SIZE;
 	return true;
 }
-/* Flushes all that was added, and waits; then the batch is empty. => no lock that ranks below the page lock, interrupts on. */
+/* Flushes all that was added, and waits; then the batch is empty. => no spinlock held; interrupts on. */
 void tlb_batch_flush(struct tlb_batch *batch);
 
 /* Some gather or batch may have changed entries and not flushed them yet. A count raised before an entry was changed is seen. */
@@ -100,11 +100,12 @@ static inline bool tlb_is_pending(struct mm *mm)
 	return __atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) != 0;
 }
 /*
- * May some CPU have a translation by an entry of this value? Not by one that it cannot use, unless that entry could be used until
- * a moment ago (W7). As Linux's pte_accessible(). => the PTE lock held.
+ * May some CPU have a translation by an entry of this value? Not by one that it cannot use, unless that entry could be
+ * used until a moment ago (W7). As Linux's pte_accessible(). => a PTE lock held.
  */
 static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
 {
+	assert_in_atomic();
 	return pte_present(pte) || tlb_is_pending(mm);
 }
 
@@ -116,14 +117,15 @@ void tlb_flush_page(struct mm *mm, vaddr_t addr);
 void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end);
 
 /*
- * Takes the entry out: it is empty afterwards, and this was its value. Its translations are flushed by the batch, or here if that
- * is full. => the PTE lock held, interrupts on.
+ * Takes the entry out: it is empty afterwards, and this was its value. Its translations are flushed by the batch, or
+ * here if that is full. => a PTE lock held; interrupts on.
  */
 static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep)
 {
 	bool flush = tlb_may_hold(mm, pte_read(ptep)) && !tlb_batch_add(batch, mm, addr);
 	pte_t old = pte_xchg(ptep, (pte_t){ 0 });
 
+	assert_in_atomic();
 	assert_irqs_on();
 	if (unlikely(flush))
 		tlb_flush_page(mm, addr);
@@ -131,17 +133,19 @@ static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr
 }
 
 /*
- * Filling an entry that is empty. No other function of mm/ does (the runner's tests of documents see to that), because an empty entry
- * does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's pages in mm_drop_lazy(), a
- * hole) or a batch of reclaim empties first and flushes later, and both count themselves before they empty. Whatever takes the place
- * must not be seen by one CPU while another still sees, or writes to, what was there before (K5). So the count is asked, and the
- * address flushed here if it is not 0. An entry that was emptied without being counted was flushed under its lock (copy-on-write,
- * mremap's source, write-back). The count is on a line that is written by gathers and by switches of address spaces, not by faults.
+ * Filling an entry that is empty. No other function of mm/ does (the runner's tests of documents see to that), because
+ * an empty entry does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's
+ * pages in mm_drop_lazy(), a hole) or a batch of reclaim empties first and flushes later, and both count themselves
+ * before they empty. Whatever takes the place must not be seen by one CPU while another still sees, or writes to, what
+ * was there before (K5). So the count is asked, and the address flushed here if it is not 0. An entry that was emptied
+ * without being counted was flushed under its lock (copy-on-write, mremap's source, write-back). The count is on a line
+ * that is written by gathers and by switches of address spaces, not by faults.
  *
- * Context: the PTE lock held, which may be across the shootdown (rule 6); interrupts on.
+ * => a PTE lock held, which may be across the shootdown (rule 6).
  */
 static inline void tlb_settle(struct mm *mm, vaddr_t start, vaddr_t end)
 {
+	assert_in_atomic();
 	if (unlikely(tlb_is_pending(mm)))
 		tlb_flush_range(mm, start, end);
 }

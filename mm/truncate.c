@@ -108,6 +108,7 @@ void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 {
 	struct removal removal = { .mapping = mapping, .kind = REMOVE_HOLE, .first = first, .last = last, .next = first };
 
+	assert_may_sleep();
 	begin(&removal);
 	remove_pages(&removal);
 	flush_everywhere(&removal);
@@ -148,7 +149,7 @@ static int write_tail(struct mapping *mapping, u64 size)
 	return 0;
 }
 
-/* => begun. */
+/* It has begun. */
 static int set_size(struct removal *removal, u64 size)
 {
 	struct mapping *mapping = removal->mapping;
@@ -176,6 +177,7 @@ int mapping_truncate(struct mapping *mapping, u64 size)
 	struct removal removal = { .mapping = mapping, .kind = REMOVE_END, .first = first, .last = ~0UL, .next = first };
 	int error;
 
+	assert_may_sleep();
 	begin(&removal);
 	error = set_size(&removal, size);
 	end(&removal);
@@ -211,11 +213,12 @@ static bool take_many(struct removal *removal)
 	return taken != 0;
 }
 
-/* => locked, not under I/O, and a reference of the caller's besides the slot's, which becomes the removal's. */
+/* It is not under I/O. The caller's reference becomes the removal's. => the page locked; a reference. */
 static void take_settled(struct removal *removal, struct page *page)
 {
 	u64 index = page->index;
 
+	assert_referenced(page);
 	assert_page_locked(page);
 	if (!page_test(page, PG_CACHE))
 		return; /* somebody was faster */
@@ -299,6 +302,7 @@ static bool has_left(struct mapping *mapping, u64 index)
 
 int mapping_wait_leaving(struct mapping *mapping, u64 index)
 {
+	assert_no_lock_from(RANK_REMOVAL);
 	lock_order_check(&mapping->removal_lock, RANK_REMOVAL);
 	return wait_event_killable(&mapping->leaving, has_left(mapping, index));
 }
@@ -324,14 +328,15 @@ static void wait_for_reclaim(const struct removal *removal)
 }
 
 /*
- * => locked. Nobody maps the page, and the slot and the caller have the only references: under mapping.lock nobody gets
- * another, for all find it in its slot. True: it is out, and the slot's reference is the caller's.
+ * => the page locked. Nobody maps the page, and the slot and the caller have the only references: under mapping.lock
+ * nobody gets another, for all find it in its slot. True: it is out, and the slot's reference is the caller's.
  */
 static bool take_unused(struct mapping *mapping, struct page *page)
 {
 	u64 index = page->index;
 	bool taken;
 
+	assert_page_locked(page);
 	spin_lock(&mapping->lock);
 	taken = page_test(page, PG_CACHE) && mapping_page_is_clean(page) && !READ_ONCE(page->mapcount) &&
 		READ_ONCE(page->refcount) == 2;
@@ -344,6 +349,7 @@ static bool take_unused(struct mapping *mapping, struct page *page)
 /* Entries let nobody write while the page is clean, and it becomes dirty under its lock only: so it still is when it goes. */
 bool mapping_take_clean(struct mapping *mapping, struct page *page)
 {
+	assert_mapping_held(mapping);
 	assert_page_locked(page);
 	if (!take_unused(mapping, page))
 		return false;
@@ -353,6 +359,7 @@ bool mapping_take_clean(struct mapping *mapping, struct page *page)
 
 void mapping_drop_clean(struct mapping *mapping)
 {
+	assert_may_sleep();
 	for (u64 index = 0; mapping_next(mapping, index, &index); index++) {
 		struct page *page = mapping_find(mapping, index);
 		bool taken;
@@ -385,12 +392,13 @@ struct walk {
 /* What is done in one address space: to all VMAs that next_vma_of() answers. */
 typedef void visit_mm_t(struct walk *walk, struct mm *mm);
 
-/* The next VMA along i_mmap; NULL at the end of the walk. Context: i_mmap_lock. */
+/* The next VMA along i_mmap; NULL at the end of the walk. => mapping->i_mmap_lock held. */
 static struct vma *next_along_tree(struct walk *walk)
 {
 	const struct interval_tree *tree = &walk->removal->mapping->i_mmap;
 	struct interval_node *node = interval_tree_first_behind(tree, walk->cursor, walk->first, walk->last);
 
+	assert_spin_held(&walk->removal->mapping->i_mmap_lock);
 	walk->overtaken |= tree->nr_inserted != walk->nr_inserted;
 	return node && !walk->overtaken ? container_of(node, struct vma, i_mmap) : NULL;
 }
@@ -450,9 +458,12 @@ static struct vma *next_in_mm(struct walk *walk, const struct mm *mm)
 	return vma;
 }
 
-/* The next VMA of the walk, if it is one of that mm. Context: its mmap_lock, for reading, until the visit to the VMA is over. */
+/*
+ * The next VMA of the walk, if it is one of that mm. => mmap_lock held, until the visit to the VMA is over.
+ */
 static struct vma *next_vma_of(struct walk *walk, const struct mm *mm)
 {
+	assert_mmap_locked(mm);
 	return walk->overtaken ? next_in_mm(walk, mm) : next_along_tree_of(walk, mm);
 }
 

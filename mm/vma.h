@@ -120,11 +120,11 @@ static inline unsigned vma_flags_key(u64 flags)
 void vma_init_caches(void); /* boot */
 struct vma *vma_alloc(struct mm *mm); /* detached, refcnt 0, everything zero; NULL without memory */
 struct vma *vma_dup(const struct vma *vma); /* a detached copy, with references on file and mapping, no anon_vma yet */
-/* Drops what it refers to and frees it after a grace period. => detached, or never attached. */
+/* Drops what it refers to and frees it after a grace period. It is detached, or was never attached. */
 void vma_free(struct vma *vma);
 
 /*
- * Makes a new VMA reachable. => mmap_lock for writing, vma_tree_reserve() done. Write-locks it first (V2): until
+ * Makes a new VMA reachable. After vma_tree_reserve(). => mmap_lock held for writing. Write-locks it first (V2): until
  * mmap_lock is released no other strategy uses it.
  */
 void vma_attach(struct mm *mm, struct vma *vma);
@@ -134,14 +134,27 @@ void vma_detach(struct vma *vma);
 /* ---- The bracket ------------------------------------------------------------------------------------------------- */
 /*
  * Bars new readers, waits for those inside, and marks the VMA as being changed until mmap_lock is released. Idempotent
- * inside one bracket. Sleeps. => mmap_lock for writing. The killable form removes the bar when it gives up (V14).
+ * inside one bracket. Sleeps. => mmap_lock held for writing. The killable form removes the bar when it gives up (V14).
  */
 void vma_start_write(struct vma *vma);
 int __must_check vma_start_write_killable(struct vma *vma); /* 0 or -EINTR */
+/* The VMA is in the bracket. => mmap_lock held for writing. */
 static inline bool vma_is_write_locked(const struct vma *vma)
 {
+	assert_mmap_write_locked(vma->mm);
 	return READ_ONCE(vma->vm_lock_seq) == READ_ONCE(vma->mm->mm_lock_seq);
 }
+/*
+ * Debug builds: the current thread has counted itself into the VMA that contains addr. True also where nothing is
+ * noted.
+ */
+bool mm_is_read_locked_at(const struct mm *mm, vaddr_t addr);
+/* Nobody frees the page tables that serve addr; or they stay readable at least. */
+#define assert_tables_stay(mm, addr)                                                                                   \
+	ASSERT(lock_is_held(&(mm)->mmap_lock) || mm_is_read_locked_at((mm), (addr)), "mmap_lock or the VMA is held")
+#define assert_tables_readable(mm, addr)                                                                               \
+	ASSERT(lock_is_held(&(mm)->mmap_lock) || rcu_read_lock_held() || mm_is_read_locked_at((mm), (addr)),           \
+	       "mmap_lock or the VMA is held, or we are inside an RCU section")
 #define assert_vma_write_locked(vma) ASSERT(vma_is_write_locked(vma), "the VMA is changed inside its bracket")
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
@@ -150,8 +163,9 @@ enum vma_read {
 	VMA_READ_WRITE_LOCKED, /* being changed, or falsely so: fall back */
 	VMA_READ_DETACHED,     /* gone while we looked */
 };
-/* Never waits. => RCU section; after VMA_READ_LOCKED the section may end. */
+/* Never waits. After VMA_READ_LOCKED the section may end. => an RCU section. */
 enum vma_read vma_try_read(struct mm *mm, struct vma *vma);
+/* Counts the reader out. The VMA may be gone then. */
 void vma_read_unlock(struct vma *vma);
 
 #endif

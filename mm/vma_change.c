@@ -29,7 +29,7 @@ static struct vma *make_upper(struct vma *vma);
 static struct vma *split(struct vma *vma, vaddr_t addr, struct vma *upper);
 static void set_flags(struct vma *vma, u64 flags);
 
-/* ---- New mappings ------------------------------------------------------------------------------------------------- */
+/* ---- New mappings ------------------------------------------------------------------------------------------------ */
 
 static bool follows_rules(const struct vma *vma, const struct vma_shape *shape)
 {
@@ -93,6 +93,7 @@ int vma_adopt_across(struct vma *vma, const struct vma_shape *shape)
 	struct vma *prev = vma_tree_find(&vma->mm->tree, shape->start - 1);
 	struct vma *next = vma_tree_find(&vma->mm->tree, shape->end);
 
+	assert_vma_write_locked(vma);
 	if (!joins_below(prev, shape) || !joins_above(next, shape) || !reverse_maps_agree(prev, next))
 		return 0;
 	if (vma == prev)
@@ -121,6 +122,7 @@ static struct vma *make_separate(struct mm *mm, const struct vma_shape *shape)
 
 int vma_map_prepare(struct mm *mm, struct vma_shape *shape)
 {
+	assert_mmap_write_locked(mm);
 	shape->fresh = make_separate(mm, shape);
 	return shape->fresh ? 0 : -ENOMEM;
 }
@@ -138,7 +140,7 @@ static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape)
 	return vma;
 }
 
-/* ---- Neighbours --------------------------------------------------------------------------------------------------- */
+/* ---- Neighbours -------------------------------------------------------------------------------------------------- */
 
 static bool was_forked(const struct vma *vma)
 {
@@ -238,7 +240,7 @@ static struct vma *move_boundary(struct vma *to, struct vma *from, vaddr_t start
 	return to;
 }
 
-/* ---- Other flags -------------------------------------------------------------------------------------------------- */
+/* ---- Other flags ------------------------------------------------------------------------------------------------- */
 
 /* What it takes to split a VMA nr ≤ 2 times: the upper parts, and room in the tree. 0, or -ENOMEM and nothing made. */
 static int split_prepare(struct vma *vma, struct vma **uppers, unsigned nr)
@@ -360,7 +362,7 @@ static struct vma *split(struct vma *vma, vaddr_t addr, struct vma *upper)
 	return upper;
 }
 
-/* ---- Unmapping ---------------------------------------------------------------------------------------------------- */
+/* ---- Unmapping --------------------------------------------------------------------------------------------------- */
 
 int vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end, unsigned nr_more)
 {

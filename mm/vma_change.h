@@ -3,9 +3,10 @@
  * Changes of a set of VMAs: new ones, other flags, holes. What mmap, munmap, mprotect, mremap, madvise and brk are made
  * of.
  *
- * Every function: => mmap_lock for writing. Sleeps for readers to drain. Brackets what it changes. Gets all memory that
- * it needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a dying thread). What
- * consists of several such steps prepares each of them, commits to nothing until all are prepared, and cannot fail from then on.
+ * Every function holds mmap_lock for writing, sleeps for readers to drain, and brackets what it changes. Gets all
+ * memory that it needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a
+ * dying thread). What consists of several such steps prepares each of them, commits to nothing until all are prepared,
+ * and cannot fail from then on.
  */
 #ifndef MM_VMA_CHANGE_H
 #define MM_VMA_CHANGE_H
@@ -30,10 +31,12 @@ struct vma_shape {
 };
 
 /*
- * Gets what vma_map() may need, while something else may still be mapped there: then it cannot fail. 0 or -ENOMEM. A shape that
- * is not mapped in the end is cancelled. => vma_unmap_prepare() has reserved one more change of the tree; mmap_lock for writing.
+ * Gets what vma_map() may need, while something else may still be mapped there: then it cannot fail. 0 or -ENOMEM. A
+ * shape that is not mapped in the end is cancelled. vma_unmap_prepare() has reserved one more change of the tree. =>
+ * mmap_lock held for writing.
  */
 int __must_check vma_map_prepare(struct mm *mm, struct vma_shape *shape);
+/* Gives it back. */
 static inline void vma_map_cancel(struct vma_shape *shape)
 {
 	if (shape->fresh)
@@ -42,8 +45,8 @@ static inline void vma_map_cancel(struct vma_shape *shape)
 /* Maps it: by enlarging a neighbour that follows the same rules, or by a new VMA. The VMA or an error pointer. */
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
 /*
- * If mapping `shape` will join `vma`, which has no page yet, with its neighbour beyond, which has: lets vma belong to the
- * neighbour's anon_vma now. 0 or -ENOMEM. => vma write-locked.
+ * If mapping `shape` will join `vma`, which has no page yet, with its neighbour beyond, which has: lets vma belong to
+ * the neighbour's anon_vma now. 0 or -ENOMEM. => the VMA write-locked.
  */
 int __must_check vma_adopt_across(struct vma *vma, const struct vma_shape *shape);
 
@@ -70,7 +73,7 @@ struct vma_unmap {
 	bool keeps_tables; /* its place is taken over at once, page tables and all. Set between the steps */
 	struct vma *upper; /* for a hole in the middle of a VMA: what will be its second part */
 };
-/* Be ready for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. => prepared. */
+/* Be ready for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. It is prepared. */
 int __must_check vma_unmap_expect_hole(struct vma_unmap *unmap, struct vma *vma);
 /* `nr_more`: tree changes to reserve besides. */
 int __must_check vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end,

@@ -11,6 +11,7 @@
  *
  * Mirrors: Linux 6.15, include/linux/mmap_lock.h and mm/mmap_lock.c, in the form with vm_refcnt.
  */
+#include "kernel/lockdep.h"
 #include "mm/events.h"
 #include "mm/race.h"
 #include "mm/vma.h"
@@ -102,7 +103,6 @@ static int start_write(struct vma *vma, bool killable)
 	bool attached = READ_ONCE(vma->vm_refcnt) != 0; /* only we, who hold mmap_lock, attach and detach */
 	int error;
 
-	assert_mmap_write_locked(vma->mm);
 	if (vma->vm_lock_seq == seq)
 		return 0;
 	lock_order_check(&vma->vm_refcnt, RANK_VMA); /* whether or not there are readers just now (V3) */
@@ -122,13 +122,32 @@ static int start_write(struct vma *vma, bool killable)
 
 void vma_start_write(struct vma *vma)
 {
+	assert_may_sleep();
+	assert_mmap_write_locked(vma->mm);
 	(void)start_write(vma, false); /* cannot fail: nothing interrupts it */
 }
 
 int vma_start_write_killable(struct vma *vma)
 {
+	assert_may_sleep();
+	assert_mmap_write_locked(vma->mm);
 	return start_write(vma, true);
 }
+
+#if DEBUG
+bool mm_is_read_locked_at(const struct mm *mm, vaddr_t addr)
+{
+	const struct held_locks *held = current_held_locks();
+
+	for (u32 i = 0; held && i < held->depth; i++) {
+		const struct vma *vma = container_of(held->held[i].lock, struct vma, vm_refcnt);
+
+		if (held->held[i].rank == RANK_VMA && vma->mm == mm && vma->start <= addr && addr < vma->end)
+			return true;
+	}
+	return !held;
+}
+#endif
 
 /* ---- The reader's side ------------------------------------------------------------------------------------------- */
 
@@ -151,6 +170,7 @@ enum vma_read vma_try_read(struct mm *mm, struct vma *vma)
 {
 	enum vma_read result;
 
+	assert_in_rcu();
 	/* Stale is fine: a quick way out, looked at again below. */
 	if (READ_ONCE(vma->vm_lock_seq) == READ_ONCE(mm->mm_lock_seq))
 		return VMA_READ_WRITE_LOCKED;

@@ -12,8 +12,9 @@
  */
 #include "kernel/errno.h"
 #include "kernel/string.h"
-#include "mm/vma.h"
+#include "mm/mm.h"
 #include "mm/slab.h"
+#include "mm/vma.h"
 
 #define FANOUT 15
 #define UNDERFULL 5 /* a node with fewer entries shares with a neighbour */
@@ -33,6 +34,18 @@ struct vma_node {
 	struct entry entries[FANOUT]; /* in order; unused ones end at ~0, for first_above() */
 };
 _Static_assert(sizeof(struct vma_node) <= 512, "a node fills eight cache lines");
+
+#if DEBUG
+#define assert_tree_write_locked(tree)                                                                                 \
+	ASSERT(!(tree)->lock || rwsem_is_write_locked_by_me((tree)->lock), "mmap_lock is held for writing")
+#define assert_tree_locked(tree) ASSERT(!(tree)->lock || lock_is_held((tree)->lock), "mmap_lock is held")
+#define assert_tree_readable(tree)                                                                                     \
+	ASSERT(!(tree)->lock || lock_is_held((tree)->lock) || rcu_read_lock_held(), "mmap_lock or an RCU section is held")
+#else
+#define assert_tree_write_locked(tree) ((void)(tree))
+#define assert_tree_locked(tree) ((void)(tree))
+#define assert_tree_readable(tree) ((void)(tree))
+#endif
 
 static struct slab_cache *node_cache;
 
@@ -68,11 +81,16 @@ void vma_tree_init_caches(void)
 	node_cache = slab_create("vma_node", sizeof(struct vma_node), CACHE_LINE);
 }
 
-void vma_tree_init(struct vma_tree *tree)
+void vma_tree_init(struct vma_tree *tree, const struct rwsem *lock)
 {
 	tree->root = NULL;
 	tree->reserve = NULL;
 	tree->nr_reserve = 0;
+#if DEBUG
+	tree->lock = lock;
+#else
+	(void)lock;
+#endif
 }
 
 static void free_subtree(struct vma_node *node)
@@ -93,7 +111,7 @@ void vma_tree_destroy(struct vma_tree *tree)
 		tree->reserve = (struct vma_node *)node->rcu.next;
 		slab_free(node_cache, node);
 	}
-	vma_tree_init(tree);
+	vma_tree_init(tree, NULL);
 }
 
 /* ---- Nodes set aside --------------------------------------------------------------------------------------------- */
@@ -128,6 +146,7 @@ static unsigned nodes_per_change(unsigned height)
 
 int vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes)
 {
+	assert_tree_write_locked(tree);
 	/* Each change but the last may add a level. In practice one does at most, so that is what further ones assume. */
 	unsigned height = tree->root ? tree->root->level + 1u : 1;
 	unsigned need = nodes_per_change(height) + (nr_changes - 1) * nodes_per_change(height + 1);
@@ -142,7 +161,7 @@ int vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes)
 	return 0;
 }
 
-/* ---- Changes ------------------------------------------------------------------------------------------------------ */
+/* ---- Changes ----------------------------------------------------------------------------------------------------- */
 
 void vma_tree_replace(struct vma_tree *tree, u64 from, u64 to, const struct vma_range *with, unsigned nr_with)
 {
@@ -150,6 +169,7 @@ void vma_tree_replace(struct vma_tree *tree, u64 from, u64 to, const struct vma_
 	struct vma_node *out[4], *root = tree->root, *dead;
 	unsigned nr;
 
+	assert_tree_write_locked(tree);
 	if (!root) {
 		if (!nr_with)
 			return;
@@ -167,6 +187,7 @@ void vma_tree_replace(struct vma_tree *tree, u64 from, u64 to, const struct vma_
 
 void vma_tree_insert(struct vma_tree *tree, struct vma *vma, u64 start, u64 end)
 {
+	assert_tree_write_locked(tree);
 	ASSERT(!vma_tree_find_from(tree, start) || vma_tree_find_from(tree, start)->start >= end ||
 		       vma_tree_find_from(tree, start) == vma,
 	       "a new VMA does not overlap another");
@@ -175,6 +196,7 @@ void vma_tree_insert(struct vma_tree *tree, struct vma *vma, u64 start, u64 end)
 
 void vma_tree_remove(struct vma_tree *tree, struct vma *vma, u64 start)
 {
+	assert_tree_write_locked(tree);
 	ASSERT(vma_tree_find(tree, start) == vma, "the VMA to be removed is in the tree");
 	(void)vma;
 	vma_tree_replace(tree, start, start + 1, NULL, 0);
@@ -182,6 +204,7 @@ void vma_tree_remove(struct vma_tree *tree, struct vma *vma, u64 start)
 
 void vma_tree_set_bounds(struct vma_tree *tree, struct vma *vma, u64 old_start, u64 start, u64 end)
 {
+	assert_tree_write_locked(tree);
 	ASSERT(vma_tree_find(tree, old_start) == vma, "the VMA to be resized is in the tree");
 	vma_tree_replace(tree, old_start, old_start + 1, &(struct vma_range){ start, end, vma }, 1);
 }
@@ -459,6 +482,7 @@ struct vma *vma_tree_find(const struct vma_tree *tree, u64 addr)
 {
 	const struct entry *entry = seek(tree, addr);
 
+	assert_tree_readable(tree);
 	return entry && entry->start <= addr ? entry->slot : NULL;
 }
 
@@ -466,6 +490,7 @@ struct vma *vma_tree_find_from(const struct vma_tree *tree, u64 addr)
 {
 	const struct entry *entry = seek(tree, addr);
 
+	assert_tree_readable(tree);
 	return entry ? entry->slot : NULL;
 }
 
@@ -474,6 +499,7 @@ struct vma *vma_tree_find_before(const struct vma_tree *tree, u64 addr)
 	const struct vma_node *node = load_acquire(&tree->root);
 	const struct entry *entry;
 
+	assert_tree_locked(tree);
 	if (!node || node->entries[0].start >= addr)
 		return NULL;
 	for (;;) { /* the first entry starts below addr, on every level */
@@ -491,6 +517,7 @@ struct vma *vma_tree_neighbours(const struct vma_tree *tree, u64 addr, struct vm
 	const struct vma_node *root = load_acquire(&tree->root);
 	unsigned i;
 
+	assert_tree_locked(tree);
 	if (!root || root->level) {
 		*prev = vma_tree_find_before(tree, addr);
 		return vma_tree_find_from(tree, addr);
@@ -500,7 +527,7 @@ struct vma *vma_tree_neighbours(const struct vma_tree *tree, u64 addr, struct vm
 	return i < root->nr ? root->entries[i].slot : NULL;
 }
 
-/* ---- Free space --------------------------------------------------------------------------------------------------- */
+/* ---- Free space -------------------------------------------------------------------------------------------------- */
 
 /* The part of the gap [from, to) inside [low, high) holds len bytes. */
 static bool gap_fits(u64 *from, u64 *to, u64 len, u64 low, u64 high)
@@ -559,6 +586,7 @@ u64 vma_tree_gap_top_down(const struct vma_tree *tree, u64 len, u64 low, u64 hig
 	const struct vma_node *root = load_acquire(&tree->root);
 	u64 from = root ? last_entry(root)->end : 0, to = high, found;
 
+	assert_tree_locked(tree);
 	if (gap_fits(&from, &to, len, low, high))
 		return to - len;
 	found = root ? highest_inner_gap(root, len, low, high) : 0;
@@ -574,6 +602,7 @@ u64 vma_tree_gap_bottom_up(const struct vma_tree *tree, u64 len, u64 low, u64 hi
 	const struct vma_node *root = load_acquire(&tree->root);
 	u64 from = 0, to = root ? root->entries[0].start : high, found;
 
+	assert_tree_locked(tree);
 	if (gap_fits(&from, &to, len, low, high))
 		return from;
 	found = root ? lowest_inner_gap(root, len, low, high) : 0;
@@ -635,5 +664,6 @@ u64 vma_tree_check(const struct vma_tree *tree)
 {
 	const struct vma_node *root = load_acquire(&tree->root);
 
+	assert_tree_locked(tree);
 	return root ? check_node(root) : 0;
 }

@@ -12,6 +12,7 @@
 
 #include "kernel/base.h"
 
+struct rwsem;
 struct vma;
 struct vma_node;
 
@@ -19,22 +20,29 @@ struct vma_tree {
 	struct vma_node *root;	  /* writers: mmap_lock for writing, store_release; readers: RCU or mmap_lock, load_acquire */
 	struct vma_node *reserve; /* mmap_lock for writing: nodes set aside, so that a change once begun cannot fail */
 	u32 nr_reserve;
+#if DEBUG
+	const struct rwsem *lock; /* constant: mmap_lock; NULL: one thread has the tree for itself */
+#endif
 };
 
 void vma_tree_init_caches(void); /* boot */
-void vma_tree_init(struct vma_tree *tree);
-/* Frees nodes and reserve; the VMAs are the caller's. => nobody else can reach the tree. */
+/* `lock`: the mmap_lock that guards it, for asserts. NULL: one thread has the tree for itself. */
+void vma_tree_init(struct vma_tree *tree, const struct rwsem *lock);
+/* Frees nodes and reserve; the VMAs are the caller's. Nobody else can reach the tree any more. */
 void vma_tree_destroy(struct vma_tree *tree);
 
 /*
- * Sets nodes aside for nr_changes insertions, removals or bound changes. 0 or -ENOMEM. => mmap_lock for writing. To be
- * called before the first change of an operation; what is not used stays for the next one.
+ * Sets nodes aside for nr_changes insertions, removals or bound changes. 0 or -ENOMEM. => mmap_lock held for writing.
+ * To be called before the first change of an operation; what is not used stays for the next one.
  */
 int __must_check vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes);
-/* The three changes; none can fail after vma_tree_reserve(). start and end are what the tree is to hold from now on. */
+/*
+ * The three changes; none can fail after vma_tree_reserve(). start and end are what the tree is to hold from now on.
+ * => mmap_lock held for writing.
+ */
 void vma_tree_insert(struct vma_tree *tree, struct vma *vma, u64 start, u64 end);
 void vma_tree_remove(struct vma_tree *tree, struct vma *vma, u64 start);
-/* Same VMA, same neighbours, other bounds. old_start finds it. */
+/* Same VMA, same neighbours, other bounds. old_start finds it. => mmap_lock held for writing. */
 void vma_tree_set_bounds(struct vma_tree *tree, struct vma *vma, u64 old_start, u64 start, u64 end);
 
 /*
@@ -45,28 +53,34 @@ struct vma_range {
 	u64 start, end;
 	struct vma *vma;
 };
+/* => mmap_lock held for writing. */
 void vma_tree_replace(struct vma_tree *tree, u64 from, u64 to, const struct vma_range *with, unsigned nr);
 
-/* The VMA that contains addr, or NULL. => RCU or mmap_lock. */
+/* The VMA that contains addr, or NULL. => mmap_lock or an RCU section held. */
 struct vma *vma_tree_find(const struct vma_tree *tree, u64 addr);
-/* The first VMA that ends above addr (so contains addr or lies after it), or NULL. => RCU or mmap_lock. */
+/*
+ * The first VMA that ends above addr (so contains addr or lies after it), or NULL. => mmap_lock or an RCU section held.
+ */
 struct vma *vma_tree_find_from(const struct vma_tree *tree, u64 addr);
-/* The last VMA that starts below addr, or NULL. => mmap_lock. */
+/* The last VMA that starts below addr, or NULL. => mmap_lock held. */
 struct vma *vma_tree_find_before(const struct vma_tree *tree, u64 addr);
 
-/* find_from(addr), and in *prev the last VMA that starts below addr: both sides of a gap. => mmap_lock. */
+/* find_from(addr), and in *prev the last VMA that starts below addr: both sides of a gap. => mmap_lock held. */
 struct vma *vma_tree_neighbours(const struct vma_tree *tree, u64 addr, struct vma **prev);
 
-/* The highest gap of len bytes inside [low, high), as its start address, or 0. => mmap_lock. */
+/* The highest gap of len bytes inside [low, high), as its start address, or 0. => mmap_lock held. */
 u64 vma_tree_gap_top_down(const struct vma_tree *tree, u64 len, u64 low, u64 high);
-/* The lowest such gap, or 0. */
+/* The lowest such gap, or 0. => mmap_lock held. */
 u64 vma_tree_gap_bottom_up(const struct vma_tree *tree, u64 len, u64 low, u64 high);
 
-/* Panics on a tree that breaks its own rules (order, gaps, bounds equal to the VMAs'). => mmap_lock. Returns the count. */
+/*
+ * Panics on a tree that breaks its own rules (order, gaps, bounds equal to the VMAs'). => mmap_lock held. Returns the
+ * count.
+ */
 u64 vma_tree_check(const struct vma_tree *tree);
 
 #define vma_tree_for_each(vma, tree) vma_tree_for_each_range(vma, tree, 0, ~0UL)
-/* Every VMA that overlaps [from, to), in order; the body may remove or resize the current one. => mmap_lock. */
+/* Every VMA that overlaps [from, to), in order; the body may remove or resize the current one. => mmap_lock held. */
 #define vma_tree_for_each_range(vma, tree, from, to)                                                                   \
 	for (u64 _next = ((vma) = vma_tree_find_from((tree), (from))) ? (vma)->end : 0; (vma) && (vma)->start < (to);  \
 	     (vma) = _next < (to) ? vma_tree_find_from((tree), _next) : NULL, _next = (vma) ? (vma)->end : 0)

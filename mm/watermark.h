@@ -24,7 +24,7 @@ void watermarks_init(u64 nr_managed);
 /* Settings, as they were written: /proc/sys/vm/min_free_kbytes, and watermark_scale_factor in ten-thousandths. */
 u64 min_free_kbytes(void);
 u64 watermark_scale_factor(void);
-/* `min` becomes a quarter of all memory at most, whatever is written. => nr_kbytes and factor are what the files take. */
+/* `min` becomes a quarter of all memory at most, whatever is written. nr_kbytes and factor are what the files take. */
 void min_free_kbytes_set(u64 nr_kbytes);
 void watermark_scale_factor_set(u64 factor);
 

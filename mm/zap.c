@@ -35,6 +35,7 @@ static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 	pte_t old = pte_read(ptep);
 	struct page *page;
 
+	assert_entry_locked(ptep);
 	if (pte_none(old))
 		return false;
 	old = pte_xchg(ptep, (pte_t){ 0 });

@@ -184,6 +184,7 @@ void block_files_create(struct dentry *dev)
 {
 	struct block_device *device;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	for (unsigned n = 0; (device = block_nth(n)) != NULL; n++)
 		if (is_err(dir_create(dev, device->name, strlen(device->name), S_IFBLK | 0660, device->rdev)))
 			dev->inode->sb->incomplete = true;

@@ -130,6 +130,7 @@ void console_start(void)
 
 void console_stop(void)
 {
+	assert_may_sleep();
 	serial_init(NULL);
 	synchronize_rcu(); /* an interrupt elsewhere may be about to wake the thread */
 	kthread_stop(thread);

@@ -115,6 +115,7 @@ static void link_to(struct dentry *dev, const char *name, const char *target)
 
 void devices_create(struct dentry *dev)
 {
+	assert_rwsem_write_held(&fs_tree_lock);
 	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
 		const struct device *d = &devices[i];
 

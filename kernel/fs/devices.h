@@ -23,7 +23,7 @@ enum device_number {
 
 /* The operations of a device; NULL when there is none with that number (ENXIO on open). */
 const struct file_ops *device_ops(u32 rdev);
-/* Fills /dev; without memory the file system is marked incomplete. => fs_tree_lock for writing. */
+/* Fills /dev; without memory the file system is marked incomplete. => fs_tree_lock held for writing. */
 void devices_create(struct dentry *dev);
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names in directories. The tree lies in memory; a file system that keeps it elsewhere too is told before it changes, and
- * may refuse. => fs_tree_lock throughout.
+ * Names in directories. The tree lies in memory; a file system that keeps it elsewhere too is told before it changes,
+ * and may refuse. fs_tree_lock is held throughout.
  */
 #include "kernel/fs/dir.h"
 #include "kernel/fs/super.h"
 
 int dir_may_create(struct dentry *dir)
 {
+	assert_rwsem_held(&fs_tree_lock);
 	if (!S_ISDIR(dir->inode->mode))
 		return -ENOTDIR;
 	if (dentry_is_computed(dir) || !dir->linked)
@@ -31,6 +32,7 @@ struct dentry *dir_add(struct dentry *dir, const char *name, size_t len, struct 
 	struct dentry *dentry = dentry_alloc(dir, name, len, inode);
 	int ret;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (!dentry)
 		return err_ptr(-ENOMEM);
 	ret = link_dentry(dir, dentry);
@@ -48,11 +50,13 @@ struct dentry *dir_create(struct dentry *dir, const char *name, size_t len, u32 
 	struct super_block *sb = dir->inode->sb;
 	struct inode *inode = sb->type->create(sb, mode, rdev, NULL, 0);
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	return is_err(inode) ? err_ptr(ptr_err(inode)) : dir_add(dir, name, len, inode);
 }
 
 int dentry_may_remove(struct dentry *dentry)
 {
+	assert_rwsem_held(&fs_tree_lock);
 	if (dentry == dentry->inode->sb->root)
 		return -EBUSY;
 	if (dentry_is_computed(dentry) || READ_ONCE(dentry->inode->is_swap))
@@ -67,6 +71,7 @@ int dir_remove(struct dentry *dentry)
 	bool directory = S_ISDIR(inode->mode);
 	int ret = type->remove_name ? type->remove_name(dentry) : 0;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (ret)
 		return ret;
 	inode->nlink -= directory ? 2 : 1;

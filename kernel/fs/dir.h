@@ -5,21 +5,22 @@
 
 #include "kernel/fs/inode.h"
 
-/* All of these: => fs_tree_lock for writing (reading is enough for the questions). */
-
-/* 0, or why nothing can be created in a directory: -ENOTDIR, -ENOENT, -EROFS. */
+/* 0, or why nothing can be created in a directory: -ENOTDIR, -ENOENT, -EROFS. => fs_tree_lock held. */
 int dir_may_create(struct dentry *dir);
 /*
- * Gives the inode, whose reference it takes over, a name that does not exist yet. Returns its dentry without a reference (the
- * name's own keeps it), or an error pointer: -ENOMEM, or what the file system says.
+ * Gives the inode, whose reference it takes over, a name that does not exist yet. Returns its dentry without a
+ * reference (the name's own keeps it), or an error pointer: -ENOMEM, or what the file system says.
+ * => fs_tree_lock held for writing.
  */
 struct dentry *dir_add(struct dentry *dir, const char *name, size_t len, struct inode *inode);
-/* The same with a new inode of any type but a symbolic link; `rdev` is for devices. */
+/*
+ * The same with a new inode of any type but a symbolic link; `rdev` is for devices. => fs_tree_lock held for writing.
+ */
 struct dentry *dir_create(struct dentry *dir, const char *name, size_t len, u32 mode, u32 rdev);
 
-/* 0, or why a name cannot be removed: -EBUSY, -EPERM, -EROFS. */
+/* 0, or why a name cannot be removed: -EBUSY, -EPERM, -EROFS. => fs_tree_lock held. */
 int dentry_may_remove(struct dentry *dentry);
-/* Removes the name, whatever it is the name of: 0 or what the file system says. */
+/* Removes the name, whatever it is the name of: 0 or what the file system says. => fs_tree_lock held for writing. */
 int dir_remove(struct dentry *dentry);
 
 #endif

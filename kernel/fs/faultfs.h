@@ -90,25 +90,28 @@ static inline struct faultfs_file *faultfs_file_of(const struct inode *inode)
 	return inode->private;
 }
 
-/* ---- faultfs_blocks.c: metadata. => fs->lock, unless noted. Sleep ------------------------------------------------- */
-/* The block's contents in memory, up to date; the page with a reference, or err_ptr(-EIO, -ENOMEM). */
+/* ---- faultfs_blocks.c: metadata ---------------------------------------------------------------------------------- */
+/*
+ * The block's contents in memory, up to date; the page with a reference, or err_ptr(-EIO, -ENOMEM). Sleeps. => fs->lock
+ * held.
+ */
 struct page *faultfs_get(struct faultfs *fs, u32 block);
-/* The same for a block that was just allocated: all zeros, and dirty. err_ptr(-ENOMEM). */
+/* The same for a block that was just allocated: all zeros, and dirty. err_ptr(-ENOMEM). Sleeps. => fs->lock held. */
 struct page *faultfs_get_new(struct faultfs *fs, u32 block);
 /* The contents have been changed. Does not sleep. */
 void faultfs_changed(struct page *page);
-/* A free block, taken: its number, or 0 (none is left), or -errno. */
+/* A free block, taken: its number, or 0 (none is left), or -errno. Sleeps. => fs->lock held. */
 s64 faultfs_alloc(struct faultfs *fs);
 /* Whether the disk holds what was written to a block of a file; see struct faultfs. fs->lock is not needed; do not sleep. */
 void faultfs_set_unwritten(struct faultfs *fs, u32 block);
 void faultfs_set_written(struct faultfs *fs, u32 block);
 bool faultfs_is_unwritten(const struct faultfs *fs, u32 block);
-/* Gives a block back; a metadata block is forgotten. What cannot be read stays taken. */
+/* Gives a block back; a metadata block is forgotten. What cannot be read stays taken. Sleeps. => fs->lock held. */
 void faultfs_free(struct faultfs *fs, u32 block);
-/* Writes back what is dirty: 0 or -EIO. => fs->lock is not held. */
+/* Writes back what is dirty: 0 or -EIO. Takes fs->lock. Sleeps. */
 int faultfs_write_metadata(struct faultfs *fs);
 
-/* ---- faultfs_map.c: where a file's pages lie. => fs->lock. Sleep -------------------------------------------------- */
+/* ---- faultfs_map.c: where a file's pages lie. => fs->lock held. Sleep. ------------------------------------------- */
 /* The block of a page, or 0: a hole; -EIO, -ENOMEM. */
 s64 faultfs_lookup(struct faultfs_file *file, u64 index);
 /* The same, but a hole is filled, and *fresh says so: also -ENOSPC, -EFBIG. */
@@ -117,18 +120,18 @@ s64 faultfs_lookup_or_alloc(struct faultfs_file *file, u64 index, bool *fresh);
 int faultfs_unmap(struct faultfs_file *file, u64 index);
 int faultfs_unmap_from(struct faultfs_file *file, u64 first);
 
-/* ---- faultfs_inode.c ---------------------------------------------------------------------------------------------- */
+/* ---- faultfs_inode.c --------------------------------------------------------------------------------------------- */
 /* An inode for a file of that number, or an error pointer; takes `files[ino]`. Does not touch the disk. */
 struct inode *faultfs_new_inode(struct faultfs *fs, u32 ino, u32 mode, u32 rdev);
 /* struct fs_type's create. */
 struct inode *faultfs_create(struct super_block *sb, u32 mode, u32 rdev, const char *target, size_t len);
-/* The record on the disk; the page with a reference is to be put. => fs->lock. err_ptr(-EIO, …). */
+/* The record on the disk; the page with a reference is to be put. => fs->lock held. err_ptr(-EIO, …). */
 struct faultfs_inode *faultfs_record(struct faultfs *fs, u32 ino, struct page **page);
-/* Brings the record up to date: 0 or -EIO. Takes fs->lock; sleeps. => the inode exists. */
+/* Brings the record up to date: 0 or -EIO. The inode exists. Takes fs->lock. Sleeps. */
 int faultfs_store_inode(struct faultfs_file *file);
 /* What the disk tells of a file that has a name may be true. */
 bool faultfs_record_makes_sense(const struct faultfs_inode *record);
-/* Fills an inode from its record. => fs->lock. 0 or -errno. */
+/* Fills an inode from its record. => fs->lock held. 0 or -errno. */
 int faultfs_load_inode(struct inode *inode, const struct faultfs_inode *record);
 /*
  * Lets go of a file that was evicted, and frees what it has on the disk when it has no name. False: not all of that could be
@@ -136,13 +139,13 @@ int faultfs_load_inode(struct inode *inode, const struct faultfs_inode *record);
  */
 bool faultfs_bury(struct faultfs_file *file);
 
-/* ---- faultfs_dir.c: struct fs_type's name operations, and reading the tree in at mount ----------------------------- */
+/* ---- faultfs_dir.c: struct fs_type's name operations, and reading the tree in at mount --------------------------- */
 int faultfs_add_name(struct dentry *dentry);
 int faultfs_remove_name(struct dentry *dentry);
 int faultfs_rename(struct dentry *dentry, struct dentry *dir, const char *name, struct dentry *target, bool exchange);
 int faultfs_load_tree(struct faultfs *fs, struct dentry *root);
 
-/* ---- faultfs_io.c: the threads ------------------------------------------------------------------------------------ */
+/* ---- faultfs_io.c: the threads ----------------------------------------------------------------------------------- */
 int faultfs_start_threads(struct faultfs *fs);
 void faultfs_stop_threads(struct faultfs *fs);
 /* Has the flusher write back everything, and waits: 0 or -EIO. */
@@ -154,7 +157,7 @@ void faultfs_drop_pages(struct super_block *sb);
 /* The flusher shall look at fs->dead. Does not sleep. */
 void faultfs_wake_flusher(struct faultfs *fs);
 
-/* ---- faultfs_format.c --------------------------------------------------------------------------------------------- */
+/* ---- faultfs_format.c -------------------------------------------------------------------------------------------- */
 /* Writes an empty file system onto the device: 0, -EIO, -ENOMEM, or -ENOSPC: it is too small. Sleeps. */
 int faultfs_format(struct block_device *device);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Metadata of a faultfs: its blocks as pages in memory, the bitmap, and their way back to the disk. A page of metadata stays in
- * memory, once read, until its block is freed or the file system unmounted. => fs->lock, unless noted.
+ * Metadata of a faultfs: its blocks as pages in memory, the bitmap, and their way back to the disk. A page of metadata
+ * stays in memory, once read, until its block is freed or the file system unmounted. fs->lock is held, unless noted.
  */
 #include "kernel/fs/faultfs.h"
 #include "mm/page_lock.h"
@@ -31,6 +31,8 @@ struct page *faultfs_get(struct faultfs *fs, u32 block)
 {
 	struct page *page;
 
+	assert_mutex_held(&fs->lock);
+	assert_may_sleep();
 	if (block >= fs->layout.nr_blocks)
 		return err_ptr(-EIO); /* the disk holds nonsense */
 	page = mapping_find(fs->metadata, block);
@@ -41,6 +43,8 @@ struct page *faultfs_get_new(struct faultfs *fs, u32 block)
 {
 	struct page *page = mapping_find_or_create(fs->metadata, block);
 
+	assert_mutex_held(&fs->lock);
+	assert_may_sleep();
 	if (!page)
 		return err_ptr(-ENOMEM);
 	faultfs_changed(page);
@@ -100,6 +104,8 @@ s64 faultfs_alloc(struct faultfs *fs)
 {
 	s64 block;
 
+	assert_mutex_held(&fs->lock);
+	assert_may_sleep();
 	if (!fs->nr_free_blocks)
 		return 0;
 	block = take_from(fs, fs->next_block, fs->layout.nr_blocks);
@@ -143,6 +149,8 @@ void faultfs_free(struct faultfs *fs, u32 block)
 {
 	struct page *page;
 
+	assert_mutex_held(&fs->lock);
+	assert_may_sleep();
 	if (block < fs->layout.data_start || block >= fs->layout.nr_blocks)
 		return; /* the disk holds nonsense */
 	forget(fs, block);
@@ -177,6 +185,7 @@ int faultfs_write_metadata(struct faultfs *fs)
 {
 	int error = 0;
 
+	assert_may_sleep();
 	for (u64 block = 0; mapping_next(fs->metadata, block, &block); block++) {
 		struct page *page = mapping_find(fs->metadata, block);
 

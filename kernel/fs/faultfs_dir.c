@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names on a faultfs. All of them are in memory while it is mounted, as dentries that know their slot; here they are read in
- * at mount, and their changes recorded. => fs_tree_lock for writing (at mount nobody else knows them); takes fs->lock.
+ * Names on a faultfs. All of them are in memory while it is mounted, as dentries that know their slot; here they are
+ * read in at mount, and their changes recorded. fs_tree_lock is held for writing (at mount nobody else knows them);
+ * takes fs->lock.
  */
 #include "kernel/fs/faultfs.h"
 #include "kernel/string.h"
 
-/* The slot of a directory; `page` with a reference. => fs->lock. err_ptr(-EIO, …). */
+/* The slot of a directory; `page` with a reference. => fs->lock held. err_ptr(-EIO, …). */
 static struct faultfs_slot *get_slot(struct faultfs_file *dir, u32 slot, struct page **page)
 {
 	s64 block = faultfs_lookup(dir, slot / FAULTFS_SLOTS_PER_BLOCK);
 
+	assert_mutex_held(&dir->fs->lock);
 	if (block <= 0)
 		return err_ptr(block ? block : -EIO);
 	*page = faultfs_get(dir->fs, (u32)block);
@@ -21,13 +23,14 @@ static struct faultfs_slot *get_slot(struct faultfs_file *dir, u32 slot, struct 
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
-/* One block of slots more. => fs->lock. */
+/* One block of slots more. => fs->lock held. */
 static int grow(struct faultfs_file *dir)
 {
 	bool fresh;
 	s64 block = faultfs_lookup_or_alloc(dir, dir->nr_slots / FAULTFS_SLOTS_PER_BLOCK, &fresh);
 	struct page *page;
 
+	assert_mutex_held(&dir->fs->lock);
 	if (block < 0)
 		return (int)block;
 	page = faultfs_get_new(dir->fs, (u32)block);
@@ -38,9 +41,10 @@ static int grow(struct faultfs_file *dir)
 	return 0;
 }
 
-/* A free slot, or -errno. => fs->lock. */
+/* A free slot, or -errno. => fs->lock held. */
 static s64 find_free(struct faultfs_file *dir)
 {
+	assert_mutex_held(&dir->fs->lock);
 	for (; dir->first_free < dir->nr_slots; dir->first_free++) {
 		struct page *page;
 		struct faultfs_slot *slot = get_slot(dir, dir->first_free, &page);
@@ -57,13 +61,14 @@ static s64 find_free(struct faultfs_file *dir)
 	return ret ? ret : (s64)dir->first_free;
 }
 
-/* Puts a name into a free slot: its number, or -errno. => fs->lock. */
+/* Puts a name into a free slot: its number, or -errno. => fs->lock held. */
 static s64 fill_free(struct faultfs_file *dir, const char *name, u32 ino)
 {
 	s64 number = find_free(dir);
 	struct faultfs_slot *slot;
 	struct page *page;
 
+	assert_mutex_held(&dir->fs->lock);
 	if (number < 0)
 		return number;
 	slot = get_slot(dir, (u32)number, &page);
@@ -77,12 +82,13 @@ static s64 fill_free(struct faultfs_file *dir, const char *name, u32 ino)
 	return number;
 }
 
-/* Makes a slot name another inode, or (0) none. => fs->lock. */
+/* Makes a slot name another inode, or (0) none. => fs->lock held. */
 static int set_slot(struct faultfs_file *dir, u32 number, u32 ino)
 {
 	struct page *page;
 	struct faultfs_slot *slot = get_slot(dir, number, &page);
 
+	assert_mutex_held(&dir->fs->lock);
 	if (is_err(slot))
 		return (int)ptr_err(slot);
 	slot->ino = ino;
@@ -131,12 +137,13 @@ int faultfs_remove_name(struct dentry *dentry)
 	return ret;
 }
 
-/* => fs->lock. The names stay in their slots, which change their inodes. */
+/* => fs->lock held. The names stay in their slots, which change their inodes. */
 static int exchange_slots(struct dentry *a, struct dentry *b)
 {
 	u32 slot = a->slot;
 	int ret = set_slot(dir_of(a), a->slot, ino_of(b));
 
+	assert_mutex_held(&dir_of(a)->fs->lock);
 	if (!ret)
 		ret = set_slot(dir_of(b), b->slot, ino_of(a));
 	if (ret)
@@ -146,12 +153,13 @@ static int exchange_slots(struct dentry *a, struct dentry *b)
 	return 0;
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int move_slot(struct dentry *dentry, struct faultfs_file *dir, const char *name, struct dentry *target)
 {
 	s64 slot = target ? target->slot : fill_free(dir, name, ino_of(dentry));
 	int ret = slot < 0 ? (int)slot : 0;
 
+	assert_mutex_held(&dir->fs->lock);
 	if (!ret && target)
 		ret = set_slot(dir, target->slot, ino_of(dentry));
 	if (!ret)
@@ -174,7 +182,7 @@ int faultfs_rename(struct dentry *dentry, struct dentry *dir, const char *name, 
 
 /* ---- Reading the tree in ----------------------------------------------------------------------------------------- */
 
-/* The inode of that number, with a reference. A directory has one name. => fs->lock. */
+/* The inode of that number, with a reference. A directory has one name. => fs->lock held. */
 static struct inode *load(struct faultfs *fs, u32 ino)
 {
 	struct faultfs_inode *record;
@@ -182,6 +190,7 @@ static struct inode *load(struct faultfs *fs, u32 ino)
 	struct page *page;
 	int ret;
 
+	assert_mutex_held(&fs->lock);
 	if (!ino || ino > fs->layout.nr_inodes)
 		return err_ptr(-EIO);
 	if (fs->files[ino]) {
@@ -211,12 +220,13 @@ static bool is_name(const char *name, size_t len)
 	return len > 2 || (len == 1 && *name != '.') || (len == 2 && !(name[0] == '.' && name[1] == '.'));
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int load_name(struct faultfs *fs, struct dentry *dir, const struct faultfs_slot *slot, u32 number)
 {
 	struct inode *inode = is_name(slot->name, slot->length) ? load(fs, slot->ino) : err_ptr(-EIO);
 	struct dentry *dentry;
 
+	assert_mutex_held(&fs->lock);
 	if (is_err(inode))
 		return (int)ptr_err(inode);
 	dentry = dentry_alloc(dir, slot->name, slot->length, inode);
@@ -228,12 +238,13 @@ static int load_name(struct faultfs *fs, struct dentry *dir, const struct faultf
 	return 0;
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int load_dir(struct faultfs *fs, struct dentry *dir)
 {
 	struct faultfs_file *file = faultfs_file_of(dir->inode);
 	int ret = 0;
 
+	assert_mutex_held(&fs->lock);
 	for (u32 number = 0; !ret && number < file->nr_slots; number++) {
 		struct page *page;
 		struct faultfs_slot *slot = get_slot(file, number, &page);

@@ -75,6 +75,7 @@ int faultfs_format(struct block_device *device)
 	struct page *page;
 	int ret;
 
+	assert_may_sleep();
 	if (!lay_out(device->nr_sectors / SECTORS_PER_PAGE, &super))
 		return -ENOSPC;
 	page = alloc_page(0);

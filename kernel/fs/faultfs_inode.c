@@ -15,6 +15,7 @@
 
 struct faultfs_inode *faultfs_record(struct faultfs *fs, u32 ino, struct page **page)
 {
+	assert_mutex_held(&fs->lock);
 	*page = faultfs_get(fs, fs->layout.inode_start + (ino - 1) / FAULTFS_INODES_PER_BLOCK);
 	if (is_err(*page))
 		return err_ptr(ptr_err(*page));
@@ -62,13 +63,14 @@ int faultfs_store_inode(struct faultfs_file *file)
 	return is_err(record) ? (int)ptr_err(record) : 0;
 }
 
-/* The target is the first block. => fs->lock. */
+/* The target is the first block. => fs->lock held. */
 static int load_target(struct inode *inode, u64 size)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
 	s64 block = faultfs_lookup(file, 0);
 	struct page *page;
 
+	assert_mutex_held(&file->fs->lock);
 	if (block <= 0 || !size || size >= PAGE_SIZE)
 		return block < 0 ? (int)block : -EIO;
 	page = faultfs_get(file->fs, (u32)block);
@@ -94,6 +96,7 @@ int faultfs_load_inode(struct inode *inode, const struct faultfs_inode *record)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
 
+	assert_mutex_held(&faultfs_file_of(inode)->fs->lock);
 	inode->nlink = record->nlink;
 	inode->uid = record->uid;
 	inode->gid = record->gid;
@@ -144,9 +147,10 @@ struct inode *faultfs_new_inode(struct faultfs *fs, u32 ino, u32 mode, u32 rdev)
 	return inode;
 }
 
-/* => fs->lock. A number whose record is free: -ENOSPC, -EIO. */
+/* => fs->lock held. A number whose record is free: -ENOSPC, -EIO. */
 static s64 find_number(struct faultfs *fs)
 {
+	assert_mutex_held(&fs->lock);
 	for (u32 ino = FAULTFS_ROOT_INO; ino <= fs->layout.nr_inodes; ino++) {
 		struct faultfs_inode *record;
 		struct page *page;
@@ -165,7 +169,7 @@ static s64 find_number(struct faultfs *fs)
 	return -ENOSPC;
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int store_target(struct inode *inode, const char *target, size_t len)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
@@ -173,6 +177,7 @@ static int store_target(struct inode *inode, const char *target, size_t len)
 	bool fresh;
 	s64 block = faultfs_lookup_or_alloc(file, 0, &fresh);
 
+	assert_mutex_held(&file->fs->lock);
 	if (block < 0)
 		return (int)block;
 	page = faultfs_get_new(file->fs, (u32)block);
@@ -241,12 +246,13 @@ static void faultfs_evict(struct inode *inode)
 	faultfs_wake_flusher(fs);
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int free_record(struct faultfs_file *file)
 {
 	struct page *page;
 	struct faultfs_inode *record = faultfs_record(file->fs, file->ino, &page);
 
+	assert_mutex_held(&file->fs->lock);
 	if (is_err(record))
 		return (int)ptr_err(record);
 	memset(record, 0, sizeof(*record));
@@ -289,7 +295,7 @@ bool faultfs_bury(struct faultfs_file *file)
 
 /* ---- Size -------------------------------------------------------------------------------------------------------- */
 
-/* Clears a part of one page that is no hole. => inode->lock for writing. */
+/* Clears a part of one page that is no hole. => inode->lock held for writing. */
 static int clear_part(struct inode *inode, u64 pos, size_t n)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
@@ -297,6 +303,7 @@ static int clear_part(struct inode *inode, u64 pos, size_t n)
 	s64 block;
 	int ret;
 
+	assert_rwsem_write_held(&inode->lock);
 	mutex_lock(&file->fs->lock);
 	block = faultfs_lookup(file, pos >> PAGE_SHIFT); /* a hole has no page that holds anything else than zeros */
 	mutex_unlock(&file->fs->lock);

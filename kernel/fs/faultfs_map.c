@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the pages of a file lie on the disk: twelve block numbers in the inode, an indirect and a double indirect block. The
- * numbers on the way to a page form a path of up to three places; looking up, filling and emptying are walks along it.
- * => fs->lock.
+ * Where the pages of a file lie on the disk: twelve block numbers in the inode, an indirect and a double indirect
+ * block. The numbers on the way to a page form a path of up to three places; looking up, filling and emptying are walks
+ * along it. fs->lock is held throughout.
  */
 #include "kernel/fs/faultfs.h"
 
@@ -106,6 +106,8 @@ s64 faultfs_lookup(struct faultfs_file *file, u64 index)
 	s64 block;
 	int ret;
 
+	assert_mutex_held(&file->fs->lock);
+	assert_may_sleep();
 	if (!path_to(index, &path))
 		return 0;
 	ret = first_number(file, &path, &number);
@@ -147,6 +149,8 @@ s64 faultfs_lookup_or_alloc(struct faultfs_file *file, u64 index, bool *fresh)
 	s64 block;
 	int ret;
 
+	assert_mutex_held(&file->fs->lock);
+	assert_may_sleep();
 	*fresh = false;
 	if (!path_to(index, &path))
 		return -EFBIG;
@@ -177,6 +181,8 @@ int faultfs_unmap(struct faultfs_file *file, u64 index)
 	struct path path;
 	int ret;
 
+	assert_mutex_held(&file->fs->lock);
+	assert_may_sleep();
 	if (!path_to(index, &path))
 		return 0;
 	ret = first_number(file, &path, &number);
@@ -231,6 +237,8 @@ int faultfs_unmap_from(struct faultfs_file *file, u64 first)
 	struct number number;
 	int ret = first_number(file, &start, &number);
 
+	assert_mutex_held(&file->fs->lock);
+	assert_may_sleep();
 	if (ret)
 		return ret;
 	for (u32 i = 0; !ret && i < FAULTFS_DIRECT + 2; i++) {

@@ -103,11 +103,12 @@ static bool makes_sense(const struct faultfs_super *super, const struct block_de
 	       super->data_start >= super->inode_start + super->nr_inodes / FAULTFS_INODES_PER_BLOCK;
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int read_super(struct faultfs *fs)
 {
 	struct page *page;
 
+	assert_mutex_held(&fs->lock);
 	fs->layout.nr_blocks = 1;
 	page = faultfs_get(fs, 0);
 	if (is_err(page))
@@ -123,11 +124,12 @@ static int read_super(struct faultfs *fs)
 	return 0;
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int write_state(struct faultfs *fs, enum faultfs_state state)
 {
 	struct page *page = faultfs_get(fs, 0);
 
+	assert_mutex_held(&fs->lock);
 	if (is_err(page))
 		return (int)ptr_err(page);
 	fs->layout.state = state;
@@ -137,11 +139,12 @@ static int write_state(struct faultfs *fs, enum faultfs_state state)
 	return 0;
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int count_free(struct faultfs *fs)
 {
 	const struct faultfs_super *layout = &fs->layout;
 
+	assert_mutex_held(&fs->lock);
 	for (u32 base = 0; base < layout->nr_blocks; base += BITS_PER_BLOCK) {
 		struct page *page = faultfs_get(fs, layout->bitmap_start + base / BITS_PER_BLOCK);
 		u64 *words;
@@ -158,13 +161,14 @@ static int count_free(struct faultfs *fs)
 
 /* ---- Mounting ---------------------------------------------------------------------------------------------------- */
 
-/* => fs->lock. The root's inode, or an error pointer. */
+/* => fs->lock held. The root's inode, or an error pointer. */
 static struct inode *load_root(struct faultfs *fs)
 {
 	struct page *page;
 	struct faultfs_inode *record = faultfs_record(fs, FAULTFS_ROOT_INO, &page);
 	struct inode *inode;
 
+	assert_mutex_held(&fs->lock);
 	if (is_err(record))
 		return err_ptr(ptr_err(record));
 	inode = S_ISDIR(record->mode) && faultfs_record_makes_sense(record) ? faultfs_new_inode(fs, FAULTFS_ROOT_INO, record->mode, 0) : err_ptr(-EINVAL);
@@ -174,12 +178,13 @@ static struct inode *load_root(struct faultfs *fs)
 	return inode;
 }
 
-/* => fs->lock. */
+/* => fs->lock held. */
 static int read_layout(struct faultfs *fs)
 {
 	struct inode *root;
 	int ret = read_super(fs);
 
+	assert_mutex_held(&fs->lock);
 	if (!ret)
 		ret = count_free(fs);
 	if (ret)

@@ -136,6 +136,7 @@ struct file *file_open_dentry(struct dentry *dentry, u32 flags)
 	int ret = may_open(dentry->inode, flags);
 	struct file *file;
 
+	assert_may_sleep();
 	u32 mode = file_mode(dentry->inode, flags);
 	if (!ret)
 		ret = access_get(dentry->inode, mode);
@@ -196,6 +197,8 @@ void vma_file_put(struct file *file)
 
 long vma_file_sync(struct file *file, u64 first, u64 last)
 {
+	assert_no_lock_from(RANK_MMAP_LOCK);
+	assert_may_sleep();
 	return file_sync_range(file, first, last);
 }
 
@@ -204,6 +207,7 @@ struct file *file_open_kernel(const char *path, u32 flags)
 	struct dentry *dentry;
 	int ret = path_lookup(AT_FDCWD, path, LOOKUP_FOLLOW, &dentry);
 
+	assert_may_sleep();
 	if (ret)
 		return err_ptr(ret);
 	struct file *file = file_open_dentry(dentry, flags);
@@ -239,6 +243,8 @@ long file_read_kernel(struct file *file, u64 pos, void *buf, size_t n)
 	struct iovec iov;
 	struct iov_iter iter;
 
+	assert_no_lock_from(RANK_MMAP_LOCK);
+	assert_may_sleep();
 	if (!file->ops->read)
 		return -EINVAL;
 	iov_init_kernel(&iter, &iov, buf, n);

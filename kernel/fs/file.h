@@ -142,7 +142,7 @@ struct file *file_open_kernel(const char *path, u32 flags);
  * execveat(2)'s.
  */
 struct file *file_open_exec(int dirfd, const char *path, u32 flags);
-/* Reads up to n bytes at `pos` into kernel memory; bytes read (0: end of file) or -errno. Sleeps; no mmap_lock held. */
+/* Reads up to n bytes at `pos` into kernel memory; bytes read (0: end of file) or -errno. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
 long file_read_kernel(struct file *file, u64 pos, void *buf, size_t n);
 /* The path as /proc shows it; see dentry_path(). */
 char *file_path(struct file *file, char *buf, size_t size);

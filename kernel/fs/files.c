@@ -104,11 +104,12 @@ void files_put_first(struct files *files, unsigned fd, struct file *file)
 	set_used(files, fd, true);
 }
 
-/* => from's lock held. Moves the contents over; the arrays are exchanged so that the caller frees the old ones. */
+/* => files->lock held. Moves the contents over; the arrays are exchanged so that the caller frees the old ones. */
 static void files_exchange_arrays(struct files *files, struct files *larger)
 {
 	struct files old = *files;
 
+	assert_spin_held(&files->lock);
 	memcpy(larger->fd, files->fd, files->capacity * sizeof(files->fd[0]));
 	memcpy(larger->cloexec, files->cloexec, files->capacity / 8);
 	memcpy(larger->used, files->used, files->capacity / 8);
@@ -124,12 +125,13 @@ static void files_exchange_arrays(struct files *files, struct files *larger)
 	larger->full = old.full;
 }
 
-/* Makes room for descriptor fd: 0, -EMFILE or -ENOMEM. No lock held. */
+/* Makes room for descriptor fd: 0, -EMFILE or -ENOMEM. => no lock from RANK_FILES on held. */
 static int files_grow(struct files *files, unsigned fd)
 {
 	unsigned capacity = INITIAL_CAPACITY;
 	struct files *larger;
 
+	assert_no_lock_from(RANK_FILES);
 	while (capacity <= fd)
 		capacity *= 2;
 	if (capacity > MAX_CAPACITY)
@@ -145,11 +147,12 @@ static int files_grow(struct files *files, unsigned fd)
 	return 0;
 }
 
-/* => the table's lock. The capacity that what is used needs: a copy is not as large as the table once was. */
+/* => files->lock held. The capacity that what is used needs: a copy is not as large as the table once was. */
 static unsigned needed_capacity(const struct files *files)
 {
 	unsigned words = files->capacity / 64, capacity = INITIAL_CAPACITY;
 
+	assert_spin_held(&files->lock);
 	while (words > 1 && !files->used[words - 1])
 		words--;
 	while (capacity < words * 64)
@@ -157,9 +160,10 @@ static unsigned needed_capacity(const struct files *files)
 	return capacity;
 }
 
-/* => both tables' owner is the caller's, `files` locked, `copy` with room for all and unknown to others. */
+/* `copy` has room for all and is unknown to others. => files->lock held. */
 static void files_copy_locked(struct files *copy, struct files *files)
 {
+	assert_spin_held(&files->lock);
 	for (int fd = -1; (fd = next_open(files, (unsigned)fd + 1)) >= 0;) { /* what is only reserved is free in the copy */
 		copy->fd[fd] = file_get(files->fd[fd]);
 		set_used(copy, (unsigned)fd, true);
@@ -229,6 +233,7 @@ static struct file *files_take(struct files *files, unsigned fd)
 
 void files_close_on_exec(struct files *files)
 {
+	assert_may_sleep();
 	for (unsigned i = 0; i < files->capacity; i++) {
 		if (!bit_test(files->cloexec, i))
 			continue;
@@ -313,6 +318,7 @@ void task_set_files(struct task *task, struct files *files)
 
 	task->files = files;
 	spin_unlock_irqrestore(&task->process->lock, flags);
+	assert_may_sleep();
 	if (old)
 		files_put(old);
 }
@@ -324,6 +330,7 @@ void task_set_fs(struct task *task, struct fs_context *fs)
 
 	task->fs = fs;
 	spin_unlock_irqrestore(&task->process->lock, flags);
+	assert_may_sleep();
 	if (old)
 		fs_context_put(old);
 }
@@ -353,13 +360,14 @@ u64 rlimit_nofile(void)
 }
 
 /*
- * The lowest free descriptor from `min` on; it may lie beyond the capacity. A look at the word of `min`, one along `full`, and one
- * into the word that this leads to. => the table's lock
+ * The lowest free descriptor from `min` on; it may lie beyond the capacity. A look at the word of `min`, one along
+ * `full`, and one into the word that this leads to. => files->lock held
  */
 static unsigned find_free(const struct files *files, unsigned min)
 {
 	unsigned capacity = files->capacity, end = align_down(min, 64U) + 64, word;
 
+	assert_spin_held(&files->lock);
 	if (min >= capacity)
 		return min;
 	min = bit_find_clear(files->used, min, end);
@@ -429,6 +437,7 @@ int fd_close(unsigned fd)
 {
 	struct file *file = files_take(current->files, fd);
 
+	assert_may_sleep();
 	if (!file)
 		return -EBADF;
 	let_go(current->files, file);

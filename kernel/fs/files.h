@@ -49,12 +49,10 @@ void fs_context_put(struct fs_context *fs);
 void files_close_on_exec(struct files *files);
 
 struct task;
-/*
- * The table, or the place, of any task, with a reference, or NULL once it has begun to exit. Takes process->lock. And the
- * only ways to change them: put others in their place (NULL at exit), whose references they take over. May sleep.
- */
+/* The table, or the place, of any task, with a reference, or NULL once it has begun to exit. Takes process->lock. */
 struct files *task_files(struct task *task);
 struct fs_context *task_fs(struct task *task);
+/* The only ways to change them: put others in their place (NULL at exit), whose references they take over. May sleep. */
 void task_set_files(struct task *task, struct files *files);
 void task_set_fs(struct task *task, struct fs_context *fs);
 

@@ -22,9 +22,10 @@ struct file_lock {
 static spinlock_t flock_lock = SPINLOCK_INIT(LEAF);
 static struct wait_queue flock_queue = WAIT_QUEUE_INIT(flock_queue);
 
-/* => flock_lock. Takes the file's lock out of the inode's list; NULL when it has none. */
+/* => flock_lock held. Takes the file's lock out of the inode's list; NULL when it has none. */
 static struct file_lock *take_own(struct file *file)
 {
+	assert_spin_held(&flock_lock);
 	for (struct file_lock **at = &file->inode->flocks; *at; at = &(*at)->next) {
 		if ((*at)->owner == file) {
 			struct file_lock *own = *at;
@@ -49,9 +50,10 @@ void flock_release(struct file *file)
 		wake_up_all(&flock_queue);
 }
 
-/* => flock_lock. */
+/* => flock_lock held. */
 static bool conflicts(struct file *file, bool exclusive)
 {
+	assert_spin_held(&flock_lock);
 	for (struct file_lock *l = file->inode->flocks; l; l = l->next) {
 		if (l->owner != file && (exclusive || l->exclusive))
 			return true;

@@ -32,11 +32,12 @@ static bool emit(struct dir_context *ctx, const char *name, size_t len, struct i
 	return true;
 }
 
-/* => fs_tree_lock. False when there is no more room. */
+/* => fs_tree_lock held. False when there is no more room. */
 static bool emit_tree(struct dentry *dir, struct dir_context *ctx)
 {
 	struct dentry *child;
 
+	assert_rwsem_held(&fs_tree_lock);
 	if (ctx->pos == 0 && !emit(ctx, ".", 1, dir->inode, 1))
 		return false;
 	if (ctx->pos == 1 && !emit(ctx, "..", 2, dir->parent->inode, DIR_POS_FIRST))
@@ -89,12 +90,13 @@ static bool fill(struct dir_context *ctx, const char *name, size_t len, u64 ino,
 	return true;
 }
 
-/* => file->pos_lock. */
+/* => file->pos_lock held. */
 static long getdents_locked(struct file *file, u64 addr, size_t size)
 {
 	struct getdents_context g = { .ctx = { .emit = fill, .pos = file->pos }, .size = size };
 	long ret;
 
+	assert_mutex_held(&file->pos_lock);
 	g.buf = kmalloc(size, ALLOC_WAIT);
 	if (!g.buf)
 		return -ENOMEM;

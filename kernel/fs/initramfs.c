@@ -73,11 +73,14 @@ static bool next_entry(const u8 *archive, size_t size, size_t *pos, struct cpio_
 	return true;
 }
 
-/* => fs_tree_lock for writing. The directory that the path's last name is in, made as needed; *name is that name. */
+/*
+ * => fs_tree_lock held for writing. The directory that the path's last name is in, made as needed; *name is that name.
+ */
 static struct dentry *make_parents(const char *path, const char **name)
 {
 	struct dentry *dir = fs_root;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	for (;;) {
 		while (*path == '/')
 			path++;
@@ -97,13 +100,14 @@ static struct dentry *make_parents(const char *path, const char **name)
 	}
 }
 
-/* => fs_tree_lock for writing. The dentry, or an error pointer. A later entry of the same name replaces a file. */
+/* => fs_tree_lock held for writing. The dentry, or an error pointer. A later entry of the same name replaces a file. */
 static struct dentry *make_entry(const struct cpio_entry *entry)
 {
 	const char *name = entry->name;
 	struct dentry *dir = make_parents(entry->name, &name);
 	size_t len = strlen(name);
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (is_err(dir))
 		return dir;
 	while (len && name[len - 1] == '/')

@@ -213,6 +213,7 @@ struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len)
 	u64 hash = hash_of(name, len);
 	struct interval_node *node;
 
+	assert_rwsem_held(&fs_tree_lock);
 	interval_tree_for_each (node, &dir->names, hash, hash) {
 		struct dentry *child = container_of(node, struct dentry, by_name);
 
@@ -227,6 +228,7 @@ void dentry_move(struct dentry *dentry, struct dentry *dir, char *name)
 	struct dentry *old_parent = dentry->parent;
 	char *old_name = dentry->name;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	remove_name(dentry);
 	dentry_get(dir);
 	spin_lock(&fs_rename_lock);

@@ -178,20 +178,25 @@ static inline struct dentry *dentry_get(struct dentry *dentry)
 	return dentry;
 }
 void dentry_put(struct dentry *dentry);
-/* Makes the name exist, or not; fs_tree_lock held for writing. The link counts as a reference. */
+/*
+ * Makes the name exist, or not. The link counts as a reference. Under fs_tree_lock for writing, or at mount, while nobody else
+ * knows the tree.
+ */
 void dentry_link(struct dentry *dir, struct dentry *dentry);
 void dentry_unlink(struct dentry *dentry);
-/* The child of that name, without a reference, or NULL; fs_tree_lock held. */
+/* The child of that name, without a reference, or NULL. => fs_tree_lock held. */
 struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len);
-/* The first child at or behind that position, and the child behind another; NULL if there is none. fs_tree_lock held. */
+
 static inline struct dentry *dentry_of_sibling(struct interval_node *node)
 {
 	return node ? container_of(node, struct dentry, sibling) : NULL;
 }
+/* The first child at or behind that position, or NULL. Under fs_tree_lock, or likewise. */
 static inline struct dentry *dentry_first_child(const struct dentry *dir, u64 pos)
 {
 	return dentry_of_sibling(interval_tree_first(&dir->children, pos, ~0UL));
 }
+/* The child behind it, or NULL. Likewise. */
 static inline struct dentry *dentry_next_sibling(const struct dentry *child)
 {
 	return dentry_of_sibling(interval_tree_next(&child->sibling, 0, ~0UL));
@@ -200,12 +205,12 @@ static inline bool dentry_has_children(const struct dentry *dir)
 {
 	return !interval_tree_is_empty(&dir->children);
 }
-/* Moves a linked dentry to another directory and name (which it takes over); fs_tree_lock held for writing. */
+/* Moves a linked dentry to another directory and name (which it takes over). => fs_tree_lock held for writing. */
 void dentry_move(struct dentry *dentry, struct dentry *dir, char *name);
 /*
  * Writes the path of the dentry, as seen from the current thread's root, to the end of buf and returns its start, or NULL
  * when it does not fit. What was
- * unlinked gets " (deleted)". Callable under mmap_lock; does not sleep.
+ * unlinked gets " (deleted)". Callable under mmap_lock. Does not sleep.
  */
 char *dentry_path(struct dentry *dentry, char *buf, size_t size);
 

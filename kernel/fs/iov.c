@@ -129,16 +129,19 @@ static size_t iov_move(struct iov_iter *iter, u8 *kernel, size_t n, enum iov_dir
 
 size_t iov_copy_to(struct iov_iter *iter, const void *src, size_t n)
 {
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	return iov_move(iter, (u8 *)src, n, IOV_TO);
 }
 
 size_t iov_copy_from(struct iov_iter *iter, void *dst, size_t n)
 {
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	return iov_move(iter, dst, n, IOV_FROM);
 }
 
 size_t iov_zero(struct iov_iter *iter, size_t n)
 {
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	return iov_move(iter, NULL, n, IOV_ZERO);
 }
 
@@ -149,6 +152,7 @@ size_t iov_copy_from_nofault(struct iov_iter *iter, void *dst, size_t n)
 
 bool iov_fault_in(struct iov_iter *iter)
 {
+	assert_may_sleep();
 	iov_advance(iter, 0);
 	return iter->kernel || !user_fault_in_readable(iter->iov->base + iter->offset);
 }

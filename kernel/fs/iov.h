@@ -37,7 +37,7 @@ int iov_import(struct iov_iter *iter, u64 uvec, u64 nr, struct iovec *fast, stru
 
 /*
  * Move up to n bytes and advance. Return how many went: fewer than n (and than what is left) only when a user address
- * faulted. They may fault, so sleep; no spinlock, page lock or mmap_lock held.
+ * faulted. They may fault. Sleep. => no lock from RANK_MMAP_LOCK on held.
  */
 size_t iov_copy_to(struct iov_iter *iter, const void *src, size_t n);
 size_t iov_copy_from(struct iov_iter *iter, void *dst, size_t n);

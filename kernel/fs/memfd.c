@@ -57,9 +57,10 @@ static bool mapped_writable(struct mapping *mapping)
 	return mapped;
 }
 
-/* => inode->lock for writing. */
+/* => inode->lock held for writing. */
 static long add_seals_locked(struct inode *inode, u32 seals)
 {
+	assert_rwsem_write_held(&inode->lock);
 	if (inode->seals & F_SEAL_SEAL)
 		return -EPERM;
 	if ((seals & F_SEAL_WRITE) && !(inode->seals & F_SEAL_WRITE) && mapped_writable(inode->mapping))

@@ -166,11 +166,12 @@ static int mount_new(struct mount_args *args, struct dentry *target)
 
 /* ---- Changing one ------------------------------------------------------------------------------------------------ */
 
-/* With read-only announced already, nobody begins to write any more. => fs_tree_lock for writing. */
+/* With read-only announced already, nobody begins to write any more. => fs_tree_lock held for writing. */
 static int change_mount(struct super_block *sb, struct mount_args *args, bool readonly)
 {
 	int ret = 0;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (readonly && super_has_writers(sb))
 		return -EBUSY;
 	if (*args->options && sb->type->remount)
@@ -180,12 +181,13 @@ static int change_mount(struct super_block *sb, struct mount_args *args, bool re
 	return ret;
 }
 
-/* => fs_tree_lock for writing. */
+/* => fs_tree_lock held for writing. */
 static int remount_locked(struct super_block *sb, struct mount_args *args)
 {
 	u64 flags = kept_flags(args->flags), before = sb->flags;
 	int ret;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	atomic_or(&sb->flags, flags & MS_RDONLY);
 	ret = change_mount(sb, args, flags & MS_RDONLY);
 	WRITE_ONCE(sb->flags, ret ? before : flags);
@@ -235,11 +237,12 @@ SYSCALL(mount)
 
 /* ---- Unmounting -------------------------------------------------------------------------------------------------- */
 
-/* => fs_tree_lock for writing. Takes it out of the tree: 0 (*gone: and nobody uses it), or -EBUSY, -EINVAL. */
+/* => fs_tree_lock held for writing. Takes it out of the tree: 0 (*gone: and nobody uses it), or -EBUSY, -EINVAL. */
 static int detach(struct super_block *sb, u32 flags, bool *gone)
 {
 	bool busy = super_is_busy(sb, 1); /* we have looked up the root */
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (list_empty(&sb->link) || !sb->mountpoint)
 		return sb->root == fs_root ? -EBUSY : -EINVAL;
 	if (busy && !(flags & MNT_DETACH))

@@ -171,6 +171,8 @@ int path_parent(int dirfd, const char *path, u32 flags, struct last_name *last)
 {
 	int ret;
 
+	assert_may_sleep();
+	assert_rwsem_held(&fs_tree_lock);
 	*last = (struct last_name){ .name = path };
 	if (!*path && !(flags & LOOKUP_EMPTY))
 		return -ENOENT;
@@ -188,6 +190,7 @@ int path_parent(int dirfd, const char *path, u32 flags, struct last_name *last)
 
 void last_name_put(struct last_name *last)
 {
+	assert_rwsem_held(&fs_tree_lock);
 	dentry_put(last->dir);
 	dentry_put(last->root);
 	kfree(last->buffer);
@@ -195,6 +198,7 @@ void last_name_put(struct last_name *last)
 
 struct dentry *last_name_lookup(struct last_name *last)
 {
+	assert_rwsem_held(&fs_tree_lock);
 	if (last->type == LAST_ROOT)
 		return dentry_get(last->dir);
 	if (last->type == LAST_DOT && last->buffer && !last->wants_directory)
@@ -206,6 +210,7 @@ int last_name_follow(struct last_name *last, struct dentry *link)
 {
 	int ret = expand_link(last, link, last->wants_directory ? "/" : "");
 
+	assert_rwsem_held(&fs_tree_lock);
 	return ret ? ret : walk(last);
 }
 
@@ -253,6 +258,7 @@ char *path_from_user(u64 addr)
 	char *path = kmalloc(PATH_MAX, ALLOC_WAIT);
 	long len;
 
+	assert_may_sleep();
 	if (!path)
 		return err_ptr(-ENOMEM);
 	len = strncpy_from_user(path, addr, PATH_MAX);

@@ -37,17 +37,18 @@ struct last_name {
 	char *buffer;	      /* holds the name when it came from a symbolic link */
 	unsigned links;	      /* symbolic links followed so far */
 };
-/* As path_lookup(), but stops before the last name; LOOKUP_EMPTY counts. => fs_tree_lock in any mode. Sleeps. */
+/* As path_lookup(), but stops before the last name; LOOKUP_EMPTY counts. => fs_tree_lock held. Sleeps. */
 int path_parent(int dirfd, const char *path, u32 flags, struct last_name *last);
+/* Drops what it refers to. */
 void last_name_put(struct last_name *last);
 /*
  * The dentry of that last name, with a reference, or an error pointer. Does not follow a symbolic link. => fs_tree_lock
- * in any mode.
+ * held.
  */
 struct dentry *last_name_lookup(struct last_name *last);
 /*
  * Replaces *last by the last step of where the symbolic link (whose reference stays the caller's) leads. -ELOOP when
- * there were MAX_SYMLINKS before. On error *last is still to be put. => fs_tree_lock in any mode.
+ * there were MAX_SYMLINKS before. On error *last is still to be put. => fs_tree_lock held.
  */
 int last_name_follow(struct last_name *last, struct dentry *link);
 

@@ -15,7 +15,7 @@
 
 #define S_IALLUGO 07777
 
-/* A name to be created: checks that it may be, then calls make(). => fs_tree_lock for writing. */
+/* A name to be created: checks that it may be, then calls make(), under fs_tree_lock. */
 struct creation {
 	struct inode *(*make)(struct creation *c, struct super_block *sb); /* error pointers */
 	u32 mode, rdev;
@@ -24,12 +24,14 @@ struct creation {
 	bool directory;
 };
 
+/* => fs_tree_lock held for writing. */
 static int create_locked(struct last_name *last, struct creation *c)
 {
 	struct dentry *old = last_name_lookup(last);
 	struct inode *inode;
 	int ret;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (!is_err(old)) {
 		dentry_put(old);
 		return -EEXIST;
@@ -195,11 +197,12 @@ SYSCALL(linkat)
 
 /* --- removing --- */
 
-/* => fs_tree_lock for writing. */
+/* => fs_tree_lock held for writing. */
 static int unlink_locked(struct last_name *last, struct dentry *dentry)
 {
 	int ret = dentry_may_remove(dentry);
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (S_ISDIR(dentry->inode->mode))
 		return -EISDIR;
 	if (last->wants_directory)

@@ -18,12 +18,13 @@
 #define S_IALLUGO 07777
 #define O_VALID 037777703u /* what Linux knows of; it ignores the rest */
 
-/* => fs_tree_lock for writing. */
+/* => fs_tree_lock held for writing. */
 static struct dentry *create_last(struct last_name *last, u32 mode)
 {
 	int ret = dir_may_create(last->dir);
 	struct dentry *dentry;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (ret)
 		return err_ptr(ret);
 	if (last->wants_directory)
@@ -33,11 +34,12 @@ static struct dentry *create_last(struct last_name *last, u32 mode)
 }
 
 /*
- * => fs_tree_lock for writing. Finds or creates what O_CREAT names; *created tells which. Follows symbolic links, dangling
- * ones too, unless O_EXCL or O_NOFOLLOW says otherwise.
+ * => fs_tree_lock held for writing. Finds or creates what O_CREAT names; *created tells which. Follows symbolic links,
+ * dangling ones too, unless O_EXCL or O_NOFOLLOW says otherwise.
  */
 static struct dentry *find_or_create(struct last_name *last, u32 flags, u32 mode, bool *created)
 {
+	assert_rwsem_write_held(&fs_tree_lock);
 	for (;;) {
 		struct dentry *dentry = last_name_lookup(last);
 
@@ -292,6 +294,7 @@ static long fallocate_file(struct file *file, u32 mode, s64 offset, s64 len)
 
 long vma_file_punch_hole(struct file *file, u64 offset, u64 len)
 {
+	assert_no_lock_from(RANK_MMAP_LOCK);
 	return fallocate_file(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (s64)offset, (s64)len);
 }
 

@@ -96,7 +96,7 @@ static void pipe_detach(struct inode *inode, struct pipe *pipe)
 		pipe_free(pipe);
 }
 
-/* => pipe->lock. */
+/* Under pipe->lock, or while nobody else knows the pipe. */
 static void count_ends(struct pipe *pipe, u32 mode, u32 nr)
 {
 	if (mode & FMODE_READ)
@@ -249,9 +249,10 @@ static long broken_pipe(void)
 	return -EPIPE;
 }
 
-/* => pipe->lock, let go while it sleeps. Waits until `n` bytes fit: 0, -EPIPE, -EAGAIN or -ERESTARTSYS. */
+/* => pipe->lock held, let go while it sleeps. Waits until `n` bytes fit: 0, -EPIPE, -EAGAIN or -ERESTARTSYS. */
 static long wait_for_room(struct pipe *pipe, bool nonblock, size_t n)
 {
+	assert_mutex_held(&pipe->lock);
 	for (;;) {
 		if (!pipe->readers)
 			return broken_pipe();
@@ -347,9 +348,10 @@ static u32 *other_opens(struct file *file, struct pipe *pipe)
 	return file->mode & FMODE_READ ? &pipe->writer_opens : &pipe->reader_opens;
 }
 
-/* => pipe->lock */
+/* => pipe->lock held. */
 static bool other_end_is_open(struct file *file, struct pipe *pipe)
 {
+	assert_mutex_held(&pipe->lock);
 	return file->mode & FMODE_READ ? pipe->writers : pipe->readers;
 }
 
@@ -495,14 +497,16 @@ long pipe_get_size(struct file *file)
 {
 	struct pipe *pipe = file->private;
 
+	assert_may_sleep();
 	return file->ops == &fifo_ops ? (long)(READ_ONCE(pipe->nr_pages) * PAGE_SIZE) : -EBADF;
 }
 
-/* => pipe->lock. What is in the ring moves to the front of the new array of pages. */
+/* => pipe->lock held. What is in the ring moves to the front of the new array of pages. */
 static long resize_locked(struct pipe *pipe, u8 **pages, u32 nr_pages)
 {
 	u64 first = pipe->tail >> PAGE_SHIFT, nr_used = used(pipe) ? ((pipe->head - 1) >> PAGE_SHIFT) - first + 1 : 0;
 
+	assert_mutex_held(&pipe->lock);
 	if (nr_used > nr_pages)
 		return -EBUSY;
 	for (u32 i = 0; i < pipe->nr_pages; i++) {

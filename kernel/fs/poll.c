@@ -79,6 +79,7 @@ static bool poll_sleep(const struct poll_table *table, u64 deadline)
 {
 	u64 until = table->needs_polling ? min(deadline, ktime_ns() + POLL_INTERVAL_NS) : deadline;
 
+	assert_may_sleep();
 	thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
 	if (!still_waiting(table)) {
 		thread_cancel_sleep();
@@ -93,6 +94,7 @@ long poll_until(poll_round_t *round, void *arg, u64 deadline)
 	bool wait = deadline > ktime_ns();
 	long ret = round(arg, wait ? &table : NULL);
 
+	assert_may_sleep();
 	for (;;) {
 		if (!ret && table.out_of_memory)
 			ret = -ENOMEM;

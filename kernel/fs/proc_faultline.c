@@ -137,5 +137,6 @@ static const struct proc_entry entries[] = {
 
 void proc_faultline_create(struct dentry *proc)
 {
+	assert_rwsem_write_held(&fs_tree_lock);
 	proc_add_files(proc_add_dir(proc, "faultline"), entries, ARRAY_SIZE(entries), 0);
 }

@@ -137,9 +137,10 @@ static u64 walk_span(const struct pt_walk *walk)
 	return 1UL << (PAGE_SHIFT + 9 * (walk->level - 1));
 }
 
-/* Calls visit for each entry of [start, end) that is not none, under the PTE lock. => mmap_lock. */
+/* Calls visit for each entry of [start, end) that is not none, under the PTE lock. => mmap_lock held. */
 static void for_each_pte(struct mm *mm, vaddr_t start, vaddr_t end, visit_pte_t *visit, void *arg)
 {
+	assert_mmap_locked(mm);
 	for (vaddr_t addr = start, next; addr < end; addr = next) {
 		struct pt_walk walk = pt_walk(mm, addr);
 
@@ -455,12 +456,13 @@ const struct file_ops proc_pagemap_ops = {
 
 /* --- peeking --- */
 
-/* The page that is there, with a reference; NULL: nothing, or *swapped: in swap. => mmap_lock. */
+/* The page that is there, with a reference; NULL: nothing, or *swapped: in swap. => mmap_lock held. */
 static struct page *present_page(struct mm *mm, vaddr_t addr, bool *swapped)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
 	struct page *page = NULL;
 
+	assert_mmap_locked(mm);
 	*swapped = false;
 	if (walk.state != PT_TABLE)
 		return NULL;
@@ -509,6 +511,8 @@ size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n)
 {
 	size_t done = 0;
 
+	assert_no_lock_from(RANK_MMAP_LOCK);
+	assert_may_sleep();
 	while (done < n && addr + done < USER_END) {
 		u64 offset = (addr + done) & ~PAGE_MASK;
 		size_t part = min(n - done, (size_t)(PAGE_SIZE - offset));

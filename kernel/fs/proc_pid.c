@@ -129,21 +129,23 @@ static struct dentry *lookup_task(struct dentry *dir, const char *name, size_t l
 	return make_dentry(dir, name, len, &pid_dir_entry, id, entry_ino(id, 0));
 }
 
-/* => process->lock. The thread with the lowest number >= tid, or 0. */
+/* => process->lock held. The thread with the lowest number >= tid, or 0. */
 static s32 lowest_thread(const struct process *process, s32 tid)
 {
 	struct task *task;
 	s32 best = 0;
 
+	assert_spin_held(&process->lock);
 	list_for_each (task, &process->threads, thread_link)
 		if (task->tid >= tid && (!best || task->tid < best))
 			best = task->tid;
 	return best;
 }
 
-/* => process->lock. The thread behind that one, or 0. */
+/* => process->lock held. The thread behind that one, or 0. */
 static s32 thread_behind(const struct process *process, const struct task *task)
 {
+	assert_spin_held(&process->lock);
 	return task->thread_link.next == &process->threads ? 0 : list_first(&task->thread_link, struct task, thread_link)->tid;
 }
 

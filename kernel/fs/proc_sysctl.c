@@ -302,6 +302,7 @@ void proc_sysctl_create(struct dentry *proc)
 {
 	struct dentry *sys = proc_add_dir(proc, "sys");
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	proc_add_files(proc_add_dir(sys, "vm"), vm_entries, ARRAY_SIZE(vm_entries), 0);
 	proc_sysctl_kernel_create(sys);
 }

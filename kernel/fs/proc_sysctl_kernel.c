@@ -150,6 +150,7 @@ void proc_sysctl_kernel_create(struct dentry *sys)
 {
 	struct dentry *kernel = proc_add_dir(sys, "kernel");
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	make_uuid(boot_uuid);
 	proc_add_files(kernel, kernel_entries, ARRAY_SIZE(kernel_entries), 0);
 	proc_add_files(proc_add_dir(kernel, "random"), random_entries, ARRAY_SIZE(random_entries), 0);

@@ -39,5 +39,6 @@ static const struct proc_entry entries[] = {
 
 void proc_trace_create(struct dentry *proc)
 {
+	assert_rwsem_write_held(&fs_tree_lock);
 	proc_add_files(proc, entries, ARRAY_SIZE(entries), 0);
 }

@@ -144,6 +144,7 @@ struct inode *proc_inode(struct super_block *sb, const struct proc_entry *entry,
 
 void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr, u64 id)
 {
+	assert_rwsem_write_held(&fs_tree_lock);
 	for (size_t i = 0; i < nr; i++) {
 		struct inode *inode = proc_inode(dir->inode->sb, &entries[i], id);
 
@@ -157,6 +158,7 @@ struct dentry *proc_add_dir(struct dentry *dir, const char *name)
 	struct inode *inode = ramfs_inode(dir->inode->sb, S_IFDIR | 0555, 0);
 	struct dentry *dentry = inode ? dir_add(dir, name, strlen(name), inode) : err_ptr(-ENOMEM);
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (!is_err(dentry))
 		return dentry;
 	dir->inode->sb->incomplete = true;

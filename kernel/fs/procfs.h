@@ -29,8 +29,8 @@ struct proc_entry {
 /* An inode for the entry, or NULL. Does not sleep. */
 struct inode *proc_inode(struct super_block *sb, const struct proc_entry *entry, u64 id);
 /*
- * Fill a directory with files about `id`, or with one directory. Without memory the file system is marked incomplete, and
- * its mount fails. => fs_tree_lock for writing.
+ * Fill a directory with files about `id`, or with one directory. Without memory the file system is marked incomplete,
+ * and its mount fails. => fs_tree_lock held for writing.
  */
 void proc_add_files(struct dentry *dir, const struct proc_entry *entries, size_t nr, u64 id);
 struct dentry *proc_add_dir(struct dentry *dir, const char *name);
@@ -106,7 +106,7 @@ int proc_show_mounts(struct text *text, u64 id);
 int proc_show_mountinfo(struct text *text, u64 id);
 extern const struct file_ops proc_pagemap_ops;
 
-/* Copies from another address space what is there, in memory or in swap; bytes copied. Sleeps; no lock held. */
+/* Copies from another address space what is there, in memory or in swap; bytes copied. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
 size_t proc_peek(struct mm *mm, u64 addr, void *buf, size_t n);
 
 extern const struct inode_ops proc_root_ops;				      /* finds processes by number */
@@ -118,7 +118,7 @@ long proc_put_path(struct dentry *dentry, char *buf, size_t size);
 s64 proc_parse_name(const char *name, size_t len);
 void proc_pid_create(struct dentry *proc); /* self and thread-self */
 
-/* --- the rest of the tree; => fs_tree_lock for writing --- */
+/* --- the rest of the tree; => fs_tree_lock held for writing. --- */
 void proc_system_create(struct dentry *proc);
 void proc_disks_create(struct dentry *proc);
 void proc_memory_create(struct dentry *proc);

@@ -31,9 +31,10 @@ bool ramfs_has_room(u64 nr_pages)
 	return nr_free_pages() > nr_pages + nr_managed_pages() / 64;
 }
 
-/* The same for one page, or room is made. Sleeps. => no lock that ranks below RANK_RECLAIM */
+/* The same for one page, or room is made. Sleeps. => no lock from RANK_RECLAIM on held. */
 static bool has_room(void)
 {
+	assert_no_lock_from(RANK_RECLAIM);
 	while (!ramfs_has_room(1))
 		if (!reclaim_pages(RECLAIM_BATCH))
 			return false;
@@ -68,6 +69,8 @@ long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size
 	struct page *page = page_for_write(inode, pos >> PAGE_SHIFT, mapping_find_or_create);
 	size_t done;
 
+	assert_may_sleep();
+	assert_rwsem_write_held(&inode->lock);
 	if (!page)
 		return -ENOSPC;
 	done = iov_copy_from(from, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);

@@ -15,7 +15,7 @@ struct inode *ramfs_symlink(struct super_block *sb, const char *target, size_t l
 /* Their way into struct fs_type; -ENOSPC without memory. */
 struct inode *ramfs_create(struct super_block *sb, u32 mode, u32 rdev, const char *target, size_t len);
 
-/* Writes into one page: bytes, or -ENOSPC, -EFAULT. => inode->lock for writing. Sleeps. */
+/* Writes into one page: bytes, or -ENOSPC, -EFAULT. => inode->lock held for writing. Sleeps. */
 long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size_t n);
 
 #define F_SEAL_SEAL 1

@@ -238,11 +238,12 @@ static s64 seek_hole(struct inode *inode, s64 offset, s64 size)
 	return min(max(offset, (s64)(index << PAGE_SHIFT)), size);
 }
 
-/* => pos_lock. The new position or -errno. */
+/* => file->pos_lock held. The new position or -errno. */
 static s64 seek_regular(struct file *file, s64 offset, int whence)
 {
 	s64 size = (s64)inode_size(file->inode), pos;
 
+	assert_mutex_held(&file->pos_lock);
 	switch (whence) {
 	case SEEK_SET:
 		pos = offset;

@@ -68,11 +68,12 @@ static void remove(struct inode *inode, struct record_lock *lock)
 
 /* ---- Changing ---------------------------------------------------------------------------------------------------- */
 
-/* => record_spinlock. The first lock of another owner that is in the way, or NULL. */
+/* => record_spinlock held. The first lock of another owner that is in the way, or NULL. */
 static struct record_lock *find_conflict(struct inode *inode, const struct record_lock *wanted)
 {
 	struct record_lock *lock = first_lock(inode, wanted->start, wanted->end);
 
+	assert_spin_held(&record_spinlock);
 	for (; lock; lock = next_lock(lock, wanted->start, wanted->end))
 		if (lock->owner != wanted->owner && (lock->type == F_WRLCK || wanted->type == F_WRLCK))
 			break;
@@ -92,11 +93,12 @@ static void discard(struct record_change *change, struct record_lock *lock)
 	change->unused = lock;
 }
 
-/* => record_spinlock. Takes [from, to] out of a lock, of which some may be left on both sides. */
+/* => record_spinlock held. Takes [from, to] out of a lock, of which some may be left on both sides. */
 static void cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
 {
 	struct record_lock *rest = lock;
 
+	assert_spin_held(&record_spinlock);
 	remove(inode, lock);
 	if (lock->start < from && lock->end > to) {
 		rest = change->spare;
@@ -115,11 +117,14 @@ static void cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to,
 	}
 }
 
-/* => record_spinlock. An own lock in the range, or beside it, gives way; one of the same type becomes one with it. */
+/*
+ * => record_spinlock held. An own lock in the range, or beside it, gives way; one of the same type becomes one with it.
+ */
 static void give_way(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
 {
 	struct record_lock *wanted = change->wanted;
 
+	assert_spin_held(&record_spinlock);
 	if (lock->type == wanted->type) {
 		wanted->start = min(wanted->start, lock->start);
 		wanted->end = max(wanted->end, lock->end);
@@ -131,8 +136,8 @@ static void give_way(struct inode *inode, struct record_lock *lock, s64 from, s6
 }
 
 /*
- * => record_spinlock. What is left of a lock that was cut lies before the next one, or touches the range from behind and stays as
- * it is.
+ * => record_spinlock held. What is left of a lock that was cut lies before the next one, or touches the range from
+ * behind and stays as it is.
  */
 static void apply(struct inode *inode, struct record_change *change)
 {
@@ -140,6 +145,7 @@ static void apply(struct inode *inode, struct record_change *change)
 	s64 from = wanted->start, to = wanted->end;
 	s64 first = from - (from != 0), last = to + (to != (s64)MAX_FILE_SIZE);
 
+	assert_spin_held(&record_spinlock);
 	for (lock = first_lock(inode, first, last); lock; lock = next) {
 		next = next_lock(lock, first, last);
 		if (lock->owner == wanted->owner)
@@ -275,6 +281,7 @@ long record_lock_control(struct file *file, int fd, u32 cmd, u64 addr)
 	struct user_flock user;
 	long ret;
 
+	assert_may_sleep();
 	if (copy_from_user(&user, addr, sizeof(user)))
 		return -EFAULT;
 	if (of_file && user.pid)

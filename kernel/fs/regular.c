@@ -105,12 +105,13 @@ static long write_stored(struct inode *inode, struct iov_iter *from, u64 pos, si
 	}
 }
 
-/* => inode->lock for writing. Bytes written; an error only when there are none. */
+/* => inode->lock held for writing. Bytes written; an error only when there are none. */
 static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
 {
 	struct mapping *mapping = inode->mapping;
 	long done = 0;
 
+	assert_rwsem_write_held(&inode->lock);
 	while (from->count) {
 		size_t n = min((u64)from->count, PAGE_SIZE - (*pos & ~PAGE_MASK));
 		long moved =
@@ -213,6 +214,7 @@ int inode_truncate(struct inode *inode, u64 size)
 
 int file_sync(struct file *file)
 {
+	assert_may_sleep();
 	return file_sync_range(file, 0, ~0UL);
 }
 

@@ -10,7 +10,7 @@
 #define RENAME_NOREPLACE 1u
 #define RENAME_EXCHANGE 2u
 
-/* What all steps below look at. => fs_tree_lock for writing. */
+/* What all steps below look at, under fs_tree_lock. */
 struct renaming {
 	struct last_name from, to;
 	struct dentry *old, *target; /* target NULL: the name is free */

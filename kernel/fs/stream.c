@@ -55,12 +55,13 @@ void stream_end(void)
 	wake_up_all(&input.changed);
 }
 
-/* => input.lock. Bytes, or -EFAULT. */
+/* => input.lock held. Bytes, or -EFAULT. */
 static long take_input(struct iov_iter *to)
 {
 	u32 nr = (u32)min((u64)(input.head - input.tail), (u64)to->count);
 	long done = 0;
 
+	assert_mutex_held(&input.lock);
 	while (nr) {
 		u32 offset = input.tail % INPUT_SIZE, part = min(nr, INPUT_SIZE - offset);
 		size_t moved = iov_copy_to(to, input.ring + offset, part);

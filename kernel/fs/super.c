@@ -39,6 +39,7 @@ struct super_block *super_create(const struct fs_type *type, char *source, u64 f
 {
 	struct super_block *sb = kmalloc(sizeof(*sb), ALLOC_ZERO);
 
+	assert_may_sleep();
 	if (!sb)
 		return NULL;
 	sb->type = type;
@@ -54,6 +55,7 @@ int super_fill(struct super_block *sb, char *options)
 {
 	int ret = sb->type->mount(sb, options);
 
+	assert_may_sleep();
 	if (!ret)
 		sb->root->linked = true;
 	return ret;
@@ -83,6 +85,7 @@ int super_attach(struct super_block *sb, struct dentry *mountpoint)
 {
 	char *name;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	if (!mountpoint) {
 		fs_root = sb->root;
 	} else {
@@ -101,6 +104,7 @@ void super_detach(struct super_block *sb)
 {
 	struct dentry *mountpoint = sb->mountpoint;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	list_del(&sb->link);
 	sb->mountpoint = NULL;
 	if (!mountpoint) {
@@ -129,6 +133,7 @@ struct dentry *dentry_next(const struct dentry *root, struct dentry *dentry)
  */
 bool super_is_busy(const struct super_block *sb, u32 nr)
 {
+	assert_rwsem_write_held(&fs_tree_lock);
 	for (struct dentry *dentry = sb->root; dentry; dentry = dentry_next(sb->root, dentry)) {
 		u32 expected = 1 + (u32)dentry->children.nr + (dentry == sb->root ? nr : 0);
 
@@ -140,6 +145,7 @@ bool super_is_busy(const struct super_block *sb, u32 nr)
 
 bool super_has_writers(const struct super_block *sb)
 {
+	assert_rwsem_write_held(&fs_tree_lock);
 	for (struct dentry *dentry = sb->root; dentry; dentry = dentry_next(sb->root, dentry))
 		if (READ_ONCE(dentry->inode->writers) > 0)
 			return true;
@@ -182,6 +188,7 @@ static bool wait_for_inodes(struct super_block *sb)
 
 void super_destroy(struct super_block *sb)
 {
+	assert_may_sleep();
 	if (sb->root) {
 		rwsem_write(&fs_tree_lock);
 		release_tree(sb->root);
@@ -210,9 +217,10 @@ void super_sync_all(void)
 	rwsem_read_unlock(&fs_tree_lock);
 }
 
-/* => fs_tree_lock. It is mounted in `below`, or in one that is. */
+/* => fs_tree_lock held. It is mounted in `below`, or in one that is. */
 static bool is_mounted_in(const struct super_block *sb, const struct super_block *below)
 {
+	assert_rwsem_held(&fs_tree_lock);
 	while (sb->mountpoint) {
 		sb = sb->mountpoint->inode->sb;
 		if (sb == below)
@@ -236,6 +244,7 @@ void super_detach_busy(struct super_block *sb)
 {
 	struct super_block *next;
 
+	assert_rwsem_write_held(&fs_tree_lock);
 	do {
 		next = innermost(sb);
 		super_detach(next);
@@ -263,6 +272,7 @@ void super_destroy_unused(void)
 {
 	struct super_block *sb;
 
+	assert_may_sleep();
 	while ((sb = take_unused()) != NULL) {
 		if (sb->type->sync)
 			(void)sb->type->sync(sb);

@@ -56,9 +56,9 @@ struct fs_type {
 	 * yet. Sleeps; fs_tree_lock is not held.
 	 */
 	int (*mount)(struct super_block *sb, char *options);
-	/* mount -o remount; the options, likewise. => fs_tree_lock for writing. Sleeps. */
+	/* mount -o remount; the options, likewise. => fs_tree_lock held for writing. Sleeps. */
 	int (*remount)(struct super_block *sb, char *options);
-	/* Appends options to a line of /proc/mounts, each behind a comma. => fs_tree_lock. */
+	/* Appends options to a line of /proc/mounts, each behind a comma. => fs_tree_lock held. */
 	void (*show_options)(const struct super_block *sb, struct text *text);
 	/* Room; NULL: there is none to tell of. */
 	void (*usage)(const struct super_block *sb, struct super_usage *usage);
@@ -69,7 +69,7 @@ struct fs_type {
 	/* After the last name and inode have gone. Sleeps. */
 	void (*unmount)(struct super_block *sb);
 
-	/* ---- Names; => fs_tree_lock for writing. NULL: they live in memory alone ---- */
+	/* ---- Names; => fs_tree_lock held for writing. NULL: they live in memory alone ---- */
 	/* A new inode without a name; symbolic links have a target. Error pointers. For O_TMPFILE the lock is not held. */
 	struct inode *(*create)(struct super_block *sb, u32 mode, u32 rdev, const char *target, size_t len);
 	/* Records that `dentry`, whose parent and name are set, is about to be linked, or unlinked: 0 or -errno. */
@@ -116,9 +116,10 @@ static inline bool dentry_is_computed(const struct dentry *dentry)
 {
 	return dentry->inode->sb->type->computed;
 }
-/* What a dentry stands for: the root of the file system that is mounted on it, or itself. => fs_tree_lock. */
+/* What a dentry stands for: the root of the file system that is mounted on it, or itself. => fs_tree_lock held. */
 static inline struct dentry *dentry_top(struct dentry *dentry)
 {
+	assert_rwsem_held(&fs_tree_lock);
 	while (dentry->covered)
 		dentry = dentry->covered;
 	return dentry;
@@ -132,23 +133,26 @@ struct super_block *super_create(const struct fs_type *type, char *source, u64 f
 void super_destroy(struct super_block *sb);
 /* Runs type->mount: 0 or -errno. Sleeps. */
 int super_fill(struct super_block *sb, char *options);
-/* Puts it into the tree, on a directory (NULL: it is the root of all). 0 or -ENOMEM. => fs_tree_lock for writing. */
-int super_attach(struct super_block *sb, struct dentry *mountpoint);
-/* Takes it out again. => fs_tree_lock for writing. */
-void super_detach(struct super_block *sb);
 /*
- * The same, for one that is in use, and all that is mounted in it. => fs_tree_lock for writing. Then: destroys those of them that
- * no longer are. Sleeps.
+ * Puts it into the tree, on a directory (NULL: it is the root of all). 0 or -ENOMEM. => fs_tree_lock held for writing.
  */
+int super_attach(struct super_block *sb, struct dentry *mountpoint);
+/* Takes it out again. => fs_tree_lock held for writing. */
+void super_detach(struct super_block *sb);
+/* The same, for one that is in use, and all that is mounted in it. => fs_tree_lock held for writing. */
 void super_detach_busy(struct super_block *sb);
+/* Destroys those of them that no longer are in use. Takes fs_tree_lock. Sleeps. */
 void super_destroy_unused(void);
 /* Shut-down: nothing of kernel/fs may be called again. */
 void super_destroy_all(void);
-/* Somebody uses a file, a directory, or a mount point in it, besides `nr` references to its root. => fs_tree_lock for writing. */
+/*
+ * Somebody uses a file, a directory, or a mount point in it, besides `nr` references to its root. => fs_tree_lock held
+ * for writing.
+ */
 bool super_is_busy(const struct super_block *sb, u32 nr);
-/* A file is open for writing. => fs_tree_lock for writing. */
+/* A file is open for writing. => fs_tree_lock held for writing. */
 bool super_has_writers(const struct super_block *sb);
-/* The dentry behind this one in the tree below `root`, parents first; NULL after the last. => fs_tree_lock. */
+/* The dentry behind this one in the tree below `root`, parents first; NULL after the last. Under fs_tree_lock, or at mount. */
 struct dentry *dentry_next(const struct dentry *root, struct dentry *dentry);
 /* Writes back all that is mounted: sync(2). Sleeps. */
 void super_sync_all(void);

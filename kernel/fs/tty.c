@@ -54,7 +54,7 @@ void tty_receive(struct tty *tty, u8 byte)
 {
 	int sig;
 
-	wait_event(&tty->readers, !tty_input_full(tty) || kthread_should_stop()); /* nobody but us makes it full */
+	wait_event(&tty->readers, !tty_input_full(tty) || kthread_should_stop());
 	if (kthread_should_stop())
 		return;
 	mutex_lock(&tty->lock);

@@ -126,11 +126,15 @@ void tty_receive(struct tty *tty, u8 byte);
 /* The window has changed; tells the foreground by SIGWINCH. Likewise. (tty_settings.c) */
 void tty_resize(struct tty *tty, u16 rows, u16 cols);
 
-/* ---- The line discipline. => tty->lock --------------------------------------------------------------------------- */
+/*
+ * There is no room for another byte that could still be read. A look of the console's thread, without the lock: nobody else adds
+ * bytes, so room that it sees is still there when it adds one. (tty_input.c)
+ */
+bool tty_input_full(const struct tty *tty);
+
+/* ---- The line discipline. => tty->lock held. --------------------------------------------------------------------- */
 /* Takes one byte in: edits, echoes, wakes readers. Returns the signal that it means for the foreground, or 0. */
 int tty_input_byte(struct tty *tty, u8 byte);
-/* There is no room for another byte that could still be read. */
-bool tty_input_full(const struct tty *tty);
 /* Forgets what was typed. */
 void tty_input_flush(struct tty *tty);
 /* Bytes that a read could return now: of complete lines, or of all. */
@@ -147,6 +151,7 @@ void tty_output(struct tty *tty, enum debugcon_port port, const char *text, size
 /* Shows a typed byte as the settings want it. */
 void tty_echo(struct tty *tty, u8 byte);
 
+/* ---- Settings ---------------------------------------------------------------------------------------------------- */
 static inline bool tty_local(const struct tty *tty, u32 flag)
 {
 	return tty->termios.lflag & flag;
@@ -166,7 +171,7 @@ int tty_check_foreground(struct tty *tty, int sig);
 void tty_adopt(struct tty *tty);
 /* The job control requests of ioctl(2); -ENOIOCTLCMD for any other. */
 long tty_jobs_ioctl(struct tty *tty, u32 cmd, u64 arg);
-/* A session leader is gone: its terminal is hung up and nobody's. => process_tree_lock */
+/* A session leader is gone: its terminal is hung up and nobody's. => process_tree_lock held. */
 void tty_session_ends(struct process *leader);
 /* The group in the foreground of a process's terminal, or -1, for /proc. */
 s32 tty_foreground(struct process *process);

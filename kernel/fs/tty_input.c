@@ -47,11 +47,13 @@ static void put(struct tty_input *input, u8 byte, bool end)
 
 bool tty_input_full(const struct tty *tty)
 {
-	return !tty_local(tty, ICANON) && !room(&tty->input);
+	return !(READ_ONCE(tty->termios.lflag) & ICANON) &&
+	       READ_ONCE(tty->input.head) - READ_ONCE(tty->input.tail) >= TTY_INPUT_SIZE;
 }
 
 void tty_input_flush(struct tty *tty)
 {
+	assert_mutex_held(&tty->lock);
 	tty->input.head = tty->input.lines_head = tty->input.tail = 0;
 	tty->literal_next = false;
 	wake_up_all(&tty->readers); /* raw input may be waiting for room */
@@ -59,6 +61,7 @@ void tty_input_flush(struct tty *tty)
 
 u32 tty_input_ready(const struct tty *tty)
 {
+	assert_mutex_held(&tty->lock);
 	return (tty_local(tty, ICANON) ? tty->input.lines_head : tty->input.head) - tty->input.tail;
 }
 
@@ -66,6 +69,7 @@ bool tty_input_readable(const struct tty *tty)
 {
 	u32 wanted = 1;
 
+	assert_mutex_held(&tty->lock);
 	if (!tty_local(tty, ICANON) && !tty->termios.cc[VTIME])
 		wanted = max((u32)tty->termios.cc[VMIN], 1U);
 	return tty_input_ready(tty) >= wanted;
@@ -75,6 +79,7 @@ void tty_input_mode_changed(struct tty *tty)
 {
 	struct tty_input *input = &tty->input;
 
+	assert_mutex_held(&tty->lock);
 	memset(input->ends, 0, sizeof(input->ends));
 	if (tty_local(tty, ICANON) && input->head != input->tail)
 		mark(input, input->head - 1, true); /* what was typed as bytes is a line now */
@@ -99,6 +104,7 @@ long tty_input_take(struct tty *tty, struct iov_iter *to)
 	bool eof = false;
 	long done = 0;
 
+	assert_mutex_held(&tty->lock);
 	if (tty_local(tty, ICANON) && left) {
 		left = line_length(input, left);
 		eof = ends_line(input, input->tail + left - 1) && *slot(input, input->tail + left - 1) == NO_CHAR;
@@ -354,6 +360,7 @@ int tty_input_byte(struct tty *tty, u8 byte)
 {
 	int sig;
 
+	assert_mutex_held(&tty->lock);
 	if (tty->termios.iflag & ISTRIP)
 		byte &= 0x7f;
 	if (tty->literal_next) {

@@ -33,9 +33,10 @@ static bool would_not_stop(int sig)
 	return (current->blocked & sigmask(sig)) || handler == SIG_IGN;
 }
 
-/* => process_tree_lock. What a background process gets. */
+/* => process_tree_lock held. What a background process gets. */
 static int stop_background(struct process *process, int sig)
 {
+	assert_spin_held(&process_tree_lock);
 	if (would_not_stop(sig))
 		return sig == SIGTTIN ? -EIO : 0;
 	if (group_is_orphaned(process->pgid, NULL))
@@ -58,9 +59,10 @@ int tty_check_foreground(struct tty *tty, int sig)
 
 /* --- getting it --- */
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static void give_to(struct tty *tty, struct process *process)
 {
+	assert_spin_held(&process_tree_lock);
 	tty->session = process->sid;
 	tty->pgrp = process->pgid;
 	WRITE_ONCE(process->tty, tty);
@@ -76,11 +78,12 @@ void tty_adopt(struct tty *tty)
 	spin_unlock(&process_tree_lock);
 }
 
-/* => process_tree_lock. `steal`: root takes it away from another session. */
+/* => process_tree_lock held. `steal`: root takes it away from another session. */
 static int acquire(struct tty *tty, struct process *process, bool steal)
 {
 	bool leader = process->sid == process->pid;
 
+	assert_spin_held(&process_tree_lock);
 	if (leader && process->sid == tty->session)
 		return 0;
 	if (!leader || process->tty || (tty->session && !steal))
@@ -93,9 +96,10 @@ static int acquire(struct tty *tty, struct process *process, bool steal)
 
 /* --- losing it --- */
 
-/* => process_tree_lock. The foreground is told, and nobody in the session has a terminal any more. */
+/* => process_tree_lock held. The foreground is told, and nobody in the session has a terminal any more. */
 static void release(struct tty *tty)
 {
+	assert_spin_held(&process_tree_lock);
 	if (tty->pgrp) {
 		group_signal(tty->pgrp, SIGHUP);
 		group_signal(tty->pgrp, SIGCONT);
@@ -109,6 +113,7 @@ void tty_session_ends(struct process *leader)
 {
 	struct tty *tty = leader->tty;
 
+	assert_spin_held(&process_tree_lock);
 	if (!tty || tty->session != leader->sid)
 		return;
 	WRITE_ONCE(tty->generation, tty->generation + 1);
@@ -116,9 +121,10 @@ void tty_session_ends(struct process *leader)
 	wake_up_all(&tty->readers);
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static int give_back(struct tty *tty, struct process *process)
 {
+	assert_spin_held(&process_tree_lock);
 	if (process->tty != tty)
 		return -ENOTTY;
 	if (process->sid == process->pid)
@@ -130,11 +136,12 @@ static int give_back(struct tty *tty, struct process *process)
 
 /* --- the foreground --- */
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static bool group_in_session(s32 pgid, s32 sid, bool *exists)
 {
 	struct process *process;
 
+	assert_spin_held(&process_tree_lock);
 	*exists = false;
 	for_each_in_group (process, pgid) {
 		*exists = true;
@@ -144,11 +151,12 @@ static bool group_in_session(s32 pgid, s32 sid, bool *exists)
 	return false;
 }
 
-/* => process_tree_lock */
+/* => process_tree_lock held. */
 static int set_foreground(struct tty *tty, struct process *process, s32 pgid)
 {
 	bool exists;
 
+	assert_spin_held(&process_tree_lock);
 	if (process->tty != tty || tty->session != process->sid)
 		return -ENOTTY;
 	if (!group_in_session(pgid, process->sid, &exists))

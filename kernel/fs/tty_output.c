@@ -66,6 +66,7 @@ void tty_output(struct tty *tty, enum debugcon_port port, const char *text, size
 	char out[256];
 	size_t used = 0;
 
+	assert_mutex_held(&tty->lock);
 	if (!(tty->termios.oflag & OPOST)) {
 		debugcon_write(port, text, n);
 		return;
@@ -83,6 +84,7 @@ void tty_echo(struct tty *tty, u8 byte)
 {
 	char text[2] = { '^', (char)(byte ^ 0x40) };
 
+	assert_mutex_held(&tty->lock);
 	if (tty_local(tty, ECHOCTL) && is_control(byte) && byte != '\t' && byte != '\n') {
 		tty_output(tty, DEBUGCON_STDOUT, text, 2);
 	} else {

@@ -97,11 +97,12 @@ static long get_termios(struct tty *tty, u64 arg, size_t size)
 
 /* --- the window --- */
 
-/* => tty->lock. True if it is another size than before. */
+/* => tty->lock held. True if it is another size than before. */
 static bool set_size(struct tty *tty, const struct winsize *size)
 {
 	bool changed = tty->winsize.rows != size->rows || tty->winsize.cols != size->cols;
 
+	assert_mutex_held(&tty->lock);
 	tty->winsize = *size;
 	return changed;
 }

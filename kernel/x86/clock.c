@@ -5,6 +5,7 @@
  */
 #include "drivers/pit.h"
 #include "drivers/rtc.h"
+#include "kernel/spinlock.h"
 #include "kernel/clock.h"
 #include "kernel/print.h"
 #include "kernel/x86/setup.h"
@@ -91,6 +92,7 @@ void clock_arm(u64 deadline_ns)
 {
 	u64 now, ticks;
 
+	assert_irqs_off();
 	if (deadline_ns == ~0UL) {
 		lapic_timer_arm(0);
 		return;

@@ -72,6 +72,7 @@ struct task *switch_context(struct task *prev, struct task *next)
 {
 	struct cpu *cpu = this_cpu_struct();
 
+	assert_irqs_off();
 	if (prev->fpu)
 		xstate_save(prev->fpu);
 	if (next->fpu)

@@ -68,7 +68,7 @@ static inline struct task *current_task(void)
 
 /*
  * Makes `next` run on this CPU in place of the current thread: stacks, fs and gs bases, vector registers, and what the
- * trap entry needs. The caller switches page tables (mm_switch_cpu). Interrupts off. Returns when somebody switches
+ * trap entry needs. The caller switches page tables (mm_switch_cpu). => interrupts off. Returns when somebody switches
  * back; then the value is the task that ran last on the CPU we are now on.
  */
 struct task *switch_context(struct task *prev, struct task *next);

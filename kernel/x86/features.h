@@ -65,7 +65,7 @@ static inline bool cpu_has(enum cpu_feature_id id)
 
 /*
  * Asks for all of them, on each CPU, and panics if the CPU lacks what is needed, or what the boot CPU has.
- * Context: the GDT, IDT and gs base of the CPU are set up, its control registers are not.
+ * The GDT, IDT and gs base of the CPU are set up, its control registers are not.
  */
 void features_init(unsigned cpu);
 

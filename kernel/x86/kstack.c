@@ -195,11 +195,12 @@ static void free_cached(struct cached_stack *stack)
 	free_gathered(pages);
 }
 
-/* => kstack_lock. Unlinks the tables without a stack. Their slots stay taken until every CPU has flushed. */
+/* => kstack_lock held. Unlinks the tables without a stack. Their slots stay taken until every CPU has flushed. */
 static struct page *unlink_empty_tables(void)
 {
 	struct page *list = NULL;
 
+	assert_spin_held(&kstack_lock);
 	for (unsigned long word = 0; word < ARRAY_SIZE(slot_used); word++) {
 		u64 *entry = table_entry(KSTACK_AREA_BASE + word * WORD_BITS * SLOT_SIZE);
 		struct page *table;
@@ -240,6 +241,7 @@ void kstack_drain(void)
 
 	cache = NULL;
 	spin_unlock_irqrestore(&kstack_lock, flags);
+	assert_irqs_on();
 	if (stack)
 		free_cached(stack);
 

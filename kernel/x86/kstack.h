@@ -13,7 +13,7 @@ void *kstack_alloc(void);
 void kstack_free(void *stack);
 /*
  * Gives the pages of the cached stacks, and page tables without a stack, back to the page allocator: for leak checks, or
- * when memory is short. Interrupts on, no lock that is waited for with interrupts off.
+ * when memory is short. => interrupts on.
  */
 void kstack_drain(void);
 /* The address lies in a guard page: a kernel stack has overflowed. */

@@ -113,10 +113,12 @@ static int fault_in_for(vaddr_t addr, enum fault_access access, unsigned flags)
 
 int user_fault_in_writable(vaddr_t addr)
 {
+	assert_may_sleep();
 	return fault_in_for(addr, ACCESS_WRITE, 0);
 }
 
 int user_fault_in_readable(vaddr_t addr)
 {
+	assert_may_sleep();
 	return fault_in_for(addr, ACCESS_READ, FAULT_UACCESS);
 }

@@ -67,6 +67,8 @@ bool vsyscall_emulate(struct trap_frame *frame, u64 error, u64 addr)
 {
 	u64 function = (addr & FUNCTION_BITS) >> FUNCTION_SHIFT;
 
+	assert_may_sleep();
+	assert_irqs_on();
 	if (!(error & PF_FETCH) || (addr & PAGE_MASK) != VSYSCALL_PAGE)
 		return false;
 	if ((addr & ~FUNCTION_BITS) != VSYSCALL_PAGE || function >= ARRAY_SIZE(vsyscalls))

@@ -9,7 +9,7 @@
 
 /*
  * A page fault of user mode above the user's half. True: it was an instruction fetch from the vsyscall page, and the call was
- * made, or has become a signal. Context: interrupts on; may sleep.
+ * made, or has become a signal. May sleep. => interrupts on.
  */
 bool vsyscall_emulate(struct trap_frame *frame, u64 error, u64 addr);
 

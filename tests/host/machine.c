@@ -222,6 +222,7 @@ bool machine_out_of_memory(void)
 
 void cond_resched(void)
 {
+	assert_may_sleep();
 	sim_poll_interrupts();
 	rcu_quiescent();
 	sched_yield();

@@ -323,9 +323,49 @@ static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault
 	return entry;
 }
 
+struct pt_walk sim_walk(struct mm *mm, vaddr_t addr)
+{
+	struct pt_walk walk;
+
+	rcu_read_lock();
+	walk = pt_walk(mm, addr);
+	rcu_read_unlock();
+	return walk;
+}
+
+struct vma *sim_vma(struct mm *mm, vaddr_t addr)
+{
+	struct vma *vma;
+
+	rcu_read_lock();
+	vma = vma_tree_find(&mm->tree, addr);
+	rcu_read_unlock();
+	return vma;
+}
+
+u64 sim_check_tree(struct mm *mm)
+{
+	u64 nr_vmas;
+
+	mmap_read_lock(mm);
+	nr_vmas = vma_tree_check(&mm->tree);
+	mmap_read_unlock(mm);
+	return nr_vmas;
+}
+
+pte_t *sim_pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl)
+{
+	pte_t *pte;
+
+	mmap_read_lock(mm);
+	pte = pte_lock(mm, addr, ptl);
+	mmap_read_unlock(mm);
+	return pte;
+}
+
 pte_t sim_pte(struct mm *mm, vaddr_t addr)
 {
-	struct pt_walk walk = pt_walk(mm, addr);
+	struct pt_walk walk = sim_walk(mm, addr);
 
 	return walk.state == PT_TABLE ? pte_read(pte_offset(walk.pmd, addr)) : (pte_t){ 0 };
 }
@@ -414,7 +454,8 @@ void sim_user_boundary(void)
 	if (!by_chance(sim_quirks.late))
 		sim_poll_interrupts();
 	rcu_quiescent();
-	rcu_run_callbacks();
+	if (irqs_enabled()) /* a script may have this CPU take none for a while */
+		rcu_run_callbacks();
 	if (by_chance(sim_quirks.evict)) {
 		cpu->tlb[sim_random_below(TLB_SETS)][sim_random_below(TLB_WAYS)].valid = false;
 		cpu->psc[2 + sim_random_below(3)][sim_random_below(PSC_ENTRIES)].valid = false;

@@ -91,6 +91,11 @@ bool sim_tlb_holds(vaddr_t addr);
 bool sim_knows_table(vaddr_t addr);
 /* The entry of addr as it stands in the page tables of mm; none if there is no table. No lock: for a quiet moment. */
 pte_t sim_pte(struct mm *mm, vaddr_t addr);
+/* For a test that knows that nobody changes the address space meanwhile: looks as the owner of a lock may. */
+struct pt_walk sim_walk(struct mm *mm, vaddr_t addr);
+struct vma *sim_vma(struct mm *mm, vaddr_t addr);
+pte_t *sim_pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl);
+u64 sim_check_tree(struct mm *mm);
 
 /* ---- Allocations that fail ------------------------------------------------------------------------------------------ */
 /* This CPU's n-th allocation from now on fails, counted from 1; with `onwards` all after it, too. */

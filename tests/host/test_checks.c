@@ -33,7 +33,7 @@ TEST_DIES(machine_catches_a_missing_shootdown, 1, "stale translation")
 	pte_t *pte;
 
 	begin();
-	pte = pte_lock(mm, ADDR, &ptl);
+	pte = sim_pte_lock(mm, ADDR, &ptl);
 	page = pte_page(pte_xchg(pte, (pte_t){ 0 }));
 	spin_unlock(ptl);
 	WRITE_ONCE(page->mapcount, 0);
@@ -46,7 +46,7 @@ TEST_DIES(machine_catches_a_walk_through_a_freed_table, 1, "page table that was 
 	struct pt_walk walk;
 
 	begin();
-	walk = pt_walk(mm, ADDR);
+	walk = sim_walk(mm, ADDR);
 	WRITE_ONCE(walk.pmdp->val, 0);
 	page_clear(pmd_table(walk.pmd), PG_TABLE);
 	page_put(pmd_table(walk.pmd));
@@ -59,7 +59,7 @@ TEST_DIES(machine_catches_a_lost_dirty_bit, 1, "dirty bit")
 	pte_t *pte;
 
 	begin();
-	pte = pte_lock(mm, ADDR, &ptl);
+	pte = sim_pte_lock(mm, ADDR, &ptl);
 	WRITE_ONCE(pte->val, pte->val & ~PTE_DIRTY);
 	spin_unlock(ptl);
 	put(ADDR, 2);
@@ -71,7 +71,7 @@ TEST_DIES(machine_catches_a_lost_dirty_bit, 1, "dirty bit")
 static void change_entry(u64 clear, u64 set)
 {
 	spinlock_t *ptl;
-	pte_t *pte = pte_lock(mm, ADDR, &ptl);
+	pte_t *pte = sim_pte_lock(mm, ADDR, &ptl);
 
 	WRITE_ONCE(pte->val, (pte->val & ~clear) | set);
 	spin_unlock(ptl);
@@ -155,7 +155,7 @@ TEST_DIES(locks_kept_at_the_end_of_a_thread, 2, "with a lock of rank FILES held"
 	sim_join_all();
 }
 
-TEST_DIES(locks_sleep_inside_rcu, 1, "nobody sleeps")
+TEST_DIES(locks_sleep_inside_rcu, 1, "may sleep")
 {
 	rcu_read_lock();
 	synchronize_rcu();
@@ -176,7 +176,7 @@ TEST_DIES(u1_fault_under_a_vma_lock, 1, "lock order: MMAP_LOCK")
 {
 	begin();
 	rcu_read_lock();
-	CHECK_EQ(vma_try_read(mm, vma_tree_find(&mm->tree, ADDR)), VMA_READ_LOCKED);
+	CHECK_EQ(vma_try_read(mm, sim_vma(mm, ADDR)), VMA_READ_LOCKED);
 	rcu_read_unlock();
 	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
 }
@@ -189,7 +189,7 @@ TEST_DIES(u1_fault_under_a_spinlock, 1, "may sleep")
 	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
 }
 
-TEST_DIES(fault_with_interrupts_off, 1, "interrupts on")
+TEST_DIES(fault_with_interrupts_off, 1, "interrupts are on")
 {
 	begin();
 	irq_disable();
@@ -270,7 +270,7 @@ TEST_DIES(s13_change_outside_the_bracket, 1, "inside its bracket")
 
 	begin();
 	mmap_write_lock(mm);
-	vma = vma_tree_find(&mm->tree, ADDR);
+	vma = sim_vma(mm, ADDR);
 	vma_detach(vma);
 }
 

@@ -118,7 +118,7 @@ TEST(calls_of_the_dying_change_nothing, 2)
 	u64 flags;
 
 	begin();
-	vma = vma_tree_find(&mm->tree, ARENA);
+	vma = sim_vma(mm, ARENA);
 	flags = vma->flags;
 	for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {
 		mmap_write_lock(mm);

@@ -108,9 +108,11 @@ static u64 pages_outside(void)
 	struct vma *vma;
 	u64 sum = 0;
 
+	mmap_read_lock(mm);
 	vma_tree_for_each (vma, &mm->tree)
 		if (vma->end <= P(0) || vma->start >= P(ARENA_PAGES))
 			sum += (vma->start >> PAGE_SHIFT) * vma_pages(vma) + vma->flags;
+	mmap_read_unlock(mm);
 	return sum;
 }
 
@@ -129,7 +131,7 @@ static void take_picture(struct picture *picture)
 	for (unsigned kind = 0; kind < NR_RSS_KINDS; kind++)
 		picture->rss[kind] = mm_rss(mm, kind);
 	for (u64 page = 0; page < ARENA_PAGES; page++) {
-		const struct vma *vma = vma_tree_find(&mm->tree, P(page));
+		const struct vma *vma = sim_vma(mm, P(page));
 
 		if (vma)
 			picture->places[page] =
@@ -367,7 +369,7 @@ static bool call_short(const struct call *call, enum shortage shortage, u64 n)
 	was_short = end_shortage(shortage, n);
 	if (result < 0 && was_short)
 		look_at_error(call, shortage, n, result);
-	CHECK_EQ(vma_tree_check(&mm->tree), mm->nr_vmas);
+	CHECK_EQ(sim_check_tree(mm), mm->nr_vmas);
 	end_stage();
 	return was_short;
 }

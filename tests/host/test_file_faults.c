@@ -637,7 +637,7 @@ TEST(f1_no_table_is_allocated_under_a_page_lock, 4)
 /* Takes away the page table of an address, as whoever reclaims tables might; there is nothing in it. */
 static void take_table_away(vaddr_t where)
 {
-	struct pt_walk walk = pt_walk(mm, where);
+	struct pt_walk walk = sim_walk(mm, where);
 	struct tlb_gather tlb;
 
 	CHECK_EQ(walk.state, PT_TABLE);
@@ -708,8 +708,10 @@ TEST(file_huge_page_that_appears_is_left_alone, 4)
 	stop_at(RACE_mapping_page_found, FAULTER);
 	sim_start(FAULTER, act_read_fault, &faulter);
 	wait_stopped(RACE_mapping_page_found);
+	mmap_read_lock(mm);
 	pt_prealloc_free(mm, pt_prealloc(mm, addr)); /* leaves the upper tables */
-	walk = pt_walk(mm, addr);
+	mmap_read_unlock(mm);
+	walk = sim_walk(mm, addr);
 	CHECK_EQ(walk.state, PT_NONE);
 	huge = page_to_phys(zero_page) | PTE_PRESENT | PTE_USER | PTE_HUGE;
 	CHECK(atomic_cas(&walk.pmdp->val, 0UL, huge));

@@ -56,7 +56,7 @@ static long mmap_from(u64 pgoff, bool unbounded)
 
 static u64 flags_of_vma(void)
 {
-	return vma_tree_find(&mm->tree, ARENA)->flags;
+	return sim_vma(mm, ARENA)->flags;
 }
 
 static long mmap_anon(u64 len, u64 flags)
@@ -194,7 +194,7 @@ TEST(stack_of_a_new_program, 1)
 		CHECK_EQ(flags_of_vma(), always | (executable ? VM_EXEC : 0));
 		CHECK_EQ(mm->stack_pages, 4);
 		CHECK_EQ(mm->data_pages, 0);
-		CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->pgoff, ARENA >> PAGE_SHIFT);
+		CHECK_EQ(sim_vma(mm, ARENA)->pgoff, ARENA >> PAGE_SHIFT);
 		CHECK_EQ(mm_setup_stack(mm, ARENA + (1UL << 30), PAGES(1), false), 0);
 		end();
 	}

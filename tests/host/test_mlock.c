@@ -42,7 +42,7 @@ static long mmap_flags(vaddr_t addr, u64 pages, u64 flags)
 
 static u64 flags_at(vaddr_t addr)
 {
-	return vma_tree_find(&mm->tree, addr)->flags & VM_LOCK_FLAGS;
+	return sim_vma(mm, addr)->flags & VM_LOCK_FLAGS;
 }
 
 /* The pages [first, last] of the arena have entries, and no other of the first `nr`. */

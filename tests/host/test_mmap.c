@@ -45,6 +45,7 @@ static void check_maps(const char *expected)
 	struct vma *vma;
 
 	text[0] = 0;
+	mmap_read_lock(mm);
 	vma_tree_for_each (vma, &mm->tree) {
 		total += vma_pages(vma);
 		len += ksnprintf(text + len, sizeof(text) - len, "%s%lu-%lu%c%c", len ? " " : "",
@@ -52,9 +53,10 @@ static void check_maps(const char *expected)
 				 (unsigned long)(vma->end - ARENA) >> PAGE_SHIFT, vma->flags & VM_READ ? 'r' : '-',
 				 vma->flags & VM_WRITE ? 'w' : '-');
 	}
+	mmap_read_unlock(mm);
 	if (strcmp(text, expected))
 		sim_fail("the VMAs are %s, expected %s", text, expected);
-	CHECK_EQ(vma_tree_check(&mm->tree), mm->nr_vmas);
+	CHECK_EQ(sim_check_tree(mm), mm->nr_vmas);
 	CHECK_EQ(mm->total_pages, total);
 }
 
@@ -130,7 +132,7 @@ TEST(a3_low_addresses_need_a_right, 1)
 	CHECK_EQ(mm_brk(mm, PAGES(3)), PAGES(3));
 	CHECK_EQ(mm_mremap(mm, PAGES(2), PAGES(1), PAGES(2), 0, 0), PAGES(2));
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(2), PAGES(1), MREMAP_TO, 0), 0);
-	CHECK(vma_tree_find(&mm->tree, 0));
+	CHECK(sim_vma(mm, 0));
 	end();
 }
 
@@ -469,17 +471,17 @@ TEST(madvise_answers, 1)
 	expect_get(ARENA + PAGES(6), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, 25 /* MADV_COLLAPSE */), -EINVAL);
 	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(6), PAGE_SIZE, MADV_MERGEABLE), 0); /* without effect */
-	CHECK_EQ(vma_tree_find(&mm->tree, ARENA + PAGES(6))->flags & VM_MERGEABLE, 0);
+	CHECK_EQ(sim_vma(mm, ARENA + PAGES(6))->flags & VM_MERGEABLE, 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_MERGEABLE), 0);
-	CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->flags & VM_MERGEABLE, VM_MERGEABLE);
+	CHECK_EQ(sim_vma(mm, ARENA)->flags & VM_MERGEABLE, VM_MERGEABLE);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_UNMERGEABLE), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_WIPEONFORK), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_WIPEONFORK), 0); /* it has that already */
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_DONTDUMP), 0);
-	CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->flags & (VM_WIPEONFORK | VM_DONTDUMP), VM_WIPEONFORK | VM_DONTDUMP);
+	CHECK_EQ(sim_vma(mm, ARENA)->flags & (VM_WIPEONFORK | VM_DONTDUMP), VM_WIPEONFORK | VM_DONTDUMP);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_KEEPONFORK), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_DODUMP), 0);
-	CHECK_EQ(vma_tree_find(&mm->tree, ARENA)->flags & (VM_WIPEONFORK | VM_DONTDUMP), 0);
+	CHECK_EQ(sim_vma(mm, ARENA)->flags & (VM_WIPEONFORK | VM_DONTDUMP), 0);
 	CHECK_EQ(mm_mlock(mm, ARENA, PAGES(1), true), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_COLD), -EINVAL);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_FREE), -EINVAL);
@@ -627,12 +629,12 @@ static void random_step(u64 step)
 static void check_model(void)
 {
 	for (u64 i = 0; i < SPAN; i++) {
-		const struct vma *vma = vma_tree_find(&mm->tree, ARENA + PAGES(i));
+		const struct vma *vma = sim_vma(mm, ARENA + PAGES(i));
 
 		CHECK_EQ(vma != NULL, model[i].mapped);
 		CHECK(!vma || (vma->flags & VM_ACCESS) == model[i].prot);
 	}
-	CHECK_EQ(vma_tree_check(&mm->tree), mm->nr_vmas);
+	CHECK_EQ(sim_check_tree(mm), mm->nr_vmas);
 }
 
 TEST(mmap_at_random_equals_the_model, 1)

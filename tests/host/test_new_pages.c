@@ -149,7 +149,7 @@ TEST(p3_what_was_truncated_reads_zeros, 1)
 	file = sim_file_create(NR_PAGES);
 	for (unsigned kind = 0; kind < 2; kind++) {
 		addr = kind ? sim_file_map(mm, file, NR_PAGES, MAP_SHARED) : map(mm, NR_PAGES, RW, SHARED);
-		mapping = vma_tree_find(&mm->tree, addr)->mapping;
+		mapping = sim_vma(mm, addr)->mapping;
 		fill_page(addr + PAGES(1));
 		fill_page(addr + PAGES(2));
 		truncate_to_a_half(mapping);
@@ -174,7 +174,7 @@ TEST(p3_rest_of_a_written_page_reads_zeros, 1)
 
 	begin();
 	addr = map(mm, NR_PAGES, RW, SHARED);
-	mapping = vma_tree_find(&mm->tree, addr)->mapping;
+	mapping = sim_vma(mm, addr)->mapping;
 	CHECK_EQ(mapping_write(mapping, PAGES(1), &word, sizeof(word)), sizeof(word));
 	CHECK_EQ(get(addr + PAGES(1)), word);
 	expect_zeros(addr + PAGES(1), 1);
@@ -190,7 +190,7 @@ TEST(p3_page_tables_are_empty, 1)
 		put(place << 40, place);
 		for (u64 page = 1; page < PTRS_PER_TABLE; page++)
 			CHECK(pte_none(sim_pte(mm, (place << 40) + PAGES(page))));
-		CHECK_EQ(pt_walk(mm, (place << 40) + PMD_SIZE).state, PT_NONE);
+		CHECK_EQ(sim_walk(mm, (place << 40) + PMD_SIZE).state, PT_NONE);
 	}
 	end();
 }

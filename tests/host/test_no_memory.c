@@ -69,13 +69,15 @@ static void map_more(struct mm *mm)
 	}
 }
 
-static u64 nr_inherited(const struct mm *mm)
+static u64 nr_inherited(struct mm *mm)
 {
 	const struct vma *vma;
 	u64 nr = 0;
 
+	mmap_read_lock(mm);
 	vma_tree_for_each (vma, &mm->tree)
 		nr += !(vma->flags & VM_DONTCOPY);
+	mmap_read_unlock(mm);
 	return nr;
 }
 

@@ -128,7 +128,7 @@ static void begin_call(const char *name, u64 flags)
 	klog("-- %s --", name);
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);
 	where = map(mm, 4, RW | PROT_EXEC, flags) + PAGES(1);
-	mapping = vma_tree_find(&mm->tree, where)->mapping;
+	mapping = sim_vma(mm, where)->mapping;
 	puppet_start();
 	for (unsigned i = 0; i < 3; i++)
 		CHECK_EQ(puppet_do(true, true, where + PAGES(i), OLD_VALUE + i), FAULT_DONE);

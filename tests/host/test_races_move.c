@@ -90,7 +90,7 @@ TEST(v7_anon_vma_is_published_last, 4)
 		puppet_start();
 		faulter.addr = fresh;
 		fault_until(RACE_anon_vma_before_publish, act_write);
-		CHECK(!vma_tree_find(&mm->tree, fresh)->anon_vma);
+		CHECK(!sim_vma(mm, fresh)->anon_vma);
 		CHECK_EQ(puppet_do(true, true, fresh + PAGES(1), 2), FAULT_DONE);
 		go_on(RACE_anon_vma_before_publish, 1);
 		CHECK_EQ(faulter.result, FAULT_DONE);

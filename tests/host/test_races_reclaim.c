@@ -38,7 +38,7 @@ static void begin_reclaim(enum kind kind, u64 flags, u64 value)
 	file = sim_file_create(SIM_FILE_PAGES);
 	file->disk[0] = value;
 	page_addr = kind == FILE_PAGE ? sim_file_map(mm, file, 1, flags) : map(mm, 1, RW, flags | MAP_ANONYMOUS);
-	mapping = vma_tree_find(&mm->tree, page_addr)->mapping;
+	mapping = sim_vma(mm, page_addr)->mapping;
 	faulter.addr = page_addr;
 	puppet_start();
 	if (kind == SHARED_MEMORY)

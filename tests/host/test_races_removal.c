@@ -41,7 +41,7 @@ static void act_cut(void *arg)
 
 static struct mapping *mapping_at(vaddr_t where)
 {
-	return vma_tree_find(&mm->tree, where)->mapping;
+	return sim_vma(mm, where)->mapping;
 }
 
 /* Shared memory; the first two pages of its object hold `value`, which no entry was used to write. */

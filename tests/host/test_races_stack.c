@@ -35,12 +35,12 @@ TEST(v4_growth_waits_for_vma_readers, 4)
 	other.addr = STACK_TOP - PAGES(10);
 	sim_start(2, act_write, &other);
 	let_others_run();
-	CHECK_EQ(vma_tree_find(&mm->tree, STACK_TOP - 8)->start, STACK_TOP - PAGES(4));
+	CHECK_EQ(sim_vma(mm, STACK_TOP - 8)->start, STACK_TOP - PAGES(4));
 	go_on(RACE_vma_locked, 1);
 	sim_join(2);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(other.result, FAULT_DONE);
-	CHECK_EQ(vma_tree_find(&mm->tree, STACK_TOP - 8)->start, STACK_TOP - PAGES(10));
+	CHECK_EQ(sim_vma(mm, STACK_TOP - 8)->start, STACK_TOP - PAGES(10));
 	end();
 }
 
@@ -54,7 +54,7 @@ TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 	other.addr = STACK_TOP - PAGES(10);
 	sim_start(2, act_write, &other);
 	wait_asleep(2);
-	CHECK_EQ(vma_tree_find(&mm->tree, STACK_TOP - 8)->start, STACK_TOP - PAGES(4));
+	CHECK_EQ(sim_vma(mm, STACK_TOP - 8)->start, STACK_TOP - PAGES(4));
 	go_on(RACE_mmap_locked, 1);
 	sim_join(2);
 	CHECK_EQ(other.result, FAULT_DONE);
@@ -65,7 +65,7 @@ TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 
 static u64 stack_pages(void)
 {
-	return (STACK_TOP - vma_tree_find(&mm->tree, STACK_TOP - 8)->start) >> PAGE_SHIFT;
+	return (STACK_TOP - sim_vma(mm, STACK_TOP - 8)->start) >> PAGE_SHIFT;
 }
 
 /* The thread's own, in user mode or by a copy of the kernel. A caller who does not say so, whatever else it says, grows none. */

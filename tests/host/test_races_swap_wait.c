@@ -176,7 +176,7 @@ TEST(swap_faults_without_mmap_lock_are_counted, 4)
 }
 
 /* Waiting for a disk inside an atomic section of the fault path is an error that is caught, not a hang. */
-TEST_DIES(k2_no_wait_for_a_disk_under_a_spinlock, 2, "may sleep, and is waited for under a spinlock")
+TEST_DIES(k2_no_wait_for_a_disk_under_a_spinlock, 2, "may sleep")
 {
 	struct page *page;
 	spinlock_t *ptl;

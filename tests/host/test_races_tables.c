@@ -4,7 +4,7 @@
 
 static struct page *table_of(vaddr_t where)
 {
-	struct pt_walk walk = pt_walk(mm, where);
+	struct pt_walk walk = sim_walk(mm, where);
 
 	CHECK_EQ(walk.state, PT_TABLE);
 	return pmd_table(walk.pmd);
@@ -88,7 +88,7 @@ TEST(k6_table_is_walked_until_the_shootdown, 4)
 	puppet_start();
 	puppet_look_ahead(addr);
 	change_until(RACE_tables_before_free, act_munmap);
-	CHECK(pt_walk(mm, addr).state != PT_TABLE);
+	CHECK(sim_walk(mm, addr).state != PT_TABLE);
 	CHECK(puppet_run(knows_table, addr));
 	puppet_look_ahead(addr);
 	CHECK(page_test(table, PG_TABLE));

@@ -28,7 +28,7 @@ TEST(v11_found_vma_is_not_another_process_s, 4)
 	change_now(munmap_and_reuse);
 	go_on(RACE_vma_after_find, 1);
 	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
-	CHECK_EQ(vma_tree_find(&other_mm->tree, addr)->vm_refcnt, 1);
+	CHECK_EQ(sim_vma(other_mm, addr)->vm_refcnt, 1);
 	test_mm_put(other_mm);
 	end();
 }
@@ -104,10 +104,10 @@ TEST(v20_mark_is_there_before_the_bar_goes, 4)
 	struct vma *vma;
 
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
-	vma = vma_tree_find(&mm->tree, addr);
+	vma = sim_vma(mm, addr);
 	faulter.addr = addr + PAGES(5);
 	change_until(RACE_write_marked, act_mprotect_read);
-	CHECK(vma_is_write_locked(vma));
+	CHECK_EQ(READ_ONCE(vma->vm_lock_seq), READ_ONCE(mm->mm_lock_seq));
 	CHECK(READ_ONCE(vma->vm_refcnt) & VMA_WRITER_BAR);
 	sim_start(1, act_write_fault, &faulter);
 	wait_asleep(1); /* for mmap_lock */
@@ -141,7 +141,7 @@ TEST(v20_locked_vma_may_have_shrunk, 4)
 	stop_at(RACE_vma_after_lock, 1);
 	let_go(RACE_vma_after_find);
 	wait_stopped(RACE_vma_after_lock);
-	CHECK_EQ(vma_tree_find(&mm->tree, addr)->end, other.addr);
+	CHECK_EQ(sim_vma(mm, addr)->end, other.addr);
 	change_now(act_map_executable);
 	go_on(RACE_vma_after_lock, 1);
 	CHECK_EQ(REASONS(vma_lock_abort_outside), 1);
@@ -218,7 +218,7 @@ TEST(a1_killed_mmap_leaves_no_hole, 4)
 	sim_kill(2);
 	sim_join(2);
 	CHECK_EQ(other.result, other.addr);
-	CHECK_EQ(vma_tree_find(&mm->tree, other.addr)->start, other.addr);
+	CHECK_EQ(sim_vma(mm, other.addr)->start, other.addr);
 	go_on(RACE_vma_locked, 1);
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	sim_use_mm(mm);
@@ -282,7 +282,7 @@ TEST(v14_killed_writers_change_nothing, 4)
 
 		begin(POLICY_VMA, SPF_VALIDATE_VMA);
 		faulter.addr = addr + PAGES(5);
-		vma = vma_tree_find(&mm->tree, faulter.addr);
+		vma = sim_vma(mm, faulter.addr);
 		before = (struct vma_shape){ .start = vma->start, .end = vma->end, .flags = vma->flags };
 		nr_vmas = mm->nr_vmas;
 		other.addr = i % 2 ? vma->start : addr + PAGES(4);
@@ -295,7 +295,7 @@ TEST(v14_killed_writers_change_nothing, 4)
 		CHECK_EQ(other.result, -EINTR);
 		go_on(RACE_vma_locked, 1);
 		CHECK_EQ(faulter.result, FAULT_DONE);
-		CHECK(vma_tree_find(&mm->tree, faulter.addr) == vma);
+		CHECK(sim_vma(mm, faulter.addr) == vma);
 		CHECK(vma->start == before.start && vma->end == before.end && vma->flags == before.flags);
 		CHECK_EQ(mm->nr_vmas, nr_vmas);
 		CHECK_EQ(mm->locked_pages, 0);

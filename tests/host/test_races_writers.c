@@ -24,7 +24,7 @@ TEST(v3_writer_waits_without_the_mapping_lock, 4)
 
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
 	faulter.addr = map(mm, 16, RW, MAP_SHARED | MAP_ANONYMOUS);
-	lock = &vma_tree_find(&mm->tree, faulter.addr)->mapping->i_mmap_lock;
+	lock = &sim_vma(mm, faulter.addr)->mapping->i_mmap_lock;
 	other.addr = faulter.addr + PAGES(4);
 	fault_until(RACE_vma_locked, act_write);
 	sim_start(2, act_protect_part, &other);
@@ -39,12 +39,12 @@ TEST(v3_writer_waits_without_the_mapping_lock, 4)
 }
 
 /* And whoever tries to is told, readers or not. */
-TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "VMA")
+TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "may sleep")
 {
 	struct vma *vma;
 
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
-	vma = vma_tree_find(&mm->tree, map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS));
+	vma = sim_vma(mm, map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS));
 	mmap_write_lock(mm);
 	spin_lock(&vma->mapping->i_mmap_lock);
 	vma_start_write(vma);
@@ -118,7 +118,7 @@ TEST(s12_detached_vma_is_given_up, 4)
 	puppet_start();
 	fault_until(RACE_spec_after_find, act_write);
 	change_now(act_munmap);
-	CHECK_EQ(pt_walk(mm, addr).state, PT_TABLE);
+	CHECK_EQ(sim_walk(mm, addr).state, PT_TABLE);
 	go_on(RACE_spec_after_find, 1);
 	CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 	CHECK_EQ(REASONS(spf_abort_no_vma), 1);

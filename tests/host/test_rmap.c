@@ -11,7 +11,7 @@ static struct vma *vma_at(struct mm *mm, vaddr_t addr)
 	struct vma *vma;
 
 	mmap_read_lock(mm);
-	vma = vma_tree_find(&mm->tree, addr);
+	vma = sim_vma(mm, addr);
 	mmap_read_unlock(mm);
 	CHECK(vma);
 	return vma;

@@ -27,7 +27,7 @@ static void begin(enum fault_policy policy, bool async)
 	disk_swapon(disk, SWAP_PRIORITY_NEXT);
 	mm = test_mm(policy);
 	addr = map(mm, NR_PAGES, RW, SHARED);
-	mapping = vma_tree_find(&mm->tree, addr)->mapping;
+	mapping = sim_vma(mm, addr)->mapping;
 	mapping_get(mapping);
 	sim_use_mm(mm);
 	put_pages(addr, NR_PAGES, 100);

@@ -56,7 +56,7 @@ static void tear(u64 page, unsigned cpu, bool writes)
 	vaddr_t where = addr + PAGES(page);
 
 	tearing = (struct sim_tearing){ .low_bits = LOW_BITS, .cpu = cpu, .writes = writes };
-	tearing.entry = &pte_offset(pt_walk(mm, where).pmd, where)->val;
+	tearing.entry = &pte_offset(sim_walk(mm, where).pmd, where)->val;
 	sim_tearing = &tearing;
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The generated documents say what the sources say; every race point is in a script, or there is nothing to write of it; and the
-sources keep a rule that a search can check."""
+sources keep rules that a search can check."""
 
 from .job import Job
 
@@ -9,6 +9,8 @@ def jobs():
     return [
         Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1),
         Job(name="docs/entries", command=["tests/check-entries"], judge=complaints, weight=1),
+        Job(name="docs/contracts", command=["tests/check-contracts"], judge=complaints, weight=1),
+        Job(name="docs/contracts-planted", command=["tests/check-contracts", "--self-test"], judge=complaints, weight=1),
     ]
 
 

@@ -4,6 +4,7 @@ What the same binary, with the same arguments, files, environment and input, doe
 ways this Linux, as built and set up, is not the usual one, so that some programs cannot be compared with it.
 """
 
+import contextlib
 import functools
 import mmap
 import os
@@ -44,7 +45,9 @@ def ask(program, args, files, environment, stdin):
 
 
 def usual_limits():
-    """The limits a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
+    """The limits and the priority that a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
     resource.setrlimit(resource.RLIMIT_STACK, (STACK, resource.getrlimit(resource.RLIMIT_STACK)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
