@@ -105,7 +105,7 @@ def memory():
 
 def the_lock(writer, waiter):
     ask("vmas 1", r"mmap_lock held for writing, others wait$", "being changed")
-    ask("locks", rf"^mmap_lock of pid 1\n  held for writing by reasons \(tid {writer}\), on CPU 1: .*mm_mprotect\n"
+    ask("locks", rf"^mmap_lock of pid 1\n  held for writing by reasons \(tid {writer}\), on CPU 1: .*mm_mprotect(, interrupted: .*)?\n"
         rf"  wanted for reading by reasons \(tid {waiter}\), asleep: .*mmap_enter",
         rf"tid {writer}\) waits for the release of race point {RACE}", never=["CYCLE"])
     ask(f"why tid {waiter}", r"asleep, has faulted: write 0x", r"^mmap is at work: .*mmap_enter",
@@ -151,7 +151,7 @@ def a_circle(writer, waiter):
 
 
 def machine(writer):
-    ask("cpus", rf"^CPU 1 +reasons \(tid {writer}\) +kernel +\S+ .*interrupts on")
+    ask("cpus", rf"^CPU 1 +reasons \(tid {writer}\) +kernel +\S+ .*interrupts (on|off)")  # a tick may be at work there
     ask("tlb 1", r"^pid 1: CPUs that may hold translations: .*; 1 change not yet flushed", "No shootdown is under way")
     ask("tlb all", r"^pid 1: ")
     ask("rcu", r"^generation \d+", r"^CPU 2 .*(idle|noted)")
