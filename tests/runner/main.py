@@ -34,7 +34,8 @@ def main(argv):
     parser.add_argument("suite", metavar="SUITE",
                         choices=("test", "soak", "soak-all", "host", "known", "list", "bug", "minimise", "mutants"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="side by side (default: as CPUs)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() + 1, metavar="N",
+                        help="side by side (default: as CPUs and one more, for when one waits)")
     parser.add_argument("--part", metavar="PART", help="of soak-all: one part, or `next`: one that the last change touches")
     minimise.add_options(parser)
     mutants.add_options(parser)

@@ -27,11 +27,11 @@ POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec 
 
 
 def jobs():
-    return [trace_job(), report_job(), states_job(), own_job()]
+    return [trace_job(), report_job(), states_job()]
 
 
 def soak_jobs():
-    return [bench_job()]
+    return [own_job(), bench_job()]
 
 
 # --- trace ---------------------------------------------------------------------------------------------------------------
