@@ -47,17 +47,20 @@ static inline void wake_up_all(struct wait_queue *queue)
 
 /*
  * Sleeps until cond holds. Returns 0, or -EINTR when the sleep was ended by a signal that the state lets through.
- * `interrupted` is an expression that tells so.
+ * `interrupted` is an expression that tells so; it is asked before cond, so that who finds both has what it waited for, as in
+ * Linux: the child that opens a FIFO, writes and ends sends SIGCHLD to the parent whose open it completes.
  */
 #define wait_event_state(queue, cond, state, k, interrupted)                                                           \
 	({                                                                                                             \
 		struct waiter _waiter = WAITER_INIT(_waiter, (k));                                                     \
 		int _ret = 0;                                                                                          \
 		for (;;) {                                                                                             \
+			bool _interrupted;                                                                             \
 			wait_prepare((queue), &_waiter, (state));                                                      \
+			_interrupted = (interrupted);                                                                  \
 			if (cond)                                                                                      \
 				break;                                                                                 \
-			if (interrupted) {                                                                             \
+			if (_interrupted) {                                                                            \
 				_ret = -4; /* -EINTR */                                                                \
 				break;                                                                                 \
 			}                                                                                              \

@@ -241,6 +241,24 @@ TEST(wait_queue_killed_waiter_leaves, 2)
 	CHECK_EQ(wake_up_nr(&queue, NULL, 8), 0);
 }
 
+static bool is_there, is_interrupted;
+
+/* A look that finds nothing; right behind it both come: what is waited for, with its wake-up, and the signal of whoever brought it. */
+static bool comes_after_the_first_look(void)
+{
+	if (is_there)
+		return true;
+	is_there = is_interrupted = true;
+	wake_up_all(&queue);
+	return false;
+}
+
+TEST(wait_queue_event_goes_before_the_signal_of_its_end, 1)
+{
+	CHECK_EQ(wait_event_state(&queue, comes_after_the_first_look(), SLEEP_INTERRUPTIBLE, NULL, is_interrupted), 0);
+	CHECK(is_there);
+}
+
 /* ---- RCU --------------------------------------------------------------------------------------------------------- */
 
 struct shared {
