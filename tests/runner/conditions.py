@@ -155,7 +155,7 @@ def interrupted(number, delay, log):
     arguments = ["run", "--log", log, "build/user/end", "signal", "0"]  # which does not end
     with subprocess.Popen([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE) as tool:
-        while number == signal.SIGINT and not os.path.exists(log):
+        while number == signal.SIGINT and not os.path.exists(log) and tool.poll() is None:
             time.sleep(0.01)
         time.sleep(delay)
         tool.send_signal(number)

@@ -62,9 +62,9 @@ def close_inherited_descriptors():
 
 
 def let_children_be_interrupted():
-    """A shell that starts us in the background may have had us ignore the keyboard's signals. We go on ignoring them,
-    by a handler, which what we start does not inherit."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
+    """A shell that starts us in the background may have had us ignore the keyboard's signals, nohup the terminal's. We go on
+    ignoring them, by a handler, which what we start does not inherit."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
 

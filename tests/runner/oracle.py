@@ -6,12 +6,11 @@ ways this Linux, as built and set up, is not the usual one, so that some program
 
 import contextlib
 import functools
-import mmap
 import os
-import re
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 
@@ -60,19 +59,24 @@ def place(source, destination):
         shutil.copy(source, destination)
 
 
-def has_zero_page():
-    """Reading untouched memory takes none: every page is the same one, of zeros."""
-    pages = 1024
-    before = own_anonymous_kib()
-    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        for page in range(pages):
-            _ = memory[page * mmap.PAGESIZE]
-        return own_anonymous_kib() - before < pages * mmap.PAGESIZE / 1024 / 2
-
-
-def own_anonymous_kib():
+PROBED_KIB = 16384
+PROBE = f"""
+import mmap, re
+def anonymous_kib():
     with open("/proc/self/smaps", encoding="utf-8") as file:
-        return sum(map(int, re.findall(r"^Anonymous: +(\d+) kB", file.read(), re.MULTILINE)))
+        return sum(map(int, re.findall(r"^Anonymous: +(\\d+) kB", file.read(), re.MULTILINE)))
+before = anonymous_kib()
+memory = mmap.mmap(-1, {PROBED_KIB} * 1024, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for place in range(0, len(memory), mmap.PAGESIZE):
+    memory[place]
+print(anonymous_kib() - before)
+"""
+
+
+def has_zero_page():
+    """Reading untouched memory takes none: every page is the same one, of zeros. Asked in a process that does nothing else."""
+    result = subprocess.run([sys.executable, "-S", "-c", PROBE], capture_output=True, text=True, check=True)
+    return int(result.stdout) < PROBED_KIB / 2
 
 
 def protects_low_addresses():
