@@ -97,16 +97,35 @@ static int fork_and_crash(void)
 	return wait_for(pid);
 }
 
+/* 1 if a child ended in another way than it had to, with a line of how. */
+static int wrong(const char *child, int status, bool right)
+{
+	if (right)
+		return 0;
+	print_status(child, status);
+	return 1;
+}
+
+static int wrong_exit(const char *child, int status)
+{
+	return wrong(child, status, exited_with(status, 21));
+}
+
+static int wrong_signal(const char *child, int status, int signo)
+{
+	return wrong(child, status, killed_by(status, signo));
+}
+
 static void *storm(void *arg)
 {
 	intptr_t bad = 0;
 
 	for (int i = 0; i < rounds; i++) {
-		bad += !exited_with(spawn("exit"), 21);
-		bad += !killed_by(spawn("signal"), SIGTERM);
-		bad += !exited_with(fork_and_exec(), 21);
-		bad += !killed_by(fork_and_kill(), SIGKILL);
-		bad += !killed_by(fork_and_crash(), SIGSEGV);
+		bad += wrong_exit("spawned", spawn("exit"));
+		bad += wrong_signal("spawned, raises SIGTERM", spawn("signal"), SIGTERM);
+		bad += wrong_exit("forked, then replaced", fork_and_exec());
+		bad += wrong_signal("forked, then killed", fork_and_kill(), SIGKILL);
+		bad += wrong_signal("forked, then crashed", fork_and_crash(), SIGSEGV);
 	}
 	(void)arg;
 	return (void *)bad;
