@@ -388,8 +388,7 @@ int process_become_single(void)
 	list_for_each (task, &process->threads, thread_link) {
 		if (refused || task == self)
 			continue;
-		WRITE_ONCE(task->pending.set, task->pending.set | sigmask(SIGKILL));
-		signal_wake(task, true);
+		signal_kill_thread(task);
 	}
 	spin_unlock_irqrestore(&process->lock, flags);
 	if (refused)

@@ -10,6 +10,7 @@
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/string.h"
+#include "mm/race.h"
 #include "mm/slab.h"
 
 static struct slab_cache *sigqueue_cache, *sighand_cache;
@@ -132,6 +133,19 @@ void signal_wake(struct task *task, bool fatal)
 		smp_send_reschedule(READ_ONCE(task->cpu));
 }
 
+/*
+ * WORK_SIGNAL comes first: a thread that finds SIGKILL gives up what it does, and must not be back in user mode before
+ * something stops it there (J5).
+ */
+void signal_kill_thread(struct task *task)
+{
+	assert_spin_held(&task->process->lock);
+	atomic_or(&task->work, WORK_SIGNAL);
+	race_point(kill_before_pending);
+	store_release(&task->pending.set, task->pending.set | sigmask(SIGKILL));
+	signal_wake(task, true);
+}
+
 static bool wants(const struct task *task, int sig)
 {
 	if (task->exiting)
@@ -185,10 +199,8 @@ void process_kill_locked(struct process *process, s32 exit_code)
 	process->group_exit = true;
 	process->exit_code = exit_code;
 	process->stop_signal = 0;
-	list_for_each (task, &process->threads, thread_link) {
-		WRITE_ONCE(task->pending.set, task->pending.set | sigmask(SIGKILL));
-		signal_wake(task, true);
-	}
+	list_for_each (task, &process->threads, thread_link)
+		signal_kill_thread(task);
 }
 
 /* ---- Sending ----------------------------------------------------------------------------------------------------- */
@@ -441,7 +453,10 @@ bool signal_pending(void)
 
 bool thread_killed(void)
 {
-	return READ_ONCE(current->pending.set) & sigmask(SIGKILL);
+	bool killed = load_acquire(&current->pending.set) & sigmask(SIGKILL);
+
+	ASSERT(!killed || signal_pending(), "who is killed does not return to user mode");
+	return killed;
 }
 
 void signal_set_blocked(u64 mask)

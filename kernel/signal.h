@@ -220,6 +220,8 @@ int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info);
 /* => process->lock held. Sets or clears WORK_SIGNAL of a task. */
 void signal_recalculate(struct task *task);
 void signal_wake(struct task *task, bool fatal);
+/* => process->lock held. The thread must go. */
+void signal_kill_thread(struct task *task);
 /* => process->lock held. Every thread must go; only the first call has an effect. */
 void process_kill_locked(struct process *process, s32 exit_code);
 /* => process->lock held. Wakes threads for what is pending for the process; one that was to take it is going. */

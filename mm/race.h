@@ -72,6 +72,7 @@
 	X(split_between, "a split has shortened the VMA; the second part is not yet in the tree")                      \
 	X(stack_before_grow, "the stack is about to grow: mmap_lock is held for writing, the VMA bracketed")           \
 	X(reap_begun, "the OOM reaper has said that the address space is being taken away; nothing is locked or cleared yet")	\
+	X(kill_before_pending, "who kills a thread has made it look at its signals; SIGKILL is not yet among them")    \
 	X(shootdown_sent, "a shootdown request is out; no acknowledgement has been awaited")                           \
 	X(switch_mask_set, "this CPU is in the mm's mask; the page tables are not yet loaded")
 
