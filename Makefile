@@ -154,7 +154,7 @@ $(BUILD)/user/%-pie: user/%.c Makefile
 
 PLUGINS := $(BUILD)/lines.so $(BUILD)/stop.so $(BUILD)/turns.so
 
-$(BUILD)/%.so: tools/plugin/%.c tools/plugin/qemu_plugin.h tools/plugin/qemu_version.h
+$(BUILD)/%.so: tools/plugin/%.c $(wildcard tools/plugin/*.h)
 	$(call say,HOSTCC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) -std=gnu17 -O2 $(warnings) -fPIC -shared -I. -o $@ $<

@@ -1,34 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A QEMU plugin that stops the machine before a given instruction: for `--stop-at`. Under -icount the virtual clock counts
- * instructions, so a timer of that clock ends the CPUs' turns exactly there, whichever of them is at work, and disturbs
- * nothing before. The plugin API has no timers: QEMU's own are looked up by name in the program that has loaded us.
+ * A QEMU plugin that stops the machine before a given instruction, counted over all CPUs: for `--stop-at`. A timer of the
+ * virtual clock would stop it there as well, but from QEMU 8.1 on the lengths of the CPUs' turns depend on the next timer:
+ * the run would no longer be the one that was counted. So the clock is read as each block begins (clock.h). The block with
+ * the instruction is executed up to it one by one, as QEMU does itself with a block that turns out to access a device: this
+ * ends no turn. Then nothing of the next block is executed, and all CPUs stop. Where all were idle at that moment, they stop
+ * before what is executed next.
  *
  * Argument: at=COUNT.
  */
 #define _GNU_SOURCE
+#include "tools/plugin/clock.h"
 #include "tools/plugin/qemu_plugin.h"
 #include "tools/plugin/qemu_version.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* As in QEMU's include/qemu/timer.h and qapi/run-state.json. */
-enum { CLOCK_VIRTUAL = 1, SCALE_NS = 1, RUN_STATE_PAUSED = 4 };
-#define TIMER_ROOM 256 /* more than a struct QEMUTimer of any version */
+enum { RUN_STATE_PAUSED = 4 }; /* as in QEMU's qapi/run-state.json */
 
 static int (*vm_stop)(int state);
 static void (*pause_all_vcpus)(void);
 static void *(*qemu_get_cpu)(int index);
 static void (*async_run_on_cpu)(void *cpu, void (*work)(void *cpu, void *data), void *data);
-static uint64_t timer[TIMER_ROOM / sizeof(uint64_t)];
-static bool stopped;
+/* These end the block that is executed at an address of translated code. Neither returns; the instruction there comes again. */
+static void (*cpu_loop_exit_restore)(void *cpu, uintptr_t address);
+static void (*cpu_io_recompile)(void *cpu, uintptr_t address); /* alone, and without telling plugins */
+static uint64_t wanted;
+static bool stopping;
 
 /* All CPUs stand before another one executes anything; then the main loop learns of it, and tells the debugger. */
 static void stop(void *cpu, void *data)
 {
+	static bool stopped;
+
 	(void)cpu, (void)data;
 	if (stopped)
 		return;
@@ -37,41 +42,55 @@ static void stop(void *cpu, void *data)
 	vm_stop(RUN_STATE_PAUSED);
 }
 
-/* No clock can be stopped while its timers run. What a CPU has to do comes before the next instruction, whoever's it is. */
-static void time_has_come(void *opaque)
+/* What a CPU has to do comes before its next block, whoever's turn is next. */
+static void stop_before_next_block(void)
 {
 	void *cpu;
 
-	(void)opaque;
+	stopping = true;
 	for (int index = 0; (cpu = qemu_get_cpu(index)); index++)
 		async_run_on_cpu(cpu, stop, NULL);
 }
 
-static void *symbol(const char *name)
+static void on_block(unsigned int cpu, void *arg)
 {
-	void *found = dlsym(RTLD_DEFAULT, name);
+	size_t length = (uintptr_t)arg;
+	uint64_t now;
 
-	if (!found)
-		fprintf(stderr, "stop: this QEMU does not show its function %s to plugins\n", name);
-	return found;
+	(void)cpu;
+	if (stopping)
+		return;
+	now = clock_at_block(length);
+	if (now + length <= wanted)
+		return;
+	if (now < wanted)
+		cpu_io_recompile(*clock_current_cpu(), (uintptr_t)__builtin_return_address(0));
+	stop_before_next_block();
+	cpu_loop_exit_restore(*clock_current_cpu(), (uintptr_t)__builtin_return_address(0));
+}
+
+static void on_translate(void *first, void *second)
+{
+	struct qemu_plugin_tb *tb = qemu_plugin_version < PLUGIN_WITHOUT_ID ? second : first;
+
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, PLUGIN_NO_REGISTERS, (void *)(uintptr_t)qemu_plugin_tb_n_insns(tb));
 }
 
 /* QEMU looks this up by name. */
 __attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
 {
-	void (*timer_init_full)(void *, void *, int, int, int, void (*)(void *), void *) = symbol("timer_init_full");
-	void (*timer_mod_ns)(void *, int64_t) = symbol("timer_mod_ns");
-
-	(void)id, (void)info;
-	vm_stop = symbol("vm_stop");
-	pause_all_vcpus = symbol("pause_all_vcpus");
-	qemu_get_cpu = symbol("qemu_get_cpu");
-	async_run_on_cpu = symbol("async_run_on_cpu");
-	if (argc != 1 || strncmp(argv[0], "at=", 3) || !timer_init_full || !timer_mod_ns || !vm_stop || !pause_all_vcpus ||
-	    !qemu_get_cpu || !async_run_on_cpu)
+	(void)info;
+	vm_stop = plugin_symbol("vm_stop");
+	pause_all_vcpus = plugin_symbol("pause_all_vcpus");
+	qemu_get_cpu = plugin_symbol("qemu_get_cpu");
+	async_run_on_cpu = plugin_symbol("async_run_on_cpu");
+	cpu_loop_exit_restore = plugin_symbol("cpu_loop_exit_restore");
+	cpu_io_recompile = plugin_symbol("cpu_io_recompile");
+	if (argc != 1 || strncmp(argv[0], "at=", 3) || !clock_find() || !vm_stop || !pause_all_vcpus || !qemu_get_cpu ||
+	    !async_run_on_cpu || !cpu_loop_exit_restore || !cpu_io_recompile)
 		return -1;
-	timer_init_full(timer, NULL, CLOCK_VIRTUAL, SCALE_NS, 0, time_has_come, NULL);
-	timer_mod_ns(timer, strtoll(argv[0] + 3, NULL, 0));
+	wanted = strtoull(argv[0] + 3, NULL, 0);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate, NULL);
 	return 0;
 }

@@ -4,15 +4,11 @@
  * instructions of all of them together. With the moments at which another CPU takes over, one knows of any two moments what
  * each CPU has executed in between: for `faultline report`. What the schedule fuzzer executes is no CPU's.
  *
- * The clock cannot be read in the midst of a turn: QEMU adds to it what was executed when a turn ends, and when a CPU reads
- * its TSC. A reader that is no CPU gets what was added so far. Right after such an addition that is the present moment; later
- * in a turn the lengths of the blocks that were begun since are added. (An exception in the midst of a block makes that too
- * much, by less than a block, and until the next addition.)
- *
  * Arguments: out=FILE, and skip=START-END for each function that is no CPU's. Written there, for each turn: 64 bits, little
  * endian, the clock << 8 | the CPU, or NOBODY.
  */
 #define _GNU_SOURCE
+#include "tools/plugin/clock.h"
 #include "tools/plugin/qemu_plugin.h"
 #include "tools/plugin/qemu_version.h"
 
@@ -22,8 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As in QEMU's include/qemu/timer.h. */
-enum { CLOCK_VIRTUAL = 1 };
 #define NOBODY 0xff
 #define MAX_SKIPPED 8
 
@@ -35,46 +29,14 @@ static struct range {
 } skipped[MAX_SKIPPED];
 static unsigned int nr_skipped;
 
-static int64_t (*clock_get_ns)(int type);
 static FILE *out;
 static unsigned int owner = NOBODY; /* whose turn it is */
-static uint64_t added;	  /* the clock as it was read last */
-static uint64_t since;	  /* instructions that were begun since */
-static uint64_t now;	  /* of the last turn's beginning */
 
-static uint64_t read_clock(void)
+static void begin_turn(unsigned int whose, uint64_t now)
 {
-	static __thread void **current_cpu; /* QEMU may have several threads */
-	void *cpu;
-	uint64_t time;
-
-	if (!current_cpu)
-		current_cpu = dlsym(RTLD_DEFAULT, "current_cpu");
-	cpu = *current_cpu;
-	*current_cpu = NULL;
-	time = (uint64_t)clock_get_ns(CLOCK_VIRTUAL);
-	*current_cpu = cpu;
-	return time;
-}
-
-static void follow_clock(void)
-{
-	uint64_t time = read_clock();
-
-	if (time == added)
-		return;
-	added = time;
-	since = 0;
-}
-
-static void begin_turn(unsigned int whose)
-{
-	uint64_t turn;
+	uint64_t turn = now << 8 | whose;
 
 	owner = whose;
-	if (added + since > now)
-		now = added + since;
-	turn = now << 8 | whose;
 	fwrite(&turn, sizeof(turn), 1, out);
 }
 
@@ -83,10 +45,8 @@ static void on_block(unsigned int cpu, void *arg)
 	uintptr_t block = (uintptr_t)arg;
 	unsigned int whose = block & IS_SKIPPED ? NOBODY : cpu;
 
-	follow_clock();
 	if (owner != whose)
-		begin_turn(whose);
-	since += block >> 1;
+		begin_turn(whose, clock_at_block(block >> 1));
 }
 
 static bool is_skipped(uint64_t address)
@@ -112,15 +72,6 @@ static void on_exit_of_qemu(void)
 	fclose(out);
 }
 
-static void *symbol(const char *name)
-{
-	void *found = dlsym(RTLD_DEFAULT, name);
-
-	if (!found)
-		fprintf(stderr, "turns: this QEMU does not show its %s to plugins\n", name);
-	return found;
-}
-
 static bool take_argument(const char *text)
 {
 	struct range *range = &skipped[nr_skipped];
@@ -143,8 +94,7 @@ __attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, con
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
 {
 	(void)info;
-	clock_get_ns = symbol("qemu_clock_get_ns");
-	if (!clock_get_ns || !symbol("current_cpu"))
+	if (!clock_find())
 		return -1;
 	for (int i = 0; i < argc; i++)
 		if (!take_argument(argv[i]))

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * QEMU's clock, read by a plugin in the midst of a CPU's turn. Under -icount the clock counts the instructions of all CPUs
+ * together. QEMU adds to it what a CPU has executed when a turn ends, and where a CPU reads its TSC; icount_update() adds it
+ * now. At a block's start the whole block counts as executed already; what an exception leaves of it is subtracted again.
+ *
+ * The plugin API has neither: QEMU's own functions are looked up by name in the program that has loaded us. A reader of the
+ * clock that is a CPU must not be inside a block, hence nobody reads it.
+ */
+#ifndef PLUGIN_CLOCK_H
+#define PLUGIN_CLOCK_H
+
+#ifndef _GNU_SOURCE
+#error "RTLD_DEFAULT wants _GNU_SOURCE"
+#endif
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CLOCK_VIRTUAL = 1 }; /* as in QEMU's include/qemu/timer.h */
+
+static int64_t (*clock_get_ns)(int type);
+static void (*icount_update)(void *cpu);
+
+static void *plugin_symbol(const char *name)
+{
+	void *found = dlsym(RTLD_DEFAULT, name);
+
+	if (!found)
+		fprintf(stderr, "plugin: this QEMU does not show its %s to plugins\n", name);
+	return found;
+}
+
+static bool clock_find(void)
+{
+	clock_get_ns = plugin_symbol("qemu_clock_get_ns");
+	icount_update = plugin_symbol("icount_update");
+	return clock_get_ns && icount_update && plugin_symbol("current_cpu");
+}
+
+/* The variable in which QEMU has the CPU that runs, of this one of its threads. */
+static void **clock_current_cpu(void)
+{
+	static __thread void **found;
+
+	if (!found)
+		found = dlsym(RTLD_DEFAULT, "current_cpu");
+	return found;
+}
+
+/* => called as the block begins that has this many instructions */
+static uint64_t clock_at_block(size_t length)
+{
+	void **current = clock_current_cpu(), *cpu = *current;
+	uint64_t behind;
+
+	icount_update(cpu);
+	*current = NULL;
+	behind = (uint64_t)clock_get_ns(CLOCK_VIRTUAL);
+	*current = cpu;
+	return behind - length;
+}
+
+#endif
