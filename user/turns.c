@@ -200,7 +200,10 @@ static void check_below(const char *what, long ns, long limit)
 	CHECK_THAT(words, ns < limit);
 }
 
-/* By the way of that name, or by all. */
+/*
+ * By the way of that name, or by all. Time is judged on one CPU only: the clock counts what other CPUs execute, too, and QEMU's
+ * versions give them turns of different lengths.
+ */
 static void woken_runs_at_once(const char *name)
 {
 	long longest;
@@ -210,9 +213,10 @@ static void woken_runs_at_once(const char *name)
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 		if (!name || strcmp(name, ways[i].name) == 0)
 			check_below(ways[i].name, round_trip(&ways[i]), MS);
-	check_below("timer, late", lateness(), MS);
+	if (nr_cpus == 1)
+		check_below("timer, late", lateness(), MS);
 	longest = stop_busy(nr_cpus);
-	if (nr_cpus == 1) /* else their clock counts what the other CPUs execute */
+	if (nr_cpus == 1)
 		check_below("a busy thread's wait", longest, 2 * TURN + SLACK);
 }
 
