@@ -8,6 +8,9 @@
 
 static u32 missing; /* a bit for each port; constant after boot */
 
+/* Nothing takes their place. */
+#define OPTIONAL (bit_of(DEBUGCON_TRACE) | bit_of(DEBUGCON_SHARE))
+
 static u32 bit_of(enum debugcon_port port)
 {
 	return 1u << (port - DEBUGCON_LOG);
@@ -15,10 +18,10 @@ static u32 bit_of(enum debugcon_port port)
 
 void debugcon_init(void)
 {
-	for (enum debugcon_port port = DEBUGCON_LOG; port <= DEBUGCON_TRACE; port++)
+	for (enum debugcon_port port = DEBUGCON_LOG; port <= DEBUGCON_SHARE; port++)
 		if (inb((u16)port) != READ_BACK)
 			missing |= bit_of(port);
-	if (missing & ~bit_of(DEBUGCON_TRACE))
+	if (missing & ~OPTIONAL)
 		serial_set_up();
 }
 
@@ -26,7 +29,7 @@ static void write(enum debugcon_port port, const char *text, size_t size, bool l
 {
 	if (likely(!(missing & bit_of(port))))
 		__asm__ volatile("rep outsb" : "+S"(text), "+c"(size) : "d"((u16)port) : "memory");
-	else if (port != DEBUGCON_TRACE)
+	else if (!(bit_of(port) & OPTIONAL))
 		serial_write(text, size, lines);
 }
 

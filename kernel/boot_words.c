@@ -118,6 +118,7 @@ static const struct boot_word boot_words[] = {
 	NUMBER("hang", 0, 1000000, "a number of seconds, 0 (never) to 1000000"),
 	FLAG("nopku"),
 	NUMBER("schedule", 1, 4294967295, "a seed, 1 to 4294967295"),
+	FLAG("share"),
 	WORD("spf_validate", is_validation, "vma or mm"),
 	WORD("stderr", is_stream, "stream"),
 	WORD("swap", is_list_of_disks, "disks of this command line, such as ram0,ram1"),

@@ -11,6 +11,7 @@
 #include "kernel/fault_dump.h"
 #include "kernel/fs/console.h"
 #include "kernel/fs/fs.h"
+#include "kernel/fs/share.h"
 #include "kernel/fs/tty.h"
 #include "kernel/itimer.h"
 #include "kernel/job_control.h"
@@ -315,6 +316,7 @@ static void __noreturn shut_down(struct process *process)
 		reap_all();
 		pause_ns(1000000);
 	}
+	share_copy_out();
 	console_stop();
 	kswapd_stop();
 	oom_stop();

@@ -6,6 +6,7 @@
  *	0xff 0xff	one byte 0xff
  *	0xff 0x00	the end of the input
  *	0xff 0x01 RR CC	the window has that many rows and columns (two bytes each, the low one first)
+ *	0xff 0x02	the machine is to end, as by reboot(2)
  *
  * Takes no lock: all of it belongs to the thread. The interrupt only wakes it.
  */
@@ -17,10 +18,12 @@
 #include "kernel/fs/tty.h"
 #include "kernel/kthread.h"
 #include "kernel/print.h"
+#include "kernel/task.h"
 
 #define RECORD 0xff
 #define RECORD_END 0x00
 #define RECORD_WINDOW 0x01
+#define RECORD_OFF 0x02
 #define WINDOW_SIZE 4
 #define PATIENCE 300u /* looks after a byte, of a microsecond or less each */
 
@@ -60,6 +63,8 @@ static void record_byte(u8 byte)
 		tty_resize(&console_tty, word(record.bytes + 2), word(record.bytes + 4));
 	else if (record.bytes[1] == RECORD_END)
 		end_of_input();
+	else if (record.bytes[1] == RECORD_OFF)
+		machine_end();
 	else
 		plain_byte(byte);
 	record.size = 0;

@@ -12,6 +12,8 @@
 void fs_init(void);
 /* Unpacks the boot module into the root; a broken archive is told in the log, what came before it stays. */
 void initramfs_unpack(void);
+/* All of it was unpacked. */
+bool initramfs_is_whole(void);
 /* The initramfs says which program to be (/.faultline/argv), instead of having an /init. */
 bool boot_names_program(void);
 /*

@@ -1,77 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Unpacks the boot module, a cpio archive in the "newc" format: for each file a header of 110 characters (14 numbers of
- * eight hexadecimal digits behind a magic one), the name with its NUL, the contents; name and contents are padded to
- * four bytes. "TRAILER!!!" ends it.
- */
+/* Unpacks the boot module, a cpio archive (cpio.h), into the root. */
 #include "kernel/boot_info.h"
+#include "kernel/fs/cpio.h"
 #include "kernel/fs/fs.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/dir.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/fs/share.h"
 #include "kernel/fs/super.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
 
-#define HEADER_SIZE 110
-
-enum cpio_field {
-	CPIO_INO,
-	CPIO_MODE,
-	CPIO_UID,
-	CPIO_GID,
-	CPIO_NLINK,
-	CPIO_MTIME,
-	CPIO_FILESIZE,
-	CPIO_MAJOR,
-	CPIO_MINOR,
-	CPIO_RMAJOR,
-	CPIO_RMINOR,
-	CPIO_NAMESIZE
-};
-
-struct cpio_entry {
-	const char *name; /* with its NUL, inside the archive */
-	u32 mode, rdev;
-	u32 mtime; /* seconds since 1970 */
-	const u8 *data;
-	size_t size;
-};
-
-static u32 field(const char *header, enum cpio_field n)
-{
-	const char *digits = header + 6 + n * 8;
-	u32 value = 0;
-
-	for (unsigned i = 0; i < 8; i++) {
-		u32 c = (u32)digits[i] | 0x20; /* lower case; digits stay what they are */
-		value = value << 4 | (c >= 'a' ? c - 'a' + 10 : c - '0');
-	}
-	return value;
-}
-
-/* Reads the entry at *pos and moves on. False at the end, or where the archive is broken. */
-static bool next_entry(const u8 *archive, size_t size, size_t *pos, struct cpio_entry *entry)
-{
-	const char *header = (const char *)archive + *pos;
-
-	if (*pos + HEADER_SIZE > size || (strncmp(header, "070701", 6) && strncmp(header, "070702", 6)))
-		return false;
-	size_t namesize = field(header, CPIO_NAMESIZE), filesize = field(header, CPIO_FILESIZE);
-	size_t data = align_up(*pos + HEADER_SIZE + namesize, 4);
-	if (!namesize || data > size || filesize > size - data || header[HEADER_SIZE + namesize - 1])
-		return false;
-	*entry = (struct cpio_entry){
-		.name = header + HEADER_SIZE,
-		.mode = field(header, CPIO_MODE),
-		.rdev = field(header, CPIO_RMAJOR) << 8 | field(header, CPIO_RMINOR),
-		.mtime = field(header, CPIO_MTIME),
-		.data = archive + data,
-		.size = filesize,
-	};
-	*pos = align_up(data + filesize, 4);
-	return true;
-}
+static bool is_whole; /* constant once it is unpacked */
 
 /*
  * => fs_tree_lock held for writing. The directory that the path's last name is in, made as needed; *name is that name.
@@ -141,7 +81,7 @@ static long fill(struct dentry *dentry, const struct cpio_entry *entry)
 	return ret == (long)entry->size ? 0 : -ENOSPC;
 }
 
-static long unpack_entry(const struct cpio_entry *entry)
+static long unpack_entry(const struct cpio_entry *entry, const u8 *header)
 {
 	struct dentry *dentry;
 	long ret = 0;
@@ -155,24 +95,33 @@ static long unpack_entry(const struct cpio_entry *entry)
 		ret = fill(dentry, entry);
 	u64 mtime = entry->mtime * 1000000000UL;
 	dentry->inode->times = (struct inode_times){ mtime, mtime, mtime, mtime };
+	if (dentry->inode->sb == fs_root->inode->sb)
+		share_note(dentry->inode, header);
 	return ret;
 }
 
 void initramfs_unpack(void)
 {
-	size_t size, pos = 0;
+	size_t size, pos = 0, at = 0;
 	const u8 *archive = boot_initramfs(&size);
 	struct cpio_entry entry;
 
-	while (next_entry(archive, size, &pos, &entry)) {
-		if (!strcmp(entry.name, "TRAILER!!!"))
-			return;
-		long ret = unpack_entry(&entry);
+	for (; cpio_next(archive, size, &pos, &entry); at = pos) {
+		long ret = unpack_entry(&entry, archive + at);
+
 		if (ret) {
-			klog("initramfs: %s cannot be unpacked: error %ld", entry.name, ret);
+			klog_record("FAULTLINE-SHARE %s and what follows it are missing in the machine: %s", entry.name,
+				    ret == -ENOSPC || ret == -ENOMEM ? "there is too little memory"
+								     : "they cannot be unpacked");
 			return;
 		}
 	}
-	if (size)
+	is_whole = cpio_at_trailer(archive, size, pos);
+	if (size && !is_whole)
 		klog("initramfs: the archive is broken at byte %zu of %zu", pos, size);
+}
+
+bool initramfs_is_whole(void)
+{
+	return is_whole;
 }

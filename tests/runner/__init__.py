@@ -16,6 +16,8 @@ mutants    such kernels compiled and tested, and which ones no test notices
 matrix     a clone of ours in fresh installations of other distributions
 planted    a failure for each kind of test, which must be found
 tool       what tools/faultline says to wrong arguments, and what recording events costs
+sharing    --share: what comes back from a machine, however it ends; forged_archives what no machine of ours sends
+directory  a directory that a test has changed
 conditions what a shell or a CI system may do to tools/faultline
 suspend    a host that is suspended
 shell      tools/faultline shell with a script on its standard input

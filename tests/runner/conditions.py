@@ -55,7 +55,7 @@ CONDITIONS = {
     "small-files": Condition(setting="ulimit -f 8;", run=status.HOST_FAILED),
 }
 FILE_OPTIONS = (["run", "--log", "PATH", HELLO], ["trace", "-o", "PATH", HELLO], ["report", "-o", "PATH", HELLO],
-                ["iso", "--output", "PATH", HELLO], ["run", "--file", "PATH", HELLO], ["run", "--kernel", "PATH", HELLO],
+                ["iso", "--output", "PATH", HELLO], ["run", "--file", "PATH", HELLO], ["run", "--kernel", "PATH", HELLO], ["run", "--share", "PATH", HELLO],
                 ["run", "--gdb-script", "PATH", HELLO], ["shell", "--file", "PATH"], ["run", "PATH"], ["trace", "PATH"],
                 ["iso", "--output", "/dev/null", "PATH"])
 
@@ -122,7 +122,8 @@ def bad_paths():
 
 def is_fine(arguments, path, folder):
     """A directory may be copied into the machine, and so may a link that leads nowhere."""
-    return "--file" in arguments and path in (folder + "/", os.path.join(folder, "loop"))
+    fine = {"--share": (folder + "/",), "--file": (folder + "/", os.path.join(folder, "loop"))}
+    return path in fine.get(arguments[1], ())
 
 
 def refused(arguments):

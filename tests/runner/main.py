@@ -12,7 +12,7 @@ import time
 from faultline_host.status import UsageError
 
 from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, planted,
-               scenario, shell, suspend, terminal, tool, tracing)
+               scenario, sharing, shell, suspend, terminal, tool, tracing)
 
 DESCRIPTION = """\
 suites:
@@ -110,7 +110,7 @@ def built_jobs():
 
 def soak_jobs():
     jobs = conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
-    return jobs + tracing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
+    return jobs + tracing.soak_jobs() + sharing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
 
 
 def scenario_jobs(suite):
@@ -119,7 +119,7 @@ def scenario_jobs(suite):
 
 def tools_jobs():
     """What surrounds the kernel: its tools, terminals, documents, GDB."""
-    modules = (tool, shell, terminal, suspend, docs, debugger, panics, tracing, machines)
+    modules = (tool, shell, sharing, terminal, suspend, docs, debugger, panics, tracing, machines)
     return [job for module in modules for job in module.jobs()]
 
 

@@ -20,18 +20,20 @@ from .status import naming
 
 CHUNK = 1 << 16
 STUFFED_EOF = b"\xff\x00"
+STUFFED_OFF = b"\xff\x02"
 GATHER = 0.001  # seconds between two looks: the guest writes byte by byte, we had better take many at once
 GRACE_AFTER_VERDICT = 5.0  # seconds for QEMU to power off once the kernel has said its last word
 KEPT_LINES = 15  # of the log, to be shown when a check fails
 GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
 PROMPT_PATIENCE = 20.0  # seconds until who sees nothing is told so
+END_PATIENCE = 10.0  # seconds without a sign of life for a machine that was asked to end
 NMI_PATIENCE = 3.0  # seconds until another NMI: a kernel that had just begun may not have seen the first
 
 
 class LogWatcher:
     """Keeps the kernel's log and the verdict in it."""
 
-    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|WORD|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
+    RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|WORD|SHARE|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
 
     def __init__(self, file, mirror):
         self.file = file
@@ -76,7 +78,7 @@ class LogWatcher:
             self.panic_lines.append(line)
         elif kind == b"EXIT":
             self.exit_record = record[2].decode("ascii", "replace")
-        elif kind in (b"EXPLAIN", b"WORD"):
+        elif kind in (b"EXPLAIN", b"WORD", b"SHARE"):
             self.tell([b"faultline: " + record[2]])
         elif kind == b"STDIN":
             self.stdin_ready = True
@@ -113,6 +115,7 @@ class Console:
         self.stdin = stdin
         self.to_serial = b""
         self.serial_open = True
+        self.is_muted = False
         self.log = LogWatcher(log_file, sys.stderr.buffer if verbose else None)
         self.terminal = terminal.Terminal(self._send_window) if is_terminal and stdin is not None else None
         self.prompt_due = time.monotonic() + PROMPT_PATIENCE if self.terminal and is_shell else None
@@ -142,6 +145,19 @@ class Console:
             self.carry(time.monotonic() + NMI_PATIENCE)
         if self.log.in_panic():
             self.carry(time.monotonic() + GRACE_AFTER_PANIC)
+
+    def end_machine(self, progress):
+        """
+        Ask a machine that runs to end as by reboot(2); what its programs still print is lost. `progress` is called for a
+        number: while that changes it is waited for. True: it has ended so.
+        """
+        self.is_muted = True
+        if self.log.stdin_ready and not progress():
+            self.to_serial += STUFFED_OFF
+        before = None
+        while self.readers and self.log.stdin_ready and not self.log.in_panic() and before != (before := progress()):
+            self.carry(time.monotonic() + END_PATIENCE)
+        return self.log.exit_record is not None
 
     def close(self):
         if self.terminal:
@@ -197,7 +213,7 @@ class Console:
             os.close(self.readers.pop(name))
         elif name == "log":
             self._log(data)
-        else:
+        elif not self.is_muted:
             self.prompt_due = None
             write_all(1 if name == "stdout" else 2, data)
 

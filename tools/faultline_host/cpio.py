@@ -1,34 +1,44 @@
 # SPDX-License-Identifier: MIT
-"""A writer of "newc" cpio archives, the format that initramfs images have (Linux: initramfs-buffer-format.rst)."""
+"""
+A writer and a reader of "newc" cpio archives, the format that initramfs images have (Linux: initramfs-buffer-format.rst).
+"""
 
+import dataclasses
 import os
 import stat
 
+HEADER = 110
+MAGIC = b"070701"
+TRAILER = "TRAILER!!!"
+
 
 class Archive:
-    """Collects entries in order. Every entry has the owner root and the time 0, so equal content gives equal bytes."""
+    """
+    Collects entries in order. Every entry has the owner root and, unless it is given one, the time 0, so equal content gives
+    equal bytes.
+    """
 
     def __init__(self):
         self._parts = []
         self._inode = 0
         self._directories = set()
 
-    def add_file(self, path, data, mode=0o644):
+    def add_file(self, path, data, mode=0o644, time=0):
         self._add_parents(path)
-        self._entry(path, stat.S_IFREG | mode, data, links=1)
+        self._entry(path, stat.S_IFREG | mode, data, links=1, time=time)
 
-    def add_symlink(self, path, target):
+    def add_symlink(self, path, target, time=0):
         self._add_parents(path)
-        self._entry(path, stat.S_IFLNK | 0o777, os.fsencode(target), links=1)
+        self._entry(path, stat.S_IFLNK | 0o777, os.fsencode(target), links=1, time=time)
 
-    def add_directory(self, path, mode=0o755):
+    def add_directory(self, path, mode=0o755, time=0):
         if path and path not in self._directories:
             self._add_parents(path)
             self._directories.add(path)
-            self._entry(path, stat.S_IFDIR | mode, b"", links=2)
+            self._entry(path, stat.S_IFDIR | mode, b"", links=2, time=time)
 
     def bytes(self):
-        trailer = self._header("TRAILER!!!", 0, 0, 1, 0)
+        trailer = self._header(TRAILER, 0, 0, 1, 0, 0)
         return b"".join(self._parts) + trailer
 
     def _add_parents(self, path):
@@ -36,15 +46,50 @@ class Archive:
         if parent:
             self.add_directory(parent)
 
-    def _entry(self, path, mode, data, links):
+    def _entry(self, path, mode, data, links, time):
         self._inode += 1
-        self._parts.append(self._header(path, self._inode, mode, links, len(data)))
+        self._parts.append(self._header(path, self._inode, mode, links, len(data), time))
         self._parts.append(data + b"\0" * (-len(data) % 4))
 
     @staticmethod
-    def _header(path, inode, mode, links, size):
+    def _header(path, inode, mode, links, size, time):
         name = os.fsencode(path) + b"\0"
         # inode mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
-        fields = (inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, len(name), 0)
-        header = b"070701" + b"".join(b"%08X" % field for field in fields) + name
+        fields = (inode, mode, 0, 0, links, min(max(int(time), 0), 0xFFFFFFFF), size, 0, 0, 0, 0, len(name), 0)
+        header = MAGIC + b"".join(b"%08X" % field for field in fields) + name
         return header + b"\0" * (-len(header) % 4)
+
+
+class Incomplete(Exception):
+    """The archive ends before its trailer, or is none."""
+
+
+@dataclasses.dataclass
+class Entry:
+    path: str
+    inode: int
+    mode: int  # with its type
+    rdev: int
+    start: int  # of the contents in the archive
+    size: int
+
+
+def entries(file):
+    """Those of an archive, a binary file, up to its trailer."""
+    while True:
+        header = file.read(HEADER)
+        try:
+            fields = [int(header[at:at + 8], 16) for at in range(len(MAGIC), HEADER, 8)]
+        except ValueError:
+            fields = []
+        if len(header) < HEADER or not header.startswith(MAGIC) or len(fields) != 13:
+            raise Incomplete
+        name = file.read(fields[11] + -(HEADER + fields[11]) % 4)[:fields[11]]
+        if not name.endswith(b"\0"):
+            raise Incomplete
+        path = os.fsdecode(name[:-1])
+        if path == TRAILER:
+            return
+        start, size = file.tell(), fields[6]
+        yield Entry(path, fields[0], fields[1], fields[9] << 8 | fields[10], start, size)
+        file.seek(start + size + -size % 4)

@@ -24,7 +24,7 @@ CHANGES = {
     "--kernel": {"help": "another kernel image (default: the release kernel)"},
     "--log": {"help": "keep the kernel's log of the second run here (default build/last-run.log)"},
     # The program goes through the policies by itself, looks at no file, and at the first disk as that of swap.
-    **dict.fromkeys(("--fault", "--file", "--env", "--explain", "--disk")),
+    **dict.fromkeys(("--fault", "--file", "--share", "--env", "--explain", "--disk")),
     # Both runs count instructions, by the release kernel, and on to their end.
     **dict.fromkeys(("--deterministic", "--release", "--threads", "--gdb", "--gdb-script", "--reverse", "--stop-at")),
 }

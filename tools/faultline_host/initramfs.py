@@ -13,8 +13,11 @@ from .status import UsageError
 DEFAULT_ENVIRONMENT = ("PATH=/bin:/usr/bin:/", "HOME=/")
 
 
-def build(program, args, files=(), environment=(), stdin=None):
-    """The archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line."""
+def build(program, args, files=(), environment=(), stdin=None, shared=None):
+    """
+    The archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line; `shared` is a
+    share.Share, or None.
+    """
     archive = cpio.Archive()
     name = place_of(program)
     argv = [program, *args]
@@ -24,6 +27,8 @@ def build(program, args, files=(), environment=(), stdin=None):
         archive.add_file(".faultline/stdin", stdin)
     add_path(archive, program, name, mode=0o755)
     add_files(archive, files)
+    if shared:
+        shared.add_to(archive)
     return archive.bytes()
 
 

@@ -35,6 +35,8 @@ def kernel_command_line(options, has_terminal):
         words.append("deterministic")
     if options.explain:
         words.append("explain")
+    if options.share:
+        words.append("share")
     if has_terminal:
         words += ["tty"] + ([] if os.isatty(2) else ["stderr=stream"])
     words += [f"ram{n}={disk.word}" for n, disk in enumerate(options.disks + options.swaps)]

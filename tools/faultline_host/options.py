@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 
+from . import initramfs, share
 from .status import HELP, UsageError
 
 POLICIES = ("mmap", "vma", "spec", "full")
@@ -55,7 +56,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_parser(verb="run", description=RUN):
-    parser = machine_parser(verb, EPILOG if verb == "run" else HELP, description)
+    is_run = verb == "run"
+    parser = machine_parser(verb, EPILOG if is_run else HELP, description, {} if is_run else {"--share": None})
     parser.add_argument("program", metavar="PROGRAM", nargs="?", help="a static x86-64 Linux ELF")
     parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
     return parser
@@ -100,6 +102,8 @@ def machine_parser(verb, epilog, description, changes=None):
         help="give up after S seconds (status 124); the kernel log then says where each CPU was")
     add("--file", metavar="F", action="append", default=[], dest="files",
         help="also put this file or directory into /, or SRC:DEST; may be repeated")
+    add("--share", metavar="DIR",
+        help="put a copy of the directory into the machine, at /share, and bring back what has changed there when it ends")
     add("--env", metavar="K=V", action="append", default=[], type=environment,
         help="environment variable; may be repeated")
     add("--append", metavar="TEXT", default="", help="more kernel command line")
@@ -143,9 +147,27 @@ def checked(options):
         raise UsageError("--reverse is for one CPU, since QEMU records no more: add --cpus 1; for several CPUs there is --stop-at")
     if options.gdb and options.timeout:
         raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
+    if options.share is not None:
+        check_share(options)
     check_command_line_text(options.append)
     check_disks(options.disks + options.swaps)
     return options
+
+
+def check_share(options):
+    """Nothing else may be at its place."""
+    if options.reverse:
+        raise UsageError("--share and --reverse exclude each other: what comes back would come back twice")
+    if not options.share:
+        raise UsageError("--share: name a directory, such as --share .")
+    for place in [place for _, place in options.files if is_shared(place)]:
+        raise UsageError(f"--file: /{place} is where --share puts its directory: choose another place")
+    if options.program and is_shared(initramfs.place_of(options.program)):
+        raise UsageError(f"{options.program} would be where --share puts its directory: write {os.path.abspath(options.program)}")
+
+
+def is_shared(place):
+    return place == share.PLACE or place.startswith(share.PLACE + "/")
 
 
 def without_gdb(options, verb):

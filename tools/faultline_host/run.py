@@ -11,10 +11,11 @@ import sys
 import tempfile
 import time
 
-from . import console, initramfs, iso, machine, status, terminal, userland
+from . import console, initramfs, iso, machine, share, status, terminal, userland
 from .status import UsageError, naming
 
 PR_SET_PDEATHSIG = 1
+BESIDE_MIB = 3  # what the kernel takes at least; and of larger memory a share
 
 
 def run(options):
@@ -31,22 +32,38 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     One boot, from the files in `scratch` to the verdict. `stdin` replaces ours when given (bytes). `beside` is called
     with QEMU running, starts something to run beside it (GDB), and returns a function that waits for its end.
     """
+    if not options.share:
+        return boot_machine(options, scratch, None, extra_qemu, stdin, beside)
+    shared, ended = share.Share(options.share, options.memory, say), 128
+    try:
+        ended = boot_machine(options, scratch, shared, extra_qemu, stdin, beside)
+    finally:
+        if shared.archive:
+            ended = shared.put_back(ended)
+    return ended
+
+
+def boot_machine(options, scratch, shared, extra_qemu, stdin, beside):
+    """As boot(); `shared` is the directory of --share, or None."""
     has_terminal = stdin is None and terminal.is_usable()
     known = stdin
     if stdin is None and not (has_terminal and is_shell(options)):
         known = console.known_input(options.deterministic)
-    boot_arguments = prepare_boot(options, scratch, known, has_terminal)
+    boot_arguments = prepare_boot(options, scratch, shared, known, has_terminal)
     channels = console.Console(None if known is not None else 0, open_log(options), options.verbose, has_terminal,
                                is_shell(options))
     arguments = machine.qemu_arguments(options, channels.for_qemu, boot_arguments) + list(extra_qemu)
+    arguments += shared.qemu_arguments(scratch) if shared else []
     with open(os.path.join(scratch, "qemu.err"), "w+b") as qemu_errors:
         qemu = start(arguments, channels, qemu_errors)
         try:
             wait_beside = beside(qemu) if beside else lambda: None
             finished = channels.carry(time.monotonic() + options.timeout if options.timeout else None)
             wait_beside()
-            timed_out = not (finished or channels.log.finished() or channels.log.in_panic())
-            if timed_out and not beside:
+            timed_out = not (finished or channels.log.finished() or channels.log.in_panic() or shared and shared.arrived())
+            if not finished and shared:
+                channels.end_machine(shared.arrived)
+            if timed_out and not beside and not channels.log.finished():
                 channels.ask_where()
         except BrokenPipeError:
             return 128 + signal.SIGPIPE  # our reader has gone, as if the program had written to a closed pipe
@@ -54,8 +71,7 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
             tell_of_hang(options, channels.log)
             return 128 + signal.SIGINT
         finally:
-            stop(qemu)
-            channels.close()
+            end(qemu, channels, shared)
         if beside and not channels.log.finished() and not did_not_start(channels.log, qemu):
             return 0  # ended by hand
         return verdict(options, channels.log, timed_out, qemu, qemu_errors)
@@ -65,12 +81,23 @@ def is_shell(options):
     return options.program is None
 
 
-def prepare_boot(options, scratch, stdin, has_terminal):
+def end(qemu, channels, shared):
+    """However we end. A machine that has something to bring back is asked to."""
+    try:
+        if shared and qemu.poll() is None:
+            channels.end_machine(shared.arrived)
+    finally:
+        stop(qemu)
+        channels.close()
+
+
+def prepare_boot(options, scratch, shared, stdin, has_terminal):
     kernel = options.kernel or machine.kernel_path(options.release)
     if is_shell(options):
-        archive = userland.build(options.files, options.env, stdin)
+        archive = userland.build(options.files, options.env, stdin, shared)
     else:
-        archive = initramfs.build(options.program, options.args, options.files, options.env, stdin)
+        archive = initramfs.build(options.program, options.args, options.files, options.env, stdin, shared)
+    check_fits(len(archive), options.memory)
     command_line = machine.kernel_command_line(options, has_terminal)
     if options.boot != "direct":
         image = os.path.join(scratch, "faultline.iso")
@@ -80,6 +107,14 @@ def prepare_boot(options, scratch, stdin, has_terminal):
     with naming("cannot write the boot module"), open(path, "wb") as file:
         file.write(archive)
     return machine.boot_direct(kernel, path, command_line)
+
+
+def check_fits(size, memory_mib):
+    """The kernel unpacks the archive beside it, and would run out of memory in its midst."""
+    needed = -(-2 * size >> 20) + BESIDE_MIB + memory_mib // 32
+    if needed > memory_mib:
+        raise UsageError(f"the files for the machine are too big: {-(-size >> 20)} MiB, of which it holds two copies, in "
+                         f"{memory_mib}M of memory; --memory gives it more")
 
 
 def open_log(options):
@@ -119,11 +154,11 @@ def stop(qemu):
 
 
 def verdict(options, log, timed_out, qemu, qemu_errors):
-    if timed_out and log.exit_record is None:
+    if timed_out:
         tell_of_hang(options, log)
         say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s (kernel log"
             f"{', with where each CPU was' if log.in_panic() else ''}: {log.file.name})")
-        if not log.in_panic():
+        if not log.finished():
             tell_last_words(log)
         return status.TIMED_OUT
     if log.in_panic():

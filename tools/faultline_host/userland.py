@@ -26,8 +26,8 @@ FOR_PEOPLE = {
 EMPTY_DIRECTORIES = ("mnt", "root", "sbin", "usr/sbin", "var/log")
 
 
-def build(files=(), environment=(), stdin=None):
-    """The archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line."""
+def build(files=(), environment=(), stdin=None, shared=None):
+    """The archive as bytes. `files` and the others are as initramfs.build() has them."""
     archive = cpio.Archive()
     archive.add_file(".faultline/env", initramfs.nul_terminated(merge_terminal(environment)))
     if stdin is not None:
@@ -44,6 +44,8 @@ def build(files=(), environment=(), stdin=None):
         initramfs.add_path(archive, os.path.join(PROGRAMS, name), f"{'usr/bin' if name in FOR_PEOPLE else TESTS}/{name}")
     archive.add_file("etc/help", help_text().encode())
     initramfs.add_files(archive, files)
+    if shared:
+        shared.add_to(archive)
     return archive.bytes()
 
 

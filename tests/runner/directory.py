@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""A directory that a test fills, has changed, and compares with what it should have become."""
+
+import os
+import stat
+import tempfile
+
+from faultline_host import putback
+
+
+class Directory:
+    """A directory with these names: (mode, contents), contents None for a directory, or the target of a link."""
+
+    def __init__(self, names, inside=None):
+        self.names, self.inside = names, inside
+
+    def __enter__(self):
+        self.temporary = tempfile.TemporaryDirectory(prefix="faultline-sharing-", dir=self.inside)
+        self.path = self.temporary.name
+        for name, what in self.names.items():
+            if isinstance(what, str):
+                os.symlink(what, self.at(name))
+            elif what[1] is None:
+                os.mkdir(self.at(name))
+            else:
+                with open(self.at(name), "wb") as file:
+                    file.write(what[1])
+            if not isinstance(what, str):
+                os.chmod(self.at(name), what[0])
+        return self
+
+    def __exit__(self, *_):
+        self.temporary.cleanup()
+
+    def at(self, name):
+        return os.path.join(self.path, name)
+
+    def read(self, name):
+        with open(self.at(name), "rb") as file:
+            return file.read()
+
+    def same(self, one, other):
+        return os.path.samefile(self.at(one), self.at(other))
+
+    def all(self):
+        """As `names`, what is there now."""
+        found = {}
+        for folder, folders, files in os.walk(self.path):
+            for name in folders + files:
+                path = os.path.join(folder, name)
+                status_of = os.lstat(path)
+                mode = stat.S_IMODE(status_of.st_mode)
+                found[os.path.relpath(path, self.path)] = os.readlink(path) if os.path.islink(path) else \
+                    (mode, self.read(path)) if stat.S_ISREG(status_of.st_mode) else (mode, None)
+        return found
+
+    def originals(self):
+        kinds = {name: what if isinstance(what, str) else what[1] for name, what in self.all().items()}
+        handle = os.open(self.path, putback.DIRECTORY)
+        try:
+            return {name: putback.original(name, handle) for name in kinds}
+        finally:
+            os.close(handle)
+
+    def differences(self, wanted, ignored=()):
+        found = {name: what for name, what in self.all().items() if name not in ignored and
+                 not any(one.endswith("/") and name.startswith(one) for one in ignored)}
+        return [f"{name!r} is {str(found.get(name))[:80]}, not {str(wanted.get(name))[:80]}"
+                for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
+
+
+def expect(checks, told):
+    """Complaints: the names of those that are not true, and what was told."""
+    missed = [f"lacks {name}" for name, right in checks.items() if not right]
+    return [*missed, told] if missed else []

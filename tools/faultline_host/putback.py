@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""
+Puts what has come back from a machine (share.py) into the directory that it was copied from.
+
+Nothing outside the directory is written to, whatever the archive says: each path is walked from the directory's own descriptor
+without following links, and no link is made that leads out. What has changed here since it was copied is not overwritten: the
+machine's stands beside it, as NAME.machine. All contents are written first, under other names, so that a full disk changes
+nothing.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import tempfile
+
+from . import cpio
+
+PREFIX = ".faultline-share-"  # of the place for contents that have no name yet
+BLOCK = 1 << 20
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclasses.dataclass(frozen=True)
+class Original:
+    """What there is under a name. `content`: a file's digest, a link's target. Of a link the mode says nothing."""
+    kind: int  # stat.S_IFREG, …
+    mode: int
+    content: object = None
+
+
+def original(name, directory):
+    """As it is now, in the directory of that descriptor; None: nothing."""
+    try:
+        status = os.lstat(name, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
+    if kind == stat.S_IFLNK:
+        return Original(kind, 0, os.readlink(name, dir_fd=directory))
+    if kind == stat.S_IFREG:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        with open(descriptor, "rb") as file:
+            return Original(kind, mode, digest(file))
+    return Original(kind, mode)
+
+
+def digest(file):
+    found = hashlib.sha256()
+    while block := file.read(BLOCK):
+        found.update(block)
+    return found.digest()
+
+
+class PutBack:
+    """`originals`: what was copied into the machine, by path; "." is the directory. `archive`: a binary file."""
+
+    def __init__(self, directory, originals, archive):
+        self.directory, self.originals, self.archive = directory, originals, archive
+        self.sentences = []
+        self.failed = False
+        self.staged = {}  # path: (name in the staging directory, Original)
+        self.placed = {}  # inode: path, of files with several names
+        self.moved = {}  # path: where it is instead
+        self.modes = []  # (path, mode) of directories, set last: one may forbid writing
+
+    def apply(self):
+        """`sentences` then has what is to be said; `failed`: the archive is still needed. cpio.Incomplete: nothing was done."""
+        entries = list(cpio.entries(self.archive))
+        gone = [entry.path for entry in entries if is_gone(entry)]
+        if "." in gone:
+            self.sentences.append(f"/share is gone in the machine: {self.directory} stays as it was")
+            return
+        with undisturbed(), self._staging() as self.stage:
+            if self.stage is not None:
+                self._apply([entry for entry in entries if not is_gone(entry) and self._is_inside(entry.path)],
+                            [path for path in gone if self._is_inside(path)])
+
+    def _apply(self, entries, gone):
+        try:
+            for entry in entries:
+                self._write_contents(entry)
+        except OSError as error:
+            self._fails(f"what has come back cannot be written to {self.directory}, which is as it was: {error.strerror}")
+            return
+        for path in reversed(gone):
+            self._try(path, self._remove)
+        for entry in entries:
+            self._try(entry.path, self._put, entry)
+        for path, mode in reversed(self.modes):
+            self._try(path, self._set_mode, mode)
+
+    def _fails(self, sentence):
+        self.sentences.append(sentence)
+        self.failed = True
+
+    def _try(self, path, action, *arguments):
+        try:
+            with self._parent(path) as parent:
+                action(path, parent, *arguments)
+        except OSError as error:
+            self._fails(f"{path} could not be put back: {error.strerror}")
+
+    # --- Where things are ---
+
+    def _is_inside(self, path):
+        inside = path == "." or not ("\0" in path or {"", ".", ".."} & set(path.split("/")))
+        if not inside:
+            self._fails(f"“{path}” is no name below {self.directory}: it was left out")
+        return inside
+
+    @contextlib.contextmanager
+    def _staging(self):
+        """The descriptor of a directory for what has no place yet; None: there can be none."""
+        try:
+            path = tempfile.mkdtemp(prefix=PREFIX, dir=self.directory)
+        except OSError as error:
+            self._fails(f"nothing can be written to {self.directory}, which is as it was: {error.strerror}")
+            yield None
+            return
+        descriptor = os.open(path, DIRECTORY)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _where(self, path):
+        """The path, with what could not have its place where it is instead."""
+        head, slash, tail = path.rpartition("/")
+        there = self._where(head) + slash + tail if head else path
+        return self.moved.get(there, there)
+
+    @contextlib.contextmanager
+    def _parent(self, path):
+        """The descriptor of the directory that the path is in; what of it has gone here meanwhile is made again."""
+        head = self._where(path.rpartition("/")[0]) if "/" in path else ""
+        descriptor = os.open(self.directory, DIRECTORY)
+        try:
+            for part in filter(None, head.split("/")):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o755, dir_fd=descriptor)
+                below = os.open(part, DIRECTORY, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    # --- Contents ---
+
+    def _write_contents(self, entry):
+        if not stat.S_ISREG(entry.mode):
+            return
+        name, left = str(len(self.staged)), entry.size
+        self.archive.seek(entry.start)
+        found = hashlib.sha256()
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self.stage), "wb") as file:
+            while block := self.archive.read(min(BLOCK, left)):
+                found.update(block)
+                file.write(block)
+                left -= len(block)
+            os.fchmod(file.fileno(), entry.mode & 0o777)
+        self.staged[entry.path] = name, Original(stat.S_IFREG, entry.mode & 0o777, found.digest())
+
+    def _wanted(self, entry):
+        """What the machine has there."""
+        if stat.S_ISREG(entry.mode):
+            return self.staged[entry.path][1]
+        if stat.S_ISLNK(entry.mode):
+            self.archive.seek(entry.start)
+            return Original(stat.S_IFLNK, 0, os.fsdecode(self.archive.read(entry.size)))
+        return Original(stat.S_IFMT(entry.mode), entry.mode & 0o777)
+
+    # --- Changes ---
+
+    def _remove(self, path, parent):
+        name, was = path.rpartition("/")[2], self.originals.get(path)
+        now = original(name, parent)
+        if now is None or was is None:
+            return
+        if now != was and stat.S_IFDIR not in (now.kind, was.kind) or now.kind != was.kind:
+            self.sentences.append(f"{path} is gone in the machine, but has changed here meanwhile: it stays")
+        elif now.kind != stat.S_IFDIR:
+            os.unlink(name, dir_fd=parent)
+        else:
+            try:
+                os.rmdir(name, dir_fd=parent)
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                self.sentences.append(f"{path} is gone in the machine, but is not empty here: it stays")
+
+    def _put(self, path, parent, entry):
+        if path == ".":
+            self.modes.append((path, entry.mode & 0o777))
+            return
+        name, wanted = path.rpartition("/")[2], self._wanted(entry)
+        now, was = original(name, parent), self.originals.get(path)
+        if wanted.kind == stat.S_IFLNK and leads_out(path, wanted.content):
+            self._fails(f"{path} is a link to {wanted.content}, out of the directory: it was left out")
+        elif now != wanted or entry.inode in self.placed:
+            name = self._make_room(path, name, parent, now, was, wanted)
+            self._place(path, name, parent, entry, wanted)
+
+    def _make_room(self, path, name, parent, now, was, wanted):
+        """What is in the way goes, if it is what was copied; else another name is taken."""
+        if now is None or now.kind == wanted.kind == stat.S_IFDIR:
+            return name
+        if now == was and (now.kind == stat.S_IFDIR or wanted.kind == stat.S_IFDIR):
+            with contextlib.suppress(OSError):
+                (os.rmdir if now.kind == stat.S_IFDIR else os.unlink)(name, dir_fd=parent)
+                return name
+        elif now == was:
+            return name
+        other = next(name for name in other_names(name) if original(name, parent) is None)
+        there = self._where(path)
+        self.moved[there] = there[:len(there) - len(name)] + other
+        self.sentences.append(f"{path} has changed here meanwhile, and stays: the machine's is {self.moved[there]}")
+        return other
+
+    def _place(self, path, name, parent, entry, wanted):
+        if wanted.kind == stat.S_IFDIR:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=parent)
+            self.modes.append((path, wanted.mode))
+            return
+        staged = self._staged(path, entry, wanted)
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # who runs as root leaves a file to its owner
+            status = os.lstat(name, dir_fd=parent)
+            os.chown(staged, status.st_uid, status.st_gid, dir_fd=self.stage, follow_symlinks=False)
+        os.rename(staged, name, src_dir_fd=self.stage, dst_dir_fd=parent)
+        if wanted.kind == stat.S_IFREG:
+            self.placed.setdefault(entry.inode, self._where(path))
+
+    def _staged(self, path, entry, wanted):
+        """The name of what is to be placed, in the staging directory."""
+        if wanted.kind == stat.S_IFLNK:
+            os.symlink(wanted.content, "link", dir_fd=self.stage)
+            return "link"
+        name = self.staged[path][0]
+        if entry.inode in self.placed:
+            first = self.placed[entry.inode]
+            with self._parent(first) as parent:
+                os.unlink(name, dir_fd=self.stage)
+                os.link(first.rpartition("/")[2], name, src_dir_fd=parent, dst_dir_fd=self.stage, follow_symlinks=False)
+        return name
+
+    def _set_mode(self, path, parent, mode):
+        name = "." if path == "." else self._where(path).rpartition("/")[2]
+        descriptor = os.open(name, DIRECTORY, dir_fd=parent)
+        try:
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+
+def is_gone(entry):
+    return stat.S_ISCHR(entry.mode) and not entry.rdev
+
+
+def other_names(name):
+    yield f"{name}.machine"
+    number = 2
+    while True:
+        yield f"{name}.machine{number}"
+        number += 1
+
+
+def leads_out(path, target):
+    """Whether a link at that path leads out of the directory; one that does so by way of other links is not found out."""
+    there = os.path.normpath(os.path.join(os.path.dirname(path), target))
+    return os.path.isabs(target) or there == ".." or there.startswith("../")
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Who ends us has to wait until it is done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""
+`--share DIR`: a copy of the directory is in the machine, at /share, and what has changed there comes back when the machine ends.
+
+It goes in as part of the boot module. It comes back as a cpio archive on a debug console port (kernel/fs/share.h has the
+format), which QEMU writes to a file; an archive without its trailer is as none. putback.py applies it to DIR.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+
+from . import cpio, putback, status
+from .putback import Original
+from .status import UsageError
+
+PLACE = "share"  # in the machine, without the leading slash
+PORT = 0xED
+PAGE = 4096
+BY_THEMSELVES = (status.TIMED_OUT, status.PANIC, status.MACHINE_DIED)  # these, and signals, say more than that nothing came back
+
+
+class Share:
+    """The directory of one run."""
+
+    def __init__(self, directory, memory_mib, say):
+        self.directory = checked(directory)
+        self.memory_mib, self.say = memory_mib, say
+        self.originals = {}  # path below DIR, "." for itself: Original
+        self.archive = None  # where QEMU writes what comes back
+
+    def add_to(self, archive):
+        """Puts a copy into the boot module."""
+        with readable():
+            self._measure()
+            for name, found in self._walk():
+                self._add(archive, name, found)
+
+    def qemu_arguments(self, scratch):
+        self.archive = os.path.join(scratch, "share.cpio")
+        return ["-chardev", f"file,id=share,path={self.archive}", "-device", f"isa-debugcon,iobase={PORT:#x},chardev=share"]
+
+    def arrived(self):
+        """Bytes that have come back so far."""
+        return os.path.getsize(self.archive) if self.archive and os.path.exists(self.archive) else 0
+
+    def put_back(self, ended):
+        """Once the machine is off: its status, or another if what has changed is not all in DIR, which is told."""
+        if not self.arrived():
+            sentences, kept = [f"nothing has come back from /{PLACE}: {self.directory} is as it was"], False
+        else:
+            sentences, kept = self._apply()
+        for sentence in sentences:
+            self.say(f"--share: {sentence}")
+        if kept:
+            self._keep()
+        return ended if not sentences or ended in BY_THEMSELVES or ended > 128 else status.HOST_FAILED
+
+    def _apply(self):
+        with open(self.archive, "rb") as file:
+            changes = putback.PutBack(self.directory, self.originals, file)
+            try:
+                changes.apply()
+            except cpio.Incomplete:
+                return [f"not all has come back from /{PLACE}, so {self.directory} is as it was"], True
+        return changes.sentences, changes.failed
+
+    def _keep(self):
+        descriptor, path = tempfile.mkstemp(prefix="faultline-share-", suffix=".cpio")
+        with open(self.archive, "rb") as source, open(descriptor, "wb") as target:
+            shutil.copyfileobj(source, target)
+        self.say(f"--share: what has come back is kept in {path}, a cpio archive")
+
+    def _path(self, name):
+        return self.directory if name == "." else os.path.join(self.directory, name)
+
+    def _walk(self):
+        """(name, os.stat_result) of all there is, parents first."""
+        todo = ["."]
+        while todo:
+            name = todo.pop()
+            found = os.lstat(self._path(name))
+            yield name, found
+            if stat.S_ISDIR(found.st_mode):
+                children = sorted(os.listdir(self._path(name)), reverse=True)
+                todo += [child if name == "." else f"{name}/{child}" for child in children]
+
+    def _measure(self):
+        """Refuses what is too big before it is read: it lies in memory twice."""
+        room = (self.memory_mib << 20) // 2
+        for _, found in self._walk():
+            room -= -(-found.st_size // PAGE) * PAGE if stat.S_ISREG(found.st_mode) else 0
+            if room < 0:
+                raise UsageError(f"--share: {self.directory} is too big: the machine would have to hold it twice, and has "
+                                 f"{self.memory_mib}M of memory; --memory gives it more")
+
+    def _add(self, archive, name, found):
+        place, mode, time = PLACE if name == "." else f"{PLACE}/{name}", stat.S_IMODE(found.st_mode), found.st_mtime
+        if stat.S_ISDIR(found.st_mode):
+            archive.add_directory(place, mode, time)
+            self.originals[name] = Original(stat.S_IFDIR, mode)
+        elif stat.S_ISLNK(found.st_mode):
+            target = os.readlink(self._path(name))
+            archive.add_symlink(place, target, time)
+            self.originals[name] = Original(stat.S_IFLNK, 0, target)
+        elif stat.S_ISREG(found.st_mode):
+            with open(self._path(name), "rb") as file:
+                data = file.read()
+            archive.add_file(place, data, mode, time)
+            self.originals[name] = Original(stat.S_IFREG, mode, hashlib.sha256(data).digest())
+        else:
+            self.say(f"--share: {name} is a pipe, a socket or a device: it stays out of the machine")
+
+
+def checked(directory):
+    """Its real path, or why it cannot be shared."""
+    if not os.path.lexists(directory):
+        raise UsageError(f"--share: there is no directory {directory or '“”'}")
+    if not os.path.isdir(directory):
+        raise UsageError(f"--share: {directory} is not a directory: name one, and its files are in /{PLACE}")
+    with readable():
+        os.listdir(directory)
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=putback.PREFIX, dir=directory))
+    except OSError as error:
+        raise UsageError(f"--share: nothing can be written to {directory}, so nothing could come back: {error.strerror}") from error
+    return os.path.realpath(directory)
+
+
+@contextlib.contextmanager
+def readable():
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"--share: cannot read {error.filename}: {error.strerror}") from error
