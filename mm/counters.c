@@ -93,12 +93,13 @@ static bool is_at_most(const char *what, u64 part, u64 whole)
 static bool ends_agree(u64 spec, u64 vma, u64 mmap)
 {
 	u64 would_block = SUM(spf_would_block) + SUM(vma_lock_would_block) + SUM(mmap_would_block);
+	bool agree = is_equal("faults, and their ends", SUM(pgfault), spec + vma + mmap + would_block);
 
-	return is_equal("faults, and their ends", SUM(pgfault), spec + vma + mmap + would_block) &
-	       is_equal("faults resolved speculatively", SUM(speculative_pgfault), spec) &
-	       is_equal("faults resolved under the per-VMA lock", SUM(vma_lock_success), vma) &
-	       is_equal("attempts under the per-VMA lock without an answer", SUM(vma_lock_abort) + SUM(vma_lock_retry),
-			sum_of_reasons(STRATEGY_VMA));
+	agree &= is_equal("faults resolved speculatively", SUM(speculative_pgfault), spec);
+	agree &= is_equal("faults resolved under the per-VMA lock", SUM(vma_lock_success), vma);
+	agree &= is_equal("attempts under the per-VMA lock without an answer",
+			  SUM(vma_lock_abort) + SUM(vma_lock_retry), sum_of_reasons(STRATEGY_VMA));
+	return agree;
 }
 
 /* A page that comes back from swap may be copied in the same attempt; otherwise an attempt does one of these at most. */
@@ -106,29 +107,36 @@ static bool answers_agree(u64 spec, u64 vma, u64 mmap)
 {
 	u64 cached = SUM(spf_answered_cached) + SUM(vma_lock_answered_cached) + SUM(mmap_answered_cached);
 	u64 rest = SUM(zero_page_maps) + SUM(spurious_faults), all = spec + vma + mmap;
+	bool agree = is_at_most("speculative answers", SUM(spf_answered_swap) + SUM(spf_answered_cached), spec);
 
-	return is_at_most("speculative answers", SUM(spf_answered_swap) + SUM(spf_answered_cached), spec) &
-	       is_at_most("answers under the per-VMA lock", SUM(vma_lock_answered_swap) + SUM(vma_lock_answered_cached), vma) &
-	       is_at_most("answers under mmap_lock", SUM(mmap_answered_swap) + SUM(mmap_answered_cached), mmap) &
-	       is_at_most("faults that brought a page in some way",
-			  cached + rest + SUM(cow_copies) + SUM(cow_reuses), all) &
-	       is_at_most("major faults", SUM(pgmajfault), SUM(pgfault));
+	agree &= is_at_most("answers under the per-VMA lock",
+			    SUM(vma_lock_answered_swap) + SUM(vma_lock_answered_cached), vma);
+	agree &= is_at_most("answers under mmap_lock", SUM(mmap_answered_swap) + SUM(mmap_answered_cached), mmap);
+	agree &= is_at_most("faults that brought a page in some way", cached + rest + SUM(cow_copies) + SUM(cow_reuses),
+			    all);
+	agree &= is_at_most("major faults", SUM(pgmajfault), SUM(pgfault));
+	return agree;
 }
 
 static bool reclaim_agrees(void)
 {
-	return is_equal("pages that reclaim looked at, by thread and by kind", SUM(pgscan_kswapd) + SUM(pgscan_direct),
-			SUM(pgscan_anon) + SUM(pgscan_file)) &
-	       is_equal("pages that it freed", SUM(pgsteal_kswapd) + SUM(pgsteal_direct),
-			SUM(pgsteal_anon) + SUM(pgsteal_file)) &
-	       is_at_most("pages freed by kswapd", SUM(pgsteal_kswapd), SUM(pgscan_kswapd)) &
-	       is_at_most("pages freed by others", SUM(pgsteal_direct), SUM(pgscan_direct));
+	bool agree = is_equal("pages that reclaim looked at, by thread and by kind",
+			      SUM(pgscan_kswapd) + SUM(pgscan_direct), SUM(pgscan_anon) + SUM(pgscan_file));
+
+	agree &= is_equal("pages that it freed", SUM(pgsteal_kswapd) + SUM(pgsteal_direct),
+			  SUM(pgsteal_anon) + SUM(pgsteal_file));
+	agree &= is_at_most("pages freed by kswapd", SUM(pgsteal_kswapd), SUM(pgscan_kswapd));
+	agree &= is_at_most("pages freed by others", SUM(pgsteal_direct), SUM(pgscan_direct));
+	return agree;
 }
 
 bool counters_agree(void)
 {
 	u64 spec = SUM(spf_answered) + SUM(spf_completed), vma = SUM(vma_lock_answered) + SUM(vma_lock_completed);
 	u64 mmap = SUM(mmap_answered) + SUM(mmap_completed);
+	bool agree = ends_agree(spec, vma, mmap);
 
-	return ends_agree(spec, vma, mmap) & answers_agree(spec, vma, mmap) & reclaim_agrees();
+	agree &= answers_agree(spec, vma, mmap);
+	agree &= reclaim_agrees();
+	return agree;
 }

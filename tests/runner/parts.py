@@ -7,6 +7,7 @@ them after the soak: one that the change touches, else the next in turn.
 import dataclasses
 import fnmatch
 import re
+import shutil
 import subprocess
 import typing
 
@@ -52,6 +53,9 @@ PARTS = (
     bug_part("bugs-rest", REST, "each other planted bug is caught"),
     *map(distribution_part, matrix.ALL),
     Part("dist", "two clean clones pack the same bytes", lambda: [dist_job()], lambda: ["Makefile", "tools/make-dist", "boot/*"]),
+    Part("clang", "Clang builds the kernels, the programs and the host tests without a warning, and they pass",
+         lambda: [clang_job()], lambda: ["Makefile", "kernel/base.h"],
+         lambda: "" if shutil.which("clang") else "clang is not installed (Debian's package clang)"),
     Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.soak_jobs,
          lambda: ["mm/*", "tests/host/*"]),
 )
@@ -63,6 +67,13 @@ def dist_job():
               'for place in "$one" "$two"; do git clone -q . "$place/clone"; make -C "$place/clone" dist; sleep 1; done; '
               'cmp "$one"/clone/build/faultline-*.tar.xz "$two"/clone/build/faultline-*.tar.xz')
     return Job(name="dist/same-bytes", command=["sh", "-c", script], judge=bugs.judge_status, limit=900, weight=50)
+
+
+def clang_job():
+    """A clone of its own, so that the objects of two compilers do not meet; what it runs goes through each folder."""
+    script = ('set -e; place=$(mktemp -d); trap \'rm -rf "$place"\' EXIT; git clone -q . "$place/clone"; '
+              'CI=true make -C "$place/clone" test CC=clang TESTS="host/asan/* boot-* races race-killed swap-all threads shell-*"')
+    return Job(name="clang/tests", command=["sh", "-c", script], judge=bugs.judge_status, limit=1100, weight=50)
 
 
 def jobs(choice):
