@@ -397,14 +397,27 @@ static void scan_lists(struct scan *scan, int priority)
 	}
 }
 
-/* Old pages shall not go because the young ones are not known yet: so most must be on the lists before any are judged. */
-static void gather(void)
+/*
+ * Old pages shall not go because the young ones are not known yet: so most must be on the lists before any are judged. What is in
+ * use on no list may be the kernel's own, for ever: how much that is, the last look at all frames tells, and only what has
+ * come since makes another worth it. Nobody is killed for memory before all frames were looked at once more.
+ */
+static void gather(int priority)
 {
-	u64 listed = 0;
+	static u64 not_listable; /* pages in use that were on no list after the last look at all; atomic, a guess */
+	u64 used = nr_managed_pages() - nr_free_pages(), listed = 0, unlisted;
 
 	for (enum lru_list list = 0; list < NR_LRU_LISTS; list++)
 		listed += lru_size(list);
-	(void)lru_gather(listed < (nr_managed_pages() - nr_free_pages()) / 2 ? max_pfn : min((u64)max_pfn, FRAMES_PER_ROUND));
+	unlisted = used > listed ? used - listed : 0;
+	if (unlisted < READ_ONCE(not_listable))
+		WRITE_ONCE(not_listable, unlisted);
+	if (priority != FORCED_PRIORITY && unlisted - READ_ONCE(not_listable) <= listed) {
+		(void)lru_gather(min((u64)max_pfn, FRAMES_PER_ROUND));
+		return;
+	}
+	unlisted -= min(unlisted, lru_gather(max_pfn));
+	WRITE_ONCE(not_listable, unlisted);
 }
 
 static u64 scan_until(struct scan *scan, int last_priority)
@@ -412,7 +425,7 @@ static u64 scan_until(struct scan *scan, int last_priority)
 	u64 began = event_clock();
 
 	for (int priority = FIRST_PRIORITY; priority >= last_priority && scan->freed < scan->wanted; priority--) {
-		gather();
+		gather(priority);
 		scan->force = priority == FORCED_PRIORITY;
 		scan_lists(scan, priority);
 		finish_writing(scan);
