@@ -199,7 +199,6 @@ bool pt_iter_next(struct pt_iter *it)
 		if (walk.state == PT_TABLE) {
 			it->addr = addr;
 			it->stop = entry_end(addr, 2, it->end);
-			it->pmdp = walk.pmdp;
 			it->pte = pte_offset(walk.pmd, addr);
 			it->table = pmd_table(walk.pmd);
 			spin_lock(&it->table->ptl);

@@ -355,7 +355,6 @@ struct pt_iter {
 	vaddr_t stop; /* end of the range in this table */
 	vaddr_t end;  /* end of the whole range */
 	pte_t *pte;
-	pmd_t *pmdp;
 	struct page *table; /* locked; NULL before the first and after the last table */
 };
 /* => mmap_lock held. */
