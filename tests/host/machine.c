@@ -139,14 +139,42 @@ struct fault_repeat *thread_fault_repeat(void)
 	return &sim_this_cpu()->fault_repeat;
 }
 
+/* One wait at a time, and each ends as what it began as. */
 u64 thread_io_wait_begin(void)
 {
-	return 0;
+	struct sim_cpu *cpu = sim_this_cpu();
+
+	ASSERT(!cpu->io_wait, "a thread waits for one device at a time");
+	cpu->io_wait = ++cpu->nr_io_waits;
+	return cpu->io_wait;
 }
 
 void thread_io_wait_end(u64 began)
 {
-	(void)began;
+	struct sim_cpu *cpu = sim_this_cpu();
+
+	ASSERT(cpu->io_wait && cpu->io_wait == began, "a wait for a device ends once, and has begun");
+	cpu->io_wait = 0;
+}
+
+u64 sim_io_waits(void)
+{
+	return sim_this_cpu()->nr_io_waits;
+}
+
+const void *sim_waits_for(unsigned cpu)
+{
+	return load_acquire(&sim_cpus[cpu].lock_wait.lock);
+}
+
+void sim_assert_at_rest(const char *when)
+{
+	const struct sim_cpu *cpu = sim_this_cpu();
+
+	assert_no_locks_held(when);
+	BUG_ON(cpu->lock_wait.lock, "%s that still says that it waits for a lock", when);
+	BUG_ON(cpu->io_wait, "%s that still says that it waits for a device", when);
+	BUG_ON(READ_ONCE(cpu->sleep_announced), "%s that has announced a sleep", when);
 }
 
 void thread_count_as_major(void)
@@ -320,7 +348,7 @@ static void *cpu_main(void *arg)
 		idle_until(has_work);
 		cpu->func(cpu->arg);
 		BUG_ON(cpu->mm, "thread %d ended inside an address space", SIM_TID(cpu_id()));
-		assert_no_locks_held("a thread ended");
+		sim_assert_at_rest("a thread ended");
 		store_release(&cpu->func, NULL);
 		kick(&sim_cpus[0]);
 	}

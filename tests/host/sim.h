@@ -28,8 +28,11 @@ void sim_join_all(void);
 /* A fatal signal for the thread of that CPU: from now on it is dying. */
 void sim_kill(unsigned cpu);
 bool sim_is_sleeping(unsigned cpu);
-/* Major faults of the calling CPU's thread. */
+/* The lock that the thread of that CPU says it waits for, or NULL. */
+const void *sim_waits_for(unsigned cpu);
+/* Major faults of the calling CPU's thread; and how often it has waited for a device. */
 u64 sim_major_faults(void);
+u64 sim_io_waits(void);
 
 /* Random numbers of this CPU: reproducible from the seed. */
 u64 sim_random(void);

@@ -47,6 +47,7 @@ struct sim_cpu {
 	struct lock_wait lock_wait;
 	struct fault_repeat fault_repeat;
 	u64 minor_faults, major_faults;
+	u64 nr_io_waits, io_wait; /* how many there were; which one it is that has not ended, or 0 */
 
 	/* Atomic. */
 	u32 events; /* a futex: raised by whoever wants this CPU to look around */
@@ -64,6 +65,8 @@ struct sim_cpu {
 extern struct sim_cpu sim_cpus[MAX_CPUS];
 struct sim_cpu *sim_this_cpu(void);
 
+/* The calling CPU's thread holds nothing and waits for nothing; else a panic says what, and `when`. */
+void sim_assert_at_rest(const char *when);
 void sim_memory_init(void); /* memory.c */
 void sim_kernel_init(void); /* mm_setup.c: what boot does with mm/ */
 /* Counts how often a frame was freed: a translation to an older generation must not be used. */

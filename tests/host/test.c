@@ -6,6 +6,7 @@
 
 #include "kernel/string.h"
 #include "mm/check.h"
+#include "mm/slab.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -53,10 +54,37 @@ void check_quiet(void)
 		sim_fail("a check of a quiet moment does not hold");
 }
 
+/* Objects of each cache that were in use before the test: all that it takes it gives back, not only what mm_quiet_check() knows. */
+#define MOST_CACHES 64
+static u64 objects_before[MOST_CACHES];
+
+static void note_objects(const char *name, size_t size, u64 in_use, u64 pages, void *nr)
+{
+	unsigned *cache = nr;
+
+	(void)name, (void)size, (void)pages;
+	CHECK(*cache < MOST_CACHES);
+	objects_before[(*cache)++] = in_use;
+}
+
+static void compare_objects(const char *name, size_t size, u64 in_use, u64 pages, void *nr)
+{
+	unsigned *cache = nr;
+	u64 before = objects_before[(*cache)++];
+
+	(void)size, (void)pages;
+	if (in_use != before && strcmp(name, "magazine")) /* those stay with their CPUs */
+		sim_fail("%lu objects of the cache %s are in use, %lu were before", (unsigned long)in_use, name, (unsigned long)before);
+}
+
 static void check_end(void)
 {
+	unsigned nr = 0;
+
 	if (!mm_quiet_check())
 		sim_fail("a check of the quiet end does not hold");
+	rcu_barrier(); /* for what call-backs have handed over in turn */
+	slab_for_each(compare_objects, &nr);
 	if (sim_file_refs())
 		sim_fail("%ld file references were not given back", sim_file_refs());
 }
@@ -105,10 +133,12 @@ static void __noreturn run_here(const struct test *test)
 	sim_boot(test->nr_cpus, seed);
 	pthread_create(&thread, NULL, watchdog, NULL);
 	mm_check_baseline();
+	slab_for_each(note_objects, &(unsigned){ 0 });
 	test->func();
 	schedule_fuzz_seed(0);
 	race_disarm_all();
 	sim_join_all();
+	sim_assert_at_rest("a test ended");
 	check_end();
 	fflush(stdout);
 	_exit(0);
