@@ -40,17 +40,18 @@ static bool model_is_free(u64 start, u64 len)
 	return true;
 }
 
-static u64 model_gap_top_down(u64 len)
+/* Within [low, high). */
+static u64 model_gap_top_down(u64 len, u64 low, u64 high)
 {
-	for (u64 start = SPAN - len + 1; start-- > 0;)
-		if (model_is_free(start, len))
+	for (u64 start = high + 1; start-- > low;)
+		if (start + len <= high && model_is_free(start, len))
 			return addr_of(start);
 	return 0;
 }
 
-static u64 model_gap_bottom_up(u64 len)
+static u64 model_gap_bottom_up(u64 len, u64 low, u64 high)
 {
-	for (u64 start = 0; start + len <= SPAN; start++)
+	for (u64 start = low; start + len <= high; start++)
 		if (model_is_free(start, len))
 			return addr_of(start);
 	return 0;
@@ -62,6 +63,16 @@ static void model_set(struct vma *vma, struct vma *to)
 		model[page] = to;
 }
 
+static struct vma *make_vma(vaddr_t start, vaddr_t end)
+{
+	struct vma *vma = aligned_alloc(CACHE_LINE, align_up(sizeof(*vma), (size_t)CACHE_LINE));
+
+	memset(vma, 0, sizeof(*vma));
+	vma->start = start;
+	vma->end = end;
+	return vma;
+}
+
 static void insert_at(u64 page)
 {
 	struct vma *vma;
@@ -71,10 +82,7 @@ static void insert_at(u64 page)
 		return;
 	while (len < max_len && page + len < SPAN && !model[page + len])
 		len++;
-	vma = aligned_alloc(CACHE_LINE, align_up(sizeof(*vma), (size_t)CACHE_LINE));
-	memset(vma, 0, sizeof(*vma));
-	vma->start = addr_of(page);
-	vma->end = addr_of(page + len);
+	vma = make_vma(addr_of(page), addr_of(page + len));
 	CHECK_EQ(vma_tree_reserve(&tree, 1), 0);
 	vma_tree_insert(&tree, vma, vma->start, vma->end);
 	model_set(vma, vma);
@@ -111,16 +119,65 @@ static void resize_at(u64 page)
 	model_set(vma, vma);
 }
 
-static void compare_at(u64 page)
+static void add_range(struct vma_range *ranges, unsigned *nr, vaddr_t start, vaddr_t end)
+{
+	if (start < end)
+		ranges[(*nr)++] = (struct vma_range){ start, end, make_vma(start, end) };
+}
+
+/* All that overlaps [page, page + len) goes, in however many nodes; what reaches out of it stays, and something new may come. */
+static void replace_at(u64 page, u64 len)
+{
+	vaddr_t from = addr_of(page), to = addr_of(page + len), low = from, high = to;
+	struct vma_range ranges[3];
+	unsigned nr = 0;
+
+	for (u64 i = page, next; i < page + len; i = next) {
+		struct vma *vma = model[i];
+
+		next = i + 1;
+		if (!vma)
+			continue;
+		next = (vma->end - BASE) >> PAGE_SHIFT;
+		low = min(low, vma->start);
+		high = max(high, vma->end);
+		model_set(vma, NULL);
+		free(vma);
+	}
+	add_range(ranges, &nr, low, from);
+	if (sim_random_below(2))
+		add_range(ranges, &nr, from, to);
+	add_range(ranges, &nr, to, high);
+	CHECK_EQ(vma_tree_reserve(&tree, 1), 0);
+	vma_tree_replace(&tree, from, to, ranges, nr);
+	for (unsigned i = 0; i < nr; i++)
+		model_set(ranges[i].vma, ranges[i].vma);
+}
+
+/* The whole span, or any part of it, also an empty one. */
+static void compare_gaps(u64 low, u64 high)
 {
 	u64 len = 1 + sim_random_below(20);
+
+	CHECK_EQ(vma_tree_gap_top_down(&tree, PAGES(len), addr_of(low), addr_of(high)), model_gap_top_down(len, low, high));
+	CHECK_EQ(vma_tree_gap_bottom_up(&tree, PAGES(len), addr_of(low), addr_of(high)), model_gap_bottom_up(len, low, high));
+}
+
+static void compare_at(u64 page)
+{
 	vaddr_t inside = addr_of(page) + sim_random_below(PAGE_SIZE);
+	struct vma *prev;
 
 	CHECK(vma_tree_find(&tree, inside) == model[page]);
 	CHECK(vma_tree_find_from(&tree, inside) == model_find_from(page));
 	CHECK(vma_tree_find_before(&tree, addr_of(page)) == model_find_before(page));
-	CHECK_EQ(vma_tree_gap_top_down(&tree, PAGES(len), BASE, addr_of(SPAN)), model_gap_top_down(len));
-	CHECK_EQ(vma_tree_gap_bottom_up(&tree, PAGES(len), BASE, addr_of(SPAN)), model_gap_bottom_up(len));
+	if (!model[page] || model[page]->start == addr_of(page)) {
+		CHECK(vma_tree_neighbours(&tree, addr_of(page), &prev) == model_find_from(page));
+		CHECK(prev == model_find_before(page));
+	}
+	compare_gaps(0, SPAN);
+	compare_gaps(page, min(page + sim_random_below(100), (u64)SPAN));
+	compare_gaps(sim_random_below(SPAN), sim_random_below(SPAN));
 }
 
 TEST(vma_tree_equals_the_model, 1)
@@ -131,10 +188,12 @@ TEST(vma_tree_equals_the_model, 1)
 
 		if (action < growth)
 			insert_at(page);
-		else if (action < 14)
+		else if (action < 12)
 			remove_at(page);
-		else
+		else if (action < 14)
 			resize_at(page);
+		else
+			replace_at(page, min(1 + sim_random_below(round % 64 ? 24 : 800), (u64)SPAN - page));
 		if (round % 8 == 0)
 			compare_at(sim_random_below(SPAN));
 		if (round % 256 == 0) {
