@@ -6,6 +6,7 @@
 
 #include "kernel/string.h"
 #include "mm/events.h"
+#include "mm/reclaim.h"
 #include "mm/swap.h"
 
 /* How many attempts of `strategy` the rings say have ended so since their heads were at `heads`. */
@@ -117,6 +118,93 @@ TEST(events_tell_the_story, 1)
 	mmap_write_unlock(mm);
 	CHECK_EQ(last_event().type, EVENT_mmap_write);
 	test_mm_put(mm);
+}
+
+/* ---- What an event says of what has happened ------------------------------------------------------------------------ */
+
+static void expect_attempt(enum fault_kind kind, enum fault_access access, enum fault_end end, enum fault_answer answer)
+{
+	struct fault_event event = last_event();
+
+	CHECK_EQ(event.type, EVENT_attempt);
+	CHECK_EQ(event.story.kind, kind);
+	CHECK_EQ(event.story.access, access);
+	CHECK_EQ(event.story.end, end);
+	CHECK_EQ(event.story.answer, answer);
+}
+
+/* One fault, told as an answer of this kind. */
+static void fault_of_kind(struct mm *mm, vaddr_t addr, enum fault_access access, enum fault_kind kind)
+{
+	CHECK_EQ(fault_in(mm, addr, access, FAULT_USER), FAULT_DONE);
+	expect_attempt(kind, access, END_ANSWERED, FAULT_DONE);
+}
+
+/* Each kind of fault by its name; what came to nothing has none. */
+TEST(events_name_the_kind_of_fault, 1)
+{
+	struct disk *disk = disk_create(16);
+
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	FOR_EACH_SETUP (setup) {
+		struct mm *mm = test_mm(POLICY_DEFAULT);
+		vaddr_t addr = map(mm, 2, RW, ANON), shared = map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS);
+
+		sim_use_mm(mm);
+		fault_of_kind(mm, addr, ACCESS_READ, KIND_ANON);
+		fault_of_kind(mm, addr, ACCESS_WRITE, KIND_WRITE_PROTECT);
+		fault_of_kind(mm, addr, ACCESS_WRITE, KIND_NOTHING);
+		fault_of_kind(mm, shared, ACCESS_WRITE, KIND_MAPPING);
+		CHECK_EQ(mm_madvise(mm, addr, PAGES(1), MADV_PAGEOUT), 0);
+		(void)swap_cache_shrink();
+		fault_of_kind(mm, addr, ACCESS_READ, KIND_SWAP);
+		CHECK_EQ(fault_in(mm, addr - PAGES(1000), ACCESS_READ, FAULT_USER), FAULT_NO_MAPPING);
+		expect_attempt(KIND_UNKNOWN, ACCESS_READ, END_ANSWERED, FAULT_NO_MAPPING);
+		sim_leave_mm();
+		test_mm_put(mm);
+		rcu_barrier();
+		swap_cache_trim();
+	}
+	disk_swapoff(disk);
+}
+
+/* What took time began before it ended, and says what it was about. */
+static void expect_event(u32 type, u64 began, u64 address, u64 value)
+{
+	struct fault_event event;
+
+	CHECK(last_of(type, &event));
+	CHECK_EQ(event.address, address);
+	CHECK_EQ(event.value, value);
+	CHECK_EQ(event.tid, SIM_TID(0));
+	CHECK(began <= event.start && event.start <= event.end && event.end <= cycles());
+}
+
+TEST(events_say_what_they_are_about, 2)
+{
+	struct disk *disk = disk_create(16);
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 8, RW, ANON);
+	u64 began = cycles();
+
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	idler_start(1, mm);
+	sim_use_mm(mm);
+	put_pages(addr, 8, 0);
+	CHECK_EQ(mm_mprotect(mm, addr, PAGES(8), PROT_READ, -1), 0);
+	expect_event(EVENT_vma_write, began, addr, addr + PAGES(8));
+	expect_event(EVENT_mmap_write, began, 0, mm->mm_lock_seq - 1);
+	expect_event(EVENT_shootdown, began, addr, 1UL << 1);
+	began = cycles();
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(8), MADV_COLD), 0);
+	CHECK_EQ(reclaim_pages(8), 8);
+	expect_event(EVENT_reclaim, began, 0, 8);
+	sim_leave_mm();
+	idler_stop(1);
+	test_mm_put(mm);
+	rcu_barrier();
+	swap_cache_trim();
+	disk_swapoff(disk);
 }
 
 /* To swap, and back: with the slot, and no address, for the page may be that of many. */
