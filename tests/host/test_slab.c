@@ -251,6 +251,44 @@ TEST(kmalloc_every_size, 1)
 	}
 }
 
+static size_t size_taken; /* of objects of which one more is in use than before */
+
+static void note_cache(const char *name, size_t size, u64 in_use, u64 pages, void *counts)
+{
+	u64 *count = (u64 *)counts + size / 32;
+
+	(void)pages;
+	if (strncmp(name, "kmalloc-", 8))
+		return;
+	if (in_use == *count + 1)
+		size_taken = size;
+	*count = in_use;
+}
+
+/* Each size comes from the cache of the smallest objects that hold it, and goes back there. */
+TEST(kmalloc_takes_the_smallest_objects_that_do, 1)
+{
+	static const size_t sizes[] = { 32, 64, 96, 128, 192, 256, 512, 1024, 2048 };
+	u64 counts[65] = { 0 }, again[65];
+	unsigned fits = 0;
+
+	slab_for_each(note_cache, counts);
+	for (size_t size = 0; size <= 2048; size++) {
+		void *object = kmalloc(size, 0);
+
+		while (sizes[fits] < size)
+			fits++;
+		size_taken = 0;
+		slab_for_each(note_cache, counts);
+		CHECK_EQ(size_taken, sizes[fits]);
+		kfree(object);
+		memcpy(again, counts, sizeof(again));
+		slab_for_each(note_cache, again);
+		counts[sizes[fits] / 32]--;
+		CHECK(!memcmp(again, counts, sizeof(again)));
+	}
+}
+
 TEST(kstrdup_copies_all_of_it, 1)
 {
 	char *empty = kstrdup(""), *copy = kstrdup("sixteen letters!");

@@ -30,6 +30,46 @@ TEST(swap_areas_by_priority, 1)
 	end();
 }
 
+static u64 nr_used(struct disk *of)
+{
+	struct swap_area_figures figures;
+
+	CHECK(swap_area_figures((unsigned)swap_area_on(of), &figures));
+	return figures.used;
+}
+
+/* Whoever comes later shares what comes later: it neither makes up for what its equals have had, nor counts what others had. */
+TEST(swap_newcomer_takes_turns_with_its_equals, 1)
+{
+	struct disk *old = disk_create(200), *newcomer = disk_create(200), *full = disk_create(150), *last = disk_create(200);
+	vaddr_t more;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	more = map(mm, 400, RW, ANON);
+	put_pages(more, 400, 0);
+	disk_swapon(old, 5);
+	CHECK_EQ(mm_madvise(mm, more, PAGES(64), MADV_PAGEOUT), 0);
+	CHECK_EQ(nr_used(old), 64);
+	disk_swapon(newcomer, 5);
+	CHECK_EQ(mm_madvise(mm, more + PAGES(64), PAGES(64), MADV_PAGEOUT), 0);
+	CHECK_EQ(nr_used(old), 96);
+	CHECK_EQ(nr_used(newcomer), 32);
+	disk_swapon(full, 9);
+	CHECK_EQ(mm_madvise(mm, more + PAGES(128), PAGES(149), MADV_PAGEOUT), 0);
+	CHECK_EQ(nr_used(full), 149);
+	disk_swapon(last, 5);
+	CHECK_EQ(mm_madvise(mm, more + PAGES(277), PAGES(96), MADV_PAGEOUT), 0);
+	CHECK_EQ(nr_used(old), 128);
+	CHECK_EQ(nr_used(newcomer), 64);
+	CHECK_EQ(nr_used(last), 32);
+	expect_pages(more, 400, 0);
+	disk_swapoff(full);
+	disk_swapoff(old);
+	disk_swapoff(newcomer);
+	disk_swapoff(last);
+	end();
+}
+
 /* Pages of the device that are bad hold nothing; and all others are used. */
 TEST(swap_passes_over_bad_pages, 1)
 {
