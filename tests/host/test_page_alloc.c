@@ -2,8 +2,16 @@
 /* The physical page allocator: blocks, the reserve, references, and many CPUs at once. */
 #include "test.h"
 
+#include "disk.h"
+#include "hoard.h"
+
 #include "kernel/string.h"
 #include "mm/page_alloc.h"
+#include "mm/reclaim.h"
+#include "mm/swap.h"
+#include "mm/watermark.h"
+
+#include <stdlib.h>
 
 /* A list of blocks through their own first bytes, so that a test can take all memory without needing any. */
 struct block {
@@ -135,6 +143,149 @@ TEST(pages_kept_by_a_cpu, 1)
 		page_put(pages[i]);
 		CHECK(page_stash_figures(0).nr <= limit && page_stash_figures(0).nr >= min(i + 1, limit / 2));
 	}
+}
+
+/* ---- Waiting for room -------------------------------------------------------------------------------------------- */
+
+static struct disk *disk;
+static struct mm *mm;
+static vaddr_t addr;
+
+static void begin_short(u64 nr_pages)
+{
+	disk = disk_create(nr_pages + 100);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+	mm = test_mm(POLICY_DEFAULT);
+	addr = map(mm, nr_pages, RW, ANON);
+	sim_use_mm(mm);
+}
+
+static void end_short(void)
+{
+	sim_leave_mm();
+	test_mm_put(mm);
+	rcu_barrier();
+	swap_cache_trim();
+	disk_swapoff(disk);
+}
+
+/* Who can wait gets a block as soon as reclaim has freed one that hangs together; who cannot wait gets none. */
+TEST(pages_block_is_waited_for, 1)
+{
+	const u64 nr_pages = 2048;
+	struct hoard hoard = { 0 };
+	struct page *block;
+	u64 page = 0;
+
+	begin_short(nr_pages);
+	hoard_take(&hoard, nr_pages);
+	for (; page < nr_pages && nr_pages_in_zone() > watermarks.min + 64; page++)
+		put(addr + PAGES(page), page);
+	CHECK(!alloc_pages(8, 0));
+	counters_mark();
+	block = alloc_pages(8, ALLOC_WAIT);
+	CHECK(block);
+	CHECK_EQ(page_to_pfn(block) % 256, 0);
+	CHECK_EQ(block->order, 8);
+	CHECK(COUNTED(allocstall_normal) > 0);
+	free_pages(block, 8);
+	hoard_give_all(&hoard);
+	while (page--)
+		expect_get(addr + PAGES(page), page);
+	end_short();
+}
+
+/* Every second page frame is a program's, the others are taken: however much is reclaimed, no two of them make a block. */
+TEST(pages_that_never_make_a_block, 1)
+{
+	const u64 nr_pages = 4096;
+	struct page **taken = calloc(2 * max_pfn, sizeof(*taken));
+	u64 nr = 0, page = 0;
+
+	begin_short(nr_pages);
+	put(addr, 0); /* what a fault needs besides */
+	while ((taken[nr] = alloc_page(ALLOC_RESERVE)) != NULL)
+		nr++;
+	for (u64 i = 0; i < nr; i++) {
+		if (page_to_pfn(taken[i]) % 2)
+			continue;
+		page_put(taken[i]);
+		taken[i] = NULL;
+	}
+	page_alloc_drain();
+	for (page = 1; page < nr_pages; page++)
+		put(addr + PAGES(page), page);
+	while (nr_pages_in_zone() > watermarks.min + 64) {
+		taken[nr] = alloc_page(0);
+		CHECK(taken[nr++]);
+	}
+	counters_mark();
+	CHECK(!alloc_pages(1, ALLOC_WAIT));
+	CHECK_EQ(COUNTED(allocstall_normal), 64);
+	CHECK(COUNTED(pgsteal_anon) >= 64 * RECLAIM_BATCH);
+	while (nr--)
+		if (taken[nr])
+			page_put(taken[nr]);
+	free(taken);
+	expect_pages(addr, nr_pages, 0);
+	end_short();
+}
+
+static bool made_room;
+static u64 nr_stalls;
+
+static void act_make_room_dying(void *unused)
+{
+	(void)unused;
+	sim_kill(cpu_id());
+	made_room = make_room();
+	nr_stalls = COUNTED(allocstall_normal);
+}
+
+/* Who is dying makes no room, though there would be some to make: he takes of what is kept. */
+TEST(pages_for_the_dying, 2)
+{
+	begin_short(64);
+	put_pages(addr, 64, 0);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(64), MADV_COLD), 0);
+	counters_mark();
+	sim_start(1, act_make_room_dying, NULL);
+	sim_join(1);
+	CHECK(!made_room);
+	CHECK_EQ(nr_stalls, 0);
+	CHECK(make_room());
+	CHECK_EQ(COUNTED(allocstall_normal), 1);
+	end_short();
+}
+
+/* Without anything to reclaim the attempt ends at once. */
+TEST(pages_that_nobody_can_make, 1)
+{
+	struct hoard hoard = { 0 };
+
+	hoard_take(&hoard, 0);
+	counters_mark();
+	CHECK(!alloc_page(ALLOC_WAIT));
+	CHECK(!alloc_pages(2, ALLOC_WAIT));
+	CHECK(!alloc_page(0));
+	CHECK_EQ(COUNTED(allocstall_normal), 2);
+	hoard_give_all(&hoard);
+}
+
+/* Blocks, too, fail when a test says so, and are looked at by others while they are freed. */
+TEST(pages_of_a_block, 1)
+{
+	u64 before = nr_free_pages();
+	struct page *block = alloc_pages(3, 0);
+
+	sim_fail_allocation(1, false);
+	CHECK(!alloc_pages(3, 0));
+	CHECK(sim_allocation_failed());
+	page_get(block); /* somebody finds out that it is not the page they looked for */
+	free_pages(block, 3);
+	CHECK_EQ(nr_free_pages(), before - 8);
+	page_put(block);
+	CHECK_EQ(nr_free_pages(), before);
 }
 
 /* ---- References -------------------------------------------------------------------------------------------------- */
