@@ -149,6 +149,14 @@ TEST(reclaim_keeps_locked_memory_apart, 1)
 	end();
 }
 
+static u64 nr_from_file;
+
+static void act_reclaim_file(void *unused)
+{
+	(void)unused;
+	nr_from_file = reclaim_pages(SIM_FILE_PAGES);
+}
+
 /* More pages than a scan can remember are on their way to a device that takes its time: it waits, and forgets none. */
 TEST(reclaim_waits_when_many_are_on_their_way, 2)
 {
@@ -169,6 +177,44 @@ TEST(reclaim_waits_when_many_are_on_their_way, 2)
 	unmap(mm, start, many);
 	disk_swapoff(slow);
 	disk_stop(1);
+	end();
+}
+
+/* What is freed only when the device has written it counts as what it was: memory that went to swap, or a page of a file. */
+TEST(reclaim_counts_what_it_waited_for, 2)
+{
+	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
+	struct mm *reader = test_mm(POLICY_DEFAULT);
+	vaddr_t start = sim_file_map(reader, file, SIM_FILE_PAGES, MAP_SHARED);
+
+	begin();
+	WRITE_ONCE(disk->async, true);
+	disk_start(1, disk);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	CHECK_EQ(reclaim_pages(NR_PAGES), NR_PAGES);
+	CHECK_EQ(COUNTED(pgsteal_anon), NR_PAGES);
+	CHECK_EQ(COUNTED(pgsteal_file), 0);
+	disk_stop(1);
+	WRITE_ONCE(disk->async, false);
+	sim_leave_mm();
+	sim_use_mm(reader);
+	put_pages(start, SIM_FILE_PAGES, 0);
+	CHECK_EQ(mm_madvise(reader, start, PAGES(SIM_FILE_PAGES), MADV_DONTNEED), 0);
+	sim_leave_mm();
+	sim_use_mm(mm);
+	WRITE_ONCE(file->writes, SIM_IO_HELD);
+	CHECK_EQ(mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_START), 0);
+	counters_mark();
+	sim_start(1, act_reclaim_file, NULL);
+	let_others_run_until(sim_is_sleeping(1), "reclaim does not wait for the file's writes");
+	sim_file_end_io(file, 0);
+	sim_join(1);
+	CHECK(nr_from_file >= 32); /* the last ones are not worth it */
+	CHECK_EQ(COUNTED(pgsteal_file), nr_from_file);
+	CHECK_EQ(COUNTED(pgsteal_anon), 0);
+	CHECK_EQ(file->mapping->nr_pages, SIM_FILE_PAGES - nr_from_file);
+	test_mm_put(reader);
+	sim_file_destroy(file);
 	end();
 }
 
@@ -299,4 +345,47 @@ TEST(reclaim_keeps_programs_that_run, 1)
 	sim_leave_mm();
 	test_mm_put(runner);
 	sim_file_destroy(file);
+}
+
+/* ---- Between memory and files ------------------------------------------------------------------------------------- */
+
+/* As many old pages of either kind, and so much room wanted; how many of each kind went. */
+static void divide(u8 swappiness, u64 wanted, u64 nr_anon, u64 nr_file)
+{
+	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
+	struct mm *reader = test_mm(POLICY_DEFAULT);
+	vaddr_t start = sim_file_map(reader, file, SIM_FILE_PAGES, MAP_PRIVATE);
+	u8 before = sysctl_swappiness;
+
+	begin();
+	sim_leave_mm();
+	sim_use_mm(reader);
+	expect_pages(start, SIM_FILE_PAGES, 1000);
+	CHECK_EQ(mm_madvise(reader, start, PAGES(SIM_FILE_PAGES), MADV_COLD), 0);
+	sim_leave_mm();
+	sim_use_mm(mm);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
+	(void)lru_gather(max_pfn);
+	WRITE_ONCE(sysctl_swappiness, swappiness);
+	counters_mark();
+	CHECK_EQ(reclaim_pages(wanted), wanted);
+	CHECK_EQ(COUNTED(pgsteal_anon), nr_anon);
+	CHECK_EQ(COUNTED(pgsteal_file), nr_file);
+	CHECK_EQ(nr_out(0, NR_PAGES), nr_anon);
+	CHECK_EQ(file->mapping->nr_pages, SIM_FILE_PAGES - nr_file);
+	WRITE_ONCE(sysctl_swappiness, before);
+	test_mm_put(reader);
+	sim_file_destroy(file);
+	end();
+}
+
+/* So many of 200 parts of a batch come from what goes to swap, the others from files. */
+TEST(reclaim_divides_by_swappiness, 1)
+{
+	divide(60, 33, 10, 23); /* 9.6 and 22.4 of 32, rounded up */
+	divide(100, 32, 16, 16);
+	divide(200, 32, 32, 0);
+	divide(0, 32, 0, 32);
+	divide(0, 64, 32, 32); /* where next to no files are left, the rest is for swap to give */
+	divide(200, 64, 64, 0);
 }
