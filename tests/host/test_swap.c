@@ -250,3 +250,26 @@ TEST(swap_write_error_keeps_the_page, 1)
 		disk_swapoff(disk);
 	}
 }
+
+/* MADV_PAGEOUT takes what is the caller's alone: the others were not asked. */
+TEST(swap_advice_leaves_what_others_map, 1)
+{
+	struct mm *child;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	expect_pages(addr, NR_PAGES, 100);
+	child = test_mm(POLICY_DEFAULT);
+	put(addr, 100); /* each page is in memory, and not in swap */
+	for (u64 page = 0; page < NR_PAGES; page++)
+		put(addr + PAGES(page), 100 + page);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	put(addr + PAGES(3), 103); /* a copy, which is ours alone */
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		CHECK_EQ(is_out(page), page == 3);
+	test_mm_put(child);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
+	expect_out();
+	expect_pages(addr, NR_PAGES, 100);
+	end();
+}

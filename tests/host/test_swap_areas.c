@@ -280,3 +280,80 @@ TEST(swap_full_area, 1)
 	expect_pages(more, 300, 0);
 	end();
 }
+
+/* Without memory, too, nothing has happened: neither to private memory nor to shared. */
+TEST(swapoff_without_memory_changes_nothing, 1)
+{
+	vaddr_t shared;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	shared = map(mm, 4, RW, MAP_SHARED | MAP_ANONYMOUS);
+	put_pages(shared, 4, 7);
+	for (unsigned with_shared = 0; with_shared < 2; with_shared++) {
+		if (with_shared)
+			CHECK_EQ(mm_madvise(mm, shared, PAGES(4), MADV_PAGEOUT), 0);
+		(void)swap_cache_shrink();
+		sim_fail_allocation(1, true);
+		CHECK_EQ(swap_area_remove((unsigned)swap_area_on(disk)), -ENOMEM);
+		CHECK(sim_allocation_failed());
+		CHECK_EQ(swap_figures().used, NR_PAGES + 4 * with_shared);
+		expect_out();
+	}
+	page_out(0, NR_PAGES);
+	expect_pages(shared, 4, 7);
+	expect_pages(addr, NR_PAGES, 100);
+	end();
+}
+
+static void act_swapoff_dying(void *result)
+{
+	sim_kill(cpu_id());
+	act_swapoff(result);
+}
+
+/* Who is killed brings nothing back: private memory or shared. */
+TEST(swapoff_of_the_dying_changes_nothing, 2)
+{
+	vaddr_t shared;
+	int result = 0;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	shared = map(mm, 4, RW, MAP_SHARED | MAP_ANONYMOUS);
+	put_pages(shared, 4, 7);
+	CHECK_EQ(mm_madvise(mm, shared, PAGES(4), MADV_PAGEOUT), 0);
+	(void)swap_cache_shrink();
+	sim_start(1, act_swapoff_dying, &result);
+	sim_join(1);
+	CHECK_EQ(result, -EINTR);
+	CHECK_EQ(swap_figures().used, NR_PAGES + 4);
+	expect_pages(shared, 4, 7);
+	sim_start(1, act_swapoff_dying, &result); /* with private memory alone */
+	sim_join(1);
+	CHECK_EQ(result, -EINTR);
+	CHECK_EQ(swap_figures().used, NR_PAGES);
+	expect_pages(addr, NR_PAGES, 100);
+	end();
+}
+
+/* Shared memory that cannot be read keeps nothing else from coming back. */
+TEST(swapoff_brings_back_what_it_can_of_shared_memory, 1)
+{
+	vaddr_t shared;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	shared = map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS);
+	put(shared, 7);
+	expect_pages(addr, NR_PAGES, 100);
+	for (u64 page = 0; page < NR_PAGES; page++)
+		put(addr + PAGES(page), 100 + page);
+	CHECK_EQ(mm_madvise(mm, shared, PAGES(1), MADV_PAGEOUT), 0);
+	(void)swap_cache_shrink();
+	CHECK_EQ(swap_figures().used, 1);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(1), MADV_PAGEOUT), 0); /* stays in the swap cache, if anybody has it there */
+	WRITE_ONCE(disk->error_rate[0], 1);
+	CHECK_EQ(swap_area_remove((unsigned)swap_area_on(disk)), -EIO);
+	WRITE_ONCE(disk->error_rate[0], 0);
+	expect_get(shared, 7);
+	expect_pages(addr, NR_PAGES, 100);
+	end();
+}
