@@ -3,6 +3,7 @@
 #include "sim_file.h"
 #include "test.h"
 
+#include "mm/mapping_tree.h"
 #include "mm/page_alloc.h"
 #include "mm/page_lock.h"
 
@@ -310,5 +311,115 @@ TEST(file_page_in_use_is_not_taken, 1)
 	CHECK(!mapping_take_clean(mapping, page)); /* it is nobody's any more */
 	page_unlock(page);
 	page_put(page);
+	end();
+}
+
+/* ---- Pages that leave ------------------------------------------------------------------------------------------------ */
+
+/* Up to the last index of all, and nothing before the first one. */
+TEST(file_hole_up_to_the_last_index, 1)
+{
+	begin();
+	page_put(mapping_find_or_create(mapping, 0));
+	page_put(mapping_find_or_create(mapping, 1));
+	page_put(mapping_find_or_create(mapping, ~0UL - 1));
+	page_put(mapping_find_or_create(mapping, ~0UL));
+	mapping_remove_range(mapping, 1, ~0UL);
+	CHECK(is_cached(0));
+	CHECK(!is_cached(1) && !is_cached(~0UL - 1) && !is_cached(~0UL));
+	mapping_remove_range(mapping, ~0UL, ~0UL);
+	CHECK_EQ(mapping->nr_pages, 1);
+	end();
+}
+
+/* The page leaves while a thread waits for its lock: that thread looks again, and has another page. */
+TEST(file_page_leaves_while_it_is_waited_for, 2)
+{
+	for (unsigned whole = 0; whole < 2; whole++) {
+		u64 index = 1;
+		struct page *page;
+
+		begin();
+		write_whole = whole;
+		page = mapping_find_or_create(mapping, 1);
+		page_lock(page);
+		begin_asking();
+		spin_lock(&mapping->lock);
+		CHECK(mapping_tree_take(mapping, &index, 1, &(struct page *){ NULL }));
+		spin_unlock(&mapping->lock);
+		page_unlock(page);
+		sim_join(1);
+		CHECK_EQ(result, 1);
+		CHECK_EQ(page->refcount, 2); /* ours, and what was the slot's */
+		page_put(page);
+		page_put(page);
+		CHECK(is_cached(1));
+		end();
+	}
+	write_whole = false;
+}
+
+/* It is up to date by the time that the lock is had: it is not read again. */
+TEST(file_page_is_ready_once_it_is_locked, 2)
+{
+	struct page *page;
+
+	begin();
+	page = mapping_find_or_create(mapping, 1);
+	page_lock(page);
+	begin_asking();
+	page_set(page, PG_UPTODATE);
+	page_unlock(page);
+	sim_join(1);
+	CHECK_EQ(result, 1);
+	CHECK_EQ(file->nr_reads, 0);
+	CHECK_EQ(page->refcount, 2);
+	page_put(page);
+	end();
+}
+
+/* What has no operations lives nowhere else: there is nothing to write back to. */
+TEST(memory_only_mapping_is_never_written_back, 1)
+{
+	struct mapping *memory = mapping_create(PAGES(2), false);
+
+	CHECK_EQ(mapping_write(memory, 0, "x", 1), 1);
+	CHECK_EQ(mapping_writeback(memory, 0, ~0UL, WRITEBACK_WAIT), 0);
+	mapping_put(memory);
+}
+
+/* Once its last reference has gone nobody gets another. */
+TEST(mapping_that_is_going_is_left_alone, 1)
+{
+	begin();
+	CHECK(mapping_get_unless_gone(mapping));
+	CHECK_EQ(mapping->refcount, 2);
+	mapping_put(mapping);
+	WRITE_ONCE(mapping->refcount, 0);
+	CHECK(!mapping_get_unless_gone(mapping));
+	CHECK_EQ(mapping->refcount, 0);
+	WRITE_ONCE(mapping->refcount, 1);
+	end();
+}
+
+/* ---- Errors of writes ------------------------------------------------------------------------------------------------ */
+
+/* Each who looks is told once of what went wrong since it looked last. */
+TEST(file_write_error_is_told_once_to_each, 1)
+{
+	u32 one = 0, other = 0;
+
+	begin();
+	CHECK_EQ(mapping_check_error(mapping, &one), 0);
+	CHECK_EQ(write_word(1, 7, WRITE_WHOLE_PAGE, PAGE_SIZE), PAGE_SIZE);
+	WRITE_ONCE(file->error, -EIO);
+	CHECK_EQ(mapping_writeback(mapping, 0, ~0UL, WRITEBACK_WAIT), -EIO);
+	CHECK_EQ(mapping->nr_dirty, 1);
+	CHECK_EQ(mapping_check_error(mapping, &one), -EIO);
+	CHECK_EQ(mapping_check_error(mapping, &one), 0);
+	CHECK_EQ(mapping_check_error(mapping, &other), -EIO);
+	WRITE_ONCE(file->error, 0);
+	CHECK_EQ(mapping_writeback(mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
+	CHECK_EQ(mapping_check_error(mapping, &one), 0);
 	end();
 }

@@ -142,3 +142,18 @@ TEST(keys_of_a_cpu_without, 1)
 	CHECK_EQ(mm_key_at(mm, ARENA) + mm_key_at(mm, ARENA + PAGES(1)), 0);
 	end();
 }
+
+/* Even key 0 can be freed, and is the next one that is taken, also to hide what may only be executed; as on Linux. */
+TEST(keys_0_is_a_key_like_others, 1)
+{
+	sim_have_keys();
+	begin();
+	CHECK_EQ(give(0), 0);
+	CHECK_EQ(give(0), -EINVAL);
+	CHECK_EQ(take(0), 0);
+	CHECK_EQ(give(0), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_EXEC, -1), 0);
+	CHECK_EQ(mm->execute_only_key, 0);
+	CHECK_EQ(keys_read(), KEY_NO_ACCESS);
+	end();
+}

@@ -386,6 +386,31 @@ TEST(w4_writes_of_two_processes_end_with_the_page, 4)
 	}
 }
 
+static void act_fault_with_flags(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = fault_in(actor->mm, actor->addr, ACCESS_WRITE, (unsigned)actor->value);
+}
+
+/* Who may not wait, or not let go, is not kept: the access is to be made again, and no page has taken the old one's place. */
+TEST(removal_is_not_waited_for_by_who_may_not, 4)
+{
+	static const unsigned flags[] = { FAULT_NO_WAIT, FAULT_NO_RETRY, FAULT_NO_WAIT | FAULT_NO_RETRY };
+
+	FOR_EACH_STRATEGY (setup) {
+		begin_two(setup->policy, act_remove);
+		for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+			faulter.value = flags[i];
+			fault_now(act_fault_with_flags);
+			CHECK_EQ(faulter.result, FAULT_DONE);
+			CHECK(pte_none(sim_pte(faulter.mm, faulter.addr)));
+		}
+		go_on(RACE_zap_before_flush, 2);
+		test_mm_put(second);
+	}
+}
+
 TEST(wait_for_a_removal_is_killable, 4)
 {
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);

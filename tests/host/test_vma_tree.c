@@ -207,6 +207,22 @@ TEST(vma_tree_equals_the_model, 1)
 	vma_tree_destroy(&tree);
 }
 
+/* What is thrown away as a whole takes its nodes with it, and those set aside: each test counts them. */
+TEST(vma_tree_is_destroyed_with_all_its_nodes, 1)
+{
+	for (unsigned size = 0; size <= 3; size++) {
+		for (u64 page = 0; page < SPAN && size; page += size == 1 ? 512 : 40 / size)
+			insert_at(page);
+		CHECK_EQ(vma_tree_reserve(&tree, 3), 0);
+		vma_tree_destroy(&tree);
+		CHECK(!tree.root && !tree.reserve && !tree.nr_reserve);
+		for (u64 page = 0; page < SPAN; page++)
+			if (model[page] && (!page || model[page - 1] != model[page]))
+				free(model[page]);
+		memset(model, 0, sizeof(model));
+	}
+}
+
 /* ---- S14: look-ups beside a writer -------------------------------------------------------------------------------- */
 
 static bool stop;
