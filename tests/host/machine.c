@@ -432,6 +432,11 @@ void klog(const char *fmt, ...)
 		WRITE_ONCE(log_text[at + i], line[i]);
 }
 
+bool sim_log_says(const char *text)
+{
+	return strstr(log_text, text) != NULL;
+}
+
 int kvsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 {
 	return vsnprintf(buf, size, fmt, args);

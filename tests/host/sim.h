@@ -131,6 +131,8 @@ extern struct sim_file_call sim_file_call;
 void sim_fail(const char *fmt, ...) __printf(1, 2) __noreturn;
 void sim_dump(void);
 extern bool sim_verbose;
+/* What the kernel has logged so far contains this. */
+bool sim_log_says(const char *text);
 /* References that VMAs hold on files, for leak checks. */
 long sim_file_refs(void);
 

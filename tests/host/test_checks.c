@@ -328,3 +328,54 @@ TEST_DIES(page_freed_twice, 1, "dropped once")
 	page_put(page);
 	page_put(page);
 }
+
+/* What a panic about page tables shows of them: the way down, as far as there is one, and where it ends. */
+TEST(page_tables_are_shown_in_words, 1)
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = 0x40000000UL + PAGES(5);
+	struct pt_walk walk;
+	pmd_t pmd;
+
+	map_at(mm, addr, 1, RW, ANON);
+	sim_use_mm(mm);
+	put(addr, 1);
+	sim_leave_mm();
+	pt_dump_walk(mm->pgd, addr);
+	CHECK(sim_log_says("level 4 entry   0 = "));
+	CHECK(sim_log_says("level 3 entry   1 = "));
+	CHECK(sim_log_says("level 2 entry   0 = "));
+	CHECK(sim_log_says("level 1 entry   5 = "));
+	CHECK(sim_log_says("page present writable user accessed dirty no-exec\n"));
+	pt_dump_walk(mm->pgd, addr + PAGES(1));
+	CHECK(sim_log_says("level 1 entry   6 = 0000000000000000 none\n"));
+	pt_dump_walk(mm->pgd, 1UL << 40);
+	CHECK(sim_log_says("level 4 entry   2 = 0000000000000000 none\n"));
+	walk = sim_walk(mm, addr);
+	pmd = walk.pmd;
+	walk.pmdp->val = pmd.val & ~(u64)PTE_PRESENT;
+	pt_dump_walk(mm->pgd, addr);
+	CHECK(sim_log_says(" not a table\n"));
+	walk.pmdp->val = pmd.val | PTE_HUGE;
+	pt_dump_walk(mm->pgd, addr);
+	CHECK(sim_log_says(" a large page\n"));
+	walk.pmdp->val = (pmd.val & ~(u64)PTE_FRAME) | (u64)max_pfn << PAGE_SHIFT;
+	pt_dump_walk(mm->pgd, addr);
+	CHECK(sim_log_says(" not a table: points outside of memory\n"));
+	walk.pmdp->val = pmd.val;
+	test_mm_put(mm);
+}
+
+/* A fault that meets a large page where nobody has put one says so, and shows it. */
+TEST_DIES(fault_in_a_large_page, 1, "a large page")
+{
+	struct mm *mm = test_mm(POLICY_MMAP);
+	vaddr_t addr = map(mm, 1, RW, ANON);
+	u64 value;
+
+	sim_use_mm(mm);
+	put(addr, 1);
+	sim_walk(mm, addr).pmdp->val |= PTE_HUGE;
+	(void)fault_in(mm, addr, ACCESS_READ, FAULT_USER);
+	(void)sim_read(addr, &value);
+}
