@@ -124,6 +124,8 @@ static inline void cpu_idle_wait(void)
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 #define MSR_APIC_BASE 0x1bu
 #define MSR_SYSENTER_CS 0x174u
+#define DR6_STEP (1UL << 14)
+#define DR6_CLEARED 0xffff0ff0UL /* as it is at reset */
 #define EFER_SCE 1UL
 
 #define CR0_MP (1UL << 1)

@@ -117,6 +117,13 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 		bad_user_access(error, addr, sig);
 }
 
+/* Who single-steps goes on doing so after the handler, which itself runs without TF. */
+static void user_debug_exception(const struct trap_frame *frame, int code)
+{
+	note_trap(TRAP_DB, 0, current->trap_addr);
+	force_signal(SIGTRAP, code, frame->rip);
+}
+
 /*
  * An instruction of user mode whose access the CPU made as a supervisor. What is right is the CPU's own business: the tables
  * of descriptors. QEMU before 9.1 does so also for the stack accesses of iretq and lretq, which the kernel then makes itself,
@@ -131,7 +138,7 @@ static bool implicit_access(struct trap_frame *frame, u64 error, u64 addr)
 	if (made == FAR_RETURN_OTHER)
 		user_fault_failed(FAULT_NO_ACCESS, error, addr);
 	else if (made == FAR_RETURN_STEPPED)
-		user_exception(frame, TRAP_DB, 0);
+		user_debug_exception(frame, TRAP_TRACE);
 	else if (made == FAR_RETURN_BAD)
 		user_exception(frame, TRAP_GP, 0);
 	return true;
@@ -263,9 +270,6 @@ static void exception_signal(struct trap_frame *frame, unsigned vector)
 	case TRAP_DE:
 		force_signal(SIGFPE, FPE_INTDIV, frame->rip);
 		break;
-	case TRAP_DB: /* who single-steps goes on doing so after the handler, which itself runs without TF */
-		force_signal(SIGTRAP, TRAP_TRACE, frame->rip);
-		break;
 	case TRAP_BP:
 		force_signal(SIGTRAP, SI_KERNEL, 0);
 		break;
@@ -302,11 +306,32 @@ static void user_exception(struct trap_frame *frame, unsigned vector, u64 error)
 	exception_signal(frame, vector);
 }
 
+/*
+ * What a debug exception of user mode was: a step, or the instruction int1. No debug register is ever set. The CPU sets bits of
+ * DR6 and clears none. Interrupts are off: DR6 is the CPU's, not the thread's.
+ */
+static int take_debug_code(void)
+{
+	u64 dr6;
+
+	assert_irqs_off();
+	__asm__ volatile("movq %%dr6, %0" : "=r"(dr6));
+	__asm__ volatile("movq %0, %%dr6" : : "r"(DR6_CLEARED));
+	return dr6 & DR6_STEP ? TRAP_TRACE : TRAP_BRKPT;
+}
+
 /* Interrupts are off; on the way back to user mode they may be either. */
 void exception(struct trap_frame *frame, unsigned vector)
 {
 	const struct extable_entry *entry;
 
+	if (frame_is_user(frame) && vector == TRAP_DB) {
+		int code = take_debug_code();
+
+		irq_enable();
+		user_debug_exception(frame, code);
+		return;
+	}
 	if (frame_is_user(frame)) {
 		irq_enable();
 		user_exception(frame, vector, error_code(frame));
