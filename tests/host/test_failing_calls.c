@@ -257,6 +257,7 @@ static long touch_stack(u64 nr_pages)
 	X(mremap_over_far, ALL, mm_mremap(mm, P(64), PAGES(4), PAGES(5), MOVE_TO, FAR))                                \
 	X(mremap_across_tables, ALL, mm_mremap(mm, ACROSS, PAGES(4), PAGES(5), MOVE_TO, ACROSS + (1UL << 30)))         \
 	X(mremap_across_over_far, ALL, mm_mremap(mm, ACROSS, PAGES(4), PAGES(5), MOVE_TO, FAR - PAGES(2)))             \
+	X(mremap_across_the_first_tables, ALL, mm_mremap(mm, ACROSS, PAGES(4), PAGES(5), MOVE_TO, PAGES(510)))         \
 	X(mremap_object_over_many, ALL, MOVE(36, 8, 4, 12, MOVE_TO))                                                   \
 	X(mremap_up_inside_itself, ALL, MOVE(66, 2, 70, 3, MOVE_TO))                                                   \
 	X(mremap_down_inside_itself, ALL, MOVE(74, 2, 66, 3, MOVE_TO))                                                 \

@@ -154,5 +154,8 @@ TEST(interval_tree_check_notices, 1)
 	tree.nr++;
 	CHECK(!interval_tree_check(&tree));
 	tree.nr--;
+	tree.root->parent = leaf;
+	CHECK(!interval_tree_check(&tree));
+	tree.root->parent = NULL;
 	CHECK(interval_tree_check(&tree));
 }

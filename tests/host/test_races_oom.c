@@ -61,7 +61,9 @@ TEST(o1_shared_memory_is_not_reaped, 4)
 	shared = map(mm, 2, RW, MAP_SHARED | MAP_ANONYMOUS);
 	puppet_start();
 	CHECK_EQ(puppet_do(true, true, shared, 7), FAULT_DONE);
+	CHECK(!mm->reaped);
 	change_now(act_reap);
+	CHECK(mm->reaped); /* there is nothing left to come back for */
 	CHECK_EQ(mm_rss_total(mm), 1);
 	CHECK_EQ(puppet_do(false, true, shared, 0), FAULT_DONE);
 	CHECK_EQ(puppet.value, 7);
@@ -82,6 +84,7 @@ TEST(o2_reaper_does_not_wait, 4)
 	sim_start(1, act_reap, &reaper);
 	sim_join(1);
 	CHECK_EQ(reaper.result, -1);
+	CHECK(!mm->reaped);
 	CHECK_EQ(mm_rss(mm, RSS_ANON), 2);
 	go_on(RACE_write_locked, 2);
 	CHECK_EQ(other.result, 0);

@@ -2,6 +2,8 @@
 /* Areas of swap: which one a page goes to, a full one, and one that is given up. */
 #include "swap_stage.h"
 
+#include "mm/swap_internal.h"
+
 TEST(swap_areas_by_priority, 1)
 {
 	struct disk *high = disk_create(5), *equal[2] = { disk_create(200), disk_create(200) };
@@ -158,6 +160,77 @@ TEST(swap_is_half_full_by_all_areas, 1)
 	disk_swapon(smaller, 1);
 	CHECK(swap_is_half_full());
 	disk_swapoff(smaller);
+	end();
+}
+
+/* Whatever looks at swap looks at each area: figures, the swap cache, whether there is any. */
+TEST(swap_areas_are_all_looked_at, 1)
+{
+	struct disk *disks[3];
+	vaddr_t more;
+
+	CHECK(!swap_is_on());
+	begin(POLICY_DEFAULT, PLENTY, false);
+	CHECK(swap_is_on());
+	more = map(mm, 24, RW, ANON);
+	put_pages(more, 24, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(disks); i++) {
+		disks[i] = disk_create(9);
+		disk_swapon(disks[i], 10 - (int)i); /* each is filled before the next */
+	}
+	CHECK_EQ(swap_figures().total, PLENTY + 24);
+	for (u64 page = 0; page < 24; page++)
+		CHECK_EQ(mm_madvise(mm, more + PAGES(page), PAGES(1), MADV_PAGEOUT), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(disks); i++) {
+		struct swap_area_figures figures;
+
+		CHECK(swap_area_figures((unsigned)swap_area_on(disks[i]), &figures));
+		CHECK_EQ(figures.size, 8);
+		CHECK_EQ(figures.used, 8);
+		CHECK_EQ(figures.priority, 10 - (int)i);
+		CHECK(figures.device == disks[i]);
+		CHECK_EQ(swap_area_in_use((unsigned)swap_area_on(disks[i])), 8);
+	}
+	CHECK_EQ(swap_figures().used, NR_PAGES + 24);
+	for (unsigned i = 0; i < ARRAY_SIZE(disks); i++)
+		disk_swapoff(disks[i]);
+	CHECK_EQ(swap_figures().total, PLENTY);
+	expect_pages(more, 24, 0);
+	end();
+	CHECK(!swap_is_on());
+}
+
+/* Copies that the swap cache keeps are given back wherever they are: those that nobody maps, and those that no entry names. */
+TEST(swap_cache_of_each_area_is_shrunk, 1)
+{
+	struct disk *first = disk_create(9), *second = disk_create(9);
+	struct mm *child;
+	vaddr_t more;
+
+	begin(POLICY_DEFAULT, PLENTY, false);
+	disk_swapon(first, 10);
+	disk_swapon(second, 9);
+	more = map(mm, 16, RW, ANON);
+	put_pages(more, 16, 0);
+	for (u64 page = 0; page < 16; page++)
+		CHECK_EQ(mm_madvise(mm, more + PAGES(page), PAGES(1), MADV_PAGEOUT), 0);
+	(void)swap_cache_shrink();
+	child = test_mm(POLICY_DEFAULT);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	sim_leave_mm();
+	sim_use_mm(child);
+	expect_pages(more, 16, 0);
+	sim_leave_mm();
+	sim_use_mm(mm);
+	CHECK_EQ(swap_figures().cached, 16);
+	CHECK_EQ(swap_cache_shrink(), 0); /* the child maps them */
+	test_mm_put(child);
+	CHECK_EQ(swap_figures().cached, 16);
+	CHECK_EQ(swap_cache_shrink(), 16);
+	CHECK_EQ(swap_figures().cached, 0);
+	expect_pages(more, 16, 0);
+	disk_swapoff(first);
+	disk_swapoff(second);
 	end();
 }
 
