@@ -25,7 +25,8 @@ DEBUG_ONLY = re.compile(r"ASSERT$|BUG_ON$|assert_|klog$|panic$|_?Static_assert$|
                         r"schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|lock_release_check$|"
                         r"machine_poison$|poison_\w+$|check_poison$|printf$")
 CHECKING_FILES = ("mm/check.c", "mm/check_mm.c", "mm/race.c")
-CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|check_poison)|mm/rmap.c:rmap_check|mm/vma_tree.c:(vma_tree_)?check")
+CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|check_poison)|mm/rmap.c:rmap_check|mm/vma_tree.c:(vma_tree_)?check|"
+                                r"mm/swap_area.c:(swap_entries_counted|swap_area_is_held)|mm/vma_lock.c:mm_is_read_locked_at")
 
 TYPES = {"const", "static", "struct", "enum", "union", "unsigned", "signed", "int", "long", "short", "char", "bool", "void",
          "volatile", "extern", "typeof", "size_t", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"}
