@@ -154,6 +154,11 @@ TEST(interval_tree_check_notices, 1)
 	tree.nr++;
 	CHECK(!interval_tree_check(&tree));
 	tree.nr--;
+	for (unsigned side = 0; side < 2; side++) {
+		tree.root->child[side]->parent = leaf;
+		CHECK(!interval_tree_check(&tree));
+		tree.root->child[side]->parent = tree.root;
+	}
 	tree.root->parent = leaf;
 	CHECK(!interval_tree_check(&tree));
 	tree.root->parent = NULL;

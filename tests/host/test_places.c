@@ -255,6 +255,13 @@ TEST(memory_that_is_promised_is_there, 1)
 	put(ARENA, 1);
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), 0);
 	CHECK_EQ(sim_vma(mm, ARENA)->flags & VM_ACCOUNT, VM_ACCOUNT);
+	CHECK_EQ(mm_munmap(mm, ARENA, huge), 0);
+	sysctl_overcommit_memory = 1;
+	CHECK_EQ(mmap_at(ARENA, huge, ANON | MAP_FIXED), ARENA);
+	sysctl_overcommit_memory = 0;
+	put(ARENA, 1);
+	CHECK_EQ(mm_mprotect(mm, ARENA, huge, PROT_READ, -1), 0);
+	CHECK_EQ(mm_mprotect(mm, ARENA, huge, RW, -1), 0); /* promised already: nobody asks again */
 	end();
 }
 

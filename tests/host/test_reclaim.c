@@ -7,6 +7,7 @@
 
 #include "mm/census.h"
 #include "mm/lru.h"
+#include "mm/page_lock.h"
 #include "mm/reclaim.h"
 #include "mm/swap.h"
 #include "mm/tlb.h"
@@ -344,6 +345,42 @@ TEST(reclaim_keeps_programs_that_run, 1)
 	CHECK_EQ(lru_size(LRU_ACTIVE_FILE), program);
 	sim_leave_mm();
 	test_mm_put(runner);
+	sim_file_destroy(file);
+}
+
+/* ---- Pages that somebody names -------------------------------------------------------------------------------------- */
+
+/* Whether it has gone is what the caller is told: of what is clean, dirty, locked, or in somebody's hands. */
+TEST(reclaim_says_whether_a_page_has_gone, 1)
+{
+	struct sim_file *file = sim_file_create(8);
+	struct mm *reader = test_mm(POLICY_DEFAULT);
+	vaddr_t start = sim_file_map(reader, file, 8, MAP_SHARED);
+	struct page *pages[4];
+
+	sim_use_mm(reader);
+	put(start, 7); /* dirty */
+	expect_pages(start + PAGES(1), 3, 1001);
+	for (u64 index = 0; index < ARRAY_SIZE(pages); index++)
+		pages[index] = mapping_find(file->mapping, index);
+	CHECK(!reclaim_page(pages[0]));
+	CHECK(pte_present(sim_pte(reader, start)));
+	CHECK(reclaim_page(pages[1]));
+	CHECK_EQ(pages[1]->refcount, 1); /* ours */
+	CHECK(pte_none(sim_pte(reader, start + PAGES(1))));
+	CHECK(page_trylock(pages[2]));
+	page_lock_hand_over(pages[2]);
+	CHECK(!reclaim_page(pages[2]));
+	page_end_read(pages[2], 0);
+	page_get(pages[3]);
+	CHECK(!reclaim_page(pages[3]));
+	page_put(pages[3]);
+	CHECK(!reclaim_page(pages[1])); /* it is nobody's any more */
+	for (u64 index = 0; index < ARRAY_SIZE(pages); index++)
+		page_put(pages[index]);
+	CHECK_EQ(file->mapping->nr_pages, 3);
+	sim_leave_mm();
+	test_mm_put(reader);
 	sim_file_destroy(file);
 }
 

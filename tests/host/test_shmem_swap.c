@@ -238,6 +238,33 @@ TEST(shmem_read_error_ends_the_fault, 3)
 	}
 }
 
+/* The next one of a range that is in swap, passing over what is in memory, and over nothing else. */
+TEST(shmem_next_in_swap_of_a_range, 1)
+{
+	u64 index;
+
+	begin(POLICY_DEFAULT, false);
+	index = 0;
+	CHECK(!shmem_next_in_swap(mapping, &index, ~0UL));
+	page_out(0, 1);
+	page_out(5, 2);
+	index = 0;
+	CHECK(shmem_next_in_swap(mapping, &index, 0));
+	CHECK_EQ(index, 0);
+	index = 1;
+	CHECK(!shmem_next_in_swap(mapping, &index, 4));
+	index = 1;
+	CHECK(shmem_next_in_swap(mapping, &index, 5));
+	CHECK_EQ(index, 5);
+	index = 6;
+	CHECK(shmem_next_in_swap(mapping, &index, ~0UL));
+	CHECK_EQ(index, 6);
+	index = 7;
+	CHECK(!shmem_next_in_swap(mapping, &index, ~0UL));
+	expect_all(0, NR_PAGES);
+	end();
+}
+
 /* ---- Races ------------------------------------------------------------------------------------------------------- */
 
 static struct actor reclaimer, faulter;
