@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A thread is killed while it runs (J5 in docs/races.md). Who ends its process stands between the two things that killing a
- * thread is made of; meanwhile the victim makes calls that a killed thread gives up. None may come back to it given up.
+ * thread is made of; meanwhile the victim makes calls that a killed thread gives up. None may come back to it given up. Run with --deterministic: then a span of time is a turn for each CPU.
  */
 #include "user/race.h"
 
@@ -51,7 +51,7 @@ static void stay_half_killed(struct family *family)
 	family->go = true;
 	while (!race_stopped("kill_before_pending"))
 		usleep(1000);
-	usleep(50000); /* many calls, if nothing has stopped the victim */
+	usleep(30000); /* many calls, if nothing has stopped the victim */
 	CHECK(release("kill_before_pending"));
 }
 
