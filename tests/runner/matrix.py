@@ -4,7 +4,8 @@ The two commands on other distributions: each is installed afresh from its mirro
 of what is committed here, and is used as a newcomer would use it: `make run` with a script, which installs what is missing, a
 session at a terminal, and the tests that depend on tools and libraries; on one of them all of `make test`.
 
-Each is a part of `make soak-all`; `make matrix` tries them all. It needs root, for the chroot, and a mirror.
+Each is a part of `make soak-all`; `make matrix` tries them all. It needs root, for the chroot, and a mirror. With which versions it
+has passed is written into docs/tested.toml, and from there into README.md.
 """
 
 import dataclasses
@@ -16,25 +17,38 @@ import sys
 import time
 import urllib.request
 
-from . import ROOT, batch
+from . import ROOT, batch, tested
 from .job import Job
 
-DEBIAN, UBUNTU = "/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
 FOLDER = os.path.join(ROOT, "build", "matrix")
-SCRIPTS = "/usr/share/debootstrap/scripts"
 MIRROR_PATIENCE = 10  # seconds
 QUIET = 1200  # seconds that a step may be silent
 BEFORE = "make,git,ca-certificates,util-linux"  # what a newcomer has who has cloned this
 OF_TOOLS = ("tool/*", "shell/*", "terminal/*", "gdb/*", "plain/*", "cpu/*", "docs/*", "panic/*", "report/*", "trace/*", "boot-*",
             "start-*", "segv-codes", "clone-flags")
 STEPS = ("installed", "make run", "terminal", "tests")
+# How this machine's APT reaches its mirrors: by a proxy, or mirrors that are not of today.
+OF_MIRRORS = r"Acquire::(https?::.*|Retries|Check-Valid-Until|Check-Date) .*"
+PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    mirror: str
+    keyring: str
+    script: str  # debootstrap's, which all suites of today share
+    components: str = "main"
+
+
+DEBIAN = Archive("http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg", "sid")
+UBUNTU = Archive("http://archive.ubuntu.com/ubuntu", "/usr/share/keyrings/ubuntu-archive-keyring.gpg", "gutsy", "main,universe")
 
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
     name: str
     suite: str
-    keyring: str
+    archive: Archive
     whole: bool = False  # runs all of `make test`
     dockerfile: bool = False  # is set up by the steps of the Dockerfile, so that nothing is missing any more
 
@@ -45,6 +59,7 @@ ALL = (
     Distribution("debian-unstable", "sid", DEBIAN),
     Distribution("dockerfile", "trixie", DEBIAN, dockerfile=True),
     Distribution("ubuntu-24.04", "noble", UBUNTU),
+    Distribution("ubuntu-26.04", "resolute", UBUNTU),
 )
 
 
@@ -54,26 +69,13 @@ def why_not(distribution):
         return "it takes root to chroot"
     if not shutil.which("debootstrap"):
         return "debootstrap is not installed (apt-get install debootstrap)"
-    if not os.path.exists(os.path.join(SCRIPTS, distribution.suite)):
-        return f"debootstrap here does not know {distribution.suite}"
-    if not os.path.exists(distribution.keyring):
-        return f"there is no {distribution.keyring}, to check its packages with"
-    mirror = default_mirror(distribution.suite)
+    archive = distribution.archive
+    if not os.path.exists(archive.keyring):
+        return f"there is no {archive.keyring}, to check its packages with (Debian's packages debian-archive-keyring, ubuntu-keyring)"
     try:
-        urllib.request.urlopen(f"{mirror}/dists/{distribution.suite}/Release", timeout=MIRROR_PATIENCE).close()
+        urllib.request.urlopen(f"{archive.mirror}/dists/{distribution.suite}/Release", timeout=MIRROR_PATIENCE).close()
     except (OSError, ValueError) as error:
-        return f"its mirror {mirror} is not to be reached: {error}"
-    return ""
-
-
-def default_mirror(suite):
-    """The one that debootstrap uses."""
-    for path, pattern in ((os.path.join(SCRIPTS, suite), r"default_mirror +(http\S+)"),
-                          (shutil.which("debootstrap"), r'DEF_MIRROR="(.*)"')):
-        with open(path, encoding="utf-8") as file:
-            found = re.search(pattern, file.read())
-        if found:
-            return found[1]
+        return f"its mirror {archive.mirror} is not to be reached: {error}"
     return ""
 
 
@@ -115,17 +117,30 @@ def main(names):
         print(f"{'ok    ' if done else 'FAILED'} {name} ({(time.monotonic() - started) * 1000:.0f} ms)", flush=True)
         if not done:
             return 1
+    if not distribution.dockerfile:
+        tested.record(distribution.name, inside(root, tested.QUESTIONS, capture=True).stdout)
     shutil.rmtree(root)
     return 0
 
 
 def install(distribution, root):
     """The distribution as it comes, and a clone of our last commit."""
+    archive = distribution.archive
     shutil.rmtree(root, ignore_errors=True)
     os.makedirs(root)
-    command = ["debootstrap", "--variant=minbase", f"--include={BEFORE}", distribution.suite, root]
-    return (run(command) and run(["git", "clone", "-q", ROOT, os.path.join(root, "faultline")]) and
-            all(inside(root, step).returncode == 0 for step in (docker_steps() if distribution.dockerfile else [])))
+    command = ["debootstrap", "--variant=minbase", f"--include={BEFORE}", f"--keyring={archive.keyring}",
+               f"--components={archive.components}", distribution.suite, root, archive.mirror, archive.script]
+    if not run(command) or not run(["git", "clone", "-q", ROOT, os.path.join(root, "faultline")]):
+        return False
+    reach_mirrors(root)
+    return all(inside(root, step).returncode == 0 for step in (docker_steps() if distribution.dockerfile else []))
+
+
+def reach_mirrors(root):
+    """As this machine does."""
+    settings = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
+    with open(os.path.join(root, "etc", "apt", "apt.conf.d", "99-as-outside"), "w", encoding="utf-8") as file:
+        file.writelines(f"{match[0]}\n" for match in re.finditer(f"(?m)^{OF_MIRRORS}$", settings))
 
 
 def docker_steps():
@@ -142,7 +157,7 @@ def run_script(distribution, root):
 
 
 def use_terminal(root):
-    return inside(root, "tests/terminal window && tests/terminal settings").returncode == 0
+    return inside(root, "tests/terminal make-run && tests/terminal window && tests/terminal settings").returncode == 0
 
 
 def run_tests(distribution, root):
@@ -155,7 +170,8 @@ def inside(root, command, capture=False):
     """In the chroot, with mounts that go with the command."""
     script = ('mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs sys "$0/sys" && '
               'exec chroot "$0" sh -c "cd /faultline && $1" 2>&1')
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "xterm", "LC_ALL": "C.UTF-8",
+                   **{name: os.environ[name] for name in PROXIES if name in os.environ}}
     return subprocess.run(["unshare", "--mount", "sh", "-c", script, root, command], stdin=subprocess.DEVNULL, env=environment,
                           stdout=subprocess.PIPE if capture else None, text=True, errors="replace", check=False)
 

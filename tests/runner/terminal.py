@@ -185,6 +185,16 @@ def program(keys):
     check(keys.end() == 0, "the program's status should be the tool's")
 
 
+def make_run(keys):
+    """The README's first command, as it is typed."""
+    keys.wait_for(PROMPT)
+    keys.line("tty; stty size", rf"/dev/ttyS0\r\n{ROWS} {COLUMNS}\r\n")
+    keys.wait_for(PROMPT)
+    keys.type("poweroff\r")
+    keys.wait_for("Requesting system poweroff")
+    check(keys.end() == 0, "poweroff should end with status 0")
+
+
 def settings(keys):
     """The same answers as of a pseudo-terminal of this Linux, to the requests of older and newer C libraries."""
     linux = Keyboard([os.path.join(ROOT, SETTINGS)])
@@ -199,9 +209,9 @@ def settings(keys):
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
     "killed": killed, "session-killed": session_killed, "interrupted-boot": interrupted_boot, "program": program,
-    "faulttop": faults_live, "settings": settings, "no-prompt": no_prompt,
+    "faulttop": faults_live, "settings": settings, "no-prompt": no_prompt, "make-run": make_run,
 }
-SOAK = ("no-prompt",)  # waits longer than `make test` should
+SOAK = ("no-prompt", "make-run")  # wait or build longer than `make test` should
 NO_KERNEL = ["shell", "--boot", "bios", "--kernel", "Makefile"]
 COMMANDS = {  # of the others: shell
     "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "interrupted-boot": NO_KERNEL,
@@ -236,13 +246,19 @@ def log_of(name):
     return os.path.join(ROOT, "build", "tests", f"terminal_{name}.machine.log")
 
 
+def command(name, log, options):
+    if name == "make-run":
+        return ["make", "-C", ROOT, "run"]
+    verb, *program_words = COMMANDS.get(name, ["shell"])
+    return [os.path.join(ROOT, "tools", "faultline"), verb, "--log", log, *options, *program_words]
+
+
 def main(name, *options):
     """`tests/terminal NAME [OPTIONS of tools/faultline shell]`: 0, or 1 and what was missed."""
     log = log_of(name)
     if os.path.exists(log):
         os.unlink(log)
-    verb, *program_words = COMMANDS.get(name, ["shell"])
-    keys = Keyboard([os.path.join(ROOT, "tools", "faultline"), verb, "--log", log, *options, *program_words])
+    keys = Keyboard(command(name, log, options))
     try:
         TESTS[name](keys)
         check(keys.is_restored(), "the terminal was not restored")
