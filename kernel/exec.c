@@ -243,7 +243,7 @@ static int unshare(struct task *task, struct sighand **sighand)
 	*sighand = sighand_copy(task->process->sighand);
 	if (!*sighand)
 		return -ENOMEM;
-	if (READ_ONCE(task->files->refcount) == 1)
+	if (load_acquire(&task->files->refcount) == 1)
 		return 0;
 	files = files_dup(task->files);
 	if (!files)

@@ -79,7 +79,7 @@ static bool is_last_owner(struct page *page)
 		return false;
 	if (unlikely(page_test(page, PG_SWAPCACHE)))
 		leave_unused_slot(page);
-	return READ_ONCE(page->refcount) == 1;
+	return load_acquire(&page->refcount) == 1; /* whoever has copied it has read all before he let go of it */
 }
 
 /*
@@ -106,6 +106,15 @@ static void account_replaced(struct fault *f, struct page *old)
 	count(cow_copies);
 }
 
+/* A file's page others may be writing to, by write() or a shared mapping; an anonymous one nobody is, who shares it. */
+static void copy_old_page(struct page *copy, struct page *old)
+{
+	if (page_test(old, PG_ANON))
+		copy_page(page_to_virt(copy), page_to_virt(old));
+	else
+		copy_shared_page(page_to_virt(copy), page_to_virt(old));
+}
+
 /* `old` is pinned by the caller, or NULL for the zero page. */
 static enum fault_end copy_and_replace(struct fault *f, struct page *old)
 {
@@ -116,7 +125,7 @@ static enum fault_end copy_and_replace(struct fault *f, struct page *old)
 		return f->strategy->no_memory(f);
 	race_point(cow_before_copy);
 	if (old)
-		copy_page(page_to_virt(copy), page_to_virt(old));
+		copy_old_page(copy, old);
 	race_point(anon_page_ready);
 	end = fault_lock_pte(f);
 	if (end != END_GO_ON) {

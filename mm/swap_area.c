@@ -546,7 +546,7 @@ bool swap_cache_delete_clean(struct page *page)
 		return false;
 	/* A third reference comes from the slot alone, under this lock: the page is mapped nowhere. */
 	spin_lock(&area->lock);
-	ok = __atomic_load_n(&page->refcount, __ATOMIC_ACQUIRE) == 2;
+	ok = load_acquire(&page->refcount) == 2;
 	if (ok)
 		let_page_go(area, swap_slot_offset(slot), page);
 	spin_unlock(&area->lock);

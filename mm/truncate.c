@@ -339,7 +339,7 @@ static bool take_unused(struct mapping *mapping, struct page *page)
 	assert_page_locked(page);
 	spin_lock(&mapping->lock);
 	taken = page_test(page, PG_CACHE) && mapping_page_is_clean(page) && !READ_ONCE(page->mapcount) &&
-		READ_ONCE(page->refcount) == 2;
+		load_acquire(&page->refcount) == 2;
 	if (taken)
 		(void)mapping_tree_take(mapping, &index, index, &page);
 	spin_unlock(&mapping->lock);

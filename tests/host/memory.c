@@ -30,15 +30,23 @@ void sim_memory_init(void)
 	generations = map_zeroed(max_pfn * sizeof(*generations));
 }
 
-/* Plain accesses: nobody may use a page that is being cleared, so ThreadSanitizer shall see them. */
+/*
+ * Plain accesses: nobody may use a page that is being cleared, or write to one that is being copied, so ThreadSanitizer shall see
+ * them. Some compilers make of memset() and memcpy() instructions that it does not see.
+ */
 void clear_page(void *page)
 {
-	memset(page, 0, PAGE_SIZE);
+	for (u64 *word = page; word < (u64 *)(page + PAGE_SIZE); word++)
+		*word = 0;
 }
 
 void copy_page(void *dst, const void *src)
 {
-	memcpy(dst, src, PAGE_SIZE);
+	u64 *to = dst;
+	const u64 *from = src;
+
+	for (unsigned i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+		to[i] = from[i];
 }
 
 /* Atomic accesses to what programs may be writing meanwhile, which is no bug of the kernel's. */
