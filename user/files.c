@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Files and names: open in all its forms, positions, holes, links, directories, renaming, removal while open. */
 #include "user/check.h"
+#include "user/faultline.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,6 +11,8 @@
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <time.h>
+
+#define NOT_APPENDED 0x20 /* RWF_NOAPPEND, which older C libraries do not know */
 
 static char dir[] = "/tmp/files-XXXXXX";
 
@@ -30,6 +33,16 @@ static bool holds(const char *name, const char *text)
 
 	close(fd);
 	return n == (ssize_t)strlen(text) && !memcmp(buf, text, n);
+}
+
+/* Of Linux before 6.9, which does not know the flag, nothing is wanted. */
+static bool can_write_in_place(int fd)
+{
+	struct iovec iov = { "H", 1 };
+
+	if (syscall(SYS_pwritev2, fd, &iov, 1L, 0L, 0L, NOT_APPENDED) == 1)
+		return holds("a", "Hello!?");
+	return errno == EOPNOTSUPP && !on_faultline();
 }
 
 static void opening(void)
@@ -66,9 +79,10 @@ static void opening(void)
 	CHECK_EQ(lseek(fd, 0, SEEK_SET), 0);
 	CHECK_EQ(write(fd, "!", 1), 1);
 	CHECK_EQ(lseek(fd, 0, SEEK_CUR), 6);
-	CHECK_EQ(pwrite(fd, "?", 1, 0), 1); /* Linux appends all the same */
-	close(fd);
+	CHECK_EQ(syscall(SYS_pwrite64, fd, "?", 1L, 0L), 1); /* Linux appends all the same, and C libraries differ */
 	CHECK(holds("a", "hello!?"));
+	CHECK_THAT("a flag of pwritev2 says where", can_write_in_place(fd));
+	close(fd);
 	fd = open("a", O_RDWR | O_TRUNC);
 	CHECK(holds("a", ""));
 	close(fd);

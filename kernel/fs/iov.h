@@ -23,6 +23,7 @@ struct iov_iter {
 	size_t offset;		 /* bytes of it already used */
 	size_t count;		 /* bytes left in all segments */
 	bool kernel;		 /* the addresses are the kernel's own */
+	bool no_append;		 /* written where it is told, even by a file that was opened to append */
 };
 
 /* An iterator over one buffer; `iov` must live as long as it. */

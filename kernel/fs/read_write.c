@@ -88,8 +88,10 @@ SYSCALL(write)
 	return read_or_write(a0, a1, a2, FMODE_WRITE);
 }
 
-/* pos: where, or -1 for the file's own position. */
-static long vectored(u64 fd, u64 uvec, u64 nr, s64 pos, enum file_mode mode)
+#define RWF_NOAPPEND 0x20
+
+/* pos: where, or -1 for the file's own position. Of the flags, which are checked, RWF_NOAPPEND is the only one. */
+static long vectored(u64 fd, u64 uvec, u64 nr, s64 pos, u64 flags, enum file_mode mode)
 {
 	struct iovec fast[UIO_FASTIOV], *allocated;
 	struct file *file = fget_for(fd, mode);
@@ -101,6 +103,7 @@ static long vectored(u64 fd, u64 uvec, u64 nr, s64 pos, enum file_mode mode)
 	u64 at = (u64)pos;
 	ret = iov_import(&iter, uvec, nr, fast, &allocated);
 	if (!ret) {
+		iter.no_append = flags & RWF_NOAPPEND;
 		ret = pos < 0 ? transfer_at_pos(file, &iter, mode) : transfer(file, &iter, mode, &at);
 		kfree(allocated);
 	}
@@ -110,12 +113,12 @@ static long vectored(u64 fd, u64 uvec, u64 nr, s64 pos, enum file_mode mode)
 
 SYSCALL(readv)
 {
-	return vectored(a0, a1, a2, -1, FMODE_READ);
+	return vectored(a0, a1, a2, -1, 0, FMODE_READ);
 }
 
 SYSCALL(writev)
 {
-	return vectored(a0, a1, a2, -1, FMODE_WRITE);
+	return vectored(a0, a1, a2, -1, 0, FMODE_WRITE);
 }
 
 /* What pread and its kin check before anything else: 0 or -errno. */
@@ -169,29 +172,32 @@ SYSCALL(pwrite64)
 	return positional(a0, a1, a2, (s64)a3, FMODE_WRITE);
 }
 
-static long vectored_at(u64 fd, u64 uvec, u64 nr, s64 pos, enum file_mode mode)
+static long vectored_at(u64 fd, u64 uvec, u64 nr, s64 pos, u64 flags, enum file_mode mode)
 {
 	long ret = check_positional(fd, pos);
 
-	return ret ? ret : vectored(fd, uvec, nr, pos, mode);
+	return ret ? ret : vectored(fd, uvec, nr, pos, flags, mode);
 }
 
 SYSCALL(preadv)
 {
-	return vectored_at(a0, a1, a2, (s64)a3, FMODE_READ);
+	return vectored_at(a0, a1, a2, (s64)a3, 0, FMODE_READ);
 }
 
 SYSCALL(pwritev)
 {
-	return vectored_at(a0, a1, a2, (s64)a3, FMODE_WRITE);
+	return vectored_at(a0, a1, a2, (s64)a3, 0, FMODE_WRITE);
 }
 
-/* Position -1 means the file's own. No flag of theirs has an effect on memory, so none is supported. */
+/*
+ * Position -1 means the file's own. No flag of theirs has an effect on memory; RWF_NOAPPEND is there since newer C libraries make
+ * pwrite of it, which then writes where POSIX says.
+ */
 static long vectored2(u64 fd, u64 uvec, u64 nr, s64 pos, u64 flags, enum file_mode mode)
 {
-	if (flags)
+	if (flags & ~(u64)RWF_NOAPPEND)
 		return -EOPNOTSUPP;
-	return pos == -1 ? vectored(fd, uvec, nr, -1, mode) : vectored_at(fd, uvec, nr, pos, mode);
+	return pos == -1 ? vectored(fd, uvec, nr, -1, flags, mode) : vectored_at(fd, uvec, nr, pos, flags, mode);
 }
 
 SYSCALL(preadv2)

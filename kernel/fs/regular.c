@@ -160,7 +160,7 @@ static long regular_write(struct file *file, struct iov_iter *from, u64 *pos)
 	if (!from->count)
 		return 0;
 	rwsem_write(&inode->lock);
-	if (file->flags & O_APPEND)
+	if ((file->flags & O_APPEND) && !from->no_append)
 		*pos = inode_size(inode);
 	ret = write_checks(inode, from, *pos);
 	if (!ret)
