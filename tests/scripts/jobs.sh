@@ -7,7 +7,7 @@ sleep 0.2 & pid=$!; kill -0 $pid && echo alive; wait $pid; echo "waited: $?"; ki
 sleep 100 & pid=$!; kill $pid; wait $pid; echo "terminated: $?"
 sleep 100 & pid=$!; kill -STOP $pid; await_state $pid T; kill -CONT $pid; await_state $pid S
 kill -9 $pid; wait $pid; echo "killed: $?"
-trap 'echo caught USR1' USR1; kill -USR1 $$; trap - USR1
+sh -c 'trap "echo caught USR1" USR1; kill -USR1 $$; trap - USR1' # not by this shell: BusyBox 1.38 then forgets traps of its subshells
 trap 'echo leaving' EXIT
 (exit 7); echo $?; sh -c 'kill -SEGV $$'; echo $?; sh -c 'kill -TERM $$'; echo $?
 false || echo or; true && echo and; ! true; echo $?

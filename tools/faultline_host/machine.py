@@ -75,7 +75,7 @@ def qemu_arguments(options, channels, boot):
         args += ["-chardev", f"file,id={name},path=/dev/fdset/{index},append=on"]
         args += ["-device", f"isa-debugcon,iobase={port:#x},chardev={name}"]
     args += ["-chardev", f"socket,id=stdin,fd={channels['stdin']}", "-serial", "chardev:stdin"]
-    args += ["-chardev", f"socket,id=monitor,fd={channels['monitor']}", "-mon", "chardev=monitor,mode=readline"]
+    args += ["-chardev", f"socket,id=monitor,fd={channels['monitor']}", "-monitor", "chardev:monitor"]
     args += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04"]
     return args + boot + options.qemu
 
