@@ -256,6 +256,7 @@ def command(name, log, options):
 def main(name, *options):
     """`tests/terminal NAME [OPTIONS of tools/faultline shell]`: 0, or 1 and what was missed."""
     log = log_of(name)
+    os.makedirs(os.path.dirname(log), exist_ok=True)
     if os.path.exists(log):
         os.unlink(log)
     keys = Keyboard(command(name, log, options))
