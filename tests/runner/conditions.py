@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -55,14 +56,15 @@ CONDITIONS = {
     "small-files": Condition(setting="ulimit -f 8;", run=status.HOST_FAILED),
 }
 FILE_OPTIONS = (["run", "--log", "PATH", HELLO], ["trace", "-o", "PATH", HELLO], ["report", "-o", "PATH", HELLO],
-                ["iso", "--output", "PATH", HELLO], ["run", "--file", "PATH", HELLO], ["run", "--kernel", "PATH", HELLO], ["run", "--share", "PATH", HELLO],
+                ["iso", "--output", "PATH", HELLO], ["run", "--file", "PATH", HELLO], ["run", "--kernel", "PATH", HELLO],
+                ["run", "--share", "PATH", HELLO],
                 ["run", "--gdb-script", "PATH", HELLO], ["shell", "--file", "PATH"], ["run", "PATH"], ["trace", "PATH"],
                 ["iso", "--output", "/dev/null", "PATH"])
 
 
 def jobs():
     return [Job(name=f"conditions/{name}", command=["tests/conditions", name], judge=judge, weight=3, limit=PATIENCE)
-            for name in (*CONDITIONS, *SPECIAL)]
+            for name in TESTS]
 
 
 def judge(result):
@@ -130,6 +132,57 @@ def refused(arguments):
     return complaints_about(arguments, status.USAGE, *run_under("", Condition(), arguments))
 
 
+def programs():
+    """What is no program of ours is told before the boot."""
+    elf = bytearray(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQ", 2, 62, 1, 0x400000, 64, 0) + bytes(200))
+    cases = {
+        "empty": (b"", "is not an ELF program"), "script": (b"#!/bin/sh\necho hello\n", "is not an ELF program"),
+        "cut": (elf[:20], "is cut short"), "arm64": (changed(elf, 18, 183), "for another processor"),
+        "32-bit": (changed(elf, 4, 1), "a 32-bit program"),
+        "object": (changed(elf, 16, 1), "an object file: link it with"), "core": (changed(elf, 16, 4), "is no program; compile one"),
+        "nothing-in-it": (elf, "cannot be executed: Exec format error"),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (contents, _) in cases.items():
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(contents)
+        os.mkfifo(os.path.join(folder, "pipe"))
+        commands = [(["run", os.path.join(folder, name)], words) for name, (_, words) in cases.items()]
+        commands.append((["run", "--file", os.path.join(folder, "pipe"), HELLO], "is a device, a pipe or a socket"))
+        commands.append((["run", os.path.join(folder, "pipe")], "is not a file"))
+        return [complaint for arguments, words in commands for complaint in told(arguments, words)]
+
+
+def changed(data, at, byte):
+    return data[:at] + bytes([byte]) + data[at + 1:]
+
+
+def told(arguments, words):
+    got, said = run_under("", Condition(), arguments)
+    lacks = [f"{' '.join(arguments)} lacks “{words}”: {said}"] if words not in said else []
+    return complaints_about(arguments, status.USAGE, got, said) + lacks
+
+
+def another_place():
+    """A clone whose path has a space in it; GDB is one of those that might not take it."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone = os.path.join(folder, "a clone")
+        shutil.copytree(os.path.join(ROOT, "tools"), os.path.join(clone, "tools"))  # a link would be followed
+        for name in ("build", "kernel", "mm"):
+            os.symlink(os.path.join(ROOT, name), os.path.join(clone, name))
+        command = [os.path.join(clone, "tools", "faultline"), "run", "--gdb-script", "tests/gdb/attach.py", HELLO]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        return [] if re.search(r"script: \d+ checks", done.stdout) else [done.stdout[-500:] + done.stderr]
+
+
+def several_runs():
+    """Ctrl-C ends all that a command does, not the one run of several that is under way."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "report.html")
+        complaints = interrupted(signal.SIGINT, 3, os.path.join(folder, "log"), "report", ["-o", out])
+        return complaints + (["a report was written"] if os.path.exists(out) else [])
+
+
 def nonblocking():
     """A pipe that does not block and is read late loses nothing."""
     reader, writer = os.pipe()
@@ -152,15 +205,19 @@ def signals():
                 for complaint in interrupted(number, tenths / 10, log)]
 
 
-def interrupted(number, delay, log):
-    arguments = ["run", "--log", log, "build/user/end", "signal", "0"]  # which does not end
+def interrupted(number, delay, log, verb="run", options=()):
+    arguments = [verb, "--log", log, *options, "build/user/end", "signal", "0"]  # which does not end
     with subprocess.Popen([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE) as tool:
         while number == signal.SIGINT and not os.path.exists(log) and tool.poll() is None:
             time.sleep(0.01)
         time.sleep(delay)
         tool.send_signal(number)
-        said = tool.communicate(timeout=PATIENCE)[1].decode(errors="replace")
+        try:
+            said = tool.communicate(timeout=PATIENCE / 5)[1].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            tool.kill()
+            return [f"{' '.join(arguments)} goes on after {number.name}"]
     if os.path.exists(log):
         os.unlink(log)
     got = 128 - tool.returncode if tool.returncode < 0 else tool.returncode
@@ -184,4 +241,6 @@ def told_of(goal, packages, path):
 
 
 BARE_GOALS = {"": "gcc binutils nasm python3", "user": "gcc musl-tools", "host": "gcc.*", "iso": "gcc binutils nasm .*xorriso mtools"}
-SPECIAL = {"bare-machine": bare_machine, "paths": bad_paths, "nonblocking": nonblocking, "signals": signals}
+SPECIAL = {"bare-machine": bare_machine, "paths": bad_paths, "programs": programs, "another-place": another_place,
+           "nonblocking": nonblocking, "signals": signals, "several-runs": several_runs}
+TESTS = (*CONDITIONS, *SPECIAL)

@@ -5,9 +5,19 @@ import dataclasses
 import os
 import re
 import shlex
+import sys
 import typing
 
 from . import OUTPUT
+
+
+def named(tests, argv):
+    """The arguments of `tests/KIND NAME`, of which the first is one of these tests; or the end, with a sentence."""
+    if len(argv) < 2 or argv[1] not in tests:
+        kind = os.path.basename(argv[0])
+        wrong = f"no test is called {argv[1]}" if len(argv) > 1 else "name a test"
+        sys.exit(f"tests/{kind}: {wrong}; there are {', '.join(tests)}")
+    return argv[1:]
 
 
 @dataclasses.dataclass

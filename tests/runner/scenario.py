@@ -92,7 +92,7 @@ def job(scenario, policy, cpus, seed, number, kernel):
             for arg in scenario["args"]]
     command = ["tools/faultline", "run", "--cpus", str(cpus), "--fault", policy, "--memory", scenario["memory"]]
     command += ["--boot", scenario["boot"]] if scenario["boot"] != "direct" else []
-    command += ["--release"] if scenario["release"] else []
+    command += ["--release"] if scenario["release"] and not kernel else []
     command += ["--deterministic"] if scenario["deterministic"] else []
     command += ["--schedule", str(seed)] if seed is not None else []
     command += ["--append", scenario["append"]] if scenario["append"] else []

@@ -9,7 +9,9 @@ import signal
 import sys
 import time
 
-from . import ROOT
+from faultline_host.options import MULTIBOOT2
+
+from . import OUTPUT, ROOT
 from .job import Job
 from .keyboard import COLUMNS, ROWS, Keyboard, Missed
 
@@ -172,6 +174,12 @@ def no_prompt(keys):
     check(keys.end() == 128 + signal.SIGINT, "Ctrl-C should end with status 130")
 
 
+def misplaced(keys):
+    """At a terminal it is told that an option behind the program is the program's."""
+    keys.wait_for(r"--cpus is an argument of the program here; as an option of faultline run it stands before it\r\n")
+    check(keys.end() == 0, "the program's status should be the tool's")
+
+
 def program(keys):
     """A program of `tools/faultline run` has the terminal too: lines, Ctrl-D, and Ctrl-C while nobody reads."""
     while not keys.is_raw():
@@ -209,13 +217,14 @@ def settings(keys):
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
     "killed": killed, "session-killed": session_killed, "interrupted-boot": interrupted_boot, "program": program,
-    "faulttop": faults_live, "settings": settings, "no-prompt": no_prompt, "make-run": make_run,
+    "faulttop": faults_live, "misplaced": misplaced, "settings": settings, "no-prompt": no_prompt, "make-run": make_run,
 }
 SOAK = ("no-prompt", "make-run")  # wait or build longer than `make test` should
-NO_KERNEL = ["shell", "--boot", "bios", "--kernel", "Makefile"]
+NOT_A_KERNEL = os.path.join(OUTPUT, "not-a-kernel.elf")  # and looks like one to the tool alone
+NO_KERNEL = ["shell", "--boot", "bios", "--kernel", NOT_A_KERNEL]
 COMMANDS = {  # of the others: shell
     "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "interrupted-boot": NO_KERNEL,
-    "no-prompt": NO_KERNEL,
+    "no-prompt": NO_KERNEL, "misplaced": ["run", "build/user/hello", "--cpus", "4"],
 }
 
 
@@ -259,6 +268,8 @@ def main(name, *options):
     os.makedirs(os.path.dirname(log), exist_ok=True)
     if os.path.exists(log):
         os.unlink(log)
+    with open(NOT_A_KERNEL, "wb") as file:
+        file.write(b"\x7fELF" + MULTIBOOT2)
     keys = Keyboard(command(name, log, options))
     try:
         TESTS[name](keys)

@@ -28,7 +28,7 @@ from .status import UsageError
 PROGRAM = os.path.join(machine.ROOT, "build", "user", "bench")
 EVENTLESS = os.path.join(machine.ROOT, "build", "faultline-eventless.elf")
 # Without fast-string instructions, so that clearing a page counts 512 instructions on every kernel.
-MACHINE = ["--release", "--deterministic", "--cpu", "max,-la57,-erms,-fsrm", "--memory", "512M"]
+MACHINE = ["--deterministic", "--cpu", "max,-la57,-erms,-fsrm", "--memory", "512M"]
 
 # name in the program, what it says here, first goal, Linux 6.1 and 6.12 under the same QEMU (instructions, median)
 ROWS = (
@@ -178,7 +178,8 @@ def in_parallel(jobs, runs, verb="run"):
 
 
 def run_bench(verb, extra, arguments):
-    command_line = [sys.executable, os.path.join(machine.ROOT, "tools", "faultline"), verb, *MACHINE, *extra,
+    kernel = [] if "--kernel" in extra else ["--release"]
+    command_line = [sys.executable, os.path.join(machine.ROOT, "tools", "faultline"), verb, *MACHINE, *kernel, *extra,
                     "--log", os.devnull, PROGRAM, *arguments]
     result = subprocess.run(command_line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:

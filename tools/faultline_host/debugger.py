@@ -89,7 +89,7 @@ def start_script(options, link):
     beside = os.path.dirname(os.path.abspath(options.gdb_script or COMMANDS))
     kernel = options.kernel or machine.kernel_path(options.release)
     return "\n".join(["set pagination off", "set confirm off", "set width 0", f"file {shlex.quote(kernel)}",
-                      f"python import sys; sys.path.insert(0, {beside!r})", f"source {shlex.quote(COMMANDS)}",
+                      f"python import sys; sys.path.insert(0, {beside!r})", f"source {COMMANDS}",  # a name to the end of the line
                       f"faultline-attach {shlex.quote(link)} {shlex.quote(options.program or '')}", ""])
 
 

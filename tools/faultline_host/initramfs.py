@@ -68,7 +68,7 @@ def add_what_is_there(archive, source, destination, mode):
         for entry in sorted(os.listdir(source)):
             add_what_is_there(archive, os.path.join(source, entry), f"{destination}/{entry}", None)
     elif is_special(source):
-        raise UsageError(f"cannot copy {source}: it is a device or a socket")
+        raise UsageError(f"cannot copy {source}: it is a device, a pipe or a socket")
     else:
         with open(source, "rb") as file:
             data = file.read()
@@ -76,8 +76,10 @@ def add_what_is_there(archive, source, destination, mode):
 
 
 def is_special(source):
+    """A pipe without a name, as of the shell's <(command), is read; one with a name may have nobody who ever writes to it."""
     kind = stat.S_IFMT(os.stat(source).st_mode)
-    return kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK)
+    has_name = not source.startswith(("/dev/fd/", "/proc/"))
+    return kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK) or kind == stat.S_IFIFO and has_name
 
 
 def nul_terminated(strings):

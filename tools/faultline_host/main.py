@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The verbs of tools/faultline."""
 
+import difflib
 import importlib
 import os
 import signal
@@ -25,6 +26,7 @@ usage: tools/faultline VERB …
 Each verb explains itself: tools/faultline run --help; tools/faultline --version says which commit this is
 """
 OTHER_VERBS = ("iso", "demo", "lines", "trace", "report", "bench")  # each a module, read only when it is asked for
+VERBS = ("run", "shell", *OTHER_VERBS)
 
 
 def main(argv):
@@ -45,6 +47,8 @@ def version():
 
 
 def dispatch(argv):
+    if argv[:1] == ["help"] and len(argv) == 2 and argv[1] in VERBS:
+        argv = [argv[1], "--help"]
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE, end="", file=sys.stdout if argv else sys.stderr)
         return 0 if argv else status.USAGE
@@ -58,6 +62,18 @@ def dispatch(argv):
         return run.run(options.parse_shell(rest))
     if verb in OTHER_VERBS:
         return importlib.import_module(f".{verb}", __package__).command(rest)
-    hint = f"; to run it: tools/faultline run {verb}" if os.path.exists(verb) else ""
-    *most, last = ("run", "shell", *OTHER_VERBS)
-    raise UsageError(f"there is no verb “{verb}”: {', '.join(most)} or {last}{hint}")
+    *most, last = VERBS
+    raise UsageError(f"there is no verb “{verb}”: {', '.join(most)} or {last}{hint(verb, rest)}")
+
+
+def hint(word, rest):
+    """What may have been meant."""
+    verb = next((one for one in rest if one in VERBS), "run")
+    if word.startswith("-"):
+        return f"; options stand behind it: tools/faultline {verb} {word}"
+    if os.path.exists(word):
+        return f"; to run it: tools/faultline run {word}"
+    if word == "gdb":
+        return "; GDB is an option: tools/faultline run --gdb PROGRAM"
+    close = difflib.get_close_matches(word.lower(), VERBS, 1)
+    return f"; did you mean {close[0]}?" if close else ""

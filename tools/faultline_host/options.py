@@ -17,6 +17,10 @@ MIN_MEMORY_MIB = 32
 MAX_DISKS = 16
 MAX_DISK_KIB = 1 << 20  # they lie where the boot page tables reach, below 4 GiB
 MIN_SWAP_KIB = 8
+ELF_HEADER = 64  # bytes, as the rest of what is looked at below (elf(5))
+EM_X86_64 = 62
+ET_REL, ET_EXEC, ET_DYN = 1, 2, 3
+MULTIBOOT2 = b"\xd6\x50\x52\xe8"  # in the first 32 KiB of each image of ours
 
 RUN = "Boot Faultline with a static x86-64 Linux program and be it: its input, output, status."
 
@@ -108,7 +112,7 @@ def machine_parser(verb, epilog, description, changes=None):
         help="environment variable; may be repeated")
     add("--append", metavar="TEXT", default="", help="more kernel command line")
     add("--release", action="store_true", help="the release kernel instead of the debug kernel")
-    add("--kernel", metavar="ELF", type=existing_file, help="another kernel image")
+    add("--kernel", metavar="ELF", type=kernel_file, help="another kernel image")
     add("--cpu", metavar="MODEL", default="max,-la57", help="QEMU's -cpu (default max,-la57)")
     add("--threads", metavar="HOW", type=one_of("way to run CPUs", ("multi", "single")),
         help="QEMU's threads: multi, one for each CPU, or single (default: multi where this host has as many CPUs)")
@@ -124,7 +128,17 @@ def parse_run(argv, parser=None):
     if options.program is None:
         parser.error("which program?")
     options.program = program_file(options.program)
+    if options.args and sys.stderr.isatty():
+        tell_of_misplaced(options.args[0], parser)
     return checked(options)
+
+
+def tell_of_misplaced(word, parser):
+    """Who wants 4 CPUs and writes `run ./program --cpus 4` gets 2, and a program with an argument."""
+    option = word.partition("=")[0]
+    if option.startswith("--") and re.search(rf"\[{re.escape(option)}[ \]]", parser.format_usage()):
+        print(f"faultline: {option} is an argument of the program here; as an option of {parser.prog} it stands before it",
+              file=sys.stderr)
 
 
 def parse_shell(argv):
@@ -145,6 +159,10 @@ def checked(options):
         raise UsageError("--reverse and --stop-at are for --gdb: give that, too")
     if options.reverse and options.cpus != 1:
         raise UsageError("--reverse is for one CPU, since QEMU records no more: add --cpus 1; for several CPUs there is --stop-at")
+    if options.release and options.kernel:
+        raise UsageError("--release and --kernel exclude each other: each says which kernel")
+    if options.deterministic and options.threads == "multi":
+        raise UsageError("--threads multi is not for --deterministic and --schedule, which run the CPUs in turn: leave it out")
     if options.gdb and options.timeout:
         raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
     if options.share is not None:
@@ -217,7 +235,7 @@ def memory_mib(text):
         raise wrong(f"“{text}” is not an amount of memory: write 64M, 512M or 4G")
     mib = int(match[1]) * (1024 if match[2] == "G" else 1)
     if mib < MIN_MEMORY_MIB:
-        raise wrong(f"{text} of memory is too little: at least {MIN_MEMORY_MIB}M")
+        raise wrong(f"{mib}M of memory is too little: at least {MIN_MEMORY_MIB}M")
     return mib
 
 
@@ -283,8 +301,22 @@ def existing_file(path):
     return path
 
 
+def kernel_file(path):
+    """GRUB would say of another file that it is none, and wait; QEMU's words for it are stranger."""
+    try:
+        with open(existing_file(path), "rb") as file:
+            start = file.read(32768)
+    except OSError as error:
+        raise wrong(f"cannot read {path}: {error.strerror}") from error
+    if start[:4] != b"\x7fELF" or MULTIBOOT2 not in start:
+        raise wrong(f"{path} is no kernel of Faultline, such as build/faultline.elf")
+    return path
+
+
 def output_file(path):
     """Refused before the run and not after it."""
+    if path == "-":
+        raise wrong("name a file, since standard output is the program's; ./- is one of that name")
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path):
         raise wrong(f"{path} is a directory: name a file in it")
@@ -332,8 +364,16 @@ def program_file(path):
         raise UsageError(f"cannot read the program {path}: {error.strerror}") from error
     if start[:4] != b"\x7fELF":
         raise UsageError(f"{path} is not an ELF program; compile one with: musl-gcc -static -o prog prog.c")
-    if len(start) >= 20 and start[4] == 1:
+    if len(start) < ELF_HEADER:
+        raise UsageError(f"{path} is cut short: it has not even the header of an ELF program")
+    if start[4] == 1:
         raise UsageError(f"{path} is a 32-bit program; Faultline runs x86-64 programs")
+    kind, processor = struct.unpack_from("<HH", start, 16)
+    if processor != EM_X86_64:
+        raise UsageError(f"{path} is a program for another processor; Faultline runs x86-64 programs")
+    if kind not in (ET_EXEC, ET_DYN):
+        what = "an object file: link it" if kind == ET_REL else "no program; compile one"
+        raise UsageError(f"{path} is {what} with: musl-gcc -static -o prog …")
     if is_dynamic(start):
         raise UsageError(f"{path} is dynamically linked; link it with -static (musl-gcc -static -o prog prog.c)")
     return path
@@ -342,8 +382,6 @@ def program_file(path):
 def is_dynamic(start):
     """Does a program header within the first page ask for an interpreter (PT_INTERP)?"""
     pt_interp = 3
-    if len(start) < 64:
-        return False
     offset, = struct.unpack_from("<Q", start, 32)
     size, count = struct.unpack_from("<HH", start, 54)
     headers = (offset + index * size for index in range(count))

@@ -15,6 +15,7 @@ from . import console, initramfs, iso, machine, share, status, terminal, userlan
 from .status import UsageError, naming
 
 PR_SET_PDEATHSIG = 1
+INTERRUPTED = 128 + signal.SIGINT  # or by another signal, or our reader has gone: who called us has the status
 BESIDE_MIB = 3  # what the kernel takes at least; and of larger memory a share
 
 
@@ -34,7 +35,7 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     """
     if not options.share:
         return boot_machine(options, scratch, None, extra_qemu, stdin, beside)
-    shared, ended = share.Share(options.share, options.memory, say), 128
+    shared, ended = share.Share(options.share, options.memory, say), INTERRUPTED
     try:
         ended = boot_machine(options, scratch, shared, extra_qemu, stdin, beside)
     finally:
@@ -65,11 +66,9 @@ def boot_machine(options, scratch, shared, extra_qemu, stdin, beside):
                 channels.end_machine(shared.arrived)
             if timed_out and not beside and not channels.log.finished():
                 channels.ask_where()
-        except BrokenPipeError:
-            return 128 + signal.SIGPIPE  # our reader has gone, as if the program had written to a closed pipe
         except KeyboardInterrupt:
             tell_of_hang(options, channels.log)
-            return 128 + signal.SIGINT
+            raise
         finally:
             end(qemu, channels, shared)
         if beside and not channels.log.finished() and not did_not_start(channels.log, qemu):
