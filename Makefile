@@ -20,6 +20,15 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .SECONDARY:
 
+# A verb or a variable that is unknown is said to be, instead of changing nothing, or five minutes later.
+VERBS := all iso user host host-programs deps run demo test soak soak-all matrix dist bench gdb format clean help
+VARIABLES := CROSS_COMPILE CC CI DEPS TESTS PART V BUILD LD NM NASM HOSTCC MUSL_CC MUSL_LIB
+unknown-verbs := $(filter-out $(VERBS) build/% $(BUILD)/%,$(MAKECMDGOALS))
+unknown-variables := $(filter-out $(VARIABLES),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
+$(if $(unknown-verbs),$(error there is no verb $(firstword $(unknown-verbs)): `make help` lists them))
+$(if $(unknown-variables),$(error no variable is called $(firstword $(unknown-variables)): `make help` lists them; \
+	the machine's options are those of tools/faultline shell))
+
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-7s %s\n' $(1) $(2))
 
@@ -219,10 +228,12 @@ test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
 	$(Q)tests/run test $(TESTS)
 
 soak: deps ## Run the long sweeps: schedule seeds, fuzzers, mutants, bigger matrices (under 45 minutes)
+	$(if $(TESTS),$(Q)tests/run known-soak $(TESTS))
 	$(build-all) host-programs $(PLUGINS) $(EVENTLESS)
 	$(Q)tests/run soak $(TESTS)
 
 soak-all: deps ## Run what takes longer, in parts of at most 20 minutes; PART=name or PART=next for one
+	$(if $(PART),$(Q)tests/run known --part '$(PART)')
 	$(build-all) host-programs $(PLUGINS)
 	$(Q)tests/run soak-all $(if $(PART),--part '$(PART)') $(TESTS)
 
@@ -232,9 +243,9 @@ matrix: ## Try a clone of the last commit in fresh installations of other distri
 dist: deps ## Pack both kernels, the image and the programs, from the last commit; the same bytes from any clone
 	$(Q)MAKE='$(MAKE)' tools/make-dist
 
-bench: deps ## Measure instructions per operation of the release kernel, for each policy
+bench: deps ## Measure instructions per operation of the release kernel, for each policy; PART=name for one table
 	$(build-all) $(PLUGINS) $(EVENTLESS)
-	$(Q)tools/faultline bench
+	$(Q)tools/faultline bench $(PART)
 
 gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help faultline` lists the commands
 	$(build-debug) $(PLUGINS)
@@ -252,7 +263,7 @@ help: ## List the verbs
 	@echo 'Variables: CROSS_COMPILE=prefix  CC=clang  CI=true  DEPS=skip  TESTS="name…"  PART=name  V=1'
 	@echo 'One program: tools/faultline run PROGRAM [ARGS…]; what its faults do: tools/faultline trace, report; see --help'
 
-.PHONY: all iso user host host-programs deps run demo test soak soak-all matrix dist bench gdb format clean help FORCE
+.PHONY: $(VERBS) FORCE
 
 -include $(patsubst %.o,%.d,$(DEBUG_OBJS) $(RELEASE_OBJS) $(EVENTLESS_OBJS)) $(USER_PROGRAMS:=.d)
 -include $(foreach s,asan tsan reach,$(HOST_C:%.c=$(BUILD)/host/$(s)/obj/%.d))

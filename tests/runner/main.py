@@ -9,10 +9,11 @@ import signal
 import sys
 import time
 
+from faultline_host.options import above_zero
 from faultline_host.status import UsageError
 
-from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, minimise, mutants, panics, parts, planted,
-               scenario, sharing, shell, suspend, terminal, tool, tracing)
+from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, matrix, minimise, mutants, panics, parts,
+               planted, scenario, sharing, shell, suspend, terminal, tool, tracing)
 
 DESCRIPTION = """\
 suites:
@@ -20,7 +21,7 @@ suites:
   soak       the long sweeps: what `test` has not run (`make soak`)
   soak-all   what is too long for every change, in parts (`make soak-all`)
   host       only the tests of the host build (`make host`)
-  known NAME…  says of a name that no test of the suite `test` has it, and needs no build
+  known NAME…  says of a name that no test of the suite `test` has it, and needs no build; known-soak: of that of soak
   list       print the names of the suite `test`, and what scenarios and bugs prove
   minimise SEED   the fewest steps of mmfuzz SEED that Linux and Faultline answer differently
   mutants [FILE[:LINE]…]   try kernels that are wrong in one place, and list those that no host test notices
@@ -32,9 +33,9 @@ def main(argv):
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", metavar="SUITE",
-                        choices=("test", "soak", "soak-all", "host", "known", "list", "bug", "minimise", "mutants"))
+                        choices=("test", "soak", "soak-all", "host", "known", "known-soak", "list", "bug", "minimise", "mutants"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() + 1, metavar="N",
+    parser.add_argument("--jobs", type=above_zero, default=os.cpu_count() + 1, metavar="N",
                         help="side by side (default: as CPUs and one more, for when one waits)")
     parser.add_argument("--part", metavar="PART", help="of soak-all: one part, or `next`: one that the last change touches")
     minimise.add_options(parser)
@@ -70,10 +71,16 @@ def let_children_be_interrupted():
 
 
 def run(options):
+    if options.part is not None and options.suite not in ("soak-all", "known"):
+        raise UsageError(f"--part is for soak-all, not for {options.suite}")
+    if options.suite == "list" and options.names:
+        raise UsageError("list takes no names: it prints all")
     if options.suite == "list":
         return print_list()
-    if options.suite == "known":
-        return refuse_unknown(options.names, [job.name for job in built_jobs()] + host.names_in_sources())
+    if options.suite in ("known", "known-soak"):
+        if options.part not in (None, "next"):
+            parts.by_name(options.part)
+        return refuse_unknown(options.names, names_of(options.suite))
     if options.suite in ("bug", "minimise") and not options.names:
         raise UsageError(f"{options.suite} wants {'NAME, one of tests/bugs/' if options.suite == 'bug' else 'SEED'}")
     if options.suite == "bug":
@@ -82,16 +89,20 @@ def run(options):
         return mutants.command(options)
     if options.suite == "minimise":
         return max(minimise.minimise(seed, options) for seed in options.names)
-    if options.part is not None and options.suite != "soak-all":
-        raise UsageError(f"--part is for soak-all, not for {options.suite}")
     jobs = parts.jobs(options.part) if options.suite == "soak-all" else suite_jobs(options.suite)
-    refuse_unknown(options.names, [job.name for job in jobs])
+    refuse_unknown(options.names, [job.name for job in jobs] + matrix.left_out)
     jobs = select(jobs, options.names)
     started = time.monotonic()
     passed, failed = execute.run_all(jobs, options.jobs)
     print(f"{time.monotonic() - started:.0f} s, with {options.jobs} at a time")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
+
+
+def names_of(suite):
+    """Known before anything is built."""
+    jobs = built_jobs() + (soak_jobs() if suite == "known-soak" else [])
+    return [job.name for job in jobs] + host.names_in_sources()
 
 
 def suite_jobs(suite):

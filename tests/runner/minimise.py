@@ -10,6 +10,8 @@ import os
 import re
 import subprocess
 
+from faultline_host.status import UsageError
+
 from . import ROOT
 
 PROGRAM = "build/user/mmfuzz"
@@ -32,6 +34,10 @@ def add_options(parser):
 
 def minimise(seed, options):
     """Prints the steps in words, from both kernels. Returns an exit status: 0 when there was a difference."""
+    if not re.fullmatch(r"[0-9]+", seed):
+        raise UsageError(f"“{seed}” is no seed of mmfuzz: a number")
+    if options.steps < 1:
+        raise UsageError(f"--steps: {options.steps} is not a number above 0")
     search = Search(seed, options)
     steps = list(range(1, options.steps + 1))
     if search.first_different([steps]) is None:

@@ -68,6 +68,8 @@ def command(options):
     seed, count, recheck = numbers(options)
     everything = all_mutants(places)
     records = Records()
+    if not everything:
+        raise UsageError(f"nothing can be mistaken in {', '.join(options.names)}: name lines with code of a function")
     chosen = named(everything, options.name) if options.name else ordered(everything, seed)
     if options.show:
         for mutant in (chosen if options.name else everything):

@@ -44,23 +44,49 @@ CASES = (
     ("bench-part", ["bench", "speed"], status.USAGE, "cost, events, startup, growth, lines"),
     ("demo-policy", ["demo", "--fault", "vma"], status.USAGE, "unrecognized arguments: --fault.*faultline demo --help"),
     ("demo-program", ["demo", HELLO], status.USAGE, "unrecognized arguments.*faultline demo --help"),
+    ("kernel", ["run", "--kernel", "Makefile", HELLO], status.USAGE, "--kernel: Makefile is no kernel of Faultline"),
+    ("kernel-program", ["run", "--boot", "bios", "--kernel", HELLO, HELLO], status.USAGE, "hello is no kernel of Faultline"),
+    ("two-kernels", ["run", "--release", "--kernel", "build/faultline.elf", HELLO], status.USAGE, "exclude each other"),
+    ("threads", ["run", "--schedule", "3", "--threads", "multi", HELLO], status.USAGE, "--threads multi is not for"),
+    ("memory-unit", ["run", "--memory", "16", HELLO], status.USAGE, "16M of memory is too little: at least 32M"),
+    ("output-minus", ["trace", "-o", "-", HELLO], status.USAGE, "-o: name a file"),
+    ("verb-gdb", ["gdb", HELLO], status.USAGE, "tools/faultline run --gdb PROGRAM"),
+    ("verb-close", ["Trase", HELLO], status.USAGE, "did you mean trace[?]"),
+    ("option-first", ["--verbose", "shell"], status.USAGE, "options stand behind it: tools/faultline shell --verbose"),
     ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s.*where each CPU was"),
     ("timed-out-trace", ["trace", "--timeout", "3", "-o", "/dev/null", WAIT, "signal", "0"], status.TIMED_OUT,
      r"faultline: [1-9]\d* events in"),
 )
 
-# The same for `tests/run known`, which `make test TESTS=…` asks before it builds.
-NAMES = (
-    ("known-tests", ["boot-release", "host/tsan/reason_*", "gdb/why", "boot-release fault=full cpus=4"], 0, r"\A\Z"),
-    ("unknown-test", ["boot-release", "nosuch", "host/asan/none"], 1, r"\Atests/run: no test is called nosuch or host/asan/none; "),
+# The same for other commands. `tests/run known` is asked by `make test TESTS=…` before it builds.
+OTHERS = (
+    ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/why", "boot-release fault=full cpus=4"],
+     0, r"\A\Z"),
+    ("unknown-test", ["tests/run", "known", "boot-release", "nosuch", "host/asan/none"], 1,
+     r"\Atests/run: no test is called nosuch or host/asan/none; "),
+    ("unknown-part", ["tests/run", "known", "--part", "nosuch"], 1, "soak-all has no part “nosuch”; there are: next, "),
+    ("list-names", ["tests/run", "list", "tool"], 1, "list takes no names"),
+    ("jobs", ["tests/run", "test", "--jobs", "0"], 2, "--jobs: “0” is not a number above 0"),
+    ("minimise", ["tests/run", "minimise", "x"], 1, "“x” is no seed of mmfuzz"),
+    ("mutants", ["tests/run", "mutants", "mm/tlb.c:99999"], 1, "nothing can be mistaken in mm/tlb.c:99999"),
+    ("one-test", ["tests/terminal", "nosuch"], 1, "no test is called nosuch; there are window, "),
+    ("make-verb", ["make", "nosuch"], 2, "there is no verb nosuch: `make help` lists them"),
+    ("make-variable", ["make", "test", "TEST=nosuch"], 2, "no variable is called TEST: `make help`"),
+    ("make-cc", ["make", "CC=nosuchcc -O1"], 2, "deps: CC=nosuchcc -O1: there is no such command"),
+    ("make-deps", ["make", "deps", "DEPS=maybe"], 2, "only DEPS=skip is known"),
+    ("make-part", ["make", "soak-all", "PART=nosuch", "DEPS=skip"], 2, "soak-all has no part “nosuch”"),
+    ("make-soak", ["make", "soak", "TESTS=nosuch", "DEPS=skip"], 2, "no test is called nosuch"),
+    ("dist", ["tools/make-dist", "extra"], 1, "takes no arguments"),
+    ("wrong-programs", ["tests/conditions", "programs"], 0, ""),
 )
 
 
 def jobs():
     return [Job(name=f"tool/{name}", command=["tools/faultline", *args], judge=judge(expected, regex), weight=1)
             for name, args, expected, regex in CASES] + [
-                *(Job(name=f"tool/{name}", command=["tests/run", "known", *tests], judge=judge(expected, regex), weight=1)
-                  for name, tests, expected, regex in NAMES),
+                *(Job(name=f"tool/{name}", command=command, judge=judge(expected, regex), weight=1)
+                  for name, command, expected, regex in OTHERS),
+                Job(name="tool/help-verb", command=["tools/faultline", "help", "run"], judge=judge_help_verb),
                 Job(name="tool/demo-help", command=["tools/faultline", "demo", "--help"], judge=judge_demo_help),
                 Job(name="tool/version", command=["tools/faultline", "--version"], judge=judge_version)]
 
@@ -68,6 +94,10 @@ def jobs():
 def judge_version(result):
     right = re.fullmatch(rb"faultline [0-9a-f]+\+? \(\d{4}-\d\d-\d\d\)\n", result.stdout) and not result.status
     return [] if right else [f"status {result.status}: {result.stdout}"]
+
+
+def judge_help_verb(result):
+    return [] if result.status == 0 and b"--cpus N" in result.stdout else [f"status {result.status}: {result.stdout}"]
 
 
 def judge_demo_help(result):
