@@ -223,19 +223,19 @@ demo: deps ## Run the demonstration: the same faults under each policy, with the
 	$(Q)tools/faultline demo
 
 test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
-	$(if $(TESTS),$(Q)tests/run known $(TESTS))
+	$(if $(TESTS),$(Q)set -f; tests/run known $(TESTS))
 	$(build-all) host-programs $(PLUGINS)
-	$(Q)tests/run test $(TESTS)
+	$(Q)set -f; tests/run test $(TESTS)
 
 soak: deps ## Run the long sweeps: schedule seeds, fuzzers, mutants, bigger matrices (under 45 minutes)
 	$(if $(TESTS),$(Q)tests/run known-soak $(TESTS))
 	$(build-all) host-programs $(PLUGINS) $(EVENTLESS)
-	$(Q)tests/run soak $(TESTS)
+	$(Q)set -f; tests/run soak $(TESTS)
 
 soak-all: deps ## Run what takes longer, in parts of at most 20 minutes; PART=name or PART=next for one
 	$(if $(PART),$(Q)tests/run known --part '$(PART)')
 	$(build-all) host-programs $(PLUGINS)
-	$(Q)tests/run soak-all $(if $(PART),--part '$(PART)') $(TESTS)
+	$(Q)set -f; tests/run soak-all $(if $(PART),--part '$(PART)') $(TESTS)
 
 matrix: ## Try a clone of the last commit in fresh installations of other distributions (root, debootstrap and a mirror)
 	$(Q)tests/run soak-all 'matrix/*'
