@@ -42,6 +42,7 @@ def main(argv):
     mutants.add_options(parser)
     options = parser.parse_intermixed_args(argv)
     close_inherited_descriptors()
+    forget_make()
     let_children_be_interrupted()
     try:
         return run(options)
@@ -60,6 +61,12 @@ def close_inherited_descriptors():
         if int(name) >= 64:
             with contextlib.suppress(OSError):  # the listing's own is closed already
                 os.close(int(name))
+
+
+def forget_make():
+    """A `make` that a test starts is a user's: it knows nothing of one that has started us."""
+    for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+        os.environ.pop(name, None)
 
 
 def let_children_be_interrupted():
