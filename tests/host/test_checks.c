@@ -321,6 +321,58 @@ TEST_DIES(c1_freed_page_of_no_kind, 1, "pages that it freed: 1 is not 0")
 	check_quiet();
 }
 
+#define MOST_BUMPED 4
+
+/* Each breaks one identity and no other; in which way, the log says. */
+static const struct {
+	unsigned counters[MOST_BUMPED], nr; /* one more of each of so many */
+	const char *says;
+} broken[] = {
+	{ { COUNT_pgfault }, 1, "faults, and their ends: 1 is not 0" },
+	{ { COUNT_speculative_pgfault }, 1, "faults resolved speculatively: 1 is not 0" },
+	{ { COUNT_vma_lock_success }, 1, "faults resolved under the per-VMA lock: 1 is not 0" },
+	{ { COUNT_vma_lock_abort }, 1, "attempts under the per-VMA lock without an answer: 1 is not 0" },
+	{ { COUNT_vma_lock_retry }, 1, "attempts under the per-VMA lock without an answer: 1 is not 0" },
+	{ { COUNT_spf_answered_swap }, 1, "speculative answers: 1 of 0" },
+	{ { COUNT_spf_answered_cached }, 1, "speculative answers: 1 of 0" },
+	{ { COUNT_vma_lock_answered_swap }, 1, "answers under the per-VMA lock: 1 of 0" },
+	{ { COUNT_vma_lock_answered_cached }, 1, "answers under the per-VMA lock: 1 of 0" },
+	{ { COUNT_mmap_answered_swap }, 1, "answers under mmap_lock: 1 of 0" },
+	{ { COUNT_mmap_answered_cached }, 1, "answers under mmap_lock: 1 of 0" },
+	{ { COUNT_zero_page_maps }, 1, "faults that brought a page in some way: 1 of 0" },
+	{ { COUNT_spurious_faults }, 1, "faults that brought a page in some way: 1 of 0" },
+	{ { COUNT_cow_copies }, 1, "faults that brought a page in some way: 1 of 0" },
+	{ { COUNT_cow_reuses }, 1, "faults that brought a page in some way: 1 of 0" },
+	{ { COUNT_pgmajfault }, 1, "major faults: 1 of 0" },
+	{ { COUNT_pgscan_direct }, 1, "pages that reclaim looked at, by thread and by kind: 1 is not 0" },
+	{ { COUNT_pgscan_kswapd }, 1, "pages that reclaim looked at, by thread and by kind: 1 is not 0" },
+	{ { COUNT_pgscan_anon }, 1, "pages that reclaim looked at, by thread and by kind: 0 is not 1" },
+	{ { COUNT_pgscan_file }, 1, "pages that reclaim looked at, by thread and by kind: 0 is not 1" },
+	{ { COUNT_pgsteal_anon }, 1, "pages that it freed: 0 is not 1" },
+	{ { COUNT_pgsteal_file }, 1, "pages that it freed: 0 is not 1" },
+	{ { COUNT_pgscan_direct, COUNT_pgscan_file, COUNT_pgsteal_direct }, 3, "pages that it freed: 1 is not 0" },
+	{ { COUNT_pgscan_direct, COUNT_pgscan_file, COUNT_pgsteal_kswapd, COUNT_pgsteal_file }, 4,
+	  "pages freed by kswapd: 1 of 0" },
+	{ { COUNT_pgscan_kswapd, COUNT_pgscan_file, COUNT_pgsteal_direct, COUNT_pgsteal_file }, 4,
+	  "pages freed by others: 1 of 0" },
+};
+
+/* Nothing is counted that does not add up, whichever of the sums it is that does not. */
+TEST(c1_each_identity_is_asked, 1)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(broken); i++) {
+		CHECK(counters_agree());
+		for (unsigned bumped = 0; bumped < broken[i].nr; bumped++)
+			count_nr(broken[i].counters[bumped], 1);
+		if (counters_agree())
+			sim_fail("nobody has noticed: %s", broken[i].says);
+		CHECK(sim_log_says(broken[i].says));
+		for (unsigned bumped = 0; bumped < broken[i].nr; bumped++)
+			count_nr(broken[i].counters[bumped], -1UL);
+	}
+	CHECK(counters_agree());
+}
+
 TEST_DIES(page_freed_twice, 1, "dropped once")
 {
 	struct page *page = alloc_page(0);

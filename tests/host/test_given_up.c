@@ -52,6 +52,31 @@ static void by_advice(void)
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
 }
 
+/* What a child maps as well is not for its parent to give up; nor what is in a slot of swap. */
+TEST(given_up_are_only_pages_of_ones_own, 1)
+{
+	struct page *page;
+
+	begin();
+	put_pages(addr, NR_PAGES, 100);
+	for (u64 i = 0; i < NR_PAGES; i++)
+		page_clear(pte_counted_page(sim_pte(mm, addr + PAGES(i))), PG_LAZYFREE);
+	child = test_mm(POLICY_FULL);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	put(addr + PAGES(3), 103); /* a copy */
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_FREE), 0);
+	for (u64 i = 0; i < NR_PAGES; i++) {
+		page = pte_counted_page(sim_pte(mm, addr + PAGES(i)));
+		CHECK_EQ(page_test(page, PG_LAZYFREE), i == 3);
+	}
+	CHECK_EQ(mm_drop_lazy(mm), 1);
+	CHECK(pte_none(sim_pte(mm, addr + PAGES(3))));
+	expect_pages(addr, 3, 100);
+	expect_get(addr + PAGES(3), 0);
+	test_mm_put(child);
+	end();
+}
+
 static void (*const ways_out[])(void) = { by_direct_reclaim, by_kswapd, by_advice };
 
 static void expect_nothing_written(void)

@@ -433,3 +433,42 @@ TEST(populate_asks_for_the_key, 1)
 	keys_write(0);
 	end();
 }
+
+/* ---- Children ------------------------------------------------------------------------------------------------------ */
+
+/* A child is laid out as its parent, and has the same limits; what is locked is not locked for it. */
+TEST(child_is_laid_out_as_its_parent, 1)
+{
+	struct mm *child;
+	u64 value = 1000;
+
+	begin();
+	map_at(mm, ARENA, 2, RW, ANON | MAP_LOCKED);
+	map_at(mm, ARENA + PAGES(4), 2, RW, ANON | MAP_GROWSDOWN);
+	child = mm_create();
+	mm->policy = POLICY_VMA;
+	mm->start_code = ++value, mm->end_code = ++value, mm->start_data = ++value, mm->end_data = ++value;
+	mm->start_brk = ++value, mm->brk = ++value, mm->start_stack = ++value;
+	mm->arg_start = ++value, mm->arg_end = ++value, mm->env_start = ++value, mm->env_end = ++value;
+	mm->mmap_base = PAGES(++value);
+	mm->keys = 5, mm->execute_only_key = 2, mm->has_lazy = true;
+	mm->rlimit_stack = ++value, mm->rlimit_as = ++value, mm->rlimit_data = ++value;
+	mm->rlimit_data_max = ++value, mm->rlimit_memlock = ++value;
+	for (unsigned i = 0; i < ARRAY_SIZE(mm->auxv); i++)
+		mm->auxv[i] = ++value;
+	CHECK_EQ(mm_fork(child, mm), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(mm->auxv); i++)
+		CHECK_EQ(child->auxv[i], mm->auxv[i]);
+#define SAME(field) CHECK_EQ(child->field, mm->field);
+	SAME(policy) SAME(start_code) SAME(end_code) SAME(start_data) SAME(end_data) SAME(start_brk)
+	SAME(brk) SAME(start_stack) SAME(arg_start) SAME(arg_end) SAME(env_start) SAME(env_end)
+	SAME(mmap_base) SAME(keys) SAME(execute_only_key) SAME(has_lazy) SAME(rlimit_stack)
+	SAME(rlimit_as) SAME(rlimit_data) SAME(rlimit_data_max) SAME(rlimit_memlock) SAME(nr_vmas)
+	SAME(total_pages) SAME(data_pages) SAME(stack_pages)
+#undef SAME
+	CHECK_EQ(mm->locked_pages, 2);
+	CHECK_EQ(child->locked_pages, 0);
+	CHECK_EQ(child->def_flags, 0);
+	mm_put(child);
+	end();
+}

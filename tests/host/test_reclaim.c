@@ -382,6 +382,25 @@ TEST(reclaim_says_whether_a_page_has_gone, 1)
 	sim_file_destroy(file);
 }
 
+/* What nobody maps any more is about to be freed: it is not written to swap first. */
+TEST(reclaim_writes_nothing_that_nobody_maps, 1)
+{
+	struct page *page;
+
+	begin();
+	page = pte_counted_page(sim_pte(mm, addr + PAGES(5)));
+	page_get(page);
+	CHECK_EQ(mm_madvise(mm, addr + PAGES(5), PAGES(1), MADV_DONTNEED), 0);
+	CHECK(!reclaim_page(page));
+	CHECK(!page_test(page, PG_SWAPCACHE));
+	CHECK_EQ(page->refcount, 1);
+	CHECK_EQ(COUNTED(pswpout), 0);
+	CHECK_EQ(disk->nr_transfers[1], 0);
+	page_put(page);
+	put(addr + PAGES(5), 5);
+	end();
+}
+
 /* ---- Between memory and files ------------------------------------------------------------------------------------- */
 
 /* As many old pages of either kind, and so much room wanted; how many of each kind went. */
