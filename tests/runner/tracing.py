@@ -12,7 +12,7 @@ import json
 import re
 import shlex
 
-from faultline_host.costs import verdict
+from faultline_host.costs import verdict, waits_decide
 
 from .job import Job
 
@@ -31,7 +31,7 @@ def jobs():
 
 
 def soak_jobs():
-    return [own_job(), bench_job()]
+    return [schedules_job(), processes_job(), own_job(), bench_job()]
 
 
 # --- trace ---------------------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def report_job():
 
 def report_command(job):
     path = job.file(".html")
-    return ["tools/faultline", "report", "-o", path, "--csv", "--cpus", "3", REPORTED], path
+    return ["tools/faultline", "report", "-o", path, "--csv", "--cpus", "3", "--schedule", "1", REPORTED], path
 
 
 def judge_report(result, path):
@@ -217,6 +217,7 @@ def complaints_about_verdict(data):
     def with_costs(change):
         runs = copy.deepcopy(data["runs"])
         for run in runs:
+            run.pop("elsewhere", None)
             run.update(own=run["faults"] * 1000, time=[0, 0, run["faults"] * 1000] + [0] * (len(run["time"]) - 3), lost=0)
             change(run)
         return verdict(runs, 3, data["sentences"])
@@ -233,6 +234,13 @@ def complaints_about_verdict(data):
             run["time"][-2] = run["faults"] * 500
             run["waits"] = [{"what": "mmap_lock for reading", "of_fault": True, "number": 2, "time": run["faults"] * 500}]
 
+    def other_schedules_differ(run):
+        waits_for_all_but_spec(run)
+        run["elsewhere"] = [1100, 1400] if run["policy"] != "mmap" else [1700, 1800]
+
+    def one_thread_each(run):
+        run.update(processes=3, attempts={"mmap answered": run["faults"]}, skipped={"spf_skip_single_thread": run["faults"]})
+
     def lost(run):
         run["lost"] = 1
 
@@ -243,10 +251,45 @@ def complaints_about_verdict(data):
         same: "No difference worth naming: a fault costs 1,000 to 1,000", lost: "Events are missing", nothing: "No page fault",
         slow_mmap: "50 % fewer than under mmap (2,000)",
         waits_for_all_but_spec: "Policy spec was best: 1,000 instructions a fault, waiting included, 33 % fewer",
+        other_schedules_differ: "Policies spec, vma and full were best: 1,100 instructions a fault, waiting included, 35 % fewer",
+        one_thread_each: "since each process of the program has one thread",
     }
     said = {change: with_costs(change) for change in wanted}
     return [f"the verdict on {change.__name__} is “{said[change]}”" for change, words in wanted.items() if words not in said[change]] + (
         [] if data["verdict"] else ["the report has no verdict"])
+
+
+def schedules_job():
+    """Where waits decide, and nobody has said which schedule, the verdict is about three; where they do not, about one."""
+    job = Job(name="report/schedules", has_log=True, command=[], judge=None, weight=12)
+    path = job.file(".html")
+    job.command = ["tools/faultline", "report", "-o", path, "--cpus", "3", REPORTED]
+    job.judge = lambda result: judge_schedules(result, report_data(path))
+    return job
+
+
+def judge_schedules(result, data):
+    decide, runs = waits_decide(data["runs"]), result.stderr.count(b"faultline: policy ")
+    complaints = [f"exit status {result.status}"] if result.status else []
+    if runs != (12 if "elsewhere" in data["runs"][0] else 4) or ("(Medians of 3 schedules: " in data["verdict"]) != (runs == 12):
+        complaints.append(f"{runs} runs, and the verdict: {data['verdict']}")
+    return complaints + ([f"the first schedule does not decide, and {runs} runs"] if decide and runs == 4 else [])
+
+
+def processes_job():
+    """Threads of two processes meet nowhere, though they use the same addresses."""
+    job = Job(name="report/processes", has_log=True, command=[], judge=None, weight=4)
+    path = job.file(".html")
+    script = "for i in 1 2 3; do seq 1 2000 | sort -n | md5sum; done"
+    job.command = ["tools/faultline", "report", "-o", path, "--fault", "full", "/bin/busybox", "sh", "-c", script]
+    job.judge = lambda result: judge_processes(result, report_data(path)["runs"][0])
+    return job
+
+
+def judge_processes(result, run):
+    line = run["timeline"]
+    right = not result.status and run["processes"] > 5 and len(line["threads"]) == 1 and line["slices"]
+    return [] if right else [f"status {result.status}, {run['processes']} processes, threads {line['threads']}"]
 
 
 def states_job():

@@ -27,6 +27,12 @@ KINDS = {
     ("swap", "write"): "write to a swapped-out page", ("mapping", "read"): "read of a page of a file or shared memory",
     ("mapping", "write"): "write to a page of a file or shared memory", ("mapping", "exec"): "execution of a page of a file",
 }
+ANSWERS = {
+    "no_mapping": "not resolved: there is no memory (SIGSEGV)", "no_access": "not resolved: the access is not permitted (SIGSEGV)",
+    "no_key": "not resolved: the protection key forbids it (SIGSEGV)", "no_progress": "not resolved: no end to it (SIGSEGV)",
+    "beyond_end": "not resolved: beyond the end of the file (SIGBUS)", "io_error": "not resolved: an I/O error (SIGBUS)",
+    "out_of_memory": "not resolved yet: room had to be made first", "killed": "not resolved: the thread is killed",
+}
 MM_LOCKS = {"MMAP_LOCK": "mmap_lock", "VMA": "a VMA's lock"}
 MM_WAITS = tuple(MM_LOCKS.values())
 TOLERANCE = 0.05  # policies that differ by less are alike: calls of the schedule fuzzer alone make two or three per cent
@@ -143,7 +149,8 @@ def attempts_by_fault(events):
 def kind_of(attempt):
     keys = attempt.keys
     if keys.get("answer") != "done":
-        return f"not resolved: {keys.get('answer', keys['end'])}"
+        answer = keys.get("answer", keys["end"])
+        return ANSWERS.get(answer, f"not resolved: {answer}")
     return KINDS.get((keys["kind"], keys["access"]), "nothing to do: another thread was first" if keys["kind"] == "nothing" else
                      f"{keys['kind']}, {keys['access']}")
 
@@ -172,8 +179,25 @@ def waiting(run):
     return parts_of(run)["wait"] + parts_of(run)["others"]
 
 
+def schedules(run):
+    """What a fault costs under each schedule that was tried."""
+    return [per_fault(run), *run.get("elsewhere", [])]
+
+
+def middle(run):
+    return statistics.median(schedules(run))
+
+
+def waits_decide(runs):
+    """Whether it is mostly waits in which the best policy and the worst differ."""
+    best, worst = min(runs, key=per_fault), max(runs, key=per_fault)
+    return not alike(best, worst) and waiting(worst) - waiting(best) > (per_fault(worst) - per_fault(best)) / 2
+
+
 def alike(best, run):
-    """Whether the difference is too small to be named."""
+    """Whether the difference is too small to be named, or another schedule would have it the other way round."""
+    if min(schedules(run)) <= max(schedules(best)):
+        return True
     return per_fault(run) - per_fault(best) <= TOLERANCE * (per_fault(best) - waiting(best)) + WAITS_TOLERANCE * waiting(best)
 
 
@@ -187,17 +211,24 @@ def verdict(runs, cpus, reasons):
     if len(runs) == 1:
         return (f"{careful}Only policy {runs[0]['policy']} was run: a fault costs {number(per_fault(runs[0]))} instructions, waiting "
                 "included.")
-    ranked = sorted(runs, key=per_fault)
+    ranked = sorted(runs, key=middle)
     best, worst = ranked[0], ranked[-1]
     few = f" (With {number(best['faults'])} faults that says little.)" if best["faults"] < FEW_FAULTS else ""
     if alike(best, worst):
-        return (f"{careful}No difference worth naming: a fault costs {number(per_fault(best))} to {number(per_fault(worst))} "
-                f"instructions, whatever the policy{why_alike(runs, cpus)}.{few}")
+        return (f"{careful}No difference worth naming: a fault costs {number(middle(best))} to {number(middle(worst))} "
+                f"instructions, whatever the policy{why_alike(runs, cpus)}.{few}{spread(runs)}")
     near = [run["policy"] for run in ranked if alike(best, run)]
-    saved = 100 * (1 - per_fault(best) / per_fault(worst))
+    saved = 100 * (1 - middle(best) / middle(worst))
     words = f"Policy {near[0]} was" if len(near) == 1 else f"Policies {', '.join(near[:-1])} and {near[-1]} were"
-    return (f"{careful}{words} best: {number(per_fault(best))} instructions a fault, waiting included, {saved:.0f} % fewer than "
-            f"under {worst['policy']} ({number(per_fault(worst))}), {why(best, worst, reasons)}.{but(best, runs)}{few}")
+    return (f"{careful}{words} best: {number(middle(best))} instructions a fault, waiting included, {saved:.0f} % fewer than "
+            f"under {worst['policy']} ({number(middle(worst))}), {why(best, worst, reasons)}.{but(best, runs)}{few}{spread(runs)}")
+
+
+def spread(runs):
+    """How far the schedules that were tried differ."""
+    ranges = [f"{run['policy']} {number(min(schedules(run)))} to {number(max(schedules(run)))}" for run in runs]
+    tried = len(schedules(runs[0]))
+    return f" (Medians of {tried} schedules: {', '.join(ranges)}. What follows is the first.)" if tried > 1 else ""
 
 
 def but(best, runs):
@@ -216,7 +247,8 @@ def why_alike(runs, cpus):
         return ", since the program sets the policy itself"
     tried = any(name.startswith("spec ") for run in runs for name in run["attempts"])
     if not tried and any("spf_skip_single_thread" in run["skipped"] for run in runs):
-        return ", since the program has one thread: nobody is in its way, and speculation, which is for threads, is not attempted"
+        alone = "the program has one thread" if runs[0]["processes"] < 2 else "each process of the program has one thread"
+        return f", since {alone}: nobody is in its way, and speculation, which is for threads, is not attempted"
     waited = max(map(waiting, runs))
     if waited > TOLERANCE * per_fault(runs[0]):
         return f", of which up to {number(waited)} are spent waiting for other threads"
@@ -285,7 +317,7 @@ def speculation_words(run, reasons):
         return "Speculation was never attempted" + (f": {reasons.get(skipped[1], skipped[1])}." if skipped else ".")
     won, all_of_them = tried.get("answered", 0), sum(tried.values())
     lost = max(((times, name) for name, times in run["reasons"].items() if name.startswith("spf_")), default=None)
-    return (f"Speculation won {number(won)} of {number(all_of_them)} attempts ({100 * won / all_of_them:.0f} %)" +
+    return (f"Speculation won {number(won)} of {number(all_of_them)} attempts ({100 * won / all_of_them:.1f} %)" +
             (f"; it gave up mostly since {reasons.get(lost[1], lost[1])} ({number(lost[0])})." if lost else "."))
 
 

@@ -5,7 +5,7 @@ which policy was best and why, what faults cost and wait for (costs.py), how att
 pages of the address space.
 
 Unless the command line says otherwise the runs are under --schedule 1, so that times are instructions and the same report
-comes out each time; and of the release kernel, whose costs are those that count.
+comes out each time, and under others, too, where waits decide which policy is best; and of the release kernel, whose costs are those that count.
 """
 
 import bisect
@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 from . import lists, machine, options, run as runner, turns
-from .costs import PARTS, costs_of, headline, part_of, verdict
+from .costs import PARTS, costs_of, headline, part_of, per_fault, verdict, waits_decide
 from .recording import lost_words, own_options_first, record, title
 from .status import naming
 
@@ -30,6 +30,8 @@ DATA_MARK = "/*REPORT*/null"
 MAX_SLICES = 20000
 MAX_THREADS = 8  # on the timeline: those with the most marks
 MAX_CANDIDATES = 500
+OTHER_SCHEDULES = (2, 3)
+FIRST = 1  # the process that the machine begins and ends with
 
 
 def command(argv):
@@ -39,12 +41,15 @@ def command(argv):
     parser.add_argument("--csv", action="store_true", help="also print the numbers: policy,group,name,value; may also stand "
                         "at the end (the program's output goes to stderr in any case)")
     chosen = options.without_gdb(options.parse_run(own_options_first(argv, flags=("--csv",)), parser), "report")
-    if not chosen.deterministic:
+    may_choose = not chosen.deterministic
+    if may_choose:
         chosen.deterministic, chosen.schedule = True, 1
     if not chosen.kernel and not chosen.release:
         chosen.release = os.path.exists(os.path.join(machine.ROOT, "build", "faultline-release.elf"))
     told = has_turns()
     runs = [run_under(policy, chosen, told) for policy in ([chosen.fault] if chosen.fault else options.POLICIES)]
+    if may_choose and waits_decide(runs):
+        try_other_schedules(chosen, runs, told)
     write_report(chosen, runs, told or chosen.cpus == 1)
     if chosen.csv:
         write_csv(runs)
@@ -64,9 +69,16 @@ def has_turns():
     return False
 
 
-def run_under(policy, chosen, told):
+def try_other_schedules(chosen, runs, told):
+    """Who waits for whom is chance: where that decides, one schedule says little."""
+    runner.say(f"what threads wait decides, so each policy runs under schedules {' and '.join(map(str, OTHER_SCHEDULES))} as well")
+    for run in runs:
+        run["elsewhere"] = [per_fault(run_under(run["policy"], chosen, told, seed)) for seed in OTHER_SCHEDULES]
+
+
+def run_under(policy, chosen, told, schedule=None):
     mine = copy.copy(chosen)
-    mine.fault = policy
+    mine.fault, mine.schedule = policy, schedule or chosen.schedule
     kernel = chosen.kernel or machine.kernel_path(chosen.release)
     with tempfile.TemporaryDirectory(prefix="faultline-report-") as scratch, stdout_to_stderr():
         path = os.path.join(scratch, "turns")
@@ -74,7 +86,7 @@ def run_under(policy, chosen, told):
         recording = record(mine)
         found = turns.read(path) or turns.OneAtATime()
     recording.events = recording.in_ticks()
-    runner.say(f"policy {policy}: {len(recording.events)} events" + lost_words(recording))
+    runner.say(f"policy {policy}{f', schedule {schedule}' if schedule else ''}: {len(recording.events)} events" + lost_words(recording))
     return summary(policy, recording, found)
 
 
@@ -152,6 +164,7 @@ def summary(policy, recording, found):
         "reasons": counted(event.keys["reason"] for event in recording.events if "reason" in event.keys),
         "skipped": counted(event.keys["skipped"] for event in attempts if "skipped" in event.keys),
         "kinds": counted(event.keys["kind"] for event in answered),
+        "processes": len({process_of(recording, event.tid) for event in attempts}),
         **costs_of(recording.events, found).numbers(), "states": dict(sorted(states.items())),
         "timeline": timeline(recording, attempts, first), "vmas": memory(recording),
     }
@@ -163,9 +176,11 @@ def counted(names):
 
 def timeline(recording, attempts, first):
     """The VMA on which the most threads meet, and what they did there; and whoever held mmap_lock for writing."""
-    low, high, name = meeting_place(recording, attempts)
+    low, high, name, pid = meeting_place(recording, attempts)
     slices, titles = [], {}
     for event in recording.events:
+        if process_of(recording, event.tid) != pid:
+            continue
         here = "address" in event.keys and event.name == "attempt" and low <= int(event.keys["address"], 16) < high
         if event.tid and (here or event.name in ("mmap_write", "lock_wait", "page_wait")):
             slices.append([event.tid, event.start - first, event.end - event.start, part_of(event),
@@ -177,22 +192,34 @@ def timeline(recording, attempts, first):
             "titles": list(titles), "slices": [[threads.index(one[0]), *one[1:]] for one in slices]}
 
 
+def process_of(recording, tid):
+    return recording.threads.get(tid, (tid, ""))[0]
+
+
 def meeting_place(recording, attempts):
-    """(start, end, name) of the VMA, of those that are left and those that were changed, that most threads touched most."""
+    """
+    (start, end, name, process) of the VMA, of those that are left and those that were changed, that most threads of one process
+    touched most. Names are known of the first process's VMAs alone.
+    """
     named = {(start, end): name for start, end, _, name in recording.vmas}
     changed = collections.Counter(event.keys["vma"] for event in recording.events if event.name == "vma_write")
     candidates = set(named)
     for text, _ in changed.most_common(MAX_CANDIDATES):
         candidates.add(tuple(int(part, 16) for part in text.split("-")))
-    touches = sorted((int(event.keys["address"], 16), event.tid) for event in attempts)
-    addresses = [address for address, _ in touches]
+    touches = collections.defaultdict(list)  # pid: [(address, tid)]
+    for event in attempts:
+        touches[process_of(recording, event.tid)].append((int(event.keys["address"], 16), event.tid))
 
-    def weight(vma):
-        mine = touches[bisect.bisect_left(addresses, vma[0]):bisect.bisect_left(addresses, vma[1])]
-        return len({tid for _, tid in mine}), len(mine), vma[0] - vma[1]
+    def weight(place):
+        pid, vma = place
+        mine = touches[pid][bisect.bisect_left(touches[pid], (vma[0], 0)):bisect.bisect_left(touches[pid], (vma[1], 0))]
+        return len({tid for _, tid in mine}), len(mine), vma[0] - vma[1], -pid
 
-    low, high = max(candidates, key=weight, default=(0, 1 << 47))
-    return low, high, named.get((low, high)) or "anonymous memory"
+    for mine in touches.values():
+        mine.sort()
+    pid, (low, high) = max(((pid, vma) for pid in touches for vma in candidates), key=weight, default=(FIRST, (0, 1 << 47)))
+    name = named.get((low, high)) or "anonymous memory" if pid == FIRST else f"memory of process {pid}"
+    return low, high, name, pid
 
 
 def memory(recording):
