@@ -5,7 +5,8 @@ which policy was best and why, what faults cost and wait for (costs.py), how att
 pages of the address space.
 
 Unless the command line says otherwise the runs are under --schedule 1, so that times are instructions and the same report
-comes out each time, and under others, too, where waits decide which policy is best; and of the release kernel, whose costs are those that count.
+comes out each time, and under others, too, where waits decide which policy is best; and of the release kernel, whose costs are
+those that count.
 """
 
 import bisect
@@ -86,7 +87,8 @@ def run_under(policy, chosen, told, schedule=None):
         recording = record(mine)
         found = turns.read(path) or turns.OneAtATime()
     recording.events = recording.in_ticks()
-    runner.say(f"policy {policy}{f', schedule {schedule}' if schedule else ''}: {len(recording.events)} events" + lost_words(recording))
+    which = f"policy {policy}{f', schedule {schedule}' if schedule else ''}"
+    runner.say(f"{which}: {len(recording.events)} events" + lost_words(recording))
     return summary(policy, recording, found)
 
 
