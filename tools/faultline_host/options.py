@@ -136,7 +136,8 @@ def parse_run(argv, parser=None):
 def tell_of_misplaced(word, parser):
     """Who wants 4 CPUs and writes `run ./program --cpus 4` gets 2, and a program with an argument."""
     option = word.partition("=")[0]
-    if option.startswith("--") and re.search(rf"\[{re.escape(option)}[ \]]", parser.format_usage()):
+    usage = re.sub(r"\x1b\[[0-9;]*m", "", parser.format_usage())  # at a terminal, Python 3.14 has colours in it
+    if option.startswith("--") and re.search(rf"\[{re.escape(option)}[ \]]", usage):
         print(f"faultline: {option} is an argument of the program here; as an option of {parser.prog} it stands before it",
               file=sys.stderr)
 
