@@ -79,7 +79,7 @@ static bool is_last_owner(struct page *page)
 		return false;
 	if (unlikely(page_test(page, PG_SWAPCACHE)))
 		leave_unused_slot(page);
-	return load_acquire(&page->refcount) == 1; /* whoever has copied it has read all before he let go of it */
+	return load_acquire(&page->refcount) == 1; /* acquire: a thread that has copied the page read it before its put */
 }
 
 /*
@@ -106,7 +106,10 @@ static void account_replaced(struct fault *f, struct page *old)
 	count(cow_copies);
 }
 
-/* A file's page others may be writing to, by write() or a shared mapping; an anonymous one nobody is, who shares it. */
+/*
+ * While we copy a page of a file, other threads may write to it: by write(), or by a shared mapping. All who share an anonymous
+ * page have it read-only, so nobody writes to that.
+ */
 static void copy_old_page(struct page *copy, struct page *old)
 {
 	if (page_test(old, PG_ANON))

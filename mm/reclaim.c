@@ -398,9 +398,10 @@ static void scan_lists(struct scan *scan, int priority)
 }
 
 /*
- * Old pages shall not go because the young ones are not known yet: so most must be on the lists before any are judged. What is in
- * use on no list may be the kernel's own, for ever: how much that is, the last look at all frames tells, and only what has
- * come since makes another worth it. Nobody is killed for memory before all frames were looked at once more.
+ * Old pages shall not go because the young ones are not known yet: so most must be on the lists before any are judged. Pages
+ * that the kernel uses itself never come to a list. How many those are, the last look at all page frames has told; another look
+ * is worth its price when more pages than that are on no list. Before reclaim gives up, and a process is killed for its memory,
+ * all frames are looked at once more.
  */
 static void gather(int priority)
 {

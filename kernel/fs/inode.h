@@ -111,7 +111,7 @@ struct inode {
 	struct mapping *mapping;     /* constant; regular files: their pages */
 	struct pipe *pipe;	     /* lock; FIFOs: there while somebody has it open */
 	char *target;		     /* constant; symbolic links */
-	void *private;		     /* constant; of whoever computes this file. In the root: its entry in the boot module */
+	void *private;		     /* constant; of the file system that computes this file; in the root: its entry in the boot module */
 	u64 private_id;		     /* constant; likewise */
 	struct file_lock *flocks;    /* flock_lock in flock.c */
 	struct interval_tree records; /* of struct record_lock: record_spinlock in record_lock.c */

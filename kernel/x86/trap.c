@@ -117,7 +117,7 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 		bad_user_access(error, addr, sig);
 }
 
-/* Who single-steps goes on doing so after the handler, which itself runs without TF. */
+/* The signal handler runs without TF. When it returns, the program has TF again, and goes on stepping. */
 static void user_debug_exception(const struct trap_frame *frame, int code)
 {
 	note_trap(TRAP_DB, 0, current->trap_addr);

@@ -31,8 +31,8 @@ void sim_memory_init(void)
 }
 
 /*
- * Plain accesses: nobody may use a page that is being cleared, or write to one that is being copied, so ThreadSanitizer shall see
- * them. Some compilers make of memset() and memcpy() instructions that it does not see.
+ * No other thread may use a page while it is cleared, or write to it while it is copied. ThreadSanitizer finds one that does, but
+ * only beside plain accesses: some compilers turn memset() and memcpy() into instructions that it does not see.
  */
 void clear_page(void *page)
 {

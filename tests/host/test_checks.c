@@ -365,7 +365,7 @@ TEST(c1_each_identity_is_asked, 1)
 		for (unsigned bumped = 0; bumped < broken[i].nr; bumped++)
 			count_nr(broken[i].counters[bumped], 1);
 		if (counters_agree())
-			sim_fail("nobody has noticed: %s", broken[i].says);
+			sim_fail("no check has noticed: %s", broken[i].says);
 		CHECK(sim_log_says(broken[i].says));
 		for (unsigned bumped = 0; bumped < broken[i].nr; bumped++)
 			count_nr(broken[i].counters[bumped], -1UL);
