@@ -257,11 +257,10 @@ static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
 	return end;
 }
 
-/* It was mapped for reading, since others may have it too: the write goes on as to any shared page. */
-static bool still_to_be_written(const struct fault *f, enum fault_end end)
+/* It was mapped (set_entry()) for reading, since others may have it too: the write goes on as to any shared page. */
+static bool still_to_be_written(const struct fault *f)
 {
-	return end == END_ANSWERED && f->answer == FAULT_DONE && f->access == ACCESS_WRITE && pte_present(f->orig_pte) &&
-	       !pte_write(f->orig_pte);
+	return f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte);
 }
 
 enum fault_end fault_swap(struct fault *f)
@@ -278,5 +277,5 @@ enum fault_end fault_swap(struct fault *f)
 	swap_area_put(slot);
 	if (end == END_ANSWERED && f->answer == FAULT_DONE)
 		f->means = MEANS_SWAP; /* unless the write that follows makes it give up */
-	return still_to_be_written(f, end) ? fault_write_protect(f) : end;
+	return still_to_be_written(f) ? fault_write_protect(f) : end;
 }

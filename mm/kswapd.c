@@ -16,6 +16,7 @@
 #include "mm/counters.h"
 #include "mm/lazyfree.h"
 #include "mm/page_alloc.h"
+#include "mm/race.h"
 #include "mm/reclaim.h"
 #include "mm/watermark.h"
 
@@ -36,6 +37,7 @@ void kswapd_look(void)
 		return;
 	rcu_read_lock(); /* it does not end meanwhile */
 	thread = load_acquire(&kswapd.thread);
+	race_point(kswapd_before_wake);
 	if (thread && !atomic_xchg(&kswapd.wanted, 1)) /* only the first one wakes it */
 		thread_wake(thread);
 	rcu_read_unlock();

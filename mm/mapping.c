@@ -304,10 +304,11 @@ static __noinline enum fault_end fault_missed(struct fault *f, struct page *page
 	swap_slot_t slot;
 
 	mapping_note_miss(f->vma.mapping);
-	if (!page && shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot))
-		return fault_shmem_in_swap(f);
-	if (!page)
+	if (!page) {
+		if (shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot))
+			return fault_shmem_in_swap(f);
 		page = create_within(f->vma.mapping, fault_pgoff(f));
+	}
 	if (!page)
 		return fault_answered(f, FAULT_BEYOND_END);
 	if (is_err(page) && ptr_err(page) == -EAGAIN)

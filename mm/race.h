@@ -49,6 +49,7 @@
 	X(shmem_uncached, "a page of shared memory has lost PG_CACHE, under its mapping's lock; it is not yet asked whether it is mapped") \
 	X(shmem_before_write, "a swap slot has taken the place of a page of shared memory, which is locked and not yet written") \
 	X(shmem_exchanged, "reclaim has finished with a page of shared memory and unlocked it: it is in swap, or was mapped again and stays") \
+	X(shmem_found_in_swap, "a page of shared memory is in swap; its area is not yet held")                           \
 	X(swapoff_before_fault, "swapoff has found an entry that names its area; nothing is locked")                     \
 	X(reclaim_unmapped, "reclaim has unmapped a page; it is locked, in its slot, and not yet written")              \
 	X(cow_before_copy, "the old page is pinned; nothing has been copied yet")                                      \
@@ -73,6 +74,7 @@
 	X(stack_before_grow, "the stack is about to grow: mmap_lock is held for writing, the VMA bracketed")           \
 	X(reap_begun, "the OOM reaper has said that the address space is being taken away; nothing is locked or cleared yet")	\
 	X(kill_before_pending, "who kills a thread has made it look at its signals; SIGKILL is not yet among them")    \
+	X(kswapd_before_wake, "who has found too little memory is about to wake kswapd, in an RCU section")            \
 	X(shootdown_sent, "a shootdown request is out; no acknowledgement has been awaited")                           \
 	X(switch_mask_set, "this CPU is in the mm's mask; the page tables are not yet loaded")
 

@@ -207,6 +207,8 @@ bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot)
 	spin_lock(&mapping->lock);
 	there = mapping_tree_value(mapping, index, slot);
 	spin_unlock(&mapping->lock);
+	if (there)
+		race_point(shmem_found_in_swap);
 	return there;
 }
 

@@ -87,13 +87,14 @@ static inline void keys_write(u32 rights)
 	sim_keys = rights;
 }
 
-/* A simulated CPU runs one thread, which has its number (SIM_TID), and no instructions of user mode. */
+/* A simulated CPU runs one thread, which has its number (SIM_TID). Its instructions of user mode are numbered from 1. */
 extern _Thread_local const struct fault *sim_fault;
+extern _Thread_local u64 sim_user_ip;
 u32 machine_tid(void);
 
 static inline u64 machine_user_ip(void)
 {
-	return 0;
+	return sim_user_ip;
 }
 
 static inline void machine_set_fault(const struct fault *fault)

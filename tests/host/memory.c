@@ -26,7 +26,8 @@ void sim_memory_init(void)
 {
 	max_pfn = SIM_MEMORY_BYTES >> PAGE_SHIFT;
 	sim_memory = map_zeroed(SIM_MEMORY_BYTES);
-	mem_map = map_zeroed(max_pfn * sizeof(struct page));
+	mem_map = map_zeroed((max_pfn + 1) * sizeof(struct page));
+	machine_poison(&mem_map[max_pfn], sizeof(struct page)); /* no such frame */
 	generations = map_zeroed(max_pfn * sizeof(*generations));
 }
 

@@ -462,11 +462,14 @@ void sim_user_boundary(void)
 	}
 }
 
+_Thread_local u64 sim_user_ip;
+
 static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 {
 	struct mm *mm = sim_this_cpu()->mm;
 	enum fault_answer answer = FAULT_DONE;
 
+	sim_user_ip++;
 	BUG_ON(!mm, "user mode needs an address space");
 	for (unsigned faults = 0; answer == FAULT_DONE; faults++) {
 		bool done = try_op(op, addr);

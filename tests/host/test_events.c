@@ -107,6 +107,7 @@ TEST(events_tell_the_story, 1)
 	CHECK_EQ(event.type, EVENT_attempt);
 	CHECK_EQ(event.tid, SIM_TID(0));
 	CHECK_EQ(event.address, addr + PAGES(1));
+	CHECK_EQ(event.ip, 1);
 	CHECK_EQ(event.story.access, ACCESS_WRITE);
 	CHECK_EQ(event.story.kind, KIND_ANON);
 	CHECK_EQ(event.story.tried, STRATEGY_MMAP);

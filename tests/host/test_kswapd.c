@@ -166,6 +166,32 @@ TEST(kswapd_rests_between_the_marks, 2)
 	disk_swapoff(disk);
 }
 
+static void act_look(void *unused)
+{
+	(void)unused;
+	kswapd_look();
+}
+
+/* Somebody has found too little memory, and is about to wake kswapd, when it is told to end: it stays until it has been woken. */
+TEST(r5_kswapd_outlives_who_wakes_it, 3)
+{
+	begin();
+	for (u64 page = 0; nr_pages_in_zone() >= watermarks.low; page++)
+		put(addr + PAGES(page), page);
+	start();
+	stop_at(RACE_kswapd_before_wake, 2);
+	sim_start(2, act_look, NULL);
+	wait_stopped(RACE_kswapd_before_wake);
+	store_release(&stopping, true);
+	thread_wake(thread);
+	let_others_run();
+	CHECK(sim_running(1));
+	let_go(RACE_kswapd_before_wake);
+	sim_join(2);
+	sim_join(1);
+	end();
+}
+
 /* Where nothing can go it gives up; when somebody has made room, it tries again. */
 TEST(kswapd_gives_up, 2)
 {

@@ -4,6 +4,9 @@
 
 #include "hoard.h"
 
+#include "mm/mapping.h"
+#include "mm/vma.h"
+
 TEST(swap_waiter_can_be_killed, 4)
 {
 	struct page *page;
@@ -258,11 +261,10 @@ TEST(shared_memory_under_writeback_would_block, 4)
 static struct disk *slow_disk;
 static struct mm *writer;
 
-static void begin_without_requests(enum fault_policy policy)
+static void take_all_requests(void)
 {
 	vaddr_t at;
 
-	begin(policy, SPF_VALIDATE_VMA, true, DROPPED);
 	slow_disk = disk_create(NR_REQUESTS + 1);
 	WRITE_ONCE(slow_disk->async, true);
 	disk_swapon(slow_disk, SWAP_PRIORITY_NEXT);
@@ -274,6 +276,12 @@ static void begin_without_requests(enum fault_policy policy)
 	sim_leave_mm();
 	CHECK_EQ(slow_disk->nr_waiting, NR_REQUESTS);
 	counters_mark();
+}
+
+static void begin_without_requests(enum fault_policy policy)
+{
+	begin(policy, SPF_VALIDATE_VMA, true, DROPPED);
+	take_all_requests();
 }
 
 static void end_without_requests(void)
@@ -335,6 +343,32 @@ TEST(swap_request_would_block_or_is_killed, 4)
 		CHECK_EQ(COUNTED(pgmajfault), 0);
 		end_without_requests();
 	}
+}
+
+static void act_read_object(void *arg)
+{
+	struct actor *actor = arg;
+
+	actor->result = mapping_read(sim_vma(mm, addr)->mapping, 0, &actor->value, sizeof(actor->value));
+}
+
+/* A read() of shared memory has no fault to try again: it waits where it is. */
+TEST(swap_request_is_waited_for_by_a_read, 4)
+{
+	begin_shared(POLICY_DEFAULT);
+	disk_complete_all(disk);
+	CHECK_EQ(swap_cache_shrink(), NR_PAGES);
+	take_all_requests();
+	sim_start(1, act_read_object, &faulter);
+	wait_asleep(1);
+	CHECK(disk_complete_one(slow_disk));
+	let_others_run_until(READ_ONCE(disk->nr_waiting) || !sim_running(1), "the page is not read");
+	disk_complete_all(disk);
+	sim_join(1);
+	CHECK_EQ(faulter.result, sizeof(faulter.value));
+	CHECK_EQ(faulter.value, 100);
+	WRITE_ONCE(disk->async, false); /* swapoff brings the rest back */
+	end_without_requests();
 }
 
 /* Every waiter hears that a request is free, also when the first to wake takes none. */

@@ -391,6 +391,78 @@ TEST(shmem_page_that_goes_is_not_mapped, 3)
 	}
 }
 
+static void act_write_and_page_out(void *arg)
+{
+	act_write(arg);
+	act_page_out(arg);
+}
+
+/* A fault has made a page for a hole. By the time that it asks for the place, another thread has written there, and that is in swap. */
+TEST(m10_hole_has_gone_to_swap_meanwhile, 3)
+{
+	FOR_EACH_SETUP (setup) {
+		begin_race(setup->policy);
+		act_punch(NULL);
+		stop_at(RACE_mapping_before_fill, 1);
+		sim_start(1, act_read, &faulter);
+		wait_stopped(RACE_mapping_before_fill);
+		reclaimer.value = 7;
+		sim_start(2, act_write_and_page_out, &reclaimer);
+		sim_join(2);
+		CHECK(is_out(0));
+		let_go(RACE_mapping_before_fill);
+		sim_join(1);
+		CHECK_EQ(faulter.value, 7);
+		CHECK_EQ(COUNTED(allocstall_normal), 0); /* nobody took it for a want of memory */
+		end_race(7);
+	}
+}
+
+static void act_swapoff(void *unused)
+{
+	(void)unused;
+	disk_swapoff(disk);
+}
+
+/* What was found in swap, and is about to be brought back by CPU 1, swapoff has brought back meanwhile; the area is gone. */
+static void swapoff_overtakes(sim_func *bring_back)
+{
+	page_out(0, NR_PAGES);
+	sim_leave_mm();
+	stop_at(RACE_shmem_found_in_swap, 1);
+	sim_start(1, bring_back, &faulter);
+	wait_stopped(RACE_shmem_found_in_swap);
+	sim_start(2, act_swapoff, NULL);
+	sim_join(2);
+	let_go(RACE_shmem_found_in_swap);
+	sim_join(1);
+	CHECK_EQ(faulter.value, 100);
+	disk_swapon(disk, SWAP_PRIORITY_NEXT);
+}
+
+TEST(w3_swapoff_overtakes_a_fault_on_shared_memory, 3)
+{
+	FOR_EACH_SETUP (setup) {
+		begin(setup->policy, false);
+		faulter = (struct actor){ .mm = mm, .addr = addr };
+		swapoff_overtakes(act_read);
+		end_race(100);
+	}
+}
+
+static void act_read_file(void *unused)
+{
+	(void)unused;
+	CHECK_EQ(mapping_read(mapping, 0, &faulter.value, sizeof(faulter.value)), sizeof(faulter.value));
+}
+
+TEST(w3_swapoff_overtakes_a_read_of_shared_memory, 3)
+{
+	begin(POLICY_DEFAULT, false);
+	swapoff_overtakes(act_read_file);
+	end_race(100);
+}
+
 /* Neither a page nor a value. */
 static bool is_hole(u64 page)
 {
