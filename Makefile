@@ -241,6 +241,7 @@ matrix: ## Try a clone of the last commit in fresh installations of other distri
 	$(Q)tests/run soak-all 'matrix/*'
 
 dist: deps ## Pack both kernels, the image and the programs, from the last commit; the same bytes from any clone
+	$(Q)DEPS='$(DEPS)' tools/deps dist
 	$(Q)MAKE='$(MAKE)' tools/make-dist
 
 bench: deps ## Measure instructions per operation of the release kernel, for each policy; PART=name for one table

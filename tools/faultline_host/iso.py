@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 from . import initramfs, machine, options
 from .status import UsageError
@@ -37,9 +38,22 @@ def build(image, kernel, archive, command_line):
             file.write(archive)
         with open(f"{tree}/boot/grub/grub.cfg", "w", encoding="ascii") as file:
             file.write(grub_config(command_line))
-        result = subprocess.run(["grub-mkrescue", "-o", image, tree], capture_output=True, text=True, check=False)
+        result = subprocess.run([*at_its_date(), "grub-mkrescue", "-o", image, tree], capture_output=True, text=True, check=False)
     if result.returncode:
         raise UsageError(f"grub-mkrescue failed:\n{result.stderr}")
+
+
+def at_its_date():
+    """What to put before GRUB's command: it, xorriso and mtools write the time into an image in many places, and make its name
+    of it. SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/), where it is set, is that time."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return []
+    if not epoch.isascii() or not epoch.isdecimal() or len(epoch) > 10:
+        raise UsageError(f"SOURCE_DATE_EPOCH={epoch}: a date is a number of seconds since 1970")
+    if not shutil.which("faketime"):
+        raise UsageError("SOURCE_DATE_EPOCH is set, and faketime is not installed: run tools/deps dist, or unset it")
+    return ["env", "TZ=UTC", "faketime", "-f", time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(epoch)))]
 
 
 def grub_config(command_line):
