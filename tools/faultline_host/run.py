@@ -105,7 +105,7 @@ def prepare_boot(options, scratch, shared, stdin, has_terminal):
     path = os.path.join(scratch, "initramfs")
     with naming("cannot write the boot module"), open(path, "wb") as file:
         file.write(archive)
-    return machine.boot_direct(kernel, path, command_line)
+    return machine.boot_direct(kernel, path, command_line, options.deterministic)
 
 
 def check_fits(size, memory_mib):
