@@ -37,3 +37,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUTPUT = os.path.join(ROOT, "build", "tests")
 sys.path.insert(0, os.path.join(ROOT, "tools"))
+
+# Five hundred tools are started: what Python has compiled for one of them, the next one finds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(ROOT, "build", "pycache")

@@ -18,33 +18,32 @@ ENDINGS = (  # program and its arguments, status of the tool, what GDB says
 TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
 
 
-def cases():
-    """Script, options of `tools/faultline run`, program and its arguments; the name, if it is not the script's."""
-    reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
-    return (
-        ("attach", ["--deterministic", "--cpus", "3"], ["hello-pie"]),
-        ("commands", STAGE, ["reasons", "spf_abort_odd_count"]),
-        ("commands", ["--release", *STAGE], ["reasons", "spf_abort_odd_count"], "commands-release"),
-        ("events", STAGE, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
-        ("states", STAGE, ["hang", "panic"]),
-        ("unwind", STAGE, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
-        ("tour", STAGE, ["tour"]),
-        ("why", STAGE, ["reasons", *reasons]),
-        ("why_conflict", STAGE, ["tour", "demand-zero", "speculation"]),
-    )
+# Script, options of `tools/faultline run`, program and its arguments.
+CASES = (
+    ("attach", ["--deterministic", "--cpus", "3"], ["hello-pie"]),
+    ("commands", STAGE, ["reasons", "spf_abort_odd_count"]),
+    ("unwind", STAGE, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
+    ("tour", STAGE, ["tour"]),
+    ("why_conflict", STAGE, ["tour", "demand-zero", "speculation"]),
+)
 
 
 def jobs():
     twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=300)
-    return [*(job(*case) for case in cases()), *(ending_job(*ending) for ending in ENDINGS), twice]
+    return [*(job(*case) for case in CASES), *(ending_job(*ending) for ending in ENDINGS), twice]
 
 
 def soak_jobs():
     """
-    Each tour by itself, started as it says; `why` in every situation, about a fuzzed address space; breakpoints counted; and back in time, which
-    replays the run from its start for each step.
+    Every command at every moment, and of the release kernel; each tour by itself, started as it says; `why` for every reason, in every
+    situation, about a fuzzed address space; breakpoints counted; and back in time, which replays the run from its start for each step.
     """
+    reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
     return [
+        job("states", STAGE, ["hang", "panic"]),
+        job("events", STAGE, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
+        job("commands", ["--release", *STAGE], ["reasons", "spf_abort_odd_count"], "commands-release"),
+        job("why", STAGE, ["reasons", *reasons]),
         *(job("tour", STAGE, ["tour", name], f"tour-{name}") for name in TOURS),
         *(job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
               ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")

@@ -24,7 +24,12 @@ def jobs(root=ROOT):
             if sanitizer != "tsan" or cpus > 1]
 
 
-def soak_jobs(root=ROOT):
+def quick_jobs():
+    """Without what is long: storms under ThreadSanitizer, which are in the soak."""
+    return [job for job in jobs() if not ("tsan" in job.name and "storm" in job.name)]
+
+
+def seed_jobs(root=ROOT):
     """The tests whose course depends on the seed, with more of them."""
     return [job(sanitizer, name, root, seed) for sanitizer in SANITIZERS for name in names(sanitizer, root)
             if "storm" in name or "model" in name for seed in SOAK_SEEDS]

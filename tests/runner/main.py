@@ -96,7 +96,7 @@ def run(options):
         return mutants.command(options)
     if options.suite == "minimise":
         return max(minimise.minimise(seed, options) for seed in options.names)
-    jobs = parts.jobs(options.part) if options.suite == "soak-all" else suite_jobs(options.suite)
+    jobs = parts.jobs(options.part) if options.suite == "soak-all" else suite_jobs(options.suite, options.names)
     refuse_unknown(options.names, [job.name for job in jobs] + matrix.left_out)
     jobs = select(jobs, options.names)
     started = time.monotonic()
@@ -112,13 +112,13 @@ def names_of(suite):
     return [job.name for job in jobs] + host.names_in_sources()
 
 
-def suite_jobs(suite):
+def suite_jobs(suite, names=()):
     if suite == "host":
         return host.jobs()
     if suite == "soak":
         tested = [job.command for job in suite_jobs("test")]
         return [job for job in soak_jobs() if job.command not in tested]
-    return host.jobs() + built_jobs()
+    return (host.jobs() if names else host.quick_jobs()) + built_jobs()
 
 
 def built_jobs():
@@ -127,7 +127,12 @@ def built_jobs():
 
 
 def soak_jobs():
-    jobs = conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + browser.jobs() + mutants.soak_jobs()
+    return soak_jobs_anywhere() + browser.jobs()
+
+
+def soak_jobs_anywhere():
+    """Without those that need a browser, of which the output says so."""
+    jobs = host.jobs() + conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + mutants.soak_jobs()
     return jobs + tracing.soak_jobs() + sharing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
 
 
@@ -153,7 +158,9 @@ def means(name, test):
 def refuse_unknown(names, tests):
     unknown = [name for name in names if not any(means(name, test) for test in tests)]
     if unknown:
-        raise UsageError(f"no test is called {' or '.join(unknown)}; tests/run list shows them")
+        of_soak = all(any(means(name, job.name) for job in soak_jobs_anywhere()) for name in unknown)
+        raise UsageError(f"{' and '.join(unknown)}: of make soak, not of make test" if of_soak else
+                         f"no test is called {' or '.join(unknown)}; tests/run list shows them")
     return 0
 
 

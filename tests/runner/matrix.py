@@ -26,6 +26,7 @@ QUIET = 1200  # seconds that a step may be silent
 BEFORE = "make,git,ca-certificates,util-linux"  # what a newcomer has who has cloned this
 OF_TOOLS = ("tool/*", "shell/*", "terminal/*", "gdb/*", "plain/*", "cpu/*", "docs/*", "panic/*", "report/*", "trace/*", "boot-*",
             "start-*", "segv-codes", "clone-flags")
+OF_DEBUGGER = ("gdb/states", "gdb/events", "gdb/why", "gdb/commands-release")
 STEPS = ("installed", "make run", "terminal", "tests")
 # How this machine's APT reaches its mirrors: by a proxy, or mirrors that are not of today.
 OF_MIRRORS = r"Acquire::(https?::.*|Retries|Check-Valid-Until|Check-Date) .*"
@@ -167,7 +168,7 @@ def use_terminal(root):
 def run_tests(distribution, root):
     """As CI runs them: warnings are errors."""
     command = "make test" + ("" if distribution.whole else f' TESTS="{" ".join(OF_TOOLS)}"')
-    return inside(root, f"CI=true {command}").returncode == 0
+    return inside(root, f"export CI=true; {command} && tests/run soak {' '.join(OF_DEBUGGER)}").returncode == 0
 
 
 def inside(root, command, capture=False):

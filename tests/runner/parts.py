@@ -56,7 +56,7 @@ PARTS = (
     Part("clang", "Clang builds the kernels, the programs and the host tests without a warning, and they pass",
          lambda: [clang_job()], lambda: ["Makefile", "kernel/base.h"],
          lambda: "" if shutil.which("clang") else "clang is not installed (Debian's package clang)"),
-    Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.soak_jobs,
+    Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.seed_jobs,
          lambda: ["mm/*", "tests/host/*"]),
 )
 

@@ -60,7 +60,7 @@ CASES = (
 
 # The same for other commands. `tests/run known` is asked by `make test TESTS=…` before it builds.
 OTHERS = (
-    ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/why", "boot-release fault=full cpus=4"],
+    ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/tour", "boot-release fault=full cpus=4"],
      0, r"\A\Z"),
     ("unknown-test", ["tests/run", "known", "boot-release", "nosuch", "host/asan/none"], 1,
      r"\Atests/run: no test is called nosuch or host/asan/none; "),
