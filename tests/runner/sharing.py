@@ -9,6 +9,7 @@ import re
 import signal
 import stat
 import subprocess
+import tempfile
 
 from faultline_host import cpio, status
 
@@ -259,6 +260,8 @@ def judge(result):
 def main(name):
     """0, or 1 and what was wrong."""
     os.chdir(ROOT)
-    complaints = TESTS[name]()
+    with tempfile.TemporaryDirectory(prefix="faultline-sharing-") as place:
+        os.environ["TMPDIR"] = tempfile.tempdir = place  # an archive that could not be put back as a whole is kept
+        complaints = TESTS[name]()
     print("\n".join(complaints).encode(errors="replace").decode() or "as it should be")
     return 1 if complaints else 0
