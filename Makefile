@@ -62,7 +62,7 @@ endif
 
 # --- Kernel ----------------------------------------------------------------------------------------------------------
 
-KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c mm/*.c drivers/*.c))
+KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c mm/*/*.c drivers/*.c))
 KERNEL_ASM := $(sort $(wildcard boot/*.asm kernel/*.asm kernel/*/*.asm))
 KERNEL_OBJS := $(KERNEL_C:.c=.o) $(KERNEL_ASM:.asm=.asm.o)
 
@@ -173,7 +173,7 @@ $(BUILD)/%.so: tools/plugin/%.c $(wildcard tools/plugin/*.h)
 # Sets HOST_SHARED: the kernel sources, besides all of mm/, that the simulated machine uses as they are.
 -include tests/host/sources.mk
 
-HOST_C := $(sort $(wildcard tests/host/*.c mm/*.c) $(HOST_SHARED))
+HOST_C := $(sort $(wildcard tests/host/*.c mm/*/*.c) $(HOST_SHARED))
 HOST_CFLAGS := -std=gnu17 -O1 -g $(warnings) -fno-omit-frame-pointer -fno-strict-aliasing -pthread -DDEBUG=1 \
 	-I. -Itests/host
 comma := ,
@@ -253,7 +253,7 @@ gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help
 	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
 
 format: ## Lay out all C sources as .clang-format says
-	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/fs kernel/x86 mm drivers user tests/host,$(d)/*.[ch]))
+	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/fs kernel/x86 mm mm/* drivers user tests/host,$(d)/*.[ch]))
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf $(BUILD)

@@ -10,7 +10,7 @@
 #include "kernel/errno.h"
 #include "kernel/string.h"
 #include "kernel/time.h"
-#include "mm/page.h"
+#include "mm/page/page.h"
 
 #define RAMDISK_MAJOR 1u
 

@@ -5,9 +5,9 @@
 #include "kernel/explain.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
-#include "mm/events.h"
-#include "mm/policy.h"
-#include "mm/race.h"
+#include "mm/debug/events.h"
+#include "mm/debug/race.h"
+#include "mm/fault/policy.h"
 
 /* The number that the word's value names, by `parse`; `otherwise` when the word is not on the command line. */
 static int named_option(const char *name, int (*parse)(const char *text, size_t len), int otherwise)

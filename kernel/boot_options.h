@@ -5,7 +5,7 @@
 
 /*
  * Boot, all CPUs up, no process yet: `fault_policy=` and `spf_validate=` as the files in /proc/sys/vm, `schedule=SEED` turns
- * the schedule fuzzer on, `fault_events=N` keeps so many events for each CPU (mm/events.h).
+ * the schedule fuzzer on, `fault_events=N` keeps so many events for each CPU (mm/debug/events.h).
  */
 void boot_options_apply(void);
 

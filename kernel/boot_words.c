@@ -6,7 +6,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/print.h"
 #include "kernel/string.h"
-#include "mm/policy.h"
+#include "mm/fault/policy.h"
 
 #define WORD_MAX 128 /* of a name and its value, with the NUL */
 

@@ -10,9 +10,9 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/mapping.h"
-#include "mm/mmap.h"
-#include "mm/slab.h"
+#include "mm/cache/mapping.h"
+#include "mm/calls/mmap.h"
+#include "mm/page/slab.h"
 
 #define STACK_TOP USER_END
 #define ELF_ET_DYN_BASE 0x555555554000UL

@@ -26,9 +26,9 @@
 #include "kernel/uaccess.h"
 #include "kernel/wait4.h"
 #include "kernel/x86/kstack.h"
-#include "mm/check.h"
-#include "mm/mm.h"
-#include "mm/tlb.h"
+#include "mm/check/check.h"
+#include "mm/table/tlb.h"
+#include "mm/vma/mm.h"
 
 #define TOO_LONG_MS 5000
 

@@ -11,9 +11,9 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/mm.h"
-#include "mm/slab.h"
-#include "mm/vma.h"
+#include "mm/page/slab.h"
+#include "mm/vma/mm.h"
+#include "mm/vma/vma.h"
 
 #define LINE_MAX (LOG_LINE_MAX - 1)
 #define NAME_MAX_SHOWN 48
@@ -66,7 +66,7 @@ static void add_vma(struct line *line, const struct vma *vma)
 	add_name(line, vma);
 }
 
-/* Why a stack has not grown down to what was touched (mm/stack.c). */
+/* Why a stack has not grown down to what was touched (mm/vma/stack.c). */
 static void add_stack_limit(struct line *line, const struct vma *stack, u64 addr)
 {
 	u64 limit = READ_ONCE(stack->mm->rlimit_stack);

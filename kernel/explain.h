@@ -3,7 +3,7 @@
 #ifndef KERNEL_EXPLAIN_H
 #define KERNEL_EXPLAIN_H
 
-#include "mm/fault.h"
+#include "mm/fault/fault.h"
 
 extern bool explain_signals; /* constant after boot */
 

@@ -9,10 +9,10 @@
 #include "kernel/fs/file.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
-#include "mm/mm.h"
-#include "mm/page.h"
-#include "mm/slab.h"
-#include "mm/vma.h"
+#include "mm/page/page.h"
+#include "mm/page/slab.h"
+#include "mm/vma/mm.h"
+#include "mm/vma/vma.h"
 
 static bool wanted;
 static u32 dumped; /* atomic: somebody writes the address space, or has */

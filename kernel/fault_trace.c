@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Fault events as text, and all CPUs' in one order. Takes no locks: see mm/events.h for what readers may rely on. */
+/* Fault events as text, and all CPUs' in one order. Takes no locks: see mm/debug/events.h for what readers may rely on. */
 #include "kernel/fault_trace.h"
 
 #include "kernel/clock.h"
 #include "kernel/print.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define NSEC_PER_SEC 1000000000UL
 #define LAST_WORDS 8 /* events of each CPU in a panic */

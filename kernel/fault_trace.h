@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Fault events (mm/events.h) as text: for /proc/fault_trace, for the last words of a panic, for tools/faultline trace. */
+/* Fault events (mm/debug/events.h) as text: for /proc/fault_trace, for the last words of a panic, for tools/faultline trace. */
 #ifndef KERNEL_FAULT_TRACE_H
 #define KERNEL_FAULT_TRACE_H
 
-#include "mm/events.h"
+#include "mm/debug/events.h"
 
 #define EVENT_TEXT_MAX 320
 

@@ -14,7 +14,7 @@
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "kernel/x86/xsave.h"
-#include "mm/mm.h"
+#include "mm/vma/mm.h"
 
 /* On the stack of a parent that waits until its vfork child lets go of the address space. */
 struct vfork {

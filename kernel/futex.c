@@ -14,8 +14,8 @@
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
-#include "mm/mapping.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/vma.h"
 
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1

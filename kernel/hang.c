@@ -32,7 +32,7 @@
 #include "kernel/timer.h"
 #include "kernel/x86/interrupt.h"
 #include "kernel/x86/setup.h"
-#include "mm/race.h"
+#include "mm/debug/race.h"
 
 #define NS_PER_SECOND 1000000000UL
 #define MAX_CIRCLE 16

@@ -12,7 +12,7 @@
 #include "kernel/random.h"
 #include "kernel/sched.h"
 #include "kernel/swap.h"
-#include "mm/check.h"
+#include "mm/check/check.h"
 
 /* Runs as pid 1, in the kernel, with interrupts on. */
 static void first_thread(void *arg __maybe_unused)

@@ -13,7 +13,7 @@
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define ITIMER_REAL 0
 #define ITIMER_VIRTUAL 1

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* kswapd0: a thread for mm/kswapd.c. */
+/* kswapd0: a thread for mm/reclaim/kswapd.c. */
 #include "kernel/kswapd.h"
 #include "kernel/kthread.h"
 #include "kernel/print.h"
-#include "mm/kswapd.h"
+#include "mm/reclaim/kswapd.h"
 
 static struct task *thread; /* boot; the end takes it back */
 

@@ -3,7 +3,7 @@
 #include "kernel/kthread.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 /* What a new thread is to run. */
 struct kthread_work {

@@ -5,8 +5,8 @@
 #include "kernel/lockdep.h"
 #include "kernel/print.h"
 #include "kernel/task.h"
-#include "mm/fault.h"
-#include "mm/mm.h"
+#include "mm/fault/fault.h"
+#include "mm/vma/mm.h"
 
 bool task_copy_fault(struct fault *copy, const struct task *task)
 {

@@ -16,8 +16,8 @@
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
 #include "kernel/x86/xsave.h"
-#include "mm/mm.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
+#include "mm/vma/mm.h"
 
 #define BOOT_STACK_SIZE (16 * 1024)
 

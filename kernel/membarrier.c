@@ -7,7 +7,7 @@
 #include "kernel/rcu.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
-#include "mm/mm.h"
+#include "mm/vma/mm.h"
 
 enum {
 	CMD_QUERY = 0,

@@ -10,9 +10,9 @@
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/mapping.h"
-#include "mm/mman.h"
-#include "mm/mmap.h"
+#include "mm/cache/mapping.h"
+#include "mm/calls/mmap.h"
+#include "mm/vma/mman.h"
 
 /* ---- mmap -------------------------------------------------------------------------------------------------------- */
 

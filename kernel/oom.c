@@ -7,7 +7,7 @@
  *
  * Killing is the work of a thread of its own, oom_reaper, in rounds; who needs memory asks for one and waits for its end. So
  * whoever asks may hold locks, the victim's too: this thread holds none, waits for none that they may hold, and takes
- * the victim's memory away although the victim itself may stand still (mm/oom_reap.h). A victim that has not ended after
+ * the victim's memory away although the victim itself may stand still (mm/reclaim/oom_reap.h). A victim that has not ended after
  * PATIENCE_NS in spite of that is not waited for any longer. So each round brings memory, or takes away one of those who can
  * still be killed, in a limited time: somebody always gets on.
  *
@@ -26,13 +26,13 @@
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/x86/kstack.h"
-#include "mm/lazyfree.h"
-#include "mm/mm.h"
-#include "mm/oom_reap.h"
-#include "mm/page_alloc.h"
-#include "mm/reclaim.h"
-#include "mm/swap.h"
-#include "mm/watermark.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/watermark.h"
+#include "mm/reclaim/lazyfree.h"
+#include "mm/reclaim/oom_reap.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
+#include "mm/vma/mm.h"
 
 #define WAIT_STEP_NS 1000000UL
 #define WAIT_STEPS 100

@@ -12,9 +12,9 @@
 #include "kernel/fs/text.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
-#include "mm/mman.h"
-#include "mm/mmap.h"
-#include "mm/slab.h"
+#include "mm/calls/mmap.h"
+#include "mm/page/slab.h"
+#include "mm/vma/mman.h"
 
 #define PIDFD_NONBLOCK O_NONBLOCK
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls of memory protection keys; the keys themselves are mm/pkey.c's. They take mmap_lock for writing. */
+/* The system calls of memory protection keys; the keys themselves are mm/vma/pkey.c's. They take mmap_lock for writing. */
 #include "kernel/errno.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
-#include "mm/mmap.h"
-#include "mm/pkey.h"
+#include "mm/calls/mmap.h"
+#include "mm/vma/pkey.h"
 
 SYSCALL(pkey_alloc)
 {

@@ -14,7 +14,7 @@
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define SIGEV_SIGNAL 0
 #define SIGEV_NONE 1

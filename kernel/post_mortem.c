@@ -10,8 +10,8 @@
 #include "kernel/panic.h"
 #include "kernel/print.h"
 #include "kernel/task.h"
-#include "mm/mm.h"
-#include "mm/pgtable.h"
+#include "mm/table/pgtable.h"
+#include "mm/vma/mm.h"
 
 static const char *const held_names[] = {
 	[HELD_NOTHING] = "nothing",

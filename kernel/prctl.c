@@ -5,7 +5,7 @@
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/policy.h"
+#include "mm/fault/policy.h"
 
 enum {
 	PR_SET_PDEATHSIG = 1,

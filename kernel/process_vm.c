@@ -8,8 +8,8 @@
 #include "kernel/fs/iov.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
-#include "mm/mm.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
+#include "mm/vma/mm.h"
 
 struct transfer {
 	struct iov_iter local, remote;

@@ -9,8 +9,8 @@
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
 #include "kernel/wait4.h"
-#include "mm/mm.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
+#include "mm/vma/mm.h"
 
 #define RUSAGE_SELF 0
 #define RUSAGE_CHILDREN -1

@@ -11,7 +11,7 @@
 #include "kernel/rwsem.h"
 
 #include "kernel/errno.h"
-#include "mm/events.h"
+#include "mm/debug/events.h"
 
 struct rwsem_waiter {
 	struct list_head link;

@@ -14,9 +14,9 @@
 #include "kernel/hang.h"
 #include "kernel/itimer.h"
 #include "kernel/smp.h"
-#include "mm/fault_sleep.h"
+#include "mm/fault/fault_sleep.h"
 #include "mm/machine.h"
-#include "mm/tlb.h"
+#include "mm/table/tlb.h"
 
 struct run_queue {
 	spinlock_t lock;

@@ -10,8 +10,8 @@
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/string.h"
-#include "mm/race.h"
-#include "mm/slab.h"
+#include "mm/debug/race.h"
+#include "mm/page/slab.h"
 
 static struct slab_cache *sigqueue_cache, *sighand_cache;
 static u64 nr_queued; /* atomic: signals queued in the whole system */

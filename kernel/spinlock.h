@@ -100,7 +100,7 @@ void lock_wait_end(void);
 
 /*
  * A place where a schedule under test may hand over to another CPU: lock operations and sequence checks. Costs one
- * predictable branch when no schedule is set. Defined in mm/race.c.
+ * predictable branch when no schedule is set. Defined in mm/debug/race.c.
  */
 extern bool schedule_fuzz_on;
 void schedule_fuzz(void);

@@ -24,10 +24,10 @@
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/task.h"
-#include "mm/check.h"
-#include "mm/mapping.h"
-#include "mm/slab.h"
-#include "mm/swap.h"
+#include "mm/cache/mapping.h"
+#include "mm/check/check.h"
+#include "mm/page/slab.h"
+#include "mm/swap/swap.h"
 
 #define SWAP_FLAG_PREFER 0x8000
 #define SWAP_FLAG_PRIO_MASK 0x7fff

@@ -17,12 +17,12 @@
 #include "kernel/syscall.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/mapping.h"
-#include "mm/mman.h"
-#include "mm/mmap.h"
-#include "mm/slab.h"
-#include "mm/vma_change.h"
-#include "mm/vma_tree.h"
+#include "mm/cache/mapping.h"
+#include "mm/calls/mmap.h"
+#include "mm/page/slab.h"
+#include "mm/vma/mman.h"
+#include "mm/vma/vma_change.h"
+#include "mm/vma/vma_tree.h"
 
 #define IPC_PRIVATE 0
 #define IPC_CREAT 01000u

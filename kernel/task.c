@@ -13,8 +13,8 @@
 #include "kernel/string.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/xsave.h"
-#include "mm/mm.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
+#include "mm/vma/mm.h"
 
 spinlock_t process_tree_lock = SPINLOCK_INIT(PROCESS_TREE);
 struct list_head all_processes = LIST_HEAD_INIT(all_processes);

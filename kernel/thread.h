@@ -26,7 +26,7 @@ int thread_id(const struct thread *thread); /* Linux's tid */
 void thread_prepare_sleep(enum sleep_state state);
 /*
  * Gives up the CPU until woken. Sleeps; asserts that no spinlock is held, and below fault_in() that this sleep is in the list of
- * mm/fault_sleep.h. Returns at once if already woken.
+ * mm/fault/fault_sleep.h. Returns at once if already woken.
  */
 void thread_sleep(void);
 /* Takes the announcement back. */
@@ -43,7 +43,7 @@ void thread_count_fault(void);
 void thread_count_as_major(void);
 /* Faults of the current thread that were resolved, so far. */
 u64 thread_nr_faults(void);
-/* Its last fault that found nothing to do, and how often in a row that was the same one (mm/fault_kind.c). The thread itself. */
+/* Its last fault that found nothing to do, and how often in a row that was the same one (mm/fault/fault_kind.c). The thread itself. */
 struct fault_repeat {
 	u64 ip, address, nr_faults;
 	u32 access, times;

@@ -5,7 +5,7 @@
 #ifndef KERNEL_TIMER_H
 #define KERNEL_TIMER_H
 
-#include "mm/interval_tree.h"
+#include "mm/vma/interval_tree.h"
 
 #define TIME_NEVER (~0UL)
 

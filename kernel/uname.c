@@ -9,9 +9,9 @@
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
 #include "kernel/uname.h"
-#include "mm/mapping_tree.h"
-#include "mm/page_alloc.h"
-#include "mm/swap.h"
+#include "mm/cache/mapping_tree.h"
+#include "mm/page/page_alloc.h"
+#include "mm/swap/swap.h"
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 

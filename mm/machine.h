@@ -13,7 +13,7 @@
  *	u32 machine_local_fetch_add(u32 *value, u32 nr)	adds, and answers what it was before: for what this CPU alone writes,
  *						its interrupt handlers included
  *	void machine_local_add(u64 *value, u64 nr)	likewise
- *	void *machine_counters(void)		this CPU's counters (mm/counters.h), found faster than by its number
+ *	void *machine_counters(void)		this CPU's counters (mm/debug/counters.h), found faster than by its number
  *	u32 machine_tid(void)			the running thread's id, 0 where there is none
  *	u64 machine_user_ip(void)		where it will go on in user mode. Meaningless for kernel threads
  *	void machine_set_fault(const struct fault *)	the fault it is resolving, for debuggers and panics; NULL: none

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Forces every reason for which an attempt is skipped or gives up, one script each, and checks that it is counted. The
- * names are those of mm/reasons.h. Arguments: the reasons to force; none: all. Wants three CPUs; a reason that needs
+ * names are those of mm/fault/reasons.h. Arguments: the reasons to force; none: all. Wants three CPUs; a reason that needs
  * more than there are is reported as a failure.
  */
 #include "user/await.h"

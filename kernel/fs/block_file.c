@@ -14,7 +14,7 @@
 #include "kernel/task.h"
 #include "kernel/thread.h"
 #include "kernel/uaccess.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
 
 #define BLKROGET 0x125eu
 #define BLKGETSIZE 0x1260u

@@ -22,8 +22,8 @@
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
-#include "mm/interval_tree.h"
-#include "mm/slab.h"
+#include "mm/vma/interval_tree.h"
+#include "mm/page/slab.h"
 
 enum { EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3 };
 

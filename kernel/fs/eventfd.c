@@ -9,7 +9,7 @@
 #include "kernel/fs/super.h"
 #include "kernel/fs/text.h"
 #include "kernel/signal.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define EFD_SEMAPHORE 1u
 #define EVENTFD_MAX (~0UL - 1)

@@ -22,7 +22,7 @@
 #include "kernel/fs/super.h"
 #include "kernel/mutex.h"
 #include "kernel/wait.h"
-#include "mm/mapping.h"
+#include "mm/cache/mapping.h"
 
 struct task;
 

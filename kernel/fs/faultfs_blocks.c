@@ -4,7 +4,7 @@
  * stays in memory, once read, until its block is freed or the file system unmounted. fs->lock is held, unless noted.
  */
 #include "kernel/fs/faultfs.h"
-#include "mm/page_lock.h"
+#include "mm/page/page_lock.h"
 
 static u64 sector_of(u32 block)
 {

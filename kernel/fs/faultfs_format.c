@@ -3,7 +3,7 @@
 #include "kernel/fs/faultfs.h"
 #include "kernel/clock.h"
 #include "kernel/string.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
 
 #define BITS_PER_BLOCK ((u32)PAGE_SIZE * 8)
 #define BLOCKS_PER_INODE 4

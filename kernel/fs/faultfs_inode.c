@@ -9,7 +9,7 @@
 #include "kernel/fs/regular.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 /* ---- Records ----------------------------------------------------------------------------------------------------- */
 

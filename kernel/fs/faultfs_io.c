@@ -17,8 +17,8 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/time.h"
-#include "mm/page_lock.h"
-#include "mm/slab.h"
+#include "mm/page/page_lock.h"
+#include "mm/page/slab.h"
 
 u32 sysctl_dirty_writeback_centisecs = 100;
 

@@ -11,7 +11,7 @@
 #include "kernel/fs/faultfs.h"
 #include "kernel/fs/mount_options.h"
 #include "kernel/string.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define FAULTFS_SUPER_MAGIC 0x54464c54 /* statfs: "TLFT" */
 #define DIRTY_SHARE 16		       /* of all memory may be dirty before writers wait */

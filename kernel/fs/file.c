@@ -9,9 +9,9 @@
 #include "kernel/fs/record_lock.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
-#include "mm/mapping.h"
-#include "mm/mmap.h"
-#include "mm/slab.h"
+#include "mm/cache/mapping.h"
+#include "mm/calls/mmap.h"
+#include "mm/page/slab.h"
 
 #define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define FILE_EXEC (1u << 31) /* ours: open a program to run it */

@@ -7,7 +7,7 @@
 #include "kernel/fs/record_lock.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define INITIAL_CAPACITY 64U /* Linux's NR_OPEN_DEFAULT */
 #define MAX_CAPACITY (1U << 19) /* pointers of so many fit kmalloc's largest block */

@@ -6,7 +6,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/signal.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define LOCK_SH 1u
 #define LOCK_EX 2u

@@ -9,7 +9,7 @@
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define MAX_BUFFER 32768UL
 

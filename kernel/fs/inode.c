@@ -9,8 +9,8 @@
 #include "kernel/string.h"
 #include "kernel/clock.h"
 #include "kernel/time.h"
-#include "mm/mapping.h"
-#include "mm/slab.h"
+#include "mm/cache/mapping.h"
+#include "mm/page/slab.h"
 
 struct rwsem fs_tree_lock;
 spinlock_t fs_rename_lock = SPINLOCK_INIT(LEAF);

@@ -17,7 +17,7 @@
 #define KERNEL_FS_INODE_H
 
 #include "kernel/errno.h"
-#include "mm/interval_tree.h"
+#include "mm/vma/interval_tree.h"
 #include "kernel/rwsem.h"
 #include "kernel/spinlock.h"
 

@@ -4,7 +4,7 @@
 #include "kernel/errno.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 static void iov_init(struct iov_iter *iter, struct iovec *iov, u64 base, size_t len)
 {

@@ -8,7 +8,7 @@
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
-#include "mm/mapping.h"
+#include "mm/cache/mapping.h"
 
 #define MFD_CLOEXEC 1u
 #define MFD_ALLOW_SEALING 2u

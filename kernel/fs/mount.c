@@ -11,7 +11,7 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define MS_MAGIC 0xc0ed0000UL /* what mount(8) once had to say in the upper half */
 #define MS_MAGIC_MASK 0xffff0000UL

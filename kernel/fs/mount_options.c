@@ -3,7 +3,7 @@
 #include "kernel/fs/mount_options.h"
 #include "kernel/errno.h"
 #include "kernel/string.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
 
 bool mount_option_next(char **options, struct mount_option *option)
 {

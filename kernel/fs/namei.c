@@ -10,7 +10,7 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define EXPANDED_MAX (2UL * PATH_MAX)
 

@@ -12,8 +12,8 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/mmap.h"
-#include "mm/slab.h"
+#include "mm/calls/mmap.h"
+#include "mm/page/slab.h"
 
 #define S_IALLUGO 07777
 #define O_VALID 037777703u /* what Linux knows of; it ignores the rest */

@@ -17,7 +17,7 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define PIPE_BUF 4096u
 #define DEFAULT_PAGES 16u

@@ -12,7 +12,7 @@
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define POLL_ALWAYS (POLLERR | POLLHUP | POLLNVAL)
 #define POLL_DEFAULT (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM) /* of files that are always ready */

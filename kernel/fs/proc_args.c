@@ -5,8 +5,8 @@
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/string.h"
-#include "mm/mm.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
+#include "mm/vma/mm.h"
 
 #define OOM_SCORE_ADJ_MAX 1000
 

@@ -13,8 +13,8 @@
 #include "kernel/signal.h"
 #include "kernel/string.h"
 #include "kernel/timer.h"
-#include "mm/race.h"
-#include "mm/slab.h"
+#include "mm/debug/race.h"
+#include "mm/page/slab.h"
 
 #define WAIT_LIMIT_MS 20000UL
 #define NS_PER_MS 1000000UL

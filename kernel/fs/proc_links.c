@@ -6,8 +6,8 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/procfs.h"
 #include "kernel/string.h"
-#include "mm/mm.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
+#include "mm/vma/mm.h"
 
 /* The object that a link of a process leads to, with a reference, or an error pointer. */
 typedef struct dentry *target_dentry_t(const struct proc_target *target);

@@ -5,12 +5,12 @@
  */
 #include "kernel/fs/procfs.h"
 #include "kernel/x86/kstack.h"
-#include "mm/census.h"
-#include "mm/mmap.h"
-#include "mm/page_alloc.h"
-#include "mm/slab.h"
-#include "mm/swap.h"
-#include "mm/watermark.h"
+#include "mm/calls/mmap.h"
+#include "mm/check/census.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/slab.h"
+#include "mm/page/watermark.h"
+#include "mm/swap/swap.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 #define VMALLOC_KIB 34359738367UL /* Linux's figure for a 4-level kernel */

@@ -9,7 +9,7 @@
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/tty.h"
 #include "kernel/time.h"
-#include "mm/mm.h"
+#include "mm/vma/mm.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 #define NS_PER_TICK (NSEC_PER_SEC / USER_HZ)

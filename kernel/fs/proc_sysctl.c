@@ -7,12 +7,12 @@
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
-#include "mm/fault.h"
-#include "mm/mmap.h"
-#include "mm/policy.h"
-#include "mm/reclaim.h"
-#include "mm/swap.h"
-#include "mm/watermark.h"
+#include "mm/calls/mmap.h"
+#include "mm/fault/fault.h"
+#include "mm/fault/policy.h"
+#include "mm/page/watermark.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
 
 /* --- vm --- */
 

@@ -14,9 +14,9 @@
 #include "kernel/uname.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/xsave.h"
-#include "mm/mmap.h"
-#include "mm/slab.h"
-#include "mm/swap.h"
+#include "mm/calls/mmap.h"
+#include "mm/page/slab.h"
+#include "mm/swap/swap.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 

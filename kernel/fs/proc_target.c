@@ -4,7 +4,7 @@
  * file of a dead process answers ESRCH. Takes process->lock for a moment.
  */
 #include "kernel/fs/procfs.h"
-#include "mm/mm.h"
+#include "mm/vma/mm.h"
 
 int proc_target_get(u64 id, struct proc_target *target)
 {

@@ -5,7 +5,7 @@
  */
 #include "kernel/fault_trace.h"
 #include "kernel/fs/procfs.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 static void show_heads(struct text *text)
 {

@@ -9,14 +9,14 @@
 #include "kernel/boot_info.h"
 #include "kernel/fs/procfs.h"
 #include "kernel/x86/kstack.h"
-#include "mm/census.h"
-#include "mm/counters.h"
-#include "mm/kswapd.h"
-#include "mm/page_alloc.h"
-#include "mm/pgtable.h"
-#include "mm/slab.h"
-#include "mm/swap.h"
-#include "mm/watermark.h"
+#include "mm/check/census.h"
+#include "mm/debug/counters.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/slab.h"
+#include "mm/page/watermark.h"
+#include "mm/reclaim/kswapd.h"
+#include "mm/swap/swap.h"
+#include "mm/table/pgtable.h"
 
 struct row {
 	const char *name;

@@ -8,7 +8,7 @@
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 static spinlock_t text_lock = SPINLOCK_INIT(LEAF);
 

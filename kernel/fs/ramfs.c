@@ -16,11 +16,11 @@
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
 #include "kernel/task.h"
-#include "mm/mapping.h"
-#include "mm/reclaim.h"
-#include "mm/shmem_swap.h"
-#include "mm/slab.h"
-#include "mm/swap.h"
+#include "mm/cache/mapping.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/shmem_swap.h"
+#include "mm/page/slab.h"
+#include "mm/swap/swap.h"
 
 /*
  * Files may take all memory but a sixty-fourth, which is left for page tables, stacks and the fault path. Checked without
@@ -74,7 +74,7 @@ long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size
 	if (!page)
 		return -ENOSPC;
 	done = iov_copy_from(from, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
-	page_set(page, PG_DIRTY); /* after the copy, and in any case: see mm/shmem_swap.c */
+	page_set(page, PG_DIRTY); /* after the copy, and in any case: see mm/swap/shmem_swap.c */
 	page_put(page);
 	return done ? (long)done : -EFAULT;
 }

@@ -8,8 +8,8 @@
 #include "kernel/fs/regular.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/mapping.h"
-#include "mm/slab.h"
+#include "mm/cache/mapping.h"
+#include "mm/page/slab.h"
 
 /* The file behind a descriptor if it was opened for `mode`, with a reference, or an error pointer. */
 static struct file *fget_for(u64 fd, enum file_mode mode)

@@ -13,7 +13,7 @@
 #include "kernel/signal.h"
 #include "kernel/task.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define F_RDLCK 0
 #define F_WRLCK 1

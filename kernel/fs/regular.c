@@ -11,9 +11,9 @@
 #include "kernel/fs/ramfs.h"
 #include "kernel/signal.h"
 #include "kernel/task.h"
-#include "mm/mapping.h"
-#include "mm/page_lock.h"
-#include "mm/shmem_swap.h"
+#include "mm/cache/mapping.h"
+#include "mm/page/page_lock.h"
+#include "mm/swap/shmem_swap.h"
 
 u64 inode_size(const struct inode *inode)
 {

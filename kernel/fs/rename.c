@@ -5,7 +5,7 @@
 #include "kernel/fs/dir.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define RENAME_NOREPLACE 1u
 #define RENAME_EXCHANGE 2u

@@ -10,7 +10,7 @@
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 enum { SET_READ, SET_WRITE, SET_EXCEPT, NR_SETS };
 

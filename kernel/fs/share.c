@@ -16,7 +16,7 @@
 #include "kernel/print.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
-#include "mm/mapping.h"
+#include "mm/cache/mapping.h"
 
 #define SHARE "share"
 #define PREFIX_SIZE (sizeof(SHARE "/") - 1)

@@ -7,7 +7,7 @@
 #include "kernel/fs/super.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
-#include "mm/mapping.h"
+#include "mm/cache/mapping.h"
 
 #define STATX_BASIC_STATS 0x7ffu
 #define STATX_BTIME 0x800u

@@ -15,7 +15,7 @@
 #include "kernel/mutex.h"
 #include "kernel/signal.h"
 #include "kernel/uaccess.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define FIONREAD 0x541bu
 #define INPUT_SIZE 4096u

@@ -11,7 +11,7 @@
 #include "kernel/rcu.h"
 #include "kernel/string.h"
 #include "kernel/thread.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 static const struct fs_type *const types[] = {
 	&sysfs_type, &tmpfs_type, &proc_type, &devtmpfs_type, &ramfs_type, &faultfs_type,

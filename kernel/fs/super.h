@@ -13,7 +13,7 @@
 
 #include "kernel/fs/inode.h"
 #include "kernel/fs/text.h"
-#include "mm/mapping.h"
+#include "mm/cache/mapping.h"
 
 struct block_device;
 struct super_block;

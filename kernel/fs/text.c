@@ -4,7 +4,7 @@
 #include "kernel/errno.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/string.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 #define UNCHECKED_LENGTH 65536 /* bytes that any text may have */
 

@@ -8,7 +8,7 @@
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/string.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
 
 #define TMPFS_MAGIC 0x01021994
 #define RAMFS_MAGIC 0x858458f6

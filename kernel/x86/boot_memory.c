@@ -8,7 +8,7 @@
 #include "kernel/print.h"
 #include "kernel/string.h"
 #include "kernel/x86/setup.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
 
 #define LOW_MEMORY_END (1UL << 20) /* BIOS data, the AP trampoline; too little to be worth care */
 #define BOOT_MAP_END (4UL << 30)

@@ -7,7 +7,7 @@
 #include "kernel/x86/features.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
-#include "mm/counters.h"
+#include "mm/debug/counters.h"
 #include "kernel/x86/trap.h"
 #include "kernel/x86/xsave.h"
 #include "kernel/clock.h"

@@ -32,7 +32,7 @@ struct cpu {
 	u64 user_rsp;	      /* scratch of the SYSCALL entry */
 	u32 id;		      /* constant: 0 … nr_cpus() - 1 */
 	u32 apic_id;	      /* constant */
-	void *counters;	      /* constant: mm/counters.h */
+	void *counters;	      /* constant: mm/debug/counters.h */
 	struct tss tss;
 	u64 gdt[GDT_ENTRIES];
 } __cacheline_aligned;

@@ -12,7 +12,7 @@
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/paging.h"
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
 
 #define SLOT_SIZE (2 * KSTACK_SIZE)
 #define NR_SLOTS (32 * 1024UL) /* as many as there can be tasks: one GiB, so one table of level 2 */

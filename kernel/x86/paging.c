@@ -18,7 +18,7 @@
 #include "kernel/x86/features.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/setup.h"
-#include "mm/page.h"
+#include "mm/page/page.h"
 
 #define DEVICE_BASE 0xffffffffc0000000UL
 #define SIZE_2M (1UL << 21)

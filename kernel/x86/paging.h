@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Entries of the kernel's own page tables, as the CPU sees them. User tables are mm/'s: see mm/pgtable.h. */
+/* Entries of the kernel's own page tables, as the CPU sees them. User tables are mm/'s: see mm/table/pgtable.h. */
 #ifndef KERNEL_X86_PAGING_H
 #define KERNEL_X86_PAGING_H
 

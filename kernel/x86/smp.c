@@ -17,8 +17,8 @@
 #include "kernel/x86/trap.h"
 #include "kernel/x86/xsave.h"
 #include "kernel/clock.h"
-#include "mm/events.h"
-#include "mm/race.h"
+#include "mm/debug/events.h"
+#include "mm/debug/race.h"
 
 #define AP_TRAMPOLINE 0x8000UL /* boot/ap.asm has the same */
 #define AP_START_US 200000     /* then it is asked once more, */

@@ -20,8 +20,8 @@
 #include "kernel/x86/setup.h"
 #include "kernel/x86/vsyscall.h"
 #include "kernel/x86/xsave.h"
-#include "mm/fault.h"
-#include "mm/mm.h"
+#include "mm/fault/fault.h"
+#include "mm/vma/mm.h"
 
 /* entry.asm */
 void page_fault_user(struct trap_frame *frame, u64 error, u64 addr);

@@ -6,7 +6,7 @@
 #include "kernel/string.h"
 #include "kernel/task.h"
 #include "kernel/x86/interrupt.h"
-#include "mm/fault.h"
+#include "mm/fault/fault.h"
 
 /* uaccess.asm */
 u64 user_copy(void *dst, const void *src, u64 size);

@@ -10,7 +10,7 @@ RACE = "mprotect_after_vma"
 
 
 def stopped_tid():
-    return int(kernel.static("mm/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{RACE}"]]["tid"])
+    return int(kernel.static("mm/debug/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{RACE}"]]["tid"])
 
 
 def tid_in(function):

@@ -100,7 +100,7 @@ def leave():
 
 def let_go():
     """Somebody is to be released from a race point: what will become of the fault it is in?"""
-    point = kernel.static("mm/race.c", "points")[int(frame_value("id"))]
+    point = kernel.static("mm/debug/race.c", "points")[int(frame_value("id"))]
     tid = int(point["tid"])
     task = next((task for task in walk.tasks() if int(task["tid"]) == tid), None)
     cpu = walk.cpu_running(task) if task is not None else None

@@ -38,7 +38,7 @@ def a_reader_with_a_writer_behind_it():
     ends("mmap_locked", "mmap", "answered", "done")
     run_to("touch")
     stand_at("vma_locked")
-    planted(walk.selected_task()["fault"]["locked_vma"]["vm_refcnt"], kernel.define("mm/vma.h", "VMA_WRITER_BAR"), "why",
+    planted(walk.selected_task()["fault"]["locked_vma"]["vm_refcnt"], kernel.define("mm/vma/vma.h", "VMA_WRITER_BAR"), "why",
             "a writer waits for them", "^vma is at work", "vma answers: a new page", never=["gives up"])
     ends("vma_locked", "vma", "answered", "done")
 

@@ -3,7 +3,7 @@
 #ifndef HOST_DISK_H
 #define HOST_DISK_H
 
-#include "mm/swap.h"
+#include "mm/swap/swap.h"
 
 struct disk {
 	spinlock_t lock;	/* RANK_LEAF, interrupts off: waiting */

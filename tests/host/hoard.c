@@ -2,7 +2,7 @@
 /* Memory taken away: see hoard.h. */
 #include "hoard.h"
 
-#include "mm/page_alloc.h"
+#include "mm/page/page_alloc.h"
 
 void hoard_take(struct hoard *hoard, u64 left)
 {

@@ -10,9 +10,9 @@
 
 #include "kernel/lockdep.h"
 #include "kernel/string.h"
-#include "mm/events.h"
-#include "mm/page_alloc.h"
-#include "mm/race.h"
+#include "mm/debug/events.h"
+#include "mm/debug/race.h"
+#include "mm/page/page_alloc.h"
 
 #include <linux/futex.h>
 #include <pthread.h>

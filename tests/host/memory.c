@@ -3,7 +3,7 @@
 #include "sim_internal.h"
 
 #include "kernel/string.h"
-#include "mm/page.h"
+#include "mm/page/page.h"
 
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>

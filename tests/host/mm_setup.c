@@ -3,9 +3,9 @@
 #include "sim_internal.h"
 
 #include "kernel/lockdep.h"
-#include "mm/events.h"
-#include "mm/mmap.h"
-#include "mm/page_alloc.h"
+#include "mm/calls/mmap.h"
+#include "mm/debug/events.h"
+#include "mm/page/page_alloc.h"
 
 static s64 file_refs;
 

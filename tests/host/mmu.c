@@ -13,9 +13,9 @@
 
 #include <time.h>
 
-#include "mm/pgtable.h"
-#include "mm/reclaim.h"
-#include "mm/tlb.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/table/pgtable.h"
+#include "mm/table/tlb.h"
 
 struct sim_mmu_quirks sim_quirks = { .evict = 16, .look_ahead = 64, .stale_fault = 512, .refill = 512, .late = 256 };
 

@@ -6,9 +6,9 @@
 #ifndef HOST_SIM_H
 #define HOST_SIM_H
 
-#include "mm/fault.h"
+#include "mm/fault/fault.h"
 #include "mm/machine.h"
-#include "mm/mm.h"
+#include "mm/vma/mm.h"
 
 /* A page is missing at the end, so that the last ones have no buddies. */
 #define SIM_MEMORY_BYTES ((64UL << 20) - PAGE_SIZE)

@@ -4,7 +4,7 @@
 #include "test.h"
 
 #include "kernel/lockdep.h"
-#include "mm/page_lock.h"
+#include "mm/page/page_lock.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #ifndef HOST_SIM_FILE_H
 #define HOST_SIM_FILE_H
 
-#include "mm/mapping.h"
+#include "mm/cache/mapping.h"
 
 #define SIM_FILE_PAGES 64
 

@@ -10,8 +10,8 @@
 
 #include "disk.h"
 
-#include "mm/page_lock.h"
-#include "mm/swap.h"
+#include "mm/page/page_lock.h"
+#include "mm/swap/swap.h"
 
 #define NR_PAGES 4
 

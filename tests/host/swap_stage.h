@@ -10,7 +10,7 @@
 
 #include "disk.h"
 
-#include "mm/swap.h"
+#include "mm/swap/swap.h"
 
 #define NR_PAGES 16
 /* Slots: less than half of them are in use; or no more than are needed. */

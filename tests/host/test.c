@@ -5,8 +5,8 @@
 #include "sim_internal.h"
 
 #include "kernel/string.h"
-#include "mm/check.h"
-#include "mm/slab.h"
+#include "mm/check/check.h"
+#include "mm/page/slab.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -10,10 +10,10 @@
 #include "sim.h"
 
 #include "kernel/errno.h"
-#include "mm/counters.h"
-#include "mm/mmap.h"
-#include "mm/policy.h"
-#include "mm/race.h"
+#include "mm/calls/mmap.h"
+#include "mm/debug/counters.h"
+#include "mm/debug/race.h"
+#include "mm/fault/policy.h"
 
 #include <sys/mman.h>
 

@@ -4,8 +4,8 @@
 
 #include "sim_file.h"
 
-#include "mm/census.h"
-#include "mm/vma.h"
+#include "mm/check/census.h"
+#include "mm/vma/vma.h"
 
 #define ARENA 0x10000000000UL /* the last page of a page table lies before its start */
 

@@ -4,11 +4,11 @@
 
 #include "kernel/mutex.h"
 #include "kernel/rcu.h"
-#include "mm/mapping.h"
-#include "mm/page_alloc.h"
-#include "mm/page_lock.h"
-#include "mm/tlb.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/page_lock.h"
+#include "mm/table/tlb.h"
+#include "mm/vma/vma.h"
 
 #define ADDR 0x10000000UL
 

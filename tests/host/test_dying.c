@@ -2,7 +2,7 @@
 /* Calls of a thread that has been killed while another one holds mmap_lock: they wait for it no longer, and change nothing. */
 #include "test.h"
 
-#include "mm/vma.h"
+#include "mm/vma/vma.h"
 
 #define ARENA 0x10000000000UL
 

@@ -5,9 +5,9 @@
 #include "disk.h"
 
 #include "kernel/string.h"
-#include "mm/events.h"
-#include "mm/reclaim.h"
-#include "mm/swap.h"
+#include "mm/debug/events.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
 
 /* How many attempts of `strategy` the rings say have ended so since their heads were at `heads`. */
 static u64 recorded(const u32 *heads, enum fault_strategy_id strategy, enum fault_end end)

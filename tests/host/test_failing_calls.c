@@ -8,8 +8,8 @@
  */
 #include "test.h"
 
-#include "mm/mapping.h"
-#include "mm/vma_change.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/vma_change.h"
 
 #define ARENA 0x10000000000UL
 #define ARENA_PAGES 128

@@ -2,8 +2,8 @@
 /* Every kind of fault, under every strategy and both validations: what the program sees, and what is in the entry. */
 #include "test.h"
 
-#include "mm/mapping.h"
-#include "mm/rmap.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/rmap.h"
 
 /* A second user of the address space, so that speculation is tried; and the test itself as a user. */
 static struct mm *begin(void)

@@ -6,7 +6,7 @@
 #include "sim_file.h"
 #include "test.h"
 
-#include "mm/page_lock.h"
+#include "mm/page/page_lock.h"
 
 #define FAULTER 1
 #define OTHER 2

@@ -7,10 +7,10 @@
 
 #include "disk.h"
 
-#include "mm/mapping.h"
-#include "mm/rmap.h"
-#include "mm/swap.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/swap/swap.h"
+#include "mm/vma/rmap.h"
+#include "mm/vma/vma.h"
 
 /* ---- Counters of faults ---------------------------------------------------------------------------------------------- */
 

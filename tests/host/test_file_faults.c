@@ -7,9 +7,9 @@
 #include "test.h"
 
 #include "kernel/string.h"
-#include "mm/page_lock.h"
-#include "mm/pgtable.h"
-#include "mm/tlb.h"
+#include "mm/page/page_lock.h"
+#include "mm/table/pgtable.h"
+#include "mm/table/tlb.h"
 
 #define FAULTER 1
 #define OTHER 2

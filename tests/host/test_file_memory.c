@@ -3,9 +3,9 @@
 #include "sim_file.h"
 #include "test.h"
 
-#include "mm/mapping_tree.h"
-#include "mm/page_alloc.h"
-#include "mm/page_lock.h"
+#include "mm/cache/mapping_tree.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/page_lock.h"
 
 #define FILE_PAGES 8
 

@@ -7,9 +7,9 @@
 
 #include "disk.h"
 
-#include "mm/lazyfree.h"
-#include "mm/reclaim.h"
-#include "mm/tlb.h"
+#include "mm/reclaim/lazyfree.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/table/tlb.h"
 
 #define NR_PAGES 32
 

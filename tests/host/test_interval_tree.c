@@ -2,7 +2,7 @@
 /* The interval tree against a model that anybody can check: an array of ranges, searched from end to end. */
 #include "test.h"
 
-#include "mm/interval_tree.h"
+#include "mm/vma/interval_tree.h"
 
 #define NR_RANGES 300
 #define SPAN 128 /* offsets: few enough that many ranges start at the same one */

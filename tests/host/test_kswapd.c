@@ -5,11 +5,11 @@
 #include "disk.h"
 #include "hoard.h"
 
-#include "mm/kswapd.h"
-#include "mm/page_alloc.h"
-#include "mm/reclaim.h"
-#include "mm/swap.h"
-#include "mm/watermark.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/watermark.h"
+#include "mm/reclaim/kswapd.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
 
 #define LEFT 2048UL /* pages of memory that a test has */
 #define WORK 4096UL /* and so many it touches */

@@ -2,8 +2,8 @@
 /* mmap of files and of kinds of memory: what is refused, in which order, and what the VMA may become later. */
 #include "test.h"
 
-#include "mm/mapping.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/vma.h"
 
 #define ARENA 0x10000000000UL
 #define MAX_FILE_BYTES 0x7fffffffffffffffUL

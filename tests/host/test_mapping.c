@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "kernel/string.h"
-#include "mm/mapping.h"
+#include "mm/cache/mapping.h"
 
 static const u64 indices[] = {
 	0, 1, 63, 64, 65, 4095, 4096, 262143, 262144, 1UL << 30, (1UL << 40) + 77, (1UL << 52) - 1, ~0UL - 1, ~0UL,

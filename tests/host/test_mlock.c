@@ -2,7 +2,7 @@
 /* mlock, mlockall and their kin: answers, which are Linux's; what they bring in; and RLIMIT_MEMLOCK, at each call that it limits. */
 #include "test.h"
 
-#include "mm/vma.h"
+#include "mm/vma/vma.h"
 
 #define ARENA 0x10000000000UL
 #define LIMIT 6

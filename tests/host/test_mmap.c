@@ -7,7 +7,7 @@
 #include "test.h"
 
 #include "kernel/string.h"
-#include "mm/vma_change.h"
+#include "mm/vma/vma_change.h"
 
 #define ARENA 0x10000000000UL
 #ifndef MAP_ABOVE4G

@@ -2,8 +2,8 @@
 /* msync, and MADV_REMOVE of a file: which of its pages the file is asked for, holding what, and what is answered. */
 #include "test.h"
 
-#include "mm/mapping.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/vma.h"
 
 #define ARENA 0x10000000000UL
 

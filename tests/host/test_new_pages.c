@@ -8,11 +8,11 @@
 #include "test.h"
 
 #include "kernel/string.h"
-#include "mm/lazyfree.h"
-#include "mm/mapping.h"
-#include "mm/page_alloc.h"
-#include "mm/pgtable.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/page/page_alloc.h"
+#include "mm/reclaim/lazyfree.h"
+#include "mm/table/pgtable.h"
+#include "mm/vma/vma.h"
 
 #define NR_PAGES 4
 #define NR_DIRTY 2048

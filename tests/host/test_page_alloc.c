@@ -6,10 +6,10 @@
 #include "hoard.h"
 
 #include "kernel/string.h"
-#include "mm/page_alloc.h"
-#include "mm/reclaim.h"
-#include "mm/swap.h"
-#include "mm/watermark.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/watermark.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
 /* The page lock and write-back: who waits, what is known of them meanwhile, and who is woken. */
 #include "test.h"
 
-#include "mm/page_alloc.h"
-#include "mm/page_lock.h"
+#include "mm/page/page_alloc.h"
+#include "mm/page/page_lock.h"
 
 #define NR_QUEUES 64 /* pages whose numbers differ by so many share a queue */
 

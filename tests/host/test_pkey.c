@@ -2,7 +2,7 @@
 /* Protection keys: which are in use, who has which, and the one that hides what may only be executed. */
 #include "test.h"
 
-#include "mm/pkey.h"
+#include "mm/vma/pkey.h"
 
 #define ARENA 0x10000000000UL
 #define NR_KEYS 16

@@ -2,9 +2,9 @@
 /* Where mappings may come to lie, and how far they may grow: each bound, on either side of it. */
 #include "test.h"
 
-#include "mm/pkey.h"
-#include "mm/rmap.h"
-#include "mm/vma_change.h"
+#include "mm/vma/pkey.h"
+#include "mm/vma/rmap.h"
+#include "mm/vma/vma_change.h"
 
 #define ARENA 0x10000000000UL
 #define GIB (1UL << 30)

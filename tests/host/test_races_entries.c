@@ -4,8 +4,8 @@
 
 #include "sim_file.h"
 
-#include "mm/lazyfree.h"
-#include "mm/tlb.h"
+#include "mm/reclaim/lazyfree.h"
+#include "mm/table/tlb.h"
 
 /* "Somebody was faster" is success, and his page stays. */
 TEST(k4_second_fault_on_one_page, 4)

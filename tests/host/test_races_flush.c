@@ -5,11 +5,11 @@
  */
 #include "race_stage.h"
 
-#include "mm/lazyfree.h"
-#include "mm/mapping.h"
-#include "mm/oom_reap.h"
-#include "mm/pkey.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/reclaim/lazyfree.h"
+#include "mm/reclaim/oom_reap.h"
+#include "mm/vma/pkey.h"
+#include "mm/vma/vma.h"
 
 #define OLD_VALUE 7
 #define ELSEWHERE 0x200000000000UL

@@ -2,8 +2,8 @@
 /* Races of fork, and of pages that may go: what others write while entries are being write-protected or given up lazily. */
 #include "race_stage.h"
 
-#include "mm/lazyfree.h"
-#include "mm/vma.h"
+#include "mm/reclaim/lazyfree.h"
+#include "mm/vma/vma.h"
 
 /*
  * fork has write-protected everything and not yet flushed. CPU 1 writes: it must not copy the page on that evidence, while

@@ -2,8 +2,8 @@
 /* Races of mremap, and about the anon_vma that moves and is published. */
 #include "race_stage.h"
 
-#include "mm/rmap.h"
-#include "mm/vma.h"
+#include "mm/vma/rmap.h"
+#include "mm/vma/vma.h"
 
 static vaddr_t target;
 

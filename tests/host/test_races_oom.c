@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Races of the OOM reaper (mm/oom_reap.h) with those whose memory it takes: CPU 2 reaps. */
+/* Races of the OOM reaper (mm/reclaim/oom_reap.h) with those whose memory it takes: CPU 2 reaps. */
 #include "race_stage.h"
 
-#include "mm/oom_reap.h"
+#include "mm/reclaim/oom_reap.h"
 
 static void act_reap(void *arg)
 {

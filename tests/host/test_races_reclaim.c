@@ -8,9 +8,9 @@
 #include "disk.h"
 #include "sim_file.h"
 
-#include "mm/mapping.h"
-#include "mm/reclaim.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/vma/vma.h"
 
 enum kind { SHARED_MEMORY, FILE_PAGE, NR_KINDS };
 

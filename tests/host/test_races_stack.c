@@ -3,8 +3,8 @@
 #include "race_stage.h"
 
 #include "disk.h"
-#include "mm/swap.h"
-#include "mm/vma.h"
+#include "mm/swap/swap.h"
+#include "mm/vma/vma.h"
 
 #define STACK_TOP 0x7ffff0000000UL
 

@@ -5,7 +5,7 @@
  */
 #include "swap_race_stage.h"
 
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 
 static bool puppet_write(u64 value)
 {

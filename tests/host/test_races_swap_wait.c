@@ -4,8 +4,8 @@
 
 #include "hoard.h"
 
-#include "mm/mapping.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/vma.h"
 
 TEST(swap_waiter_can_be_killed, 4)
 {

@@ -7,8 +7,8 @@
 
 #include "sim_file.h"
 
-#include "mm/mapping.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/vma.h"
 
 static struct mapping *object;
 

@@ -2,8 +2,8 @@
 /* Races of the per-VMA lock: VMAs that go between look-up and lock, readers and bars left behind. */
 #include "race_stage.h"
 
-#include "mm/rmap.h"
-#include "mm/vma_change.h"
+#include "mm/vma/rmap.h"
+#include "mm/vma/vma_change.h"
 
 #define STACK_TOP 0x7ffff0000000UL
 

@@ -2,9 +2,9 @@
 /* Races with the writers of VMAs: every reader sees every one of them, and none waits under a lock too many. */
 #include "race_stage.h"
 
-#include "mm/mapping.h"
-#include "mm/rmap.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/rmap.h"
+#include "mm/vma/vma.h"
 
 /* ---- Mappings ------------------------------------------------------------------------------------------------------ */
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every row of mm/reasons.h, forced: `reason_X` is the test of row X. An attempt is stopped at a race point, the address
+ * Every row of mm/fault/reasons.h, forced: `reason_X` is the test of row X. An attempt is stopped at a race point, the address
  * space is changed, the attempt goes on, and the row's counter must have gone up by exactly what happened.
  *
  * CPU 1 is the faulting thread, CPU 2 the one that changes things, CPU 3 keeps the address space shared.
  */
 #include "race_stage.h"
 
-#include "mm/mapping.h"
-#include "mm/rmap.h"
+#include "mm/cache/mapping.h"
+#include "mm/vma/rmap.h"
 
 /* Page 5 has a page table and an anon_vma, and another thread keeps the address space shared. */
 static void begin_shared(enum fault_policy policy, enum spf_validate validate)

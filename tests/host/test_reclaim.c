@@ -5,13 +5,13 @@
 #include "disk.h"
 #include "sim_file.h"
 
-#include "mm/census.h"
-#include "mm/lru.h"
-#include "mm/page_lock.h"
-#include "mm/reclaim.h"
-#include "mm/swap.h"
-#include "mm/tlb.h"
-#include "mm/vma.h"
+#include "mm/check/census.h"
+#include "mm/page/page_lock.h"
+#include "mm/reclaim/lru.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
+#include "mm/table/tlb.h"
+#include "mm/vma/vma.h"
 
 #define NR_PAGES 64
 

@@ -2,9 +2,9 @@
 /* The reverse map of anonymous memory: who shares an anon_vma with whom, what fork makes of it, and the checker. */
 #include "test.h"
 
-#include "mm/check.h"
-#include "mm/mapping.h"
-#include "mm/rmap.h"
+#include "mm/cache/mapping.h"
+#include "mm/check/check.h"
+#include "mm/vma/rmap.h"
 
 static struct vma *vma_at(struct mm *mm, vaddr_t addr)
 {

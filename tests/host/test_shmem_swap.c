@@ -6,11 +6,11 @@
 #include "hoard.h"
 
 #include "kernel/string.h"
-#include "mm/mapping.h"
-#include "mm/reclaim.h"
-#include "mm/shmem_swap.h"
-#include "mm/swap.h"
-#include "mm/vma.h"
+#include "mm/cache/mapping.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/shmem_swap.h"
+#include "mm/swap/swap.h"
+#include "mm/vma/vma.h"
 
 #define NR_PAGES 16
 #define SHARED (MAP_SHARED | MAP_ANONYMOUS)

@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "kernel/string.h"
-#include "mm/slab.h"
+#include "mm/page/slab.h"
 
 struct object {
 	struct object *next;

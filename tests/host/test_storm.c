@@ -7,10 +7,10 @@
 
 #include "disk.h"
 #include "kernel/mutex.h"
-#include "mm/lazyfree.h"
-#include "mm/page_alloc.h"
-#include "mm/reclaim.h"
-#include "mm/swap.h"
+#include "mm/page/page_alloc.h"
+#include "mm/reclaim/lazyfree.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
 
 #define THREADS 3
 #define STEADY 1060 /* pages: three page tables, the outer ones in part */

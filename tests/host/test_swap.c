@@ -2,7 +2,7 @@
 /* Swap: out and in again under every strategy, what the calls make of swapped-out pages, read-ahead, errors. */
 #include "swap_stage.h"
 
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 
 static struct page *page_at(u64 page)
 {

@@ -2,7 +2,7 @@
 /* Areas of swap: which one a page goes to, a full one, and one that is given up. */
 #include "swap_stage.h"
 
-#include "mm/swap_internal.h"
+#include "mm/swap/swap_internal.h"
 
 TEST(swap_areas_by_priority, 1)
 {

@@ -5,7 +5,7 @@
  */
 #include "swap_stage.h"
 
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 
 /* ---- The entry --------------------------------------------------------------------------------------------------- */
 

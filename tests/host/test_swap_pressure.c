@@ -4,7 +4,7 @@
 
 #include "hoard.h"
 
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 
 /* A machine of 3072 pages of memory, and much more of swap. */
 static struct hoard blocks = { .order = MAX_ORDER };

@@ -8,7 +8,7 @@
 
 #include "disk.h"
 
-#include "mm/swap.h"
+#include "mm/swap/swap.h"
 
 #define NR_PAGES 40
 #define LOW_BITS 16 /* the lower half has four bits of a slot's offset */

@@ -10,10 +10,10 @@
 #include "hoard.h"
 #include "sim_file.h"
 
-#include "mm/events.h"
-#include "mm/mapping.h"
-#include "mm/slab.h"
-#include "mm/swap.h"
+#include "mm/cache/mapping.h"
+#include "mm/debug/events.h"
+#include "mm/page/slab.h"
+#include "mm/swap/swap.h"
 
 #include "kernel/string.h"
 

@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "kernel/string.h"
-#include "mm/vma.h"
+#include "mm/vma/vma.h"
 
 #include <stdlib.h>
 

@@ -120,13 +120,13 @@ def repeat(options, seed, count, recheck):
 def place_of(word):
     """FILE or FILE:LINE or FILE:FIRST-LAST → (path, first, last)."""
     path, _, lines = word.partition(":")
-    path = path if "/" in path else f"mm/{path}"
+    path = next((source for source in sources() if os.path.basename(source) == path), path)
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", lines)
     if lines and not match:
         raise UsageError(f"“{word}”: behind the colon stands LINE or FIRST-LAST")
     if path not in sources():
         why = "headers are left out: each has many objects" if path.endswith(".h") else "only what the host build tests"
-        raise UsageError(f"no mutants are made of {path} ({why}); of mm/*.c and {', '.join(sources()[-5:])} they are")
+        raise UsageError(f"no mutants are made of {path} ({why}); of mm/*/*.c and {', '.join(sources()[-5:])} they are")
     return (path, int(match[1]), int(match[2] or match[1])) if match else (path, 1, 1 << 30)
 
 
@@ -138,7 +138,7 @@ def sources():
 
 
 def in_mm():
-    return sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "mm", "*.c")))
+    return sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "mm", "*", "*.c")))
 
 
 def all_mutants(places):
@@ -331,8 +331,8 @@ class Build:
 
     def __init__(self, sanitizer):
         self.objects = f"build/host/{sanitizer}/obj"
-        lines = make("-n", "V=1", "-W", "mm/fault.c", f"build/host/{sanitizer}/tests").splitlines()
-        self.compile = next(shlex.split(line) for line in lines if line.endswith(" mm/fault.c"))
+        lines = make("-n", "V=1", "-W", "mm/fault/fault.c", f"build/host/{sanitizer}/tests").splitlines()
+        self.compile = next(shlex.split(line) for line in lines if line.endswith(" mm/fault/fault.c"))
         self.compile = self.compile[:self.compile.index("-MMD")]
         self.link_all = next(shlex.split(line) for line in lines if f"-o build/host/{sanitizer}/tests " in line)
 
@@ -509,7 +509,7 @@ def indent(text):
 # Wrong arguments, and what stderr must match.
 CASES = (
     ("no-such-file", ["mm/nowhere.c"], "no mutants are made of mm/nowhere.c"),
-    ("header", ["mm/tlb.h"], "headers are left out"),
+    ("header", ["mm/table/tlb.h"], "headers are left out"),
     ("not-tested-on-the-host", ["kernel/panic.c"], "only what the host build tests"),
     ("line", ["tlb.c:here"], "LINE or FIRST-LAST"),
     ("seed", ["--seed", "x"], "--seed: “x” is not a number"),
@@ -517,7 +517,7 @@ CASES = (
     ("recheck", ["--recheck", "-1"], "--recheck: “-1” is not a number"),
     ("no-such-mutant", ["--name", "tlb.c:nothing:drop:0"], "no mutant is called"),
 )
-KNOWN_CAUGHT = ("mm/tlb.c", "drop", "machine_tlb_shootdown(others, start, end);")
+KNOWN_CAUGHT = ("mm/table/tlb.c", "drop", "machine_tlb_shootdown(others, start, end);")
 TIME = 1200  # seconds for the builds and the tests of a sample
 
 

@@ -24,9 +24,9 @@ TOKEN = re.compile(r"""
 DEBUG_ONLY = re.compile(r"ASSERT$|BUG_ON$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|schedule_point$|"
                         r"schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|lock_release_check$|"
                         r"machine_poison$|poison_\w+$|check_poison$|printf$")
-CHECKING_FILES = ("mm/check.c", "mm/check_mm.c", "mm/race.c")
-CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|check_poison)|mm/rmap.c:rmap_check|mm/vma_tree.c:(vma_tree_)?check|"
-                                r"mm/swap_area.c:(swap_entries_counted|swap_area_is_held)|mm/vma_lock.c:mm_is_read_locked_at")
+CHECKING_FILES = ("mm/check/check.c", "mm/check/check_mm.c", "mm/debug/race.c")
+CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|check_poison)|mm/vma/rmap.c:rmap_check|mm/vma/vma_tree.c:(vma_tree_)?check|"
+                                r"mm/swap/swap_area.c:(swap_entries_counted|swap_area_is_held)|mm/vma/vma_lock.c:mm_is_read_locked_at")
 
 TYPES = {"const", "static", "struct", "enum", "union", "unsigned", "signed", "int", "long", "short", "char", "bool", "void",
          "volatile", "extern", "typeof", "size_t", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"}
@@ -67,7 +67,7 @@ class Token:
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    name: str  # FILE:FUNCTION:OPERATOR:HASH; the hash is of the statement, so that edits elsewhere do not change it
+    name: str  # FILE:FUNCTION:OPERATOR:HASH; the hash is of the statement, so that edits elsewhere and moves do not change it
     path: str
     function: str
     operator: str
@@ -356,7 +356,7 @@ class File:
         key = (self.function, operator, what)
         self.seen[key] = self.seen.get(key, 0) + 1
         digest = hashlib.sha256(f"{what}|{self.seen[key]}".encode()).hexdigest()[:8]
-        name = f"{self.path.removeprefix('mm/')}:{self.function}:{operator}:{digest}"
+        name = f"{re.sub('^mm/([a-z]+/)?', '', self.path)}:{self.function}:{operator}:{digest}"
         line = bisect.bisect_left(self.lines, self.tokens[index].start) + 1
         self.mutants.append(Mutant(name, self.path, self.function, operator, line, placed))
 

@@ -68,7 +68,7 @@ OTHERS = (
     ("list-names", ["tests/run", "list", "tool"], 1, "list takes no names"),
     ("jobs", ["tests/run", "test", "--jobs", "0"], 2, "--jobs: “0” is not a number above 0"),
     ("minimise", ["tests/run", "minimise", "x"], 1, "“x” is no seed of mmfuzz"),
-    ("mutants", ["tests/run", "mutants", "mm/tlb.c:99999"], 1, "nothing can be mistaken in mm/tlb.c:99999"),
+    ("mutants", ["tests/run", "mutants", "mm/table/tlb.c:99999"], 1, "nothing can be mistaken in mm/table/tlb.c:99999"),
     ("one-test", ["tests/terminal", "nosuch"], 1, "no test is called nosuch; there are window, "),
     ("make-verb", ["make", "nosuch"], 2, "there is no verb nosuch: `make help` lists them"),
     ("make-variable", ["make", "test", "TEST=nosuch"], 2, "no variable is called TEST: `make help`"),

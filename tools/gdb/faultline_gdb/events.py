@@ -44,12 +44,12 @@ def attempt_words(story):
 
 
 def details(kind, address, value):
-    """[where, what]: the event's address and value, as mm/events.h has them."""
+    """[where, what]: the event's address and value, as mm/debug/events.h has them."""
     where = f"{address:#x}"
     if kind == "look_again":
         return [where, name_of("fault_reason", value, "REASON_")]
     if kind == "lock_wait":
-        bit = kernel.define("mm/events.h", "EVENT_FOR_WRITING")
+        bit = kernel.define("mm/debug/events.h", "EVENT_FOR_WRITING")
         return [where, f"{name_of('lock_rank', value & ~bit, 'RANK_')} for {'writing' if value & bit else 'reading'}"]
     if kind == "vma_write":
         return [where, f"to {value:#x}"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is left of memory, as mm/page_alloc.c counts it: what a fault on a CPU can have without anything being reclaimed."""
+"""What is left of memory, as mm/page/page_alloc.c counts it: what a fault on a CPU can have without anything being reclaimed."""
 
 from . import kernel
 
-FILE = "mm/page_alloc.c"
+FILE = "mm/page/page_alloc.c"
 
 
 def stashed(cpu):

@@ -50,17 +50,17 @@ class Snapshot:
         self.mapping_struct = vma["mapping"]
 
     def has(self, flag):
-        return bool(self.flags & kernel.define("mm/vma.h", f"VM_{flag}"))
+        return bool(self.flags & kernel.define("mm/vma/vma.h", f"VM_{flag}"))
 
     def permits(self, access):
         """As vma_permits(); protection keys are the running thread's, which GDB cannot see."""
         if access == WRITE:
             return self.has("WRITE")
-        return self.has("EXEC") if access == EXEC else bool(self.flags & kernel.define("mm/vma.h", "VM_ACCESS"))
+        return self.has("EXEC") if access == EXEC else bool(self.flags & kernel.define("mm/vma/vma.h", "VM_ACCESS"))
 
     @property
     def key(self):
-        return (self.flags & kernel.define("mm/vma.h", "VM_PKEY")) >> kernel.define("mm/vma.h", "VM_PKEY_SHIFT")
+        return (self.flags & kernel.define("mm/vma/vma.h", "VM_PKEY")) >> kernel.define("mm/vma/vma.h", "VM_PKEY_SHIFT")
 
 
 class Mine:

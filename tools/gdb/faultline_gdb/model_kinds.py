@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-The kinds of fault, the same for all strategies, as mm/fault_kind.c, fault_anon.c, fault_mapping.c, fault_around.c,
+The kinds of fault, the same for all strategies, as mm/fault/fault_kind.c, fault_anon.c, fault_mapping.c, fault_around.c,
 fault_wp.c and fault_swap.c have them. Each ends by raising End.
 """
 
@@ -9,8 +9,8 @@ from .command import counted
 from .model import EXEC, WRITE, End, answered, refused
 from .model_locked import OUT_OF_MEMORY
 
-ANON, MAPPING, AROUND = "mm/fault_anon.c", "mm/fault_mapping.c", "mm/fault_around.c"
-WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault_wp.c", "mm/fault_swap.c", "mm/fault_kind.c", "mm/fault_page_io.c"
+ANON, MAPPING, AROUND = "mm/fault/fault_anon.c", "mm/fault/fault_mapping.c", "mm/fault/fault_around.c"
+WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault/fault_wp.c", "mm/fault/fault_swap.c", "mm/fault/fault_kind.c", "mm/fault/fault_page_io.c"
 
 
 def handle(strategy, fault):
@@ -57,7 +57,7 @@ class Cache:
 
     def __init__(self, mapping):
         self.mapping = mapping
-        self.bits = kernel.define("mm/mapping_tree.c", "SLOT_BITS")
+        self.bits = kernel.define("mm/cache/mapping_tree.c", "SLOT_BITS")
 
     def nr_pages(self):
         return (int(self.mapping["size"]) + kernel.PAGE_SIZE - 1) // kernel.PAGE_SIZE
@@ -149,7 +149,7 @@ def ask_mapping(strategy, fault):
                        "FAULT_BEYOND_END")
     cache = Cache(fault.vma.mapping_struct)
     if fault.pgoff() >= cache.nr_pages():
-        raise answered("mm/mapping.c", "mapping_fault", "FAULT_BEYOND_END",
+        raise answered("mm/cache/mapping.c", "mapping_fault", "FAULT_BEYOND_END",
                        f"{refused(fault, 'SIGBUS')}: beyond the end of the object", "FAULT_BEYOND_END")
     page = cache.page(fault.pgoff())
     if page is not None and kernel.page_has(page, "PG_UPTODATE"):
@@ -169,7 +169,7 @@ def make_page(strategy, fault, cache):
     if value is not None:
         in_swap(strategy, fault, value)
     if not fault.takes_page():
-        raise answered("mm/mapping.c", "fault_missed", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
+        raise answered("mm/cache/mapping.c", "fault_missed", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
 
 
 def in_swap(strategy, fault, value):
@@ -184,7 +184,7 @@ def in_swap(strategy, fault, value):
         strategy.wait_request(fault)
     if busy or page is None and area is not None and swap.device_of(area)["async"]:
         strategy.wait_page(fault)
-    raise answered("mm/shmem_swap.c", "fault_put_back", "fault_answered", "the page is put back into the mapping; the access "
+    raise answered("mm/swap/shmem_swap.c", "fault_put_back", "fault_answered", "the page is put back into the mapping; the access "
                    "faults again, and finds it")
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The per-VMA lock and mmap_lock, as mm/strategy_vma.c, mm/strategy_mmap.c and mm/fault_locked.c have them."""
+"""The per-VMA lock and mmap_lock, as mm/fault/strategy_vma.c, mm/fault/strategy_mmap.c and mm/fault/fault_locked.c have them."""
 
 from . import kernel, vmas, walk
 from .model import Snapshot, Strategy, answered, gave_up, lock_holder, refused, retry, skip
 
-VMA_FILE, MMAP_FILE, SHARED_FILE = "mm/strategy_vma.c", "mm/strategy_mmap.c", "mm/fault_locked.c"
+VMA_FILE, MMAP_FILE, SHARED_FILE = "mm/fault/strategy_vma.c", "mm/fault/strategy_mmap.c", "mm/fault/fault_locked.c"
 OUT_OF_MEMORY = "out of memory: a process is killed unless pages can be reclaimed, then the access faults again"
 
 
@@ -68,7 +68,7 @@ class PerVma(Locked):
             raise answered(VMA_FILE, "vma_enter", "fault_check_access", no_access(fault), "FAULT_NO_ACCESS")
 
     def is_write_locked(self, fault, vma):
-        bar = kernel.define("mm/vma.h", "VMA_WRITER_BAR")
+        bar = kernel.define("mm/vma/vma.h", "VMA_WRITER_BAR")
         return int(vma["vm_lock_seq"]) == int(fault.mm["mm_lock_seq"]) or bool(int(vma["vm_refcnt"]) & bar)
 
     def need_anon_vma(self, fault):
@@ -149,5 +149,5 @@ def may_grow(fault, found):
     last = Snapshot(below[-1].vma)
     if fault.address < last.end:
         return False
-    gap = kernel.define("mm/vma.h", "STACK_GUARD_GAP")
-    return last.has("GROWSDOWN") or not last.flags & kernel.define("mm/vma.h", "VM_ACCESS") or fault.address - last.end >= gap
+    gap = kernel.define("mm/vma/vma.h", "STACK_GUARD_GAP")
+    return last.has("GROWSDOWN") or not last.flags & kernel.define("mm/vma/vma.h", "VM_ACCESS") or fault.address - last.end >= gap

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Speculation, as mm/strategy_spec.c has it: from the door, or from where a fault that is under way has come to."""
+"""Speculation, as mm/fault/strategy_spec.c has it: from the door, or from where a fault that is under way has come to."""
 
 from . import kernel, walk
 from .model import WRITE, Snapshot, Strategy, gave_up, lock_holder, skip
 
-FILE = "mm/strategy_spec.c"
+FILE = "mm/fault/strategy_spec.c"
 # Race points of an attempt in their order: who stands at one has passed those before.
 POINTS = ("spec_after_find", "spec_after_sample", "spec_after_snapshot", "spec_before_walk", "spec_after_walk",
           "spec_before_ptl", "spec_before_trylock", "spec_after_ptl")

@@ -10,12 +10,12 @@ IDLE, ARMED, STOPPED = "POINT_IDLE", "POINT_ARMED", "POINT_STOPPED"
 
 
 def points():
-    return {row[0]: row[1] for row in kernel.rows("mm/race.h", "RACE_POINTS")}
+    return {row[0]: row[1] for row in kernel.rows("mm/debug/race.h", "RACE_POINTS")}
 
 
 def state_of(name):
     """The kernel's record of a point."""
-    return kernel.static("mm/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{name}"]]
+    return kernel.static("mm/debug/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{name}"]]
 
 
 def is_in(point, state):
@@ -29,7 +29,7 @@ def write(field, number):
 def set_state(point, state):
     """As update_armed() does: the flag is on while any point is not idle, or a schedule is fuzzed."""
     write(point["state"], kernel.enum("point_state")[state])
-    busy = any(not is_in(one, IDLE) for one in kernel.array_of(kernel.static("mm/race.c", "points")))
+    busy = any(not is_in(one, IDLE) for one in kernel.array_of(kernel.static("mm/debug/race.c", "points")))
     write(kernel.variable("race_armed"), int(busy or bool(kernel.variable("schedule_fuzz_on"))))
 
 

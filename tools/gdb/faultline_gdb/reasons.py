@@ -14,8 +14,8 @@ class Reason:
 
 
 def all_reasons():
-    """The rows of mm/reasons.h by name."""
-    return {row[0]: Reason(row) for row in kernel.rows("mm/reasons.h", "FAULT_REASONS")}
+    """The rows of mm/fault/reasons.h by name."""
+    return {row[0]: Reason(row) for row in kernel.rows("mm/fault/reasons.h", "FAULT_REASONS")}
 
 
 def counters():
@@ -35,7 +35,7 @@ def counters():
 
 
 def sentences():
-    return {**{row[0]: row[1] for row in kernel.rows("mm/counters.h", "FAULT_COUNTERS")},
+    return {**{row[0]: row[1] for row in kernel.rows("mm/debug/counters.h", "FAULT_COUNTERS")},
             **{name: reason.sentence for name, reason in all_reasons().items()}}
 
 

@@ -9,13 +9,13 @@ SHOWN_SLOTS = 40
 
 def areas():
     """(number, area) of those that are there."""
-    for number, area in enumerate(kernel.array_of(kernel.static("mm/swap_area.c", "areas"))):
+    for number, area in enumerate(kernel.array_of(kernel.static("mm/swap/swap_area.c", "areas"))):
         if area["present"]:
             yield number, area
 
 
 def constant(name):
-    return kernel.define("mm/swap_area.c", name)
+    return kernel.define("mm/swap/swap_area.c", name)
 
 
 def slots(area):
@@ -32,7 +32,7 @@ def slots(area):
 
 def number_of(slot):
     """(area, offset) of a swap_slot_t."""
-    bits = kernel.define("mm/pgtable.h", "SWAP_OFFSET_BITS")
+    bits = kernel.define("mm/table/pgtable.h", "SWAP_OFFSET_BITS")
     return slot >> bits, slot & (1 << bits) - 1
 
 
@@ -61,7 +61,7 @@ def describe_slot(state, pfn):
 
 def requests_are_out():
     """Are all requests for swap under way? The pool is filled when the first one is taken."""
-    pool = kernel.static("mm/swap_io.c", "pool")
+    pool = kernel.static("mm/swap/swap_io.c", "pool")
     return bool(pool["filled"]) and int(pool["free"]["next"]) == int(pool["free"].address)
 
 

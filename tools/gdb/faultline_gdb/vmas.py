@@ -7,10 +7,10 @@ from .command import Command, counted, pids, say, size, table
 
 def flag_words(flags):
     """read, write, exec and what else is set of VM_…; what it may become is left out, the protection key is a number."""
-    words = [name.removeprefix("VM_").lower() for name, bit in kernel.defines("mm/vma.h").items()
+    words = [name.removeprefix("VM_").lower() for name, bit in kernel.defines("mm/vma/vma.h").items()
              if name.startswith("VM_") and not name.startswith("VM_MAY") and flags & bit and is_one_bit(bit)
              and name not in ("VM_STACK", "VM_PKEY_SHIFT")]
-    key = (flags & kernel.define("mm/vma.h", "VM_PKEY")) >> kernel.define("mm/vma.h", "VM_PKEY_SHIFT")
+    key = (flags & kernel.define("mm/vma/vma.h", "VM_PKEY")) >> kernel.define("mm/vma/vma.h", "VM_PKEY_SHIFT")
     return words + ([f"key {key}"] if key else [])
 
 
@@ -23,13 +23,13 @@ def is_being_changed(vma):
 
 
 def nr_readers(vma):
-    return max((int(vma["vm_refcnt"]) & kernel.define("mm/vma.h", "VMA_WRITER_BAR") - 1) - 1, 0)
+    return max((int(vma["vm_refcnt"]) & kernel.define("mm/vma/vma.h", "VMA_WRITER_BAR") - 1) - 1, 0)
 
 
 def lock_state(vma):
     """The per-VMA lock's word and the sequence, in words."""
     count = int(vma["vm_refcnt"])
-    bar = kernel.define("mm/vma.h", "VMA_WRITER_BAR")
+    bar = kernel.define("mm/vma/vma.h", "VMA_WRITER_BAR")
     if not count:
         return "detached"
     readers = nr_readers(vma)

@@ -155,7 +155,7 @@ class Step:
 
 
 def pte_bit(name):
-    return kernel.define("mm/pgtable.h", f"PTE_{name}")
+    return kernel.define("mm/table/pgtable.h", f"PTE_{name}")
 
 
 def table_index(address, level):
@@ -190,7 +190,7 @@ def pte_kind(value):
     if not value:
         return "NONE"
     if value & pte_bit("SWAP"):
-        return "SWAP" if swap_device(value) < kernel.define("mm/pgtable.h", "SWAP_DEVICE_SPECIAL") else "SPECIAL"
+        return "SWAP" if swap_device(value) < kernel.define("mm/table/pgtable.h", "SWAP_DEVICE_SPECIAL") else "SPECIAL"
     return "MARKER"
 
 
@@ -223,7 +223,7 @@ def describe_pte(value):
     words.append("may be written" if value & pte_bit("WRITE") else "read-only")
     words += [word for bit, word in (("ACCESSED", "accessed"), ("DIRTY", "dirty"), ("NX", "not executable"))
               if value & pte_bit(bit)]
-    key = (value & pte_bit("KEY")) >> kernel.define("mm/pgtable.h", "PTE_KEY_SHIFT")
+    key = (value & pte_bit("KEY")) >> kernel.define("mm/table/pgtable.h", "PTE_KEY_SHIFT")
     words += [f"protection key {key}"] if key else []
     words += [] if value & pte_bit("PRESENT") else ["PROT_NONE: the CPU cannot use it"]
     return ", ".join(words)

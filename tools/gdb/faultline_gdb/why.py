@@ -223,7 +223,7 @@ class Why(Command):
     def explain(self, mm, process, address, access, from_user):
         say(f"pid {int(process['pid'])} would {model.WORDS[access]} {address:#x}"
             + ("" if from_user else ", the kernel on its behalf") + ".")
-        if address >= kernel.define("mm/pgtable.h", "USER_END"):
+        if address >= kernel.define("mm/table/pgtable.h", "USER_END"):
             self.beyond(address, from_user)
             return
         self.context(mm, address)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counters of the fault path: per CPU, written by their CPU alone, summed on demand. Linux's names where Linux has one.
+ */
+#ifndef MM_COUNTERS_H
+#define MM_COUNTERS_H
+
+#include "mm/fault/fault.h"
+
+/* What is counted besides the rows of reasons.h: X(name, sentence). */
+#define FAULT_COUNTERS(X)                                                                                              \
+	X(pgfault, "faults, each counted once")                                                                        \
+	X(pgmajfault, "faults that began a read, or waited for one")                                                   \
+	X(speculative_pgfault, "faults resolved speculatively")                                                        \
+	X(vma_lock_success, "faults resolved under the per-VMA lock")                                                  \
+	X(vma_lock_abort, "attempts under the per-VMA lock that gave up")                                              \
+	X(vma_lock_retry, "attempts under the per-VMA lock that dropped it to wait")                                   \
+	X(spf_attempts, "speculative attempts")                                                                        \
+	X(spf_answered, "speculative attempts that answered")                                                          \
+	X(spf_completed, "speculative attempts that completed without their lock")                                     \
+	X(spf_would_block, "speculative attempts whose caller did not want to wait")                                   \
+	X(vma_lock_attempts, "attempts under the per-VMA lock")                                                        \
+	X(vma_lock_answered, "... that answered")                                                                      \
+	X(vma_lock_completed, "... that completed with the lock already gone")                                         \
+	X(vma_lock_would_block, "... whose caller did not want to wait")                                               \
+	X(mmap_attempts, "attempts under mmap_lock")                                                                   \
+	X(mmap_answered, "... that answered")                                                                          \
+	X(mmap_completed, "... that completed with the lock already gone")                                             \
+	X(mmap_would_block, "... whose caller did not want to wait")                                                   \
+	X(pswpin, "pages read from swap, without an error")                                                                              \
+	X(pswpout, "pages written to swap, without an error")                                                                            \
+	X(pgactivate, "pages that reclaim found used again, and made active")                                          \
+	X(pgdeactivate, "active pages that became inactive: by age, or because a program said so")                     \
+	X(pgrefill, "active pages that were looked at")                                                                \
+	X(pageoutrun, "attempts of kswapd to make room")                                                               \
+	X(allocstall_normal, "times that a thread found no memory, and began to make room")                            \
+	X(pgscan_kswapd, "inactive pages looked at by kswapd")                                                         \
+	X(pgscan_direct, "inactive pages looked at by those who found no memory")                                      \
+	X(pgscan_anon, "... of both, memory that goes to swap")                                                       \
+	X(pgscan_file, "... and pages of files")                                                                       \
+	X(pgsteal_kswapd, "pages freed by kswapd")                                                                     \
+	X(pgsteal_direct, "pages freed by those who found no memory")                                                  \
+	X(pgsteal_anon, "... of both, memory that went to swap")                                                      \
+	X(pgsteal_file, "... and pages of files")                                                                      \
+	X(tlb_shootdowns, "shootdowns sent")                                                                           \
+	X(tlb_shootdown_targets, "CPUs they were sent to")                                                             \
+	X(pgtable_allocs, "page tables built")                                                                         \
+	X(pgtable_frees, "page tables freed")                                                                          \
+	X(cow_copies, "copy-on-write: copied")                                                                         \
+	X(cow_reuses, "copy-on-write: the last owner kept its page")                                                   \
+	X(zero_page_maps, "reads answered by the shared zero page")                                                    \
+	X(spf_answered_cached, "speculative attempts answered by cached pages alone (map_pages)")                      \
+	X(vma_lock_answered_cached, "... under the per-VMA lock")                                                      \
+	X(mmap_answered_cached, "... under mmap_lock")                                                                 \
+	X(spf_answered_swap, "speculative attempts that answered for a swapped-out page")                              \
+	X(vma_lock_answered_swap, "... under the per-VMA lock: without ever taking mmap_lock, as those")               \
+	X(mmap_answered_swap, "... under mmap_lock")                                                                   \
+	X(fault_around_pages, "pages mapped around a faulting one, which will need no fault")                          \
+	X(fault_around_skipped, "pages that were not: locked, not up to date, or just taken out")                      \
+	X(fault_around_stopped, "attempts that looked for no neighbours, because their object missed too often")       \
+	X(spurious_faults, "faults that found nothing to do, proved benign")
+
+enum counter {
+#define X(name, sentence) COUNT_##name,
+	FAULT_COUNTERS(X)
+#undef X
+	COUNT_FIRST_REASON,
+	NR_COUNTERS = COUNT_FIRST_REASON + NR_FAULT_REASONS
+};
+
+struct fault_event; /* mm/debug/events.h */
+
+/* The last events of one CPU. Places are counted in bytes, so that a place is found by one `and`. */
+struct event_ring {
+	u32 head; /* where the next event goes, unmasked; written by its CPU alone, interrupt handlers included */
+	u32 mask; /* store-release, after `events` */
+	struct fault_event *events;
+};
+
+/* Written by its CPU alone; read without a lock by everybody, a moment late. The ring is beside the counters to be cheap. */
+struct counters_cpu {
+	struct event_ring ring;
+	u64 value[NR_COUNTERS];
+};
+DECLARE_PER_CPU(struct counters_cpu, counters);
+
+/* Of this CPU: valid until the caller sleeps. */
+static inline struct counters_cpu *my_counters(void)
+{
+	return (struct counters_cpu *)machine_counters();
+}
+
+static inline void count_nr_here(struct counters_cpu *mine, unsigned counter, u64 nr)
+{
+	machine_local_add(&mine->value[counter], nr);
+}
+static inline void count_nr(unsigned counter, u64 nr)
+{
+	count_nr_here(my_counters(), counter, nr);
+}
+#define count(name) count_nr(COUNT_##name, 1)
+
+/* The sum over all CPUs. Unlocked: exact at a quiet moment. */
+u64 counter_sum(unsigned counter);
+/* "pgfault", … and the rows of reasons.h; NULL for REASON_NONE's place. */
+const char *counter_name(unsigned counter);
+u64 reason_sum(enum fault_reason reason);
+
+/* The counting identity of one strategy at a quiet moment; logs the figures when it does not hold. */
+bool counters_identity_holds(enum fault_strategy_id strategy);
+/*
+ * What holds between the others at a quiet moment: each fault has one end; what is counted of an end is counted of no more than
+ * there were; what is counted in two ways is the same. Logs what does not.
+ */
+bool counters_agree(void);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What has happened to faults lately: a ring of events for each CPU, always on.
+ *
+ * One writer for each ring, its CPU; an interrupt handler may write in the midst of an event, so a place is taken by one
+ * instruction first and filled afterwards. No locks: a reader copies an event and then looks whether its place has been
+ * taken again meanwhile. An attempt to resolve a fault is one event, written when it ends; `current->fault` is the one
+ * that is still going on.
+ *
+ *	X(name, what has ended or happened; what `value` and `address` are)
+ */
+#ifndef MM_EVENTS_H
+#define MM_EVENTS_H
+
+#include "mm/debug/counters.h"
+#include "mm/fault/fault.h"
+
+#define FAULT_EVENTS(X)                                                                                                \
+	X(attempt, "a strategy's attempt to resolve a fault ended; only this one has a story, and an ip")              \
+	X(look_again, "an attempt found something that made it look again; value: the reason")                         \
+	X(lock_wait, "a sleeping lock was waited for; address: the lock, value: its rank, + EVENT_FOR_WRITING")          \
+	X(page_wait, "a fault waited for a page, or for a request for swap; address: its own, value: the page frame number, or 0") \
+	X(mmap_write, "mmap_lock was held for writing; value: the mm's sequence number")                               \
+	X(vma_write, "a VMA was locked for writing, until mmap_lock is let go; address, value: its bounds")            \
+	X(shootdown, "other CPUs were asked to forget translations, and did; address: the first, value: the CPUs")     \
+	X(flush, "translations were forgotten for other CPUs; value: the CPUs")                                        \
+	X(swap_in, "a page was read from swap, or its read begun; value: the slot")                                    \
+	X(swap_out, "a page's write to swap was begun; value: the slot")                                               \
+	X(reclaim, "memory was short, and room was made; value: pages that became free")
+
+enum fault_event_type {
+#define X(name, sentence) EVENT_##name,
+	FAULT_EVENTS(X)
+#undef X
+	NR_FAULT_EVENTS
+};
+
+/* Written by one CPU while others read: by WRITE_ONCE and READ_ONCE only. */
+struct fault_event {
+	u64 start, end; /* cycles; the same for what takes no time */
+	u64 address, value;
+	u64 ip; /* attempt: of the instruction in user mode, or of the system call */
+	union fault_story story;
+	u32 tid;  /* whose thread, 0: an idle CPU's */
+	u32 type; /* enum fault_event_type */
+	u32 seq;  /* the place, unmasked, once all the rest is there */
+	u32 pad;
+} __cacheline_aligned;
+_Static_assert(sizeof(struct fault_event) == CACHE_LINE, "an event is one cache line");
+
+/* Stays a function in debug builds, so that a debugger can stop there. */
+#if DEBUG
+#define __event_function __noinline
+#else
+#define __event_function inline
+#endif
+
+#define EVENT_FOR_WRITING 256u /* lock_wait: added to the rank */
+#define EVENT_RING_DEFAULT 512 /* events for each CPU */
+#define EVENT_RING_MAX 65536UL
+
+/* Takes the next place of this CPU's ring. event_finish() follows, before the CPU is given away. */
+static inline struct fault_event *event_begin(struct event_ring *ring, u32 *seq)
+{
+	u32 mask = load_acquire(&ring->mask); /* before `events`: a larger ring's mask is never used with the smaller ring */
+
+	*seq = machine_local_fetch_add(&ring->head, sizeof(struct fault_event));
+	return (struct fault_event *)((char *)READ_ONCE(ring->events) + (*seq & mask));
+}
+
+static inline void event_finish(struct fault_event *event, u32 seq)
+{
+	store_release(&event->seq, seq);
+}
+
+/* Records what began at `start` (cycles) and has just ended, or what happened just now. Any context. */
+void event_ended(enum fault_event_type type, u64 start, u64 address, u64 value);
+void event_now(enum fault_event_type type, u64 address, u64 value);
+
+/* When something begins of which event_ended() or an attempt's event will tell. */
+#define event_clock() cycles()
+
+/*
+ * The kernel without: built by `make bench` only, which shows by it what recording costs. The functions' own names stand in
+ * parentheses, where no macro replaces them.
+ */
+#ifdef WITHOUT_EVENTS
+#undef event_clock
+#define event_clock() 0
+#define event_ended(type, start, address, value) ((void)(start))
+#define event_now(type, address, value) ((void)0)
+#define event_attempt(mine, fault) ((void)0)
+#endif
+
+const char *event_name(enum fault_event_type type);
+const char *reason_name(enum fault_reason reason); /* "" for REASON_NONE */
+
+/*
+ * Gives each CPU that is up a ring of so many events: rounded up to a power of two that fills pages, at most EVENT_RING_MAX.
+ * Once, at boot; a CPU may be recording meanwhile. False: no memory; events of the other CPUs are lost as before.
+ */
+bool events_init(unsigned long nr);
+
+/* ---- Readers ----------------------------------------------------------------------------------------------------- */
+
+/* A place in one CPU's ring. */
+struct event_cursor {
+	unsigned cpu;
+	u32 next, end; /* seq of the next to read; where the ring's head was when the cursor was set */
+	u64 lost;      /* events that were overwritten, or not complete, when this reader came to them */
+};
+
+/* Sets the cursor to the oldest event that is kept, or with nr != 0 to the last nr ones. Any context. */
+void event_cursor_set(struct event_cursor *cursor, unsigned cpu, u32 nr);
+/* Copies the next event that is complete; false at the end. Any context, panic included. */
+bool event_read(struct event_cursor *cursor, struct fault_event *event);
+/* Events that a CPU has recorded so far, modulo 2^26. */
+u32 events_recorded(unsigned cpu);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fault door and the dispatcher.
+ *
+ *	fault_in()
+ *	  for each strategy of the policy:
+ *	    skip?  ── yes ──▶ next strategy
+ *	    enter ─▶ kind of fault ─▶ commit ─▶ leave		(one attempt)
+ *	      answered, completed ──▶ done
+ *	      gave up ──▶ next strategy
+ *	      retry ──▶ the same strategy again, with TRIED
+ *
+ * Between attempts nothing is held. mmap is the last strategy of every policy and never gives up.
+ */
+#include "mm/fault/fault.h"
+
+#include "kernel/lockdep.h"
+#include "mm/debug/counters.h"
+#include "mm/debug/events.h"
+#include "mm/debug/race.h"
+#include "mm/fault/policy.h"
+
+static enum fault_end attempt(struct fault *f)
+{
+	enum fault_end end;
+
+	f->held = HELD_NOTHING;
+	f->page = NULL;
+	f->means = MEANS_OTHER;
+	end = f->strategy->enter(f);
+	if (end == END_GO_ON)
+		end = fault_handle(f);
+	ASSERT(end != END_GO_ON, "a fault ends in exactly one way");
+	ASSERT((end != END_RETRY && end != END_COMPLETED) || f->held == HELD_NOTHING,
+	       "whoever answers retry or completed has already let go");
+	if (f->held != HELD_NOTHING)
+		f->strategy->leave(f);
+	ASSERT(!f->page_locked && !f->prealloc_table, "neither page lock nor page table outlives the attempt that took it");
+	ASSERT(f->held == HELD_NOTHING, "nothing is held between attempts");
+	ASSERT(f->sleep == FAULT_SLEEP_none, "a sleep that was announced is over");
+	return end;
+}
+
+static void count_also(struct counters_cpu *mine, unsigned counter)
+{
+	if (counter)
+		count_nr_here(mine, counter, 1);
+}
+
+/*
+ * The event of an attempt. Debug builds keep it a function of its own, at which a debugger can stop. The fault's thread
+ * may have slept, and be on another CPU than where the attempt began: `mine` is of the one it is on now.
+ */
+static __event_function void (event_attempt)(struct counters_cpu *mine, const struct fault *f)
+{
+	u32 seq;
+	struct fault_event *event = event_begin(&mine->ring, &seq);
+
+	WRITE_ONCE(event->start, f->started);
+	WRITE_ONCE(event->end, cycles());
+	WRITE_ONCE(event->address, f->address);
+	WRITE_ONCE(event->ip, machine_user_ip());
+	WRITE_ONCE(event->story.bits, f->story);
+	WRITE_ONCE(event->tid, machine_tid());
+	WRITE_ONCE(event->type, EVENT_attempt);
+	event_finish(event, seq);
+}
+
+/* The one place where an attempt's end is counted, and recorded. */
+static void note_end(struct fault *f, const struct fault_tally *tally, enum fault_end end)
+{
+	struct counters_cpu *mine = my_counters();
+
+	f->end = end;
+	event_attempt(mine, f);
+	if (end == END_GAVE_UP || end == END_RETRY) {
+		count_nr_here(mine, COUNT_FIRST_REASON + f->reason, 1);
+		count_also(mine, end == END_RETRY ? tally->retry : tally->gave_up);
+		return;
+	}
+	count_nr_here(mine, tally->ends[end], 1);
+	if (end == END_WOULD_BLOCK)
+		return;
+	count_also(mine, tally->success);
+	if (f->means != MEANS_OTHER && f->answer == FAULT_DONE)
+		count_nr_here(mine, f->means == MEANS_SWAP ? f->strategy->answered_swap : f->strategy->answered_cached, 1);
+}
+
+/* ... and where a strategy's not being tried is. */
+static void note_skip(struct fault *f, enum fault_reason reason)
+{
+	count_nr(COUNT_FIRST_REASON + reason, 1);
+	f->skipped = reason;
+}
+
+/* True when the strategy has resolved the fault; false: the next one shall try. */
+static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
+{
+	enum fault_reason skipped = strategy->skip(f);
+	const struct fault_tally *tally = &strategy->tally;
+	enum fault_end end;
+
+	if (skipped) {
+		note_skip(f, skipped);
+		return false;
+	}
+	f->strategy = strategy;
+	f->tried = strategy->id;
+	f->flags &= ~FAULT_TRIED;
+	for (;;) {
+		count_nr(tally->attempts, 1);
+		f->started = event_clock();
+		end = attempt(f);
+		note_end(f, tally, end);
+		if (end != END_RETRY)
+			return end != END_GAVE_UP;
+		f->flags |= FAULT_TRIED;
+	}
+}
+
+/*
+ * As on Linux: the event whatever came of it, the thread's only if the fault was resolved. Neither for a page that somebody
+ * else brings back: swapoff counts no fault of its thread, of which this would be the other half.
+ */
+static void __noinline count_major(const struct fault *f)
+{
+	if (f->flags & FAULT_SWAPOFF)
+		return;
+	count(pgmajfault);
+	if (f->answer == FAULT_DONE)
+		thread_count_as_major();
+}
+
+enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access, unsigned flags)
+{
+	struct fault f;
+	const struct fault_strategy *const *strategy = policy_strategies(mm);
+
+	assert_no_lock_from(RANK_MMAP_LOCK);
+	assert_irqs_on();
+	f.mm = mm;
+	f.address = addr & PAGE_MASK;
+	f.story = (union fault_story){ .access = access, .flags = flags }.bits; /* FAULT_DONE, REASON_NONE: 0 */
+	f.page_locked = false;
+	f.page_waited = false;
+	f.sleep = FAULT_SLEEP_none;
+	f.prealloc_table = NULL;
+	machine_set_fault(&f);
+	race_point(fault_enter);
+	count(pgfault);
+	while (!try_strategy(&f, *strategy)) {
+		strategy++;
+		BUG_ON(!*strategy, "the last strategy gave up, for reason %u", f.reason);
+	}
+	machine_set_fault(NULL);
+	if (unlikely(f.page_waited))
+		count_major(&f);
+	return f.answer;
+}
+
+/* ---- Sleeping ---------------------------------------------------------------------------------------------------- */
+
+bool fault_forbids_reclaim(void)
+{
+	const struct fault *f = machine_fault();
+
+	return f && (f->held == HELD_VMA || f->held == HELD_MMAP);
+}
+
+#if DEBUG
+
+static const struct {
+	const char *name;
+	u32 held; /* bits of enum lock_rank */
+	bool killable, never;
+} sleeps[NR_FAULT_SLEEPS] = {
+#define KILLABLE true
+#define UNKILLABLE false
+#define WAITS false
+#define NEVER true
+#define X(name, held, killable, no_wait, what) [FAULT_SLEEP_##name] = { #name, held, killable, no_wait },
+	FAULT_SLEEPS(X)
+#undef X
+#undef KILLABLE
+#undef UNKILLABLE
+#undef WAITS
+#undef NEVER
+};
+
+_Static_assert(NR_LOCK_RANKS <= 32, "each rank has a bit");
+
+/* What the caller of fault_in() holds ranks above mmap_lock. */
+static void assert_holds_at_most(const struct fault *f, u32 allowed)
+{
+	const struct held_locks *held = current_held_locks();
+
+	for (u32 i = 0; i < held->depth; i++)
+		BUG_ON(held->held[i].rank >= RANK_MMAP_LOCK && !(allowed & 1u << held->held[i].rank),
+		       "a fault at %lx sleeps for %s with %s (%p) held", (unsigned long)f->address, sleeps[f->sleep].name,
+		       lock_rank_name(held->held[i].rank), held->held[i].lock);
+}
+
+void assert_fault_may_sleep(bool killable)
+{
+	const struct fault *f = machine_fault();
+
+	if (!f)
+		return;
+	BUG_ON(!f->sleep, "a fault at %lx sleeps where no fault may (mm/fault/fault_sleep.h)", (unsigned long)f->address);
+	BUG_ON(sleeps[f->sleep].killable && !killable, "a fault at %lx sleeps for %s, and cannot be killed",
+	       (unsigned long)f->address, sleeps[f->sleep].name);
+	BUG_ON(sleeps[f->sleep].never && f->flags & FAULT_NO_WAIT, "a fault at %lx sleeps for %s, and was told not to",
+	       (unsigned long)f->address, sleeps[f->sleep].name);
+	assert_holds_at_most(f, sleeps[f->sleep].held);
+}
+
+#endif
+
+bool fault_signal(enum fault_answer answer, struct fault_signal *sig)
+{
+	enum { SIGBUS = 7, SIGSEGV = 11, SEGV_MAPERR = 1, SEGV_ACCERR = 2, SEGV_PKUERR = 4, BUS_ADRERR = 2 };
+	static const struct fault_signal signals[] = {
+		[FAULT_NO_MAPPING] = { SIGSEGV, SEGV_MAPERR },
+		[FAULT_NO_ACCESS] = { SIGSEGV, SEGV_ACCERR },
+		[FAULT_NO_KEY] = { SIGSEGV, SEGV_PKUERR },
+		[FAULT_NO_PROGRESS] = { SIGSEGV, SEGV_ACCERR },
+		[FAULT_BEYOND_END] = { SIGBUS, BUS_ADRERR },
+		[FAULT_IO_ERROR] = { SIGBUS, BUS_ADRERR },
+	};
+
+	if (answer >= ARRAY_SIZE(signals) || !signals[answer].signo)
+		return false;
+	*sig = signals[answer];
+	return true;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which kind of fault is it? The entry and the snapshot of the VMA decide; which strategy runs does not.
+ *
+ *	entry		VMA		access		kind
+ *	none		anonymous	any		fault_anon
+ *	none		of a mapping	any		fault_mapping
+ *	maps a page	any		write, and the entry is read-only	fault_write_protect
+ *	maps a page	any		otherwise	nothing to do: proved benign
+ *	a swap slot	any		any		fault_swap
+ */
+#include "mm/debug/counters.h"
+#include "mm/fault/fault.h"
+
+#define SAME_FAULTS_MAX 10000
+
+static bool key_of_entry_permits(pte_t pte, enum fault_access access)
+{
+	if (nr_keys() == 1 || access == ACCESS_EXEC)
+		return true;
+	return key_permits(keys_read(), pte_pkey(pte), access == ACCESS_WRITE);
+}
+
+/* Does the entry let the CPU make this access by now, for the thread and in the mode that made it? */
+static bool entry_permits(const struct fault *f)
+{
+	pte_t pte = f->orig_pte;
+
+	if (!pte_present(pte) || ((f->flags & FAULT_USER) && !pte_user(pte)) || !key_of_entry_permits(pte, f->access))
+		return false;
+	return f->access == ACCESS_WRITE ? pte_write(pte) : f->access == ACCESS_EXEC ? pte_exec(pte) : true;
+}
+
+/*
+ * A benign fault is over when its instruction has run again. If the same one comes back so often, with no other fault of the
+ * thread in between and without waiting for anything, then the CPU refuses the access for a reason that is not in the entry.
+ * Another thread that unmaps and touches the page all the time cannot bring this about: some of the faults would find the
+ * entry empty. Faults on behalf of other callers are not followed by an access of this thread, and not counted as its own.
+ */
+static bool makes_no_progress(const struct fault *f)
+{
+	struct fault_repeat *last = thread_fault_repeat();
+	struct fault_repeat now = {
+		.ip = machine_user_ip(), .address = f->address, .nr_faults = thread_nr_faults(), .access = f->access
+	};
+	bool same = last->ip == now.ip && last->address == now.address && last->access == now.access &&
+		    now.nr_faults == last->nr_faults + 1 && !(f->flags & FAULT_TRIED);
+
+	now.times = same ? last->times + 1 : 0;
+	*last = now;
+	return now.times >= SAME_FAULTS_MAX;
+}
+
+/* Of the kernel's own accesses that is a bug; a program is told by a signal, and may go on elsewhere. */
+static enum fault_end no_progress(struct fault *f)
+{
+	BUG_ON(!(f->flags & FAULT_USER), "the kernel's access to %lx faults for ever, though entry %lx permits it",
+	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
+	*thread_fault_repeat() = (struct fault_repeat){ 0 };
+	return fault_answered(f, FAULT_NO_PROGRESS);
+}
+
+/*
+ * Somebody was faster, or a CPU used a translation that had not been refreshed. Both are benign exactly if the entry now
+ * permits the access; otherwise the access would fault for ever (K3), which is a bug of ours.
+ * Not inlined into fault_handle(), so that other faults need not save the registers that this one uses.
+ */
+static enum fault_end __noinline nothing_to_do(struct fault *f)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end != END_GO_ON)
+		return end;
+	BUG_ON(!entry_permits(f), "a fault at %lx finds nothing to do, but entry %lx forbids the access",
+	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
+	fault_unlock_pte(f);
+	count(spurious_faults);
+	return makes_no_progress(f) ? no_progress(f) : fault_answered(f, FAULT_DONE);
+}
+
+/*
+ * What the walk has read may be of two entries, where entries are wider than a word: before anything is made of it, it is
+ * compared under the lock. As seed 000, and pte_unmap_same() before it. An empty or present one is compared later anyway, before
+ * anything is committed to.
+ */
+static enum fault_end verify_entry(struct fault *f)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end == END_GO_ON)
+		fault_unlock_pte(f);
+	return end;
+}
+
+enum fault_end fault_handle(struct fault *f)
+{
+	enum fault_end end = f->strategy->walk(f);
+
+	if (end == END_GO_ON && machine_entries_tear() && !pte_none(f->orig_pte) && !pte_present(f->orig_pte))
+		end = verify_entry(f);
+	if (end != END_GO_ON)
+		return end;
+	if (unlikely(f->flags & FAULT_SWAPOFF) && pte_kind(f->orig_pte) != PTE_KIND_SWAP)
+		return fault_answered(f, FAULT_DONE);
+	switch (pte_kind(f->orig_pte)) {
+	case PTE_KIND_NONE:
+		if (f->vma.ops) {
+			f->kind = KIND_MAPPING;
+			return fault_mapping(f);
+		}
+		f->kind = KIND_ANON;
+		return fault_anon(f);
+	case PTE_KIND_PAGE:
+		if (f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte)) {
+			f->kind = KIND_WRITE_PROTECT;
+			return fault_write_protect(f);
+		}
+		f->kind = KIND_NOTHING;
+		return nothing_to_do(f);
+	case PTE_KIND_SWAP:
+		f->kind = KIND_SWAP;
+		return fault_swap(f);
+	default:
+		panic("entry %lx at %lx is of a kind that nothing writes yet", (unsigned long)f->orig_pte.val,
+		      (unsigned long)f->address);
+	}
+}
+
+enum fault_end fault_lock_pte(struct fault *f)
+{
+	switch (f->strategy->lock_pte(f)) {
+	case PTE_LOCKED:
+		if (likely(!READ_ONCE(f->mm->unstable)) || !pte_none(f->orig_pte))
+			return END_GO_ON;
+		fault_unlock_pte(f);
+		return fault_answered(f, FAULT_KILLED);
+	case PTE_CHANGED:
+		return fault_answered(f, FAULT_DONE); /* somebody was faster: that is success (K4) */
+	default:
+		return f->vanished;
+	}
+}

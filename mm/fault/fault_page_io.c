@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults on files of a file system that reads and writes: a page must be read before it can be mapped, and the file system
+ * must hear of the first write to a clean page.
+ *
+ *	fault_make_uptodate	starts the read, and has the strategy let go and wait: nobody does I/O under its lock
+ *	fault_page_mkwrite	locks the page, asks the file system, marks the page dirty, and has the entry written, all under
+ *				one page lock: write-back, which cleans the page under that lock, comes before or after
+ *
+ * Under the page lock nothing is allocated: an allocation may have to wait for write-back, which may be waiting for our page
+ * lock (F1). So the page table that the commit may need is made before.
+ *
+ * Mirrors: Linux, filemap_fault(), __folio_lock_or_retry(), do_page_mkwrite(), fault_dirty_shared_page().
+ */
+#include "kernel/errno.h"
+#include "mm/debug/race.h"
+#include "mm/fault/fault.h"
+#include "mm/page/page_lock.h"
+
+/*
+ * What is to be done with f->page, which is locked by us; it is not afterwards. Once this fault has waited, an error is its
+ * answer: the page was read on its behalf, or a moment ago on another's. So it reads once at most. The next touch tries again.
+ */
+static enum fault_end read_locked(struct fault *f)
+{
+	if (page_test(f->page, PG_CACHE) && !page_is_uptodate(f->page) &&
+	    !(page_test(f->page, PG_ERROR) && f->page_waited)) {
+		f->page_waited = true;
+		mapping_start_read(f->vma.mapping, f->page);
+		return END_GO_ON;
+	}
+	page_unlock(f->page);
+	if (!page_test(f->page, PG_CACHE))
+		return fault_answered(f, FAULT_DONE); /* truncated: the access faults again, and finds what is there now */
+	return page_is_uptodate(f->page) ? END_GO_ON : fault_answered(f, FAULT_IO_ERROR);
+}
+
+enum fault_end fault_make_uptodate(struct fault *f)
+{
+	enum fault_end end = END_GO_ON;
+
+	while (end == END_GO_ON && !page_is_uptodate(f->page)) {
+		if (page_trylock(f->page))
+			end = read_locked(f);
+		if (end != END_GO_ON || page_is_uptodate(f->page))
+			break;
+		f->page_waited = true;
+		end = f->strategy->wait(f, WAIT_PAGE);
+	}
+	return end;
+}
+
+/* ---- The first write --------------------------------------------------------------------------------------------- */
+
+static enum fault_end lock_page(struct fault *f)
+{
+	enum fault_end end;
+
+	while (!page_trylock(f->page)) {
+		end = f->strategy->wait(f, WAIT_PAGE);
+		if (end != END_GO_ON)
+			return end;
+	}
+	f->page_locked = true;
+	return END_GO_ON;
+}
+
+/*
+ * => the page locked. The reference is kept by the caller: the commit may give f->page's to the entry, and the lock
+ * must outlive that.
+ */
+static void unlock_page(struct fault *f, struct page *page)
+{
+	assert_page_locked(page);
+	f->page_locked = false;
+	page_unlock(page);
+}
+
+/* => the page locked. An error of the file system is the toucher's SIGBUS. */
+static enum fault_end ask_and_commit(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
+{
+	assert_page_locked(f->page);
+	if (!page_test(f->page, PG_CACHE))
+		return fault_answered(f, FAULT_DONE); /* truncated */
+	f->sleep = FAULT_SLEEP_file_system;
+	*asked = f->vma.mapping->ops->page_mkwrite(f->vma.mapping, f->page);
+	f->sleep = FAULT_SLEEP_none;
+	if (*asked < 0)
+		return fault_answered(f, *asked == -ENOMEM ? FAULT_OUT_OF_MEMORY : FAULT_IO_ERROR);
+	mapping_dirty_page(f->page);
+	race_point(mkwrite_dirtied);
+	return commit(f);
+}
+
+/* With a page table at hand, if one may be needed. */
+static enum fault_end lock_and_write(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
+{
+	struct page *page = f->page;
+	enum fault_end end = lock_page(f);
+
+	if (end != END_GO_ON)
+		return end;
+	page_get(page);
+	end = ask_and_commit(f, commit, asked);
+	unlock_page(f, page);
+	page_put(page);
+	return end;
+}
+
+/* Throttling drops the lock and waits. */
+static bool may_throttle(const struct fault *f)
+{
+	return !(f->flags & (FAULT_NO_RETRY | FAULT_NO_WAIT));
+}
+
+enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(struct fault *f))
+{
+	enum fault_end end = fault_prealloc_table(f);
+	int asked = 0;
+
+	if (end == END_GO_ON) {
+		race_point(mkwrite_before_lock);
+		end = lock_and_write(f, commit, &asked);
+	}
+	fault_free_prealloc(f); /* however it ended: it is ours alone (F3) */
+	if (asked == MKWRITE_THROTTLE && end == END_ANSWERED && f->answer == FAULT_DONE && may_throttle(f))
+		return f->strategy->throttle(f);
+	return end;
+}

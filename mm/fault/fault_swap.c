@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A swapped-out page: do_swap_page(), once for all strategies.
+ *
+ *	1. the area is held	so that swapoff cannot pull the device away (W3). Gone: then the entry has changed
+ *	2. the page		is looked for in the swap cache. If it is not there, it is read:
+ *				past the cache, on a synchronous device and from a slot that is this entry's alone, which
+ *				stays claimed until the entry is set (W1);
+ *				otherwise into the cache, where everybody else finds it, with its neighbours
+ *	3. the page lock	taken, or waited for as the strategy can: with its lock dropped, and then tried again
+ *	4. the page, again	is it still what the entry named (W2)? Was it read?
+ *	5. the entry, again	under its lock, by the one commit function
+ *
+ * What a strategy does not do, it says in its own words: may_read_swap and wait.
+ *
+ *	seed 000, under speculation		seed 001, under the per-VMA lock
+ *	----------------------------------	----------------------------------------------
+ *	not a swap slot: RETRY			device-private: falls back (no such entry here)
+ *		fault_kind.c				fault_kind.c
+ *	page == NULL: RETRY			SWP_SYNCHRONOUS_IO: read under the lock, no sleep
+ *		spec_may_read_swap()			read_past_cache()
+ *	trylock_page() or RETRY			folio_lock_or_retry() drops the VMA lock
+ *		spec_wait()				vma_wait()
+ *	pte_map_lock() or RETRY			vma->... not touched after the drop
+ *		fault_lock_pte()			the caller's snapshot only
+ *
+ * In both series RETRY goes to mmap_lock; here each RETRY of the first is a reason of its own, and that of the second goes
+ * back to the same strategy.
+ */
+#include "kernel/errno.h"
+#include "mm/debug/counters.h"
+#include "mm/debug/race.h"
+#include "mm/fault/fault.h"
+#include "mm/page/page_lock.h"
+#include "mm/swap/swap.h"
+#include "mm/table/tlb.h"
+
+/*
+ * What the entry named is there no more: somebody was faster, or somebody's read has failed. The access faults again, and
+ * meets what is there now.
+ */
+static enum fault_end look_again(struct fault *f)
+{
+	return fault_answered(f, FAULT_DONE);
+}
+
+/* SIGBUS, if the entry still names what could not be read. */
+static enum fault_end read_failed(struct fault *f)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	if (end != END_GO_ON)
+		return end;
+	fault_unlock_pte(f);
+	return fault_answered(f, FAULT_IO_ERROR);
+}
+
+/* ---- Step 5 ------------------------------------------------------------------------------------------------------ */
+
+/* If it is in the cache, the page is locked: nobody else can come by this page or this slot. => a PTE lock held. */
+static bool is_only_owner(const struct page *page, swap_slot_t slot)
+{
+	assert_in_atomic();
+	return !READ_ONCE(page->mapcount) && swap_count(slot) == 1;
+}
+
+/* A page that others may map too belongs to the anon_vma that leads to all of them: the oldest. As Linux. */
+static void map_into_rmap(struct fault *f, struct page *page, bool only_owner)
+{
+	struct anon_vma *anon_vma = f->vma.anon_vma;
+
+	page_get(page); /* the entry's reference */
+	if (READ_ONCE(page->mapcount))
+		rmap_dup(page);
+	else
+		rmap_add_swapped(page, only_owner ? anon_vma : anon_vma->root, fault_pgoff(f));
+}
+
+/* f->orig_pte is what the entry holds now. Unlocks it. => the entry's lock held. */
+static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
+{
+	bool only_owner = is_only_owner(page, slot);
+	pte_t pte = pte_make(page, f->vma.page_prot | PTE_ACCESSED);
+
+	assert_entry_locked(f->ptep);
+	map_into_rmap(f, page, only_owner);
+	if (f->access == ACCESS_WRITE && only_owner)
+		pte = pte_mkwrite(pte);
+	race_point(commit_before_set);
+	pte_fill_settled(f->ptep, pte);
+	swap_put(slot);
+	f->orig_pte = pte;
+	fault_unlock_pte(f);
+	mm_rss_add(f->mm, RSS_SWAP, -1);
+	mm_rss_add(f->mm, RSS_ANON, 1);
+}
+
+/* ---- Past the swap cache ----------------------------------------------------------------------------------------- */
+
+/* -EAGAIN: the device would take time, so that the page goes through the cache. => the slot claimed. */
+static enum fault_end read_claimed(struct fault *f, swap_slot_t slot, struct page *page, int *error)
+{
+	enum fault_end end;
+
+	assert_slot_claimed(slot);
+	race_point(swap_claimed);
+	*error = swap_read_now(slot, page);
+	f->page_waited |= *error != -EAGAIN;
+	if (*error)
+		return END_GO_ON;
+	page_set(page, PG_ANON);
+	race_point(swap_before_commit);
+	end = fault_lock_pte(f);
+	if (end != END_GO_ON)
+		return end;
+	set_entry(f, page, slot);
+	return fault_answered(f, FAULT_DONE);
+}
+
+/* END_GO_ON: not this time; the cache will do. */
+static enum fault_end read_past_cache(struct fault *f, swap_slot_t slot)
+{
+	struct page *page = fault_page_get(f, false);
+	enum fault_end end;
+	int error;
+
+	if (!page)
+		return f->strategy->no_memory(f);
+	if (!swap_claim(slot)) {
+		fault_page_put(f, page);
+		swap_wait_unclaimed(slot); /* the loser waits for the winner, and then finds the entry changed */
+		return END_GO_ON;
+	}
+	end = read_claimed(f, slot, page, &error);
+	swap_unclaim(slot);
+	fault_page_put(f, page);
+	if (end != END_GO_ON || error == -EAGAIN)
+		return end;
+	return read_failed(f);
+}
+
+/* ---- Through the swap cache -------------------------------------------------------------------------------------- */
+
+/* A page that is mapped for writing needs no slot any more; nor does one that stays, or when slots are short. As Linux. */
+static void give_slot_up(struct fault *f, struct page *page)
+{
+	if (f->access == ACCESS_WRITE || f->vma.flags & VM_LOCKED || swap_is_half_full())
+		(void)swap_cache_delete_unused(page);
+}
+
+/* The next touch tries again. Only a read that was begun for this one is its error: others may have read ahead, long ago. */
+static enum fault_end drop_unread_page(struct fault *f)
+{
+	enum fault_end end = f->strategy->may_read_swap(f);
+
+	if (end != END_GO_ON)
+		return end;
+	swap_cache_delete(f->page);
+	return f->page_waited ? read_failed(f) : look_again(f);
+}
+
+/* => the page locked. */
+static enum fault_end map_locked_page(struct fault *f, swap_slot_t slot)
+{
+	enum fault_end end;
+
+	assert_page_locked(f->page);
+	race_point(swap_page_locked);
+	if (!swap_cache_holds(f->page, slot))
+		return look_again(f);
+	if (unlikely(!page_is_uptodate(f->page)))
+		return drop_unread_page(f);
+	race_point(swap_before_commit);
+	end = fault_lock_pte(f);
+	if (end != END_GO_ON)
+		return end;
+	set_entry(f, f->page, slot);
+	give_slot_up(f, f->page);
+	return fault_answered(f, FAULT_DONE);
+}
+
+/* Step 3. => a reference: to f->page. */
+static enum fault_end lock_page(struct fault *f)
+{
+	assert_referenced(f->page);
+	race_point(swap_page_found);
+	while (!page_trylock(f->page)) {
+		enum fault_end end = f->strategy->wait(f, WAIT_PAGE);
+
+		if (end != END_GO_ON)
+			return end;
+	}
+	f->page_locked = true;
+	return END_GO_ON;
+}
+
+static enum fault_end map_cached_page(struct fault *f, swap_slot_t slot)
+{
+	enum fault_end end = lock_page(f);
+
+	if (end != END_GO_ON)
+		return end;
+	end = map_locked_page(f, slot);
+	page_unlock(f->page);
+	f->page_locked = false;
+	return end;
+}
+
+/* The loop ends: it goes round only while the lock is kept, once for each time that another thread took the request first. */
+enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot)
+{
+	assert_area_held(slot);
+	for (;;) {
+		struct page *page = swap_read_ahead(slot);
+		enum fault_end end;
+
+		if (!is_err(page)) {
+			f->page = page;
+			f->page_waited |= page != NULL;
+			return END_GO_ON;
+		}
+		if (ptr_err(page) != -EAGAIN)
+			return f->strategy->no_memory(f);
+		end = f->strategy->wait(f, WAIT_SWAP_REQUEST);
+		if (end != END_GO_ON)
+			return end;
+	}
+}
+
+/* Step 2. END_GO_ON: f->page, with a reference; or none: the page has been brought back meanwhile. */
+static enum fault_end find_or_read(struct fault *f, swap_slot_t slot)
+{
+	enum fault_end end;
+
+	f->page = swap_cache_find(slot);
+	if (f->page)
+		return END_GO_ON;
+	end = f->strategy->may_read_swap(f);
+	if (end == END_GO_ON && swap_is_synchronous(slot) && swap_count(slot) == 1)
+		end = read_past_cache(f, slot);
+	return end == END_GO_ON ? fault_read_swap(f, slot) : end;
+}
+
+/* => the area held. */
+static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
+{
+	enum fault_end end = find_or_read(f, slot);
+
+	assert_area_held(slot);
+	if (end != END_GO_ON)
+		return end;
+	if (!f->page)
+		return look_again(f);
+	end = map_cached_page(f, slot);
+	page_put(f->page);
+	f->page = NULL;
+	return end;
+}
+
+/* It was mapped (set_entry()) for reading, since others may have it too: the write goes on as to any shared page. */
+static bool still_to_be_written(const struct fault *f)
+{
+	return f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte);
+}
+
+enum fault_end fault_swap(struct fault *f)
+{
+	swap_slot_t slot = pte_swap_slot(f->orig_pte);
+	enum fault_end end = f->strategy->need_anon_vma(f);
+
+	if (end != END_GO_ON)
+		return end;
+	if (!swap_area_get(slot))
+		return look_again(f);
+	race_point(swap_area_held);
+	end = swap_in(f, slot);
+	swap_area_put(slot);
+	if (end == END_ANSWERED && f->answer == FAULT_DONE)
+		f->means = MEANS_SWAP; /* unless the write that follows makes it give up */
+	return still_to_be_written(f) ? fault_write_protect(f) : end;
+}

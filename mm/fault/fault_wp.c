@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A write to a page that is mapped read-only, in a VMA that may be written: after fork, after mprotect, after a read that
+ * mapped the zero page or a file's page.
+ *
+ *	shared memory		the entry becomes writable, when the file system has heard of it
+ *	the last owner		the entry becomes writable: nobody else can see the page
+ *	anything else		a copy takes the page's place
+ *
+ * Mirrors: Linux, do_wp_page(), wp_page_copy(), wp_page_reuse(). The owner question is asked under the PTE lock: with one
+ * reference left it is ours, and nobody can take another without that lock.
+ */
+#include "mm/debug/counters.h"
+#include "mm/debug/race.h"
+#include "mm/fault/fault.h"
+#include "mm/page/page_lock.h"
+#include "mm/swap/swap.h"
+#include "mm/table/tlb.h"
+
+/* => the entry's lock held. Other CPUs may go on using the read-only translation until they fault, which is benign. */
+static enum fault_end make_writable(struct fault *f)
+{
+	assert_entry_locked(f->ptep);
+	pte_set_bits(f->ptep, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
+	fault_unlock_pte(f);
+	return fault_answered(f, FAULT_DONE);
+}
+
+static enum fault_end allow_writing(struct fault *f)
+{
+	enum fault_end end = fault_lock_pte(f);
+
+	return end == END_GO_ON ? make_writable(f) : end;
+}
+
+/* The file system must hear of it first, which takes a reference to the page: nothing else keeps it here. */
+static enum fault_end ask_file_system(struct fault *f)
+{
+	enum fault_end end = f->strategy->may_call_ops(f);
+
+	if (end == END_GO_ON)
+		end = fault_lock_pte(f);
+	if (end != END_GO_ON)
+		return end;
+	f->page = pte_page(f->orig_pte);
+	page_get(f->page);
+	fault_unlock_pte(f);
+	end = fault_page_mkwrite(f, allow_writing);
+	page_put(f->page);
+	f->page = NULL;
+	return end;
+}
+
+static enum fault_end shared_write(struct fault *f)
+{
+	enum fault_end end;
+
+	if (f->vma.mapping->ops)
+		return ask_file_system(f);
+	end = fault_lock_pte(f);
+	if (end != END_GO_ON)
+		return end;
+	page_set(pte_page(f->orig_pte), PG_DIRTY);
+	return make_writable(f);
+}
+
+/* A slot that no entry names any more is given up, and with it the reference that it holds. */
+static void leave_unused_slot(struct page *page)
+{
+	if (!page_trylock(page))
+		return;
+	(void)swap_cache_delete_unused(page);
+	page_unlock(page);
+}
+
+static bool is_last_owner(struct page *page)
+{
+	if (!page_test(page, PG_ANON))
+		return false;
+	if (unlikely(page_test(page, PG_SWAPCACHE)))
+		leave_unused_slot(page);
+	return load_acquire(&page->refcount) == 1; /* acquire: a thread that has copied the page read it before its put */
+}
+
+/*
+ * => the entry's lock held. No CPU may read the old page once another can see the new one, so the old entry is removed
+ * and flushed everywhere before the new one is written (K5). The lock stays held across the shootdown (rule 6).
+ */
+static void replace_entry(struct fault *f, struct page *copy)
+{
+	assert_entry_locked(f->ptep);
+	pte_xchg(f->ptep, (pte_t){ 0 });
+	race_point(cow_before_flush);
+	tlb_flush_page(f->mm, f->address);
+	rmap_add_new_anon(copy, f->vma.anon_vma, fault_pgoff(f));
+	race_point(commit_before_set);
+	pte_fill_settled(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
+}
+
+/* What the old page loses with its entry; the zero page was never counted. */
+static void account_replaced(struct fault *f, struct page *old)
+{
+	if (old)
+		mm_rss_add(f->mm, page_rss_kind(old), -1);
+	mm_rss_add(f->mm, RSS_ANON, 1);
+	count(cow_copies);
+}
+
+/*
+ * While we copy a page of a file, other threads may write to it: by write(), or by a shared mapping. All who share an anonymous
+ * page have it read-only, so nobody writes to that.
+ */
+static void copy_old_page(struct page *copy, struct page *old)
+{
+	if (page_test(old, PG_ANON))
+		copy_page(page_to_virt(copy), page_to_virt(old));
+	else
+		copy_shared_page(page_to_virt(copy), page_to_virt(old));
+}
+
+/* `old` is pinned by the caller, or NULL for the zero page. */
+static enum fault_end copy_and_replace(struct fault *f, struct page *old)
+{
+	struct page *copy = fault_page_get(f, !old);
+	enum fault_end end;
+
+	if (!copy)
+		return f->strategy->no_memory(f);
+	race_point(cow_before_copy);
+	if (old)
+		copy_old_page(copy, old);
+	race_point(anon_page_ready);
+	end = fault_lock_pte(f);
+	if (end != END_GO_ON) {
+		fault_page_put(f, copy);
+		return end;
+	}
+	replace_entry(f, copy);
+	if (old)
+		rmap_remove(old);
+	fault_unlock_pte(f);
+	account_replaced(f, old);
+	if (old)
+		page_put(old); /* the entry's reference */
+	return fault_answered(f, FAULT_DONE);
+}
+
+/* Reuses or pins the old page: it must not be freed while it is copied. */
+static enum fault_end private_write(struct fault *f)
+{
+	struct page *old = pte_counted_page(f->orig_pte);
+	enum fault_end end;
+
+	if (!old)
+		return copy_and_replace(f, NULL);
+	end = fault_lock_pte(f);
+	if (end != END_GO_ON)
+		return end;
+	if (is_last_owner(old)) {
+		count(cow_reuses);
+		return make_writable(f);
+	}
+	page_get(old);
+	fault_unlock_pte(f);
+	end = copy_and_replace(f, old);
+	page_put(old);
+	return end;
+}
+
+enum fault_end fault_write_protect(struct fault *f)
+{
+	enum fault_end end;
+
+	if (f->vma.flags & VM_SHARED)
+		return shared_write(f);
+	end = f->strategy->need_anon_vma(f);
+	return end == END_GO_ON ? private_write(f) : end;
+}

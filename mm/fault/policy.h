@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Which strategies a fault tries, and in which order; and how speculation validates. */
+#ifndef MM_POLICY_H
+#define MM_POLICY_H
+
+#include "mm/vma/mm.h"
+
+struct fault_strategy;
+
+enum spf_validate {
+	SPF_VALIDATE_VMA, /* per-VMA count (Zijlstra, Dufour): an unrelated mmap does no harm */
+	SPF_VALIDATE_MM,  /* mm-wide count (Lespinasse): the VMA is not touched after the snapshot */
+};
+
+/* System-wide settings. Any CPU may write them while faults read them: each fault samples them once. */
+extern u8 fault_policy_default; /* enum fault_policy, never POLICY_DEFAULT */
+extern u8 spf_validate;		/* enum spf_validate */
+extern u8 spf_single_thread;	/* 1: speculate even where only one thread uses the address space, to see what it would win */
+
+/* The strategies of mm's policy, ended by NULL. One unlocked read: a fault that began keeps what it saw. */
+const struct fault_strategy *const *policy_strategies(const struct mm *mm);
+
+/* Names: "mmap", "vma", "spec", "full" and "vma", "mm". A number, or -EINVAL. The text need not end at len. */
+int fault_policy_parse(const char *text, size_t len);
+int spf_validate_parse(const char *text, size_t len);
+const char *fault_policy_name(enum fault_policy policy);
+const char *spf_validate_name(enum spf_validate validate);
+
+/* prctl: 0 … NR_POLICIES - 1, or -EINVAL. */
+int mm_set_policy(struct mm *mm, unsigned long policy);
+
+#endif

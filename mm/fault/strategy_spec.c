@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Speculation: no lock. Looks at everything as it may be just now, and writes the entry only if a count says that nothing
+ * has changed since.
+ *
+ * Holds	nothing. The whole attempt is one RCU section, which keeps VMAs, page tables and the locks in them readable.
+ * May not	sleep, build a page table (S6), signal (S15), or wait for anything.
+ * Costs	no shared cache line, unless two faults meet in one page table. Delays nobody.
+ * Gives up	whenever something is not as simple as it should be: see the `spf_abort_` rows of reasons.h.
+ *
+ *	1. sample	the count: of the VMA (an unrelated mmap does no harm) or of the mm (the VMA is not touched after the
+ *			snapshot)
+ *	2. snapshot	the VMA's fields, then validate: they belong together
+ *	3. may this VMA be handled here at all? Of a mapping, only cached pages are mapped, and only for reading, by a
+ *			map_pages() that has said that it is fit for this (`speculative`)
+ *	4. walk		down to the entry, building nothing
+ *	   ... the kind of fault gets its page ready ...
+ *	5. lock_pte	validate › compare the PMD › try the PTE lock › compare the PMD › validate › compare the entry.
+ *			After that the lock keeps unmap out, so the entry may be written.
+ *
+ * Rejected: waiting for the PTE lock. Its holder may wait for our acknowledgement of a shootdown (S3); we try a few times,
+ * with interrupts on, and give up. Rejected: a reference count or SRCU for the VMA. One shared atomic for each fault is what
+ * this strategy exists to avoid.
+ *
+ * Mirrors: seed 003, __handle_speculative_fault(), pte_map_lock(), vma_has_changed(); the mm-wide count is that of
+ * Lespinasse's series (seed 000).
+ */
+#include "mm/debug/counters.h"
+#include "mm/debug/race.h"
+#include "mm/fault/fault.h"
+#include "mm/fault/policy.h"
+
+#define PTE_LOCK_TRIES 16
+
+static enum fault_reason spec_skip(const struct fault *f)
+{
+	if (!(f->flags & FAULT_USER))
+		return REASON_spf_skip_not_user;
+	/* Stale is fine: a thread more or less only changes who answers. */
+	if (READ_ONCE(f->mm->users) == 1 && !READ_ONCE(spf_single_thread))
+		return REASON_spf_skip_single_thread;
+	return REASON_NONE;
+}
+
+static void spec_leave(struct fault *f)
+{
+	rcu_read_unlock();
+	f->held = HELD_NOTHING;
+}
+
+/* Nothing that was sampled under the count has changed since. */
+static bool unchanged(const struct fault *f)
+{
+	schedule_point();
+	return load_acquire(f->count) == f->sequence;
+}
+
+/* Step 1, per VMA. The VMA is being changed while its count equals the mm's, and gone for good once it is detached. */
+static enum fault_end sample_vma(struct fault *f, const struct vma *vma)
+{
+	f->count = &vma->vm_lock_seq;
+	f->sequence = load_acquire(f->count);
+	if (f->sequence == load_acquire(&f->mm->mm_lock_seq))
+		return fault_gave_up(f, REASON_spf_abort_odd_count);
+	if (!READ_ONCE(vma->vm_refcnt)) /* ordered after the counts by their acquire */
+		return fault_gave_up(f, REASON_spf_abort_no_vma);
+	return END_GO_ON;
+}
+
+/* Step 1, mm-wide: before the look-up, so that the tree is under the count too. */
+static enum fault_end sample_mm(struct fault *f)
+{
+	f->count = &f->mm->mm_lock_seq;
+	f->sequence = load_acquire(f->count);
+	return f->sequence & 1 ? fault_gave_up(f, REASON_spf_abort_odd_count) : END_GO_ON;
+}
+
+static enum fault_end find_and_sample(struct fault *f, const struct vma **vma)
+{
+	bool mm_wide = READ_ONCE(spf_validate) == SPF_VALIDATE_MM; /* once: the attempt keeps what it saw */
+	enum fault_end end = mm_wide ? sample_mm(f) : END_GO_ON;
+
+	if (end != END_GO_ON)
+		return end;
+	*vma = vma_tree_find(&f->mm->tree, f->address);
+	if (!*vma)
+		return fault_gave_up(f, REASON_spf_abort_no_vma);
+	race_point(spec_after_find);
+	return mm_wide ? END_GO_ON : sample_vma(f, *vma);
+}
+
+/* Step 3, on the snapshot. */
+static enum fault_end may_speculate(struct fault *f)
+{
+	if (f->vma.ops && !f->vma.ops->speculative)
+		return fault_gave_up(f, REASON_spf_abort_file_ops);
+	if (f->vma.ops && f->access == ACCESS_WRITE)
+		return fault_gave_up(f, REASON_spf_abort_file_write); /* before the walk: it nearly always comes to that */
+	if (f->vma.flags & VM_GROWSDOWN)
+		return fault_gave_up(f, REASON_spf_abort_growing);
+	if (f->address < f->vma.start || f->address >= f->vma.end)
+		return fault_gave_up(f, REASON_spf_abort_outside);
+	if (fault_check_access(f->vma.flags, f->access) != FAULT_DONE)
+		return fault_gave_up(f, REASON_spf_abort_access);
+	return END_GO_ON;
+}
+
+static enum fault_end spec_enter(struct fault *f)
+{
+	const struct vma *vma;
+	enum fault_end end;
+
+	rcu_read_lock();
+	f->held = HELD_RCU;
+	end = find_and_sample(f, &vma);
+	if (end != END_GO_ON)
+		return end;
+	race_point(spec_after_sample);
+	fault_snapshot(f, vma);
+	race_point(spec_after_snapshot);
+	if (!unchanged(f))
+		return fault_gave_up(f, REASON_spf_abort_changed_reading);
+	return may_speculate(f);
+}
+
+static enum fault_end spec_walk(struct fault *f)
+{
+	struct pt_walk walk;
+
+	race_point(spec_before_walk);
+	walk = pt_walk(f->mm, f->address);
+	if (walk.state == PT_NONE)
+		return fault_gave_up(f, REASON_spf_abort_pmd_none);
+	if (walk.state != PT_TABLE)
+		return fault_gave_up(f, REASON_spf_abort_upper_table);
+	f->pmdp = walk.pmdp;
+	f->orig_pmd = walk.pmd;
+	f->ptep = pte_offset(walk.pmd, f->address);
+	f->orig_pte = pte_read(f->ptep);
+	race_point(spec_after_walk);
+	return END_GO_ON;
+}
+
+static enum fault_end spec_need_anon_vma(struct fault *f)
+{
+	return f->vma.anon_vma ? END_GO_ON : fault_gave_up(f, REASON_spf_abort_no_anon_vma);
+}
+
+/* Never: a fault operation may sleep, and make pages. What map_pages() could not do is not for us. */
+static enum fault_end spec_may_call_ops(struct fault *f)
+{
+	return fault_gave_up(f, REASON_spf_abort_page_not_cached);
+}
+
+/* Seed 000: "abort if the desired page is not found in swap cache". No I/O, and so no read-ahead (S2). */
+static enum fault_end spec_may_read_swap(struct fault *f)
+{
+	return fault_gave_up(f, REASON_spf_abort_swap_not_cached);
+}
+
+/*
+ * Seed 000: "only use trylock": there is no lock that could be let go while we wait (S16). Only a page lock comes up: speculation
+ * reads nothing, and of a mapping it sees no page that is being written to swap.
+ */
+static enum fault_end spec_wait(struct fault *f, enum fault_wait what)
+{
+	ASSERT(what == WAIT_PAGE, "speculation begins nothing that it would have to wait for");
+	return fault_gave_up(f, REASON_spf_abort_swap_page_locked);
+}
+
+static enum pte_lock_result vanished(struct fault *f, enum fault_reason reason)
+{
+	f->vanished = fault_gave_up(f, reason);
+	return PTE_VANISHED;
+}
+
+static bool try_pte_lock(spinlock_t *ptl)
+{
+	for (unsigned tries = 0; tries < PTE_LOCK_TRIES; tries++) {
+		if (likely(spin_trylock(ptl)))
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+/* Step 5, after the lock is won: the same questions again. */
+static enum pte_lock_result check_under_lock(struct fault *f)
+{
+	if (!pmd_same(pmd_read(f->pmdp), f->orig_pmd))
+		return vanished(f, REASON_spf_abort_pmd_changed);
+	if (!unchanged(f))
+		return vanished(f, REASON_spf_abort_changed_after_ptl);
+	return pte_same(pte_read(f->ptep), f->orig_pte) ? PTE_LOCKED : PTE_CHANGED;
+}
+
+static enum pte_lock_result spec_lock_pte(struct fault *f)
+{
+	enum pte_lock_result result;
+
+	if (!unchanged(f))
+		return vanished(f, REASON_spf_abort_changed_before_ptl);
+	race_point(spec_before_ptl);
+	if (!pmd_same(pmd_read(f->pmdp), f->orig_pmd))
+		return vanished(f, REASON_spf_abort_pmd_changed);
+	f->ptl = pte_lockptr(f->orig_pmd);
+	race_point(spec_before_trylock);
+	if (!try_pte_lock(f->ptl))
+		return vanished(f, REASON_spf_abort_ptl_busy);
+	race_point(spec_after_ptl);
+	result = check_under_lock(f);
+	if (result != PTE_LOCKED)
+		spin_unlock(f->ptl);
+	return result;
+}
+
+static enum fault_end spec_no_memory(struct fault *f)
+{
+	return fault_gave_up(f, REASON_spf_abort_no_memory);
+}
+
+const struct fault_strategy strategy_spec = {
+	.name = "spec",
+	.id = STRATEGY_SPEC,
+	.tally = { .attempts = COUNT_spf_attempts,
+		   .ends = { [END_ANSWERED] = COUNT_spf_answered,
+			     [END_COMPLETED] = COUNT_spf_completed,
+			     [END_WOULD_BLOCK] = COUNT_spf_would_block },
+		   .success = COUNT_speculative_pgfault },
+	.answered_cached = COUNT_spf_answered_cached,
+	.answered_swap = COUNT_spf_answered_swap,
+	.skip = spec_skip,
+	.enter = spec_enter,
+	.leave = spec_leave,
+	.walk = spec_walk,
+	.need_anon_vma = spec_need_anon_vma,
+	.may_call_ops = spec_may_call_ops,
+	.lock_pte = spec_lock_pte,
+	.no_memory = spec_no_memory,
+	.may_read_swap = spec_may_read_swap,
+	.wait = spec_wait,
+};

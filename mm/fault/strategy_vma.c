@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The per-VMA lock: one VMA, shared, for the whole fault.
+ *
+ * Holds	one VMA for reading. That VMA does not change, and no page table below it goes away; everything else may.
+ * May		sleep for memory, build page tables, signal that an access is not permitted.
+ * Costs	one shared cache line for each VMA, written by every fault in it. Only writers of this VMA wait for us, and nobody
+ *		waits for them: while one is at work we give up.
+ * Retries	after waiting for a page with the lock dropped (V19); the second time it waits for a page it holds on.
+ * Gives up	when the VMA can't be had or the answer needs more than this VMA: see the `vma_lock_` rows of reasons.h.
+ *
+ *	1. find_and_lock	look up without a lock, under RCU; try to lock what was found; if it was detached meanwhile, look up
+ *				again from the root (V12)
+ *	2. does it still contain the address?
+ *	3. may it be accessed so? A no is an answer: the VMA is locked, so it is true.
+ *	4. snapshot
+ *
+ * Lock order: mmap_lock may only be tried while a VMA lock is held (V15); anon_vma preparation does.
+ *
+ * Mirrors: Linux 6.15, lock_vma_under_rcu(); vmf_anon_prepare(), vmf_can_call_fault().
+ */
+#include "mm/debug/events.h"
+#include "mm/debug/race.h"
+#include "mm/fault/fault.h"
+
+static enum fault_reason vma_skip(const struct fault *f)
+{
+	return f->flags & FAULT_USER ? REASON_NONE : REASON_vma_lock_skip_not_user;
+}
+
+static void vma_leave(struct fault *f)
+{
+	vma_read_unlock(f->locked_vma);
+	f->held = HELD_NOTHING;
+}
+
+/* Nothing contains the address: will a stack grow to it, or is it nowhere? */
+static enum fault_end found_nothing(struct fault *f)
+{
+	const struct vma *above = vma_tree_find_from(&f->mm->tree, f->address);
+
+	/* Unlocked: a stale flag only picks the other reason; mmap_lock decides. */
+	if (above && (READ_ONCE(above->flags) & VM_GROWSDOWN))
+		return fault_gave_up(f, REASON_vma_lock_abort_stack);
+	return fault_gave_up(f, REASON_vma_lock_miss);
+}
+
+/*
+ * Step 1. The loop ends: a VMA leaves the tree before it is detached, so the same one is not found again. => an RCU
+ * section.
+ */
+static enum fault_end find_and_lock(struct fault *f)
+{
+	assert_in_rcu();
+	for (;;) {
+		struct vma *vma = vma_tree_find(&f->mm->tree, f->address);
+
+		if (!vma)
+			return found_nothing(f);
+		race_point(vma_after_find);
+		switch (vma_try_read(f->mm, vma)) {
+		case VMA_READ_LOCKED:
+			f->locked_vma = vma;
+			f->held = HELD_VMA;
+			return END_GO_ON;
+		case VMA_READ_WRITE_LOCKED:
+			return fault_gave_up(f, REASON_vma_lock_abort_write_locked);
+		case VMA_READ_DETACHED:
+			count_nr(COUNT_FIRST_REASON + REASON_vma_lock_detached, 1);
+			event_now(EVENT_look_again, f->address, REASON_vma_lock_detached);
+		}
+	}
+}
+
+static enum fault_end vma_enter(struct fault *f)
+{
+	enum fault_answer refusal;
+	enum fault_end end;
+
+	rcu_read_lock();
+	end = find_and_lock(f);
+	rcu_read_unlock();
+	if (end != END_GO_ON)
+		return end;
+	race_point(vma_after_lock);
+	fault_snapshot(f, f->locked_vma);
+	if (f->address < f->vma.start || f->address >= f->vma.end)
+		return fault_gave_up(f, REASON_vma_lock_abort_outside);
+	refusal = fault_check_access(f->vma.flags, f->access);
+	if (refusal)
+		return fault_answered(f, refusal);
+	race_point(vma_locked);
+	return END_GO_ON;
+}
+
+static enum fault_end vma_need_anon_vma(struct fault *f)
+{
+	int error;
+
+	if (likely(f->vma.anon_vma))
+		return END_GO_ON;
+	if (!mmap_read_trylock(f->mm))
+		return fault_gave_up(f, REASON_vma_lock_abort_anon_vma);
+	error = anon_vma_prepare(f->locked_vma);
+	mmap_read_unlock(f->mm);
+	if (error)
+		return fault_no_memory_locked(f);
+	f->vma.anon_vma = load_acquire(&f->locked_vma->anon_vma);
+	return END_GO_ON;
+}
+
+static enum fault_end vma_may_call_ops(struct fault *f)
+{
+	return f->vma.ops->without_mmap_lock ? END_GO_ON : fault_gave_up(f, REASON_vma_lock_abort_file_ops);
+}
+
+static enum fault_end vma_wait(struct fault *f, enum fault_wait what)
+{
+	return fault_wait_locked(f, what,
+				 what == WAIT_SWAP_REQUEST ? REASON_vma_lock_retry_swap_request : REASON_vma_lock_retry_page);
+}
+
+const struct fault_strategy strategy_vma = {
+	.name = "vma",
+	.id = STRATEGY_VMA,
+	.tally = { .attempts = COUNT_vma_lock_attempts,
+		   .ends = { [END_ANSWERED] = COUNT_vma_lock_answered,
+			     [END_COMPLETED] = COUNT_vma_lock_completed,
+			     [END_WOULD_BLOCK] = COUNT_vma_lock_would_block },
+		   .success = COUNT_vma_lock_success,
+		   .gave_up = COUNT_vma_lock_abort,
+		   .retry = COUNT_vma_lock_retry },
+	.answered_cached = COUNT_vma_lock_answered_cached,
+	.answered_swap = COUNT_vma_lock_answered_swap,
+	.skip = vma_skip,
+	.enter = vma_enter,
+	.leave = vma_leave,
+	.walk = fault_walk_locked,
+	.need_anon_vma = vma_need_anon_vma,
+	.may_call_ops = vma_may_call_ops,
+	.lock_pte = fault_lock_pte_locked,
+	.no_memory = fault_no_memory_locked,
+	.may_read_swap = fault_may_read_swap_locked,
+	.wait = vma_wait,
+	.wait_removal = fault_wait_removal_locked,
+	.throttle = fault_throttle_locked,
+};

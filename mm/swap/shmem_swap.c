@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shared memory goes to swap, and comes back; shmem_swap.h says how it is kept.
+ *
+ * Out, with the page locked:
+ *	1. a swap slot		holds the page from now on: who finds the value, finds it there
+ *	2. unmap		through the reverse map; a page that locked memory shows stays. Then the batch is flushed (swap_out.c)
+ *	3. the value		takes the page's place, unless the page is mapped again. That is decided under mapping.lock: PG_CACHE
+ *				goes first and the count is read second, while a fault counts first and asks for PG_CACHE second
+ *				(mapping.c). So a fault either keeps the page here, or cannot map it any more
+ *	4. write
+ * In, with the page locked, and no write of it under way: the page takes the value's place, and the swap slot is given up. Both
+ * happen under mapping.lock, so truncation finds one of the two.
+ *
+ * Whoever has got a reference by then may go on to read or write the page (a write() into the file): it stays in the swap
+ * cache as long as they have it, and PG_DIRTY, which they set afterwards, has it written again.
+ *
+ * Rejected: putting the value in first, asking whether the page is mapped second, and undoing all if it is. By then a hole may
+ * have been punched, which leaves the page nowhere to go back to; and a page in locked memory cannot be unmapped here.
+ *
+ * Locks: page lock › i_mmap_lock › PTE lock; page lock › mapping.lock › swap area. known.lock (RANK_LEAF): the list.
+ */
+#include "mm/swap/shmem_swap.h"
+#include "kernel/errno.h"
+#include "mm/cache/mapping_tree.h"
+#include "mm/debug/counters.h"
+#include "mm/debug/race.h"
+#include "mm/fault/fault.h"
+#include "mm/page/page_lock.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/swap/swap.h"
+#include "mm/table/tlb.h"
+#include "mm/vma/mm.h"
+#include "mm/vma/rmap.h"
+
+static struct {
+	spinlock_t lock;
+	struct list_head mappings; /* lock: those that have had values: struct mapping.swapped */
+} known = { .lock = SPINLOCK_INIT(LEAF), .mappings = LIST_HEAD_INIT(known.mappings) };
+
+/* ---- Which mappings ---------------------------------------------------------------------------------------------- */
+
+static void make_known(struct mapping *mapping)
+{
+	spin_lock(&known.lock);
+	if (!mapping->has_swapped) {
+		mapping->has_swapped = true;
+		list_add(&known.mappings, &mapping->swapped);
+	}
+	spin_unlock(&known.lock);
+}
+
+void shmem_forget(struct mapping *mapping)
+{
+	spin_lock(&known.lock);
+	if (mapping->has_swapped)
+		list_del(&mapping->swapped);
+	spin_unlock(&known.lock);
+}
+
+/* The reference keeps `prev` on the list until the next one is found. */
+struct mapping *shmem_next(struct mapping *prev)
+{
+	struct mapping *next = NULL;
+	struct list_head *link;
+
+	spin_lock(&known.lock);
+	for (link = prev ? prev->swapped.next : known.mappings.next; link != &known.mappings; link = link->next) {
+		next = list_entry(link, struct mapping, swapped);
+		if (mapping_get_unless_gone(next))
+			break;
+		next = NULL;
+	}
+	spin_unlock(&known.lock);
+	if (prev)
+		mapping_put(prev);
+	return next;
+}
+
+/* ---- Out --------------------------------------------------------------------------------------------------------- */
+
+/* A dirty bit tells nothing new: what leaves shared memory is written in any case, and files hear of writes beforehand. */
+static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+{
+	if (READ_ONCE(vma->flags) & VM_LOCKED)
+		return false; /* it stays mapped there, and so in memory */
+	race_point(reclaim_before_clear);
+	(void)tlb_batch_take(arg, vma->mm, addr, ptep);
+	rmap_remove(page);
+	mm_rss_add(vma->mm, page_rss_kind(page), -1);
+	page_put(page);
+	return true;
+}
+
+void mapping_page_unmap(struct page *page, struct tlb_batch *batch)
+{
+	assert_mapping_held(page->mapping);
+	assert_page_locked(page);
+	if (READ_ONCE(page->mapcount))
+		rmap_walk(page, unmap_entry, batch);
+}
+
+/*
+ * Step 3. The mapping's reference to the page becomes the caller's. False: the page was truncated, or is mapped again; then
+ * nothing has changed. Whoever finds PG_CACHE clear although the page stays looks again, as after a truncation.
+ */
+static bool exchange_for_value(struct mapping *mapping, struct page *page, swap_slot_t slot)
+{
+	bool leaves = false;
+
+	spin_lock(&mapping->lock);
+	if (page_test(page, PG_CACHE)) {
+		page_clear(page, PG_CACHE);
+		race_point(shmem_uncached);
+		leaves = !READ_ONCE(page->mapcount);
+		if (!leaves)
+			page_set(page, PG_CACHE);
+	}
+	if (leaves) {
+		swap_dup(slot);
+		mapping_tree_replace(mapping, page->index, slot_of_value(slot));
+	}
+	spin_unlock(&mapping->lock);
+	return leaves;
+}
+
+static bool holds_value(struct mapping *mapping, u64 index, swap_slot_t slot)
+{
+	swap_slot_t now;
+
+	return mapping_tree_value(mapping, index, &now) && now.val == slot.val;
+}
+
+/* The page takes the value's place, with a reference for it. False: it was truncated away. => the page locked. */
+static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot)
+{
+	bool there;
+
+	assert_page_locked(page);
+	spin_lock(&mapping->lock);
+	there = holds_value(mapping, index, slot);
+	if (there) {
+		page_get(page);
+		WRITE_ONCE(page->mapping, mapping);
+		WRITE_ONCE(page->index, index);
+		page_set(page, PG_SHMEM);
+		page_clear(page, PG_ANON);
+		page_set(page, PG_CACHE);
+		mapping_tree_replace(mapping, index, (struct mapping_slot){ page });
+		swap_put(slot);
+		(void)swap_cache_delete_unused(page);
+		page_set(page, PG_DIRTY);
+	}
+	spin_unlock(&mapping->lock);
+	return there;
+}
+
+/* True: it is in its swap slot alone. */
+static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_t slot)
+{
+	if (READ_ONCE(page->mapcount))
+		return false; /* in locked memory, or again */
+	race_point(shmem_unmapped);
+	if (!exchange_for_value(mapping, page, slot))
+		return false;
+	page_set(page, PG_ANON);
+	page_put(page);
+	return true;
+}
+
+enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch)
+{
+	assert_mapping_held(page->mapping);
+	ASSERT(page_test(page, PG_SHMEM), "a page of shared memory");
+	assert_page_locked(page);
+	if (page_test(page, PG_WRITEBACK) || !swap_cache_alloc(page))
+		return SWAP_OUT_STAYS;
+	page_use(page); /* what was set aside has contents from now on: zeros */
+	mapping_page_unmap(page, batch);
+	return SWAP_OUT_BEGUN;
+}
+
+bool shmem_swap_out_finish(struct mapping *mapping, struct page *page)
+{
+	assert_mapping_held(mapping);
+	ASSERT(page_test(page, PG_SHMEM), "a page of shared memory");
+	assert_page_locked(page);
+	make_known(mapping);
+	if (!leave_mapping(mapping, page, (swap_slot_t){ READ_ONCE(page->private) })) {
+		(void)swap_cache_delete_unused(page);
+		page_set(page, PG_DIRTY);
+		return false;
+	}
+	race_point(shmem_before_write);
+	swap_write_start(page);
+	return swap_cache_delete_clean(page);
+}
+
+/* ---- In ---------------------------------------------------------------------------------------------------------- */
+
+bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot)
+{
+	bool there;
+
+	if (!READ_ONCE(mapping->nr_swapped)) /* unlocked: one that leaves just now is met by who looks again */
+		return false;
+	spin_lock(&mapping->lock);
+	there = mapping_tree_value(mapping, index, slot);
+	spin_unlock(&mapping->lock);
+	if (there)
+		race_point(shmem_found_in_swap);
+	return there;
+}
+
+/*
+ * 0: it is back, or is not what it was any more: look again. -EIO, but only for a read that was begun on our behalf:
+ * others may have read ahead, long ago. No write of it is under way. => the page locked.
+ */
+static int put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read)
+{
+	assert_page_locked(page);
+	if (!swap_cache_holds(page, slot))
+		return 0;
+	if (!page_is_uptodate(page)) {
+		swap_cache_delete(page);
+		return read ? -EIO : 0;
+	}
+	(void)exchange_for_page(mapping, index, page, slot);
+	return 0;
+}
+
+/* *read: it was not in the swap cache. As swap_read_ahead(). */
+static struct page *find_or_read(swap_slot_t slot, bool *read)
+{
+	struct page *page = swap_cache_find(slot);
+
+	*read = !page;
+	return page ? page : swap_read_ahead(slot);
+}
+
+/* => the area held. */
+static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
+{
+	bool read;
+	struct page *page = find_or_read(slot, &read);
+	int error;
+
+	assert_area_held(slot);
+	if (!page || is_err(page))
+		return (int)ptr_err(page);
+	page_lock(page);
+	page_wait_writeback(page);
+	error = put_back(mapping, index, page, slot, read);
+	page_unlock(page);
+	page_put(page);
+	return error;
+}
+
+/*
+ * The loop ends: each round that finds the page neither in its slot nor readable ends in an error, and each other one was
+ * overtaken by another thread that took the page out or brought it back. An area that is gone has no values left.
+ */
+struct page *shmem_get_page(struct mapping *mapping, u64 index)
+{
+	if (mapping->shmem) /* others have nothing in swap */
+		assert_no_lock_from(RANK_RECLAIM);
+	for (;;) {
+		struct page *page = mapping_find(mapping, index);
+		swap_slot_t slot;
+		int error;
+
+		if (page)
+			return page;
+		if (!shmem_in_swap(mapping, index, &slot))
+			return mapping_find(mapping, index); /* it may have come back between the two looks */
+		if (!swap_area_get(slot))
+			continue;
+		error = bring_back(mapping, index, slot);
+		swap_area_put(slot);
+		if (error == -EAGAIN) {
+			swap_request_wait();
+			continue;
+		}
+		if (error == -ENOMEM && make_room())
+			continue;
+		if (error)
+			return err_ptr(error);
+	}
+}
+
+bool shmem_next_in_swap(struct mapping *mapping, u64 *index, u64 last)
+{
+	swap_slot_t slot;
+
+	for (; READ_ONCE(mapping->nr_swapped) && mapping_next(mapping, *index, index) && *index <= last; ++*index)
+		if (shmem_in_swap(mapping, *index, &slot))
+			return true;
+	return false;
+}
+
+/* ---- The fault --------------------------------------------------------------------------------------------------- */
+
+/*
+ * It may have been swapped out a moment ago, and be on its way to a slow disk: that is waited for as for any page, with nothing
+ * held. The loop ends: it goes round only while the lock is kept, and a page that nobody maps is written again only if a write()
+ * has changed it.
+ */
+static int lock_settled(struct fault *f)
+{
+	for (;;) {
+		enum fault_wait what = WAIT_PAGE;
+		enum fault_end end;
+
+		if (page_trylock(f->page)) {
+			f->page_locked = !page_test(f->page, PG_WRITEBACK);
+			if (f->page_locked)
+				return END_GO_ON;
+			page_unlock(f->page);
+			what = WAIT_WRITEBACK;
+		}
+		end = f->strategy->wait(f, what);
+		if (end != END_GO_ON)
+			return end;
+	}
+}
+
+/* f->page is there */
+static int fault_put_back(struct fault *f, swap_slot_t slot)
+{
+	int end = lock_settled(f), error;
+
+	if (end != END_GO_ON)
+		return end;
+	error = put_back(f->vma.mapping, fault_pgoff(f), f->page, slot, f->page_waited);
+	page_unlock(f->page);
+	f->page_locked = false;
+	return fault_answered(f, error ? FAULT_IO_ERROR : FAULT_DONE); /* the access faults again, and finds the page */
+}
+
+/* => the area held. */
+static int bring_back_for_fault(struct fault *f, swap_slot_t slot)
+{
+	assert_area_held(slot);
+	f->page = swap_cache_find(slot);
+	if (!f->page) {
+		int end = fault_read_swap(f, slot);
+
+		if (end != END_GO_ON)
+			return end;
+	}
+	if (!f->page)
+		return fault_answered(f, FAULT_DONE);
+	return fault_put_back(f, slot);
+}
+
+int fault_shmem_in_swap(struct fault *f)
+{
+	swap_slot_t slot;
+	int end;
+
+	if (!shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot) || !swap_area_get(slot))
+		return fault_answered(f, FAULT_DONE);
+	end = bring_back_for_fault(f, slot);
+	swap_area_put(slot);
+	return end;
+}
+
+/* ---- swapoff ----------------------------------------------------------------------------------------------------- */
+
+static int unuse_mapping(struct mapping *mapping, unsigned area)
+{
+	int error = 0;
+
+	for (u64 index = 0; shmem_next_in_swap(mapping, &index, ~0UL); index++) {
+		struct page *page;
+		swap_slot_t slot;
+
+		if (!shmem_in_swap(mapping, index, &slot) || swap_slot_area(slot) != area)
+			continue;
+		if (thread_killed())
+			return -EINTR;
+		page = shmem_get_page(mapping, index);
+		if (is_err(page))
+			error = (int)ptr_err(page);
+		else if (page)
+			page_put(page);
+		if (error == -ENOMEM)
+			return error;
+		cond_resched();
+	}
+	return error;
+}
+
+int shmem_unuse(unsigned area)
+{
+	struct mapping *mapping = NULL;
+	int result, error = 0;
+
+	while ((mapping = shmem_next(mapping)) != NULL) {
+		result = unuse_mapping(mapping, area);
+		error = result ? result : error;
+		if (result == -ENOMEM || result == -EINTR) {
+			mapping_put(mapping);
+			break;
+		}
+	}
+	return error;
+}

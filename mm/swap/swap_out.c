@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking an anonymous page out of memory.
+ *
+ *	1. a slot	which holds the page from now on: who faults meanwhile finds it there
+ *	2. unmap	each entry is taken out, with its dirty bit, and names the slot from then on
+ *	3. flush	of a batch of pages at once. They stay locked until then, and what is below waits for it (W4)
+ *	4. write	if the device does not have its contents yet
+ *	5. let go	when the write is over: now on a synchronous device, later on others
+ *
+ * Why the dirty bit that goes with the entry is the last word, although a CPU may still have a translation: one that is clean
+ * there makes the CPU set the bit in the entry at its first write, in one step with the question whether the entry can be used;
+ * it cannot, and the write faults. One that is dirty there came from an entry that was. So no bit is missed, but until the flush
+ * the contents may change: a page is neither written nor freed before.
+ *
+ * A page that its program has given up (MADV_FREE) and not written to since is not worth a slot: its entries become empty, and
+ * after the flush it is gone. Each entry is emptied only if it is still clean, in one step, since the CPU may set the dirty bit
+ * until then (K8). One that is dirty ends it: the page has contents again, and goes the usual way.
+ *
+ * A page of locked memory stays. So does one whose slot could not be written, as long as entries name that slot.
+ *
+ * Locks: the page's, tried only: page lock › anon_vma › PTE lock › slot.
+ * Mirrors: Linux, shrink_folio_list(), try_to_unmap_one() with TTU_BATCH_FLUSH, pageout().
+ */
+#include "mm/debug/counters.h"
+#include "mm/debug/race.h"
+#include "mm/page/page_lock.h"
+#include "mm/swap/swap.h"
+#include "mm/table/tlb.h"
+#include "mm/vma/mm.h"
+#include "mm/vma/rmap.h"
+
+/* Rule 5: the entry looks empty, but its page is neither written, nor freed, nor mapped again before it is flushed. */
+static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+{
+	swap_slot_t slot = { READ_ONCE(page->private) };
+
+	if (READ_ONCE(vma->flags) & VM_LOCKED)
+		return false; /* it stays mapped there, and so in memory */
+	race_point(reclaim_before_clear);
+	if (pte_dirty(tlb_batch_take(arg, vma->mm, addr, ptep))) {
+		page_set(page, PG_DIRTY);
+		page_clear(page, PG_LAZYFREE); /* it was written to since, and will come back clean */
+	}
+	swap_dup(slot);
+	pte_fill_settled(ptep, pte_make_swap(slot));
+	rmap_remove(page);
+	mm_rss_add(vma->mm, RSS_ANON, -1);
+	mm_rss_add(vma->mm, RSS_SWAP, 1);
+	page_put(page); /* the entry's reference; the slot and the caller have others */
+	return true;
+}
+
+/* ---- Given up ---------------------------------------------------------------------------------------------------- */
+
+/* One in a swap slot is never given up (lazyfree.c), but may have been while it got its slot: then the slot counts. */
+static bool is_given_up(const struct page *page)
+{
+	return page_test(page, PG_LAZYFREE) && !page_test(page, PG_SWAPCACHE);
+}
+
+/* True: it is empty now. False: the CPU has just used it. => the entry's lock held; interrupts on. */
+static bool empty_if_unchanged(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t old)
+{
+	bool flush = tlb_may_hold(mm, old) && !tlb_batch_add(batch, mm, addr);
+
+	assert_entry_locked(ptep);
+	assert_irqs_on();
+	if (!pte_cas(ptep, old, (pte_t){ 0 }))
+		return false;
+	if (unlikely(flush))
+		tlb_flush_page(mm, addr);
+	return true;
+}
+
+static bool drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+{
+	pte_t old = pte_read(ptep);
+
+	if (READ_ONCE(vma->flags) & VM_LOCKED)
+		return false;
+	if (pte_dirty(old)) {
+		page_clear(page, PG_LAZYFREE); /* it was written to since */
+		return false;
+	}
+	race_point(reclaim_before_clear);
+	if (!empty_if_unchanged(arg, vma->mm, addr, ptep, old))
+		return false;
+	rmap_remove(page);
+	mm_rss_add(vma->mm, RSS_ANON, -1);
+	page_put(page); /* the entry's reference; the caller has another */
+	return true;
+}
+
+/* True: it goes, or stays given up for another time. False: it was written to. It is given up. => the page locked. */
+static bool drop_given_up(struct page *page, struct tlb_batch *batch)
+{
+	assert_page_locked(page);
+	rmap_walk(page, drop_entry, batch);
+	return is_given_up(page);
+}
+
+/* ---- Swapped out ------------------------------------------------------------------------------------------------- */
+
+/* => the page locked. False: there is none, or it must stay in the one it has. */
+static bool have_slot(struct page *page)
+{
+	assert_page_locked(page);
+	if (page_test(page, PG_SWAPCACHE) && page_test(page, PG_ERROR))
+		(void)swap_cache_delete_unused(page); /* the slot is retired; the page gets another */
+	if (page_test(page, PG_SWAPCACHE))
+		return !page_test(page, PG_ERROR);
+	if (!swap_cache_alloc(page))
+		return false;
+	page_set(page, PG_UPTODATE);
+	page_set(page, PG_DIRTY); /* nothing is in the slot yet */
+	return true;
+}
+
+/* Nobody maps it, and nobody will: it is about to be freed, if only its slot, if it has one, lets it go. */
+static bool is_unwanted(const struct page *page)
+{
+	return !READ_ONCE(page->mapcount) &&
+	       (!page_test(page, PG_SWAPCACHE) || !swap_count((swap_slot_t){ READ_ONCE(page->private) }));
+}
+
+enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
+{
+	assert_referenced(page);
+	assert_page_locked(page);
+	if (!page_test(page, PG_ANON) || page_test(page, PG_WRITEBACK))
+		return SWAP_OUT_STAYS;
+	if (is_unwanted(page))
+		return swap_cache_delete_unused(page) ? SWAP_OUT_GONE : SWAP_OUT_STAYS;
+	if (is_given_up(page) && drop_given_up(page, batch))
+		return SWAP_OUT_BEGUN;
+	if (!have_slot(page))
+		return SWAP_OUT_STAYS;
+	if (READ_ONCE(page->mapcount))
+		rmap_walk(page, unmap_entry, batch);
+	return SWAP_OUT_BEGUN;
+}
+
+bool swap_out_finish(struct page *page)
+{
+	assert_may_sleep();
+	assert_page_locked(page);
+	if (READ_ONCE(page->mapcount)) { /* in locked memory */
+		(void)swap_cache_delete_unused(page);
+		return false;
+	}
+	race_point(reclaim_unmapped);
+	if (is_given_up(page))
+		return true;
+	if (page_test(page, PG_DIRTY))
+		swap_write_start(page);
+	return swap_cache_delete_clean(page);
+}

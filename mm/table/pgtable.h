@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page-table entries: how they are encoded, the one decoder, and the one walker.
+ *
+ * Four levels: PGD (level 4) › PUD (3) › PMD (2) › PTE (1). An entry of levels 4 to 2 points to a table; a table of
+ * level 1 is "the page table", and the lock of its entries (the PTE lock) lives in its struct page. Tables are built
+ * only when there is a page to map, and freed only by unmap, after an RCU grace period and a shootdown.
+ */
+#ifndef MM_PGTABLE_H
+#define MM_PGTABLE_H
+
+#include "mm/page/page_alloc.h"
+
+typedef struct {
+	u64 val;
+} pte_t; /* an entry of level 1 */
+typedef struct {
+	u64 val;
+} pmd_t; /* an entry of levels 2 to 4: they look alike */
+
+#define PTRS_PER_TABLE 512
+#define PMD_SHIFT 21
+#define PMD_SIZE (1UL << PMD_SHIFT)
+#define USER_END 0x7ffffffff000UL /* one past the last user address, as Linux's TASK_SIZE */
+#define USER_HALF_END (1UL << 47) /* what the user's half of the top table covers */
+
+/* Hardware bits of a present entry. */
+#define PTE_PRESENT (1UL << 0)
+#define PTE_WRITE (1UL << 1)
+#define PTE_USER (1UL << 2)
+#define PTE_ACCESSED (1UL << 5)
+#define PTE_DIRTY (1UL << 6)
+#define PTE_HUGE (1UL << 7) /* levels 2 and 3: maps a large page itself */
+#define PTE_KEY_SHIFT 59 /* the protection key, 4 bits */
+#define PTE_KEY (0xfUL << PTE_KEY_SHIFT)
+#define PTE_NX (1UL << 63)
+/* Software bits, which the CPU ignores in present entries. */
+#define PTE_SPECIAL (1UL << 9)	   /* maps a page that is never counted: the shared zero page */
+#define PTE_SOFT_DIRTY (1UL << 10) /* reserved from the start */
+#define PTE_UFFD_WP (1UL << 11)	   /* reserved from the start */
+#define PTE_EXCLUSIVE (1UL << 58)  /* reserved from the start */
+/*
+ * Entries that the CPU cannot use (bit 0 clear), but that are not none:
+ *	bit 8: a mapped page whose VMA is PROT_NONE. The frame stays where it is, so that mprotect can bring it back.
+ *	bit 1, bit 8 clear: a swap entry (device in bits 2…6, special kinds among them, offset from bit 12)
+ *	bit 2, bits 1 and 8 clear: a marker (what it marks from bit 12)
+ */
+#define PTE_PROTNONE (1UL << 8)
+#define PTE_SWAP (1UL << 1)
+#define PTE_MARKER (1UL << 2)
+#define PTE_FRAME 0x000ffffffffff000UL
+
+enum pte_kind {
+	PTE_KIND_NONE,	  /* nothing was ever here, or it was removed */
+	PTE_KIND_PAGE,	  /* maps a page, whether or not the CPU may use the entry */
+	PTE_KIND_SWAP,	  /* a swap slot */
+	PTE_KIND_SPECIAL, /* a special swap entry: migration, hwpoison, device-private, device-exclusive */
+	PTE_KIND_MARKER,  /* holds no swap entry at all: uffd-wp, poisoned, guard */
+};
+
+/* Swap areas from this number on are special kinds of swap entry. */
+#define SWAP_DEVICE_SPECIAL 24
+#define PTE_SWAP_DEVICE(pte) (((pte).val >> 2) & 0x1f)
+
+/* The one decoder: nothing else looks at the bits of an entry that the CPU cannot use. */
+static inline enum pte_kind pte_kind(pte_t pte)
+{
+	if (pte.val & (PTE_PRESENT | PTE_PROTNONE))
+		return PTE_KIND_PAGE;
+	if (likely(!pte.val))
+		return PTE_KIND_NONE;
+	if (pte.val & PTE_SWAP)
+		return PTE_SWAP_DEVICE(pte) < SWAP_DEVICE_SPECIAL ? PTE_KIND_SWAP : PTE_KIND_SPECIAL;
+	return PTE_KIND_MARKER;
+}
+
+/* A swap slot: which area, and which page of it. One word, so that a page's `private` holds it too. */
+typedef struct {
+	u64 val;
+} swap_slot_t;
+
+#define SWAP_OFFSET_BITS 40 /* so that the offset ends where the frame of a present entry does */
+
+static inline swap_slot_t swap_slot_make(unsigned area, u64 offset)
+{
+	return (swap_slot_t){ (u64)area << SWAP_OFFSET_BITS | offset };
+}
+static inline unsigned swap_slot_area(swap_slot_t slot)
+{
+	return (unsigned)(slot.val >> SWAP_OFFSET_BITS);
+}
+static inline u64 swap_slot_offset(swap_slot_t slot)
+{
+	return slot.val & ((1UL << SWAP_OFFSET_BITS) - 1);
+}
+static inline pte_t pte_make_swap(swap_slot_t slot)
+{
+	return (pte_t){ swap_slot_offset(slot) << PAGE_SHIFT | (u64)swap_slot_area(slot) << 2 | PTE_SWAP };
+}
+/* The kind is asked first: the bits of a slot mean something else in other entries. */
+static inline swap_slot_t pte_swap_slot(pte_t pte)
+{
+	ASSERT(pte_kind(pte) == PTE_KIND_SWAP, "a slot is read from an entry that names one");
+	return swap_slot_make(PTE_SWAP_DEVICE(pte), (pte.val & PTE_FRAME) >> PAGE_SHIFT);
+}
+
+static inline bool pte_none(pte_t pte)
+{
+	return pte.val == 0;
+}
+/* "Maps a page" and "the CPU can use it" are two questions. */
+static inline bool pte_maps_page(pte_t pte)
+{
+	return pte.val & (PTE_PRESENT | PTE_PROTNONE);
+}
+static inline bool pte_present(pte_t pte)
+{
+	return pte.val & PTE_PRESENT;
+}
+
+/*
+ * What follows asks and changes bits that mean what their names say in an entry that maps a page. In others they are parts of a slot's
+ * number, or say which kind of marker it is: whoever asks has asked for the kind before (pte_kind(), pte_maps_page()).
+ */
+#define assert_pte_maps_page(pte) ASSERT(pte_maps_page(pte), "protection bits are those of an entry that maps a page")
+
+static inline bool pte_write(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_WRITE;
+}
+static inline bool pte_user(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_USER;
+}
+static inline bool pte_exec(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return !(pte.val & PTE_NX);
+}
+static inline bool pte_special(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_SPECIAL;
+}
+static inline bool pte_dirty(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_DIRTY;
+}
+static inline bool pte_young(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_ACCESSED;
+}
+static inline bool pte_soft_dirty(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return pte.val & PTE_SOFT_DIRTY;
+}
+static inline unsigned pte_pkey(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return (unsigned)((pte.val & PTE_KEY) >> PTE_KEY_SHIFT);
+}
+static inline bool pte_same(pte_t a, pte_t b)
+{
+	return a.val == b.val;
+}
+static inline bool pmd_same(pmd_t a, pmd_t b)
+{
+	return a.val == b.val;
+}
+static inline struct page *pte_page(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return phys_to_page(pte.val & PTE_FRAME);
+}
+/* The page that the entry counts as a mapping of, or NULL: the zero page and entries without a page are not counted. */
+static inline struct page *pte_counted_page(pte_t pte)
+{
+	return pte_maps_page(pte) && !pte_special(pte) ? pte_page(pte) : NULL;
+}
+
+/* `prot` is a value of vma_page_prot(): hardware bits without the frame, PROTNONE instead of PRESENT for PROT_NONE. */
+static inline pte_t pte_make(const struct page *page, u64 prot)
+{
+	return (pte_t){ page_to_phys(page) | prot };
+}
+/* Changes the protection and keeps frame, accessed, dirty and software bits. Never adds write permission by itself. */
+static inline pte_t pte_modify(pte_t pte, u64 prot)
+{
+	const u64 keep = PTE_FRAME | PTE_ACCESSED | PTE_DIRTY | PTE_SPECIAL | PTE_SOFT_DIRTY | PTE_UFFD_WP | PTE_EXCLUSIVE;
+
+	assert_pte_maps_page(pte);
+	return (pte_t){ (pte.val & keep) | (prot & ~PTE_WRITE) };
+}
+static inline pte_t pte_mkwrite(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return (pte_t){ pte.val | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED };
+}
+static inline pte_t pte_wrprotect(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return (pte_t){ pte.val & ~PTE_WRITE };
+}
+/* As if nobody had touched the page by it. */
+static inline pte_t pte_mkold(pte_t pte)
+{
+	assert_pte_maps_page(pte);
+	return (pte_t){ pte.val & ~PTE_ACCESSED };
+}
+
+/* The entry's lock is that of the page table that it is in. */
+#define assert_entry_locked(ptep)                                                                                      \
+	ASSERT(spin_is_locked_by_me(&virt_to_page(ptep)->ptl), "an entry changes under the lock of its page table")
+
+/* The CPU and other faults read and write entries meanwhile: once, and live ones only by xchg or cmpxchg. */
+static inline pte_t pte_read(const pte_t *ptep)
+{
+	return (pte_t){ machine_read_entry(&ptep->val) };
+}
+static inline pmd_t pmd_read(const pmd_t *pmdp)
+{
+	return (pmd_t){ load_acquire(&pmdp->val) };
+}
+/* Into an entry that is none, under its lock: no CPU can be using it. Publishes the page's contents. */
+static inline void pte_set(pte_t *ptep, pte_t pte)
+{
+	machine_write_entry(&ptep->val, pte.val);
+}
+/* Takes a live entry out, with the accessed and dirty bits that the CPU set up to this moment. */
+static inline pte_t pte_xchg(pte_t *ptep, pte_t pte)
+{
+	assert_entry_locked(ptep);
+	return (pte_t){ atomic_xchg(&ptep->val, pte.val) };
+}
+static inline bool pte_cas(pte_t *ptep, pte_t old, pte_t pte)
+{
+	assert_entry_locked(ptep);
+	return atomic_cas(&ptep->val, old.val, pte.val);
+}
+/* Sets or clears bits of an entry that maps a page, under its lock; the CPU may set others meanwhile. Answers what it was before. */
+static inline pte_t pte_set_bits(pte_t *ptep, u64 bits)
+{
+	pte_t old = { atomic_or(&ptep->val, bits) };
+
+	assert_entry_locked(ptep);
+	assert_pte_maps_page(old);
+	return old;
+}
+static inline pte_t pte_clear_bits(pte_t *ptep, u64 bits)
+{
+	pte_t old = { atomic_and(&ptep->val, ~bits) };
+
+	assert_entry_locked(ptep);
+	assert_pte_maps_page(old);
+	return old;
+}
+
+static inline bool pmd_none(pmd_t pmd)
+{
+	return pmd.val == 0;
+}
+static inline bool pmd_huge(pmd_t pmd)
+{
+	return pmd.val & PTE_HUGE;
+}
+/* Neither none, nor huge, nor a well-formed pointer to a table. */
+static inline bool pmd_bad(pmd_t pmd)
+{
+	return (pmd.val & (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_HUGE)) != (PTE_PRESENT | PTE_WRITE | PTE_USER);
+}
+static inline struct page *pmd_table(pmd_t pmd)
+{
+	return phys_to_page(pmd.val & PTE_FRAME);
+}
+static inline unsigned table_index(vaddr_t addr, unsigned level)
+{
+	return (addr >> (PAGE_SHIFT + 9 * (level - 1))) & (PTRS_PER_TABLE - 1);
+}
+static inline pte_t *pte_offset(pmd_t pmd, vaddr_t addr)
+{
+	return (pte_t *)phys_to_virt(pmd.val & PTE_FRAME) + table_index(addr, 1);
+}
+static inline spinlock_t *pte_lockptr(pmd_t pmd)
+{
+	return &pmd_table(pmd)->ptl;
+}
+
+/* ---- The walker -------------------------------------------------------------------------------------------------- */
+
+enum pt_state {
+	PT_TABLE,      /* pmd holds a page table: pte_offset() is valid */
+	PT_NONE,       /* the PMD entry exists and is none */
+	PT_NONE_UPPER, /* an upper table is missing; `level` tells which entry is none */
+	PT_HUGE,       /* a large page: no page table below */
+	PT_BAD,	       /* an entry that makes no sense: a kernel bug */
+};
+
+struct pt_walk {
+	enum pt_state state;
+	unsigned level; /* of the entry where the walk ended: 2 for PT_TABLE and PT_NONE */
+	pmd_t *pmdp;	/* that entry */
+	pmd_t pmd;	/* its value, read once */
+};
+
+/*
+ * A large page hangs where a page table was expected: it has appeared while the fault looked elsewhere. Whoever finds it so
+ * leaves it alone, and has the access made again. As Linux's pmd_trans_unstable().
+ */
+static inline bool pt_walk_unstable(const struct pt_walk *walk)
+{
+	return walk->state == PT_HUGE;
+}
+
+/*
+ * Walks down to the PMD entry of addr, without a lock of its own. In an RCU section alone tables may be on their way
+ * out, and stay readable. => mmap_lock or a VMA lock or an RCU section held.
+ */
+struct pt_walk pt_walk(struct mm *mm, vaddr_t addr);
+
+/*
+ * The same, building what is missing, the page table included. NULL-state never: answers PT_TABLE, PT_HUGE or PT_BAD,
+ * or PT_NONE / PT_NONE_UPPER when there is no memory. May make room, and so sleep.
+ * Nobody frees tables here: => mmap_lock or a VMA lock held.
+ */
+struct pt_walk pt_build(struct mm *mm, vaddr_t addr);
+
+/*
+ * For who will not be allowed to allocate when there is a page to map: builds what is missing above the page table, and
+ * makes the table, which hangs nowhere yet. NULL without memory. Then pt_install() hangs it in, unless one is there by
+ * then, and sets *table to NULL if so; with *table NULL it only looks. => mmap_lock or a VMA lock held.
+ */
+struct page *pt_prealloc(struct mm *mm, vaddr_t addr);
+struct pt_walk pt_install(struct mm *mm, vaddr_t addr, struct page **table);
+/* What is left over. */
+void pt_prealloc_free(struct mm *mm, struct page *table);
+
+/*
+ * The iterator: every page table in [start, end), one at a time, its entries locked while the body looks at it.
+ *
+ *	struct pt_iter it;
+ *	pt_for_each_table (&it, mm, start, end)
+ *		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
+ *			...
+ *
+ * The body may not sleep. It may not `break` without calling pt_iter_end().
+ */
+struct pt_iter {
+	struct mm *mm;
+	vaddr_t addr; /* the address of *pte */
+	vaddr_t stop; /* end of the range in this table */
+	vaddr_t end;  /* end of the whole range */
+	pte_t *pte;
+	struct page *table; /* locked; NULL before the first and after the last table */
+};
+/* => mmap_lock held. */
+void pt_iter_begin(struct pt_iter *it, struct mm *mm, vaddr_t start, vaddr_t end);
+/* True: it->table is locked. => mmap_lock held. */
+bool pt_iter_next(struct pt_iter *it);
+/* Unlocks the table. */
+void pt_iter_end(struct pt_iter *it);
+/*
+ * Unlocks the table; pt_iter_next() comes back to it. For who must sleep in between, at the start of the table's part.
+ */
+void pt_iter_again(struct pt_iter *it);
+#define pt_for_each_table(it, mm, start, end) for (pt_iter_begin((it), (mm), (start), (end)); pt_iter_next(it);)
+
+/* The entry that maps addr, locked, or NULL if there is no page table. => mmap_lock or a VMA lock held. */
+pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl);
+
+/* Tables of a new mm; the top one shares the kernel's half. NULL without memory. Frees only what is empty of pages. */
+pmd_t *pgd_alloc(struct mm *mm);
+void pgd_free(struct mm *mm, pmd_t *pgd);
+
+/* Frees tables that were unlinked and flushed (linked by rcu.next), after a grace period: speculation may be in them. */
+void tables_free_rcu(struct page *tables);
+/* Page tables of all address spaces. */
+u64 pgtable_nr_pages(void);
+
+/* Explains the walk of addr from the table of level 4 on, level by level, in the log. Any context: a panic uses it. */
+void pt_dump_walk(const pmd_t *table, vaddr_t addr);
+
+#endif

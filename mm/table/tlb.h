@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Batched shootdown: entries are cleared first, then every CPU that uses the mm flushes, and only then are the pages
+ * and tables given back. A gather covers one such batch.
+ */
+#ifndef MM_TLB_H
+#define MM_TLB_H
+
+#include "mm/vma/mm.h"
+
+#define TLB_GATHER_PAGES 64
+/* Beyond this many pages a CPU drops everything instead of one translation after the other. */
+#define TLB_FLUSH_ALL_PAGES 33
+
+struct tlb_gather {
+	struct mm *mm;
+	vaddr_t start, end; /* what has to be flushed; start >= end: nothing */
+	bool full;	    /* everything of the mm, tables included */
+	bool in_lock;	    /* what is noted so far must be flushed before the PTE lock is let go */
+	unsigned nr_pages;
+	struct page *pages[TLB_GATHER_PAGES]; /* one reference each, dropped after the flush */
+	struct page *tables;		      /* unlinked, freed through RCU after the flush; linked by rcu.next */
+};
+
+/* Announces a pending flush to whoever overlaps (K9). => mmap_lock held, from begin to finish. */
+void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm);
+/* Flushes, frees, and ends. => interrupts on. */
+void tlb_gather_finish(struct tlb_gather *tlb);
+/* Notes that the translation of one page at addr is gone or lost rights. => a PTE lock held. */
+static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
+{
+	assert_in_atomic();
+	if (addr < tlb->start)
+		tlb->start = addr;
+	if (addr + PAGE_SIZE > tlb->end)
+		tlb->end = addr + PAGE_SIZE;
+}
+/* Flushes what was noted, without freeing anything: for in_lock. => a PTE lock held; interrupts on (rule 6). */
+void tlb_flush_in_lock(struct tlb_gather *tlb);
+/* Hands over a reference. True when the batch is full: the caller drops its PTE lock, then calls tlb_gather_flush(). */
+static inline bool tlb_add_page(struct tlb_gather *tlb, struct page *page)
+{
+	tlb->pages[tlb->nr_pages++] = page;
+	return tlb->nr_pages == TLB_GATHER_PAGES;
+}
+/* An empty table, already unlinked from its parent. */
+void tlb_add_table(struct tlb_gather *tlb, struct page *table);
+/* Flushes and frees what has been gathered so far; the gather goes on. => no spinlock held; interrupts on. */
+void tlb_gather_flush(struct tlb_gather *tlb);
+
+/*
+ * Deferred shootdown, for reclaim: entries of many pages in several address spaces are replaced first, then each address space
+ * is flushed once. Until then the pages stay locked and keep their contents, and none is written, freed, or taken out of its
+ * mapping. Nobody who changes entries returns before they are flushed, for a batch is counted like a gather (W6).
+ *
+ * An anonymous page leaves a slot, which no fault maps before the page is unlocked; one that was given up (MADV_FREE) leaves an empty
+ * entry, and whoever fills that flushes first (K5). A mapping's page leaves an empty entry: a fault
+ * may map it again, which changes nothing for who still sees it, but whoever fills that entry with anything else flushes
+ * first (K5).
+ *
+ * Mirrors: Linux, TTU_BATCH_FLUSH, try_to_unmap_flush(), flush_tlb_batched_pending().
+ */
+#define TLB_BATCH_MMS 8
+
+struct tlb_batch { /* on the stack, all zeros at first */
+	unsigned nr_mms;
+	struct tlb_batch_mm {
+		struct mm *mm; /* a reference: it may end meanwhile */
+		vaddr_t start, end;
+	} mms[TLB_BATCH_MMS];
+};
+
+/* The batch's part for that mm, which is counted from then on. NULL: there is no room. */
+struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm);
+/*
+ * Takes it upon itself to flush addr's translations. Before the entry goes: whoever finds it gone must see the count.
+ * False: the batch is full, and it is for the caller to flush. => a PTE lock held.
+ */
+static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr)
+{
+	struct tlb_batch_mm *part = batch->mms;
+
+	assert_in_atomic();
+	if (unlikely(!batch->nr_mms || part->mm != mm))
+		part = tlb_batch_part(batch, mm);
+	if (!part)
+		return false;
+	if (addr < part->start)
+		part->start = addr;
+	if (addr + PAGE_SIZE > part->end)
+		part->end = addr + PAGE_SIZE;
+	return true;
+}
+/* Flushes all that was added, and waits; then the batch is empty. => no spinlock held; interrupts on. */
+void tlb_batch_flush(struct tlb_batch *batch);
+
+/* Some gather or batch may have changed entries and not flushed them yet. A count raised before an entry was changed is seen. */
+static inline bool tlb_is_pending(struct mm *mm)
+{
+	return __atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) != 0;
+}
+/*
+ * May some CPU have a translation by an entry of this value? Not by one that it cannot use, unless that entry could be
+ * used until a moment ago (W7). As Linux's pte_accessible(). => a PTE lock held.
+ */
+static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
+{
+	assert_in_atomic();
+	return pte_present(pte) || tlb_is_pending(mm);
+}
+
+/*
+ * Drops one page's translation on every CPU that uses the mm, and waits. May be called under a PTE lock (rule 6), with
+ * interrupts on.
+ */
+void tlb_flush_page(struct mm *mm, vaddr_t addr);
+void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/*
+ * Takes the entry out: it is empty afterwards, and this was its value. Its translations are flushed by the batch, or
+ * here if that is full. => a PTE lock held; interrupts on.
+ */
+static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep)
+{
+	bool flush = tlb_may_hold(mm, pte_read(ptep)) && !tlb_batch_add(batch, mm, addr);
+	pte_t old = pte_xchg(ptep, (pte_t){ 0 });
+
+	assert_in_atomic();
+	assert_irqs_on();
+	if (unlikely(flush))
+		tlb_flush_page(mm, addr);
+	return old;
+}
+
+/*
+ * Filling an entry that is empty. No other function of mm/ does (the runner's tests of documents see to that), because
+ * an empty entry does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's
+ * pages in mm_drop_lazy(), a hole) or a batch of reclaim empties first and flushes later, and both count themselves
+ * before they empty. Whatever takes the place must not be seen by one CPU while another still sees, or writes to, what
+ * was there before (K5). So the count is asked, and the address flushed here if it is not 0. An entry that was emptied
+ * without being counted was flushed under its lock (copy-on-write, mremap's source, write-back). The count is on a line
+ * that is written by gathers and by switches of address spaces, not by faults.
+ *
+ * => a PTE lock held, which may be across the shootdown (rule 6).
+ */
+static inline void tlb_settle(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	assert_in_atomic();
+	if (unlikely(tlb_is_pending(mm)))
+		tlb_flush_range(mm, start, end);
+}
+
+/*
+ * The same without the question, where the answer is known:
+ *	fault-around		after tlb_settle() of its window, under the same lock: nobody empties entries meanwhile
+ *	copy-on-write		the entry was emptied and flushed under the same lock
+ *	swap-in			the entry holds the page's slot. Translations that reclaim has not flushed yet are of this very page,
+ *				which it has locked until then; a page that is read past the swap cache has left that, flushed
+ *	reclaim			writes the slot: no CPU can use it
+ *	mremap			the target was unmapped, and flushed, under the mmap_lock that is held for writing
+ *	fork			no CPU uses the child's tables
+ */
+static inline void pte_fill_settled(pte_t *ptep, pte_t pte)
+{
+	ASSERT(!pte_maps_page(pte_read(ptep)), "an entry that is filled maps no page");
+	pte_set(ptep, pte);
+}
+
+static inline void pte_fill(struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t pte)
+{
+	assert_entry_locked(ptep);
+	tlb_settle(mm, addr, addr + PAGE_SIZE);
+	pte_fill_settled(ptep, pte);
+}
+
+/*
+ * This CPU leaves prev's address space and enters next's (either may be NULL: kernel only). The bit in next->cpus is
+ * set before the tables are loaded, the one in prev->cpus cleared after (K7). => interrupts off.
+ */
+void mm_switch_cpu(struct mm *prev, struct mm *next);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of an address space, and its page counts. */
+#include "mm/vma/mm.h"
+
+#include "mm/cache/mapping.h"
+#include "mm/page/page_lock.h"
+#include "mm/calls/mmap.h"
+#include "mm/vma/pkey.h"
+#include "mm/vma/rmap.h"
+#include "mm/swap/swap.h"
+#include "mm/page/slab.h"
+#include "mm/table/tlb.h"
+#include "mm/vma/vma.h"
+
+struct slab_cache *mm_cache;
+
+/* In the order of their creation, so that a walk meets the children that are forked meanwhile. */
+static struct {
+	spinlock_t lock;
+	struct list_head list; /* lock: struct mm.all */
+} all_mms = { .lock = SPINLOCK_INIT(LEAF), .list = LIST_HEAD_INIT(all_mms.list) };
+
+void mm_init(void)
+{
+	mm_cache = slab_create("mm", sizeof(struct mm), CACHE_LINE);
+	vma_tree_init_caches();
+	vma_init_caches();
+	rmap_init();
+	page_lock_init();
+	mapping_init_caches();
+	swap_init();
+}
+
+static bool mm_init_parts(struct mm *mm)
+{
+	size_t rss_size = nr_cpus() * sizeof(struct rss_cpu);
+
+	mm->rss = kmalloc(rss_size, ALLOC_ZERO | ALLOC_WAIT);
+	if (!mm->rss)
+		return false;
+	mm->pgd = pgd_alloc(mm);
+	return mm->pgd != NULL;
+}
+
+struct mm *mm_create(void)
+{
+	struct mm *mm = slab_alloc(mm_cache, ALLOC_ZERO | ALLOC_WAIT);
+
+	if (!mm)
+		return NULL;
+	mm->users = 1;
+	mm->refs = 1;
+	mm->mmap_base = USER_END;
+	mm_keys_init(mm);
+	vma_tree_init(&mm->tree, &mm->mmap_lock);
+	rwsem_init(&mm->mmap_lock, RANK_MMAP_LOCK);
+	wait_queue_init(&mm->vma_writers);
+	if (mm_init_parts(mm)) {
+		spin_lock(&all_mms.lock);
+		list_add_tail(&all_mms.list, &mm->all);
+		spin_unlock(&all_mms.lock);
+		return mm;
+	}
+	kfree(mm->rss);
+	slab_free(mm_cache, mm);
+	return NULL;
+}
+
+static void assert_nothing_counted(const struct mm *mm)
+{
+	for (unsigned kind = 0; kind < NR_RSS_KINDS; kind++)
+		BUG_ON(mm_rss(mm, kind), "an address space ends with %ld pages of kind %u still counted",
+		       (long)mm_rss(mm, kind), kind);
+}
+
+void mm_put(struct mm *mm)
+{
+	if (atomic_dec_return(&mm->users))
+		return;
+	mm_exit_mmap(mm);
+	if (mm->exe_file)
+		vma_file_put(mm->exe_file);
+	assert_nothing_counted(mm);
+	vma_tree_destroy(&mm->tree);
+	mm_unref(mm);
+}
+
+static bool inc_unless_zero(s32 *count)
+{
+	s32 value = READ_ONCE(*count);
+
+	while (value && !atomic_cas(count, value, value + 1))
+		value = READ_ONCE(*count);
+	return value != 0;
+}
+
+bool mm_get_unless_ending(struct mm *mm)
+{
+	return inc_unless_zero(&mm->users);
+}
+
+/* Who empties it takes mmap_lock for writing after the last user has gone: so a user who is seen under the lock keeps it full. */
+bool mmap_read_trylock_unless_ending(struct mm *mm)
+{
+	if (!mmap_read_trylock(mm))
+		return false;
+	if (READ_ONCE(mm->users))
+		return true;
+	mmap_read_unlock(mm);
+	return false;
+}
+
+void mm_ref(struct mm *mm)
+{
+	atomic_inc(&mm->refs);
+}
+
+void mm_unref(struct mm *mm)
+{
+	if (atomic_dec_return(&mm->refs))
+		return;
+	spin_lock(&all_mms.lock);
+	list_del(&mm->all);
+	spin_unlock(&all_mms.lock);
+	BUG_ON(READ_ONCE(mm->cpus), "an address space ends while CPUs %lx may still use it", (unsigned long)mm->cpus);
+	pgd_free(mm, mm->pgd);
+	kfree(mm->rss);
+	slab_free(mm_cache, mm);
+}
+
+struct mm *mm_next(struct mm *mm)
+{
+	struct list_head *link;
+	struct mm *next = NULL;
+
+	spin_lock(&all_mms.lock);
+	link = mm ? mm->all.next : all_mms.list.next;
+	for (; !next && link != &all_mms.list; link = link->next) {
+		next = container_of(link, struct mm, all);
+		if (!inc_unless_zero(&next->refs))
+			next = NULL; /* about to leave the list */
+	}
+	spin_unlock(&all_mms.lock);
+	if (mm)
+		mm_unref(mm);
+	return next;
+}
+
+/* ---- Page counts ------------------------------------------------------------------------------------------------- */
+
+void mm_rss_add(struct mm *mm, enum rss_kind kind, long nr_pages)
+{
+	s64 *value = &mm->rss[cpu_id()].count[kind];
+
+	WRITE_ONCE(*value, READ_ONCE(*value) + nr_pages); /* ours alone; sums may see it a moment late */
+}
+
+u64 mm_rss(const struct mm *mm, enum rss_kind kind)
+{
+	s64 sum = 0;
+
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		sum += READ_ONCE(mm->rss[cpu].count[kind]);
+	return sum < 0 ? 0 : (u64)sum; /* a sum of values read at different moments */
+}
+
+u64 mm_rss_total(const struct mm *mm)
+{
+	s64 sum = 0;
+
+	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
+		for (unsigned kind = 0; kind < RSS_SWAP; kind++)
+			sum += READ_ONCE(mm->rss[cpu].count[kind]);
+	return sum < 0 ? 0 : (u64)sum;
+}
+
+void mm_note_peak(struct mm *mm)
+{
+	u64 now = mm_rss_total(mm);
+
+	if (now > READ_ONCE(mm->hiwater_rss))
+		WRITE_ONCE(mm->hiwater_rss, now);
+}
+
+enum rss_kind page_rss_kind(const struct page *page)
+{
+	if (page_test(page, PG_ANON))
+		return RSS_ANON;
+	return page->mapping->shmem ? RSS_SHMEM : RSS_FILE;
+}

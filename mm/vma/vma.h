@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * struct vma: one range of an address space with one set of rules, and the per-VMA lock.
+ *
+ * The bracket. A VMA's bounds, flags, operations and links change only between vma_start_write() and the release of
+ * mmap_lock (which is held for writing throughout). There is no other bracket to forget. The one exception: anon_vma
+ * goes from NULL to its value once, under mmap_lock in any mode plus the anon_vma lock, published last (V7).
+ *
+ * The lock word, vm_refcnt: 0 detached; 1 attached; + 1 for each reader; + VMA_WRITER_BAR while a writer drains readers.
+ */
+#ifndef MM_VMA_H
+#define MM_VMA_H
+
+#include "mm/vma/interval_tree.h"
+#include "mm/vma/mm.h"
+
+struct file;
+struct vma;
+struct vma_ops;
+
+/* Linux's values, as far as there is one. */
+#define VM_READ 0x1UL
+#define VM_WRITE 0x2UL
+#define VM_EXEC 0x4UL
+#define VM_SHARED 0x8UL
+#define VM_MAYREAD 0x10UL
+#define VM_MAYWRITE 0x20UL
+#define VM_MAYEXEC 0x40UL
+#define VM_MAYSHARE 0x80UL
+#define VM_GROWSDOWN 0x100UL
+#define VM_UFFD_MISSING 0x200UL
+#define VM_LOCKED 0x2000UL
+#define VM_SEQ_READ 0x8000UL
+#define VM_RAND_READ 0x10000UL
+#define VM_DONTCOPY 0x20000UL
+#define VM_DONTEXPAND 0x40000UL
+#define VM_LOCKONFAULT 0x80000UL
+#define VM_ACCOUNT 0x100000UL
+#define VM_NORESERVE 0x200000UL
+#define VM_WIPEONFORK 0x2000000UL
+#define VM_DONTDUMP 0x4000000UL
+#define VM_HUGEPAGE 0x20000000UL
+#define VM_NOHUGEPAGE 0x40000000UL
+#define VM_MERGEABLE 0x80000000UL
+#define VM_PKEY_SHIFT 32 /* the protection key, 4 bits */
+#define VM_PKEY (0xfUL << VM_PKEY_SHIFT)
+#define VM_DROPPABLE 0x4000000000UL
+#define VM_STACK VM_GROWSDOWN
+#define VM_LOCK_FLAGS (VM_LOCKED | VM_LOCKONFAULT)
+#define VM_ACCESS (VM_READ | VM_WRITE | VM_EXEC)
+
+#define STACK_GUARD_GAP (256UL << PAGE_SHIFT) /* kept free below a growing stack, as on Linux */
+#define DEFAULT_MAX_MAP_COUNT 65530
+
+#define VMA_WRITER_BAR (1 << 30)
+
+struct vma {
+	/* Read by every fault; written in the bracket, each by WRITE_ONCE. */
+	vaddr_t start, end; /* [start, end), page aligned */
+	u64 flags;	    /* VM_* */
+	u64 page_prot;	    /* hardware bits of a private entry, see vma_page_prot() */
+	u64 pgoff;	    /* of start, in pages: in the mapping, or in the anonymous address space (rmap) */
+	struct mm *mm;	    /* constant while attached */
+	struct mapping *mapping; /* NULL: anonymous. One reference */
+	const struct vma_ops *ops; /* NULL: anonymous */
+
+	/* Read by faults, written rarely. */
+	u64 vm_lock_seq __cacheline_aligned; /* == mm->mm_lock_seq: being changed. Written by vma_start_write() */
+	struct anon_vma *anon_vma;	     /* NULL → value once, store_release; changed otherwise in the bracket */
+	struct file *file;		     /* what maps shows; one reference. Anonymous memory: NULL, or /dev/zero */
+	struct list_head anon_vma_chain;     /* mmap_lock, or anon_vma preparation: the anon_vmas this VMA is on */
+	struct interval_node i_mmap;	     /* mapping's i_mmap_lock: its place in the mapping's tree */
+	union {
+		struct rcu_head rcu;   /* on its way out */
+		struct list_head gone; /* munmap's: taken out of the tree, not yet freed */
+	};
+
+	/* The one word that readers of the per-VMA lock write, on a line of its own. */
+	s32 vm_refcnt __cacheline_aligned; /* atomic */
+};
+
+/* What a fault asks of a mapping. */
+struct fault;
+struct vma_ops {
+	/*
+	 * Finds or makes the page of f->address, up to date, with a reference for the caller in f->page. Answers an enum
+	 * fault_end, see fault.h. NULL: the object has no pages to give, SIGBUS. => the lock of f's strategy; does not touch
+	 * the VMA. May sleep, and let go of the lock by f->strategy->wait().
+	 */
+	int (*fault)(struct fault *f);
+	/*
+	 * Maps what is cached of the object's pages [first, last], of which f->address's is one, and all of which belong to one
+	 * page table. END_GO_ON: not f->address's. Never sleeps or waits; skips what it would have to wait for. NULL: nothing
+	 * is ever mapped without fault().
+	 */
+	int (*map_pages)(struct fault *f, u64 first, u64 last);
+	bool without_mmap_lock; /* fault() may run under the per-VMA lock */
+	bool speculative;	/* map_pages() touches nothing that an unmap could free before a grace period has passed */
+	const char *name;	/* what maps shows when there is no file, or NULL */
+};
+
+/* Hardware bits for VM_* flags: PROT_NONE → PTE_PROTNONE; private memory never starts writable (the kinds add it). */
+u64 vma_page_prot(u64 vm_flags);
+
+static inline bool vma_is_anonymous(const struct vma *vma)
+{
+	return !READ_ONCE(vma->ops);
+}
+static inline bool vma_is_private_writable(u64 flags)
+{
+	return (flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+static inline unsigned vma_flags_key(u64 flags)
+{
+	return (flags & VM_PKEY) >> VM_PKEY_SHIFT;
+}
+
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
+void vma_init_caches(void); /* boot */
+struct vma *vma_alloc(struct mm *mm); /* detached, refcnt 0, everything zero; NULL without memory */
+struct vma *vma_dup(const struct vma *vma); /* a detached copy, with references on file and mapping, no anon_vma yet */
+/* Drops what it refers to and frees it after a grace period. It is detached, or was never attached. */
+void vma_free(struct vma *vma);
+
+/*
+ * Makes a new VMA reachable. After vma_tree_reserve(). => mmap_lock held for writing. Write-locks it first (V2): until
+ * mmap_lock is released no other strategy uses it.
+ */
+void vma_attach(struct mm *mm, struct vma *vma);
+/* Takes it out of the tree, in its bracket; look-ups that already have it see vm_refcnt 0. */
+void vma_detach(struct vma *vma);
+
+/* ---- The bracket ------------------------------------------------------------------------------------------------- */
+/*
+ * Bars new readers, waits for those inside, and marks the VMA as being changed until mmap_lock is released. Idempotent
+ * inside one bracket. Sleeps. => mmap_lock held for writing. The killable form removes the bar when it gives up (V14).
+ */
+void vma_start_write(struct vma *vma);
+int __must_check vma_start_write_killable(struct vma *vma); /* 0 or -EINTR */
+/* The VMA is in the bracket. => mmap_lock held for writing. */
+static inline bool vma_is_write_locked(const struct vma *vma)
+{
+	assert_mmap_write_locked(vma->mm);
+	return READ_ONCE(vma->vm_lock_seq) == READ_ONCE(vma->mm->mm_lock_seq);
+}
+/*
+ * Debug builds: the current thread has counted itself into the VMA that contains addr. True also where nothing is
+ * noted.
+ */
+bool mm_is_read_locked_at(const struct mm *mm, vaddr_t addr);
+/* Nobody frees the page tables that serve addr; or they stay readable at least. */
+#define assert_tables_stay(mm, addr)                                                                                   \
+	ASSERT(lock_is_held(&(mm)->mmap_lock) || mm_is_read_locked_at((mm), (addr)), "mmap_lock or the VMA is held")
+#define assert_tables_readable(mm, addr)                                                                               \
+	ASSERT(lock_is_held(&(mm)->mmap_lock) || rcu_read_lock_held() || mm_is_read_locked_at((mm), (addr)),           \
+	       "mmap_lock or the VMA is held, or we are inside an RCU section")
+#define assert_vma_write_locked(vma) ASSERT(vma_is_write_locked(vma), "the VMA is changed inside its bracket")
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+enum vma_read {
+	VMA_READ_LOCKED,
+	VMA_READ_WRITE_LOCKED, /* being changed, or falsely so: fall back */
+	VMA_READ_DETACHED,     /* gone while we looked */
+};
+/* Never waits. After VMA_READ_LOCKED the section may end. => an RCU section. */
+enum vma_read vma_try_read(struct mm *mm, struct vma *vma);
+/* Counts the reader out. The VMA may be gone then. */
+void vma_read_unlock(struct vma *vma);
+
+#endif
