@@ -62,7 +62,7 @@ endif
 
 # --- Kernel ----------------------------------------------------------------------------------------------------------
 
-KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c mm/*/*.c drivers/*.c))
+KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c kernel/fs/*/*.c mm/*/*.c drivers/*.c))
 KERNEL_ASM := $(sort $(wildcard boot/*.asm kernel/*.asm kernel/*/*.asm))
 KERNEL_OBJS := $(KERNEL_C:.c=.o) $(KERNEL_ASM:.asm=.asm.o)
 
@@ -80,7 +80,7 @@ EVENTLESS := $(BUILD)/faultline-eventless.elf
 
 all: $(BUILD)/faultline.elf $(BUILD)/faultline-release.elf ## Build the debug and the release kernel (the default)
 
-# Linked twice: the functions of the first link become the table (kernel/symbols.h) in the second.
+# Linked twice: the functions of the first link become the table (kernel/debug/symbols.h) in the second.
 $(BUILD)/debug/nameless.elf: $(DEBUG_OBJS)
 $(BUILD)/release/nameless.elf: $(RELEASE_OBJS)
 $(BUILD)/eventless/nameless.elf: $(EVENTLESS_OBJS)
@@ -253,7 +253,7 @@ gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help
 	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
 
 format: ## Lay out all C sources as .clang-format says
-	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/fs kernel/x86 mm mm/* drivers user tests/host,$(d)/*.[ch]))
+	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/* kernel/fs/* mm mm/* drivers user tests/host,$(d)/*.[ch]))
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf $(BUILD)

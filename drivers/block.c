@@ -6,10 +6,10 @@
  * before block_submit(), to this file until done().
  */
 #include "drivers/block.h"
-#include "kernel/clock.h"
-#include "kernel/errno.h"
-#include "kernel/string.h"
-#include "kernel/time.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
+#include "kernel/time/clock.h"
+#include "kernel/time/time.h"
 #include "mm/page/page.h"
 
 #define RAMDISK_MAJOR 1u

@@ -12,8 +12,8 @@
 #ifndef DRIVERS_BLOCK_H
 #define DRIVERS_BLOCK_H
 
-#include "kernel/spinlock.h"
-#include "kernel/timer.h"
+#include "kernel/sync/spinlock.h"
+#include "kernel/time/timer.h"
 
 #define SECTOR_SHIFT 9
 #define SECTORS_PER_PAGE (PAGE_SIZE >> SECTOR_SHIFT)

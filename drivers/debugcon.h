@@ -6,13 +6,13 @@
 #ifndef DRIVERS_DEBUGCON_H
 #define DRIVERS_DEBUGCON_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 enum debugcon_port {
 	DEBUGCON_LOG = 0xe9,	/* the kernel log and its control records */
 	DEBUGCON_STDOUT = 0xea, /* the first program's output */
 	DEBUGCON_STDERR = 0xeb,
-	DEBUGCON_TRACE = 0xec,	/* kernel/fault_dump.c; nothing takes its place, nor that of the next */
+	DEBUGCON_TRACE = 0xec,	/* kernel/debug/fault_dump.c; nothing takes its place, nor that of the next */
 	DEBUGCON_SHARE = 0xed,	/* kernel/fs/share.c */
 };
 

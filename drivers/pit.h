@@ -3,7 +3,7 @@
 #ifndef DRIVERS_PIT_H
 #define DRIVERS_PIT_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 #define PIT_HZ 1193182UL
 

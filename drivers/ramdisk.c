@@ -3,8 +3,8 @@
 #include "drivers/ramdisk.h"
 #include "drivers/block.h"
 #include "kernel/boot_words.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/setup.h"
 
 #define DEFAULT_LATENCY_US 100

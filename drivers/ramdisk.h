@@ -7,7 +7,7 @@
 #ifndef DRIVERS_RAMDISK_H
 #define DRIVERS_RAMDISK_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* Boot, after boot_memory_init() and before boot_memory_finish(): makes the disks that the command line asks for. */
 void ramdisks_create(void);

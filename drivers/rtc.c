@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The MC146818's registers are read until two readings agree, since it may be updating itself meanwhile. */
 #include "drivers/rtc.h"
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/cpu.h"
 
 #define CMOS_ADDRESS 0x70

@@ -3,7 +3,7 @@
 #ifndef DRIVERS_RTC_H
 #define DRIVERS_RTC_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* Seconds since 1970, taking the clock to show UTC. One caller at a time. */
 u64 rtc_read(void);

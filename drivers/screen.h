@@ -3,7 +3,7 @@
 #ifndef DRIVERS_SCREEN_H
 #define DRIVERS_SCREEN_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* Boot, on the boot page tables: finds out whether there is one. */
 void screen_init(void);

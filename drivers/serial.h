@@ -3,7 +3,7 @@
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* 115200 8N1, no interrupts. */
 void serial_set_up(void);

@@ -2,9 +2,9 @@
 /* Applies the kernel command line. Boot only, so there is nothing to lock. */
 #include "kernel/boot_words.h"
 #include "kernel/boot_options.h"
-#include "kernel/explain.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/debug/explain.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"
 #include "mm/fault/policy.h"

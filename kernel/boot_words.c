@@ -4,8 +4,8 @@
 #include "drivers/block.h"
 #include "drivers/ramdisk.h"
 #include "kernel/boot_info.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "mm/fault/policy.h"
 
 #define WORD_MAX 128 /* of a name and its value, with the NUL */

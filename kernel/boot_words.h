@@ -3,7 +3,7 @@
 #ifndef KERNEL_BOOT_WORDS_H
 #define KERNEL_BOOT_WORDS_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /*
  * The value of the first right `name=value` on the command line, copied to buf; "" for a bare `name`. False when there is

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* kswapd0: a thread for mm/reclaim/kswapd.c. */
 #include "kernel/kswapd.h"
-#include "kernel/kthread.h"
-#include "kernel/print.h"
+#include "kernel/lib/print.h"
+#include "kernel/sched/kthread.h"
 #include "mm/reclaim/kswapd.h"
 
 static struct task *thread; /* boot; the end takes it back */

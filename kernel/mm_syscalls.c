@@ -3,12 +3,12 @@
  * The system calls about memory: arguments are checked as far as they concern files and user pointers, then mm/ is asked.
  * Nothing is locked here.
  */
-#include "kernel/errno.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/memfd.h"
 #include "kernel/fs/super.h"
+#include "kernel/lib/errno.h"
+#include "kernel/process/task.h"
 #include "kernel/syscall.h"
-#include "kernel/task.h"
 #include "kernel/uaccess.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"

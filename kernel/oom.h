@@ -3,7 +3,7 @@
 #ifndef KERNEL_OOM_H
 #define KERNEL_OOM_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* Boot, and the end: before and afterwards nobody is killed, and memory that is not there is not waited for. Sleep. */
 void oom_start(void);

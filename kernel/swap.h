@@ -3,7 +3,7 @@
 #ifndef KERNEL_SWAP_H
 #define KERNEL_SWAP_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* Boot, the first process: swaps on the disks that the command line's `swap=ramN[,ramM...]` names, which are formatted. */
 void swap_on_at_boot(void);

@@ -2,10 +2,10 @@
 /* The table of system calls, and what the calls without an implementation do. */
 #include "kernel/syscall.h"
 
-#include "kernel/errno.h"
-#include "kernel/print.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/print.h"
+#include "kernel/process/task.h"
 #include "kernel/syscall_table.h"
-#include "kernel/task.h"
 
 #define CALL(number, name) SYSCALL(name);
 #define NONE(number, name)

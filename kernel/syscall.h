@@ -6,7 +6,7 @@
 #ifndef KERNEL_SYSCALL_H
 #define KERNEL_SYSCALL_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* Every implementation has this shape, whatever number of arguments it uses. */
 #define SYSCALL(name)                                                                                                  \

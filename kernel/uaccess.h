@@ -9,7 +9,7 @@
 #ifndef KERNEL_UACCESS_H
 #define KERNEL_UACCESS_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /* One past the last user address. */
 #define USER_END 0x7ffffffff000UL

@@ -30,11 +30,11 @@
 #ifndef MM_MACHINE_H
 #define MM_MACHINE_H
 
-#include "kernel/base.h"
-#include "kernel/print.h"
-#include "kernel/rcu.h"
-#include "kernel/spinlock.h"
-#include "kernel/thread.h"
+#include "kernel/lib/base.h"
+#include "kernel/lib/print.h"
+#include "kernel/sched/thread.h"
+#include "kernel/sync/rcu.h"
+#include "kernel/sync/spinlock.h"
 #include <machine_arch.h>
 
 struct fault;

@@ -7,9 +7,9 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/super.h"
-#include "kernel/task.h"
-#include "kernel/clock.h"
-#include "kernel/time.h"
+#include "kernel/process/task.h"
+#include "kernel/time/clock.h"
+#include "kernel/time/time.h"
 #include "kernel/uaccess.h"
 
 #define S_IALLUGO 07777u

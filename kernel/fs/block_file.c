@@ -10,9 +10,9 @@
 #include "kernel/fs/devices.h"
 #include "kernel/fs/dir.h"
 #include "kernel/fs/super.h"
-#include "kernel/string.h"
-#include "kernel/task.h"
-#include "kernel/thread.h"
+#include "kernel/lib/string.h"
+#include "kernel/process/task.h"
+#include "kernel/sched/thread.h"
 #include "kernel/uaccess.h"
 #include "mm/page/page_alloc.h"
 

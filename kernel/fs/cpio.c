@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading and writing headers of cpio archives. See cpio.h. */
 #include "kernel/fs/cpio.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 
 enum cpio_field {
 	CPIO_INO,

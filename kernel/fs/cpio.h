@@ -6,7 +6,7 @@
 #ifndef KERNEL_FS_CPIO_H
 #define KERNEL_FS_CPIO_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 #define CPIO_HEADER_SIZE 110
 #define CPIO_TRAILER "TRAILER!!!"

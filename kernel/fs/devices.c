@@ -2,15 +2,15 @@
 /* /dev: the devices that need no hardware, and the table of all. Takes no lock. */
 #include "kernel/fs/devices.h"
 #include "kernel/fs/block_file.h"
-#include "kernel/fs/console.h"
 #include "kernel/fs/dir.h"
 #include "kernel/fs/kmsg.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
-#include "kernel/random.h"
-#include "kernel/signal.h"
-#include "kernel/string.h"
+#include "kernel/fs/tty/console.h"
+#include "kernel/lib/random.h"
+#include "kernel/lib/string.h"
+#include "kernel/signal/signal.h"
 
 static long null_read(struct file *file, struct iov_iter *to, u64 *pos)
 {

@@ -8,7 +8,7 @@
 #include "kernel/fs/poll.h"
 #include "kernel/fs/super.h"
 #include "kernel/fs/text.h"
-#include "kernel/signal.h"
+#include "kernel/signal/signal.h"
 #include "mm/page/slab.h"
 
 #define EFD_SEMAPHORE 1u

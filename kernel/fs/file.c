@@ -8,7 +8,7 @@
 #include "kernel/fs/regular.h"
 #include "kernel/fs/record_lock.h"
 #include "kernel/fs/super.h"
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
 #include "mm/page/slab.h"

@@ -7,7 +7,7 @@
 
 #include "kernel/fs/inode.h"
 #include "kernel/fs/iov.h"
-#include "kernel/mutex.h"
+#include "kernel/sync/mutex.h"
 
 #define O_ACCMODE 03
 #define O_RDONLY 00

@@ -5,8 +5,8 @@
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/record_lock.h"
-#include "kernel/string.h"
-#include "kernel/task.h"
+#include "kernel/lib/string.h"
+#include "kernel/process/task.h"
 #include "mm/page/slab.h"
 
 #define INITIAL_CAPACITY 64U /* Linux's NR_OPEN_DEFAULT */

@@ -5,7 +5,7 @@
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
-#include "kernel/signal.h"
+#include "kernel/signal/signal.h"
 #include "mm/page/slab.h"
 
 #define LOCK_SH 1u

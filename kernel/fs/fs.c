@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The tree at boot and at shut-down. */
 #include "kernel/fs/fs.h"
-#include "kernel/fs/console.h"
 #include "kernel/fs/super.h"
-#include "kernel/string.h"
+#include "kernel/fs/tty/console.h"
+#include "kernel/lib/string.h"
 
 void fs_init(void)
 {

@@ -8,8 +8,8 @@
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/share.h"
 #include "kernel/fs/super.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 
 static bool is_whole; /* constant once it is unpacked */
 

@@ -16,10 +16,10 @@
 #ifndef KERNEL_FS_INODE_H
 #define KERNEL_FS_INODE_H
 
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/vma/interval_tree.h"
-#include "kernel/rwsem.h"
-#include "kernel/spinlock.h"
+#include "kernel/sync/rwsem.h"
+#include "kernel/sync/spinlock.h"
 
 #define S_IFMT 0170000
 #define S_IFIFO 0010000

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists of buffers that reads and writes work through. Takes no lock. */
 #include "kernel/fs/iov.h"
-#include "kernel/errno.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"
 

@@ -7,7 +7,7 @@
 #ifndef KERNEL_FS_IOV_H
 #define KERNEL_FS_IOV_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 #define UIO_MAXIOV 1024
 #define MAX_RW_COUNT 0x7ffff000UL /* Linux transfers at most this much in one call */

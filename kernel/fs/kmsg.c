@@ -5,16 +5,16 @@
  * nobody can be woken.
  */
 #include "kernel/fs/kmsg.h"
-#include "kernel/clock.h"
-#include "kernel/errno.h"
 #include "kernel/fs/poll.h"
-#include "kernel/print.h"
-#include "kernel/signal.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
+#include "kernel/process/task.h"
+#include "kernel/signal/signal.h"
 #include "kernel/syscall.h"
-#include "kernel/task.h"
-#include "kernel/time.h"
-#include "kernel/timer.h"
+#include "kernel/time/clock.h"
+#include "kernel/time/time.h"
+#include "kernel/time/timer.h"
 #include "kernel/uaccess.h"
 
 #define RECORD_MAX 640

@@ -7,9 +7,9 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/super.h"
-#include "kernel/rcu.h"
-#include "kernel/string.h"
-#include "kernel/task.h"
+#include "kernel/lib/string.h"
+#include "kernel/process/task.h"
+#include "kernel/sync/rcu.h"
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Parsing of mount options. Takes no lock. */
 #include "kernel/fs/mount_options.h"
-#include "kernel/errno.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 #include "mm/page/page_alloc.h"
 
 bool mount_option_next(char **options, struct mount_option *option)

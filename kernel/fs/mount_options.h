@@ -3,7 +3,7 @@
 #ifndef KERNEL_FS_MOUNT_OPTIONS_H
 #define KERNEL_FS_MOUNT_OPTIONS_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 struct mount_option {
 	char *name;

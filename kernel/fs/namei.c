@@ -7,8 +7,8 @@
 #include "kernel/fs/namei.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/super.h"
-#include "kernel/string.h"
-#include "kernel/task.h"
+#include "kernel/lib/string.h"
+#include "kernel/process/task.h"
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"
 

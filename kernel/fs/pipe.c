@@ -13,9 +13,9 @@
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
-#include "kernel/signal.h"
-#include "kernel/string.h"
-#include "kernel/task.h"
+#include "kernel/signal/signal.h"
+#include "kernel/lib/string.h"
+#include "kernel/process/task.h"
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"
 

@@ -6,7 +6,7 @@
 #ifndef KERNEL_FS_POLL_H
 #define KERNEL_FS_POLL_H
 
-#include "kernel/wait.h"
+#include "kernel/sync/wait.h"
 
 struct file;
 

@@ -6,7 +6,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/regular.h"
-#include "kernel/task.h"
+#include "kernel/process/task.h"
 #include "kernel/uaccess.h"
 #include "mm/cache/mapping.h"
 #include "mm/page/slab.h"

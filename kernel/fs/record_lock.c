@@ -10,8 +10,8 @@
 #include "kernel/fs/files.h"
 #include "kernel/fs/regular.h"
 #include "kernel/fs/ramfs.h"
-#include "kernel/signal.h"
-#include "kernel/task.h"
+#include "kernel/signal/signal.h"
+#include "kernel/process/task.h"
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"
 

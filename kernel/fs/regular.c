@@ -9,8 +9,8 @@
  */
 #include "kernel/fs/regular.h"
 #include "kernel/fs/ramfs.h"
-#include "kernel/signal.h"
-#include "kernel/task.h"
+#include "kernel/process/task.h"
+#include "kernel/signal/signal.h"
 #include "mm/cache/mapping.h"
 #include "mm/page/page_lock.h"
 #include "mm/swap/shmem_swap.h"

@@ -4,7 +4,7 @@
 #include "kernel/fs/namei.h"
 #include "kernel/fs/dir.h"
 #include "kernel/fs/super.h"
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/page/slab.h"
 
 #define RENAME_NOREPLACE 1u

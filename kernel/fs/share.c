@@ -13,9 +13,9 @@
 #include "kernel/fs/fs.h"
 #include "kernel/fs/regular.h"
 #include "kernel/fs/super.h"
-#include "kernel/print.h"
-#include "kernel/sched.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
+#include "kernel/sched/sched.h"
 #include "mm/cache/mapping.h"
 
 #define SHARE "share"

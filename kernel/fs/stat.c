@@ -5,7 +5,7 @@
 #include "kernel/fs/namei.h"
 #include "kernel/fs/regular.h"
 #include "kernel/fs/super.h"
-#include "kernel/time.h"
+#include "kernel/time/time.h"
 #include "kernel/uaccess.h"
 #include "mm/cache/mapping.h"
 

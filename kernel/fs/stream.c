@@ -8,12 +8,12 @@
  */
 #include "kernel/fs/stream.h"
 #include "drivers/debugcon.h"
-#include "kernel/errno.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/poll.h"
-#include "kernel/kthread.h"
-#include "kernel/mutex.h"
-#include "kernel/signal.h"
+#include "kernel/lib/errno.h"
+#include "kernel/sched/kthread.h"
+#include "kernel/signal/signal.h"
+#include "kernel/sync/mutex.h"
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"
 

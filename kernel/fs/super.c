@@ -6,11 +6,11 @@
 #include "kernel/fs/super.h"
 #include "drivers/block.h"
 #include "kernel/fs/dir.h"
-#include "kernel/fs/faultfs.h"
-#include "kernel/fs/procfs.h"
-#include "kernel/rcu.h"
-#include "kernel/string.h"
-#include "kernel/thread.h"
+#include "kernel/fs/faultfs/faultfs.h"
+#include "kernel/fs/proc/procfs.h"
+#include "kernel/lib/string.h"
+#include "kernel/sched/thread.h"
+#include "kernel/sync/rcu.h"
 #include "mm/page/slab.h"
 
 static const struct fs_type *const types[] = {

@@ -8,9 +8,9 @@
  *			1: all), seed (of the errors; writing starts the generator anew)
  */
 #include "drivers/block.h"
-#include "kernel/fs/procfs.h"
+#include "kernel/fs/proc/procfs.h"
 #include "kernel/fs/super.h"
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 
 #define SYSFS_MAGIC 0x62656572
 

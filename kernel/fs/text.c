@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* See text.h. A list of chunks, since a text may be larger than any one allocation. Takes no lock. */
 #include "kernel/fs/text.h"
-#include "kernel/errno.h"
 #include "kernel/fs/ramfs.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 #include "mm/page/slab.h"
 
 #define UNCHECKED_LENGTH 65536 /* bytes that any text may have */

@@ -4,7 +4,7 @@
 #define KERNEL_FS_TEXT_H
 
 #include "kernel/fs/iov.h"
-#include "kernel/print.h"
+#include "kernel/lib/print.h"
 
 struct text_chunk;
 

@@ -7,7 +7,7 @@
 #include "kernel/fs/mount_options.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/page/page_alloc.h"
 
 #define TMPFS_MAGIC 0x01021994

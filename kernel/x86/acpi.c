@@ -5,8 +5,8 @@
  */
 #include "drivers/power.h"
 #include "kernel/boot_info.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/setup.h"
 
 struct acpi_info acpi_info = { .lapic_base = 0xfee00000, .ioapic_base = 0xfec00000 };

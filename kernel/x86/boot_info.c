@@ -5,8 +5,8 @@
  * the initramfs.
  */
 #include "kernel/boot_info.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/setup.h"
 
 struct boot_info boot_info;

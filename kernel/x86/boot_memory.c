@@ -5,8 +5,8 @@
  * tables show. What is left goes to the page allocator in the end. Boot CPU only, no locks.
  */
 #include "kernel/boot_info.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/setup.h"
 #include "mm/page/page_alloc.h"
 

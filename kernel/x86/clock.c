@@ -5,9 +5,9 @@
  */
 #include "drivers/pit.h"
 #include "drivers/rtc.h"
-#include "kernel/spinlock.h"
-#include "kernel/clock.h"
-#include "kernel/print.h"
+#include "kernel/sync/spinlock.h"
+#include "kernel/time/clock.h"
+#include "kernel/lib/print.h"
 #include "kernel/x86/setup.h"
 
 #define NS_PER_SECOND 1000000000UL

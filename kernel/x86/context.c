@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The switch from one thread to another, and how a new thread starts. No locks of its own; interrupts off. */
+#include "kernel/process/task.h"
 #include "kernel/syscall.h"
-#include "kernel/task.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/trap.h"
 #include "kernel/x86/xsave.h"

@@ -3,14 +3,14 @@
  * One CPU's own tables and control registers: GDT, TSS, IDT, protection features, SYSCALL. Runs on each CPU before
  * anything else there, with interrupts off; no locks.
  */
-#include "kernel/print.h"
+#include "kernel/lib/print.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
 #include "mm/debug/counters.h"
 #include "kernel/x86/trap.h"
 #include "kernel/x86/xsave.h"
-#include "kernel/clock.h"
+#include "kernel/time/clock.h"
 
 struct cpu cpus[MAX_CPUS];
 unsigned nr_cpus_online = 1;

@@ -62,7 +62,7 @@ static inline struct task *current_task(void)
 	return task;
 }
 
-/* Where entry.asm finds things in struct task (kernel/task.h). */
+/* Where entry.asm finds things in struct task (kernel/process/task.h). */
 #define TASK_WORK 0
 #define TASK_KERNEL_RSP 16
 

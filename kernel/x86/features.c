@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See features.h. No locks: the boot CPU writes cpu_features while it is alone. */
 #include "kernel/x86/features.h"
-#include "kernel/print.h"
+#include "kernel/lib/print.h"
 
 u32 cpu_features;
 

@@ -3,7 +3,7 @@
 #ifndef KERNEL_X86_INTERRUPT_H
 #define KERNEL_X86_INTERRUPT_H
 
-#include "kernel/post_mortem.h"
+#include "kernel/debug/post_mortem.h"
 #include "kernel/x86/trap.h"
 
 /* Serves the shootdown requests in this CPU's inbox. */

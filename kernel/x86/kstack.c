@@ -7,8 +7,8 @@
  * Locks: kstack_lock (LEAF, taken with interrupts off) guards slots, cache and the page tables of the area. Pages are
  * allocated outside it.
  */
-#include "kernel/print.h"
-#include "kernel/spinlock.h"
+#include "kernel/lib/print.h"
+#include "kernel/sync/spinlock.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/paging.h"

@@ -3,7 +3,7 @@
 #ifndef KERNEL_X86_KSTACK_H
 #define KERNEL_X86_KSTACK_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 #define KSTACK_SIZE (16 * 1024UL)
 

@@ -3,7 +3,7 @@
 #ifndef MACHINE_ARCH_H
 #define MACHINE_ARCH_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 struct page;
 
@@ -20,7 +20,7 @@ extern unsigned nr_cpus_online;
 #define CPU_CURRENT_OFFSET 8
 #define CPU_ID_OFFSET 32
 #define CPU_COUNTERS_OFFSET 40
-/* Offsets into struct task (kernel/task.h), and below the top of its kernel stack. */
+/* Offsets into struct task (kernel/process/task.h), and below the top of its kernel stack. */
 #define TASK_STACK_TOP_OFFSET 24
 #define TASK_TID_OFFSET 56
 #define TASK_FAULT_OFFSET 64

@@ -13,8 +13,8 @@
  * that every address space can hold a copy. Entries are global except the stacks', which come and go.
  */
 #include "kernel/boot_info.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/setup.h"

@@ -3,7 +3,7 @@
 #ifndef KERNEL_X86_PAGING_H
 #define KERNEL_X86_PAGING_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 #define PT_PRESENT (1UL << 0)
 #define PT_WRITE (1UL << 1)

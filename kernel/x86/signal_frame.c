@@ -4,10 +4,10 @@
  * lower addresses up: struct rt_sigframe, then the vector registers in XSAVE's format with Linux's two magic words; on a CPU
  * without XSAVE the 512 bytes of FXSAVE alone.
  */
-#include "kernel/errno.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
+#include "kernel/process/task.h"
 #include "kernel/syscall.h"
-#include "kernel/task.h"
 #include "kernel/uaccess.h"
 #include "kernel/x86/xsave.h"
 

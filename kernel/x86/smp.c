@@ -7,16 +7,16 @@
  * whose inbox was empty, and waits with interrupts on, so that it serves others meanwhile: any number may wait for each
  * other. No locks.
  */
-#include "kernel/print.h"
-#include "kernel/sched.h"
-#include "kernel/smp.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/smp.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/interrupt.h"
 #include "kernel/x86/kstack.h"
 #include "kernel/x86/setup.h"
 #include "kernel/x86/trap.h"
 #include "kernel/x86/xsave.h"
-#include "kernel/clock.h"
+#include "kernel/time/clock.h"
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"
 

@@ -6,7 +6,7 @@
 #ifndef KERNEL_X86_TRAP_H
 #define KERNEL_X86_TRAP_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 struct trap_frame {
 	u64 r15, r14, r13, r12, rbp, rbx;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* See kernel/uaccess.h: checks the range, then lets uaccess.asm touch it. No locks. */
 #include "kernel/uaccess.h"
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 #include "kernel/oom.h"
-#include "kernel/string.h"
-#include "kernel/task.h"
+#include "kernel/process/task.h"
 #include "kernel/x86/interrupt.h"
 #include "mm/fault/fault.h"
 

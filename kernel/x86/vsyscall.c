@@ -5,9 +5,9 @@
  * functions once ran in user mode. No locks.
  */
 #include "kernel/x86/vsyscall.h"
-#include "kernel/errno.h"
-#include "kernel/signal.h"
-#include "kernel/task.h"
+#include "kernel/lib/errno.h"
+#include "kernel/process/task.h"
+#include "kernel/signal/signal.h"
 #include "kernel/uaccess.h"
 
 #define SEGV_MAPERR 1

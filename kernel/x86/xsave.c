@@ -4,8 +4,8 @@
  * area belongs to one task.
  */
 #include "kernel/boot_words.h"
-#include "kernel/print.h"
-#include "kernel/string.h"
+#include "kernel/lib/print.h"
+#include "kernel/lib/string.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/xsave.h"

@@ -6,7 +6,7 @@
 #ifndef KERNEL_X86_XSAVE_H
 #define KERNEL_X86_XSAVE_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 #define FXSAVE_SIZE 512
 #define XSTATE_X87 1u

@@ -12,8 +12,8 @@
  * is taken. Look-ups are an RCU section: a reference is taken unless the page is free, and counts if the slot still holds the
  * page then.
  */
-#include "kernel/errno.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 #include "mm/cache/mapping.h"
 #include "mm/cache/mapping_tree.h"
 #include "mm/debug/race.h"

@@ -11,7 +11,7 @@
 #ifndef MM_MAPPING_H
 #define MM_MAPPING_H
 
-#include "kernel/mutex.h"
+#include "kernel/sync/mutex.h"
 #include "mm/page/page_alloc.h"
 #include "mm/page/page_lock.h"
 #include "mm/vma/interval_tree.h"

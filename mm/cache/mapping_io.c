@@ -13,7 +13,7 @@
  *
  * Mirrors: Linux, filemap_read_folio(), write_cache_pages(), folio_clear_dirty_for_io(), page_mkclean().
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/debug/race.h"
 #include "mm/page/page_lock.h"

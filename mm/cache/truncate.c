@@ -17,7 +17,7 @@
  * Locks: mapping.removal_lock around it all; the page lock of a page whose contents live elsewhere; mapping.lock and i_mmap_lock one after the other, never
  * together; mmap_lock of each address space, for reading, with none of these held.
  */
-#include "kernel/rwsem.h"
+#include "kernel/sync/rwsem.h"
 #include "mm/cache/mapping_tree.h"
 #include "mm/page/page_lock.h"
 #include "mm/swap/shmem_swap.h"

@@ -3,7 +3,7 @@
  * brk: the heap behind a program's data. Mirrors Linux's brk() and do_brk_flags(). mmap_lock is held for writing
  * throughout.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/vma/mman.h"
 #include "mm/vma/vma_change.h"

@@ -8,7 +8,7 @@
  *
  * Mirrors: Linux, dup_mmap(), copy_page_range(); the VMA locking as in Linux 6.4 and later.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/debug/race.h"
 #include "mm/swap/swap.h"

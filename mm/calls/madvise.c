@@ -7,7 +7,7 @@
  *
  * Mirrors: Linux, do_madvise(), madvise_walk_vmas().
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
 #include "mm/fault/fault.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mincore: which pages are in memory. msync: writes back what a mapping shows of a file that lives elsewhere. */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
 #include "mm/swap/shmem_swap.h"

@@ -7,7 +7,7 @@
  *
  * Mirrors: Linux, do_mlock(), apply_vma_lock_flags(), apply_mlockall_flags(), with their order of refusals.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/fault/fault.h"
 #include "mm/reclaim/lazyfree.h"

@@ -8,7 +8,7 @@
  * Mirrors: Linux, do_mmap(), mmap_region(), do_vmi_munmap(), exit_mmap().
  */
 #include "mm/calls/mmap.h"
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/mman.h"

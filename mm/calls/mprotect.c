@@ -8,7 +8,7 @@
  * and so before any fault can act on an entry that looks read-only (rule 5). Entries never gain the write bit here: the
  * next write faults, and the write-protect kind decides whether the page is shared.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/debug/race.h"
 #include "mm/table/tlb.h"

@@ -20,7 +20,7 @@
  *
  * Mirrors: Linux, mremap(), move_vma(), move_page_tables().
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/calls/page_move.h"
 #include "mm/debug/race.h"

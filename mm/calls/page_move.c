@@ -7,7 +7,7 @@
  * new one, never at neither.
  */
 #include "mm/calls/page_move.h"
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/rmap.h"
 

@@ -3,7 +3,7 @@
  * Faulting pages in before they are touched. No lock is held: the fault door takes what it needs, page by page. The PTE lock,
  * for a look whether a page is there already.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/fault/fault.h"
 #include "mm/reclaim/reclaim.h"

@@ -5,7 +5,7 @@
  * Pages are compared by purpose, not by the number of free ones alone: object caches may keep a slab or more, and files
  * that a program left behind keep their pages, while a leaked anonymous page, page table or kernel page shows at once.
  */
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/cache/mapping_tree.h"
 #include "mm/check/check.h"
 #include "mm/debug/counters.h"

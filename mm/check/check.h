@@ -6,7 +6,7 @@
 #ifndef MM_CHECK_H
 #define MM_CHECK_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /*
  * Remembers what is in use now, before the first program. What is in use later and was not then, has leaked. Sleeps:

@@ -2,8 +2,8 @@
 /* Race points: arming, stopping and releasing, and the seeded schedule fuzzer. See race.h. */
 #include "mm/debug/race.h"
 
-#include "kernel/errno.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 
 enum point_state {
 	POINT_IDLE,

@@ -14,7 +14,7 @@
  */
 #include "mm/fault/fault.h"
 
-#include "kernel/lockdep.h"
+#include "kernel/sync/lockdep.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"

@@ -14,7 +14,7 @@
  * Mirrors: seed 004, do_fault_around(), filemap_map_pages() and its mmap_miss; the window as Linux 6.12 computes it. Entries
  * around are marked accessed like the one that faulted, as on x86 Linux (arch_wants_old_prefaulted_pte() is arm64's).
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping_tree.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"

@@ -12,7 +12,7 @@
  *
  * Mirrors: Linux, filemap_fault(), __folio_lock_or_retry(), do_page_mkwrite(), fault_dirty_shared_page().
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/debug/race.h"
 #include "mm/fault/fault.h"
 #include "mm/page/page_lock.h"

@@ -16,8 +16,8 @@
 #ifndef MM_FAULT_SLEEP_H
 #define MM_FAULT_SLEEP_H
 
-#include "kernel/base.h"
-#include "kernel/lock_ranks.h"
+#include "kernel/lib/base.h"
+#include "kernel/sync/lock_ranks.h"
 
 #define SLEEP_HOLDS_NOTHING 0u
 /* mmap_lock or the VMA, shared: only by a fault that has dropped it once already, or may not drop it. */

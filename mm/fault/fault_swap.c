@@ -27,7 +27,7 @@
  * In both series RETRY goes to mmap_lock; here each RETRY of the first is a reason of its own, and that of the second goes
  * back to the same strategy.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
 #include "mm/fault/fault.h"

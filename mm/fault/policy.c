@@ -2,8 +2,8 @@
 /* Fault policies: their names, and the strategies that each tries. */
 #include "mm/fault/policy.h"
 
-#include "kernel/errno.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 #include "mm/fault/fault.h"
 
 u8 fault_policy_default = POLICY_FULL;

@@ -13,7 +13,7 @@
  * Locks: zone.lock (RANK_ZONE), with interrupts as they are. Nothing sleeps, but who waits for room (ALLOC_WAIT), with what it
  * holds above RANK_RECLAIM.
  */
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/fault/fault_sleep.h"
 #include "mm/page/page_alloc.h"
 #include "mm/page/watermark.h"

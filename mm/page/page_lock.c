@@ -9,8 +9,8 @@
  * A queue serves many pages: the page's address is the key. Takes the queue's lock, with interrupts off.
  */
 #include "mm/page/page_lock.h"
-#include "kernel/errno.h"
-#include "kernel/wait.h"
+#include "kernel/lib/errno.h"
+#include "kernel/sync/wait.h"
 #include "mm/cache/mapping.h"
 
 #define NR_QUEUES 64

@@ -14,7 +14,7 @@
 #ifndef MM_PAGE_LOCK_H
 #define MM_PAGE_LOCK_H
 
-#include "kernel/spinlock.h"
+#include "kernel/sync/spinlock.h"
 #include "mm/page/page.h"
 
 void page_lock_init(void); /* boot */

@@ -10,7 +10,7 @@
  *
  * Locks: slab_cache.lock (RANK_SLAB); below it the zone lock. Who says ALLOC_WAIT sleeps for a new slab with none of them held.
  */
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/page/slab.h"
 #include "mm/reclaim/kswapd.h"
 

@@ -9,7 +9,7 @@
 #ifndef MM_WATERMARK_H
 #define MM_WATERMARK_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 struct watermarks {
 	u64 min, low, high; /* pages */

@@ -11,8 +11,8 @@
  * before the long one, which finds out whether it is woken again at once; the distance of the marks has to do here.
  */
 #include "mm/reclaim/kswapd.h"
-#include "kernel/rcu.h"
-#include "kernel/thread.h"
+#include "kernel/sched/thread.h"
+#include "kernel/sync/rcu.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
 #include "mm/page/page_alloc.h"

@@ -3,7 +3,7 @@
 #ifndef MM_KSWAPD_H
 #define MM_KSWAPD_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 /*
  * Sleeps until somebody finds less than the low mark free, makes room up to the high mark, and so on, until

@@ -13,7 +13,7 @@
  * backing.
  */
 #include "mm/reclaim/lazyfree.h"
-#include "kernel/mutex.h"
+#include "kernel/sync/mutex.h"
 #include "mm/debug/race.h"
 #include "mm/reclaim/lru.h"
 #include "mm/table/tlb.h"

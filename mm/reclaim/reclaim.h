@@ -3,7 +3,7 @@
 #ifndef MM_RECLAIM_H
 #define MM_RECLAIM_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 extern u8 sysctl_swappiness; /* 0 to 200: /proc/sys/vm/swappiness */
 

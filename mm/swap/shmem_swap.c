@@ -21,7 +21,7 @@
  * Locks: page lock › i_mmap_lock › PTE lock; page lock › mapping.lock › swap area. known.lock (RANK_LEAF): the list.
  */
 #include "mm/swap/shmem_swap.h"
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping_tree.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"

@@ -13,8 +13,8 @@
  */
 #include "mm/swap/swap.h"
 
-#include "kernel/errno.h"
-#include "kernel/wait.h"
+#include "kernel/lib/errno.h"
+#include "kernel/sync/wait.h"
 #include "mm/debug/race.h"
 #include "mm/page/page_lock.h"
 #include "mm/page/slab.h"

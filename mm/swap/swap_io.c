@@ -11,8 +11,8 @@
  *
  * Mirrors: Linux, mm/page_io.c; swap_cluster_readahead().
  */
-#include "kernel/errno.h"
-#include "kernel/wait.h"
+#include "kernel/lib/errno.h"
+#include "kernel/sync/wait.h"
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"
 #include "mm/page/page_lock.h"

@@ -9,7 +9,7 @@
  * Locks: mmap_lock of each address space for reading, while its entries are looked at; nothing while a page is brought back.
  * Mirrors: Linux, try_to_unuse(); the fault door instead of unuse_pte(), so that there is one way in from swap.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/debug/race.h"
 #include "mm/fault/fault.h"
 #include "mm/swap/shmem_swap.h"

@@ -5,7 +5,7 @@
  */
 #include "mm/table/pgtable.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/debug/counters.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/mm.h"

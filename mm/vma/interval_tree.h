@@ -15,7 +15,7 @@
 #ifndef MM_INTERVAL_TREE_H
 #define MM_INTERVAL_TREE_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 struct interval_node {
 	u64 start, last;    /* inclusive; constant while the node is in a tree */

@@ -3,7 +3,7 @@
 #ifndef MM_MM_H
 #define MM_MM_H
 
-#include "kernel/rwsem.h"
+#include "kernel/sync/rwsem.h"
 #include "mm/table/pgtable.h"
 #include "mm/vma/vma_tree.h"
 

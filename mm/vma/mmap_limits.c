@@ -3,7 +3,7 @@
  * How much may be mapped, and where. mmap_lock is held throughout; limits are read without a lock: prlimit takes effect
  * soon.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/page/page_alloc.h"
 #include "mm/swap/swap.h"

@@ -5,7 +5,7 @@
  * Mirrors: Linux, arch/x86/mm/pkeys.c and include/asm/pkeys.h; without keys in the CPU, its very answers too.
  */
 #include "mm/vma/pkey.h"
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/vma/mman.h"
 
 void mm_keys_init(struct mm *mm)

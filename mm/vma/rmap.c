@@ -15,7 +15,7 @@
  *order (the last excludes two threads that prepare one VMA with two different anon_vmas). A VMA that is in a tree has there
  * the bounds that its fields say, under the tree's lock.
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/debug/race.h"
 #include "mm/page/slab.h"

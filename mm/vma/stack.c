@@ -2,7 +2,7 @@
 /*
  * Stack growth. Only under mmap_lock for writing (V5), in the VMA's bracket (V4). Mirrors Linux's expand_downwards().
  */
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/debug/race.h"
 #include "mm/vma/rmap.h"

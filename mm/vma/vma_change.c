@@ -11,7 +11,7 @@
  * on several lists does not take in others, or the lists would grow without end).
  */
 #include "mm/vma/vma_change.h"
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
 #include "mm/debug/race.h"

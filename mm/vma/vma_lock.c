@@ -11,7 +11,7 @@
  *
  * Mirrors: Linux 6.15, include/linux/mmap_lock.h and mm/mmap_lock.c, in the form with vm_refcnt.
  */
-#include "kernel/lockdep.h"
+#include "kernel/sync/lockdep.h"
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"
 #include "mm/vma/vma.h"

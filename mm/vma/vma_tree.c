@@ -10,8 +10,8 @@
  *
  * Locks: writers hold mmap_lock for writing, look-ups hold mmap_lock or are in an RCU section; nothing is taken here.
  */
-#include "kernel/errno.h"
-#include "kernel/string.h"
+#include "kernel/lib/errno.h"
+#include "kernel/lib/string.h"
 #include "mm/page/slab.h"
 #include "mm/vma/mm.h"
 #include "mm/vma/vma.h"

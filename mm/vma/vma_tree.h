@@ -10,7 +10,7 @@
 #ifndef MM_VMA_TREE_H
 #define MM_VMA_TREE_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 struct rwsem;
 struct vma;

@@ -127,7 +127,7 @@ def a_reader_that_is_not_noted(writer):
     mm = next(task for task in walk.tasks() if int(task["tid"]) == writer)["mm"]
     count, owner = mm["mmap_lock"]["count"], mm["mmap_lock"]["owner"]
     before = [(int(field.address), kernel.read_bytes(int(field.address), 8)) for field in (count, owner)]
-    reader = kernel.define("kernel/rwsem.h", "RWSEM_READER") + kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
+    reader = kernel.define("kernel/sync/rwsem.h", "RWSEM_READER") + kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS")
     gdb.selected_inferior().write_memory(int(count.address), reader.to_bytes(8, "little"))
     gdb.selected_inferior().write_memory(int(owner.address), bytes(8))
     ask("locks", r"^mmap_lock of pid 1\n  held for reading by 1 more that is not noted\n  wanted")

@@ -33,7 +33,7 @@ def a_reader_with_a_writer_behind_it():
     run_to("touch")
     stand_at("mmap_locked")
     fault = walk.selected_task()["fault"]
-    planted(fault["mm"]["mmap_lock"]["count"], kernel.define("kernel/rwsem.h", "RWSEM_WAITERS"), "why",
+    planted(fault["mm"]["mmap_lock"]["count"], kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS"), "why",
             "^mmap is at work", "mmap answers: a new page", never=["first waits"])
     ends("mmap_locked", "mmap", "answered", "done")
     run_to("touch")

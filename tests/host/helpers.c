@@ -2,7 +2,7 @@
 /* What tests share: address spaces, accesses that must succeed, scripts over race points, counters. */
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 
 #include <sched.h>
 #include <time.h>

@@ -8,8 +8,8 @@
  */
 #include "sim_internal.h"
 
-#include "kernel/lockdep.h"
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
+#include "kernel/sync/lockdep.h"
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"
 #include "mm/page/page_alloc.h"

@@ -7,7 +7,7 @@
 #ifndef MACHINE_ARCH_H
 #define MACHINE_ARCH_H
 
-#include "kernel/base.h"
+#include "kernel/lib/base.h"
 
 struct fault;
 struct page;

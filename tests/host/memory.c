@@ -2,7 +2,7 @@
 /* The simulated machine's memory: one arena that plays physical memory, and what is known of freed parts of it. */
 #include "sim_internal.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/page/page.h"
 
 #include <sanitizer/asan_interface.h>

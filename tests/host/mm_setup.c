@@ -2,7 +2,7 @@
 /* What boot does with mm/, and what mm/ asks of the kernel around it. */
 #include "sim_internal.h"
 
-#include "kernel/lockdep.h"
+#include "kernel/sync/lockdep.h"
 #include "mm/calls/mmap.h"
 #include "mm/debug/events.h"
 #include "mm/page/page_alloc.h"

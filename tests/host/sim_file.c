@@ -3,7 +3,7 @@
 #include "sim_file.h"
 #include "test.h"
 
-#include "kernel/lockdep.h"
+#include "kernel/sync/lockdep.h"
 #include "mm/page/page_lock.h"
 
 #include <stdlib.h>

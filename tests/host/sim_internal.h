@@ -5,7 +5,7 @@
 
 #include "sim.h"
 
-#include "kernel/lockdep.h"
+#include "kernel/sync/lockdep.h"
 
 #define TLB_SETS 16
 #define TLB_WAYS 4

@@ -4,7 +4,7 @@
 
 #include "sim_internal.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/check/check.h"
 #include "mm/page/slab.h"
 

@@ -9,7 +9,7 @@
 #define _GNU_SOURCE /* MREMAP_* */
 #include "sim.h"
 
-#include "kernel/errno.h"
+#include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"

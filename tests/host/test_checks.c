@@ -2,8 +2,8 @@
 /* A check that cannot fail is no check: here each is made to fail, and must say so. */
 #include "test.h"
 
-#include "kernel/mutex.h"
-#include "kernel/rcu.h"
+#include "kernel/sync/mutex.h"
+#include "kernel/sync/rcu.h"
 #include "mm/cache/mapping.h"
 #include "mm/page/page_alloc.h"
 #include "mm/page/page_lock.h"

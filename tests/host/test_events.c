@@ -4,7 +4,7 @@
 
 #include "disk.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/debug/events.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/swap/swap.h"

@@ -6,7 +6,7 @@
 #include "sim_file.h"
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/page/page_lock.h"
 #include "mm/table/pgtable.h"
 #include "mm/table/tlb.h"

@@ -2,7 +2,7 @@
 /* Mappings: the tree, reading and writing, faults on them, and truncation under address spaces that map them. */
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/cache/mapping.h"
 
 static const u64 indices[] = {

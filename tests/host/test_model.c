@@ -5,7 +5,7 @@
  */
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 
 #define BASE 0x40000000UL
 #define SPAN 640 /* pages: across two page tables */

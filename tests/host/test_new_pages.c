@@ -7,7 +7,7 @@
 #include "sim_file.h"
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/cache/mapping.h"
 #include "mm/page/page_alloc.h"
 #include "mm/reclaim/lazyfree.h"

@@ -5,7 +5,7 @@
 #include "disk.h"
 #include "hoard.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/page/page_alloc.h"
 #include "mm/page/watermark.h"
 #include "mm/reclaim/reclaim.h"

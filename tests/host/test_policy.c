@@ -2,7 +2,7 @@
 /* Policies by name, as /proc and prctl take them. */
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 
 TEST(policies_have_names, 1)
 {

@@ -5,7 +5,7 @@
 #include "disk.h"
 #include "hoard.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/cache/mapping.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/swap/shmem_swap.h"

@@ -2,7 +2,7 @@
 /* Object caches and kmalloc. */
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/page/slab.h"
 
 struct object {

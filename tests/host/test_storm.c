@@ -6,7 +6,7 @@
 #include "test.h"
 
 #include "disk.h"
-#include "kernel/mutex.h"
+#include "kernel/sync/mutex.h"
 #include "mm/page/page_alloc.h"
 #include "mm/reclaim/lazyfree.h"
 #include "mm/reclaim/reclaim.h"

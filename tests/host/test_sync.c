@@ -2,10 +2,10 @@
 /* The locks, wait queues and RCU of kernel/, on simulated CPUs. */
 #include "test.h"
 
-#include "kernel/lockdep.h"
-#include "kernel/mutex.h"
-#include "kernel/rcu.h"
-#include "kernel/rwsem.h"
+#include "kernel/sync/lockdep.h"
+#include "kernel/sync/mutex.h"
+#include "kernel/sync/rcu.h"
+#include "kernel/sync/rwsem.h"
 
 #include <stdlib.h>
 

@@ -15,7 +15,7 @@
 #include "mm/page/slab.h"
 #include "mm/swap/swap.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 
 static void note_nodes(const char *name, size_t size, u64 in_use, u64 pages, void *nodes)
 {

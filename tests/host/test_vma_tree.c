@@ -2,7 +2,7 @@
 /* The VMA tree against a model that anybody can check: an array with one place for each page. */
 #include "test.h"
 
-#include "kernel/string.h"
+#include "kernel/lib/string.h"
 #include "mm/vma/vma.h"
 
 #include <stdlib.h>

@@ -510,7 +510,7 @@ def indent(text):
 CASES = (
     ("no-such-file", ["mm/nowhere.c"], "no mutants are made of mm/nowhere.c"),
     ("header", ["mm/table/tlb.h"], "headers are left out"),
-    ("not-tested-on-the-host", ["kernel/panic.c"], "only what the host build tests"),
+    ("not-tested-on-the-host", ["kernel/debug/panic.c"], "only what the host build tests"),
     ("line", ["tlb.c:here"], "LINE or FIRST-LAST"),
     ("seed", ["--seed", "x"], "--seed: “x” is not a number"),
     ("count", ["--count", "0"], "--count: “0” is not a number above 0"),

@@ -54,7 +54,7 @@ PARTS = (
     *map(distribution_part, matrix.ALL),
     Part("dist", "two clean clones pack the same bytes", lambda: [dist_job()], lambda: ["Makefile", "tools/make-dist", "boot/*"]),
     Part("clang", "Clang builds the kernels, the programs and the host tests without a warning, and they pass",
-         lambda: [clang_job()], lambda: ["Makefile", "kernel/base.h"],
+         lambda: [clang_job()], lambda: ["Makefile", "kernel/lib/base.h"],
          lambda: "" if shutil.which("clang") else "clang is not installed (Debian's package clang)"),
     Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.seed_jobs,
          lambda: ["mm/*", "tests/host/*"]),

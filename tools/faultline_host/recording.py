@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
 What the faults of one run were: the kernel writes its events (mm/debug/events.h) when it is over, on a port of its own
-(kernel/fault_dump.c); docs/tracing.md has the format. `trace` and `report` are made from it.
+(kernel/debug/fault_dump.c); docs/tracing.md has the format. `trace` and `report` are made from it.
 """
 
 import contextlib

@@ -32,10 +32,10 @@ class Program:
         self.bias = self.expected_bias()
 
     def expected_bias(self):
-        """As load() in kernel/elf.c has it."""
+        """As load() in kernel/process/elf.c has it."""
         if self.type != ET_DYN:
             return 0
-        base = kernel.define("kernel/elf.c", "ELF_ET_DYN_BASE")
+        base = kernel.define("kernel/process/elf.c", "ELF_ET_DYN_BASE")
         return (base + self.align - 1) // self.align * self.align - self.low
 
     def add_symbols(self):

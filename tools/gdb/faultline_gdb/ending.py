@@ -40,7 +40,7 @@ def how_it_ended():
 
 
 def last_words():
-    ring, written = kernel.static("kernel/print.c", "log_ring"), int(kernel.static("kernel/print.c", "log_written"))
+    ring, written = kernel.static("kernel/lib/print.c", "log_ring"), int(kernel.static("kernel/lib/print.c", "log_written"))
     text = bytes(gdb.selected_inferior().read_memory(int(ring.address), ring.type.sizeof))
     end = written % len(text)
     return (text[end:] + text[:end])[-LAST_WORDS:].decode(errors="replace")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
 Who holds which lock. The debug kernel notes each lock that is held; of the release kernel this is what its locks know of
-their owners, and what faults say that they have in hand (kernel/lock_owners.h).
+their owners, and what faults say that they have in hand (kernel/debug/lock_owners.h).
 """
 
 from . import kernel, vmas, walk
@@ -28,7 +28,7 @@ def noted():
     for task in walk.all_tasks():
         for lock, rank in entries(task["held"]):
             yield Holding(task, lock, rank, how_held(lock, rank, task))
-    lists = kernel.static("kernel/spinlock.c", "spins_held")
+    lists = kernel.static("kernel/sync/spinlock.c", "spins_held")
     for cpu in range(kernel.nr_cpus()):
         for lock, rank in entries(kernel.per_cpu(lists, cpu)):
             yield Holding(walk.task_on(cpu), lock, rank, "held")
@@ -117,5 +117,5 @@ def unknown_holders(lock, rank, holders):
 
 def nr_readers(lock, rank):
     if rank == "MMAP_LOCK":
-        return int(kernel.as_pointer(lock, "struct rwsem")["count"]) // kernel.define("kernel/rwsem.h", "RWSEM_READER")
+        return int(kernel.as_pointer(lock, "struct rwsem")["count"]) // kernel.define("kernel/sync/rwsem.h", "RWSEM_READER")
     return vmas.nr_readers(kernel.container(lock, "struct vma", "vm_refcnt")) if rank == "VMA" else 0

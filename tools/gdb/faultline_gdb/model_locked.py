@@ -74,7 +74,7 @@ class PerVma(Locked):
     def need_anon_vma(self, fault):
         if fault.vma.anon_vma:
             return
-        busy = kernel.define("kernel/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
+        busy = kernel.define("kernel/sync/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS")
         if int(fault.mm["mmap_lock"]["count"]) & busy:
             fault.note(f"mmap_lock is {vmas.mmap_lock_state(fault.mm)}")
             raise gave_up(VMA_FILE, "vma_need_anon_vma", "vma_lock_abort_anon_vma")
@@ -107,7 +107,7 @@ class MmapLock(Locked):
             raise answered(MMAP_FILE, "mmap_enter", "fault_check_access", no_access(fault), "FAULT_NO_ACCESS")
 
     def lock(self, fault):
-        busy = kernel.define("kernel/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/rwsem.h", "RWSEM_WAITERS")
+        busy = kernel.define("kernel/sync/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS")
         if int(fault.mm["mmap_lock"]["count"]) & busy and not fault.mine.holds:
             fault.note(f"first waits for mmap_lock, which is {vmas.mmap_lock_state(fault.mm)} (`locks` says by whom); what it "
                        "finds then may be different")

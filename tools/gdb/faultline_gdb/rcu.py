@@ -26,9 +26,9 @@ class Rcu(Command):
 
     def run(self, words):
         self.at_most(words, 0)
-        generation = int(kernel.static("kernel/rcu.c", "generation"))
+        generation = int(kernel.static("kernel/sync/rcu.c", "generation"))
         say(f"generation {generation}: over when every CPU has noted it or is idle")
-        states = kernel.static("kernel/rcu.c", "rcu")
+        states = kernel.static("kernel/sync/rcu.c", "rcu")
         table([self.describe(cpu, kernel.per_cpu(states, cpu), generation) for cpu in range(kernel.nr_cpus())])
 
     def describe(self, cpu, state, generation):

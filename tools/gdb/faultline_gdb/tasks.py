@@ -34,7 +34,7 @@ class Cpus(Command):
         walk.thread_of_cpu(cpu).switch()
         frame = gdb.newest_frame()
         task = walk.task_on(cpu)
-        queue = kernel.per_cpu(kernel.static("kernel/sched.c", "run_queues"), cpu)
+        queue = kernel.per_cpu(kernel.static("kernel/sched/sched.c", "run_queues"), cpu)
         interrupts = int(frame.read_register("eflags")) & kernel.define("kernel/x86/machine_arch.h", "X86_EFLAGS_IF")
         mode = "user" if int(frame.read_register("cs")) & 3 else "kernel"
         return [f"CPU {cpu}", walk.task_name(task) if task is not None else "not up yet", mode, stack.place(frame.pc()),

@@ -57,7 +57,7 @@ def describe(found):
 def mmap_lock_state(mm):
     """The count of mmap_lock, in words."""
     count = int(mm["mmap_lock"]["count"])
-    constant = lambda name: kernel.define("kernel/rwsem.h", name)  # noqa: E731
+    constant = lambda name: kernel.define("kernel/sync/rwsem.h", name)  # noqa: E731
     words = []
     if count & constant("RWSEM_WRITER"):
         words.append("held for writing")

@@ -74,7 +74,7 @@ def event_wait(task, head):
 
 
 def lock_wait(task, link):
-    """The thread has said which lock it waits for (kernel/lockdep.h); how, its waiter knows."""
+    """The thread has said which lock it waits for (kernel/sync/lockdep.h); how, its waiter knows."""
     wait = task["waits"]
     lock, owner = int(wait["lock"]), int(wait["owner"])
     rank = kernel.enum_name("lock_rank", wait["rank"], "RANK_")
@@ -91,7 +91,7 @@ def lock_wait(task, link):
 # --- Awake -----------------------------------------------------------------------------------------------------------
 
 def spinning_waits(task, cpu):
-    lock = kernel.per_cpu(kernel.static("kernel/spinlock.c", "spins_for"), cpu)
+    lock = kernel.per_cpu(kernel.static("kernel/sync/spinlock.c", "spins_for"), cpu)
     if int(lock) and int(lock["owner"]) != cpu + 1:
         yield Wait(task, int(lock), kernel.enum_name("lock_rank", lock["rank"], "RANK_"), "", spins=True)
     with stack.on_cpu(cpu):

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The terminal's output: what OPOST makes of newlines and tabs, where the cursor is, and how typed bytes are shown. Takes no
+ * lock: callers hold tty->lock.
+ */
+#include "kernel/fs/tty/tty.h"
+
+#define TAB_WIDTH 8u
+#define DELETE 0x7f
+
+static bool is_control(u8 byte)
+{
+	return byte < ' ' || byte == DELETE;
+}
+
+static bool is_continuation(u8 byte)
+{
+	return (byte & 0xc0) == 0x80;
+}
+
+/* A byte that moves the cursor: what becomes of it is in `out`, the length is returned. */
+static size_t translate(struct tty *tty, u8 byte, char *out)
+{
+	u32 flags = tty->termios.oflag;
+	size_t n = 0;
+
+	switch (byte) {
+	case '\n':
+		if (flags & (ONLCR | ONLRET))
+			tty->column = 0;
+		if (flags & ONLCR)
+			out[n++] = '\r';
+		break;
+	case '\r':
+		if ((flags & ONOCR) && tty->column == 0)
+			return 0;
+		if (flags & OCRNL)
+			byte = '\n';
+		if (!(flags & OCRNL) || (flags & ONLRET))
+			tty->column = 0;
+		break;
+	case '\t':
+		n = TAB_WIDTH - tty->column % TAB_WIDTH;
+		tty->column += (u32)n;
+		if ((flags & TABDLY) == XTABS) {
+			for (size_t i = 0; i < n; i++)
+				out[i] = ' ';
+			return n;
+		}
+		n = 0;
+		break;
+	case '\b':
+		if (tty->column)
+			tty->column--;
+		break;
+	default:
+		if (!is_control(byte) && !((tty->termios.iflag & IUTF8) && is_continuation(byte)))
+			tty->column++;
+	}
+	out[n++] = (char)byte;
+	return n;
+}
+
+void tty_output(struct tty *tty, enum debugcon_port port, const char *text, size_t n)
+{
+	char out[256];
+	size_t used = 0;
+
+	assert_mutex_held(&tty->lock);
+	if (!(tty->termios.oflag & OPOST)) {
+		debugcon_write(port, text, n);
+		return;
+	}
+	while (n--) {
+		used += translate(tty, (u8)*text++, out + used);
+		if (used > sizeof(out) - TAB_WIDTH || !n) {
+			debugcon_write(port, out, used);
+			used = 0;
+		}
+	}
+}
+
+void tty_echo(struct tty *tty, u8 byte)
+{
+	char text[2] = { '^', (char)(byte ^ 0x40) };
+
+	assert_mutex_held(&tty->lock);
+	if (tty_local(tty, ECHOCTL) && is_control(byte) && byte != '\t' && byte != '\n') {
+		tty_output(tty, DEBUGCON_STDOUT, text, 2);
+	} else {
+		text[0] = (char)byte;
+		tty_output(tty, DEBUGCON_STDOUT, text, 1);
+	}
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* The system calls about scheduling. Policies and priorities are accepted as far as Linux would, and not obeyed. */
+#include "kernel/lib/errno.h"
+#include "kernel/sched/sched.h"
+#include "kernel/syscall.h"
+#include "kernel/time/time.h"
+#include "kernel/uaccess.h"
+#include "mm/machine.h"
+
+#define SCHED_OTHER 0
+#define SCHED_FIFO 1
+#define SCHED_RR 2
+#define SCHED_BATCH 3
+#define SCHED_IDLE 5
+#define PRIO_PROCESS 0
+#define PRIO_USER 2
+
+/* The task named by a call's argument: 0 is the caller. With a reference, or NULL. */
+static struct task *find_task(u64 tid)
+{
+	if ((s32)tid)
+		return task_find((s32)tid);
+	task_get(current);
+	return current;
+}
+
+SYSCALL(sched_yield)
+{
+	sched_yield();
+	return 0;
+}
+
+SYSCALL(sched_setaffinity)
+{
+	struct task *task;
+	u64 cpus = 0;
+	int error;
+
+	if (copy_from_user(&cpus, a2, min(a1, (u64)sizeof(cpus))))
+		return -EFAULT;
+	task = find_task(a0);
+	if (!task)
+		return -ESRCH;
+	error = sched_set_affinity(task, cpus);
+	task_put(task);
+	return error;
+}
+
+SYSCALL(sched_getaffinity)
+{
+	u64 online = nr_cpus() == MAX_CPUS ? ~0UL : (1UL << nr_cpus()) - 1, cpus;
+	struct task *task;
+
+	if ((u32)a1 * 8 < nr_cpus() || a1 % sizeof(u64))
+		return -EINVAL;
+	task = find_task(a0);
+	if (!task)
+		return -ESRCH;
+	cpus = READ_ONCE(task->affinity) & online;
+	task_put(task);
+	return copy_to_user(a2, &cpus, sizeof(cpus)) ? -EFAULT : (long)sizeof(cpus);
+}
+
+SYSCALL(getcpu)
+{
+	u32 cpu = cpu_id(), node = 0;
+
+	if (a0 && put_user(cpu, a0))
+		return -EFAULT;
+	return a1 && put_user(node, a1) ? -EFAULT : 0;
+}
+
+/* ---- Policies ---------------------------------------------------------------------------------------------------- */
+
+static bool known_policy(s32 policy)
+{
+	return policy == SCHED_OTHER || policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_BATCH ||
+	       policy == SCHED_IDLE;
+}
+
+static bool realtime(s32 policy)
+{
+	return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+static long task_exists(u64 tid)
+{
+	struct task *task = (s32)tid < 0 ? NULL : find_task(tid);
+
+	if (!task)
+		return (s32)tid < 0 ? -EINVAL : -ESRCH;
+	task_put(task);
+	return 0;
+}
+
+SYSCALL(sched_setscheduler)
+{
+	s32 policy = (s32)a1 & ~0x40000000 /* SCHED_RESET_ON_FORK */, priority;
+
+	if (!a2 || (s32)a0 < 0)
+		return -EINVAL;
+	if (get_user(&priority, a2))
+		return -EFAULT;
+	if (!known_policy(policy) || (realtime(policy) ? priority < 1 || priority > 99 : priority != 0))
+		return -EINVAL;
+	return task_exists(a0);
+}
+
+SYSCALL(sched_getscheduler)
+{
+	return task_exists(a0);
+}
+
+SYSCALL(sched_setparam)
+{
+	s32 priority;
+
+	if (!a1 || (s32)a0 < 0)
+		return -EINVAL;
+	if (get_user(&priority, a1))
+		return -EFAULT;
+	return priority ? -EINVAL : task_exists(a0);
+}
+
+SYSCALL(sched_getparam)
+{
+	s32 priority = 0;
+	long error = a1 ? task_exists(a0) : -EINVAL;
+
+	if (error)
+		return error;
+	return put_user(priority, a1) ? -EFAULT : 0;
+}
+
+SYSCALL(sched_get_priority_max)
+{
+	return known_policy((s32)a0) ? (realtime((s32)a0) ? 99 : 0) : -EINVAL;
+}
+
+SYSCALL(sched_get_priority_min)
+{
+	return known_policy((s32)a0) ? (realtime((s32)a0) ? 1 : 0) : -EINVAL;
+}
+
+SYSCALL(sched_rr_get_interval)
+{
+	long error = task_exists(a0);
+
+	return error ? error : put_timespec(a1, TICK_NS);
+}
+
+/* Linux's kernel answers 20 - nice, so that it is never an error. */
+SYSCALL(getpriority)
+{
+	struct task *task;
+	long answer;
+
+	if ((u32)a0 > PRIO_USER)
+		return -EINVAL;
+	task = (s32)a0 == PRIO_PROCESS ? find_task(a1) : find_task(0);
+	if (!task)
+		return -ESRCH;
+	answer = 20 - task->nice;
+	task_put(task);
+	return answer;
+}
+
+/* Root may do anything; others what their own processes' limit allows, which is at first: be nicer. As Linux's set_one_prio(). */
+static int may_be_nice(struct task *task, s32 nice)
+{
+	if (process_is_privileged(current->process))
+		return 0;
+	if (!owns_process(task->process))
+		return -EPERM;
+	return nice >= task->nice || (u64)(20 - nice) <= rlimit_current(RLIMIT_NICE) ? 0 : -EACCES;
+}
+
+SYSCALL(setpriority)
+{
+	s32 nice = min(max((s32)a2, -20), 19);
+	struct task *task;
+	int error;
+
+	if ((u32)a0 > PRIO_USER)
+		return -EINVAL;
+	task = (s32)a0 == PRIO_PROCESS ? find_task(a1) : find_task(0);
+	if (!task)
+		return -ESRCH;
+	error = may_be_nice(task, nice);
+	if (!error)
+		WRITE_ONCE(task->nice, nice);
+	task_put(task);
+	return error;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The slow paths of the reader-writer lock. Waiters queue in the order of arrival, and a release hands the lock to the
+ * first of them, or to all readers at the front: RWSEM_WAITERS keeps everybody else on this slow path, so neither
+ * readers nor writers starve.
+ *
+ * While RWSEM_WAITERS is set, readers and the writer only leave without the queue's lock; nobody enters without it. The
+ * bit is set exactly while somebody is queued, and then either somebody holds the lock, or somebody who has just left
+ * is on his way to rwsem_wake().
+ */
+#include "kernel/sync/rwsem.h"
+
+#include "kernel/lib/errno.h"
+#include "mm/debug/events.h"
+
+struct rwsem_waiter {
+	struct list_head link;
+	struct thread *thread; /* constant */
+	bool writer;	       /* constant */
+	bool granted;	       /* the queue's lock */
+};
+
+void rwsem_init(struct rwsem *sem, enum lock_rank rank)
+{
+	WRITE_ONCE(sem->count, 0);
+	WRITE_ONCE(sem->owner, NULL);
+	sem->rank = rank;
+	wait_queue_init(&sem->queue);
+}
+
+/* Under the queue's lock, with RWSEM_WAITERS set: gives the lock to this waiter if what is held allows it. */
+static bool rwsem_grant(struct rwsem *sem, struct rwsem_waiter *waiter)
+{
+	s64 excludes = waiter->writer ? ~RWSEM_WAITERS : RWSEM_WRITER;
+
+	if (load_acquire(&sem->count) & excludes)
+		return false; /* a holder's release comes back here */
+	(void)atomic_add_return(&sem->count, waiter->writer ? RWSEM_WRITER : RWSEM_READER);
+	list_del(&waiter->link);
+	waiter->granted = true;
+	thread_wake(waiter->thread);
+	return true;
+}
+
+/* => sem->queue.lock held. */
+static void rwsem_grant_waiters(struct rwsem *sem)
+{
+	struct rwsem_waiter *waiter, *next;
+
+	assert_spin_held(&sem->queue.lock);
+	list_for_each_safe (waiter, next, &sem->queue.waiters, link) {
+		if (!rwsem_grant(sem, waiter))
+			break;
+	}
+	if (list_empty(&sem->queue.waiters))
+		(void)atomic_and(&sem->count, ~RWSEM_WAITERS);
+}
+
+void rwsem_wake(struct rwsem *sem)
+{
+	unsigned long flags = spin_lock_irqsave(&sem->queue.lock);
+
+	rwsem_grant_waiters(sem);
+	spin_unlock_irqrestore(&sem->queue.lock, flags);
+}
+
+/* Queues up; it may be granted at once. */
+static void rwsem_enqueue(struct rwsem *sem, struct rwsem_waiter *waiter)
+{
+	unsigned long flags = spin_lock_irqsave(&sem->queue.lock);
+
+	(void)atomic_or(&sem->count, RWSEM_WAITERS);
+	list_add_tail(&sem->queue.waiters, &waiter->link);
+	rwsem_grant_waiters(sem);
+	spin_unlock_irqrestore(&sem->queue.lock, flags);
+}
+
+/*
+ * True when the waiter needs to wait no longer: granted, or taken out of the queue because `give_up`. The lock makes
+ * sure that whoever granted it has let go of it.
+ */
+static bool rwsem_wait_over(struct rwsem *sem, struct rwsem_waiter *waiter, bool give_up)
+{
+	unsigned long flags = spin_lock_irqsave(&sem->queue.lock);
+	bool over = waiter->granted || give_up;
+
+	if (over && !waiter->granted) {
+		list_del(&waiter->link);
+		rwsem_grant_waiters(sem); /* it may have been what those behind it waited for */
+	}
+	spin_unlock_irqrestore(&sem->queue.lock, flags);
+	return over;
+}
+
+static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
+{
+	struct rwsem_waiter waiter = { .thread = current_thread(), .writer = writer };
+	u64 began = event_clock();
+
+	list_init(&waiter.link);
+	ASSERT(!writer || !rwsem_is_write_locked_by_me(sem), "a lock is not taken twice by one thread");
+	lock_order_check(sem, sem->rank);
+	lock_wait_begin(sem, sem->rank, &sem->owner);
+	rwsem_enqueue(sem, &waiter);
+	for (;;) {
+		thread_prepare_sleep(state);
+		if (rwsem_wait_over(sem, &waiter, state == SLEEP_KILLABLE && thread_killed()))
+			break;
+		thread_sleep();
+	}
+	thread_cancel_sleep();
+	lock_wait_end();
+	event_ended(EVENT_lock_wait, began, (u64)sem, sem->rank + (writer ? EVENT_FOR_WRITING : 0));
+	if (!waiter.granted)
+		return -EINTR;
+	lock_acquire_check(sem, sem->rank, false);
+	if (writer)
+		WRITE_ONCE(sem->owner, current_thread());
+	return 0;
+}
+
+void rwsem_read_slow(struct rwsem *sem)
+{
+	assert_may_sleep();
+	(void)rwsem_wait(sem, false, SLEEP_UNINTERRUPTIBLE);
+}
+
+void rwsem_write_slow(struct rwsem *sem)
+{
+	assert_may_sleep();
+	(void)rwsem_wait(sem, true, SLEEP_UNINTERRUPTIBLE);
+}
+
+int rwsem_read_killable_slow(struct rwsem *sem)
+{
+	assert_may_sleep();
+	return rwsem_wait(sem, false, SLEEP_KILLABLE);
+}
+
+int rwsem_write_killable_slow(struct rwsem *sem)
+{
+	assert_may_sleep();
+	return rwsem_wait(sem, true, SLEEP_KILLABLE);
+}

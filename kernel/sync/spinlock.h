@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spinlocks. They do not touch the interrupt flag: a lock that an interrupt handler takes too is taken through the
+ * `_irqsave` forms everywhere, all others with interrupts as they are. Spinning pauses, so that a shootdown request is
+ * answered meanwhile where interrupts are on (or, on the host, polled).
+ */
+#ifndef KERNEL_SPINLOCK_H
+#define KERNEL_SPINLOCK_H
+
+#include "kernel/lib/base.h"
+#include "kernel/lib/print.h"
+#include "kernel/sync/lock_ranks.h"
+#include <machine_arch.h> /* cpu_id, cpu_relax, irq_save, irq_restore, irqs_enabled */
+
+typedef struct spinlock {
+	u32 owner; /* 0: free; otherwise the owner's CPU number + 1 */
+	u8 rank;   /* enum lock_rank; constant after initialisation */
+} spinlock_t;
+
+#define SPINLOCK_INIT(r)                                                                                               \
+	{                                                                                                              \
+		.owner = 0, .rank = RANK_##r                                                                           \
+	}
+
+static inline void spin_init(spinlock_t *lock, enum lock_rank rank)
+{
+	WRITE_ONCE(lock->owner, 0);
+	lock->rank = rank;
+}
+
+/* "MMAP_LOCK", … */
+const char *lock_rank_name(unsigned rank);
+
+/* Slow paths and debug checks: kernel/sync/spinlock.c. What is held is kept in kernel/sync/lockdep.h's lists. */
+void spin_lock_slow(spinlock_t *lock);
+#if DEBUG
+/* Called before the wait, with interrupts as the caller had them: may this lock be waited for here? */
+void spin_order_check(const spinlock_t *lock);
+/* Called after spinlock `lock` was taken, and before it is released. */
+void spin_note_acquired(const spinlock_t *lock);
+void spin_note_released(const spinlock_t *lock);
+/*
+ * The same for locks that are held across sleeps and therefore belong to the thread: rwsem, mutex, VMA lock. `waits` is
+ * false for a trylock, which may be out of order. lock_order_check alone asks without noting anything as held.
+ */
+void lock_order_check(const void *lock, enum lock_rank rank);
+void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
+void lock_release_check(const void *lock, enum lock_rank rank);
+/* True when this context holds a spinlock, so that it must not sleep. */
+bool in_atomic(void);
+/* Neither a spinlock nor an RCU section forbids the current thread to sleep. True also in a panic. */
+bool may_sleep(void);
+/* The current thread holds this sleeping lock. True also where that cannot be known: in early boot, and in a panic. */
+bool lock_is_held(const void *lock);
+#else
+static inline bool in_atomic(void)
+{
+	return false;
+}
+static inline bool may_sleep(void)
+{
+	return true;
+}
+static inline bool lock_is_held(const void *lock)
+{
+	(void)lock;
+	return true;
+}
+static inline void spin_order_check(const spinlock_t *lock)
+{
+	(void)lock;
+}
+static inline void spin_note_acquired(const spinlock_t *lock)
+{
+	(void)lock;
+}
+static inline void spin_note_released(const spinlock_t *lock)
+{
+	(void)lock;
+}
+static inline void lock_order_check(const void *lock, enum lock_rank rank)
+{
+	(void)lock, (void)rank;
+}
+static inline void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits)
+{
+	(void)lock, (void)rank, (void)waits;
+}
+static inline void lock_release_check(const void *lock, enum lock_rank rank)
+{
+	(void)lock, (void)rank;
+}
+#endif
+/*
+ * Between these the current thread sleeps until it gets the lock: for who asks who waits for whom (kernel/debug/hang.c). `owner`
+ * is where the lock notes the thread that has it, or NULL where it notes none.
+ */
+void lock_wait_begin(const void *lock, enum lock_rank rank, const void *owner);
+void lock_wait_end(void);
+
+/*
+ * A place where a schedule under test may hand over to another CPU: lock operations and sequence checks. Costs one
+ * predictable branch when no schedule is set. Defined in mm/debug/race.c.
+ */
+extern bool schedule_fuzz_on;
+void schedule_fuzz(void);
+static inline void schedule_point(void)
+{
+	if (unlikely(READ_ONCE(schedule_fuzz_on)))
+		schedule_fuzz();
+}
+
+static inline bool spin_is_locked_by_me(const spinlock_t *lock)
+{
+	return READ_ONCE(lock->owner) == cpu_id() + 1; /* nobody else writes our own number */
+}
+
+#define assert_spin_held(lock) ASSERT(spin_is_locked_by_me(lock), "the spinlock is held")
+/* Where the lock cannot be named: some spinlock. */
+#define assert_in_atomic() ASSERT(in_atomic(), "a spinlock is held")
+#define assert_no_spinlock_held() ASSERT(!in_atomic(), "no spinlock is held")
+#define assert_irqs_on() ASSERT(irqs_enabled(), "interrupts are on")
+#define assert_irqs_off() ASSERT(!irqs_enabled(), "interrupts are off")
+#define assert_may_sleep() ASSERT(may_sleep(), "the caller may sleep")
+/* Nothing is held that forbids to wait for a lock of this rank: no spinlock, and no lock of this rank or below. */
+#define assert_no_lock_from(rank) lock_order_check(NULL, rank)
+#define assert_no_lock_held() assert_no_lock_from((enum lock_rank)0)
+
+static inline bool spin_trylock(spinlock_t *lock)
+{
+	u32 free = 0;
+
+	schedule_point();
+	if (!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return false;
+	spin_note_acquired(lock);
+	return true;
+}
+
+/* The lock without its order check, for spin_lock and spin_lock_irqsave. */
+static inline void spin_lock_unchecked(spinlock_t *lock)
+{
+	u32 free = 0;
+
+	if (unlikely(!__atomic_compare_exchange_n(&lock->owner, &free, cpu_id() + 1, false, __ATOMIC_ACQUIRE,
+						  __ATOMIC_RELAXED)))
+		spin_lock_slow(lock);
+	spin_note_acquired(lock);
+}
+
+static inline void spin_lock(spinlock_t *lock)
+{
+	schedule_point();
+	spin_order_check(lock);
+	spin_lock_unchecked(lock);
+}
+
+static inline void spin_unlock(spinlock_t *lock)
+{
+	ASSERT(spin_is_locked_by_me(lock), "a spinlock is released by the CPU that took it");
+	spin_note_released(lock);
+	store_release(&lock->owner, 0);
+}
+
+static inline unsigned long spin_lock_irqsave(spinlock_t *lock)
+{
+	unsigned long flags;
+
+	schedule_point();
+	spin_order_check(lock); /* before interrupts go off: it tells threads from interrupt handlers by them */
+	flags = irq_save();
+	spin_lock_unchecked(lock);
+	return flags;
+}
+
+static inline void spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	spin_unlock(lock);
+	irq_restore(flags);
+}
+
+#endif

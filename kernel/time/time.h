@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Times as user mode writes them, and the clocks it names. */
+#ifndef KERNEL_TIME_H
+#define KERNEL_TIME_H
+
+#include "kernel/lib/base.h"
+
+#define NSEC_PER_SEC 1000000000UL
+#define USER_HZ 100
+
+#define CLOCK_REALTIME 0
+#define CLOCK_MONOTONIC 1
+#define CLOCK_PROCESS_CPUTIME_ID 2
+#define CLOCK_THREAD_CPUTIME_ID 3
+#define CLOCK_MONOTONIC_RAW 4
+#define CLOCK_REALTIME_COARSE 5
+#define CLOCK_MONOTONIC_COARSE 6
+#define CLOCK_BOOTTIME 7
+#define CLOCK_TAI 11
+#define TIMER_ABSTIME 1
+
+struct timespec {
+	s64 sec, nsec;
+};
+struct timeval {
+	s64 sec, usec;
+};
+
+/* To ns; what is too large is TIME_NEVER - 1, which no clock reaches. False when it is not normalised or negative. */
+bool timespec_to_ns(const struct timespec *ts, u64 *ns);
+bool timeval_to_ns(const struct timeval *tv, u64 *ns);
+struct timespec ns_to_timespec(u64 ns);
+struct timeval ns_to_timeval(u64 ns);
+/* The same from and to user memory: 0, -EFAULT, -EINVAL. */
+int get_timespec(u64 *ns, vaddr_t user);
+int put_timespec(vaddr_t user, u64 ns);
+/* The ktime_ns() at which a clock that can be slept on shows `ns`; a past one is 0. */
+u64 clock_deadline(s32 clock, u64 ns);
+/* a + b, or TIME_NEVER - 1. */
+u64 time_add(u64 a, u64 b);
+
+#endif
