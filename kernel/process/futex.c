@@ -3,7 +3,7 @@
  * Futexes: sleeping on a word of user memory.
  *
  * A word is known by its key: address space and address, or, where it lies in a shared mapping, mapping and offset. The
- * word is read under the bucket's lock by the nofault copy (design rule 11): if that fails, the lock is dropped, the page
+ * word is read under the bucket's lock by the nofault copy (rule 11): if that fails, the lock is dropped, the page
  * faulted in, and everything starts again. A second bucket is only tried while the first is held.
  *
  * Locks: mmap_lock for reading, briefly, to find a shared key; then a bucket (RANK_FUTEX); wake-ups happen under it.
