@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A GRUB image that boots under BIOS and under UEFI: kernel and initramfs, with boot/grub.cfg filled in."""
+"""A GRUB image that boots under BIOS and under UEFI: kernel and initramfs, with boot/grub.cfg filled in. The environment variable
+SOURCE_DATE_EPOCH, where it is set, is the image's date: the same input then gives the same bytes."""
 
 import argparse
 import os
