@@ -9,6 +9,8 @@ def jobs():
     return [
         Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1),
         Job(name="docs/entries", command=["tests/check-entries"], judge=complaints, weight=1),
+        Job(name="docs/budgets", command=["tests/check-budgets"], judge=complaints, says=lambda result: result.stdout.decode().strip(), weight=1),
+        Job(name="docs/budgets-planted", command=["tests/check-budgets", "--self-test"], judge=complaints, weight=1),
         Job(name="docs/codes", command=["tests/check-codes"], judge=complaints, weight=1),
         Job(name="docs/codes-planted", command=["tests/check-codes", "--self-test"], judge=complaints, weight=1),
         Job(name="docs/rooms", command=["tests/check-rooms"], judge=complaints, weight=1),
