@@ -80,7 +80,7 @@ def running_tid():
 def enter(returns):
     tid, cpu = running_tid()
     if not returns:
-        ask("why", r"^pid \d+ would (read|write|execute) 0x", r"^policy \w+: ", r"^      .*mm/\w+\.c:\d+ in \w+\(\)$")
+        ask("why", r"^pid \d+ would (read|write|execute) 0x", r"^policy \w+: ", r"^      .*mm/[\w/]+\.c:\d+ in \w+\(\)$")
     for other in doors.values():
         other.mixed |= other.cpu == cpu
     doors[tid] = Door(cpu)
