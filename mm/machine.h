@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All that mm/ knows of the machine. Two machines implement it: the real one (kernel/x86/machine_arch.h and .c files)
- * and a simulated one on the host (tests/host/), whose CPUs are threads with TLBs that really go stale.
+ * The interface between mm/ and the machine it runs on. Two machines implement it: the real one
+ * (kernel/x86/machine_arch.h and .c files) and a simulated one on the host (tests/host/), whose CPUs are threads with
+ * TLBs that really go stale.
  *
  * machine_arch.h provides, as inline functions or macros:
  *	unsigned cpu_id(void)			this CPU, 0 … nr_cpus()-1; stable until the caller sleeps
@@ -10,20 +11,22 @@
  *	unsigned long irq_save(void), void irq_restore(unsigned long), bool irqs_enabled(void), void irq_enable(void),
  *	void irq_disable(void)
  *	u64 cycles(void)			the TSC
- *	u32 machine_local_fetch_add(u32 *value, u32 nr)	adds, and answers what it was before: for what this CPU alone writes,
- *						its interrupt handlers included
- *	void machine_local_add(u64 *value, u64 nr)	likewise
- *	void *machine_counters(void)		this CPU's counters (mm/debug/counters.h), found faster than by its number
+ *	u32 machine_local_fetch_add(u32 *value, u32 nr)	adds nr and returns the old value; for data that
+ *						only this CPU writes, its interrupt handlers included
+ *	void machine_local_add(u64 *value, u64 nr)	likewise, without a result
+ *	void *machine_counters(void)		this CPU's counters (mm/debug/counters.h), faster than by cpu_id()
  *	u32 machine_tid(void)			the running thread's id, 0 where there is none
- *	u64 machine_user_ip(void)		where it will go on in user mode. Meaningless for kernel threads
- *	void machine_set_fault(const struct fault *)	the fault it is resolving, for debuggers and panics; NULL: none
- *	const struct fault *machine_fault(void)	what machine_set_fault() was told last
+ *	u64 machine_user_ip(void)		where the thread resumes in user mode; meaningless for kernel threads
+ *	void machine_set_fault(const struct fault *)	records the fault being resolved (NULL: none), for
+ *						debuggers and panics
+ *	const struct fault *machine_fault(void)	the last argument of machine_set_fault()
  *	void *phys_to_virt(paddr_t), paddr_t virt_to_phys(const void *)		the direct map
  *	void clear_page(void *), void copy_page(void *dst, const void *src)	whole 4 KiB pages
  *	void clear_shared(void *start, size_t bytes), void copy_shared_page(void *dst, const void *src)
- *						memory that programs may be writing to at the same time: the race is theirs
- *	unsigned nr_keys(void)			protection keys of the CPU, 16; 1 where it has none. Constant after boot
- *	u32 keys_read(void), void keys_write(u32)	PKRU of the running thread: two bits a key, KEY_* below. Only with keys
+ *						for memory that programs may write concurrently: the race is theirs
+ *	unsigned nr_keys(void)			protection keys: 16, 1 if the CPU has none; constant after boot
+ *	u32 keys_read(void), void keys_write(u32)	PKRU of the running thread: two bits per key, KEY_* below;
+ *						only on a CPU with keys
  *	struct page *mem_map			one struct page per page frame, indexed by pfn
  *	pfn_t max_pfn				one past the last page frame in mem_map
  */
@@ -40,10 +43,10 @@
 struct fault;
 struct mm;
 
-/* What a key may forbid; as Linux's PKEY_DISABLE_*. */
+/* The accesses that a key can deny; as Linux's PKEY_DISABLE_*. */
 #define KEY_NO_ACCESS 1u
 #define KEY_NO_WRITE 2u
-#define KEYS_DEFAULT 0x55555554u /* what a program starts with, and each signal handler: key 0 alone is open */
+#define KEYS_DEFAULT 0x55555554u /* initial rights of a program and of each signal handler: only key 0 is open */
 
 /* A set of CPUs; bits change by atomic operations only. */
 struct cpumask {
@@ -75,30 +78,31 @@ void machine_load_pgd(paddr_t pgd);
 /* Fills the kernel's half of a new top-level table; it never changes afterwards. */
 void machine_init_pgd(u64 *pgd);
 /*
- * Makes every CPU of `targets` (this one excluded) do the same and waits until all have. With end == ~0 everything is
- * dropped. Interrupts must be on, and no lock may be held that anybody waits for with interrupts off. Does not sleep.
+ * Makes every CPU of `targets` (this one excluded) do the same flush and waits until all have. With end == ~0 each CPU
+ * drops everything. Interrupts must be on, and the caller may hold no lock that another CPU waits for with interrupts
+ * off. Does not sleep.
  */
 void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
 
 /*
- * There is no memory, and nothing left that could be reclaimed. Has somebody killed for memory, and waits until there
- * may be some: then true, and the caller tries again. False: the caller is dying himself, or nobody is left who could
- * be killed. Sleeps. => no lock from RANK_RECLAIM on held.
+ * For a caller that finds no free memory and nothing to reclaim: has a process killed and waits until memory may be
+ * free. Returns true if the caller should retry, false if the calling thread is dying or no process is left to kill.
+ * Sleeps. => no lock from RANK_RECLAIM on held.
  */
 bool machine_out_of_memory(void);
 
 /*
- * Shall this allocation fail? A machine that takes memory away from one allocation after the other (the simulated one) defines it
- * in machine_arch.h.
+ * Whether this allocation must fail. A machine that injects a failure into one allocation after the other (the
+ * simulated one) defines it in machine_arch.h.
  */
 #ifndef machine_fails_allocation
 #define machine_fails_allocation() false
 #endif
 
 /*
- * How one page-table entry is read without its lock, and written into an empty one: as a whole. A machine whose entries are
- * wider than what it reads at once (x86 with PAE) may put together what it reads, and show what it has half written: it defines
- * these in machine_arch.h. machine_entries_tear() being constant, nothing is left of the question here.
+ * Read one page-table entry without its lock, and write one into an empty slot: as a whole. On a machine whose entries
+ * are wider than one memory access (x86 with PAE), a read may combine two values and a write may be visible half done:
+ * it defines these in machine_arch.h. machine_entries_tear() is constant here, so the compiler removes the tests of it.
  */
 #ifndef machine_read_entry
 #define machine_read_entry(entry) load_acquire(entry)
@@ -107,8 +111,8 @@ bool machine_out_of_memory(void);
 #endif
 
 /*
- * Memory that is free from here on, until it is unpoisoned: a machine that can catch whoever touches it meanwhile (the
- * simulated one) defines these in machine_arch.h. Whole pages, or objects in steps of 8 bytes.
+ * Mark memory as free, and as in use again. A machine that can catch accesses to poisoned memory (the simulated one)
+ * defines these in machine_arch.h. Whole pages, or objects in steps of 8 bytes.
  */
 #ifndef machine_poison
 #define machine_poison(start, size) ((void)0)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mappings: pages by index in a radix tree, reading and writing them, and the fault operation on them. What takes pages
- * out of a mapping again is in truncate.c.
+ * Mappings: pages by index in a radix tree, reading and writing them, and their fault operation. truncate.c removes
+ * pages from a mapping.
  *
- * A page in a slot has PG_CACHE set and holds one reference for the slot. A page that is taken out loses PG_CACHE first and
- * is unmapped after; its owner and index stay until it is freed, since entries may map it for a little longer. Whoever maps
- * a page of a mapping counts it first (mapcount) and asks for PG_CACHE second, under the PTE lock. So either the question
- * sees the removal, or the removal sees the count, and waits for the PTE lock to find the entry.
+ * A page in a slot has PG_CACHE set, and the slot holds one reference. When a page is removed, PG_CACHE is cleared
+ * first and the page is unmapped after; its owner and index stay until it is freed, since entries may map it for a
+ * little longer. A fault that maps a page of a mapping increments mapcount first and tests PG_CACHE second, under the
+ * PTE lock. So either the test sees the removal, or the removal sees the count, and waits for the PTE lock to find the
+ * entry.
  *
- * Locks: mapping.lock (RANK_MAPPING) for changes; it is not held across anything that could reclaim: pages are made before it
- * is taken. Look-ups are an RCU section: a reference is taken unless the page is free, and counts if the slot still holds the
- * page then.
+ * Locks: mapping.lock (RANK_MAPPING) for changes; it is not held across anything that could reclaim: pages are
+ * allocated before it is taken. Look-ups run in an RCU section: they take a reference unless the page is free, and it
+ * is valid only if the slot still holds the page afterwards.
  */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
@@ -63,7 +64,7 @@ bool mapping_get_unless_gone(struct mapping *mapping)
 	return false;
 }
 
-/* The page loses PG_CACHE before its mapping goes, and that takes a grace period. */
+/* The page loses PG_CACHE before its mapping is freed, and the mapping is freed only after a grace period. */
 struct mapping *mapping_of_page(const struct page *page)
 {
 	struct mapping *mapping = NULL;
@@ -111,7 +112,7 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 	return page;
 }
 
-/* One page more. False: the limit is reached. => mapping->lock held. */
+/* Charges one page to the quota. False: the limit is reached. => mapping->lock held. */
 static bool charge(struct mapping *mapping)
 {
 	struct mapping_quota *quota = mapping->quota;
@@ -132,8 +133,8 @@ void mapping_leave_quota(struct mapping *mapping)
 }
 
 /*
- * The page that the slot holds, with a reference, after the new one was put there if it was empty. NULL without memory;
- * err_ptr(-EAGAIN): it has gone to swap; err_ptr(-ENOSPC). => mapping->lock held.
+ * The page of the slot, with a reference; an empty slot gets `new` first. NULL if no memory; err_ptr(-EAGAIN): the page
+ * is in swap; err_ptr(-ENOSPC): the quota is reached. => mapping->lock held.
  */
 static struct page *find_or_insert(struct mapping *mapping, u64 index, struct page *new)
 {
@@ -156,10 +157,10 @@ static struct page *find_or_insert(struct mapping *mapping, u64 index, struct pa
 	return page;
 }
 
-/* `flags`: what a page has from the beginning that is made. As find_or_insert(). */
+/* Allocates a page, with `flags` set, for a slot that was empty. Returns: as find_or_insert(). */
 static struct page *create(struct mapping *mapping, u64 index, u32 flags)
 {
-	/* A file system asks for pages of its own with its locks held; who writes to shared memory can make room. */
+	/* A file system allocates metadata pages with its locks held; a writer to shared memory can reclaim. */
 	u32 how = mapping->metadata ? 0 : mapping->shmem ? ALLOC_USER | ALLOC_WAIT : ALLOC_USER;
 	struct page *new = alloc_page(how | ALLOC_ZERO), *page;
 
@@ -170,7 +171,7 @@ static struct page *create(struct mapping *mapping, u64 index, u32 flags)
 	page = find_or_insert(mapping, index, new);
 	spin_unlock(&mapping->lock);
 	if (page != new)
-		page_put(new); /* somebody was faster, or there is no memory for the tree */
+		page_put(new); /* another thread filled the slot, or there is no memory for the tree */
 	return page;
 }
 
@@ -208,7 +209,7 @@ static bool is_within(const struct mapping *mapping, u64 index)
 	return index < (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
-/* The size is looked at under the lock that truncation changes it under: no page comes back beyond the end. */
+/* Checks the size under the lock under which truncation changes it: so no page is inserted beyond the end. */
 static struct page *create_within(struct mapping *mapping, u64 index)
 {
 	struct page *new = alloc_page(ALLOC_USER | ALLOC_ZERO), *page = NULL;
@@ -292,13 +293,13 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 
 /* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
-/* Beyond its file system's limit is as beyond its end. */
+/* A page beyond the file system's quota is treated as beyond the end of the file. */
 static enum fault_answer answer_to(long error)
 {
 	return error == -ENOSPC ? FAULT_BEYOND_END : FAULT_OUT_OF_MEMORY;
 }
 
-/* A page that must be made, or read first. */
+/* The page is missing, or must be read in or marked used first. */
 static __noinline enum fault_end fault_missed(struct fault *f, struct page *page)
 {
 	swap_slot_t slot;
@@ -312,7 +313,7 @@ static __noinline enum fault_end fault_missed(struct fault *f, struct page *page
 	if (!page)
 		return fault_answered(f, FAULT_BEYOND_END);
 	if (is_err(page) && ptr_err(page) == -EAGAIN)
-		return f->strategy->wait_removal(f); /* or it has gone to swap meanwhile, which the same access meets again */
+		return f->strategy->wait_removal(f); /* or it was just swapped out: the next fault finds it in swap */
 	if (is_err(page))
 		return fault_answered(f, answer_to(ptr_err(page)));
 	f->page = page;
@@ -320,7 +321,7 @@ static __noinline enum fault_end fault_missed(struct fault *f, struct page *page
 	return page_is_uptodate(page) ? END_GO_ON : fault_make_uptodate(f);
 }
 
-/* A page that truncation takes out after we have found it is not mapped: the commit sees that it has left its slot. */
+/* A page that truncation removes after the look-up is not mapped: the commit sees PG_CACHE clear. */
 static int mapping_fault(struct fault *f)
 {
 	struct page *page;

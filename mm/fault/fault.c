@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fault door and the dispatcher.
+ * The page-fault entry point, fault_in(), and the dispatcher that tries the strategies.
  *
  *	fault_in()
  *	  for each strategy of the policy:
@@ -48,8 +48,8 @@ static void count_also(struct counters_cpu *mine, unsigned counter)
 }
 
 /*
- * The event of an attempt. Debug builds keep it a function of its own, at which a debugger can stop. The fault's thread
- * may have slept, and be on another CPU than where the attempt began: `mine` is of the one it is on now.
+ * Records the event of an attempt. Debug builds do not inline it, so that a debugger can stop at it. The thread may
+ * have slept and moved to another CPU since the attempt began: `mine` belongs to the CPU that it runs on now.
  */
 static __event_function void (event_attempt)(struct counters_cpu *mine, const struct fault *f)
 {
@@ -86,14 +86,14 @@ static void note_end(struct fault *f, const struct fault_tally *tally, enum faul
 		count_nr_here(mine, f->means == MEANS_SWAP ? f->strategy->answered_swap : f->strategy->answered_cached, 1);
 }
 
-/* ... and where a strategy's not being tried is. */
+/* ... and the one where a skipped strategy is counted. */
 static void note_skip(struct fault *f, enum fault_reason reason)
 {
 	count_nr(COUNT_FIRST_REASON + reason, 1);
 	f->skipped = reason;
 }
 
-/* True when the strategy has resolved the fault; false: the next one shall try. */
+/* Returns true if the strategy has ended the fault, false if the next strategy must try. */
 static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 {
 	enum fault_reason skipped = strategy->skip(f);
@@ -119,8 +119,8 @@ static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 }
 
 /*
- * As on Linux: the event whatever came of it, the thread's only if the fault was resolved. Neither for a page that somebody
- * else brings back: swapoff counts no fault of its thread, of which this would be the other half.
+ * As on Linux: counts the event whatever the answer, and a major fault of the thread only if the fault was resolved.
+ * Counts neither for swapoff, which counts no fault for its thread, so that there is none to turn into a major one.
  */
 static void __noinline count_major(const struct fault *f)
 {
@@ -189,7 +189,7 @@ static const struct {
 
 _Static_assert(NR_LOCK_RANKS <= 32, "each rank has a bit");
 
-/* What the caller of fault_in() holds ranks above mmap_lock. */
+/* Locks that rank above mmap_lock belong to the caller of fault_in(), and are not checked. */
 static void assert_holds_at_most(const struct fault *f, u32 allowed)
 {
 	const struct held_locks *held = current_held_locks();

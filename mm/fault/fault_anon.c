@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Private memory that was never touched: a read maps the shared zero page, a write a page of its own.
+ * Faults on private memory never touched before: a read maps the shared zero page, a write maps a new page.
  *
- * The page is made ready before the entry is locked, and given back if somebody was faster.
+ * The page is prepared before the entry is locked, and freed if another fault has filled the entry first.
  * Mirrors: Linux, do_anonymous_page(); under speculation, seed 003's version of it.
  */
 #include "mm/debug/counters.h"
@@ -24,7 +24,7 @@ static enum fault_end map_zero_page(struct fault *f)
 	return fault_answered(f, FAULT_DONE);
 }
 
-/* The last step of every fault that ends with a page nobody else has: the reference becomes the entry's, or is dropped. */
+/* The commit of every fault that ends with a new private page: the reference passes to the entry, or is dropped. */
 enum fault_end fault_map_own_page(struct fault *f, struct page *page)
 {
 	enum fault_end end = fault_lock_pte(f);
@@ -34,7 +34,7 @@ enum fault_end fault_map_own_page(struct fault *f, struct page *page)
 		return end;
 	}
 	if (unlikely(f->page && !page_test(f->page, PG_CACHE))) {
-		/* A copy of what was truncated away: the access faults again, and finds what is there now (M1). */
+		/* The copied page has been truncated: the access faults again, and finds what is there now (M1). */
 		fault_unlock_pte(f);
 		fault_page_put(f, page);
 		return fault_answered(f, FAULT_DONE);

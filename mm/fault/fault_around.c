@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fault-around: a read of one page of a mapping maps the cached pages around it as well, in one go, so that they need no
- * faults of their own.
+ * Fault-around: a read of one page of a mapping maps the cached pages around it as well, in one go, so that they need
+ * no faults of their own.
  *
- * The window is sysctl_fault_around_bytes, aligned, and clamped to the VMA and to the page table; map_pages() clamps it to
- * the object. All of it is done by the VMA's map_pages(), which never sleeps: what it would have to wait for it skips. So
- * this runs before the question whether the fault operation may be called under this strategy, and for speculation it is
- * the only way to a page of a mapping.
+ * The window is sysctl_fault_around_bytes, aligned, and clamped to the VMA and to the page table; map_pages() clamps it
+ * to the object. The VMA's map_pages() does all the work. It never sleeps: it skips the pages that it would have to
+ * wait for. So it runs before the strategy is asked whether it may call the fault operation, and for speculation it is
+ * the only way to map a page of a mapping.
  *
- * Where prefaulting does not pay, only the page itself is looked for: the mapping counts faults that found their page
- * missing, and pages found take the count down again.
+ * Where prefaulting does not pay, only the page itself is looked up: the mapping counts faults that found their page
+ * missing, and pages that are found lower the count again.
  *
- * Mirrors: seed 004, do_fault_around(), filemap_map_pages() and its mmap_miss; the window as Linux 6.12 computes it. Entries
- * around are marked accessed like the one that faulted, as on x86 Linux (arch_wants_old_prefaulted_pte() is arm64's).
+ * Mirrors: seed 004, do_fault_around(), filemap_map_pages() and its mmap_miss; the window as Linux 6.12 computes it.
+ * Entries around are marked accessed like the one that faulted, as on x86 Linux (arch_wants_old_prefaulted_pte() is
+ * arm64's).
  */
 #include "kernel/lib/errno.h"
 #include "mm/cache/mapping_tree.h"
@@ -23,7 +24,7 @@
 
 #define BATCH 16
 #define LOTS_OF_MISSES 100 /* Linux: MMAP_LOTSAMISS, */
-#define MOST_MISSES 1000   /* ... and as far as it counts */
+#define MOST_MISSES 1000   /* ... and where it stops counting */
 
 u64 sysctl_fault_around_bytes = DEFAULT_FAULT_AROUND_BYTES;
 
@@ -84,7 +85,7 @@ struct batch {
 	struct page *pages[BATCH];
 };
 
-/* Locked: somebody fills it or takes it away. Set aside: it may never be used. */
+/* A locked page is being filled or removed. One that fallocate has set aside may never be used. */
 static bool may_be_mapped(const struct page *page)
 {
 	const u32 wanted = 1u << PG_UPTODATE | 1u << PG_CACHE;
@@ -93,7 +94,7 @@ static bool may_be_mapped(const struct page *page)
 	return (load_acquire(&page->flags) & looked_at) == wanted;
 }
 
-/* With a reference, or NULL. */
+/* The slot's page, with a reference, or NULL if it may not be mapped. */
 static struct page *get_mappable(const struct mapping_slot *slot)
 {
 	struct page *page = slot_get_page(slot);
@@ -105,7 +106,7 @@ static struct page *get_mappable(const struct mapping_slot *slot)
 	return NULL;
 }
 
-/* The next pages of [batch->next, last] that may be mapped. False: there are none. */
+/* Collects the next pages of [batch->next, last] that may be mapped. False: there are none. */
 static bool collect(struct batch *batch, const struct mapping *mapping, u64 last)
 {
 	batch->nr = 0;
@@ -133,8 +134,8 @@ static void put_batch(struct batch *batch)
 }
 
 /*
- * The page's reference becomes its entry's, if the entry is empty and the page still in its slot. => the entry's lock
- * held.
+ * Maps the page, if its entry is empty and the page still in its slot; the reference passes to the entry. => the
+ * entry's lock held.
  */
 static bool map_one(struct fault *f, struct page *page, u64 pgoff, u64 prot)
 {
@@ -147,7 +148,7 @@ static bool map_one(struct fault *f, struct page *page, u64 pgoff, u64 prot)
 	return true;
 }
 
-/* Answers how many were mapped. => the entry's lock held. */
+/* Returns how many were mapped. => the entry's lock held. */
 static unsigned map_batch(struct fault *f, struct batch *batch)
 {
 	u64 pgoff = fault_pgoff(f), prot = fault_read_prot(f) | PTE_ACCESSED;
@@ -163,7 +164,7 @@ static unsigned map_batch(struct fault *f, struct batch *batch)
 	return nr_mapped;
 }
 
-/* The references keep the pages meanwhile, so the table may be built outside the RCU section. */
+/* The references keep the pages from being freed, so the table may be built outside the RCU section. */
 int mapping_map_pages(struct fault *f, u64 first, u64 last)
 {
 	struct mapping *mapping = f->vma.mapping;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which kind of fault is it? The entry and the snapshot of the VMA decide; which strategy runs does not.
+ * Finds out the kind of a fault and calls its handler: the entry and the VMA snapshot decide, not the strategy.
  *
  *	entry		VMA		access		kind
  *	none		anonymous	any		fault_anon
@@ -21,7 +21,7 @@ static bool key_of_entry_permits(pte_t pte, enum fault_access access)
 	return key_permits(keys_read(), pte_pkey(pte), access == ACCESS_WRITE);
 }
 
-/* Does the entry let the CPU make this access by now, for the thread and in the mode that made it? */
+/* Does the entry now permit this access, for the thread and in the CPU mode that made it? */
 static bool entry_permits(const struct fault *f)
 {
 	pte_t pte = f->orig_pte;
@@ -32,10 +32,10 @@ static bool entry_permits(const struct fault *f)
 }
 
 /*
- * A benign fault is over when its instruction has run again. If the same one comes back so often, with no other fault of the
- * thread in between and without waiting for anything, then the CPU refuses the access for a reason that is not in the entry.
- * Another thread that unmaps and touches the page all the time cannot bring this about: some of the faults would find the
- * entry empty. Faults on behalf of other callers are not followed by an access of this thread, and not counted as its own.
+ * A benign fault is over when its instruction has run again. If the same fault repeats this often, with no other fault
+ * of the thread in between and no wait, then the CPU refuses the access for a reason that is not in the entry. Another
+ * thread that keeps unmapping and touching the page cannot cause this: some of the faults would find the entry empty.
+ * Faults on behalf of other callers are not followed by an access of this thread, and not counted as its own.
  */
 static bool makes_no_progress(const struct fault *f)
 {
@@ -51,7 +51,7 @@ static bool makes_no_progress(const struct fault *f)
 	return now.times >= SAME_FAULTS_MAX;
 }
 
-/* Of the kernel's own accesses that is a bug; a program is told by a signal, and may go on elsewhere. */
+/* For an access by the kernel this is a bug; a program gets a signal, and may continue elsewhere. */
 static enum fault_end no_progress(struct fault *f)
 {
 	BUG_ON(!(f->flags & FAULT_USER), "the kernel's access to %lx faults for ever, though entry %lx permits it",
@@ -61,8 +61,8 @@ static enum fault_end no_progress(struct fault *f)
 }
 
 /*
- * Somebody was faster, or a CPU used a translation that had not been refreshed. Both are benign exactly if the entry now
- * permits the access; otherwise the access would fault for ever (K3), which is a bug of ours.
+ * Another CPU resolved the fault first, or this CPU used a stale translation. Both are benign exactly if the entry now
+ * permits the access; otherwise the access would fault for ever (K3), which is a kernel bug.
  * Not inlined into fault_handle(), so that other faults need not save the registers that this one uses.
  */
 static enum fault_end __noinline nothing_to_do(struct fault *f)
@@ -79,9 +79,9 @@ static enum fault_end __noinline nothing_to_do(struct fault *f)
 }
 
 /*
- * What the walk has read may be of two entries, where entries are wider than a word: before anything is made of it, it is
- * compared under the lock. As seed 000, and pte_unmap_same() before it. An empty or present one is compared later anyway, before
- * anything is committed to.
+ * Where entries are wider than a word, the walk may have read parts of two different entries: compares the entry under
+ * the lock before its contents are used. As in seed 000, and in pte_unmap_same() before it. An empty or present entry
+ * is compared later anyway, before the commit.
  */
 static enum fault_end verify_entry(struct fault *f)
 {
@@ -135,7 +135,7 @@ enum fault_end fault_lock_pte(struct fault *f)
 		fault_unlock_pte(f);
 		return fault_answered(f, FAULT_KILLED);
 	case PTE_CHANGED:
-		return fault_answered(f, FAULT_DONE); /* somebody was faster: that is success (K4) */
+		return fault_answered(f, FAULT_DONE); /* another thread was first: that is success (K4) */
 	default:
 		return f->vanished;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Steps that the mmap and the vma strategy share. Both hold a lock under which no page table of the address can go away,
- * so both may build what is missing, and wait for the PTE lock.
+ * Steps that the mmap and the vma strategy share. Both hold a lock under which no page table of the address can go
+ * away, so both may build a missing table, and wait for the PTE lock.
  */
 #include "mm/calls/mmap.h"
 #include "mm/debug/events.h"
@@ -11,7 +11,7 @@
 
 void fault_snapshot(struct fault *f, const struct vma *vma)
 {
-	/* Acquire, so that a count read afterwards is not read before (speculation); free on x86. */
+	/* Acquire, so that a sequence count read after these is not read before them (speculation); free on x86. */
 	f->vma.start = load_acquire(&vma->start);
 	f->vma.end = load_acquire(&vma->end);
 	f->vma.flags = load_acquire(&vma->flags);
@@ -63,7 +63,7 @@ void fault_free_prealloc(struct fault *f)
 	f->prealloc_table = NULL;
 }
 
-/* Builds the table now that there is a page to map. Under a page lock nothing is allocated; what is at hand is used (F1). */
+/* Builds the table now that there is a page to map; under a page lock, without allocating: prealloc_table (F1). */
 static enum fault_end build_table(struct fault *f)
 {
 	struct pt_walk walk;
@@ -80,11 +80,14 @@ static enum fault_end build_table(struct fault *f)
 	}
 	if (pt_walk_unstable(&walk))
 		return fault_answered(f, FAULT_DONE);
-	/* It was there when we looked, so none was preallocated, and it has gone (F2): the access faults again, and brings one. */
+	/*
+	 * Under a page lock: the walk found a table, so none was preallocated, and that table has gone since (F2). The
+	 * access faults again, and preallocates one.
+	 */
 	return f->page_locked ? fault_answered(f, FAULT_DONE) : f->strategy->no_memory(f);
 }
 
-/* The table may have been taken away since it was found; not under its lock (F2). */
+/* The table may have been removed since it was found; it cannot be removed under its lock (F2). */
 static bool lock_table(struct fault *f)
 {
 	f->ptl = pte_lockptr(f->orig_pmd);
@@ -96,7 +99,7 @@ static bool lock_table(struct fault *f)
 	return false;
 }
 
-/* The loop goes round once for each time that another thread has freed the table meanwhile, which takes a munmap each. */
+/* The loop repeats once for each time that another thread frees the table in between, which takes a munmap each. */
 enum pte_lock_result fault_lock_pte_locked(struct fault *f)
 {
 	do {
@@ -118,7 +121,7 @@ enum fault_end fault_no_memory_locked(struct fault *f)
 
 enum fault_end fault_may_read_swap_locked(struct fault *f)
 {
-	(void)f; /* without sleeping, or with the lock dropped */
+	(void)f; /* the read does not sleep, or sleeps with the lock dropped */
 	return END_GO_ON;
 }
 
@@ -134,7 +137,7 @@ static int sleep_until_over(struct fault *f, enum fault_wait what)
 	}
 }
 
-/* 0, or -EINTR: killed. */
+/* Returns 0, or -EINTR: killed. */
 static int wait_for(struct fault *f, enum fault_wait what)
 {
 	u64 began = event_clock();
@@ -163,7 +166,7 @@ enum fault_end fault_wait_locked(struct fault *f, enum fault_wait what, enum fau
 	return hold_on ? END_GO_ON : fault_retry(f, retry);
 }
 
-/* The access is made again, as it would be if we did not wait: that is the answer where no lock may be dropped. */
+/* The answer is to make the access again. Where no lock may be dropped, that is the answer without the wait. */
 enum fault_end fault_wait_removal_locked(struct fault *f)
 {
 	struct mapping *mapping = f->vma.mapping;
@@ -182,7 +185,7 @@ enum fault_end fault_wait_removal_locked(struct fault *f)
 	return END_COMPLETED;
 }
 
-/* The file keeps the mapping's host alive: once we have let go, anybody may unmap it. */
+/* The file keeps the mapping's host alive: once the lock is dropped, another thread may unmap it. */
 enum fault_end fault_throttle_locked(struct fault *f)
 {
 	struct mapping *mapping = f->vma.mapping;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A page of a mapping: shared anonymous memory, or a file's. Three short functions: a read maps the page itself (and its
- * cached neighbours, fault_around.c), a private write a copy of it, a shared write the page itself, writable.
+ * Faults on a page of a mapping, that is, of shared anonymous memory or of a file. Three short functions: a read maps
+ * the page itself (and its cached neighbours, fault_around.c), a private write maps a copy of it, a shared write maps
+ * the page itself, writable.
  *
- * The page table is built by the commit, when there is a page to map.
+ * The commit builds the page table, once there is a page to map.
  * Mirrors: seed 004, do_read_fault(), do_cow_fault(), do_shared_fault() over alloc_set_pte().
  */
 #include "mm/debug/counters.h"
@@ -11,7 +12,7 @@
 #include "mm/fault/fault.h"
 #include "mm/table/tlb.h"
 
-/* The one commit step: f->page's reference becomes the entry's. */
+/* The one commit step: the reference to f->page passes to the entry. */
 static enum fault_end map_page(struct fault *f, u64 prot)
 {
 	enum fault_end end = fault_lock_pte(f);
@@ -37,7 +38,7 @@ static enum fault_end map_writable(struct fault *f)
 	return map_page(f, f->vma.page_prot | PTE_WRITE | PTE_DIRTY);
 }
 
-/* The fault operation: f->page, if the strategy may call it. */
+/* Calls the fault operation, which finds f->page. The strategy has permitted the call (may_call_ops()). */
 static enum fault_end ask_mapping(struct fault *f)
 {
 	enum fault_end end;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults on files of a file system that reads and writes: a page must be read before it can be mapped, and the file system
- * must hear of the first write to a clean page.
+ * Faults on files of a file system that does I/O: a page is read before it is mapped, and the file system is notified
+ * of the first write to a clean page.
  *
- *	fault_make_uptodate	starts the read, and has the strategy let go and wait: nobody does I/O under its lock
- *	fault_page_mkwrite	locks the page, asks the file system, marks the page dirty, and has the entry written, all under
- *				one page lock: write-back, which cleans the page under that lock, comes before or after
+ *	fault_make_uptodate	starts the read, has the strategy drop its lock and wait: no I/O under that lock
+ *	fault_page_mkwrite	locks the page, asks the file system, marks the page dirty, commits the entry, all
+ *				under one page lock: write-back, which cleans the page under it, runs before or after
  *
- * Under the page lock nothing is allocated: an allocation may have to wait for write-back, which may be waiting for our page
- * lock (F1). So the page table that the commit may need is made before.
+ * Nothing is allocated under the page lock: an allocation may have to wait for write-back, which may be waiting for
+ * that lock (F1). So the page table that the commit may need is allocated before.
  *
  * Mirrors: Linux, filemap_fault(), __folio_lock_or_retry(), do_page_mkwrite(), fault_dirty_shared_page().
  */
@@ -18,8 +18,9 @@
 #include "mm/page/page_lock.h"
 
 /*
- * What is to be done with f->page, which is locked by us; it is not afterwards. Once this fault has waited, an error is its
- * answer: the page was read on its behalf, or a moment ago on another's. So it reads once at most. The next touch tries again.
+ * Starts the read of f->page, if it is needed. We hold the page lock before the call, but not after it. Once this fault
+ * has waited, it answers with a read error: the page was read on its behalf, or a moment ago on another fault's. So it
+ * reads at most once. The next access tries again.
  */
 static enum fault_end read_locked(struct fault *f)
 {
@@ -31,7 +32,7 @@ static enum fault_end read_locked(struct fault *f)
 	}
 	page_unlock(f->page);
 	if (!page_test(f->page, PG_CACHE))
-		return fault_answered(f, FAULT_DONE); /* truncated: the access faults again, and finds what is there now */
+		return fault_answered(f, FAULT_DONE); /* truncated: the access faults again, and finds what is there */
 	return page_is_uptodate(f->page) ? END_GO_ON : fault_answered(f, FAULT_IO_ERROR);
 }
 
@@ -66,8 +67,8 @@ static enum fault_end lock_page(struct fault *f)
 }
 
 /*
- * => the page locked. The reference is kept by the caller: the commit may give f->page's to the entry, and the lock
- * must outlive that.
+ * => the page locked. The caller holds a reference of its own: the commit may pass f->page's to the entry, and the page
+ * must stay until it is unlocked.
  */
 static void unlock_page(struct fault *f, struct page *page)
 {
@@ -76,7 +77,7 @@ static void unlock_page(struct fault *f, struct page *page)
 	page_unlock(page);
 }
 
-/* => the page locked. An error of the file system is the toucher's SIGBUS. */
+/* => the page locked. An error of the file system is the accessing thread's SIGBUS. */
 static enum fault_end ask_and_commit(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
 {
 	assert_page_locked(f->page);
@@ -92,7 +93,7 @@ static enum fault_end ask_and_commit(struct fault *f, enum fault_end (*commit)(s
 	return commit(f);
 }
 
-/* With a page table at hand, if one may be needed. */
+/* The caller has preallocated a page table, if one may be needed. */
 static enum fault_end lock_and_write(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
 {
 	struct page *page = f->page;
@@ -122,7 +123,7 @@ enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(stru
 		race_point(mkwrite_before_lock);
 		end = lock_and_write(f, commit, &asked);
 	}
-	fault_free_prealloc(f); /* however it ended: it is ours alone (F3) */
+	fault_free_prealloc(f); /* however it ended: a table that was not linked is ours alone (F3) */
 	if (asked == MKWRITE_THROTTLE && end == END_ANSWERED && f->answer == FAULT_DONE && may_throttle(f))
 		return f->strategy->throttle(f);
 	return end;

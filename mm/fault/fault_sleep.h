@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a fault may sleep. thread_sleep() of either machine checks it in debug builds: a thread that sleeps below fault_in()
- * without having announced one of these rows, or with more held than the row allows, or in a way that no fatal signal ends
- * where the row says so, is a bug. docs/fault-sleeps.md is generated from this list.
+ * The list of all places where a fault may sleep. thread_sleep() of either machine checks it in debug builds: it is a
+ * bug if a thread sleeps below fault_in() without having announced one of these rows, or with more locks held than the
+ * row allows, or not killably where the row says KILLABLE. docs/fault-sleeps.md is generated from this list.
  *
  *	X(name, held, killable, no_wait, what is waited for, and where)
  *
- * held		of the locks from mmap_lock down, what may be held: SLEEP_HOLDS_*. What the caller of fault_in() holds ranks above
+ * held		which locks from mmap_lock down may be held: SLEEP_HOLDS_*. Locks of fault_in()'s caller rank
+ *		above it
  * killable	KILLABLE, or UNKILLABLE
- * no_wait	with FAULT_NO_WAIT: WAITS as always, or NEVER: the fault is answered without this sleep
+ * no_wait	with FAULT_NO_WAIT: WAITS all the same, or NEVER: the fault is answered without this sleep
  *
- * Memory is in no row but one: an allocation below fault_in() that finds none fails at once. The fault then answers
- * FAULT_OUT_OF_MEMORY, and its caller makes room with nothing held.
+ * Only one row (stack_growth) waits for memory: any other allocation below fault_in() fails at once if there is none.
+ * The fault then answers FAULT_OUT_OF_MEMORY, and its caller reclaims memory with nothing held.
  */
 #ifndef MM_FAULT_SLEEP_H
 #define MM_FAULT_SLEEP_H
@@ -20,11 +21,11 @@
 #include "kernel/sync/lock_ranks.h"
 
 #define SLEEP_HOLDS_NOTHING 0u
-/* mmap_lock or the VMA, shared: only by a fault that has dropped it once already, or may not drop it. */
+/* mmap_lock or the VMA lock, for reading: only in a fault that has dropped it once already, or may not drop it. */
 #define SLEEP_HOLDS_FAULT_LOCK (1u << RANK_MMAP_LOCK | 1u << RANK_VMA)
-/* mmap_lock for writing, and the pages that reclaim is writing. */
+/* mmap_lock for writing, and the locks of the pages that reclaim is writing. */
 #define SLEEP_HOLDS_MMAP_LOCK_AND_PAGES (1u << RANK_MMAP_LOCK | 1u << RANK_PAGE)
-/* mmap_lock or the VMA, shared, the page, and the file system's own lock. */
+/* mmap_lock or the VMA lock for reading, the page lock, and the file system's own lock. */
 #define SLEEP_HOLDS_FILE_SYSTEM (SLEEP_HOLDS_FAULT_LOCK | 1u << RANK_PAGE | 1u << RANK_FS_BLOCKS)
 
 #define FAULT_SLEEPS(X)                                                                                                \
@@ -58,8 +59,8 @@ enum fault_sleep {
 };
 
 /*
- * thread_sleep()'s: may the current thread sleep here, if it is resolving a fault? `killable`: a fatal signal ends the sleep.
- * Panics if not. Nothing in release builds.
+ * For thread_sleep(): panics if the current thread is resolving a fault and must not sleep here. `killable`: a fatal
+ * signal ends the sleep. Does nothing in release builds.
  */
 #if DEBUG
 void assert_fault_may_sleep(bool killable);
@@ -70,7 +71,7 @@ static inline void assert_fault_may_sleep(bool killable)
 }
 #endif
 
-/* The current thread is resolving a fault and holds mmap_lock or a VMA for it: it must not wait for memory. */
+/* True if the current thread is resolving a fault under mmap_lock or a VMA lock: it must not wait for memory. */
 bool fault_forbids_reclaim(void);
 
 #endif

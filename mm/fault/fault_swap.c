@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A swapped-out page: do_swap_page(), once for all strategies.
+ * Faults on a swapped-out page: do_swap_page(), written once for all strategies.
  *
- *	1. the area is held	so that swapoff cannot pull the device away (W3). Gone: then the entry has changed
- *	2. the page		is looked for in the swap cache. If it is not there, it is read:
- *				past the cache, on a synchronous device and from a slot that is this entry's alone, which
+ *	1. the area is held	so that swapoff cannot remove the device (W3). If it is gone, the entry has changed
+ *	2. the page		is looked up in the swap cache. If it is not there, it is read:
+ *				past the cache, if the device is synchronous and no other entry names the slot, which
  *				stays claimed until the entry is set (W1);
- *				otherwise into the cache, where everybody else finds it, with its neighbours
- *	3. the page lock	taken, or waited for as the strategy can: with its lock dropped, and then tried again
- *	4. the page, again	is it still what the entry named (W2)? Was it read?
- *	5. the entry, again	under its lock, by the one commit function
+ *				otherwise into the cache, where other faults find it, with its neighbours
+ *	3. the page lock	is taken, or waited for as the strategy can: with its lock dropped, and then retried
+ *	4. the page, again	is checked: is it still what the entry named (W2)? Was it read?
+ *	5. the entry, again	is compared under its lock, by the one commit function
  *
- * What a strategy does not do, it says in its own words: may_read_swap and wait.
+ * A strategy says what it does not support through its operations may_read_swap and wait.
  *
  *	seed 000, under speculation		seed 001, under the per-VMA lock
  *	----------------------------------	----------------------------------------------
@@ -24,8 +24,8 @@
  *	pte_map_lock() or RETRY			vma->... not touched after the drop
  *		fault_lock_pte()			the caller's snapshot only
  *
- * In both series RETRY goes to mmap_lock; here each RETRY of the first is a reason of its own, and that of the second goes
- * back to the same strategy.
+ * In both series RETRY falls back to mmap_lock; here each RETRY of seed 000 is a reason of its own, and that of seed
+ * 001 retries with the same strategy.
  */
 #include "kernel/lib/errno.h"
 #include "mm/debug/counters.h"
@@ -36,15 +36,15 @@
 #include "mm/table/tlb.h"
 
 /*
- * What the entry named is there no more: somebody was faster, or somebody's read has failed. The access faults again, and
- * meets what is there now.
+ * What the entry named is gone: another fault resolved it first, or a read begun by another fault has failed. The
+ * access faults again, and finds what is there now.
  */
 static enum fault_end look_again(struct fault *f)
 {
 	return fault_answered(f, FAULT_DONE);
 }
 
-/* SIGBUS, if the entry still names what could not be read. */
+/* SIGBUS, if the entry still names the slot that could not be read. */
 static enum fault_end read_failed(struct fault *f)
 {
 	enum fault_end end = fault_lock_pte(f);
@@ -57,14 +57,17 @@ static enum fault_end read_failed(struct fault *f)
 
 /* ---- Step 5 ------------------------------------------------------------------------------------------------------ */
 
-/* If it is in the cache, the page is locked: nobody else can come by this page or this slot. => a PTE lock held. */
+/* A page in the cache is locked by us, so no other thread can obtain this page or this slot. => a PTE lock held. */
 static bool is_only_owner(const struct page *page, swap_slot_t slot)
 {
 	assert_in_atomic();
 	return !READ_ONCE(page->mapcount) && swap_count(slot) == 1;
 }
 
-/* A page that others may map too belongs to the anon_vma that leads to all of them: the oldest. As Linux. */
+/*
+ * A page that other entries may map too belongs to the anon_vma from which all of them can be reached: the oldest, the
+ * root. As Linux.
+ */
 static void map_into_rmap(struct fault *f, struct page *page, bool only_owner)
 {
 	struct anon_vma *anon_vma = f->vma.anon_vma;
@@ -76,7 +79,7 @@ static void map_into_rmap(struct fault *f, struct page *page, bool only_owner)
 		rmap_add_swapped(page, only_owner ? anon_vma : anon_vma->root, fault_pgoff(f));
 }
 
-/* f->orig_pte is what the entry holds now. Unlocks it. => the entry's lock held. */
+/* Sets the entry, stores its new value in f->orig_pte, and unlocks it. => the entry's lock held. */
 static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
 {
 	bool only_owner = is_only_owner(page, slot);
@@ -97,7 +100,10 @@ static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
 
 /* ---- Past the swap cache ----------------------------------------------------------------------------------------- */
 
-/* -EAGAIN: the device would take time, so that the page goes through the cache. => the slot claimed. */
+/*
+ * Reads the slot and maps the page. *error is -EAGAIN if the device would take time: then the page must go through the
+ * cache. => the slot claimed.
+ */
 static enum fault_end read_claimed(struct fault *f, swap_slot_t slot, struct page *page, int *error)
 {
 	enum fault_end end;
@@ -117,7 +123,7 @@ static enum fault_end read_claimed(struct fault *f, swap_slot_t slot, struct pag
 	return fault_answered(f, FAULT_DONE);
 }
 
-/* END_GO_ON: not this time; the cache will do. */
+/* END_GO_ON: the page was not mapped; the caller reads it through the cache. */
 static enum fault_end read_past_cache(struct fault *f, swap_slot_t slot)
 {
 	struct page *page = fault_page_get(f, false);
@@ -141,14 +147,17 @@ static enum fault_end read_past_cache(struct fault *f, swap_slot_t slot)
 
 /* ---- Through the swap cache -------------------------------------------------------------------------------------- */
 
-/* A page that is mapped for writing needs no slot any more; nor does one that stays, or when slots are short. As Linux. */
+/* Frees the slot, if unused, after a write fault, in a VM_LOCKED VMA, or when slots are short. As Linux. */
 static void give_slot_up(struct fault *f, struct page *page)
 {
 	if (f->access == ACCESS_WRITE || f->vma.flags & VM_LOCKED || swap_is_half_full())
 		(void)swap_cache_delete_unused(page);
 }
 
-/* The next touch tries again. Only a read that was begun for this one is its error: others may have read ahead, long ago. */
+/*
+ * Drops a page that could not be read; the next access tries again. The error is this fault's only if it began or
+ * waited for the read: another fault may have read ahead long ago.
+ */
 static enum fault_end drop_unread_page(struct fault *f)
 {
 	enum fault_end end = f->strategy->may_read_swap(f);
@@ -206,7 +215,7 @@ static enum fault_end map_cached_page(struct fault *f, swap_slot_t slot)
 	return end;
 }
 
-/* The loop ends: it goes round only while the lock is kept, once for each time that another thread took the request first. */
+/* The loop ends: it repeats only while the lock is kept, once each time that another thread took the request first. */
 enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot)
 {
 	assert_area_held(slot);
@@ -227,7 +236,7 @@ enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot)
 	}
 }
 
-/* Step 2. END_GO_ON: f->page, with a reference; or none: the page has been brought back meanwhile. */
+/* Step 2. END_GO_ON: f->page, with a reference; or NULL: another thread has brought the page back. */
 static enum fault_end find_or_read(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end;
@@ -257,7 +266,7 @@ static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
 	return end;
 }
 
-/* It was mapped (set_entry()) for reading, since others may have it too: the write goes on as to any shared page. */
+/* set_entry() mapped the page read-only, since other entries may name it: the write continues as to any shared page. */
 static bool still_to_be_written(const struct fault *f)
 {
 	return f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A write to a page that is mapped read-only, in a VMA that may be written: after fork, after mprotect, after a read that
+ * Write faults on a page that is mapped read-only in a writable VMA: after fork, after mprotect, after a read that
  * mapped the zero page or a file's page.
  *
- *	shared memory		the entry becomes writable, when the file system has heard of it
- *	the last owner		the entry becomes writable: nobody else can see the page
- *	anything else		a copy takes the page's place
+ *	shared memory		the entry becomes writable, once the file system has been notified
+ *	the last owner		the entry becomes writable: nothing else refers to the page
+ *	anything else		a copy replaces the page
  *
- * Mirrors: Linux, do_wp_page(), wp_page_copy(), wp_page_reuse(). The owner question is asked under the PTE lock: with one
- * reference left it is ours, and nobody can take another without that lock.
+ * Mirrors: Linux, do_wp_page(), wp_page_copy(), wp_page_reuse(). is_last_owner() is called under the PTE lock: if one
+ * reference is left it is the entry's, and no other can be taken without that lock.
  */
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
@@ -33,7 +33,7 @@ static enum fault_end allow_writing(struct fault *f)
 	return end == END_GO_ON ? make_writable(f) : end;
 }
 
-/* The file system must hear of it first, which takes a reference to the page: nothing else keeps it here. */
+/* The file system must be notified first. That needs a reference: nothing else keeps the page from being freed. */
 static enum fault_end ask_file_system(struct fault *f)
 {
 	enum fault_end end = f->strategy->may_call_ops(f);
@@ -64,7 +64,7 @@ static enum fault_end shared_write(struct fault *f)
 	return make_writable(f);
 }
 
-/* A slot that no entry names any more is given up, and with it the reference that it holds. */
+/* Frees the page's slot if no entry names it any more, and so drops the reference that the slot holds. */
 static void leave_unused_slot(struct page *page)
 {
 	if (!page_trylock(page))
@@ -79,7 +79,8 @@ static bool is_last_owner(struct page *page)
 		return false;
 	if (unlikely(page_test(page, PG_SWAPCACHE)))
 		leave_unused_slot(page);
-	return load_acquire(&page->refcount) == 1; /* acquire: a thread that has copied the page read it before its put */
+	/* Acquire: a thread that has copied the page read it before its put. */
+	return load_acquire(&page->refcount) == 1;
 }
 
 /*
@@ -97,7 +98,7 @@ static void replace_entry(struct fault *f, struct page *copy)
 	pte_fill_settled(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
 }
 
-/* What the old page loses with its entry; the zero page was never counted. */
+/* Updates the RSS for the replaced entry. `old` is NULL for the zero page, which was never counted. */
 static void account_replaced(struct fault *f, struct page *old)
 {
 	if (old)
@@ -107,8 +108,8 @@ static void account_replaced(struct fault *f, struct page *old)
 }
 
 /*
- * While we copy a page of a file, other threads may write to it: by write(), or by a shared mapping. All who share an anonymous
- * page have it read-only, so nobody writes to that.
+ * While a page of a file is copied, other threads may write to it: by write(), or through a shared mapping. All entries
+ * that share an anonymous page are read-only, so no thread writes to that.
  */
 static void copy_old_page(struct page *copy, struct page *old)
 {

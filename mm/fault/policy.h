@@ -15,18 +15,18 @@ enum spf_validate {
 /* System-wide settings. Any CPU may write them while faults read them: each fault samples them once. */
 extern u8 fault_policy_default; /* enum fault_policy, never POLICY_DEFAULT */
 extern u8 spf_validate;		/* enum spf_validate */
-extern u8 spf_single_thread;	/* 1: speculate even where only one thread uses the address space, to see what it would win */
+extern u8 spf_single_thread;	/* 1: speculate even with one thread, to measure what it would gain */
 
-/* The strategies of mm's policy, ended by NULL. One unlocked read: a fault that began keeps what it saw. */
+/* The strategies of mm's policy, NULL-terminated. Reads the policy once, unlocked: a fault keeps the list it got. */
 const struct fault_strategy *const *policy_strategies(const struct mm *mm);
 
-/* Names: "mmap", "vma", "spec", "full" and "vma", "mm". A number, or -EINVAL. The text need not end at len. */
+/* Names: "mmap", "vma", "spec", "full" and "vma", "mm". Return the number, or -EINVAL. text[len] need not be NUL. */
 int fault_policy_parse(const char *text, size_t len);
 int spf_validate_parse(const char *text, size_t len);
 const char *fault_policy_name(enum fault_policy policy);
 const char *spf_validate_name(enum spf_validate validate);
 
-/* prctl: 0 … NR_POLICIES - 1, or -EINVAL. */
+/* For prctl: policy is 0 … NR_POLICIES - 1. Returns 0, or -EINVAL. */
 int mm_set_policy(struct mm *mm, unsigned long policy);
 
 #endif

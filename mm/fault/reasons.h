@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one list of what can come of a fault. From it come the counters in /proc/vmstat, the names in traces and in GDB,
- * docs/reasons.md and the coverage test. A row enters together with the code and the named test that reach it.
+ * The one list of the reasons why a strategy does not answer a fault, or looks again first. It is the source of the
+ * counters in /proc/vmstat, the names in traces and in GDB, docs/reasons.md and the coverage test. A row is added
+ * together with the code and the named test that reach it.
  *
  *	X(name, strategy, kind, sentence, mirrors)
  *
  * Kinds: SKIP   the strategy was not attempted
- *	  EVENT  it looked again; the attempt goes on
- *	  REASON an attempt ended so: it gave up, or dropped its lock to wait and retries
+ *	  EVENT  the strategy looked again; the attempt goes on
+ *	  REASON the attempt ended: the strategy gave up, or dropped its lock to wait and retries
  * For each strategy, at any quiet moment: attempts = answered + completed + would_block + the sum of its reasons.
  */
 #ifndef MM_REASONS_H

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The classic strategy: mmap_lock, shared, for the whole fault.
+ * The classic strategy: holds mmap_lock for reading during the whole fault.
  *
- * Holds	mmap_lock for reading. No VMA of the address space changes meanwhile, no page table goes away.
- * May		sleep for memory, build page tables, signal, grow a stack (after taking mmap_lock again, for writing).
- * Costs	one shared cache line written by every fault (the lock), and every mmap, munmap and mprotect of any thread waits
- *		for us, as we wait for it.
- * Gives up	never: it is the last resort. It retries after growing a stack, and after waiting for a page with the lock
- *		dropped; the second time it waits for a page it holds on.
+ * Holds	mmap_lock for reading. As long as it is held, no VMA of the address space changes, no page table goes
+ *		away.
+ * May		sleep for memory, build page tables, signal, grow a stack (after taking mmap_lock again, for
+ *		writing).
+ * Costs	one shared cache line written by every fault (the lock); every mmap, munmap and mprotect of any thread
+ *		waits for the fault, and the fault waits for them.
+ * Gives up	never: it is the last resort. It retries after growing a stack, and after waiting for a page with the
+ *		lock dropped; the second time it waits for a page it keeps the lock.
  *
  *	1. lock_address_space	killable
- *	2. find the VMA, or grow the stack to be one, for the thread's own access
- *	3. may it be accessed so? otherwise SIGSEGV
+ *	2. find the VMA; for the thread's own access, grow a stack down to the address if none contains it
+ *	3. check that the VMA permits the access; otherwise SIGSEGV
  *	4. snapshot
  *
- * Rejected: growing the stack under mmap_lock for reading, as Linux did until 6.5. Another reader without RCU may be walking
- * the node that growth replaces (V5, "StackRot").
+ * Rejected: growing the stack under mmap_lock for reading, as Linux did until 6.5. Another reader without RCU may be
+ * walking the node that growth replaces (V5, "StackRot").
  *
  * Mirrors: Linux 6.1, do_user_addr_fault(); stacks as Linux 6.5, lock_mm_and_find_vma().
  */
@@ -55,7 +57,7 @@ static bool is_below_stack(const struct fault *f, const struct vma *vma)
 	return vma && f->address < vma->start && (vma->flags & VM_GROWSDOWN);
 }
 
-/* 0; -EINTR: killed; -ENOMEM. */
+/* Returns 0, -EINTR: killed, or -ENOMEM. */
 static int lock_and_expand(struct fault *f)
 {
 	struct vma *vma;
@@ -72,7 +74,7 @@ static int lock_and_expand(struct fault *f)
 	return error;
 }
 
-/* Step 2, the rare half: drops the lock, grows the stack under mmap_lock for writing, and has the strategy start again. */
+/* Step 2, the rare case: drops the lock, grows the stack under mmap_lock for writing, and retries the strategy. */
 static enum fault_end grow_stack(struct fault *f)
 {
 	int error;

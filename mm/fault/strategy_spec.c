@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Speculation: no lock. Looks at everything as it may be just now, and writes the entry only if a count says that nothing
- * has changed since.
+ * Speculation: resolves a fault without a lock, and writes the entry only if a sequence count says that nothing that it
+ * read has changed since.
  *
- * Holds	nothing. The whole attempt is one RCU section, which keeps VMAs, page tables and the locks in them readable.
+ * Holds	nothing. The whole attempt is one RCU section, which keeps VMAs, page tables and the locks in them
+ *		readable.
  * May not	sleep, build a page table (S6), signal (S15), or wait for anything.
- * Costs	no shared cache line, unless two faults meet in one page table. Delays nobody.
- * Gives up	whenever something is not as simple as it should be: see the `spf_abort_` rows of reasons.h.
+ * Costs	no shared cache line, unless two faults meet in one page table. Delays no other thread.
+ * Gives up	in every case but the simple ones: see the `spf_abort_` rows of reasons.h.
  *
- *	1. sample	the count: of the VMA (an unrelated mmap does no harm) or of the mm (the VMA is not touched after the
- *			snapshot)
- *	2. snapshot	the VMA's fields, then validate: they belong together
- *	3. may this VMA be handled here at all? Of a mapping, only cached pages are mapped, and only for reading, by a
- *			map_pages() that has said that it is fit for this (`speculative`)
+ *	1. sample	the count: of the VMA (an unrelated mmap does no harm) or of the mm (the VMA is not touched
+ *			after the snapshot)
+ *	2. snapshot	the VMA's fields, then validate: they are consistent
+ *	3. check that this VMA may be handled here at all. Of a mapping, only cached pages are mapped, only for
+ *			reading, and only by a map_pages() that is declared fit for this (`speculative`)
  *	4. walk		down to the entry, building nothing
- *	   ... the kind of fault gets its page ready ...
- *	5. lock_pte	validate › compare the PMD › try the PTE lock › compare the PMD › validate › compare the entry.
- *			After that the lock keeps unmap out, so the entry may be written.
+ *	   ... the kind of fault prepares its page ...
+ *	5. lock_pte	validate › compare the PMD › try the PTE lock › compare the PMD › validate ›
+ *			compare the entry. From then on the lock excludes unmap, so the entry may be written.
  *
- * Rejected: waiting for the PTE lock. Its holder may wait for our acknowledgement of a shootdown (S3); we try a few times,
- * with interrupts on, and give up. Rejected: a reference count or SRCU for the VMA. One shared atomic for each fault is what
- * this strategy exists to avoid.
+ * Rejected: waiting for the PTE lock. Its holder may be waiting for this CPU to acknowledge a shootdown (S3); so the
+ * lock is tried a few times, with interrupts on, before the strategy gives up. Rejected: a reference count or SRCU for
+ * the VMA. One shared atomic for each fault is what this strategy exists to avoid.
  *
  * Mirrors: seed 003, __handle_speculative_fault(), pte_map_lock(), vma_has_changed(); the mm-wide count is that of
  * Lespinasse's series (seed 000).
@@ -36,7 +37,7 @@ static enum fault_reason spec_skip(const struct fault *f)
 {
 	if (!(f->flags & FAULT_USER))
 		return REASON_spf_skip_not_user;
-	/* Stale is fine: a thread more or less only changes who answers. */
+	/* A stale count is harmless: it only changes which strategy answers. */
 	if (READ_ONCE(f->mm->users) == 1 && !READ_ONCE(spf_single_thread))
 		return REASON_spf_skip_single_thread;
 	return REASON_NONE;
@@ -48,14 +49,14 @@ static void spec_leave(struct fault *f)
 	f->held = HELD_NOTHING;
 }
 
-/* Nothing that was sampled under the count has changed since. */
+/* True if nothing that the count covers has changed since it was sampled. */
 static bool unchanged(const struct fault *f)
 {
 	schedule_point();
 	return load_acquire(f->count) == f->sequence;
 }
 
-/* Step 1, per VMA. The VMA is being changed while its count equals the mm's, and gone for good once it is detached. */
+/* Step 1, per VMA. The VMA is write-locked while its count equals the mm's, and gone for good once it is detached. */
 static enum fault_end sample_vma(struct fault *f, const struct vma *vma)
 {
 	f->count = &vma->vm_lock_seq;
@@ -67,7 +68,7 @@ static enum fault_end sample_vma(struct fault *f, const struct vma *vma)
 	return END_GO_ON;
 }
 
-/* Step 1, mm-wide: before the look-up, so that the tree is under the count too. */
+/* Step 1, mm-wide: before the look-up, so that the count covers the tree too. */
 static enum fault_end sample_mm(struct fault *f)
 {
 	f->count = &f->mm->mm_lock_seq;
@@ -77,7 +78,7 @@ static enum fault_end sample_mm(struct fault *f)
 
 static enum fault_end find_and_sample(struct fault *f, const struct vma **vma)
 {
-	bool mm_wide = READ_ONCE(spf_validate) == SPF_VALIDATE_MM; /* once: the attempt keeps what it saw */
+	bool mm_wide = READ_ONCE(spf_validate) == SPF_VALIDATE_MM; /* read once: the attempt keeps its mode */
 	enum fault_end end = mm_wide ? sample_mm(f) : END_GO_ON;
 
 	if (end != END_GO_ON)
@@ -95,7 +96,7 @@ static enum fault_end may_speculate(struct fault *f)
 	if (f->vma.ops && !f->vma.ops->speculative)
 		return fault_gave_up(f, REASON_spf_abort_file_ops);
 	if (f->vma.ops && f->access == ACCESS_WRITE)
-		return fault_gave_up(f, REASON_spf_abort_file_write); /* before the walk: it nearly always comes to that */
+		return fault_gave_up(f, REASON_spf_abort_file_write); /* before the walk: it nearly always ends so */
 	if (f->vma.flags & VM_GROWSDOWN)
 		return fault_gave_up(f, REASON_spf_abort_growing);
 	if (f->address < f->vma.start || f->address >= f->vma.end)
@@ -146,7 +147,7 @@ static enum fault_end spec_need_anon_vma(struct fault *f)
 	return f->vma.anon_vma ? END_GO_ON : fault_gave_up(f, REASON_spf_abort_no_anon_vma);
 }
 
-/* Never: a fault operation may sleep, and make pages. What map_pages() could not do is not for us. */
+/* Never: a fault operation may sleep, and allocate pages. Speculation maps only what map_pages() can map. */
 static enum fault_end spec_may_call_ops(struct fault *f)
 {
 	return fault_gave_up(f, REASON_spf_abort_page_not_cached);
@@ -159,8 +160,8 @@ static enum fault_end spec_may_read_swap(struct fault *f)
 }
 
 /*
- * Seed 000: "only use trylock": there is no lock that could be let go while we wait (S16). Only a page lock comes up: speculation
- * reads nothing, and of a mapping it sees no page that is being written to swap.
+ * Seed 000: "only use trylock": speculation holds no lock that it could drop while it waits (S16). It can only meet a
+ * locked page: it starts no read, and of a mapping it sees no page that is being written to swap.
  */
 static enum fault_end spec_wait(struct fault *f, enum fault_wait what)
 {
@@ -184,7 +185,7 @@ static bool try_pte_lock(spinlock_t *ptl)
 	return false;
 }
 
-/* Step 5, after the lock is won: the same questions again. */
+/* Step 5, with the lock held: repeats the checks. */
 static enum pte_lock_result check_under_lock(struct fault *f)
 {
 	if (!pmd_same(pmd_read(f->pmdp), f->orig_pmd))

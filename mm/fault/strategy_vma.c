@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The per-VMA lock: one VMA, shared, for the whole fault.
+ * The per-VMA lock strategy: holds the lock of one VMA for reading during the whole fault.
  *
- * Holds	one VMA for reading. That VMA does not change, and no page table below it goes away; everything else may.
+ * Holds	one VMA for reading. That VMA does not change, and no page table below it goes away; everything else
+ *		may change.
  * May		sleep for memory, build page tables, signal that an access is not permitted.
- * Costs	one shared cache line for each VMA, written by every fault in it. Only writers of this VMA wait for us, and nobody
- *		waits for them: while one is at work we give up.
- * Retries	after waiting for a page with the lock dropped (V19); the second time it waits for a page it holds on.
- * Gives up	when the VMA can't be had or the answer needs more than this VMA: see the `vma_lock_` rows of reasons.h.
+ * Costs	one shared cache line for each VMA, written by every fault in it. Only writers of this VMA wait for the
+ *		fault, and the fault waits for no writer: it gives up if one holds the VMA.
+ * Retries	after waiting for a page with the lock dropped (V19); the second time it waits for a page it keeps the
+ *		lock.
+ * Gives up	when the VMA cannot be locked or the answer needs more than this VMA: see the `vma_lock_` rows of
+ *		reasons.h.
  *
- *	1. find_and_lock	look up without a lock, under RCU; try to lock what was found; if it was detached meanwhile, look up
- *				again from the root (V12)
- *	2. does it still contain the address?
- *	3. may it be accessed so? A no is an answer: the VMA is locked, so it is true.
+ *	1. find_and_lock	look up the VMA without a lock, under RCU; try to lock it; if it has been
+ *				detached in between, look up again from the root (V12)
+ *	2. check that it still contains the address
+ *	3. check that it permits the access. A refusal is final: the VMA is locked, so its flags are current.
  *	4. snapshot
  *
- * Lock order: mmap_lock may only be tried while a VMA lock is held (V15); anon_vma preparation does.
+ * Lock order: under a VMA lock, mmap_lock may only be tried, never waited for (V15); anon_vma preparation tries it.
  *
  * Mirrors: Linux 6.15, lock_vma_under_rcu(); vmf_anon_prepare(), vmf_can_call_fault().
  */
@@ -34,20 +37,20 @@ static void vma_leave(struct fault *f)
 	f->held = HELD_NOTHING;
 }
 
-/* Nothing contains the address: will a stack grow to it, or is it nowhere? */
+/* No VMA contains the address: could a stack grow to it, or is it unmapped? */
 static enum fault_end found_nothing(struct fault *f)
 {
 	const struct vma *above = vma_tree_find_from(&f->mm->tree, f->address);
 
-	/* Unlocked: a stale flag only picks the other reason; mmap_lock decides. */
+	/* Read without a lock: a stale flag only selects the other reason; the mmap strategy decides. */
 	if (above && (READ_ONCE(above->flags) & VM_GROWSDOWN))
 		return fault_gave_up(f, REASON_vma_lock_abort_stack);
 	return fault_gave_up(f, REASON_vma_lock_miss);
 }
 
 /*
- * Step 1. The loop ends: a VMA leaves the tree before it is detached, so the same one is not found again. => an RCU
- * section.
+ * Step 1. The loop ends: a VMA is removed from the tree before it is detached, so the same one is not found again.
+ * => an RCU section.
  */
 static enum fault_end find_and_lock(struct fault *f)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* struct page: what is known of each physical page frame. 64 bytes, one cache line, indexed by pfn in mem_map. */
+/* struct page: the descriptor of a physical page frame: 64 bytes, one cache line, indexed by pfn in mem_map. */
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
 
@@ -16,29 +16,31 @@ enum page_flag {
 	PG_TABLE,    /* a page table of some mm */
 	PG_SLAB,     /* belongs to an object cache */
 	PG_ANON,     /* mapped as anonymous memory: `owner` is its anon_vma */
-	PG_LAZYFREE, /* anonymous, and may go while its entry is clean: MADV_FREE */
-	PG_CACHE,    /* a slot of a mapping holds it: `owner` is that mapping */
+	PG_LAZYFREE, /* anonymous, and may be freed while its entry is clean: MADV_FREE */
+	PG_CACHE,    /* in a slot of a mapping: `owner` is that mapping */
 	PG_DIRTY,    /* a cache page that was written to */
 	PG_LOCKED,    /* the page lock (page_lock.h) */
-	PG_WAITERS,   /* somebody may be waiting for PG_LOCKED or PG_WRITEBACK to go */
-	PG_UPTODATE,  /* a cache page that holds what its object holds; never cleared */
-	PG_WRITEBACK, /* its contents are on their way to where they last */
-	PG_ERROR,     /* the last attempt to fill it failed; the next touch tries again. Swap cache, up to date: to write it */
-	PG_LRU,	      /* on a list of lru.c: lru.lock */
-	PG_ACTIVE,    /* ... the active one of its kind: lru.lock */
-	PG_MLOCKED,   /* reclaim has met it in locked memory: lru.lock */
-	PG_REFERENCED, /* used since reclaim has looked at it last; a guess */
-	PG_SWAPCACHE, /* a swap slot holds it: `private` is that slot. Changes under the page lock */
-	PG_SHMEM,     /* with PG_CACHE, and longer while it is on its way to swap: of a tmpfs file, a memfd, shared anonymous memory */
-	PG_SET_ASIDE,   /* with PG_CACHE: fallocate made it, and nobody has used it yet. Mapped only by a fault of its own */
-	PG_UNEVICTABLE, /* likewise: of a file that lives in memory and nowhere else */
+	PG_WAITERS,   /* a thread may be waiting for PG_LOCKED or PG_WRITEBACK to be cleared */
+	PG_UPTODATE,  /* a cache page that has the contents of its object; never cleared */
+	PG_WRITEBACK, /* its contents are being written to its file or to swap */
+	/* The last read failed; the next access retries. In the swap cache and up to date: the last write failed. */
+	PG_ERROR,
+	PG_LRU,	      /* on one of the lists of lru.c: lru.lock */
+	PG_ACTIVE,    /* ... on the active list of its kind: lru.lock */
+	PG_MLOCKED,   /* reclaim has found it mapped in locked memory: lru.lock */
+	PG_REFERENCED, /* used since reclaim last looked at it; a hint */
+	PG_SWAPCACHE, /* in a swap slot: `private` is that slot. Changes under the page lock */
+	/* With PG_CACHE, and also while it is being swapped out: of a tmpfs file, a memfd, shared anonymous memory. */
+	PG_SHMEM,
+	PG_SET_ASIDE,   /* with PG_CACHE: allocated by fallocate, not used yet. Not mapped by fault-around */
+	PG_UNEVICTABLE, /* with PG_CACHE: belongs to a file that exists in memory only */
 };
 
 struct page {
 	u32 flags;    /* atomic bits of enum page_flag */
 	s32 refcount; /* atomic; the page is freed when it reaches 0 */
-	s32 mapcount; /* atomic; entries that map it. The shared zero page is never counted */
-	u32 order;    /* of a free block: under the zone lock; of an allocated one: constant */
+	s32 mapcount; /* atomic; page-table entries that map it. The shared zero page is never counted */
+	u32 order;    /* of a free block: protected by the zone lock; of an allocated block: constant */
 	union {
 		struct { /* anonymous and cache pages: set before the page is mapped, stable while it is */
 			union {
@@ -49,7 +51,7 @@ struct page {
 		};
 		struct { /* page tables */
 			struct mm *mm; /* constant */
-			spinlock_t ptl; /* RANK_PTE or RANK_PMD: guards the entries; freed with the page, after RCU */
+			spinlock_t ptl; /* RANK_PTE or RANK_PMD: protects the entries; freed with the page, after RCU */
 		};
 		struct { /* object caches */
 			struct slab_cache *cache;
@@ -58,9 +60,9 @@ struct page {
 	};
 	union {
 		struct list_head lru; /* zone lock: free lists; cache lock: slabs; lru.lock: pages in use */
-		struct rcu_head rcu;  /* a table on its way out */
+		struct rcu_head rcu;  /* a table that is being freed */
 	};
-	u64 private; /* owner's use: slab: objects in use; table: level; swap cache: the slot */
+	u64 private; /* for the owner: slab: objects in use; table: level; swap cache: the slot */
 } __cacheline_aligned;
 _Static_assert(sizeof(struct page) == 64, "struct page is one cache line");
 
@@ -93,12 +95,12 @@ static inline bool page_test(const struct page *page, enum page_flag flag)
 {
 	return READ_ONCE(page->flags) & (1u << flag);
 }
-/* Acquire: who sees it set sees the contents. */
+/* Acquire: a thread that sees the flag set sees the contents. */
 static inline bool page_is_uptodate(const struct page *page)
 {
 	return load_acquire(&page->flags) & (1u << PG_UPTODATE);
 }
-/* Likewise, and not only set aside. */
+/* Up to date, and not merely allocated by fallocate. Acquire, as above. */
 static inline bool page_is_in_use(const struct page *page)
 {
 	return (load_acquire(&page->flags) & (1u << PG_UPTODATE | 1u << PG_SET_ASIDE)) == 1u << PG_UPTODATE;
@@ -111,7 +113,7 @@ static inline void page_clear(struct page *page, enum page_flag flag)
 {
 	atomic_and(&page->flags, ~(1u << flag));
 }
-/* Somebody has a reference; of the kernel's own pages nobody counts any. */
+/* A reference is held; references to the kernel's own pages (PG_RESERVED) are not counted. */
 #define assert_referenced(page)                                                                                        \
 	ASSERT(READ_ONCE((page)->refcount) > 0 || page_test((page), PG_RESERVED), "the caller has a reference to the page")
 

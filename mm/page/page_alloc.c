@@ -2,16 +2,16 @@
 /*
  * The physical page allocator.
  *
- * Above, each CPU has a stash of single pages, which it alone touches: interrupt handlers do not allocate and the
- * kernel is not preemptible, so the stash needs no lock and interrupts stay on. Below, one buddy allocator under the
- * zone lock. Stashes are filled and emptied in batches, so that the usual allocation is an array access and no shared
- * cache line is written.
+ * The upper layer: each CPU has a stash of single pages, which no other CPU touches. Interrupt handlers do not allocate
+ * and the kernel is not preemptible, so the stash needs no lock and interrupts stay on. The lower layer: one buddy
+ * allocator under the zone lock. Stashes are filled and emptied in batches, so that the usual allocation is an array
+ * access and writes no shared cache line.
  *
  * Rejected: a stash as a linked list through the pages, as Linux has it: popping would touch the next page's
  * descriptor, a cache miss that an array does not have.
  *
- * Locks: zone.lock (RANK_ZONE), with interrupts as they are. Nothing sleeps, but who waits for room (ALLOC_WAIT), with what it
- * holds above RANK_RECLAIM.
+ * Locks: zone.lock (RANK_ZONE), with interrupts as they are. Only allocations with ALLOC_WAIT sleep, and their caller
+ * holds only locks that rank above RANK_RECLAIM.
  */
 #include "kernel/lib/string.h"
 #include "mm/fault/fault_sleep.h"
@@ -22,9 +22,9 @@
 #include "mm/reclaim/reclaim.h"
 
 #define STASH_MAX 128
-#define WAIT_TRIES 64 /* what was reclaimed went to somebody else so often: it is not reclaim that lacks */
+#define WAIT_TRIES 64 /* if other allocations took the reclaimed pages so often, more reclaim does not help */
 
-/* Written by its CPU alone; others read the count for statistics. */
+/* Written only by its own CPU; other CPUs read the count for statistics. */
 struct page_stash {
 	u32 count;
 	u32 limit; /* at most STASH_MAX, less on a small machine; 0 until the CPU's first slow path */
@@ -37,8 +37,8 @@ static struct {
 	u64 nr_free;			      /* lock; in blocks, not in stashes. Unlocked reads are statistics */
 	u64 nr_managed;			      /* boot */
 	u32 stash_limit;		      /* boot */
-	struct list_head free[MAX_ORDER + 1]; /* lock: heads of free blocks, struct page.lru */
-} __cacheline_aligned zone = { .lock = SPINLOCK_INIT(ZONE) }; /* and nothing else lies on its lines */
+	struct list_head free[MAX_ORDER + 1]; /* lock: the heads of free blocks, linked by struct page.lru */
+} __cacheline_aligned zone = { .lock = SPINLOCK_INIT(ZONE) }; /* shares no cache line */
 
 struct page *zero_page;
 
@@ -65,7 +65,7 @@ void page_alloc_init(void)
 		*pfn_to_page(pfn) = (struct page){ .flags = 1u << PG_RESERVED };
 }
 
-/* A power of two for the stash, so that half of one can be a single block. */
+/* The stash limit is a power of two, so that half a stash can be a single block. */
 static void set_limits(void)
 {
 	watermarks_init(zone.nr_managed);
@@ -74,7 +74,7 @@ static void set_limits(void)
 		zone.stash_limit *= 2;
 }
 
-/* The first memory ever added pays for the zero page: everybody who maps anything needs one. */
+/* Allocates the zero page from the first memory that is added: every address space needs it. */
 static void make_zero_page(void)
 {
 	struct page *page = alloc_block(0, ALLOC_ZERO);
@@ -110,7 +110,7 @@ void page_alloc_add_range(paddr_t start, paddr_t end)
 
 /* ---- Allocation -------------------------------------------------------------------------------------------------- */
 
-/* What was free becomes its new owner's. */
+/* Prepares free pages for their new owner. */
 static inline struct page *prepare_pages(struct page *page, unsigned order, unsigned flags)
 {
 	machine_unpoison(page_to_virt(page), PAGE_SIZE << order);
@@ -170,10 +170,11 @@ struct page *alloc_pages(unsigned order, unsigned flags)
 }
 
 /*
- * Direct reclaim. What it frees lies in this CPU's stash, unless we have slept and are on another one, or others were faster:
- * then once more. Single pages are found even if somebody must be killed for them; blocks only if they come together again, outside
- * the stash, after some attempts: nobody is killed for that. Who is dying himself takes of what is kept for those who cannot wait.
- * Not for a fault that holds its lock: a writer would wait for the disk with it (V19).
+ * Direct reclaim. The pages that it frees are in this CPU's stash, unless the thread slept and now runs on another CPU,
+ * or another thread allocated them first: then it retries. For a single page it may invoke the OOM killer. For a block
+ * it does not: it reclaims a limited number of times, in the hope that freed pages merge outside the stash. A dying
+ * thread takes a page from what is kept for allocations that cannot wait. Refused in a fault that holds its lock: a
+ * thread that waits to write-lock would wait for the disk, too (V19).
  */
 static __noinline struct page *wait_for_pages(unsigned order, unsigned flags)
 {
@@ -194,7 +195,7 @@ static __noinline struct page *wait_for_pages(unsigned order, unsigned flags)
 	return page;
 }
 
-/* What the caller leaves free; see watermark.h. */
+/* How many pages an allocation with these flags must leave free; see watermark.h. */
 static u64 nr_kept(unsigned flags)
 {
 	u64 lowest = READ_ONCE(watermarks.min);
@@ -202,7 +203,7 @@ static u64 nr_kept(unsigned flags)
 	return flags & (ALLOC_USER | ALLOC_WAIT) ? lowest : lowest / 2;
 }
 
-/* How many single pages a caller may take now. The reserve is handed out one by one, so that no stash hoards it. */
+/* How many single pages a caller may take now. The reserve is handed out page by page, so that no stash hoards it. */
 static u64 pages_available(unsigned flags)
 {
 	u64 kept = nr_kept(flags);
@@ -212,7 +213,7 @@ static u64 pages_available(unsigned flags)
 	return flags & ALLOC_RESERVE ? min(zone.nr_free, 1UL) : 0;
 }
 
-/* Fetches half a stash of pages, and hands out one of them. */
+/* Fills half the stash from the buddy allocator, and returns one of the pages. */
 static __noinline struct page *stash_refill(struct page_stash *stash, unsigned flags)
 {
 	u32 count;
@@ -251,7 +252,7 @@ static inline void stash_push(struct page_stash *stash, struct page *page)
 	WRITE_ONCE(stash->count, count + 1);
 }
 
-/* A free page carries nothing of its past: neither flags, nor owner, nor private data. */
+/* A free page keeps neither flags, nor owner, nor private data. */
 static inline void page_free(struct page *page, unsigned order)
 {
 	struct page_stash *stash = &this_cpu(stashes);
@@ -295,13 +296,15 @@ void free_pages(struct page *page, unsigned order)
 
 	ASSERT(!page_test(page, PG_RESERVED) && !page_test(page, PG_BUDDY), "free_pages frees allocated pages");
 	ASSERT(refcount >= 0, "pages are freed once");
-	/* Somebody may just be finding out that it is not the page they looked for: then they free it. */
+	/*
+	 * A lockless look-up may still hold a reference, and find that this is not its page: its page_put() frees it.
+	 */
 	if (refcount)
 		return;
 	page_free(page, order);
 }
 
-/* Gives the older half of a full stash back; the younger half may still be in the CPU's cache. */
+/* Returns the older half of the stash to the buddy allocator; the younger half may still be in the CPU's cache. */
 static void stash_spill(struct page_stash *stash)
 {
 	u32 nr = (stash->count + 1) / 2;
@@ -341,7 +344,7 @@ void page_alloc_drain(void)
 
 /* ---- The buddy allocator. => zone.lock held. --------------------------------------------------------------------- */
 
-/* Plain stores of the flags: a free page has no others, and nobody else writes them. */
+/* Plain stores of the flags: a free page has no others, and only the holder of the zone lock writes them. */
 static void put_on_list(struct page *page, unsigned order)
 {
 	assert_spin_held(&zone.lock);
@@ -380,8 +383,8 @@ static struct page *take_block(unsigned order)
 }
 
 /*
- * Up to nr single pages, in as few blocks as possible: the lock is held for a fraction of what nr times the smallest block
- * would take. The lowest address comes last, for a stash is emptied from its end.
+ * Takes up to nr single pages, in as few blocks as possible: the lock is held for a fraction of the time that nr blocks
+ * of order 0 would take. Within a block the lowest address comes last, since a stash is emptied from its end.
  */
 static u32 take_pages(struct page **pages, u32 nr)
 {
@@ -405,7 +408,7 @@ static u32 take_pages(struct page **pages, u32 nr)
 }
 
 /*
- * Flags of a page frame that somebody owns change under our eyes, but PG_BUDDY, and the order that goes with it, only
+ * The flags of an allocated page may change at any time, but PG_BUDDY, and the order that goes with it, change only
  * under the zone lock.
  */
 static bool is_free_block(pfn_t pfn, unsigned order)
@@ -461,7 +464,7 @@ u64 nr_managed_pages(void)
 
 #define POISON 0xdeadbeefdeadbeefUL
 
-/* `private` of a free page says whether it was poisoned: pages that come from boot were not, which saves time. */
+/* `private` of a free page tells whether it was poisoned: pages added at boot are not, which saves time. */
 static void poison_pages(struct page *page, unsigned order)
 {
 	for (u64 i = 0; i < 1UL << order; i++) {

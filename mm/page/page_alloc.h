@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The physical page allocator: a buddy allocator below per-CPU lists of single pages. Interrupt handlers do not
- * allocate. Memory that is not there is answered by NULL; nothing here sleeps but who says ALLOC_WAIT.
+ * allocate. An allocation returns NULL when there is no memory; only one with ALLOC_WAIT sleeps.
  */
 #ifndef MM_PAGE_ALLOC_H
 #define MM_PAGE_ALLOC_H
@@ -11,18 +11,23 @@
 #define MAX_ORDER 10 /* the largest block is 4 MiB */
 
 enum alloc_flags {
-	/* For programs: leaves more than what cannot wait, so that reclaim, fork and I/O find some. => as assert_may_reclaim(). */
-	ALLOC_USER = 4,
-	ALLOC_ZERO = 1,	   /* clear it */
-	ALLOC_RESERVE = 2, /* may use the reserve kept for what must not fail: kernel bookkeeping of a dying process */
 	/*
-	 * Makes room when there is none: sleeps, while pages are written. NULL only if there is nothing left that could go. For
-	 * the kernel's own memory. Below a fault that holds its lock it neither makes room nor sleeps: NULL; the fault is answered
-	 * with "out of memory", and its caller makes room and comes again. => as assert_may_reclaim().
+	 * For programs' memory: leaves more pages free than allocations that cannot wait, so that those of reclaim,
+	 * fork and I/O succeed. => as assert_may_reclaim().
+	 */
+	ALLOC_USER = 4,
+	ALLOC_ZERO = 1,	   /* clear the pages */
+	/* May use the reserve for allocations that must not fail: kernel bookkeeping of a dying process. */
+	ALLOC_RESERVE = 2,
+	/*
+	 * Reclaims memory when none is free, and sleeps while pages are written. NULL only if nothing is left to
+	 * reclaim. For the kernel's own memory. Below a fault that holds its lock it neither reclaims nor sleeps but
+	 * returns NULL; the fault then fails with "out of memory", and its caller reclaims memory and retries it. => as
+	 * assert_may_reclaim().
 	 */
 	ALLOC_WAIT = 8,
 };
-#define ALLOC_MAY_LOOK (ALLOC_USER | ALLOC_WAIT) /* no lock is held that waking kswapd would have to come before */
+#define ALLOC_MAY_LOOK (ALLOC_USER | ALLOC_WAIT) /* the caller holds no lock that forbids waking kswapd (lock order) */
 
 /* The shared zero page: PG_RESERVED, never counted, mapped read-only with the "special" bit. */
 extern struct page *zero_page;
@@ -34,12 +39,12 @@ void page_alloc_add_range(paddr_t start, paddr_t end);
 /* 2^order pages, refcount 1, mapcount 0, or NULL. */
 struct page *alloc_pages(unsigned order, unsigned flags);
 void free_pages(struct page *page, unsigned order);
-/* One page: the path of every fault, so it has a short way of its own. */
+/* One page. Every fault takes this path, so it has its own fast path. */
 struct page *alloc_page(unsigned flags);
 
 /*
- * Debug builds: what is allocated here may have to make room first, and so wait for write-back. Nothing may be held that
- * write-back needs, a page lock before all (F1); nor an atomic section.
+ * Debug builds: an allocation here may have to reclaim memory first, and so wait for write-back. The caller must hold
+ * no lock that write-back needs, above all no page lock (F1), and must not be in an atomic section.
  */
 static inline void assert_may_reclaim(void)
 {
@@ -53,8 +58,8 @@ static inline void page_get(struct page *page)
 }
 void page_put(struct page *page);
 /*
- * For who has found a page without a lock: false when it is free. With true, it may have become another owner's before
- * the reference was taken: ask again whether it is still where it was found.
+ * For callers that found the page without a lock. False when it is free. When true, the page may have been freed and
+ * reused before the reference was taken: the caller must check again that it is still where it was found.
  */
 static inline bool page_get_unless_free(struct page *page)
 {
@@ -67,23 +72,23 @@ static inline bool page_get_unless_free(struct page *page)
 	return false;
 }
 
-/* Pages in the buddy allocator and on the per-CPU lists: exact at a quiet moment. */
+/* Pages in the buddy allocator and on the per-CPU lists. Exact only while no CPU allocates or frees. */
 u64 nr_free_pages(void);
-/* Those in the buddy allocator alone, which all can have: what the marks of free memory (watermark.h) are compared with. */
+/* Only those in the buddy allocator, which any CPU can allocate: compared with the watermarks (watermark.h). */
 u64 nr_pages_in_zone(void);
-/* Of the single pages that a CPU keeps for itself: how many there are, and may be. */
+/* How many single pages a CPU's stash holds, and its limit. */
 struct page_stash_figures {
 	u32 nr, limit;
 };
 struct page_stash_figures page_stash_figures(unsigned cpu);
 /* Pages ever handed to the allocator. */
 u64 nr_managed_pages(void);
-/* Gives every CPU-local list of the calling CPU back (before a leak check, or when memory is short). */
+/* Returns the calling CPU's stash to the buddy allocator (before a leak check, or when memory is short). */
 void page_alloc_drain(void);
 
 /*
- * The first page frame from pfn on that is not part of a free block; max_pfn or more: none. The machine is quiet:
- * nobody allocates.
+ * The first page frame from pfn on that is not part of a free block; max_pfn or more: none. No CPU may allocate or free
+ * during the walk.
  */
 static inline pfn_t next_used_pfn(pfn_t pfn)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page lock and its wait queues; page_lock.h says what it is for.
+ * The page lock and its wait queues; see page_lock.h for its use.
  *
- * Who waits says so in the page itself (PG_WAITERS), and only then looks at the bit that it waits for. Who clears that bit
- * clears PG_WAITERS with it, in one step, and wakes everybody if it was set; those that must go on waiting set it again. So
- * a page that nobody waits for costs one atomic operation to unlock.
+ * A waiter first sets PG_WAITERS in the page, and only then tests the bit that it waits for. The thread that clears
+ * that bit clears PG_WAITERS with it, in one atomic step, and wakes all waiters if it was set; those that must keep
+ * waiting set it again. So unlocking a page without waiters costs one atomic operation.
  *
- * A queue serves many pages: the page's address is the key. Takes the queue's lock, with interrupts off.
+ * Many pages share a queue: the page's address is the key. Takes the queue's lock, with interrupts off.
  */
 #include "mm/page/page_lock.h"
 #include "kernel/lib/errno.h"
@@ -29,7 +29,7 @@ static struct wait_queue *queue_of(const struct page *page)
 	return &queues[page_to_pfn(page) % NR_QUEUES];
 }
 
-/* Announces a waiter and looks: is the bit gone? */
+/* Sets PG_WAITERS, then tests the bit. True: it is clear. */
 static bool announce_and_test(struct page *page, enum page_flag flag)
 {
 	u32 flags = atomic_or(&page->flags, BIT(PG_WAITERS));
@@ -61,7 +61,7 @@ static int wait_for_killable(struct page *page, enum page_flag flag)
 	return wait_in_state(page, flag, SLEEP_KILLABLE);
 }
 
-/* Clears `gone`, sets `come`, in one step; after it the page may belong to somebody else. */
+/* Clears the bits `gone` and sets `come`, in one atomic step; afterwards the page may be freed and reused. */
 static void change_and_wake(struct page *page, u32 gone, u32 come)
 {
 	struct wait_queue *queue = queue_of(page);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page lock: a bit in the page's flags, PG_LOCKED, with hashed wait queues. Whoever fills a page of a mapping, dirties
- * it, sends it to be written or takes it out of its slot holds it. And waiting for write-back to end.
+ * The page lock (PG_LOCKED, a bit in the page's flags, with hashed wait queues), and waiting for write-back to end. The
+ * page lock must be held to fill a page of a mapping, dirty it, start its write-back or remove it from its slot.
  *
- * Rank: mmap_lock › VMA › page lock › i_mmap › … PTE lock. So nobody waits for mmap_lock or a VMA under it, and two page
- * locks are never waited for at once.
+ * Rank: mmap_lock › VMA › page lock › i_mmap › … PTE lock. So a thread that holds it does not wait for
+ * mmap_lock, a VMA or a second page lock.
  *
- * I/O is what makes it special: a page is handed over, locked, to whoever reads it in, and is unlocked by the completion,
- * which may be an interrupt or another thread.
+ * Unlike other locks, it can be handed over to I/O: a page is given, locked, to the read, and is unlocked by its
+ * completion, which may run in an interrupt or another thread.
  *
  * Mirrors: Linux, mm/filemap.c: folio_lock(), folio_wait_bit(), folio_end_read(), folio_end_writeback().
  */
@@ -24,10 +24,10 @@ void page_lock(struct page *page);
 int __must_check page_lock_killable(struct page *page);
 /* => a reference. */
 bool page_trylock(struct page *page);
-/* By the thread that locked it. Does not sleep. The page may be freed at once if the caller has no reference. */
+/* Called by the thread that locked it. Does not sleep. The page may be freed at once if the caller has no reference. */
 void page_unlock(struct page *page);
 
-/* By the current thread; not after it was handed over. */
+/* Locked by the current thread, and not handed over to I/O. */
 #define assert_page_locked(page)                                                                                       \
 	ASSERT(page_test((page), PG_LOCKED) && lock_is_held(page), "the page is locked by this thread")
 
@@ -36,9 +36,9 @@ void page_wait_unlocked(struct page *page);
 int __must_check page_wait_unlocked_killable(struct page *page);
 
 /* ---- Filling ----------------------------------------------------------------------------------------------------- */
-/* The lock is the I/O's from here on: page_end_read() unlocks, not the caller. => the page locked. */
+/* Passes the lock to the I/O: page_end_read() unlocks, not the caller. => the page locked. */
 void page_lock_hand_over(struct page *page);
-/* The page is filled (error 0: PG_UPTODATE), or could not be (-errno: PG_ERROR). Unlocks. Any context. */
+/* Ends the read: error 0 sets PG_UPTODATE, -errno sets PG_ERROR. Unlocks the page. Context: any. */
 void page_end_read(struct page *page, int error);
 
 /* ---- Write-back -------------------------------------------------------------------------------------------------- */
@@ -46,8 +46,8 @@ void page_end_read(struct page *page, int error);
 void page_wait_writeback(struct page *page);
 int __must_check page_wait_writeback_killable(struct page *page);
 /*
- * What write_page() began has ended. With an error (-errno) the page is dirty again, and the mapping remembers the error
- * for fsync and msync. Any context.
+ * Ends the write-back that write_page() started. With an error (-errno) the page becomes dirty again, and the mapping
+ * records the error for fsync and msync. Context: any.
  */
 void page_end_writeback(struct page *page, int error);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Making room in advance: what the kernel thread kswapd0 does. */
+/* kswapd: the kernel thread kswapd0, which reclaims memory in advance. */
 #ifndef MM_KSWAPD_H
 #define MM_KSWAPD_H
 
@@ -11,11 +11,14 @@
  */
 void kswapd_run(bool (*should_stop)(void));
 
-/* Wakes it if less than the low mark is free. Does not sleep. => no lock from RANK_RECLAIM on held. */
+/* Wakes kswapd if free memory is below the low watermark. Does not sleep. => no lock from RANK_RECLAIM on held. */
 void kswapd_look(void);
-/* Nothing it tried has freed anything lately. Unlocked: a guess. */
+/* True if its recent attempts have freed nothing. Unlocked: a hint. */
 bool kswapd_has_given_up(void);
-/* Somebody else made room, so there may be more of it: kswapd tries again, if it has given up. Does not sleep; any lock. */
+/*
+ * Called after another thread has reclaimed memory, so that more may be reclaimable: kswapd tries again if it has given
+ * up. Does not sleep; any lock.
+ */
 void kswapd_encourage(void);
 
 #endif

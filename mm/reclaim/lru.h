@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which pages were used lately: active and inactive lists, of memory that goes to swap (anon: shared memory, too) and of
- * pages that can be read again (file); and those that stay, apart.
+ * The LRU lists: which pages were used lately. There are active and inactive lists, of memory that goes to swap (anon:
+ * also shared memory) and of pages that can be read again (file), and one list of unevictable pages.
  *
- * A page joins its list when memory first gets short (lru_gather), not when it is touched first: a fault pays nothing for the
- * lists, and on a machine with room they are empty. A page that is on none is inactive, and younger than all that are.
+ * A page joins its list when memory first gets short (lru_gather), not when it is first touched: faults pay nothing for
+ * the lists, and with enough free memory they are empty. A page on no list counts as inactive, and as younger than all
+ * listed ones.
  *
- * PG_LRU: it is on a list. A list holds no reference: who frees a page takes it off. Who looks at a page more closely takes it
- * off and gets a reference (lru_isolate), and gives both back (lru_put_back).
+ * PG_LRU: the page is on a list. A list holds no reference: freeing a page takes it off its list. To examine a page,
+ * reclaim takes it off its list and gets a reference (lru_isolate); lru_put_back() undoes both.
  *
  * Mirrors: Linux, mm/swap.c, include/linux/mm_inline.h; there a page joins at its first touch, in batches for each CPU.
  */
@@ -21,29 +22,29 @@ enum lru_list {
 	LRU_ACTIVE_ANON,
 	LRU_INACTIVE_FILE,
 	LRU_ACTIVE_FILE,
-	LRU_UNEVICTABLE, /* locked memory, as far as reclaim has met it, and what has no other place to be */
+	LRU_UNEVICTABLE, /* locked memory, as far as reclaim has found it, and pages that exist in memory only */
 	NR_LRU_LISTS
 };
 #define LRU_ACTIVE 1 /* from an inactive list to its active one */
 
-/* Looks at so many page frames for pages that are on no list yet; how many it found. Sleeps. */
+/* Scans nr_frames page frames for pages that are on no list yet, and lists them; returns how many. Sleeps. */
 u64 lru_gather(u64 nr_frames);
 
-/* Takes up to nr pages from the old end of the list; each has a reference. How many. Does not sleep. */
+/* Takes up to nr pages from the old end of the list, each with a reference. Returns how many. Does not sleep. */
 unsigned lru_isolate(enum lru_list list, struct page **pages, unsigned nr);
 enum lru_verdict { LRU_TO_INACTIVE, LRU_TO_ACTIVE, LRU_TO_UNEVICTABLE };
-/* Back to the young end of the list that the verdict names; drops the reference. Does not sleep. */
+/* Puts the page on the young end of the list that the verdict names; drops the reference. Does not sleep. */
 void lru_put_back(struct page *page, enum lru_verdict verdict);
 
-/* Somebody will not need it soon: it goes to the inactive list, if it is on another. => a reference. */
+/* Moves a page that will not be needed soon from the active to the inactive list. => a reference. */
 void lru_deactivate(struct page *page);
-/* It may be taken again: it is not locked in memory any more. => a reference. */
+/* Makes a page that is no longer locked in memory evictable again. => a reference. */
 void lru_rescue(struct page *page);
 
-/* page_free()'s: takes it off its list. Nobody has a reference. => PG_LRU. */
+/* For page_free() only: takes the page, which has no references, off its list. => PG_LRU. */
 void lru_forget(struct page *page);
 
-/* Pages on the list. Unlocked: near. */
+/* The number of pages on the list. Unlocked: approximate. */
 u64 lru_size(enum lru_list list);
 
 #endif

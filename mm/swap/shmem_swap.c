@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared memory goes to swap, and comes back; shmem_swap.h says how it is kept.
+ * Swapping shared memory out and in; see shmem_swap.h for how a mapping records pages in swap.
  *
  * Out, with the page locked:
- *	1. a swap slot		holds the page from now on: who finds the value, finds it there
- *	2. unmap		through the reverse map; a page that locked memory shows stays. Then the batch is flushed (swap_out.c)
- *	3. the value		takes the page's place, unless the page is mapped again. That is decided under mapping.lock: PG_CACHE
- *				goes first and the count is read second, while a fault counts first and asks for PG_CACHE second
- *				(mapping.c). So a fault either keeps the page here, or cannot map it any more
+ *	1. a swap slot	holds the page from now on: a thread that finds the value, finds the page there
+ *	2. unmap	through the reverse map; a page that locked memory maps stays. Then the batch is flushed
+ *			(swap_out.c)
+ *	3. the value	replaces the page, unless the page is mapped again. That is decided under mapping.lock:
+ *			PG_CACHE is cleared first and mapcount is read second, while a fault increments mapcount
+ *			first and tests PG_CACHE second (mapping.c). So a fault either keeps the page in memory,
+ *			or cannot map it any more
  *	4. write
- * In, with the page locked, and no write of it under way: the page takes the value's place, and the swap slot is given up. Both
- * happen under mapping.lock, so truncation finds one of the two.
+ * In, with the page locked, and no write of it in flight: the page replaces the value, and the swap slot is released.
+ * Both happen under mapping.lock, so truncation finds one of the two.
  *
- * Whoever has got a reference by then may go on to read or write the page (a write() into the file): it stays in the swap
- * cache as long as they have it, and PG_DIRTY, which they set afterwards, has it written again.
+ * A thread that got a reference before that may still read or write the page (a write() to the file): the page stays in
+ * the swap cache while the reference is held, and PG_DIRTY, which the thread sets afterwards, has it written again.
  *
- * Rejected: putting the value in first, asking whether the page is mapped second, and undoing all if it is. By then a hole may
- * have been punched, which leaves the page nowhere to go back to; and a page in locked memory cannot be unmapped here.
+ * Rejected: to insert the value first, check whether the page is mapped second, and undo all if it is. By then a hole
+ * may have been punched, so that the page has no slot to return to; and a page in locked memory cannot be unmapped.
  *
- * Locks: page lock › i_mmap_lock › PTE lock; page lock › mapping.lock › swap area. known.lock (RANK_LEAF): the list.
+ * Locks: page lock › i_mmap_lock › PTE lock; page lock › mapping.lock › swap area.
+ * known.lock (RANK_LEAF): the list.
  */
 #include "mm/swap/shmem_swap.h"
 #include "kernel/lib/errno.h"
@@ -35,10 +38,10 @@
 
 static struct {
 	spinlock_t lock;
-	struct list_head mappings; /* lock: those that have had values: struct mapping.swapped */
+	struct list_head mappings; /* lock: mappings that have had values, linked by struct mapping.swapped */
 } known = { .lock = SPINLOCK_INIT(LEAF), .mappings = LIST_HEAD_INIT(known.mappings) };
 
-/* ---- Which mappings ---------------------------------------------------------------------------------------------- */
+/* ---- The list of mappings ---------------------------------------------------------------------------------------- */
 
 static void make_known(struct mapping *mapping)
 {
@@ -58,7 +61,7 @@ void shmem_forget(struct mapping *mapping)
 	spin_unlock(&known.lock);
 }
 
-/* The reference keeps `prev` on the list until the next one is found. */
+/* The caller's reference keeps `prev` on the list until the next one is found. */
 struct mapping *shmem_next(struct mapping *prev)
 {
 	struct mapping *next = NULL;
@@ -79,7 +82,7 @@ struct mapping *shmem_next(struct mapping *prev)
 
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
-/* A dirty bit tells nothing new: what leaves shared memory is written in any case, and files hear of writes beforehand. */
+/* Ignores the dirty bit: shared memory is always written to swap, and file systems are notified before a write. */
 static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	if (READ_ONCE(vma->flags) & VM_LOCKED)
@@ -101,8 +104,9 @@ void mapping_page_unmap(struct page *page, struct tlb_batch *batch)
 }
 
 /*
- * Step 3. The mapping's reference to the page becomes the caller's. False: the page was truncated, or is mapped again; then
- * nothing has changed. Whoever finds PG_CACHE clear although the page stays looks again, as after a truncation.
+ * Step 3. The mapping's reference to the page becomes the caller's. False: the page was truncated, or is mapped again;
+ * then nothing has changed. A thread that finds PG_CACHE clear for a moment, although the page stays, looks the page up
+ * again, as after a truncation.
  */
 static bool exchange_for_value(struct mapping *mapping, struct page *page, swap_slot_t slot)
 {
@@ -131,7 +135,7 @@ static bool holds_value(struct mapping *mapping, u64 index, swap_slot_t slot)
 	return mapping_tree_value(mapping, index, &now) && now.val == slot.val;
 }
 
-/* The page takes the value's place, with a reference for it. False: it was truncated away. => the page locked. */
+/* Replaces the value by the page, with a reference for the slot. False: truncated. => the page locked. */
 static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot)
 {
 	bool there;
@@ -155,11 +159,11 @@ static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *p
 	return there;
 }
 
-/* True: it is in its swap slot alone. */
+/* True: the page has left the mapping, and is only in its swap slot. */
 static bool leave_mapping(struct mapping *mapping, struct page *page, swap_slot_t slot)
 {
 	if (READ_ONCE(page->mapcount))
-		return false; /* in locked memory, or again */
+		return false; /* mapped in locked memory, or mapped again */
 	race_point(shmem_unmapped);
 	if (!exchange_for_value(mapping, page, slot))
 		return false;
@@ -175,7 +179,7 @@ enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch)
 	assert_page_locked(page);
 	if (page_test(page, PG_WRITEBACK) || !swap_cache_alloc(page))
 		return SWAP_OUT_STAYS;
-	page_use(page); /* what was set aside has contents from now on: zeros */
+	page_use(page); /* a page that fallocate made has contents from now on: zeros */
 	mapping_page_unmap(page, batch);
 	return SWAP_OUT_BEGUN;
 }
@@ -202,7 +206,7 @@ bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot)
 {
 	bool there;
 
-	if (!READ_ONCE(mapping->nr_swapped)) /* unlocked: one that leaves just now is met by who looks again */
+	if (!READ_ONCE(mapping->nr_swapped)) /* unlocked: if one is swapped out just now, the caller's retry finds it */
 		return false;
 	spin_lock(&mapping->lock);
 	there = mapping_tree_value(mapping, index, slot);
@@ -213,8 +217,8 @@ bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot)
 }
 
 /*
- * 0: it is back, or is not what it was any more: look again. -EIO, but only for a read that was begun on our behalf:
- * others may have read ahead, long ago. No write of it is under way. => the page locked.
+ * Puts the page back into its mapping; no write of it is in flight. Returns: 0: it is back, or the slot no longer holds
+ * it: look up again. -EIO: a read that we started (not a read-ahead) failed. => the page locked.
  */
 static int put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read)
 {
@@ -229,7 +233,7 @@ static int put_back(struct mapping *mapping, u64 index, struct page *page, swap_
 	return 0;
 }
 
-/* *read: it was not in the swap cache. As swap_read_ahead(). */
+/* *read: true if the page was not in the swap cache. Returns: as swap_read_ahead(). */
 static struct page *find_or_read(swap_slot_t slot, bool *read)
 {
 	struct page *page = swap_cache_find(slot);
@@ -257,12 +261,12 @@ static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
 }
 
 /*
- * The loop ends: each round that finds the page neither in its slot nor readable ends in an error, and each other one was
- * overtaken by another thread that took the page out or brought it back. An area that is gone has no values left.
+ * The loop ends: a round that finds the page neither in its slot nor readable ends in an error, and any other round was
+ * overtaken by another thread that swapped the page out or in. An area that was removed has no values left.
  */
 struct page *shmem_get_page(struct mapping *mapping, u64 index)
 {
-	if (mapping->shmem) /* others have nothing in swap */
+	if (mapping->shmem) /* only shared memory is in swap */
 		assert_no_lock_from(RANK_RECLAIM);
 	for (;;) {
 		struct page *page = mapping_find(mapping, index);
@@ -272,7 +276,7 @@ struct page *shmem_get_page(struct mapping *mapping, u64 index)
 		if (page)
 			return page;
 		if (!shmem_in_swap(mapping, index, &slot))
-			return mapping_find(mapping, index); /* it may have come back between the two looks */
+			return mapping_find(mapping, index); /* it may have been swapped in between the two look-ups */
 		if (!swap_area_get(slot))
 			continue;
 		error = bring_back(mapping, index, slot);
@@ -301,9 +305,9 @@ bool shmem_next_in_swap(struct mapping *mapping, u64 *index, u64 last)
 /* ---- The fault --------------------------------------------------------------------------------------------------- */
 
 /*
- * It may have been swapped out a moment ago, and be on its way to a slow disk: that is waited for as for any page, with nothing
- * held. The loop ends: it goes round only while the lock is kept, and a page that nobody maps is written again only if a write()
- * has changed it.
+ * Locks f->page and waits for its write-back to end. The page may just have been swapped out, and be in flight to a
+ * slow disk: the fault waits for that as for any page, with no lock held. The loop ends: it repeats only while the
+ * fault's lock is kept, and a page that is mapped nowhere is written again only if a write() has changed it.
  */
 static int lock_settled(struct fault *f)
 {
@@ -324,7 +328,7 @@ static int lock_settled(struct fault *f)
 	}
 }
 
-/* f->page is there */
+/* f->page is found. */
 static int fault_put_back(struct fault *f, swap_slot_t slot)
 {
 	int end = lock_settled(f), error;

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking an anonymous page out of memory.
+ * Swapping out anonymous pages.
  *
- *	1. a slot	which holds the page from now on: who faults meanwhile finds it there
- *	2. unmap	each entry is taken out, with its dirty bit, and names the slot from then on
- *	3. flush	of a batch of pages at once. They stay locked until then, and what is below waits for it (W4)
+ *	1. a slot	holds the page from now on: a fault before step 5 finds it there
+ *	2. unmap	each entry is removed, together with its dirty bit, and replaced by the slot
+ *	3. flush	of a batch of pages at once. They stay locked until then; steps 4 and 5 come after it (W4)
  *	4. write	if the device does not have its contents yet
- *	5. let go	when the write is over: now on a synchronous device, later on others
+ *	5. free		when the write has ended: at once on a synchronous device, later on others
  *
- * Why the dirty bit that goes with the entry is the last word, although a CPU may still have a translation: one that is clean
- * there makes the CPU set the bit in the entry at its first write, in one step with the question whether the entry can be used;
- * it cannot, and the write faults. One that is dirty there came from an entry that was. So no bit is missed, but until the flush
- * the contents may change: a page is neither written nor freed before.
+ * The dirty bit that is removed with the entry is final, although a CPU may still have a translation cached. If the
+ * cached translation is clean, the CPU sets the bit in the entry at its first write, and in the same atomic step checks
+ * that the entry is present; it is not, so the write faults. If the cached translation is dirty, the entry was dirty,
+ * too. So no dirty bit is lost; but until the flush the contents may change, so a page is neither written nor freed
+ * before.
  *
- * A page that its program has given up (MADV_FREE) and not written to since is not worth a slot: its entries become empty, and
- * after the flush it is gone. Each entry is emptied only if it is still clean, in one step, since the CPU may set the dirty bit
- * until then (K8). One that is dirty ends it: the page has contents again, and goes the usual way.
+ * A page that its program gave up (MADV_FREE) and did not write to since gets no slot: its entries are cleared, and the
+ * page is freed after the flush. Each entry is cleared only if it is still clean, in one atomic step, since the CPU may
+ * set the dirty bit until then (K8). If an entry is dirty, this stops: the page has contents again, and is swapped out
+ * as usual.
  *
  * A page of locked memory stays. So does one whose slot could not be written, as long as entries name that slot.
  *
- * Locks: the page's, tried only: page lock › anon_vma › PTE lock › slot.
+ * Locks: the page lock, by trylock only: page lock › anon_vma › PTE lock › slot.
  * Mirrors: Linux, shrink_folio_list(), try_to_unmap_one() with TTU_BATCH_FLUSH, pageout().
  */
 #include "mm/debug/counters.h"
@@ -30,7 +32,7 @@
 #include "mm/vma/mm.h"
 #include "mm/vma/rmap.h"
 
-/* Rule 5: the entry looks empty, but its page is neither written, nor freed, nor mapped again before it is flushed. */
+/* Rule 5: the entry is removed before the flush, but the page is not written, freed or mapped again until after it. */
 static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	swap_slot_t slot = { READ_ONCE(page->private) };
@@ -40,26 +42,26 @@ static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	race_point(reclaim_before_clear);
 	if (pte_dirty(tlb_batch_take(arg, vma->mm, addr, ptep))) {
 		page_set(page, PG_DIRTY);
-		page_clear(page, PG_LAZYFREE); /* it was written to since, and will come back clean */
+		page_clear(page, PG_LAZYFREE); /* it was written to since, and will be swapped in clean */
 	}
 	swap_dup(slot);
 	pte_fill_settled(ptep, pte_make_swap(slot));
 	rmap_remove(page);
 	mm_rss_add(vma->mm, RSS_ANON, -1);
 	mm_rss_add(vma->mm, RSS_SWAP, 1);
-	page_put(page); /* the entry's reference; the slot and the caller have others */
+	page_put(page); /* the entry's reference; the slot and the caller hold others */
 	return true;
 }
 
-/* ---- Given up ---------------------------------------------------------------------------------------------------- */
+/* ---- Given up (MADV_FREE) ---------------------------------------------------------------------------------------- */
 
-/* One in a swap slot is never given up (lazyfree.c), but may have been while it got its slot: then the slot counts. */
+/* lazyfree.c gives up no page in a swap slot, but may race with the allocation of the slot: then the slot counts. */
 static bool is_given_up(const struct page *page)
 {
 	return page_test(page, PG_LAZYFREE) && !page_test(page, PG_SWAPCACHE);
 }
 
-/* True: it is empty now. False: the CPU has just used it. => the entry's lock held; interrupts on. */
+/* True: the entry is empty now. False: the CPU has just used it. => the entry's lock held; interrupts on. */
 static bool empty_if_unchanged(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t old)
 {
 	bool flush = tlb_may_hold(mm, old) && !tlb_batch_add(batch, mm, addr);
@@ -80,7 +82,7 @@ static bool drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *
 	if (READ_ONCE(vma->flags) & VM_LOCKED)
 		return false;
 	if (pte_dirty(old)) {
-		page_clear(page, PG_LAZYFREE); /* it was written to since */
+		page_clear(page, PG_LAZYFREE); /* it was written to since MADV_FREE */
 		return false;
 	}
 	race_point(reclaim_before_clear);
@@ -88,11 +90,11 @@ static bool drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *
 		return false;
 	rmap_remove(page);
 	mm_rss_add(vma->mm, RSS_ANON, -1);
-	page_put(page); /* the entry's reference; the caller has another */
+	page_put(page); /* the entry's reference; the caller holds another */
 	return true;
 }
 
-/* True: it goes, or stays given up for another time. False: it was written to. It is given up. => the page locked. */
+/* The page is given up. True: it still is; freed now or later. False: it was written to. => the page locked. */
 static bool drop_given_up(struct page *page, struct tlb_batch *batch)
 {
 	assert_page_locked(page);
@@ -102,7 +104,7 @@ static bool drop_given_up(struct page *page, struct tlb_batch *batch)
 
 /* ---- Swapped out ------------------------------------------------------------------------------------------------- */
 
-/* => the page locked. False: there is none, or it must stay in the one it has. */
+/* => the page locked. False: no slot is free, or the page must stay in its slot, which could not be written. */
 static bool have_slot(struct page *page)
 {
 	assert_page_locked(page);
@@ -117,7 +119,7 @@ static bool have_slot(struct page *page)
 	return true;
 }
 
-/* Nobody maps it, and nobody will: it is about to be freed, if only its slot, if it has one, lets it go. */
+/* Not mapped, and no entry names its slot, if it has one: it is freed once it has left the slot. */
 static bool is_unwanted(const struct page *page)
 {
 	return !READ_ONCE(page->mapcount) &&

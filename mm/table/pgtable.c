@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The walker, the builder, the iterator, and the life of page tables. A table is published by one compare-and-exchange in
- * its parent, so two faults may build side by side; it is unlinked only by free_tables(), under mmap_lock for writing.
+ * The page-table walker, builder and iterator, and how page tables are allocated and freed. A table is published by one
+ * compare-and-exchange in its parent, so two faults may build concurrently; it is unlinked only by free_tables(), under
+ * mmap_lock for writing.
  */
 #include "mm/table/pgtable.h"
 
@@ -27,7 +28,7 @@ static pmd_t *table_of(pmd_t entry)
 	return phys_to_virt(entry.val & PTE_FRAME);
 }
 
-/* Looks at one entry. True when a table hangs below it. */
+/* Reads one entry. True when it points to a table. */
 static inline bool walk_step(struct pt_walk *walk, pmd_t *table, vaddr_t addr, unsigned level)
 {
 	walk->level = level;
@@ -36,7 +37,7 @@ static inline bool walk_step(struct pt_walk *walk, pmd_t *table, vaddr_t addr, u
 	return likely(!pmd_bad(walk->pmd)); /* an entry that is none is "bad" too */
 }
 
-/* Every fault comes here: three steps with constant shifts instead of a loop. */
+/* Every fault runs this: three steps with constant shifts instead of a loop. */
 struct pt_walk pt_walk(struct mm *mm, vaddr_t addr)
 {
 	struct pt_walk walk;
@@ -82,20 +83,20 @@ static void table_free_rcu(struct rcu_head *head)
 	table_free(container_of(head, struct page, rcu));
 }
 
-/* A table that hangs nowhere. */
+/* Frees a table that was never linked. */
 static void table_discard(struct mm *mm, struct page *table)
 {
 	__atomic_sub_fetch(&mm->nr_tables, 1, __ATOMIC_RELAXED);
 	table_free(table);
 }
 
-/* Hangs the table into the empty entry where the walk ended. Somebody may have been faster: then theirs counts (K4). */
+/* Links the table into the empty entry where the walk ended. False: another fault was first: its table is used (K4). */
 static bool hang_in(const struct pt_walk *walk, const struct page *table)
 {
 	return atomic_cas(&walk->pmdp->val, 0UL, page_to_phys(table) | TABLE_ENTRY_BITS);
 }
 
-/* Builds the tables of this level and above, from where the walk ended. */
+/* Builds the missing tables of this level and above, from where the walk ended. */
 static struct pt_walk build_down_to(struct mm *mm, vaddr_t addr, struct pt_walk walk, unsigned level)
 {
 	while ((walk.state == PT_NONE || walk.state == PT_NONE_UPPER) && walk.level > level) {
@@ -248,8 +249,8 @@ struct free_range {
 };
 
 /*
- * Frees what hangs below `table` in [start, end): a child goes when no VMA outside the range shares the part of the address
- * space that it covers.
+ * Frees the tables below `table` in [start, end): a child is freed if no VMA outside the range shares the part of the
+ * address space that it covers.
  */
 static void free_children(const struct free_range *range, pmd_t *table, unsigned level, vaddr_t start, vaddr_t end)
 {
@@ -267,7 +268,7 @@ static void free_children(const struct free_range *range, pmd_t *table, unsigned
 		if (range->floor > first || first + size > range->ceiling)
 			continue;
 		assert_table_empty(pmd_table(value));
-		atomic_xchg(&entry->val, 0UL); /* before the flush looks at who uses the mm (K7) */
+		atomic_xchg(&entry->val, 0UL); /* before the flush reads which CPUs use the mm (K7) */
 		tlb_add_table(range->tlb, pmd_table(value));
 	}
 }
@@ -278,10 +279,10 @@ void free_tables(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t e
 	vaddr_t lowest;
 
 	assert_mmap_write_locked(mm);
-	/* Nothing of the user's lies between USER_END and the end of the lower half. */
+	/* No user memory lies between USER_END and the end of the lower half. */
 	if (range.ceiling == USER_END)
 		range.ceiling = USER_HALF_END;
-	/* The lowest tables cover least. If a VMA beside the range shares every one of those, it shares what is above. */
+	/* The lowest tables cover least. If VMAs beside the range share all of those, they share the tables above. */
 	lowest = max(align_down(start, PMD_SIZE), align_up(floor, PMD_SIZE));
 	if (lowest >= end || lowest + PMD_SIZE > range.ceiling)
 		return;
@@ -297,7 +298,7 @@ void tlb_add_table(struct tlb_gather *tlb, struct page *table)
 	__atomic_sub_fetch(&tlb->mm->nr_tables, 1, __ATOMIC_RELAXED);
 }
 
-/* After the flush (tlb.c): no CPU walks them by itself any more; speculation may, for one grace period. */
+/* Called after the flush (tlb.c): no CPU's hardware walks them any more; speculation may, for one grace period. */
 void tables_free_rcu(struct page *tables)
 {
 	while (tables) {

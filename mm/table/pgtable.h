@@ -2,8 +2,8 @@
 /*
  * Page-table entries: how they are encoded, the one decoder, and the one walker.
  *
- * Four levels: PGD (level 4) › PUD (3) › PMD (2) › PTE (1). An entry of levels 4 to 2 points to a table; a table of
- * level 1 is "the page table", and the lock of its entries (the PTE lock) lives in its struct page. Tables are built
+ * Four levels: PGD (level 4) › PUD (3) › PMD (2) › PTE (1). An entry of levels 4 to 2 points to a table; a table
+ * of level 1 is "the page table", and the lock of its entries (the PTE lock) lives in its struct page. Tables are built
  * only when there is a page to map, and freed only by unmap, after an RCU grace period and a shootdown.
  */
 #ifndef MM_PGTABLE_H
@@ -41,7 +41,7 @@ typedef struct {
 #define PTE_EXCLUSIVE (1UL << 58)  /* reserved from the start */
 /*
  * Entries that the CPU cannot use (bit 0 clear), but that are not none:
- *	bit 8: a mapped page whose VMA is PROT_NONE. The frame stays where it is, so that mprotect can bring it back.
+ *	bit 8: a mapped page whose VMA is PROT_NONE. The entry keeps the frame, so that mprotect can restore it.
  *	bit 1, bit 8 clear: a swap entry (device in bits 2…6, special kinds among them, offset from bit 12)
  *	bit 2, bits 1 and 8 clear: a marker (what it marks from bit 12)
  */
@@ -97,7 +97,7 @@ static inline pte_t pte_make_swap(swap_slot_t slot)
 {
 	return (pte_t){ swap_slot_offset(slot) << PAGE_SHIFT | (u64)swap_slot_area(slot) << 2 | PTE_SWAP };
 }
-/* The kind is asked first: the bits of a slot mean something else in other entries. */
+/* The caller has checked the kind: the bits of a slot mean something else in other entries. */
 static inline swap_slot_t pte_swap_slot(pte_t pte)
 {
 	ASSERT(pte_kind(pte) == PTE_KIND_SWAP, "a slot is read from an entry that names one");
@@ -119,8 +119,9 @@ static inline bool pte_present(pte_t pte)
 }
 
 /*
- * What follows asks and changes bits that mean what their names say in an entry that maps a page. In others they are parts of a slot's
- * number, or say which kind of marker it is: whoever asks has asked for the kind before (pte_kind(), pte_maps_page()).
+ * The functions below test and change bits that mean what their names say only in an entry that maps a page. In other
+ * entries they are parts of a slot's number, or say which kind of marker it is: the caller has checked the kind before
+ * (pte_kind(), pte_maps_page()).
  */
 #define assert_pte_maps_page(pte) ASSERT(pte_maps_page(pte), "protection bits are those of an entry that maps a page")
 
@@ -177,7 +178,7 @@ static inline struct page *pte_page(pte_t pte)
 	assert_pte_maps_page(pte);
 	return phys_to_page(pte.val & PTE_FRAME);
 }
-/* The page that the entry counts as a mapping of, or NULL: the zero page and entries without a page are not counted. */
+/* The page that counts this entry as a mapping, or NULL: the zero page and entries without a page are not counted. */
 static inline struct page *pte_counted_page(pte_t pte)
 {
 	return pte_maps_page(pte) && !pte_special(pte) ? pte_page(pte) : NULL;
@@ -206,7 +207,7 @@ static inline pte_t pte_wrprotect(pte_t pte)
 	assert_pte_maps_page(pte);
 	return (pte_t){ pte.val & ~PTE_WRITE };
 }
-/* As if nobody had touched the page by it. */
+/* As if the page had not been accessed through this entry. */
 static inline pte_t pte_mkold(pte_t pte)
 {
 	assert_pte_maps_page(pte);
@@ -217,7 +218,10 @@ static inline pte_t pte_mkold(pte_t pte)
 #define assert_entry_locked(ptep)                                                                                      \
 	ASSERT(spin_is_locked_by_me(&virt_to_page(ptep)->ptl), "an entry changes under the lock of its page table")
 
-/* The CPU and other faults read and write entries meanwhile: once, and live ones only by xchg or cmpxchg. */
+/*
+ * The CPU and other faults read and write entries concurrently: so an entry is read once, and a live one is changed
+ * only atomically (xchg, cmpxchg).
+ */
 static inline pte_t pte_read(const pte_t *ptep)
 {
 	return (pte_t){ machine_read_entry(&ptep->val) };
@@ -226,12 +230,12 @@ static inline pmd_t pmd_read(const pmd_t *pmdp)
 {
 	return (pmd_t){ load_acquire(&pmdp->val) };
 }
-/* Into an entry that is none, under its lock: no CPU can be using it. Publishes the page's contents. */
+/* Sets an entry that is none, under its lock: no CPU can be using it. Publishes the page's contents. */
 static inline void pte_set(pte_t *ptep, pte_t pte)
 {
 	machine_write_entry(&ptep->val, pte.val);
 }
-/* Takes a live entry out, with the accessed and dirty bits that the CPU set up to this moment. */
+/* Replaces a live entry. Returns the old value, with the accessed and dirty bits that the CPU set up to this moment. */
 static inline pte_t pte_xchg(pte_t *ptep, pte_t pte)
 {
 	assert_entry_locked(ptep);
@@ -242,7 +246,10 @@ static inline bool pte_cas(pte_t *ptep, pte_t old, pte_t pte)
 	assert_entry_locked(ptep);
 	return atomic_cas(&ptep->val, old.val, pte.val);
 }
-/* Sets or clears bits of an entry that maps a page, under its lock; the CPU may set others meanwhile. Answers what it was before. */
+/*
+ * Sets or clears bits of an entry that maps a page, under its lock; the CPU may set other bits concurrently. Returns
+ * the old value.
+ */
 static inline pte_t pte_set_bits(pte_t *ptep, u64 bits)
 {
 	pte_t old = { atomic_or(&ptep->val, bits) };
@@ -268,7 +275,7 @@ static inline bool pmd_huge(pmd_t pmd)
 {
 	return pmd.val & PTE_HUGE;
 }
-/* Neither none, nor huge, nor a well-formed pointer to a table. */
+/* Not a well-formed pointer to a table: true also for none and huge. */
 static inline bool pmd_bad(pmd_t pmd)
 {
 	return (pmd.val & (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_HUGE)) != (PTE_PRESENT | PTE_WRITE | PTE_USER);
@@ -308,8 +315,8 @@ struct pt_walk {
 };
 
 /*
- * A large page hangs where a page table was expected: it has appeared while the fault looked elsewhere. Whoever finds it so
- * leaves it alone, and has the access made again. As Linux's pmd_trans_unstable().
+ * A large page is mapped where a page table was expected: it has appeared during the fault. The caller leaves it alone,
+ * and has the access retried. As Linux's pmd_trans_unstable().
  */
 static inline bool pt_walk_unstable(const struct pt_walk *walk)
 {
@@ -317,26 +324,26 @@ static inline bool pt_walk_unstable(const struct pt_walk *walk)
 }
 
 /*
- * Walks down to the PMD entry of addr, without a lock of its own. In an RCU section alone tables may be on their way
- * out, and stay readable. => mmap_lock or a VMA lock or an RCU section held.
+ * Walks down to the PMD entry of addr, without taking a lock. Under RCU alone the tables may already be unlinked, but
+ * they stay readable. => mmap_lock or a VMA lock or an RCU section held.
  */
 struct pt_walk pt_walk(struct mm *mm, vaddr_t addr);
 
 /*
- * The same, building what is missing, the page table included. NULL-state never: answers PT_TABLE, PT_HUGE or PT_BAD,
- * or PT_NONE / PT_NONE_UPPER when there is no memory. May make room, and so sleep.
- * Nobody frees tables here: => mmap_lock or a VMA lock held.
+ * Walks like pt_walk(), and builds the tables that are missing, the page table included. State: PT_TABLE, PT_HUGE or
+ * PT_BAD, or PT_NONE / PT_NONE_UPPER when there is no memory. May reclaim memory, and so sleep. The lock keeps tables
+ * from being freed: => mmap_lock or a VMA lock held.
  */
 struct pt_walk pt_build(struct mm *mm, vaddr_t addr);
 
 /*
- * For who will not be allowed to allocate when there is a page to map: builds what is missing above the page table, and
- * makes the table, which hangs nowhere yet. NULL without memory. Then pt_install() hangs it in, unless one is there by
- * then, and sets *table to NULL if so; with *table NULL it only looks. => mmap_lock or a VMA lock held.
+ * Allocates a page table for addr without linking it, and builds the missing tables above it, for callers that will
+ * hold a page lock and so must not allocate later. NULL without memory. Later pt_install() links the table and sets
+ * *table to NULL, unless there is a table by then; with *table NULL it only walks. => mmap_lock or a VMA lock held.
  */
 struct page *pt_prealloc(struct mm *mm, vaddr_t addr);
 struct pt_walk pt_install(struct mm *mm, vaddr_t addr, struct page **table);
-/* What is left over. */
+/* Frees a table that pt_install() has not linked. */
 void pt_prealloc_free(struct mm *mm, struct page *table);
 
 /*
@@ -364,7 +371,8 @@ bool pt_iter_next(struct pt_iter *it);
 /* Unlocks the table. */
 void pt_iter_end(struct pt_iter *it);
 /*
- * Unlocks the table; pt_iter_next() comes back to it. For who must sleep in between, at the start of the table's part.
+ * Unlocks the table; pt_iter_next() returns to it. For callers that must sleep in between, at the start of the range in
+ * this table.
  */
 void pt_iter_again(struct pt_iter *it);
 #define pt_for_each_table(it, mm, start, end) for (pt_iter_begin((it), (mm), (start), (end)); pt_iter_next(it);)
@@ -372,16 +380,16 @@ void pt_iter_again(struct pt_iter *it);
 /* The entry that maps addr, locked, or NULL if there is no page table. => mmap_lock or a VMA lock held. */
 pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl);
 
-/* Tables of a new mm; the top one shares the kernel's half. NULL without memory. Frees only what is empty of pages. */
+/* The top table of an mm, which shares the kernel's half. NULL without memory. Freed when no other table is left. */
 pmd_t *pgd_alloc(struct mm *mm);
 void pgd_free(struct mm *mm, pmd_t *pgd);
 
-/* Frees tables that were unlinked and flushed (linked by rcu.next), after a grace period: speculation may be in them. */
+/* Frees unlinked and flushed tables (linked by rcu.next) after a grace period: speculation may be walking them. */
 void tables_free_rcu(struct page *tables);
-/* Page tables of all address spaces. */
+/* The number of page tables of all address spaces. */
 u64 pgtable_nr_pages(void);
 
-/* Explains the walk of addr from the table of level 4 on, level by level, in the log. Any context: a panic uses it. */
+/* Logs the walk of addr, level by level, from the table of level 4 on. Any context: a panic uses it. */
 void pt_dump_walk(const pmd_t *table, vaddr_t addr);
 
 #endif

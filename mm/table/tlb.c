@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shootdown: which CPUs must forget which translations, and when what they pointed to may be freed.
+ * TLB shootdown: which CPUs must flush which translations, and when the pages and tables behind them may be freed.
  *
  * mm->cpus has a CPU's bit from before it loads the mm's tables until after it has loaded others. An entry is changed
- * first (by an atomic exchange), the mask is read afterwards: a CPU whose bit is not seen loads the tables later, and so
- * meets the new entry (K7).
+ * first (by an atomic exchange), the mask is read afterwards: a CPU whose bit is not seen loads the tables later, and
+ * so sees the new entry (K7).
  */
 #include "mm/table/tlb.h"
 
@@ -105,7 +105,7 @@ void tlb_flush_in_lock(struct tlb_gather *tlb)
 {
 	assert_in_atomic();
 	assert_irqs_on();
-	if (tlb->start < tlb->end) /* what the CPU could not use was not noted */
+	if (tlb->start < tlb->end) /* entries that the CPU could not use were not noted */
 		tlb_flush_range(tlb->mm, tlb->start, tlb->end);
 	tlb->start = ~0UL;
 	tlb->end = 0;
@@ -120,7 +120,7 @@ void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm)
 	atomic_add_return(&mm->tlb_pending, 1);
 }
 
-/* A page that is in a slot which no entry names any more would stay there for nothing. */
+/* Also frees the page's swap slot if no entry names it any more: the page would stay there for nothing. */
 static void put_page(struct page *page)
 {
 	if (unlikely(page_test(page, PG_SWAPCACHE)) && page_trylock(page)) {
@@ -157,9 +157,9 @@ void tlb_gather_finish(struct tlb_gather *tlb)
 
 	assert_irqs_on();
 	/*
-	 * Another gather may have cleared entries in our range that we then found empty, and not have flushed them yet: its
-	 * count was raised before it cleared them, so we see it here, and flush for it (K9). Likewise a batch of reclaim, whose
-	 * swap entries we have met (W6).
+	 * Another gather may have cleared entries in our range that we then found empty, and not have flushed them yet:
+	 * its count was raised before it cleared them, so we see it here, and flush for it (K9). Likewise a batch of
+	 * reclaim, whose swap entries we have found (W6).
 	 */
 	if (__atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) > 1)
 		tlb->full = true;

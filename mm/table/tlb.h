@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Batched shootdown: entries are cleared first, then every CPU that uses the mm flushes, and only then are the pages
- * and tables given back. A gather covers one such batch.
+ * Batched TLB shootdown: entries are cleared first, then every CPU that uses the mm flushes, and only then are the
+ * pages and tables freed. A gather covers one such batch.
  */
 #ifndef MM_TLB_H
 #define MM_TLB_H
@@ -9,22 +9,22 @@
 #include "mm/vma/mm.h"
 
 #define TLB_GATHER_PAGES 64
-/* Beyond this many pages a CPU drops everything instead of one translation after the other. */
+/* Beyond this many pages a CPU flushes everything instead of one translation after the other. */
 #define TLB_FLUSH_ALL_PAGES 33
 
 struct tlb_gather {
 	struct mm *mm;
 	vaddr_t start, end; /* what has to be flushed; start >= end: nothing */
 	bool full;	    /* everything of the mm, tables included */
-	bool in_lock;	    /* what is noted so far must be flushed before the PTE lock is let go */
+	bool in_lock;	    /* what is noted so far must be flushed before the PTE lock is released */
 	unsigned nr_pages;
 	struct page *pages[TLB_GATHER_PAGES]; /* one reference each, dropped after the flush */
 	struct page *tables;		      /* unlinked, freed through RCU after the flush; linked by rcu.next */
 };
 
-/* Announces a pending flush to whoever overlaps (K9). => mmap_lock held, from begin to finish. */
+/* Announces a pending flush to overlapping gathers (K9). => mmap_lock held, from begin to finish. */
 void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm);
-/* Flushes, frees, and ends. => interrupts on. */
+/* Flushes, frees, and ends the gather. => interrupts on. */
 void tlb_gather_finish(struct tlb_gather *tlb);
 /* Notes that the translation of one page at addr is gone or lost rights. => a PTE lock held. */
 static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
@@ -37,26 +37,27 @@ static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
 }
 /* Flushes what was noted, without freeing anything: for in_lock. => a PTE lock held; interrupts on (rule 6). */
 void tlb_flush_in_lock(struct tlb_gather *tlb);
-/* Hands over a reference. True when the batch is full: the caller drops its PTE lock, then calls tlb_gather_flush(). */
+/* Passes on a reference. True when the gather is full: the caller drops the PTE lock, then calls tlb_gather_flush(). */
 static inline bool tlb_add_page(struct tlb_gather *tlb, struct page *page)
 {
 	tlb->pages[tlb->nr_pages++] = page;
 	return tlb->nr_pages == TLB_GATHER_PAGES;
 }
-/* An empty table, already unlinked from its parent. */
+/* Adds an empty table, already unlinked from its parent. */
 void tlb_add_table(struct tlb_gather *tlb, struct page *table);
 /* Flushes and frees what has been gathered so far; the gather goes on. => no spinlock held; interrupts on. */
 void tlb_gather_flush(struct tlb_gather *tlb);
 
 /*
- * Deferred shootdown, for reclaim: entries of many pages in several address spaces are replaced first, then each address space
- * is flushed once. Until then the pages stay locked and keep their contents, and none is written, freed, or taken out of its
- * mapping. Nobody who changes entries returns before they are flushed, for a batch is counted like a gather (W6).
+ * Deferred shootdown, for reclaim: entries of many pages in several address spaces are replaced first, then each
+ * address space is flushed once. Until then the pages stay locked and keep their contents, and none is written, freed,
+ * or taken out of its mapping. A batch is counted like a gather, so no function that changes entries returns before
+ * they are flushed (W6).
  *
- * An anonymous page leaves a slot, which no fault maps before the page is unlocked; one that was given up (MADV_FREE) leaves an empty
- * entry, and whoever fills that flushes first (K5). A mapping's page leaves an empty entry: a fault
- * may map it again, which changes nothing for who still sees it, but whoever fills that entry with anything else flushes
- * first (K5).
+ * The entry of an anonymous page is replaced by a swap slot, which no fault maps before the page is unlocked; for
+ * a page given up by MADV_FREE it becomes empty, and the fault that fills it flushes first (K5). The entry of a
+ * mapping's page becomes empty: a fault may map the same page again, which changes nothing for a CPU that still has the
+ * old translation, but a fault that fills the entry with anything else flushes first (K5).
  *
  * Mirrors: Linux, TTU_BATCH_FLUSH, try_to_unmap_flush(), flush_tlb_batched_pending().
  */
@@ -65,16 +66,16 @@ void tlb_gather_flush(struct tlb_gather *tlb);
 struct tlb_batch { /* on the stack, all zeros at first */
 	unsigned nr_mms;
 	struct tlb_batch_mm {
-		struct mm *mm; /* a reference: it may end meanwhile */
+		struct mm *mm; /* a reference: the mm may end before the flush */
 		vaddr_t start, end;
 	} mms[TLB_BATCH_MMS];
 };
 
-/* The batch's part for that mm, which is counted from then on. NULL: there is no room. */
+/* The batch's part for mm; a new one is counted in mm->tlb_pending from then on. NULL: there is no room. */
 struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm);
 /*
- * Takes it upon itself to flush addr's translations. Before the entry goes: whoever finds it gone must see the count.
- * False: the batch is full, and it is for the caller to flush. => a PTE lock held.
+ * Makes the batch responsible for flushing addr's translations. Called before the entry is removed: a thread that finds
+ * it removed must see the count. False: the batch is full, and the caller must flush. => a PTE lock held.
  */
 static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr)
 {
@@ -94,14 +95,17 @@ static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm
 /* Flushes all that was added, and waits; then the batch is empty. => no spinlock held; interrupts on. */
 void tlb_batch_flush(struct tlb_batch *batch);
 
-/* Some gather or batch may have changed entries and not flushed them yet. A count raised before an entry was changed is seen. */
+/*
+ * Some gather or batch may have changed entries and not flushed them yet. A caller that has seen a changed entry also
+ * sees the count that was raised before the change.
+ */
 static inline bool tlb_is_pending(struct mm *mm)
 {
 	return __atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) != 0;
 }
 /*
- * May some CPU have a translation by an entry of this value? Not by one that it cannot use, unless that entry could be
- * used until a moment ago (W7). As Linux's pte_accessible(). => a PTE lock held.
+ * May some CPU have a translation from an entry of this value? Not from one that it cannot use, unless that was usable
+ * until a moment ago, and is not flushed yet (W7). As Linux's pte_accessible(). => a PTE lock held.
  */
 static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
 {
@@ -117,8 +121,8 @@ void tlb_flush_page(struct mm *mm, vaddr_t addr);
 void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end);
 
 /*
- * Takes the entry out: it is empty afterwards, and this was its value. Its translations are flushed by the batch, or
- * here if that is full. => a PTE lock held; interrupts on.
+ * Empties the entry and returns its old value. Its translations are flushed by the batch, or here if the batch is full.
+ * => a PTE lock held; interrupts on.
  */
 static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep)
 {
@@ -133,13 +137,13 @@ static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr
 }
 
 /*
- * Filling an entry that is empty. No other function of mm/ does (the runner's tests of documents see to that), because
- * an empty entry does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's
- * pages in mm_drop_lazy(), a hole) or a batch of reclaim empties first and flushes later, and both count themselves
- * before they empty. Whatever takes the place must not be seen by one CPU while another still sees, or writes to, what
- * was there before (K5). So the count is asked, and the address flushed here if it is not 0. An entry that was emptied
- * without being counted was flushed under its lock (copy-on-write, mremap's source, write-back). The count is on a line
- * that is written by gathers and by switches of address spaces, not by faults.
+ * Filling an empty entry. No other function of mm/ does so (the runner's tests of documents check it), because an
+ * empty entry does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's pages
+ * in mm_drop_lazy(), a hole) or a batch of reclaim empties entries first and flushes later, and both count themselves
+ * before they empty. No CPU may see the new page while another still reads or writes the old one (K5). So the count is
+ * read, and the address flushed here if it is not 0. An entry that was emptied without being counted was flushed under
+ * its lock (copy-on-write, mremap's source, write-back). The count is on a cache line that gathers and switches of
+ * address spaces write, but faults do not.
  *
  * => a PTE lock held, which may be across the shootdown (rule 6).
  */
@@ -151,13 +155,14 @@ static inline void tlb_settle(struct mm *mm, vaddr_t start, vaddr_t end)
 }
 
 /*
- * The same without the question, where the answer is known:
- *	fault-around		after tlb_settle() of its window, under the same lock: nobody empties entries meanwhile
+ * Fills an entry without reading the count, where no flush is needed:
+ *	fault-around		after tlb_settle() of its window, under the same lock: no entry can be emptied
  *	copy-on-write		the entry was emptied and flushed under the same lock
- *	swap-in			the entry holds the page's slot. Translations that reclaim has not flushed yet are of this very page,
- *				which it has locked until then; a page that is read past the swap cache has left that, flushed
- *	reclaim			writes the slot: no CPU can use it
- *	mremap			the target was unmapped, and flushed, under the mmap_lock that is held for writing
+ *	swap-in			the entry holds the page's slot. Translations that reclaim has not flushed yet
+ *				are of this very page, which reclaim keeps locked until then; a slot that is read past
+ *				the swap cache holds no page: the page was flushed before it left the cache
+ *	reclaim			writes the slot: no CPU can use that entry
+ *	mremap			the target was unmapped and flushed under the mmap_lock, held for writing
  *	fork			no CPU uses the child's tables
  */
 static inline void pte_fill_settled(pte_t *ptep, pte_t pte)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking pages out of an address space: entries are cleared under their table's lock, translations are flushed in batches,
- * and only then are the pages given back.
+ * Unmaps pages from an address space: entries are cleared under their table's lock, translations are flushed in
+ * batches, and only then are the pages freed.
  */
 #include "mm/cache/mapping.h"
 #include "mm/debug/counters.h"
@@ -17,10 +17,10 @@ static void zap_slot(struct tlb_gather *tlb, pte_t old)
 }
 
 /*
- * What the entry knows of a mapping's page goes to the page, which from here on counts one mapping less. When this entry's lock is
- * released, no translation may be left to write through: for the page is then written back and called clean, or sent to swap, or
- * leaves a slot that is filled by another page; and a write that came later would be lost (W4). A private page goes nowhere: it is
- * given back after the flush, or other entries map it, and those are read-only.
+ * Passes the entry's dirty bit to the mapping's page, which counts one mapping less from here on. No writable
+ * translation may remain when this entry's lock is released: the page may then be written back and marked clean, or
+ * sent to swap, or leave its slot, which is filled by another page; and a later write would be lost (W4). A private
+ * page needs no such flush: it is freed after the batch is flushed, or other entries map it, and those are read-only.
  */
 static void note_written(struct tlb_gather *tlb, struct page *page, pte_t old)
 {
@@ -29,7 +29,7 @@ static void note_written(struct tlb_gather *tlb, struct page *page, pte_t old)
 		page_set(page, PG_DIRTY);
 }
 
-/* Clears one entry. True when the gather has no more room. => the entry's lock held. */
+/* Clears one entry. True when the gather is full. => the entry's lock held. */
 static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 {
 	pte_t old = pte_read(ptep);
@@ -39,7 +39,7 @@ static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 	if (pte_none(old))
 		return false;
 	old = pte_xchg(ptep, (pte_t){ 0 });
-	if (pte_present(old)) /* what the CPU could not use, it has not cached */
+	if (pte_present(old)) /* the CPU does not cache entries that it cannot use */
 		tlb_note(tlb, addr);
 	page = pte_counted_page(old);
 	if (!page) {
@@ -69,7 +69,7 @@ static inline void before_unlock(struct tlb_gather *tlb)
 		tlb_flush_in_lock(tlb);
 }
 
-/* Zaps until the range or the gather's room ends; answers where it stopped. `what` is known where it is called. */
+/* Zaps until the range ends or the gather is full; returns where it stopped. `what` is a constant at each call. */
 static inline __attribute__((always_inline)) vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
 							       vaddr_t end, enum zap_what what)
 {

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interval trees; interval_tree.h tells what they are.
+ * Implements interval trees; see interval_tree.h.
  *
- * A change links or unlinks one node, and then repairs its ancestors from below: each takes what it says of its subtree from its
- * children anew, and is rotated when one side is higher than the other by two. An ancestor that says what it said before ends the
- * repair, for those above it depend on nothing else.
+ * A change links or unlinks one node, and then repairs its ancestors from below: each recomputes its subtree data
+ * (height and max_last) from its children, and is rotated when one side is higher than the other by two. The repair
+ * stops at an ancestor whose data has not changed, because those above it depend on nothing else.
  *
- * Rejected: a tree for each page offset's VMAs, or a list sorted by start: neither finds a range that begins far below the offset.
+ * Rejected: a tree for each page offset's VMAs, or a list sorted by start: neither finds a range that begins far below
+ * the offset.
  */
 #include "mm/machine.h"
 #include "mm/vma/interval_tree.h"
 
 enum side { BEFORE, AFTER };
 
-/* ---- Shape --------------------------------------------------------------------------------------------------------- */
+/* ---- Shape ------------------------------------------------------------------------------------------------------- */
 
 static u32 height_of(const struct interval_node *node)
 {
 	return node ? node->height : 0;
 }
 
-/* Takes what the node says of its subtree from its children. False: it is what it was. */
+/* Recomputes the node's subtree data from its children. Returns whether it changed. */
 static bool refresh(struct interval_node *node)
 {
 	const struct interval_node *before = node->child[BEFORE], *after = node->child[AFTER];
@@ -38,7 +39,7 @@ static bool refresh(struct interval_node *node)
 	return true;
 }
 
-/* Puts `with`, which may be NULL, where `node` hangs. */
+/* Links `with`, which may be NULL, to node's parent in the place of `node`. */
 static void replace_child(struct interval_tree *tree, struct interval_node *node, struct interval_node *with)
 {
 	struct interval_node *parent = node->parent;
@@ -58,7 +59,7 @@ static void set_child(struct interval_node *parent, enum side side, struct inter
 		child->parent = parent;
 }
 
-/* The child on that side takes the node's place, and the node goes down on the other. Returns the one that is now above. */
+/* Rotates: the child on that side takes the node's place, and the node becomes its other child. Returns the new top. */
 static struct interval_node *raise_child(struct interval_tree *tree, struct interval_node *node, enum side side)
 {
 	struct interval_node *child = node->child[side];
@@ -97,7 +98,7 @@ static void repair_upwards(struct interval_tree *tree, struct interval_node *nod
 	}
 }
 
-/* ---- Changes ------------------------------------------------------------------------------------------------------- */
+/* ---- Changes ----------------------------------------------------------------------------------------------------- */
 
 void interval_tree_insert(struct interval_tree *tree, struct interval_node *node, u64 start, u64 last)
 {
@@ -127,7 +128,7 @@ static void unlink_node(struct interval_tree *tree, struct interval_node *node)
 	repair_upwards(tree, node->parent);
 }
 
-/* The heir says at first what the node said of the subtree, which is what the ancestors go by. */
+/* The heir first copies the node's subtree data, from which the ancestors' data was computed; then all are repaired. */
 static void take_place_of(struct interval_tree *tree, struct interval_node *heir, struct interval_node *node)
 {
 	replace_child(tree, node, heir);
@@ -155,7 +156,7 @@ void interval_tree_remove(struct interval_tree *tree, struct interval_node *node
 	tree->nr--;
 }
 
-/* ---- Search -------------------------------------------------------------------------------------------------------- */
+/* ---- Search ------------------------------------------------------------------------------------------------------ */
 
 static bool reaches(const struct interval_node *subtree, u64 start)
 {
@@ -163,8 +164,8 @@ static bool reaches(const struct interval_node *subtree, u64 start)
 }
 
 /*
- * The first range of the subtree that meets [start, last]. Where something before the node ends late enough, the first that does
- * is the answer, or starts too late, and then so does all that follows.
+ * The first range of the subtree that overlaps [start, last]. If ranges before the node end late enough, the first of
+ * them is the answer, or it starts too late, and then so do all that follow.
  */
 static struct interval_node *first_in(struct interval_node *node, u64 start, u64 last)
 {
@@ -195,7 +196,7 @@ struct interval_node *interval_tree_next(const struct interval_node *node, u64 s
 		return first_in(node->child[AFTER], start, last);
 	for (; (parent = node->parent) != NULL; node = parent) {
 		if (parent->child[AFTER] == node)
-			continue; /* lies before us */
+			continue; /* the parent is before us in the order */
 		if (parent->start > last)
 			return NULL;
 		if (parent->last >= start)
@@ -228,7 +229,7 @@ struct interval_node *interval_tree_first_behind(const struct interval_tree *tre
 	return interval_tree_next(found, start, last);
 }
 
-/* ---- The checker --------------------------------------------------------------------------------------------------- */
+/* ---- The checker ------------------------------------------------------------------------------------------------- */
 
 static bool is_in_order(const struct interval_node *a, const struct interval_node *b)
 {
@@ -245,7 +246,10 @@ static bool node_ok(const struct interval_node *node, const struct interval_node
 	       (!after || after->parent == node) && node->height == high + 1 && high - low <= 1 && node->max_last == max_last;
 }
 
-/* The number of ranges of the subtree, or -1. It follows *previous in the order; moves *previous to its last range. */
+/*
+ * Returns the number of ranges of the subtree, or -1 if it is wrong. It must follow *previous in the order; sets
+ * *previous to its last range.
+ */
 static s64 check_subtree(const struct interval_node *node, const struct interval_node **previous)
 {
 	s64 nr_before, nr_after;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of an address space, and its page counts. */
+/* Creates, references and destroys address spaces, and keeps their page counts. */
 #include "mm/vma/mm.h"
 
 #include "mm/cache/mapping.h"
@@ -14,7 +14,7 @@
 
 struct slab_cache *mm_cache;
 
-/* In the order of their creation, so that a walk meets the children that are forked meanwhile. */
+/* In the order of creation, so that a walk also visits children that are forked while it runs. */
 static struct {
 	spinlock_t lock;
 	struct list_head list; /* lock: struct mm.all */
@@ -99,7 +99,10 @@ bool mm_get_unless_ending(struct mm *mm)
 	return inc_unless_zero(&mm->users);
 }
 
-/* Who empties it takes mmap_lock for writing after the last user has gone: so a user who is seen under the lock keeps it full. */
+/*
+ * Teardown locks mmap_lock for writing after the last user has gone: so if there is a user when we hold the lock,
+ * everything stays mapped until the unlock.
+ */
 bool mmap_read_trylock_unless_ending(struct mm *mm)
 {
 	if (!mmap_read_trylock(mm))
@@ -152,7 +155,7 @@ void mm_rss_add(struct mm *mm, enum rss_kind kind, long nr_pages)
 {
 	s64 *value = &mm->rss[cpu_id()].count[kind];
 
-	WRITE_ONCE(*value, READ_ONCE(*value) + nr_pages); /* ours alone; sums may see it a moment late */
+	WRITE_ONCE(*value, READ_ONCE(*value) + nr_pages); /* only this CPU writes it; a sum may lag behind */
 }
 
 u64 mm_rss(const struct mm *mm, enum rss_kind kind)
@@ -161,7 +164,7 @@ u64 mm_rss(const struct mm *mm, enum rss_kind kind)
 
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
 		sum += READ_ONCE(mm->rss[cpu].count[kind]);
-	return sum < 0 ? 0 : (u64)sum; /* a sum of values read at different moments */
+	return sum < 0 ? 0 : (u64)sum; /* may be negative: the values are read at different moments */
 }
 
 u64 mm_rss_total(const struct mm *mm)

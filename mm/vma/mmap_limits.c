@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much may be mapped, and where. mmap_lock is held throughout; limits are read without a lock: prlimit takes effect
- * soon.
+ * Limits how much may be mapped, and chooses where. mmap_lock is held throughout; limits are read without a lock, so
+ * prlimit takes effect after a short delay.
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
@@ -10,7 +10,7 @@
 #include "mm/vma/mman.h"
 #include "mm/vma/vma_change.h"
 
-/* Where mappings grow upwards from when they must (MAP_32BIT, or nothing is free below mmap_base): Linux's legacy base. */
+/* Where a bottom-up search starts (MAP_32BIT, or nothing is free below mmap_base): Linux's legacy base. */
 #define BOTTOM_UP_BASE ((USER_END / 3 + PAGE_SIZE - 1) & PAGE_MASK)
 #define BELOW_2GIB_FROM 0x40000000UL
 #define BELOW_2GIB_TO 0x80000000UL
@@ -18,7 +18,7 @@
 u64 sysctl_mmap_min_addr = 65536;
 u8 sysctl_overcommit_memory;
 
-/* A soft limit of 0 means the hard one: Valgrind sets it, as Linux knows. */
+/* A soft limit of 0 means the hard limit, as on Linux: Valgrind sets it. */
 static u64 data_limit(const struct mm *mm)
 {
 	u64 limit = READ_ONCE(mm->rlimit_data);
@@ -31,7 +31,7 @@ static bool is_data(u64 flags)
 	return (flags & (VM_WRITE | VM_SHARED | VM_STACK)) == VM_WRITE;
 }
 
-/* So many pages in all, of them so many of data, if what comes is data. */
+/* Whether the limits permit `total` pages and, if the new mapping is data, `data` pages of data. */
 static bool within_limits(const struct mm *mm, u64 flags, u64 total, u64 data)
 {
 	return total <= READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT && (!is_data(flags) || data <= data_limit(mm) >> PAGE_SHIFT);
@@ -86,7 +86,7 @@ vaddr_t vma_start_gap(const struct vma *vma)
 	return vma->start > STACK_GUARD_GAP ? vma->start - STACK_GUARD_GAP : 0;
 }
 
-/* The range [addr, addr + len) is free, and not a stack's gap. */
+/* Whether the range [addr, addr + len) is free and not in a stack's gap. */
 static bool is_free(const struct mm *mm, vaddr_t addr, u64 len)
 {
 	const struct vma *next = vma_tree_find_from(&mm->tree, addr);
@@ -94,7 +94,7 @@ static bool is_free(const struct mm *mm, vaddr_t addr, u64 len)
 	return !next || addr + len <= vma_start_gap(next);
 }
 
-/* The tree knows nothing of stacks' gaps: where one is in the way, the search goes on beside it. */
+/* The tree does not know about stacks' gaps: where one is in the way, the search continues past it. */
 static vaddr_t highest_free(const struct mm *mm, u64 len, vaddr_t low, vaddr_t high)
 {
 	vaddr_t addr;
@@ -148,7 +148,7 @@ static long choose_area(const struct mm *mm, vaddr_t hint, u64 len, u64 flags)
 	return addr ? (long)addr : bottom_up(mm, hint, len, false);
 }
 
-/* As Linux's security_mmap_addr(), asked about the place at last, wherever it came from. */
+/* As Linux's security_mmap_addr(): checks the final address, however it was chosen. */
 long mm_unmapped_area(struct mm *mm, vaddr_t hint, u64 len, u64 flags)
 {
 	long addr = choose_area(mm, hint, len, flags);

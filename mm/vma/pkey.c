@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which protection keys are in use; see pkey.h. mmap_lock is held for writing, where not said otherwise.
+ * Allocates, frees and looks up protection keys; see pkey.h. mmap_lock is held for writing, unless stated otherwise.
  *
- * Mirrors: Linux, arch/x86/mm/pkeys.c and include/asm/pkeys.h; without keys in the CPU, its very answers too.
+ * Mirrors: Linux, arch/x86/mm/pkeys.c and include/asm/pkeys.h; on a CPU without keys, its exact return values too.
  */
 #include "mm/vma/pkey.h"
 #include "kernel/lib/errno.h"
@@ -22,7 +22,7 @@ bool mm_key_in_use(const struct mm *mm, int key)
 	return key >= 0 && key < (int)nr_keys() && key != mm->execute_only_key && mm->keys >> key & 1;
 }
 
-/* The lowest free one, or -ENOSPC. */
+/* Takes the lowest free key. Returns it, or -ENOSPC. */
 static int take_key(struct mm *mm)
 {
 	for (unsigned key = 0; key < nr_keys(); key++) {
@@ -50,7 +50,7 @@ int mm_key_alloc(struct mm *mm, u32 rights)
 	if (key < 0)
 		return key;
 	if (nr_keys() == 1)
-		return -EINVAL; /* and key 0 stays taken: the next answer is -ENOSPC */
+		return -EINVAL; /* and key 0 stays taken: the next call returns -ENOSPC */
 	set_rights((unsigned)key, rights);
 	return key;
 }
@@ -64,7 +64,7 @@ int mm_key_free(struct mm *mm, int key)
 	return 0;
 }
 
-/* Made when it is first needed. 0: all are in use, and what may be executed can be read as well. */
+/* The execute-only key, allocated when first needed. 0: none is free, and executable memory is readable as well. */
 static unsigned execute_only_key(struct mm *mm)
 {
 	if (mm->execute_only_key < 0) {
@@ -75,7 +75,7 @@ static unsigned execute_only_key(struct mm *mm)
 		mm->execute_only_key = (s8)key;
 		set_rights((unsigned)key, KEY_NO_ACCESS);
 	} else if (key_permits(keys_read(), (unsigned)mm->execute_only_key, false)) {
-		/* Another thread's, or opened by the program. */
+		/* Another thread allocated it, or the program granted itself access. */
 		set_rights((unsigned)mm->execute_only_key, KEY_NO_ACCESS);
 	}
 	return (unsigned)mm->execute_only_key;

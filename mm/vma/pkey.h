@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory protection keys: each VMA has one of 16, each thread has rights to each key, in a register that user mode
- * writes. Which keys are in use is the address space's, under mmap_lock. Where the CPU has no keys, every VMA has key
- * 0, which no fault asks about.
+ * writes. The set of keys in use belongs to the address space, under mmap_lock. Where the CPU has no keys, every VMA
+ * has key 0, which no fault checks.
  *
- * Memory that may be executed and nothing else gets a key of its own, which no thread may read by.
+ * Execute-only memory gets a key of its own, which permits no thread to read.
  */
 #ifndef MM_PKEY_H
 #define MM_PKEY_H
@@ -17,17 +17,17 @@ static inline bool key_permits(u32 rights, unsigned key, bool write)
 	return !(rights >> 2 * key & (write ? KEY_NO_ACCESS | KEY_NO_WRITE : KEY_NO_ACCESS));
 }
 
-/* A new address space: key 0 is in use. */
+/* Initializes a new address space: key 0 is in use. */
 void mm_keys_init(struct mm *mm);
 
 /*
- * A key that nobody uses, and rights to it (KEY_*) for the running thread. The key; -ENOSPC; -EINVAL where there are no
- * keys. => mmap_lock held for writing.
+ * Allocates a free key and sets the running thread's rights to it (KEY_*). Returns the key; -ENOSPC; -EINVAL where
+ * there are no keys. => mmap_lock held for writing.
  */
 int mm_key_alloc(struct mm *mm, u32 rights);
 /*
- * 0, or -EINVAL if it is not in use, or not the caller's to give back. VMAs that have it keep it. => mmap_lock held for
- * writing.
+ * Frees a key. 0, or -EINVAL if it is not in use, or not the caller's to free. VMAs that have it keep it. => mmap_lock
+ * held for writing.
  */
 int mm_key_free(struct mm *mm, int key);
 /* => mmap_lock held. */
@@ -39,7 +39,8 @@ u64 mm_key_flags(struct mm *mm, u64 prot);
 u64 vma_key_flags(struct vma *vma, u64 prot, int key);
 
 /*
- * The key at addr: what a signal tells. It may be another one by then. Sleeps. => no lock from RANK_MMAP_LOCK on held.
+ * The key at addr, for a signal to report. It may have changed since the fault. Sleeps. => no lock from RANK_MMAP_LOCK
+ * on held.
  */
 unsigned mm_key_at(struct mm *mm, vaddr_t addr);
 

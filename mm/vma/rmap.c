@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reverse mapping; rmap.h tells what it is. The rules are Linux's (mm/rmap.c):
+ * Implements reverse mapping; see rmap.h. The rules are Linux's (mm/rmap.c):
  *
  *	- A VMA links to an anon_vma by an anon_vma_chain, which is on the VMA's list and in the anon_vma's tree.
- *	- All anon_vmas of a family (everything that descends from one by fork) share the lock of the oldest, the root.
- *	- fork links the child's VMA to every anon_vma of the parent's and gives it one of its own, unless one of those
- *has lost its VMA and has at most one child: then it is used again, so that a chain of forks in which the parents exit
- *	  does not grow for ever.
- *	- An anon_vma lives while a chain, a child (through `parent` and `root`) or a pin refers to it, and a grace
- *period more.
+ *	- All anon_vmas of a family (all that descend from one by fork) share the lock of the oldest, the root.
+ *	- fork links the child's VMA to every anon_vma of the parent's and gives it one of its own, unless one of
+ *	  those has lost its VMA and has at most one child: then that one is reused, so that a chain of forks in
+ *	  which the parents exit does not grow for ever.
+ *	- An anon_vma lives while a chain, a child (through `parent` and `root`) or a pin refers to it, and for a
+ *	  grace period more.
  *
  * Which lock guards what: a VMA's own list of chains changes under mmap_lock for writing; or, once, from empty, in
- * anon_vma_prepare, under mmap_lock in any mode plus the anon_vma lock plus the lock of the mm's top table, in this
- *order (the last excludes two threads that prepare one VMA with two different anon_vmas). A VMA that is in a tree has there
- * the bounds that its fields say, under the tree's lock.
+ * anon_vma_prepare(), under mmap_lock in any mode plus the anon_vma lock plus the lock of the mm's top table, in this
+ * order (the last prevents two threads from preparing one VMA with two different anon_vmas). The bounds of a VMA in a
+ * tree equal the VMA's fields, under the tree's lock.
  */
 #include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
@@ -57,8 +57,9 @@ static void unlock_family(struct anon_vma *anon_vma)
 /* ---- A VMA's first anon_vma -------------------------------------------------------------------------------------- */
 
 /*
- * Links and publishes, unless somebody was faster. The chain is complete on both sides before vma->anon_vma can be
- * seen: a fault that sees it may map a page at once, and the reverse map must find that page (V7).
+ * Links and publishes the anon_vma, unless another thread published one first. The chain is complete on both sides
+ * before vma->anon_vma is visible: a fault that sees it may map a page at once, and the reverse map must find that page
+ * (V7). Returns whether it was published.
  */
 static bool publish(struct vma *vma, struct anon_vma *anon_vma, struct anon_vma_chain *chain)
 {
@@ -99,13 +100,13 @@ int anon_vma_prepare(struct vma *vma)
 	if (!publish(vma, anon_vma, chain))
 		slab_free(chain_cache, chain);
 	if (!reused)
-		anon_vma_put(anon_vma); /* the chain has its own reference; a loser's anon_vma goes */
+		anon_vma_put(anon_vma); /* the chain has its own reference; if we lost the race, this frees it */
 	return 0;
 }
 
 /*
- * May a's pages and b's have one anon_vma, so that the two VMAs can be merged some day? They need not be alike in what
- * mprotect could still make alike. As Linux's anon_vma_compatible().
+ * Whether the pages of a and b may share an anon_vma, so that the two VMAs can be merged later. Access rights may
+ * differ, because mprotect could still make them equal. As Linux's anon_vma_compatible().
  */
 static bool could_merge(const struct vma *a, const struct vma *b)
 {
@@ -114,8 +115,8 @@ static bool could_merge(const struct vma *a, const struct vma *b)
 }
 
 /*
- * A neighbour that was forked has several anon_vmas; sharing only its own would then not make the two alike. Its list
- * of them does not change once its anon_vma can be seen, for we hold mmap_lock.
+ * The neighbour's anon_vma, or NULL if it has several because it was forked: sharing only its own would then not make
+ * the two mergeable. Its list does not change once its anon_vma is visible, because we hold mmap_lock.
  */
 static struct anon_vma *sharable_anon_vma(const struct vma *neighbour)
 {
@@ -140,15 +141,15 @@ static struct anon_vma *neighbours_anon_vma(const struct vma *vma)
 
 /* ---- Split, move and fork ---------------------------------------------------------------------------------------- */
 
-/* Whose owner has gone, and who has few children: a forked VMA may take its place. A root never is, as on Linux. */
+/* Whether a forked VMA may reuse it: its VMAs have gone, and it has at most one child. Never a root, as on Linux. */
 static bool can_be_reused(const struct anon_vma *anon_vma)
 {
 	return anon_vma->parent && anon_vma->nr_children < 2 && anon_vma->nr_active == 0;
 }
 
 /*
- * Puts dst in every tree that src is in. With `reuse` dst->anon_vma becomes an abandoned one among them, if there is
- * one. On failure dst is in no tree.
+ * Puts dst in every tree that src is in. With `reuse`, dst->anon_vma becomes a reusable one among them, if there is
+ * one. 0, or -ENOMEM and dst is in no tree.
  */
 static int join_trees(struct vma *dst, const struct vma *src, bool reuse)
 {
@@ -240,7 +241,7 @@ void anon_vma_unlink(struct vma *vma)
 
 /* ---- Life of an anon_vma ----------------------------------------------------------------------------------------- */
 
-/* One reference, the caller's. `parent`: whose child it is by fork; NULL for the first of a family. */
+/* Returns it with one reference. `parent`: the anon_vma that it is forked from; NULL for the first of a family. */
 static struct anon_vma *anon_vma_alloc(struct anon_vma *parent)
 {
 	struct anon_vma *anon_vma = slab_alloc(anon_vma_cache, ALLOC_WAIT);
@@ -263,7 +264,7 @@ static struct anon_vma *anon_vma_alloc(struct anon_vma *parent)
 	return anon_vma;
 }
 
-/* A child holds its parent, and so its root: the family's lock outlives the family. */
+/* A child holds a reference to its parent, and so to its root: the family's lock outlives the family. */
 static void anon_vma_put(struct anon_vma *anon_vma)
 {
 	while (anon_vma) {
@@ -308,7 +309,7 @@ static void link_chain(struct anon_vma_chain *chain, struct vma *vma, struct ano
 	insert_chain(chain);
 }
 
-/* ---- The VMA in the trees ---------------------------------------------------------------------------------------- */
+/* ---- A VMA's place in the trees ---------------------------------------------------------------------------------- */
 
 void rmap_lock(struct vma *vma)
 {
@@ -348,7 +349,7 @@ void rmap_set_range(struct vma *vma, vaddr_t start, vaddr_t end, u64 pgoff)
 	rmap_unlock(vma);
 }
 
-/* Both flags stay what they are as long as the VMA maps the mapping. */
+/* Neither flag changes as long as the VMA maps the mapping. */
 static bool may_write_mapping(const struct vma *vma)
 {
 	return (vma->flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE);
@@ -379,12 +380,13 @@ void i_mmap_remove(struct vma *vma)
 void rmap_add_new_anon(struct page *page, struct anon_vma *anon_vma, u64 index)
 {
 	assert_in_atomic();
-	/* Plain stores: until the entry is set, nobody else knows the page. */
+	/* Plain stores: until the entry is set, no other thread can reach the page. */
 	ASSERT(READ_ONCE(page->mapcount) == 0, "a new page is mapped nowhere");
 	WRITE_ONCE(page->anon_vma, anon_vma);
 	WRITE_ONCE(page->index, index);
 	WRITE_ONCE(page->mapcount, 1);
-	store_release(&page->flags, page->flags | 1u << PG_ANON); /* reclaim may come by at once, and finds the rest set */
+	/* Release: reclaim may find the page at once, and then sees the fields above. */
+	store_release(&page->flags, page->flags | 1u << PG_ANON);
 }
 
 void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index)
@@ -393,13 +395,13 @@ void rmap_add_swapped(struct page *page, struct anon_vma *anon_vma, u64 index)
 	ASSERT(page_test(page, PG_ANON), "a page in the swap cache is anonymous");
 	WRITE_ONCE(page->anon_vma, anon_vma);
 	WRITE_ONCE(page->index, index);
-	(void)atomic_fetch_add(&page->mapcount, 1); /* last: who walks the reverse map asks for it first */
+	(void)atomic_fetch_add(&page->mapcount, 1); /* last: a reverse-map walk reads it first */
 }
 
 void rmap_dup(struct page *page)
 {
 	assert_in_atomic();
-	/* Fully ordered: who maps a page of a mapping counts first, then asks whether it was taken out (fault_mapping.c). */
+	/* Fully ordered: a fault counts a mapping's page first, then checks if it was removed (fault_mapping.c). */
 	(void)atomic_fetch_add(&page->mapcount, 1);
 }
 
@@ -414,7 +416,7 @@ void rmap_remove(struct page *page)
 
 /* ---- From a page to its entries ---------------------------------------------------------------------------------- */
 
-/* The entry of vma, which reaches over the page's offset, that maps it, with its lock in *ptl held, or NULL. */
+/* Finds the entry of vma, which covers the page's offset, that maps the page, and locks it with *ptl; or NULL. */
 static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, spinlock_t **ptl)
 {
 	u64 pgoff = READ_ONCE(vma->pgoff), start = READ_ONCE(vma->start);
@@ -438,8 +440,8 @@ static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, s
 typedef bool (*visit_fn)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg);
 
 /*
- * Visits the page's entry in that VMA, if it has one there. False: enough. => a spinlock held: the one that keeps VMAs
- * in their tree.
+ * Visits the page's entry in that VMA, if it has one there. False: stop the walk. => a spinlock held: the one that
+ * keeps VMAs in their tree.
  */
 static bool visit_in(struct page *page, struct vma *vma, visit_fn visit, void *arg)
 {
@@ -468,7 +470,7 @@ static void walk_anon(struct page *page, visit_fn visit, void *arg)
 	unlock_family(anon_vma);
 }
 
-/* Entries move under the lock that we hold; fork copies none of a VMA that shares the mapping. So none is missed. */
+/* Misses no entry: they move under the lock that we hold, and fork copies none of a VMA that shares the mapping. */
 static void walk_mapping(struct page *page, visit_fn visit, void *arg)
 {
 	struct mapping *mapping = READ_ONCE(page->mapping);
@@ -486,7 +488,7 @@ void rmap_walk(struct page *page,
 {
 	assert_no_lock_from(RANK_I_MMAP);
 	rcu_read_lock(); /* a table may be unlinked while we look at it */
-	/* An anonymous page that is mapped nowhere may outlive its anon_vma; one that was mapped just now does not before RCU. */
+	/* An unmapped anonymous page may outlive its anon_vma. If it was mapped just now, RCU keeps the anon_vma. */
 	if (!page_test(page, PG_ANON))
 		walk_mapping(page, visit, arg);
 	else if (load_acquire(&page->mapcount))
@@ -523,7 +525,7 @@ u64 rmap_check(void)
 	for_each_used_pfn (pfn) {
 		struct page *page = pfn_to_page(pfn);
 
-		/* A page that nothing maps any more may outlive its anon_vma: it is about to be freed. */
+		/* A page that is no longer mapped may outlive its anon_vma: it is about to be freed. */
 		if ((page_test(page, PG_ANON) || page_test(page, PG_CACHE)) && READ_ONCE(page->mapcount) && !page_agrees(page))
 			nr_wrong++;
 	}
@@ -532,7 +534,7 @@ u64 rmap_check(void)
 
 static bool tree_knows(const struct interval_tree *tree, const struct interval_node *node, const struct vma *vma)
 {
-	bool whole = node->parent || interval_tree_check(tree); /* each tree once, for its top VMA */
+	bool whole = node->parent || interval_tree_check(tree); /* each tree once: for its root node */
 
 	if (whole && interval_tree_contains(tree, node) && node->start == vma->pgoff && node->last == last_pgoff(vma))
 		return true;

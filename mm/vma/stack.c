@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stack growth. Only under mmap_lock for writing (V5), in the VMA's bracket (V4). Mirrors Linux's expand_downwards().
+ * Stack growth. It happens only under mmap_lock for writing (V5), in the VMA's bracket (V4). Mirrors Linux's
+ * expand_downwards().
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
@@ -8,7 +9,7 @@
 #include "mm/vma/rmap.h"
 #include "mm/vma/vma_change.h"
 
-/* Something that can be accessed must not come closer than the gap; another growing VMA or PROT_NONE may. */
+/* An accessible mapping below must not be closer than the gap; another growing VMA or PROT_NONE may be. */
 static bool gap_is_free(const struct vma *vma, vaddr_t addr)
 {
 	const struct vma *prev = vma_tree_find_before(&vma->mm->tree, vma->start);

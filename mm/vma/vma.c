@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a VMA: made, made reachable, taken out again, and freed after a grace period, because look-ups without
- * locks may still hold its address. The lock is vma_lock.c's; what happens to VMAs in between is vma_change.c's.
+ * Allocates, attaches, detaches and frees VMAs. A VMA is freed after a grace period, because lockless look-ups may
+ * still hold its address. The per-VMA lock is in vma_lock.c; changes to attached VMAs are in vma_change.c.
  */
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
@@ -88,11 +88,11 @@ void vma_free(struct vma *vma)
 		slab_free_rcu(vma_cache, vma, &vma->rcu);
 }
 
-/* ---- Coming and going --------------------------------------------------------------------------------------------- */
+/* ---- Attach and detach ------------------------------------------------------------------------------------------- */
 
 void vma_link(struct vma *vma)
 {
-	vma_start_write(vma); /* before anybody can find it (V2) */
+	vma_start_write(vma); /* before a look-up can find it (V2) */
 	WRITE_ONCE(vma->vm_refcnt, 1);
 	vma->mm->nr_vmas++;
 	if (vma->mapping)
@@ -102,7 +102,7 @@ void vma_link(struct vma *vma)
 void vma_unlink(struct vma *vma)
 {
 	assert_vma_write_locked(vma);
-	/* A reader counts itself in for the moment that it takes to see that we are here. */
+	/* A reader may be counted in until it sees that the VMA is write-locked, and leaves. */
 	while (!atomic_cas(&vma->vm_refcnt, 1, 0))
 		cpu_relax();
 	vma->mm->nr_vmas--;

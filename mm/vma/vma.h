@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * struct vma: one range of an address space with one set of rules, and the per-VMA lock.
+ * struct vma: one range of an address space with uniform flags and backing, and the per-VMA lock.
  *
  * The bracket. A VMA's bounds, flags, operations and links change only between vma_start_write() and the release of
- * mmap_lock (which is held for writing throughout). There is no other bracket to forget. The one exception: anon_vma
- * goes from NULL to its value once, under mmap_lock in any mode plus the anon_vma lock, published last (V7).
+ * mmap_lock (which is held for writing throughout). There is no other begin/end pair that a writer could forget. The
+ * one exception: anon_vma goes from NULL to its value once, under mmap_lock in any mode plus the anon_vma lock,
+ * published last (V7).
  *
- * The lock word, vm_refcnt: 0 detached; 1 attached; + 1 for each reader; + VMA_WRITER_BAR while a writer drains readers.
+ * The lock word, vm_refcnt: 0 detached; 1 attached; + 1 for each reader; + VMA_WRITER_BAR while a writer drains
+ * readers.
  */
 #ifndef MM_VMA_H
 #define MM_VMA_H
@@ -66,40 +68,43 @@ struct vma {
 
 	/* Read by faults, written rarely. */
 	u64 vm_lock_seq __cacheline_aligned; /* == mm->mm_lock_seq: being changed. Written by vma_start_write() */
-	struct anon_vma *anon_vma;	     /* NULL → value once, store_release; changed otherwise in the bracket */
-	struct file *file;		     /* what maps shows; one reference. Anonymous memory: NULL, or /dev/zero */
+	struct anon_vma *anon_vma;	     /* NULL → value once, store_release; else changed in the bracket */
+	struct file *file;		     /* shown in /proc maps; one reference. Anonymous: NULL, or /dev/zero */
 	struct list_head anon_vma_chain;     /* mmap_lock, or anon_vma preparation: the anon_vmas this VMA is on */
-	struct interval_node i_mmap;	     /* mapping's i_mmap_lock: its place in the mapping's tree */
+	struct interval_node i_mmap;	     /* mapping's i_mmap_lock: the VMA's node in the mapping's tree */
 	union {
-		struct rcu_head rcu;   /* on its way out */
-		struct list_head gone; /* munmap's: taken out of the tree, not yet freed */
+		struct rcu_head rcu;   /* vma_free(): waits for a grace period */
+		struct list_head gone; /* munmap: removed from the tree, not yet freed */
 	};
 
 	/* The one word that readers of the per-VMA lock write, on a line of its own. */
 	s32 vm_refcnt __cacheline_aligned; /* atomic */
 };
 
-/* What a fault asks of a mapping. */
+/* The operations of a mapped object that faults call. */
 struct fault;
 struct vma_ops {
 	/*
-	 * Finds or makes the page of f->address, up to date, with a reference for the caller in f->page. Answers an enum
-	 * fault_end, see fault.h. NULL: the object has no pages to give, SIGBUS. => the lock of f's strategy; does not touch
-	 * the VMA. May sleep, and let go of the lock by f->strategy->wait().
+	 * Finds or creates the page of f->address, up to date, and stores it in f->page with a reference for the
+	 * caller. Returns an enum fault_end, see fault.h. NULL: the object provides no pages, SIGBUS. => the lock of
+	 * f's strategy; does not touch the VMA. May sleep, and let go of the lock by f->strategy->wait().
 	 */
 	int (*fault)(struct fault *f);
 	/*
-	 * Maps what is cached of the object's pages [first, last], of which f->address's is one, and all of which belong to one
-	 * page table. END_GO_ON: not f->address's. Never sleeps or waits; skips what it would have to wait for. NULL: nothing
-	 * is ever mapped without fault().
+	 * Maps those of the object's pages [first, last] that are cached. The range contains f->address's page and lies
+	 * within one page table. Returns END_GO_ON if it did not map f->address's page. Never sleeps or waits; skips
+	 * pages that it would have to wait for. NULL: pages are mapped only through fault().
 	 */
 	int (*map_pages)(struct fault *f, u64 first, u64 last);
 	bool without_mmap_lock; /* fault() may run under the per-VMA lock */
-	bool speculative;	/* map_pages() touches nothing that an unmap could free before a grace period has passed */
-	const char *name;	/* what maps shows when there is no file, or NULL */
+	bool speculative;	/* map_pages() touches only memory that an unmap frees after a grace period */
+	const char *name;	/* shown in /proc maps when there is no file, or NULL */
 };
 
-/* Hardware bits for VM_* flags: PROT_NONE → PTE_PROTNONE; private memory never starts writable (the kinds add it). */
+/*
+ * Hardware bits for VM_* flags: PROT_NONE → PTE_PROTNONE. A private entry starts read-only; the fault kinds add
+ * PTE_WRITE.
+ */
 u64 vma_page_prot(u64 vm_flags);
 
 static inline bool vma_is_anonymous(const struct vma *vma)
@@ -120,21 +125,22 @@ static inline unsigned vma_flags_key(u64 flags)
 void vma_init_caches(void); /* boot */
 struct vma *vma_alloc(struct mm *mm); /* detached, refcnt 0, everything zero; NULL without memory */
 struct vma *vma_dup(const struct vma *vma); /* a detached copy, with references on file and mapping, no anon_vma yet */
-/* Drops what it refers to and frees it after a grace period. It is detached, or was never attached. */
+/* Drops the VMA's references and frees it after a grace period. It is detached, or was never attached. */
 void vma_free(struct vma *vma);
 
 /*
- * Makes a new VMA reachable. After vma_tree_reserve(). => mmap_lock held for writing. Write-locks it first (V2): until
- * mmap_lock is released no other strategy uses it.
+ * Makes a new VMA reachable; call vma_tree_reserve() before. => mmap_lock held for writing. Write-locks the VMA first
+ * (V2): until mmap_lock is released no other strategy uses it.
  */
 void vma_attach(struct mm *mm, struct vma *vma);
-/* Takes it out of the tree, in its bracket; look-ups that already have it see vm_refcnt 0. */
+/* Removes the VMA from the tree, in its bracket; look-ups that have found it already see vm_refcnt 0. */
 void vma_detach(struct vma *vma);
 
 /* ---- The bracket ------------------------------------------------------------------------------------------------- */
 /*
- * Bars new readers, waits for those inside, and marks the VMA as being changed until mmap_lock is released. Idempotent
- * inside one bracket. Sleeps. => mmap_lock held for writing. The killable form removes the bar when it gives up (V14).
+ * Bars new readers, waits for the current ones to unlock, and marks the VMA as being changed until mmap_lock is
+ * released. Idempotent inside one bracket. Sleeps. => mmap_lock held for writing. The killable form removes the bar
+ * when it is interrupted (V14).
  */
 void vma_start_write(struct vma *vma);
 int __must_check vma_start_write_killable(struct vma *vma); /* 0 or -EINTR */
@@ -145,11 +151,11 @@ static inline bool vma_is_write_locked(const struct vma *vma)
 	return READ_ONCE(vma->vm_lock_seq) == READ_ONCE(vma->mm->mm_lock_seq);
 }
 /*
- * Debug builds: the current thread has counted itself into the VMA that contains addr. True also where nothing is
- * noted.
+ * Debug builds: whether the current thread holds the VMA that contains addr read-locked. Also true where held locks are
+ * not recorded.
  */
 bool mm_is_read_locked_at(const struct mm *mm, vaddr_t addr);
-/* Nobody frees the page tables that serve addr; or they stay readable at least. */
+/* The page tables that serve addr are not freed; or they stay readable at least. */
 #define assert_tables_stay(mm, addr)                                                                                   \
 	ASSERT(lock_is_held(&(mm)->mmap_lock) || mm_is_read_locked_at((mm), (addr)), "mmap_lock or the VMA is held")
 #define assert_tables_readable(mm, addr)                                                                               \
@@ -160,12 +166,12 @@ bool mm_is_read_locked_at(const struct mm *mm, vaddr_t addr);
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 enum vma_read {
 	VMA_READ_LOCKED,
-	VMA_READ_WRITE_LOCKED, /* being changed, or falsely so: fall back */
-	VMA_READ_DETACHED,     /* gone while we looked */
+	VMA_READ_WRITE_LOCKED, /* being changed, or falsely reported so: fall back */
+	VMA_READ_DETACHED,     /* detached since the look-up */
 };
-/* Never waits. After VMA_READ_LOCKED the section may end. => an RCU section. */
+/* Never waits. After VMA_READ_LOCKED the RCU section may end. => an RCU section. */
 enum vma_read vma_try_read(struct mm *mm, struct vma *vma);
-/* Counts the reader out. The VMA may be gone then. */
+/* Counts the reader out. The VMA may be freed right afterwards. */
 void vma_read_unlock(struct vma *vma);
 
 #endif

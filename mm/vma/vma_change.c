@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How VMAs come, change and go; see vma_change.h for the contract.
+ * Maps, modifies, splits, merges and unmaps VMAs; see vma_change.h for the contract.
  *
  * The order inside each function: write-lock the VMAs concerned, get memory, and only then change fields and the tree.
- * Look-ups without locks may meet a VMA whose fields have changed already while the tree has not: the bracket tells
- * them, and they fall back.
+ * A lockless look-up may find a VMA whose fields have changed already while the tree has not: it sees that the VMA is
+ * write-locked, and falls back.
  *
- * Two neighbours may be joined if they follow the same rules, continue each other's offsets, and their pages can be
- * found by one reverse map: they share an anon_vma, or one has none yet and the other was not forked (as on Linux, a VMA
- * on several lists does not take in others, or the lists would grow without end).
+ * Two neighbours may be merged if they have the same flags and backing, contiguous offsets, and their pages can be
+ * found by one reverse map: they share an anon_vma, or one has none yet and the other was not forked (as on Linux, a
+ * VMA with several anon_vmas does not absorb others, or the lists would grow without bound).
  */
 #include "mm/vma/vma_change.h"
 #include "kernel/lib/errno.h"
@@ -37,13 +37,13 @@ static bool follows_rules(const struct vma *vma, const struct vma_shape *shape)
 	       vma->ops == shape->ops && reverse_maps_agree(vma, shape->kin);
 }
 
-/* The offset that a place would have if the VMA reached so far. */
+/* The offset of addr if the VMA extended to it. */
 static u64 pgoff_at(const struct vma *vma, vaddr_t addr)
 {
 	return vma->pgoff + (u64)((s64)(addr - vma->start) / (s64)PAGE_SIZE);
 }
 
-/* While the place is not yet free, its neighbours may be VMAs that reach into it: they will end there. */
+/* Before the range is unmapped, a neighbour may be a VMA that extends into it: the unmap will cut it off there. */
 static bool joins_below(const struct vma *prev, const struct vma_shape *shape)
 {
 	return prev && prev->end >= shape->start && follows_rules(prev, shape) &&
@@ -56,7 +56,7 @@ static bool joins_above(const struct vma *next, const struct vma_shape *shape)
 	       pgoff_at(next, shape->start) == shape->pgoff;
 }
 
-/* Has a neighbour, or both as one, reach over the place too. NULL: none would follow its rules. Or an error pointer. */
+/* Extends one neighbour over the range, or merges both across it. NULL: none is compatible. Or an error pointer. */
 static struct vma *join(struct vma *prev, struct vma *next, const struct vma_shape *shape)
 {
 	bool below = joins_below(prev, shape), above = joins_above(next, shape);
@@ -65,7 +65,7 @@ static struct vma *join(struct vma *prev, struct vma *next, const struct vma_sha
 	if (below && above && reverse_maps_agree(prev, next)) {
 		vma = enlarge(prev, prev->start, next->end, next->anon_vma ? next : shape->kin);
 		if (ptr_err(vma) != -ENOMEM)
-			return vma; /* else: to join one of them may take no memory */
+			return vma; /* else: merging with only one of them may need no memory */
 	}
 	if (below)
 		return enlarge(prev, prev->start, shape->end, shape->kin);
@@ -79,7 +79,7 @@ struct vma *vma_map(struct mm *mm, const struct vma_shape *shape)
 	assert_mmap_write_locked(mm);
 	ASSERT(!next || next->start >= shape->end, "a new mapping overlaps no other");
 	vma = join(prev, next, shape);
-	if (!vma || (is_err(vma) && shape->fresh)) /* with a VMA at hand it is no failure to join nobody */
+	if (!vma || (is_err(vma) && shape->fresh)) /* with a preallocated VMA a failed merge is no error */
 		return map_separately(mm, shape);
 	if (shape->fresh)
 		vma_free(shape->fresh);
@@ -101,7 +101,7 @@ int vma_adopt_across(struct vma *vma, const struct vma_shape *shape)
 	return vma == next ? adopt_reverse_map(vma, prev) : 0;
 }
 
-/* The VMA that the shape asks for, not yet attached. NULL without memory. */
+/* Makes a VMA of that shape, not yet attached. NULL without memory. */
 static struct vma *make_separate(struct mm *mm, const struct vma_shape *shape)
 {
 	struct vma *vma = vma_alloc(mm);
@@ -167,20 +167,20 @@ static bool continues(const struct vma *low, const struct vma *high)
 	       low->file == high->file && low->ops == high->ops;
 }
 
-/* Whoever is about to take over a part of other's pages must be found by other's reverse map. */
+/* A VMA that is about to receive pages of other must be found by other's reverse map. */
 static int adopt_reverse_map(struct vma *vma, const struct vma *other)
 {
 	return !vma->anon_vma && other && other->anon_vma ? anon_vma_clone(vma, other) : 0;
 }
 
-/* The bounds alone; the offset follows. */
+/* Changes the bounds, and the offset to match. */
 static void set_bounds(struct vma *vma, vaddr_t start, vaddr_t end)
 {
 	assert_vma_write_locked(vma);
 	rmap_set_range(vma, start, end, vma->pgoff + (s64)(start - vma->start) / (s64)PAGE_SIZE);
 }
 
-/* A VMA whose range belongs to another one now. */
+/* Frees a VMA whose range belongs to another one now. */
 static void discard(struct vma *vma)
 {
 	vma_unlink(vma);
@@ -188,8 +188,8 @@ static void discard(struct vma *vma)
 }
 
 /*
- * Lets the VMA reach over [start, end), which may swallow a neighbour whole on either side or on both. `kin`: whose
- * pages it takes over, if any. Answers the VMA, or an error pointer.
+ * Extends the VMA to [start, end), which may absorb a whole neighbour on either side or on both. `kin`: the VMA whose
+ * pages it receives, if any. Returns the VMA, or an error pointer.
  */
 static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const struct vma *kin)
 {
@@ -217,7 +217,7 @@ static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const st
 	return vma;
 }
 
-/* `to` takes over a part of its neighbour `from`, at whichever end they meet: [start, end). */
+/* Moves [start, end), the part of `from` that adjoins its neighbour `to`, into `to`. */
 static struct vma *move_boundary(struct vma *to, struct vma *from, vaddr_t start, vaddr_t end)
 {
 	bool upwards = to->end == start; /* `to` lies below and grows upwards */
@@ -232,7 +232,7 @@ static struct vma *move_boundary(struct vma *to, struct vma *from, vaddr_t start
 	if (error)
 		return err_ptr(error);
 	vma_start_write(from);
-	/* First the one that grows: the reverse map finds what passes over in one of the two at any time. */
+	/* The one that grows comes first: at any time the reverse map finds the moved range in one of the two. */
 	set_bounds(to, upwards ? to->start : boundary, upwards ? boundary : to->end);
 	set_bounds(from, upwards ? boundary : from->start, upwards ? from->end : boundary);
 	vma_tree_replace(&to->mm->tree, low->start, high->end,
@@ -242,7 +242,10 @@ static struct vma *move_boundary(struct vma *to, struct vma *from, vaddr_t start
 
 /* ---- Other flags ------------------------------------------------------------------------------------------------- */
 
-/* What it takes to split a VMA nr ≤ 2 times: the upper parts, and room in the tree. 0, or -ENOMEM and nothing made. */
+/*
+ * Allocates what splitting a VMA nr ≤ 2 times needs: the upper parts, and room in the tree. 0, or -ENOMEM and nothing
+ * allocated.
+ */
 static int split_prepare(struct vma *vma, struct vma **uppers, unsigned nr)
 {
 	struct mm *mm = vma->mm;
@@ -275,7 +278,7 @@ static struct vma *split_off(struct vma *vma, vaddr_t start, vaddr_t end, u64 fl
 	return vma;
 }
 
-/* The neighbour at that end of the part, if it would do with these flags. */
+/* The neighbour at that end of the part, if the part could merge with it under these flags. */
 static struct vma *joinable_below(struct vma *vma, vaddr_t start, u64 flags)
 {
 	struct vma *prev = start == vma->start ? vma_tree_find_before(&vma->mm->tree, start) : NULL;
@@ -341,14 +344,14 @@ static struct vma *make_upper(struct vma *vma)
 	return NULL;
 }
 
-/* Makes the copy what vma is from addr on, and known to the reverse map; the tree is the caller's. */
+/* Gives the copy vma's range from addr on, and links it into the reverse map; the caller updates the tree. */
 static void link_upper(struct vma *upper, const struct vma *vma, vaddr_t addr)
 {
 	rmap_set_range(upper, addr, vma->end, vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT));
 	vma_link(upper);
 }
 
-/* Leaves [start, addr) to vma, and what is above it to `upper`, which it answers. Cannot fail: see split_prepare(). */
+/* Leaves [start, addr) in vma and puts the rest into `upper`, which it returns. Cannot fail: see split_prepare(). */
 static struct vma *split(struct vma *vma, vaddr_t addr, struct vma *upper)
 {
 	struct vma_tree *tree = &vma->mm->tree;
@@ -400,7 +403,7 @@ void vma_unmap_cancel(struct vma_unmap *unmap)
 		vma_free(unmap->upper);
 }
 
-/* Cuts [unmap->start, unmap->end) out of a VMA that reaches over an end of it; what stays joins the entries. */
+/* Cuts [unmap->start, unmap->end) out of a VMA that extends beyond it; adds what remains to `stays`. */
 static void cut(struct vma_unmap *unmap, struct vma *vma, struct vma_range *stays, unsigned *nr_stay)
 {
 	struct vma *high = vma->end > unmap->end ? vma : NULL;
@@ -420,7 +423,7 @@ static void cut(struct vma_unmap *unmap, struct vma *vma, struct vma_range *stay
 		stays[(*nr_stay)++] = (struct vma_range){ high->start, high->end, high };
 }
 
-/* Takes the range out of the VMAs and of the tree; VMAs that are gone entirely are linked to `gone`. */
+/* Removes the range from the VMAs and from the tree; VMAs that lie wholly inside it are put on the list `gone`. */
 static void detach_range(struct vma_unmap *unmap, struct list_head *gone)
 {
 	struct mm *mm = unmap->mm;
@@ -442,7 +445,7 @@ static void detach_range(struct vma_unmap *unmap, struct list_head *gone)
 		vma_unlink(vma);
 }
 
-/* Gives back pages, then tables, then translations: the order of tlb.h. */
+/* Clears entries, unlinks tables, flushes, and only then frees pages and tables: the order of tlb.h. */
 static void free_range(struct vma_unmap *unmap)
 {
 	struct mm *mm = unmap->mm;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changes of a set of VMAs: new ones, other flags, holes. What mmap, munmap, mprotect, mremap, madvise and brk are made
- * of.
+ * Changes to the set of VMAs (new ones, other flags, holes): the building blocks of mmap, munmap, mprotect, mremap,
+ * madvise and brk.
  *
- * Every function holds mmap_lock for writing, sleeps for readers to drain, and brackets what it changes. Gets all
- * memory that it needs before the first change, so it does all or nothing, and answers -ENOMEM then (or -EINTR to a
- * dying thread). What consists of several such steps prepares each of them, commits to nothing until all are prepared,
- * and cannot fail from then on.
+ * Every function is called with mmap_lock held for writing, sleeps until VMA readers have drained, and write-locks the
+ * VMAs that it changes. It allocates all memory before the first change, so it does all or nothing, and returns -ENOMEM
+ * in the latter case (or -EINTR to a dying thread). An operation of several such steps prepares each of them, commits
+ * none until all are prepared, and cannot fail from then on.
  */
 #ifndef MM_VMA_CHANGE_H
 #define MM_VMA_CHANGE_H
@@ -18,64 +18,67 @@ static inline long vma_pages(const struct vma *vma)
 	return (vma->end - vma->start) >> PAGE_SHIFT;
 }
 
-/* What a new mapping is to be, before there is a VMA for it. */
+/* The properties of a new mapping, before it has a VMA. */
 struct vma_shape {
 	vaddr_t start, end; /* free: nothing is mapped there */
 	u64 flags;
 	u64 pgoff;
-	struct mapping *mapping; /* references are taken if a VMA comes of it */
+	struct mapping *mapping; /* references are taken if a new VMA is made */
 	struct file *file;
 	const struct vma_ops *ops;
-	const struct vma *kin; /* its pages will be this VMA's, and belong to its anon_vmas; NULL: it has none yet */
-	struct vma *fresh;     /* from vma_map_prepare(); taken over. NULL: allocated */
+	const struct vma *kin; /* its pages will be this VMA's and belong to its anon_vmas; NULL: no pages yet */
+	struct vma *fresh;     /* from vma_map_prepare(), consumed by vma_map(). NULL: vma_map() allocates */
 };
 
 /*
- * Gets what vma_map() may need, while something else may still be mapped there: then it cannot fail. 0 or -ENOMEM. A
- * shape that is not mapped in the end is cancelled. vma_unmap_prepare() has reserved one more change of the tree. =>
- * mmap_lock held for writing.
+ * Allocates what vma_map() may need, so that it cannot fail; the range may still be mapped otherwise. 0 or -ENOMEM.
+ * A shape that is not mapped in the end must be cancelled. Call vma_unmap_prepare() before, to reserve one more change
+ * of the tree. => mmap_lock held for writing.
  */
 int __must_check vma_map_prepare(struct mm *mm, struct vma_shape *shape);
-/* Gives it back. */
+/* Frees what vma_map_prepare() allocated. */
 static inline void vma_map_cancel(struct vma_shape *shape)
 {
 	if (shape->fresh)
 		vma_free(shape->fresh);
 }
-/* Maps it: by enlarging a neighbour that follows the same rules, or by a new VMA. The VMA or an error pointer. */
+/* Maps the shape, by enlarging a compatible neighbour or by a new VMA. Returns the VMA or an error pointer. */
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
 /*
- * If mapping `shape` will join `vma`, which has no page yet, with its neighbour beyond, which has: lets vma belong to
+ * If mapping `shape` will merge `vma`, which has no page yet, with the neighbour on its far side, which has: gives vma
  * the neighbour's anon_vma now. 0 or -ENOMEM. => the VMA write-locked.
  */
 int __must_check vma_adopt_across(struct vma *vma, const struct vma_shape *shape);
 
 /*
- * Gives [start, end), a part of vma, other flags: splits and merges as needed. The VMA that then contains the part, or
- * an error pointer. Page-table entries are the caller's.
+ * Changes the flags of [start, end), a part of vma: splits and merges as needed. Returns the VMA that then contains the
+ * part, or an error pointer. The caller updates the page-table entries.
  */
 struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags);
 
 /*
- * The same for the whole of a write-locked vma, which joins nobody now: for flags that say nothing of rights. Cannot
+ * The same for the whole of a write-locked vma, without merging: for flags that do not affect access rights. Cannot
  * fail.
  */
 void vma_set_flags(struct vma *vma, u64 flags);
 
 /*
- * Unmapping a range, in two steps: what may fail, and what may not. Between them the VMAs of the range are
- * write-locked. A preparation that succeeded must be followed by commit or cancel.
+ * Unmapping a range, in two steps: prepare, which may fail, and commit, which cannot. Between them the VMAs of the
+ * range are write-locked. A successful prepare must be followed by commit or cancel.
  */
 struct vma_unmap {
 	struct mm *mm;
 	vaddr_t start, end;
 	bool any;	   /* something is mapped there at all */
-	bool keeps_tables; /* its place is taken over at once, page tables and all. Set between the steps */
-	struct vma *upper; /* for a hole in the middle of a VMA: what will be its second part */
+	bool keeps_tables; /* a new mapping reuses the range and its page tables at once. Set between the steps */
+	struct vma *upper; /* for a hole in the middle of a VMA: the VMA for the part above the hole */
 };
-/* Be ready for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. It is prepared. */
+/*
+ * Prepares for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. Call it after
+ * vma_unmap_prepare().
+ */
 int __must_check vma_unmap_expect_hole(struct vma_unmap *unmap, struct vma *vma);
-/* `nr_more`: tree changes to reserve besides. */
+/* `nr_more`: additional tree changes to reserve. */
 int __must_check vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end,
 				   unsigned nr_more);
 void vma_unmap_commit(struct vma_unmap *unmap);
@@ -88,29 +91,29 @@ void vma_set_object(struct vma *vma, struct mapping *mapping, struct file *file,
 /* Attach and detach without the tree and the page counts. vma_link write-locks. */
 void vma_link(struct vma *vma);
 void vma_unlink(struct vma *vma);
-/* Counts pages that come or (nr_pages < 0) go under VM_* flags. */
+/* Adds nr_pages (which may be negative) to the page counts that apply to VM_* flags. */
 void vma_account(struct mm *mm, u64 flags, long nr_pages);
 
 /*
- * What MAP_POPULATE and VM_LOCKED ask for: as mm_populate(), for what the VMA's flags permit (VM_LOCKONFAULT: nothing);
- * nobody learns of errors.
+ * Populates a range for MAP_POPULATE and VM_LOCKED: as mm_populate(), as far as the VMA's flags permit (VM_LOCKONFAULT:
+ * not at all); ignores errors.
  */
 void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags);
 
 /* ---- Limits: mmap_limits.c --------------------------------------------------------------------------------------- */
 
-/* RLIMIT_AS and RLIMIT_DATA permit so many more pages with these flags. */
+/* Whether RLIMIT_AS and RLIMIT_DATA permit nr_pages more pages with these flags. */
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages);
-/* ... once what is mapped in [start, end) is gone. */
+/* The same, once [start, end) is unmapped. */
 bool mm_may_grow_without(const struct mm *mm, u64 flags, u64 nr_pages, vaddr_t start, vaddr_t end);
 /*
- * RLIMIT_MEMLOCK, which does not bind who has CAP_IPC_LOCK: may the running thread lock anything at all; so many pages
- * in all; so many more in a VMA with these flags?
+ * RLIMIT_MEMLOCK, which does not bind a thread with CAP_IPC_LOCK: whether the running thread may lock any memory;
+ * nr_pages pages in total; nr_pages more in a VMA with these flags.
  */
 bool mm_may_lock_any(const struct mm *mm);
 bool mm_may_lock(const struct mm *mm, u64 nr_pages);
 bool mm_may_lock_more(const struct mm *mm, u64 flags, u64 nr_pages);
-/* Linux's guess (overcommit_memory = 0): what could never fit is refused; 1: nothing is. */
+/* Linux's heuristic (overcommit_memory = 0): refuses what could never fit; 1: refuses nothing. */
 bool mm_may_commit(u64 nr_pages);
 /* Flags of memory that is charged when it is mapped: private and writable, unless MAP_NORESERVE. */
 static inline bool vma_flags_accountable(u64 flags)
@@ -121,9 +124,10 @@ static inline bool vma_flags_accountable(u64 flags)
 vaddr_t vma_start_gap(const struct vma *vma);
 
 /*
- * Where a mapping of len bytes goes: at addr if it is free (a hint), or the highest place below mmap_base. The address,
- * or -ENOMEM, -EINVAL; -EPERM below mmap_min_addr, unless the running thread may map there. Every mapping that a program can
- * place itself asks here (a stack has a check of its own, which binds root too). `flags`: MAP_*.
+ * Chooses the address of a mapping of len bytes: addr (a hint) if it is free, or the highest place below mmap_base.
+ * Returns the address, or -ENOMEM, -EINVAL; -EPERM below mmap_min_addr, unless the running thread may map there. Every
+ * mapping that a program can place itself is checked here (a stack has a check of its own, which binds root too).
+ * `flags`: MAP_*.
  */
 long mm_unmapped_area(struct mm *mm, vaddr_t addr, u64 len, u64 flags);
 

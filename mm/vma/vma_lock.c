@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bracket and the per-VMA lock: one writer, two counters.
+ * The bracket (a writer's changes to VMAs) and the per-VMA lock: one writer, two counters.
  *
- * mm_lock_seq is odd while mmap_lock is held for writing. vma_start_write() stores it into vm_lock_seq: from then on the VMA
- * is "being changed" until mm_lock_seq moves on, which the release of mmap_lock does for all VMAs at once.
+ * mm_lock_seq is odd while mmap_lock is held for writing. vma_start_write() stores it into vm_lock_seq: from then on
+ * the VMA is "being changed" until mm_lock_seq increases, which the release of mmap_lock does for all VMAs at once.
  *
- * A reader looks at vm_lock_seq, counts itself into vm_refcnt, and looks again. Either the writer's bar was there first,
- * and the reader leaves; or the reader was, and the writer waits for it to drain. After the bar is gone, the second look
- * sees the vm_lock_seq that was stored below it. "Falsely locked" is possible and harmless, "falsely unlocked" is not.
+ * A reader compares vm_lock_seq with mm_lock_seq, counts itself into vm_refcnt, and compares again. If the writer's bar
+ * was set first, the reader backs out; if the reader was counted first, the writer waits for it to unlock. If the bar
+ * is gone already, the second comparison sees the vm_lock_seq that was stored while the bar was set. "Falsely locked"
+ * is possible and harmless, "falsely unlocked" would not be.
  *
  * Mirrors: Linux 6.15, include/linux/mmap_lock.h and mm/mmap_lock.c, in the form with vm_refcnt.
  */
@@ -21,7 +22,7 @@
 static void begin_changes(struct mm *mm)
 {
 	ASSERT(!(mm->mm_lock_seq & 1), "mm_lock_seq is even while nobody holds mmap_lock for writing");
-	/* An exchange, so that no change of a VMA is seen before the count is odd. */
+	/* An exchange, so that no change of a VMA is visible before the count is odd. */
 	atomic_xchg(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
 	mm->write_began = event_clock();
 	schedule_point();
@@ -31,7 +32,7 @@ static void end_changes(struct mm *mm)
 {
 	ASSERT(mm->mm_lock_seq & 1, "mm_lock_seq is odd while mmap_lock is held for writing");
 	event_ended(EVENT_mmap_write, mm->write_began, 0, mm->mm_lock_seq);
-	/* Release: whoever reads the new count sees every change that was made below the old one (V8). */
+	/* Release: a reader of the new count sees every change made under the old one (V8). */
 	store_release(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
 	schedule_point();
 }
@@ -77,7 +78,7 @@ static void remove_bar(struct vma *vma)
 	__atomic_sub_fetch(&vma->vm_refcnt, VMA_WRITER_BAR, __ATOMIC_RELEASE);
 }
 
-/* 0, or -EINTR with the bar gone again (V14). */
+/* Sets the bar and waits for the readers to unlock. 0, or -EINTR with the bar removed again (V14). */
 static int drain_readers(struct vma *vma, bool killable)
 {
 	struct wait_queue *writers = &vma->mm->vma_writers;
@@ -100,16 +101,16 @@ static int drain_readers(struct vma *vma, bool killable)
 static int start_write(struct vma *vma, bool killable)
 {
 	u64 seq = vma->mm->mm_lock_seq;
-	bool attached = READ_ONCE(vma->vm_refcnt) != 0; /* only we, who hold mmap_lock, attach and detach */
+	bool attached = READ_ONCE(vma->vm_refcnt) != 0; /* stable: only a holder of mmap_lock attaches or detaches */
 	int error;
 
 	if (vma->vm_lock_seq == seq)
 		return 0;
-	lock_order_check(&vma->vm_refcnt, RANK_VMA); /* whether or not there are readers just now (V3) */
+	lock_order_check(&vma->vm_refcnt, RANK_VMA); /* even if there are no readers now (V3) */
 	error = attached ? drain_readers(vma, killable) : 0;
 	if (error)
 		return error;
-	/* An exchange: no change is seen before the mark. */
+	/* An exchange: no change is visible before the mark. */
 	atomic_xchg(&vma->vm_lock_seq, seq);
 	race_point(write_marked);
 	if (attached)
@@ -171,7 +172,7 @@ enum vma_read vma_try_read(struct mm *mm, struct vma *vma)
 	enum vma_read result;
 
 	assert_in_rcu();
-	/* Stale is fine: a quick way out, looked at again below. */
+	/* A stale value is fine: this is a fast path out, compared again below. */
 	if (READ_ONCE(vma->vm_lock_seq) == READ_ONCE(mm->mm_lock_seq))
 		return VMA_READ_WRITE_LOCKED;
 	race_point(vma_between_looks);
@@ -188,7 +189,7 @@ enum vma_read vma_try_read(struct mm *mm, struct vma *vma)
 
 void vma_read_unlock(struct vma *vma)
 {
-	struct mm *mm = vma->mm; /* the VMA may be gone once we are counted out */
+	struct mm *mm = vma->mm; /* the VMA may be freed once we are counted out */
 
 	lock_release_check(&vma->vm_refcnt, RANK_VMA);
 	if (unlikely(__atomic_sub_fetch(&vma->vm_refcnt, 1, __ATOMIC_RELEASE) == VMA_WRITER_BAR + 1))

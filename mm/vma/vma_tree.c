@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The B+tree of VMAs. Every change is one operation, vma_tree_replace(): the entries that overlap a range give way to up
- * to three others. It builds new nodes from the leaf upwards out of those set aside, publishes the new root by one
- * release store, and only then hands the old nodes to RCU: handed over before, a reader that starts in between could
- * still find them when the grace period ends.
+ * The B+tree of VMAs. Every change is one operation, vma_tree_replace(), which replaces the entries that overlap a
+ * range by up to three others. It builds new nodes from the leaf upwards out of the reserve, publishes the new root by
+ * one release store, and only then passes the old nodes to RCU: if it did so before, a reader that starts in between
+ * could still find them when the grace period ends.
  *
- * Each entry carries the bounds of what lies below it and the largest gap inside, so a search for free space looks only
- * where there is some. A node has 15 entries: most programs have one leaf and nothing else, and a change copies one node.
+ * Each entry holds the bounds of its subtree and the largest gap in it, so a search for free space visits only subtrees
+ * that have enough. A node has 15 entries: most programs have one leaf and nothing else, and a change copies one node.
  *
  * Locks: writers hold mmap_lock for writing, look-ups hold mmap_lock or are in an RCU section; nothing is taken here.
  */
@@ -17,7 +17,7 @@
 #include "mm/vma/vma.h"
 
 #define FANOUT 15
-#define UNDERFULL 5 /* a node with fewer entries shares with a neighbour */
+#define UNDERFULL 5 /* a node with fewer entries is rebalanced with a neighbour */
 #define MAX_HEIGHT 12
 
 /* A VMA in a leaf, a subtree above. */
@@ -28,7 +28,7 @@ struct entry {
 };
 
 struct vma_node {
-	struct rcu_head rcu; /* not read by look-ups; links the node while it is set aside or dead */
+	struct rcu_head rcu; /* not read by look-ups; links the node while it is in the reserve or dead */
 	u8 level;	     /* 0: a leaf */
 	u8 nr;
 	struct entry entries[FANOUT]; /* in order; unused ones end at ~0, for first_above() */
@@ -49,22 +49,22 @@ _Static_assert(sizeof(struct vma_node) <= 512, "a node fills eight cache lines")
 
 static struct slab_cache *node_cache;
 
-/* One change under way. */
+/* A change in progress. */
 struct edit {
 	struct vma_tree *tree;
-	u64 from, to; /* the entries that overlap this go */
+	u64 from, to; /* the entries that overlap this are removed */
 	const struct vma_range *with;
 	unsigned nr_with;
 	struct vma_node *dead; /* to be freed once the new root is published */
 };
 
-/* Consecutive entries: what new nodes are put together from. */
+/* Consecutive entries, from which new nodes are assembled. */
 struct run {
 	const struct entry *entries;
 	unsigned nr;
 };
 
-/* Entries that come from below, for what a change replaces in a node. */
+/* The new entries that replace those that a change removes from a node. */
 struct middle {
 	unsigned nr;
 	struct entry entries[4];
@@ -114,7 +114,7 @@ void vma_tree_destroy(struct vma_tree *tree)
 	vma_tree_init(tree, NULL);
 }
 
-/* ---- Nodes set aside --------------------------------------------------------------------------------------------- */
+/* ---- The reserve of nodes ---------------------------------------------------------------------------------------- */
 
 static void set_aside(struct vma_tree *tree, struct vma_node *node)
 {
@@ -136,7 +136,7 @@ static struct vma_node *take_reserved(struct vma_tree *tree, unsigned level)
 }
 
 /*
- * The most nodes that one change of a tree of that height holds at a time. On each level but the top one it makes up to
+ * The most nodes that one change of a tree of that height uses at a time. On each level but the top one it builds up to
  * three nodes, and four from those and a neighbour when one is underfull; at the top two, and a new root.
  */
 static unsigned nodes_per_change(unsigned height)
@@ -147,7 +147,7 @@ static unsigned nodes_per_change(unsigned height)
 int vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes)
 {
 	assert_tree_write_locked(tree);
-	/* Each change but the last may add a level. In practice one does at most, so that is what further ones assume. */
+	/* Each change but the last may add a level. In practice at most one does; further changes assume that. */
 	unsigned height = tree->root ? tree->root->level + 1u : 1;
 	unsigned need = nodes_per_change(height) + (nr_changes - 1) * nodes_per_change(height + 1);
 
@@ -173,7 +173,7 @@ void vma_tree_replace(struct vma_tree *tree, u64 from, u64 to, const struct vma_
 	if (!root) {
 		if (!nr_with)
 			return;
-		root = take_reserved(tree, 0); /* an empty leaf to begin with; it goes the way of every old root */
+		root = take_reserved(tree, 0); /* an empty leaf to start with; freed like every old root */
 		seal(root);
 	}
 	nr = replace_below(&edit, root, true, out);
@@ -209,7 +209,7 @@ void vma_tree_set_bounds(struct vma_tree *tree, struct vma *vma, u64 old_start, 
 	vma_tree_replace(tree, old_start, old_start + 1, &(struct vma_range){ start, end, vma }, 1);
 }
 
-/* The first entry that ends above addr, or the one behind the last: four steps of a binary search. */
+/* The first entry that ends above addr, or the one after the last: four steps of a binary search. */
 static inline const struct entry *first_above(const struct vma_node *node, u64 addr)
 {
 	const struct entry *entry = node->entries;
@@ -236,7 +236,7 @@ static inline const struct entry *last_entry(const struct vma_node *node)
 	return &node->entries[node->nr - 1];
 }
 
-/* The entry that stands for a whole node in its parent. */
+/* The entry that describes a whole node in its parent. */
 static struct entry entry_of(const struct vma_node *child)
 {
 	const struct entry *entry = child->entries;
@@ -255,7 +255,7 @@ static void seal(struct vma_node *node)
 		entry->end = ~0UL;
 }
 
-/* Puts the runs into as few new nodes as hold them, evenly. Returns how many. */
+/* Distributes the runs evenly over as few new nodes as hold them. Returns how many. */
 static unsigned build(struct edit *edit, unsigned level, const struct run *runs, unsigned nr_runs,
 		      struct vma_node **out)
 {
@@ -289,7 +289,7 @@ static inline struct entry *copy_entries(struct entry *to, const struct entry *f
 	return to + nr;
 }
 
-/* The rare cases of splice(): what is left fills two nodes, or none. */
+/* The rare cases of splice(): the result needs two nodes, or none. */
 static __noinline unsigned splice_unevenly(struct edit *edit, struct vma_node *node, unsigned i, unsigned j,
 					   const struct middle *middle, struct vma_node **out)
 {
@@ -300,7 +300,7 @@ static __noinline unsigned splice_unevenly(struct edit *edit, struct vma_node *n
 	return build(edit, node->level, runs, ARRAY_SIZE(runs), out);
 }
 
-/* `node` without its entries [i, j), with those of `middle` in their place. */
+/* Replaces `node` by a copy in which the entries of `middle` replace [i, j). Returns the number of nodes in `out`. */
 static unsigned splice(struct edit *edit, struct vma_node *node, unsigned i, unsigned j, const struct middle *middle,
 		       struct vma_node **out)
 {
@@ -362,7 +362,7 @@ static void add_children(struct middle *middle, struct vma_node **children, unsi
 		middle->entries[middle->nr++] = entry_of(children[k]);
 }
 
-/* Shares the entries of the new children in `middle` and of one old neighbour, [*i, *j) growing by it, evenly. */
+/* Distributes the entries of the new children in `middle` and of one old neighbour, added to [*i, *j), evenly. */
 static void rebalance(struct edit *edit, struct vma_node *node, unsigned *i, unsigned *j, struct middle *middle)
 {
 	struct vma_node *out[4], *neighbour = NULL;
@@ -395,7 +395,7 @@ static void bury_subtree(struct edit *edit, struct vma_node *node)
 	bury(edit, node);
 }
 
-/* Replaces in one child; what becomes of it joins `middle`. */
+/* Replaces in one child, and adds the resulting nodes to `middle`. */
 static void replace_in_child(struct edit *edit, struct vma_node *child, bool insert, struct middle *middle)
 {
 	struct vma_node *out[2];
@@ -404,7 +404,7 @@ static void replace_in_child(struct edit *edit, struct vma_node *child, bool ins
 	add_children(middle, out, nr);
 }
 
-/* The children [i, j) overlap the range: what is between the first and the last of them goes as a whole. */
+/* The children [i, j) overlap the range: those between the first and the last of them are removed whole. */
 static unsigned replace_in_inner(struct edit *edit, struct vma_node *node, bool insert, struct vma_node **out)
 {
 	unsigned i = index_above(node, edit->from), j = skip_below(node, i, edit->to);
@@ -425,7 +425,7 @@ static unsigned replace_in_inner(struct edit *edit, struct vma_node *node, bool 
 	return splice(edit, node, i, j, &middle, out);
 }
 
-/* What replaces `node`: 0 to 2 nodes in `out`. The node itself is dead then. */
+/* Builds the 0 to 2 nodes that replace `node`, in `out`. The node itself is dead then. */
 static unsigned replace_below(struct edit *edit, struct vma_node *node, bool insert, struct vma_node **out)
 {
 	return node->level ? replace_in_inner(edit, node, insert, out) : replace_in_leaf(edit, node, insert, out);
@@ -441,7 +441,7 @@ static struct vma_node *grow_root(struct edit *edit, struct vma_node **out, unsi
 	return root;
 }
 
-/* A root with one child is not needed. */
+/* Removes roots that have only one child. */
 static struct vma_node *shrink_root(struct edit *edit, struct vma_node *root)
 {
 	struct vma_node *child;
@@ -462,7 +462,7 @@ static void bury(struct edit *edit, struct vma_node *node)
 
 /* ---- Look-ups ---------------------------------------------------------------------------------------------------- */
 
-/* The entry of the leaf that ends first above addr, or NULL. */
+/* The first leaf entry that ends above addr, or NULL. */
 static inline const struct entry *seek(const struct vma_tree *tree, u64 addr)
 {
 	const struct vma_node *node = load_acquire(&tree->root);
@@ -529,7 +529,7 @@ struct vma *vma_tree_neighbours(const struct vma_tree *tree, u64 addr, struct vm
 
 /* ---- Free space -------------------------------------------------------------------------------------------------- */
 
-/* The part of the gap [from, to) inside [low, high) holds len bytes. */
+/* Clips the gap [*from, *to) to [low, high). Returns whether len bytes fit. */
 static bool gap_fits(u64 *from, u64 *to, u64 len, u64 low, u64 high)
 {
 	*from = max(*from, low);
@@ -542,7 +542,7 @@ static bool may_hold_gap(const struct entry *entry, u64 len, u64 low, u64 high)
 	return entry->gap >= len && entry->start < high && entry->end > low;
 }
 
-/* Between two VMAs below this node. */
+/* The highest fitting place between two VMAs below this node, or 0. */
 static u64 highest_inner_gap(const struct vma_node *node, u64 len, u64 low, u64 high)
 {
 	u64 from, to, found;

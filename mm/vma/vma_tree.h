@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The VMAs of an mm, ordered by address: a B+tree whose nodes never change once published. A writer copies the path it
- * changes and publishes a new root; old nodes are freed after an RCU grace period. So a reader without locks sees one
- * consistent tree, takes a bounded number of steps, and never meets a half-made node (S14).
+ * changes and publishes a new root; old nodes are freed after an RCU grace period. So a lockless reader sees one
+ * consistent tree, takes a bounded number of steps, and never sees an incomplete node (S14).
  *
  * Leaves repeat each VMA's bounds, so that a look-up touches one VMA only, and a writer changes bounds by replacing the
  * leaf, in the VMA's bracket.
@@ -17,37 +17,38 @@ struct vma;
 struct vma_node;
 
 struct vma_tree {
-	struct vma_node *root;	  /* writers: mmap_lock for writing, store_release; readers: RCU or mmap_lock, load_acquire */
-	struct vma_node *reserve; /* mmap_lock for writing: nodes set aside, so that a change once begun cannot fail */
+	/* Writers: mmap_lock for writing, store_release; readers: RCU or mmap_lock, load_acquire. */
+	struct vma_node *root;
+	struct vma_node *reserve; /* mmap_lock for writing: preallocated nodes: a change once begun cannot fail */
 	u32 nr_reserve;
 #if DEBUG
-	const struct rwsem *lock; /* constant: mmap_lock; NULL: one thread has the tree for itself */
+	const struct rwsem *lock; /* constant: mmap_lock; NULL: only one thread uses the tree */
 #endif
 };
 
 void vma_tree_init_caches(void); /* boot */
-/* `lock`: the mmap_lock that guards it, for asserts. NULL: one thread has the tree for itself. */
+/* `lock`: the mmap_lock that guards it, for asserts. NULL: only one thread uses the tree. */
 void vma_tree_init(struct vma_tree *tree, const struct rwsem *lock);
-/* Frees nodes and reserve; the VMAs are the caller's. Nobody else can reach the tree any more. */
+/* Frees nodes and reserve, not the VMAs. No other thread can reach the tree any more. */
 void vma_tree_destroy(struct vma_tree *tree);
 
 /*
- * Sets nodes aside for nr_changes insertions, removals or bound changes. 0 or -ENOMEM. => mmap_lock held for writing.
- * To be called before the first change of an operation; what is not used stays for the next one.
+ * Preallocates nodes for nr_changes insertions, removals or bound changes. 0 or -ENOMEM. => mmap_lock held for writing.
+ * Call it before the first change of an operation; unused nodes remain for the next one.
  */
 int __must_check vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes);
 /*
- * The three changes; none can fail after vma_tree_reserve(). start and end are what the tree is to hold from now on.
+ * The three changes; none can fail after vma_tree_reserve(). start and end are the bounds that the tree is to hold.
  * => mmap_lock held for writing.
  */
 void vma_tree_insert(struct vma_tree *tree, struct vma *vma, u64 start, u64 end);
 void vma_tree_remove(struct vma_tree *tree, struct vma *vma, u64 start);
-/* Same VMA, same neighbours, other bounds. old_start finds it. => mmap_lock held for writing. */
+/* Gives the VMA at old_start other bounds, between the same neighbours. => mmap_lock held for writing. */
 void vma_tree_set_bounds(struct vma_tree *tree, struct vma *vma, u64 old_start, u64 start, u64 end);
 
 /*
- * What all three are made of, in one step for readers: the entries that overlap [from, to) give way to nr ≤ 3 others, in
- * order, which overlap none that stay. Counts as one change.
+ * The operation behind all three, atomic for readers: replaces the entries that overlap [from, to) by nr ≤ 3 others,
+ * in order, which overlap no remaining entry. Counts as one change.
  */
 struct vma_range {
 	u64 start, end;
@@ -65,7 +66,7 @@ struct vma *vma_tree_find_from(const struct vma_tree *tree, u64 addr);
 /* The last VMA that starts below addr, or NULL. => mmap_lock held. */
 struct vma *vma_tree_find_before(const struct vma_tree *tree, u64 addr);
 
-/* find_from(addr), and in *prev the last VMA that starts below addr: both sides of a gap. => mmap_lock held. */
+/* vma_tree_find_from(), and in *prev the last VMA that starts below addr: both sides of a gap. => mmap_lock held. */
 struct vma *vma_tree_neighbours(const struct vma_tree *tree, u64 addr, struct vma **prev);
 
 /* The highest gap of len bytes inside [low, high), as its start address, or 0. => mmap_lock held. */
@@ -75,7 +76,7 @@ u64 vma_tree_gap_bottom_up(const struct vma_tree *tree, u64 len, u64 low, u64 hi
 
 /*
  * Panics on a tree that breaks its own rules (order, gaps, bounds equal to the VMAs'). => mmap_lock held. Returns the
- * count.
+ * number of VMAs.
  */
 u64 vma_tree_check(const struct vma_tree *tree);
 
