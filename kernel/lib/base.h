@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The vocabulary every file of the kernel and of the host build shares: integer and address types, memory access by
- * once/acquire/release, small helpers. Depends on nothing but the compiler's freestanding headers.
+ * The basic definitions that all files of the kernel and the host build share: integer and address types, memory access
+ * by once/acquire/release, small helpers. Depends on nothing but the compiler's freestanding headers.
  */
 #ifndef KERNEL_BASE_H
 #define KERNEL_BASE_H
@@ -57,8 +57,8 @@ typedef u64 pfn_t;   /* a physical page frame number: paddr >> PAGE_SHIFT */
 	})
 
 /*
- * Whatever another CPU may read or write without a common lock goes through these. They are the compiler's atomics, so
- * that ThreadSanitizer understands them; order comes from acquire and release, never from a stand-alone fence.
+ * For all data that another CPU may read or write without a common lock. They are the compiler's atomics, so that
+ * ThreadSanitizer understands them; order comes from acquire and release, never from a stand-alone fence.
  */
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)

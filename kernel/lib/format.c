@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ksnprintf: C's formatted output without floating point. Conversions: d i u x X o c s p %, the flags - 0 + space #, width and
- * precision (also *), the length modifiers hh h l ll z t. No locks, any context.
+ * ksnprintf: C's formatted output without floating point. Conversions: d i u x X o c s p %, the flags - 0 + space #,
+ * width and precision (also *), the length modifiers hh h l ll z t. No locks, any context.
  */
 #include "kernel/lib/print.h"
 #include "kernel/lib/string.h"

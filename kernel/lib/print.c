@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel log. A line goes at once to the debug console and to a ring that keeps the last lines for whoever looks
- * at memory (GDB). Callable from any context, NMI included: each line is built on the stack and written in one go. The
- * console lock only keeps lines apart; who cannot get it (an NMI on top of its holder, a panic that may have stopped the
- * holder) writes without it.
+ * The kernel log. Each line goes at once to the debug console and to a ring buffer that keeps the last lines for
+ * readers of memory (GDB). Callable from any context, NMI included: each line is built on the stack and written in one
+ * go. The console lock only keeps lines from interleaving; a context that cannot acquire it (an NMI that interrupted
+ * its holder, a panic that may have stopped the holder) writes without it.
  */
 #include "drivers/debugcon.h"
 #include "kernel/lib/print.h"
@@ -11,10 +11,10 @@
 #include "kernel/time/clock.h"
 #include <machine_arch.h>
 
-#define KEPT_LINES 1024 /* whose beginnings are known */
+#define KEPT_LINES 1024 /* lines whose start is recorded */
 #define NOBODY 0u
 
-static char log_ring[LOG_RING_SIZE]; /* console_lock, or a panic */
+static char log_ring[LOG_RING_SIZE]; /* protected by console_lock, except in a panic */
 static u64 log_written;		     /* bytes ever written; the newest is at log_written % LOG_RING_SIZE */
 static struct {
 	u64 start; /* as log_written counts */
@@ -65,7 +65,7 @@ static void write_line(char *line, int length)
 	irq_restore(flags);
 }
 
-/* => console_lock held. The oldest line that is kept whole. */
+/* => console_lock held. Returns the oldest line that is still complete in the ring. */
 static u64 oldest_line(void)
 {
 	u64 number = nr_log_lines > KEPT_LINES ? nr_log_lines - KEPT_LINES : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Formatted output to the kernel log, and the ways to stop. Callable from any context, NMI included. */
+/* Formatted output to the kernel log, panic and assertions. Callable from any context, NMI included. */
 #ifndef KERNEL_PRINT_H
 #define KERNEL_PRINT_H
 
@@ -10,21 +10,22 @@ void klog(const char *fmt, ...) __printf(1, 2);
 /* The same without the CPU's number in front: the records that the host side looks for. */
 void klog_record(const char *fmt, ...) __printf(1, 2);
 /*
- * For readers of the log: copies line *number (its text ends with a NUL, without a newline) or, when that is no longer kept,
- * the oldest that is; *number is then the one copied, *time_ns when it was written. False: it has not been written yet.
+ * For readers of the log: copies line *number (NUL-terminated, without a newline) or, if that is no longer kept, the
+ * oldest that is. Sets *number to the line copied, *time_ns to when it was written. Returns false if the line has not
+ * been written yet.
  */
 #define LOG_LINE_MAX 512
 #define LOG_RING_SIZE (64 * 1024)
 bool klog_line(u64 *number, u64 *time_ns, char *buf, size_t size);
 /* The number that the next line will have. */
 u64 klog_next_line(void);
-/* A panic: lines no longer wait for each other, since whoever writes one may have been stopped. */
+/* For a panic: log lines no longer wait for the console lock, since its holder may have been stopped. */
 void log_lock_off(void);
 /* As C's; `%p` prints 16 hex digits, no floating point. Returns the length the whole text would have. */
 int ksnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 int kvsnprintf(char *buf, size_t size, const char *fmt, va_list args) __printf(3, 0);
 
-/* A violated invariant, told in a sentence. Stops every CPU (on the host: aborts). */
+/* Reports a violated invariant, in a sentence. Stops every CPU (on the host: aborts). */
 void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
 
 /* An invariant that both builds check. */

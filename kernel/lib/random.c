@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The generator is ChaCha20 (RFC 8439) run on a counter; each request ends by replacing the key with further output, so
- * that who learns the state later cannot compute what was handed out before. random_lock (RANK_LEAF, interrupts off)
- * guards the state.
+ * The random generator is ChaCha20 (RFC 8439) run on a counter. Each request ends by replacing the key with further
+ * output, so that an attacker who learns the state later cannot compute earlier output. random_lock (RANK_LEAF,
+ * interrupts off) protects the state.
  */
 #include "kernel/lib/random.h"
 
@@ -66,7 +66,7 @@ static u64 hardware_random(void)
 void random_init(void)
 {
 	if (boot_option("deterministic", NULL, 0))
-		return; /* the key stays zero: every run draws the same */
+		return; /* the key stays zero: every run produces the same bytes */
 	for (int i = 4; i < 12; i++)
 		state[i] = (u32)hardware_random();
 }

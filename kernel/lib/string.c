@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The C string functions of kernel/lib/string.h. No locks, any context. The bulk goes by `rep`: no vector registers here. */
+/* The C string functions of kernel/lib/string.h. No locks, any context. They use `rep`, not vector registers. */
 #include "kernel/lib/string.h"
 
 void *memcpy(void *dst, const void *src, size_t n)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel threads: see kthread.h. Takes process_tree_lock, to begin and to end. */
+/* Kernel threads: see kthread.h. Takes process_tree_lock when a thread begins and ends. */
 #include "kernel/lib/string.h"
 #include "kernel/sched/kthread.h"
 #include "kernel/sched/sched.h"
 #include "mm/page/slab.h"
 
-/* What a new thread is to run. */
+/* The function that a new thread runs. */
 struct kthread_work {
 	void (*fn)(void *arg);
 	void *arg;
@@ -20,7 +20,7 @@ static void kthread_main(void *arg)
 	task_exit(0);
 }
 
-/* A process that consists of the task alone. False without memory, or without a number. */
+/* Makes a process that consists of the task alone. Returns false if there is no memory or no free number. */
 static bool make_process(struct task *task, struct process *process)
 {
 	bool numbered;
@@ -54,7 +54,7 @@ struct task *kthread_start(const char *name, void (*fn)(void *arg), void *arg)
 
 	if (!task || !make_process(task, process)) {
 		if (task)
-			task_put(task); /* and the process with it, if it has got it */
+			task_put(task); /* this drops the process too, if make_process() attached it */
 		if (process && !(task && task->process))
 			process_put(process);
 		kfree(work);

@@ -2,10 +2,10 @@
 /*
  * The scheduler. See sched.h for the policy.
  *
- * A run queue holds the runnable tasks of its CPU except the one that runs. Its lock (RANK_RUN_QUEUE, interrupts off) is
- * held across the switch and released by the next task, so whoever gets it sees the registers of the previous one saved.
- * Never are two of these locks waited for at once: a task that moves is taken off one queue, then put on the other; in
- * between it is TASK_RUNNING and on_rq, so nobody else moves or wakes it.
+ * A run queue holds the runnable tasks of its CPU except the running one. Its lock (RANK_RUN_QUEUE, interrupts off) is
+ * held across the switch and released by the next task, so a CPU that acquires it sees the previous task's registers
+ * saved. No CPU waits for one of these locks while it holds another: a task that moves is dequeued from one queue, then
+ * enqueued on the other; in between it is TASK_RUNNING and on_rq, so no other CPU moves or wakes it.
  */
 #include "kernel/sched/sched.h"
 
@@ -23,25 +23,25 @@ struct run_queue {
 	u32 cpu;		  /* constant */
 	struct list_head fresh;	  /* runnable tasks that are task->fresh, first in, first out, ... */
 	struct list_head waiting; /* ... and those that are not */
-	u32 nr;		   /* of both; read without the lock to find a short queue: a stale value only costs time */
-	struct task *curr; /* what runs */
+	u32 nr;		   /* length of both lists; also read without the lock: a stale value only costs time */
+	struct task *curr; /* the running task */
 	struct task *idle; /* constant after the CPU's boot */
-	u64 charged;	   /* ns: up to when curr and the debt have been charged */
-	u64 debt; /* ns that fresh tasks have run while others waited, less what those have run since; TURN_NS at most */
-	bool repaying; /* since the debt was due, and until there is none */
+	u64 charged;	   /* ns: time up to which curr and the debt have been charged */
+	u64 debt; /* ns that fresh tasks ran while others waited, less what the others ran since; at most TURN_NS */
+	bool repaying; /* set when the debt becomes due, cleared when it is zero */
 	u64 nr_switches;
 	u64 idle_ns;
-	u64 user_ticks, kernel_ticks; /* the CPU itself; read without the lock */
+	u64 user_ticks, kernel_ticks; /* written by the CPU itself; read without the lock */
 };
 STATIC_PER_CPU(struct run_queue, run_queues);
 static struct task idle_tasks[MAX_CPUS];
 
-/* CPUs that wait in the idle loop. A waker claims one by clearing its bit; the CPU itself clears it when it goes on. */
+/* CPUs that wait in the idle loop. A waker claims one by clearing its bit; the CPU itself clears it when it resumes. */
 static u64 idle_cpus;
 
 /* ---- Queues ------------------------------------------------------------------------------------------------------ */
 
-/* Locks the queue that the task belongs to. => interrupts off. */
+/* Locks and returns the queue that the task belongs to. => interrupts off. */
 static struct run_queue *lock_task_queue(struct task *task)
 {
 	assert_irqs_off();
@@ -63,8 +63,8 @@ static bool claim_idle_cpu(u32 cpu)
 }
 
 /*
- * Where the task should go: its own CPU if that is idle, any idle one, that of a waker which hands over, or the one with the
- * shortest queue.
+ * Chooses a CPU for the task: its own CPU if that is idle, else any idle one, else the waker's if the waker hands over,
+ * else the one with the shortest queue.
  */
 static u32 choose_cpu(const struct task *task)
 {
@@ -95,7 +95,7 @@ static u32 choose_cpu(const struct task *task)
 	return best;
 }
 
-/* Charges what runs for the time since it was charged last. => rq->lock held. */
+/* Charges the running task for the time since the last charge. => rq->lock held. */
 static void charge(struct run_queue *rq, u64 now)
 {
 	u64 ran = now - rq->charged;
@@ -116,8 +116,8 @@ static void charge(struct run_queue *rq, u64 now)
 }
 
 /*
- * The tick is the only clock that ends a turn or the debt: what is nearer to this tick than to the next ends now. =>
- * rq->lock held.
+ * Only the tick can end a turn or the debt: what would end nearer to this tick than to the next ends now. => rq->lock
+ * held.
  */
 static void round_to_tick(struct run_queue *rq)
 {
@@ -132,7 +132,7 @@ static void round_to_tick(struct run_queue *rq)
 	}
 }
 
-/* The turn may be used up: a new one is had only behind all others. => rq->lock held. */
+/* Appends the task; if its turn is used up, it gets a new one but is no longer fresh. => rq->lock held. */
 static void queue_last(struct run_queue *rq, struct task *task)
 {
 	assert_spin_held(&rq->lock);
@@ -144,7 +144,7 @@ static void queue_last(struct run_queue *rq, struct task *task)
 	WRITE_ONCE(rq->nr, rq->nr + 1);
 }
 
-/* A task that ran and is to go on with its turn. => rq->lock held. */
+/* Puts a task that ran first in its list, to continue its turn. => rq->lock held. */
 static void queue_first(struct run_queue *rq, struct task *task)
 {
 	assert_spin_held(&rq->lock);
@@ -160,7 +160,7 @@ static void dequeue(struct run_queue *rq, struct task *task)
 	WRITE_ONCE(rq->nr, rq->nr - 1);
 }
 
-/* Takes what is to run next off the queue; NULL if it is empty. => rq->lock held. */
+/* Dequeues the task to run next; NULL if there is none. => rq->lock held. */
 static struct task *dequeue_next(struct run_queue *rq)
 {
 	bool fresh = !list_empty(&rq->fresh) && (!rq->repaying || list_empty(&rq->waiting));
@@ -175,7 +175,7 @@ static struct task *dequeue_next(struct run_queue *rq)
 	return task;
 }
 
-/* Puts a runnable task that is on no queue on that of `cpu`. => interrupts off. */
+/* Enqueues a runnable task, which is on no queue, on that of `cpu`. => interrupts off. */
 static void enqueue(struct task *task, u32 cpu)
 {
 	struct run_queue *rq = &per_cpu(run_queues, cpu);
@@ -204,7 +204,7 @@ bool sched_wake(struct task *task, u32 states)
 	if (sleeping) {
 		WRITE_ONCE(task->state, TASK_RUNNING);
 		task->fresh |= !queued;
-		task->on_rq = true; /* if it was not: it is now between two queues, and ours */
+		task->on_rq = true; /* if it was false: the task is now on no queue, and only we enqueue it */
 	}
 	spin_unlock(&rq->lock);
 	if (sleeping && !queued)
@@ -219,7 +219,7 @@ void sched_start(struct task *task)
 
 	task->state = TASK_RUNNING;
 	task->cpu = cpu_id();
-	task->fresh = current->fresh; /* threads made in numbers are bounded by the debt */
+	task->fresh = current->fresh; /* a burst of new threads is bounded by the debt */
 	task->turn_left = max(current->turn_left, 1L);
 	enqueue(task, choose_cpu(task));
 	irq_restore(flags);
@@ -237,7 +237,7 @@ static struct task *first_for_cpu(struct list_head *queue, u32 cpu)
 	return NULL;
 }
 
-/* Takes a task over from the longest queue. True if there was one. => interrupts off. */
+/* Moves a task here from the longest queue. True if there was one. => interrupts off. */
 static bool pull(struct run_queue *rq)
 {
 	struct run_queue *busiest = NULL;
@@ -264,7 +264,7 @@ static bool pull(struct run_queue *rq)
 
 /* ---- Switching --------------------------------------------------------------------------------------------------- */
 
-/* The second half of a switch, on the stack of the task that runs now. => interrupts off. */
+/* The second half of a switch, on the stack of the task that now runs. => interrupts off. */
 static void finish_switch(struct task *prev)
 {
 	bool move = prev->state == TASK_RUNNING && !prev->is_idle && !(prev->affinity >> cpu_id() & 1);
@@ -298,7 +298,7 @@ static void account_switch(struct run_queue *rq, struct task *prev, struct task 
 	WRITE_ONCE(rq->nr_switches, rq->nr_switches + 1);
 }
 
-/* Keeps prev on the queue if it can go on here; otherwise finish_switch() moves it, or it sleeps. */
+/* Requeues prev if it is runnable and may stay on this CPU; otherwise finish_switch() moves it, or it sleeps. */
 static void requeue(struct run_queue *rq, struct task *prev)
 {
 	if (prev->is_idle)
@@ -403,7 +403,7 @@ static void wait_for_work(struct run_queue *rq)
 	u64 bit = 1UL << rq->cpu;
 
 	assert_irqs_off();
-	atomic_or(&idle_cpus, bit); /* a full barrier: whoever missed the bit has queued before we look */
+	atomic_or(&idle_cpus, bit); /* a full barrier: a CPU that missed the bit has queued its task before we look */
 	if (!READ_ONCE(rq->nr) && !pull(rq)) {
 		if (rcu_pending())
 			timer_want_tick(ktime_ns() + TICK_NS);
@@ -423,7 +423,7 @@ void cpu_start_scheduling(void)
 	if (rq->curr != current)
 		become_idle_task(cpu_id());
 	hang_watch();
-	rcu_idle_exit(); /* a CPU counts as idle until it comes up, and the first task may come before the first halt */
+	rcu_idle_exit(); /* a CPU counts as idle until it is up, and the first task may come before the first halt */
 	for (;;) {
 		irq_enable();
 		if (rcu_pending())
@@ -436,9 +436,9 @@ void cpu_start_scheduling(void)
 	}
 }
 
-/* ---- Ticks, and the way to user mode ----------------------------------------------------------------------------- */
+/* ---- Ticks, and the return to user mode -------------------------------------------------------------------------- */
 
-/* Has what runs to give way? => interrupts off. */
+/* The running task must give up the CPU. => interrupts off. */
 static bool turn_ends(struct run_queue *rq)
 {
 	const struct task *task = rq->curr;
@@ -484,7 +484,7 @@ void sched_tick(bool user)
 		atomic_or(&task->work, WORK_RESCHED);
 	others = READ_ONCE(idle_cpus);
 	if (READ_ONCE(rq->nr) && others)
-		smp_send_reschedule((u32)__builtin_ctzl(others)); /* it pulls */
+		smp_send_reschedule((u32)__builtin_ctzl(others)); /* that CPU will pull a task */
 }
 
 /* => interrupts off, and afterwards. */
@@ -554,7 +554,7 @@ int sched_set_affinity(struct task *task, u64 wanted)
 	return 0;
 }
 
-/* ---- kernel/sched/thread.h --------------------------------------------------------------------------------------------- */
+/* ---- kernel/sched/thread.h --------------------------------------------------------------------------------------- */
 
 struct thread *current_thread(void)
 {
@@ -577,7 +577,7 @@ void thread_prepare_sleep(enum sleep_state state)
 	atomic_xchg(&current->state, states[state]); /* a full barrier: announced before the condition is read */
 }
 
-/* A signal that came between the announcement and here has not seen the state: look once more. */
+/* The sender of a signal may not have seen the announced state, and so not have woken us: check once more. */
 void thread_sleep(void)
 {
 	struct task *task = current;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The other CPUs: bringing them up, poking them. */
+/* The other CPUs: bringing them up, and interrupting them. */
 #ifndef KERNEL_SMP_H
 #define KERNEL_SMP_H
 
 #include "kernel/lib/base.h"
 
-/* Makes another CPU leave hlt or user mode and look at its thread's flags. Any context; does not wait. */
+/* Makes another CPU leave hlt or user mode and check its thread's work flags. Any context; does not wait. */
 void smp_send_reschedule(unsigned cpu);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is held, in debug builds, and what is waited for, in both. A spinlock belongs to the CPU: nobody sleeps under one, and the run queue's is released
- * by another thread than took it. A sleeping lock belongs to its thread, and moves from CPU to CPU with it. So there are
- * two lists, and each thread has room for the second.
+ * Tracks which locks are held, in debug builds, and which lock each thread or CPU waits for, in all builds.
+ *
+ * Held locks are kept in two kinds of list. A spinlock belongs to the CPU: no thread sleeps while holding one, and the
+ * run queue's is released by a different thread than acquired it. A sleeping lock belongs to its thread and migrates
+ * with it, so each thread has a list of its own.
  */
 #ifndef KERNEL_LOCKDEP_H
 #define KERNEL_LOCKDEP_H
@@ -15,42 +17,44 @@
 struct held_lock {
 	const void *lock;
 	u8 rank;	   /* enum lock_rank */
-	bool irqs_were_on; /* when it had been taken, so that an interrupt handler may find it held */
+	bool irqs_were_on; /* interrupts were on at acquisition, so an interrupt handler may find it held */
 };
 
-/* All zero is an empty list. Touched only by its CPU or its thread. */
+/* An all-zero structure is an empty list. Modified only by its CPU or its thread. */
 struct held_locks {
 	u32 depth;
 	struct held_lock held[MAX_HELD_LOCKS];
 };
 
 /*
- * The sleeping lock that a thread waits for. Waiting is slow anyway, so noting it costs nobody anything; noting what is held
- * would cost every fault, and is left to debug builds.
+ * The sleeping lock that a thread waits for. Waiting is slow anyway, so recording it costs nothing noticeable;
+ * recording held locks would slow down every fault, and is left to debug builds.
  */
 struct lock_wait {
-	const void *lock;  /* or NULL; written last, read by others by READ_ONCE */
-	const void *owner; /* where the lock itself notes which thread has it, or NULL: nowhere */
+	const void *lock;  /* or NULL; written last, read by other threads with READ_ONCE */
+	const void *owner; /* the lock's own owner field, or NULL if the lock records no owner */
 	u8 rank;	   /* enum lock_rank */
 };
-/* That of the current thread, or NULL where there is none yet. The scheduler and the simulated machine provide it. */
+/*
+ * The current thread's lock_wait, or NULL if there is none yet. Implemented by the scheduler and the simulated machine.
+ */
 struct lock_wait *current_lock_wait(void);
-/* The spinlock that a CPU spins for, or NULL. */
+/* The spinlock that a CPU spins on, or NULL. */
 const spinlock_t *cpu_spins_for(unsigned cpu);
 
 /*
- * The list of the current thread, or NULL where there is none yet (early boot) or none that counts. The scheduler
- * (kernel/sched/sched.c) and the simulated machine (tests/host/) each provide it, in debug builds.
+ * The current thread's list of held locks, or NULL if there is none yet (early boot) or none that counts. Implemented,
+ * in debug builds, by the scheduler (kernel/sched/sched.c) and the simulated machine (tests/host/).
  */
 struct held_locks *current_held_locks(void);
 
-/* The spinlocks of a CPU, for its last words and for who looks for a lock's owner. NULL in release builds. */
+/* The spinlocks that a CPU holds, for panic reports and for finding a lock's owner. NULL in release builds. */
 const struct held_locks *cpu_held_locks(unsigned cpu);
 
 #if DEBUG
-/* A panic calls this first: what it takes from then on is taken out of order, and rightly so. */
+/* Turns the lock checks off. A panic calls this first, because it must acquire locks out of order. */
 void lock_checks_off(void);
-/* Panics if the current thread holds anything: at the return to user mode, and when a thread ends. */
+/* Panics if the current thread holds any lock. Called on return to user mode and when a thread ends. */
 void assert_no_locks_held(const char *where);
 #else
 static inline void lock_checks_off(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A sleeping lock with one owner, handed over in the order of arrival: while anybody waits it is never free, so nobody
- * can slip in between. Ownership changes hands under the queue's lock.
+ * A sleeping lock with one owner, handed over to waiters in FIFO order. While there are waiters the mutex is never
+ * free: the unlocking thread makes the first waiter the owner, under the queue's lock, so no other thread can acquire
+ * it in between.
  */
 #include "kernel/sync/mutex.h"
 
@@ -26,7 +27,7 @@ bool mutex_trylock(struct mutex *mutex)
 	return true;
 }
 
-/* Queues up, unless the mutex has become free meanwhile: then it is ours, and false is the answer. */
+/* Enqueues the waiter and returns true; if the mutex has become free, acquires it instead and returns false. */
 static bool mutex_enqueue(struct mutex *mutex, struct waiter *waiter)
 {
 	unsigned long flags = spin_lock_irqsave(&mutex->queue.lock);
@@ -38,7 +39,10 @@ static bool mutex_enqueue(struct mutex *mutex, struct waiter *waiter)
 	return must_wait;
 }
 
-/* Whether the previous owner has handed it over. Looks under the queue's lock, which that owner may still hold. */
+/*
+ * Returns whether the previous owner has handed the mutex over. Looks under the queue's lock, which that owner may
+ * still hold.
+ */
 static bool mutex_granted(struct mutex *mutex)
 {
 	unsigned long flags = spin_lock_irqsave(&mutex->queue.lock);
@@ -91,5 +95,5 @@ void mutex_unlock(struct mutex *mutex)
 
 bool mutex_is_locked_by_me(const struct mutex *mutex)
 {
-	return READ_ONCE(mutex->owner) == current_thread(); /* nobody else writes or clears our own name */
+	return READ_ONCE(mutex->owner) == current_thread(); /* no other thread writes or clears our own pointer */
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RCU by generations. `generation` only grows. A CPU in a quiescent state notes the generation it sees; generation g is
- * over once every CPU has noted g or more, or is idle; then somebody who waits for it begins g + 1.
+ * RCU with a global generation counter. `generation` only grows. A CPU in a quiescent state notes the generation it
+ * sees; generation g is over once every CPU has noted g or more, or is idle; then a CPU that waits for it begins g + 1.
  *
- * Why that is a grace period, in acquire and release only: who queues call-backs has unlinked the objects before, and
- * closes the batch by a read-modify-write of `generation`, which answers g. The step to g + 1 comes after it in the
- * order of that word, so a CPU that notes g + 1 (load-acquire) sees the unlinked state from then on, and has done with
- * all that it read before (store-release). When g + 2 begins, all have noted g + 1. Against idle CPUs, which note nothing,
- * both sides use a read-modify-write of the CPU's word: whichever comes second sees what the first had seen.
+ * Why this gives a grace period, with acquire and release only: a CPU unlinks objects before it queues their
+ * call-backs, and closes the batch with a read-modify-write of `generation`, which returns g. The step to g + 1 comes
+ * later in the modification order of that word, so a CPU that notes g + 1 (load-acquire) sees the unlinked state from
+ * then on, and has finished all its earlier reads (store-release). When g + 2 begins, all CPUs have noted g + 1. An
+ * idle CPU notes nothing, so here both sides use a read-modify-write of the CPU's word: the second of the two sees
+ * everything that the first had seen.
  *
- * A CPU's lists are guarded by its lock (RANK_RCU, interrupts off); call-backs run without it. Each list is a chain
- * with a tail pointer, so that moving one is a few stores.
+ * A CPU's lists are protected by its lock (RANK_RCU, interrupts off); call-backs run without it. Each list is a chain
+ * with a tail pointer, so that a whole list is moved with a few stores.
  */
 #include "kernel/sync/rcu.h"
 
@@ -26,9 +27,9 @@ struct rcu_list {
 
 struct rcu_cpu {
 	u64 noted;		 /* RCU_IDLE, or the generation noted last; written by this CPU */
-	u32 nesting;		 /* debug builds: depth of read sections; this CPU alone */
-	spinlock_t lock;	 /* guards what follows */
-	struct rcu_list waiting; /* over when `generation` passes waiting_for */
+	u32 nesting;		 /* debug builds: depth of read sections; accessed by this CPU only */
+	spinlock_t lock;	 /* protects the fields below */
+	struct rcu_list waiting; /* the closed batch: due when `generation` exceeds waiting_for */
 	struct rcu_list queued;	 /* not yet part of a batch */
 	u64 waiting_for;
 	u32 nr_running; /* batches taken off the lists whose call-backs have not all returned */
@@ -108,8 +109,8 @@ void rcu_idle_exit(void)
 	struct rcu_cpu *cpu = &this_cpu(rcu);
 
 	/*
-	 * Generation 1 is long over, so this bars further steps until the real one is noted. Who saw us idle before this
-	 * moment is seen by us; who looks later sees us.
+	 * Generation 1 is long over, so this blocks further steps until the current one is noted. If a CPU saw us idle
+	 * before this, we see its writes; a CPU that looks later sees us.
 	 */
 	(void)atomic_xchg(&cpu->noted, 1);
 	store_release(&cpu->noted, load_acquire(&generation));
@@ -136,10 +137,10 @@ static void generation_advance(void)
 		if (!cpu_has_noted(cpu, now))
 			return;
 	}
-	(void)atomic_cas(&generation, now, now + 1); /* or somebody else did */
+	(void)atomic_cas(&generation, now, now + 1); /* if this fails, another CPU did it */
 }
 
-/* => cpu->lock held. Makes one batch of what has been queued. */
+/* => cpu->lock held. Makes the queued call-backs the waiting batch, if there is none. */
 static void batch_close(struct rcu_cpu *cpu)
 {
 	assert_spin_held(&cpu->lock);
@@ -149,7 +150,7 @@ static void batch_close(struct rcu_cpu *cpu)
 	cpu->waiting_for = atomic_fetch_add(&generation, 0) + 1;
 }
 
-/* Takes the batch that is due off the list and closes the next. NULL: nothing is due. */
+/* Removes the batch that is due and closes the next one. Returns NULL if none is due. */
 static struct rcu_head *batch_take_due(struct rcu_cpu *cpu)
 {
 	struct rcu_head *due = NULL;
@@ -189,7 +190,7 @@ bool rcu_pending(void)
 
 void rcu_run_callbacks(void)
 {
-	struct rcu_cpu *cpu = &this_cpu(rcu); /* the batch is returned there, even if a call-back migrates us */
+	struct rcu_cpu *cpu = &this_cpu(rcu); /* nr_running is decremented there, even if a call-back migrates us */
 	struct rcu_head *due;
 
 	assert_no_spinlock_held();
@@ -221,7 +222,7 @@ struct rcu_wait {
 
 static void rcu_wait_done(struct rcu_head *head)
 {
-	store_release(&container_of(head, struct rcu_wait, head)->done, true); /* from here on the waiter may be gone */
+	store_release(&container_of(head, struct rcu_wait, head)->done, true); /* after this the waiter may be gone */
 	wake_up_all(&rcu_waiters);
 }
 
@@ -235,12 +236,12 @@ void synchronize_rcu(void)
 }
 
 /*
- * Between two CPUs' lists call-backs are on neither: so one barrier at a time moves them, or another would not see them.
- * Interrupts stay on: they only add to their own CPU's list.
+ * While call-backs move between two CPUs they are on neither list, and another barrier would miss them: so only one
+ * barrier at a time moves them. Interrupts stay on: handlers only add to their own CPU's list.
  */
 static spinlock_t stealing_lock = SPINLOCK_INIT(RCU_BARRIER);
 
-/* Takes over what another CPU has queued: it may be halted, and would not run it soon. => stealing_lock held. */
+/* Takes another CPU's call-backs: that CPU may be halted, and not run them soon. => stealing_lock held. */
 static void steal_callbacks(struct rcu_cpu *from, struct rcu_cpu *to)
 {
 	struct rcu_list stolen = { 0 };
@@ -264,7 +265,7 @@ void rcu_barrier(void)
 			steal_callbacks(&per_cpu(rcu, cpu), &this_cpu(rcu));
 	}
 	spin_unlock(&stealing_lock);
-	synchronize_rcu(); /* queued behind all of them; call-backs run in order */
+	synchronize_rcu(); /* its call-back is queued behind all of them, and they run in order */
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
 		while (load_acquire(&per_cpu(rcu, cpu).nr_running) != 0)
 			cond_resched();

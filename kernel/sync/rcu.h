@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RCU for a kernel that is not preemptible: a reader is any stretch of kernel code between two quiescent states
- * (context switch, return to or tick in user mode, idle, cond_resched), so it costs nothing and never sleeps.
+ * RCU for a kernel that is not preemptible: a reader is any stretch of kernel code between two quiescent states. These
+ * are context switch, return to or tick in user mode, idle and cond_resched; so a reader costs nothing and never
+ * sleeps.
  *
  * A grace period has passed when every online CPU has gone through a quiescent state since it began.
  */
@@ -48,9 +49,12 @@ void rcu_barrier(void);
 
 /* For the scheduler, the tick and the idle loop of either machine: this CPU is in a quiescent state. Cheap. */
 void rcu_quiescent(void);
-/* Runs this CPU's call-backs that are due. => no spinlock held; interrupts on. Called from idle, ticks' bottom half, exits. */
+/*
+ * Runs this CPU's call-backs that are due. => no spinlock held; interrupts on. Called from the idle loop, on exit to
+ * user mode and from cond_resched().
+ */
 void rcu_run_callbacks(void);
-/* There are call-backs of this CPU that wait for a grace period or are due. */
+/* Returns whether this CPU has call-backs that wait for a grace period or are due. */
 bool rcu_pending(void);
 /* An idle (or offline) CPU counts as quiescent until it comes back. No interrupt comes in between. */
 void rcu_idle_enter(void);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The slow paths of the reader-writer lock. Waiters queue in the order of arrival, and a release hands the lock to the
- * first of them, or to all readers at the front: RWSEM_WAITERS keeps everybody else on this slow path, so neither
+ * The slow paths of the reader-writer lock. Waiters queue in FIFO order, and a release hands the lock to the first
+ * waiter, or to all readers at the front: RWSEM_WAITERS forces every other thread onto this slow path, so neither
  * readers nor writers starve.
  *
- * While RWSEM_WAITERS is set, readers and the writer only leave without the queue's lock; nobody enters without it. The
- * bit is set exactly while somebody is queued, and then either somebody holds the lock, or somebody who has just left
- * is on his way to rwsem_wake().
+ * While RWSEM_WAITERS is set, a holder may release without the queue's lock, but no thread acquires without it. The bit
+ * is set exactly while a waiter is queued, and then either the lock is held, or a thread that has just released it is
+ * on its way to rwsem_wake().
  */
 #include "kernel/sync/rwsem.h"
 
@@ -17,7 +17,7 @@ struct rwsem_waiter {
 	struct list_head link;
 	struct thread *thread; /* constant */
 	bool writer;	       /* constant */
-	bool granted;	       /* the queue's lock */
+	bool granted;	       /* protected by the queue's lock */
 };
 
 void rwsem_init(struct rwsem *sem, enum lock_rank rank)
@@ -28,13 +28,13 @@ void rwsem_init(struct rwsem *sem, enum lock_rank rank)
 	wait_queue_init(&sem->queue);
 }
 
-/* Under the queue's lock, with RWSEM_WAITERS set: gives the lock to this waiter if what is held allows it. */
+/* Grants the lock to this waiter if the current holders allow it. Context: the queue's lock held, RWSEM_WAITERS set. */
 static bool rwsem_grant(struct rwsem *sem, struct rwsem_waiter *waiter)
 {
 	s64 excludes = waiter->writer ? ~RWSEM_WAITERS : RWSEM_WRITER;
 
 	if (load_acquire(&sem->count) & excludes)
-		return false; /* a holder's release comes back here */
+		return false; /* the holder's release will try again */
 	(void)atomic_add_return(&sem->count, waiter->writer ? RWSEM_WRITER : RWSEM_READER);
 	list_del(&waiter->link);
 	waiter->granted = true;
@@ -64,7 +64,7 @@ void rwsem_wake(struct rwsem *sem)
 	spin_unlock_irqrestore(&sem->queue.lock, flags);
 }
 
-/* Queues up; it may be granted at once. */
+/* Enqueues the waiter; it may be granted the lock at once. */
 static void rwsem_enqueue(struct rwsem *sem, struct rwsem_waiter *waiter)
 {
 	unsigned long flags = spin_lock_irqsave(&sem->queue.lock);
@@ -76,8 +76,8 @@ static void rwsem_enqueue(struct rwsem *sem, struct rwsem_waiter *waiter)
 }
 
 /*
- * True when the waiter needs to wait no longer: granted, or taken out of the queue because `give_up`. The lock makes
- * sure that whoever granted it has let go of it.
+ * Returns true when the wait is over: the lock was granted, or the waiter was dequeued because `give_up`. Taking the
+ * queue's lock ensures that the granting thread no longer uses the waiter.
  */
 static bool rwsem_wait_over(struct rwsem *sem, struct rwsem_waiter *waiter, bool give_up)
 {
@@ -86,7 +86,7 @@ static bool rwsem_wait_over(struct rwsem *sem, struct rwsem_waiter *waiter, bool
 
 	if (over && !waiter->granted) {
 		list_del(&waiter->link);
-		rwsem_grant_waiters(sem); /* it may have been what those behind it waited for */
+		rwsem_grant_waiters(sem); /* the waiters behind it may have been blocked only by it */
 	}
 	spin_unlock_irqrestore(&sem->queue.lock, flags);
 	return over;

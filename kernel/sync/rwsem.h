@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A sleeping reader-writer lock, fair between readers and writers: once a writer waits, new readers queue behind it.
- * This is what mmap_lock is. One shared atomic per acquisition: the cache line that the other strategies avoid.
+ * mmap_lock is one. Each acquisition is an atomic operation on one shared cache line: the cost that the other
+ * strategies avoid.
  */
 #ifndef KERNEL_RWSEM_H
 #define KERNEL_RWSEM_H
@@ -26,7 +27,7 @@ void rwsem_read_slow(struct rwsem *sem);
 void rwsem_write_slow(struct rwsem *sem);
 int __must_check rwsem_read_killable_slow(struct rwsem *sem);  /* 0 or -EINTR */
 int __must_check rwsem_write_killable_slow(struct rwsem *sem); /* 0 or -EINTR */
-/* After a release that left RWSEM_WAITERS set. */
+/* Wakes waiters, after a release that left RWSEM_WAITERS set. */
 void rwsem_wake(struct rwsem *sem);
 
 static inline bool rwsem_try_read(struct rwsem *sem)
@@ -105,7 +106,7 @@ static inline bool rwsem_is_write_locked_by_me(const struct rwsem *sem)
 #define assert_rwsem_held(sem) ASSERT(lock_is_held(sem), "the lock is held, in some mode")
 #define assert_rwsem_write_held(sem) ASSERT(rwsem_is_write_locked_by_me(sem), "the lock is held for writing")
 
-/* Somebody holds it, in whichever way. */
+/* The lock is held, for reading or writing. */
 static inline bool rwsem_is_locked(const struct rwsem *sem)
 {
 	return (READ_ONCE(sem->count) & ~RWSEM_WAITERS) != 0;

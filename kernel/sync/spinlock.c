@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The slow path of spinlocks, and what debug builds check of all locks: their order by rank, that nobody sleeps while a
- * spinlock is held, that a lock is released by whom it belongs to.
+ * The slow path of spinlocks, and the debug checks of all locks: order by rank, no sleep under a spinlock, release only
+ * by the owner.
  *
  * An interrupt handler may interrupt a thread that holds locks of any rank; its own locks are not ordered against those
  * (the thread holds them with interrupts on, so the handler never waits for one of them). Handlers run with interrupts
- * off, therefore: a lock that is taken with interrupts off is compared with those taken with interrupts off only.
+ * off; so a lock acquired with interrupts off is compared only with held locks that were acquired with interrupts off.
  *
  * Takes no lock itself. Callable from any context.
  */
@@ -76,7 +76,7 @@ void spin_order_check(const spinlock_t *lock)
 		held_compare(sleeping, lock, lock->rank, true);
 }
 
-/* A handler leaves this CPU's list as it found it, but must not find it half changed. */
+/* Interrupts are off for the change: a handler restores this CPU's list, but must not find it half changed. */
 void spin_note_acquired(const spinlock_t *lock)
 {
 	unsigned long flags;
@@ -190,7 +190,7 @@ STATIC_PER_CPU(const spinlock_t *, spins_for);
 
 void spin_lock_slow(spinlock_t *lock)
 {
-	const spinlock_t *before = this_cpu(spins_for); /* of what we have interrupted, if we are a handler */
+	const spinlock_t *before = this_cpu(spins_for); /* the interrupted context's, if we are an interrupt handler */
 	u32 free;
 
 	ASSERT(!spin_is_locked_by_me(lock), "a spinlock is not taken twice by one CPU");
@@ -204,7 +204,7 @@ void spin_lock_slow(spinlock_t *lock)
 	WRITE_ONCE(this_cpu(spins_for), before);
 }
 
-/* ---- Who waits, in both builds ----------------------------------------------------------------------------------- */
+/* ---- Recording of waits, in both builds -------------------------------------------------------------------------- */
 
 const spinlock_t *cpu_spins_for(unsigned cpu)
 {

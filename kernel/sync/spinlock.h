@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spinlocks. They do not touch the interrupt flag: a lock that an interrupt handler takes too is taken through the
- * `_irqsave` forms everywhere, all others with interrupts as they are. Spinning pauses, so that a shootdown request is
- * answered meanwhile where interrupts are on (or, on the host, polled).
+ * Spinlocks. They do not touch the interrupt flag: a lock that an interrupt handler also takes must be taken with the
+ * `_irqsave` forms everywhere, all other locks with interrupts as they are. The spin loop calls cpu_relax(); a
+ * shootdown request is served while spinning, by interrupt if interrupts are on (on the host, by polling).
  */
 #ifndef KERNEL_SPINLOCK_H
 #define KERNEL_SPINLOCK_H
@@ -28,29 +28,31 @@ static inline void spin_init(spinlock_t *lock, enum lock_rank rank)
 	lock->rank = rank;
 }
 
-/* "MMAP_LOCK", … */
+/* The rank's name: "MMAP_LOCK", … */
 const char *lock_rank_name(unsigned rank);
 
-/* Slow paths and debug checks: kernel/sync/spinlock.c. What is held is kept in kernel/sync/lockdep.h's lists. */
+/*
+ * Slow paths and debug checks: kernel/sync/spinlock.c. Held locks are recorded in the lists of kernel/sync/lockdep.h.
+ */
 void spin_lock_slow(spinlock_t *lock);
 #if DEBUG
-/* Called before the wait, with interrupts as the caller had them: may this lock be waited for here? */
+/* Panics if the lock may not be waited for here. Called before the wait, with the caller's interrupt state. */
 void spin_order_check(const spinlock_t *lock);
-/* Called after spinlock `lock` was taken, and before it is released. */
+/* Called after spinlock `lock` was acquired, and before it is released. */
 void spin_note_acquired(const spinlock_t *lock);
 void spin_note_released(const spinlock_t *lock);
 /*
  * The same for locks that are held across sleeps and therefore belong to the thread: rwsem, mutex, VMA lock. `waits` is
- * false for a trylock, which may be out of order. lock_order_check alone asks without noting anything as held.
+ * false for a trylock, which may be out of order. lock_order_check() only checks, and records nothing as held.
  */
 void lock_order_check(const void *lock, enum lock_rank rank);
 void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
 /* True when this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
-/* Neither a spinlock nor an RCU section forbids the current thread to sleep. True also in a panic. */
+/* The current thread holds no spinlock and is in no RCU section, so it may sleep. True also in a panic. */
 bool may_sleep(void);
-/* The current thread holds this sleeping lock. True also where that cannot be known: in early boot, and in a panic. */
+/* The current thread holds this sleeping lock. True also where that is unknown: in early boot, and in a panic. */
 bool lock_is_held(const void *lock);
 #else
 static inline bool in_atomic(void)
@@ -92,14 +94,14 @@ static inline void lock_release_check(const void *lock, enum lock_rank rank)
 }
 #endif
 /*
- * Between these the current thread sleeps until it gets the lock: for who asks who waits for whom (kernel/debug/hang.c). `owner`
- * is where the lock notes the thread that has it, or NULL where it notes none.
+ * Called before and after the current thread sleeps for the lock: recorded for the report of waiting threads
+ * (kernel/debug/hang.c). `owner` points to the lock's owner field, or is NULL if the lock records no owner.
  */
 void lock_wait_begin(const void *lock, enum lock_rank rank, const void *owner);
 void lock_wait_end(void);
 
 /*
- * A place where a schedule under test may hand over to another CPU: lock operations and sequence checks. Costs one
+ * A point where a schedule under test may switch to another CPU: lock operations and sequence checks. Costs one
  * predictable branch when no schedule is set. Defined in mm/debug/race.c.
  */
 extern bool schedule_fuzz_on;
@@ -112,17 +114,17 @@ static inline void schedule_point(void)
 
 static inline bool spin_is_locked_by_me(const spinlock_t *lock)
 {
-	return READ_ONCE(lock->owner) == cpu_id() + 1; /* nobody else writes our own number */
+	return READ_ONCE(lock->owner) == cpu_id() + 1; /* no other CPU writes our own number */
 }
 
 #define assert_spin_held(lock) ASSERT(spin_is_locked_by_me(lock), "the spinlock is held")
-/* Where the lock cannot be named: some spinlock. */
+/* For code that cannot name the lock: some spinlock is held. */
 #define assert_in_atomic() ASSERT(in_atomic(), "a spinlock is held")
 #define assert_no_spinlock_held() ASSERT(!in_atomic(), "no spinlock is held")
 #define assert_irqs_on() ASSERT(irqs_enabled(), "interrupts are on")
 #define assert_irqs_off() ASSERT(!irqs_enabled(), "interrupts are off")
 #define assert_may_sleep() ASSERT(may_sleep(), "the caller may sleep")
-/* Nothing is held that forbids to wait for a lock of this rank: no spinlock, and no lock of this rank or below. */
+/* A lock of this rank may be waited for: no spinlock is held, and no lock of this rank or of one listed after it. */
 #define assert_no_lock_from(rank) lock_order_check(NULL, rank)
 #define assert_no_lock_held() assert_no_lock_from((enum lock_rank)0)
 
@@ -167,7 +169,7 @@ static inline unsigned long spin_lock_irqsave(spinlock_t *lock)
 	unsigned long flags;
 
 	schedule_point();
-	spin_order_check(lock); /* before interrupts go off: it tells threads from interrupt handlers by them */
+	spin_order_check(lock); /* before irq_save(): the check tells threads from handlers by the interrupt flag */
 	flags = irq_save();
 	spin_lock_unchecked(lock);
 	return flags;

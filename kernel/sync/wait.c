@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wait queues. A sleep is announced first and only then made visible to wakers, both before the caller tests its
- * condition: a waker that comes too early to see the waiter has changed the condition before, one that comes later ends
- * the announced sleep. So no wake-up is lost.
+ * Wait queues. A waiter first announces its sleep, then enqueues itself, and only then tests its condition: a waker too
+ * early to see the waiter has already changed the condition; a later one ends the announced sleep. So no wake-up is
+ * lost.
  *
- * Takes the queue's lock with interrupts off. A waiter leaves only through that lock, so a waker may use it until it
- * lets go.
+ * Takes the queue's lock with interrupts off. A waiter leaves the queue only under that lock, so a waker may use it
+ * until it unlocks.
  */
 #include "kernel/sync/wait.h"
 
@@ -49,7 +49,7 @@ static bool key_matches(const struct waiter *waiter, const void *key)
 	return !key || !waiter->key || waiter->key == key;
 }
 
-/* Takes those it wakes off the queue: a second call reaches others. */
+/* Dequeues the waiters it wakes, so that a second call wakes different ones. */
 int wake_up_nr(struct wait_queue *queue, const void *key, int nr)
 {
 	struct waiter *waiter, *next;

@@ -15,8 +15,11 @@ struct wait_queue {
 struct waiter {
 	struct list_head link; /* guarded by the queue's lock */
 	struct thread *thread; /* constant */
-	const void *key;       /* constant; what is waited for, where a queue is shared by hashing. NULL matches any */
-	/* Constant; instead of a sleeping thread (NULL): called under the queue's lock at each wake-up, stays enqueued. */
+	const void *key;       /* constant; identifies the event, if several hash to one queue. NULL matches any */
+	/*
+	 * Constant; NULL for a sleeping thread. Otherwise called under the queue's lock at each wake-up; the waiter
+	 * stays enqueued.
+	 */
 	void (*notify)(struct waiter *waiter);
 };
 
@@ -28,9 +31,11 @@ struct waiter {
 void wait_queue_init(struct wait_queue *queue);
 /* Enqueues the current thread (if not yet enqueued) and announces the sleep. */
 void wait_prepare(struct wait_queue *queue, struct waiter *waiter, enum sleep_state state);
-/* Dequeues it and takes the announcement back. */
+/* Dequeues it and cancels the announced sleep. */
 void wait_finish(struct wait_queue *queue, struct waiter *waiter);
-/* The same for a waiter with a notify(), which announces no sleep. It is not called any more once it is dequeued. */
+/*
+ * The same for a waiter with notify(), which announces no sleep. notify() is not called any more once it is dequeued.
+ */
 void wait_enqueue(struct wait_queue *queue, struct waiter *waiter);
 void wait_dequeue(struct wait_queue *queue, struct waiter *waiter);
 #define WAITER_INIT(name, k)                                                                                           \
@@ -38,7 +43,7 @@ void wait_dequeue(struct wait_queue *queue, struct waiter *waiter);
 		.link = LIST_HEAD_INIT((name).link), .thread = current_thread(), .key = (k)                            \
 	}
 
-/* Wakes up to nr waiters whose key matches (NULL: all keys). Returns how many. */
+/* Wakes up to nr waiters whose key matches (NULL: all keys). Returns how many were woken. */
 int wake_up_nr(struct wait_queue *queue, const void *key, int nr);
 static inline void wake_up_all(struct wait_queue *queue)
 {
@@ -47,8 +52,9 @@ static inline void wake_up_all(struct wait_queue *queue)
 
 /*
  * Sleeps until cond holds. Returns 0, or -EINTR when the sleep was ended by a signal that the state lets through.
- * `interrupted` is an expression that tells so; it is asked before cond, so that who finds both has what it waited for, as in
- * Linux: the child that opens a FIFO, writes and ends sends SIGCHLD to the parent whose open it completes.
+ * `interrupted` is an expression that is true if there is such a signal; it is evaluated before cond, so that the wait
+ * succeeds if both are true, as in Linux: a child that opens a FIFO, writes and exits sends SIGCHLD to the parent whose
+ * open it completes.
  */
 #define wait_event_state(queue, cond, state, k, interrupted)                                                           \
 	({                                                                                                             \

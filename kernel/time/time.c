@@ -146,7 +146,7 @@ SYSCALL(clock_getres)
 	return put_timespec(a1, clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE ? COARSE_NS : 1);
 }
 
-/* The wall clock is the machine's: it is read at boot and never set. */
+/* The wall clock is read from the hardware at boot and never set. */
 SYSCALL(clock_settime)
 {
 	u64 ns;
@@ -183,7 +183,7 @@ SYSCALL(time)
 
 /* ---- Sleeping ---------------------------------------------------------------------------------------------------- */
 
-/* True when the time is over, false when a signal came. */
+/* Returns true once the deadline has passed, false if a signal came first. */
 static bool sleep_to_deadline(u64 deadline)
 {
 	for (;;) {
@@ -197,7 +197,7 @@ static bool sleep_to_deadline(u64 deadline)
 	}
 }
 
-/* arg[0]: where the rest of the time goes, or 0. */
+/* arg[0]: user address for the remaining time, or 0. */
 static long nanosleep_restart(struct restart *restart)
 {
 	u64 now;
@@ -228,7 +228,7 @@ SYSCALL(nanosleep)
 	return error ? error : sleep_for(ns, a1);
 }
 
-/* Sleeping on CPU time: looks again after what must pass at least. */
+/* A sleep on a CPU-time clock: waits for the shortest real time that the rest can take, then reads the clock again. */
 static long sleep_on_cpu_clock(s32 clock, u64 flags, u64 ns)
 {
 	u64 now, end;

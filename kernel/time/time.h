@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Times as user mode writes them, and the clocks it names. */
+/* Times and clock numbers as user mode passes them. */
 #ifndef KERNEL_TIME_H
 #define KERNEL_TIME_H
 
@@ -26,17 +26,17 @@ struct timeval {
 	s64 sec, usec;
 };
 
-/* To ns; what is too large is TIME_NEVER - 1, which no clock reaches. False when it is not normalised or negative. */
+/* To ns; too large a time becomes TIME_NEVER - 1, which no clock reaches. False if it is not normalised or negative. */
 bool timespec_to_ns(const struct timespec *ts, u64 *ns);
 bool timeval_to_ns(const struct timeval *tv, u64 *ns);
 struct timespec ns_to_timespec(u64 ns);
 struct timeval ns_to_timeval(u64 ns);
-/* The same from and to user memory: 0, -EFAULT, -EINVAL. */
+/* The same from and to user memory. Return 0, -EFAULT or -EINVAL. */
 int get_timespec(u64 *ns, vaddr_t user);
 int put_timespec(vaddr_t user, u64 ns);
-/* The ktime_ns() at which a clock that can be slept on shows `ns`; a past one is 0. */
+/* The ktime_ns() at which a clock that supports sleeping shows `ns`; 0 if that was before boot. */
 u64 clock_deadline(s32 clock, u64 ns);
-/* a + b, or TIME_NEVER - 1. */
+/* a + b, but at most TIME_NEVER - 1. */
 u64 time_add(u64 a, u64 b);
 
 #endif

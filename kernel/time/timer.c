@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Per-CPU trees of timers by deadline, over the one-shot event of each CPU (kernel/time/clock.h). (Linux: hrtimers.) Timers of equal
- * deadlines fire in the order in which they were armed.
+ * Per-CPU trees of timers, sorted by deadline, driven by the one-shot event of each CPU (kernel/time/clock.h). (Linux:
+ * hrtimers.) Timers with equal deadlines fire in the order in which they were armed.
  *
  * Lock: one per CPU, RANK_TIMER, interrupts off; not held while a timer's function runs.
  */
@@ -14,7 +14,7 @@
 struct timer_base {
 	spinlock_t lock;
 	struct interval_tree timers;
-	struct timer *running; /* whose function runs on this CPU now */
+	struct timer *running; /* its function is running on this CPU */
 	u64 tick;	       /* when the scheduler wants to be called, or TIME_NEVER */
 	u64 programmed;	       /* when the clock event will come */
 };
@@ -114,7 +114,7 @@ void timer_want_tick(u64 deadline)
 	struct timer_base *base = &this_cpu(timer_bases);
 
 	assert_irqs_off();
-	if (base->tick != TIME_NEVER) /* only this CPU writes it, interrupts off */
+	if (base->tick != TIME_NEVER) /* only this CPU writes it, with interrupts off */
 		return;
 	spin_lock(&base->lock);
 	base->tick = deadline;
@@ -122,7 +122,7 @@ void timer_want_tick(u64 deadline)
 	spin_unlock(&base->lock);
 }
 
-/* => base->lock held. Dropped and taken again around each function. */
+/* => base->lock held. Drops the lock and takes it again around each function. */
 static void run_expired(struct timer_base *base, u64 now)
 {
 	struct timer *timer;
@@ -146,7 +146,7 @@ void clock_event(bool from_user)
 
 	assert_irqs_off();
 	spin_lock(&base->lock);
-	base->programmed = 0; /* no arming from the functions: it is done once, below */
+	base->programmed = 0; /* keeps timer_arm() in the functions from programming the clock: done once, below */
 	run_expired(base, now);
 	if (tick)
 		base->tick = TIME_NEVER;

@@ -15,15 +15,15 @@ void task_entry_kernel(void);
 void task_entry_user(void);
 void enter_user_mode_at(struct trap_frame *frame) __noreturn;
 
-/* What switch_stacks pops. */
+/* The registers that switch_stacks() pops. */
 struct switch_frame {
 	u64 r15, r14, r13, r12, rbx, rbp;
 	void (*resume)(void);
 };
 
 /*
- * A program may load DS, ES, FS and GS itself, with 0 or the selectors that user mode runs on. That sets FS and GS bases as
- * well, and nobody tells the kernel: so what a thread leaves behind is asked of the CPU.
+ * A program may load DS, ES, FS and GS itself, with 0 or the selectors that user mode runs on. That also sets the FS
+ * and GS bases, without the kernel's knowledge: so the values of the outgoing thread are read from the CPU.
  */
 void save_user_segments(struct task *task)
 {
@@ -35,7 +35,7 @@ void save_user_segments(struct task *task)
 	task->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
 }
 
-/* Loading GS sets the base in use: the user's must be that. An NMI in between sees which it is. */
+/* Loading GS sets the base in use, so the user's must be in use. An NMI in between detects which one is. */
 static void load_selectors(const struct user_selectors *s)
 {
 	__asm__ volatile("mov %0, %%ds; mov %1, %%es; mov %2, %%fs; swapgs; mov %3, %%gs; swapgs"
@@ -49,7 +49,7 @@ static bool any_selector(const struct task *task)
 	return task->selectors.ds | task->selectors.es | task->selectors.fs | task->selectors.gs;
 }
 
-/* Writing these registers costs more than comparing. A kernel thread leaves there what it found. */
+/* Writing these registers costs more than comparing. A kernel thread leaves them as it found them. */
 static void switch_user_segments(struct task *prev, struct task *next)
 {
 	bool known = prev->fpu != NULL;
@@ -84,7 +84,7 @@ struct task *switch_context(struct task *prev, struct task *next)
 	return switch_stacks(prev, next);
 }
 
-/* The place of the user's registers stays free: the function may fill it in and enter user mode. */
+/* Leaves room for the user registers: the function may fill them in and enter user mode. */
 void task_prepare_kernel(struct task *task, void (*fn)(void *arg), void *arg)
 {
 	struct switch_frame *frame = (struct switch_frame *)stack_frame(task->stack_top) - 1;
@@ -122,7 +122,7 @@ void enter_user_mode(void)
 	enter_user_mode_at(task_frame(current));
 }
 
-/* Interrupts off: no switch may come between the selector and the base. */
+/* Interrupts off: no context switch may come between loading the selector and the base. */
 static void set_user_segments(struct task *task)
 {
 	load_selectors(&task->selectors);

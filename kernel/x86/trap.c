@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What entry.asm calls: page faults, other exceptions, interrupts. A fault of user mode becomes a signal or is resolved
- * by mm/; a fault of the kernel has a row in the exception table or is a bug. Takes no locks of its own.
+ * The C handlers that entry.asm calls: page faults, other exceptions, interrupts. A fault of user mode is resolved by
+ * mm/ or becomes a signal; a fault of the kernel has an entry in the exception table or is a bug. Takes no locks of its
+ * own.
  */
 #include "drivers/serial.h"
 #include "kernel/debug/explain.h"
@@ -53,21 +54,21 @@ static const char *const exception_names[NR_EXCEPTIONS] = {
 	[TRAP_XF] = "SIMD floating-point exception",
 };
 
-/* ---- Page faults --------------------------------------------------------------------------------------------------- */
+/* ---- Page faults ------------------------------------------------------------------------------------------------- */
 
 static enum fault_access access_of(u64 error)
 {
 	return error & PF_WRITE ? ACCESS_WRITE : error & PF_FETCH ? ACCESS_EXEC : ACCESS_READ;
 }
 
-/* A reserved bit is set in some entry: our tables are corrupt, whoever ran into it. */
+/* A page-table entry has a reserved bit set: our tables are corrupt, whether user mode or the kernel faulted. */
 static void __noinline __noreturn corrupt_tables(const struct trap_frame *frame, u64 error, u64 addr)
 {
 	panic_at(frame, addr, "Corrupt page table: reserved bits met at address %016llx (error code %llx)",
 		 (unsigned long long)addr, (unsigned long long)error);
 }
 
-/* For the signal's handler, who finds it in its sigcontext. */
+/* Records the trap for the signal's handler, which finds it in its sigcontext. */
 static void note_trap(unsigned vector, u64 error, u64 addr)
 {
 	struct task *task = current;
@@ -79,11 +80,11 @@ static void note_trap(unsigned vector, u64 error, u64 addr)
 
 static void __noinline bad_user_access(u64 error, u64 addr, struct fault_signal sig)
 {
-	note_trap(TRAP_PF, error | (addr >= USER_END ? PF_PRESENT : 0), addr); /* as Linux: tells nothing of our tables */
+	note_trap(TRAP_PF, error | (addr >= USER_END ? PF_PRESENT : 0), addr); /* as Linux: hides our tables */
 	force_signal(sig.signo, sig.code, addr);
 }
 
-/* The key is told as well: it may be another one by now, but no program can know better. */
+/* Reports the key as well: it may have changed since the fault, but no program can know better. */
 static void __noinline bad_key(u64 error, u64 addr, struct fault_signal sig)
 {
 	struct siginfo info = { .signo = sig.signo, .code = sig.code };
@@ -94,13 +95,13 @@ static void __noinline bad_key(u64 error, u64 addr, struct fault_signal sig)
 	force_signal_info(&info);
 }
 
-/* The answers that are not FAULT_DONE. */
+/* Handles the answers other than FAULT_DONE. */
 static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u64 addr)
 {
 	struct fault_signal sig;
 
 	if (answer == FAULT_OUT_OF_MEMORY) {
-		oom_kill(); /* then the instruction runs again, unless it was us */
+		oom_kill(); /* then the instruction is retried, unless we were killed */
 		return;
 	}
 	if (!fault_signal(answer, &sig))
@@ -117,7 +118,7 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 		bad_user_access(error, addr, sig);
 }
 
-/* The signal handler runs without TF. When it returns, the program has TF again, and goes on stepping. */
+/* The signal handler runs without TF. When it returns, the program has TF again, and continues single-stepping. */
 static void user_debug_exception(const struct trap_frame *frame, int code)
 {
 	note_trap(TRAP_DB, 0, current->trap_addr);
@@ -125,9 +126,10 @@ static void user_debug_exception(const struct trap_frame *frame, int code)
 }
 
 /*
- * An instruction of user mode whose access the CPU made as a supervisor. What is right is the CPU's own business: the tables
- * of descriptors. QEMU before 9.1 does so also for the stack accesses of iretq and lretq, which the kernel then makes itself,
- * and of far calls. With SMAP no entry permits that; the program is told by a signal. True: the fault is dealt with.
+ * A user-mode instruction faulted on an access that the CPU made with supervisor privilege. That is correct only for
+ * the CPU's own accesses to the descriptor tables. QEMU before 9.1 does so also for the stack accesses of iretq and
+ * lretq, which the kernel therefore emulates, and of far calls. With SMAP no entry permits such an access; the program
+ * gets a signal. Returns true if the fault was handled.
  */
 static bool implicit_access(struct trap_frame *frame, u64 error, u64 addr)
 {
@@ -144,7 +146,7 @@ static bool implicit_access(struct trap_frame *frame, u64 error, u64 addr)
 	return true;
 }
 
-/* The faults that are not fault_in()'s. True: it was one. */
+/* Handles the faults that fault_in() does not. Returns true if this was one. */
 static bool __noinline odd_user_fault(struct trap_frame *frame, u64 error, u64 addr)
 {
 	if (error & PF_RSVD)
@@ -154,7 +156,7 @@ static bool __noinline odd_user_fault(struct trap_frame *frame, u64 error, u64 a
 			user_fault_failed(FAULT_NO_MAPPING, error, addr);
 		return true;
 	}
-	/* Without SMAP the entry permits to a supervisor what it permits to the user. */
+	/* Without SMAP the entry permits to the supervisor what it permits to the user. */
 	return cpu_has(FEATURE_smap) && implicit_access(frame, error, addr);
 }
 
@@ -186,8 +188,8 @@ static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *fr
 }
 
 /*
- * True when the user copy may go on: its page is there now. A copy may hold locks, of a file or of a pipe, that whoever is being
- * killed needs for its end; the reaper does not mind.
+ * Faults in the page of a user copy. Returns true if the copy may continue. The copy may hold locks, of a file or a
+ * pipe, that a task being killed needs in order to exit; the reaper does not need them.
  */
 static bool uaccess_fault_in(u64 error, u64 addr)
 {
@@ -201,7 +203,7 @@ static bool uaccess_fault_in(u64 error, u64 addr)
 	return answer == FAULT_DONE;
 }
 
-/* Interrupts are off, as by the gate. */
+/* Interrupts are off: the IDT entry is an interrupt gate. */
 void page_fault_kernel(struct trap_frame *frame, u64 error, u64 addr)
 {
 	const struct extable_entry *entry = extable_find(frame->rip);
@@ -222,7 +224,7 @@ void page_fault_kernel(struct trap_frame *frame, u64 error, u64 addr)
 	frame->rip = entry->fixup;
 }
 
-/* ---- Other exceptions ---------------------------------------------------------------------------------------------- */
+/* ---- Other exceptions -------------------------------------------------------------------------------------------- */
 
 /* si_code of a floating-point exception, from the flags raised and not masked, in Linux's order. */
 static int fpe_code(u32 raised)
@@ -263,7 +265,7 @@ static void signal_without_address(const struct trap_frame *frame, unsigned vect
 	force_signal(signo, SI_KERNEL, 0);
 }
 
-/* As Linux maps them. */
+/* Maps exceptions to signals as Linux does. */
 static void exception_signal(struct trap_frame *frame, unsigned vector)
 {
 	switch (vector) {
@@ -294,7 +296,7 @@ static void exception_signal(struct trap_frame *frame, unsigned vector)
 	}
 }
 
-/* The vectors that have none leave -1 in its place (entry.asm). */
+/* Vectors without an error code store -1 in its place (entry.asm). */
 static u64 error_code(const struct trap_frame *frame)
 {
 	return frame->orig_rax == -1UL ? 0 : frame->orig_rax;
@@ -307,8 +309,8 @@ static void user_exception(struct trap_frame *frame, unsigned vector, u64 error)
 }
 
 /*
- * What a debug exception of user mode was: a step, or the instruction int1. No debug register is ever set. The CPU sets bits of
- * DR6 and clears none. Interrupts are off: DR6 is the CPU's, not the thread's.
+ * Returns the cause of a user-mode debug exception: a step, or the instruction int1. No debug register is ever set. The
+ * CPU only sets bits of DR6, so they are cleared here. Interrupts are off: DR6 belongs to the CPU, not to the thread.
  */
 static int take_debug_code(void)
 {
@@ -320,7 +322,7 @@ static int take_debug_code(void)
 	return dr6 & DR6_STEP ? TRAP_TRACE : TRAP_BRKPT;
 }
 
-/* Interrupts are off; on the way back to user mode they may be either. */
+/* Interrupts are off; on the return to user mode they may be on or off. */
 void exception(struct trap_frame *frame, unsigned vector)
 {
 	const struct extable_entry *entry;
@@ -347,7 +349,7 @@ void exception(struct trap_frame *frame, unsigned vector)
 		 (unsigned long long)error_code(frame));
 }
 
-/* What the CPU would say of the frame's address in user mode is said here. Interrupts off before and after. */
+/* Raises the #GP that the CPU would raise for the frame's RIP in user mode. Interrupts off before and after. */
 void user_rip_not_canonical(struct trap_frame *frame)
 {
 	irq_enable();
@@ -355,7 +357,7 @@ void user_rip_not_canonical(struct trap_frame *frame)
 	irq_disable();
 }
 
-/* On a stack of its own, whatever was interrupted. */
+/* Runs on a stack of its own, whatever was interrupted. */
 void exception_critical(struct trap_frame *frame, unsigned vector)
 {
 	if (vector == TRAP_NMI) {
@@ -369,10 +371,10 @@ void exception_critical(struct trap_frame *frame, unsigned vector)
 		 (unsigned long long)error_code(frame));
 }
 
-/* ---- Interrupts ---------------------------------------------------------------------------------------------------- */
+/* ---- Interrupts -------------------------------------------------------------------------------------------------- */
 
 struct interrupt_counts {
-	u64 of[VECTOR_SERIAL - VECTOR_TIMER + 1]; /* the CPU itself, with interrupts off */
+	u64 of[VECTOR_SERIAL - VECTOR_TIMER + 1]; /* written by the CPU itself, with interrupts off */
 };
 STATIC_PER_CPU(struct interrupt_counts, interrupt_counts);
 
@@ -394,7 +396,7 @@ void interrupt(struct trap_frame *frame, unsigned vector)
 		clock_event(frame_is_user(frame));
 		break;
 	case VECTOR_RESCHEDULE:
-		lapic_eoi(); /* the way out looks at the thread's work */
+		lapic_eoi(); /* the exit path checks the thread's work flags */
 		break;
 	case VECTOR_TLB:
 		lapic_eoi();
@@ -404,7 +406,7 @@ void interrupt(struct trap_frame *frame, unsigned vector)
 		lapic_eoi();
 		serial_interrupt();
 		break;
-	case VECTOR_SPURIOUS: /* is not acknowledged */
+	case VECTOR_SPURIOUS: /* a spurious interrupt is not acknowledged */
 		break;
 	}
 }

@@ -16,7 +16,7 @@ struct trap_frame {
 };
 _Static_assert(sizeof(struct trap_frame) == 21 * 8, "entry.asm");
 
-#define USER_CS32 0x23 /* code of 32 bits: a far jump leads there */
+#define USER_CS32 0x23 /* 32-bit code segment, reachable by a far jump */
 #define USER_CS 0x33
 #define USER_DS 0x2b
 #define KERNEL_CS 0x10
@@ -31,16 +31,17 @@ static inline bool frame_is_user(const struct trap_frame *frame)
 	return frame->cs & 3;
 }
 
-/* The user registers of a task with a user half: at the top of its kernel stack. */
+/* The user registers of a task with a user half, at the top of its kernel stack. */
 static inline struct trap_frame *stack_frame(void *stack_top)
 {
 	return (struct trap_frame *)stack_top - 1;
 }
 
 /*
- * System calls: entry.asm calls system_call_table[rax] with the six arguments, interrupts on; the answer goes to rax.
- * Every slot is filled (the unknown ones with the function that answers ENOSYS); numbers outside answer ENOSYS in
- * entry.asm. A handler that changes other user registers sets WORK_FRAME; it may then return any value for rax.
+ * System calls: entry.asm calls system_call_table[rax] with the six arguments, interrupts on, and stores the return
+ * value in rax. Every slot is filled (unused ones with the function that returns -ENOSYS); for larger numbers entry.asm
+ * itself returns -ENOSYS. A handler that changes other user registers sets WORK_FRAME; it may then return any value for
+ * rax.
  */
 #define NR_SYSCALL_SLOTS 512
 typedef long (*system_call_t)(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
@@ -53,7 +54,7 @@ enum trap_vector {
 	NR_EXCEPTIONS = 32,
 	VECTOR_TIMER = 0xf0, VECTOR_RESCHEDULE, VECTOR_TLB, VECTOR_SERIAL, VECTOR_SPURIOUS = 0xff,
 };
-/* How often a CPU was interrupted so (from VECTOR_TIMER to VECTOR_SERIAL). Any context; may be stale. */
+/* How many interrupts of this vector (VECTOR_TIMER to VECTOR_SERIAL) a CPU has taken. Any context; may be stale. */
 u64 interrupt_count(u32 cpu, enum trap_vector vector);
 
 /* Bits of a page fault's error code. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See kernel/uaccess.h: checks the range, then lets uaccess.asm touch it. No locks. */
+/* Access to user memory, see kernel/uaccess.h: checks the range, then calls uaccess.asm. No locks. */
 #include "kernel/uaccess.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
@@ -52,7 +52,7 @@ u64 clear_user(vaddr_t dst, u64 size)
 	return access_ok(dst, size) ? user_clear((void *)dst, size) : size;
 }
 
-/* In pieces that do not cross a page, so that bytes beyond the string's end are never asked for. */
+/* Copies in pieces that do not cross a page, so that pages beyond the string's end are never accessed. */
 long strncpy_from_user(char *dst, vaddr_t src, u64 size)
 {
 	u64 done = 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mappings whose object lives elsewhere: their pages are read in, dirtied, and written back.
+ * Reading in, dirtying and writing back the pages of mappings with a backing store (mapping.ops).
  *
- * Filling. A page is put into its slot first, not up to date, and filled under its page lock; whoever finds it meanwhile
- * waits for the lock. What failed is tried again by the next who asks.
+ * Filling. A page is inserted into its slot first, not up to date, and filled under its page lock; a thread that finds
+ * it before it is filled waits for the lock. After a failed read the next caller tries again.
  *
  * Writing back. Under the page lock every entry of the page is write-protected and flushed, and only then PG_DIRTY is
- * cleared: a write that comes later faults, and waits for the page lock to be told that the page is dirty again. So no write
- * is lost, whichever side of the clearing it falls on.
+ * cleared: a later write faults, and waits for the page lock to mark the page dirty again. So no write is lost, whether
+ * it comes before or after the clearing.
  *
  * Locks: page lock › i_mmap_lock › PTE lock; mapping.lock by itself.
  *
@@ -23,7 +23,7 @@
 
 /* ---- Filling ----------------------------------------------------------------------------------------------------- */
 
-/* 0: locked, and in its slot. -EAGAIN: it was taken out meanwhile. -EINTR. */
+/* Returns: 0: locked, and in its slot; -EAGAIN: it was removed before we locked it; -EINTR. */
 static int lock_in_slot(struct page *page)
 {
 	if (page_lock_killable(page))
@@ -46,7 +46,7 @@ void mapping_start_read(struct mapping *mapping, struct page *page)
 		page_end_read(page, error);
 }
 
-/* 0: up to date. -EAGAIN: somebody else tries again. -EIO, -EINTR. Unlocks it. => the page locked. */
+/* Returns: 0: up to date; -EAGAIN: another thread retries; -EIO, -EINTR. Unlocks the page. => the page locked. */
 static int read_locked(struct mapping *mapping, struct page *page)
 {
 	assert_page_locked(page);
@@ -135,7 +135,7 @@ size_t mapping_write_end(struct page *page, size_t copied)
 	return copied;
 }
 
-/* Counts a page that becomes dirty by this call. */
+/* Counts the page if it was clean before. */
 static void set_dirty(struct page *page)
 {
 	if (!(atomic_or(&page->flags, 1u << PG_DIRTY) & 1u << PG_DIRTY))
@@ -157,7 +157,7 @@ void mapping_undirty_page(struct page *page)
 
 /* ---- Writing back ------------------------------------------------------------------------------------------------ */
 
-/* Dirty alone: mprotect has taken write permission away, and may not have flushed yet. */
+/* Flushes for a dirty read-only entry too: mprotect has write-protected it, and may not have flushed yet. */
 static bool clean_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg)
 {
 	pte_t old = pte_clear_bits(pte, PTE_WRITE | PTE_DIRTY);
@@ -168,7 +168,7 @@ static bool clean_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	return true;
 }
 
-/* From here on whoever writes to the page has to ask again. => the page locked. */
+/* From here on the first write to the page faults. => the page locked. */
 static void clear_dirty_for_io(struct page *page)
 {
 	assert_page_locked(page);
@@ -178,14 +178,14 @@ static void clear_dirty_for_io(struct page *page)
 	mapping_undirty_page(page);
 }
 
-/* Sends one page, if it is dirty and in its slot. */
+/* Starts write-back of one page, if it is dirty and in its slot. */
 static int write_back(struct mapping *mapping, struct page *page, enum writeback_wait wait)
 {
 	int error = 0;
 
 	page_lock(page);
 	if (wait == WRITEBACK_WAIT)
-		page_wait_writeback(page); /* it may have been changed since it was sent */
+		page_wait_writeback(page); /* it may have been dirtied again since that write-back began */
 	if (page_test(page, PG_CACHE) && page_test(page, PG_DIRTY) && !page_test(page, PG_WRITEBACK)) {
 		clear_dirty_for_io(page);
 		page_set(page, PG_WRITEBACK);
@@ -197,7 +197,7 @@ static int write_back(struct mapping *mapping, struct page *page, enum writeback
 	return error;
 }
 
-/* The first page of [*index, last], with a reference, or NULL; *index moves behind it. */
+/* The first page of [*index, last], with a reference, or NULL; sets *index to the index after it. */
 static struct page *next_page(struct mapping *mapping, u64 *index, u64 last)
 {
 	struct page *page;
@@ -221,7 +221,7 @@ int mapping_writeback(struct mapping *mapping, u64 first, u64 last, enum writeba
 	if (!mapping->ops)
 		return 0;
 	while ((page = next_page(mapping, &index, last)) != NULL) {
-		/* Unlocked: who dirties it after this look comes too late for us. */
+		/* Read without a lock: a page dirtied after this check need not be written by this call. */
 		int failed = page_test(page, PG_DIRTY) ? write_back(mapping, page, wait) : 0;
 
 		error = error ? error : failed;

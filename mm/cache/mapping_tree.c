@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The radix tree of a mapping. A node has 64 slots and covers 6 bits of the index; the tree is as high as its largest
- * index asks for, and a node without a used slot is freed after a grace period.
+ * index requires, and a node without a used slot is freed after a grace period.
  *
- * Locks: whoever changes it holds mapping.lock; nodes come from an object cache under it, which never sleeps or reclaims.
- * Readers need that lock or an RCU section. Each node knows its level, so the root alone tells where to begin; slots are
- * read by acquire and written by release, one at a time.
+ * Locks: writers hold mapping.lock; nodes are allocated from an object cache under it, which never sleeps or reclaims.
+ * Readers hold that lock or are in an RCU section. Each node stores its level, so a look-up needs to read only the root
+ * to know where to begin; slots are read by acquire and written by release, one at a time.
  */
 #include "mm/cache/mapping_tree.h"
 #include "mm/page/slab.h"
@@ -26,14 +26,14 @@ struct mapping_node {
 	ASSERT(rcu_read_lock_held() || spin_is_locked_by_me(&(mapping)->lock), "mapping.lock or an RCU section is held")
 
 static struct slab_cache *node_cache;
-STATIC_PER_CPU(u64, shmem_pages); /* filled slots less emptied ones: any CPU's may be below 0, only the sum counts */
+STATIC_PER_CPU(u64, shmem_pages); /* filled slots minus emptied ones: one CPU's may be below 0, only the sum counts */
 
 void mapping_tree_init_cache(void)
 {
 	node_cache = slab_create("mapping_node", sizeof(struct mapping_node), CACHE_LINE);
 }
 
-/* A tree of this height holds indices up to this one. Height 0 is the empty tree. */
+/* The largest index that a tree of this height holds. Height 0 is the empty tree. */
 static u64 max_index(u32 height)
 {
 	return height * SLOT_BITS >= 64 ? ~0UL : (1UL << (height * SLOT_BITS)) - 1;
@@ -101,9 +101,9 @@ const struct mapping_slot *mapping_tree_slots(const struct mapping *mapping, u64
 	return leaf ? &leaf->slots[first] : NULL;
 }
 
-/* ---- How much shared memory -------------------------------------------------------------------------------------- */
+/* ---- Counting shared memory -------------------------------------------------------------------------------------- */
 
-/* One page more, or (-1UL) fewer. => mapping->lock held. */
+/* Counts one more page, or (-1UL) one fewer. => mapping->lock held. */
 static void count_shmem(const struct mapping *mapping, u64 nr)
 {
 	assert_spin_held(&mapping->lock);
@@ -131,7 +131,7 @@ static u32 height_for(u64 index)
 	return height;
 }
 
-/* Makes the tree high enough for index. What it built stays when memory runs out: the tree is right at every step. */
+/* Makes the tree high enough for index. When memory runs out the new nodes stay: the tree is valid after every step. */
 static bool grow(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *root = mapping->root, *node;
@@ -150,7 +150,7 @@ static bool grow(struct mapping *mapping, u64 index)
 	return true;
 }
 
-/* Frees the nodes on the way to index that hold nothing. */
+/* Frees the empty nodes on the way to index. */
 static void prune(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *path[MAX_HEIGHT + 1] = { NULL };
@@ -195,7 +195,7 @@ static struct mapping_node *build_leaf(struct mapping *mapping, u64 index)
 	return node;
 }
 
-/* What lives in memory alone is never out of date. */
+/* Without a backing store (ops), a page is always up to date. */
 static u32 flags_of_pages(const struct mapping *mapping)
 {
 	u32 flags = 1u << PG_CACHE;
@@ -219,7 +219,8 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	ASSERT(!leaf->slots[slot_of(index, 1)].entry, "only an empty slot is filled");
 	WRITE_ONCE(page->mapping, mapping);
 	WRITE_ONCE(page->index, index);
-	WRITE_ONCE(page->flags, flags_of_pages(mapping) | (page->flags & 1u << PG_SET_ASIDE)); /* nobody else has the page yet */
+	/* A plain store will do: no other thread has the page yet. */
+	WRITE_ONCE(page->flags, flags_of_pages(mapping) | (page->flags & 1u << PG_SET_ASIDE));
 	set_slot(&leaf->slots[slot_of(index, 1)], page);
 	leaf->used++;
 	mapping->nr_pages++;

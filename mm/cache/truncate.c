@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking pages out of a mapping: truncation and hole punching.
+ * Removing pages from a mapping: truncation and hole punching.
  *
- * First the pages leave their slots and lose PG_CACHE, so that no fault can map them any more (see mapping.c). Then
- * they are unmapped from every address space that still maps one; again, until none is mapped, since a fork that runs
- * meanwhile may have copied an entry into a child. Only then the slots' references are dropped.
+ * First the pages are removed from their slots and lose PG_CACHE, so that no fault can map them any more (see
+ * mapping.c). Then they are unmapped from every address space that maps one. This is repeated until none is mapped,
+ * since a concurrent fork may have copied an entry into a child. Only then are the slots' references dropped.
  *
- * Rejected: unmapping under i_mmap_lock, as Linux does. It is a spinlock here, and mmap_lock, which keeps VMAs and page
- * tables where they are, cannot be taken below it. So i_mmap tells whose address spaces to visit, nothing more, and changes while
- * one is visited; see visit_everywhere() for why none is missed.
+ * Rejected: unmapping under i_mmap_lock, as Linux does. It is a spinlock here, and mmap_lock, which keeps VMAs and
+ * page tables in place, cannot be taken below it. So i_mmap only tells which address spaces to visit, and it changes
+ * while one is visited; see visit_everywhere() for why none is missed.
  *
- * One removal of a mapping at a time (K9): a second one finds the slots empty, and must not return while the first has translations
- * of their pages to flush. Until a page is mapped nowhere, no other takes its place (mapping_slot_is_leaving()), or threads of two
- * address spaces would see two pages at one offset.
+ * One removal per mapping at a time (K9): a second one finds the slots empty, and must not return while the first still
+ * has translations of their pages to flush. Until a page is mapped nowhere, no other page may take its slot
+ * (mapping_slot_is_leaving()), or threads of two address spaces would see two pages at one offset.
  *
- * Locks: mapping.removal_lock around it all; the page lock of a page whose contents live elsewhere; mapping.lock and i_mmap_lock one after the other, never
- * together; mmap_lock of each address space, for reading, with none of these held.
+ * Locks: mapping.removal_lock around the whole removal; the page lock of a page whose mapping has ops; mapping.lock and
+ * i_mmap_lock one after the other, never together; mmap_lock of each address space, for reading, with neither these two
+ * nor a page lock held.
  */
 #include "kernel/sync/rwsem.h"
 #include "mm/cache/mapping_tree.h"
@@ -27,17 +28,17 @@
 
 #define REMOVE_BATCH 32
 
-/* What happens to private copies of the pages: truncation takes them away too, a hole leaves them (as on Linux). */
+/* What happens to private copies of the pages: truncation removes them too, a hole keeps them (as on Linux). */
 enum removal_kind { REMOVE_HOLE, REMOVE_END };
 
-/* Pages on their way out: no longer in the mapping, perhaps still mapped. The slots' references are ours. */
+/* Pages being removed: no longer in the mapping, perhaps still mapped. The removal owns the slots' references. */
 struct removal {
 	struct mapping *mapping;
 	enum removal_kind kind;
 	u64 first, last; /* the range of indices that is being removed */
-	u64 next;	 /* where the search goes on: what a fault fills in behind it, in a hole being punched, stays */
-	bool searched;	 /* nothing is behind `next`: the last index of all has no successor */
-	bool unmapped;	 /* everything that showed the range was unmapped once */
+	u64 next;	 /* where the search continues; in a hole, pages that faults add before it stay */
+	bool searched;	 /* nothing is left to search; `next` cannot tell: ~0 has no successor */
+	bool unmapped;	 /* every VMA that maps the range was unmapped once */
 	unsigned nr_pages;
 	struct page *pages[REMOVE_BATCH];
 };
@@ -49,7 +50,7 @@ static void wait_for_reclaim(const struct removal *removal);
 static void unmap_range(const struct removal *removal, u64 first, u64 last);
 static void flush_everywhere(const struct removal *removal);
 
-/* Nobody maps a file system's own pages, and they are removed under its own lock, which ranks below. */
+/* A file system's metadata pages are never mapped. They are removed under its own lock, which ranks below ours. */
 static void begin(struct removal *removal)
 {
 	struct mapping *mapping = removal->mapping;
@@ -77,11 +78,12 @@ static void end(struct removal *removal)
 }
 
 /*
- * What maps one page of the range mostly maps others, so the first time all of it is unmapped; what is mapped again goes alone.
+ * A VMA that maps one page of the range usually maps others, so the first pass unmaps the whole range; later passes
+ * unmap only the batch.
  *
- * The loop ends: unmapping refuses no entry, locked memory included, and no entry is added, since the pages have lost
- * PG_CACHE. What it passes over is an address space that is ending, or a VMA that is being unmapped: their own threads take
- * the entries, and wait for nothing that we hold.
+ * The loop ends: unmapping skips no entry, not even of locked memory, and faults add none, since the pages have lost
+ * PG_CACHE. It passes over address spaces that are ending, and VMAs that are being unmapped: their own threads clear
+ * those entries, and wait for nothing that we hold.
  */
 static void unmap_batch(struct removal *removal)
 {
@@ -115,7 +117,7 @@ void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 	end(&removal);
 }
 
-/* What lies behind the new end in the last page must read as zeros if the object grows again. */
+/* The bytes of the last page beyond the new end must read as zeros if the object grows again. */
 static void clear_from(struct page *page, u64 offset)
 {
 	clear_shared((char *)page_to_virt(page) + offset, PAGE_SIZE - offset);
@@ -133,7 +135,7 @@ static void clear_tail(struct mapping *mapping, u64 size)
 	page_put(page);
 }
 
-/* With ops the zeros must reach the place where the object lives, too. */
+/* With ops the zeros must reach the backing store, too. */
 static int write_tail(struct mapping *mapping, u64 size)
 {
 	u64 offset = size & ~PAGE_MASK;
@@ -149,7 +151,7 @@ static int write_tail(struct mapping *mapping, u64 size)
 	return 0;
 }
 
-/* It has begun. */
+/* Context: between begin() and end(). */
 static int set_size(struct removal *removal, u64 size)
 {
 	struct mapping *mapping = removal->mapping;
@@ -158,7 +160,7 @@ static int set_size(struct removal *removal, u64 size)
 
 	if (error)
 		return error;
-	/* Under the lock: from here on no fault puts a page beyond the end. */
+	/* Under the lock: from here on no fault adds a page beyond the end. */
 	spin_lock(&mapping->lock);
 	shrinks = size < READ_ONCE(mapping->size);
 	WRITE_ONCE(mapping->size, size);
@@ -166,7 +168,8 @@ static int set_size(struct removal *removal, u64 size)
 	if (!shrinks)
 		return 0;
 	remove_pages(removal);
-	unmap_range(removal, removal->first, removal->last); /* private copies: after the pages have lost PG_CACHE, so that no more are made */
+	/* Private copies: after the pages have lost PG_CACHE, so that no new copies are made. */
+	unmap_range(removal, removal->first, removal->last);
 	clear_tail(mapping, size);
 	return 0;
 }
@@ -186,14 +189,14 @@ int mapping_truncate(struct mapping *mapping, u64 size)
 
 /* ---- Out of the slots -------------------------------------------------------------------------------------------- */
 
-/* A thread that touches the page again and again must not bring the search back to it. */
+/* A thread that keeps faulting in the page must not make the search return to it. */
 static void search_behind(struct removal *removal, u64 index)
 {
 	removal->next = index + 1;
 	removal->searched = index == removal->last;
 }
 
-/* Without ops: as many as there is room for, under one lock. What is in swap is gone then. False: nothing was there. */
+/* Without ops: removes as many as fit, under one lock, and releases swap slots at once. False: there were none. */
 static bool take_many(struct removal *removal)
 {
 	unsigned taken = 0;
@@ -213,7 +216,7 @@ static bool take_many(struct removal *removal)
 	return taken != 0;
 }
 
-/* It is not under I/O. The caller's reference becomes the removal's. => the page locked; a reference. */
+/* Context: no I/O is under way. The slot's reference passes to the removal. => the page locked; a reference. */
 static void take_settled(struct removal *removal, struct page *page)
 {
 	u64 index = page->index;
@@ -221,7 +224,7 @@ static void take_settled(struct removal *removal, struct page *page)
 	assert_referenced(page);
 	assert_page_locked(page);
 	if (!page_test(page, PG_CACHE))
-		return; /* somebody was faster */
+		return; /* it was removed before we locked it */
 	spin_lock(&removal->mapping->lock);
 	(void)mapping_tree_take(removal->mapping, &index, index, &page);
 	removal->pages[removal->nr_pages++] = page;
@@ -230,8 +233,8 @@ static void take_settled(struct removal *removal, struct page *page)
 }
 
 /*
- * With ops: one page, once no I/O on it is under way, for where it lives may be somebody else's soon. Holding its lock keeps
- * out whoever would read it in, dirty it, or write it back.
+ * With ops: removes one page, after I/O on it has ended, because its place on the backing store may soon be reused. The
+ * page lock keeps other threads from reading it in, dirtying it, or writing it back.
  */
 static void take_one(struct removal *removal)
 {
@@ -260,7 +263,7 @@ static bool take_batch(struct removal *removal)
 	return removal->nr_pages != 0;
 }
 
-/* From here on other pages may take their slots. */
+/* Drops the references; from here on other pages may use the slots. */
 static void put_batch(struct removal *removal)
 {
 	unsigned nr_pages = removal->nr_pages;
@@ -273,7 +276,7 @@ static void put_batch(struct removal *removal)
 		page_put(removal->pages[i]);
 }
 
-/* Reclaim has unmapped a page, and not flushed yet: it has it locked until then. */
+/* PG_LOCKED: reclaim may have unmapped the page and not flushed yet; it keeps the page locked until it has. */
 static bool is_leaving(const struct page *page)
 {
 	return READ_ONCE(page->mapcount) || page_test(page, PG_LOCKED);
@@ -307,7 +310,7 @@ int mapping_wait_leaving(struct mapping *mapping, u64 index)
 	return wait_event_killable(&mapping->leaving, has_left(mapping, index));
 }
 
-/* Unlocked: whoever counts a page after this look finds PG_CACHE clear, and takes the count back. */
+/* Reads mapcount unlocked: a fault that increments it later finds PG_CACHE clear, and decrements it again. */
 static bool still_mapped(const struct removal *removal)
 {
 	for (unsigned i = 0; i < removal->nr_pages; i++)
@@ -317,9 +320,9 @@ static bool still_mapped(const struct removal *removal)
 }
 
 /*
- * Reclaim may have unmapped a page before we looked, and not flushed yet: nobody shall see what we have taken out once we are back.
- * It has the page locked until then (W6). With ops the page was locked by us when it was taken; without, reclaim takes shared memory
- * only.
+ * Reclaim may have unmapped a page before still_mapped() read its mapcount, and not flushed yet, but no thread may
+ * access a removed page once we return. Reclaim keeps the page locked until it has flushed (W6). With ops, take_one()
+ * held the page lock when it removed the page; without, reclaim evicts shared memory only.
  */
 static void wait_for_reclaim(const struct removal *removal)
 {
@@ -328,8 +331,9 @@ static void wait_for_reclaim(const struct removal *removal)
 }
 
 /*
- * => the page locked. Nobody maps the page, and the slot and the caller have the only references: under mapping.lock
- * nobody gets another, for all find it in its slot. True: it is out, and the slot's reference is the caller's.
+ * => the page locked. Removes the page if it is clean and not mapped, and only the slot and the caller have references:
+ * under mapping.lock no thread can get another one, since every lookup goes through the slot. Returns true if it was
+ * removed; the slot's reference then passes to the caller.
  */
 static bool take_unused(struct mapping *mapping, struct page *page)
 {
@@ -346,7 +350,7 @@ static bool take_unused(struct mapping *mapping, struct page *page)
 	return taken;
 }
 
-/* Entries let nobody write while the page is clean, and it becomes dirty under its lock only: so it still is when it goes. */
+/* A clean page's entries are write-protected, and it is dirtied only under its lock: it is still clean when removed. */
 bool mapping_take_clean(struct mapping *mapping, struct page *page)
 {
 	assert_mapping_held(mapping);
@@ -379,17 +383,17 @@ void mapping_drop_clean(struct mapping *mapping)
 
 /* ---- Address spaces ---------------------------------------------------------------------------------------------- */
 
-/* A visit to each VMA that shows the offsets [first, last]. */
+/* A visit to each VMA that maps the offsets [first, last]. */
 struct walk {
 	const struct removal *removal;
 	u64 first, last;
 	u64 nr_inserted;	       /* into i_mmap, before the walk began */
-	struct interval_cursor cursor; /* in i_mmap: behind the VMA that was visited last */
-	bool overtaken;		       /* VMAs have come to i_mmap since: now each address space is visited whole */
-	vaddr_t addr;		       /* where in that address space */
+	struct interval_cursor cursor; /* in i_mmap: after the VMA visited last */
+	bool overtaken;		       /* VMAs were inserted since: every address space is searched whole */
+	vaddr_t addr;		       /* then: where the search of the address space continues */
 };
 
-/* What is done in one address space: to all VMAs that next_vma_of() answers. */
+/* Handles one address space: all VMAs that next_vma_of() returns. */
 typedef void visit_mm_t(struct walk *walk, struct mm *mm);
 
 /* The next VMA along i_mmap; NULL at the end of the walk. => mapping->i_mmap_lock held. */
@@ -404,8 +408,8 @@ static struct vma *next_along_tree(struct walk *walk)
 }
 
 /*
- * The address space of the next VMA along i_mmap, with one user more; NULL at the end. A VMA that is in the tree has not left its
- * mm yet, so the struct is there. One that is ending unmaps everything itself.
+ * The address space of the next VMA along i_mmap, with one more user; NULL at the end. A VMA in the tree has not left
+ * its mm yet, so struct mm is valid. An address space that is ending unmaps everything itself.
  */
 static struct mm *next_mm(struct walk *walk)
 {
@@ -459,7 +463,7 @@ static struct vma *next_in_mm(struct walk *walk, const struct mm *mm)
 }
 
 /*
- * The next VMA of the walk, if it is one of that mm. => mmap_lock held, until the visit to the VMA is over.
+ * The next VMA of the walk, if it belongs to mm. => mmap_lock held, until the visit to the VMA is over.
  */
 static struct vma *next_vma_of(struct walk *walk, const struct mm *mm)
 {
@@ -468,8 +472,8 @@ static struct vma *next_vma_of(struct walk *walk, const struct mm *mm)
 }
 
 /*
- * Along i_mmap. It ends after as many steps as VMAs were there when it began, for it is given up when others come, and each step
- * either moves the cursor or finds that the VMA has left.
+ * Walks along i_mmap. The walk takes at most as many steps as there were VMAs when it began: it stops when a VMA is
+ * inserted, and each step either moves the cursor or finds that the VMA was removed.
  */
 static void visit_along_tree(struct walk *walk, visit_mm_t *visit)
 {
@@ -497,14 +501,15 @@ static void visit_all(struct walk *walk, visit_mm_t *visit)
 }
 
 /*
- * Visits every VMA that showed the offsets when this began, and those that have entries from such a one since: copies made by fork,
- * parts, the places that they moved to. A VMA that is mapped anew has no entry of a page that is out, and no private copy of one.
+ * Visits every VMA that mapped the offsets when this began, and every VMA that has received entries from one since: by
+ * fork, split or move. A newly mapped VMA has no entry of a removed page, and no private copy of one.
  *
- * A walk along i_mmap misses none as long as no VMA comes to it, for those that leave move no other. Each that comes is counted,
- * also one that only changes its bounds: it may have got entries from one that was not visited yet, and lie behind the cursor.
- * Then all address spaces are visited whole, in the order of their creation. One that was visited has no entry left, and gets
- * none, since entries pass to another address space by fork alone. A child of one that was not visited yet comes later in that
- * order, and its mmap_lock is the fork's until the copy is complete. So one pass is enough.
+ * A walk along i_mmap misses none as long as no VMA is inserted, since removing one moves no other. Each insertion is
+ * counted, also that of a VMA that only changes its bounds: it may have received entries from a VMA not visited yet,
+ * and lie on the part of the tree that the cursor has passed. Then all address spaces are searched whole, in order of
+ * creation. One that was visited has no entry left and gets none, since entries pass to another address space only by
+ * fork. A child of one not visited yet comes later in that order, and fork holds its mmap_lock until the copy is
+ * complete. So one pass is enough.
  */
 static void visit_everywhere(const struct removal *removal, u64 first, u64 last, visit_mm_t *visit)
 {
@@ -535,8 +540,8 @@ static void unmap_vma(const struct walk *walk, struct tlb_gather *tlb, const str
 }
 
 /*
- * Under mmap_lock for reading faults go on beside us. One that has looked at the entry before we emptied it compares it
- * again under the PTE lock; one that comes later finds no page.
+ * With mmap_lock held for reading, faults run concurrently. One that read the entry before we cleared it compares it
+ * again under the PTE lock; a later one finds no page.
  */
 static void unmap_in(struct walk *walk, struct mm *mm)
 {
@@ -566,7 +571,7 @@ static void flush_pending_in(struct walk *walk, struct mm *mm)
 		tlb_flush_range(mm, 0, ~0UL);
 }
 
-/* A page that we found mapped nowhere may have been zapped by another thread (MADV_DONTNEED) that has not flushed yet (K9). */
+/* A page found unmapped may have been zapped by another thread (MADV_DONTNEED) that has not flushed yet (K9). */
 static void flush_everywhere(const struct removal *removal)
 {
 	visit_everywhere(removal, removal->first, removal->last, flush_pending_in);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * brk: the heap behind a program's data. Mirrors Linux's brk() and do_brk_flags(). mmap_lock is held for writing
- * throughout.
+ * brk: grows and shrinks the heap behind a program's data. Mirrors Linux's brk() and do_brk_flags(). mmap_lock is held
+ * for writing throughout.
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
@@ -29,7 +29,7 @@ static long grow(struct mm *mm, vaddr_t from, vaddr_t to)
 
 	if (place < 0)
 		return place;
-	/* A page stays free behind the heap, and what is below a stack is the stack's. */
+	/* Keeps one page free behind the heap, and the gap below a stack. */
 	if (next && to + PAGE_SIZE > vma_start_gap(next))
 		return -ENOMEM;
 	if (!mm_may_lock_more(mm, mm->def_flags, nr_pages) || !mm_may_grow(mm, HEAP_FLAGS, nr_pages) || !mm_may_commit(nr_pages) ||
@@ -73,7 +73,7 @@ long mm_brk(struct mm *mm, vaddr_t brk)
 	if (result)
 		return result;
 	old_end = align_up(mm->brk, PAGE_SIZE);
-	(void)set_brk(mm, brk); /* Linux's brk tells of failure by the old break */
+	(void)set_brk(mm, brk); /* as Linux, reports failure by returning the old break */
 	result = (long)mm->brk;
 	populate = (mm->def_flags & VM_LOCK_FLAGS) == VM_LOCKED;
 	mmap_write_unlock(mm);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copying an address space. Private pages are shared read-only between parent and child until one of them writes.
+ * Copies an address space for fork. Private pages are shared read-only between parent and child until one of them
+ * writes.
  *
- * The rule of this file (5, S1, V1): from the first entry that is write-protected until every CPU has dropped its writable
- * translation, no strategy may look at that entry as evidence. So each VMA is write-locked before it is copied, and mmap_lock,
- * whose release ends all brackets, is released only after the flush.
+ * The rule of this file (5, S1, V1): once an entry is write-protected, no strategy may rely on what it says until every
+ * CPU has flushed its writable translation. So each VMA is write-locked before it is copied, and mmap_lock, whose
+ * release ends all brackets (the write locks of VMAs), is released only after the flush.
  *
  * Mirrors: Linux, dup_mmap(), copy_page_range(); the VMA locking as in Linux 6.4 and later.
  */
@@ -20,7 +21,7 @@ struct copy {
 	bool flush; /* some entry of the parent lost its write permission */
 };
 
-/* Takes write permission away, for both; other bits may change meanwhile (K8). Answers what the child gets. */
+/* Write-protects the page for both; the CPU may set other bits at the same time (K8). Returns the child's entry. */
 static pte_t share_page(struct copy *copy, pte_t *ptep, pte_t old)
 {
 	struct page *page = pte_counted_page(old);
@@ -38,14 +39,14 @@ static pte_t share_page(struct copy *copy, pte_t *ptep, pte_t old)
 	return pte_mkold(pte_wrprotect(old)); /* the child has not touched it yet */
 }
 
-/* Nothing is lost by waiting for a swapped-out page: both get it when they touch it. */
+/* Shares the slot without reading the page: parent and child each fault it in when they touch it. */
 static void share_slot(struct copy *copy, pte_t pte)
 {
 	swap_dup(pte_swap_slot(pte));
 	mm_rss_add(copy->child, RSS_SWAP, 1);
 }
 
-/* The child's table exists and is nobody else's. => the entry's lock held: the parent's. */
+/* The child's page table exists, and no other thread uses it. => the entry's lock held: the parent's. */
 static void copy_entry(struct copy *copy, pte_t *from, pte_t *to)
 {
 	pte_t pte = pte_read(from);
@@ -62,12 +63,15 @@ static void copy_entry(struct copy *copy, pte_t *from, pte_t *to)
 		break;
 	case PTE_KIND_SPECIAL:
 	case PTE_KIND_MARKER:
-		break; /* the child gets it as it is: it counts nothing */
+		break; /* copied unchanged: nothing is counted for it */
 	}
 	pte_fill_settled(to, pte);
 }
 
-/* Lets go of the parent's table, since room for the child's may have to be made first; the iterator comes back to it. */
+/*
+ * Unlocks the parent's page table, because allocating the child's may have to reclaim memory; the iterator visits the
+ * parent's table again.
+ */
 static bool build_unlocked(struct copy *copy, struct pt_iter *it)
 {
 	pt_iter_again(it);
@@ -176,8 +180,9 @@ int mm_fork(struct mm *child, struct mm *parent)
 	if (error)
 		return error;
 	/*
-	 * No thread uses the child yet, but a walk over all address spaces (mm_next()) may hold its mmap_lock for a moment, and waits
-	 * for no other one meanwhile. Waiting in line for a second mmap_lock would be out of order.
+	 * No thread uses the child yet, but a walk over all address spaces (mm_next()) may hold its mmap_lock for a
+	 * moment, and does not wait for another mmap_lock while it does. Blocking on a second mmap_lock would violate
+	 * the lock order.
 	 */
 	while (!mmap_write_trylock(child)) {
 		cpu_relax();
@@ -186,7 +191,8 @@ int mm_fork(struct mm *child, struct mm *parent)
 	copy_layout(child, parent);
 	error = copy_vmas(&copy);
 	race_point(fork_before_flush);
-	if (copy.flush || tlb_is_pending(parent)) /* a page that the child shares may be one that reclaim has yet to flush (W6) */
+	/* Pending: reclaim may not yet have flushed a page that the child now shares (W6). */
+	if (copy.flush || tlb_is_pending(parent))
 		tlb_flush_range(parent, 0, ~0UL);
 	mmap_write_unlock(child);
 	mmap_write_unlock(parent);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * madvise. Advice that changes a VMA's flags takes mmap_lock for writing and brackets the VMA; what only touches pages
- * (DONTNEED and its kin) takes it for reading, so that faults elsewhere go on; POPULATE goes through the fault door.
+ * madvise: changes VMA flags, drops or reclaims pages, or populates a range, as the program advises.
  *
- * A range with holes: what is mapped is advised, then the answer is ENOMEM.
+ * Advice that changes a VMA's flags takes mmap_lock for writing and brackets the VMA; advice that only touches pages
+ * (DONTNEED and the like) takes it for reading, so that faults elsewhere go on; POPULATE goes through fault_in().
+ *
+ * If the range has holes, the advice is applied to what is mapped, then the call returns -ENOMEM.
  *
  * Mirrors: Linux, do_madvise(), madvise_walk_vmas().
  */
@@ -97,8 +99,8 @@ static void drop_pages(struct mm *mm, vaddr_t start, vaddr_t end)
 }
 
 /*
- * Up to a batch of pages from *start on, with references. Only what one address space alone has, as on Linux: the others
- * were not asked. *start is moved behind them.
+ * Collects up to a batch of pages from *start on, with references, and advances *start past them. As on Linux, skips
+ * pages that other address spaces map too: those did not give the advice.
  */
 static unsigned collect_own_pages(struct mm *mm, vaddr_t *start, vaddr_t end, struct page **pages)
 {
@@ -139,7 +141,7 @@ static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 }
 
 /*
- * Of a file, its file system does it, as fallocate: that excludes writers, and frees the blocks. => no lock from
+ * For a file, calls the file system, as fallocate() does: that excludes writers, and frees the blocks. => no lock from
  * RANK_INODE on held.
  */
 static long punch_hole(struct file *file, struct mapping *mapping, u64 first, u64 nr_pages)
@@ -151,7 +153,10 @@ static long punch_hole(struct file *file, struct mapping *mapping, u64 first, u6
 	return 0;
 }
 
-/* Punches a hole into the object itself. Unlocks mmap_lock meanwhile, since all address spaces that map it are unmapped. */
+/*
+ * Punches a hole into the mapped object itself. Drops mmap_lock for the time, because the hole is unmapped from all
+ * address spaces that map the object.
+ */
 static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 {
 	const u64 writable_object = VM_SHARED | VM_MAYWRITE;
@@ -202,7 +207,7 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 			return -EINVAL;
 		if (advice == MADV_PAGEOUT)
 			page_out(vma->mm, start, end);
-		mm_make_old(vma->mm, start, end); /* what stays */
+		mm_make_old(vma->mm, start, end); /* the pages that are still there */
 		return 0;
 	case MADV_COLLAPSE: /* there are no huge pages */
 		return -EINVAL;
@@ -214,8 +219,8 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 /* ---- Population -------------------------------------------------------------------------------------------------- */
 
 /*
- * How far population may go from start on: to the end of the VMA. 0: no VMA, or (*error = -EINVAL) one without the right. The
- * VMA may change once we have looked; then a fault tells.
+ * Returns the end of the VMA at start, up to which a range may be populated. Returns 0 if there is no VMA (*error =
+ * -ENOMEM), or if it lacks the right (*error = -EINVAL). The VMA may change after this check; then a fault reports it.
  */
 static vaddr_t populatable_until(struct mm *mm, vaddr_t start, bool write, long *error)
 {
@@ -234,7 +239,7 @@ static vaddr_t populatable_until(struct mm *mm, vaddr_t start, bool write, long 
 	return until;
 }
 
-/* Unlike a fault, this asks for the very right that is named, and grows no stack. */
+/* Unlike a fault, requires exactly the right that is named, and does not grow a stack. */
 static long populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 {
 	vaddr_t until;
@@ -272,7 +277,7 @@ static long walk(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum adv
 		error = kind == ADVICE_FLAGS ? advise_flags(vma, start, stop, advice)
 					     : advise_pages(vma, start, stop, advice);
 		if (error)
-			return error == -ENOMEM ? -EAGAIN : error; /* Linux's word for "no memory for a VMA" here */
+			return error == -ENOMEM ? -EAGAIN : error; /* as Linux, if a VMA can't be allocated */
 		start = stop;
 	}
 	return unmapped;

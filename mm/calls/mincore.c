@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mincore: which pages are in memory. msync: writes back what a mapping shows of a file that lives elsewhere. */
+/* mincore reports which pages are in memory; msync writes back the mapped part of a file that has backing storage. */
 #include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
@@ -7,7 +7,7 @@
 #include "mm/swap/swap.h"
 #include "mm/vma/mman.h"
 
-/* With a reference, or NULL. Swapped-out shared memory counts as in memory while the swap cache has it. */
+/* Returns the page with a reference, or NULL. Swapped-out shared memory counts as in memory while in the swap cache. */
 static struct page *find_in_memory(struct mapping *mapping, u64 index)
 {
 	struct page *page = mapping_find(mapping, index);
@@ -20,7 +20,7 @@ static struct page *find_in_memory(struct mapping *mapping, u64 index)
 	return page;
 }
 
-/* Whether the mapping holds a page that this address space has not mapped, and that was used, not only set aside. */
+/* 1 if the mapping holds the page, though this address space has not mapped it, and it was used, not only set aside. */
 static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 {
 	struct page *page;
@@ -36,7 +36,7 @@ static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 	return there;
 }
 
-/* A swapped-out page counts as in memory while the swap cache has it, ready. => a PTE lock held. */
+/* A swapped-out page counts as in memory while the swap cache has it, up to date. => a PTE lock held. */
 static u8 in_swap_cache(pte_t pte)
 {
 	struct page *page = swap_cache_find(pte_swap_slot(pte));
@@ -56,7 +56,7 @@ static void see_entry(pte_t pte, u8 *seen)
 		*seen = in_swap_cache(pte);
 }
 
-/* Pages that the tables know of: set; the others are left as they are. */
+/* Sets the bytes of pages that have a page-table entry; leaves the other bytes as they are. */
 static void see_entries(struct mm *mm, vaddr_t start, vaddr_t end, u8 *vec)
 {
 	struct pt_iter it;
@@ -88,8 +88,8 @@ long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec)
 }
 
 /*
- * MS_SYNC: writes back what the VMA shows of its file in [start, end), with mmap_lock let go meanwhile: for I/O is
- * waited for. Likewise afterwards. => mmap_lock held.
+ * MS_SYNC: writes back the part of its file that the VMA maps in [start, end). Drops mmap_lock while it waits for I/O,
+ * and returns with it held again. => mmap_lock held.
  */
 static long sync_vma(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
 {
@@ -107,7 +107,7 @@ static long sync_vma(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_
 	return error;
 }
 
-/* The walk of Linux's msync(), whose answer to MS_ASYNC over a hole comes at once, and to others at the end. */
+/* Walks the range as Linux's msync(): a hole fails MS_ASYNC at once; otherwise it is reported at the end. */
 static long sync_range(struct mm *mm, vaddr_t start, vaddr_t end, int flags)
 {
 	long error = 0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock and its kin: pages are faulted in, and their VMAs say that they have to stay: MADV_DONTNEED refuses, nothing is
- * taken when memory is short, new parts of a locked mapping are populated.
+ * mlock, munlock, mlockall and munlockall: fault pages in, and mark their VMAs so that the pages stay in memory.
  *
- * The VMAs change under mmap_lock for writing; the pages come afterwards, without it, through the fault door.
+ * MADV_DONTNEED refuses a locked VMA, reclaim takes none of its pages, and new parts of a locked mapping are populated.
  *
- * Mirrors: Linux, do_mlock(), apply_vma_lock_flags(), apply_mlockall_flags(), with their order of refusals.
+ * The VMAs change under mmap_lock for writing; the pages are faulted in afterwards, without it, through fault_in().
+ *
+ * Mirrors: Linux, do_mlock(), apply_vma_lock_flags(), apply_mlockall_flags(), with their order of error checks.
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
@@ -28,7 +29,7 @@ static long set_lock_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 lock
 	return 0;
 }
 
-/* Pages of the range that are locked already. => mmap_lock held. */
+/* Number of pages in the range that are already locked. => mmap_lock held. */
 static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	u64 nr_pages = 0;
@@ -41,7 +42,7 @@ static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
 	return nr_pages;
 }
 
-/* Within RLIMIT_MEMLOCK? What is locked twice counts once. => mmap_lock held. */
+/* True if RLIMIT_MEMLOCK permits locking the range; pages already locked count once. => mmap_lock held. */
 static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 {
 	u64 nr_pages = mm->locked_pages + (size >> PAGE_SHIFT);
@@ -51,7 +52,7 @@ static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 	       mm_may_lock(mm, nr_pages - pages_locked(mm, start, start + size < start ? ~0UL : start + size));
 }
 
-/* Up to the first hole, which is an error. => mmap_lock held for writing. */
+/* Sets the lock flags of the VMAs up to the first hole, which is an error. => mmap_lock held for writing. */
 static long lock_vmas(struct mm *mm, vaddr_t start, vaddr_t end, u64 lock)
 {
 	assert_mmap_write_locked(mm);
@@ -71,7 +72,10 @@ static long lock_vmas(struct mm *mm, vaddr_t start, vaddr_t end, u64 lock)
 	return 0;
 }
 
-/* The part of the first VMA behind start. False if there is none before end. It may change once we have looked. */
+/*
+ * Finds the part of [*start, end) that the first VMA at or behind *start covers. False: there is none. The VMA may
+ * change after this check.
+ */
 static bool next_part(struct mm *mm, vaddr_t *start, vaddr_t end, vaddr_t *stop, u64 *flags)
 {
 	const struct vma *vma;
@@ -89,7 +93,7 @@ static bool next_part(struct mm *mm, vaddr_t *start, vaddr_t end, vaddr_t *stop,
 	return found;
 }
 
-/* Faults the range in, with the errors that mlock has for it: what can't be accessed is "not there". */
+/* Faults the range in, and returns mlock's errors: memory that can't be accessed is -ENOMEM, like a hole. */
 static long populate(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	vaddr_t stop;
@@ -157,7 +161,7 @@ long mm_munlock(struct mm *mm, vaddr_t addr, u64 len)
 	return error;
 }
 
-/* Every VMA there is; what can't be changed stays as it is. => mmap_lock held for writing. */
+/* Sets the lock flags of every VMA; one that can't be changed stays as it is. => mmap_lock held for writing. */
 static void lock_all(struct mm *mm, u64 lock)
 {
 	struct vma *vma;
@@ -195,7 +199,7 @@ long mm_mlockall(struct mm *mm, int flags)
 	error = change_all(mm, flags);
 	mmap_write_unlock(mm);
 	if (!error && flags & MCL_CURRENT)
-		mm_populate_locked(mm, 0, USER_END); /* nobody named these pages, so nobody learns of errors */
+		mm_populate_locked(mm, 0, USER_END); /* the caller named no pages, so errors are ignored */
 	return error;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmap and munmap, and how an address space begins (the stack of a new program) and ends.
+ * mmap and munmap, the setup of a new program's stack, and the teardown of an address space.
  *
- * Each call takes mmap_lock for writing, finds out whether it is permitted, gets its memory, and only then changes
- * anything. Populating comes last, without the lock, through the fault door.
+ * Each call takes mmap_lock for writing, checks whether it is permitted, allocates the memory it needs, and only then
+ * changes anything. It populates the range last, without the lock, through fault_in().
  *
  * Mirrors: Linux, do_mmap(), mmap_region(), do_vmi_munmap(), exit_mmap().
  */
@@ -15,7 +15,7 @@
 #include "mm/vma/pkey.h"
 #include "mm/vma/vma_change.h"
 
-/* What MAP_SHARED_VALIDATE lets pass, Linux's LEGACY_MAP_MASK; the other types ignore flags that they do not know. */
+/* Flags that MAP_SHARED_VALIDATE accepts (Linux's LEGACY_MAP_MASK); the other map types ignore unknown flags. */
 #define LEGACY_FLAGS                                                                                                   \
 	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN |       \
 	 MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |              \
@@ -67,11 +67,11 @@ long mm_mmap(struct mm *mm, const struct mmap_request *request)
 
 	if (!request->len || (request->flags & MAP_HUGETLB && is_of_file(request)))
 		return -EINVAL;
-	if (!len || request->flags & MAP_HUGETLB) /* no huge page was ever set aside */
+	if (!len || request->flags & MAP_HUGETLB) /* no huge pages are ever reserved */
 		return -ENOMEM;
 	if (request->pgoff + (len >> PAGE_SHIFT) < request->pgoff)
 		return -EOVERFLOW;
-	if (own_mapping) { /* made before the lock is taken: it may be large to clear, or not to be had */
+	if (own_mapping) { /* before locking: clearing it may take long, or memory may be short */
 		shape.mapping = mapping_create(len, true);
 		shape.ops = &shared_anon_ops;
 		if (!shape.mapping)
@@ -90,7 +90,7 @@ long mm_mmap(struct mm *mm, const struct mmap_request *request)
 	return addr;
 }
 
-/* Pages of the range that are mapped already, and will be replaced. */
+/* Number of pages in the range that are already mapped, and will be replaced. */
 static u64 pages_mapped(const struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	u64 nr_pages = 0;
@@ -169,7 +169,7 @@ static long check_file(const struct mmap_request *request, struct vma_shape *sha
 	return shape->flags & VM_GROWSDOWN ? -EINVAL : 0;
 }
 
-/* Which kind of memory it is to be: completes flags and offset. 0 or -errno. */
+/* Determines the kind of memory, and completes flags and offset. Returns 0 or -errno. */
 static long check_object(const struct mmap_request *request, struct vma_shape *shape)
 {
 	if (is_of_file(request)) {
@@ -201,7 +201,7 @@ static long check_object(const struct mmap_request *request, struct vma_shape *s
 	}
 }
 
-/* Puts the mapping where something else may be: that goes only when nothing can fail any more. */
+/* Makes room for a mapping that replaces others: unmaps them only once nothing can fail any more. */
 static long replace(struct mm *mm, struct vma_shape *shape)
 {
 	struct vma_unmap unmap;

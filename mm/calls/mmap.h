@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls that change an address space, on kernel values: the syscall layer has already fetched arguments and files. All
- * sleep, all answer 0 / an address / a negative errno exactly as Linux does, and lose nothing when they fail. None may be
- * called with mmap_lock held, unless it says so.
+ * The system calls that change an address space, on kernel values: the syscall layer has already fetched arguments and
+ * files. All sleep, return 0, an address or a negative errno exactly as Linux does, and lose nothing when they fail.
+ * None may be called with mmap_lock held, unless its comment says so.
  */
 #ifndef MM_MMAP_H
 #define MM_MMAP_H
@@ -16,62 +16,73 @@ struct mmap_request {
 	u64 flags;		   /* MAP_* */
 	u64 pgoff;		   /* in pages */
 	struct mapping *mapping;   /* NULL: anonymous. The callee takes its own references */
-	struct file *file;	   /* what maps shows; of anonymous memory too, if it is mapped through /dev/zero */
+	struct file *file;	   /* shown in /proc/<pid>/maps; also for anonymous memory mapped through /dev/zero */
 	const struct vma_ops *ops; /* for mapping */
-	bool noexec;		   /* nothing may ever be executed from it */
+	bool noexec;		   /* the mapping may never become executable */
 	bool file_writable;	   /* the descriptor was opened for writing */
-	bool of_file;		   /* a descriptor was given, though there may be no mapping: /dev/zero */
-	bool unbounded;	   /* neither of a regular file nor of a block device: its offsets do not end at MAX_FILE_BYTES */
-	int refusal;		   /* 0, or the errno (negative) of its rights: answered once place and size have been found good */
+	bool of_file;		   /* a descriptor was given; mapping may still be NULL: /dev/zero */
+	bool unbounded;	   /* neither a regular file nor a block device: offsets may exceed MAX_FILE_BYTES */
+	/* 0, or the negative errno of the permission check: returned only once address and size have been checked. */
+	int refusal;
 };
 
 long mm_mmap(struct mm *mm, const struct mmap_request *request);
 long mm_munmap(struct mm *mm, vaddr_t addr, u64 len);
-/* `key`: the protection key that the range gets, or -1 for none in particular. */
+/* `key`: the protection key for the range, or -1 for none in particular. */
 long mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, u64 prot, int key);
 long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags, vaddr_t new_addr);
 long mm_brk(struct mm *mm, vaddr_t brk); /* the new break, or the old one on failure */
 long mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice);
-/* One byte a page into vec, from addr (aligned) for nr_pages. 0, -ENOMEM */
+/* Writes one byte per page into vec, for nr_pages from addr (aligned). Returns 0 or -ENOMEM. */
 long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec);
 /*
- * mlock: brings the pages in, unless on_fault. 0, -EINVAL (the range wraps), -ENOMEM (a hole, or no access), -EAGAIN (no
- * memory for pages). mlockall's flags are MCL_*. All sleep.
+ * mlock: faults the pages in, unless on_fault. Returns 0, -EINVAL (the range wraps), -ENOMEM (a hole, or no access) or
+ * -EAGAIN (no memory for pages). mlockall's flags are MCL_*. All sleep.
  */
 long mm_mlock(struct mm *mm, vaddr_t addr, u64 len, bool on_fault);
 long mm_munlock(struct mm *mm, vaddr_t addr, u64 len);
-/* Brings in the locked pages of the range, wherever its VMAs permit it: nobody learns of errors. */
+/* Faults in the locked pages of the range where the VMAs permit it; ignores errors. */
 void mm_populate_locked(struct mm *mm, vaddr_t start, vaddr_t end);
 long mm_mlockall(struct mm *mm, int flags);
 long mm_munlockall(struct mm *mm);
 long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
 
-/* exec: the stack VMA (grows down) with [top - size, top); brk and layout fields are the ELF loader's. 0 or -errno. */
+/* exec: maps the stack VMA (grows down) at [top - size, top). The ELF loader sets brk and the layout. 0 or -errno. */
 long mm_setup_stack(struct mm *mm, vaddr_t top, u64 size, bool executable);
 
 /*
- * Grows the stack VMA down to addr's page. 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbid it; -EINTR:
- * killed while it waited for the VMA's readers. Sleeps. Brackets the VMA (V4). => mmap_lock held for writing (V5).
+ * Grows the stack VMA down to addr's page. Returns 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbids it;
+ * -EINTR if killed while waiting for the VMA's readers. Sleeps. Brackets the VMA (V4). => mmap_lock held for writing
+ * (V5).
  */
 int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr);
 
-/* Faults in every page of [start, end) through the fault door, for reading or writing. 0 or -errno. => no lock from RANK_MMAP_LOCK on held. */
+/*
+ * Faults in every page of [start, end) through fault_in(), for reading or writing. Returns 0 or -errno. => no lock from
+ * RANK_MMAP_LOCK on held.
+ */
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write);
 
 /* File and mapping references that VMAs hold; kernel/fs implements them, the host build counts them. */
 void vma_file_get(struct file *file);
 void vma_file_put(struct file *file);
-/* Writes back pages [first, last] of the file, and waits: 0, or -EIO once for each error. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
+/*
+ * Writes back pages [first, last] of the file and waits. Returns 0, or -EIO once for each error. Sleeps. => no lock
+ * from RANK_MMAP_LOCK on held.
+ */
 long vma_file_sync(struct file *file, u64 first, u64 last);
-/* fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), in bytes: 0 or -errno. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
+/*
+ * fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), in bytes. Returns 0 or -errno. Sleeps. => no lock from
+ * RANK_MMAP_LOCK on held.
+ */
 long vma_file_punch_hole(struct file *file, u64 offset, u64 len);
 
-/* Unmaps everything: the last user of the mm is gone. Sleeps. */
+/* Unmaps everything, after the last user of the mm is gone. Sleeps. */
 void mm_exit_mmap(struct mm *mm);
 
-/* /proc/sys/vm: any CPU may write them while calls read them; each call looks once. */
+/* Settings in /proc/sys/vm. Any CPU may write them while calls read them; each call reads once. */
 extern u64 sysctl_max_map_count;
-extern u64 sysctl_mmap_min_addr; /* in bytes: below it only CAP_SYS_RAWIO maps; a hint below it is raised to it */
+extern u64 sysctl_mmap_min_addr; /* in bytes: mapping below it needs CAP_SYS_RAWIO; a hint below it is raised to it */
 extern u8 sysctl_overcommit_memory; /* 0: refuse what can never fit; 1: refuse nothing */
 
 #endif

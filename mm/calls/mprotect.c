@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mprotect: other rights for a range, VMA by VMA; what lies before a hole or a refusal has been changed when the call
- * answers with an error, as on Linux.
+ * mprotect: changes the access rights of a range, VMA by VMA. As on Linux, a call that fails at a hole or at a refused
+ * VMA has already changed what lies before it.
  *
- * Per VMA: the flags change first, in the bracket, then the entries, each by compare and exchange, since the CPU sets
- * accessed and dirty bits meanwhile (K8). All translations that lost rights are flushed before mmap_lock is released,
- * and so before any fault can act on an entry that looks read-only (rule 5). Entries never gain the write bit here: the
- * next write faults, and the write-protect kind decides whether the page is shared.
+ * Per VMA: the flags change first, in the bracket, then the entries, each by compare and exchange, because the CPU sets
+ * accessed and dirty bits at the same time (K8). All translations that lost rights are flushed before mmap_lock is
+ * released, and so before any fault can act on an entry that looks read-only (rule 5). Entries never gain the write bit
+ * here: the next write faults, and the write-protect fault (fault_wp.c) decides whether the page is shared.
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
@@ -17,7 +17,7 @@
 #include "mm/vma/rmap.h"
 #include "mm/vma/vma_change.h"
 
-/* Some CPU may hold a translation that permits more than the new entry. */
+/* True if a CPU may hold a translation that permits more than the new entry. */
 static bool loses_rights(pte_t old, pte_t new)
 {
 	if (!pte_present(old))
@@ -53,7 +53,10 @@ static void change_entries(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
 			change_entry(tlb, it.pte, it.addr, prot);
 }
 
-/* Memory is charged when it first becomes private and writable; what was never touched stops being so. */
+/*
+ * Charges memory when it first becomes private and writable; stops charging anonymous memory that becomes unwritable
+ * and was never touched. Returns 0 or -ENOMEM.
+ */
 static long charge(struct mm *mm, const struct vma *vma, u64 nr_pages, u64 *flags)
 {
 	if (!(*flags & VM_WRITE)) {
@@ -76,7 +79,7 @@ struct protection {
 	int key;  /* a protection key, or -1 */
 };
 
-/* Where private copies are to be made, once mmap_lock is released. */
+/* The ranges in which private copies must be made once mmap_lock is released. */
 #define MAX_COPIES 8
 struct copies {
 	unsigned nr;
@@ -86,8 +89,8 @@ struct copies {
 };
 
 /*
- * Parts come in order. Where there are too many, the last one reaches over what lies between: faulted in a little
- * early.
+ * Adds a range; ranges arrive in ascending order. If there are too many, the last one is extended over the gap, whose
+ * pages are then faulted in a little early.
  */
 static void note_copies(struct copies *copies, vaddr_t start, vaddr_t end)
 {
@@ -103,7 +106,8 @@ static void note_copies(struct copies *copies, vaddr_t start, vaddr_t end)
 }
 
 /*
- * What was locked and could not be written: its private copies are to be made now, as if they had been locked as such.
+ * True if locked, unwritable, private memory becomes writable: its private copies must be made now, as if it had been
+ * locked writable.
  */
 static bool wants_copies(u64 old, u64 new)
 {
@@ -132,7 +136,10 @@ static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start,
 	race_point(mprotect_after_vma);
 	change_entries(tlb, vma->mm, start, end, vma->page_prot);
 	if (wants_copies(old_flags, flags)) {
-		/* Linux makes the copies here. So the anon_vma is there before the next part, which may then be one to merge with. */
+		/*
+		 * Linux makes the copies here. So the anon_vma must exist before the next part changes, which may
+		 * then be able to merge with this one.
+		 */
 		if (!(flags & VM_LOCKONFAULT))
 			(void)anon_vma_prepare(vma);
 		note_copies(copies, start, end);
@@ -174,7 +181,7 @@ static long refuse_up(struct mm *mm, vaddr_t start)
 	return vma_tree_find(&mm->tree, start) ? -EINVAL : -ENOMEM;
 }
 
-/* Which part of the range it is about, then the change. => mmap_lock held for writing. */
+/* Adjusts the range for PROT_GROWSDOWN and PROT_GROWSUP, then changes it. => mmap_lock held for writing. */
 static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to,
 			   struct copies *copies)
 {

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mremap: a mapping shrinks, grows where it is, or moves with its pages.
+ * mremap: shrinks a mapping, grows it in place, or moves it with its pages.
  *
- * A move, in steps, all under mmap_lock for writing. What may fail:
+ * A move takes these steps, all under mmap_lock for writing. Those that may fail:
  *	1. prepare to unmap the source: write-locks it, so no strategy looks at it any more (S8);
  *	2. prepare to unmap what is at the destination, and to map there instead;
  *	3. build the destination's page tables;
- * and what may not:
- *	4. unmap what is at the destination, but for its page tables, and map there: the new VMA is write-locked before it is linked;
+ * and those that cannot:
+ *	4. unmap what is at the destination, but keep its page tables, and map there: the new VMA is write-locked
+ *	   before it is linked;
  *	5. move the entries, each under both page tables' locks and the lock of the reverse map, and flush the old
- *	   addresses before the locks are let go: nobody sees a page at its new place that is still reachable at the old;
- *	6. unmap the source, of which a part may not have moved, if it was to become shorter.
+ *	   addresses before unlocking: no page is visible at its new address while still reachable at the old one;
+ *	6. unmap the source, including a tail that has not moved if the mapping becomes shorter.
  *
  * Rejected: moving whole page tables under the upper lock alone (S9). A fault holds the lower lock only.
  *
- * Linux unmaps the destination, and shortens the source, before it knows whether it may move: when it may not, they are gone. Here an
- * error has changed nothing; but of several mappings that are moved at once, those before the one that could not have moved, as on
- * Linux.
+ * Linux unmaps the destination and shortens the source before it knows whether the move is permitted: if it is not,
+ * they are lost. Here a move that fails has changed nothing; but when one call moves several mappings, those before the
+ * one that failed have moved, as on Linux.
  *
  * Mirrors: Linux, mremap(), move_vma(), move_page_tables().
  */
@@ -94,14 +95,14 @@ long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags,
 	return result;
 }
 
-/* What must hold of the VMA when it is to grow or to move. What is cut off before it moves may reach beyond it. */
+/* Checks that the VMA may grow or move: 0 or -errno. A tail that is cut off before the move may lie beyond the VMA. */
 static long check_vma(const struct remap *r)
 {
 	const struct vma *vma = r->vma;
 	u64 pgoff = vma->pgoff + ((r->addr - vma->start) >> PAGE_SHIFT);
 
 	if (!r->old_len && !(vma->flags & (VM_SHARED | VM_MAYSHARE)))
-		return -EINVAL; /* a second view of the same pages: only of shared ones */
+		return -EINVAL; /* a second mapping of the same pages: only if they are shared */
 	if (min(r->old_len, r->new_len) > vma->end - r->addr)
 		return -EFAULT;
 	if (r->new_len <= r->old_len)
@@ -125,7 +126,7 @@ static long shrink(struct remap *r)
 	return error ? error : (long)r->addr;
 }
 
-/* As Linux's vma_expandable(), the place of the whole is asked about again. */
+/* True if the VMA can grow in place. As Linux's vma_expandable(), checks the address of the whole VMA again. */
 static bool room_behind(const struct remap *r)
 {
 	const struct vma *vma = r->vma, *next = vma_tree_find_from(&r->mm->tree, vma->end);
@@ -140,7 +141,7 @@ static bool may_commit(const struct remap *r, u64 len)
 	return !(r->vma->flags & VM_ACCOUNT) || mm_may_commit(len >> PAGE_SHIFT);
 }
 
-/* The mapping as it would go on behind its end. */
+/* Maps the range behind the VMA's end as its continuation. */
 static long grow_in_place(struct remap *r)
 {
 	struct vma *vma = r->vma;
@@ -182,7 +183,7 @@ static long remap_locked(struct remap *r)
 	return r->flags & MREMAP_MAYMOVE ? move_anywhere(r) : -ENOMEM;
 }
 
-/* ---- Moving ------------------------------------------------------------------------------------------------------- */
+/* ---- Moving ------------------------------------------------------------------------------------------------------ */
 
 static struct vma_shape shape_of_destination(const struct remap *r)
 {
@@ -196,12 +197,12 @@ static struct vma_shape shape_of_destination(const struct remap *r)
 				   .ops = vma->ops,
 				   .kin = vma };
 
-	if (vma_is_anonymous(vma) && !vma->anon_vma) /* no page says yet at which offset it lies */
+	if (vma_is_anonymous(vma) && !vma->anon_vma) /* no page exists yet that records its offset */
 		shape.pgoff = r->new_addr >> PAGE_SHIFT;
 	return shape;
 }
 
-/* MREMAP_DONTUNMAP: the source stays, but no page of it. As on Linux, all of its VMA is no longer locked. */
+/* MREMAP_DONTUNMAP: the source stays mapped, without its pages. As on Linux, its whole VMA is no longer mlocked. */
 static void keep_source(struct remap *r)
 {
 	struct vma *vma = r->vma;
@@ -211,23 +212,24 @@ static void keep_source(struct remap *r)
 	vma_set_flags(vma, vma->flags & ~VM_LOCK_FLAGS);
 }
 
-/* What is prepared of a move, and then done or cancelled. */
+/* The prepared parts of a move, which is then committed or cancelled. */
 struct move {
 	struct vma_shape shape;	      /* of the destination */
-	struct vma_unmap there, here; /* what the destination replaces; the source, if it goes */
-	u64 len;		      /* of the entries that move */
-	bool unmaps;		      /* the source goes */
+	struct vma_unmap there, here; /* what the destination replaces; the source, if it is unmapped */
+	u64 len;		      /* of the range whose entries move */
+	bool unmaps;		      /* the source is unmapped */
 };
 
-/* The destination touches the source's VMA, or takes a part of it away. */
+/* True if the destination is adjacent to the source's VMA, or replaces a part of it. */
 static bool meets_source(const struct remap *r)
 {
 	return r->new_addr <= r->vma->end && r->new_addr + r->new_len >= r->vma->start;
 }
 
 /*
- * The destination may join what is left of the source. Then unmapping the source may leave a hole in the middle. When it joins
- * the source with a neighbour that has pages, the part behind the hole must be found by the neighbour's reverse map.
+ * The destination may merge with what is left of the source. Unmapping the source may then leave a hole in the middle
+ * of the merged VMA. If the destination merges the source with a neighbour that has pages, the part behind the hole
+ * must be on the neighbour's reverse map.
  */
 static int prepare_source(const struct remap *r, struct move *move)
 {
@@ -240,7 +242,7 @@ static int prepare_source(const struct remap *r, struct move *move)
 	return error;
 }
 
-/* Steps 1 to 3. On failure nothing has changed, once what has been prepared is cancelled. */
+/* Steps 1 to 3. On failure the caller cancels what has been prepared, and nothing has changed. */
 static int prepare_move(const struct remap *r, struct move *move)
 {
 	int error = vma_start_write_killable(r->vma);
@@ -271,7 +273,8 @@ static void commit_move(struct remap *r, struct move *move)
 		vma_unmap_commit(&move->there);
 	to = vma_map(r->mm, &move->shape);
 	BUG_ON(is_err(to), "a mapping that was prepared failed with %ld", ptr_err(to));
-	r->vma = vma_tree_find(&r->mm->tree, r->addr); /* split by what was there, or taken in by the destination */
+	/* Unmapping the destination may have split the source's VMA, or the destination may have merged with it. */
+	r->vma = vma_tree_find(&r->mm->tree, r->addr);
 	race_point(mremap_before_move);
 	page_move(r->vma, r->addr, r->new_addr, move->len);
 	if (move->unmaps)
@@ -280,7 +283,7 @@ static void commit_move(struct remap *r, struct move *move)
 		keep_source(r);
 }
 
-/* A move duplicates when old_len is 0: no page moves, and the source stays as it is. */
+/* Moves the mapping to new_addr, or duplicates it if old_len is 0: no page moves, and the source stays as it is. */
 static long move(struct remap *r)
 {
 	struct move move = { .shape = shape_of_destination(r),
@@ -310,7 +313,7 @@ static long move_anywhere(struct remap *r)
 	return move(r);
 }
 
-/* To a place that was named: what is there goes, and what the source is to lose of its length. */
+/* Moves to an address that the caller named: unmaps what is there, and the tail of a source that becomes shorter. */
 static long move_to(struct remap *r)
 {
 	bool fixed = r->flags & MREMAP_FIXED;
@@ -330,7 +333,7 @@ static long move_to(struct remap *r)
 	return move(r);
 }
 
-/* All that is mapped in the range moves, at the same distances; there must be something at its start. As Linux 6.17. */
+/* Moves all mappings in the range, at the same distances. Its start must be mapped. As Linux 6.17. */
 static long move_several_to(const struct remap *r)
 {
 	vaddr_t end = r->addr + r->old_len, stop;

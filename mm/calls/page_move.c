@@ -2,16 +2,16 @@
 /*
  * Moving page-table entries, table by table; see page_move.h.
  *
- * Two page tables are locked at a time. They have the same rank, so the second is only tried; whoever fails lets go of
- * the first and starts again. The reverse map's lock is held around it: a walk meets each page at its old place or at its
- * new one, never at neither.
+ * Two page tables are locked at a time. Their locks have the same rank, so the second is taken by trylock; if that
+ * fails, the first is released and both are tried again. The reverse map's lock is held around the move: a reverse-map
+ * walk finds each page at its old address or at its new one, never at neither.
  */
 #include "mm/calls/page_move.h"
 #include "kernel/lib/errno.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/rmap.h"
 
-/* Bytes from addr to the end of what its table of that level maps. */
+/* Bytes from addr to the end of the range that its table of that level maps. */
 static u64 rest_of_table(vaddr_t addr, unsigned level)
 {
 	u64 size = 1UL << (PAGE_SHIFT + 9 * level);
@@ -19,7 +19,7 @@ static u64 rest_of_table(vaddr_t addr, unsigned level)
 	return size - (addr & (size - 1));
 }
 
-/* How far the source has no page table, from addr on; 0: it has one. */
+/* Bytes from addr on for which the source has no page table; 0: it has one at addr. */
 static u64 unmapped_stretch(struct mm *mm, vaddr_t addr)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
@@ -27,13 +27,13 @@ static u64 unmapped_stretch(struct mm *mm, vaddr_t addr)
 	return walk.state == PT_TABLE ? 0 : rest_of_table(addr, walk.level - 1);
 }
 
-/* From `from` and `to` on, so many bytes lie in one page table each. */
+/* The number of bytes, at most len, that lie in one page table both from `from` and from `to` on. */
 static u64 one_table_each(vaddr_t from, vaddr_t to, u64 len)
 {
 	return min(len, min(rest_of_table(from, 1), rest_of_table(to, 1)));
 }
 
-/* Frees tables that no VMA has. One that has been built within a VMA is as if a page of it had been touched. */
+/* Frees page tables outside all VMAs. One built within a VMA may stay: as if a page of the VMA had been touched. */
 static void free_unused_tables(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	struct tlb_gather tlb;
@@ -67,7 +67,10 @@ int page_move_prepare(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
 	return 0;
 }
 
-/* Locks both; they may be one. The loop ends: between two attempts nothing is held, and who holds b does not wait for a. */
+/*
+ * Locks both; they may be the same lock. The loop ends: between two attempts nothing is held, and the holder of b does
+ * not wait for a.
+ */
 static void lock_pair(spinlock_t *a, spinlock_t *b)
 {
 	for (;;) {
@@ -86,7 +89,7 @@ static void unlock_pair(spinlock_t *a, spinlock_t *b)
 	spin_unlock(a);
 }
 
-/* Moves len bytes' worth of entries, all in one table on either side. */
+/* Moves the entries of len bytes, which lie in one page table on each side. */
 static void move_table(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
 {
 	struct mm *mm = vma->mm;
@@ -121,6 +124,7 @@ void page_move(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
 		move_table(vma, from + done, to + done, step);
 		cond_resched();
 	}
-	if (tlb_is_pending(vma->mm)) /* a swap entry that has moved may be one that reclaim has yet to flush at the old place (W6) */
+	/* Reclaim may not yet have flushed the old address of a swap entry that has moved (W6). */
+	if (tlb_is_pending(vma->mm))
 		tlb_flush_range(vma->mm, from, from + len);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faulting pages in before they are touched. No lock is held: the fault door takes what it needs, page by page. The PTE lock,
- * for a look whether a page is there already.
+ * Faults pages in before they are touched. No lock is held: fault_in() takes the locks it needs, page by page. Only the
+ * check whether a page is already mapped takes the PTE lock here.
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
@@ -9,7 +9,10 @@
 #include "mm/reclaim/reclaim.h"
 #include "mm/vma/vma_change.h"
 
-/* As Linux's MADV_POPULATE_*: a missing VMA, missing rights (or a protection key), beyond the end of the object, a dying thread. */
+/*
+ * The errors of Linux's MADV_POPULATE_*: for a missing VMA, missing rights (or a protection key), an address beyond the
+ * end of the object, a dying thread.
+ */
 static long error_of(enum fault_answer answer)
 {
 	switch (answer) {
@@ -35,9 +38,9 @@ static bool is_usable(pte_t pte, bool write)
 }
 
 /*
- * The page can be used as it is. Reclaim asks whether memory is locked and takes the page, all under the entry's lock: who asks
- * under it, too, finds the page gone, or reclaim finds the memory locked (W5). So mlock can rely on what is found here. An entry
- * that looks empty without the lock is left to the fault.
+ * True if the page is mapped with the rights needed. Reclaim checks whether the memory is locked and takes the page,
+ * both under the entry's lock. So a check under the same lock finds the page gone, or reclaim finds the memory locked
+ * (W5), and mlock can rely on what is found here. An entry that looks empty without the lock is left to the fault.
  */
 static bool is_present(struct mm *mm, vaddr_t addr, bool write)
 {
@@ -56,8 +59,8 @@ static bool is_present(struct mm *mm, vaddr_t addr, bool write)
 }
 
 /*
- * Nothing is held, so room can be made here. That the fault is done says that the access is to be made again, not that the page
- * is there: somebody who was faster may have taken it away, reclaim from under a copy, say.
+ * No lock is held, so memory can be reclaimed here. FAULT_DONE says that the access is to be retried, not that the page
+ * is mapped: another thread may have removed it first, for example reclaim, while it was being copied.
  */
 static long populate_page(struct mm *mm, vaddr_t addr, bool write)
 {
@@ -69,14 +72,14 @@ static long populate_page(struct mm *mm, vaddr_t addr, bool write)
 		answer = fault_in(mm, addr, write ? ACCESS_WRITE : ACCESS_READ, 0);
 	} while (answer == FAULT_OUT_OF_MEMORY && make_room());
 	if (answer == FAULT_DONE)
-		thread_count_fault(); /* as on Linux: of whoever asked */
+		thread_count_fault(); /* as on Linux: for the calling thread */
 	cond_resched();
 	return error_of(answer);
 }
 
 /*
- * The inner loop ends: a fault that is done has put an entry there that serves the access, so the next look finds it, unless
- * another thread took it away in between; and a dying thread gives up.
+ * The inner loop ends: a fault that is done has installed an entry that permits the access, so the next check finds it,
+ * unless another thread removed it in between; and a dying thread returns -EINTR.
  */
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 {

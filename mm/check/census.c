@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counting pages by use; census.h says why by looking. The frames are read without a lock: a page that changes meanwhile
- * counts as what it was or as what it becomes.
+ * Counts pages by use; census.h says why it examines the frames. The frames are read without a lock: a page that
+ * changes during the pass counts as what it was or as what it becomes.
  *
- * Locked pages are found through the address spaces that lock some, for a page does not know it. A page that several locked
- * mappings show counts for that one which the reverse map meets first.
+ * Locked pages are found through the address spaces that lock some, because a page does not record that it is locked. A
+ * page that several locked mappings map counts for the one that the reverse map finds first.
  *
  * Locks: mmap_lock of an address space that locks memory, for reading; below it those of the reverse map.
  */
@@ -19,7 +19,7 @@ static bool is_file(const struct page *page)
 	return page_test(page, PG_CACHE) && !page_test(page, PG_SHMEM) && !page_test(page, PG_UNEVICTABLE);
 }
 
-/* Which way it could go, and how soon. A page that is on no list yet is inactive (lru.h). */
+/* The counter of how the page could be evicted, and how soon. A page that is on no list yet is inactive (lru.h). */
 static u64 *way_out(const struct page *page, struct census *census)
 {
 	bool active = page_test(page, PG_ACTIVE);
@@ -47,7 +47,7 @@ static void count_page(const struct page *page, struct census *census)
 
 /* ---- Locked pages ------------------------------------------------------------------------------------------------ */
 
-/* The page that the address space maps there, with a reference, or NULL. => mmap_lock held. */
+/* Returns the page that the address space maps at addr, with a reference, or NULL. => mmap_lock held. */
 static struct page *get_mapped(struct mm *mm, vaddr_t addr)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
@@ -81,7 +81,7 @@ static bool find_locked(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 }
 
 /*
- * Whether it is for this mapping to count the page, which it maps at addr. mmap_lock keeps the page's owner. =>
+ * True if this VMA, which maps the page at addr, is the one that counts it. mmap_lock keeps the page's owner alive. =>
  * mmap_lock held.
  */
 static bool counts_here(struct page *page, const struct vma *vma, vaddr_t addr)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checks of a quiet machine. Nothing is locked but what the walkers lock: there is nobody to exclude.
+ * The checks of a quiet machine. Only the walkers take locks: there is no other thread to exclude.
  *
  * Pages are compared by purpose, not by the number of free ones alone: object caches may keep a slab or more, and files
  * that a program left behind keep their pages, while a leaked anonymous page, page table or kernel page shows at once.
@@ -29,8 +29,10 @@ static const char *const purpose_names[NR_PURPOSES] = {
 	"free", "reserved", "page tables", "object caches", "anonymous memory", "mappings", "the kernel",
 };
 
-/* Objects that live as long as the address spaces that they describe. Files that remain keep theirs, and are not
- * listed. */
+/*
+ * Caches of objects that live as long as the address spaces that they describe. Files that remain keep their objects,
+ * and are not listed.
+ */
 static const char *const mm_caches[] = { "mm", "vma", "vma_node", "anon_vma", "anon_vma_chain" };
 
 struct usage {
@@ -234,16 +236,17 @@ static enum page_purpose purpose_of(const struct page *page)
 		return PURPOSE_TABLE;
 	if (page_test(page, PG_SLAB))
 		return PURPOSE_SLAB;
+	/* An unmapped page in the swap cache belongs to its slot, which may be that of a file that stays. */
 	if (page_test(
 		    page,
-		    PG_ANON)) /* a copy of what is in swap is its slot's affair: a file that stays may have it there */
+		    PG_ANON))
 		return page_test(page, PG_SWAPCACHE) && !page->mapcount ? PURPOSE_CACHE : PURPOSE_ANON;
 	if (page_test(page, PG_CACHE))
 		return PURPOSE_CACHE;
 	return PURPOSE_KERNEL;
 }
 
-/* A block counts by its first page; the others of it have no references. */
+/* Counts a block of pages by its first page; its other pages have no references. */
 static void take_census(u64 pages[NR_PURPOSES])
 {
 	pfn_t pfn = 0;
@@ -259,7 +262,9 @@ static void take_census(u64 pages[NR_PURPOSES])
 
 static bool purpose_ok(enum page_purpose purpose, u64 now)
 {
-	/* Free pages are what the others leave; slabs are kept for reuse; files may stay. Their own checks watch those.
+	/*
+	 * Not compared: free pages are what the other purposes leave; slabs are kept for reuse; files may stay. These
+	 * have checks of their own.
 	 */
 	if (purpose == PURPOSE_FREE || purpose == PURPOSE_SLAB || purpose == PURPOSE_CACHE)
 		return true;
@@ -270,7 +275,7 @@ static bool purpose_ok(enum page_purpose purpose, u64 now)
 	return false;
 }
 
-/* Against the figure that /proc/meminfo shows. */
+/* Compares with the figure that /proc/meminfo shows. */
 static bool count_ok(enum page_purpose purpose, const u64 pages[NR_PURPOSES], u64 counted)
 {
 	if (pages[purpose] == counted)

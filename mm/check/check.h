@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What must hold whenever nothing is going on: no fault, no system call, no thread of a user program anywhere. Each
- * check logs every violation in a sentence.
+ * Checks of what must hold while the machine is quiet: no fault, no system call, no thread of a user program anywhere.
+ * Each check logs every violation in a sentence.
  */
 #ifndef MM_CHECK_H
 #define MM_CHECK_H
@@ -9,30 +9,36 @@
 #include "kernel/lib/base.h"
 
 /*
- * Remembers what is in use now, before the first program. What is in use later and was not then, has leaked. Sleeps:
+ * Records what is in use before the first program runs. What a later check finds in use in addition has leaked. Sleeps:
  * waits for RCU call-backs.
  */
 void mm_check_baseline(void);
-/* All of the checks below; true when all hold. Every process is gone, and the machine is quiet. Sleeps. */
+/* Runs all checks below; true if all hold. Context: every process is gone, and the machine is quiet. Sleeps. */
 bool mm_quiet_check(void);
 
 /* For each strategy: attempts = answered + completed + would block + the sum of its reasons. */
 bool check_counters(void);
-/* The trees of the reverse map know the bounds of every VMA; and every page is found by it as often as it is mapped. */
+/* The trees of the reverse map hold the bounds of every VMA; and a walk finds every page as often as it is mapped. */
 bool check_rmap(void);
-/* All page tables together hold as many entries that map a counted page as all pages together believe. */
+/* The number of entries in all page tables that map a counted page equals the sum of all pages' mapcounts. */
 bool check_mapcounts(void);
 /* Every page of a mapping sits in its slot, with one reference for the slot and one for each entry. */
 bool check_mappings(void);
-/* Every address space counts the VMAs, pages and page tables that it holds. */
+/* Every address space's counts of VMAs, pages and page tables equal what it holds. */
 bool check_address_spaces(void);
-/* Every mapping counts its pages, so does shared memory as a whole, and a clean page of a file cannot be written to without a fault. */
+/*
+ * Every mapping's count of pages equals what it holds, as does the count of all shared memory; and a clean page of a
+ * file cannot be written to without a fault.
+ */
 bool check_mapping_counts(void);
-/* Every swap slot counts the entries that name it, and no page is in a slot that nobody names. */
+/* All swap slots together count as many entries as name a slot, and no page is in a slot that no entry names. */
 bool check_swap(void);
 /* As many objects of mm/'s own caches are in use as at the baseline. No RCU call-back is pending. */
 bool check_objects(void);
-/* As many pages are in use for each purpose as at the baseline, and as many as their owners count. Likewise. */
+/*
+ * As many pages are in use for each purpose as at the baseline, and as many as their owners count. No RCU call-back is
+ * pending.
+ */
 bool check_pages(void);
 
 #endif

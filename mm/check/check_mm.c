@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checks of what is counted: address spaces and mappings keep sums of what they hold, which nobody compares with it
- * while they live. As check.c: of a quiet machine, so nothing is locked but what the walkers lock.
+ * Checks that the counts kept by address spaces and mappings equal what they hold. Nothing else compares the two while
+ * the objects live. As in check.c, the machine is quiet, so only the walkers take locks.
  */
 #include "mm/cache/mapping_tree.h"
 #include "mm/check/check.h"
@@ -148,7 +148,7 @@ static bool note_writable(struct page *page, struct vma *vma, vaddr_t addr, pte_
 	return true;
 }
 
-/* Who writes to a clean page must fault: or what is written is lost with the page. */
+/* The first write to a clean page must fault: otherwise the written data is lost with the page. */
 static bool writers_ok(struct page *page)
 {
 	bool writable = false;

@@ -70,7 +70,7 @@ bool counters_identity_holds(enum fault_strategy_id strategy)
 	return false;
 }
 
-/* ---- Between the others ------------------------------------------------------------------------------------------ */
+/* ---- Identities between the other counters ----------------------------------------------------------------------- */
 
 #define SUM(name) counter_sum(COUNT_##name)
 
@@ -102,7 +102,7 @@ static bool ends_agree(u64 spec, u64 vma, u64 mmap)
 	return agree;
 }
 
-/* A page that comes back from swap may be copied in the same attempt; otherwise an attempt does one of these at most. */
+/* A page that is swapped in may be copied in the same attempt; otherwise an attempt does at most one of these. */
 static bool answers_agree(u64 spec, u64 vma, u64 mmap)
 {
 	u64 cached = SUM(spf_answered_cached) + SUM(vma_lock_answered_cached) + SUM(mmap_answered_cached);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counters of the fault path: per CPU, written by their CPU alone, summed on demand. Linux's names where Linux has one.
+ * Counters of the fault path: per CPU, written only by their CPU, summed on demand. Linux's names where Linux has one.
  */
 #ifndef MM_COUNTERS_H
 #define MM_COUNTERS_H
 
 #include "mm/fault/fault.h"
 
-/* What is counted besides the rows of reasons.h: X(name, sentence). */
+/* The counters besides those of the rows of reasons.h: X(name, sentence). */
 #define FAULT_COUNTERS(X)                                                                                              \
 	X(pgfault, "faults, each counted once")                                                                        \
 	X(pgmajfault, "faults that began a read, or waited for one")                                                   \
@@ -70,14 +70,14 @@ enum counter {
 
 struct fault_event; /* mm/debug/events.h */
 
-/* The last events of one CPU. Places are counted in bytes, so that a place is found by one `and`. */
+/* A ring of one CPU's latest events. Positions are in bytes, so that one `and` finds the slot of a position. */
 struct event_ring {
 	u32 head; /* where the next event goes, unmasked; written by its CPU alone, interrupt handlers included */
 	u32 mask; /* store-release, after `events` */
 	struct fault_event *events;
 };
 
-/* Written by its CPU alone; read without a lock by everybody, a moment late. The ring is beside the counters to be cheap. */
+/* Written only by its CPU; any CPU reads it, without a lock, a moment late. The ring is beside the counters: cheap. */
 struct counters_cpu {
 	struct event_ring ring;
 	u64 value[NR_COUNTERS];
@@ -109,8 +109,8 @@ u64 reason_sum(enum fault_reason reason);
 /* The counting identity of one strategy at a quiet moment; logs the figures when it does not hold. */
 bool counters_identity_holds(enum fault_strategy_id strategy);
 /*
- * What holds between the others at a quiet moment: each fault has one end; what is counted of an end is counted of no more than
- * there were; what is counted in two ways is the same. Logs what does not.
+ * The identities between the other counters at a quiet moment: each fault has one end; the counter of a part of an end
+ * does not exceed that of the end; what is counted in two ways is equal. Logs each violation.
  */
 bool counters_agree(void);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The rings of fault events: recording what is rare, reading, and their size. See events.h. Takes no locks. */
+/* The rings of fault events: recording rare events, reading, and the rings' size. See events.h. Takes no locks. */
 #include "mm/debug/events.h"
 
 #include "mm/page/page_alloc.h"
 
 #define EVENT_BYTES ((u32)sizeof(struct fault_event))
 
-/* Until a CPU has its ring, its events go where nobody looks. */
+/* Until a CPU has its ring, its events are written here, where no reader looks. */
 static struct fault_event before_boot;
 
 struct per_cpu_counters counters[MAX_CPUS] = {
@@ -86,7 +86,8 @@ void event_cursor_set(struct event_cursor *cursor, unsigned cpu, u32 nr)
 	const struct event_ring *ring = &per_cpu(counters, cpu).ring;
 	u32 size = load_acquire(&ring->mask) + EVENT_BYTES;
 	u32 head = load_acquire(&ring->head);
-	u32 kept = min(head - EVENT_BYTES, size); /* the first place is skipped: an empty one looks as if it were complete */
+	/* The first position is skipped: an empty slot there looks as if it were complete. */
+	u32 kept = min(head - EVENT_BYTES, size);
 
 	if (nr)
 		kept = min(kept, nr * EVENT_BYTES);
@@ -95,7 +96,7 @@ void event_cursor_set(struct event_cursor *cursor, unsigned cpu, u32 nr)
 
 static void copy_event(struct fault_event *copy, const struct fault_event *event)
 {
-	/* Acquire: the head is read again after all of them. */
+	/* Acquire: the head is read again after all of these loads. */
 	copy->start = load_acquire(&event->start);
 	copy->end = load_acquire(&event->end);
 	copy->address = load_acquire(&event->address);
@@ -112,7 +113,7 @@ bool event_read(struct event_cursor *cursor, struct fault_event *copy)
 	u32 mask = load_acquire(&ring->mask);
 	const char *events = (const char *)READ_ONCE(ring->events);
 
-	while ((s32)(cursor->end - cursor->next) > 0) { /* to its end, even if a panic finds the ring spoilt */
+	while ((s32)(cursor->end - cursor->next) > 0) { /* ends, even if a panic finds the ring corrupt */
 		u32 seq = cursor->next;
 		const struct fault_event *event = (const struct fault_event *)(events + (seq & mask));
 		bool complete = load_acquire(&event->seq) == seq;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has happened to faults lately: a ring of events for each CPU, always on.
+ * The recent history of faults: a ring of events for each CPU, always on.
  *
- * One writer for each ring, its CPU; an interrupt handler may write in the midst of an event, so a place is taken by one
- * instruction first and filled afterwards. No locks: a reader copies an event and then looks whether its place has been
- * taken again meanwhile. An attempt to resolve a fault is one event, written when it ends; `current->fault` is the one
- * that is still going on.
+ * Only its own CPU writes to a ring. An interrupt handler may record an event while another is being written, so a slot
+ * is first reserved by one instruction and then filled. No locks: a reader copies an event and then checks whether its
+ * slot has been reused. An attempt to resolve a fault is one event, written when it ends; `current->fault` is the
+ * attempt that is still going on.
  *
  *	X(name, what has ended or happened; what `value` and `address` are)
  */
@@ -35,15 +35,15 @@ enum fault_event_type {
 	NR_FAULT_EVENTS
 };
 
-/* Written by one CPU while others read: by WRITE_ONCE and READ_ONCE only. */
+/* Written by one CPU while other CPUs read: by WRITE_ONCE and READ_ONCE only. */
 struct fault_event {
-	u64 start, end; /* cycles; the same for what takes no time */
+	u64 start, end; /* cycles; equal for an event without duration */
 	u64 address, value;
-	u64 ip; /* attempt: of the instruction in user mode, or of the system call */
+	u64 ip; /* attempt: address of the user instruction, or of the system call */
 	union fault_story story;
-	u32 tid;  /* whose thread, 0: an idle CPU's */
+	u32 tid;  /* the running thread, 0: the CPU was idle */
 	u32 type; /* enum fault_event_type */
-	u32 seq;  /* the place, unmasked, once all the rest is there */
+	u32 seq;  /* the position in the ring, unmasked; written once all the rest is */
 	u32 pad;
 } __cacheline_aligned;
 _Static_assert(sizeof(struct fault_event) == CACHE_LINE, "an event is one cache line");
@@ -59,10 +59,11 @@ _Static_assert(sizeof(struct fault_event) == CACHE_LINE, "an event is one cache 
 #define EVENT_RING_DEFAULT 512 /* events for each CPU */
 #define EVENT_RING_MAX 65536UL
 
-/* Takes the next place of this CPU's ring. event_finish() follows, before the CPU is given away. */
+/* Reserves the next slot of this CPU's ring. The caller calls event_finish() before it yields the CPU. */
 static inline struct fault_event *event_begin(struct event_ring *ring, u32 *seq)
 {
-	u32 mask = load_acquire(&ring->mask); /* before `events`: a larger ring's mask is never used with the smaller ring */
+	/* Loaded before `events`: a larger ring's mask is never used with the smaller ring. */
+	u32 mask = load_acquire(&ring->mask);
 
 	*seq = machine_local_fetch_add(&ring->head, sizeof(struct fault_event));
 	return (struct fault_event *)((char *)READ_ONCE(ring->events) + (*seq & mask));
@@ -77,12 +78,12 @@ static inline void event_finish(struct fault_event *event, u32 seq)
 void event_ended(enum fault_event_type type, u64 start, u64 address, u64 value);
 void event_now(enum fault_event_type type, u64 address, u64 value);
 
-/* When something begins of which event_ended() or an attempt's event will tell. */
+/* The time at which something begins that event_ended() or an attempt's event will record. */
 #define event_clock() cycles()
 
 /*
- * The kernel without: built by `make bench` only, which shows by it what recording costs. The functions' own names stand in
- * parentheses, where no macro replaces them.
+ * The kernel without event recording, built only by `make bench` to measure what recording costs. The functions'
+ * definitions have their names in parentheses, so that these macros do not replace them.
  */
 #ifdef WITHOUT_EVENTS
 #undef event_clock
@@ -96,14 +97,15 @@ const char *event_name(enum fault_event_type type);
 const char *reason_name(enum fault_reason reason); /* "" for REASON_NONE */
 
 /*
- * Gives each CPU that is up a ring of so many events: rounded up to a power of two that fills pages, at most EVENT_RING_MAX.
- * Once, at boot; a CPU may be recording meanwhile. False: no memory; events of the other CPUs are lost as before.
+ * Gives each CPU that is up a ring of nr events, rounded up to a power of two that fills pages, at most EVENT_RING_MAX.
+ * Called once, at boot; a CPU may be recording at that time. False: no memory; events of the remaining CPUs are lost as
+ * before.
  */
 bool events_init(unsigned long nr);
 
 /* ---- Readers ----------------------------------------------------------------------------------------------------- */
 
-/* A place in one CPU's ring. */
+/* A reader's position in one CPU's ring. */
 struct event_cursor {
 	unsigned cpu;
 	u32 next, end; /* seq of the next to read; where the ring's head was when the cursor was set */

@@ -8,14 +8,14 @@
 enum point_state {
 	POINT_IDLE,
 	POINT_ARMED,
-	POINT_TAKEN,   /* a thread has arrived, and is about to say who it is */
-	POINT_STOPPED, /* a thread stands there */
+	POINT_TAKEN,   /* a thread has arrived, and is about to store its id */
+	POINT_STOPPED, /* a thread is stopped there */
 };
 
-/* All fields atomic: a point is armed and released by one CPU while others run through it. */
+/* All fields atomic: a point is armed and released by one CPU while other CPUs run through it. */
 static struct {
 	u32 state;
-	s32 tid;  /* armed: whom to stop, 0 for anybody; stopped: who stands there */
+	s32 tid;  /* armed: the thread to stop, 0 for any; stopped: the thread that is stopped */
 	u32 skip; /* passes still to let through */
 } points[NR_RACE_POINTS];
 
@@ -28,7 +28,7 @@ static const char *const names[NR_RACE_POINTS] = {
 bool race_armed;
 bool schedule_fuzz_on;
 
-/* Recomputed by whoever changes a point; a moment of being wrong only costs a look, or a pass before arming is seen. */
+/* Called after each change of a point. A briefly wrong value only costs a check, or a pass before arming is seen. */
 static void update_armed(void)
 {
 	bool any = READ_ONCE(schedule_fuzz_on);
@@ -54,10 +54,10 @@ static void stop_here(enum race_point_id id, int tid)
 {
 	WRITE_ONCE(points[id].tid, tid);
 	if (!atomic_cas(&points[id].state, (u32)POINT_TAKEN, (u32)POINT_STOPPED))
-		return; /* disarmed meanwhile */
+		return; /* disarmed in between */
 	while (load_acquire(&points[id].state) == POINT_STOPPED && !thread_killed())
 		cpu_relax();
-	(void)atomic_cas(&points[id].state, (u32)POINT_STOPPED, (u32)POINT_IDLE); /* killed: nobody released us */
+	(void)atomic_cas(&points[id].state, (u32)POINT_STOPPED, (u32)POINT_IDLE); /* killed, not released */
 	update_armed();
 }
 
@@ -144,7 +144,10 @@ size_t race_format(char *buf, size_t size)
 
 /* ---- Schedules --------------------------------------------------------------------------------------------------- */
 
-/* One generator for each CPU: which CPU draws when is itself part of the schedule. Reseeded from outside, hence the ONCEs. */
+/*
+ * One generator for each CPU: which CPU draws when is itself part of the schedule. Another CPU may reseed it, hence
+ * READ_ONCE and WRITE_ONCE.
+ */
 STATIC_PER_CPU(u64, generator);
 
 static u64 next_random(void)
@@ -162,7 +165,7 @@ void schedule_fuzz(void)
 {
 	u64 draw = next_random();
 
-	/* One point in eight yields, now and then for long enough that the others get far ahead. */
+	/* One point in eight yields, occasionally for long enough that other CPUs get far ahead. */
 	if (draw & 7)
 		return;
 	for (u64 pauses = 1 + (draw >> 3) % ((draw >> 20) % 8 ? 3 : 40); pauses; pauses--)

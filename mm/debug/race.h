@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Race points: named places where a test can stop one thread while another runs, so that an order of events is forced
- * instead of hoped for. And the schedule fuzzer, which uses the same places.
+ * Race points: named places where a test can stop one thread while another runs, to force an order of events. The
+ * schedule fuzzer uses the same places.
  *
  * A thread at an armed point spins with `pause`, interrupts as they were, until it is released: a script needs one CPU
  * for each actor. Unarmed, a point costs one predictable branch.
@@ -85,7 +85,7 @@ enum race_point_id {
 	NR_RACE_POINTS
 };
 
-/* Some point is armed, or a schedule is being fuzzed. Read at every point without a lock: arming takes effect soon. */
+/* A point is armed, or a schedule is being fuzzed. Read at every point without a lock: arming takes effect soon. */
 extern bool race_armed;
 void race_hit(enum race_point_id id);
 #define race_point(name)                                                                                               \
@@ -94,12 +94,12 @@ void race_hit(enum race_point_id id);
 			race_hit(RACE_##name);                                                                         \
 	} while (0)
 
-/* Commands of a script. tid 0: any thread; skip: let that many pass first. 0 or -EINVAL / -EBUSY. Do not sleep. */
+/* Commands of a script. tid 0: any thread; skip: passes to let through first. 0 or -EINVAL / -EBUSY. Do not sleep. */
 int race_arm(enum race_point_id id, int tid, unsigned skip);
-/* Lets the thread at the point go on and disarms it; harmless if nobody is there. */
+/* Disarms the point, and lets a thread that is stopped there continue; harmless if there is none. */
 void race_release(enum race_point_id id);
 void race_disarm_all(void);
-/* The thread that stands at the point, 0 while nobody does. */
+/* The id of the thread that is stopped at the point, or 0. */
 int race_stopped_at(enum race_point_id id);
 bool race_is_armed(enum race_point_id id);
 const char *race_point_name(enum race_point_id id);
@@ -109,8 +109,8 @@ int race_point_by_name(const char *name);
 size_t race_format(char *buf, size_t size);
 
 /*
- * Schedule fuzzing: every point, lock operation and sequence check yields (pauses) when a generator seeded by `seed` says
- * so. Under -icount a pause hands over to the next CPU, so the same seed gives the same schedule. 0 turns it off.
+ * Schedule fuzzing: every point, lock operation and sequence check yields (pauses) when a generator seeded by `seed`
+ * says so. Under -icount a pause switches to the next CPU, so the same seed gives the same schedule. 0 turns it off.
  */
 void schedule_fuzz_seed(u64 seed);
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Object caches. Each CPU has a magazine of free objects for each cache, which it alone touches (no interrupt handler
- * allocates, the kernel is not preemptible): the usual allocation and the usual free are an array access. Magazines are
- * loaded and unloaded in batches from slabs, blocks of pages cut into objects, under the cache's lock. An object may be
- * freed on any CPU; it stays there.
+ * Object caches: slabs with a per-CPU magazine of free objects for each cache.
  *
- * A CPU's magazine is made when the CPU first needs it. Until then an empty one of capacity zero stands in its place,
- * both empty and full, so that the fast paths need no test for it.
+ * Only its own CPU accesses a magazine (no interrupt handler allocates, the kernel is not preemptible), so the common
+ * allocation and the common free are one array access. Magazines are loaded from and unloaded to slabs, blocks of pages
+ * cut into objects, in batches, under the cache's lock. An object may be freed on any CPU; it goes into that CPU's
+ * magazine.
  *
- * Locks: slab_cache.lock (RANK_SLAB); below it the zone lock. Who says ALLOC_WAIT sleeps for a new slab with none of them held.
+ * A CPU's magazine is allocated when the CPU first needs it. Until then no_magazine stands in its place: with capacity
+ * zero it is both empty and full, so that the fast paths need no test for it.
+ *
+ * Locks: slab_cache.lock (RANK_SLAB); below it the zone lock. With ALLOC_WAIT the allocation sleeps for a new slab with
+ * neither held.
  */
 #include "kernel/lib/string.h"
 #include "mm/page/slab.h"
@@ -17,9 +20,10 @@
 #define MAGAZINE_SIZE 30
 #define MAX_CACHES    64
 #define POISON_BYTE   0x6b
-#define MAX_WASTE     3 /* of a slab at most one third, which decides how many pages it has: one, if memory is in pieces */
+/* At most one third of a slab is waste; that sets its order: mostly one page, since memory may be fragmented. */
+#define MAX_WASTE     3
 
-/* Written by its CPU alone; others read the count for statistics. */
+/* Written only by its CPU; other CPUs read the count for statistics. */
 struct magazine {
 	u32 count;
 	u32 capacity;
@@ -35,7 +39,7 @@ struct slab_cache {
 	u32 per_slab;
 	struct magazine *magazines[MAX_CPUS];
 
-	/* lock. A slab's own state lies in its first page: freelist, private (objects taken), lru. */
+	/* Guarded by lock. A slab's state is in its first struct page: freelist, private (objects taken), lru. */
 	spinlock_t lock __cacheline_aligned;
 	struct list_head partial; /* slabs with at least one free object */
 	u64 nr_slabs;
@@ -53,7 +57,7 @@ static struct magazine no_magazine;
 		.partial = LIST_HEAD_INIT((cache).partial)                                                             \
 	}
 
-/* kmalloc's, ready before anything runs. */
+/* kmalloc's caches, initialised statically: ready before any code runs. */
 static struct slab_cache kmalloc_caches[] = {
 	CACHE_INIT(kmalloc_caches[0], 32, 0, "kmalloc-32"),   CACHE_INIT(kmalloc_caches[1], 64, 0, "kmalloc-64"),
 	CACHE_INIT(kmalloc_caches[2], 96, 0, "kmalloc-96"),   CACHE_INIT(kmalloc_caches[3], 128, 0, "kmalloc-128"),
@@ -148,7 +152,7 @@ void slab_free(struct slab_cache *cache, void *object)
 
 /* ---- Loading and unloading magazines ----------------------------------------------------------------------------- */
 
-/* This CPU's magazine, made if it has none yet; or the one of capacity zero, when there is no memory for it. */
+/* This CPU's magazine, allocated if it has none yet; no_magazine if there is no memory for one. */
 static struct magazine *own_magazine(struct slab_cache *cache)
 {
 	struct magazine *magazine = cache->magazines[cpu_id()];
@@ -167,7 +171,7 @@ static struct magazine *own_magazine(struct slab_cache *cache)
 	return magazine;
 }
 
-/* From the slabs that there are, or a new one; and a half magazine full, if they have so many. */
+/* Takes an object from a slab, old or new, and fills half of the magazine from existing slabs, as far as they last. */
 static void *load_magazine(struct slab_cache *cache, unsigned flags)
 {
 	struct magazine *magazine = own_magazine(cache);
@@ -185,7 +189,7 @@ static void *load_magazine(struct slab_cache *cache, unsigned flags)
 	return object;
 }
 
-/* A slab whose pages were waited for, and an object of it before anybody else takes them all. */
+/* Waits for the pages of a new slab, and takes an object of it before other CPUs can take them all. */
 static void *wait_for_slab(struct slab_cache *cache, unsigned flags)
 {
 	struct page *pages = alloc_pages(cache->order, (flags & ALLOC_RESERVE) | ALLOC_WAIT);
@@ -233,7 +237,7 @@ static struct page *slab_of(const struct slab_cache *cache, const void *object)
 	return pfn_to_page(align_down(virt_to_phys(object) >> PAGE_SHIFT, 1UL << cache->order));
 }
 
-/* Pages become a slab with all its objects free. => cache->lock held. */
+/* Makes the pages a slab with all its objects free. => cache->lock held. */
 static void slab_add(struct slab_cache *cache, struct page *slab)
 {
 	char *object;
@@ -290,7 +294,7 @@ static void *take_object(struct slab_cache *cache, unsigned flags)
 	cache->nr_free--;
 	WRITE_ONCE(cache->nr_taken, cache->nr_taken + 1);
 	if (DEBUG)
-		memset(object, POISON_BYTE, sizeof(void *)); /* the link of the free list lay there */
+		memset(object, POISON_BYTE, sizeof(void *)); /* the free list's link was there */
 	machine_poison(object, sizeof(void *));
 	return object;
 }

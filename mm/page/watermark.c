@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The marks of free memory, and their settings; see watermark.h. Takes no locks. */
+/* The watermarks of free memory, and their settings; see watermark.h. Takes no locks. */
 #include "mm/page/watermark.h"
 #include "mm/page/page_alloc.h"
 
@@ -11,7 +11,7 @@ struct watermarks watermarks;
 
 static struct {
 	u64 min_free_kbytes;
-	u64 scale_factor; /* of 10000: how far the marks are apart, of all memory */
+	u64 scale_factor; /* distance between the marks, in ten-thousandths of all memory */
 } settings = { .scale_factor = 10 };
 
 static u64 square_root(u64 value)

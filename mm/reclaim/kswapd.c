@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kswapd: a thread that keeps memory free, so that faults seldom have to make room themselves.
+ * kswapd: a thread that keeps memory free, so that faults seldom have to reclaim it themselves.
  *
  * It sleeps until an allocation finds less than the low mark free (watermark.h) and stays awake until the high mark is
- * reached. When MAX_FAILURES attempts in a row have freed nothing, it sleeps until somebody else has made room: whoever needs
- * memory makes it, or is told that there is none.
+ * reached. When MAX_FAILURES attempts in a row have freed nothing, it sleeps until another thread has reclaimed
+ * memory: until then a thread that needs memory reclaims it itself, or its allocation fails.
  *
  * Locks: none but those of reclaim.
- * Mirrors: Linux, mm/vmscan.c: kswapd(), balance_pgdat(), wakeup_kswapd(), MAX_RECLAIM_RETRIES. Rejected: Linux's short sleep
- * before the long one, which finds out whether it is woken again at once; the distance of the marks has to do here.
+ * Mirrors: Linux, mm/vmscan.c: kswapd(), balance_pgdat(), wakeup_kswapd(), MAX_RECLAIM_RETRIES. Rejected: Linux's
+ * short sleep before the long one, which tests whether it is woken again at once; the distance between the marks must
+ * do here.
  */
 #include "mm/reclaim/kswapd.h"
 #include "kernel/sched/thread.h"
@@ -24,8 +25,8 @@
 
 static struct {
 	struct thread *thread; /* NULL: it does not run. Published by store_release */
-	u32 wanted;   /* atomic: somebody has found too little; kswapd takes it back when there is enough */
-	u32 failures; /* attempts in a row that freed nothing; kswapd counts, anybody resets, by WRITE_ONCE: a guess */
+	u32 wanted;   /* atomic: an allocation found less than the low mark; kswapd clears it when there is enough */
+	u32 failures; /* attempts in a row that freed nothing; kswapd counts, any thread resets; WRITE_ONCE: a guess */
 } kswapd;
 
 void kswapd_look(void)
@@ -35,10 +36,10 @@ void kswapd_look(void)
 	assert_no_lock_from(RANK_RECLAIM);
 	if (likely(nr_pages_in_zone() >= READ_ONCE(watermarks.low)) || READ_ONCE(kswapd.wanted))
 		return;
-	rcu_read_lock(); /* it does not end meanwhile */
+	rcu_read_lock(); /* the thread does not end until we unlock */
 	thread = load_acquire(&kswapd.thread);
 	race_point(kswapd_before_wake);
-	if (thread && !atomic_xchg(&kswapd.wanted, 1)) /* only the first one wakes it */
+	if (thread && !atomic_xchg(&kswapd.wanted, 1)) /* only the first caller wakes it */
 		thread_wake(thread);
 	rcu_read_unlock();
 }
@@ -48,7 +49,7 @@ void kswapd_encourage(void)
 	if (likely(!READ_ONCE(kswapd.failures)))
 		return;
 	WRITE_ONCE(kswapd.failures, 0);
-	WRITE_ONCE(kswapd.wanted, 0); /* the next one who finds too little wakes it */
+	WRITE_ONCE(kswapd.wanted, 0); /* the next allocation that finds too little wakes it */
 }
 
 bool kswapd_has_given_up(void)
@@ -61,7 +62,7 @@ static bool has_work(void)
 	return READ_ONCE(kswapd.wanted) && !kswapd_has_given_up();
 }
 
-/* One attempt to reach the high mark. What lies in this CPU's stash helps nobody else. */
+/* One attempt to reach the high mark. Drains this CPU's stash, from which no other CPU can allocate. */
 static void balance(void)
 {
 	u64 nr_free = nr_pages_in_zone(), high = READ_ONCE(watermarks.high), freed;
@@ -74,7 +75,7 @@ static void balance(void)
 	WRITE_ONCE(kswapd.failures, freed ? 0 : READ_ONCE(kswapd.failures) + 1);
 }
 
-/* Interruptible, for it may last as long as it likes; there are no signals. */
+/* Interruptible, since the sleep may last arbitrarily long; there are no signals. */
 static void sleep_until_wanted(bool (*should_stop)(void))
 {
 	thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
@@ -100,5 +101,5 @@ void kswapd_run(bool (*should_stop)(void))
 		cond_resched();
 	}
 	store_release(&kswapd.thread, NULL);
-	synchronize_rcu(); /* nobody is about to wake it */
+	synchronize_rcu(); /* no CPU is about to wake it any more */
 }

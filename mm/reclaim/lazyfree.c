@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MADV_FREE and MADV_COLD: pages that a program can do without, and pages that it will not use soon; and pages that are not
- * locked in memory any more.
+ * MADV_FREE (pages a program can do without), MADV_COLD (pages that it will not use soon), and pages after munlock.
  *
- * A lazily freed page has PG_LAZYFREE and a clean entry. Whoever writes to it makes the entry dirty, and with that
- * keeps the page; nobody has to be told. When memory is short, mm_drop_lazy() takes the pages whose entries are still
- * clean. Entries change by compare and exchange, since the CPU sets their bits meanwhile (K8), and the dirty bit is
- * cleared and flushed before madvise returns: a write that comes later sets it again (W4).
+ * A lazily freed page has PG_LAZYFREE and a clean entry. A write to it makes the entry dirty, and that keeps the page;
+ * the kernel need not be told. When memory is short, mm_drop_lazy() frees the pages whose entries are still clean.
+ * Entries change by compare and exchange, since the CPU may set their bits at any moment (K8), and the dirty bit is
+ * cleared and flushed before madvise returns: a later write sets it again (W4).
  *
- * Locks: mmap_lock for reading, and one PTE lock at a time; drop_mutex around each address space when all are asked.
- * Mirrors: Linux, madvise_free_pte_range(), madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without swap
- * backing.
+ * Locks: mmap_lock for reading, and one PTE lock at a time; drop_mutex around each address space in mm_drop_all_lazy().
+ * Mirrors: Linux, madvise_free_pte_range(), madvise_cold_or_pageout_pte_range(), try_to_unmap_one() for pages without
+ * swap backing.
  */
 #include "mm/reclaim/lazyfree.h"
 #include "kernel/sync/mutex.h"
@@ -25,13 +24,13 @@ static struct page *usable_page(pte_t pte)
 	return pte_present(pte) ? pte_counted_page(pte) : NULL;
 }
 
-/* What others map as well is not for one of them to give up, or to call old. */
+/* A page that is mapped elsewhere too must not be freed, or made old, on behalf of one address space. */
 static bool is_ours_alone(const struct page *page)
 {
 	return READ_ONCE(page->mapcount) == 1;
 }
 
-/* => the entry's lock held. True if a bit went, and may live on in some TLB. */
+/* => the entry's lock held. Returns: true if a bit was cleared; a TLB may still have it set. */
 static bool clear_bits(pte_t *ptep, u64 bits)
 {
 	assert_entry_locked(ptep);
@@ -42,7 +41,7 @@ static void free_lazily(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 {
 	struct page *page = usable_page(pte_read(ptep));
 
-	/* One with a swap slot stays: were it clean, reclaim would take what the slot holds for its contents. */
+	/* Skips a page with a swap slot: were it clean, reclaim would take the slot's data for the page's contents. */
 	if (!page || !page_test(page, PG_ANON) || page_test(page, PG_SWAPCACHE) || !is_ours_alone(page))
 		return;
 	page_set(page, PG_LAZYFREE);
@@ -75,7 +74,7 @@ static void visit_range(struct mm *mm, vaddr_t start, vaddr_t end, visit_entry_t
 	tlb_gather_finish(&tlb);
 }
 
-/* The flag is set when the pages are marked, and cleared before they are looked for: what is marked is found, sooner or later. */
+/* has_lazy is set after pages are marked, and cleared before they are searched for: each is found eventually. */
 void mm_free_lazily(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	assert_mmap_locked(mm);
@@ -114,8 +113,8 @@ bool page_is_lazily_free(pte_t pte, const struct page *page)
 /* ---- When memory is short ---------------------------------------------------------------------------------------- */
 
 /*
- * Takes the page out unless it was written to. A process that was forked meanwhile may still map it: its entry goes or
- * stays for itself. True when the gather has no more room. => the entry's lock held.
+ * Unmaps the page unless it was written to. A process forked since it was marked may still map it: its entry is judged
+ * separately. Returns: true when the gather is full. => the entry's lock held.
  */
 static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *nr_dropped)
 {
@@ -129,7 +128,7 @@ static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *n
 		if (!page || !page_is_lazily_free(old, page))
 			return false;
 		race_point(lazyfree_entry_read);
-	} while (!pte_cas(ptep, old, (pte_t){ 0 })); /* the CPU has just used it: to write? */
+	} while (!pte_cas(ptep, old, (pte_t){ 0 })); /* failed: the CPU has just set a bit, perhaps the dirty bit */
 	tlb_note(tlb, addr);
 	mm_rss_add(tlb->mm, RSS_ANON, -1);
 	rmap_remove(page);
@@ -137,7 +136,7 @@ static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *n
 	return tlb_add_page(tlb, page);
 }
 
-/* Until the range or the gather's room ends; answers where it stopped. */
+/* Runs until the range ends or the gather is full; returns where it stopped. */
 static vaddr_t drop_batch(struct tlb_gather *tlb, vaddr_t start, vaddr_t end, u64 *nr_dropped)
 {
 	struct pt_iter it;
@@ -201,11 +200,11 @@ u64 mm_drop_all_lazy(void)
 
 	assert_no_lock_from(RANK_LAZYFREE);
 	while ((mm = mm_next(mm)) != NULL) {
-		/* Who marks pages meanwhile comes later than we. */
+		/* Unlocked: pages marked after this check are left to a later call. */
 		if (READ_ONCE(mm->has_lazy))
 			nr_dropped += drop_in_turn(mm);
 	}
-	mutex_lock(&drop_mutex); /* what another one was dropping is free now */
+	mutex_lock(&drop_mutex); /* waits: what another thread was dropping is free now */
 	mutex_unlock(&drop_mutex);
 	return nr_dropped;
 }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lists of active and inactive pages; lru.h says who is on them.
+ * The lists of active and inactive pages; lru.h says which pages are on them.
  *
- * Which list a page is on, its flags tell: PG_ANON or PG_SHMEM, of which one is set as long as the page is anybody's, or
- * neither; PG_UNEVICTABLE, which is constant; PG_ACTIVE and PG_MLOCKED, which change under lru.lock.
+ * A page's flags tell which list it is on: PG_ANON and PG_SHMEM, of which at most one is set while the page has an
+ * owner; PG_UNEVICTABLE, which is constant; PG_ACTIVE and PG_MLOCKED, which change under lru.lock.
  *
- * While a page is isolated, lru_gather() may take it for a newcomer and list it again. That does no harm: who puts it back
- * finds it there, and two that look at one page meet at its page lock.
+ * While a page is isolated, lru_gather() may take it for a new page and list it again. That is harmless: lru_put_back()
+ * finds it listed, and the page lock serialises two threads that scan the same page.
  *
- * Rejected: listing a page when it is touched first, as Linux does. Its batches cost the fault some ten instructions, and a
- * reference that keeps the page from being freed, or reused for writing, until the batch is full; and each page that is freed
- * then takes the lock, or waits in another batch. Measured in Linux 6.12: 314 instructions of a first write.
+ * Rejected: listing a page at its first access, as Linux does. Linux's batches cost the fault some ten instructions,
+ * and a reference that keeps the page from being freed, or reused for writing, until the batch is full; and each page
+ * that is freed then takes the lock, or waits in another batch. Measured in Linux 6.12: 314 instructions of a first
+ * write.
  *
- * Locks: lru.lock (RANK_LRU), below all that somebody may hold who drops the last reference to a page. Nothing sleeps under it.
+ * Locks: lru.lock (RANK_LRU), below every lock that may be held when the last reference to a page is dropped. Nothing
+ * sleeps under it.
  */
 #include "mm/reclaim/lru.h"
 #include "mm/debug/counters.h"
@@ -21,8 +23,8 @@
 static struct {
 	spinlock_t lock;
 	struct list_head lists[NR_LRU_LISTS]; /* lock: struct page.lru; the young end first */
-	u64 nr[NR_LRU_LISTS];		      /* lock; unlocked reads are a look in advance, or statistics */
-	u64 hand;			      /* atomic: the page frame that lru_gather() looks at next, modulo max_pfn */
+	u64 nr[NR_LRU_LISTS];		      /* lock; unlocked reads are estimates, or statistics */
+	u64 hand;			      /* atomic: the page frame lru_gather() visits next, modulo max_pfn */
 } lru = {
 	.lock = SPINLOCK_INIT(LRU),
 	.lists = { LIST_HEAD_INIT(lru.lists[0]), LIST_HEAD_INIT(lru.lists[1]), LIST_HEAD_INIT(lru.lists[2]),
@@ -41,7 +43,7 @@ static enum lru_list list_of(u32 flags)
 	return flags & BIT(PG_ACTIVE) ? list + LRU_ACTIVE : list;
 }
 
-/* It is on no list. => lru.lock held. */
+/* Context: the page is on no list. => lru.lock held. */
 static void add(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
@@ -52,7 +54,7 @@ static void add(struct page *page)
 	WRITE_ONCE(lru.nr[list], lru.nr[list] + 1);
 }
 
-/* It is on a list. => lru.lock held. */
+/* Context: the page is on a list. => lru.lock held. */
 static void del(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
@@ -72,7 +74,7 @@ void lru_forget(struct page *page)
 	spin_unlock(&lru.lock);
 }
 
-/* ---- Newcomers --------------------------------------------------------------------------------------------------- */
+/* ---- New pages --------------------------------------------------------------------------------------------------- */
 
 /* Anonymous, or in a mapping, but on no list. */
 static bool is_newcomer(u32 flags)
@@ -80,7 +82,7 @@ static bool is_newcomer(u32 flags)
 	return flags & (BIT(PG_ANON) | BIT(PG_CACHE)) && !(flags & BIT(PG_LRU));
 }
 
-/* What the page is, it stays as long as somebody has a reference; so it is asked again when we have one. */
+/* Lists a new page. Its type is stable only while a reference is held, so it is checked again once we have one. */
 static bool welcome(struct page *page)
 {
 	bool added = false;
@@ -112,7 +114,7 @@ u64 lru_gather(u64 nr_frames)
 
 /* ---- Off the list, and on again ---------------------------------------------------------------------------------- */
 
-/* The next page that is not being freed, with a reference; those that are pass to the young end. => lru.lock held. */
+/* Takes the oldest page that is not being freed, with a reference; moves others to the young end. => lru.lock held. */
 static struct page *take_oldest(enum lru_list list)
 {
 	assert_spin_held(&lru.lock);
@@ -150,7 +152,7 @@ static void set_place(struct page *page, enum lru_verdict verdict)
 		page_set(page, PG_MLOCKED);
 }
 
-/* A page that belongs to nobody any more is about to be freed: it is on no list. => lru.lock held. */
+/* Moves the page as the verdict says. Without an owner it is about to be freed: it joins no list. => lru.lock held. */
 static void move_to(struct page *page, enum lru_verdict verdict)
 {
 	assert_spin_held(&lru.lock);
@@ -169,12 +171,12 @@ void lru_put_back(struct page *page, enum lru_verdict verdict)
 	page_put(page);
 }
 
-/* True: it was there. */
+/* Moves a page with this flag to its inactive list. Returns: true if it was on a list and had the flag. */
 static bool move_from(struct page *page, enum page_flag flag)
 {
 	bool there;
 
-	/* Unlocked: most are on no list, or on the one that they shall be on. */
+	/* A first check without the lock: most pages are on no list, or on the right one already. */
 	if (!page_test(page, PG_LRU) || !page_test(page, flag))
 		return false;
 	spin_lock(&lru.lock);

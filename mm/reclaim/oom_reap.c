@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The OOM reaper's part in mm/: a victim's private memory goes although the victim itself may wait for a lock.
+ * The OOM reaper's part in mm/: frees a victim's private memory even while the victim itself waits for a lock.
  *
- * mm->unstable is set first, then the entries are cleared, each under its table's lock. A fault commits to an empty entry under
- * the same lock, and asks for mm->unstable there (fault_lock_pte()): either the entry was written before, and is cleared; or the
- * fault sees the flag. A table that the fault makes meanwhile is no way around that: what the fault publishes before it asks, and
- * we read after we have said so, one of the two sees, for both do so with a locked instruction in between.
+ * mm->unstable is set first, then the entries are cleared, each under its table's lock. A fault commits to an empty
+ * entry under the same lock, and checks mm->unstable there (fault_lock_pte()): either the entry was written before,
+ * and is cleared; or the fault sees the flag. This also holds for a table that the fault links concurrently: the fault
+ * links the table and then reads the flag, the reaper sets the flag and then reads the tables. As each executes a
+ * locked instruction in between, either the fault sees the flag or the reaper sees the table.
  *
- * Shared memory stays: it is others' as well.
+ * Shared memory stays: other processes use it too.
  *
  * Locks: mmap_lock for reading, tried only; PTE locks.
  * Mirrors: Linux, mm/oom_kill.c: oom_reap_task_mm(), __oom_reap_task_mm(); MMF_UNSTABLE, MMF_OOM_SKIP.

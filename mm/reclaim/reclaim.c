@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reclaim: making room when memory is short, by those who find none (direct reclaim), and before it is, by kswapd (kswapd.h).
+ * Reclaim: evicting pages to free memory, by threads whose allocation failed (direct reclaim) and in advance by kswapd
+ * (kswapd.h).
  *
- * Pages leave at the old end of the inactive lists (lru.h). One that was used since it was looked at last gets a second
- * chance there; one that was used again by then, or is used by several, is active, and comes back to the inactive list when
- * that has become the shorter one. Rounds look at ever larger parts of the lists; the last one, which kswapd leaves out, does not
- * ask any more whether a page was used, so that nobody is killed for memory while there is room in swap.
+ * Pages are evicted from the old end of the inactive lists (lru.h). A page that was accessed since the last scan gets
+ * a second chance there; one that was accessed again by the next scan, or through several entries, becomes active. It
+ * returns to the inactive list when that has become shorter than the active one. Rounds scan ever larger parts of the
+ * lists; the last round, which kswapd omits, ignores whether a page was accessed, so that no process is killed for
+ * memory while there is room in swap.
  *
- * How the rounds divide between memory that goes to swap and pages of files, vm.swappiness says: so many of 200 parts.
+ * vm.swappiness divides the scanning between memory that goes to swap and pages of files: the former gets so many of
+ * 200 parts.
  *
- * Locks: page locks, tried only, and what is below them (swap_out.c). None is held while a write is waited for.
+ * Locks: page locks, tried only, and the locks below them (swap_out.c). None is held while waiting for a write.
  *
  * Mirrors: Linux, mm/vmscan.c: shrink_lruvec(), shrink_inactive_list(), shrink_active_list(), folio_check_references().
- * Rejected: a clock over all page frames, as 4.3BSD's pageout daemon has it, and this file had: it cannot tell a page that was
- * used once from one that is used all the time, nor memory from files.
+ * Rejected: a clock over all page frames, as in 4.3BSD's pageout daemon and formerly in this file: it cannot
+ * distinguish a page that was used once from one that is used all the time, nor anonymous memory from files.
  */
 #include "mm/reclaim/reclaim.h"
 #include "mm/cache/mapping.h"
@@ -29,22 +32,22 @@
 #include "mm/table/tlb.h"
 #include "mm/vma/rmap.h"
 
-#define FIRST_PRIORITY 12	/* the first round looks at a 4096th of the lists; as Linux, DEF_PRIORITY */
-#define LAST_PRIORITY 0		/* and the last at all of it */
-#define FORCED_PRIORITY (-1)	/* but for those who find no memory: for them one more takes what it meets, used or not */
-#define FRAMES_PER_ROUND 1024UL /* page frames that a round looks at for pages that are on no list */
+#define FIRST_PRIORITY 12	/* the first round scans a 4096th of the lists; as Linux, DEF_PRIORITY */
+#define LAST_PRIORITY 0		/* and the last one all of it */
+#define FORCED_PRIORITY (-1)	/* direct reclaim adds one more, which evicts pages whether used or not */
+#define FRAMES_PER_ROUND 1024UL /* page frames that a round searches for pages on no list */
 #define SWAPPINESS_MAX 200
 
 u8 sysctl_swappiness = 60;
 
 enum kind { ANON, FILE_BACKED, NR_KINDS };
 
-/* One call. */
+/* One call of reclaim_pages() or reclaim_in_advance(). */
 struct scan {
 	u64 wanted, freed;
 	bool in_advance; /* by kswapd */
-	bool force; /* take what was used, too */
-	/* Pages that are on their way out to a device that takes its time, with references. */
+	bool force; /* evict pages that were used, too */
+	/* Pages being written to an asynchronous device, with references. */
 	unsigned nr_writing;
 	struct page *writing[RECLAIM_BATCH];
 };
@@ -57,11 +60,11 @@ static enum lru_list inactive_list(enum kind kind)
 /* ---- Was it used? ------------------------------------------------------------------------------------------------ */
 
 struct usage {
-	u32 nr_used; /* entries through which it was */
+	u32 nr_used; /* entries through which it was accessed */
 	bool executed, locked;
 };
 
-/* The CPU may go on using a translation that it has without setting the bit again: then the page looks older than it is. */
+/* No flush: a CPU may use a cached translation without setting the bit again; the page then looks older than it is. */
 static bool test_and_age(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	u64 flags = READ_ONCE(vma->flags);
@@ -75,7 +78,7 @@ static bool test_and_age(struct page *page, struct vma *vma, vaddr_t addr, pte_t
 	return true;
 }
 
-/* It stays what it is; its mapping is held, if it has one. => the page locked. */
+/* Context: the page's type is stable; its mapping, if any, is held. => the page locked. */
 static struct usage usage_of(struct page *page)
 {
 	struct usage usage = { 0 };
@@ -88,7 +91,7 @@ static struct usage usage_of(struct page *page)
 
 enum chance { TAKE_IT, LEAVE_IT, ACTIVATE_IT, IT_IS_LOCKED };
 
-/* => the page locked. As Linux: used twice since it became inactive, or by two, or a program that ran. */
+/* => the page locked. As Linux, active: used twice since it became inactive, or by two entries, or as a program. */
 static enum chance chance_of(struct page *page)
 {
 	bool before = atomic_and(&page->flags, ~(1u << PG_REFERENCED)) & 1u << PG_REFERENCED;
@@ -114,7 +117,7 @@ static void note_freed(struct scan *scan, enum kind kind)
 	count_nr(kind == ANON ? COUNT_pgsteal_anon : COUNT_pgsteal_file, 1);
 }
 
-/* Pages whose writes are over go; the others get another chance. */
+/* Waits for the writes, and frees the pages; a page that cannot be freed returns to the inactive list. */
 static void finish_writing(struct scan *scan)
 {
 	for (unsigned i = 0; i < scan->nr_writing; i++) {
@@ -131,7 +134,7 @@ static void finish_writing(struct scan *scan)
 	scan->nr_writing = 0;
 }
 
-/* Its reference is dropped, or `writing` has it. => a reference. */
+/* Puts the page back on a list and drops the reference, or passes it to `writing`. => a reference. */
 static void let_go(struct scan *scan, struct page *page, enum chance chance)
 {
 	assert_referenced(page);
@@ -146,7 +149,7 @@ static void let_go(struct scan *scan, struct page *page, enum chance chance)
 						    LRU_TO_INACTIVE);
 }
 
-/* The mapping is held, if it is a page of one. => the page locked. */
+/* Starts evicting the page. Context: its mapping, if any, is held. => the page locked. */
 static enum swap_out begin_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
 {
 	assert_page_locked(page);
@@ -155,14 +158,14 @@ static enum swap_out begin_out(struct mapping *mapping, struct page *page, struc
 	if (page_test(page, PG_SHMEM))
 		return shmem_swap_out_begin(page, batch);
 	if (!mapping->ops || !mapping_page_is_clean(page))
-		return SWAP_OUT_STAYS; /* dirty ones: when their file system has written them */
+		return SWAP_OUT_STAYS; /* dirty: not before its file system has written it */
 	mapping_page_unmap(page, batch);
 	return SWAP_OUT_BEGUN;
 }
 
 /*
- * Unlocks the page, and lets go of its mapping. True: gone. It is begun, and was flushed since then. => the page
- * locked.
+ * Completes the eviction, unlocks the page, and drops the reference to its mapping. Returns: true if the page is gone.
+ * Context: begin_out() returned SWAP_OUT_BEGUN, and the batch was flushed since. => the page locked.
  */
 static bool finish_out(struct page *page)
 {
@@ -183,8 +186,8 @@ static bool finish_out(struct page *page)
 }
 
 /*
- * => the page locked. A scan asks who uses the page; without one (NULL) it goes, used or not. What is begun holds its
- * mapping.
+ * => the page locked. Decides whether to evict the page, and starts to; without a scan (NULL) evicts it whether used or
+ * not. After SWAP_OUT_BEGUN the mapping stays held.
  */
 static enum swap_out judge(const struct scan *scan, struct page *page, enum chance *chance, struct tlb_batch *batch)
 {
@@ -203,7 +206,7 @@ static enum swap_out judge(const struct scan *scan, struct page *page, enum chan
 	return progress;
 }
 
-/* It is not locked. Its reference is dropped. => a reference. */
+/* Counts a page that is gone, or puts it back. Drops the reference. Context: the page not locked. => a reference. */
 static void end_page(struct scan *scan, struct page *page, enum kind kind, bool gone, enum chance chance)
 {
 	assert_referenced(page);
@@ -215,7 +218,7 @@ static void end_page(struct scan *scan, struct page *page, enum kind kind, bool 
 	}
 }
 
-/* True: begun, and so locked. => a reference. */
+/* Returns: true if eviction has begun; the page is then still locked. => a reference. */
 static bool try_page(struct scan *scan, struct page *page, enum kind kind, struct tlb_batch *batch)
 {
 	enum swap_out progress = SWAP_OUT_STAYS;
@@ -232,7 +235,7 @@ static bool try_page(struct scan *scan, struct page *page, enum kind kind, struc
 	return false;
 }
 
-/* One flush for all pages that go: no CPU has a translation of any when the first is written, or taken from its mapping. */
+/* One flush for all pages: no CPU has a translation of any when the first is written or removed from its mapping. */
 static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 {
 	struct page *pages[RECLAIM_BATCH];
@@ -255,9 +258,9 @@ static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 	cond_resched();
 }
 
-/* ---- Pages that somebody names ----------------------------------------------------------------------------------- */
+/* ---- Pages that the caller selects ------------------------------------------------------------------------------- */
 
-/* True: begun, and so locked. */
+/* Returns: true if eviction has begun; the page is then still locked. */
 static bool begin_page(struct page *page, bool *gone, struct tlb_batch *batch)
 {
 	enum swap_out progress;
@@ -323,7 +326,9 @@ static struct usage usage_of_any(struct page *page)
 	return usage;
 }
 
-/* The old end of the active list becomes inactive, but for programs that run: the use of a page counts from now on. */
+/*
+ * Deactivates the old end of the active list, but for running programs. Clears accessed bits: use counts from now on.
+ */
 static void shrink_active(enum kind kind)
 {
 	struct page *pages[RECLAIM_BATCH];
@@ -347,7 +352,7 @@ static void shrink_active(enum kind kind)
 	}
 }
 
-/* Linux's ratio for machines below a gigabyte. */
+/* Linux's ratio for machines with less than a gigabyte. */
 static bool inactive_is_low(enum kind kind)
 {
 	return lru_size(inactive_list(kind)) < lru_size(inactive_list(kind) + LRU_ACTIVE);
@@ -355,7 +360,7 @@ static bool inactive_is_low(enum kind kind)
 
 /* ---- Rounds ------------------------------------------------------------------------------------------------------ */
 
-/* Of SWAPPINESS_MAX parts. Where there are next to no files, or no swap, there is nothing to divide. */
+/* In parts of SWAPPINESS_MAX. With almost no file pages, or no swap, the other kind gets all. */
 static u64 weight_of(enum kind kind)
 {
 	u64 swappiness = READ_ONCE(sysctl_swappiness);
@@ -375,7 +380,7 @@ static void scan_kind(struct scan *scan, enum kind kind, u64 nr)
 	shrink_inactive(scan, kind, nr);
 }
 
-/* Both kinds in turns, each by its weight, until enough is free or each had its part of its list. */
+/* Scans both kinds alternately, by weight, until enough is freed or each kind's share of its lists was scanned. */
 static void scan_lists(struct scan *scan, int priority)
 {
 	u64 left[NR_KINDS], slice[NR_KINDS];
@@ -398,14 +403,14 @@ static void scan_lists(struct scan *scan, int priority)
 }
 
 /*
- * Old pages shall not go because the young ones are not known yet: so most must be on the lists before any are judged. Pages
- * that the kernel uses itself never come to a list. How many those are, the last look at all page frames has told; another look
- * is worth its price when more pages than that are on no list. Before reclaim gives up, and a process is killed for its memory,
- * all frames are looked at once more.
+ * Puts pages on the lists. Most pages must be on a list before any is evicted, or listed pages would be evicted only
+ * because the rest is not listed yet. Pages that the kernel uses itself are never listed; the last scan of all page
+ * frames has counted them. Another full scan pays only if more pages beyond that number are unlisted than listed.
+ * Before reclaim gives up, and a process is killed for its memory, all frames are scanned once more.
  */
 static void gather(int priority)
 {
-	static u64 not_listable; /* pages in use that were on no list after the last look at all; atomic, a guess */
+	static u64 not_listable; /* pages in use that were on no list after the last full scan; atomic, a guess */
 	u64 used = nr_managed_pages() - nr_free_pages(), listed = 0, unlisted;
 
 	for (enum lru_list list = 0; list < NR_LRU_LISTS; list++)

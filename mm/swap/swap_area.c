@@ -2,14 +2,14 @@
 /*
  * Swap areas and their slots, and which slot holds which page (the swap cache).
  *
- * The slots of an area lie in chunks of one page of memory each, allocated when the area is added. A new page gets the next
- * free slot behind the last one that was given away, so that pages that go out together lie together, and can be read
+ * The slot descriptors of an area lie in chunks of one page of memory each, allocated when the area is added. A page
+ * gets the next free slot after the last one allocated, so that pages written together are adjacent, and can be read
  * together. Areas of the same priority take turns.
  *
  * Rejected: one radix tree for the cache, as the page cache has. A slot has to be looked up for its count anyway.
  *
  * Locks: area.lock (RANK_SWAP) for everything of one area; taken under page locks and PTE locks; not by interrupts. The
- * list of areas is an array whose elements live for ever: an area is found without a lock, and asked under its own.
+ * areas are a static array: an area is found without a lock, and read under its own.
  */
 #include "mm/swap/swap.h"
 
@@ -25,7 +25,7 @@
 #define TURN_SHIFT 5 /* areas of the same priority take turns of 32 slots */
 
 struct slot {
-	u32 state; /* SLOT_* and the number of entries that name it */
+	u32 state; /* SLOT_* and the number of entries that refer to it */
 	u32 pfn;   /* of the page that it holds; 0 when claimed */
 };
 #define SLOTS_PER_CHUNK (PAGE_SIZE / sizeof(struct slot))
@@ -36,19 +36,19 @@ struct chunk {
 };
 
 static struct swap_area {
-	spinlock_t lock; /* RANK_SWAP, guards what follows. Unlocked reads are a look in advance, or statistics */
-	bool present;	 /* entries may name its slots */
-	bool usable;	 /* slots are given away */
+	spinlock_t lock; /* RANK_SWAP, guards what follows. Unlocked reads are repeated under it, or statistics */
+	bool present;	 /* entries may refer to its slots */
+	bool usable;	 /* slots may be allocated */
 	int priority;
-	u64 turns;   /* slots given away so far: who has given fewest goes next */
+	u64 turns;   /* slots allocated so far: the area with the fewest is next */
 	u64 nr_free; /* slots */
 	u64 nr_held; /* slots that hold a page */
-	u64 next;    /* where the search for a free slot goes on */
+	u64 next;    /* where the search for a free slot continues */
 	u64 nr_users; /* swap_area_get() without swap_area_put() */
 
-	/* Written while nobody can use the area. */
+	/* Written while no thread can use the area. */
 	u64 nr_slots; /* the header's included */
-	u64 nr_pages; /* that can hold something */
+	u64 nr_pages; /* slots that can hold a page */
 	struct chunk *chunks;
 	const struct swap_device_ops *ops;
 	void *device;
@@ -71,7 +71,7 @@ static struct swap_area *area_of(swap_slot_t slot)
 	return &areas[swap_slot_area(slot)];
 }
 
-/* The slot is within the area, which is in no use yet, or: => area->lock held. */
+/* The slot is within the area. The area is not in use yet, or: => area->lock held. */
 static struct slot *slot_at(struct swap_area *area, u64 offset)
 {
 	ASSERT(!READ_ONCE(area->present) || spin_is_locked_by_me(&area->lock), "slots in use are looked at under their lock");
@@ -129,7 +129,7 @@ static void count_free(struct swap_area *area)
 	WRITE_ONCE(area->nr_pages, nr_free);
 }
 
-/* A newcomer starts beside its equals, not with all the turns that they have had. */
+/* A new area starts level with those of its priority; with 0 turns it would get every slot until it had caught up. */
 static u64 turns_of_equals(int priority)
 {
 	u64 turns = 0;
@@ -174,7 +174,7 @@ int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages,
 	return (int)(area - areas);
 }
 
-/* ---- The life of an area ----------------------------------------------------------------------------------------- */
+/* ---- References to an area, and closing it ----------------------------------------------------------------------- */
 
 int swap_area_on(const void *device)
 {
@@ -252,7 +252,7 @@ static bool nobody_uses(struct swap_area *area)
 	spin_lock(&area->lock);
 	nobody = !area->nr_users;
 	if (nobody)
-		WRITE_ONCE(area->present, false); /* in the same moment: nobody comes any more */
+		WRITE_ONCE(area->present, false); /* in the same critical section: swap_area_get() fails from now on */
 	spin_unlock(&area->lock);
 	return nobody;
 }
@@ -266,7 +266,7 @@ void swap_area_close(unsigned id)
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
-/* Some slot is free. => area->lock held. */
+/* Finds the next free slot; there must be one. => area->lock held. */
 static u64 next_free(struct swap_area *area)
 {
 	u64 offset = area->next < area->nr_slots ? area->next : 0;
@@ -284,8 +284,8 @@ static u64 next_free(struct swap_area *area)
 }
 
 /*
- * A slot that has just become free, or just stopped being so, or is neither: brings the sums up to date. => area->lock
- * held.
+ * Sets the state of a slot, and updates the counts of free slots if the slot becomes free or ceases to be.
+ * => area->lock held.
  */
 static void note_state(struct swap_area *area, u64 offset, u32 state)
 {
@@ -298,7 +298,7 @@ static void note_state(struct swap_area *area, u64 offset, u32 state)
 	WRITE_ONCE(area->nr_free, area->nr_free + (u64)freed);
 }
 
-/* Unlocked: a look in advance, asked again under the lock. */
+/* Reads without a lock: swap_cache_alloc() checks again under it. */
 static bool goes_before(const struct swap_area *a, const struct swap_area *b)
 {
 	int priority_a = READ_ONCE(a->priority), priority_b = READ_ONCE(b->priority);
@@ -318,7 +318,7 @@ static struct swap_area *best_area(void)
 	return best;
 }
 
-/* The slot's reference is taken here. => area->lock held; the page locked. */
+/* Puts the page into the slot; takes the slot's reference. => area->lock held; the page locked. */
 static void hold_page(struct swap_area *area, u64 offset, struct page *page)
 {
 	struct slot *slot = slot_at(area, offset);
@@ -333,7 +333,7 @@ static void hold_page(struct swap_area *area, u64 offset, struct page *page)
 	page_set(page, PG_SWAPCACHE);
 }
 
-/* The loop ends: an area that has become full, or is being removed, is not the best one again. */
+/* The loop ends: best_area() does not return an area again that has become full or is being removed. */
 bool swap_cache_alloc(struct page *page)
 {
 	struct swap_area *area;
@@ -492,7 +492,7 @@ enum swap_add swap_cache_add(swap_slot_t slot, struct page *page)
 	return result;
 }
 
-/* The slot's reference is the caller's now. => area->lock held; the page locked. */
+/* Takes the page out of the slot, whose reference passes to the caller. => area->lock held; the page locked. */
 static void let_page_go(struct swap_area *area, u64 offset, struct page *page)
 {
 	struct slot *slot = slot_at(area, offset);
@@ -531,7 +531,8 @@ bool swap_cache_delete_unused(struct page *page)
 	assert_page_locked(page);
 	if (!page_test(page, PG_SWAPCACHE) || page_test(page, PG_WRITEBACK) || swap_count(slot))
 		return false;
-	swap_cache_delete(page); /* nobody can name the slot again: only an entry, or the page's lock, leads to it */
+	/* No entry can refer to the slot again: it is reached only by an entry, or with the page locked. */
+	swap_cache_delete(page);
 	return true;
 }
 
@@ -544,7 +545,7 @@ bool swap_cache_delete_clean(struct page *page)
 	assert_page_locked(page);
 	if (page_test(page, PG_WRITEBACK) || page_test(page, PG_DIRTY))
 		return false;
-	/* A third reference comes from the slot alone, under this lock: the page is mapped nowhere. */
+	/* The page is mapped nowhere, so a third reference can only be taken through the slot, under this lock. */
 	spin_lock(&area->lock);
 	ok = load_acquire(&page->refcount) == 2;
 	if (ok)
@@ -558,8 +559,8 @@ bool swap_cache_delete_clean(struct page *page)
 enum held { HELD_UNUSED, HELD_ANY };
 
 /*
- * The next page in a slot from *offset on, with a reference; HELD_UNUSED: in one that no entry names. *offset is moved behind
- * it. NULL: no more.
+ * The next page in a slot from *offset on, with a reference, or NULL; HELD_UNUSED: only slots that no entry refers to.
+ * Sets *offset to the slot after it.
  */
 static struct page *next_held(struct swap_area *area, u64 *offset, enum held what)
 {
@@ -626,7 +627,7 @@ void swap_cache_trim(void)
 			trim_area(&areas[i]);
 }
 
-/* ---- What an area lies on ---------------------------------------------------------------------------------------- */
+/* ---- The device of an area --------------------------------------------------------------------------------------- */
 
 const struct swap_device_ops *swap_slot_device(swap_slot_t slot, void **device)
 {
@@ -644,7 +645,7 @@ bool swap_area_figures(unsigned id, struct swap_area_figures *figures)
 
 	spin_lock(&area->lock);
 	present = area->present;
-	if (present) /* otherwise somebody may be making it ready for use */
+	if (present) /* otherwise swapon may be initialising it */
 		*figures = (struct swap_area_figures){ area->device, area->nr_pages, area->nr_pages - area->nr_free,
 						       area->priority };
 	spin_unlock(&area->lock);
@@ -679,7 +680,7 @@ bool swap_is_half_full(void)
 {
 	u64 total = 0, nr_free = 0;
 
-	/* Unlocked: an estimate is all that is wanted. */
+	/* Reads without locks: an estimate is enough. */
 	for (unsigned i = 0; i < MAX_SWAP_AREAS; i++) {
 		if (!load_acquire(&areas[i].usable))
 			continue;
@@ -691,7 +692,7 @@ bool swap_is_half_full(void)
 
 /* ---- The checker ------------------------------------------------------------------------------------------------- */
 
-/* Entries that the slots count, for the comparison with the entries that there are. */
+/* The sum of the slots' entry counts, to be compared with the number of swap entries in page tables and mappings. */
 u64 swap_entries_counted(bool *ok)
 {
 	u64 entries = 0;

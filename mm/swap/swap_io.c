@@ -2,12 +2,13 @@
 /*
  * Transfers between pages and their slots, and reading ahead.
  *
- * Requests come from a pool that is there from the start, since memory is short when pages are written. A request that is
- * over gives its place back from the interrupt that says so. A page needs no reference for its transfer: it is locked while
- * it is read, and under write-back while it is written, so it stays in its slot, which holds one.
+ * Requests come from a static pool, since memory is short when pages are written. The completion interrupt returns the
+ * request to the pool. A transfer needs no page reference of its own: the page is locked while it is read, and under
+ * write-back while it is written, so it stays in its slot, which holds a reference.
  *
- * Locks: pool.lock (RANK_LEAF, interrupts off). A read takes the request that is free or does not begin: its caller waits with
- * nothing held. Only a write waits for one here, with its page locked, and its mmap_lock in MADV_PAGEOUT; never below a fault.
+ * Locks: pool.lock (RANK_LEAF, interrupts off). A read does not begin unless a request is free: its caller waits for
+ * one with nothing held. Only a write waits for one here, with its page locked, and mmap_lock in MADV_PAGEOUT; never
+ * inside a fault.
  *
  * Mirrors: Linux, mm/page_io.c; swap_cluster_readahead().
  */
@@ -19,7 +20,7 @@
 #include "mm/swap/swap_internal.h"
 
 #define NR_REQUESTS 128
-#define MAX_PAGE_CLUSTER 6 /* more would take the requests that others wait for */
+#define MAX_PAGE_CLUSTER 6 /* more would use up the requests that other threads wait for */
 
 static struct {
 	spinlock_t lock;
@@ -55,7 +56,7 @@ static struct swap_request *try_get(void)
 	return request;
 }
 
-/* For a write: memory is short, and the page is locked and in its slot already. */
+/* For a write, which must not fail: memory is short, and the page is already locked and in its slot. */
 static struct swap_request *request_get(void)
 {
 	struct swap_request *request = try_get();
@@ -65,7 +66,7 @@ static struct swap_request *request_get(void)
 	return request;
 }
 
-/* Wakes all: one that waits for a request to be free need not take it, and would keep the others from hearing of it. */
+/* Wakes all: a single waiter in swap_request_wait() might not take the request, and the wake-up would be lost. */
 static void request_put(struct swap_request *request)
 {
 	unsigned long flags = spin_lock_irqsave(&pool.lock);
@@ -108,7 +109,7 @@ static void read_done(struct swap_request *request, int error)
 	page_end_read(page, error);
 }
 
-/* What could not be written stays dirty, and is never written to that slot again. */
+/* A page that could not be written stays dirty, and is never written to that slot again. */
 static void write_done(struct swap_request *request, int error)
 {
 	struct page *page = request->page;
@@ -133,7 +134,7 @@ static void start(struct swap_request *request, struct page *page)
 	request->ops->start(request);
 }
 
-/* It is locked and handed over: page_end_read() follows. => PG_SWAPCACHE; PG_LOCKED. */
+/* Context: the page lock was handed over to the I/O: page_end_read() follows. => PG_SWAPCACHE; PG_LOCKED. */
 static void read_start(struct swap_request *request, struct page *page)
 {
 	ASSERT(page_test(page, PG_SWAPCACHE) && page_test(page, PG_LOCKED), "a page that is read is in its slot, and locked");
@@ -179,7 +180,7 @@ int swap_read_now(swap_slot_t slot, struct page *page)
 
 /* ---- Reading ahead ----------------------------------------------------------------------------------------------- */
 
-/* Puts a new page into the slot, and has the request read it. The answer as of swap_cache_add(); -ENOMEM. */
+/* Puts a new page into the slot, and starts reading it with the request. Returns: as swap_cache_add(), or -ENOMEM. */
 static int read_slot_by(struct swap_request *request, swap_slot_t slot, struct page **result)
 {
 	struct page *page = alloc_page(ALLOC_USER);
@@ -188,7 +189,7 @@ static int read_slot_by(struct swap_request *request, swap_slot_t slot, struct p
 	if (!page)
 		return -ENOMEM;
 	page_set(page, PG_ANON);
-	(void)page_trylock(page); /* nobody else knows it */
+	(void)page_trylock(page); /* succeeds: no other thread can find the page yet */
 	added = (int)swap_cache_add(slot, page);
 	if (added != SWAP_ADDED) {
 		page_unlock(page);
@@ -201,7 +202,7 @@ static int read_slot_by(struct swap_request *request, swap_slot_t slot, struct p
 	return SWAP_ADDED;
 }
 
-/* Likewise; -EAGAIN: all requests are under way. The request comes first: once the page is in its slot, others wait for it. */
+/* Likewise; -EAGAIN: no request is free. Takes it first: other threads wait for a page once it is in its slot. */
 static int read_slot(swap_slot_t slot, struct page **result)
 {
 	struct swap_request *request = try_get();
@@ -215,7 +216,7 @@ static int read_slot(swap_slot_t slot, struct page **result)
 	return added;
 }
 
-/* Neighbours on the device often went out together. What is not wanted, or is there already, is passed over. */
+/* Neighbours on the device were often swapped out together. Skips slots that are unused, or in memory already. */
 static void read_neighbours(swap_slot_t slot)
 {
 	u64 window = 1UL << min(READ_ONCE(sysctl_page_cluster), MAX_PAGE_CLUSTER), middle = swap_slot_offset(slot);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swapoff: everything comes back from an area, through the fault door like any touch, from every address space that names
- * one of its slots; until no slot is in use.
+ * swapoff: brings the pages of an area back into every address space that refers to its slots, until no slot is in use.
  *
- * No slot is given away meanwhile. An entry may still be copied by a fork that runs, into an address space that comes
- * later in the list; one that was missed is met in the next round.
+ * Each page is faulted in through the page-fault entry point, as by any access. No slot is allocated while this runs.
+ * A concurrent fork may still copy an entry into an address space that comes later in the list; a missed entry is
+ * found in the next round.
  *
- * Locks: mmap_lock of each address space for reading, while its entries are looked at; nothing while a page is brought back.
- * Mirrors: Linux, try_to_unuse(); the fault door instead of unuse_pte(), so that there is one way in from swap.
+ * Locks: mmap_lock of each address space for reading, while its entries are read; none while a page is brought back.
+ * Mirrors: Linux, try_to_unuse(); the page-fault entry point instead of unuse_pte(), so that there is one way in from
+ * swap.
  */
 #include "kernel/lib/errno.h"
 #include "mm/debug/race.h"
@@ -24,7 +25,7 @@ static bool names_area(pte_t pte, unsigned area)
 	return pte_kind(pte) == PTE_KIND_SWAP && swap_slot_area(pte_swap_slot(pte)) == area;
 }
 
-/* The next addresses from *start on whose entries name the area; *start is moved behind them. */
+/* Collects the next addresses from *start on whose entries refer to the area; sets *start to the address after them. */
 static unsigned collect(struct mm *mm, unsigned area, vaddr_t *start, vaddr_t *addrs)
 {
 	struct pt_iter it;
@@ -61,12 +62,12 @@ static int bring_back(struct mm *mm, vaddr_t addr)
 		return -EIO;
 	case FAULT_KILLED:
 		return -EINTR;
-	default: /* it is there, or its VMA is gone */
+	default: /* the page is mapped, or its VMA is gone */
 		return 0;
 	}
 }
 
-/* 0 or the last error; one that makes it pointless to go on ends it. */
+/* Returns: 0 or the last error. -ENOMEM and -EINTR end it at once. */
 static int unuse_mm(struct mm *mm, unsigned area)
 {
 	vaddr_t addrs[UNUSE_BATCH], start = 0;
@@ -106,7 +107,7 @@ static int unuse_all(unsigned area)
 	return error;
 }
 
-/* Until nothing of it is in use. An address space that is ending empties itself: it is waited for by looking again. */
+/* Repeats until no slot is in use. An address space that is ending frees its slots itself: we poll until it has. */
 static int unuse_area(unsigned area)
 {
 	unsigned rounds = 0;
