@@ -123,8 +123,8 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 		flags |= MAP_FIXED;
 	if (!(flags & MAP_FIXED)) {
 		hint &= PAGE_MASK;
-		if (hint && hint < READ_ONCE(sysctl_mmap_min_addr))
-			hint = align_up(sysctl_mmap_min_addr, PAGE_SIZE);
+		if (hint)
+			hint = max(hint, align_up(READ_ONCE(sysctl_mmap_min_addr), PAGE_SIZE));
 	}
 	addr = mm_unmapped_area(mm, hint, len, flags);
 	if (addr < 0)

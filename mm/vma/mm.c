@@ -44,8 +44,10 @@ static bool mm_init_parts(struct mm *mm)
 
 struct mm *mm_create(void)
 {
-	struct mm *mm = slab_alloc(mm_cache, ALLOC_ZERO | ALLOC_WAIT);
+	struct mm *mm;
 
+	assert_may_sleep();
+	mm = slab_alloc(mm_cache, ALLOC_ZERO | ALLOC_WAIT);
 	if (!mm)
 		return NULL;
 	mm->users = 1;

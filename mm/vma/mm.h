@@ -69,8 +69,9 @@ struct mm {
 	struct list_head all; /* mm.c: link in the list of all address spaces */
 };
 
-/* A new, empty address space with users = 1; NULL without memory. May not sleep. */
+/* A new, empty address space with users = 1; NULL without memory. May sleep. */
 struct mm *mm_create(void);
+
 static inline void mm_get(struct mm *mm)
 {
 	atomic_inc(&mm->users);

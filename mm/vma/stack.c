@@ -39,7 +39,7 @@ int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
 	addr &= PAGE_MASK;
 	if (addr >= vma->start)
 		return 0;
-	if (!(vma->flags & VM_GROWSDOWN) || addr < sysctl_mmap_min_addr || !gap_is_free(vma, addr) ||
+	if (!(vma->flags & VM_GROWSDOWN) || addr < READ_ONCE(sysctl_mmap_min_addr) || !gap_is_free(vma, addr) ||
 	    !within_limits(vma, addr) || anon_vma_prepare(vma) || vma_tree_reserve(&mm->tree, 1))
 		return -ENOMEM;
 	error = vma_start_write_killable(vma);
