@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MADV_FREE under pressure: memory that was given up lazily is taken when another process needs it, nobody is killed,
- * and what was written to afterwards stays. A second thread writes all the while. For a machine with little memory.
+ * MADV_FREE under pressure: pages that the program has given up are freed when another process needs memory, no process
+ * is killed, and pages that were written to afterwards stay. A second thread writes all the while. For a machine with
+ * little memory.
  */
 #include "user/check.h"
 

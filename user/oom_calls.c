@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that find no memory have somebody killed for it, and succeed: pipes, forks, page tables, mappings, copies. And the victim
- * may wait for a lock that the call holds: its memory is taken all the same.
+ * Calls that find no memory wait for the OOM killer to kill another process, and succeed: pipes, forks, page tables,
+ * mappings, copies. The victim may wait for a lock that the call holds: the OOM reaper frees its memory all the same.
  *
  * Arguments: which (pipes, forks, tables, mappings, copies, lock); default: all. As pid 1, which nobody kills, on a machine with
  * 64 MiB and no swap. `lock` wants two CPUs and a kernel with race points.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The set*id family, and capabilities, which root has all of and nobody else any. A process has one set of ids, as C
+ * The set*id family, and capabilities: root has all of them, other users have none. A process has one set of ids, as C
  * libraries make it look; the calls change it under users_lock, readers look at single numbers without it.
  *
  * Mirrors: Linux, kernel/sys.c, in the rules and in the order of refusals.

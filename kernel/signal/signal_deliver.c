@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delivering signals, on the way to user mode: default actions, stops, handlers, and what becomes of the system call
- * that was interrupted. Runs in the task itself; takes process->lock, and process_tree_lock to tell the parent.
+ * Delivers signals on the return to user mode: default actions, stops, handlers, and whether an interrupted system call
+ * is restarted. Runs in the task itself; takes process->lock, and process_tree_lock to tell the parent.
  */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"

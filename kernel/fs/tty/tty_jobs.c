@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whose terminal it is: the session that it controls, the group in the foreground, and what becomes of the others. Mirrors
- * Linux's tty_jobctrl.c. Takes process_tree_lock, below no lock of the terminal.
+ * Job control of a terminal: the session that it controls, the process group in the foreground, and the signals that stop
+ * the groups in the background. Mirrors Linux's tty_jobctrl.c. Takes process_tree_lock, below no lock of the terminal.
  */
 #include "kernel/fs/tty/tty.h"
 #include "kernel/lib/errno.h"
