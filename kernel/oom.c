@@ -26,6 +26,7 @@
 #include "kernel/time/time.h"
 #include "kernel/time/timer.h"
 #include "kernel/x86/kstack.h"
+#include "mm/debug/counters.h"
 #include "mm/page/page_alloc.h"
 #include "mm/page/watermark.h"
 #include "mm/reclaim/lazyfree.h"
@@ -166,6 +167,7 @@ static void kill_with_sharers(struct process *victim, u64 points)
 	list_for_each (process, &all_processes, all_link)
 		if (process == victim || (runs_on(process, mm, &ends) && !is_exempt(process)))
 			signal_process_kernel(process, SIGKILL);
+	count(oom_kill);
 	klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim->pid, (unsigned long long)points);
 }
 

@@ -18,7 +18,7 @@
 #define TABLE (512 * PAGE)
 #define LEFT (6UL << 20)
 #define COPIED (24UL << 20)
-#define LOOK_EACH 16 /* of the calls: to ask how much is free takes longer than most of them */
+#define LOOK_EACH 16 /* of the calls: to ask who was killed takes longer than most of them */
 
 /* ---- The victim --------------------------------------------------------------------------------------------------- */
 
@@ -114,19 +114,28 @@ static bool take_copy(long n)
 	return pread(fd, map_pages(64, RW), 64 * PAGE, 0) == 64 * PAGE;
 }
 
+static uint64_t nr_killed(void)
+{
+	struct vmstat stat;
+
+	MUST(vmstat_read(&stat));
+	return vmstat_value(&stat, "oom_kill");
+}
+
 /*
- * In a child, so that what it takes comes back. As exempt as we are. It ends when the hog's memory comes back: whoever took that as
- * well, before the hog is gone for good, would find nobody to kill.
+ * In a child, so that what it takes comes back. As exempt as we are. It ends when somebody was killed, not when memory is there
+ * again: it might take that as fast as it comes.
  */
 static int take_until_hog_dies(void *arg)
 {
 	taker *take = arg;
+	uint64_t nr_killed_before = nr_killed();
 	int status;
 	pid_t hog;
 
 	MUST(write_text("/proc/self/oom_score_adj", "-1000") > 0);
 	hog = start_hog(sleep_here);
-	for (long n = 0; n % LOOK_EACH || nr_free() <= 2 * LEFT; n++)
+	for (long n = 0; n % LOOK_EACH || nr_killed() == nr_killed_before; n++)
 		if (!take(n))
 			return 1;
 	return waitpid(hog, &status, 0) == hog && killed_by(status, SIGKILL) ? 0 : 2;

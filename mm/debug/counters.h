@@ -42,6 +42,7 @@
 	X(pgsteal_direct, "pages freed by those who found no memory")                                                  \
 	X(pgsteal_anon, "... of both, memory that went to swap")                                                      \
 	X(pgsteal_file, "... and pages of files")                                                                      \
+	X(oom_kill, "processes killed because memory was out")                                                         \
 	X(tlb_shootdowns, "shootdowns sent")                                                                           \
 	X(tlb_shootdown_targets, "CPUs they were sent to")                                                             \
 	X(pgtable_allocs, "page tables built")                                                                         \
