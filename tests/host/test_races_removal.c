@@ -411,16 +411,34 @@ TEST(removal_is_not_waited_for_by_who_may_not, 4)
 	}
 }
 
+/* By the kernel, for a call. */
+static void act_read_page(void *arg)
+{
+	struct actor *actor = arg;
+	struct page *page = mapping_read_page(object, 0);
+
+	actor->result = is_err(page) ? ptr_err(page) : 0;
+	if (!is_err(page))
+		page_put(page);
+}
+
 TEST(wait_for_a_removal_is_killable, 4)
 {
-	begin(POLICY_FULL, SPF_VALIDATE_VMA);
-	begin_two(POLICY_FULL, act_remove);
-	sim_start(1, act_write, &faulter);
-	wait_asleep(1);
-	sim_kill(1);
-	sim_join(1);
-	CHECK_EQ(faulter.result, FAULT_KILLED);
-	go_on(RACE_zap_before_flush, 2);
-	test_mm_put(second);
-	end();
+	static const struct {
+		sim_func *access;
+		long result;
+	} cases[] = { { act_write, FAULT_KILLED }, { act_read_page, -EINTR } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin(POLICY_FULL, SPF_VALIDATE_VMA);
+		begin_two(POLICY_FULL, act_remove);
+		sim_start(1, cases[i].access, &faulter);
+		wait_asleep(1);
+		sim_kill(1);
+		sim_join(1);
+		CHECK_EQ(faulter.result, cases[i].result);
+		go_on(RACE_zap_before_flush, 2);
+		test_mm_put(second);
+		end();
+	}
 }

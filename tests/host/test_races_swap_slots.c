@@ -2,6 +2,8 @@
 /* Races about slots and areas: an entry stays the same while what it names changes, or is forgotten by swapoff. */
 #include "swap_race_stage.h"
 
+#include "mm/table/tlb.h"
+
 static void act_write_and_page_out(void *arg)
 {
 	struct actor *actor = arg;
@@ -83,6 +85,40 @@ TEST(w3_area_stays_while_a_fault_holds_it, 4)
 		CHECK(swap_area_on(disk) < 0);
 		idler_stop(3);
 	}
+}
+
+static void act_end(void *arg)
+{
+	mm_put(((struct actor *)arg)->mm);
+}
+
+/* An address space that ends gives its slots back itself: until then swapoff goes round, as often as it takes. */
+TEST(swapoff_waits_for_an_address_space_that_ends, 4)
+{
+	struct mm *ending = test_mm(POLICY_DEFAULT);
+	vaddr_t in_swap, before;
+
+	begin(POLICY_FULL, SPF_VALIDATE_VMA, false, DROPPED);
+	unmap(mm, addr, NR_PAGES);
+	in_swap = map(ending, NR_PAGES, RW, ANON);
+	before = map(ending, TLB_GATHER_PAGES, RW, ANON);
+	CHECK(before < in_swap);
+	sim_use_mm(ending);
+	put_pages(before, TLB_GATHER_PAGES, 0);
+	put_pages(in_swap, NR_PAGES, 0);
+	CHECK_EQ(mm_madvise(ending, in_swap, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
+	sim_leave_mm();
+	other.mm = ending;
+	change_until(RACE_zap_before_flush, act_end);
+	sim_start(1, act_swapoff, &faulter);
+	let_others_run();
+	CHECK(sim_running(1));
+	CHECK_EQ(mm_rss(ending, RSS_SWAP), NR_PAGES);
+	go_on(RACE_zap_before_flush, 2);
+	sim_join(1);
+	CHECK_EQ(faulter.result, 0);
+	CHECK(swap_area_on(disk) < 0);
+	end();
 }
 
 static void act_protect_none(void *arg)

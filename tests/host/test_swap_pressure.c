@@ -56,6 +56,10 @@ TEST(reclaim_makes_room_for_the_kernel, 1)
 	hoard_take(&all, 0);
 	child = test_mm(POLICY_DEFAULT);
 	CHECK_EQ(mm_fork(child, mm), 0);
+	for (unsigned i = 0; i < 60; i++) {
+		hoard_take(&all, 0);
+		(void)map(mm, 1, RW, MAP_SHARED | MAP_ANONYMOUS); /* each has an object of its own */
+	}
 	hoard_take(&all, 0);
 	CHECK_EQ(mm_munmap(mm, more + PAGES(3000), PAGES(1)), 0);
 	hoard_give_all(&all);
