@@ -14,6 +14,12 @@
 /* One past the last user address. */
 #define USER_END 0x7ffffffff000UL
 
+/* True if bits 63 to 48 repeat bit 47. A CPU raises #GP or #SS, not #PF, for an access to any other address. */
+static inline bool addr_is_canonical(u64 addr)
+{
+	return (u64)((s64)(addr << 16) >> 16) == addr;
+}
+
 static inline bool access_ok(vaddr_t addr, u64 size)
 {
 	return size <= USER_END && addr <= USER_END - size;

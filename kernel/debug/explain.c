@@ -192,11 +192,6 @@ static bool is_int80(u64 rip)
 	return !copy_from_user(&instruction, rip, sizeof(instruction)) && instruction == INT80;
 }
 
-static bool is_canonical(u64 addr)
-{
-	return (u64)((s64)(addr << 16) >> 16) == addr;
-}
-
 /* The CPU does not tell which address it was. */
 static void add_registers(struct line *line, const struct trap_frame *frame)
 {
@@ -205,9 +200,9 @@ static void add_registers(struct line *line, const struct trap_frame *frame)
 	const u64 *registers = &frame->r15;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-		if (!is_canonical(registers[i]))
+		if (!addr_is_canonical(registers[i]))
 			add(line, "; %s: 0x%lx", names[i], (unsigned long)registers[i]);
-	if (!is_canonical(frame->rsp))
+	if (!addr_is_canonical(frame->rsp))
 		add(line, "; rsp: 0x%lx", (unsigned long)frame->rsp);
 }
 
@@ -220,7 +215,7 @@ void explain_exception(const struct trap_frame *frame, const char *exception, in
 	if (is_int80(frame->rip)) {
 		add(line, "the instruction at 0x%lx is int $0x80, a 32-bit system call: there are none here",
 		    (unsigned long)frame->rip);
-	} else if (is_canonical(frame->rip)) {
+	} else if (addr_is_canonical(frame->rip)) {
 		add(line, "the instruction at 0x%lx caused a %s: it is not a program's to run, or touched what is no address",
 		    (unsigned long)frame->rip, exception);
 		add_registers(line, frame);

@@ -13,6 +13,7 @@
 #include "kernel/signal/signal.h"
 #include "kernel/time/clock.h"
 #include "kernel/time/time.h"
+#include "kernel/uaccess.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/far_return.h"
 #include "kernel/x86/features.h"
@@ -151,6 +152,10 @@ static bool __noinline odd_user_fault(struct trap_frame *frame, u64 error, u64 a
 {
 	if (error & PF_RSVD)
 		corrupt_tables(frame, error, addr);
+	if (!addr_is_canonical(addr)) { /* QEMU 8.2 raises #PF where a CPU raises #GP */
+		user_exception(frame, TRAP_GP, 0);
+		return true;
+	}
 	if (addr >= USER_END) {
 		if (!vsyscall_emulate(frame, error, addr))
 			user_fault_failed(FAULT_NO_MAPPING, error, addr);
