@@ -1,6 +1,8 @@
 ; SPDX-License-Identifier: MIT
-; Where an application processor starts: in real mode, at the page below 1 MiB that the start-up IPI names. smp.c copies
-; ap_trampoline there; it is position-dependent on AP_TRAMPOLINE. From protected mode on it shares the boot CPU's way.
+; The start-up code of an application processor.
+;
+; The processor starts in real mode, at the page below 1 MiB that the start-up IPI names. smp.c copies ap_trampoline
+; there; the code works at that address only (AP_TRAMPOLINE). From protected mode on it uses the boot CPU's code.
 
 	extern enter_long_mode
 	extern boot_gdt_pointer

@@ -1,12 +1,13 @@
 ; SPDX-License-Identifier: MIT
-; From the boot loader's 32-bit protected mode to 64-bit C.
+; Switches from the boot loader's 32-bit protected mode to 64-bit C code.
 ;
-; multiboot2:	eax = 0x36d76289, ebx = information structure
-; PVH:		ebx = struct hvm_start_info
+;	multiboot2:	eax = 0x36d76289, ebx = information structure
+;	PVH:		ebx = struct hvm_start_info
 ;
-; Both switch to long mode with a first set of page tables that maps the lower 4 GiB three times: where they are, in
-; the direct map, and (the first GiB) at the kernel image's addresses; then call boot_main(protocol, information).
-; kernel/x86/paging.c replaces these tables; the application processors come through them too (ap.asm).
+; Both entries switch to long mode with initial page tables. These map the lower 4 GiB at the physical addresses and in
+; the direct map, and the first GiB at the kernel image's addresses. The entries then call boot_main(protocol,
+; information). kernel/x86/paging.c replaces the tables; the application processors use them, too, while they start
+; (ap.asm).
 
 	extern boot_main
 	extern boot_stack_top
@@ -54,7 +55,7 @@ boot_start:
 	mov ebp, kernel_start64
 	; fall through
 
-; Turns paging and long mode on and jumps to ebp. Keeps edi and esi. The GDT is loaded already. Also for APs.
+; Enables paging and long mode and jumps to ebp. Preserves edi and esi. The GDT is loaded already. APs use it, too.
 enter_long_mode:
 	mov eax, cr4
 	or eax, CR4_PAE

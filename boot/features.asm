@@ -1,7 +1,8 @@
 ; SPDX-License-Identifier: MIT
-; Asks for the CPU features without which neither paging nor C code works, before either is used. The rows are those of
-; kernel/x86/features.h. If one is missing, a sentence goes to every console (QEMU's debug console, the first serial port, the
-; text screen) and the machine is switched off.
+; Checks the CPU features without which neither paging nor C code works, before either is used.
+;
+; The rows are those of kernel/x86/features.h. If a feature is missing, writes a sentence to every console (QEMU's debug
+; console, the first serial port, the text screen) and switches the machine off.
 
 	extern boot_features
 	global check_early_features
@@ -22,7 +23,7 @@ DEBUGCON equ 0xe9
 COM1 equ 0x3f8
 COM1_LINE_STATUS equ COM1 + 5
 LINE_STATUS_CAN_SEND equ 0x20
-SERIAL_PATIENCE equ 1000000	; looks at a line that takes nothing
+SERIAL_PATIENCE equ 1000000	; polls of a serial line that accepts nothing
 BIOS_VIDEO equ 0x449		; the mode in one byte, the number of columns in two
 TEXT_MODE equ 80 << 8 | 3
 TEXT_SCREEN equ 0xb8000
@@ -38,7 +39,7 @@ ISA_DEBUG_EXIT equ 0xf4
 	section .boot.text progbits alloc exec nowrite align=16
 	bits 32
 
-; Returns if all are there. Keeps edi and esi.
+; Returns if all features are present. Preserves edi and esi.
 check_early_features:
 	call has_cpuid
 	jz no_cpuid
@@ -60,7 +61,7 @@ check_early_features:
 	pop esi
 	ret
 
-; Zero flag: the CPU has no CPUID, since the flag that stands for it cannot be changed.
+; Sets ZF if the CPU has no CPUID: then EFLAGS.ID cannot be changed.
 has_cpuid:
 	pushfd
 	pop eax
@@ -76,7 +77,7 @@ has_cpuid:
 	test eax, EFLAGS_ID
 	ret
 
-; Carry: the CPU has the feature at esi. A leaf beyond the last says nothing.
+; Sets CF if the CPU has the feature at esi. A leaf beyond the CPU's last one has no features.
 ask:
 	mov eax, [esi + feature.leaf]
 	and eax, 0x80000000
@@ -101,7 +102,7 @@ ask:
 
 no_cpuid:
 	mov esi, cpuid_row
-; esi: the row of what is missing
+; Reports the missing feature, whose row is at esi, and switches the machine off.
 missing:
 	mov edi, TEXT_SCREEN
 	mov ebx, esi
@@ -128,7 +129,7 @@ missing:
 	hlt
 	jmp .stop
 
-; The text at esi, to each console; edi is where the screen goes on.
+; Writes the text at esi to each console. edi: the next position on the screen, which is advanced.
 say:
 	lodsb
 	test al, al
@@ -140,7 +141,7 @@ say:
 	call say_serial
 	mov al, 10
 	call say_serial
-	mov edi, TEXT_SCREEN_END	; one line is enough for the screen
+	mov edi, TEXT_SCREEN_END	; the screen shows the first line only
 	jmp say
 .visible:
 	call say_serial
@@ -172,7 +173,7 @@ say_screen:
 .done:
 	ret
 
-; Zero flag: the BIOS has left a text screen.
+; Sets ZF if the BIOS has left a text screen.
 has_screen:
 	push eax
 	mov eax, [BIOS_VIDEO]
@@ -181,7 +182,7 @@ has_screen:
 	pop eax
 	ret
 
-; So many seconds for reading.
+; Waits HOLD_SECONDS, so that the screen can be read.
 hold_screen:
 	mov ecx, HOLD_SECONDS
 	call second

@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
-; How boot loaders recognise the kernel: the multiboot2 header, and the ELF note by which `qemu -kernel` finds the
-; PVH entry.
+; The headers by which boot loaders recognise the kernel: the multiboot2 header, and the ELF note with the PVH entry,
+; which `qemu -kernel` uses.
 
 	extern boot_pvh
 
@@ -14,11 +14,11 @@ header:
 	dd ARCHITECTURE_I386
 	dd header_end - header
 	dd 0x100000000 - (MULTIBOOT2_MAGIC + ARCHITECTURE_I386 + (header_end - header))
-	; Modules on page boundaries.
+	; Tag: modules must start on page boundaries.
 	align 8
 	dw 6, 0
 	dd 8
-	; End of the tags.
+	; The tag that ends the list.
 	align 8
 	dw 0, 0
 	dd 8

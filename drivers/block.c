@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Block devices: the list of them, and the way of a request. The only driver is the ramdisk, so a transfer is a copy.
+ * Block devices: their list, and how a request is carried out. The only driver is the ramdisk, so a transfer is a copy.
  *
- * Locks: the device's own (RANK_LEAF), for the generator of errors alone. A request belongs to whoever submitted it
- * before block_submit(), to this file until done().
+ * Locks: the device's own (RANK_LEAF), for the generator of errors alone. A request belongs to its submitter before
+ * block_submit(), and to this file until done().
  */
 #include "drivers/block.h"
 #include "kernel/lib/errno.h"
@@ -56,7 +56,7 @@ void block_seed(struct block_device *device, u64 seed)
 {
 	unsigned long flags = spin_lock_irqsave(&device->lock);
 
-	device->random = seed ^ 0x9e3779b97f4a7c15UL; /* never 0 for a seed that anybody types */
+	device->random = seed ^ 0x9e3779b97f4a7c15UL; /* not 0 for any likely seed */
 	spin_unlock_irqrestore(&device->lock, flags);
 }
 
@@ -81,7 +81,7 @@ static bool fails_by_chance(struct block_request *request)
 	return rate && (next_random(request->device) >> 11) % rate == 0;
 }
 
-/* ---- The way of a request ---------------------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
 static bool is_beyond_end(const struct block_request *request)
 {
@@ -100,7 +100,7 @@ static void transfer(struct block_request *request)
 		copy_page(place, page_to_virt(request->page));
 }
 
-/* A device that went away meanwhile fails what it had accepted, too. */
+/* A device that was removed in the meantime also fails the requests that it has accepted. */
 static void complete(struct block_request *request)
 {
 	struct block_device *device = request->device;
@@ -166,10 +166,13 @@ void block_submit(struct block_request *request)
 struct waited_request {
 	struct block_request request;
 	struct thread *thread;
-	bool finished; /* released by done() */
+	bool finished; /* set by done(), with release order */
 };
 
-/* Once `finished` is seen the sleeper and its stack may go; the thread itself lasts for an RCU grace period more. */
+/*
+ * Once `finished` is set, the waiter may return and its stack frame is gone, so `thread` is read before. The thread
+ * itself exists for at least one RCU grace period more.
+ */
 static void wake_submitter(struct block_request *request)
 {
 	struct waited_request *waited = container_of(request, struct waited_request, request);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* See debugcon.h. */
+/* Writes to QEMU's debug console ports, and to the serial port in place of missing ones (debugcon.h). */
 #include "drivers/debugcon.h"
 #include "drivers/serial.h"
 #include "kernel/x86/cpu.h"
 
-#define READ_BACK 0xe9 /* what such a port reads as */
+#define READ_BACK 0xe9 /* the value that such a port reads as */
 
 static u32 missing; /* a bit for each port; constant after boot */
 
-/* Nothing takes their place. */
+/* Output to these is dropped if they are missing. */
 #define OPTIONAL (bit_of(DEBUGCON_TRACE) | bit_of(DEBUGCON_SHARE))
 
 static u32 bit_of(enum debugcon_port port)

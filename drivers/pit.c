@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Channel 2 counts down while its gate (port 0x61) is open and shows its output there; no interrupt is involved. */
+/*
+ * Runs channel 2 of the PIT, which counts down while its gate (port 0x61) is open and shows its output at that port.
+ * Uses no interrupt.
+ */
 #include "drivers/pit.h"
 #include "kernel/x86/cpu.h"
 

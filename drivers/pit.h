@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The 8254 timer, used once at boot: a known frequency to measure the others against. */
+/* The 8254 timer (PIT), against whose known frequency the other timers are calibrated at boot. */
 #ifndef DRIVERS_PIT_H
 #define DRIVERS_PIT_H
 
@@ -7,7 +7,7 @@
 
 #define PIT_HZ 1193182UL
 
-/* Starts a countdown of `ticks` on channel 2; then pit_expired() tells when it is over. One user at a time. */
+/* Starts a countdown of `ticks` on channel 2; pit_expired() returns whether it is over. One user at a time. */
 void pit_start(u16 ticks);
 bool pit_expired(void);
 

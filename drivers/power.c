@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* ACPI soft-off (sleep type 0 is S5 on QEMU's machines), then QEMU's isa-debug-exit, then a halt. Any context. */
+/*
+ * Switches the machine off by ACPI soft-off (sleep type 0 is S5 on QEMU's machines), or else by QEMU's isa-debug-exit,
+ * or else halts. Any context.
+ */
 #include "drivers/power.h"
 #include "kernel/x86/cpu.h"
 

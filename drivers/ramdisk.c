@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Ramdisks: see ramdisk.h. Boot only, so there is nothing to lock; what they do afterwards is in block.c. */
+/*
+ * Creates the ramdisks that the command line asks for (ramdisk.h). Boot only, so there is nothing to lock; block.c
+ * carries out their requests.
+ */
 #include "drivers/ramdisk.h"
 #include "drivers/block.h"
 #include "kernel/boot_words.h"
@@ -11,7 +14,7 @@
 
 static struct block_device disks[MAX_BLOCK_DEVICES];
 
-/* The decimal number at *text, which is moved behind it; 0 when there is none. */
+/* Returns the decimal number at *text, or 0 if there is none, and moves *text behind it. */
 static u64 take_number(const char **text)
 {
 	u64 value = 0;
@@ -21,7 +24,7 @@ static u64 take_number(const char **text)
 	return value;
 }
 
-/* If the text at *text begins with the word, moves behind it. */
+/* If the text at *text begins with the word, moves *text behind it and returns true. */
 static bool take_word(const char **text, const char *word)
 {
 	if (strncmp(*text, word, strlen(word)))
@@ -30,7 +33,7 @@ static bool take_word(const char **text, const char *word)
 	return true;
 }
 
-/* What follows the size. False for anything that is not known. */
+/* Parses what follows the size. Returns false if any of it is unknown. */
 static bool parse_settings(struct block_device *disk, const char *text)
 {
 	disk->latency_us = DEFAULT_LATENCY_US;
@@ -64,7 +67,7 @@ bool ramdisk_describes(const char *text)
 
 static void create(struct block_device *disk, const char *text)
 {
-	(void)parse(disk, text); /* has been checked: the command line has it */
+	(void)parse(disk, text); /* cannot fail: boot_option() returns only valid text */
 	disk->data = phys_to_virt(boot_alloc(disk->nr_sectors << SECTOR_SHIFT, PAGE_SIZE));
 	block_register(disk);
 	klog("%s: %lu KiB, %s", disk->name, disk->nr_sectors / 2, disk->async ? "asynchronous" : "synchronous");

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The MC146818's registers are read until two readings agree, since it may be updating itself meanwhile. */
+/*
+ * Reads the MC146818 clock. Its registers are read until two readings agree, since it may be updating them in between.
+ */
 #include "drivers/rtc.h"
 #include "kernel/lib/string.h"
 #include "kernel/x86/cpu.h"
@@ -52,7 +54,9 @@ static void decode(struct rtc_time *t)
 		t->hour = (u8)(t->hour % 12 + (pm ? 12 : 0));
 }
 
-/* Days from 1970 to a date of the Gregorian calendar, counting years from March so that February comes last. */
+/*
+ * Returns the days from 1970 to a date of the Gregorian calendar. Counts years from March, so that February comes last.
+ */
 static u64 days_since_1970(u64 year, u64 month, u64 day)
 {
 	u64 y = month <= 2 ? year - 1 : year;

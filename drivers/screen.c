@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See screen.h. No lock: a panic has the screen for itself. */
+/* Writes to the text screen of the BIOS (screen.h). No lock: only a panic writes to the screen. */
 #include "drivers/screen.h"
 #include "drivers/rtc.h"
 #include "kernel/x86/cpu.h"

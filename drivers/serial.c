@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A 16550 at COM1. RTS and DTR stay up: whoever sends waits only while the FIFO is full. The lock of the sending side only keeps
- * pieces of text together: a CPU that cannot get it (an NMI on top of its holder, a panic that has stopped the holder) sends
- * without it after a while.
+ * Drives the 16550 serial port at COM1.
+ *
+ * RTS and DTR stay set, so a sender waits only while the FIFO is full. The sending lock only keeps pieces of text
+ * together: a CPU that cannot acquire it (an NMI that interrupted its holder, a panic that has stopped the holder)
+ * sends without it after a while.
  */
 #include "drivers/serial.h"
 #include "kernel/x86/cpu.h"
@@ -25,12 +27,12 @@
 #define LSR_CAN_SEND 0x20
 #define LSR_NOTHING_THERE 0xff /* what a missing device reads as */
 #define INTERRUPT_WHEN_RECEIVED 0x01
-#define PATIENCE 1000000    /* looks */
-#define MCR_INTERRUPTS 0x08 /* the line to the interrupt controller */
+#define PATIENCE 1000000    /* polls, of the line status or the lock */
+#define MCR_INTERRUPTS 0x08 /* connects the interrupt line */
 
-static void (*arrived_handler)(void); /* no lock: an interrupt may come once more after it is NULL */
+static void (*arrived_handler)(void); /* no lock: an interrupt may still come after it is NULL */
 
-static u32 sending; /* atomic */
+static u32 sending; /* atomic; the sending lock: 1 while held */
 
 void serial_set_up(void)
 {
@@ -45,7 +47,7 @@ void serial_set_up(void)
 
 /* ---- Sending ----------------------------------------------------------------------------------------------------- */
 
-/* A line that takes nothing is not waited for for ever. A missing one seems to take everything. */
+/* Does not wait forever for a line that accepts nothing. A missing device seems to accept everything. */
 static void send(u8 byte)
 {
 	for (unsigned i = 0; i < PATIENCE && !(inb(UART_LINE_STATUS) & LSR_CAN_SEND); i++)
@@ -92,7 +94,9 @@ int serial_read(void)
 	return has_byte() ? inb(UART_DATA) : -1;
 }
 
-/* The request comes first, so that a byte that arrives after the look raises the interrupt. */
+/*
+ * Enables the interrupt before it checks for a byte, so that a byte that arrives after the check raises the interrupt.
+ */
 bool serial_listen(void)
 {
 	outb(UART_INTERRUPTS, INTERRUPT_WHEN_RECEIVED);
@@ -104,6 +108,7 @@ void serial_interrupt(void)
 	void (*arrived)(void) = READ_ONCE(arrived_handler);
 
 	outb(UART_INTERRUPTS, 0);
-	if (arrived) /* or it was on its way when the last who listened left */
+	/* NULL if the interrupt was already under way when the handler was removed. */
+	if (arrived)
 		arrived();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the boot loader told us, whichever protocol it spoke (multiboot2 or PVH). Constant after boot. */
+/* The boot loader's information, by either protocol (multiboot2 or PVH). Constant after boot. */
 #ifndef KERNEL_BOOT_INFO_H
 #define KERNEL_BOOT_INFO_H
 
@@ -19,13 +19,13 @@ struct boot_info {
 	char command_line[1024];
 	struct memory_range memory[MAX_MEMORY_RANGES]; /* sorted by start, not overlapping */
 	unsigned nr_memory;
-	paddr_t initramfs_start, initramfs_end; /* equal: there is none. Stays reserved for good */
+	paddr_t initramfs_start, initramfs_end; /* equal: no initramfs. Stays reserved for ever */
 	paddr_t rsdp;				/* 0: unknown */
 };
 
 extern struct boot_info boot_info;
 
-/* The initramfs as the direct map shows it; size 0 when there is none. */
+/* Returns the initramfs in the direct map; size 0 if there is none. */
 const void *boot_initramfs(size_t *size);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Applies the kernel command line. Boot only, so there is nothing to lock. */
+/* The application of the kernel command line to system-wide defaults. Boot only, so there is nothing to lock. */
 #include "kernel/boot_words.h"
 #include "kernel/boot_options.h"
 #include "kernel/debug/explain.h"
@@ -9,7 +9,7 @@
 #include "mm/debug/race.h"
 #include "mm/fault/policy.h"
 
-/* The number that the word's value names, by `parse`; `otherwise` when the word is not on the command line. */
+/* Returns the number that `parse` reads from the option's value; `otherwise` if the option is not given. */
 static int named_option(const char *name, int (*parse)(const char *text, size_t len), int otherwise)
 {
 	char text[16];

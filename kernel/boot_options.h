@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The words of the kernel command line that set system-wide defaults. */
+/* The options of the kernel command line that set system-wide defaults. */
 #ifndef KERNEL_BOOT_OPTIONS_H
 #define KERNEL_BOOT_OPTIONS_H
 
 /*
- * Boot, all CPUs up, no process yet: `fault_policy=` and `spf_validate=` as the files in /proc/sys/vm, `schedule=SEED` turns
- * the schedule fuzzer on, `fault_events=N` keeps so many events for each CPU (mm/debug/events.h).
+ * Applies the options; at boot, with all CPUs up, before the first process: `fault_policy=` and `spf_validate=` like
+ * the files in /proc/sys/vm; `schedule=SEED` turns the schedule fuzzer on; `fault_events=N` sets the number of events
+ * kept for each CPU (mm/debug/events.h).
  */
 void boot_options_apply(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The words of the kernel command line, in one table, each with a check of its value: see boot_words.h. */
+/* The table of kernel command-line options, each with a check of its value: see boot_words.h. */
 #include "kernel/boot_words.h"
 #include "drivers/block.h"
 #include "drivers/ramdisk.h"
@@ -8,20 +8,21 @@
 #include "kernel/lib/string.h"
 #include "mm/fault/policy.h"
 
-#define WORD_MAX 128 /* of a name and its value, with the NUL */
+#define WORD_MAX 128 /* a name and its value, with the NUL */
 
-/* A word as it was read: its name, and its value, "" for none. Both end with a NUL. */
+/* An option as read: its name, and its value, "" if there is none. Both end with a NUL. */
 struct read_word {
 	char text[WORD_MAX];
 	const char *value;
-	bool is_cut; /* it does not fit */
+	bool is_cut; /* it is longer than WORD_MAX */
 };
 
 struct boot_word {
 	const char *name;
-	bool (*is_right)(const struct boot_word *known, const struct read_word *word); /* is the word's value? */
-	const char *right; /* what is right, behind "takes" */
-	u64 least, most;   /* of a number */
+	/* Returns true if the word's value is valid. */
+	bool (*is_right)(const struct boot_word *known, const struct read_word *word);
+	const char *right; /* describes a valid value, after "takes" in a message */
+	u64 least, most;   /* bounds of a number */
 };
 
 static bool is_empty(const struct boot_word *known __maybe_unused, const struct read_word *word)
@@ -65,7 +66,7 @@ static bool is_number(const struct boot_word *known, const struct read_word *wor
 	return parse_number(word->value, &number) && number >= known->least && number <= known->most;
 }
 
-/* ramN, N below the number of devices and written without zeros in front. */
+/* Returns true for ramN, with N below the number of devices and without leading zeros. */
 static bool is_ramdisk_name(const char *name)
 {
 	u64 n;
@@ -145,7 +146,7 @@ static void split(struct read_word *word)
 		*equals = 0;
 }
 
-/* The next word at *text, which is moved behind it. False at the end. */
+/* Reads the next option at *text and advances *text behind it. Returns false at the end. */
 static bool read_word(const char **text, struct read_word *word)
 {
 	size_t len = 0;

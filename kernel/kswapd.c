@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* kswapd0: a thread for mm/reclaim/kswapd.c. */
+/* kswapd0, the thread that runs mm/reclaim/kswapd.c. */
 #include "kernel/kswapd.h"
 #include "kernel/lib/print.h"
 #include "kernel/sched/kthread.h"
 #include "mm/reclaim/kswapd.h"
 
-static struct task *thread; /* boot; the end takes it back */
+static struct task *thread; /* created at boot, stopped at shut-down */
 
 static void run(void *arg __maybe_unused)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel thread that makes room in advance. */
+/* Interface of the kernel thread that reclaims pages in the background. */
 #ifndef KERNEL_KSWAPD_H
 #define KERNEL_KSWAPD_H
 
-/* Boot, and the end: nothing makes room by itself before and afterwards. Sleep. */
+/* Start (at boot) and stop (at shut-down) the background reclaim. Sleep. */
 void kswapd_start(void);
 void kswapd_stop(void);
 

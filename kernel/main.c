@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From the first C function to the first process: the kernel's set-up, step by step. */
+/* The set-up of the kernel, step by step, from the first C function to the first process. */
 #include "drivers/debugcon.h"
 #include "drivers/ramdisk.h"
 #include "drivers/screen.h"
@@ -21,7 +21,7 @@
 
 #define BOOT_STACK_SIZE (16 * 1024)
 
-/* The first stack. boot/entry.asm starts at its top. */
+/* The boot stack, on which boot/entry.asm starts. */
 char boot_stack[BOOT_STACK_SIZE] __attribute__((aligned(PAGE_SIZE)));
 __asm__(".globl boot_stack_top; boot_stack_top = boot_stack + 16384");
 
@@ -68,7 +68,7 @@ static void init_tasks(void)
 	smp_init();
 }
 
-/* On a stack with a guard page: it becomes the stack of this CPU's idle task. */
+/* Runs on a stack with a guard page, which becomes the stack of this CPU's idle task. */
 static void kmain(void)
 {
 	init_time();

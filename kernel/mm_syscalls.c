@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system calls about memory: arguments are checked as far as they concern files and user pointers, then mm/ is asked.
- * Nothing is locked here.
+ * The system calls about memory. They check the arguments that concern files and user pointers, and call mm/. They take
+ * no locks.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/memfd.h"
@@ -16,7 +16,7 @@
 
 /* ---- mmap -------------------------------------------------------------------------------------------------------- */
 
-/* From pipes and their like, and where the mount says so, nothing is executed. */
+/* Neither pipes and similar files nor files on a noexec mount may be mapped executable. */
 static bool is_noexec(const struct file *file)
 {
 	const struct super_block *sb = file->inode ? file->inode->sb : &anon_super;
@@ -37,13 +37,13 @@ static int check_file_rights(const struct file *file, u64 prot, u64 flags)
 	return file->mapping || file->ops->maps_as_anonymous ? 0 : -ENODEV;
 }
 
-/* Memory without a mapping of its own: private to the process, or shared with its children. */
+/* Maps memory without a mapping of its own: private to the process, or shared with its children. */
 static void map_as_anonymous(struct mmap_request *request, struct file *file)
 {
 	u64 type = request->flags & MAP_TYPE;
 
 	if (type == MAP_PRIVATE)
-		request->file = file; /* for its name alone */
+		request->file = file; /* only for its name */
 	else if (type == MAP_SHARED_VALIDATE)
 		request->flags = (request->flags & ~(u64)MAP_TYPE) | MAP_SHARED;
 	request->file_writable = true;
@@ -141,7 +141,7 @@ SYSCALL(msync)
 	return mm_msync(current->mm, a0, a1, (int)a2);
 }
 
-/* In pieces, so that no user memory is touched under mmap_lock. */
+/* Works in pieces, so that it touches no user memory under mmap_lock. */
 SYSCALL(mincore)
 {
 	u64 nr_pages = align_up(a1, PAGE_SIZE) >> PAGE_SHIFT;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Out of memory. What programs have said they can do without goes first (MADV_FREE), then what they have not used lately, to
- * swap. If there is nothing of that, the process that has most, in memory and in swap, adjusted by its oom_score_adj, is
- * killed, and whoever needed memory waits, then tries again. One victim at a time: as long as somebody is still ending,
- * nobody else is chosen, for what an end gives back comes last (descriptors).
+ * The out-of-memory killer. Pages that programs have marked as dispensable (MADV_FREE) are freed first, then pages that
+ * were not used lately are swapped out. If none are left, the process that uses the most memory and swap, adjusted by
+ * its oom_score_adj, is killed; the thread that needed memory waits, and tries again. There is one victim at a time: no
+ * other is chosen while a process is ending, because an exit frees some memory only late (descriptors).
  *
- * Killing is the work of a thread of its own, oom_reaper, in rounds; who needs memory asks for one and waits for its end. So
- * whoever asks may hold locks, the victim's too: this thread holds none, waits for none that they may hold, and takes
- * the victim's memory away although the victim itself may stand still (mm/reclaim/oom_reap.h). A victim that has not ended after
- * PATIENCE_NS in spite of that is not waited for any longer. So each round brings memory, or takes away one of those who can
- * still be killed, in a limited time: somebody always gets on.
+ * A kernel thread, oom_reaper, does the killing in rounds; a thread that needs memory requests a round and waits for
+ * its end. So the waiting threads may hold locks, even locks that the victim needs: oom_reaper holds none, waits for
+ * none that they may hold, and takes the victim's memory away even if the victim is blocked (mm/reclaim/oom_reap.h). It
+ * stops waiting for a victim that has not ended after PATIENCE_NS. So each round frees memory, or removes one of the
+ * processes that can still be killed, within bounded time: the system always makes progress.
  *
  * Locks: process_tree_lock, then one process->lock, while choosing; oom.lock by itself. Needs no memory.
- * Mirrors: Linux, mm/oom_kill.c: out_of_memory(), oom_badness(), __oom_kill_process(), oom_reaper(). Rejected: that whoever finds
- * no memory kills by himself, and leaves only the reaping to a thread: what is to be asked before, MADV_FREE's pages, ranks
- * above the locks that he may hold.
+ * Mirrors: Linux, mm/oom_kill.c: out_of_memory(), oom_badness(), __oom_kill_process(), oom_reaper(). Rejected: killing
+ * in the thread that finds no memory, and leaving only the reaping to a kernel thread. Freeing MADV_FREE's pages, which
+ * comes first, takes locks that rank above those that such a thread may hold.
  */
 #include "kernel/oom.h"
 #include "kernel/fs/files.h"
@@ -42,26 +42,28 @@
 #define OOM_SCORE_ADJ_NEVER (-1000)
 
 static struct {
-	struct task *thread; /* NULL: nobody kills. Published by store_release; the end takes it back */
+	struct task *thread; /* NULL: no killing. Published by store_release; taken back at shut-down */
 	struct wait_queue rounds_end;
 
 	spinlock_t lock;
-	u64 nr_wanted; /* rounds asked for, */
-	u64 nr_begun, nr_ended; /* ... and those that have begun and ended: read without the lock to see an end */
-	bool hopeless; /* the last one found neither memory nor anybody to kill */
+	u64 nr_wanted; /* rounds requested, */
+	u64 nr_begun, nr_ended; /* ... begun and ended; read without the lock to detect an end */
+	bool hopeless; /* the last round found neither memory nor a process to kill */
 } oom = { .rounds_end = WAIT_QUEUE_INIT(oom.rounds_end), .lock = SPINLOCK_INIT(LEAF) };
 
-/* ---- Who --------------------------------------------------------------------------------------------------------- */
+/* ---- Choosing a victim ------------------------------------------------------------------------------------------- */
 
-/* What a look at all processes has found. */
+/* The result of a look at all processes. */
 struct look {
-	struct process *victim; /* the worst */
+	struct process *victim; /* the process with the highest badness */
 	u64 points;		/* its badness */
-	struct mm *ending;	/* of somebody who ends, with a reference, or NULL */
-	bool wait;		/* somebody ends, and is worth waiting for */
+	struct mm *ending;	/* of a process that is ending, with a reference, or NULL */
+	bool wait;		/* a process is ending, and is worth waiting for */
 };
 
-/* A thread that has an address space still, which then is all its threads'; or NULL. => process->lock held. */
+/*
+ * Returns a thread that still has an address space, which is that of all its threads, or NULL. => process->lock held.
+ */
 static struct task *living_thread(const struct process *process)
 {
 	struct task *task;
@@ -88,9 +90,9 @@ static bool is_exempt(const struct process *process)
 }
 
 /*
- * What the end of the thread's process would give back, in pages, adjusted by oom_score_adj in thousandths of `total`.
- * As Linux, oom_badness(); and what its descriptors keep, or who fills pipes would be the last to go. => process->lock
- * held.
+ * Returns the number of pages that the end of the thread's process would free, adjusted by oom_score_adj in thousandths
+ * of `total`. As Linux's oom_badness(), plus what its descriptors keep: otherwise a process that fills pipes would be
+ * killed last. => process->lock held.
  */
 static u64 badness(const struct task *task, s64 total)
 {
@@ -103,7 +105,10 @@ static u64 badness(const struct task *task, s64 total)
 	return (u64)max(pages + READ_ONCE(task->process->oom_score_adj) * total / 1000, (s64)1);
 }
 
-/* It ends already: is it worth waiting for? => process_tree_lock held; process->lock held. */
+/*
+ * Notes a process that is ending already, if it is still worth waiting for. => process_tree_lock held; process->lock
+ * held.
+ */
 static void look_at_ending(struct process *process, struct look *look)
 {
 	struct mm *mm = mm_of(process);
@@ -154,7 +159,10 @@ static bool runs_on(struct process *process, const struct mm *mm, bool *ends)
 
 /* ---- Killing ----------------------------------------------------------------------------------------------------- */
 
-/* And all others that share its address space, which would not become free otherwise. => process_tree_lock held. */
+/*
+ * Kills the victim and all others that share its address space, which would not be freed otherwise.
+ * => process_tree_lock held.
+ */
 static void kill_with_sharers(struct process *victim, u64 points)
 {
 	struct process *process;
@@ -171,7 +179,10 @@ static void kill_with_sharers(struct process *victim, u64 points)
 	klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim->pid, (unsigned long long)points);
 }
 
-/* The worst is killed, unless somebody is ending. What was found, but for the victim, which may be gone by now. */
+/*
+ * Kills the process with the highest badness, unless one is ending already. Returns the result of the look; its victim
+ * may have been freed by then.
+ */
 static struct look look_and_kill(void)
 {
 	s64 total = (s64)(nr_managed_pages() + swap_figures().total);
@@ -190,7 +201,7 @@ static struct look look_and_kill(void)
 	return look;
 }
 
-/* All who run on it are dying; none can join them any more. */
+/* Returns true if all processes that run on the mm are dying; no others can join them any more. */
 static bool only_dying_run_on(const struct mm *mm)
 {
 	struct process *process;
@@ -204,7 +215,7 @@ static bool only_dying_run_on(const struct mm *mm)
 	return dying;
 }
 
-/* Takes over the reference. If mmap_lock is busy, the next round tries again. */
+/* Consumes the reference. If mmap_lock is busy, the next round tries again. */
 static void reap(struct mm *mm)
 {
 	if (only_dying_run_on(mm))
@@ -214,7 +225,7 @@ static void reap(struct mm *mm)
 
 /* ---- A round ----------------------------------------------------------------------------------------------------- */
 
-/* Until memory is there, or it takes too long and another look is due. */
+/* Waits until memory is free, or until it is time to look again. */
 static void wait_for_memory(u64 nr_free_before)
 {
 	for (int i = 0; i < WAIT_STEPS && nr_free_pages() <= nr_free_before; i++) {
@@ -223,13 +234,16 @@ static void wait_for_memory(u64 nr_free_before)
 	}
 }
 
-/* Memory has come since; or, as Linux's last look, so much is free that it had before we asked. */
+/* Returns true if memory was freed since; or, as in Linux's last attempt, if enough was free before the request. */
 static bool has_come(u64 nr_free_before)
 {
 	return nr_free_pages() > nr_free_before || nr_pages_in_zone() > READ_ONCE(watermarks.high);
 }
 
-/* Page tables and mapped files of whoever has just ended come back after a grace period; files maybe after one more. */
+/*
+ * Waits for the page tables and mapped files of processes that have just ended: a grace period frees them, or two for
+ * files.
+ */
 static bool comes_back(u64 nr_free_before)
 {
 	for (unsigned i = 0; i < GRACE_PERIODS && !has_come(nr_free_before); i++)
@@ -237,14 +251,14 @@ static bool comes_back(u64 nr_free_before)
 	return has_come(nr_free_before);
 }
 
-/* What nobody has to die for. */
+/* Frees memory for which no process must die. */
 static bool find_some(u64 nr_free_before)
 {
 	kstack_drain();
 	return nr_free_pages() > nr_free_before || mm_drop_all_lazy();
 }
 
-/* False: there is neither memory nor anybody to kill. */
+/* Returns false if there is neither memory nor a process to kill. */
 static bool make_memory(void)
 {
 	u64 nr_free = nr_free_pages();
@@ -255,7 +269,7 @@ static bool make_memory(void)
 	look = look_and_kill();
 	if (look.ending)
 		reap(look.ending);
-	page_alloc_drain(); /* what lies in this CPU's stash is nobody else's */
+	page_alloc_drain(); /* no other CPU can use the pages in this CPU's stash */
 	if (look.wait)
 		wait_for_memory(nr_free);
 	return look.wait || has_come(nr_free);
@@ -289,7 +303,7 @@ static bool is_wanted(void)
 	return wanted;
 }
 
-/* Interruptible, for it may last as long as it likes; there are no signals. */
+/* The sleep is interruptible, since it may be long without being a hang; kernel threads get no signals. */
 static void run(void *arg __maybe_unused)
 {
 	while (!kthread_should_stop()) {
@@ -319,14 +333,14 @@ void oom_stop(void)
 	struct task *thread = atomic_xchg(&oom.thread, NULL);
 
 	assert_may_sleep();
-	synchronize_rcu(); /* nobody is about to wake it */
+	synchronize_rcu(); /* until no thread is about to wake it */
 	kthread_stop(thread);
 	wake_up_all(&oom.rounds_end);
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------------------------ */
+/* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
-/* The number of a round that has not begun yet; 0: there will be none. */
+/* Requests a round that has not begun yet. Returns its number, or 0 if there will be none. */
 static u64 ask_for_round(void)
 {
 	struct task *thread;
@@ -336,7 +350,7 @@ static u64 ask_for_round(void)
 	round = oom.nr_begun + 1;
 	oom.nr_wanted = round;
 	spin_unlock(&oom.lock);
-	rcu_read_lock(); /* it does not end meanwhile */
+	rcu_read_lock(); /* the thread cannot end in this section */
 	thread = load_acquire(&oom.thread);
 	if (thread)
 		thread_wake((struct thread *)thread);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swapon(2) and swapoff(2): which block devices, and which files on them, are swap areas. The format is that of mkswap(8): the
- * first page says how large the area is and which of its pages are bad.
+ * swapon(2) and swapoff(2): block devices, and files on them, as swap areas. The format is that of mkswap(8): the first
+ * page contains the size of the area and the list of its bad pages.
  *
- * A device that is swapped to is claimed, so that nobody mounts it. A file is asked once where its pages lie; from then on
- * they are read and written there, past its file system, so nobody may write to it, shorten it or remove it.
+ * A device in use as swap is claimed, so that it cannot be mounted. For a file, the locations of its pages are looked
+ * up once; from then on they are read and written there, bypassing the file system, so the file must not be written,
+ * truncated or removed.
  *
- * Locks: swap_mutex, one call at a time; held while swapoff brings everything back. inode->lock: while a file is claimed.
+ * Locks: swap_mutex, one call at a time; held while swapoff reads everything back. inode->lock: while a file is
+ * claimed.
  *
  * Mirrors: Linux, mm/swapfile.c: swapon(), claim_swapfile(), read_swap_header(), swapoff(); mm/page_io.c:
  * generic_swapfile_activate().
@@ -31,12 +33,12 @@
 
 #define SWAP_FLAG_PREFER 0x8000
 #define SWAP_FLAG_PRIO_MASK 0x7fff
-#define SWAP_FLAGS_VALID 0x7ffff /* the discard flags, which mean nothing to a ramdisk, included */
+#define SWAP_FLAGS_VALID 0x7ffff /* includes the discard flags, which have no effect on a ramdisk */
 #define MAX_BAD_PAGES 637
 
 static struct mutex swap_mutex = MUTEX_INIT(swap_mutex, FILES);
 static const char signature[] = "SWAPSPACE2";
-#define SIGNATURE_SIZE (sizeof(signature) - 1) /* bytes on the device: without the end of the string */
+#define SIGNATURE_SIZE (sizeof(signature) - 1) /* bytes on the device: without the final NUL */
 
 /* The first page of an area, as mkswap(8) writes it. */
 struct swap_header {
@@ -45,21 +47,21 @@ struct swap_header {
 	u8 uuid[16], volume[16];
 	u32 padding[117];
 	u32 bad[MAX_BAD_PAGES];
-}; /* and the signature at the end of the page */
+}; /* the signature follows at the end of the page */
 _Static_assert(sizeof(struct swap_header) + SIGNATURE_SIZE <= PAGE_SIZE, "the header is one page");
 
-/* ---- What an area lies on ---------------------------------------------------------------------------------------- */
+/* ---- The device or file of an area ------------------------------------------------------------------------------- */
 
-/* They live for ever: who looks at one that is not used any more sees the last that was there. */
+/* Targets are never freed: a reader of one that is no longer used sees its last contents. */
 static struct swap_target {
-	bool used;		     /* swap_mutex, and so the next ones; constant while it is used */
+	bool used;		     /* swap_mutex, as are the next ones; they are constant while it is used */
 	struct block_device *device;
-	u32 *blocks;		     /* a file's: where each of its pages lies on the device, in pages; NULL: as they are */
+	u32 *blocks;		     /* of a file: where each page lies on the device, in pages; NULL: identical */
 	u64 nr_pages;
 	struct dentry *node; /* node_lock: the file, with a reference; NULL: the whole device */
 } targets[MAX_SWAP_AREAS];
 
-static spinlock_t node_lock = SPINLOCK_INIT(LEAF); /* which file it is, for those who do not have swap_mutex */
+static spinlock_t node_lock = SPINLOCK_INIT(LEAF); /* for readers of `node` that do not hold swap_mutex */
 
 static u64 sector_of(const struct swap_target *target, u64 page_nr)
 {
@@ -73,7 +75,7 @@ static void set_node(struct swap_target *target, struct dentry *node)
 	spin_unlock(&node_lock);
 }
 
-/* The file, with a reference, or NULL. */
+/* Returns the file, with a reference, or NULL. */
 static struct dentry *get_node(const struct swap_target *target)
 {
 	struct dentry *node;
@@ -158,7 +160,10 @@ static int claim_device(struct swap_target *target, struct block_device *device)
 	return 0;
 }
 
-/* Every page must have its place, and nothing be on its way there. => inode->lock held. */
+/*
+ * Looks up the location of each page of the file, which may have no holes; writes dirty pages back first.
+ * => inode->lock held.
+ */
 static int find_blocks(struct swap_target *target, struct inode *inode)
 {
 	u64 nr_pages = inode_size(inode) >> PAGE_SHIFT;
@@ -173,7 +178,7 @@ static int find_blocks(struct swap_target *target, struct inode *inode)
 
 		if (block <= 0) {
 			kfree(blocks);
-			return block ? (int)block : -EINVAL; /* it has holes */
+			return block ? (int)block : -EINVAL; /* a hole */
 		}
 		blocks[index] = (u32)block;
 		cond_resched();
@@ -228,7 +233,7 @@ static int claim(struct swap_target *target, struct dentry *node)
 	}
 }
 
-/* The file is its file system's again. */
+/* Returns the file to normal use. */
 static void release_file(struct swap_target *target)
 {
 	struct dentry *node = target->node;
@@ -251,9 +256,12 @@ static void release(struct swap_target *target)
 	WRITE_ONCE(target->used, false);
 }
 
-/* ---- On ---------------------------------------------------------------------------------------------------------- */
+/* ---- swapon ------------------------------------------------------------------------------------------------------ */
 
-/* The first page, with a reference, or an error pointer. What a file's holds may not be on the disk yet, or never be written. */
+/*
+ * Returns the first page, with a reference, or an error pointer. A file's is read from its mapping: the disk may not
+ * have it yet.
+ */
 static struct page *read_header(const struct swap_target *target)
 {
 	struct page *page;
@@ -271,7 +279,7 @@ static struct page *read_header(const struct swap_target *target)
 	return err_ptr(error);
 }
 
-/* Its size in pages, or -EINVAL. */
+/* Returns the size in pages, or -EINVAL. */
 static long check_header(const struct swap_header *header, const struct swap_target *target)
 {
 	if (memcmp((const char *)header + PAGE_SIZE - SIGNATURE_SIZE, signature, SIGNATURE_SIZE))
@@ -297,7 +305,7 @@ static int swap_on_claimed(struct swap_target *target, int priority)
 	return nr_pages < 0 ? (int)nr_pages : 0;
 }
 
-/* Without swap_mutex, a look in advance. */
+/* Context: swap_mutex, or without it as a preliminary check. */
 static struct swap_target *unused_target(void)
 {
 	for (struct swap_target *target = targets; target < targets + MAX_SWAP_AREAS; target++)
@@ -306,7 +314,7 @@ static struct swap_target *unused_target(void)
 	return NULL;
 }
 
-/* The target is claimed, unless there is an error. */
+/* Activates a claimed target. `error` is the result of claiming it, and is returned unless 0. */
 static int swap_on(struct swap_target *target, int error, int priority)
 {
 	if (error)
@@ -348,7 +356,7 @@ SYSCALL(swapon)
 	return ret;
 }
 
-/* ---- Off --------------------------------------------------------------------------------------------------------- */
+/* ---- swapoff ----------------------------------------------------------------------------------------------------- */
 
 static int swap_off(struct swap_target *target)
 {
@@ -407,7 +415,7 @@ bool swap_off_all(void)
 	assert_may_sleep();
 	swap_cache_trim();
 	if (!check_swap())
-		return false; /* it would wait for ever */
+		return false; /* swapoff would wait for ever */
 	for (struct swap_target *target = targets; target < targets + MAX_SWAP_AREAS; target++)
 		if (target->used && swap_off(target))
 			return false;

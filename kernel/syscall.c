@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of system calls, and what the calls without an implementation do. */
+/* The table of system calls, and the handler of calls that are not implemented. */
 #include "kernel/syscall.h"
 
 #include "kernel/lib/errno.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every system call of x86-64 Linux by number: CALL(number, name) is implemented, by sys_<name>; NONE(number, name) answers
- * ENOSYS, and says so once in the log.
+ * The list of x86-64 Linux's system calls by number. CALL(number, name) is implemented, by sys_<name>; NONE(number,
+ * name) fails with ENOSYS, and logs that once.
  */
 #ifndef KERNEL_SYSCALL_TABLE_H
 #define KERNEL_SYSCALL_TABLE_H

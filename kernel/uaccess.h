@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only way to user memory. A bad address makes the copy fail, never the kernel: each instruction that touches
- * user memory has an entry in the exception table.
+ * Access to user memory, for which these functions are the only way. A bad address makes the copy fail, never the
+ * kernel: each instruction that accesses user memory has an entry in the exception table.
  *
  * The plain forms may fault the page in, so they may sleep: no spinlock, no mmap_lock, no RCU section. The `nofault`
- * forms never sleep and never fault in; they fail where a page is not there.
+ * forms never sleep and never fault in; they fail where a page is not present.
  */
 #ifndef KERNEL_UACCESS_H
 #define KERNEL_UACCESS_H
@@ -14,7 +14,7 @@
 /* One past the last user address. */
 #define USER_END 0x7ffffffff000UL
 
-/* True if bits 63 to 48 repeat bit 47. A CPU raises #GP or #SS, not #PF, for an access to any other address. */
+/* Returns true if bits 63 to 48 repeat bit 47. A CPU raises #GP or #SS, not #PF, for an access to any other address. */
 static inline bool addr_is_canonical(u64 addr)
 {
 	return (u64)((s64)(addr << 16) >> 16) == addr;
@@ -32,10 +32,10 @@ u64 __must_check clear_user(vaddr_t dst, u64 size);
 u64 __must_check copy_from_user_nofault(void *dst, vaddr_t src, u64 size);
 u64 __must_check copy_to_user_nofault(vaddr_t dst, const void *src, u64 size);
 
-/* Copies a string with its NUL. Returns its length without the NUL, `size` when it does not fit, or -EFAULT. */
+/* Copies a string with its NUL. Returns its length without the NUL, `size` if it does not fit, or -EFAULT. */
 long __must_check strncpy_from_user(char *dst, vaddr_t src, u64 size);
 
-/* One naturally sized value: 0 or -EFAULT. `*(value)` is of 1, 2, 4 or 8 bytes. */
+/* Copy one naturally sized value: `*(value)` has 1, 2, 4 or 8 bytes. Return: 0 or -EFAULT. */
 #define get_user(value, addr) (copy_from_user((value), (addr), sizeof(*(value))) ? -14 : 0)
 #define put_user(value, addr)                                                                                          \
 	({                                                                                                             \
@@ -44,16 +44,17 @@ long __must_check strncpy_from_user(char *dst, vaddr_t src, u64 size);
 	})
 
 /*
- * Atomics on an aligned 32-bit user word; 0 or -EFAULT. The nofault forms fit under the futex bucket lock; the caller
- * then faults the page in with user_fault_in_writable() and tries again. *old is what the word held before.
+ * Atomics on an aligned 32-bit user word. They set *old to the word's previous value. Return: 0 or -EFAULT. The nofault
+ * forms may run under the futex bucket lock; the caller then faults the page in with user_fault_in_writable() and tries
+ * again.
  */
 int __must_check user_load_nofault(u32 *value, vaddr_t addr);
 int __must_check user_cmpxchg_nofault(vaddr_t addr, u32 expect, u32 desired, u32 *old);
 int __must_check user_xchg_nofault(vaddr_t addr, u32 value, u32 *old);
 int __must_check user_add_nofault(vaddr_t addr, u32 value, u32 *old);
 /*
- * Makes the page of addr present and readable (writable): 0 or -EFAULT. Sleeps. As on Linux, where the one is a read of the word
- * and the other fixup_user_fault(), only the first grows a stack.
+ * Make the page of addr present and writable (readable). Return: 0 or -EFAULT. Sleep. As on Linux, only the readable
+ * form grows a stack: there it is a read of the word, and the writable form is fixup_user_fault().
  */
 int __must_check user_fault_in_writable(vaddr_t addr);
 int __must_check user_fault_in_readable(vaddr_t addr);

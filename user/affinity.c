@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sched_setaffinity, getcpu, sched_yield: a thread runs where it may, on however many CPUs there are. */
+/* Tests sched_setaffinity, sched_getaffinity, getcpu and sched_yield on any number of CPUs. */
 #include "user/check.h"
 
 #include <pthread.h>

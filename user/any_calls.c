@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A seeded fuzzer that knows nothing of what calls mean: any number of a call, known or not, with arguments of any kind, from root
- * and from nobody, two processes at a time with several threads each, one of which takes memory away under the others. For
- * the kernel only: on a real system it would spare nothing.
+ * A seeded fuzzer that makes random system calls with random arguments, without regard to what the calls mean.
+ *
+ * Call numbers include unknown ones, and arguments are of any kind. Two processes run at a time, one as root and one as
+ * an unprivileged user. Each has several threads that make calls, and one more that unmaps, protects and moves the
+ * memory that they use. For Faultline only: on a real system the fuzzer would damage everything in its reach.
  *
  * Arguments: seed (1), pairs of processes (12), calls for each of their threads (300).
  */
@@ -15,7 +17,7 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 #define ARENA_PAGES 128UL
-#define NR_NUMBERS 470 /* of calls; the last are unknown */
+#define NR_NUMBERS 470 /* the highest are unknown calls */
 #define NOBODY 65534
 
 static char *arena;
@@ -81,7 +83,10 @@ static uint64_t any_path(uint64_t *r)
 	return (uint64_t)paths[draw(r, sizeof(paths) / sizeof(paths[0]))];
 }
 
-/* In the arena, across the end of a page, in read-only memory, or nowhere. */
+/*
+ * Returns an address in the arena, one that lies just before the end of a page, one in read-only memory, or an absurd
+ * one.
+ */
 static uint64_t any_address(uint64_t *r)
 {
 	switch (draw(r, 6)) {
@@ -103,7 +108,7 @@ static uint64_t any_argument(uint64_t *r)
 	switch (draw(r, 10)) {
 	case 0:
 	case 1:
-		return draw(r, 32); /* also a descriptor */
+		return draw(r, 32); /* may also be a descriptor */
 	case 2:
 	case 3:
 		return any_address(r);
@@ -137,7 +142,10 @@ static long any_number(uint64_t *r)
 	return draw(r, 2) ? (long)draw(r, NR_NUMBERS) : frequent[draw(r, sizeof(frequent) / sizeof(frequent[0]))];
 }
 
-/* What would end the machine, reach the processes that watch over this one, or (mostly) end this one too soon. */
+/*
+ * Returns true for a call that must not be made: it would stop the machine, or reach the processes that supervise this
+ * one. Also returns true, most of the time, for calls that could end this process too early.
+ */
 static bool is_spared(uint64_t *r, long nr, const uint64_t a[6])
 {
 	switch (nr) {
@@ -173,7 +181,7 @@ static bool is_spared(uint64_t *r, long nr, const uint64_t a[6])
 	}
 }
 
-/* As syscall(), but a child ends at once, without its stack, which may be anywhere. */
+/* Like syscall(), but a child that the call creates exits at once, without using its stack, which may be anywhere. */
 static long call(long nr, const uint64_t a[6])
 {
 	register long r10 __asm__("r10") = a[3], r8 __asm__("r8") = a[4], r9 __asm__("r9") = a[5];
@@ -237,7 +245,10 @@ static void *fuzz(void *arg)
 	return NULL;
 }
 
-/* Takes memory away and puts other memory there, until the others are done. */
+/*
+ * Unmaps, protects, evicts or moves pages of the arena and maps new ones in their place, until the other threads are
+ * done.
+ */
 static void *spoil(void *arg)
 {
 	uint64_t r = (uint64_t)arg;
@@ -267,7 +278,7 @@ static void *spoil(void *arg)
 	return NULL;
 }
 
-/* A descriptor of every kind, from 3 on. */
+/* Opens a descriptor of each kind, from 3 on. */
 static void open_all(void)
 {
 	static const char *const files[] = {
@@ -313,7 +324,7 @@ static int child(long number)
 {
 	pthread_t thread;
 
-	privileged = fork() == 0; /* both go on, side by side */
+	privileged = fork() == 0; /* parent and child both continue */
 	alarm(3);
 	prepare();
 	if (!privileged)

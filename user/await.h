@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for what others do, whatever the load: a machine may let any thread wait for seconds, so no sleep is long enough.
- * There are no limits here: whoever waits for what never comes is ended by the test runner.
+ * Helpers that wait for the progress of other threads and processes, independent of the load.
+ *
+ * The machine may delay any thread for seconds, so no fixed sleep is long enough. These functions have no timeout: the
+ * test runner ends a program that waits in vain.
  */
 #ifndef USER_AWAIT_H
 #define USER_AWAIT_H
@@ -9,7 +11,10 @@
 #include "user/check.h"
 #include "user/text.h"
 
-/* The letter by which /proc names the state of a process (tid 0) or of one of its threads; '?' when it is gone. */
+/*
+ * Returns the state letter that /proc shows for a process (tid 0) or for one of its threads, or '?' if it does not
+ * exist.
+ */
 UNUSED static char state_of(pid_t pid, pid_t tid)
 {
 	char path[64], line[512], *at;
@@ -20,14 +25,14 @@ UNUSED static char state_of(pid_t pid, pid_t tid)
 	return at ? at[2] : '?';
 }
 
-/* Until the process is asleep in a call ('S'), stopped ('T'), ended ('Z'). */
+/* Waits until the process is asleep in a call ('S'), stopped ('T') or a zombie ('Z'). */
 UNUSED static void await_state(pid_t pid, char state)
 {
 	while (state_of(pid, 0) != state)
 		usleep(1000);
 }
 
-/* Until the thread of this process whose id appears in *tid sleeps in a call. */
+/* Waits until the thread of this process whose id appears in *tid sleeps in a call. */
 UNUSED static void await_sleep(const volatile pid_t *tid)
 {
 	while (!*tid || state_of(getpid(), *tid) != 'S')
@@ -40,10 +45,10 @@ UNUSED static void await_value(const volatile int *word, int value)
 		usleep(1000);
 }
 
-/* The parent goes on when its child has said that it is ready: one at a time. */
+/* A child tells its parent through this pipe that it is ready: one child at a time. */
 static int ready_pipe[2];
 
-/* As fork(), but the parent is back only after the child's say_ready(). */
+/* Like fork(), but returns in the parent only after the child has called say_ready(). */
 UNUSED static pid_t fork_until_ready(void)
 {
 	pid_t pid;

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a fault costs, counted by the TSC (under QEMU's -icount it counts instructions, those of all CPUs together).
+ * Measures the cost of page faults by the TSC (which under QEMU's -icount counts the instructions of all CPUs
+ * together).
  *
- *	bench rows			one operation in each row, 2048 times; a second thread sleeps meanwhile
+ *	bench rows			one operation in each row, 2048 times, while a second thread sleeps
  *	bench growth PLACE N		N threads on N CPUs fault at once
- *	bench startup			a program starts and ends: which of its faults are won by what is cached
- *	bench lines PLACE N		the same between two marks, for the QEMU plugin that watches cache lines
+ *	bench startup			a program starts and ends: how many of its faults cached pages resolve
+ *	bench lines PLACE N		like growth, between two marks, for the QEMU plugin that watches cache lines
  *
- * PLACE is `one` VMA for all, an `own` VMA for each, or own VMAs with a `writer` (mmap and munmap) as the N-th thread.
- * The policy is the system's; a last argument mmap, vma, spec or full chooses another for this process.
+ * PLACE is `one` VMA for all threads, an `own` VMA for each, or `writer`: own VMAs, and the N-th thread calls mmap and
+ * munmap instead of faulting. The policy is the system's, unless a last argument (mmap, vma, spec or full) selects
+ * another one for this process.
  *
- * Prints `row NAME MEDIAN key=value…` (of cached-file the mean) and `growth MEAN key=value…`. The keys are attempts and answered of the policy's
- * first strategy, and every reason that is not zero. What the measurement itself costs is subtracted. Also runs on
- * Linux, without the keys.
+ * Prints `row NAME MEDIAN key=value…` (the mean for cached-file and swap-out) and `growth MEAN key=value…`. The keys
+ * are `attempts` and `answered` of the policy's first strategy, and every reason that is not zero. The cost of the
+ * measurement itself is subtracted. Also runs on Linux, without the keys.
  */
 #include "user/disk_settings.h"
 #include "user/faultline.h"
@@ -25,7 +27,8 @@
 #include <sys/wait.h>
 
 #define PAGE 4096UL
-#define TABLE (512 * PAGE) /* what one page table maps: a thread's part is aligned to it, so that none is shared */
+/* The range of one page table: each thread's part is aligned to it, so that threads share no table. */
+#define TABLE (512 * PAGE)
 #define NR 2048
 #define MAX_THREADS 64
 #define PART_TABLES 2UL
@@ -42,7 +45,7 @@
 
 static struct vmstat before, after;
 static uint64_t sample[NR];
-static uint64_t overhead; /* of reading the TSC twice */
+static uint64_t overhead; /* the cost of reading the TSC twice */
 
 /* --- measuring -------------------------------------------------------------------------------------------------- */
 
@@ -59,7 +62,7 @@ static uint64_t median(void)
 	return sample[NR / 2];
 }
 
-/* Takes the time of one statement NR times; `i` counts. It should compile to little else than the operation. */
+/* Times a statement NR times, with `i` as the index. It should compile to little more than the operation. */
 #define MEASURE(statement)                                                                                             \
 	do {                                                                                                           \
 		for (long i = 0; i < NR; i++) {                                                                        \
@@ -91,7 +94,7 @@ static const char *current_policy(void)
 	return name;
 }
 
-/* Counters are named after the strategy that the policy tries first. */
+/* Returns the prefix of the counters of the strategy that the policy tries first. */
 static const char *first_strategy(void)
 {
 	const char *policy = current_policy();
@@ -121,7 +124,7 @@ static void print_counter(const char *key, const char *what)
 	printf(" %s=%llu", key, (unsigned long long)vmstat_delta(&before, &after, name));
 }
 
-/* The rest of a line: what happened between `before` and `after`. */
+/* Prints the rest of a line: the counters that changed between `before` and `after`. */
 static void print_keys(void)
 {
 	if (on_faultline()) {
@@ -233,7 +236,7 @@ static void fork_rows(void)
 	munmap(p, NR * PAGE);
 }
 
-/* A file of NR pages, all of them in memory. */
+/* Returns a file of NR pages, all of them in the page cache. */
 static int cached_file(void)
 {
 	static const char page[PAGE];
@@ -253,7 +256,7 @@ static char *map_fd(int fd, int flags)
 	return p;
 }
 
-/* The mean: a fault maps many pages, whose reads then cost nothing. */
+/* Prints the mean, because one fault maps many pages, which then cost nothing to read. */
 static void read_cached(int fd)
 {
 	char *p = map_fd(fd, MAP_PRIVATE);
@@ -293,7 +296,7 @@ static void mappings(void)
 	char *p = NULL;
 
 	MUST(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
-	     MAP_FAILED); /* a neighbour that won't merge */
+	     MAP_FAILED); /* a neighbour that does not merge */
 	vmstat_read(&before);
 	for (long i = 0; i < NR; i++) {
 		uint64_t start = read_tsc();
@@ -325,14 +328,14 @@ static void *sleeper(void *arg)
 	return arg;
 }
 
-/* --- swap: to the first disk, if the machine swaps at all --------------------------------------------------------- */
+/* --- swap (to the first disk, if the machine has swap) ------------------------------------------------------------ */
 
 static void swap_out(char *p)
 {
 	MUST(madvise(p, NR * PAGE, MADV_PAGEOUT) == 0);
 }
 
-/* The mean, as in peers.md's row: one call for all pages. */
+/* Prints the mean of one call for all pages, as the row in peers.md does. */
 static void swap_out_row(char *p)
 {
 	uint64_t start;
@@ -406,7 +409,7 @@ static void fault_part(const struct worker *w)
 		write_page(w->part, i);
 }
 
-/* One page in each table: tables, anon_vma and the like are there when the measurement starts. */
+/* Writes one page in each table, so that page tables, anon_vma and the like exist before the measurement starts. */
 static void prepare_part(const struct worker *w)
 {
 	for (unsigned long i = 0; i < PART_TABLES; i++)
@@ -442,7 +445,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Gives each worker its part: of one VMA, or a VMA with inaccessible neighbours. */
+/* Gives each worker its part: a piece of one VMA, or a VMA of its own with inaccessible neighbours. */
 static void place_parts(bool own)
 {
 	size_t stride = (PART_TABLES + own) * TABLE;
@@ -478,7 +481,7 @@ static void start_workers(const char *place)
 		__asm__ volatile("pause");
 }
 
-/* Everybody may end, as soon as it is done. */
+/* Allows the workers to exit when they are done, and waits for them. */
 static void join_workers(void)
 {
 	leave = 1;
@@ -486,7 +489,9 @@ static void join_workers(void)
 		pthread_join(workers[i].thread, NULL);
 }
 
-/* Lets everybody go, does the first worker's part, and returns when all are gone: CPUs that are done halt. */
+/*
+ * Starts the workers, does the first worker's part, and returns when all others have exited: CPUs that are done halt.
+ */
 static void run_workers(void)
 {
 	leave = 1;
@@ -495,7 +500,10 @@ static void run_workers(void)
 	join_workers();
 }
 
-/* The same, but returns when all are done and before anybody ends: the end of a thread writes lines of its own. */
+/*
+ * Like run_workers(), but returns when all are done and before any exits: a thread's exit writes cache lines of its
+ * own.
+ */
 static void run_workers_to_their_ends(void)
 {
 	go = 1;
@@ -504,7 +512,7 @@ static void run_workers_to_their_ends(void)
 		__asm__ volatile("pause");
 }
 
-/* One more thread sleeps, so that every strategy is in play for whoever is left alone. */
+/* Adds a thread that sleeps, so that no strategy is skipped because the process has a single thread. */
 static void add_sleeper(void)
 {
 	pthread_t thread;
@@ -555,7 +563,10 @@ static int lines(const char *place)
 
 /* --- start-up --------------------------------------------------------------------------------------------------- */
 
-/* This very program, which has nothing to do. vfork: until it executes, the child runs on our memory, and is us. */
+/*
+ * Starts this program with nothing to do, and waits for its end. Until it calls execve, the vfork child shares our
+ * memory, and its /proc/self/exe is ours.
+ */
 static void start_and_end(void)
 {
 	pid_t child = vfork();
@@ -574,8 +585,9 @@ static unsigned long long delta(const char *name)
 }
 
 /*
- * Of the faults of a start-up: those won by cached pages alone, by strategy, and those that the count of pages mapped around
- * them has saved. Once as it is, once with speculation for single threads.
+ * Prints how many faults of a program's start-up were resolved by cached pages alone, by strategy, and how many pages
+ * were mapped around the faulting ones, which saved further faults. Measures twice: with spf_single_thread off, then
+ * on.
  */
 static int startup(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The program break, through the raw syscall (musl's brk() always fails by design). */
+/* Tests the program break through the raw system call (musl's brk() always fails by design). */
 #include "user/check.h"
 
 #include <sys/resource.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every test program shares: checks that print what they checked, children whose end is reported in words,
- * and a catcher for SIGSEGV and its relatives that remembers the siginfo.
+ * The framework of all test programs: checks that print what they checked, a report of how a child ended, and a catcher
+ * for SIGSEGV and related signals that records the siginfo.
  *
- * The output must be the same on Linux and on Faultline, byte for byte, so nothing here prints an address, a
- * process id or a time. A program ends with "return check_done();": status 0 when every check held, 1 otherwise.
+ * The output must be the same on Linux and on Faultline, byte for byte, so nothing here prints an address, a process id
+ * or a time. A program ends with "return check_done();": status 0 if every check held, 1 otherwise.
  */
 #ifndef USER_CHECK_H
 #define USER_CHECK_H
@@ -54,10 +54,10 @@ UNUSED static bool check_report(bool ok, const char *what, const char *file, int
 	return ok;
 }
 
-/* `what` holds. Prints the expression itself: keep addresses out of it. */
+/* Checks that `what` holds. Prints the expression itself: keep addresses out of it. */
 #define CHECK(what) check_report(!!(what), #what, __FILE__, __LINE__)
 
-/* Like CHECK, with words of your own. */
+/* Like CHECK, but prints `words` instead of the expression. */
 #define CHECK_THAT(words, what) check_report(!!(what), words, __FILE__, __LINE__)
 
 UNUSED static bool check_equal(long got, long want, const char *what, const char *file, int line)
@@ -67,7 +67,7 @@ UNUSED static bool check_equal(long got, long want, const char *what, const char
 	return check_report(got == want, what, file, line);
 }
 
-/* Two integers are equal; both are printed when they are not. */
+/* Checks that two integers are equal, and prints both if they are not. */
 #define CHECK_EQ(got, want) check_equal((long)(got), (long)(want), #got " == " #want, __FILE__, __LINE__)
 
 UNUSED static bool check_errno(bool failed, int want, const char *what, const char *file, int line)
@@ -79,11 +79,11 @@ UNUSED static bool check_errno(bool failed, int want, const char *what, const ch
 	return check_report(got == want, what, file, line);
 }
 
-/* A call fails with exactly this errno. The cast makes it fit calls that return a pointer, such as mmap. */
+/* Checks that a call fails with exactly this errno. The cast makes it fit calls that return a pointer, such as mmap. */
 #define CHECK_ERRNO(call, want)                                                                                        \
 	(errno = 0, check_errno((long)(call) == -1, want, #call " -> " #want, __FILE__, __LINE__))
 
-/* For set-up that no check is about: end the program when it fails. */
+/* For set-up that no check covers: ends the program if it fails. */
 #define MUST(what)                                                                                                     \
 	do {                                                                                                           \
 		if (!(what)) {                                                                                         \
@@ -93,7 +93,7 @@ UNUSED static bool check_errno(bool failed, int want, const char *what, const ch
 		}                                                                                                      \
 	} while (0)
 
-/* Prints the tally; the value for main to return. */
+/* Prints the tally. Returns the value for main to return. */
 UNUSED static int check_done(void)
 {
 	printf("%u checks, %u failed\n", checks_made, checks_failed);
@@ -103,7 +103,7 @@ UNUSED static int check_done(void)
 
 /* --- memory ---------------------------------------------------------------------------------------------------- */
 
-/* nr pages of private anonymous memory, 4 KiB pages only, or the program ends. */
+/* Maps nr pages of private anonymous memory, 4 KiB pages only. Ends the program on failure. */
 UNUSED static char *map_pages(size_t nr, int prot)
 {
 	char *p = mmap(NULL, nr * PAGE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -113,7 +113,10 @@ UNUSED static char *map_pages(size_t nr, int prot)
 	return p;
 }
 
-/* nr pages in the middle of a PROT_NONE reservation, so that no neighbour merges with them or lies beside them. */
+/*
+ * Maps nr pages in the middle of a PROT_NONE reservation, so that they merge with no neighbour and no other mapping
+ * lies beside them.
+ */
 UNUSED static char *map_island(size_t nr, int prot)
 {
 	char *p = mmap(NULL, (nr + 32) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -126,7 +129,7 @@ UNUSED static char *map_island(size_t nr, int prot)
 	return p;
 }
 
-/* The first byte of each page: `value`, `value` + 1, ... */
+/* Sets the first byte of each page: `value`, `value` + 1, ... */
 UNUSED static void fill_pages(char *p, size_t nr, int value)
 {
 	for (size_t i = 0; i < nr; i++)
@@ -141,7 +144,7 @@ UNUSED static bool pages_hold(const char *p, size_t nr, int value)
 	return true;
 }
 
-/* How many of the pages have memory behind them. */
+/* Returns how many of the pages are resident. */
 UNUSED static int resident(char *p, size_t nr)
 {
 	unsigned char vec[64];
@@ -158,7 +161,7 @@ UNUSED static int resident(char *p, size_t nr)
 struct caught {
 	int signo; /* 0: nothing was raised */
 	int code;
-	uintptr_t addr; /* no pointer: a compiler may know that no pointer can be to some variable of a test */
+	uintptr_t addr; /* an integer: the compiler may assume that a pointer cannot point to some variable of a test */
 };
 
 static __thread struct caught caught;
@@ -196,7 +199,7 @@ UNUSED static bool caught_at(const volatile void *addr)
 	return caught.addr == (uintptr_t)addr;
 }
 
-/* Runs a statement; the value is the signal that it raised, or 0. The rest is in `caught`. */
+/* Runs a statement. Evaluates to the signal that it raised, or 0; the details are in `caught`. */
 #define CATCH(statement)                                                                                               \
 	({                                                                                                             \
 		caught = (struct caught){ 0 };                                                                         \
@@ -208,7 +211,7 @@ UNUSED static bool caught_at(const volatile void *addr)
 		caught.signo;                                                                                          \
 	})
 
-/* One access to one byte. The empty asm hides from the compiler where the pointer comes from. */
+/* Accesses one byte. The empty asm hides from the compiler where the pointer comes from. */
 UNUSED static char peek(const void *p)
 {
 	__asm__("" : "+r"(p));
@@ -236,7 +239,7 @@ UNUSED static pid_t start_child(int (*fn)(void *), void *arg)
 	return pid;
 }
 
-/* The same; returns the wait status. */
+/* Like start_child(), but waits for the child and returns its wait status. */
 UNUSED static int run_child(int (*fn)(void *), void *arg)
 {
 	pid_t pid = start_child(fn, arg);
@@ -257,7 +260,7 @@ UNUSED static bool killed_by(int status, int signo)
 	return WIFSIGNALED(status) && WTERMSIG(status) == signo;
 }
 
-/* One line: "name: exit 3" or "name: signal 11". */
+/* Prints one line: "name: exit 3" or "name: signal 11". */
 UNUSED static void print_status(const char *name, int status)
 {
 	if (WIFEXITED(status))

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks and sleeps: monotonic, at least as long as asked for, interrupted by signals, errors. */
+/*
+ * Tests clocks and sleeps: clocks are monotonic, sleeps last as long as requested, signals interrupt them, and errors.
+ */
 #include "user/check.h"
 
 #include <sys/time.h>
@@ -38,7 +40,7 @@ static void readings(void)
 	before = now_ns(CLOCK_REALTIME);
 	CHECK(gettimeofday(&tv, NULL) == 0 && tv.tv_usec >= 0 && tv.tv_usec < 1000000);
 	now = tv.tv_sec * 1000000000L + tv.tv_usec * 1000L;
-	CHECK(now >= before - 1000 && now <= now_ns(CLOCK_REALTIME)); /* it leaves out what is below a microsecond */
+	CHECK(now >= before - 1000 && now <= now_ns(CLOCK_REALTIME)); /* gettimeofday truncates to microseconds */
 	CHECK(clock_getres(CLOCK_MONOTONIC, &ts) == 0 && ts.tv_sec == 0 && ts.tv_nsec == 1);
 	CHECK(clock_gettime(CLOCK_MONOTONIC_COARSE, &ts) == 0);
 	CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &ts) == 0);
@@ -98,7 +100,7 @@ static void interruptions(void)
 	sigaction(SIGALRM, &sa, NULL);
 	CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
 	CHECK(getitimer(ITIMER_REAL, &left) == 0 && (left.it_value.tv_usec > 0 || rung));
-	/* Again and again, for the first may come before we sleep. */
+	/* The timer repeats, because its first signal may arrive before we sleep. */
 	CHECK_ERRNO(nanosleep(&(struct timespec){ 1000, 0 }, &remaining), EINTR);
 	CHECK(rung >= 1 && remaining.tv_sec >= 100 && remaining.tv_sec < 1000);
 	rung = 0;

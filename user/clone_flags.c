@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clone and clone3 with their flags, raw: what is shared and what is not, thread ids written and cleared, errors. */
+/* Tests clone and clone3 by raw calls: what their flags share, thread ids that are written and cleared, and errors. */
 #include "user/check.h"
 #include "user/futex.h"
 #include "user/raw_clone.h"
@@ -86,7 +86,7 @@ static void ids(void)
 	CHECK_THAT("without CLONE_VM only the parent's word changes here", parent_tid == pid && child_tid == 0);
 }
 
-/* Ends a raw thread: its tid word is cleared and woken by the kernel. */
+/* Ends a raw thread: the kernel clears its tid word and wakes the waiter. */
 static int thread_body(void *arg)
 {
 	look(arg);
@@ -214,7 +214,7 @@ static void count_exit_signal(int signo)
 	nr_exit_signals++;
 }
 
-/* A grandchild made with that exit signal, which outlives the child between and ends with the pipe. */
+/* Makes a grandchild with that exit signal. It outlives its parent, and exits when the pipe `until` is closed. */
 static pid_t orphan_with(int signo, int until[2])
 {
 	int told[2], status;
@@ -237,7 +237,7 @@ static pid_t orphan_with(int signo, int until[2])
 	return orphan;
 }
 
-/* Or anybody could send init any signal. */
+/* The exit signal becomes SIGCHLD. Otherwise any process could send init any signal. */
 static void exit_signal_of_orphan(void)
 {
 	int until[2], status;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 32-bit code in a 64-bit program, as Wine runs it: a far jump leads there and another back. Its faults are signals as those of
- * 64-bit code, handlers return to it, and the kernel survives its ways to ask for a system call, which get no answer.
+ * Tests 32-bit code in a 64-bit program, as Wine runs it, entered and left by far jumps.
+ *
+ * Its faults raise the same signals as those of 64-bit code, handlers return to it, and its ways of making a system
+ * call are not supported but do the kernel no harm.
  */
 #include "user/check.h"
 
@@ -13,11 +15,11 @@
 #define USER_DS 0x2b
 
 static char *code;   /* a page for instructions and, at its end, a stack, below 4 GiB */
-static unsigned eax; /* what the instructions have left there */
+static unsigned eax; /* its value after the instructions */
 
 extern char back_in_64[];
 
-/* rsp and rbp wait in memory, since the upper halves of registers may be lost. */
+/* rsp and rbp are saved in memory, since 32-bit code may lose the upper halves of registers. */
 static __attribute__((noinline)) void run32(const char *bytes, size_t size)
 {
 	static unsigned long saved[2];
@@ -79,14 +81,14 @@ static void faults(void)
 	CHECK(RAISES("\xb8\x10\0\0\0\xff\xe0", SIGSEGV, SEGV_MAPERR, 16)); /* mov $16, %eax; jmp *%eax */
 }
 
-/* A system call is number 20, getpid. */
+/* The system calls have number 20, getpid. */
 static void calls(void)
 {
 	section("no system calls");
 	CHECK(RAISES("\xb8\x14\0\0\0\xcd\x80", SIGSEGV, SI_KERNEL, 0)); /* int $0x80 */
 	CATCH(RUN("\xb8\x14\0\0\0\x0f\x05")); /* syscall: Intel's CPUs do not know it in 32-bit code */
 	CHECK((caught.signo == 0 && (int)eax == -ENOSYS) || (caught.signo == SIGILL && caught.code == ILL_ILLOPN));
-	CATCH(RUN("\xb8\x14\0\0\0\x0f\x34")); /* sysenter: nor AMD's this in 64-bit mode */
+	CATCH(RUN("\xb8\x14\0\0\0\x0f\x34")); /* sysenter: AMD's CPUs do not know it in 64-bit mode */
 	CHECK(caught.signo == SIGSEGV || caught.signo == SIGILL);
 }
 
@@ -98,7 +100,7 @@ static void note_selector(int signo, siginfo_t *info, void *context)
 	seen_cs = (unsigned short)((ucontext_t *)context)->uc_mcontext.gregs[REG_CSGSFS];
 }
 
-/* Goes on with a code selector that is none. */
+/* Makes the handler return to an invalid code selector. */
 static void spoil_selector(int signo, siginfo_t *info, void *context)
 {
 	(void)signo, (void)info;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copy-on-write after fork: writes of either side stay private, over several generations; the last owner of a page
- * reuses it instead of copying (seen by mapping what its siblings left).
+ * Tests copy-on-write after fork, over several generations and among siblings.
+ *
+ * Writes by parent or child stay private. The last owner of a page reuses it instead of copying it: one fault for each
+ * page.
  */
 #include "user/check.h"
 
@@ -159,7 +161,7 @@ static int quiet(void *arg)
 	return 0;
 }
 
-/* Writes one byte to each page; the number of faults that took. */
+/* Writes one byte to each page. Returns how many faults that took. */
 static long write_all(char value)
 {
 	long before = minflt();

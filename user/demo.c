@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The demonstration: the same faults, resolved in each of the three ways, and the counters that tell what happened.
+ * The demonstration: resolves the same faults in each of the three ways, and prints the counters that show what
+ * happened.
  *
- *	(a) one giant mapping, faulted by all threads at once		the mm-wide count and speculation shine
- *	(b) many small mappings that come and go in every thread	per-VMA counts and locks shine
- *	(c) one thread maps and unmaps beside the others' faults	whoever needs mmap_lock waits
- *	(d) the others' pages come back from swap, off a slow disk	who waits for the disk comes again, by way of its lock
+ *	(a) one giant mapping, in which all threads fault at once	the mm-wide count and speculation do well
+ *	(b) many small mappings, made and removed by every thread	per-VMA counts and locks do well
+ *	(c) one thread maps and unmaps while the others fault		faults that need mmap_lock wait
+ *	(d) the others' pages are swapped in from a slow disk		a fault that waits for the disk is retried
  *
  * For each workload and policy it prints the faults, the attempts and answers of each strategy, every reason for giving
- * up that is not zero, and what a fault cost: the instructions of all CPUs, what the threads map and unmap included, divided by
- * the faults. On a kernel without these interfaces it runs the workloads once and says that there is nothing to compare.
+ * up that is not zero, and the cost of a fault: the instructions of all CPUs, including those of the threads' own mmap
+ * and munmap calls, divided by the number of faults. On a kernel without these interfaces it runs each workload once
+ * and says that there is nothing to compare.
  *
- * Disturbances make reasons, and spoil costs. So the tool runs it twice: `demo costs` prints nothing but the costs of an
- * undisturbed run; they come back as the arguments of a run under a fuzzed schedule, which then shows those.
+ * A disturbed schedule produces more reasons, but distorts the costs. So the tool runs the program twice: `demo costs`
+ * prints only the costs of an undisturbed run. They become the arguments of a second run under a fuzzed schedule, which
+ * prints them in place of its own.
  */
 #include "user/faultline.h"
 
@@ -21,7 +24,8 @@
 #include <sys/resource.h>
 
 #define PAGE 4096UL
-#define PART_PAGES 512UL /* a thread's part is whole tables: page tables are shared by nature, and are not the point */
+/* One page table: threads must not share page tables, which would distort the comparison. */
+#define PART_PAGES 512UL
 #define CHUNK_PAGES 16UL
 #define RING 8
 #define MAX_THREADS 8
@@ -60,7 +64,7 @@ static char *map(size_t nr_pages)
 	return p;
 }
 
-/* Writes to pages that are not there yet. */
+/* Writes to each page, which faults it in. */
 static void touch(char *p, size_t nr_pages)
 {
 	for (size_t i = 0; i < nr_pages; i++)
@@ -109,7 +113,7 @@ static void churn_beside(struct worker *w)
 		touch(giant + w->id * PART_PAGES * PAGE, PART_PAGES);
 }
 
-/* Out at once, so that nothing of it is left in memory; and then the disk takes its time. */
+/* Swaps the pages out while the disk is synchronous, so that none stays in memory, and then makes the disk slow. */
 static void swap_all_out(void)
 {
 	write_text(DISK "mode", "sync");
@@ -134,7 +138,7 @@ static void swap_in_beside(struct worker *w)
 struct workload {
 	const char *title, *lesson;
 	void (*run)(struct worker *);
-	void (*prepare)(void); /* before anything is counted, or NULL */
+	void (*prepare)(void); /* called before anything is counted, or NULL */
 };
 
 static const struct workload workloads[] = {
@@ -177,7 +181,7 @@ static void run(const struct workload *load)
 		pthread_join(workers[i].thread, NULL);
 }
 
-static char *area; /* in which `giant` lies */
+static char *area; /* contains `giant` */
 
 static size_t area_pages(void)
 {
@@ -203,7 +207,7 @@ static uint64_t total_changes(void)
 	return total;
 }
 
-/* Runs a workload; what it took, by the TSC. */
+/* Runs a workload. Returns the time that it took, by the TSC. */
 static uint64_t timed_run(const struct workload *load)
 {
 	uint64_t start = read_tsc();
@@ -217,7 +221,7 @@ static bool starts(const char *name, const char *prefix)
 	return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
-/* A row of the list of reasons, as opposed to a total. */
+/* Returns true for a counter that is a reason, as opposed to a total. */
 static bool is_reason(const char *name)
 {
 	return starts(name, "spf_abort_") || starts(name, "spf_skip_") || starts(name, "vma_lock_abort_") ||
@@ -284,7 +288,7 @@ static const struct setting settings[] = {
 #define NR_SETTINGS (sizeof(settings) / sizeof(settings[0]))
 #define NR_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
-/* Runs a workload with a setting: its cost per fault; the counters are in *before and *after. */
+/* Runs a workload with a setting. Returns its cost per fault; the counters are in *before and *after. */
 static uint64_t measure(const struct workload *load, const struct setting *s, struct vmstat *before,
 			struct vmstat *after)
 {
@@ -315,7 +319,7 @@ static void compare(const struct workload *load, char **known)
 	}
 }
 
-/* Does the machine swap to the disk that (d) makes slow? */
+/* Returns true if the machine swaps to the disk that (d) makes slow. */
 static bool swaps(void)
 {
 	char text[256] = "";
@@ -357,7 +361,7 @@ static void run_alone(const struct workload *load)
 	print_costs(faults ? ticks / faults : 0);
 }
 
-/* A loop of n turns, two instructions each. */
+/* Times a loop of n iterations of two instructions each. */
 static uint64_t time_loop(uint64_t n)
 {
 	uint64_t start = read_tsc();

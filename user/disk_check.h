@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A checker for faultfs, written from the description of the format alone (docs/disks.md), for programs that test it: reads an
- * unmounted disk and finds blocks that are used twice, or marked wrongly, inodes without a name, and wrong link counts.
+ * A checker for faultfs, written from the description of the format alone (docs/disks.md), for programs that test the
+ * file system.
+ *
+ * It reads an unmounted disk and finds blocks that are used twice or marked wrongly, inodes without a name, and wrong
+ * link counts.
  */
 #ifndef USER_DISK_CHECK_H
 #define USER_DISK_CHECK_H
@@ -17,9 +20,9 @@
 struct disk {
 	unsigned char *bytes;
 	uint32_t nr_blocks, nr_inodes, bitmap_start, inode_start, data_start;
-	unsigned char *used; /* [nr_blocks] times that a block is named */
-	uint32_t *links;     /* [nr_inodes + 1] names found */
-	unsigned char *seen; /* [nr_inodes + 1] directories that were walked */
+	unsigned char *used; /* [nr_blocks] references to the block */
+	uint32_t *links;     /* [nr_inodes + 1] names of the inode */
+	unsigned char *seen; /* [nr_inodes + 1] visits to the directory */
 	unsigned nr_problems;
 };
 
@@ -42,7 +45,7 @@ static uint64_t disk_inode(const struct disk *disk, uint32_t ino)
 	return (uint64_t)disk->inode_start * 4096 + (uint64_t)(ino - 1) * 128;
 }
 
-/* Counts a block, and for depth > 0 those that it names; returns how many. */
+/* Counts a block and, for depth > 0, the blocks that it names. Returns how many. */
 static uint32_t disk_use(struct disk *disk, uint32_t block, int depth)
 {
 	uint32_t nr = 1;
@@ -60,7 +63,7 @@ static uint32_t disk_use(struct disk *disk, uint32_t block, int depth)
 	return nr;
 }
 
-/* The n-th block of a file of up to 12 + 1024 blocks: enough for directories. */
+/* Returns the n-th block of a file of up to 12 + 1024 blocks: enough for directories. */
 static uint32_t disk_block(const struct disk *disk, uint64_t inode, uint32_t n)
 {
 	uint32_t indirect = disk_u32(disk, inode + 112);
@@ -79,7 +82,7 @@ static void disk_walk(struct disk *disk, uint32_t ino)
 		disk_problem(disk, "directory has two names", ino);
 		return;
 	}
-	disk->links[ino]++; /* of itself: "." */
+	disk->links[ino]++; /* the directory's own "." */
 	for (uint32_t slot = 0; slot < size / 4096 * 15; slot++) {
 		uint64_t at = (uint64_t)disk_block(disk, inode, slot / 15) * 4096 + slot % 15 * 272;
 		uint32_t child = disk_u32(disk, at);
@@ -92,7 +95,7 @@ static void disk_walk(struct disk *disk, uint32_t ino)
 		}
 		disk->links[child]++;
 		if (S_ISDIR(disk_u32(disk, disk_inode(disk, child)))) {
-			disk->links[ino]++; /* of the child: ".." */
+			disk->links[ino]++; /* the child's ".." */
 			disk_walk(disk, child);
 		}
 	}
@@ -142,7 +145,7 @@ static void disk_check_all(struct disk *disk)
 	disk->used = calloc(disk->nr_blocks, 1);
 	disk->seen = calloc(disk->nr_inodes + 1, 1);
 	disk->links = calloc(disk->nr_inodes + 1, sizeof(*disk->links));
-	disk->links[1] = 1; /* the root has a name, without being in a directory */
+	disk->links[1] = 1; /* the root counts as named, though no directory contains it */
 	disk_walk(disk, 1);
 	for (uint32_t ino = 1; ino <= disk->nr_inodes; ino++)
 		disk_check_inode(disk, ino);
@@ -152,7 +155,7 @@ static void disk_check_all(struct disk *disk)
 	free(disk->links);
 }
 
-/* The number of problems, each of which is told on stdout. */
+/* Checks a disk, and prints the first ten problems. Returns the number of problems. */
 static unsigned disk_check(const char *device)
 {
 	struct disk disk = { 0 };

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can go wrong with files on a disk, while threads fault on them: requests that fail, a disk that is full, one that is
- * pulled, files that are truncated, a machine that is switched off while all this goes on. An error reaches whoever asked, as
- * EIO or SIGBUS, and nothing else is lost. Needs a machine with --disk 2M --disk 1M.
+ * Tests errors of files on a disk, while threads fault on their pages.
+ *
+ * Requests fail, a disk is full or is pulled, files are truncated, and the machine is switched off in the middle
+ * (argument `quit`). The caller gets an error as EIO or SIGBUS, and nothing else is lost. Needs a machine with --disk
+ * 2M --disk 1M.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,7 +55,10 @@ static void on_bus(int sig, siginfo_t *info, void *context)
 	siglongjmp(recover, 1);
 }
 
-/* True if the access went well; *value is read, or with `write` written. Otherwise it was SIGBUS, of the right kind. */
+/*
+ * Reads the word into *value or, with `write`, writes *value to it. Returns true on success. Otherwise checks that the
+ * access raised SIGBUS of the right kind.
+ */
 static int access_word(volatile uint64_t *at, uint64_t *value, int write)
 {
 	if (sigsetjmp(recover, 1)) {
@@ -180,7 +185,7 @@ static void time_of_mapped_write(void)
 	puts("time of a mapped write: fine");
 }
 
-/* All requests fail; then none, and everything is there. */
+/* All requests fail, then none does, and the data is intact. */
 static void read_errors(void)
 {
 	int fd = make_file("/disk/r", NR_PAGES, 2);
@@ -189,7 +194,7 @@ static void read_errors(void)
 
 	CHECK(!fsync(fd));
 	drop_caches();
-	CHECK(lseek(fd, 0, SEEK_DATA) == 0 && lseek(fd, PAGE, SEEK_DATA) == (off_t)PAGE); /* not in memory, but there */
+	CHECK(lseek(fd, 0, SEEK_DATA) == 0 && lseek(fd, PAGE, SEEK_DATA) == (off_t)PAGE); /* not cached, but data */
 	CHECK(lseek(fd, 0, SEEK_HOLE) == (off_t)(NR_PAGES * PAGE));
 	set("/sys/block/ram0/read_error", "1");
 	FAILS(pread(fd, &word, 8, 0), EIO);
@@ -253,7 +258,7 @@ static void some_read_errors(void)
 	puts("some read errors: fine");
 }
 
-/* What could not be written stays dirty, and is written when that is possible again. */
+/* Pages that could not be written stay dirty, and are written when the disk works again. */
 static void write_errors(void)
 {
 	int fd = make_file("/disk/w", NR_PAGES, 3), other = open("/disk/w", O_RDWR);
@@ -269,7 +274,7 @@ static void write_errors(void)
 	drop_caches();
 	check_file(fd, NR_PAGES, 4);
 	set("/sys/block/ram0/write_error", "0");
-	(void)fsync(fd); /* may tell of what failed before */
+	(void)fsync(fd); /* may report the earlier failure */
 	CHECK(!fsync(fd) && !munmap((void *)map, NR_PAGES * PAGE) && !close(fd) && !close(other));
 	CHECK(!umount("/disk") && !disk_check("/dev/ram0") && !mount("/dev/ram0", "/disk", "faultfs", 0, "dirty=16"));
 	fd = open("/disk/w", O_RDONLY);
@@ -278,7 +283,7 @@ static void write_errors(void)
 	puts("write errors: fine");
 }
 
-/* What a removed file had is freed once the blocks that tell of it can be read again. */
+/* The blocks of a removed file are freed once the blocks that list them can be read again. */
 static void remove_unreadable(void)
 {
 	struct statfs before, after;
@@ -335,7 +340,7 @@ static void full_disk(void)
 
 static volatile int stop;
 
-/* A page has its word, or was cleared by a truncation, or is not there. */
+/* Checks that a page holds its word, was cleared by a truncation, or lies beyond the end of the file. */
 static void *touch_truncated(void *arg)
 {
 	volatile uint64_t *map = arg;
@@ -353,7 +358,7 @@ static void *touch_truncated(void *arg)
 	return NULL;
 }
 
-/* With `quit` the program ends in the middle, and leaves the disk mounted and in use. */
+/* With `quit` the program exits in the middle, and leaves the disk mounted and in use. */
 static void truncation(int quit)
 {
 	int fd = make_file("/disk/t", NR_PAGES, 5);
@@ -421,8 +426,9 @@ static void write_words(int fd, unsigned nr_pages, unsigned round)
 }
 
 /*
- * A file is truncated while its pages are on their way to a disk that takes a second. The disk is full, so another file can only
- * have the same blocks, and what is written there arrives at once: it must not be overwritten by what comes late.
+ * A file is truncated while its pages are being written to a disk that takes a second. The disk is full, so another
+ * file can only get the same blocks. Data written to that file arrives at once, and the late writes must not overwrite
+ * it.
  */
 static void truncation_in_flight(void)
 {
@@ -446,7 +452,7 @@ static void truncation_in_flight(void)
 		usleep(1000);
 	set("/sys/block/ram0/mode", "sync");
 	CHECK(!pthread_create(&truncater, NULL, truncate_to_nothing, &fd));
-	write_words(other, NR_FEW, 8); /* as soon as there are blocks */
+	write_words(other, NR_FEW, 8); /* as soon as there are free blocks */
 	CHECK(!fsync(other));
 	CHECK(!pthread_join(truncater, NULL) && !pthread_join(syncer, NULL));
 	drop_caches();
@@ -455,7 +461,7 @@ static void truncation_in_flight(void)
 	puts("truncation in flight: fine");
 }
 
-/* Works on a disk until it is pulled. NULL, or what else went wrong. */
+/* Works on a disk until it is pulled. Returns NULL, or the text of an unexpected error. */
 static void *use_disk(void *arg)
 {
 	char path[32];

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files on a disk against a shadow copy: random writes, reads, mappings shared and private, truncation, holes, renames, links,
- * msync and fsync, with the disk unmounted and mounted again in between. Arguments: seed, steps. On Linux, where there is no
- * such disk, the same steps run in a directory of /tmp; what is printed must be the same.
+ * Tests files on a disk against a shadow copy.
+ *
+ * The steps are random: writes, reads, shared and private mappings, truncation, holes, renames, links, msync and fsync.
+ * In between, the disk is unmounted, checked and mounted again. Arguments: seed, steps. On Linux, which has no such
+ * disk, the same steps run in a directory of /tmp, and the output must be the same.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,7 +37,7 @@
 struct shadow {
 	char name[32];
 	size_t size;
-	unsigned char *bytes; /* [MAX_SIZE]; what lies beyond the size is 0 */
+	unsigned char *bytes; /* [MAX_SIZE]; the bytes beyond the size are 0 */
 	int exists;
 };
 
@@ -118,7 +120,7 @@ static void verify(struct shadow *s)
 	CHECK(!close(fd));
 }
 
-/* A piece that begins inside the file, or at most a little behind its end, and keeps within MAX_SIZE. */
+/* Chooses a range that begins inside the file, or at most a little beyond its end, and stays within MAX_SIZE. */
 static void choose_piece(const struct shadow *s, size_t *pos, size_t *n)
 {
 	*pos = any((uint32_t)s->size + 5000);
@@ -172,7 +174,7 @@ static void do_map(struct shadow *s)
 			fill(s->bytes + pos, n);
 			memcpy(map + pos, s->bytes + pos, n);
 		} else {
-			memset(map + pos, 0xee, n); /* nobody else's business */
+			memset(map + pos, 0xee, n); /* must not change the file */
 		}
 	}
 	if (shared && any(2))
@@ -202,7 +204,7 @@ static void do_punch(struct shadow *s)
 		memset(s->bytes + pos, 0, s->size - pos < n * 3 ? s->size - pos : n * 3);
 }
 
-/* A hole by way of a mapping: whole pages. */
+/* Punches a hole through a mapping, in whole pages. */
 static void do_remove(struct shadow *s)
 {
 	size_t nr_pages = (s->size + PAGE - 1) / PAGE, first, n;
@@ -223,7 +225,7 @@ static void do_remove(struct shadow *s)
 	CHECK(!close(fd));
 }
 
-/* write() from a mapping of the file itself, of pages that may not be there. */
+/* Calls write() with a buffer that is a mapping of the file itself, whose pages may not be present. */
 static void do_copy_within(struct shadow *s)
 {
 	int fd = open_shadow(s);
@@ -260,7 +262,7 @@ static void do_link_and_unlink(struct shadow *s)
 	strcpy(s->name, name);
 }
 
-/* What is unlinked goes on working as long as it is open. */
+/* An unlinked file remains usable while it is open. */
 static void do_unlink(struct shadow *s)
 {
 	int fd = open_shadow(s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Changing the first ramdisk while the machine runs, for programs that swap to it (docs/disks.md has the settings). */
+/* Changes settings of the first ramdisk while the machine runs, for programs that swap to it (docs/disks.md). */
 #ifndef USER_DISK_SETTINGS_H
 #define USER_DISK_SETTINGS_H
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A storm on a disk: threads map, touch, sync, truncate, punch, read and write the same files while requests fail, and the
- * file system is taken away from under them (umount -l) and mounted again. Whoever meets an error gets EIO or SIGBUS; no page
- * ever shows what was not written to it; at the end the disk is whole. Needs a machine with --disk 4M.
+ * A stress test of files on a disk whose requests fail, and whose file system is unmounted while threads use it.
+ *
+ * The threads map, touch, sync, truncate, punch, read and write the same files while the file system is detached
+ * (umount -l) and mounted again. A failed access gets EIO or SIGBUS. No page ever shows data that was not written to
+ * it. At the end the disk is consistent. Needs a machine with --disk 4M.
  *
  *	disk_storm SEED ROUNDS
  */
@@ -44,7 +46,7 @@ static unsigned next_random(unsigned *state)
 
 /* ---- Contents ---------------------------------------------------------------------------------------------------- */
 
-/* What a page of a file may begin with, besides zeros: its place, and a number that changes. */
+/* Returns a word that a page of a file may begin with, if not with zeros: its place, and a number that changes. */
 static uint64_t word_of(unsigned file, unsigned page, unsigned number)
 {
 	return 0xd15c000000000000UL | (uint64_t)file << 40 | (uint64_t)page << 32 | number;
@@ -69,7 +71,7 @@ static void on_bus(int sig, siginfo_t *info, void *context)
 	siglongjmp(recover, 1);
 }
 
-/* Reads the page's word, which must be one of its own, and may write another. SIGBUS is an answer. */
+/* Reads the page's word, which must be one of its own, or writes another one, or both. The access may raise SIGBUS. */
 static void touch(volatile uint64_t *map, unsigned file, unsigned page, unsigned number)
 {
 	volatile uint64_t *at = map + page * (PAGE / 8);
@@ -147,7 +149,7 @@ static char *path_of(char *path, unsigned file)
 	return path;
 }
 
-/* One file after another, from a name that may be gone, to the end of its mapping. */
+/* Works on one file after another: opens it, or creates it if its name was removed, maps it, and finally unmaps it. */
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -177,7 +179,7 @@ static void set_errors(const char *rate)
 	set("/sys/block/ram0/write_error", rate);
 }
 
-/* Whoever used the file system that was taken away lets go of it in the end, and only then is the disk free. */
+/* Mounts the disk again. It stays busy until the last user of the detached file system has released it. */
 static void mount_again(const char *options)
 {
 	while (mount("/dev/ram0", "/disk", "faultfs", 0, options)) {

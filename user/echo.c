@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The three standard streams: copies standard input to standard output line by line and through raw reads, counts
- * what came, and says one line on standard error.
+ * Copies standard input to standard output, by lines or by raw reads, prints counts, and writes a line to standard
+ * error.
  */
 #include "user/check.h"
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bad user pointers handed to system calls: EFAULT and nothing worse, whether nothing is mapped there, the rights
- * don't suffice, the address is the kernel's, or the buffer runs into an unmapped page half way.
+ * Tests bad user pointers handed to system calls, which must fail with EFAULT and do no harm.
+ *
+ * Nothing is mapped at the address, the access rights do not suffice, the address is the kernel's, or the buffer runs
+ * into an unmapped page half way.
  */
 #include "user/check.h"
 
@@ -17,7 +19,7 @@
 static char *missing, *readonly, *none, *border; /* border: the last mapped byte is border[-1] */
 static int fds[2];
 
-/* Every call that writes `size` bytes to the pointer: expected to say EFAULT. */
+/* Calls that write through the pointer: each must fail with EFAULT. */
 static void output_pointers(const char *name, char *p)
 {
 	sigset_t *set = (sigset_t *)p;
@@ -44,7 +46,7 @@ static void output_pointers(const char *name, char *p)
 	CHECK_ERRNO(syscall(SYS_mincore, missing - PAGE, PAGE, p), EFAULT);
 }
 
-/* Every call that reads through the pointer. */
+/* Calls that read through the pointer: each must fail with EFAULT. */
 static void input_pointers(const char *name, char *p)
 {
 	printf("-- pointers to read through: %s\n", name);
@@ -62,7 +64,7 @@ static void input_pointers(const char *name, char *p)
 	CHECK_ERRNO(syscall(SYS_futex, (uintptr_t)p & -4, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0), EFAULT);
 }
 
-/* A transfer that runs into a bad page moves what it can. */
+/* A transfer that runs into a bad page fails, although a read copies the bytes before that page. */
 static void partial(void)
 {
 	char back[16];
@@ -84,7 +86,7 @@ static void partial(void)
 	CHECK_EQ(errno, EFAULT);
 }
 
-/* The kernel's accesses fault pages in just as the program's do. */
+/* The kernel's accesses fault pages in as the program's do. */
 static void demand(void)
 {
 	char *p = map_island(4, RW), *stack_like;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ends in the way the first argument says: "exit N", "signal N", "abort", "null", "thread" (exit_group from a second
- * thread), "last" (main leaves by pthread_exit, another thread ends the process). For the status that the tool
- * reports: N, or 128 + the signal.
+ * Ends in the way that its arguments name, to test the exit status that the tool reports: N, or 128 + the signal.
+ *
+ * The arguments are "exit N", "signal N", "abort", "null" (writes through a null pointer), "thread N" (exit_group from
+ * a second thread), or "last N" (main leaves by pthread_exit, and another thread ends the process).
  */
 #include "user/check.h"
 

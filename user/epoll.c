@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* epoll: level- and edge-triggered watches, what ends them, who is woken, and what is refused. */
+/* Tests epoll: level- and edge-triggered watches, what ends them, which waiters are woken, and errors. */
 #include "user/await.h"
 
 #include <poll.h>
@@ -17,7 +17,7 @@ static int watch(int ep, int op, int fd, uint32_t events, uint64_t data)
 	return epoll_ctl(ep, op, fd, &e);
 }
 
-/* What is ready now, as text: "data:events data:events". */
+/* Returns the ready events as text: "data:events data:events". */
 static const char *ready(int ep, int max)
 {
 	static char text[256];
@@ -179,7 +179,7 @@ static void ends(void)
 	MUST(pipe(fds) == 0);
 	MUST(watch(ep, EPOLL_CTL_ADD, fds[0], EPOLLIN, 2) == 0);
 	close(ep);
-	MUST(write(fds[1], "x", 1) == 1); /* wakes nobody's watch */
+	MUST(write(fds[1], "x", 1) == 1); /* wakes no watch: the epoll instance is closed */
 	drain(fds[0]);
 	close(fds[0]);
 	close(fds[1]);
@@ -271,7 +271,7 @@ static void masks(void)
 	close(ep);
 }
 
-/* --- many at once: every write is told, though each is told only by its edge --- */
+/* --- many at once: edge-triggered watches miss no write ------------------------ */
 
 #define NR_FDS 4
 #define NR_WRITES 500
@@ -299,7 +299,7 @@ static void *produce(void *arg)
 
 	for (int i = 0; i < NR_WRITES; i++) {
 		MUST(eventfd_write(*fd, 1) == 0);
-		if (i % 64 == 0) { /* the watch comes and goes meanwhile */
+		if (i % 64 == 0) { /* removes the watch and adds it again */
 			MUST(epoll_ctl(storm_ep, EPOLL_CTL_DEL, *fd, NULL) == 0);
 			MUST(watch(storm_ep, EPOLL_CTL_ADD, *fd, EPOLLIN | EPOLLET, (uint64_t)*fd) == 0);
 		}
@@ -325,7 +325,7 @@ static void storm(void)
 	for (int i = 0; i < NR_FDS; i++)
 		MUST(pthread_join(producer[i], NULL) == 0);
 	while (__atomic_load_n(&storm_sum, __ATOMIC_SEQ_CST) < NR_FDS * NR_WRITES)
-		usleep(1000); /* for ever, if an edge was lost */
+		usleep(1000); /* forever, if an edge was lost */
 	MUST(watch(storm_ep, EPOLL_CTL_ADD, storm_stop, EPOLLIN, (uint64_t)storm_stop) == 0);
 	MUST(eventfd_write(storm_stop, 1) == 0);
 	for (int i = 0; i < 2; i++)

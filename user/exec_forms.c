@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What execve runs and what it refuses: scripts, interpreters, too many arguments; who goes on afterwards. */
+/* Tests execve: scripts and interpreters, errors, too many arguments, threads, and the parent-death signal. */
 #include "user/check.h"
 
 #include <fcntl.h>
@@ -84,7 +84,7 @@ static void refusals(void)
 static void too_much(void)
 {
 	char *big = malloc(200000), **many = calloc(400001, sizeof(*many));
-	char **volatile nowhere = (char **)8; /* the compiler need not see through it */
+	char **volatile nowhere = (char **)8; /* hidden from the compiler */
 
 	section("too much");
 	MUST(big && many);
@@ -136,7 +136,7 @@ static void failing_in_threads(void)
 	CHECK_EQ(pthread_kill(thread, 0), 0);
 }
 
-/* Asks for SIGUSR1 when its parent ends, and becomes a program that says what it finds asked for. */
+/* Requests SIGUSR1 for its parent's end, and executes a program that reports which signal is requested. */
 static int asks_and_execs(void *arg)
 {
 	(void)arg;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A memory call that fails has changed nothing: neither what maps shows nor a byte; or, where Linux says so, a part and no more.
- * Linux may leave a VMA split where the call would have ended, so the calls end where VMAs do.
+ * Tests that a memory call that fails changes nothing.
+ *
+ * It changes neither what maps shows nor any byte or, where Linux does so too, a part and no more. Linux may leave a
+ * VMA split where the call would have ended, so the calls end where VMAs do.
  */
 #include "user/check.h"
 #include "user/text.h"
@@ -32,7 +34,10 @@ static void put_at(size_t page, size_t nr, int prot, int flags, int fd)
 	MUST(mmap(at(page), nr * PAGE, prot, flags | MAP_FIXED, fd, 0) == at(page));
 }
 
-/* 0-4 writable, 4-8 not; 8-12 shared; 12-16 writable; a hole; 20-24 of a file that may not be written. */
+/*
+ * Maps pages 0-4 writable, 4-8 read-only, 8-12 shared, 12-16 writable, none at 16-20, and 20-24 of a file that may not
+ * be written.
+ */
 static void build(void)
 {
 	area = map_island(NR_PAGES, PROT_NONE);
@@ -45,7 +50,10 @@ static void build(void)
 	MUST(mprotect(at(4), 4 * PAGE, PROT_READ) == 0);
 }
 
-/* The rights of each page of the area, by maps: '-', 'r', 'w'; '|' before each mapping; '.': nothing. Takes no memory. */
+/*
+ * Returns the rights of each page of the area, as maps shows them: '-', 'r', 'w', or '.' for no mapping, with '|'
+ * before each mapping. Allocates no memory.
+ */
 static const char *picture(void)
 {
 	static char text[2 * NR_PAGES + 1], maps[16384];
@@ -114,7 +122,7 @@ static void short_of_address_space(void)
 	LEAVES_ALL(mremap(at(0), 4 * PAGE, 8 * PAGE, MOVE_TO, at(8)), ENOMEM);
 	LEAVES_ALL((long)sbrk(64 * PAGE), ENOMEM);
 	CHECK(mmap(at(8), 4 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-	      at(8)); /* no more than there was */
+	      at(8)); /* the total does not grow */
 	fill_pages(at(8), 4, 9);
 	limit_to(RLIMIT_AS, RLIM_INFINITY);
 }
@@ -153,7 +161,7 @@ static void refused(void)
 	LEAVES_ALL((long)shmat(-1, at(2), SHM_REMAP), EINVAL);
 }
 
-/* As far as the first VMA that cannot be changed, or over all of them. */
+/* Calls that fail after they changed the VMAs up to the first that they cannot change, or all that they can. */
 static void in_parts(void)
 {
 	section("in parts");

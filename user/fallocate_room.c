@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fallocate of a memfd that is larger than what memory has free, and than memory itself: room is made for it in swap. Argument:
- * MiB. What can never fit is refused, and leaves nothing behind.
+ * Tests fallocate of a memfd that is larger than free memory, and than memory itself: the kernel makes room for it in
+ * swap.
+ *
+ * A file that can never fit is refused, and leaves nothing behind. Argument: the size in MiB (80).
  */
 #include "user/check.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* /proc/fault_trace: a fault of ours is in it, with all that there is to say about it, and as often as it was counted. */
+/* Tests /proc/fault_trace: it shows each fault of ours once, with all its details, and events are in order. */
 #include "user/check.h"
 #include "user/faultline.h"
 
 #include <sys/sysinfo.h>
 
-#define NR 40 /* fewer than one ring has room for */
+#define NR 40 /* fewer than one ring holds */
 
 static char trace[1 << 20];
 
@@ -14,7 +14,7 @@ static bool read_trace(void)
 	return read_text("/proc/fault_trace", trace, sizeof(trace)) > 0;
 }
 
-/* How many lines contain both texts; *line is the last of them. */
+/* Returns how many lines contain both texts. *line is the last of them. */
 static unsigned int lines_with(const char *one, const char *other, char *line, size_t size)
 {
 	unsigned int nr = 0;
@@ -86,7 +86,10 @@ static void check_order(void)
 		unsigned int cpu;
 		unsigned long long s, ns, duration;
 
-		/* A flush may interrupt the recording of another event, and so end before it and yet stand behind it. */
+		/*
+		 * A flush may interrupt the recording of another event: it ends before that event, but follows it in
+		 * the trace.
+		 */
 		if (sscanf(p, "[%u] %llu.%llu +%llu", &cpu, &s, &ns, &duration) != 4 ||
 		    memmem(p, strcspn(p, "\n"), " flush ", 7))
 			continue;
@@ -98,7 +101,7 @@ static void check_order(void)
 	CHECK_EQ(backwards, 0);
 }
 
-/* With a swap area that takes its time: out, and back in behind a wait for the page, which drops the lock. */
+/* With a slow swap area: the page is swapped out, and a fault that swaps it in waits for it, which drops the lock. */
 static void check_swap(void)
 {
 	char *p = map_island(1, PROT_READ | PROT_WRITE), one[64], at[64], line[512];
@@ -111,7 +114,7 @@ static void check_swap(void)
 	snprintf(one, sizeof(one), "tid=%d ", (int)getpid());
 	snprintf(at, sizeof(at), "page_wait address=0x%lx ", (unsigned long)p);
 	p[0] = 1;
-	/* A page that is still on its way out needs no reading: then it goes out once more. */
+	/* A page that is still being written out needs no read: then it is swapped out again. */
 	for (;;) {
 		MUST(madvise(p, PAGE, MADV_PAGEOUT) == 0);
 		usleep(5000);

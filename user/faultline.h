@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The interfaces that only Faultline has, for programs of this folder: the fault policy of a process, the counters of
- * /proc/vmstat, race points. On another kernel on_faultline() is false and the rest does nothing harmful.
+ * /proc/vmstat, and race points.
+ *
+ * On another kernel on_faultline() returns false, and the rest does no harm.
  */
 #ifndef USER_FAULTLINE_H
 #define USER_FAULTLINE_H
@@ -37,13 +39,13 @@ static inline bool on_faultline(void)
 	return prctl(PR_GET_FAULT_POLICY, 0, 0, 0, 0) >= 0;
 }
 
-/* This process's policy, from its next fault on. */
+/* Sets this process's policy, from its next fault on. */
 static inline bool set_policy(enum policy policy)
 {
 	return prctl(PR_SET_FAULT_POLICY, policy, 0, 0, 0) == 0;
 }
 
-/* "vma" (per-VMA count) or "mm" (mm-wide count). */
+/* Selects the count that speculation checks: "vma" (the VMA's) or "mm" (the mm's). */
 static inline bool set_validation(const char *which)
 {
 	return write_text("/proc/sys/vm/spf_validate", which) > 0;
@@ -57,7 +59,7 @@ static inline uint64_t read_tsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
-/* Puts the calling thread on one CPU; false if that CPU is not there. */
+/* Binds the calling thread to one CPU. Returns false if that CPU does not exist. */
 static inline bool run_on_cpu(int cpu)
 {
 	cpu_set_t set;
@@ -78,7 +80,7 @@ static inline int count_cpus(void)
 
 #define VMSTAT_ROWS 320
 
-/* All counters at one moment. Exact for what the caller did; other processes count too. */
+/* All counters at one moment. They are exact for the caller's own faults, but also count those of other processes. */
 struct vmstat {
 	char text[32 * 1024];
 	unsigned int nr;
@@ -105,7 +107,7 @@ static inline void vmstat_parse(struct vmstat *stat)
 	}
 }
 
-/* Touches no memory but *stat and the stack: race scripts call it while faults must not happen. */
+/* Touches no memory but *stat and the stack: race scripts call it while no fault may happen. */
 static inline bool vmstat_read(struct vmstat *stat)
 {
 	stat->nr = 0;
@@ -115,7 +117,7 @@ static inline bool vmstat_read(struct vmstat *stat)
 	return stat->nr > 0;
 }
 
-/* The value of one counter; 0 if there is none of that name. */
+/* Returns the value of one counter, or 0 if none has that name. */
 static inline uint64_t vmstat_value(const struct vmstat *stat, const char *name)
 {
 	for (unsigned int i = 0; i < stat->nr; i++)
@@ -133,7 +135,10 @@ static inline uint64_t vmstat_delta(const struct vmstat *before, const struct vm
 
 #define RACE_FILE "/proc/faultline/race"
 
-/* One command, formatted: "arm spec_after_walk tid=7", "wait …", "release …", "disarm". -1 with errno on refusal. */
+/*
+ * Writes one command, formatted: "arm spec_after_walk tid=7", "wait …", "release …", "disarm". Returns -1 with errno if
+ * it is refused.
+ */
 __attribute__((format(printf, 1, 2))) static inline ssize_t race_command(const char *format, ...)
 {
 	char text[128];

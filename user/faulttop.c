@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faulttop: faults per second, live in the terminal: by strategy, by kind, by reason, by thread.
+ * faulttop: shows faults per second, live in the terminal, by strategy, kind, reason and thread.
  *
  *	faulttop [-b] [-d SECONDS] [-n TIMES] [PROGRAM [ARGS…]]
  *
- * q or Ctrl-C leaves. With PROGRAM it shows what happens while that runs, and ends with it: totals, and its status. -b writes one
- * screen behind the other, for files and pipes. Strategies and reasons are counted exactly (/proc/vmstat); kinds and
- * threads are those of the events that the rings still hold (/proc/fault_trace), and so a sample when there are many. A thread that
- * has ended before its name could be looked up has only its number.
+ * q or Ctrl-C ends it. With PROGRAM, it shows what happens while that runs, then prints totals, and exits with the
+ * program's status. -b prints one screen after another, for files and pipes. Strategies and reasons are counted exactly
+ * (/proc/vmstat). Kinds and threads are counted from the events that the rings still hold (/proc/fault_trace), which is
+ * a sample if there are many. A thread that ends before its name could be looked up is shown by its number alone.
  */
 #include "user/faultline.h"
 
@@ -33,7 +33,7 @@ struct tally {
 static struct {
 	bool batch;
 	double interval;
-	long times; /* 0: until somebody leaves */
+	long times; /* 0: until the user quits */
 } options = { .interval = 1 };
 
 static struct vmstat first, before, now;
@@ -80,7 +80,7 @@ static int by_number(const void *a, const void *b)
 	return x->nr < y->nr ? 1 : x->nr > y->nr ? -1 : strcmp(x->name, y->name);
 }
 
-/* The word behind `key` in a line. */
+/* Copies the word that follows `key` in a line. Returns false if there is none. */
 static bool word_of(const char *line, const char *key, char *word, size_t size)
 {
 	const char *at = strstr(line, key);
@@ -97,7 +97,7 @@ static bool word_of(const char *line, const char *key, char *word, size_t size)
 static struct thread_name {
 	char tid[12], name[48]; /* "7", "demo[7]" */
 } thread_names[MAX_THREADS];
-static unsigned int nr_thread_names; /* ever noted; the newest are kept */
+static unsigned int nr_thread_names; /* total; only the newest are kept */
 
 static void keep_name(const char *tid, const char *comm)
 {
@@ -120,7 +120,7 @@ static const char *name_of_thread(const char *tid)
 	return tid;
 }
 
-/* Calls `look` for each number that is a name in a directory. */
+/* Calls `look` for each entry of a directory whose name is a number. */
 static void for_each_number(const char *directory, void (*look)(const char *directory, const char *number))
 {
 	struct dirent *entry;
@@ -159,7 +159,10 @@ static void note_all(void)
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
-/* Attempts that resolved something, since `since` (ns), by kind and by thread; the latest moment seen. */
+/*
+ * Counts the attempts that resolved a fault after `since` (ns), by kind and by thread. Returns the end of the latest
+ * one.
+ */
 static uint64_t sample(uint64_t since, struct tally *kinds, size_t nr_kinds, struct tally *threads, size_t nr_threads)
 {
 	uint64_t latest = since;
@@ -192,13 +195,13 @@ static void begin_screen(void)
 	struct winsize window = { 0 };
 	bool fits = options.batch || ioctl(1, TIOCGWINSZ, &window) || !window.ws_row || !window.ws_col;
 
-	rows_left = fits ? INT_MAX : window.ws_row - 1; /* the cursor has the last one */
+	rows_left = fits ? INT_MAX : window.ws_row - 1; /* the last row is for the cursor */
 	columns = fits ? INT_MAX : window.ws_col;
 	if (!options.batch)
 		printf("\033[H\033[J");
 }
 
-/* One line, as far as the screen goes. */
+/* Prints one line, cut to the width of the screen, if there is a row left for it. */
 __attribute__((format(printf, 1, 2))) static void put_line(const char *format, ...)
 {
 	char line[128];
@@ -218,7 +221,7 @@ static void print_rate(const struct vmstat *from, const char *label, const char 
 	put_line("  %-28s %10.0f/s %10llu", label, nr / seconds, (unsigned long long)nr);
 }
 
-/* As many as leave room for so many lines below. */
+/* Prints as many reasons as leave room for `below` further lines. */
 static void print_reasons(const struct vmstat *from, double seconds, int below)
 {
 	int shown;
@@ -271,7 +274,7 @@ static void print_tallies(const char *title, struct tally *tallies, size_t size,
 			 100.0 * tallies[i].nr / sum);
 }
 
-/* Everything since `from`, which was so many seconds ago. */
+/* Prints everything since `from`, which was `seconds` ago. */
 static void print_screen(const struct vmstat *from, double seconds, uint64_t *seen, const char *title)
 {
 	struct tally kinds[8] = { 0 };
@@ -308,7 +311,7 @@ static void give_terminal_back(void)
 		tcsetattr(0, TCSANOW, &saved_terminal);
 }
 
-/* Keys arrive one by one and unseen; Ctrl-C stays a signal. */
+/* Reads keys one by one and without echo. Ctrl-C remains a signal. */
 static void take_terminal(void)
 {
 	struct termios raw;
@@ -329,13 +332,16 @@ static double seconds_now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* The exit status a shell would see. */
+/* Returns the exit status that a shell would see. */
 static int status_of(int raw)
 {
 	return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
 }
 
-/* True when it is time for the next screen; false: leave. The end of the child is one reason: then *status is how. */
+/*
+ * Waits until the next screen is due. Returns false if the program must end: the user quits, or the child has ended,
+ * with its exit status in *status.
+ */
 static bool wait_interval(double until, pid_t child, int *status)
 {
 	struct pollfd keys = { .fd = 0, .events = POLLIN };
@@ -359,7 +365,7 @@ static bool wait_interval(double until, pid_t child, int *status)
 	return !leave;
 }
 
-/* It may end before its name can be looked up. */
+/* Keeps the child's name, since the child may end before its name can be looked up. */
 static void name_child(pid_t child, const char *program)
 {
 	const char *slash = strrchr(program, '/');
@@ -382,7 +388,7 @@ static pid_t start(char **argv)
 	return child;
 }
 
-/* The end of the latest event there is: what came before is not ours to show. */
+/* Returns the end of the latest event. Earlier events are not shown. */
 static uint64_t latest_event(void)
 {
 	struct tally kinds[1] = { 0 }, threads[1] = { 0 };
@@ -415,7 +421,7 @@ static int show(char **argv)
 	return 0;
 }
 
-/* A number above 0, or 0 if the text is none. */
+/* Returns the number in a text, or 0 if the text is not a number above 0. */
 static double number_in(const char *text)
 {
 	char *end;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fault-around: which pages of a cached file one read brings along, where it must stop (the mapping, the file, a hole), what
- * it leaves alone, and that a write brings none. Read from /proc/self/pagemap; the same picture on Linux.
+ * Tests fault-around: which pages of a cached file one read fault maps.
+ *
+ * Shows where it stops (at the end of the mapping or the file, or at a hole), which pages it leaves alone, and that a
+ * write fault maps none around it. Reads /proc/self/pagemap; the picture is the same on Linux.
  */
 #include "user/check.h"
 
@@ -14,7 +16,7 @@
 
 static int pagemap;
 
-/* A memfd of NR pages, written from first to last. */
+/* Returns a memfd of NR pages, of which `first` to `last` are written. */
 static int cached(size_t first, size_t last)
 {
 	static const char page[PAGE];
@@ -26,7 +28,7 @@ static int cached(size_t first, size_t last)
 	return fd;
 }
 
-/* Pages [pgoff, pgoff + nr) of fd, beginning `into` pages into a page table. Consumes fd. */
+/* Maps pages [pgoff, pgoff + nr) of fd, beginning `into` pages into a page table. Closes fd. */
 static char *map_at(int fd, size_t pgoff, size_t nr, size_t into, int flags)
 {
 	char *area = mmap(NULL, 3 * TABLE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *p;

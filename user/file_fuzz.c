@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A seeded fuzzer of the calls about files: every kind of file meets every call, with plausible and absurd arguments. For
- * the kernel only: on a real system it would spare nothing.
+ * A seeded fuzzer of the calls on files: every kind of file meets every call, with plausible and absurd arguments.
+ *
+ * For Faultline only: on a real system the fuzzer would damage everything in its reach.
  *
  * Arguments: seed (1), children (12), calls for each of their threads (600).
  */
@@ -14,7 +15,10 @@
 
 static char *arena;
 
-/* Reading kmsg or the console would wait or mix with our output; they are left out, as is writing to the policy. */
+/*
+ * kmsg and the console are left out, since reading them would wait or mix with our output, and so is the file that sets
+ * the policy.
+ */
 static const char *const paths[] = {
 	"a",
 	"b",
@@ -191,7 +195,7 @@ static void *fuzz(void *arg)
 	return NULL;
 }
 
-/* One file of each kind, so that plausible descriptors are open. */
+/* Opens one file of each kind, so that plausible descriptors are open. */
 static void open_all(void)
 {
 	int fds[2];

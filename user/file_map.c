@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * File mappings: this program's own file and its own text, mapped private and shared; copy-on-write of a private
- * file page, and SIGBUS behind the end of the file.
+ * Tests file mappings of this program's own file and text, private and shared.
+ *
+ * Includes copy-on-write of a private file page, and SIGBUS beyond the end of the file.
  */
 #include "user/check.h"
 

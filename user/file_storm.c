@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads and processes that change one small tree of files at once: names come and go while others open, rename, map,
- * truncate and list them. No single result is predictable; what is checked is that the kernel survives, that only errors
- * come back that can be, and that in the end everything can be removed.
+ * A stress test in which threads and processes change one small tree of files at once.
+ *
+ * Names appear and disappear while other threads open, rename, map, truncate and list them. No single result is
+ * predictable. The test checks that the kernel survives, that only expected errors occur, and that everything can be
+ * removed at the end.
  *
  * Arguments: seed (1), threads (4), steps for each (400).
  */
@@ -27,7 +29,7 @@ static long nr_threads = 4, nr_steps = 400;
 static char root[] = "/tmp/file-storm-XXXXXX";
 static unsigned int strange;
 
-/* A path of one to three of the same few names. */
+/* Makes a path of one to three components, drawn from the same few names. */
 static const char *path(uint64_t *r, char *buf)
 {
 	int n = sprintf(buf, "%s", root);
@@ -37,7 +39,7 @@ static const char *path(uint64_t *r, char *buf)
 	return buf;
 }
 
-/* A call may fail, but only as calls on a tree in motion do. */
+/* Accepts success, and the errors that a call on a changing tree may return. */
 static void expect(long ret, const char *what)
 {
 	static const int fine[] = { ENOENT,	EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EINVAL, ELOOP,  EBUSY,
@@ -100,7 +102,7 @@ static void use_file(uint64_t *r, int fd)
 		p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, draw(r, 2) ? MAP_SHARED : MAP_PRIVATE, fd, 0);
 		if (p == MAP_FAILED)
 			break;
-		/* The file may end before the page does: only calls, which answer EFAULT, touch it. */
+		/* The file may end before the page does, so only system calls, which return EFAULT, touch the page. */
 		if (pwrite(fd, p, 2 * PAGE, PAGE / 2) < 0 && errno != EFAULT)
 			expect(-1, "pwrite from a mapping");
 		if (pread(fd, p + PAGE, PAGE, 0) < 0 && errno != EFAULT)
@@ -228,7 +230,7 @@ static int run_threads(void *arg)
 	return strange != 0;
 }
 
-/* Removes a tree; names may be gone already. */
+/* Removes a tree. Some names may already be gone. */
 static void remove_tree(const char *name)
 {
 	char below_it[4096];

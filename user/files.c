@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and names: open in all its forms, positions, holes, links, directories, renaming, removal while open. */
+/* Tests files and names: all forms of open, positions, holes, links, directories, renaming, and removal while open. */
 #include "user/check.h"
 #include "user/faultline.h"
 
@@ -35,7 +35,7 @@ static bool holds(const char *name, const char *text)
 	return n == (ssize_t)strlen(text) && !memcmp(buf, text, n);
 }
 
-/* Of Linux before 6.9, which does not know the flag, nothing is wanted. */
+/* Also returns true on Linux before 6.9, which does not know the flag. */
 static bool can_write_in_place(int fd)
 {
 	struct iovec iov = { "H", 1 };
@@ -79,7 +79,8 @@ static void opening(void)
 	CHECK_EQ(lseek(fd, 0, SEEK_SET), 0);
 	CHECK_EQ(write(fd, "!", 1), 1);
 	CHECK_EQ(lseek(fd, 0, SEEK_CUR), 6);
-	CHECK_EQ(syscall(SYS_pwrite64, fd, "?", 1L, 0L), 1); /* Linux appends all the same, and C libraries differ */
+	/* Linux appends in spite of the offset, and C libraries differ. */
+	CHECK_EQ(syscall(SYS_pwrite64, fd, "?", 1L, 0L), 1);
 	CHECK(holds("a", "hello!?"));
 	CHECK_THAT("a flag of pwritev2 says where", can_write_in_place(fd));
 	close(fd);
@@ -287,7 +288,7 @@ static void listing(void)
 	seekdir(d, at);
 	CHECK(!strcmp(readdir(d)->d_name, name));
 	closedir(d);
-	/* Removal while it is being read leaves nothing out. */
+	/* Removal while the directory is being read skips no entry. */
 	d = opendir("many");
 	while ((e = readdir(d))) {
 		if (e->d_name[0] != '.')
@@ -361,8 +362,8 @@ static void removed(void)
 	p[0] = 'S';
 	CHECK_EQ(pread(fd, buf, 16, 0), 10);
 	CHECK(buf[0] == 'S');
-	CHECK_EQ(write(fd, p, 10), 10); /* from the mapping of the page that is written */
-	/* The same from a mapping that nobody has touched yet: the call itself must fault the page in. */
+	CHECK_EQ(write(fd, p, 10), 10); /* the source is a mapping of the page that is written */
+	/* The same from a mapping that was never touched: the call itself must fault the page in. */
 	char *untouched = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	MUST(untouched != MAP_FAILED);
 	CHECK_EQ(pwrite(fd, untouched, 10, 20), 10);

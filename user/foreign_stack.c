@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whose access grows a stack: that of the program, and of calls that read or write its memory for it; not another process's, and no
- * call that looks up a page without reading what is in it.
+ * Tests whose access grows a stack.
+ *
+ * The program's own accesses do, and so do calls that read or write its memory for it. process_vm_readv and
+ * process_vm_writev do not, even on the program's own stack, nor do calls that look up a page without reading its
+ * contents.
  */
 #include "user/check.h"
 #include "user/futex.h"
@@ -10,13 +13,13 @@
 #include <sched.h>
 #include <sys/uio.h>
 
-#define ROOM 64 /* pages that are free below a stack, beside its guard gap */
+#define ROOM 64 /* free pages below a stack, beyond its guard gap */
 #define GAP 256 /* pages that Linux keeps free below a stack */
 
 static char buf[8], child_stack[4 * PAGE];
 static int ends[2];
 
-/* One page that grows downwards, with room below it. */
+/* Maps one page that grows downwards, with room below it. */
 static char *small_stack(void)
 {
 	char *p = mmap(NULL, (GAP + ROOM + 1) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -28,7 +31,7 @@ static char *small_stack(void)
 	return stack;
 }
 
-/* By how many pages it has grown; then it is gone. */
+/* Returns by how many pages the stack has grown, and unmaps it. */
 static long growth(char *stack)
 {
 	unsigned char vec[ROOM];
@@ -40,7 +43,7 @@ static long growth(char *stack)
 	return nr;
 }
 
-/* The call is about `below`, an address three pages below a stack. */
+/* The call uses `below`, an address three pages below a stack. */
 #define GROWS(call)                                                                                                    \
 	do {                                                                                                           \
 		char *stack = small_stack(), *below = stack - 3 * PAGE;                                                \
@@ -85,7 +88,7 @@ static int end_at_once(void *arg)
 	return arg != NULL;
 }
 
-/* The kernel clears the word when the child has ended. */
+/* Starts a child with CLONE_CHILD_CLEARTID: the kernel clears the word when the child ends. */
 static long child_that_clears(void *word)
 {
 	int flags = CLONE_VM | CLONE_VFORK | CLONE_CHILD_CLEARTID | SIGCHLD, status;
@@ -116,7 +119,7 @@ static void foreign(void)
 	LEAVES(madvise(below, PAGE, 23 /* MADV_POPULATE_WRITE */), ENOMEM);
 }
 
-/* Another process's stack, by a process that has grown its own in between. */
+/* A process reads below another process's stack, after it has grown its own copy. */
 static void another_process(void)
 {
 	char *stack = small_stack(), *below = stack - 3 * PAGE;
@@ -129,7 +132,7 @@ static void another_process(void)
 	pid = fork();
 	MUST(pid >= 0);
 	if (pid == 0) {
-		poke(below, 1); /* the child's */
+		poke(below, 1); /* the child's copy */
 		_exit(process_vm_readv(parent, &local, 1, &remote, 1, 0) == -1 && errno == EFAULT ? 0 : 1);
 	}
 	MUST(waitpid(pid, &status, 0) == pid);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults that tests/gdb/why.py asks GDB's `why` about, beside those of user/reasons.c: on a slow disk, when no page is left, and
- * on mappings whose operations want mmap_lock. Wants three CPUs, little memory, and the first disk as swap.
+ * Faults that tests/gdb/why.py asks GDB's `why` about, in addition to those of user/reasons.c.
  *
- * Nothing in this kernel has such operations: between without_consent() and its return the debugger makes them so. Without
- * one the faults are like any others. The debugger watches what lies between watch_from_here() and race_command("disarm").
+ * They occur on a slow disk, when no page is free, and on mappings whose operations need mmap_lock. Needs three CPUs,
+ * little memory, and the first disk as swap.
+ *
+ * This kernel has no such operations: the debugger changes them from without_consent() on, until without_consent("").
+ * Without a debugger the faults are like any others. The debugger watches the faults between watch_from_here() and
+ * race_command("disarm").
  */
 #include "user/await.h"
 #include "user/race.h"
@@ -14,7 +17,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define TABLE (512 * PAGE)
 #define KEPT                                                                                                           \
-	"16384" /* KiB: as much as this kernel lets one keep of 64 MiB, and more than is left when memory was filled */
+	"16384" /* KiB: the most that this kernel can reserve of 64 MiB, and more than is free once memory is filled */
 #define MIN_FREE "/proc/sys/vm/min_free_kbytes"
 #define SCALE "/proc/sys/vm/watermark_scale_factor"
 #define LEFT (12UL << 20)
@@ -24,7 +27,7 @@ static __attribute__((noipa)) void watch_from_here(void)
 	__asm__ volatile("nop");
 }
 
-/* `consent`: the field of struct vma_ops that shall be false; "": all consent again. */
+/* `consent` names the field of struct vma_ops that shall be false; "" restores all fields. */
 static __attribute__((noipa)) void without_consent(const char *consent)
 {
 	__asm__ volatile("nop" ::"r"(consent) : "memory");
@@ -56,7 +59,7 @@ static void slow_disk(struct stage *s)
 	MUST(*p == 'x' && p[PAGE] == 'x');
 }
 
-/* --- operations that want mmap_lock ----------------------------------------------------------------------------- */
+/* --- operations that need mmap_lock ----------------------------------------------------------------------------- */
 
 static void reluctant(const char *consent, char access)
 {
@@ -129,7 +132,10 @@ static pid_t find_kswapd(void)
 	return pid;
 }
 
-/* With its marks so far apart kswapd finds too little free from early on, fills the swap area, finds no more, and gives up. */
+/*
+ * With its watermarks so far apart, kswapd finds too little free memory early, fills the swap area, finds nothing more
+ * to reclaim, and gives up.
+ */
 static void tire_kswapd(void)
 {
 	MUST(write_text(SCALE, "3000") > 0);
@@ -138,8 +144,8 @@ static void tire_kswapd(void)
 }
 
 /*
- * A second thread, so that speculation is tried. When all that is free is kept, a CPU has its stash: the pages that are touched
- * lack nothing but memory, and one of the first finds none.
+ * The second thread makes the kernel try speculation. Once all free memory is reserved, only the CPU's stash of pages
+ * is left: one of the first pages that are touched finds no memory, and lacks nothing else.
  */
 static int eat_memory(void *arg)
 {

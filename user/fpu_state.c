@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Vector registers survive what the kernel does in between: system calls, preemption by a busy neighbour with other
- * values, page faults, signal handlers that use them, fork. SSE always, AVX where the CPU has it. A signal frame says which.
+ * Tests that vector registers survive what the kernel does in between.
+ *
+ * That is: system calls, preemption by a busy thread with other values, page faults, signal handlers that use the
+ * registers, and fork. Covers SSE always, and AVX if the CPU has it. Also tests that a signal frame says which state it
+ * holds.
  */
 #include "user/check.h"
 
@@ -215,7 +218,10 @@ static void control(void)
 
 static volatile int says_xstate, frame_is_whole;
 
-/* Linux's struct _fpx_sw_bytes in the reserved part of FXSAVE's image, and the second word behind the whole. */
+/*
+ * Reads Linux's struct _fpx_sw_bytes in the reserved part of FXSAVE's image, and the second magic word behind the whole
+ * state.
+ */
 static void look_at_frame(int signo, siginfo_t *info, void *context)
 {
 	const ucontext_t *uc = context;

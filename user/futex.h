@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The futex system call, raw: numbers from Linux's include/uapi/linux/futex.h, which musl does not carry. */
+/* The raw futex system call, with the numbers from Linux's include/uapi/linux/futex.h, which musl lacks. */
 #ifndef USER_FUTEX_H
 #define USER_FUTEX_H
 

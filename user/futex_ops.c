@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Raw futex operations: wait, wake, bitsets, requeue, time-outs, private and shared words, errors. */
+/* Tests raw futex operations: wait, wake, bitsets, requeue, time-outs, private and shared words, and errors. */
 #include "user/await.h"
 #include "user/futex.h"
 
@@ -8,7 +8,7 @@
 #define WAITERS 4
 
 static uint32_t word, other;
-static volatile pid_t tids[WAITERS]; /* 0: has not come as far as to its wait */
+static volatile pid_t tids[WAITERS]; /* 0: has not reached its wait */
 static volatile int woken;
 static int wait_op;
 static uint32_t wait_bits;
@@ -35,7 +35,7 @@ static void *waiter(void *arg)
 	return (void *)result;
 }
 
-/* A thread that waits; returns when it sleeps. */
+/* Starts a thread that waits, and returns when it sleeps. */
 static void start(pthread_t *thread, int id, void *(*fn)(void *), void *arg)
 {
 	tids[id] = 0;
@@ -43,7 +43,7 @@ static void start(pthread_t *thread, int id, void *(*fn)(void *), void *arg)
 	await_sleep(&tids[id]);
 }
 
-/* One after the other, so that they wait in this order. */
+/* Starts the waiters one after the other, so that they queue in this order. */
 static void start_waiters(pthread_t *threads, int op)
 {
 	woken = 0;
@@ -124,7 +124,9 @@ static void requeue(void)
 	CHECK_EQ(join_all(threads), 0);
 }
 
-/* FUTEX_WAKE_OP: changes `other`, wakes waiters on `word`, and on `other` if its old value compares. */
+/*
+ * FUTEX_WAKE_OP changes `other`, wakes waiters on `word`, and those on `other` if its old value passes the comparison.
+ */
 static void wake_op(void)
 {
 	const uint32_t add_1_if_eq_5 = 1U << 28 | 0U << 24 | 1 << 12 | 5,

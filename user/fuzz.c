@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A seeded fuzzer of all system calls but those about files (user/file_fuzz.c), with plausible and absurd arguments: what ends
- * badly here is the kernel's fault.
+ * A seeded fuzzer of all system calls except those on files (user/file_fuzz.c), with plausible and absurd arguments.
+ *
+ * Any bad outcome is the kernel's fault.
  *
  * Arguments: seed (1), number of children (40), calls for each thread (300).
  */
@@ -11,7 +12,7 @@
 
 #define ARENA_PAGES 256
 
-static char *arena; /* what plausible pointers point into */
+static char *arena; /* plausible pointers point into it */
 
 /* --- random values ---------------------------------------------------------------------------------------------- */
 
@@ -78,7 +79,7 @@ struct call {
 	enum kind argument[6];
 };
 
-/* Calls that end the program, sleep for ever by design or reach outside it (kill of others) are left out. */
+/* Calls that end the program, sleep for ever by design, or affect other processes (kill) are left out. */
 static const struct call calls[] = {
 	{ SYS_mmap, 20, { PAGES, LENGTH, PROTECTION, MAP_FLAGS, FD, PAGES } },
 	{ SYS_mmap, 10, { PAGES, LENGTH, PROTECTION, FILE_FLAGS, FD, END } },
@@ -174,8 +175,8 @@ static const struct call *pick_call(uint64_t *r)
 }
 
 /*
- * clone may only make a process that shares nothing and ends at once; a shared stack would not outlive the call.
- * Threads and vfork are left to the programs that know how.
+ * clone may only make a process that shares nothing and exits at once: a shared stack would not outlive the call.
+ * Threads and vfork are left to other programs.
  */
 #define CLONE_FLAGS_ALLOWED (0xffUL | 0x00100000UL | 0x01000000UL | 0x00200000UL)
 
@@ -198,7 +199,7 @@ static void one_call(uint64_t *r)
 
 /* --- children --------------------------------------------------------------------------------------------------- */
 
-/* Reads or writes somewhere in the arena; what it raises is caught. */
+/* Reads or writes somewhere in the arena, and catches the signal that this may raise. */
 static void touch(uint64_t *r)
 {
 	char *p = arena + draw(r, ARENA_PAGES * PAGE);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the fuzzers of system calls share: children with several threads each, which make random calls; they may kill
- * themselves, lose their memory or hang, and are replaced. The parent only counts, so its own memory is never at stake.
+ * The frame of the system call fuzzers: children with several threads each, which make random calls.
  *
- * Arguments: seed, number of children, calls for each thread. A child's calls depend on the seed and its number alone. What is
- * printed names the seed, so that a failure can be replayed.
+ * The children may kill themselves, lose their memory or hang, and are replaced. The parent only counts, so its own
+ * memory is never at risk.
+ *
+ * Arguments: seed, number of children, calls for each thread. A child's calls depend only on the seed and its number.
+ * The output names the seed, so that a failure can be replayed.
  */
 #ifndef USER_FUZZER_H
 #define USER_FUZZER_H
@@ -19,7 +21,7 @@
 struct fuzzer {
 	const char *name;
 	int (*child)(long number);
-	int seconds; /* after which a child is killed */
+	int seconds; /* the time after which a child is killed */
 	long nr_children;
 };
 
@@ -58,7 +60,7 @@ static uint64_t draw_absurd(uint64_t *r)
 	return absurd[draw(r, sizeof(absurd) / sizeof(absurd[0]))];
 }
 
-/* In a child: each thread gets random numbers of its own, as its argument. */
+/* Runs the threads of a child. Each gets its own random state as its argument. */
 static int fuzz_in_threads(long number, void *(*fuzz)(void *state))
 {
 	pthread_t threads[NR_THREADS];
@@ -74,7 +76,7 @@ static int fuzz_in_threads(long number, void *(*fuzz)(void *state))
 	return 0;
 }
 
-/* Runs one child to its end, and kills it when it does not find one. */
+/* Runs one child until it exits, and kills it if it does not. */
 static void fuzz_child(const struct fuzzer *fuzzer, long number)
 {
 	int status;

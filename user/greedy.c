@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs without measure, beside an innocent one: a fork bomb under RLIMIT_NPROC-like bounds of its own, a process
- * that maps and touches without end, one that only maps, one that opens without end. They are killed or refused; the
- * innocent process goes on and finds its memory as it left it.
+ * Tests greedy programs beside an innocent process: they are killed or refused, and it keeps running with its memory
+ * intact.
  *
- * Arguments: which (forks, mappings, files, threads, memory, pipes, copies); default: all but the last three, which need a machine
- * of their own.
+ * The greedy programs are a fork bomb with a bound of its own, processes that map, touch or copy memory without end,
+ * and some that open files, start threads or fill pipes without end.
+ *
+ * Arguments: which (forks, mappings, files, threads, memory, pipes, copies); default: all but the last three, which
+ * need a machine of their own.
  */
 #include "user/check.h"
 
@@ -16,7 +18,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define MAX_FORKS 400
 
-/* Each process forks as long as it may; a shared counter bounds the whole family. */
+/* Each process forks as long as it may; a shared counter bounds the number of all processes. */
 static int *family;
 
 static int bomb(void *arg)
@@ -49,7 +51,7 @@ static int eat_memory(void *arg)
 	(void)arg;
 }
 
-/* 65530 unless this machine's owner wants another. */
+/* Returns the limit of mappings: 65530 unless the administrator has changed it. */
 static long max_mappings(void)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
@@ -59,7 +61,10 @@ static long max_mappings(void)
 	return limit;
 }
 
-/* Every other page, so that nothing merges: ends at the limit of mappings, if that is below what there is to change. */
+/*
+ * Changes every other page, so that nothing merges. Ends at the limit of mappings, or after all pages if the limit is
+ * higher.
+ */
 static int eat_mappings(void *arg)
 {
 	long limit = max_mappings();
@@ -108,7 +113,7 @@ static int eat_threads(void *arg)
 	return n == 300 ? 0 : 1;
 }
 
-/* What it takes is the kernel's: pages of pipes, and not its own. It has to be found out all the same. */
+/* The memory that it takes is the kernel's (pages of pipes), not its own. The OOM killer must find it all the same. */
 static int eat_pipes(void *arg)
 {
 	static char bytes[1 << 16];
@@ -131,7 +136,7 @@ static void *feed(void *fd)
 	return NULL;
 }
 
-/* Memory is out in the middle of a copy, with the pipe's lock held, for which other threads of the victim wait. */
+/* Memory runs out in the middle of a copy, with the pipe's lock held, for which other threads of the victim wait. */
 static int eat_by_copies(void *arg)
 {
 	char *p = mmap(NULL, 1 << 30, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -157,7 +162,7 @@ static const struct {
 	{ "pipes", eat_pipes, true },	   { "copies", eat_by_copies, true },
 };
 
-/* The innocent one: counts in its own memory until told to stop. */
+/* The innocent process: checks and changes its own memory until told to stop. */
 static int innocent(void *arg)
 {
 	volatile int *stop = arg;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a call costs for each item, with few items and with eight times as many: a figure that grows with the number of VMAs, files,
- * processes, timers, ... tells of a list that is searched where Linux has a tree, a hash or a bitmap.
+ * Measures whether the cost of a call per item grows with the number of items.
  *
- *	growth_calls [ROW...]		each row (or those named): items, cost of one, both again, and how the cost grows
+ * Each row is measured with few items and with eight times as many. A cost that grows with the number of VMAs, files,
+ * processes, timers, ... shows that a list is searched where Linux has a tree, a hash or a bitmap.
  *
- * Costs are told by the TSC, which counts instructions under QEMU's -icount. Fails if one grows by more than a row allows; on
- * Linux, where a TSC counts time, no figure is judged.
+ *	growth_calls [ROW...]		all rows (or those named): items and cost of one, few and many, and the growth
+ *
+ * Costs are read from the TSC, which counts instructions under QEMU's -icount. Fails if a cost grows by more than
+ * ALLOWED. On Linux, where the TSC counts time, no figure is judged.
  */
 #include "user/check.h"
 #include "user/faultline.h"
@@ -28,8 +30,8 @@
 #include <time.h>
 
 #define MORE 8	     /* times as many items */
-#define CALLS 64     /* of one call, where its cost is that of one among many */
-#define ALLOWED 1.3  /* growth, of most rows: a tree of three levels more is allowed */
+#define CALLS 64     /* repetitions of a call whose cost is that of one among many items */
+#define ALLOWED 1.3  /* growth: a tree may have three levels more */
 #define MAX_ITEMS 20000
 
 #define DISK "/dev/ram0"
@@ -37,19 +39,19 @@
 #define SWAP "/dev/ram1"
 #define DISK_DIR "/disk"
 
-/* A row's function makes nr items, measures between begin() and its answer, and leaves everything as it was. */
+/* A row's function makes nr items, measures from begin() to each(), undoes its changes, and returns the cost. */
 typedef double cost_of_t(long nr);
 
 static uint64_t started;
 
-/* What was freed before is given back by others meanwhile, and not while we measure. */
+/* Waits until deferred frees are done, so that they do not run while we measure. */
 static void begin(void)
 {
 	usleep(20000);
 	started = read_tsc();
 }
 
-/* Instructions per item since begin(). */
+/* Returns the instructions per item since begin(). */
 static double each(long nr)
 {
 	return (double)(read_tsc() - started) / (double)nr;
@@ -65,7 +67,7 @@ static char *map_touched(long nr)
 	return p;
 }
 
-/* nr VMAs of one touched page side by side. */
+/* Maps nr VMAs of one touched page each, side by side. */
 static char *map_vmas(long nr)
 {
 	char *p = map_touched(nr);
@@ -149,7 +151,7 @@ static double cost_munmap_vmas(long nr)
 	return each(nr);
 }
 
-/* One VMA more, changed and gone, among nr. */
+/* Maps, changes and unmaps one more VMA, among nr. */
 static double cost_mmap_among(long nr)
 {
 	char *p = map_vmas(nr), *q;
@@ -195,7 +197,7 @@ static int memfd(long nr_pages)
 	return fd;
 }
 
-/* nr VMAs, each of the first page of the file: none merges with its neighbour. */
+/* Makes nr VMAs that each map the first page of the file: none merges with its neighbour. */
 static char *map_often(int fd, long nr)
 {
 	char *p = map_pages((size_t)nr, PROT_NONE);
@@ -220,7 +222,7 @@ static double cost_truncate_mappers(long nr)
 	return cost;
 }
 
-/* Pages that nobody maps go from a file, the first page of which nr VMAs show. */
+/* Punches out pages that no VMA maps, of a file whose first page nr VMAs map. */
 static double cost_hole_among_mappers(long nr)
 {
 	int fd = memfd(2 * CALLS);
@@ -341,7 +343,7 @@ static double cost_dup(long nr)
 	return cost;
 }
 
-/* The lowest descriptor becomes free, is used again, and the next one is behind all. */
+/* The lowest descriptor is closed and used again, and the next one is above all others. */
 static double cost_dup_behind_all(long nr)
 {
 	double cost;
@@ -410,7 +412,7 @@ static void make_eventfds(long nr)
 		MUST((fds[i] = eventfd(0, 0)) >= 0);
 }
 
-/* The last one is ready, so that nothing sleeps. */
+/* Makes the last one ready, so that nothing sleeps. */
 static void make_ready(long nr)
 {
 	uint64_t one = 1;
@@ -460,7 +462,7 @@ static void control_all(int epoll, int op, long nr)
 	}
 }
 
-/* Watched, changed, waited for, and left alone again. */
+/* Adds all watches, changes them, waits as many times, and deletes them. */
 static double cost_epoll(long nr)
 {
 	int epoll = epoll_create1(0);
@@ -481,7 +483,7 @@ static double cost_epoll(long nr)
 	return cost;
 }
 
-/* All are ready, and each wait tells of one. */
+/* All are ready, and each wait returns one. */
 static double cost_epoll_ready(long nr)
 {
 	int epoll = epoll_create1(0);
@@ -505,7 +507,7 @@ static double cost_epoll_ready(long nr)
 
 static pid_t children[MAX_ITEMS];
 
-/* Each a group of its own. */
+/* Starts children, each in a process group of its own. */
 static void start_children(long nr)
 {
 	for (long i = 0; i < nr; i++) {
@@ -529,7 +531,7 @@ static void wait_for_children(long nr)
 		MUST(waitpid(children[i], NULL, 0) == children[i]);
 }
 
-/* Each is waited for by its number, the youngest first. */
+/* Waits for each child by its number, the youngest first. */
 static double cost_waitpid(long nr)
 {
 	siginfo_t info;
@@ -569,7 +571,7 @@ static void change_group(pid_t last)
 	MUST(setpgid(last, last) == 0 && getpgid(last) == last && getsid(last) == getsid(0));
 }
 
-/* A group of its own, whose end leaves nobody behind who could be orphaned. vfork: the child runs on our memory. */
+/* The child enters a group of its own, so that its exit orphans no group. vfork: the child runs on our memory. */
 static void fork_and_wait(pid_t last)
 {
 	pid_t child = vfork();
@@ -631,7 +633,7 @@ static void start_threads(long nr)
 	for (long i = 0; i < nr; i++) {
 		words[i] = 0;
 		MUST(pthread_create(&threads[i], &attr, wait_for_word, &words[i]) == 0);
-		sched_yield(); /* it sleeps when we go on */
+		sched_yield(); /* lets the thread go to sleep */
 	}
 }
 
@@ -645,7 +647,7 @@ static void end_threads(long nr)
 		pthread_join(threads[i], NULL);
 }
 
-/* They begin, sleep on a word each, are woken and end. */
+/* The threads start, sleep on a word each, are woken and exit. */
 static double cost_threads(long nr)
 {
 	begin();
@@ -670,7 +672,7 @@ static double cost_list_threads(long nr)
 
 static timer_t timers[MAX_ITEMS];
 
-/* Made, set to ever later times, changed, and deleted, the newest first. */
+/* The timers are made, set to ever later times, changed, and deleted, the newest first. */
 static double cost_timers(long nr)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_NONE };
@@ -721,7 +723,7 @@ static double cost_mounts(long nr)
 	return cost;
 }
 
-/* --- shared memory, locks and files -------------------------------------------------------------------------------- */
+/* --- shared memory, locks and files ------------------------------------------------------------------------------- */
 
 static int segments[MAX_ITEMS];
 
@@ -756,7 +758,7 @@ static void lock_byte(int fd, short type, long at)
 	MUST(fcntl(fd, F_SETLK, &lock) == 0);
 }
 
-/* Every other byte of a file. */
+/* Locks every other byte of a file. */
 static double cost_record_locks(long nr)
 {
 	int fd = memfd(16);
@@ -793,7 +795,7 @@ static double cost_unlink(long nr)
 	return each(nr);
 }
 
-/* Of a file on a freshly formatted disk that is removed afterwards. */
+/* Measures a call on a file of a freshly formatted disk, which is unmounted afterwards. */
 static double cost_on_disk(long nr, int (*call)(int fd, long nr))
 {
 	double cost;
@@ -816,7 +818,7 @@ static int make_empty(int fd, long nr)
 	return ftruncate(fd, 0);
 }
 
-/* One hole, of all but the last page. */
+/* Punches one hole, of all but the last page. */
 static int punch(int fd, long nr)
 {
 	return fallocate(fd, HOLE, 0, (nr - 1) * (long)PAGE);
@@ -871,7 +873,7 @@ static const struct row {
 	const char *name;
 	cost_of_t *cost_of;
 	long few;
-	const char *needs; /* a device that is there, or NULL */
+	const char *needs; /* a device that must exist, or NULL */
 } rows[] = {
 	{ "sysinfo", cost_sysinfo, 1000, NULL },
 	{ "mincore", cost_mincore, 1000, NULL },
@@ -922,12 +924,12 @@ static bool is_named(const struct row *row, int nr, char **names)
 	return !nr;
 }
 
-/* False: it grows, and is judged. */
+/* Returns false if the cost grows and is judged. */
 static bool measure(const struct row *row)
 {
 	double few, many;
 
-	(void)row->cost_of(row->few); /* caches of objects are filled once */
+	(void)row->cost_of(row->few); /* fills the object caches */
 	few = row->cost_of(row->few);
 	many = row->cost_of(row->few * MORE);
 	printf("%-20s %6ld: %8.0f  %6ld: %8.0f  %5.2f%s\n", row->name, row->few, few, row->few * MORE, many, many / few,

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a page costs that has to take another one's place, in one VMA, in 512, and where the kernel has most of the memory itself,
- * in pipes: growth_reclaim BOUND. Memory is filled, then three quarters as many pages more are touched, so that the second
- * chance of those in memory is over for most. Prints instructions for each; fails if there are more than BOUND, or if many VMAs or
- * the pipes make it ALLOWED times as many. The bound is the same on machines of different sizes: so the cost does not grow with
- * memory either.
+ * Measures the cost of a page for which another one must be reclaimed, in one VMA, in 512, and with most memory in
+ * pipes.
  *
- * Costs are told by the TSC, which counts instructions under QEMU's -icount.
+ *	growth_reclaim BOUND
+ *
+ * Memory is filled, then three quarters as many pages more are touched, so that most pages in memory have used up their
+ * second chance. Prints the instructions per page. Fails if there are more than BOUND, or if many VMAs or the pipes
+ * multiply them by more than ALLOWED. The bound is the same on machines of different sizes, so the cost must not grow
+ * with memory either.
+ *
+ * Costs are read from the TSC, which counts instructions under QEMU's -icount.
  */
 #include "user/check.h"
 #include "user/faultline.h"
@@ -28,7 +32,7 @@ static long pages_in_memory(void)
 	return (long)(info.totalram / PAGE);
 }
 
-/* nr pages in nr_vmas VMAs of equal sizes: every other one must not be copied by fork. */
+/* Maps nr pages in nr_vmas VMAs of equal sizes: every other one is MADV_DONTFORK. */
 static char *map_in(long nr, long nr_vmas)
 {
 	char *p = mmap(NULL, (size_t)nr * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
@@ -46,7 +50,7 @@ static uint64_t nr_taken(void)
 	return vmstat_delta(&before, &after, "pgsteal_kswapd") + vmstat_delta(&before, &after, "pgsteal_direct");
 }
 
-/* Fills pipes until the kernel has nr pages more. Nobody reads them. */
+/* Fills pipes, which are never read, until the kernel has nr pages more. */
 static void fill_pipes(long nr)
 {
 	static char buf[PIPE_PAGES * PAGE];
@@ -59,7 +63,7 @@ static void fill_pipes(long nr)
 	}
 }
 
-/* Instructions for each page beyond the nr_first that memory has room for. */
+/* Returns the instructions per page beyond the nr_first pages that memory has room for. */
 static double cost_with(long nr_vmas, long nr_first)
 {
 	long nr = nr_first * 3 / 4;

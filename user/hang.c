@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ends that are not for programs. `hang`: a thread stands in the midst of a fault with mmap_lock in its hands, another
- * waits for that lock, and a third process waits until the kernel's log says who waits for whom; for a kernel that looks
- * after a second (hang=1). `hang deaf`: the same of a CPU that takes no interrupt, since what runs there stands in a switch of address
- * spaces, and of another that spins for its lock. `hang alone`: of the boot CPU, while all others are idle; it does not end. `hang panic`: the first thread stands with a VMA's lock, and the kernel
- * is made to panic. `hang busy SECONDS`: no hang, but calls one after the other that keep a CPU in the kernel nearly all the time.
+ * Makes the kernel hang or panic on purpose, to test what it reports.
+ *
+ *	hang			a thread stops in the middle of a fault with mmap_lock held, another waits for that
+ *				lock, and a third process waits until the kernel's log says so; for a kernel that checks
+ *				after a second (hang=1)
+ *	hang deaf		the same with a CPU that takes no interrupts, since its process stops in a switch of
+ *				address spaces, and another CPU that spins for its lock
+ *	hang alone		the same with the boot CPU, while all others are idle; does not end
+ *	hang panic		the thread stops with a VMA's lock held, and the kernel is made to panic
+ *	hang busy SECONDS	no hang, but successive calls that keep a CPU in the kernel nearly all the time
  */
 #include "user/race.h"
 
 static char *page, *other;
 static volatile pid_t holder_tid;
-static volatile bool hold, unmap; /* what the two threads shall do */
+static volatile bool hold, unmap; /* tell the two threads to go on */
 
 static void *hold_lock(void *arg)
 {
@@ -31,7 +36,10 @@ static void *wait_for_lock(void *arg)
 	return arg;
 }
 
-/* A thread that stands at the point in the midst of a fault. From now on this process had better not fault. */
+/*
+ * Starts a thread, and returns when it has stopped at the race point in the middle of a fault. From then on this
+ * process should not fault.
+ */
 static pthread_t stop_at(const char *point, enum policy policy)
 {
 	pthread_t thread;
@@ -42,7 +50,7 @@ static pthread_t stop_at(const char *point, enum policy policy)
 	MUST(pthread_create(&thread, NULL, hold_lock, NULL) == 0);
 	while (!holder_tid)
 		relax();
-	MUST(!race_stopped(point)); /* touches the stack that it needs */
+	MUST(!race_stopped(point)); /* faults in the stack that the call needs */
 	MUST(race_command("arm %s tid=%d", point, holder_tid) > 0);
 	hold = true;
 	while (!race_stopped(point))
@@ -50,7 +58,7 @@ static pthread_t stop_at(const char *point, enum policy policy)
 	return thread;
 }
 
-/* Returns when each of the texts has stood in some line of the kernel's log since `fd` was opened. */
+/* Returns when each of the texts has appeared in a line of the kernel's log since `fd` was opened. */
 static void wait_for_log(int fd, const char *const *texts, unsigned int nr)
 {
 	static char record[1024];
@@ -78,7 +86,7 @@ static void hang_for_a_while(int told)
 	MUST(pthread_create(&waiter, NULL, wait_for_lock, NULL) == 0);
 	holder = stop_at("mmap_locked", POLICY_MMAP);
 	unmap = true;
-	MUST(read(told, &go, 1) == 0); /* until the parent has let the holder go, and its end of the pipe */
+	MUST(read(told, &go, 1) == 0); /* until the parent has released the holder and closed its end of the pipe */
 	pthread_join(holder, NULL);
 	pthread_join(waiter, NULL);
 }
@@ -105,7 +113,7 @@ static int hang(void)
 	return check_done();
 }
 
-/* A process that stands on that CPU in its execve, and goes on to do nothing. */
+/* Starts a process that stops in its execve on that CPU. Once released, it exits. */
 static pid_t stop_in_exec(int cpu)
 {
 	pid_t child = fork();
@@ -121,7 +129,7 @@ static pid_t stop_in_exec(int cpu)
 	return child;
 }
 
-/* A process that sends another a signal from CPU 2. */
+/* Starts a process that sends another a signal from CPU 2. */
 static pid_t send_signal(pid_t to)
 {
 	pid_t child = fork();
@@ -160,7 +168,7 @@ static int alone(void)
 	return 1;
 }
 
-/* Each call takes some thousandths of a second, what is between them next to nothing. */
+/* Each call takes some milliseconds, and the time between calls is negligible. */
 static int stay_busy(int seconds)
 {
 	size_t size = 8 << 20;
@@ -178,7 +186,7 @@ static int stay_busy(int seconds)
 static int make_panic(void)
 {
 	stop_at("vma_locked", POLICY_VMA);
-	usleep(100000); /* the thread that stands there is busy, so that its CPU takes ticks, which a debugger may look at */
+	usleep(100000); /* the stopped thread is busy, so that its CPU takes ticks, which a debugger may look at */
 	write_text("/proc/sysrq-trigger", "c");
 	return 1;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The first program to run: what the kernel puts on the stack before main, and that thread-local storage works. */
+/* The first program that runs: tests the stack that main gets, the auxiliary vector, and thread-local storage. */
 #include "user/check.h"
 
 #include <elf.h>

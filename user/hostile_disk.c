@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A disk that holds nonsense: a faultfs with a few files, in whose metadata random bytes change, is mounted, walked, read,
- * written and unmounted. Anything may fail, and nothing else happens. And file systems that are taken away with others in them.
- * Needs a machine with --disk 1M.
+ * Tests a faultfs whose metadata is damaged at random.
+ *
+ * The disk, which holds a few files, is mounted, walked, read, written and unmounted. Any call may fail, but nothing
+ * else may happen. Also tests file systems that are detached with others mounted in them. Needs a machine with --disk
+ * 1M.
  *
  * Arguments: seed (1), rounds (40).
  */
@@ -17,7 +19,7 @@
 #define DISK "/dev/ram0"
 #define DISK_BYTES (1UL << 20)
 #define SUPER_BYTES 40
-#define METADATA_BYTES (10 * PAGE) /* super block, bitmap, inodes, the first directories and blocks of numbers */
+#define METADATA_BYTES (10 * PAGE) /* super block, bitmap, inodes, the first directories and indirect blocks */
 
 static unsigned char good[DISK_BYTES], bad[DISK_BYTES];
 
@@ -41,7 +43,7 @@ static void transfer_disk(unsigned char *bytes, bool write_it)
 	close(fd);
 }
 
-/* Files of all depths of block numbers, a directory, links. */
+/* Makes files with all depths of indirect blocks, a directory, and links. */
 static void make_disk(void)
 {
 	MUST(mount(DISK, "/disk", "faultfs", 0, "format") == 0);
@@ -56,7 +58,7 @@ static void make_disk(void)
 	transfer_disk(good, false);
 }
 
-/* A file that was mapped is let go a moment after. */
+/* The file system is busy until the last mapping of a file has been released, which may take a moment. */
 static void unmount(void)
 {
 	MUST(chdir("/") == 0);
@@ -86,7 +88,10 @@ static void use_file(const char *path, uint64_t *r)
 	close(fd);
 }
 
-/* Uses everything that can be found, and removes some of it; a directory that holds itself has an end, too. */
+/*
+ * Uses everything that can be found, and removes some of it. The depth is limited, since a directory may contain
+ * itself.
+ */
 static void use_tree(uint64_t *r, int depth)
 {
 	DIR *dir = opendir(".");
@@ -114,7 +119,7 @@ static void use_tree(uint64_t *r, int depth)
 	use_file("new/file", r);
 }
 
-/* What is damaged depends on the seed alone; what becomes of it also on when the flusher frees what. */
+/* The damage depends on the seed alone; its consequences also depend on when the flusher frees blocks. */
 static int damage_and_use(uint64_t *r)
 {
 	uint64_t use = splitmix64(r);
@@ -124,7 +129,7 @@ static int damage_and_use(uint64_t *r)
 		uint64_t at = draw(r, draw(r, 6) ? METADATA_BYTES : SUPER_BYTES);
 
 		bad[at] = draw(r, 2) ? splitmix64(r) : bad[at] ^ 1U << draw(r, 8);
-		if (draw(r, 4) == 0) /* a whole number */
+		if (draw(r, 4) == 0) /* a whole 32-bit number */
 			memset(bad + (at & ~3UL), draw(r, 2) ? 0xff : 0, 4);
 	}
 	transfer_disk(bad, true);
@@ -136,7 +141,7 @@ static int damage_and_use(uint64_t *r)
 	return 1;
 }
 
-/* A number of a block that the disk does not have. */
+/* Block numbers that the disk does not have. */
 static void block_out_of_range(void)
 {
 	uint32_t *inodes, inode_start;
@@ -161,7 +166,10 @@ static void block_out_of_range(void)
 	unmount();
 }
 
-/* "lazily": one file system with another in it, and a third that is mounted where nobody finds it any more. */
+/*
+ * umount -l detaches a file system with others mounted in it. A file system can still be mounted in the detached one,
+ * through the working directory.
+ */
 static void taken_away_with_others(void)
 {
 	char line[256];

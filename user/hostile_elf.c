@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Malformed, truncated and hostile ELF files. Each is a small valid program with something spoiled; the report says
- * what execve answered, or how the program ended when it was taken all the same. Linux notices much of this only after
- * the point of no return and kills the process; who looks first says ENOEXEC. Both are "refused" here.
+ * Tests malformed, truncated and hostile ELF files.
+ *
+ * Each file is a small valid program with something spoiled. The test prints what execve answered or, if the program
+ * was executed, how it ended. Linux notices many faults only after the point of no return, and kills the process. A
+ * kernel that checks first returns ENOEXEC. Both are printed as "refused".
  */
 #include "user/check.h"
 
@@ -56,7 +58,8 @@ static void write_file(const void *data, size_t size)
 {
 	int fd;
 
-	unlink(PATH); /* not the old file: it cannot be written to while anybody still looks at its process */
+	/* A new file: the old one cannot be written (ETXTBSY) while another process still inspects its process. */
+	unlink(PATH);
 	fd = open(PATH, O_CREAT | O_EXCL | O_WRONLY, 0755);
 	MUST(fd >= 0);
 	MUST(write(fd, data, size) == (ssize_t)size);
@@ -69,12 +72,12 @@ static int execute(void *arg)
 
 	(void)arg;
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-	alarm(60); /* should it run wild */
+	alarm(60); /* in case it does not end */
 	execve(PATH, argv, env);
 	return 100 + errno; /* errno of execve is below 42 for all that happens here */
 }
 
-/* The file's fate, in words. */
+/* Executes the file, and prints what happened. */
 static void report(const char *what, const void *data, size_t size)
 {
 	int status;
@@ -193,7 +196,7 @@ static void files(void)
 	rmdir(PATH);
 }
 
-/* Two hundred random bytes of a valid file change; whatever happens must happen to the child alone. */
+/* Changes three random bytes in the headers of a valid file, two hundred times. Only the child may suffer. */
 static void random_damage(void)
 {
 	uint32_t state = 4711;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Small calls: ids, names, getrandom, uname, sysinfo, membarrier, arch_prctl, unknown numbers. */
+/* Tests small calls: ids, names, getrandom, uname, sysinfo, membarrier, arch_prctl, and unknown call numbers. */
 #include "user/check.h"
 
 #include <sys/prctl.h>

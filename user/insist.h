@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of programs that have nothing to print but what went wrong: the first one that does not hold ends the program. */
+/* Checks for programs that print nothing but failures: the first check that fails ends the program. */
 #ifndef USER_INSIST_H
 #define USER_INSIST_H
 

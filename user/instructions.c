@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instructions that few programs use: software interrupts, far jumps and returns, interrupt returns,
- * selectors that are not the program's, flags that no compiler sets. Each does what it should, or raises a signal with its
- * si_code and address; the kernel survives all of them.
+ * Tests instructions that few programs use: software interrupts, far jumps and returns, interrupt returns, selectors
+ * that are not the program's, and flags that no compiler sets.
  *
- * What the makers of CPUs decide differently is left out (`sysenter`), and what newer versions of QEMU execute though it must not
- * be: `into` and `salc` in 64-bit code (seen with 10.0), `wbinvd` in user mode (with 10.0 and 11.1). code32.c has 32-bit code,
- * int80.c its system calls.
+ * Each must do its work, or raise a signal with the right si_code and address. The kernel must survive all of them.
+ *
+ * Left out are instructions that CPU vendors treat differently (`sysenter`), and those that newer versions of QEMU
+ * execute although they must not: `into` and `salc` in 64-bit code (seen with 10.0), `wbinvd` in user mode (with 10.0
+ * and 11.1). code32.c tests 32-bit code, int80.c its system calls.
  */
 #include "user/check.h"
 
@@ -18,7 +19,7 @@
 #define KERNEL_CS 0x10
 #define KERNEL_DS 0x18
 #define TSS 0x40
-#define LOCAL 4 /* of a selector: in the local descriptor table, which is empty */
+#define LOCAL 4 /* in a selector: the local descriptor table, which is empty */
 #define NOT_CANONICAL 0x1234567890abcdefUL
 #define FLAG_OVERFLOW 0x800UL
 #define FLAG_TRAP 0x100UL
@@ -34,10 +35,10 @@ static const char *kind(void)
 	return words;
 }
 
-/* Prints what the statement raised. */
+/* Prints the signal that the statement raised, or "done". */
 #define TELL(name, statement) printf("%s: %s\n", name, CATCH(statement) ? kind() : "done")
 
-/* ---- Software interrupts ------------------------------------------------------------------------------------------- */
+/* ---- Software interrupts ----------------------------------------------------------------------------------------- */
 
 static char *code; /* a page for instructions, below 4 GiB */
 
@@ -98,7 +99,7 @@ static void privileged(void)
 	TELL("hlt", __asm__ volatile("hlt"));
 }
 
-/* ---- Selectors ----------------------------------------------------------------------------------------------------- */
+/* ---- Selectors --------------------------------------------------------------------------------------------------- */
 
 static const unsigned short bad_code[] = { 0, 3, KERNEL_CS, KERNEL_CS | 3, USER_DS, TSS | 3, LOCAL | 3, 0xfffb, 0x0b };
 
@@ -142,7 +143,7 @@ static void tables(void)
 	CHECK(CATCH(peek(idt.base)) == SIGSEGV && caught.addr == (uintptr_t)idt.base);
 }
 
-/* ---- Far returns --------------------------------------------------------------------------------------------------- */
+/* ---- Far returns ------------------------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void far_return_to(unsigned short selector, unsigned long address)
 {
@@ -189,7 +190,7 @@ static void far_jumps(void)
 	}
 }
 
-/* ---- Interrupt returns --------------------------------------------------------------------------------------------- */
+/* ---- Interrupt returns ------------------------------------------------------------------------------------------- */
 
 struct frame {
 	unsigned long rip, cs, flags, rsp, ss;
@@ -205,7 +206,7 @@ static unsigned long flags_now(void)
 	return flags;
 }
 
-/* Returns the flags with which the program goes on. */
+/* Executes iretq with the frame. Returns the flags with which the program resumes. */
 static __attribute__((noinline)) unsigned long interrupt_return(struct frame frame, unsigned long flags_before)
 {
 	unsigned long flags;
@@ -248,16 +249,16 @@ static void interrupt_returns(void)
 	frame.rip = 16;
 	TELL("to nothing", interrupt_return(frame, 2));
 	TELL("from a nested task", interrupt_return(own_frame(), 2 | FLAG_NESTED));
-	__asm__ volatile("push $2; popfq" ::: "memory", "cc"); /* a signal leaves the flag as it is */
+	__asm__ volatile("push $2; popfq" ::: "memory", "cc"); /* a signal does not clear the flag */
 }
 
-/* A frame in memory that cannot be read. */
+/* Executes iretq with a frame in memory that cannot be read. */
 static void return_from(char *stack)
 {
 	__asm__ volatile("mov %%rsp, %%rbx; mov %0, %%rsp; iretq; mov %%rbx, %%rsp" ::"r"(stack) : "rbx", "memory");
 }
 
-/* CPUs begin with different words of the frame. */
+/* Compares pages, since CPUs begin with different words of the frame. */
 static bool in_page(uintptr_t address, const char *page)
 {
 	return (address & -PAGE) == (uintptr_t)page;
@@ -283,7 +284,7 @@ static void returned_flags(void)
 	frame.flags = 2;
 	CHECK_EQ(interrupt_return(frame, 2), 0x202); /* interrupts stay on */
 	frame.flags = 0x3a02 | FLAG_ALIGNMENT;
-	CHECK_EQ(interrupt_return(frame, 2), 0xa02 | FLAG_ALIGNMENT); /* no right to devices */
+	CHECK_EQ(interrupt_return(frame, 2), 0xa02 | FLAG_ALIGNMENT); /* no I/O privilege */
 	frame.flags = 2 | FLAG_NESTED;
 	CHECK_EQ(interrupt_return(frame, 2), 0x202 | FLAG_NESTED);
 }
@@ -318,7 +319,7 @@ static void stepped(void)
 	MUST(sigaction(SIGTRAP, &before, NULL) == 0);
 }
 
-/* ---- The flag AC, by which a kernel may touch user memory under SMAP ------------------------------------------------ */
+/* ---- The flag AC, by which a kernel may touch user memory under SMAP --------------------------------------------- */
 
 static int with_alignment_flag(void *arg)
 {

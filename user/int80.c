@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * int $0x80, the system call of 32-bit programs. As on a Linux without CONFIG_IA32_EMULATION it is a general protection fault:
- * SIGSEGV from the kernel, with no address, at the instruction itself. Without a handler it ends the program.
+ * Tests int $0x80, the system call of 32-bit programs.
+ *
+ * As on a Linux without CONFIG_IA32_EMULATION it is a general protection fault: SIGSEGV from the kernel, with no
+ * address, at the instruction itself. Without a handler it ends the program.
  */
 #include "user/check.h"
 

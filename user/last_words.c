@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes that die of SIGSEGV or SIGBUS, each in another way, and catch neither: what --explain says of them is for the
- * test that runs this.
+ * Processes that die of SIGSEGV or SIGBUS, each in another way, without a handler.
+ *
+ * The test that runs this program checks what --explain says about them.
  */
 #include "user/faultline.h"
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/self/maps and /proc/self/smaps after scripted changes, line by line: which neighbours merge, where calls split,
- * what each mapping counts, and its flags. The scripts work in an arena of fixed address, so the text is Linux's as it is,
- * but for what depends on the machine: device and inode, soft-dirty tracking, protection keys, same-page merging; and for
- * the row LazyFree, which Linux counts when it comes around to it.
+ * Prints /proc/self/maps and /proc/self/smaps after scripted changes.
+ *
+ * The lines show which neighbours merge, where calls split mappings, and the counts and flags of each mapping. The
+ * scripts work in an arena at a fixed address, so the text is the same as on Linux, except for what depends on the
+ * machine (device and inode, soft-dirty tracking, protection keys, same-page merging), and for the row LazyFree, which
+ * Linux updates late.
  */
 #include "user/check.h"
 #include "user/text.h"
@@ -12,7 +14,7 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
-#define ARENA ((char *)0x10000010000) /* never a multiple of a huge page */
+#define ARENA ((char *)0x10000010000) /* not aligned to a huge page */
 #define SPAN 64
 
 static char *at(int page)
@@ -20,14 +22,14 @@ static char *at(int page)
 	return ARENA + (long)page * (long)PAGE;
 }
 
-/* --- what is shown ---------------------------------------------------------------------------------------------- */
+/* --- output ----------------------------------------------------------------------------------------------------- */
 
 static bool is_header(const char *line)
 {
 	return strchr("0123456789abcdef", line[0]) && strchr(line, '-');
 }
 
-/* "10000010000-10000020000 rw-p 00000000 DEVICE INODE     NAME" without device and inode. */
+/* Prints "10000010000-10000020000 rw-p 00000000 DEVICE INODE NAME" without device and inode. */
 static void print_header(const char *line)
 {
 	unsigned long start, end, offset;
@@ -45,7 +47,7 @@ static bool in_arena(const char *line)
 	return start >= (unsigned long)ARENA && start < (unsigned long)at(SPAN);
 }
 
-/* Linux without soft-dirty tracking has no "sd"; on x86 "mw" and its kin are always there. */
+/* Leaves out "sd", which Linux without soft-dirty tracking does not have. On x86 "mw" and the like are always there. */
 static void print_flags(char *line)
 {
 	char *rest, *word;
@@ -86,21 +88,21 @@ static void show_file(const char *path)
 	fflush(stdout);
 }
 
-/* The mappings alone. */
+/* Prints the mappings alone. */
 static void show(const char *what)
 {
 	printf("-- %s\n", what);
 	show_file("/proc/self/maps");
 }
 
-/* With all that is counted. */
+/* Prints the mappings with all their counts. */
 static void show_all(const char *what)
 {
 	printf("-- %s\n", what);
 	show_file("/proc/self/smaps");
 }
 
-/* --- how it is made --------------------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------------------------- */
 
 static void map(int first, int nr, int prot, int flags)
 {
@@ -145,7 +147,7 @@ static void begin(const char *name)
 	munmap(at(0), SPAN * PAGE);
 }
 
-/* A file of nr pages, written by write, named as given. */
+/* Returns a memfd of that name with nr pages, written by write(). */
 static int new_file(const char *name, int nr)
 {
 	static const char text[PAGE] = "text";
@@ -399,7 +401,7 @@ static void growing(void)
 	show_all("grown");
 }
 
-/* Rights and flags of the program's own mappings; sizes depend on the program. */
+/* Prints the rights and flags of the program's own heap and stack, whose sizes depend on the program. */
 static void own_mappings(void)
 {
 	bool shown = false;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MADV_FREE under pressure: pages that the program has given up are freed when another process needs memory, no process
- * is killed, and pages that were written to afterwards stay. A second thread writes all the while. For a machine with
- * little memory.
+ * Tests MADV_FREE under memory pressure: the pages are freed when another process needs memory, and no process is
+ * killed.
+ *
+ * Pages that were written after MADV_FREE stay. A second thread writes all the while. For a machine with little memory.
  */
 #include "user/check.h"
 
@@ -24,7 +25,7 @@ static size_t free_pages(void)
 	return info.freeram * info.mem_unit / PAGE;
 }
 
-/* Counts in one page; a count that goes back was lost. */
+/* Counts up in one page. A count that goes back shows a lost write. */
 static void *count_in_page(void *arg)
 {
 	volatile uint64_t *word = arg;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory below mmap_min_addr, where a kernel that follows a NULL pointer would read: root may map it, nobody else may, by any call;
- * and a call that may not has changed nothing.
+ * Tests memory below mmap_min_addr, where a kernel that follows a NULL pointer would read.
+ *
+ * Root may map it. Other users may not, by any call, and a refused call changes nothing.
  */
 #include "user/check.h"
 
@@ -25,7 +26,7 @@ static void *map_at(void *addr, size_t nr, int flags)
 	return mmap(addr, nr * PAGE, RW, ANON | flags, -1, 0);
 }
 
-/* With the kinds of refusal that come before the question who asks. */
+/* Requests that are refused before the caller's privileges are checked. */
 static void refused_anyway(void)
 {
 	CHECK_ERRNO(map_at(at(3) + 1, 1, MAP_FIXED), EINVAL);
@@ -39,7 +40,7 @@ static void not_low(void)
 	CHECK_THAT("a low hint is raised", map_at(at(3), 1, 0) >= (void *)lowest);
 	CHECK_THAT("... to mmap_min_addr", munmap(lowest, PAGE) == 0 && map_at(at(3), 1, 0) == lowest);
 	CHECK(munmap(lowest, PAGE) == 0);
-	/* A stack does not grow there, whoever asks. */
+	/* A stack does not grow there, not even for root. */
 	CHECK(map_at(lowest, 1, MAP_FIXED | MAP_GROWSDOWN) == lowest);
 	CHECK(CATCH(poke(lowest - PAGE, 1)) == SIGSEGV && caught.code == SEGV_MAPERR);
 	CHECK(munmap(lowest, PAGE) == 0);
@@ -90,7 +91,10 @@ static void of_nobody(void)
 	shmctl(id, IPC_RMID, NULL);
 }
 
-/* What root has mapped there stays when the process becomes somebody else's, and is used; it neither grows nor comes back. */
+/*
+ * A mapping that root has made there remains usable after the process becomes another user's. It cannot grow, nor be
+ * made again.
+ */
 static void once_root(void)
 {
 	section("nobody, once root");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* madvise: the advice that acts (DONTNEED, POPULATE_*, DONTFORK, WIPEONFORK), hints that succeed, and errors. */
+/* Tests madvise: advice that acts (DONTNEED, POPULATE_*, DONTFORK, WIPEONFORK), hints that succeed, and errors. */
 #include "user/check.h"
 
 #ifndef MADV_POPULATE_READ

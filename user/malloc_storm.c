@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* malloc, calloc, realloc and free in several threads, blocks of 1 byte to a megabyte, each checked for its pattern. */
+/*
+ * Tests malloc, calloc, realloc and free in several threads, with blocks of up to a megabyte whose pattern is checked.
+ */
 #include "user/check.h"
 #include "user/random.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many names in one directory.
+ * Tests a directory with many names.
  *
  *	many_names COUNT	makes them, reads them, seeks, removes some while they are read, removes the rest
- *	many_names COUNT COST	exit 1 if a name among so many costs more than twice what one among a sixteenth of them does
+ *	many_names COUNT COST	exit 1 if a name among COUNT costs more than twice as much as one among COUNT / 16
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -54,7 +54,7 @@ static int number_of(const struct dirent *entry)
 	return sscanf(entry->d_name, "file-number-%d", &i) == 1 ? i : -1;
 }
 
-/* How often each name is met, from there to the end: as "lowest to highest". */
+/* Counts how often each name is read from here to the end, and prints the lowest and the highest count. */
 static void count_from(DIR *stream, int nr, const char *what)
 {
 	unsigned char *met = calloc(nr, 1);
@@ -74,7 +74,7 @@ static void count_from(DIR *stream, int nr, const char *what)
 	free(met);
 }
 
-/* The place of a name in the directory, and that it is there again after others have come and gone. */
+/* Checks that a position in the directory leads to the same name after other names were removed and added. */
 static void seek(DIR *stream, int nr)
 {
 	int before = -1, after;
@@ -97,7 +97,7 @@ static void seek(DIR *stream, int nr)
 	printf("seekdir leads to %s\n", before >= 0 && before == after ? "the same name" : "another name");
 }
 
-/* Removes each name as it is met: none of the others is passed over. */
+/* Removes every other name when it is read: none of the others is skipped. */
 static void remove_while_reading(DIR *stream)
 {
 	struct dirent *entry;
@@ -129,7 +129,7 @@ static int costs_the_same(int nr)
 {
 	double few, many;
 
-	(void)nanoseconds_a_name(nr / 16); /* caches of objects, of the library: filled once */
+	(void)nanoseconds_a_name(nr / 16); /* fills the caches of the kernel and the library */
 	few = nanoseconds_a_name(nr / 16);
 	many = nanoseconds_a_name(nr);
 	fprintf(stderr, "%.0f ns a name among %d, %.0f among %d\n", few, nr / 16, many, nr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* map_write FILE OFFSET TEXT: writes the text into the file through a shared mapping, and by no system call. */
+/* map_write FILE OFFSET TEXT: writes the text into the file through a shared mapping, without a system call. */
 #include "user/check.h"
 
 #include <fcntl.h>

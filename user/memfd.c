@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* memfd_create: sealing, and what truncation and hole punching do to those who map the file. */
+/* Tests memfd_create, sealing, and what truncation and hole punching do to mappings of the file. */
 #include "user/check.h"
 
 #include <fcntl.h>
@@ -104,7 +104,7 @@ static void shrinking(void)
 	close(fd);
 }
 
-/* MADV_REMOVE is fallocate() of the file: it asks what that asks. */
+/* MADV_REMOVE is fallocate() of the file, and makes the same checks. */
 static void remove_advice(void)
 {
 	int fd = memfd_create("removed", MFD_ALLOW_SEALING);
@@ -130,7 +130,7 @@ static void remove_advice(void)
 	close(fd);
 }
 
-/* read() and write() whose buffer is a mapping beyond the end of its file. */
+/* read() and write() with a buffer that is a mapping beyond the end of its file. */
 static void beyond_the_end(void)
 {
 	int fd = memfd_create("end", 0), other = memfd_create("other", 0);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/meminfo's rows are Linux's, in its order, and their figures are true: each use of memory changes the rows that it
- * should by as much as it should. Needs a machine with --disk 1M, and nobody else who uses memory.
+ * Tests that /proc/meminfo has Linux's rows in Linux's order, and that their figures are true.
+ *
+ * Each use of memory must change the right rows by the right amount. Needs a machine with --disk 1M, on which no other
+ * program uses memory.
  */
 #include "user/check.h"
 #include "user/text.h"
@@ -26,7 +28,7 @@ static void set(const char *path, const char *value)
 	MUST(write_text(path, value) == (ssize_t)strlen(value));
 }
 
-/* The figure of a row in the text, which has `separator` behind its name; -1: there is no such row. */
+/* Returns the figure of a row in the text, whose name is followed by `separator`, or -1 if there is no such row. */
 static long figure_of(const char *name, char separator)
 {
 	size_t len = strlen(name);
@@ -49,7 +51,7 @@ static long vmstat(const char *name)
 	return figure_of(name, ' ');
 }
 
-/* Those that every Linux kernel of the 6.x series has, in its order. */
+/* The rows that every Linux kernel of the 6.x series has, in its order. */
 static const char *const rows[] = {
 	"MemTotal",	   "MemFree",	     "MemAvailable",   "Buffers",	 "Cached",	  "SwapCached",
 	"Active",	   "Inactive",	     "Active(anon)",   "Inactive(anon)", "Active(file)",  "Inactive(file)",
@@ -80,7 +82,7 @@ static void forms(void)
 	CHECK(*line == 0);
 }
 
-/* Rows whose figures have just changed by KIB, or by nothing. */
+/* The watched rows, and their figures before the change. */
 static long before[8];
 static const char *watched[8];
 
@@ -134,7 +136,7 @@ static void shared(void)
 	MUST(!munmap(p, NR * PAGE));
 }
 
-/* Two processes have the pages locked, which count once. */
+/* Two processes lock the same pages, which count once. */
 static int lock_too(void *memory)
 {
 	unsigned failed = checks_failed;
@@ -175,7 +177,10 @@ static long zone(const char *name)
 	return -1;
 }
 
-/* The marks of the one zone; and what they leave of the memory that is free, or would be soon. */
+/*
+ * Checks the watermarks of the one zone, and the available memory, which is what they leave of the free and the easily
+ * reclaimed memory.
+ */
 static void available(void)
 {
 	long total = meminfo("MemTotal") / 4, lowest, low, high, file;
@@ -198,7 +203,7 @@ static void available(void)
 		 figure_of("MemFree", ':') / 4 - high + file - (file / 2 < low ? file / 2 : low));
 }
 
-/* The disk's own blocks, a few, are among the dirty pages. */
+/* The dirty pages include a few of the disk's own blocks. */
 static void dirty(void)
 {
 	static char page[PAGE];
@@ -213,7 +218,7 @@ static void dirty(void)
 	CHECK_EQ(meminfo("Dirty"), 0);
 	CHECK_EQ(meminfo("Writeback"), 0);
 	watch((const char *const[]){ "Inactive(file)", NULL });
-	set("/proc/sys/vm/dirty_writeback_centisecs", "0"); /* nobody writes back unless he is told to */
+	set("/proc/sys/vm/dirty_writeback_centisecs", "0"); /* only sync() writes back */
 	for (unsigned i = 0; i < NR; i++)
 		MUST(pwrite(fd, page, PAGE, (off_t)((i + 1) * PAGE)) == (ssize_t)PAGE);
 	now = meminfo("Dirty");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mincore: which pages have memory behind them, and its errors. */
+/* Tests mincore: which pages are resident, and its errors. */
 #include "user/check.h"
 
 #include <fcntl.h>
@@ -37,7 +37,7 @@ static void residency(void)
 	show("all written", p, 16);
 }
 
-/* What fallocate only set aside is not in memory for mincore until it is used: a page that was never filled. */
+/* Pages that fallocate has only set aside are not resident for mincore until they are used: they were never filled. */
 static void set_aside(void)
 {
 	int fd = memfd_create("mincore", 0);

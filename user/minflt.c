@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* getrusage counts faults exactly: one for each page that a fault brought in, none for what was there already. */
+/*
+ * Tests that getrusage counts faults exactly: one for each page that a fault maps, none for pages that are mapped
+ * already.
+ */
 #include "user/check.h"
 
 #include <sys/resource.h>
@@ -18,7 +21,7 @@ static long minflt(int who)
 	return usage.ru_minflt;
 }
 
-/* Faults of touching nr pages, by reading or by writing. */
+/* Returns how many faults it takes to touch nr pages, by reading or by writing. */
 static long touch(char *p, int nr, bool write)
 {
 	long before = minflt(RUSAGE_SELF);

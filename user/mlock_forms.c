@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mlock and its kin, with the limit that binds users other than root: what is locked, what is brought in, who is
- * refused, and in which order of reasons.
+ * Tests mlock and related calls, with the limit that binds users other than root.
+ *
+ * Covers what is locked, which pages are faulted in, which callers are refused, and which error comes first.
  */
 #include "user/check.h"
 #include "user/text.h"
@@ -18,16 +19,16 @@ static int lock_on_fault(void *p, size_t len)
 	return (int)syscall(SYS_mlock2, p, len, ONFAULT);
 }
 
-/* Linux's mmap: the C library's changes EPERM to ENOMEM. */
+/* Calls mmap directly: the C library changes EPERM to ENOMEM. */
 static char *map_raw(size_t nr, int flags)
 {
 	return (char *)syscall(SYS_mmap, NULL, nr * PAGE, RW, ANON | flags, -1, 0);
 }
 
-/* Of the whole process, in pages. */
+/* Returns the locked memory of the whole process, in pages. */
 static long locked(void)
 {
-	static char text[8192]; /* and no stdio, whose memory would be locked and counted as well */
+	static char text[8192]; /* no stdio, whose memory would be locked and counted as well */
 	const char *row;
 
 	MUST(read_text("/proc/self/status", text, sizeof(text)) > 0);
@@ -45,7 +46,7 @@ static void set_limit(size_t nr)
 	MUST(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
 }
 
-/* ---- What it does ------------------------------------------------------------------------------------------------ */
+/* ---- Locking ----------------------------------------------------------------------------------------------------- */
 
 static void ranges(void)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every memory call with every kind of argument that it distinguishes, and what it answers: nothing is checked here,
- * all is printed, and compared with what Linux prints. Calls that would succeed are made on memory of their own.
+ * Prints the result of every memory call with every kind of argument that it distinguishes.
+ *
+ * Nothing is checked here: the output is compared with Linux's. Calls that would succeed are made on memory of their
+ * own.
  */
 #include "user/check.h"
 
@@ -38,7 +40,7 @@ static long remap(void *old, size_t old_len, size_t new_len, int flags, void *ne
 	return syscall(SYS_mremap, old, old_len, new_len, flags, new);
 }
 
-/* Which parts of nr pages from p on are mapped with which rights, by /proc/self/maps; with VmFlags from smaps. */
+/* Prints which of nr pages from p on are mapped, with their rights and VmFlags, from /proc/self/smaps. */
 static void show_layout(char *p, size_t nr)
 {
 	FILE *file = fopen("/proc/self/smaps", "r");
@@ -84,7 +86,7 @@ static const char *const kind_names[NR_KINDS] = {
 	"locked",  "no rights", "with a hole",	"private zero device", "shared zero device",
 };
 
-/* Eight pages of that kind, in the middle of nothing. */
+/* Maps eight pages of that kind, inside a PROT_NONE reservation. */
 static char *make(enum kind kind)
 {
 	static const struct {
@@ -156,7 +158,7 @@ static void bad_ranges(int advice)
 	munmap(p - 16 * PAGE, 34 * PAGE);
 }
 
-/* What each kind of descriptor can be mapped as, and given as rights afterwards. */
+/* Tries to map each kind of descriptor in every way, and to change the rights of the mapping afterwards. */
 static void descriptors(const char *path)
 {
 	int pipes[2], fds[8] = { open(path, O_RDWR),
@@ -230,7 +232,7 @@ static void remap_arguments(void)
 	munmap(p - 16 * PAGE, 40 * PAGE), munmap(q - 16 * PAGE, 40 * PAGE);
 }
 
-/* The source stays, empty; what was locked of it is no longer, beyond the part that moved too. */
+/* The source stays mapped, but empty. All of its VMA is unlocked, beyond the part that moved too. */
 static void remap_and_keep(void)
 {
 	for (int kind = PRIVATE; kind < HOLE; kind++) {
@@ -247,7 +249,7 @@ static void remap_and_keep(void)
 	}
 }
 
-/* A destination that joins the source, or what lies on both sides of it. */
+/* The destination adjoins the source on one side, and another mapping on the other. */
 static void remap_beside(void)
 {
 	for (int form = 0; form < 8; form++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mmap of anonymous memory: every form, and what absurd arguments get. */
+/* Tests mmap of anonymous memory in every form, and with absurd arguments. */
 #include "user/check.h"
 
 #include <fcntl.h>
@@ -187,7 +187,7 @@ static void protections(void)
 		   CATCH(poke(p, 1)) == SIGSEGV);
 }
 
-/* Place and size are asked about before the descriptor's rights, those before what it can do. */
+/* Place and size are checked before the descriptor's rights, and those before what its file supports. */
 static void orders_of_refusal(void)
 {
 	int fds[] = { open("/proc/self/exe", O_RDONLY), open("/dev/zero", O_RDONLY), open("/", O_RDONLY), 0 };
@@ -211,7 +211,7 @@ static void orders_of_refusal(void)
 	CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_SHARED | MAP_GROWSDOWN, fds[1], 0), EACCES);
 	CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_GROWSDOWN, fds[1], 0), EINVAL);
 	CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fds[2], 0), ENODEV);
-	poke(p, 1); /* it is still there */
+	poke(p, 1); /* it is still mapped */
 }
 
 int main(void)

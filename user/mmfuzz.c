@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random changes to an address space, checked against a shadow copy: anonymous memory, shared and private files,
- * forks, the heap; every byte and every signal must be what the shadow says. All that can be seen, errno by errno, goes
- * into a digest for each seed, which must be Linux's.
+ * Makes random changes to an address space, and checks it against a shadow copy.
+ *
+ * The changes cover anonymous memory, shared and private files, forks and the heap. Every byte and every signal must be
+ * what the shadow predicts. All that is visible, down to each errno, goes into a digest for each seed, which must be
+ * the same as on Linux.
  *
  *	mmfuzz [--seeds A-B] [--steps N] [--only LIST]… [--exact] [--trace] [--swap] [--hog MIB] [--threads N]
  *
- * --only 3,5,9-12	leaves all other steps out; given several times, each list is run
- * --exact	includes how VMAs merge and moves across several: Linux 6.17 and newer
- * --trace	says every step, and shows the arena's mappings
- * --swap	sends pages away between the steps
- * --hog MIB	another process takes so much memory, and uses it all the time
- * --threads N	instead: N threads on overlapping ranges, for --steps steps each; see user/mmfuzz_threads.h
+ *	--only 3,5,9-12	omits all other steps; if given several times, each list is run
+ *	--exact	includes how VMAs merge, and moves across several of them: Linux 6.17 and newer
+ *	--trace	prints every step, and the arena's mappings
+ *	--swap	pages memory out between the steps
+ *	--hog MIB	another process uses so much memory all the time
+ *	--threads N	instead: N threads on overlapping ranges, for --steps steps each; see user/mmfuzz_threads.h
  *
- * A seed's steps depend on nothing but the seed and their numbers. `tests/run minimise` finds the fewest that matter.
+ * A seed's steps depend only on the seed and their numbers. `tests/run minimise` finds the smallest set of steps that
+ * fails.
  */
 #include "user/mmfuzz_data.h"
 #include "user/mmfuzz_threads.h"
@@ -27,9 +30,9 @@ static long first_seed = 1, last_seed = 1, nr_steps = 100, nr_threads;
 static const char *lists[MAX_LISTS];
 static int nr_lists;
 static bool kept[MAX_STEPS + 1];
-static int depth; /* forks above us */
+static int depth; /* number of forks above this process */
 
-/* --- the picture ------------------------------------------------------------------------------------------------ */
+/* --- recording the mappings ------------------------------------------------------------------------------------- */
 
 struct line {
 	unsigned long start, end, offset;
@@ -56,7 +59,7 @@ static void record_line(const struct line *line)
 		mix(*c);
 }
 
-/* Of private memory nobody promises an offset. */
+/* The offset of private memory is unspecified, and ignored. */
 static bool parse_line(char *text, struct line *line)
 {
 	int name = 0;
@@ -80,7 +83,7 @@ static char *read_maps(void)
 	return text;
 }
 
-/* The mappings of the arena; neighbours that look alike count as one, except for --exact. */
+/* Records the mappings of the arena. Neighbours that look alike count as one, except with --exact. */
 static void record_maps(void)
 {
 	struct line before = { 0 }, line;
@@ -110,7 +113,7 @@ static void check_all(void)
 	mix(failures);
 }
 
-/* --- a companion ------------------------------------------------------------------------------------------------ */
+/* --- a second thread -------------------------------------------------------------------------------------------- */
 
 static void *sleep_for_ever(void *arg)
 {
@@ -119,7 +122,7 @@ static void *sleep_for_ever(void *arg)
 	return arg;
 }
 
-/* Speculation is for processes with several threads. It lasts as long as the process. */
+/* Starts a second thread, since speculation is for processes with several. It lasts as long as the process. */
 static void start_companion(void)
 {
 	pthread_attr_t attr;
@@ -163,7 +166,7 @@ static void one_step(void)
 
 static void run(long from, long to);
 
-/* One of the two goes on for some steps, the other waits, and sees nothing of it but what is shared. */
+/* Parent or child continues for some steps. The other waits, and must see none of them except in shared memory. */
 static void fork_step(long from, long to, bool child_goes_on)
 {
 	int status, lock[2];
@@ -239,7 +242,7 @@ static void begin(void)
 	heap_begin();
 }
 
-/* "3,5,9-12" */
+/* Keeps only the steps of a list such as "3,5,9-12", or all steps if the list is NULL. */
 static void keep_only(const char *list)
 {
 	memset(kept, list == NULL, sizeof(kept));

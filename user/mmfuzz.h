@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * mmfuzz's vocabulary: random numbers that depend on seed and step only, the digest, and what is said about a step.
- */
+/* The basics of mmfuzz: random numbers that depend only on seed and step, the digest, and the messages about a step. */
 #ifndef USER_MMFUZZ_H
 #define USER_MMFUZZ_H
 
@@ -11,11 +9,11 @@
 #include <fcntl.h>
 #include <stdarg.h>
 
-#define ARENA 0x10000000000UL /* the same everywhere, so that the layout can be part of the digest */
+#define ARENA 0x10000000000UL /* at a fixed address, so that the layout can be part of the digest */
 #define NR_PAGES 64
 
 static uint64_t seed;
-static bool trace; /* say every step in words */
+static bool trace; /* print every step in words */
 static bool exact; /* also what only the newest Linux does: which VMAs merge, and moves across several */
 static long failures;
 static __thread long step_number; /* from 1 */
@@ -41,7 +39,7 @@ static bool once_in(uint64_t n)
 	return below(n) == 0;
 }
 
-/* Each step starts afresh: leaving others out does not change what it does. */
+/* Restarts the random numbers for each step, so that omitting other steps does not change what it does. */
 static void random_for(uint64_t stream, uint64_t number)
 {
 	random_state = stream * 0xd1342543de82ef95 + number;
@@ -56,7 +54,7 @@ static void mix(uint64_t value)
 	digest ^= digest >> 29;
 }
 
-/* The end of a seed. */
+/* Prints the digest of a seed that has ended. */
 static void say_digest(uint64_t of_seed)
 {
 	printf("seed %llu: %016llx\n", (unsigned long long)seed, (unsigned long long)of_seed);
@@ -64,7 +62,7 @@ static void say_digest(uint64_t of_seed)
 	*total_digest = (*total_digest ^ of_seed) * 0x100000001b3;
 }
 
-/* Past stdio, whose buffers a fork would double. */
+/* Bypasses stdio, whose buffered text a fork would duplicate. */
 static void say_v(const char *format, va_list args)
 {
 	char text[256];
@@ -82,7 +80,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	va_end(args);
 }
 
-/* The words for what comes now: only in a trace. */
+/* Describes what comes next, only in a trace. */
 __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 {
 	va_list args;
@@ -94,7 +92,7 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 	va_end(args);
 }
 
-/* Memory is not what the shadow says. */
+/* Reports that memory is not what the shadow predicts. */
 __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
 {
 	va_list args;
@@ -115,7 +113,7 @@ __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
 		_result == -1 ? -errno : _result;                                                                      \
 	})
 
-/* Ends a step's sentence; addresses count from the arena's start. */
+/* Ends the description of a step with its result. Addresses are relative to the arena's start. */
 static long answer(long result)
 {
 	long shown = result > 0 && (uint64_t)result >= ARENA ? result - (long)ARENA : result;
@@ -148,7 +146,7 @@ static struct range some_range(void)
 	return r;
 }
 
-/* Write-only is in; execute-only not, since CPUs with protection keys make that unreadable. */
+/* Includes write-only memory, but not execute-only memory, which CPUs with protection keys make unreadable. */
 static int some_rights(void)
 {
 	static const int rights[] = {

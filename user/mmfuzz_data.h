@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmfuzz's steps about contents: accesses by the CPU and by the kernel, files that change under their mappings, and
- * the heap.
+ * mmfuzz's steps on contents: accesses by the CPU and by the kernel, files that change under their mappings, and the
+ * heap.
  */
 #ifndef USER_MMFUZZ_DATA_H
 #define USER_MMFUZZ_DATA_H
@@ -15,7 +15,7 @@ static char *heap;
 static int heap_pages;
 static char heap_value[HEAP_PAGES];
 
-/* --- the CPU ---------------------------------------------------------------------------------------------------- */
+/* --- accesses by the CPU ---------------------------------------------------------------------------------------- */
 
 static void store_word(int page, uint64_t offset, uint64_t value)
 {
@@ -96,7 +96,7 @@ static void step_fallocate(void)
 	objects->object[which].allocated = true;
 }
 
-/* From a buffer of our own, so that it never ends early. */
+/* Writes from a buffer of our own, so that the call never ends early. */
 static void step_pwrite(void)
 {
 	static uint64_t buffer[3 * PAGE / 8];
@@ -125,9 +125,9 @@ static void step_pread(void)
 		fail("file %d does not read as it was written", which);
 }
 
-/* --- the kernel in place of the CPU ----------------------------------------------------------------------------- */
+/* --- accesses by the kernel ------------------------------------------------------------------------------------- */
 
-/* Whether pages of the range are the file's own: copying between a page and itself has no one result. */
+/* Returns true if pages of the range map the file itself: a copy between a page and itself has no unique result. */
 static bool maps_file(struct range r, int which)
 {
 	for (int i = r.first; i < r.first + r.nr; i++)
@@ -136,7 +136,7 @@ static bool maps_file(struct range r, int which)
 	return false;
 }
 
-/* How many bytes a copy from or to the range gets through, page by page. */
+/* Returns how many bytes a copy from or to the range transfers before it faults, page by page. */
 static uint64_t reachable(struct range r, uint64_t offset, uint64_t len, bool write)
 {
 	uint64_t done = 0;
@@ -191,7 +191,7 @@ static void step_pwrite_from(void)
 	if (len > FILE_BYTES - from)
 		len = FILE_BYTES - from;
 	want = reachable(r, offset, len, false);
-	if (!want) { /* a write that copies nothing may still move the end of a file in memory, on newer Linux */
+	if (!want) { /* on newer Linux, a write that copies nothing may still extend a file in memory */
 		check_page(r.first);
 		return;
 	}

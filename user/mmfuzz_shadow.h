@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmfuzz's shadow: what each page of the arena is, and each of its bytes. One process runs at a time, so nothing is
- * locked; objects (files, shared anonymous memory) lie in memory that parents and children share, as the real ones do,
- * while what a process has copied for itself lies in its own.
+ * mmfuzz's shadow: the state of each page of the arena, and each of its bytes.
+ *
+ * One process runs at a time, so nothing is locked. Objects (files, shared anonymous memory) lie in memory that parents
+ * and children share, as the real ones do. The private copies of a process lie in its own memory.
  */
 #ifndef USER_MMFUZZ_SHADOW_H
 #define USER_MMFUZZ_SHADOW_H
@@ -18,10 +19,10 @@
 
 struct object {
 	uint64_t size;	/* bytes */
-	bool allocated; /* has pages that nobody has read or written: Linux calls them not resident */
-	/* How often each page fell beyond the end: truncation takes private copies away, in every process. */
+	bool allocated; /* has pages never read or written, which Linux reports as not resident */
+	/* How often each page was truncated, which also removes its private copies, in every process. */
 	unsigned int truncated[OBJECT_PAGES];
-	unsigned char data[OBJECT_PAGES * PAGE]; /* what lies beyond `size` in the last page stays there */
+	unsigned char data[OBJECT_PAGES * PAGE]; /* bytes of the last page beyond `size` are kept */
 };
 
 struct objects {
@@ -35,7 +36,7 @@ struct page {
 	unsigned char prot;
 	short object; /* index into objects, or PRIVATE_ANON */
 	int index;    /* page of the object */
-	bool own;     /* private, and written: `data` holds */
+	bool own;     /* private and written: `data` is valid */
 	bool lazy;    /* MADV_FREE: may be zero again until it is written */
 	unsigned int truncated;
 	unsigned char data[PAGE];
@@ -55,7 +56,7 @@ static bool owns(const struct page *p)
 	return p->own && (p->object == PRIVATE_ANON || p->truncated == objects->object[p->object].truncated[p->index]);
 }
 
-/* What reading finds; NULL: beyond the end. */
+/* Returns the bytes that a read finds, or NULL beyond the end. */
 static const unsigned char *contents(const struct page *p)
 {
 	const struct object *object;
@@ -68,7 +69,7 @@ static const unsigned char *contents(const struct page *p)
 	return p->index < pages_of(object) ? object->data + p->index * PAGE : NULL;
 }
 
-/* What writing changes: a private page becomes its own copy. Not beyond the end. */
+/* Returns the bytes that a write changes: a private page is copied first. Not for a page beyond the end. */
 static unsigned char *writable_contents(struct page *p)
 {
 	p->lazy = false;
@@ -88,7 +89,7 @@ static void unmap_shadow(struct range r)
 		shadow[i].mapped = false;
 }
 
-/* A page that looks like `like`, with nothing of its own. */
+/* Makes a page like `like`, but without contents of its own. */
 static void map_shadow_page(int i, const struct page *like, int index)
 {
 	memmove(&shadow[i], like, offsetof(struct page, data));
@@ -96,7 +97,7 @@ static void map_shadow_page(int i, const struct page *like, int index)
 	shadow[i].own = shadow[i].lazy = false;
 }
 
-/* How many pages from the first on are mapped, up to the first hole. */
+/* Returns how many pages are mapped from the first on, up to the first hole. */
 static int mapped_run(struct range r)
 {
 	int n = 0;
@@ -108,7 +109,10 @@ static int mapped_run(struct range r)
 
 /* --- accesses --------------------------------------------------------------------------------------------------- */
 
-/* A GROWSDOWN mapping grows to the page unless what lies below is accessible and not of its kind (stack_guard_gap). */
+/*
+ * Grows a GROWSDOWN mapping down to the page, unless the next mapping below it is accessible and of another kind
+ * (stack_guard_gap).
+ */
 static void grow_down(int page)
 {
 	int above = page, under = page;
@@ -129,7 +133,7 @@ struct outcome {
 	int signo, code;
 };
 
-/* What one access must raise. A mapping may grow by it. */
+/* Returns the signal that one access must raise. The access may grow a mapping. */
 static struct outcome predict(int page, bool write)
 {
 	struct page *p = &shadow[page];
@@ -145,7 +149,7 @@ static struct outcome predict(int page, bool write)
 	return (struct outcome){ 0, 0 };
 }
 
-/* Compares what was raised with what had to be; true if the access went well. */
+/* Compares the signal that was raised with the predicted one. Returns true if the access succeeded. */
 static bool as_predicted(struct outcome want, int page, const char *addr, int signo)
 {
 	if (signo != want.signo || caught.code != want.code)
@@ -157,7 +161,7 @@ static bool as_predicted(struct outcome want, int page, const char *addr, int si
 	return !signo && !want.signo;
 }
 
-/* Whether a freed page is still there shows when it is read. */
+/* Finds out, by reading the page, whether it was freed after MADV_FREE. */
 static void settle_lazy(int page)
 {
 	struct page *p = &shadow[page];
@@ -166,7 +170,7 @@ static void settle_lazy(int page)
 		p->own = p->lazy = false;
 }
 
-/* All bytes of a readable page; the sum goes into the digest unless MADV_FREE left them open. */
+/* Compares all bytes of a readable page. Their sum goes into the digest, unless MADV_FREE makes them unpredictable. */
 static void compare_contents(int page)
 {
 	const volatile uint64_t *real = (const volatile uint64_t *)at(page);
@@ -199,11 +203,11 @@ static void check_page(int page)
 		compare_contents(page);
 }
 
-/* --- what faults pages in --------------------------------------------------------------------------------------- */
+/* --- populating ------------------------------------------------------------------------------------------------- */
 
 /*
- * mlock and MAP_POPULATE: private writable pages are copied; it ends at the first page that cannot be had.
- * Memory that is locked on fault waits for faults.
+ * mlock and MAP_POPULATE: private writable pages are copied, up to the first page that cannot be faulted in. Memory
+ * that is locked on fault waits for faults.
  */
 static void populate_shadow(struct range r)
 {
@@ -239,7 +243,7 @@ static void resize_object(struct object *object, uint64_t size)
 	object->size = size;
 }
 
-/* An object of `nr` pages for shared anonymous memory, or PRIVATE_ANON when there are no more. */
+/* Returns a new object of `nr` pages for shared anonymous memory, or PRIVATE_ANON if there are no more. */
 static int new_object(int nr)
 {
 	if (objects->nr == NR_OBJECTS || nr > OBJECT_PAGES)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmfuzz's steps about mappings: each draws its arguments, says them, makes the call, and does to the shadow what the
- * manual pages say. Whether a call that may fail has failed is part of the digest; the shadow follows the answer.
+ * mmfuzz's steps on mappings: each draws its arguments, describes and makes the call, and changes the shadow as the
+ * manual pages say.
+ *
+ * If a call may either fail or succeed, its result is part of the digest, and the shadow follows the result.
  */
 #ifndef USER_MMFUZZ_STEPS_H
 #define USER_MMFUZZ_STEPS_H
@@ -17,7 +19,7 @@
 
 static int file[NR_FILES];
 
-/* "pages 3..9" */
+/* Returns the range as text: "pages 3..9". */
 static const char *words(struct range r)
 {
 	static char text[4][24];
@@ -129,7 +131,7 @@ static void step_munmap(void)
 		unmap_shadow(r);
 }
 
-/* Locked memory that becomes writable is copied at once. */
+/* Private locked memory that becomes writable is copied at once. */
 static void protect_page(int i, int prot)
 {
 	struct page *p = &shadow[i];
@@ -140,7 +142,7 @@ static void protect_page(int i, int prot)
 		populate_shadow((struct range){ i, 1 });
 }
 
-/* It changes what lies before the first hole, and then fails. */
+/* Changes the pages before the first hole, and then fails. */
 static void step_mprotect(void)
 {
 	struct range r = some_range();
@@ -155,8 +157,8 @@ static void step_mprotect(void)
 /* --- mremap ----------------------------------------------------------------------------------------------------- */
 
 /*
- * The source's pages become the target's; what the target is longer by continues the last page. DONTUNMAP leaves
- * mappings without contents behind. A hole between several VMAs moves nothing, and leaves its target as it was.
+ * The source's pages become the target's. If the target is longer, the rest continues the last page. DONTUNMAP leaves
+ * mappings without contents behind. A hole between several VMAs moves nothing, and leaves the target there as it was.
  */
 static void remapped(struct range from, struct range to, int flags)
 {
@@ -182,7 +184,7 @@ static void remapped(struct range from, struct range to, int flags)
 		populate_shadow(rest);
 }
 
-/* A length of 0 asks for the same shared pages a second time. */
+/* An old length of 0 maps the same shared pages a second time. */
 static void duplicated(int first, struct range to)
 {
 	struct page like = shadow[first];
@@ -193,7 +195,7 @@ static void duplicated(int first, struct range to)
 		populate_shadow(to);
 }
 
-/* In place or to a fixed target: where else it would go is not the same everywhere. */
+/* Moves only in place or to a fixed target: any other target would not be the same everywhere. */
 static void step_mremap(void)
 {
 	static const int some_flags[] = { 0, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -212,13 +214,13 @@ static void step_mremap(void)
 		to.nr = from.nr;
 	if (to.first + to.nr > NR_PAGES)
 		return;
-	/* DONTUNMAP unlocks the whole VMA that it leaves, however far that reaches. */
+	/* DONTUNMAP unlocks the whole VMA that it leaves, whose extent the shadow does not know. */
 	if (flags & MREMAP_DONTUNMAP)
 		for (int i = 0; i < NR_PAGES; i++)
 			if (shadow[i].locked)
 				return;
 	if (duplicates && from.first >= to.first && from.first < to.first + to.nr)
-		return; /* the target is unmapped first, and with it the source */
+		return; /* the target is unmapped first, and the source with it */
 	if (duplicates)
 		from.nr = 0;
 	tell("mremap %s", duplicates ? "a copy of " : "");
@@ -234,7 +236,7 @@ static void step_mremap(void)
 
 /* --- madvise and mlock ------------------------------------------------------------------------------------------ */
 
-/* Each returns false where the call ends with an error: what lies before has happened. */
+/* Each returns false where the call ends with an error: the pages before have been changed. */
 static bool advise_drop(struct page *p)
 {
 	if (p->locked)
@@ -305,7 +307,7 @@ static const struct advice {
 	int number;
 	const char *words;
 	bool (*advise)(struct page *p);
-	bool stops_at_holes; /* the others go on behind holes, and fail in the end */
+	bool stops_at_holes; /* the others skip holes, and fail in the end */
 } advices[] = {
 	{ MADV_DONTNEED, "forget", advise_drop, false },
 	{ MADV_DONTNEED, "forget", advise_drop, false },
@@ -348,7 +350,7 @@ static void step_madvise(void)
 	advise_shadow(advice, r);
 }
 
-/* Pages up to the first hole are marked; only without a hole they are faulted in. */
+/* Marks the pages up to the first hole, and faults them in only if there is no hole. */
 static void step_mlock(void)
 {
 	struct range r = some_range();
@@ -368,7 +370,7 @@ static void step_mlock(void)
 		populate_shadow(r);
 }
 
-/* --- questions -------------------------------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------------------------- */
 
 static bool never_written(const struct page *p)
 {
@@ -408,7 +410,7 @@ static uint64_t absurd_address(void)
 	return once_in(2) ? (uint64_t)at(below(NR_PAGES)) + 1 + below(PAGE - 1) : addresses[below(4)];
 }
 
-/* Something about each of these is wrong. */
+/* Each of these calls is wrong in some way. */
 static void step_absurd(void)
 {
 	static const uint64_t lengths[] = { -1UL, -4096UL, 1UL << 47, 1UL << 63 }; /* the first two wrap */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmfuzz where memory is short: pages are sent away between the steps (--swap), or another process takes what memory there is
- * (--hog). Neither changes what a program sees, so the digest stays what it is on a machine with room for everything; only
- * what is in memory at a moment is then nobody's business, and MADV_FREE, which gives contents up, is left out.
+ * mmfuzz under memory pressure: pages are paged out between the steps (--swap), or another process uses most memory
+ * (--hog).
+ *
+ * Neither changes what a program sees, so the digest is the same as on a machine with enough memory. But residency is
+ * then unpredictable and not recorded, and MADV_FREE, which discards contents, is left out.
  */
 #ifndef USER_MMFUZZ_SWAP_H
 #define USER_MMFUZZ_SWAP_H
@@ -21,13 +23,13 @@ static bool memory_is_short(void)
 
 /* --- between the steps ------------------------------------------------------------------------------------------ */
 
-/* It ends where something is locked, and passes over holes: how it answers does not matter. */
+/* The call stops at locked memory and skips holes: its result does not matter. */
 static void page_out(const void *from, size_t nr)
 {
 	syscall(SYS_madvise, (uintptr_t)from & -PAGE, nr * PAGE, MADV_PAGEOUT_);
 }
 
-/* Part of the arena, all of it, or what we know of it. */
+/* Pages out part of the arena, all of it, or our shadow of it. */
 static void page_out_something(void)
 {
 	struct range r = some_range();
@@ -42,7 +44,7 @@ static void page_out_something(void)
 		page_out(at(r.first), r.nr);
 }
 
-/* Draws from random numbers of its own, so that the steps are the same as without. */
+/* Uses random numbers of its own, so that the steps are the same as without. */
 static void shorten_memory(long number)
 {
 	if (!swaps)
@@ -57,7 +59,7 @@ static void shorten_memory(long number)
 static volatile bool *hog_may_stop;
 static pid_t hog;
 
-/* Each page holds its number and how often it was written. */
+/* Each page holds its number and, twice, how often it was written. */
 static int hog_main(void)
 {
 	size_t nr = (size_t)hog_mib << 8;
@@ -88,7 +90,7 @@ static void hog_start(void)
 		_exit(hog_main());
 }
 
-/* False: it found memory of its own changed, or was killed. */
+/* Returns false if the hog found its memory changed, or was killed. */
 static bool hog_ends_well(void)
 {
 	int status;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmfuzz --threads: many threads change two stretches of memory at once.
+ * mmfuzz --threads: many threads change two ranges of memory at once.
  *
- * The ground belongs to all. Nobody can know whether an access succeeds, but whatever is read was written by some
- * thread, to this word of a page of this colour: pages move, and files are mapped, by multiples of NR_COLOURS only.
+ * The ground belongs to all threads. No thread can know whether an access succeeds, but any value that it reads was
+ * written by some thread, to this word of a page of this colour: pages move, and files are mapped, by multiples of
+ * NR_COLOURS only.
  *
- * The stripes: page i belongs to thread i % N, which knows all about it, while the neighbours are split off, merged,
- * moved and unmapped around it. What it sees there is exact, and goes into the digest.
+ * The stripes: page i belongs to thread i % N, which knows its exact state, while the neighbours are split off, merged,
+ * moved and unmapped around it. What the thread sees there goes into the digest.
  */
 #ifndef USER_MMFUZZ_THREADS_H
 #define USER_MMFUZZ_THREADS_H
@@ -31,13 +32,13 @@ struct worker {
 	int number;
 	long steps;
 	uint64_t digest;
-	struct stripe_page page[NR_PAGES]; /* only every N-th is ours */
+	struct stripe_page page[NR_PAGES]; /* only every N-th is this worker's */
 };
 
 static int nr_workers, ground_file;
 static pthread_barrier_t all_ready;
 static uint64_t
-	*published; /* by each thread: how often it has written. Shared with children, who see newer pages too */
+	*published; /* the number of writes of each thread; shared with children, which see newer pages too */
 static __thread struct worker *self;
 
 /* --- the ground ------------------------------------------------------------------------------------------------- */
@@ -60,7 +61,7 @@ static struct tag unpack(uint64_t value)
 			     .count = value & 0xffffffffff };
 }
 
-/* Zero, or written by somebody to this word of a page of this colour, at the latest now. */
+/* The value must be zero, or written by some thread to this word of a page of this colour, before now. */
 static void check_tag(int page, unsigned int word, uint64_t value)
 {
 	struct tag tag = unpack(value);
@@ -74,7 +75,7 @@ static void check_tag(int page, unsigned int word, uint64_t value)
 		     (unsigned long long)value, word, page);
 }
 
-/* A fault is one that such memory can raise, at the address that was touched. */
+/* A fault must be one that such memory can raise, at the address that was accessed. */
 static void check_fault(int page, const volatile void *addr, int signo)
 {
 	bool known = signo == SIGSEGV ? caught.code == SEGV_MAPERR || caught.code == SEGV_ACCERR
@@ -284,7 +285,7 @@ static void stripe_move(void)
 	self->page[from].value = 0;
 }
 
-/* Only of what nobody else changes can the child know how it is. */
+/* The child checks the pages that only this thread changes, and the tags of some pages of the ground. */
 static void fork_and_check(void)
 {
 	int status;
@@ -347,7 +348,7 @@ static void begin_threads(void)
 	MUST(pthread_barrier_init(&all_ready, NULL, nr_workers) == 0);
 }
 
-/* One seed, in a process of its own; its exit status. */
+/* Runs one seed in a process of its own. Returns its exit status. */
 static int threads_main(void *steps)
 {
 	uint64_t sum = 0;

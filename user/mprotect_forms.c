@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mprotect: every change of rights takes effect at once and keeps the contents; its errors. */
+/* Tests mprotect: every change of rights takes effect at once and keeps the contents; also its errors. */
 #include "user/check.h"
 
 #define RW (PROT_READ | PROT_WRITE)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* mremap: shrink, grow in place, grow by moving, move to a fixed place, duplicate shared memory; its errors. */
+/*
+ * Tests mremap: shrinking, growing in place or by moving, moves to a fixed address, duplicating shared memory, and
+ * errors.
+ */
 #include "user/check.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
-/* Page i of p holds i + 1, for i in [first, last). */
+/* Sets page i of p to i + 1, for i in [first, last). */
 static void fill(char *p, int first, int last)
 {
 	for (int i = first; i < last; i++)
@@ -25,7 +28,7 @@ static bool gone(char *p)
 	return CATCH(peek(p)) == SIGSEGV && caught.code == SEGV_MAPERR;
 }
 
-/* A reserved stretch without anything in it; the caller unmaps what it put there. */
+/* Returns an empty range between reserved neighbours. The caller unmaps what it has mapped there. */
 static char *hole(size_t nr)
 {
 	char *p = map_island(nr, PROT_NONE);

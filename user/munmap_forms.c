@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* munmap: whole, front, back, middle, across holes and several mappings; its errors. */
+/*
+ * Tests munmap of whole mappings, of their front, back and middle, across holes and several mappings, and its errors.
+ */
 #include "user/check.h"
 
 #define RW (PROT_READ | PROT_WRITE)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that find no memory wait for the OOM killer to kill another process, and succeed: pipes, forks, page tables,
- * mappings, copies. The victim may wait for a lock that the call holds: the OOM reaper frees its memory all the same.
+ * Tests that calls that find no free memory wait for the OOM killer to kill another process, and then succeed: pipes,
+ * forks, page tables, mappings, copies. The victim may wait for a lock that the call holds: the OOM reaper frees its
+ * memory all the same.
  *
- * Arguments: which (pipes, forks, tables, mappings, copies, lock); default: all. As pid 1, which nobody kills, on a machine with
- * 64 MiB and no swap. `lock` wants two CPUs and a kernel with race points.
+ * Arguments: the tests to run (pipes, forks, tables, mappings, copies, lock); default: all. Must run as pid 1, which is
+ * never killed, on a machine with 64 MiB and no swap. `lock` needs two CPUs and a kernel with race points.
  */
 #include "user/await.h"
 #include "user/race.h"
@@ -18,9 +19,9 @@
 #define TABLE (512 * PAGE)
 #define LEFT (6UL << 20)
 #define COPIED (24UL << 20)
-#define LOOK_EACH 16 /* of the calls: to ask who was killed takes longer than most of them */
+#define LOOK_EACH 16 /* calls between two reads of the kill count, which take longer than most calls */
 
-/* ---- The victim --------------------------------------------------------------------------------------------------- */
+/* ---- The victim -------------------------------------------------------------------------------------------------- */
 
 static unsigned long nr_free(void)
 {
@@ -30,7 +31,7 @@ static unsigned long nr_free(void)
 	return info.freeram * info.mem_unit;
 }
 
-/* Takes all memory but LEFT, says so, and goes on with `then`. */
+/* Starts a child that takes all memory but LEFT, reports that it is ready, and calls `then`. */
 static pid_t start_hog(void (*then)(void))
 {
 	pid_t pid = fork_until_ready();
@@ -51,9 +52,9 @@ static void sleep_here(void)
 		pause();
 }
 
-/* ---- Calls -------------------------------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
-/* Each takes a little memory for good, and says whether it could. `n` counts them. */
+/* Takes a little memory and keeps it; returns true if that succeeded. `n` is the number of the call. */
 typedef bool taker(long n);
 
 static bool take_pipe(long n)
@@ -75,7 +76,7 @@ static bool take_fork(long n)
 	return pid > 0;
 }
 
-/* The shared zero page, and a table for it. */
+/* Maps the shared zero page, which needs a page table. */
 static bool take_table(long n)
 {
 	static char *base;
@@ -85,7 +86,7 @@ static bool take_table(long n)
 	return base != MAP_FAILED && madvise(base + n * TABLE, PAGE, MADV_POPULATE_READ) == 0;
 }
 
-/* Every other page, so that nothing merges. */
+/* Changes every other page, so that no two VMAs merge. */
 static bool take_mapping(long n)
 {
 	static char *base;
@@ -95,7 +96,7 @@ static bool take_mapping(long n)
 	return base != MAP_FAILED && mprotect(base + 2 * n * PAGE, PAGE, PROT_READ) == 0;
 }
 
-/* A file that is a hole, so that nothing but its copy needs memory. */
+/* Opens a file that is one hole, so that only a copy of it needs memory. */
 static int open_hole(void)
 {
 	int fd = memfd_create("hole", 0);
@@ -123,8 +124,8 @@ static uint64_t nr_killed(void)
 }
 
 /*
- * In a child, so that what it takes comes back. As exempt as we are. It ends when somebody was killed, not when memory is there
- * again: it might take that as fast as it comes.
+ * Runs in a child, whose memory is freed at the end. The child is exempt from the OOM killer, as its parent is. It ends
+ * when the kill count has risen, not when memory is free again: it might take that memory as fast as it is freed.
  */
 static int take_until_hog_dies(void *arg)
 {
@@ -181,9 +182,9 @@ static void copies(void)
 	take(take_copy);
 }
 
-/* ---- The victim waits for a lock ---------------------------------------------------------------------------------- */
+/* ---- The victim waits for a lock --------------------------------------------------------------------------------- */
 
-static int hole; /* its position has a lock, which whoever reads holds to the end */
+static int hole; /* a reader holds the lock of its file position until the read ends */
 static int go[2];
 
 static void read_when_told(void)
@@ -196,7 +197,7 @@ static void read_when_told(void)
 	sleep_here();
 }
 
-/* Stands at a race point in the copy of the first page, until it is let go. */
+/* Starts a reader, which stops at a race point in the copy of the first page until it is released. */
 static pid_t start_reader(void)
 {
 	pid_t pid = fork_until_ready();

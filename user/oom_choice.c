@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is killed when memory is out: the one whose oom_score_adj says so, though another has more; never one that is exempt.
- * Wants a machine with 64 MiB and no swap.
+ * Tests which process the OOM killer kills: the one that its oom_score_adj selects, although another has more memory,
+ * and never one that is exempt. Needs a machine with 64 MiB and no swap.
  */
 #include "user/await.h"
 
@@ -10,7 +10,7 @@ static void set_adjustment(const char *value)
 	MUST(write_text("/proc/self/oom_score_adj", value) > 0);
 }
 
-/* A child that has so many MiB and keeps them; 0: it takes all it can get. */
+/* Starts a child that takes `mib` MiB and keeps them; 0: all that it can get. */
 static pid_t child(const char *adjustment, size_t mib)
 {
 	pid_t pid = fork_until_ready();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ends with a page of each state in its hands, for the map of `tools/faultline report`: eight of its own, eight of zeros, eight
- * that a child has too, eight in swap, eight never touched; and eight of shared memory.
+ * Ends with pages in each state, for the map of `tools/faultline report`: eight private pages, eight that map the zero
+ * page, eight shared with a child, eight in swap, eight never touched, and eight of shared memory.
  */
 #include "user/check.h"
 
@@ -11,7 +11,7 @@
 #define NR 8
 #define RW (PROT_READ | PROT_WRITE)
 
-/* Memory that is a VMA by itself: what lies around it may not be touched. */
+/* Maps memory that is a VMA of its own, between two inaccessible pages. */
 static char *apart(int nr, int flags)
 {
 	char *p = mmap(NULL, (nr + 2) * PAGE, PROT_NONE, flags | MAP_ANONYMOUS, -1, 0);
@@ -27,7 +27,7 @@ static void write_pages(char *p)
 		poke(p + i * PAGE, 1);
 }
 
-/* A child that keeps what it has until we end. */
+/* Starts a child that keeps its memory until this process ends. */
 static void share_with_child(void)
 {
 	int ends[2];

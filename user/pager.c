@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory managed from SIGSEGV handlers, as garbage collectors and checkpointers do: pages come to life when they are
- * touched, writes are noticed through write protection, several threads at once; overflows of thread stacks are caught on
- * alternate stacks of their own.
+ * Manages memory from SIGSEGV handlers, as garbage collectors and checkpointers do: pages become accessible when they
+ * are first touched, and write protection reveals the writes, with several threads at once. Overflows of thread stacks
+ * are caught on alternate stacks.
  */
 #include "user/check.h"
 
@@ -15,7 +15,7 @@
 static char *heap;
 static int faults, dirty[NR_PAGES];
 
-/* Lets the page live. Several threads may come for the same page; all but one do it again, which does no harm. */
+/* Makes the page accessible. If several threads fault on the same page, each does it, which is harmless. */
 static void bring_to_life(int signo, siginfo_t *info, void *context)
 {
 	char *page = (char *)((uintptr_t)info->si_addr & -PAGE);
@@ -50,7 +50,7 @@ static void in_threads(void *(*fn)(void *))
 		pthread_join(threads[i], NULL);
 }
 
-/* Every thread has counted up once in every page, `rounds` times. */
+/* Returns true if every thread has incremented its counter in every page `rounds` times. */
 static bool counted(int rounds)
 {
 	for (int page = 0; page < NR_PAGES; page++)

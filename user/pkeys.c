@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory protection keys: what a key forbids, how a thread learns of it, and to whom keys do not apply. With the
- * argument "none": what the calls answer where the CPU has no keys.
+ * Tests memory protection keys: which accesses a key forbids, the signal that reports it, and the accesses to which
+ * keys do not apply. With the argument "none": tests what the calls return on a CPU without keys.
  */
 #include "user/check.h"
 #include "user/text.h"
@@ -60,7 +60,7 @@ static struct {
 	char *addr;
 	uint32_t in_handler, in_frame;
 } seen;
-static uint32_t rights_offset; /* of the keys' rights in an XSAVE area */
+static uint32_t rights_offset; /* of PKRU in an XSAVE area */
 static uint32_t write_to_frame;
 static bool return_to_frame;
 static sigjmp_buf env;
@@ -81,7 +81,7 @@ static void on_fault(int signo, siginfo_t *info, void *context)
 	*saved = write_to_frame;
 }
 
-/* The statement's si_code, or 0 if it did not fault; the rights are afterwards what they were. */
+/* The value is the si_code of the statement's fault, or 0 if it did not fault. Restores the rights. */
 #define FAULT_OF(statement)                                                                                            \
 	({                                                                                                             \
 		volatile uint32_t before = rights();                                                                   \
@@ -265,7 +265,7 @@ static void execution(void)
 
 /* ---- Signals, processes ------------------------------------------------------------------------------------------ */
 
-/* From the first instruction to the handler's return nothing can be written under key 0: no stack, no data. */
+/* From wrpkru until the handler returns, key 0 forbids writes to the stack and to data: hence the assembly. */
 static void signal_without_stack(uint32_t value, pid_t self)
 {
 	uint64_t zero = 0;
@@ -351,7 +351,7 @@ static void inheritance(char *program)
 	key_free(key);
 }
 
-/* ---- Where the CPU has none -------------------------------------------------------------------------------------- */
+/* ---- CPUs without keys ------------------------------------------------------------------------------------------- */
 
 static int without_keys(void)
 {

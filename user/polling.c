@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for files: poll, select, eventfd, FIFOs, and what a signal does to a wait. */
+/* Tests waiting for files with poll, select, eventfd and FIFOs, signals that interrupt a wait, and record locks. */
 #include "user/await.h"
 #include "user/check.h"
 
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* A descriptor that nobody uses, within the table once it was open: select() does not look beyond the table's end. */
+/* A closed descriptor. The test opens it first, because select() does not look beyond the descriptor table's end. */
 #define CLOSED_FD 99
 
 static long now_ms(void)
@@ -164,7 +164,7 @@ static void interrupted(void)
 
 	section("signals end a wait, in spite of SA_RESTART");
 	sigaction(SIGALRM, &sa, NULL);
-	ualarm(20000, 20000); /* again and again: the first may come before we wait */
+	ualarm(20000, 20000); /* repeatedly, because the first may arrive before the wait begins */
 	CHECK_ERRNO(poll(&p, 1, 5000), EINTR);
 	CHECK_ERRNO(select(0, NULL, NULL, NULL, &(struct timeval){ 5, 0 }), EINTR);
 	ualarm(0, 0);
@@ -243,7 +243,7 @@ static void record_locks(void)
 		_exit(refused + 2 * told + 4 * beside + 8 * waited);
 	}
 	MUST(read(asked[0], &c, 1) == 1);
-	usleep(30000); /* so that it usually waits; the answer is the same when it comes late */
+	usleep(30000); /* so that the child usually waits; the result is the same if it does not */
 	l = (struct flock){ .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 12, .l_len = 2 };
 	CHECK_EQ(fcntl(fd, F_SETLK, &l), 0);
 	MUST(waitpid(pid, &status, 0) == pid);
@@ -272,7 +272,7 @@ static void *wait_for_lock(void *arg)
 	return NULL;
 }
 
-/* In a child: 0 when the whole file can be locked. */
+/* Runs in a child: locks the whole file. Returns 0 on success. */
 static int lock_all(void *path)
 {
 	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -280,7 +280,7 @@ static int lock_all(void *path)
 	return fcntl(open(path, O_RDWR), F_SETLK, &l) ? 1 : 0;
 }
 
-/* The lock comes when the descriptor is gone already: nobody would ever let go of it. */
+/* The lock is granted after the descriptor was closed, so no later close would release it. */
 static void record_lock_of_a_closed_file(void)
 {
 	char path[] = "/tmp/polling-XXXXXX";
@@ -311,7 +311,7 @@ static void record_lock_of_a_closed_file(void)
 	unlink(path);
 }
 
-/* What begins before the file. */
+/* Tests ranges that begin before the start of the file. */
 static void record_lock_ranges(void)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What /proc says of a process whose shape is known: formats to the letter, numbers that must agree with each other. */
+/* Tests what /proc reports about a process whose memory is known: exact formats, and numbers that must agree. */
 #include "user/await.h"
 
 #include <ctype.h>
@@ -16,7 +16,7 @@ static ssize_t slurp(const char *path)
 	return read_text(path, text, sizeof(text));
 }
 
-/* The number behind "name:" in /proc/self/status, or -1. */
+/* Returns the number after "name:" in /proc/self/status, or -1. */
 static long status_of(const char *name)
 {
 	char key[64], *at;
@@ -73,7 +73,7 @@ static void status(void)
 	CHECK(strstr(text, "\nSigBlk:\t0000000000000000\n"));
 }
 
-/* The line of maps that covers an address, without its newline. */
+/* Returns the line of maps that covers an address, without its newline. */
 static char *maps_line(void *address)
 {
 	static char line[512];
@@ -375,7 +375,7 @@ static void io(void)
 	reads = io_of("syscr");
 	read_before = io_of("rchar");
 	MUST(write(fds[1], text, 100) == 100 && read(fds[0], text, 300) == 100);
-	written = io_of("wchar") - written; /* before a check is printed, which writes too */
+	written = io_of("wchar") - written; /* read before a check prints, because printing writes too */
 	writes = io_of("syscw") - writes;
 	CHECK_EQ(written, 100);
 	CHECK_EQ(writes, 1);
@@ -397,7 +397,7 @@ static void disks(void)
 	CHECK(slurp("/proc/diskstats") >= 0);
 }
 
-/* In this order in the first zone that has memory, whatever kernels add between them. */
+/* These rows must appear in this order in the first zone that has memory; a kernel may have others between them. */
 static void zoneinfo(void)
 {
 	static const char *const parts[] = {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Race scripts: a director thread tells actor threads what to do, each on a CPU of its own, and forces an order of
- * events with the kernel's race points.
+ * Support for race scripts: a director thread gives steps to actor threads, each on a CPU of its own, and forces an
+ * order of events with the kernel's race points.
  *
- * A thread that stands at a race point may hold mmap_lock or have write-protected everything for a fork. So whatever
- * director and actors touch in between must not fault: their stacks and all of struct stage lie in shared anonymous
- * memory, which fork leaves alone, touched beforehand. Scripts keep to plain loads and stores, race_command() and
- * vmstat_read() until the point is released. Only actor 0 may fork: its stack is private, or the child would run on it
- * together with its parent.
+ * A thread that is stopped at a race point may hold mmap_lock or have write-protected everything for a fork. Until it
+ * is released, the director and the actors must not fault: their stacks and all of struct stage lie in shared anonymous
+ * memory, which fork does not write-protect, and which is touched beforehand. Until then, scripts use only plain loads
+ * and stores, race_command() and vmstat_read(). Only actor 0 may fork: its stack is private, because on a shared stack
+ * the child would run on the same memory as its parent.
  */
 #ifndef USER_RACE_H
 #define USER_RACE_H
@@ -32,7 +32,7 @@ struct actor {
 	volatile bool leave;
 };
 
-/* Everything that is written while a point is held. */
+/* All data that is written while a thread is stopped at a race point. */
 struct stage {
 	struct actor actor[MAX_ACTORS];
 	struct vmstat before, now;
@@ -42,7 +42,7 @@ struct stage {
 	void (*script)(struct stage *);
 };
 
-/* The scripts that the arguments name; without arguments, all. */
+/* Returns true if the arguments name the script, or if there are none. */
 UNUSED static bool is_named(const char *script, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -73,14 +73,14 @@ UNUSED static void *actor_main(void *arg)
 	return NULL;
 }
 
-/* Lets the actor do something; returns at once. */
+/* Gives the actor a step to run; returns at once. */
 UNUSED static void actor_do(struct actor *a, actor_step step, void *arg)
 {
 	a->arg = arg;
 	__atomic_store_n(&a->step, step, __ATOMIC_SEQ_CST);
 }
 
-/* Waits until the actor has done it; what it returned. */
+/* Waits until the actor has finished its step. Returns the step's result. */
 UNUSED static long actor_finish(struct actor *a)
 {
 	while (__atomic_load_n(&a->step, __ATOMIC_SEQ_CST))
@@ -93,7 +93,7 @@ UNUSED static bool actor_busy(struct actor *a)
 	return __atomic_load_n(&a->step, __ATOMIC_SEQ_CST) != NULL;
 }
 
-/* Does a thread stand at the point? */
+/* Returns true if a thread is stopped at the point. */
 UNUSED static bool race_stopped(const char *point)
 {
 	char text[4096], wanted[64];
@@ -110,8 +110,8 @@ UNUSED static bool race_stopped(const char *point)
 }
 
 /*
- * The actor does something, and stands at the point when this returns true; false: it was done without coming there. The
- * machine may be slow, so there is no time-out: a script that hangs is the runner's to end.
+ * Gives the actor a step, and waits until it stops at the point. Returns false if the step ended without reaching it.
+ * There is no time-out, because the machine may be slow: the test runner ends a script that hangs.
  */
 UNUSED static bool actor_stop_at(struct actor *a, const char *point, actor_step step, void *arg)
 {
@@ -131,15 +131,15 @@ UNUSED static bool release(const char *point)
 	return race_command("release %s", point) > 0;
 }
 
-/* How often a counter has counted since `before`. */
+/* Returns how often a counter has counted since `before`. */
 UNUSED static uint64_t counted(struct stage *s, const char *name)
 {
 	return vmstat_read(&s->now) ? vmstat_delta(&s->before, &s->now, name) : 0;
 }
 
 /*
- * Waits until a counter has moved since `before`: for a thread that will go to sleep right after. False: not within a minute,
- * which a loaded machine may take.
+ * Waits until a counter has moved since `before`, for a thread that sleeps right after it counts. Returns false after a
+ * minute without a change; on a loaded machine it may take that long.
  */
 UNUSED static bool wait_counted(struct stage *s, const char *name)
 {
@@ -153,7 +153,7 @@ UNUSED static bool wait_counted(struct stage *s, const char *name)
 
 /* --- steps ------------------------------------------------------------------------------------------------------ */
 
-/* Writes 1; the value is the signal that came of it, or 0. */
+/* Writes 1. Returns the signal that the write raised, or 0. */
 UNUSED static long step_write(void *p)
 {
 	return CATCH(poke(p, 1));
@@ -209,8 +209,8 @@ UNUSED static void *director_main(void *arg)
 }
 
 /*
- * Runs a script on a stage of its own with nr actors, on CPUs 1, 2, …; the director has CPU 0. False if there are not
- * that many CPUs.
+ * Runs a script on a stage of its own, with nr actors on CPUs 1, 2, …; the director runs on CPU 0. Returns false if
+ * there are too few CPUs.
  */
 UNUSED static bool perform(void (*script)(struct stage *), int nr)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread is killed while it runs (J5 in docs/races.md). Who ends its process stands between the two things that killing a
- * thread is made of; meanwhile the victim makes calls that a killed thread gives up. None may come back to it given up. Run with --deterministic: then a span of time is a turn for each CPU.
+ * Tests that a thread that is killed while it runs does not see a call fail (race J5 in docs/races.md). The thread that
+ * ends the process stops between the two steps of a kill; the victim then makes calls that a killed thread aborts. No
+ * aborted call may return to user mode. Run with --deterministic: a span of time is then one turn for each CPU.
  */
 #include "user/race.h"
 
@@ -10,10 +11,10 @@
 
 struct family {
 	volatile pid_t killer; /* the thread that will end the child */
-	volatile bool go;      /* it may */
-	volatile bool gave_up; /* a call came back to the victim as if it had been killed */
+	volatile bool go;      /* the killer may end the child */
+	volatile bool gave_up; /* a call failed in the victim as if it had been killed */
 	volatile unsigned long calls;
-	char byte; /* the parent's, which the victim reads */
+	char byte; /* read by the victim from the parent's memory */
 };
 
 static void *end_process(void *arg)
@@ -27,7 +28,7 @@ static void *end_process(void *arg)
 	_exit(0);
 }
 
-/* Reads the parent's memory: of all the calls that ask whether they are killed it waits for no lock of its own process. */
+/* Reads the parent's memory: of the calls that check for a kill, this one waits for no lock of its own process. */
 static void be_victim(struct family *family, pid_t parent)
 {
 	char got;
@@ -51,7 +52,7 @@ static void stay_half_killed(struct family *family)
 	family->go = true;
 	while (!race_stopped("kill_before_pending"))
 		usleep(1000);
-	usleep(30000); /* many calls, if nothing has stopped the victim */
+	usleep(30000); /* long enough for many calls, unless the victim has been stopped */
 	CHECK(release("kill_before_pending"));
 }
 

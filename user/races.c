@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races that were found in real kernels (docs/races.md), forced from user space. Each script stops one thread where the
- * race needs it, lets others run into it, and checks that no write is lost, no stale page is read and no false signal
- * raised. They hold under every policy. Arguments: the races to run; none: all. Wants four CPUs.
+ * Forces, from user space, races that were found in real kernels (docs/races.md). Each script stops one thread where
+ * the race needs it, lets others run into it, and checks that no write is lost, no stale page is read and no false
+ * signal is raised. The checks hold under every policy. Arguments: the races to run; default: all. Needs four CPUs.
  */
 #include "user/race.h"
 
@@ -16,7 +16,7 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define TABLE (512 * PAGE)
 
-/* Two pages' worth of room before the next 2 MiB, table and anon_vma in place. */
+/* Returns the second page of a 2 MiB block: it is untouched, but its page table and anon_vma exist. */
 static char *prepared(void)
 {
 	char *p = (char *)(((uintptr_t)map_island(1024, RW) + TABLE - 1) & -TABLE);
@@ -25,7 +25,7 @@ static char *prepared(void)
 	return p + PAGE;
 }
 
-/* Steps without CATCH, for when even the thread's own private memory is write-protected. */
+/* Steps without CATCH, for scripts in which even the thread's own private memory is write-protected. */
 static long store(void *p)
 {
 	*(volatile char *)p = 1;
@@ -44,10 +44,10 @@ static long fork_and_wait(void *arg)
 	return status;
 }
 
-/* Reads a byte again and again, so that this CPU keeps a translation, until told to stop; what it reads after that. */
+/* Reads a byte repeatedly until told to stop, so that this CPU keeps a translation; returns what it reads then. */
 struct watch {
 	volatile char *p;
-	volatile char seen; /* what it read last */
+	volatile char seen; /* the value last read */
 	volatile bool stop, started;
 };
 
@@ -69,7 +69,7 @@ static void wait_started(struct watch *w)
 		relax();
 }
 
-/* As actor_stop_at, for when the actor should not come to the point: gives it 50 ms. The point stays armed. */
+/* Like actor_stop_at(), for a point that the actor should not reach: waits only 50 ms. The point stays armed. */
 static bool comes_to(struct actor *a, const char *point, actor_step step, void *arg)
 {
 	race_command("arm %s tid=%d", point, a->tid);
@@ -115,10 +115,10 @@ static void s1(struct stage *s)
 		CHECK_THAT("fork stops before its flush", false);
 		return;
 	}
-	/* It must not copy the page before the flush. If it does, it stands now between the copy and the new entry. */
+	/* The copier must not copy the page before the flush. If it does, it stops between copy and new entry. */
 	s->flag[0] = comes_to(copier, "cow_before_flush", store, p + 3);
 	w->now = true;
-	for (int i = 0; i < 100 && !w->done; i++) /* through the TLB, or, if that was lost, after the fork */
+	for (int i = 0; i < 100 && !w->done; i++) /* through the TLB or, if its entry was evicted, after the fork */
 		usleep(1000);
 	release("cow_before_flush");
 	release("fork_before_flush");
@@ -129,14 +129,14 @@ static void s1(struct stage *s)
 	CHECK_THAT("no write was lost", p[1] == 1 && p[2] == 2 && p[3] == 1);
 }
 
-/* V1: the same, before all of the VMA is copied. The memory lies below everything else, so that fork begins with it. */
+/* V1: as S1, but before fork has copied the whole VMA. The memory lies below all else, so that fork copies it first. */
 static void v1(struct stage *s)
 {
 	struct actor *forker = &s->actor[0], *victim = &s->actor[1];
 	char *p = mmap((void *)0x100000, 0x2f0000, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), *q = p + 0x200000;
 
 	MUST(p == (void *)0x100000);
-	poke(p, 1), poke(q, 1); /* q has a page table of its own: fork holds only the lock of p's */
+	poke(p, 1), poke(q, 1); /* q has its own page table: fork holds only the lock of p's table */
 	if (!actor_stop_at(forker, "fork_after_wrprotect", fork_and_wait, NULL)) {
 		CHECK_THAT("fork stops after it has write-protected an entry", false);
 		return;
@@ -152,7 +152,7 @@ static void v1(struct stage *s)
 	munmap(p, 0x2f0000);
 }
 
-/* S4: the page table goes away between the walk and the lock. */
+/* S4: the page table is freed between the walk and the lock. */
 static long unmap_two_tables(void *p)
 {
 	return munmap(p, 2 * TABLE);
@@ -199,11 +199,11 @@ struct sharer {
 	pid_t pid;
 };
 
-/* The child keeps the page shared, so that a write copies it; in the end it looks at its own. */
+/* The child keeps the page shared, so that a write copies it; at the end it checks that it still has the old page. */
 static long start_sharer(void *arg)
 {
 	struct sharer *sh = arg;
-	pid_t pid = fork(); /* not straight into *sh, which the child shares */
+	pid_t pid = fork(); /* not stored directly in *sh, which the child shares */
 	char c;
 
 	if (pid == 0)
@@ -218,7 +218,7 @@ static long store_7(void *p)
 	return 0;
 }
 
-/* One actor keeps reading a byte of the page, one copies the page by a write, one writes to that byte meanwhile. */
+/* One actor keeps reading a byte of the page, one copies the page by a write, one writes to that byte. */
 static void k5(struct stage *s)
 {
 	struct actor *reader = &s->actor[0], *copier = &s->actor[1], *late = &s->actor[2];
@@ -275,7 +275,7 @@ static void k9(struct stage *s)
 	}
 }
 
-/* S8: mremap moves pages while a fault fills the source, and one the target. */
+/* S8: mremap moves pages while one fault fills the source and another the target. */
 static long move(void *arg)
 {
 	char **p = arg;
@@ -303,7 +303,7 @@ static void s8(struct stage *s)
 	CHECK_THAT("the target's old page is gone", peek(p[1] + 3 * PAGE) == 0 && peek(p[1] + 3 * PAGE + 1) == 1);
 }
 
-/* S12: the mapping goes away between the last look and the lock, and its page table stays. */
+/* S12: the mapping is removed between the last check and the lock; its page table stays. */
 static void s12(struct stage *s)
 {
 	struct actor *victim = &s->actor[0];
@@ -326,7 +326,7 @@ static void s4(struct stage *s)
 	tables_vanish(s, "spec_after_walk");
 }
 
-/* S15: an access that is being permitted must not raise SIGSEGV. */
+/* S15: an access that mprotect is about to permit must not raise SIGSEGV. */
 static void permitted_meanwhile(struct stage *s)
 {
 	struct actor *writer = &s->actor[0], *victim = &s->actor[1];
@@ -342,11 +342,11 @@ static void permitted_meanwhile(struct stage *s)
 	CHECK_THAT("and is then permitted", actor_finish(victim) == 0);
 }
 
-/* Speculation reads the rights in the one moment in which they don't suffice. They do before and afterwards. */
+/* Speculation reads the rights in the short time in which they do not suffice. They suffice before and afterwards. */
 static void forbidden_for_a_moment(struct stage *s)
 {
 	struct actor *victim = &s->actor[0];
-	char *p = map_island(2, RW); /* changed as a whole, so that nothing is split */
+	char *p = map_island(2, RW); /* the whole VMA changes, so that it is not split */
 
 	poke(p + PAGE, 1);
 	if (!actor_stop_at(victim, "spec_after_sample", step_write, p)) {
@@ -370,7 +370,7 @@ static void s15(struct stage *s)
 	forbidden_for_a_moment(s);
 }
 
-/* V4, V5: the stack grows under those who fault in it. */
+/* V4, V5: the stack grows while another thread faults in it. */
 static void v4(struct stage *s)
 {
 	struct actor *grower = &s->actor[0], *victim = &s->actor[1];
@@ -390,7 +390,7 @@ static void v4(struct stage *s)
 	CHECK(peek(p - 5 * PAGE) == 1 && peek(p) == 1 && peek(p - 2 * PAGE) == 0);
 }
 
-/* V3: a writer waits for a reader of shared memory, while others change who maps that memory. */
+/* V3: a writer that splits a shared mapping waits for its reader. Truncation must then still find all mappings. */
 static long protect_two(void *p)
 {
 	return mprotect(p, 2 * PAGE, PROT_READ);
@@ -425,8 +425,8 @@ static void v3(struct stage *s)
 }
 
 /*
- * V6: between the look-up and the lock, mremap takes the pages away and the VMA leaves its anon_vma. The check of the reverse
- * map, after this program, finds a page that was mapped with the old one.
+ * V6: between the look-up and the lock, mremap moves the pages away and the VMA leaves its anon_vma. The check of the
+ * reverse map that runs after this program would find a page that was mapped with the old anon_vma.
  */
 static void v6(struct stage *s)
 {
@@ -448,7 +448,7 @@ static void v6(struct stage *s)
 	CHECK_THAT("the pages have moved", peek(moved) == 0 && peek(moved + 3 * PAGE) == 7);
 }
 
-/* V12: the VMA that was found goes away, and another takes its place: look again from the root. */
+/* V12: the VMA that was found is removed, and another takes its place: the look-up must start again from the root. */
 static void v12(struct stage *s)
 {
 	struct actor *victim = &s->actor[0];
@@ -474,7 +474,7 @@ static int protect(void *page)
 	return 0;
 }
 
-/* Ended within a minute, which a loaded machine may take? */
+/* Returns true if the process ends within a minute: on a loaded machine it may take that long. */
 static bool ends(pid_t pid)
 {
 	for (int i = 0; i < 60000; i++) {
@@ -512,7 +512,7 @@ static void v14(struct stage *s)
 	munmap(stack, ACTOR_STACK);
 }
 
-/* V15: a fault needs an anon_vma, for which it wants mmap_lock, while a writer waits for the VMA it holds. */
+/* V15: a fault that holds a VMA needs an anon_vma, and mmap_lock for it, while a writer waits for that VMA. */
 static void v15(struct stage *s)
 {
 	struct actor *fault = &s->actor[0], *writer = &s->actor[1];
@@ -532,7 +532,7 @@ static void v15(struct stage *s)
 	CHECK_EQ(p[0], 1);
 }
 
-/* U1: the kernel writes to user memory that is not there while it holds locks: a read into a page just dropped. */
+/* U1: the kernel writes to user memory that is not present while it holds locks: a read into a page just dropped. */
 static void u1(struct stage *s)
 {
 	struct actor *dropper = &s->actor[0];

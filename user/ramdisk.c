@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ramdisks: /dev/ram0 and /dev/ram1 as block devices: size, positions, reading and writing of any length, errors at the
- * end, and two threads on one asynchronous device. Needs a machine with --disk 256K --disk 128K,async,latency=200.
+ * Tests the ramdisks /dev/ram0 and /dev/ram1 as block devices: size, positions, reads and writes of any length, errors
+ * at the end, and two threads on one asynchronous device. Needs a machine with
+ * --disk 256K --disk 128K,async,latency=200.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +54,7 @@ static unsigned char pattern(uint64_t pos, unsigned round)
 	return (unsigned char)(pos * 31 + (pos >> 8) * 7 + round);
 }
 
-/* Writes [pos, pos + n), reads it back, and one byte on either side must be what it was. */
+/* Writes [pos, pos + n) and reads it back; the byte on either side must not change. */
 static void write_and_read(int fd, uint64_t pos, size_t n, unsigned round)
 {
 	unsigned char *buf = malloc(n), around[2], after[2];
@@ -98,7 +99,7 @@ static void the_end(int fd, uint64_t size)
 	CHECK(!fsync(fd));
 }
 
-/* A transfer must not lose what a bad address cut it short of. */
+/* A write that a bad address cuts short must not change the rest of its block. */
 static void bad_addresses(int fd)
 {
 	char *two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -145,7 +146,7 @@ static uint64_t now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* Each of 80 transfers of one page takes the device's latency, so 40 one after the other take 40 times as long. */
+/* Each transfer takes at least the device's latency, and each thread makes its 40 transfers one after the other. */
 static void two_threads(int fd)
 {
 	struct half halves[2] = { { fd, 0 }, { fd, 1 } };
@@ -158,7 +159,7 @@ static void two_threads(int fd)
 	CHECK(now_us() - start >= 40 * 200);
 }
 
-/* Both tables of /proc: the second device first shows what is asked for here, whatever others did before. */
+/* Tests both tables of /proc. Other programs may have read from the second device before this one. */
 static void tables(int fd)
 {
 	static const char want[] = "major minor  #blocks  name\n\n   1        0        256 ram0\n   1        1        128 ram1\n";

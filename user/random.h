@@ -14,7 +14,7 @@ static inline uint64_t splitmix64(uint64_t *state) /* Steele et al. 2014 */
 	return z ^ (z >> 31);
 }
 
-/* One below the limit. */
+/* Returns a random number below the limit. */
 static inline uint64_t draw(uint64_t *state, uint64_t limit)
 {
 	return splitmix64(state) % limit;

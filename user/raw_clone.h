@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clone(2) with any flags: C libraries refuse those that they cannot live with, and no two the same ones. */
+/* Calls clone(2) with any flags. C libraries refuse some of them, each library different ones. */
 #ifndef USER_RAW_CLONE_H
 #define USER_RAW_CLONE_H
 
@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 /*
- * The call itself, with the arguments in clone()'s order. The child takes the function and its argument from the new stack,
- * which has room for both, and ends, alone, with what the function returns.
+ * Makes the system call, with the arguments in clone()'s order. The child takes the function and its argument from the
+ * new stack, which must have room for both. The thread exits with the function's result.
  */
 __attribute__((naked, used)) static long raw_clone_call(__attribute__((unused)) int (*fn)(void *),
 							 __attribute__((unused)) void *stack,
@@ -41,7 +41,7 @@ __attribute__((naked, used)) static long raw_clone_call(__attribute__((unused)) 
 		"1:	ret");
 }
 
-/* As clone(), with `stack` the upper end of the child's. */
+/* Like clone(); `stack` is the upper end of the child's stack. */
 static inline pid_t raw_clone(int (*fn)(void *), void *stack, unsigned long flags, void *arg, int *parent_tid, void *tls,
 			      int *child_tid)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Forces every reason for which an attempt is skipped or gives up, one script each, and checks that it is counted. The
- * names are those of mm/fault/reasons.h. Arguments: the reasons to force; none: all. Wants three CPUs; a reason that needs
- * more than there are is reported as a failure.
+ * Forces every reason for which an attempt is skipped or gives up, with one script each, and checks that the reason is
+ * counted. The names are those of mm/fault/reasons.h. Arguments: the reasons to force; default: all. Needs three CPUs;
+ * a reason that needs more CPUs than there are is reported as a failure.
  */
 #include "user/await.h"
 #include "user/disk_settings.h"
@@ -12,13 +12,13 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define TABLE (512 * PAGE)
 
-/* Memory for one script, away from everything else. */
+/* Maps memory for one script, away from all other mappings. */
 static char *fresh(size_t nr, int prot)
 {
 	return map_island(nr, prot);
 }
 
-/* One page that has an anon_vma, a table and a page before it, so that nothing is missing but the page itself. */
+/* Returns a page whose VMA has an anon_vma and whose page table exists, so that only the page itself is missing. */
 static char *prepared(void)
 {
 	char *p = (char *)(((uintptr_t)fresh(1024, RW) + TABLE - 1) & -TABLE);
@@ -50,7 +50,7 @@ static void nowhere(struct stage *s)
 	CHECK_THAT("and the access ends with SIGSEGV", step_write(p) == SIGSEGV && caught.code == SEGV_MAPERR);
 }
 
-/* Four pages of a new memfd, the first of them there, the table built. */
+/* Maps four pages of a new memfd; the first page is present and the page table exists. */
 static char *memfd_pages(void)
 {
 	int fd = syscall(SYS_memfd_create, "reasons", 0);
@@ -155,7 +155,7 @@ static void next_table(struct stage *s)
 
 /* --- scripts ---------------------------------------------------------------------------------------------------- */
 
-/* The actor stands in mprotect with the VMA marked as being changed; a second one faults in it. */
+/* One actor stops in mprotect of `changed`, with the VMA marked as being changed; another one faults at `faulted`. */
 static void faults_beside_writer(struct stage *s, char *changed, char *faulted, const char *reason)
 {
 	struct actor *writer = &s->actor[0], *victim = &s->actor[1];
@@ -164,7 +164,7 @@ static void faults_beside_writer(struct stage *s, char *changed, char *faulted, 
 	vmstat_read(&s->before);
 	actor_do(victim, step_write, faulted);
 	CHECK_THAT("the fault gives up beside the writer", wait_counted(s, reason));
-	while (state_of(getpid(), victim->tid) != 'D') /* until mmap is tried, and sleeps */
+	while (state_of(getpid(), victim->tid) != 'D') /* until it tries mmap, and sleeps there */
 		usleep(1000);
 	CHECK(release("mprotect_after_vma"));
 	CHECK_EQ(actor_finish(writer), 0);
@@ -193,7 +193,7 @@ static void anon_vma_contended(struct stage *s)
 	faults_beside_writer(s, other, p, "vma_lock_abort_anon_vma");
 }
 
-/* The victim stops at a point; the director changes something; the victim goes on. */
+/* The victim stops at a point; the director changes something; the victim continues. */
 static void change_under(struct stage *s, const char *point, char *p, long (*change)(void *), void *arg, long want)
 {
 	struct actor *victim = &s->actor[0];
@@ -262,7 +262,7 @@ static void detached(struct stage *s)
 	change_under(s, "vma_after_find", p, step_unmap, p, SIGSEGV);
 }
 
-/* One actor stands before its commit, holding the PTE lock; another faults in the same table. */
+/* One actor stops before its commit with the PTE lock held; another one faults in the same page table. */
 static void ptl_busy(struct stage *s)
 {
 	struct actor *holder = &s->actor[0], *victim = &s->actor[1];
@@ -276,9 +276,9 @@ static void ptl_busy(struct stage *s)
 	CHECK(actor_finish(holder) == 0 && actor_finish(victim) == 0);
 }
 
-/* --- swap: to the first disk, which is there for it ------------------------------------------------------------- */
+/* --- swap: on the first disk, which is reserved for it ---------------------------------------------------------- */
 
-/* A page that was swapped out. On an asynchronous disk it stays in the swap cache: nobody is there when it has been written. */
+/* Returns a page that was swapped out. With an asynchronous disk it stays in the swap cache after its write. */
 static char *swapped_out(const char *mode)
 {
 	char *p = prepared();
@@ -300,7 +300,7 @@ static void not_in_swap_cache(struct stage *s)
 	CHECK_EQ(*p, 'x');
 }
 
-/* One actor has the page locked; another one wants it. */
+/* One actor holds the page's lock; another one needs it. */
 static void swap_page_locked(struct stage *s)
 {
 	struct actor *holder = &s->actor[0], *victim = &s->actor[1];
@@ -317,7 +317,7 @@ static void swap_page_locked(struct stage *s)
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
-/* A child with two threads eats all memory; whoever has most is killed for it, and that is the child. */
+/* A child with two threads takes all memory. The OOM killer kills the process that has the most, which is the child. */
 static void *sleep_here(void *arg)
 {
 	for (;;)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reaching into another process: process_vm_readv and process_vm_writev, pidfds, process_madvise. */
+/* Tests access to another process: process_vm_readv and process_vm_writev, pidfds, process_madvise. */
 #include "user/await.h"
 
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals in blocking calls: SA_RESTART restarts them, without it they end with EINTR; values sent along with signals;
- * timers of several kinds; groups of processes.
+ * Tests signals in blocking calls: SA_RESTART restarts the calls, without it they fail with EINTR. Also tests values
+ * sent with signals, timers, process groups, and stopping and continuing a process.
  */
 #include "user/await.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits: reading and setting them, RLIMIT_AS and RLIMIT_NOFILE enforced, inheritance, errors. */
+/* Tests resource limits: reading and setting them, RLIMIT_AS and RLIMIT_NOFILE enforced, inheritance, errors. */
 #include "user/check.h"
 
 #include <fcntl.h>
@@ -25,7 +25,7 @@ static void defaults(void)
 static int little_memory(void *arg)
 {
 	struct rlimit limit = { 64 << 20, 64 << 20 };
-	void *volatile big; /* compilers leave out an allocation that nobody looks at */
+	void *volatile big; /* a compiler may remove an allocation whose result is not used */
 	char *p;
 
 	(void)arg;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program may load DS, ES, FS and GS itself, and so change FS and GS bases behind the kernel's back: each thread keeps what
- * it did, and no other one feels it. All on one CPU, so that each thread finds there what the other has left.
+ * Tests programs that load DS, ES, FS and GS themselves, and so change the FS and GS bases without the kernel: each
+ * thread keeps its own values, and no other thread is affected. All threads run on one CPU, so that each finds there
+ * what the other one left.
  */
 #include "user/check.h"
 
@@ -30,7 +31,10 @@ static unsigned int selectors(void)
 	return (ds ? 1u : 0) | (es ? 2u : 0) | (fs ? 4u : 0) | (gs ? 8u : 0);
 }
 
-/* Has no thread-local storage left, so it makes its calls itself. It tells its selectors, after the parent has run. */
+/*
+ * The child has no thread-local storage after this, so it makes its system calls directly. When the parent has run, it
+ * exits with its selectors.
+ */
 static int loads(void *arg)
 {
 	unsigned short selector = (unsigned short)(long)arg;

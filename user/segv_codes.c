@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a program that misbehaves gets: the signal, si_code and si_addr of every kind of bad access, and the signal
- * that kills it when it has no handler.
+ * Tests the signal, si_code and si_addr of every kind of bad access, and the signal that kills a process without a
+ * handler.
  */
 #include "user/check.h"
 
@@ -144,7 +144,7 @@ static int die_kernel_stack(void *arg)
 	return 0;
 }
 
-/* The handler is there, but the frame can't be pushed: the signal kills, nothing loops. */
+/* A handler is installed, but its frame cannot be pushed: the signal kills the process, and nothing loops. */
 static int die_handler_without_stack(void *arg)
 {
 	(void)arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared anonymous memory: one memory for parent and children, also for pages first touched after the fork. */
+/* Tests that parent and children share shared anonymous memory, also pages that are first touched after the fork. */
 #include "user/check.h"
 
 #define RW (PROT_READ | PROT_WRITE)

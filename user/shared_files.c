@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mappings of files that change: shared ones see and make changes, private ones keep their copies; truncation takes pages
- * away (SIGBUS) and gives zeroes back; memfd and /dev/zero.
+ * Tests mappings of files that change: shared mappings see and make changes, private ones keep their copies; truncation
+ * removes pages (SIGBUS), and later growth yields zeroes. Also tests memfd and /dev/zero.
  */
 #include "user/check.h"
 
@@ -167,7 +167,7 @@ static void threads(void)
 	close(file_of_threads);
 }
 
-/* Whether a write to the page moves both times of the file. What a clock shows 20 ms later is another time. */
+/* Returns true if a write to the page changes both times of the file. After 20 ms a clock shows a different time. */
 static bool moves_times(int fd, char *page)
 {
 	struct stat before, after;
@@ -180,7 +180,7 @@ static bool moves_times(int fd, char *page)
 	       memcmp(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim));
 }
 
-/* As on Linux a fault that writes moves them, and nothing else does: neither a write without a fault nor msync. */
+/* As on Linux, only a write fault changes the times: neither a write without a fault nor msync does. */
 static void times(int fd)
 {
 	static const struct timespec past[2] = { { 1000, 5 }, { 2000, 7 } };

@@ -41,7 +41,7 @@ static void initialise(void)
 	sem_init(&s->sem, 1, 0);
 }
 
-/* Runs fn in all children at once; the number that ended well. */
+/* Runs fn in all children at once. Returns how many of them succeeded. */
 static int in_children(int (*fn)(long))
 {
 	pid_t pids[CHILDREN];

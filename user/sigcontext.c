@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signal frames: the handler sees the registers as they were and may edit them, mask and alternate stack are as asked,
- * nested handlers unwind, SA_RESETHAND, SA_NODEFER and sa_mask act as they should.
+ * Tests signal frames: the handler sees the registers as they were and may edit them, the mask and the alternate stack
+ * are those requested, SA_RESETHAND, SA_NODEFER and sa_mask work, and blocked signals stay pending.
  */
 #include "user/check.h"
 
@@ -144,7 +144,7 @@ static void note(int signo, siginfo_t *info, void *context)
 	handled = 1;
 }
 
-/* 0: the handler ran on an alternate stack of that size, and nothing below it was touched. */
+/* Returns 0 if the handler ran on an alternate stack of that size. The pages below the stack are inaccessible. */
 static int handle_on(void *arg)
 {
 	size_t size = *(size_t *)arg;
@@ -159,7 +159,7 @@ static int handle_on(void *arg)
 	return !handled;
 }
 
-/* A frame that does not fit kills: MINSIGSTKSZ is too small where there are more registers than it was made for. */
+/* A frame that does not fit kills the process: MINSIGSTKSZ is too small on a CPU with more registers than it allows. */
 static void small_stacks(void)
 {
 	size_t frame = getauxval(AT_MINSIGSTKSZ), minimum = 2048, enough = frame < minimum ? minimum : frame + 512;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that sets the trap flag gets a SIGTRAP after each instruction until it clears the flag; its handler runs freely. */
+/* Tests the trap flag: a SIGTRAP follows each instruction while it is set, and the handler itself is not traced. */
 #include "user/check.h"
 
 #include <ucontext.h>
@@ -28,7 +28,7 @@ static void on_trap(int signo, siginfo_t *info, void *context)
 		told = told + 1;
 }
 
-/* Sets the flag, runs three instructions of no effect and, when asked, getpid, and clears it by three more. */
+/* Sets the flag, runs three instructions, of which the second is getpid if `call`, and clears the flag by three. */
 static void step(bool call)
 {
 	long number = SYS_getpid;
@@ -49,8 +49,8 @@ static void step(bool call)
 }
 
 /*
- * The instruction int1 is no step, also when the last debug exception was one. Older versions of QEMU do not know it and call
- * it undefined: nothing to compare, then.
+ * The instruction int1 is not reported as a step, even if the last debug exception was one. Older versions of QEMU
+ * treat it as an undefined instruction; then there is nothing to compare.
  */
 static void no_step(void)
 {
@@ -71,7 +71,7 @@ int main(void)
 	step(false);
 	CHECK_EQ(traps, 6);
 	CHECK_EQ(told, 6);
-	CHECK_EQ(flagged, 5); /* the last one has cleared it */
+	CHECK_EQ(flagged, 5); /* the last instruction has cleared the flag */
 	section("a system call among them");
 	step(true);
 	CHECK(traps >= 5 && flagged >= 4);

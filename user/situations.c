@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One access after the other, each to a page in another situation: private, shared, of a file in memory and on a disk, swapped out,
- * shared with a child, growing, forbidden, nowhere. At each tests/gdb/why_situations.py asks GDB's `why` first, lets the access
- * happen, and compares; tests/gdb/why_flight.py asks while the fault is under way. Arguments: the policy; of how many accesses one
- * is announced. Wants a disk for files, and one to swap to.
+ * Makes one access after the other, each to a page in a different situation: private, shared, of a file in memory or on
+ * a disk, swapped out, shared with a child, growing, forbidden, unmapped. Before each access,
+ * tests/gdb/why_situations.py asks GDB's `why`, then lets the access happen and compares; tests/gdb/why_flight.py asks
+ * while the fault is in progress. Arguments: the policy, and N to announce every N-th access to the debugger. Needs a
+ * disk for files, and one for swap.
  */
 #include "user/check.h"
 #include "user/faultline.h"
@@ -16,18 +17,18 @@
 #define TABLE (512 * PAGE)
 #define FILES "/dev/ram0"
 #define SWAP "/sys/block/ram1/"
-#define DIRTY 8 /* pages of the disk, after which writers wait */
+#define DIRTY 8 /* limit of dirty pages of the disk, above which writers wait */
 
 static int zeros, sink;
 static unsigned nr_accesses, announced;
 
-/* Where the debugger asks. `access`: r, w, x; R and W: by the kernel, in a system call. */
+/* The debugger stops here and asks. `access` is r, w or x, or R or W for an access by the kernel in a system call. */
 static __attribute__((noipa)) void about_to(const char *what, char *p, int access)
 {
 	__asm__ volatile("nop" ::"r"(what), "r"(p), "r"(access) : "memory");
 }
 
-/* ... and where it compares. `error`: the signal, or the errno. */
+/* The debugger stops here and compares. `error` is the signal or the errno. */
 static __attribute__((noipa)) void has_done(int error)
 {
 	__asm__ volatile("nop" ::"r"(error) : "memory");
@@ -54,7 +55,7 @@ static int access_page(char *p, char access)
 	}
 }
 
-/* The words are copied to where the debugger can read them: their own page may not be there yet. */
+/* Copies the words to memory that the debugger can read: the page of the string itself may not be present yet. */
 static void touch(const char *what, char *p, const char *accesses)
 {
 	static char words[128];
@@ -75,7 +76,7 @@ static char *map(size_t nr, int prot, int flags, int fd)
 	return p;
 }
 
-/* Many pages with an anon_vma and a page table. */
+/* Returns many pages that have an anon_vma and a page table. */
 static char *fresh_pages(void)
 {
 	char *p = (char *)(((uintptr_t)map_island(1024, RW) + TABLE - 1) & -TABLE);
@@ -215,7 +216,7 @@ static void shared_memory(void)
 
 /* --- files ------------------------------------------------------------------------------------------------------ */
 
-/* 8 pages of data, 12 of hole; then nothing. */
+/* Makes a file of 8 pages of data and a hole of 12 pages. */
 static int make_file(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -255,7 +256,7 @@ static void shared_file(int fd)
 	MUST(munmap(p, 24 * PAGE) == 0);
 }
 
-/* Pages that fallocate has made are not mapped before somebody has used them. */
+/* Pages that fallocate has allocated are not mapped before they have been used. */
 static void allocated_file(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT, 0600);
@@ -279,7 +280,7 @@ static void files(const char *path)
 	allocated_file(path);
 }
 
-/* More than DIRTY pages: some writer has to wait for the flusher. */
+/* Dirties more than DIRTY pages, so that a writer must wait for the flusher. */
 static void dirty_pages(const char *path)
 {
 	int fd = make_file(path);
@@ -312,7 +313,7 @@ static void *wait_here(void *arg)
 	return arg;
 }
 
-/* A second thread, so that speculation is tried. */
+/* The second thread makes the kernel try speculation. */
 int main(int argc, char **argv)
 {
 	pthread_t thread;

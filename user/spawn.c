@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * New programs: posix_spawn, vfork + execve, execve from a thread, arguments and environment, close-on-exec, errors.
- * It runs itself through /proc/self/exe; a first argument of "child" selects what the child does.
+ * Tests starting programs: posix_spawn, vfork and execve, execve from a thread, arguments and environment,
+ * close-on-exec, errors. The program runs itself through /proc/self/exe; after a first argument of "child", the second
+ * one selects what the child does.
  */
 #include "user/check.h"
 

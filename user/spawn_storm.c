@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes that begin and end in every way at once: several threads spawn, fork and vfork children; the children leave
- * with threads of their own still running, replace themselves, or are killed in the middle.
- * Argument: rounds for each thread (15).
+ * Starts and ends processes in every way at once: several threads spawn and fork children, which exit with threads of
+ * their own still running, replace themselves, crash, or are killed while they run. Argument: rounds of each thread
+ * (15).
  */
 #include "user/check.h"
 
@@ -33,7 +33,7 @@ static void start_churn(int nr)
 		pthread_create(&thread, NULL, churn, NULL);
 }
 
-/* What a spawned child does: ends while its threads are busy. */
+/* Runs in a spawned child, which ends while its threads are busy. */
 static int spawned(const char *how)
 {
 	start_churn(3);
@@ -97,7 +97,7 @@ static int fork_and_crash(void)
 	return wait_for(pid);
 }
 
-/* 1 if a child ended in another way than it had to, with a line of how. */
+/* Returns 1, and prints how the child ended, if it did not end as it should. */
 static int wrong(const char *child, int status, bool right)
 {
 	if (right)

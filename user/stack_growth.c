@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stack: deep recursion grows it, RLIMIT_STACK and the guard gap stop it, and the SIGSEGV of an overflow is
- * delivered on the alternate stack.
+ * Tests the growth of stacks: deep recursion grows a stack, RLIMIT_STACK and the guard gap limit it, and the SIGSEGV of
+ * an overflow is delivered on the alternate stack.
  */
 #include "user/check.h"
 
@@ -10,7 +10,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
-/* One page of stack for each level; the volatile array keeps the compiler from folding levels. */
+/* Uses one page of stack for each level; the volatile array keeps the compiler from folding levels. */
 __attribute__((noinline)) static long recurse(long depth)
 {
 	volatile char frame[PAGE];
@@ -85,7 +85,7 @@ static void limits(void)
 	CHECK_THAT("without an alternate stack an overflow kills", killed_by(run_child(no_alternate, NULL), SIGSEGV));
 }
 
-/* A growing mapping with a neighbour `gap` pages below it: how many pages may it grow? */
+/* Returns by how many pages a growing mapping can grow with a neighbour `gap` pages below it. */
 static long growth_above(int neighbour_prot, long gap)
 {
 	char *base = mmap(NULL, 4096 * PAGE, PROT_NONE, ANON | MAP_NORESERVE, -1, 0), *top;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stopping and going on: what the parent is told, what a stopped process does not do; process groups and sessions. */
+/* Tests stopping and continuing processes: reports to the parent, the effect of signals, process groups, sessions. */
 #include "user/check.h"
 
 #include <pthread.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instructions of user mode that QEMU before 9.1 runs in part as a supervisor: iretq, lretq and a far call, from user mode to user
- * mode. The returns do what they should; a far call does, or the program gets a signal, at once: it is never held up. (QEMU 7.2
- * also cuts the stack pointer of a far call to 32 bits.)
+ * Tests user-mode instructions that QEMU before 9.1 runs partly as a supervisor: iretq, lretq and a far call, from user
+ * mode to user mode. The returns must work; a far call must work, or raise a signal at once, but never hang. (QEMU 7.2
+ * also truncates the stack pointer of a far call to 32 bits.)
  *
- * The stack is a page that was not touched before, then one that was.
+ * The stack is first a page that was never touched, then one that was.
  */
 #include "user/check.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Swap as a program sees it: pages go out with MADV_PAGEOUT and come back with their contents, for reading, writing, after
- * fork, and through every call that meets a swapped-out page. Wants an area on /dev/ram0 of 4 MiB or more, and nobody else
- * who swaps.
+ * Tests swap as a program sees it: pages are swapped out by MADV_PAGEOUT and come back with their contents, for reads,
+ * for writes, after fork, and in every call that meets a swapped-out page. Needs a swap area of 4 MiB or more on
+ * /dev/ram0, and no other program that swaps.
  */
 #include "user/faultline.h"
 
@@ -54,7 +54,7 @@ static void expect_filled(char *p, size_t first, size_t last)
 	EXPECT(wrong == 0);
 }
 
-/* One row of /proc/self/status, in KiB. */
+/* Returns one row of /proc/self/status, in KiB. */
 static long status_kib(const char *row)
 {
 	char line[200];
@@ -141,7 +141,7 @@ static void calls(void)
 	munmap(q, 512 * PAGE);
 }
 
-/* Through the kernel: a copy from and to memory that is swapped out. */
+/* Tests system calls that copy from and to memory that is swapped out. */
 static void kernel_copies(void)
 {
 	char *p = filled();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Touches more memory than the machine has, twice: argument: MiB. Each page carries its address and the number of the round;
- * the second round checks the first.
+ * Touches more memory than the machine has, twice. Argument: MiB. Each page carries its address and the number of the
+ * round; the second round checks the first.
  */
 #include <stdint.h>
 #include <stdio.h>

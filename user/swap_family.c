@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A swap storm: a process and its forked children, of several threads each, over a working set that is larger than memory.
- * Each page carries its own address, a generation and a checksum. Now and then a part of it is paged out, moved, protected,
- * given back, or unmapped and mapped anew. Meanwhile, if /dev/ram1 is swapped to, that disk becomes faster and slower, fails
- * reads and writes, and is swapped off and on.
+ * Runs a swap storm: a process and its forked children, of several threads each, use a working set that is larger than
+ * memory. Each page carries its own number, a generation and a checksum. From time to time, a part of the working set
+ * is paged out, moved, protected, discarded, or unmapped and mapped again. If /dev/ram1 exists, that disk at the same
+ * time becomes faster and slower, fails reads and writes, and is swapped off and on.
  *
- * Arguments: MiB of the working set, children, rounds of each thread, a seed, how often /dev/ram1 goes and comes, and one in
- * how many of its reads fails.
+ * Arguments: MiB of the working set, children, rounds of each thread, a seed, how often to swap /dev/ram1 off and on,
+ * and N to fail one in N of its reads.
  *
- * A read error is SIGBUS to whoever touched that page, and is met by touching it again: the storm must end with no wrong byte,
- * so a record is written or read until it went well as a whole. What the program itself needs, stacks and notes, is locked in
- * memory before any error comes.
+ * A read error raises SIGBUS in the thread that touched the page, and the thread touches the page again: it writes or
+ * reads a record until the whole record has succeeded. The storm must end with no wrong byte. The program's own memory,
+ * such as stacks and generations, is locked before the first error.
  */
 #include "user/faultline.h"
 
@@ -43,9 +43,9 @@ struct worker {
 	pthread_t thread;
 	char *area;
 	char *stack;
-	uint64_t *generation; /* of each page, 0: never written, or given back */
+	uint64_t *generation; /* of each page; 0: never written, or discarded */
 	uint64_t random;
-	bool tells; /* how far it is */
+	bool tells; /* prints its progress */
 };
 
 static uint64_t below(uint64_t *random, uint64_t bound)
@@ -75,14 +75,14 @@ static void *map(size_t size)
 /* ---- Accesses that may fail -------------------------------------------------------------------------------------- */
 
 static __thread sigjmp_buf recover;
-static __thread char *volatile accessed; /* the page; NULL: no SIGBUS is due */
+static __thread char *volatile accessed; /* the page; NULL: no SIGBUS is expected */
 
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
 	(void)sig, (void)context;
 	if (!accessed || (char *)info->si_addr < accessed || (char *)info->si_addr >= accessed + PAGE ||
 	    info->si_code != BUS_ADRERR)
-		_exit(99); /* of a page that was not touched */
+		_exit(99); /* the signal is not for the page that was accessed */
 	siglongjmp(recover, 1);
 }
 
@@ -130,10 +130,10 @@ static void protect(char *start, size_t size)
 		complain("cannot protect", 0);
 }
 
-static pthread_mutex_t hole =
-	PTHREAD_MUTEX_INITIALIZER; /* nobody may be given addresses that are unmapped for a moment only */
+/* Held while addresses are unmapped for a moment only, so that no other mapping is placed there. */
+static pthread_mutex_t hole = PTHREAD_MUTEX_INITIALIZER;
 
-/* What has been mapped anew is a mapping of its own, and a range over several does not move. */
+/* Memory that was mapped again is a VMA of its own, and mremap does not move a range of several VMAs (EFAULT). */
 static void move_away_and_back(char *start, size_t size)
 {
 	char *moved;
@@ -156,7 +156,7 @@ static void map_anew(char *start, size_t size)
 	pthread_mutex_unlock(&hole);
 }
 
-/* A range of up to 32 pages: what else can happen to it. */
+/* Does one of several other things to a range of up to 32 pages. */
 static void disturb(struct worker *w)
 {
 	size_t first = below(&w->random, nr_pages);
@@ -206,7 +206,7 @@ static void *work(void *arg)
 
 /* ---- What happens to the disk ------------------------------------------------------------------------------------ */
 
-/* It may refuse: something could not be read, or there is no room for it elsewhere. Then it is swapped to as before. */
+/* swapoff fails if a page cannot be read, or if there is no room for it elsewhere. The area then stays in use. */
 static void swap_off_and_on(void)
 {
 	if (swapoff(DISK)) {
@@ -214,8 +214,8 @@ static void swap_off_and_on(void)
 			complain("cannot swap off", 0);
 		return;
 	}
-	write_text(SETTINGS "read_error", "0"); /* or it may not be known for a swap area */
-	if (swapon(DISK, SWAP_FLAG_PREFER | 5)) /* before the other one, which takes what does not fit */
+	write_text(SETTINGS "read_error", "0"); /* otherwise swapon may fail to read the header */
+	if (swapon(DISK, SWAP_FLAG_PREFER | 5)) /* before the other area, which takes what does not fit */
 		complain("cannot swap on", 0);
 }
 
@@ -242,14 +242,14 @@ static void *spoil(void *arg)
 
 /* ---- A process --------------------------------------------------------------------------------------------------- */
 
-/* Page by page: there may be holes. */
+/* Locks page by page, because there may be holes. */
 static void lock_pages(const char *from, const char *to)
 {
 	for (const char *page = (const char *)((uintptr_t)from & -PAGE); page < to; page += PAGE)
 		mlock(page, PAGE);
 }
 
-/* The program, this stack and the workers' notes: with an error on one of those nobody could go on. Before any error comes. */
+/* Locks the program, this stack and the workers' data before the first error: no thread could go on after one there. */
 static void lock_own_memory(struct worker *workers)
 {
 	extern char __ehdr_start, end;
@@ -257,8 +257,8 @@ static void lock_own_memory(struct worker *workers)
 
 	lock_pages(&__ehdr_start, &end);
 	lock_pages(here - 4 * PAGE, here + 4 * PAGE);
-	lock_pages((char *)pthread_self() - PAGE,
-		   (char *)pthread_self() + PAGE); /* the thread's own, and its neighbours write to it */
+	/* The descriptor of this thread, to which other threads write. */
+	lock_pages((char *)pthread_self() - PAGE, (char *)pthread_self() + PAGE);
 	errno = 0;
 	for (unsigned i = 0; i <= THREADS; i++)
 		if (mlock(workers[i].stack, STACK_SIZE) ||
@@ -286,7 +286,7 @@ static void run_workers(struct worker *workers, uint64_t salt)
 		pthread_join(workers[i].thread, NULL);
 }
 
-/* The last one has no area: it is whoever spoils the disk. */
+/* The last worker uses no area: it is the thread that spoils the disk. */
 static struct worker *make_workers(size_t size)
 {
 	struct worker *workers = map((THREADS + 1) * sizeof(*workers));
@@ -302,7 +302,7 @@ static struct worker *make_workers(size_t size)
 	return workers;
 }
 
-/* In the child: both ends of the pipe tell when all are ready. */
+/* Runs in the child. A byte in the pipe tells the parent that the child is ready. */
 static void be_child(struct worker *workers, unsigned number, const int *ready)
 {
 	mlock(workers, (THREADS + 1) * sizeof(*workers));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Swap files, and what swapon and swapoff refuse. Wants two disks: a free one, on which a faultfs is made, and one that is
- * swapped to. What is expected is what Linux 6.18 answered on ext4 and tmpfs, and its manual pages.
+ * Tests swap files, and what swapon and swapoff refuse. Needs two disks: a free one, on which a faultfs is made, and
+ * one that is a swap area. The expected results are those of Linux 6.18 on ext4 and tmpfs, and of its manual pages.
  */
 #include "user/check.h"
 #include "user/faultline.h"
@@ -24,7 +24,7 @@ static const char *path_of(int number)
 	return name;
 }
 
-/* As mkswap(8) does. */
+/* Writes a header as mkswap(8) does. */
 static void write_header(int fd, uint32_t last_page)
 {
 	char page[PAGE] = { 0 };
@@ -78,7 +78,7 @@ static void goes_out_and_in(void)
 	MUST(q != MAP_FAILED);
 	CHECK_EQ(CATCH(poke(q, 1)), SIGBUS);
 	munmap(q, PAGE);
-	sync(); /* nothing of the file may still be on its way to the disk */
+	sync(); /* no write to the file may still be in progress */
 	CHECK_THAT("what is read is what was written", pages_hold(p, NR, 1));
 	fill_pages(p, NR, 2);
 	CHECK_EQ(madvise(p, NR * PAGE, 21), 0);
@@ -105,7 +105,7 @@ static void must_be_whole(void)
 	CHECK_EQ(swapon(path_of(0), 0), 0);
 	CHECK_EQ(swapoff(path_of(0)), 0);
 	write_header(fd, FILE_PAGES);
-	CHECK_ERRNO(swapon(path_of(0), 0), EINVAL); /* longer than it is */
+	CHECK_ERRNO(swapon(path_of(0), 0), EINVAL); /* the header gives more pages than the file has */
 	MUST(pwrite(fd, "xxxxx", 5, PAGE - 5) == 5);
 	CHECK_ERRNO(swapon(path_of(0), 0), EINVAL); /* no signature */
 	close(fd);
@@ -145,7 +145,7 @@ static void refused(void)
 	CHECK_EQ(run_child(ask_unprivileged, NULL), 0);
 }
 
-/* There is room for a number of areas; each new one without a priority goes below the others. */
+/* The number of areas is limited. Each new area without a priority goes below the others. */
 static void many(void)
 {
 	int nr = 0, wrong = 0;
@@ -172,12 +172,12 @@ static void many(void)
 int main(void)
 {
 	catch_faults(0);
-	MUST(write_text("/proc/sys/vm/dirty_writeback_centisecs", "0") > 0); /* who wants something written, says so */
+	MUST(write_text("/proc/sys/vm/dirty_writeback_centisecs", "0") > 0); /* no periodic writeback */
 	MUST(mkdir(DIRECTORY, 0700) == 0);
 	MUST(mount("/dev/ram0", DIRECTORY, "faultfs", 0, "format") == 0);
 	goes_out_and_in();
 	must_be_whole();
 	refused();
-	many(); /* one file stays: the machine ends well all the same */
+	many(); /* one file stays in use: the machine must shut down all the same */
 	return check_done();
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is told of memory that is in swap, and who else can reach it: /proc/PID/pagemap, smaps, smaps_rollup and status for
- * private memory, memory shared with a child by fork, shared memory and memfds; process_vm_readv and process_vm_writev, and
- * /proc/PID/cmdline; /proc/PID/stat's delay field. Wants swap for 4 MiB on /dev/ram0 and nobody else who swaps. The expectations are those of Linux's
+ * Tests what the kernel reports about memory in swap, and how other processes access it: /proc/PID/pagemap, smaps,
+ * smaps_rollup and status for private memory, memory shared with a child by fork, shared memory and memfds;
+ * process_vm_readv and process_vm_writev, and /proc/PID/cmdline; the delay field of /proc/PID/stat. Needs 4 MiB of swap
+ * on /dev/ram0 and no other program that swaps. The expected results are those of Linux's
  * Documentation/admin-guide/mm/pagemap.rst and Documentation/filesystems/proc.rst.
  */
 #include "user/await.h"
@@ -47,7 +48,7 @@ static uint64_t pagemap(const void *p)
 	return pagemap_of(getpid(), p);
 }
 
-/* Pages of p whose entry is of that kind. */
+/* Returns the number of pages of p whose entry is of that kind. */
 static long nr_of_kind(const char *p, uint64_t kind)
 {
 	long nr = 0;
@@ -57,7 +58,7 @@ static long nr_of_kind(const char *p, uint64_t kind)
 	return nr;
 }
 
-/* The row of a file, in pages, behind the line that begins with `from`; -1 if there is none. */
+/* Returns a row of a file, in pages, after the line that begins with `from` (NULL: any row), or -1 if there is none. */
 static long row(const char *path, const char *from, const char *name)
 {
 	FILE *file = fopen(path, "r");
@@ -109,7 +110,7 @@ static char *map(int flags, int fd)
 	return p;
 }
 
-/* An island has no neighbour to be merged with in smaps. */
+/* Uses an island, which smaps does not show merged with a neighbour. */
 static char *private_memory(void)
 {
 	char *p = map_island(NR, PROT_READ | PROT_WRITE);
@@ -119,7 +120,7 @@ static char *private_memory(void)
 	return p;
 }
 
-/* --- what is told ------------------------------------------------------------------------------------------------ */
+/* --- what is reported -------------------------------------------------------------------------------------------- */
 
 static void told_of_private_memory(void)
 {
@@ -141,7 +142,7 @@ static void told_of_private_memory(void)
 	munmap(p, SIZE);
 }
 
-/* A child that waits, until its end of the pipe is closed. */
+/* Starts a child that waits until *to_end is closed. */
 static pid_t start_waiting(int *to_end, void (*first)(void *), void *arg)
 {
 	int lock[2];
@@ -190,7 +191,10 @@ static void told_of_forked_memory(void)
 	munmap(p, SIZE);
 }
 
-/* "Page table entries for shared pages are cleared when the pages are zapped or swapped out." VmSwap and SwapPss leave them out. */
+/*
+ * "Page table entries for shared pages are cleared when the pages are zapped or swapped out." VmSwap and SwapPss omit
+ * shared memory.
+ */
 static void told_of_shared_memory(const char *name, int fd)
 {
 	char *p = map(MAP_SHARED, fd);
@@ -211,7 +215,7 @@ static void told_of_shared_memory(const char *name, int fd)
 	munmap(p, SIZE);
 }
 
-/* Copies of half of the pages, which go to swap as private memory does; the other half is the file's. */
+/* Half of the pages are copies, which are swapped out like private memory; the other half belong to the file. */
 static void told_of_private_copies(int fd)
 {
 	char *p = map(MAP_PRIVATE, fd), *q = map(MAP_SHARED, fd);
@@ -221,7 +225,7 @@ static void told_of_private_copies(int fd)
 	page_out(q, SIZE);
 	memset(p, 3, SIZE / 2);
 	page_out(p, SIZE / 2);
-	page_out(q, SIZE); /* the copies' originals were brought back */
+	page_out(q, SIZE); /* making the copies has swapped the originals in */
 	CHECK_EQ(nr_of_kind(p, PM_SWAP), NR / 2);
 	CHECK_EQ(vm_swap(), NR / 2);
 	CHECK_EQ(smaps(p, "Swap:"), NR);
@@ -251,7 +255,7 @@ static void told_to_the_unprivileged(void)
 	munmap(p, SIZE);
 }
 
-/* --- who else can reach it --------------------------------------------------------------------------------------- */
+/* --- access by other processes ----------------------------------------------------------------------------------- */
 
 static void fill_and_page_out(void *p)
 {
@@ -287,7 +291,7 @@ static void reached_by_others(void)
 	munmap(p, SIZE);
 }
 
-/* The child must have the page for itself. */
+/* The write gives the child a page of its own. */
 static void page_out_argument(void *name)
 {
 	*(volatile char *)name = *(volatile char *)name;
@@ -314,9 +318,9 @@ static void arguments_are_read(char *name)
 	end_waiting(pid, to_end);
 }
 
-/* --- who waits ---------------------------------------------------------------------------------------------------- */
+/* --- delays ------------------------------------------------------------------------------------------------------- */
 
-/* Field 42 of /proc/self/stat, in hundredths of a second; the third is the first behind the name. */
+/* Returns field 42 of /proc/self/stat, in hundredths of a second. Field 3 is the first one after the name. */
 static long io_delay(void)
 {
 	FILE *file = fopen("/proc/self/stat", "r");
@@ -331,7 +335,7 @@ static long io_delay(void)
 	return atol(at);
 }
 
-/* What was read at once counts no delay. A wait counts from when it begins, so on a busy machine not every one is long. */
+/* Synchronous reads count no delay. A wait counts from when it begins, so on a busy machine some waits are short. */
 static void waiting_is_told(void)
 {
 	char *p;
@@ -353,7 +357,7 @@ static void waiting_is_told(void)
 
 int main(int argc, char **argv)
 {
-	char room[64 * 1024]; /* so that nothing of what is in use later lies on the page of the arguments */
+	char room[64 * 1024]; /* keeps what is used later off the page of the arguments */
 	int fd = memfd_create("swap", 0);
 
 	(void)argc;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * More shared memory than there is memory: it goes to swap and comes back, however it is touched. The argument is the size in
- * MiB of each of the three: shared anonymous memory, a memfd, a file in a tmpfs. Each page carries its own number and a
- * generation; a forked child reads what its parent wrote, and the other way round.
+ * Uses more shared memory than there is memory: it is swapped out and in, however it is accessed. The argument is the
+ * size in MiB of each of three objects: shared anonymous memory, a memfd, a file in a tmpfs. Each page carries its own
+ * number and a generation; a forked child reads what its parent wrote, and its parent reads what the child wrote.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -83,7 +83,7 @@ static char *map(int fd)
 	return memory;
 }
 
-/* A child reads what we wrote, and writes its own; we find that. */
+/* A child checks what the parent wrote, and writes its own; the parent then checks that. */
 static void over_fork(char *memory)
 {
 	int status;
@@ -99,7 +99,7 @@ static void over_fork(char *memory)
 	check_mapped("from the child", memory, 1, 2);
 }
 
-/* A hole is empty, and its neighbours are not; the end comes back as zeros. */
+/* Tests that a punched hole is empty and its neighbours are not, and that a truncated end comes back as zeros. */
 static void cut(int fd, char *memory)
 {
 	unsigned long third = nr_pages / 3;
@@ -119,7 +119,7 @@ static void cut(int fd, char *memory)
 		nr_wrong++;
 }
 
-/* In a tmpfs of our own, since one that nobody has told its size holds no more than half of the memory. */
+/* Opens a file in a new tmpfs, because a tmpfs that is mounted without a size holds no more than half of the memory. */
 static int open_in_tmpfs(void)
 {
 	char directory[] = "/tmp/swap_shared-XXXXXX", path[64];
@@ -149,7 +149,7 @@ static unsigned long nr_swapped_out(void)
 	return value;
 }
 
-/* Nobody's pages go to swap for what cannot be had anyway. */
+/* A request that cannot succeed must not swap anything out. */
 static void promise_too_much(int fd)
 {
 	unsigned long before = nr_swapped_out();

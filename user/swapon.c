@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swapon -p PRIORITY FILE...: swaps to devices or files, those of the highest priority first. Debian builds its BusyBox without
- * -p. Everything else that is said to swapon is for BusyBox, which /etc/profile sends through here.
+ * A swapon that accepts -p PRIORITY, which Debian's BusyBox does not. The areas of the highest priority are used first.
+ * Any other command line is passed on to BusyBox. /etc/profile makes this program the shell's swapon.
  */
 #include "user/faultline.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* System V shared memory: segments by key and without, attaching, detaching, removal while attached, and every errno. */
+/* Tests System V shared memory: segments with and without a key, attaching, detaching, deferred removal, errors. */
 #include "user/check.h"
 
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
 #define NOBODY 65534
-#define KEY 0x46004c01 /* no other program's, we hope */
+#define KEY 0x46004c01 /* hopefully of no other program */
 #define NO_PLACE ((void *)-1)
 
 static struct shmid_ds status_of(int id)
@@ -162,7 +162,7 @@ static void of_others(void)
 	CHECK_EQ(shmctl(id, IPC_RMID, NULL), 0);
 }
 
-/* Left behind with bytes in it: the kernel's check at the end must not call that a leak. Linux would keep it for ever. */
+/* The process exits with a removed segment attached: the kernel's check at the end must not report a leak. */
 static void left_attached(void)
 {
 	int id = new_segment(64 * PAGE);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A terminal's settings by both families of requests: TCGETS and its kin, which C libraries used until lately, and TCGETS2
- * and its kin, which carry speeds and are what newer ones ask before they believe that they are at a terminal.
- * Run with a terminal as standard input; leaves the settings as they were.
+ * Tests a terminal's settings through both families of requests: TCGETS and its relatives, which older C libraries use,
+ * and TCGETS2 and its relatives, which carry speeds, and by which newer C libraries recognise a terminal.
+ * Run with a terminal as standard input; restores the settings.
  */
 #include "user/check.h"
 
 #include <sys/ioctl.h>
 #include <termios.h>
 
-/* As the kernel has them: the C library's struct termios is another. */
+/* The kernel's structures; the C library's struct termios differs. */
 struct old_settings {
 	unsigned int iflag, oflag, cflag, lflag;
 	unsigned char line, cc[19];
@@ -22,9 +22,9 @@ struct settings {
 #define SET _IOW('T', 0x2b, struct settings)
 #define SET_DRAINED _IOW('T', 0x2c, struct settings)
 #define SET_FLUSHED _IOW('T', 0x2d, struct settings)
-#define SPEED 0x100f /* CBAUD, which C libraries show or not */
+#define SPEED 0x100f /* CBAUD, which not every C library defines */
 #define BY_NUMBER 0x1000
-#define INPUT 16 /* how far left input's speed lies */
+#define INPUT 16 /* shift of the input speed */
 
 static struct old_settings first(void)
 {
@@ -49,7 +49,7 @@ static bool agree(void)
 	return !memcmp(&old, &new, sizeof(old));
 }
 
-/* Sets output's and input's speed by their codes and, where these say so, by number. */
+/* Sets the output and input speeds by their codes, or by number where the code says BY_NUMBER. */
 static void set_speed(unsigned long request, unsigned int out, unsigned int in, unsigned int out_number,
 		      unsigned int in_number)
 {
@@ -81,7 +81,7 @@ static void speeds(void)
 	CHECK(agree());
 }
 
-/* The old requests leave the speeds to what their flags say. */
+/* The old requests carry no speeds as numbers: the flags alone decide. */
 static void old_requests(void)
 {
 	struct old_settings old;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that are read or written as one text, such as those of /proc and /sys. */
+/* Reads and writes whole files as text, such as those of /proc and /sys. */
 #ifndef USER_TEXT_H
 #define USER_TEXT_H
 
@@ -9,7 +9,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* The file from its beginning to its end, as far as there is room; its length, or -1 with errno. Uses no other memory. */
+/* Reads a file as far as there is room. Returns its length, or -1 with errno. Uses only `text` and the stack. */
 static inline ssize_t read_text(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY), saved;
@@ -28,7 +28,7 @@ static inline ssize_t read_text(const char *path, char *text, size_t size)
 	return n < 0 ? -1 : (ssize_t)len;
 }
 
-/* In one write; its result, so -1 with errno when the kernel refuses. */
+/* Writes the text in one write. Returns the result of the write, so -1 with errno when the kernel refuses. */
 static inline ssize_t write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY), saved;

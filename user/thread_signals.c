@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals and threads: directed ones, process-wide ones, masks of their own, faults in several threads at once. */
+/* Tests signals and threads: directed signals, process-wide ones, a mask for each thread, faults in several threads. */
 #include "user/check.h"
 
 #include <pthread.h>

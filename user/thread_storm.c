@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that change the address space under each other's feet: everyone maps, fills, protects, moves, drops and
- * unmaps memory of its own and checks it all the while, beside faults in one shared mapping and a forking thread.
+ * Runs threads that change one address space at the same time: each maps, fills, protects, moves, drops and unmaps
+ * memory of its own and checks it throughout, beside faults in one shared mapping and a forking thread.
  * Arguments: threads (4), rounds (200).
  */
 #include "user/check.h"
@@ -17,7 +17,7 @@ static int nr_threads = 4, rounds = 200;
 static char *common;
 static pthread_barrier_t barrier;
 
-/* Every page of the region carries the tag. */
+/* Returns the number of pages of the region that do not carry the tag. */
 static int check_tag(char *p, int nr, char tag)
 {
 	int bad = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pthreads as musl makes them: create, join, detach, thread-local storage, every kind of lock, cancellation. */
+/* Tests pthreads as musl implements them: create, join, detach, thread-local storage, all locks, cancellation. */
 #include "user/check.h"
 
 #include <pthread.h>
@@ -18,7 +18,7 @@ static void start(pthread_t *threads, int nr, void *(*fn)(void *))
 		MUST(pthread_create(&threads[i], NULL, fn, (void *)i) == 0);
 }
 
-/* Joins; the sum of what the threads returned. */
+/* Joins the threads. Returns the sum of their results. */
 static long join(pthread_t *threads, int nr)
 {
 	long sum = 0;
@@ -94,7 +94,7 @@ static void mutexes(void)
 	CHECK_EQ(pthread_mutex_unlock(&checked), EPERM);
 }
 
-/* A ring through which numbers pass: producers wait for room, consumers for numbers. */
+/* A buffer of numbers: producers wait for room, consumers for numbers. */
 static struct {
 	long slot[4];
 	int used;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit of a tmpfs, which holds for what is written through memory as well: a fault that would take it above its size ends
- * in SIGBUS. Mounts one in the directory of the first argument; on Linux that takes root, and `unshare -m` for being tidy.
+ * Tests the size limit of a tmpfs, which also holds for writes through a mapping: a fault that would exceed it ends in
+ * SIGBUS. Mounts a tmpfs on the directory of the first argument; on Linux that needs root, and `unshare -m` to leave no
+ * mount behind.
  */
 #include "user/check.h"
 
@@ -22,7 +23,7 @@ static long nr_free(void)
 	return (long)stats.f_bfree;
 }
 
-/* A mapping may keep its file a little longer than munmap. */
+/* A file may be kept for a short time after the munmap of its mapping. */
 static void await_empty(void)
 {
 	while (nr_free() != LIMIT)
@@ -53,7 +54,7 @@ static char *map(int fd, int flags, size_t nr)
 	return p;
 }
 
-/* Writes to one page after the other; how many went. */
+/* Writes to one page after the other. Returns how many writes succeeded. */
 static int fill(char *p, int nr)
 {
 	volatile int done = 0;
@@ -98,7 +99,7 @@ static void writing(void)
 	await_empty();
 }
 
-/* A private copy is nobody's but the process's; the page that it is a copy of is the file's. */
+/* A private copy belongs to the process alone; the page that it was copied from belongs to the file and counts. */
 static void reading(void)
 {
 	int fd = make_file("b", 2 * LIMIT);
@@ -128,7 +129,7 @@ static long nr_blocks(int fd)
 	return (long)stat.st_blocks;
 }
 
-/* A fallocate that fails half-way leaves nothing behind, and what was written before. */
+/* A fallocate that fails half-way frees what it has allocated, and keeps what was written before. */
 static void allocating(void)
 {
 	int first = make_file("d", LIMIT / 2), second = make_file("e", 0);
@@ -148,7 +149,7 @@ static void allocating(void)
 	await_empty();
 }
 
-/* What is in swap counts as well. */
+/* Pages in swap count as well. */
 static void paging_out(void)
 {
 	int fd = make_file("c", 2 * LIMIT);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stages of GDB's guided tours (tools/gdb/tours/): one short scene each, the same whether or not a debugger watches.
- * Arguments: the scenes to play; none: all. Wants three CPUs, and the first disk as swap. The tours stop at touch(), which
- * makes the access that everything is about, and at curtain(), which is called where there is something to be seen.
+ * Plays the scenes of GDB's guided tours (tools/gdb/tours/), which are the same whether or not a debugger is attached.
+ * Arguments: the scenes to play; default: all. Needs three CPUs, and the first disk as swap. The tours stop at touch(),
+ * which makes the access in question, and at curtain(), which is called where there is something to see.
  */
 #include "user/disk_settings.h"
 #include "user/race.h"
@@ -10,7 +10,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define TABLE (512 * PAGE)
 
-/* The access. A breakpoint on the function is on the instruction before it, which is not done again after the fault. */
+/* Makes the access. A breakpoint on the function is at the nop before it, which is not repeated after the fault. */
 static __attribute__((noipa)) void touch(char *p, char value)
 {
 	__asm__ volatile("nop");
@@ -27,7 +27,7 @@ static long touch_step(void *p)
 	return CATCH(touch(p, 'b'));
 }
 
-/* Many pages of which the first is there: with an anon_vma and a page table, nothing is missing but a page. */
+/* Returns many pages of which the first is present: the anon_vma and the page table exist, only pages are missing. */
 static char *fresh_pages(void)
 {
 	char *p = (char *)(((uintptr_t)map_island(1024, RW) + TABLE - 1) & -TABLE);
@@ -63,7 +63,7 @@ static long fork_and_write(void *p)
 	return 0;
 }
 
-/* The child writes while the parent has the page too, the parent when the child is gone. Actor 0's stack may be forked. */
+/* The child writes while the parent shares the page, the parent when the child has exited. Only actor 0 may fork. */
 static void copy_after_fork(struct stage *s)
 {
 	char *p = fresh_pages();
@@ -74,7 +74,7 @@ static void copy_after_fork(struct stage *s)
 	MUST(*p == 'd');
 }
 
-/* Page 1 faults speculatively; page 4 of the same VMA goes away meanwhile. */
+/* Page 1 faults speculatively while page 4 of the same VMA is unmapped. */
 static void speculation(struct stage *s)
 {
 	struct actor *victim = &s->actor[0];
@@ -90,7 +90,7 @@ static void speculation(struct stage *s)
 	MUST(p[PAGE] == 'b');
 }
 
-/* The page is out, and the disk takes its time. */
+/* The page is swapped out, and the disk is slow. */
 static void swap_in(struct stage *s)
 {
 	char *p = fresh_pages();
@@ -121,7 +121,7 @@ static __attribute__((noipa)) long forbid_writing(void *p)
 	return mprotect(p, PAGE, PROT_READ);
 }
 
-/* One CPU reads a page all the time; another takes the right to write to it away. */
+/* One CPU reads a page all the time; another removes the right to write to it. */
 static void shootdown(struct stage *s)
 {
 	struct actor *writer = &s->actor[0], *reader = &s->actor[1];

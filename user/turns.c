@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that wake up beside busy ones: how soon they run, and that the busy ones get their turns. Times are of the program's
- * clock: meant for --deterministic, where they are instructions, on one CPU; of several, whose turns QEMU gives out, a pipe alone
- * can be judged (`turns pipe`). Runs on Linux too, which bounds a busy thread's wait only by the number of threads.
+ * Tests how soon woken threads run beside busy ones, and that the busy ones get their turns. Times are of the program's
+ * clock. The test is meant for --deterministic, where times are instructions, and for one CPU; on several CPUs, whose
+ * turns QEMU assigns, only a pipe can be judged (`turns pipe`). Runs on Linux too, which bounds a busy thread's wait
+ * only by the number of threads.
  */
 #include "user/check.h"
 #include "user/faultline.h"
@@ -15,7 +16,7 @@
 #define MS 1000000L /* ns */
 #define US 1000L
 #define TURN (4 * MS)
-#define SLACK MS /* switches, ticks that come late, calls under way */
+#define SLACK MS /* for switches, late ticks and calls in progress */
 #define ROUNDS 500
 #define MAX_BUSY 64
 #define NR_SLEEPERS 10
@@ -26,8 +27,8 @@ static volatile bool stop;
 struct busy {
 	pthread_t thread;
 	int cpu;
-	long longest; /* ns that it did not run */
-	long ran;     /* ns of CPU */
+	long longest; /* time without running, in ns */
+	long ran;     /* CPU time, in ns */
 };
 static struct busy busy[MAX_BUSY];
 
@@ -66,7 +67,7 @@ static void *be_busy(void *arg)
 	return NULL;
 }
 
-/* `each` on each of the CPUs. */
+/* Starts `each` busy threads on each of the CPUs. */
 static void start_busy(int cpus, int each)
 {
 	stop = false;
@@ -77,7 +78,7 @@ static void start_busy(int cpus, int each)
 	sleep_ns(20 * MS); /* until they have used up a turn */
 }
 
-/* The longest time that one of them did not run. */
+/* Returns the longest time for which one of them did not run. */
 static long stop_busy(int nr)
 {
 	long longest = 0;
@@ -93,7 +94,7 @@ static long stop_busy(int nr)
 /* ---- Ways to wake up --------------------------------------------------------------------------------------------- */
 
 static int pipes[2][2];
-static uint32_t turn; /* futex: whose it is */
+static uint32_t turn; /* futex: the thread whose turn it is */
 
 static void pipe_send(int to)
 {
@@ -159,7 +160,7 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-/* ns for a round trip, on the average. */
+/* Returns the average time of a round trip, in ns. */
 static long round_trip(const struct way *way)
 {
 	pthread_t other;
@@ -179,7 +180,7 @@ static long round_trip(const struct way *way)
 	return start / ROUNDS;
 }
 
-/* ns after its time that a timer's sleep ends, on the average. */
+/* Returns how late a timer ends a sleep on average, in ns. */
 static long lateness(void)
 {
 	long start = now_ns(CLOCK_MONOTONIC);
@@ -189,7 +190,7 @@ static long lateness(void)
 	return (now_ns(CLOCK_MONOTONIC) - start) / ROUNDS - 200 * US;
 }
 
-/* ---- What is to hold --------------------------------------------------------------------------------------------- */
+/* ---- Checks ------------------------------------------------------------------------------------------------------ */
 
 static void check_below(const char *what, long ns, long limit)
 {
@@ -201,8 +202,8 @@ static void check_below(const char *what, long ns, long limit)
 }
 
 /*
- * By the way of that name, or by all. Time is judged on one CPU only: the clock counts what other CPUs execute, too, and QEMU's
- * versions give them turns of different lengths.
+ * Tests the way of that name, or all ways. Other times are judged on one CPU only: the clock also counts what other
+ * CPUs execute, and versions of QEMU give them turns of different lengths.
  */
 static void woken_runs_at_once(const char *name)
 {
@@ -230,7 +231,7 @@ static void *sleep_often(void *arg)
 	return arg;
 }
 
-/* Sleepers that would use up the whole CPU: the busy thread waits no longer for many than for one. */
+/* The sleepers could use up the whole CPU: the busy thread must wait no longer for many of them than for one. */
 static void sleepers_do_not_starve(void)
 {
 	pthread_t sleepers[NR_SLEEPERS];
@@ -251,7 +252,7 @@ static void sleepers_do_not_starve(void)
 	CHECK_THAT("the busy thread has a third of the CPU", busy[0].ran > start / 3);
 }
 
-/* A thread that sleeps for a moment before each of its turns is over. */
+/* Runs a thread that sleeps for a moment before each of its turns is over. */
 static void *sleep_in_time(void *arg)
 {
 	MUST(run_on_cpu(0));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What nobody but root may do: names, mounts, swap, devices, better priorities, others' memory and lives. */
+/* Tests what only root may do: names, mounts, swap, devices, better priorities, access to and signals for others. */
 #include "user/await.h"
 
 #include <signal.h>
@@ -16,7 +16,7 @@
 
 #define NOBODY 65534
 
-static bool was_root; /* otherwise there is nobody else here to look at */
+static bool was_root; /* otherwise no process of another user can be started */
 static char memory[2 * PAGE] __attribute__((aligned(PAGE)));
 
 static void become(unsigned group)
@@ -38,7 +38,7 @@ static void become_nobody(void)
 enum other { ROOT, ALIKE, NOT_DUMPABLE, OTHER_GROUP, NR_OTHERS };
 static pid_t others[NR_OTHERS];
 
-/* The process waits to be killed, or for our end. */
+/* Starts a process that waits until it is killed or its parent ends. */
 static pid_t start(enum other which)
 {
 	pid_t pid = fork_until_ready();
@@ -77,7 +77,7 @@ static void others_memory(void)
 	for (enum other which = ROOT; which < NR_OTHERS; which++) {
 		int pidfd = (int)syscall(SYS_pidfd_open, others[which], 0);
 
-		if (which == ALIKE) { /* looked at, but not slowed down; a Linux may have more rules about copies */
+		if (which == ALIKE) { /* may be inspected, not slowed down; Linux may have more rules about copies */
 			REFUSED(advise(pidfd, memory, MADV_DONTNEED), EINVAL);
 			REFUSED(advise(pidfd, memory, MADV_PAGEOUT), EPERM);
 		} else {

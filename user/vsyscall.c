@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The vsyscall page, which programs older than the vDSO call: its three functions, what a bad pointer becomes, that nothing
- * else in the page can be called, and that the page is neither readable nor writable.
+ * Tests the vsyscall page, which programs older than the vDSO call: its three functions, the signal for a bad pointer,
+ * that nothing else in the page can be called, and that the page is neither readable nor writable.
  */
 #include "user/check.h"
 
@@ -76,7 +76,7 @@ static void other_places(void)
 	CHECK(CATCH(poke((char *)VSYSCALL, 1)) && raised(SEGV_MAPERR, VSYSCALL));
 }
 
-/* A stack that holds no return address. */
+/* Calls a function with a stack from which no return address can be read. */
 static int call_without_stack(void *arg)
 {
 	(void)arg;

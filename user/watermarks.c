@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The marks of free memory and who keeps them: settings with Linux's checks, kswapd0 as a kernel thread, and memory that is
- * made free before anybody has to wait for it. Wants a machine with 64 MiB and as much swap.
+ * Tests the watermarks of free memory: settings with Linux's checks, kswapd0 as a kernel thread, and reclaim before any
+ * thread has to wait for memory. Needs a machine with 64 MiB and as much swap.
  */
 #include "user/insist.h"
 #include "user/text.h"
@@ -30,7 +30,7 @@ static bool set(const char *path, const char *value)
 	return write_text(path, value) == (ssize_t)strlen(value);
 }
 
-/* The number behind the name, at the beginning of a line. */
+/* Returns the number after the name, at the beginning of a line. */
 static unsigned long figure(const char *path, const char *name)
 {
 	const char *at = slurp(path);
@@ -65,7 +65,7 @@ static void settings(void)
 	CHECK(set(SCALE, "100") && figure(SCALE, "") == 100);
 }
 
-/* As other kernel threads it has a name and no command line. */
+/* Like other kernel threads, kswapd0 has a name and no command line. */
 static void thread(void)
 {
 	DIR *proc = opendir("/proc");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One sentence about a SIGSEGV or SIGBUS that ends a program. The VMAs are looked up under mmap_lock, a moment after the
- * fault; how the strategies ended is not guessed, but read from this CPU's fault events.
+ * The explanation of a SIGSEGV or SIGBUS that ends a program, in one sentence. The VMAs are looked up under mmap_lock,
+ * shortly after the fault; how the strategies ended is read from this CPU's fault events.
  */
 #include "kernel/debug/explain.h"
 
@@ -17,8 +17,8 @@
 
 #define LINE_MAX (LOG_LINE_MAX - 1)
 #define NAME_MAX_SHOWN 48
-#define INT80 0x80cd	   /* the instruction, its first byte lowest */
-#define EVENTS_SEARCHED 16 /* attempts, and what was waited for meanwhile */
+#define INT80 0x80cd	   /* the instruction, low byte first */
+#define EVENTS_SEARCHED 16 /* attempts, and the waits between them */
 
 bool explain_signals;
 
@@ -37,7 +37,7 @@ static void __printf(2, 3) add(struct line *line, const char *fmt, ...)
 	line->length = min(line->length, sizeof(line->text) - 1);
 }
 
-/* The end of a path says more than its beginning. */
+/* Appends the name, shortened at the front: the end of a path says more than its beginning. */
 static void add_name(struct line *line, const struct vma *vma)
 {
 	const struct mm *mm = vma->mm;
@@ -66,7 +66,7 @@ static void add_vma(struct line *line, const struct vma *vma)
 	add_name(line, vma);
 }
 
-/* Why a stack has not grown down to what was touched (mm/vma/stack.c). */
+/* Appends the reason why the stack did not grow down to the address (mm/vma/stack.c). */
 static void add_stack_limit(struct line *line, const struct vma *stack, u64 addr)
 {
 	u64 limit = READ_ONCE(stack->mm->rlimit_stack);
@@ -117,7 +117,10 @@ static const char *why(enum fault_answer answer, u64 addr)
 	return answer < ARRAY_SIZE(sentences) && sentences[answer] ? sentences[answer] : "which cannot be had";
 }
 
-/* The attempts that this fault has just made here, behind the last one that was resolved: "; spec gave up: spf_abort_no_vma". */
+/*
+ * Appends the attempts of this fault on this CPU, without those up to the last one that was resolved:
+ * "; spec gave up: spf_abort_no_vma".
+ */
 static void add_attempts(struct line *line, u64 addr, enum fault_access access)
 {
 	size_t before = line->length;
@@ -148,7 +151,7 @@ static bool is_caught(int signo)
 	return caught;
 }
 
-/* A line that begins with who dies of what; NULL: the signal is caught, or there is no memory. */
+/* Begins a line with the thread and its signal. Returns NULL if the signal is caught, or if out of memory. */
 static struct line *begin_line(int signo)
 {
 	struct line *line = is_caught(signo) ? NULL : kmalloc(sizeof(*line), 0);
@@ -184,7 +187,7 @@ void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer
 	end_line(line);
 }
 
-/* The error code should name the gate, but that of QEMU 7.2 is another number. */
+/* The error code should name the gate, but QEMU 7.2 reports another number. */
 static bool is_int80(u64 rip)
 {
 	u16 instruction;
@@ -192,7 +195,7 @@ static bool is_int80(u64 rip)
 	return !copy_from_user(&instruction, rip, sizeof(instruction)) && instruction == INT80;
 }
 
-/* The CPU does not tell which address it was. */
+/* The CPU does not report the address: appends all registers that hold one that is not canonical. */
 static void add_registers(struct line *line, const struct trap_frame *frame)
 {
 	static const char *const names[] = { "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fault events, threads and an address space, as lines on a debug console port. See fault_dump.h. */
+/* The dump of fault events, threads and an address space to a debug console port. See fault_dump.h. */
 #include "kernel/debug/fault_dump.h"
 
 #include "drivers/debugcon.h"
@@ -15,8 +15,8 @@
 #include "mm/vma/vma.h"
 
 static bool wanted;
-static u32 dumped; /* atomic: somebody writes the address space, or has */
-static spinlock_t line_lock = SPINLOCK_INIT(LEAF); /* threads end side by side, and each line is to be one */
+static u32 dumped; /* atomic: set by the thread that dumps the address space */
+static spinlock_t line_lock = SPINLOCK_INIT(LEAF); /* threads exit in parallel, and lines must not mix */
 
 void fault_dump_init(void)
 {
@@ -43,7 +43,7 @@ static void __printf(1, 2) put_line(const char *fmt, ...)
 	va_end(args);
 }
 
-/* Nobody else writes any more. */
+/* For the end, when no other CPU writes. */
 static void __printf(1, 2) put_line_alone(const char *fmt, ...)
 {
 	va_list args;
@@ -92,7 +92,7 @@ void fault_dump_thread(const struct task *task)
 
 /* ---- The address space ------------------------------------------------------------------------------------------- */
 
-/* Neighbours of one state are one line. */
+/* A run of neighbouring pages of one state becomes one line. */
 struct run {
 	vaddr_t start;
 	u64 nr;
@@ -116,7 +116,7 @@ static void add_page(struct run *run, vaddr_t addr, const char *state)
 	*run = (struct run){ .start = addr, .nr = 1, .state = state };
 }
 
-/* "cow": others have the page too, and whoever writes gets a copy. => a PTE lock held. */
+/* "cow": the page is shared with other address spaces, and a write copies it. => a PTE lock held. */
 static const char *state_of(const struct vma *vma, pte_t pte)
 {
 	const struct page *page = pte_counted_page(pte);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Fault events as text, and all CPUs' in one order. Takes no locks: see mm/debug/events.h for what readers may rely on. */
+/*
+ * Fault events as text, and the merge of all CPUs' events. Takes no locks: mm/debug/events.h has the guarantees for
+ * readers.
+ */
 #include "kernel/debug/fault_trace.h"
 
 #include "kernel/lib/print.h"
@@ -40,7 +43,7 @@ static const char *const strategy_names[NR_STRATEGIES] = {
 	[STRATEGY_SPEC] = "spec",
 };
 
-/* An event may be torn in a panic only; its bytes are then whatever they are. */
+/* Only a panic can read a torn event, whose bytes may have any value. */
 #define NAME_OF(names, index) ((index) < ARRAY_SIZE(names) ? (names)[index] : "?")
 
 static size_t format_attempt(char *buf, size_t size, const struct fault_event *event)
@@ -127,7 +130,7 @@ void event_format(char *buf, size_t size, unsigned cpu, const struct fault_event
 		format_details(buf + len, size - len, event);
 }
 
-/* ---- In one order ------------------------------------------------------------------------------------------------ */
+/* ---- Merging the CPUs' events ------------------------------------------------------------------------------------ */
 
 struct event_merge {
 	struct source {
@@ -135,7 +138,7 @@ struct event_merge {
 		struct fault_event event;
 		bool more;
 	} of[MAX_CPUS];
-	int last; /* whose event was handed out, and is to be replaced; -1: nobody's */
+	int last; /* the CPU whose event was returned last, and is to be replaced; -1: none */
 };
 
 struct event_merge *event_merge_new(void)

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who makes no progress, and who waits for whom. Three things are looked for:
+ * The detection of CPUs and threads that make no progress, and the report of what each waits for. It looks for:
  *
- *	a CPU that stays in the kernel		its tick finds it there again and again, in one and the same call or fault
- *	a CPU that takes no interrupts		the tick of another one finds its tick missing
- *	a thread that sleeps until it is let go	for a lock, or uninterruptibly: a round over all threads finds it as it was
+ *	a CPU that stays in the kernel	its tick finds it there again and again, in the same call or fault
+ *	a CPU that takes no interrupts	the tick of another CPU notices that its tick is missing
+ *	a thread that sleeps too long	for a lock, or uninterruptibly: two rounds over all threads find it unchanged
  *
- * The way to user mode and a switch of threads are progress. What a tick finds in the kernel is marked in the thread's work, which
- * every way to user mode looks at, so that calls and faults pay nothing for it. A long call that offers its CPU by cond_resched()
- * is given six times as long, since that may be honest work; Linux never tells of it.
+ * A return to user mode and a thread switch are progress. A tick in the kernel marks the thread's work word, which
+ * every return to user mode checks anyway, so that calls and faults pay nothing for it. A long call that calls
+ * cond_resched() is allowed six times as long, since it may be doing real work; Linux never reports it.
  *
- * Only time that the machine has run counts. Where the host stops it, or gives it no CPU, the clock goes on and the ticks stay
- * away: a CPU that stays in the kernel is judged by the number of its ticks, the others by a clock that knows what may lie
- * between two looks at most.
+ * Only time in which the machine runs counts. While the host stops the machine, or gives it no CPU, the clock advances
+ * without ticks: so a CPU that stays in the kernel is judged by its number of ticks, and everything else by a clock
+ * that advances by at most the normal distance between two looks.
  *
- * The round comes from the tick of whichever CPU is first, or from a timer of one that is idle. What is found is logged once,
- * and the machine goes on: it may be slow, and no more.
+ * The round is made by the tick of whichever CPU is first, or by a timer of an idle one. Each finding is logged once,
+ * and the machine continues, since it may just be slow.
  *
- * Takes process_tree_lock by trylock only, and leaves the round out when somebody has it: we may be in an interrupt.
+ * Takes process_tree_lock only by trylock, and skips the round if it is held: this code may run in an interrupt.
  */
 #include "kernel/debug/hang.h"
 
@@ -36,31 +36,32 @@
 
 #define NS_PER_SECOND 1000000000UL
 #define MAX_CIRCLE 16
-#define NMI_WAIT_NS (3 * NS_PER_SECOND) /* on a loaded host another virtual CPU may be long in coming */
+#define NMI_WAIT_NS (3 * NS_PER_SECOND) /* on a loaded host another virtual CPU may take long to answer */
 
-#define PATIENCE 6 /* with a call that offers its CPU */
-#define LOOKS 8	   /* within the limit, at the least, from each CPU that takes interrupts */
+#define PATIENCE 6 /* factor for a call that calls cond_resched() */
+#define LOOKS 8	   /* minimum number of looks within the limit, by each CPU that takes interrupts */
 
 struct progress {
-	u64 last_look; /* watched ns; its own CPU, read by others */
-	u64 ticks;     /* since it was seen to make progress; × PATIENCE where it did not even offer its CPU */
-	u64 switches;  /* of its thread, then */
+	u64 last_look; /* watched ns; written by its own CPU, read by others */
+	u64 ticks;     /* since the last progress; × PATIENCE while the thread does not call cond_resched() either */
+	u64 switches;  /* of its thread, at that time */
 	const void *thread;
 	bool reported;
 };
 STATIC_PER_CPU(struct progress, progress);
 
 static u64 limit_ns;
-static u64 watched;    /* ns that the machine has run, as far as was looked; atomic */
+static u64 watched;    /* ns that the machine has run, as of the last look; atomic */
 static u64 watched_at; /* ktime_ns() of the last look; atomic */
 static u64 next_round; /* watched ns; atomic */
 STATIC_PER_CPU(struct timer, look_timer);
-static u64 nmi_wanted; /* atomic: CPUs that shall say where they are ... */
-STATIC_PER_CPU(struct cpu_place, nmi_place); /* ... here, before they clear their bit */
-STATIC_PER_CPU(u32, nmis_sent);		     /* atomic: to this CPU from here; two may arrive as one, so never fewer than ... */
-STATIC_PER_CPU(u32, nmis_taken);	     /* ... these; the CPU itself */
+static u64 nmi_wanted; /* atomic: CPUs that are asked for their position ... */
+STATIC_PER_CPU(struct cpu_place, nmi_place); /* ... which they write here, before they clear their bit */
+/* Atomic: NMIs sent to this CPU from this file; two may arrive as one, so never fewer than ... */
+STATIC_PER_CPU(u32, nmis_sent);
+STATIC_PER_CPU(u32, nmis_taken);	     /* ... NMIs that the CPU took; the CPU itself */
 
-/* ---- Who has what ------------------------------------------------------------------------------------------------ */
+/* ---- Waiters and holders ----------------------------------------------------------------------------------------- */
 
 static const void *waits_for(const struct task *task)
 {
@@ -69,7 +70,7 @@ static const void *waits_for(const struct task *task)
 
 typedef bool visit_task_t(const struct task *task, void *arg);
 
-/* Until visit says true. => process_tree_lock held. */
+/* Visits the threads until visit returns true. => process_tree_lock held. */
 static void for_each_task(visit_task_t *visit, void *arg)
 {
 	const struct process *process;
@@ -83,8 +84,8 @@ static void for_each_task(visit_task_t *visit, void *arg)
 }
 
 struct search {
-	struct lock_wait wait;	  /* who has what this is for? */
-	const struct task *after; /* looks for the first holder behind this one; NULL: for the first */
+	struct lock_wait wait;	  /* the lock whose holder is searched */
+	const struct task *after; /* start behind this holder; NULL: from the first thread */
 	const struct task *found;
 };
 
@@ -103,7 +104,7 @@ static bool is_holder(const struct task *task, void *arg)
 	return true;
 }
 
-/* A holder of what the task waits for. */
+/* Returns the next holder, behind `after`, of the lock that the task waits for. */
 static const struct task *holder_for(const struct task *task, const struct task *after)
 {
 	struct search search = { .wait = task->waits, .after = after };
@@ -177,7 +178,7 @@ static void log_race_points(void)
 			klog_record("  thread %d stands at the race point %s", race_stopped_at(id), race_point_name(id));
 }
 
-/* Another CPU is asked where it is, whatever it does. */
+/* Asks another CPU for its position, whatever it is doing, and logs it. */
 static void log_other_place(unsigned cpu)
 {
 	u64 bit = 1UL << cpu, deadline = ktime_ns() + NMI_WAIT_NS;
@@ -200,7 +201,7 @@ bool hang_nmi(const struct trap_frame *frame)
 	if (this_cpu(nmis_taken) == load_acquire(&this_cpu(nmis_sent)))
 		return false;
 	this_cpu(nmis_taken)++;
-	if (READ_ONCE(nmi_wanted) & bit) { /* nobody clears it but this CPU */
+	if (READ_ONCE(nmi_wanted) & bit) { /* only this CPU clears it */
 		cpu_place_note(&this_cpu(nmi_place), frame);
 		(void)atomic_and(&nmi_wanted, ~bit);
 	}
@@ -236,12 +237,12 @@ void hang_report(const char *headline)
 	klog_record("FAULTLINE-HANG-END");
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------------------------- */
+/* ---- Detection --------------------------------------------------------------------------------------------------- */
 
-/* A thread that was found asleep before, and has not run since. */
+/* Returns true if the thread has been asleep since an earlier round, for longer than the limit. */
 static bool is_hung(const struct task *task, void *arg)
 {
-	struct task *mine = (struct task *)task; /* what is written is this round's alone */
+	struct task *mine = (struct task *)task; /* only the round writes these members */
 	u64 now = *(u64 *)arg, switches = READ_ONCE(task->nr_voluntary);
 
 	if (!is_stuck_sleep(task) || mine->hang_switches != switches) {
@@ -251,7 +252,7 @@ static bool is_hung(const struct task *task, void *arg)
 	}
 	if (now - mine->hang_since < limit_ns)
 		return false;
-	mine->hang_since = TIME_NEVER; /* once */
+	mine->hang_since = TIME_NEVER; /* report it only once */
 	*(u64 *)arg = TIME_NEVER;
 	return true;
 }
@@ -265,7 +266,7 @@ static bool some_thread_hangs(u64 now)
 	return now == TIME_NEVER;
 }
 
-/* Has it something to run, and yet neither a tick nor a timer? */
+/* Returns true if the CPU has a thread to run, but has handled neither a tick nor a timer within the limit. */
 static bool takes_no_interrupts(unsigned cpu, u64 now)
 {
 	struct progress *of = &per_cpu(progress, cpu);
@@ -279,8 +280,8 @@ static bool takes_no_interrupts(unsigned cpu, u64 now)
 }
 
 /*
- * The clock of what runs: it goes on by no more than what lies between two looks of a CPU that runs. Notes that this
- * CPU takes interrupts. => interrupts off.
+ * Advances the clock of running time by at most the distance between two looks of a running CPU. Also notes that this
+ * CPU takes interrupts. Returns that clock. => interrupts off.
  */
 static u64 look_at_clock(void)
 {
@@ -294,7 +295,7 @@ static u64 look_at_clock(void)
 	return watched_now;
 }
 
-/* One CPU of all does it. => interrupts off. */
+/* Makes a round if one is due; one CPU does it for all. => interrupts off. */
 static void look_around(u64 now)
 {
 	u64 due = READ_ONCE(next_round);
@@ -314,7 +315,7 @@ static void look_around(u64 now)
 		hang_report("A thread has slept where nobody lets it go on");
 }
 
-/* Has the CPU left the kernel, or its thread, since its last tick? => interrupts off. */
+/* Returns true if the CPU has left the kernel, or switched threads, since its last tick. => interrupts off. */
 static bool makes_progress(struct progress *mine, const struct task *task)
 {
 	u64 switches = task->nr_voluntary + task->nr_involuntary;
@@ -326,7 +327,7 @@ static bool makes_progress(struct progress *mine, const struct task *task)
 	return !same || task->is_idle;
 }
 
-/* From a tick that has interrupted the kernel. => interrupts off. */
+/* Counts a tick that interrupted the kernel. => interrupts off. */
 static void note_kernel_tick(struct task *task)
 {
 	struct progress *mine = &this_cpu(progress);
@@ -362,7 +363,7 @@ void hang_note_tick(bool user)
 	look_around(now);
 }
 
-/* The tick of a CPU that has nothing to do, and a tick more for others. */
+/* Replaces the tick on an idle CPU; on others it is one look more. */
 static void look_timer_expired(struct timer *timer)
 {
 	look_around(look_at_clock());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who holds which lock, and who waits for one: see lock_owners.h. Takes no locks. */
+/* The holders and waiters of locks: see lock_owners.h. Takes no locks. */
 #include "kernel/debug/lock_owners.h"
 
 #include "kernel/lib/print.h"
@@ -52,7 +52,7 @@ void log_lock_limits(void)
 
 #else
 
-/* Whether the pointer at `place`, where a lock notes its owner, is the task. */
+/* Returns true if the pointer at `place`, where a lock stores its owner, is the task. */
 static bool is_noted_at(const void *place, const struct task *task)
 {
 	const struct task *owner;
@@ -97,7 +97,7 @@ void log_lock_limits(void)
 
 #endif
 
-/* A CPU spins for one lock at most. */
+/* A CPU spins for at most one lock. */
 static void log_spinning(unsigned cpu)
 {
 	const spinlock_t *lock = cpu_spins_for(cpu);

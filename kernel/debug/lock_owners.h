@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who holds which lock, and who waits for one: for the report about a hang and for a panic's last words. Any context; takes
- * no locks, and believes no pointer that the nofault copy can read. What changes meanwhile makes an answer wrong, nothing
- * worse.
+ * The holders and waiters of locks, for hang and panic reports. Any context; takes no locks, and follows pointers only
+ * with the nofault copy. Data that changes while it is read makes a report wrong, but does no other harm.
  *
- * The debug kernel notes every lock that is held. The release kernel doesn't, since each fault would pay for it: it goes by
- * what locks know of their owners (spinlocks, mutexes, mmap_lock's writer), and by what a fault says that it has in hand.
+ * The debug kernel records every lock that is held. The release kernel does not, since each fault would pay for it: it
+ * uses the owners that locks store (spinlocks, mutexes, mmap_lock's writer), and what the state of a fault says that it
+ * holds.
  */
 #ifndef KERNEL_LOCK_OWNERS_H
 #define KERNEL_LOCK_OWNERS_H
@@ -16,13 +16,13 @@ struct fault;
 struct lock_wait;
 struct task;
 
-/* The fault that the task is resolving, if any: it lies on that task's stack. */
+/* Copies the fault that the task is resolving, which lies on that task's stack. Returns false if there is none. */
 bool task_copy_fault(struct fault *copy, const struct task *task);
-/* The task has what is waited for. */
+/* Returns true if the task holds what `wait` waits for. */
 bool task_holds(const struct task *task, const struct lock_wait *wait);
-/* Logs what a CPU and the task on it, which is called `name`, hold and wait for. */
+/* Logs the locks that a CPU and its task, called `name`, hold and wait for. */
 void log_locks(unsigned cpu, const struct task *task, const char *name);
-/* Logs, in the release kernel, that it has not noted all locks. */
+/* Logs, in the release kernel, that not all locks are recorded. */
 void log_lock_limits(void);
 
 #endif

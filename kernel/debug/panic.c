@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Panic: the first CPU to call it stops the others by NMI, prints what happened, of every CPU its backtrace, locks and
- * last fault events, the page tables where a fault was going on, and switches the machine off. It must end in any state:
- * no lock is waited for, no CPU for longer than STOP_NS, and a panic inside the panic cuts it short.
+ * Panic: the first CPU that panics stops the others by NMI, logs the message, the backtrace, locks and last fault
+ * events of every CPU and the page tables of faults in progress, and powers the machine off. It must end in any state:
+ * it waits for no lock, and for no CPU longer than STOP_NS, and a panic within the panic ends it early.
  */
 #include "drivers/debugcon.h"
 #include "drivers/power.h"
@@ -23,21 +23,21 @@
 #include "mm/machine.h"
 
 #define MAX_BACKTRACE 32
-#define STOP_NS 3000000000UL /* on a loaded host another virtual CPU may be long in coming */
-#define STOP_LOOPS 5000000UL /* ... or so many looks at the clock, should it stand still */
+#define STOP_NS 3000000000UL /* on a loaded host another virtual CPU may take long to answer */
+#define STOP_LOOPS 5000000UL /* ... or this many reads of the clock, in case it stands still */
 #define TEXT_MAX 256
 #define NOBODY 0u
 
-/* Where a stopped CPU was. Written by it before it sets `stopped`. */
+/* The state of a stopped CPU, which writes it before it sets `stopped`. */
 struct stopped_at {
 	struct cpu_place place;
-	char text[TEXT_MAX]; /* of its own panic, for which it came too late; or empty */
+	char text[TEXT_MAX]; /* of its own panic, if it panicked after the first CPU; or empty */
 	bool stopped;	     /* store-release */
 };
 STATIC_PER_CPU(struct stopped_at, stopped_at);
 
 static u32 panicking;	   /* atomic: number of the CPU that panics, + 1 */
-static unsigned nr_panics; /* of that CPU; itself */
+static unsigned nr_panics; /* of that CPU; written by it alone */
 
 static void __noreturn halt_forever(void)
 {
@@ -62,8 +62,8 @@ static void log_address(u64 rip)
 }
 
 /*
- * Whom the function with its frame at `rbp` has interrupted, if it returns to an entry of entry.asm: that calls with the
- * registers on top of the stack.
+ * Returns true, and the interrupted registers, if the function with its frame at `rbp` returns to an entry of entry.asm
+ * that interrupted the kernel: such an entry calls with the registers on top of the stack.
  */
 static bool interrupted(struct trap_frame *whom, u64 rip, u64 rbp)
 {
@@ -97,7 +97,7 @@ void log_backtrace(u64 rip, u64 rbp)
 	}
 }
 
-/* ---- Who panics -------------------------------------------------------------------------------------------------- */
+/* ---- The panicking CPU ------------------------------------------------------------------------------------------- */
 
 static void __noreturn end_panic(void)
 {
@@ -115,7 +115,7 @@ static void __noreturn give_up(void)
 	power_off();
 }
 
-/* True for the first CPU, and again when it panics inside its panic. Interrupts are off from here on. */
+/* Returns true for the first CPU, also when it panics again within its panic. Interrupts stay off from here on. */
 static bool claim_panic(void)
 {
 	u32 me;
@@ -130,7 +130,7 @@ static bool claim_panic(void)
 	return true;
 }
 
-/* On the screen there is no room for more. */
+/* The screen shows only the headline, since it has no room for more. */
 static void show_headline(const char *text)
 {
 	char screen[TEXT_MAX + 128];
@@ -139,7 +139,7 @@ static void show_headline(const char *text)
 	screen_show(SCREEN_ALARM, screen);
 }
 
-/* The first panic's text is its headline; a second one is told of as well, and then it is over; a third could not be. */
+/* Logs the first panic's text as the headline. A second panic is logged too, and ends the report; a third is not. */
 static void say_why(const struct cpu_place *place, const char *fmt, va_list args)
 {
 	char text[TEXT_MAX];
@@ -155,7 +155,7 @@ static void say_why(const struct cpu_place *place, const char *fmt, va_list args
 	end_panic();
 }
 
-/* ---- The other CPUs ----------------------------------------------------------------------------------------------- */
+/* ---- The other CPUs ---------------------------------------------------------------------------------------------- */
 
 static void __noreturn stop_here(struct stopped_at *at)
 {
@@ -163,7 +163,7 @@ static void __noreturn stop_here(struct stopped_at *at)
 	halt_forever();
 }
 
-/* The CPU that panics may be told as well, by a report about a hang or by a hand at the machine: it goes on. */
+/* A hang report or an operator may also send an NMI to the panicking CPU: it ignores it. */
 bool panic_nmi(const struct trap_frame *frame)
 {
 	struct stopped_at *at = &this_cpu(stopped_at);
@@ -175,7 +175,7 @@ bool panic_nmi(const struct trap_frame *frame)
 	stop_here(at);
 }
 
-/* ... and one that panics too may be deaf to NMIs, being in one: it stops by itself. */
+/* A CPU that panics later may be inside an NMI, in which no other reaches it: it stops itself. */
 static void __noreturn stop_too_late(const struct cpu_place *place, const char *fmt, va_list args)
 {
 	struct stopped_at *at = &this_cpu(stopped_at);
@@ -216,7 +216,7 @@ static void log_others(void)
 	}
 }
 
-/* ---- The last words ----------------------------------------------------------------------------------------------- */
+/* ---- The report -------------------------------------------------------------------------------------------------- */
 
 static void log_registers(const struct trap_frame *f)
 {
@@ -232,7 +232,7 @@ static void log_registers(const struct trap_frame *f)
 #undef V
 }
 
-/* What is surest comes first: whatever follows pointers may end in another panic, which cuts the text short. */
+/* The most reliable data comes first: any step that follows pointers may panic again, which ends the report. */
 static void __noreturn do_panic(const struct cpu_place *place, const struct trap_frame *frame, u64 addr,
 				const char *fmt, va_list args)
 {

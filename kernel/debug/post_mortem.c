@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a stopped CPU was about. Called when anything may be wrong: no locks are taken, and what pointers lead to is copied
- * by the nofault copy first. A value that changes meanwhile makes a line wrong, nothing worse.
+ * The state of a stopped CPU, as logged. Any data may be damaged when this runs: it takes no locks, and copies what
+ * pointers lead to with the nofault copy first. Data that changes while it is read makes a line wrong, but does no
+ * other harm.
  */
 #include "kernel/debug/post_mortem.h"
 
@@ -64,7 +65,7 @@ static bool can_read(const void *start, size_t size)
 	return !kernel_read_nofault(&byte, start, 1) && !kernel_read_nofault(&byte, (const char *)start + size - 1, 1);
 }
 
-/* The thread that runs on a CPU, or NULL, should that lead nowhere. */
+/* Returns the thread that runs on a CPU, or NULL if its pointer is not readable. */
 static const struct task *task_on(unsigned cpu)
 {
 	const struct task *task = READ_ONCE(cpus[cpu].task);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a stopped CPU was about: for the last words of a panic and for the report about a hang. */
+/* The state of a stopped CPU, as logged by panic and hang reports. */
 #ifndef KERNEL_POST_MORTEM_H
 #define KERNEL_POST_MORTEM_H
 
@@ -20,11 +20,11 @@ void log_cpu_place(const struct cpu_place *place);
 /* "PROGRAM[TID]". Any context. */
 void task_describe(char *buf, size_t size, const struct task *task);
 /*
- * Logs of a CPU that stands still: its thread, the fault that it is resolving, the locks that both hold and wait for, the
- * last fault events. Any context; takes no locks, believes no pointer that it can read by the nofault copy.
+ * Logs the state of a stopped CPU: its thread, the fault that it is resolving, the locks that both hold and wait for,
+ * and the last fault events. Any context; takes no locks, follows pointers only with the nofault copy.
  */
 void log_cpu_state(unsigned cpu);
-/* Logs the page-table walk of the address that each CPU's fault is about, and of `addr` as this CPU sees it. */
+/* Logs the page-table walk of the address of each CPU's fault, and of `addr` as this CPU sees it. */
 #define NO_ADDRESS (~0UL)
 void log_walks(u64 addr);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds the function that contains an address. The table never changes, so there is nothing to lock. */
+/* Symbol look-up: finds the function that contains an address. The table is constant, so there is nothing to lock. */
 #include "kernel/debug/symbols.h"
 
 const char *symbol_lookup(u64 address, u64 *offset)
 {
 	u64 low = 0, high = kernel_symbols_nr;
 
-	/* Everything before low starts at or below the address, everything from high on starts above it. */
+	/* Invariant: entries before low start at or below the address, entries from high on start above it. */
 	while (low < high) {
 		u64 middle = low + (high - low) / 2;
 

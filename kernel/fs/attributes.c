@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Permissions, owners and times. Everybody is root, so they are kept and told, and forbid nothing but the execution of a
- * file without any x bit. Takes no lock: each value is whole.
+ * The system calls for permissions, owners and times. Every process runs as root, so these attributes are stored and
+ * reported but restrict nothing, except that a file without any x bit cannot be executed. Takes no lock: each value is
+ * written whole.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -18,9 +19,9 @@
 #define X_OK 1u
 #define UTIME_NOW 0x3fffffff
 #define UTIME_OMIT 0x3ffffffe
-#define UNCHANGED (~0u) /* an owner that chown leaves alone */
+#define UNCHANGED (~0u) /* chown leaves this owner unchanged */
 
-/* The dentry of a path, with a reference. Flags as the *at calls take them. */
+/* Looks up a path and stores its dentry, with a reference. The flags are those of the *at calls. */
 static long find(int dirfd, u64 path, u32 flags, struct dentry **dentry)
 {
 	u32 how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
@@ -77,7 +78,7 @@ SYSCALL(faccessat2)
 
 /* --- mode --- */
 
-/* Takes over the dentry's reference if the look-up answered 0. */
+/* `ret` is the result of the look-up. If it is 0, takes over the dentry's reference. */
 static long change_mode(long ret, struct dentry *dentry, u32 mode)
 {
 	struct inode *inode;

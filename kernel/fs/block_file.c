@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /dev/ramN. Nothing of a device is cached here: each read and write goes to it, a page at a time through one page of the
- * kernel's. So an error reaches whoever asked, and what a mounted file system has not written yet is not seen.
+ * Block devices (/dev/ramN) as files. Their data is not cached here: each read and write goes to the device, one page
+ * at a time, through a page of kernel memory. So the caller that causes an error gets it, and data that a mounted file
+ * system has not written back yet is not visible.
  *
- * Locks: none; two that write to the same page at once may mix, page by page, as on any device.
+ * Locks: none; concurrent writes to the same page may interleave, as on any device.
  */
 #include "kernel/fs/block_file.h"
 #include "drivers/block.h"
@@ -58,7 +59,7 @@ static struct piece piece_at(u64 pos, u64 size, size_t count)
 	};
 }
 
-/* Bytes moved, or -errno. */
+/* Returns the number of bytes moved, or -errno. */
 static long read_piece(struct block_device *device, struct iov_iter *to, struct piece piece, struct page *page)
 {
 	int ret = block_read_sync(device, piece.sector, page);
@@ -71,7 +72,7 @@ static long read_piece(struct block_device *device, struct iov_iter *to, struct 
 	return moved ? (long)moved : -EFAULT;
 }
 
-/* What is not written keeps what the device has. */
+/* The bytes of the page outside the piece keep the device's contents. */
 static long write_piece(struct block_device *device, struct iov_iter *from, struct piece piece, struct page *page)
 {
 	int ret = piece.n < PAGE_SIZE ? block_read_sync(device, piece.sector, page) : 0;
@@ -82,7 +83,7 @@ static long write_piece(struct block_device *device, struct iov_iter *from, stru
 	moved = iov_copy_from(from, (u8 *)page_to_virt(page) + piece.offset, piece.n);
 	if (!moved)
 		return -EFAULT;
-	if (moved < piece.n && piece.n == PAGE_SIZE) { /* the page was not read: go on with what a whole page has */
+	if (moved < piece.n && piece.n == PAGE_SIZE) { /* the page was not read: write only what was copied */
 		iov_revert(from, moved);
 		return write_piece(device, from, (struct piece){ piece.sector, 0, moved }, page);
 	}
@@ -93,7 +94,7 @@ static long write_piece(struct block_device *device, struct iov_iter *from, stru
 
 typedef long move_piece_t(struct block_device *device, struct iov_iter *iter, struct piece piece, struct page *page);
 
-/* Bytes moved; an error only when there are none. */
+/* Returns the number of bytes moved, or an error if there are none. */
 static long move_all(struct block_device *device, struct iov_iter *iter, u64 *pos, move_piece_t *move)
 {
 	struct page *page = alloc_page(0);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* /dev/ramN: reading and writing a block device as a file. */
+/* Block devices (/dev/ramN) as files that can be read and written. */
 #ifndef KERNEL_FS_BLOCK_FILE_H
 #define KERNEL_FS_BLOCK_FILE_H
 
 #include "kernel/fs/file.h"
 
-/* How an opened block device works; an open fails with ENXIO where there is no device of that number. */
+/* The operations of an open block device. An open fails with ENXIO if no device has that number. */
 extern const struct file_ops block_file_ops;
 
 /*
- * A node for each device in /dev; without memory the file system is marked incomplete. => fs_tree_lock held for
- * writing.
+ * Creates a node in /dev for each device. If memory is short, marks the file system incomplete. => fs_tree_lock held
+ * for writing.
  */
 void block_files_create(struct dentry *dev);
 

@@ -27,13 +27,13 @@ static u32 field(const char *header, enum cpio_field n)
 	u32 value = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
-		u32 c = (u32)digits[i] | 0x20; /* lower case; digits stay what they are */
+		u32 c = (u32)digits[i] | 0x20; /* to lower case; does not change digits */
 		value = value << 4 | (c >= 'a' ? c - 'a' + 10 : c - '0');
 	}
 	return value;
 }
 
-/* Reads the entry at *pos, whatever its name. */
+/* Reads the entry at *pos, which may be the trailer. */
 static bool read_entry(const u8 *archive, size_t size, size_t *pos, struct cpio_entry *entry)
 {
 	const char *header = (const char *)archive + *pos;

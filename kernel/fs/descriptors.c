@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptors: dup and its kin, fcntl, ioctl. Locks: those of files.c. */
+/* The system calls dup, dup2, dup3, fcntl and ioctl. Locks: those of files.c. */
 #include "kernel/fs/files.h"
 #include "kernel/fs/regular.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -30,7 +30,7 @@
 #define FIONBIO 0x5421u
 #define FIONREAD 0x541bu
 
-/* What F_SETFL may change. */
+/* The flags that F_SETFL may change. */
 #define SETTABLE_FLAGS (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
 
 static long dup_from(int fd, u64 min, u32 flags)
@@ -88,7 +88,7 @@ static long set_flags(struct file *file, u32 flags)
 	return 0;
 }
 
-/* The commands that an O_PATH descriptor understands, too. */
+/* Returns true for the commands that are also valid for an O_PATH descriptor. */
 static bool command_of_descriptor(u32 cmd)
 {
 	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || cmd == F_GETFD || cmd == F_SETFD || cmd == F_GETFL;
@@ -118,7 +118,7 @@ static long file_control(struct file *file, int fd, u32 cmd, u64 arg)
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
 		return record_lock_control(file, fd, cmd, arg);
-	case F_SETOWN: /* no file here sends signals: what is asked for is never due */
+	case F_SETOWN: /* no file sends signals, so these settings have no effect */
 	case F_GETOWN:
 	case F_SETSIG:
 	case F_GETSIG:

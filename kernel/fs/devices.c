@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* /dev: the devices that need no hardware, and the table of all. Takes no lock. */
+/* The character devices in /dev that need no hardware, and the table of all character devices. Takes no lock. */
 #include "kernel/fs/devices.h"
 #include "kernel/fs/block_file.h"
 #include "kernel/fs/dir.h"
@@ -18,7 +18,7 @@ static long null_read(struct file *file, struct iov_iter *to, u64 *pos)
 	return 0;
 }
 
-/* Takes everything without looking at it. */
+/* Discards the data. */
 static long null_write(struct file *file, struct iov_iter *from, u64 *pos)
 {
 	(void)file, (void)pos;
@@ -86,7 +86,7 @@ static const struct file_ops random_ops = { .read = random_read, .write = null_w
 static const struct device {
 	const char *name;
 	u32 rdev, mode;
-	const struct file_ops *ops; /* NULL: the console's */
+	const struct file_ops *ops; /* NULL: those of the console */
 } devices[] = {
 	{ "null", DEV_NULL, 0666, &null_ops },		{ "zero", DEV_ZERO, 0666, &zero_ops },
 	{ "full", DEV_FULL, 0666, &full_ops },		{ "random", DEV_RANDOM, 0666, &random_ops },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Character devices: which number means which file operations, and /dev. */
+/* Character devices: their numbers, their file operations, and their nodes in /dev. */
 #ifndef KERNEL_FS_DEVICES_H
 #define KERNEL_FS_DEVICES_H
 
@@ -21,9 +21,9 @@ enum device_number {
 	DEV_CONSOLE = MAKE_DEV(5, 1),
 };
 
-/* The operations of a device; NULL when there is none with that number (ENXIO on open). */
+/* Returns the operations of the device with that number, or NULL if there is none (ENXIO on open). */
 const struct file_ops *device_ops(u32 rdev);
-/* Fills /dev; without memory the file system is marked incomplete. => fs_tree_lock held for writing. */
+/* Creates the nodes of /dev. If memory is short, marks the file system incomplete. => fs_tree_lock held for writing. */
 void devices_create(struct dentry *dev);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names in directories. The tree lies in memory; a file system that keeps it elsewhere too is told before it changes,
- * and may refuse. fs_tree_lock is held throughout.
+ * Adding and removing names in directories. The tree is in memory. A file system that also stores it elsewhere is
+ * called before each change, and may refuse it. fs_tree_lock is held throughout.
  */
 #include "kernel/fs/dir.h"
 #include "kernel/fs/super.h"
@@ -16,7 +16,7 @@ int dir_may_create(struct dentry *dir)
 	return super_is_readonly(dir->inode->sb) ? -EROFS : 0;
 }
 
-/* Tells the file system; then the name exists. */
+/* Has the file system record the name, then links the dentry. */
 static int link_dentry(struct dentry *dir, struct dentry *dentry)
 {
 	const struct fs_type *type = dir->inode->sb->type;

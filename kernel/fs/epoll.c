@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * epoll: files are watched by a set that stays, and a wait looks only at those that something happened to.
- * (Linux: fs/eventpoll.c.)
+ * epoll: waits for a persistent set of files, and polls only those that had a wake-up. (Linux: fs/eventpoll.c.)
  *
- * For each watched file a watch hangs in the file's wait queues for as long as it is watched; a wake-up there puts the watch
- * on its epoll's ready list and wakes who waits for the epoll. A wait takes watches off that list and asks their files. A
- * level-triggered one that still has something to tell goes back on the list; an edge-triggered one waits for the next
- * wake-up.
+ * Each watched file has a watch, which stays queued in the file's wait queues for as long as the file is watched. A
+ * wake-up there puts the watch on its epoll's ready list and wakes the threads that wait for the epoll. A wait takes
+ * watches off that list and polls their files. A level-triggered watch that still has events goes back on the list; an
+ * edge-triggered one stays off the list until the next wake-up.
  *
- * Locks: epoll_watches (RANK_WATCHES) holds together which epoll watches which file, and keeps both alive: a watch has no
- * reference to its file, whose last put comes here first. Below it, from under wait queues, the epoll's own queue lock
- * (RANK_EPOLL), which guards the ready list. User memory is touched under neither.
+ * Locks: epoll_watches (RANK_WATCHES) guards which epoll watches which file, and keeps both alive: a watch has no
+ * reference to its file, but the last put of the file removes its watches first. The epoll's own queue lock
+ * (RANK_EPOLL) guards the ready list; it is taken under epoll_watches and, by wake-ups, under the lock of a file's wait
+ * queue. User memory is accessed under neither.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -28,34 +28,34 @@
 enum { EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3 };
 
 #define EPOLLEXCLUSIVE (1u << 28)
-#define EPOLLWAKEUP (1u << 29) /* about suspending the machine: means nothing here */
+#define EPOLLWAKEUP (1u << 29) /* concerns suspend, which this kernel does not have */
 #define EPOLLONESHOT (1u << 30)
 #define EPOLLET (1u << 31)
-#define EPOLL_HOW (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET) /* how to tell, not what */
+#define EPOLL_HOW (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET) /* modes of reporting, not events */
 #define EPOLL_MAY_BE_EXCLUSIVE (POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
-#define MAX_QUEUES 2	  /* that one file's poll() may name: a pipe's ends, a terminal's */
-#define MAX_EVENTS 1024UL /* that one wait reports */
+#define MAX_QUEUES 2	  /* wait queues of one file's poll(); a pipe and a terminal have two */
+#define MAX_EVENTS 1024UL /* reported by one wait */
 
 struct epoll_event {
 	u32 events;
 	u64 data;
-} __attribute__((packed)); /* so on x86-64 */
+} __attribute__((packed)); /* as Linux has it on x86-64 */
 
 struct epoll {
-	struct interval_tree watches; /* epoll_watches; of struct watch by descriptor, by .of_epoll */
-	struct wait_queue queue;  /* RANK_EPOLL; who waits for the epoll */
-	struct list_head ready;	  /* queue.lock; by .ready */
+	struct interval_tree watches; /* epoll_watches; of struct watch, by descriptor, linked by .of_epoll */
+	struct wait_queue queue;  /* RANK_EPOLL; threads that wait for the epoll */
+	struct list_head ready;	  /* queue.lock; of struct watch, linked by .ready */
 };
 
 struct watch {
 	struct epoll *epoll;	   /* constant */
 	struct file *file;	   /* constant, without a reference */
-	int fd;			   /* constant; together with the file it names the watch */
-	struct epoll_event event;  /* epoll_watches; no events once a one-shot has been told */
+	int fd;			   /* constant; identifies the watch, together with the file */
+	struct epoll_event event;  /* epoll_watches; no events once a one-shot has been reported */
 	struct interval_node of_epoll; /* epoll_watches */
 	struct list_head of_file;  /* epoll_watches */
 	struct list_head ready;	   /* epoll->queue.lock */
-	unsigned nr_hooks;	   /* constant once it is in the epoll; likewise: */
+	unsigned nr_hooks;	   /* constant once the watch is in the epoll, as are the hooks */
 	struct hook {
 		struct waiter waiter;
 		struct wait_queue *queue; /* the file's */
@@ -70,7 +70,7 @@ struct watch_table {
 
 static struct mutex epoll_watches = MUTEX_INIT(epoll_watches, WATCHES);
 
-/* --- what wake-ups do --- */
+/* --- wake-ups --- */
 
 static void mark_ready(struct watch *watch)
 {
@@ -134,7 +134,7 @@ static void watch_unready(struct watch *watch)
 	spin_unlock_irqrestore(&watch->epoll->queue.lock, flags);
 }
 
-/* Once it is in no wait queue, nothing makes it ready again. */
+/* Leaves the wait queues first: after that, nothing makes the watch ready again. */
 static void watch_detach(struct watch *watch)
 {
 	for (unsigned i = 0; i < watch->nr_hooks; i++)
@@ -150,7 +150,7 @@ static void watch_remove(struct watch *watch)
 	kfree(watch);
 }
 
-/* Takes over the watch, if it succeeds. A file that has nobody to announce its changes cannot be watched. */
+/* Takes over the watch if it succeeds. A file that does not announce its changes (needs_polling) cannot be watched. */
 static int watch_add(struct epoll *epoll, struct watch *watch)
 {
 	struct watch_table t = { .table.enqueue = hook_up, .watch = watch };
@@ -207,7 +207,7 @@ void epoll_release_file(struct file *file)
 
 /* --- the ready list; under epoll_watches --- */
 
-/* In one step, however many there are. */
+/* Moves the whole list to the front of another, in constant time. */
 static void move_all(struct list_head *from, struct list_head *to_front_of)
 {
 	struct list_head *first = from->next, *last = from->prev;
@@ -222,8 +222,8 @@ static void move_all(struct list_head *from, struct list_head *to_front_of)
 }
 
 /*
- * Those that are ready now, each once. What happens to one that is taken does not put it on the ready list again until it is
- * asked; all that are not asked are given back.
+ * Moves all ready watches to `taken`. A wake-up does not queue a watch that is on `taken` again. give_back() returns
+ * the watches that are left there.
  */
 static void take_ready(struct epoll *epoll, struct list_head *taken)
 {
@@ -291,7 +291,7 @@ static const struct file_ops epoll_ops = {
 
 static struct file *epoll_open(void)
 {
-	struct inode *inode = inode_alloc(&anon_super, 0600, NULL, NULL); /* no second open */
+	struct inode *inode = inode_alloc(&anon_super, 0600, NULL, NULL); /* cannot be opened by path */
 	struct epoll *epoll;
 	struct file *file;
 
@@ -368,7 +368,7 @@ static int change(struct epoll *epoll, u32 op, struct file *file, int fd, const 
 
 static int control(struct epoll *epoll, u32 op, struct file *file, int fd, struct epoll_event *event)
 {
-	event->events |= POLLERR | POLLHUP; /* are always told */
+	event->events |= POLLERR | POLLHUP; /* always reported */
 	switch (op) {
 	case EPOLL_CTL_ADD:
 		return add(epoll, file, fd, event);
@@ -391,7 +391,7 @@ static int check_control(const struct file *epoll, u32 op, const struct file *fi
 	if (op != EPOLL_CTL_DEL && (events & EPOLLEXCLUSIVE) &&
 	    (op == EPOLL_CTL_MOD || nested || (events & ~EPOLL_MAY_BE_EXCLUSIVE)))
 		return -EINVAL;
-	return nested && op == EPOLL_CTL_ADD ? -ELOOP : 0; /* as Linux's when they are nested too deeply */
+	return nested && op == EPOLL_CTL_ADD ? -ELOOP : 0; /* as on Linux for epolls that are nested too deeply */
 }
 
 SYSCALL(epoll_ctl)
@@ -425,7 +425,7 @@ struct wait_call {
 	u64 room;
 };
 
-/* Asks one watch; false when it has nothing to tell any more. */
+/* Polls one watch and fills in *found. Returns false if the watch has no events any more. */
 static bool tell(struct watch *watch, struct epoll_event *found)
 {
 	watch_unready(watch);
@@ -458,7 +458,7 @@ static long wait_round(void *arg, struct poll_table *table)
 
 static long wait_for(struct epoll *epoll, u64 user_events, u64 max, u64 deadline)
 {
-	/* Unlocked: what is watched from now on can be told by the next wait. */
+	/* Unlocked: the next wait can report watches that are added from here on. */
 	u64 room = min(min(max, MAX_EVENTS), READ_ONCE(epoll->watches.nr) + 1);
 	struct wait_call call = { .epoll = epoll, .room = room };
 	long ret;
@@ -496,7 +496,7 @@ static u64 deadline_of(s32 ms)
 	return ms < 0 ? TIME_NEVER : ktime_ns() + (u64)ms * 1000000;
 }
 
-/* A handler that ends the wait runs under the mask of the call. */
+/* If a signal ends the wait, its handler runs under the mask of the call, which is therefore not restored here. */
 static long wait_masked(u64 a0, u64 a1, u64 a2, u64 deadline, u64 user_mask, u64 mask_size)
 {
 	long ret = poll_set_mask(user_mask, mask_size);

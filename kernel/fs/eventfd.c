@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * eventfd(2): a 64-bit counter that can be waited for. Its spinlock has RANK_INODE; user memory is copied before or after
- * it is held.
+ * eventfd(2): a 64-bit counter that threads can wait for. Its spinlock has RANK_INODE; user memory is copied before it
+ * is taken or after it is released.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -15,13 +15,13 @@
 #define EVENTFD_MAX (~0UL - 1)
 
 struct eventfd {
-	bool semaphore; /* constant: a read takes 1, not everything */
+	bool semaphore; /* constant; a read takes 1 instead of the whole count */
 	spinlock_t lock;
-	u64 count;		 /* lock; unlocked reads decide only whether to look again */
+	u64 count;		 /* lock; poll() and fdinfo read it without */
 	struct wait_queue queue; /* own lock */
 };
 
-/* Takes what a read may take; false when there is nothing. */
+/* Takes what one read returns. Returns false if the count is 0. */
 static bool take(struct eventfd *e, u64 *value)
 {
 	spin_lock(&e->lock);
@@ -86,7 +86,7 @@ static u32 eventfd_poll(struct file *file, struct poll_table *table)
 	struct eventfd *e = file->private;
 
 	poll_wait(table, &e->queue);
-	u64 count = READ_ONCE(e->count); /* every change is followed by a wake-up of the queue we are on */
+	u64 count = READ_ONCE(e->count); /* every change wakes the queue, which the caller has joined */
 	return (count ? POLLIN | POLLRDNORM : 0) | (count < EVENTFD_MAX ? POLLOUT | POLLWRNORM : 0);
 }
 
@@ -119,7 +119,7 @@ static const struct file_ops eventfd_ops = {
 
 static struct file *eventfd_open(u64 count, u32 flags)
 {
-	struct inode *inode = inode_alloc(&anon_super, 0600, NULL, NULL); /* no second open */
+	struct inode *inode = inode_alloc(&anon_super, 0600, NULL, NULL); /* cannot be opened by path */
 	struct eventfd *e;
 	struct file *file;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Open files: made by an open, shared by descriptors and mappings, released by the last reference. Takes no lock of its
- * own; what the implementation of a file takes, it says.
+ * Open files: their creation, reference counts and release. Descriptors and mappings share an open file. Takes no lock
+ * itself; the implementation of each kind of file documents the locks that it takes.
  */
 #include "kernel/fs/file.h"
 #include "kernel/fs/namei.h"
@@ -14,7 +14,7 @@
 #include "mm/page/slab.h"
 
 #define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-#define FILE_EXEC (1u << 31) /* ours: open a program to run it */
+#define FILE_EXEC (1u << 31) /* internal: opens a program to run it */
 #define O_NOT_KEPT (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | FILE_EXEC)
 
 static struct slab_cache *file_cache;
@@ -35,7 +35,7 @@ bool file_quiet_check(void)
 
 static u32 file_mode(struct inode *inode, u32 flags)
 {
-	u32 mode = (flags + 1) & O_ACCMODE; /* O_RDONLY is 0, and O_ACCMODE itself permits neither */
+	u32 mode = (flags + 1) & O_ACCMODE; /* O_RDONLY is 0; O_ACCMODE itself permits neither */
 
 	if (flags & O_PATH)
 		return FMODE_PATH;
@@ -63,7 +63,7 @@ static void access_put(struct inode *inode, u32 mode)
 		inode_access_put(inode, ACCESS_WRITER);
 }
 
-/* Takes over the dentry's reference and an access of file_mode() when it succeeds. */
+/* If it succeeds, takes over the dentry's reference, and the access that access_get() counts for its mode. */
 static struct file *file_alloc(struct dentry *dentry, const struct file_ops *ops, u32 flags)
 {
 	struct file *file = slab_alloc(file_cache, ALLOC_ZERO | ALLOC_WAIT);
@@ -106,7 +106,7 @@ static int may_open(struct inode *inode, u32 flags)
 	return inode->fops ? 0 : -ENXIO;
 }
 
-/* Counts as writing even if the file is then open for reading only: a running program must keep its text. */
+/* Counts as a write even if the file is then opened for reading only: the text of a running program must stay. */
 static int truncate_to_nothing(struct inode *inode)
 {
 	int ret = inode_access_get(inode, ACCESS_WRITER);
@@ -177,7 +177,7 @@ void file_put(struct file *file)
 	if (atomic_dec_return(&file->refcount))
 		return;
 	if (file->watched)
-		epoll_release_file(file); /* before what it watches is gone */
+		epoll_release_file(file); /* while the file's wait queues exist */
 	if (!(file->mode & FMODE_PATH) && file->ops->release)
 		file->ops->release(file);
 	flock_release(file);

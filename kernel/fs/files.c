@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor tables and the current directory. One spinlock guards a table; it is a leaf, so memory for a larger table
- * is fetched before it is taken, and files are let go after it is released.
+ * Descriptor tables, and the current and root directory of a process. One spinlock guards a table; it is a leaf, so
+ * memory for a larger table is allocated before it is taken, and files are put after it is released.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/record_lock.h"
@@ -10,7 +10,7 @@
 #include "mm/page/slab.h"
 
 #define INITIAL_CAPACITY 64U /* Linux's NR_OPEN_DEFAULT */
-#define MAX_CAPACITY (1U << 19) /* pointers of so many fit kmalloc's largest block */
+#define MAX_CAPACITY (1U << 19) /* so many pointers fit in kmalloc's largest block */
 #define RLIMIT_NOFILE 7
 
 /* --- bits of a table; its lock is held --- */
@@ -28,7 +28,7 @@ static void bit_assign(u64 *bits, unsigned n, bool value)
 		bits[n / 64] &= ~(1UL << (n % 64));
 }
 
-/* The first bit of [from, end) that is not set; `end` if all are. */
+/* Returns the first clear bit in [from, end), or `end` if there is none. */
 static unsigned bit_find_clear(const u64 *bits, unsigned from, unsigned end)
 {
 	for (unsigned n = from; n < end; n = align_down(n, 64) + 64) {
@@ -46,7 +46,7 @@ static void set_used(struct files *files, unsigned fd, bool used)
 	bit_assign(files->full, fd / 64, files->used[fd / 64] == ~0UL);
 }
 
-/* The first open descriptor from fd on, or -1. */
+/* Returns the first open descriptor at or above fd, or -1. */
 static int next_open(const struct files *files, unsigned fd)
 {
 	for (; fd < files->capacity; fd++) {
@@ -104,7 +104,10 @@ void files_put_first(struct files *files, unsigned fd, struct file *file)
 	set_used(files, fd, true);
 }
 
-/* => files->lock held. Moves the contents over; the arrays are exchanged so that the caller frees the old ones. */
+/*
+ * => files->lock held. Copies the contents into the larger arrays and exchanges the arrays; the caller frees the old
+ * ones.
+ */
 static void files_exchange_arrays(struct files *files, struct files *larger)
 {
 	struct files old = *files;
@@ -125,7 +128,7 @@ static void files_exchange_arrays(struct files *files, struct files *larger)
 	larger->full = old.full;
 }
 
-/* Makes room for descriptor fd: 0, -EMFILE or -ENOMEM. => no lock from RANK_FILES on held. */
+/* Makes room for descriptor fd. Returns 0, -EMFILE or -ENOMEM. => no lock from RANK_FILES on held. */
 static int files_grow(struct files *files, unsigned fd)
 {
 	unsigned capacity = INITIAL_CAPACITY;
@@ -147,7 +150,7 @@ static int files_grow(struct files *files, unsigned fd)
 	return 0;
 }
 
-/* => files->lock held. The capacity that what is used needs: a copy is not as large as the table once was. */
+/* => files->lock held. Returns the capacity that the used descriptors need; the table may have been fuller once. */
 static unsigned needed_capacity(const struct files *files)
 {
 	unsigned words = files->capacity / 64, capacity = INITIAL_CAPACITY;
@@ -160,11 +163,11 @@ static unsigned needed_capacity(const struct files *files)
 	return capacity;
 }
 
-/* `copy` has room for all and is unknown to others. => files->lock held. */
+/* `copy` is large enough, and only the caller knows it. => files->lock held. */
 static void files_copy_locked(struct files *copy, struct files *files)
 {
 	assert_spin_held(&files->lock);
-	for (int fd = -1; (fd = next_open(files, (unsigned)fd + 1)) >= 0;) { /* what is only reserved is free in the copy */
+	for (int fd = -1; (fd = next_open(files, (unsigned)fd + 1)) >= 0;) { /* reserved ones are free in the copy */
 		copy->fd[fd] = file_get(files->fd[fd]);
 		set_used(copy, (unsigned)fd, true);
 	}
@@ -197,7 +200,10 @@ struct files *files_get(struct files *files)
 	return files;
 }
 
-/* A file leaves the table: classic record locks go with any of its descriptors. */
+/*
+ * Puts a file that was removed from the table. Closing any descriptor of a file releases the table's record locks on
+ * it.
+ */
 static void let_go(struct files *files, struct file *file)
 {
 	record_lock_release(file->inode, files);
@@ -215,7 +221,7 @@ void files_put(struct files *files)
 	files_free(files);
 }
 
-/* Takes the file out of a descriptor; NULL when it is not open. The reference goes to the caller. */
+/* Clears a descriptor. Returns its file, with the table's reference, or NULL if it is not open. */
 static struct file *files_take(struct files *files, unsigned fd)
 {
 	struct file *file = NULL;
@@ -287,7 +293,7 @@ u64 files_kept_pages(struct files *files)
 	return nr_pages;
 }
 
-/* --- whose they are --- */
+/* --- the tables of a task --- */
 
 struct files *task_files(struct task *task)
 {
@@ -355,13 +361,13 @@ struct file *fget(int fd)
 
 u64 rlimit_nofile(void)
 {
-	/* Unlocked: a limit that another thread changes just now may be seen either way. */
+	/* Unlocked: a concurrent change of the limit may be seen or not. */
 	return READ_ONCE(current->process->rlimit[RLIMIT_NOFILE].cur);
 }
 
 /*
- * The lowest free descriptor from `min` on; it may lie beyond the capacity. A look at the word of `min`, one along
- * `full`, and one into the word that this leads to. => files->lock held
+ * Returns the lowest free descriptor at or above `min`, which may lie beyond the capacity. Searches the word of `min`,
+ * then `full` for a later word with a free descriptor, then that word. => files->lock held
  */
 static unsigned find_free(const struct files *files, unsigned min)
 {
@@ -449,7 +455,7 @@ int fd_replace(unsigned fd, struct file *file, u32 flags)
 	struct files *files = current->files;
 	struct file *old;
 
-	while (fd >= READ_ONCE(files->capacity)) { /* tables only grow, so a stale answer costs one more round */
+	while (fd >= READ_ONCE(files->capacity)) { /* tables only grow, so a stale value costs one more iteration */
 		int ret = files_grow(files, fd);
 		if (ret)
 			return ret;
@@ -544,7 +550,7 @@ void fs_context_put(struct fs_context *fs)
 	kfree(fs);
 }
 
-/* One of its two places, with a reference. */
+/* Returns the current or the root directory, with a reference. */
 static struct dentry *get_place(struct fs_context *fs, struct dentry *const *place)
 {
 	spin_lock(&fs->lock);

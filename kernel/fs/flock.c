@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * flock(2): advisory locks that belong to an open file. One spinlock (a leaf) guards the locks of all files, one wait
- * queue serves all who wait: they are few.
+ * flock(2): advisory locks that belong to an open file. They are few, so one spinlock (a leaf) guards the locks of all
+ * files, and one wait queue serves all waiters.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -22,7 +22,7 @@ struct file_lock {
 static spinlock_t flock_lock = SPINLOCK_INIT(LEAF);
 static struct wait_queue flock_queue = WAIT_QUEUE_INIT(flock_queue);
 
-/* => flock_lock held. Takes the file's lock out of the inode's list; NULL when it has none. */
+/* => flock_lock held. Removes the file's lock from the inode's list and returns it, or NULL if the file has none. */
 static struct file_lock *take_own(struct file *file)
 {
 	assert_spin_held(&flock_lock);
@@ -38,9 +38,10 @@ static struct file_lock *take_own(struct file *file)
 
 void flock_release(struct file *file)
 {
+	/* Unlocked: the file's own lock would be seen. This thread set it, or was ordered after the thread that did. */
 	if (!READ_ONCE(
 		    file->inode
-			    ->flocks)) /* our own lock would be seen: we set it ourselves, or were told after it was */
+			    ->flocks))
 		return;
 	spin_lock(&flock_lock);
 	struct file_lock *own = take_own(file);
@@ -61,7 +62,7 @@ static bool conflicts(struct file *file, bool exclusive)
 	return false;
 }
 
-/* Puts `new` in place of the file's lock, unless another file's is in the way; what to free goes to *old. */
+/* Replaces the file's lock by `new`, unless another file's lock conflicts. *old is the lock to be freed. */
 static bool try_flock(struct file *file, struct file_lock *new, struct file_lock **old)
 {
 	spin_lock(&flock_lock);
@@ -84,7 +85,7 @@ static long flock_file(struct file *file, bool exclusive, bool nonblock)
 		return -ENOMEM;
 	*new = (struct file_lock){ .owner = file, .exclusive = exclusive };
 	if (!try_flock(file, new, &old)) {
-		flock_release(file); /* a conversion lets go first, as on Linux */
+		flock_release(file); /* a conversion first drops the old lock, as on Linux */
 		ret = nonblock ? -EAGAIN : wait_event_interruptible(&flock_queue, try_flock(file, new, &old));
 	}
 	kfree(ret ? new : old);

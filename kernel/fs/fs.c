@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tree at boot and at shut-down. */
+/* Sets up the file tree at boot, and releases it at shut-down. */
 #include "kernel/fs/fs.h"
 #include "kernel/fs/super.h"
 #include "kernel/fs/tty/console.h"
@@ -38,7 +38,7 @@ bool boot_names_program(void)
 	return true;
 }
 
-/* Nobody else knows the table yet, so no lock is needed. */
+/* The table is not in use yet, so no lock is needed. */
 static void open_streams(struct files *files)
 {
 	struct file *in = file_open_kernel("/.faultline/stdin", O_RDONLY);

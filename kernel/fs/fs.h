@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* Files as boot and shut-down see them. */
+/* The interface of kernel/fs for boot and shut-down. */
 #ifndef KERNEL_FS_FS_H
 #define KERNEL_FS_FS_H
 
 #include "kernel/fs/files.h"
 
 /*
- * Boot, in a context that may sleep: the root with /dev, /proc, /tmp and /dev/shm, and the console. Panics when memory is
- * short.
+ * Boot, in a context that may sleep: mounts the root, /dev, /dev/shm, /proc, /sys and /tmp, and starts the console.
+ * Panics if memory is short.
  */
 void fs_init(void);
-/* Unpacks the boot module into the root; a broken archive is told in the log, what came before it stays. */
+/*
+ * Unpacks the boot module into the root. Logs it if the archive is broken, and keeps the files that precede the error.
+ */
 void initramfs_unpack(void);
-/* All of it was unpacked. */
+/* Returns true if the whole archive was unpacked. */
 bool initramfs_is_whole(void);
-/* The initramfs says which program to be (/.faultline/argv), instead of having an /init. */
+/* Returns true if the initramfs names the program to run (/.faultline/argv), instead of having an /init. */
 bool boot_names_program(void);
 /*
- * A table with descriptors 0, 1 and 2: on /dev/console for an /init; else on the three streams of the program, and 0 is
- * `.faultline/stdin` when the initramfs has one. Or NULL.
+ * Returns a table with descriptors 0, 1 and 2, or NULL. For an /init all are /dev/console; otherwise they are the
+ * program's three streams, except that 0 is /.faultline/stdin if the initramfs has that file.
  */
 struct files *files_create_console(void);
 /*
- * Shut-down, when no process is left: lets go of every file, so that what is still allocated afterwards has leaked.
- * Nothing of kernel/fs may be called again.
+ * Shut-down, when no process is left: releases every file, so that anything still allocated afterwards has leaked. Of
+ * kernel/fs, only fs_quiet_check() may be called after this.
  */
 void fs_quiet_release(void);
 
-/* After that and a grace period: true when nothing is left; what has leaked is told in the log. */
+/* Called after fs_quiet_release() and a grace period. Returns true if nothing is left; logs what has leaked. */
 bool fs_quiet_check(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system calls about files. All have the shape of kernel/syscall.h, sleep, and answer Linux's errno; ints arrive in
- * the low half of their register. Each is implemented in the file named here.
+ * The system calls on files. All have the signature of kernel/syscall.h, may sleep, and return Linux's errors. An int
+ * argument is in the low half of its register. A comment names the file that implements each group.
  */
 #ifndef KERNEL_FS_SYSCALLS_H
 #define KERNEL_FS_SYSCALLS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading directories. The entries are collected in kernel memory under fs_tree_lock and copied out after, since user
- * memory may fault. Computed names (processes) are collected without that lock.
+ * Reads directories. The entries are collected in kernel memory under fs_tree_lock and copied out afterwards, since
+ * access to user memory may fault. Computed names (processes) are collected without that lock.
  */
 #include "kernel/fs/getdents.h"
 #include "kernel/fs/files.h"
@@ -23,7 +23,7 @@ struct linux_dirent64 {
 #define NAME_OFFSET 19UL
 _Static_assert(__builtin_offsetof(struct linux_dirent64, name) == NAME_OFFSET, "Linux's struct linux_dirent64");
 
-/* Emits one entry, and remembers where the next one is. */
+/* Emits one entry and advances the position. */
 static bool emit(struct dir_context *ctx, const char *name, size_t len, struct inode *inode, u64 next)
 {
 	if (!ctx->emit(ctx, name, len, inode->ino, inode->mode, next))
@@ -32,7 +32,7 @@ static bool emit(struct dir_context *ctx, const char *name, size_t len, struct i
 	return true;
 }
 
-/* => fs_tree_lock held. False when there is no more room. */
+/* => fs_tree_lock held. Returns false if there is no more room. */
 static bool emit_tree(struct dentry *dir, struct dir_context *ctx)
 {
 	struct dentry *child;

@@ -11,10 +11,11 @@
 #include "kernel/lib/print.h"
 #include "kernel/lib/string.h"
 
-static bool is_whole; /* constant once it is unpacked */
+static bool is_whole; /* constant after unpacking */
 
 /*
- * => fs_tree_lock held for writing. The directory that the path's last name is in, made as needed; *name is that name.
+ * => fs_tree_lock held for writing. Returns the directory of the path's last name, and creates missing parents. *name
+ * is the last name.
  */
 static struct dentry *make_parents(const char *path, const char **name)
 {
@@ -40,7 +41,10 @@ static struct dentry *make_parents(const char *path, const char **name)
 	}
 }
 
-/* => fs_tree_lock held for writing. The dentry, or an error pointer. A later entry of the same name replaces a file. */
+/*
+ * => fs_tree_lock held for writing. Creates an entry's file, which replaces an earlier file of that name. Returns the
+ * dentry or an error pointer.
+ */
 static struct dentry *make_entry(const struct cpio_entry *entry)
 {
 	const char *name = entry->name;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Inodes and dentries: their life, and the links between them. See inode.h for the locks.
- */
+/* Inodes and dentries: their lifetime, and the links between them. See inode.h for the locks. */
 #include "kernel/fs/inode.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/super.h"
@@ -34,7 +32,7 @@ bool inode_quiet_check(void)
 	return !inodes && !dentries;
 }
 
-/* A file system on a disk makes inodes and dentries with its own locks held, below which nobody makes room. */
+/* A file system on a device allocates inodes and dentries under locks of its own, which forbid reclaim. */
 static unsigned may_wait(const struct super_block *sb)
 {
 	return sb->device ? 0 : ALLOC_WAIT;
@@ -68,7 +66,7 @@ void inode_put(struct inode *inode)
 		inode->ops->evict(inode);
 	struct super_block *sb = inode->sb;
 	slab_free(inode_cache, inode);
-	(void)atomic_add_return(&sb->nr_inodes, -1UL); /* the last: without inodes the file system may go */
+	(void)atomic_add_return(&sb->nr_inodes, -1UL); /* last: a file system without inodes may be freed */
 }
 
 int inode_access_get(struct inode *inode, enum inode_access access)
@@ -82,7 +80,7 @@ int inode_access_get(struct inode *inode, enum inode_access access)
 			return -ETXTBSY;
 	} while (!__atomic_compare_exchange_n(&inode->writers, &old, old + (s32)access, false, __ATOMIC_SEQ_CST,
 					      __ATOMIC_RELAXED));
-	/* A remount says "read-only" first and looks for writers then: one of us two sees the other. */
+	/* A remount sets MS_RDONLY first and looks for writers then, so at least one of the two sees the other. */
 	if (access == ACCESS_WRITER && super_is_readonly(inode->sb)) {
 		inode_access_put(inode, access);
 		return -EROFS;
@@ -101,7 +99,7 @@ void inode_touch_atime(struct inode *inode)
 	WRITE_ONCE(inode->times.atime, realtime_ns());
 }
 
-/* A fault that writes to a file in memory notes the time in its mapping; it becomes the inode's when somebody asks. */
+/* A write fault on a file in memory notes its time in the mapping; this moves that time to the inode. */
 void inode_settle_times(struct inode *inode)
 {
 	struct mapping *mapping = inode->mapping;
@@ -118,7 +116,7 @@ void inode_touch_mtime(struct inode *inode)
 {
 	u64 now = realtime_ns();
 
-	inode_settle_times(inode); /* what was noted before is older */
+	inode_settle_times(inode); /* first: the time noted there is older */
 	WRITE_ONCE(inode->times.mtime, now);
 	WRITE_ONCE(inode->times.ctime, now);
 }
@@ -150,7 +148,7 @@ struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len,
 	return dentry;
 }
 
-/* A loop, not a recursion: letting go of the last name in a removed branch lets go of the whole branch. */
+/* A loop, not a recursion: the last put of a dentry in a removed branch may free the whole branch above it. */
 void dentry_put(struct dentry *dentry)
 {
 	while (!atomic_dec_return(&dentry->refcount)) {
@@ -176,7 +174,7 @@ static u64 hash_of(const char *name, size_t len)
 	return hash;
 }
 
-/* Under the name that it has, at the end of the directory. */
+/* Inserts the dentry under its own name, at the end of the directory. */
 static void insert_name(struct dentry *dir, struct dentry *dentry)
 {
 	u64 hash = hash_of(dentry->name, strlen(dentry->name));
@@ -250,7 +248,7 @@ static bool prepend(char *buf, char **at, const char *text, size_t len)
 	return true;
 }
 
-/* What has no place in the tree ("pipe:[7]") is its own parent and shows its bare name. */
+/* A dentry that has no place in the tree ("pipe:[7]") is its own parent, and its path is the bare name. */
 static bool prepend_path(struct dentry *dentry, const struct dentry *root, char *buf, char **at)
 {
 	if (dentry == fs_root || dentry == root)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree of names. An inode is a file; a dentry is one name of it, in one directory. Everything lives in memory, so
- * a dentry stays as long as its name exists, and there is no cache to look through first. A directory has its names in two
- * search trees: by the hash of the name, to find one; and by cookie, the order in which they came, to read them. A name that comes
- * or goes moves no other, so that a position in a directory stays right (readdir, telldir).
+ * Inodes and dentries, which form the tree of names. An inode is a file; a dentry is one name of it, in one directory.
+ * Everything is in memory: a dentry exists as long as its name does, and there is no dentry cache. A directory has its
+ * names in two search trees: by hash of the name, for look-up; and by cookie, the order of creation, for reading. To
+ * add or remove a name moves no other, so positions in a directory stay valid (readdir, telldir).
  *
  * Locks, in the order they are taken:
- *	fs_tree_lock	(rwsem, RANK_FILES) the shape of the tree: which names exist; read for a walk, written for a change
+ *	fs_tree_lock	(rwsem, RANK_FILES) which names exist; taken for reading by walks, for writing by changes
  *	inode->lock	(rwsem, RANK_INODE) contents and size of one file
- *	fs_rename_lock	(spinlock, RANK_LEAF) name and parent of every dentry, for whoever must print a path and holds
+ *	fs_rename_lock	(spinlock, RANK_LEAF) name and parent of every dentry, for callers that print a path and hold
  *			mmap_lock already
- * References alone keep an inode or a dentry in memory; the last put may come from any context that holds no
- * RANK_SLAB lock, for a mapped file is let go under mmap_lock or after an RCU grace period.
+ * References alone keep an inode or a dentry in memory. The last put may come from any context that holds no RANK_SLAB
+ * lock, since a mapped file is put under mmap_lock or after an RCU grace period.
  */
 #ifndef KERNEL_FS_INODE_H
 #define KERNEL_FS_INODE_H
@@ -51,12 +51,15 @@ struct file_lock;
 struct super_block;
 struct record_lock;
 
-/* Wall-clock times, in nanoseconds since 1970. Written without a lock: a torn pair of times harms nobody. */
+/* Wall-clock times, in nanoseconds since 1970. Written without a lock: an inconsistent set of times is harmless. */
 struct inode_times {
 	u64 atime, mtime, ctime, btime;
 };
 
-/* Called by readdir for each entry; `next` is the position after it. Returns false when there is no more room. */
+/*
+ * A read of a directory. emit() is called for each entry; `next` is the position after it. It returns false if there is
+ * no more room.
+ */
 struct dir_context {
 	bool (*emit)(struct dir_context *ctx, const char *name, size_t len, u64 ino, u32 mode, u64 next);
 	u64 pos;
@@ -64,28 +67,31 @@ struct dir_context {
 
 struct inode_ops {
 	/*
-	 * Directories whose names are computed: finds `name`, which is not among the dentries. The result is a dentry
-	 * of its own, with a reference, or an error. Called with fs_tree_lock held for reading.
+	 * Directories whose names are computed: looks up `name`, which is not among the dentries. Returns a dentry of
+	 * its own, with a reference, or an error pointer. Called with fs_tree_lock held.
 	 */
 	struct dentry *(*lookup)(struct dentry *dir, const char *name, size_t len);
 	/* Directories whose names are computed: emits those from ctx->pos (≥ DIR_POS_COMPUTED) on. */
 	int (*iterate)(struct inode *dir, struct dir_context *ctx);
-	/* Symbolic links: writes at most `size` bytes of the target, returns how many. May sleep. */
+	/* Symbolic links: writes at most `size` bytes of the target and returns their number. May sleep. */
 	long (*readlink)(struct inode *inode, char *buf, size_t size);
-	/* Links of /proc that lead to an object, not to a path: that object's dentry, with a reference, or an error. */
+	/*
+	 * Links of /proc that lead to an object, not to a path: returns that object's dentry, with a reference, or an
+	 * error.
+	 */
 	struct dentry *(*jump)(struct inode *inode);
 	/* Sets the size; inode->lock held for writing. */
 	int (*truncate)(struct inode *inode, u64 size);
-	/* mode as fallocate(2)'s; inode->lock held for writing. */
+	/* mode as for fallocate(2); inode->lock held for writing. */
 	int (*fallocate)(struct inode *inode, u32 mode, u64 offset, u64 len);
 	/*
-	 * Regular files that can be swapped to: where a page lies on the device of the file system, in pages; 0: a hole.
-	 * -EIO, -ENOMEM. inode->lock held. Sleeps.
+	 * Regular files that can be used for swap: returns the position of a page on the file system's device, in
+	 * pages, or 0 for a hole, or -EIO, -ENOMEM. inode->lock held. Sleeps.
 	 */
 	s64 (*block_of)(struct inode *inode, u64 index);
-	/* Writes back what is not in the pages of the file: 0 or -EIO. Sleeps. NULL: nothing. */
+	/* Writes back everything but the pages of the file: 0 or -EIO. Sleeps. NULL: nothing to write. */
 	int (*sync)(struct inode *inode);
-	/* The last reference is gone. Any context that may free memory. */
+	/* Called when the last reference is dropped, in any context that may free memory. */
 	void (*evict)(struct inode *inode);
 };
 
@@ -95,24 +101,26 @@ struct inode {
 	u32 mode;     /* type: constant; permission bits: written without a lock, each value is whole */
 	u32 uid, gid; /* likewise */
 	u32 rdev;     /* constant; devices: the device's number */
-	bool is_swap; /* lock; regular files: swapped to, so nobody may write or shorten it. Elsewhere a look in advance */
+	/* lock; regular files: used for swap, so not writable or truncatable. Unlocked reads are early checks */
+	bool is_swap;
 	u32 seals;    /* lock; memfds: F_SEAL_* */
-	s32 writers;  /* atomic; opens for writing, or if negative, programs that run from it. See inode_access_get() */
+	s32 writers;  /* atomic; opens for writing or, if negative, programs that run from it: inode_access_get() */
 	u64 ino;      /* constant */
 	struct super_block *sb;	     /* constant; the file system it is in */
 	const struct inode_ops *ops; /* constant */
-	const struct file_ops *fops; /* constant; how an opened file works. NULL for what cannot be opened */
+	const struct file_ops *fops; /* constant; NULL: cannot be opened */
 	struct inode_times times;
 
 	struct rwsem lock;
-	u64 nr_blocks; /* of 512 bytes, where the file system counts them; elsewhere the pages are what the file takes */
-	u64 size;      /* lock; unlocked reads (stat, lseek) may be stale like any answer about a file in use */
+	u64 nr_blocks; /* of 512 bytes, if the file system counts them; otherwise the mapping's pages count */
+	u64 size;      /* lock; unlocked reads (stat, lseek) may be stale */
 
 	struct mapping *mapping;     /* constant; regular files: their pages */
-	struct pipe *pipe;	     /* lock; FIFOs: there while somebody has it open */
+	struct pipe *pipe;	     /* attach_lock in pipe.c; FIFOs: exists while the FIFO is open */
 	char *target;		     /* constant; symbolic links */
-	void *private;		     /* constant; of the file system that computes this file; in the root: its entry in the boot module */
-	u64 private_id;		     /* constant; likewise */
+	/* constant; for the file system that computes this file; in the root: its entry in the boot module */
+	void *private;
+	u64 private_id;		     /* constant; as `private` */
 	struct file_lock *flocks;    /* flock_lock in flock.c */
 	struct interval_tree records; /* of struct record_lock: record_spinlock in record_lock.c */
 };
@@ -123,13 +131,13 @@ struct dentry {
 	struct dentry
 		*covered; /* fs_tree_lock; directories: the root of the file system that is mounted here, or NULL */
 	struct dentry *parent; /* fs_tree_lock and fs_rename_lock; with a reference. The root is its own parent */
-	char *name;	       /* fs_tree_lock and fs_rename_lock; never contains a slash unless it is no path at all */
+	char *name;	       /* fs_tree_lock and fs_rename_lock; contains a slash only if outside the tree */
 	bool linked;	       /* fs_tree_lock: the name exists */
 	struct interval_tree children; /* fs_tree_lock; directories: by cookie */
 	struct interval_tree names;    /* fs_tree_lock; directories: the same, by hash */
 	struct interval_node sibling;  /* fs_tree_lock: its place in the parent's children */
 	struct interval_node by_name;  /* fs_tree_lock: and in the parent's names */
-	u32 slot;		   /* fs_tree_lock; where a file system that keeps its names elsewhere has this one */
+	u32 slot;		   /* fs_tree_lock; the name's place on the device of its file system */
 	u64 cookie;		   /* fs_tree_lock; position of this entry in its directory */
 	u64 next_cookie;	   /* fs_tree_lock; directories: for the next child */
 };
@@ -142,11 +150,14 @@ extern struct rwsem fs_tree_lock;
 extern spinlock_t fs_rename_lock;
 extern struct dentry *fs_root; /* constant after boot */
 
-/* Boot: caches. And the check at shut-down, after everything was let go: true when nothing is in use any more. */
+/* Boot: creates the caches. And the check at shut-down, after everything was released: true if nothing is in use. */
 void inode_init_caches(void);
 bool inode_quiet_check(void);
 
-/* A new inode with one reference and nlink 1 (directories 2), or NULL without memory. Does not sleep. */
+/*
+ * Returns a new inode with one reference and nlink 1 (directories 2), or NULL if there is no memory. May wait for
+ * memory, unless the file system is on a device.
+ */
 struct inode *inode_alloc(struct super_block *sb, u32 mode, const struct inode_ops *ops, const struct file_ops *fops);
 static inline void inode_get(struct inode *inode)
 {
@@ -154,22 +165,26 @@ static inline void inode_get(struct inode *inode)
 }
 void inode_put(struct inode *inode);
 /*
- * A regular file is either open for writing or being executed. Counts in one more of either kind: 0, -ETXTBSY, or -EROFS for a
- * writer; and out. Other files take all. Do not sleep.
+ * A regular file cannot be open for writing and running as a program at the same time; other files are not restricted.
+ * Add and remove a writer or a program. Return 0, -ETXTBSY, or -EROFS for a writer. Do not sleep.
  */
 enum inode_access { ACCESS_WRITER = 1, ACCESS_PROGRAM = -1 };
 int inode_access_get(struct inode *inode, enum inode_access access);
 void inode_access_put(struct inode *inode, enum inode_access access);
-/* Writes the time of now. Does not sleep. */
+/* Set a time to the current time. Do not sleep. */
 void inode_touch_atime(struct inode *inode);
 void inode_touch_mtime(struct inode *inode); /* and ctime */
-/* Before mtime or ctime are looked at or set: writes through mappings of a file in memory may not be told of yet. */
+/*
+ * Brings mtime and ctime up to date with writes through mappings of a file in memory. To be called before either is
+ * read or set.
+ */
 void inode_settle_times(struct inode *inode);
 void inode_touch_ctime(struct inode *inode);
 
 /*
- * A new dentry that is linked nowhere, with one reference; takes over the caller's reference to the inode, also when it
- * fails (NULL: no memory). Takes a reference to the parent (NULL: its own parent). Does not sleep.
+ * Returns a new dentry that is not linked, with one reference, or NULL if there is no memory. Takes over the caller's
+ * reference to the inode, also on failure; takes a reference to the parent (NULL: the dentry is its own parent). May
+ * wait for memory as inode_alloc() does.
  */
 struct dentry *dentry_alloc(struct dentry *parent, const char *name, size_t len, struct inode *inode);
 static inline struct dentry *dentry_get(struct dentry *dentry)
@@ -179,24 +194,24 @@ static inline struct dentry *dentry_get(struct dentry *dentry)
 }
 void dentry_put(struct dentry *dentry);
 /*
- * Makes the name exist, or not. The link counts as a reference. Under fs_tree_lock for writing, or at mount, while nobody else
- * knows the tree.
+ * Add or remove the name; the link holds a reference. Context: fs_tree_lock held for writing, or at mount, while only
+ * the caller knows the tree.
  */
 void dentry_link(struct dentry *dir, struct dentry *dentry);
 void dentry_unlink(struct dentry *dentry);
-/* The child of that name, without a reference, or NULL. => fs_tree_lock held. */
+/* Returns the child of that name, without a reference, or NULL. => fs_tree_lock held. */
 struct dentry *dentry_find(struct dentry *dir, const char *name, size_t len);
 
 static inline struct dentry *dentry_of_sibling(struct interval_node *node)
 {
 	return node ? container_of(node, struct dentry, sibling) : NULL;
 }
-/* The first child at or behind that position, or NULL. Under fs_tree_lock, or likewise. */
+/* Returns the first child at or after that position, or NULL. Context: fs_tree_lock held, or at mount. */
 static inline struct dentry *dentry_first_child(const struct dentry *dir, u64 pos)
 {
 	return dentry_of_sibling(interval_tree_first(&dir->children, pos, ~0UL));
 }
-/* The child behind it, or NULL. Likewise. */
+/* Returns the next child, or NULL. Context: likewise. */
 static inline struct dentry *dentry_next_sibling(const struct dentry *child)
 {
 	return dentry_of_sibling(interval_tree_next(&child->sibling, 0, ~0UL));
@@ -205,12 +220,14 @@ static inline bool dentry_has_children(const struct dentry *dir)
 {
 	return !interval_tree_is_empty(&dir->children);
 }
-/* Moves a linked dentry to another directory and name (which it takes over). => fs_tree_lock held for writing. */
+/*
+ * Moves a linked dentry to another directory and name (which it takes over and frees). => fs_tree_lock held for
+ * writing.
+ */
 void dentry_move(struct dentry *dentry, struct dentry *dir, char *name);
 /*
- * Writes the path of the dentry, as seen from the current thread's root, to the end of buf and returns its start, or NULL
- * when it does not fit. What was
- * unlinked gets " (deleted)". Callable under mmap_lock. Does not sleep.
+ * Writes the path of the dentry, as seen from the current thread's root, to the end of buf. Returns its start, or NULL
+ * if it does not fit. The path of an unlinked file ends in " (deleted)". May be called under mmap_lock. Does not sleep.
  */
 char *dentry_path(struct dentry *dentry, char *buf, size_t size);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of buffers that reads and writes work through. Takes no lock. */
+/* Iterators over the buffers of a read or write. Takes no lock. */
 #include "kernel/fs/iov.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
@@ -23,7 +23,7 @@ void iov_init_kernel(struct iov_iter *iter, struct iovec *iov, void *base, size_
 	iter->kernel = true;
 }
 
-/* Checks the segments as Linux does, and cuts the whole down to what one call may transfer. */
+/* Checks the segments as Linux does, and limits their total to what one call may transfer. */
 static int iov_check(struct iov_iter *iter, struct iovec *iov, size_t nr)
 {
 	size_t total = 0;
@@ -86,7 +86,7 @@ void iov_revert(struct iov_iter *iter, size_t n)
 
 enum iov_direction { IOV_TO, IOV_FROM, IOV_FROM_NOFAULT, IOV_ZERO };
 
-/* Moves n bytes that lie in one segment; returns how many went. */
+/* Moves n bytes that lie in one segment. Returns the number of bytes moved. */
 static size_t iov_move_one(struct iov_iter *iter, u8 *kernel, size_t n, enum iov_direction direction)
 {
 	u64 addr = iter->iov->base + iter->offset;
@@ -114,7 +114,7 @@ static size_t iov_move(struct iov_iter *iter, u8 *kernel, size_t n, enum iov_dir
 	size_t done = 0;
 
 	n = min(n, iter->count);
-	iov_advance(iter, 0); /* over empty segments in front */
+	iov_advance(iter, 0); /* skips empty segments */
 	while (done < n) {
 		size_t part = min(n - done, iter->iov->len - iter->offset);
 		size_t moved = iov_move_one(iter, kernel ? kernel + done : NULL, part, direction);

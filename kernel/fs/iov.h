@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a read puts its bytes and where a write takes them from: a list of user buffers, or one kernel buffer. File
- * implementations see only this, so that each of read, readv, pread, sendfile and the ELF loader needs no code of its
- * own below them.
+ * Iterators over the buffers of a read or write: a list of user buffers, or one kernel buffer. File implementations see
+ * only these, so that read, readv, pread, sendfile and the ELF loader share their code.
  */
 #ifndef KERNEL_FS_IOV_H
 #define KERNEL_FS_IOV_H
@@ -19,35 +18,35 @@ struct iovec {
 
 struct iov_iter {
 	const struct iovec *iov; /* the segment in use */
-	size_t nr_segs;		 /* from there on */
+	size_t nr_segs;		 /* left, including this one */
 	size_t offset;		 /* bytes of it already used */
 	size_t count;		 /* bytes left in all segments */
 	bool kernel;		 /* the addresses are the kernel's own */
-	bool no_append;		 /* written where it is told, even by a file that was opened to append */
+	bool no_append;		 /* write at the given position, even with O_APPEND */
 };
 
-/* An iterator over one buffer; `iov` must live as long as it. */
+/* Initialise an iterator over one buffer. `iov` must live as long as the iterator. */
 void iov_init_user(struct iov_iter *iter, struct iovec *iov, u64 base, size_t len);
 void iov_init_kernel(struct iov_iter *iter, struct iovec *iov, void *base, size_t len);
 /*
- * Reads nr iovecs at user address `uvec`; `fast` holds up to UIO_FASTIOV of them, more are allocated. Returns 0,
- * -EINVAL, -EFAULT or -ENOMEM; the caller kfree()s *allocated in the end. Sleeps.
+ * Reads nr iovecs at user address `uvec`. `fast` holds up to UIO_FASTIOV of them; for more, an array is allocated, and
+ * the caller kfree()s *allocated in the end. Returns 0, -EINVAL, -EFAULT or -ENOMEM. Sleeps.
  */
 #define UIO_FASTIOV 8
 int iov_import(struct iov_iter *iter, u64 uvec, u64 nr, struct iovec *fast, struct iovec **allocated);
 
 /*
- * Move up to n bytes and advance. Return how many went: fewer than n (and than what is left) only when a user address
- * faulted. They may fault. Sleep. => no lock from RANK_MMAP_LOCK on held.
+ * Move up to n bytes and advance. Return the number of bytes moved, which is less than n (and than the bytes left) only
+ * if a user address faulted. They may fault. Sleep. => no lock from RANK_MMAP_LOCK on held.
  */
 size_t iov_copy_to(struct iov_iter *iter, const void *src, size_t n);
 size_t iov_copy_from(struct iov_iter *iter, void *dst, size_t n);
 size_t iov_zero(struct iov_iter *iter, size_t n);
-/* As iov_copy_from(), but stops where a page is not there: under locks. Does not sleep. */
+/* As iov_copy_from(), but stops at a page that is not present, so it may be called under locks. Does not sleep. */
 size_t iov_copy_from_nofault(struct iov_iter *iter, void *dst, size_t n);
-/* Makes the page that the next byte comes from present: false when there is none. Sleeps. */
+/* Faults in the page of the next byte. Returns false if there is none. Sleeps. */
 bool iov_fault_in(struct iov_iter *iter);
-/* Goes back by n bytes that were moved. */
+/* Moves the iterator back by n bytes. */
 void iov_revert(struct iov_iter *iter, size_t n);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel log as programs see it: /dev/kmsg, one record for each read, and syslog(2). Takes no lock but the log's own. A
- * reader of /dev/kmsg that has read everything looks again every POLL_INTERVAL_NS: lines come from any context, where
- * nobody can be woken.
+ * The kernel log for programs: /dev/kmsg, with one record for each read, and syslog(2). Takes no lock but the log's
+ * own. A reader of /dev/kmsg that has read everything checks again every POLL_INTERVAL_NS: lines are logged in any
+ * context, also where no thread can be woken.
  */
 #include "kernel/fs/kmsg.h"
 #include "kernel/fs/poll.h"
@@ -34,11 +34,14 @@ enum syslog_action {
 	SYSLOG_SIZE_BUFFER,
 };
 
-static u64 cleared; /* syslog's readers begin at this line; written without a lock, each value is whole */
+static u64 cleared; /* syslog(2) begins at this line; written without a lock, each value is whole */
 
 /* --- /dev/kmsg --- */
 
-/* A line that a program writes must not look like one of the kernel's control records, nor like two lines. */
+/*
+ * Changes a line that a program writes so that it looks neither like a control record of the kernel, nor like two
+ * lines.
+ */
 static void tame(char *line)
 {
 	static const char record[] = "FAULTLINE-";
@@ -51,7 +54,7 @@ static void tame(char *line)
 	}
 }
 
-/* Each write is one line of the kernel log, at most as long as Linux's. */
+/* Each write is one line of the kernel log, with the same maximum length as on Linux. */
 static long kmsg_write(struct file *file, struct iov_iter *from, u64 *pos)
 {
 	char line[1025];
@@ -68,7 +71,7 @@ static long kmsg_write(struct file *file, struct iov_iter *from, u64 *pos)
 	return (long)left;
 }
 
-/* The line of this file's position (threads that share it may read a line twice). The next one is next. */
+/* Reads the line at the file's position, and moves on. Threads that share the position may read a line twice. */
 static long read_record(struct file *file, struct iov_iter *to)
 {
 	char line[LOG_LINE_MAX], record[RECORD_MAX];
@@ -109,7 +112,7 @@ static u32 kmsg_poll(struct file *file, struct poll_table *table)
 	return klog_next_line() > (u64)READ_ONCE(file->private) ? POLLIN | POLLRDNORM : 0;
 }
 
-/* SEEK_SET: the oldest line. SEEK_DATA: the first one after the last clearing. SEEK_END: behind the newest. */
+/* SEEK_SET: the oldest line. SEEK_DATA: the first one after the last clearing. SEEK_END: after the newest. */
 static s64 kmsg_seek(struct file *file, s64 offset, int whence)
 {
 	if (offset)
@@ -131,7 +134,7 @@ const struct file_ops kmsg_ops = {
 
 /* --- syslog(2) --- */
 
-/* The line as syslog shows it; *number moves on to the next. 0 when there is none. */
+/* Formats a line as syslog(2) shows it and advances *number. Returns the length, or 0 if there is no line. */
 static size_t format_line(u64 *number, char *text, size_t size)
 {
 	char line[LOG_LINE_MAX];
@@ -144,7 +147,7 @@ static size_t format_line(u64 *number, char *text, size_t size)
 				 time_ns % NSEC_PER_SEC / 1000, line);
 }
 
-/* From which line on all the rest fits into `size` bytes. */
+/* Returns the first line from which on all lines fit into `size` bytes. */
 static u64 first_that_fits(u64 first, u64 size)
 {
 	char text[RECORD_MAX];
@@ -173,7 +176,7 @@ static long read_all(u64 to, u64 size)
 	return (long)done;
 }
 
-/* All lines count as read: who wants the new ones reads /dev/kmsg. The console shows everything, always. */
+/* All lines count as read; a program that wants only new ones reads /dev/kmsg. The console always shows everything. */
 SYSCALL(syslog)
 {
 	long answer = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* /dev/kmsg. */
+/* The file operations of /dev/kmsg. */
 #ifndef KERNEL_FS_KMSG_H
 #define KERNEL_FS_KMSG_H
 

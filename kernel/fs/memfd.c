@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* memfd_create(2): a file in memory that has no name in the tree. Seals are guarded by inode->lock. */
+/*
+ * memfd_create(2), which makes files in memory without a name in the tree, and their seals. inode->lock guards the
+ * seals.
+ */
 #include "kernel/fs/memfd.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -46,7 +49,7 @@ SYSCALL(memfd_create)
 	return fd_install_new(memfd_open(name, flags), flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
 }
 
-/* Somebody could write to the file through memory, now or after an mprotect. */
+/* Returns true if there is a mapping of the file that is writable, or could be made so by mprotect(). */
 static bool mapped_writable(struct mapping *mapping)
 {
 	bool mapped;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mount(2) and umount2(2). A new file system is made without any lock, since that may read a device; fs_tree_lock for writing
- * puts it into the tree. Errors are Linux's, and come in Linux's order.
+ * The system calls mount(2) and umount2(2). A new file system is created without any lock held, since that may read a
+ * device, and attached to the tree with fs_tree_lock held for writing. Errors are Linux's, in Linux's order.
  */
 #include "drivers/block.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -13,7 +13,7 @@
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"
 
-#define MS_MAGIC 0xc0ed0000UL /* what mount(8) once had to say in the upper half */
+#define MS_MAGIC 0xc0ed0000UL /* in the upper half; required by old versions of Linux */
 #define MS_MAGIC_MASK 0xffff0000UL
 #define MS_PROPAGATION (MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE)
 #define MS_KEPT                                                                                                        \
@@ -34,7 +34,7 @@ static char *string_from_user(u64 addr)
 	return addr ? path_from_user(addr) : NULL;
 }
 
-/* What is no string at all is an empty one for most file systems. */
+/* Missing options are the same as empty ones for most file systems. */
 static char *options_from_user(u64 addr)
 {
 	char *text = string_from_user(addr);
@@ -74,7 +74,7 @@ static int mount_args_get(struct mount_args *args, u64 source, u64 type, u64 fla
 
 /* ---- A new mount ------------------------------------------------------------------------------------------------- */
 
-/* relatime unless something else is asked for, as on Linux; only what is known is kept. */
+/* Defaults to relatime, as on Linux, and drops unknown flags. */
 static u64 kept_flags(u64 flags)
 {
 	if (!(flags & (MS_NOATIME | MS_STRICTATIME)))
@@ -82,7 +82,7 @@ static u64 kept_flags(u64 flags)
 	return flags & MS_KEPT;
 }
 
-/* Claims the device that the source names: 0, or -ENOENT, -ENOTBLK, -ENXIO, -EBUSY, ... */
+/* Claims the device that the source names. Returns 0, or -ENOENT, -ENOTBLK, -ENXIO, -EBUSY, ... */
 static int claim_device(struct super_block *sb)
 {
 	struct block_device *device = NULL;
@@ -103,13 +103,13 @@ static int claim_device(struct super_block *sb)
 	return ret;
 }
 
-/* Linux has one proc and one sysfs for all mounts, and refuses to put one where it is already. */
+/* Linux has one proc and one sysfs for all mounts, and refuses to mount one over itself. */
 static bool is_there_already(const struct super_block *sb, const struct dentry *target)
 {
 	return sb->type->computed && target->inode->sb->type == sb->type && target == target->inode->sb->root;
 }
 
-/* Others may have mounted on the target since it was looked up: then it is the root of theirs that is covered. */
+/* Another file system may have been mounted on the target since it was looked up; then covers the root of that one. */
 static int attach(struct super_block *sb, struct dentry *target)
 {
 	int ret;
@@ -117,7 +117,7 @@ static int attach(struct super_block *sb, struct dentry *target)
 	rwsem_write(&fs_tree_lock);
 	target = dentry_top(target);
 	if (target == fs_root)
-		ret = -EBUSY; /* Linux would cover it, out of everybody's sight */
+		ret = -EBUSY; /* Linux would cover it, where no process sees it */
 	else if (!target->linked)
 		ret = -ENOENT;
 	else
@@ -164,9 +164,9 @@ static int mount_new(struct mount_args *args, struct dentry *target)
 	return ret;
 }
 
-/* ---- Changing one ------------------------------------------------------------------------------------------------ */
+/* ---- Remounting -------------------------------------------------------------------------------------------------- */
 
-/* With read-only announced already, nobody begins to write any more. => fs_tree_lock held for writing. */
+/* For a read-only mount, MS_RDONLY is set already, so that no new writer appears. => fs_tree_lock held for writing. */
 static int change_mount(struct super_block *sb, struct mount_args *args, bool readonly)
 {
 	int ret = 0;
@@ -212,7 +212,7 @@ static int do_mount(struct mount_args *args, struct dentry *target)
 	if (args->flags & MS_REMOUNT)
 		return remount(args, target);
 	if (args->flags & (MS_BIND | MS_MOVE))
-		return -EINVAL;		  /* a file system is in one place, and stays there */
+		return -EINVAL;		  /* a file system has one place, which does not change */
 	if (args->flags & MS_PROPAGATION) /* there is one namespace, so nothing to propagate to */
 		return target == target->inode->sb->root ? 0 : -EINVAL;
 	return mount_new(args, target);
@@ -237,10 +237,13 @@ SYSCALL(mount)
 
 /* ---- Unmounting -------------------------------------------------------------------------------------------------- */
 
-/* => fs_tree_lock held for writing. Takes it out of the tree: 0 (*gone: and nobody uses it), or -EBUSY, -EINVAL. */
+/*
+ * => fs_tree_lock held for writing. Removes the file system from the tree: 0 (*gone: it is not in use), -EBUSY or
+ * -EINVAL.
+ */
 static int detach(struct super_block *sb, u32 flags, bool *gone)
 {
-	bool busy = super_is_busy(sb, 1); /* we have looked up the root */
+	bool busy = super_is_busy(sb, 1); /* the caller has a reference to the root */
 
 	assert_rwsem_write_held(&fs_tree_lock);
 	if (list_empty(&sb->link) || !sb->mountpoint)
@@ -257,7 +260,10 @@ static int detach(struct super_block *sb, u32 flags, bool *gone)
 
 #define GRACE_PERIODS 3
 
-/* What was mapped until a moment ago is let go after a grace period, or one more: only then it is really in use. */
+/*
+ * A file that was unmapped recently is put only after a grace period or two. So the file system counts as busy only if
+ * it still is after GRACE_PERIODS of them.
+ */
 static int detach_settled(struct super_block *sb, u32 flags, bool *gone)
 {
 	int ret = -EBUSY;
@@ -278,14 +284,14 @@ static int unmount(struct dentry *root, u32 flags)
 	int ret;
 
 	if (sb->type->sync)
-		(void)sb->type->sync(sb); /* what cannot be written is lost, as on Linux */
+		(void)sb->type->sync(sb); /* data that cannot be written is lost, as on Linux */
 	ret = detach_settled(sb, flags, &gone);
 	dentry_put(root);
 	if (gone && sb->type->sync)
-		(void)sb->type->sync(sb); /* what came since */
+		(void)sb->type->sync(sb); /* writes since the first sync */
 	if (gone)
 		super_destroy(sb);
-	super_destroy_unused(); /* maybe it was busy by nothing but what was mounted in it */
+	super_destroy_unused(); /* this mount may have been all that kept another one busy */
 	return ret;
 }
 

@@ -26,7 +26,7 @@ bool mount_option_next(char **options, struct mount_option *option)
 	return true;
 }
 
-/* The number at the start, and what follows it. */
+/* Parses the number at the start of a text. *end is what follows it. */
 static int parse(const char *text, u64 *value, const char **end)
 {
 	u64 base = *text == '0' ? 8 : 10;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The options of mount(2): "size=64M,mode=755". */
+/* Parsing of the options of mount(2), such as "size=64M,mode=755". */
 #ifndef KERNEL_FS_MOUNT_OPTIONS_H
 #define KERNEL_FS_MOUNT_OPTIONS_H
 
@@ -10,11 +10,14 @@ struct mount_option {
 	char *value; /* "" when there is none */
 };
 
-/* Takes the next one off the text at *options, which it cuts to pieces; false at the end. */
+/* Splits the next option off the text at *options, which it modifies. Returns false at the end. */
 bool mount_option_next(char **options, struct mount_option *option);
-/* A decimal or (beginning with 0) octal number: 0 or -EINVAL. */
+/* Parses a decimal or (beginning with 0) octal number. Returns 0 or -EINVAL. */
 int mount_option_number(const char *text, u64 *value);
-/* A number of bytes, with K, M, G behind it or, of all memory, %; as pages, rounded up. 0 or -EINVAL. */
+/*
+ * Parses a size in bytes, with a suffix K, M or G, or in percent (%) of all memory. Rounds it up to pages. Returns 0 or
+ * -EINVAL.
+ */
 int mount_option_pages(const char *text, u64 *nr_pages);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Walking paths, with fs_tree_lock held throughout: the tree lies in memory, so a walk is short and nothing in it waits
- * for user memory or a device. Symbolic links are expanded in place: the target replaces what was walked, the rest of
- * the path follows it. A directory that a file system is mounted on is replaced by that one's root as soon as it is found.
+ * Path look-up. fs_tree_lock is held throughout: the tree is in memory, so a walk is short, and nothing in it waits for
+ * user memory or a device. A symbolic link is expanded in place: its target replaces the part of the path that was
+ * walked, and the rest of the path follows it. A directory on which a file system is mounted is replaced by that file
+ * system's root as soon as it is found.
  */
 #include "kernel/fs/namei.h"
 #include "kernel/fs/files.h"
@@ -19,7 +20,7 @@ static bool name_is(const char *name, size_t len, const char *text)
 	return len == strlen(text) && !strncmp(name, text, len);
 }
 
-/* One step down (or up): the dentry with a reference, or an error pointer. */
+/* Walks one name down (or up). Returns the dentry, with a reference, or an error pointer. */
 static struct dentry *step(const struct last_name *last, const char *name, size_t len)
 {
 	struct dentry *dir = last->dir, *child;
@@ -47,8 +48,8 @@ static void set_dir(struct last_name *last, struct dentry *dir)
 }
 
 /*
- * The link's target, with `rest` behind it, takes the place of the path that is being walked. Where the link leads to
- * an object itself, that becomes the directory to go on from.
+ * Replaces the path that is being walked by the link's target, followed by `rest`. If the link leads directly to an
+ * object, the walk continues from that object.
  */
 static int expand_link(struct last_name *last, struct dentry *link, const char *rest)
 {
@@ -104,7 +105,7 @@ static const char *skip_slashes(const char *path)
 	return path;
 }
 
-/* Takes one step that is not the last; `rest` is what follows it. last->name is where to go on. */
+/* Walks one name that is not the last; `rest` is what follows it. On success, last->name is the path that is left. */
 static int walk_step(struct last_name *last, const char *name, size_t len, const char *rest)
 {
 	struct dentry *next = step(last, name, len);
@@ -126,7 +127,7 @@ static int walk_step(struct last_name *last, const char *name, size_t len, const
 	return 0;
 }
 
-/* Walks last->name (a terminated path) from last->dir up to the last name. */
+/* Walks last->name (a terminated path) from last->dir, and stops before the last name. */
 static int walk(struct last_name *last)
 {
 	for (;;) {
@@ -149,7 +150,7 @@ static int walk(struct last_name *last)
 	}
 }
 
-/* Where a path starts, with a reference, or an error pointer. */
+/* Returns the dentry where a path starts, with a reference, or an error pointer. */
 static struct dentry *start_of(int dirfd, const char *path, struct dentry *root)
 {
 	struct dentry *dentry;
@@ -202,7 +203,7 @@ struct dentry *last_name_lookup(struct last_name *last)
 	if (last->type == LAST_ROOT)
 		return dentry_get(last->dir);
 	if (last->type == LAST_DOT && last->buffer && !last->wants_directory)
-		return dentry_get(last->dir); /* a link that led to an object, maybe not a directory */
+		return dentry_get(last->dir); /* a link led to an object, maybe not a directory */
 	return step(last, last->name, last->len);
 }
 

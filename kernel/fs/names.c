@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names: making and removing them, links, and where we are. A change holds fs_tree_lock for writing from the walk to the
- * end. Everything that a path from user mode needs is copied before.
+ * The system calls that create and remove names, read links, and change the current directory. A change holds
+ * fs_tree_lock for writing from the walk to the end; paths are copied from user memory before that.
  */
 #include "kernel/fs/dir.h"
 #include "kernel/fs/files.h"
@@ -15,9 +15,9 @@
 
 #define S_IALLUGO 07777
 
-/* A name to be created: checks that it may be, then calls make(), under fs_tree_lock. */
+/* A name to be created. After all checks, make() is called for its inode, under fs_tree_lock. */
 struct creation {
-	struct inode *(*make)(struct creation *c, struct super_block *sb); /* error pointers */
+	struct inode *(*make)(struct creation *c, struct super_block *sb); /* returns error pointers */
 	u32 mode, rdev;
 	const char *target;  /* symbolic links */
 	struct inode *inode; /* hard links */
@@ -46,7 +46,7 @@ static int create_locked(struct last_name *last, struct creation *c)
 	if (c->inode && c->inode->sb != last->dir->inode->sb)
 		return -EXDEV;
 	if (c->inode && !c->inode->nlink)
-		return -ENOENT; /* found by way of /proc: what lost its last name does not get another */
+		return -ENOENT; /* found through /proc: a file that has lost its last name gets no new one */
 	inode = c->make(c, last->dir->inode->sb);
 	if (is_err(inode))
 		return (int)ptr_err(inode);
@@ -330,7 +330,7 @@ SYSCALL(readlinkat)
 	return readlink_at((int)a0, a1, a2, (s32)a3);
 }
 
-/* --- where we are --- */
+/* --- the current directory --- */
 
 SYSCALL(chdir)
 {
@@ -342,7 +342,7 @@ SYSCALL(chdir)
 	return ret;
 }
 
-/* The current directory stays, even if that is outside. */
+/* The current directory does not change, even if it is outside the new root. */
 SYSCALL(chroot)
 {
 	struct dentry *dentry;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening and closing, and the calls that change a file's size. An open that may create holds fs_tree_lock for writing
- * from the walk to the creation; the file itself is opened after the lock is released, since a FIFO waits there.
+ * The system calls that open and close files, change their size, and write them back. An open with O_CREAT holds
+ * fs_tree_lock for writing from the walk to the creation; the file itself is opened after the lock is released, since
+ * the open of a FIFO may wait.
  */
 #include "kernel/fs/dir.h"
 #include "kernel/fs/files.h"
@@ -16,7 +17,7 @@
 #include "mm/page/slab.h"
 
 #define S_IALLUGO 07777
-#define O_VALID 037777703u /* what Linux knows of; it ignores the rest */
+#define O_VALID 037777703u /* the flags that Linux knows; it ignores the rest */
 
 /* => fs_tree_lock held for writing. */
 static struct dentry *create_last(struct last_name *last, u32 mode)
@@ -34,8 +35,8 @@ static struct dentry *create_last(struct last_name *last, u32 mode)
 }
 
 /*
- * => fs_tree_lock held for writing. Finds or creates what O_CREAT names; *created tells which. Follows symbolic links,
- * dangling ones too, unless O_EXCL or O_NOFOLLOW says otherwise.
+ * => fs_tree_lock held for writing. Finds or creates the last name for O_CREAT, and sets *created if it creates it.
+ * Follows symbolic links, dangling ones too, unless O_EXCL or O_NOFOLLOW says otherwise.
  */
 static struct dentry *find_or_create(struct last_name *last, u32 flags, u32 mode, bool *created)
 {
@@ -84,7 +85,7 @@ static struct dentry *open_create(int dirfd, const char *path, u32 flags, u32 mo
 	return dentry;
 }
 
-/* O_TMPFILE: a file in that directory's file system that has no name. */
+/* O_TMPFILE: opens a new file without a name, in the directory's file system. */
 static struct file *open_unnamed(struct dentry *dir, u32 flags, u32 mode)
 {
 	struct super_block *sb = dir->inode->sb;
@@ -312,7 +313,7 @@ SYSCALL(fallocate)
 
 /* --- writing back --- */
 
-/* Pipes and devices cannot be synchronised. */
+/* Pipes and character devices cannot be synchronised. */
 static long sync_fd(u64 fd)
 {
 	struct file *file = fget((int)fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pipes and FIFOs: a ring of bytes in pages that are allocated when they are first written to. A write of up to PIPE_BUF
- * bytes is never mixed with another.
+ * Pipes and FIFOs: a ring of bytes in pages that are allocated when they are first written to. A write of up to
+ * PIPE_BUF bytes is atomic: its bytes do not mix with those of another.
  *
- * Locks: pipe->lock (mutex, RANK_INODE), held while bytes are copied from and to user memory, as on Linux; it is let go
- * for every sleep. attach_lock (spinlock, a leaf) guards which pipe a FIFO's inode has.
+ * Locks: pipe->lock (mutex, RANK_INODE), held while bytes are copied from and to user memory, as on Linux; it is
+ * released while a thread waits for the other end. attach_lock (spinlock, a leaf) guards which pipe a FIFO's inode has.
  */
 #include "kernel/fs/pipe.h"
 #include "kernel/fs/regular.h"
@@ -25,21 +25,21 @@
 #define FIONREAD 0x541bu
 
 struct pipe {
-	u32 users; /* attach_lock: open files */
+	u32 users; /* attach_lock; number of open files */
 
 	struct mutex lock;
-	u32 readers, writers;		      /* lock; unlocked reads decide only whether to look again */
-	u32 reader_opens, writer_opens;	      /* lock; how many there ever were: a FIFO's open waits for one more */
-	u64 head, tail;			      /* lock; bytes ever written and read; unlocked reads as above */
+	u32 readers, writers;		      /* lock; unlocked reads decide only whether to check again */
+	u32 reader_opens, writer_opens;	      /* lock; opens ever made: a FIFO's open waits for the next one */
+	u64 head, tail;			      /* lock; positions of writers and readers; unlocked reads as above */
 	u32 nr_pages;			      /* lock; a power of two */
 	u8 **pages;			      /* lock; [nr_pages], each NULL until it is needed */
-	u32 nr_filled;			      /* lock; of them that are not; read for an estimate without */
+	u32 nr_filled;			      /* lock; pages that are not NULL; unlocked reads for an estimate */
 	struct wait_queue readable, writable; /* own locks */
 };
 
 static spinlock_t attach_lock = SPINLOCK_INIT(LEAF);
 
-/* --- life --- */
+/* --- creation and release --- */
 
 static void pipe_free(struct pipe *pipe)
 {
@@ -66,7 +66,7 @@ static struct pipe *pipe_alloc(void)
 	return NULL;
 }
 
-/* The inode's pipe, made if it has none, with one user more; or NULL. */
+/* Returns the inode's pipe, with one user more; creates it if there is none. NULL: no memory. */
 static struct pipe *pipe_attach(struct inode *inode)
 {
 	struct pipe *new = pipe_alloc(), *pipe;
@@ -96,7 +96,7 @@ static void pipe_detach(struct inode *inode, struct pipe *pipe)
 		pipe_free(pipe);
 }
 
-/* Under pipe->lock, or while nobody else knows the pipe. */
+/* Context: pipe->lock held, or only the caller knows the pipe. */
 static void count_ends(struct pipe *pipe, u32 mode, u32 nr)
 {
 	if (mode & FMODE_READ)
@@ -106,8 +106,8 @@ static void count_ends(struct pipe *pipe, u32 mode, u32 nr)
 }
 
 /*
- * What has been written, or the room that has been made, is for threads that the current one will mostly wait for next. As on
- * Linux (its "sync" wake-ups) they are kept on its CPU: where all are busy, going to another one costs an interrupt each way.
+ * Wakes the threads at the other end, for which the current thread will mostly wait next. As with Linux's "sync"
+ * wake-ups, they stay on its CPU: if all CPUs are busy, a move to another one costs an interrupt each way.
  */
 static void wake_other_end(struct wait_queue *end)
 {
@@ -140,7 +140,7 @@ static u64 used(const struct pipe *pipe)
 	return READ_ONCE(pipe->head) - READ_ONCE(pipe->tail);
 }
 
-/* A page that was read in part is not free, as on Linux; so what is in the ring never begins and ends in one page of it. */
+/* As on Linux, a partly read page is not free. So a writer never wraps around into the page that is being read. */
 static u64 room(const struct pipe *pipe)
 {
 	u64 capacity = READ_ONCE(pipe->nr_pages) * PAGE_SIZE;
@@ -149,14 +149,14 @@ static u64 room(const struct pipe *pipe)
 	return in_use < capacity ? capacity - in_use : 0;
 }
 
-/* Where position `pos` of the stream lies: its page's place, and how many bytes follow in that page. */
+/* Returns the slot of the page that holds position `pos`. *left is the number of bytes from there to the page's end. */
 static u8 **ring_page(struct pipe *pipe, u64 pos, size_t *left)
 {
 	*left = PAGE_SIZE - (pos & ~PAGE_MASK);
 	return &pipe->pages[(pos >> PAGE_SHIFT) % pipe->nr_pages];
 }
 
-/* A piece of a page that does not arrive whole is not taken: it stays in the pipe, as on Linux. */
+/* Copies bytes out of the ring. As on Linux, a piece of a page that is not copied completely stays in the pipe. */
 static long take(struct pipe *pipe, struct iov_iter *to)
 {
 	long done = 0;
@@ -171,14 +171,14 @@ static long take(struct pipe *pipe, struct iov_iter *to)
 		WRITE_ONCE(pipe->tail, pipe->tail + n);
 		done += (long)n;
 	}
-	if (!used(pipe)) { /* start again in the page that is there already */
+	if (!used(pipe)) { /* restart in the first page, which is allocated */
 		WRITE_ONCE(pipe->head, 0);
 		WRITE_ONCE(pipe->tail, 0);
 	}
 	return done;
 }
 
-/* False: no memory. */
+/* Allocates the page if there is none. Returns false if there is no memory. */
 static bool fill(struct pipe *pipe, u8 **page)
 {
 	if (*page)
@@ -189,7 +189,10 @@ static bool fill(struct pipe *pipe, u8 **page)
 	return *page;
 }
 
-/* Puts up to n bytes, which there is room for. A piece of a page that does not come whole is not put. */
+/*
+ * Copies up to n bytes into the ring, which has room for them. Leaves out a piece of a page that is not copied
+ * completely.
+ */
 static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
 {
 	u64 head = pipe->head;
@@ -249,7 +252,7 @@ static long broken_pipe(void)
 	return -EPIPE;
 }
 
-/* => pipe->lock held, let go while it sleeps. Waits until `n` bytes fit: 0, -EPIPE, -EAGAIN or -ERESTARTSYS. */
+/* => pipe->lock held, let go while it sleeps. Waits until `n` bytes fit. Returns 0, -EPIPE, -EAGAIN or -ERESTARTSYS. */
 static long wait_for_room(struct pipe *pipe, bool nonblock, size_t n)
 {
 	assert_mutex_held(&pipe->lock);
@@ -290,7 +293,7 @@ static long pipe_write(struct file *file, struct iov_iter *from, u64 *pos)
 		done += ret;
 		wake_other_end(&pipe->readable);
 		if (ret < (long)n)
-			break; /* a fault in the middle; some of the piece that failed is read already */
+			break; /* a fault: the iterator has moved past part of the piece that failed */
 	}
 	mutex_unlock(&pipe->lock);
 	return done ? done : ret;
@@ -301,7 +304,7 @@ static u32 pipe_poll(struct file *file, struct poll_table *table)
 	struct pipe *pipe = file->private;
 	u32 events = 0;
 
-	/* Unlocked: every change is followed by a wake-up of the queue we are on by now. */
+	/* Unlocked: every change wakes the queue, which the caller has joined by then. */
 	if (file->mode & FMODE_READ) {
 		poll_wait(table, &pipe->readable);
 		if (used(pipe))
@@ -332,7 +335,7 @@ static long pipe_ioctl(struct file *file, u32 cmd, u64 arg)
 	return put_user(nr, arg);
 }
 
-/* Its share: every file of the pipe has the same. */
+/* Returns the file's share of the pipe's pages; all files of a pipe have the same share. */
 static u64 pipe_kept_pages(const struct file *file)
 {
 	const struct pipe *pipe = file->private;
@@ -342,7 +345,7 @@ static u64 pipe_kept_pages(const struct file *file)
 
 /* --- opening --- */
 
-/* How often the other end was opened. */
+/* Returns the count of opens of the other end. */
 static u32 *other_opens(struct file *file, struct pipe *pipe)
 {
 	return file->mode & FMODE_READ ? &pipe->writer_opens : &pipe->reader_opens;
@@ -356,8 +359,8 @@ static bool other_end_is_open(struct file *file, struct pipe *pipe)
 }
 
 /*
- * Waits until the other end was opened once more than `before`: it may have come and gone by the time we look. Gives this end
- * back when interrupted.
+ * Waits until the other end has been opened since its count of opens was `before`; it may be closed again by then. If
+ * interrupted, releases this end.
  */
 static int wait_for_other_end(struct file *file, struct pipe *pipe, u32 before)
 {
@@ -381,7 +384,7 @@ static int fifo_open(struct file *file)
 	mutex_lock(&pipe->lock);
 	u32 before = *other_opens(file, pipe);
 	bool refused = nonblock && writes && !both && !pipe->readers;
-	bool met = other_end_is_open(file, pipe); /* it waits for us, and may be through before we look again */
+	bool met = other_end_is_open(file, pipe); /* it may wait for this end, and be closed before we check again */
 	if (!refused) {
 		count_ends(pipe, file->mode, 1);
 		WRITE_ONCE(pipe->reader_opens, pipe->reader_opens + !!(file->mode & FMODE_READ));
@@ -406,7 +409,7 @@ const struct file_ops fifo_ops = {
 	.release = pipe_release,
 };
 
-/* One end of a new pipe; the inode's reference stays the caller's. */
+/* Opens one end of a new pipe. The caller keeps its reference to the inode. */
 static struct file *open_end(struct inode *inode, u32 flags)
 {
 	struct file *file;
@@ -419,12 +422,12 @@ static struct file *open_end(struct inode *inode, u32 flags)
 		return NULL;
 	file->private = pipe_attach(inode);
 	if (!file->private) {
-		file->ops = &regular_file_ops; /* has nothing to release */
+		file->ops = &regular_file_ops; /* has no release() */
 		file_put(file);
 		return NULL;
 	}
 	struct pipe *pipe = file->private;
-	count_ends(pipe, file->mode, 1); /* nobody else knows it yet */
+	count_ends(pipe, file->mode, 1); /* only this thread knows the pipe */
 	pipe->writer_opens = 1;
 	return file;
 }
@@ -445,7 +448,7 @@ int pipe_create(u32 flags, struct file **read_end, struct file **write_end)
 	return -ENOMEM;
 }
 
-/* Installs both ends and tells user mode, or neither. Takes over both references. */
+/* Installs both ends and stores their descriptors in user memory, or does neither. Takes over both references. */
 static long install_ends(struct file *read_end, struct file *write_end, u32 flags, u64 user_fds)
 {
 	int fds[2] = { fd_reserve(0, flags), -1 };
@@ -501,7 +504,7 @@ long pipe_get_size(struct file *file)
 	return file->ops == &fifo_ops ? (long)(READ_ONCE(pipe->nr_pages) * PAGE_SIZE) : -EBADF;
 }
 
-/* => pipe->lock held. What is in the ring moves to the front of the new array of pages. */
+/* => pipe->lock held. Moves the contents of the ring to the front of the new array of pages. */
 static long resize_locked(struct pipe *pipe, u8 **pages, u32 nr_pages)
 {
 	u64 first = pipe->tail >> PAGE_SHIFT, nr_used = used(pipe) ? ((pipe->head - 1) >> PAGE_SHIFT) - first + 1 : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for files: the registration that all of them share, poll(2) and ppoll(2). Holds no lock while it asks the files;
- * each has a reference for the duration of the call.
+ * Waiting for files: the registration with wait queues that all files share, and poll(2) and ppoll(2). Holds no lock
+ * while it polls the files; each has a reference for the duration of the call.
  */
 #include "kernel/fs/poll.h"
 #include "kernel/fs/files.h"
@@ -38,7 +38,7 @@ void poll_wait(struct poll_table *table, struct wait_queue *queue)
 	wait_enqueue(queue, &entry->waiter);
 }
 
-/* Those that have woken us go back on their queues, before the files are asked again. */
+/* Puts waiters that were woken, and thereby dequeued, back on their queues before the files are polled again. */
 static void poll_table_enqueue(struct poll_table *table)
 {
 	for (struct poll_entry *entry = table->entries; entry; entry = entry->next)
@@ -62,8 +62,9 @@ u32 file_poll(struct file *file, struct poll_table *table)
 }
 
 /*
- * After the sleep was announced: nobody has woken us since the files were asked, which takes the waiter off its queue. The
- * unlocked look is enough: who comes later finds the sleep announced and ends it.
+ * Returns true if no wake-up has come since the files were polled; a wake-up takes the waiter off its queue. Called
+ * after the sleep was announced, so the unlocked check is enough: a later wake-up finds the announced sleep and ends
+ * it.
  */
 static bool still_waiting(const struct poll_table *table)
 {
@@ -74,7 +75,7 @@ static bool still_waiting(const struct poll_table *table)
 	return true;
 }
 
-/* Sleeps until something happened; false when the deadline has passed. */
+/* Sleeps until a wake-up or the deadline. Returns false if the deadline has passed. */
 static bool poll_sleep(const struct poll_table *table, u64 deadline)
 {
 	u64 until = table->needs_polling ? min(deadline, ktime_ns() + POLL_INTERVAL_NS) : deadline;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files in memory. A regular file's bytes are the pages of its mapping: a read copies from them, a write into them, a
- * mapping of the file shows the very same pages. A hole has no page and reads as zeros.
+ * Files in memory. The pages of its mapping hold a regular file's contents: a read copies from them, a write copies
+ * into them, and a mapping of the file shows the same pages. A hole has no page and reads as zeros.
  *
- * Locks: a writer holds inode->lock for writing; a reader takes none and may see half of a write that is under way, as on
- * Linux. User memory is touched under inode->lock only, which ranks below mmap_lock; never under a page or mapping lock:
- * so write() from a mapping of the very page being written just works (U1).
+ * Locks: a writer holds inode->lock for writing. A reader takes no lock and may see half of a write in progress, as on
+ * Linux. User memory is accessed under inode->lock, which is taken before mmap_lock, but never under a page or mapping
+ * lock. So a write() whose source is a mapping of the very page being written works (U1).
  */
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/block_file.h"
@@ -23,15 +23,15 @@
 #include "mm/swap/swap.h"
 
 /*
- * Files may take all memory but a sixty-fourth, which is left for page tables, stacks and the fault path. Checked without
- * a lock: a race takes a few pages more.
+ * Files may use all memory but a sixty-fourth, which is left for page tables, stacks and the fault path. Checked
+ * without a lock: a race may use a few pages more.
  */
 bool ramfs_has_room(u64 nr_pages)
 {
 	return nr_free_pages() > nr_pages + nr_managed_pages() / 64;
 }
 
-/* The same for one page, or room is made. Sleeps. => no lock from RANK_RECLAIM on held. */
+/* The same for one page, but reclaims memory if there is no room. Sleeps. => no lock from RANK_RECLAIM on held. */
 static bool has_room(void)
 {
 	assert_no_lock_from(RANK_RECLAIM);
@@ -41,7 +41,7 @@ static bool has_room(void)
 	return true;
 }
 
-/* There could never be so much, whatever goes to swap for it. */
+/* Returns true if so many pages exceed all memory and free swap space together. */
 static bool is_too_much(u64 nr_pages)
 {
 	struct swap_figures swap = swap_figures();
@@ -50,8 +50,8 @@ static bool is_too_much(u64 nr_pages)
 }
 
 /*
- * The page of a slot for writing, with a reference, made by `make` if it is missing, or NULL when files have had their share of
- * memory, or these of their file system.
+ * Returns the page of a slot for writing, with a reference. If it is missing, `make` creates it. Returns NULL if files
+ * have used up their share of memory, or those of their file system its quota.
  */
 static struct page *page_for_write(struct inode *inode, u64 index, struct page *(*make)(struct mapping *mapping, u64 index))
 {
@@ -74,7 +74,7 @@ long ramfs_write_piece(struct inode *inode, struct iov_iter *from, u64 pos, size
 	if (!page)
 		return -ENOSPC;
 	done = iov_copy_from(from, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
-	page_set(page, PG_DIRTY); /* after the copy, and in any case: see mm/swap/shmem_swap.c */
+	page_set(page, PG_DIRTY); /* after the copy, even if it failed: see mm/swap/shmem_swap.c */
 	page_put(page);
 	return done ? (long)done : -EFAULT;
 }
@@ -114,7 +114,7 @@ static int ramfs_truncate(struct inode *inode, u64 size)
 	return 0;
 }
 
-/* Clears the parts of the first and last page, takes out the pages between. */
+/* Clears the parts of the first and last page that are in the range, and removes the pages between. */
 static int punch_hole(struct inode *inode, u64 start, u64 end)
 {
 	u64 first = align_up(start, PAGE_SIZE), last = align_down(end, PAGE_SIZE);
@@ -138,7 +138,7 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 	return 0;
 }
 
-/* Sets the pages of [*pos, end) aside. *pos: how far it came. */
+/* Allocates the missing pages of [*pos, end) in advance (PG_SET_ASIDE). Advances *pos past the pages that are done. */
 static int set_aside(struct inode *inode, u64 *pos, u64 end)
 {
 	for (; *pos < end; *pos += PAGE_SIZE) {
@@ -154,7 +154,7 @@ static int set_aside(struct inode *inode, u64 *pos, u64 end)
 	return 0;
 }
 
-/* What was set aside and is in no use; as Linux, by whichever call. */
+/* Removes pages that were allocated in advance and are not in use; as on Linux, also those of other calls. */
 static void give_back(struct inode *inode, u64 start, u64 end)
 {
 	for (u64 index = start >> PAGE_SHIFT; index < end >> PAGE_SHIFT; index++) {

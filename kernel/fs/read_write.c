@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading, writing and seeking. A file with a position holds its pos_lock across the transfer, so that two threads that
- * share a descriptor never read the same bytes; pread and pwrite leave it alone.
+ * The system calls that read, write and seek. A transfer at the file's own position holds pos_lock, so that two threads
+ * that share a descriptor never read the same bytes; pread and pwrite do not take it.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
@@ -11,7 +11,7 @@
 #include "mm/cache/mapping.h"
 #include "mm/page/slab.h"
 
-/* The file behind a descriptor if it was opened for `mode`, with a reference, or an error pointer. */
+/* Returns the file of a descriptor, with a reference, if it was opened for `mode`; otherwise an error pointer. */
 static struct file *fget_for(u64 fd, enum file_mode mode)
 {
 	struct file *file = fget((int)fd);
@@ -90,7 +90,7 @@ SYSCALL(write)
 
 #define RWF_NOAPPEND 0x20
 
-/* pos: where, or -1 for the file's own position. Of the flags, which are checked, RWF_NOAPPEND is the only one. */
+/* pos: the position, or -1 for the file's own. The caller has checked the flags: only RWF_NOAPPEND can be set. */
 static long vectored(u64 fd, u64 uvec, u64 nr, s64 pos, u64 flags, enum file_mode mode)
 {
 	struct iovec fast[UIO_FASTIOV], *allocated;
@@ -121,7 +121,7 @@ SYSCALL(writev)
 	return vectored(a0, a1, a2, -1, 0, FMODE_WRITE);
 }
 
-/* What pread and its kin check before anything else: 0 or -errno. */
+/* The checks that pread and its variants make first. Returns 0 or -errno. */
 static long check_positional(u64 fd, s64 pos)
 {
 	struct file *file;
@@ -190,8 +190,8 @@ SYSCALL(pwritev)
 }
 
 /*
- * Position -1 means the file's own. No flag of theirs has an effect on memory; RWF_NOAPPEND is there since newer C libraries make
- * pwrite of it, which then writes where POSIX says.
+ * Position -1 means the file's own. Of the flags, only RWF_NOAPPEND is supported: newer C libraries implement pwrite
+ * with it, so that it writes at the given position as POSIX demands.
  */
 static long vectored2(u64 fd, u64 uvec, u64 nr, s64 pos, u64 flags, enum file_mode mode)
 {
@@ -212,13 +212,16 @@ SYSCALL(pwritev2)
 
 /* --- lseek --- */
 
-/* Files in memory have holes that their pages tell of. Of others the pages in memory tell nothing: all counts as data. */
+/*
+ * A file in memory has a hole wherever it has no page. In other files, a missing page says nothing, so all counts as
+ * data.
+ */
 static bool may_have_holes(const struct inode *inode)
 {
 	return inode->mapping && !inode->mapping->ops;
 }
 
-/* Where data begin at or behind offset: there is a page. */
+/* Returns the first position at or after offset that holds data: there is a page. */
 static s64 seek_data(struct inode *inode, s64 offset, s64 size)
 {
 	u64 index;
@@ -230,7 +233,7 @@ static s64 seek_data(struct inode *inode, s64 offset, s64 size)
 	return max(offset, (s64)(index << PAGE_SHIFT));
 }
 
-/* Where a hole begins at or behind offset: there is no page, or the file ends. */
+/* Returns the first position at or after offset that is in a hole: there is no page, or the file ends. */
 static s64 seek_hole(struct inode *inode, s64 offset, s64 size)
 {
 	u64 index = (u64)offset >> PAGE_SHIFT, found;
@@ -244,7 +247,7 @@ static s64 seek_hole(struct inode *inode, s64 offset, s64 size)
 	return min(max(offset, (s64)(index << PAGE_SHIFT)), size);
 }
 
-/* => file->pos_lock held. The new position or -errno. */
+/* => file->pos_lock held. Returns the new position or -errno. */
 static s64 seek_regular(struct file *file, s64 offset, int whence)
 {
 	s64 size = (s64)inode_size(file->inode), pos;
@@ -306,7 +309,7 @@ SYSCALL(lseek)
 
 #define SENDFILE_CHUNK 4096UL
 
-/* Moves up to one chunk; *in_pos NULL: from the input's own position. What the output does not take is not consumed. */
+/* Moves up to one chunk from *in_pos. Advances *in_pos only by the bytes that the output took. */
 static long send_chunk(struct file *out, struct file *in, u64 *in_pos, char *buf, size_t n)
 {
 	struct iovec iov;

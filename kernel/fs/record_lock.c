@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Record locks (fcntl's F_SETLK and its kin): advisory locks on ranges of bytes. The classic ones belong to a descriptor
- * table and go when it closes any descriptor of the file; those of F_OFD_* belong to an open file.
+ * Record locks (F_SETLK and the other lock commands of fcntl): advisory locks on ranges of bytes. The classic ones
+ * belong to a descriptor table, which releases them when it closes any descriptor of the file; those of F_OFD_* belong
+ * to an open file.
  *
- * The locks of a file are in a tree, by their ranges. One spinlock (a leaf) guards those of all files, one wait queue serves all
- * who wait. Memory is fetched before.
+ * The locks of a file are in a tree, ordered by their ranges. One spinlock (a leaf) guards the locks of all files, and
+ * one wait queue serves all waiters. Memory is allocated before the spinlock is taken.
  */
 #include "kernel/fs/record_lock.h"
 #include "kernel/fs/files.h"
@@ -29,9 +30,9 @@ _Static_assert(sizeof(struct user_flock) == 32, "Linux's struct flock");
 
 struct record_lock {
 	struct interval_node node; /* in inode->records */
-	struct record_lock *next;  /* of those that are to be freed */
+	struct record_lock *next;  /* in a list of locks to be freed */
 	const void *owner;	  /* a struct files or a struct file */
-	s32 pid;		  /* who is told of; -1 for an open file's */
+	s32 pid;		  /* reported by F_GETLK; -1 for an open file's lock */
 	s16 type;
 	s64 start, end; /* inclusive */
 };
@@ -66,9 +67,9 @@ static void remove(struct inode *inode, struct record_lock *lock)
 	interval_tree_remove(&inode->records, &lock->node);
 }
 
-/* ---- Changing ---------------------------------------------------------------------------------------------------- */
+/* ---- Changes ----------------------------------------------------------------------------------------------------- */
 
-/* => record_spinlock held. The first lock of another owner that is in the way, or NULL. */
+/* => record_spinlock held. Returns the first conflicting lock of another owner, or NULL. */
 static struct record_lock *find_conflict(struct inode *inode, const struct record_lock *wanted)
 {
 	struct record_lock *lock = first_lock(inode, wanted->start, wanted->end);
@@ -80,10 +81,10 @@ static struct record_lock *find_conflict(struct inode *inode, const struct recor
 	return lock;
 }
 
-/* What one change needs, and what it leaves to be freed. */
+/* The memory that one change needs, and the locks to be freed after it. */
 struct record_change {
-	struct record_lock *wanted; /* goes into the list, unless it unlocks */
-	struct record_lock *spare;  /* for the rest of a lock that is cut in two */
+	struct record_lock *wanted; /* inserted into the tree, unless it unlocks */
+	struct record_lock *spare;  /* second part of a lock that is split */
 	struct record_lock *unused; /* to be freed */
 };
 
@@ -93,7 +94,7 @@ static void discard(struct record_change *change, struct record_lock *lock)
 	change->unused = lock;
 }
 
-/* => record_spinlock held. Takes [from, to] out of a lock, of which some may be left on both sides. */
+/* => record_spinlock held. Cuts [from, to] out of a lock; a part may remain on each side. */
 static void cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
 {
 	struct record_lock *rest = lock;
@@ -118,7 +119,8 @@ static void cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to,
 }
 
 /*
- * => record_spinlock held. An own lock in the range, or beside it, gives way; one of the same type becomes one with it.
+ * => record_spinlock held. Makes way for the wanted lock: merges an own lock of the same type that overlaps or adjoins
+ * it, and cuts the range out of one of another type.
  */
 static void give_way(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
 {
@@ -136,8 +138,8 @@ static void give_way(struct inode *inode, struct record_lock *lock, s64 from, s6
 }
 
 /*
- * => record_spinlock held. What is left of a lock that was cut lies before the next one, or touches the range from
- * behind and stays as it is.
+ * => record_spinlock held. The loop need not visit the remains of a lock that was cut: they lie before the next lock,
+ * or right after the range.
  */
 static void apply(struct inode *inode, struct record_change *change)
 {
@@ -193,7 +195,7 @@ static long set_lock(struct inode *inode, const struct record_lock *lock, bool w
 		kfree(change.wanted);
 	kfree(change.spare);
 	free_records(change.unused);
-	wake_up_all(&record_queue); /* less may be locked now than before */
+	wake_up_all(&record_queue); /* the change may have unlocked a range */
 	return ret == -EINTR ? -ERESTARTSYS : ret;
 }
 
@@ -210,7 +212,7 @@ static void get_lock(struct inode *inode, const struct record_lock *wanted, stru
 	spin_unlock(&record_spinlock);
 }
 
-/* Whether the current table still has the file there: only an address is compared, the caller holds the file. */
+/* Returns true if fd still refers to the file. Compares addresses only; the caller has a reference to the file. */
 static bool still_open(const struct file *file, int fd)
 {
 	struct file *now = fget_raw(fd);
@@ -221,8 +223,8 @@ static bool still_open(const struct file *file, int fd)
 }
 
 /*
- * Another thread may have closed the descriptor, and let go of all locks of this table, before ours was there: then nobody
- * would ever let go of it. As Linux's fcntl_setlk().
+ * Another thread may have closed the descriptor, and so released all locks of the table, before the new lock was set.
+ * Then nothing would ever release the new one, so it is removed again, as in Linux's fcntl_setlk().
  */
 static long set_lock_of_table(struct file *file, int fd, struct record_lock *lock, bool wait)
 {
@@ -232,11 +234,11 @@ static long set_lock_of_table(struct file *file, int fd, struct record_lock *loc
 		return ret;
 	lock->type = F_UNLCK;
 	if (set_lock(file->inode, lock, false))
-		record_lock_release(file->inode, lock->owner); /* no memory to split a lock: rather all of them */
+		record_lock_release(file->inode, lock->owner); /* no memory to split a lock: release all */
 	return -EBADF;
 }
 
-/* 0, -EINVAL or -EOVERFLOW. */
+/* Converts the range that the user asked for. Returns 0, -EINVAL or -EOVERFLOW. */
 static long get_range(struct file *file, const struct user_flock *user, struct record_lock *lock)
 {
 	s64 base = 0;
@@ -305,7 +307,7 @@ void record_lock_release(struct inode *inode, const void *owner)
 {
 	struct record_lock *lock, *next, *gone = NULL;
 
-	if (!READ_ONCE(inode->records.root)) /* a lock of this owner would be seen: it is the owner who asks */
+	if (!READ_ONCE(inode->records.root)) /* unlocked: the caller is the owner, and sees its own locks */
 		return;
 	spin_lock(&record_spinlock);
 	for (lock = first_lock(inode, 0, MAX_FILE_SIZE); lock; lock = next) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks on ranges of a file. */
+/* Record locks: advisory locks on ranges of a file. */
 #ifndef KERNEL_FS_RECORD_LOCK_H
 #define KERNEL_FS_RECORD_LOCK_H
 
@@ -13,13 +13,13 @@
 #define F_OFD_SETLKW 38
 
 /*
- * fcntl with one of these; `addr` is a user struct flock. -EBADF also when the descriptor was closed meanwhile, with which its
- * locks go. Sleeps.
+ * fcntl(2) with one of these commands; `addr` is a user struct flock. Also returns -EBADF if another thread closed the
+ * descriptor during the call; its locks are then released. Sleeps.
  */
 long record_lock_control(struct file *file, int fd, u32 cmd, u64 addr);
 /*
- * The owner (a descriptor table that closes a descriptor of the file, or an open file that goes away) holds no lock any
- * more. Does not sleep.
+ * Releases all locks of the owner on the file. The owner is a descriptor table that closes a descriptor of the file, or
+ * an open file that is being freed. Does not sleep.
  */
 void record_lock_release(struct inode *inode, const void *owner);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Regular files. A read copies from the pages of the mapping, a write into them, a mapping of the file shows the very same
- * pages. A hole reads as zeros.
+ * Regular files. A read copies from the pages of the mapping, a write copies into them, and a mapping of the file shows
+ * the same pages. A hole reads as zeros.
  *
- * Locks: a writer holds inode->lock for writing; a reader takes none and may see half of a write that is under way, as on
- * Linux. User memory is touched under inode->lock, which ranks below mmap_lock. Under a page lock only by the nofault copy: so
- * write() from a mapping of the very page being written just works (U1).
+ * Locks: a writer holds inode->lock for writing. A reader takes no lock and may see half of a write in progress, as on
+ * Linux. User memory is accessed under inode->lock, which is taken before mmap_lock; under a page lock, only by the
+ * nofault copy. So a write() whose source is a mapping of the very page being written works (U1).
  */
 #include "kernel/fs/regular.h"
 #include "kernel/fs/ramfs.h"
@@ -22,7 +22,7 @@ u64 inode_size(const struct inode *inode)
 
 /* --- reading --- */
 
-/* Bytes; -EIO, -ENOMEM, -EINTR; 0 when a user address faulted at once. */
+/* Returns the number of bytes, which is 0 if a user address faulted at once; or -EIO, -ENOMEM, -EINTR. */
 static long read_piece(struct inode *inode, struct iov_iter *to, u64 pos, size_t n)
 {
 	struct mapping *mapping = inode->mapping;
@@ -32,7 +32,7 @@ static long read_piece(struct inode *inode, struct iov_iter *to, u64 pos, size_t
 
 	if (is_err(page))
 		return ptr_err(page);
-	if (!page) /* a hole, or truncated away since the size was looked at */
+	if (!page) /* a hole, or truncated since the size was read */
 		return (long)iov_zero(to, n);
 	done = iov_copy_to(to, (u8 *)page_to_virt(page) + (pos & ~PAGE_MASK), n);
 	page_put(page);
@@ -65,7 +65,7 @@ static long regular_read(struct file *file, struct iov_iter *to, u64 *pos)
 
 /* --- writing --- */
 
-/* With the page in hand, locked: reserves what writing it back needs, and copies. *throttle: who writes is too fast. */
+/* Reserves what the write-back of the locked page needs, and copies into it. *throttle: the writer is too fast. */
 static long fill_page(struct mapping *mapping, struct page *page, struct iov_iter *from, size_t offset, size_t n,
 		      bool *throttle)
 {
@@ -80,7 +80,7 @@ static long fill_page(struct mapping *mapping, struct page *page, struct iov_ite
 	return ret < 0 ? ret : (long)counted;
 }
 
-/* One page of a file that is written back. Bytes, or -errno when there are none. */
+/* Writes into one page of a file that is written back. Returns the number of bytes, or -errno if there are none. */
 static long write_stored(struct inode *inode, struct iov_iter *from, u64 pos, size_t n)
 {
 	struct mapping *mapping = inode->mapping;
@@ -105,7 +105,7 @@ static long write_stored(struct inode *inode, struct iov_iter *from, u64 pos, si
 	}
 }
 
-/* => inode->lock held for writing. Bytes written; an error only when there are none. */
+/* => inode->lock held for writing. Returns the number of bytes written, or an error if there are none. */
 static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
 {
 	struct mapping *mapping = inode->mapping;
@@ -175,14 +175,14 @@ static long regular_write(struct file *file, struct iov_iter *from, u64 *pos)
 	return ret;
 }
 
-/* Errors of before the open are not this file's to tell. */
+/* fsync() on this file does not report errors from before the open. */
 static int regular_open(struct file *file)
 {
 	file->seen_write_errors = READ_ONCE(file->mapping->nr_write_errors);
 	return 0;
 }
 
-/* A file without a name, in memory alone. */
+/* Only an unlinked file in memory frees its pages with it. */
 static u64 regular_kept_pages(const struct file *file)
 {
 	const struct mapping *mapping = file->mapping;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Regular files: reading, writing, and writing back, the same for every file system. A file's bytes are the pages of its
- * mapping, whether they live there or come from a device.
+ * Reading, writing and writing back of regular files, the same for every file system. The pages of a file's mapping
+ * hold its contents, whether they are the only copy or come from a device.
  */
 #ifndef KERNEL_FS_REGULAR_H
 #define KERNEL_FS_REGULAR_H
@@ -13,16 +13,16 @@
 
 extern const struct file_ops regular_file_ops;
 
-/* The size in bytes; a file in use may have another one by the time it is looked at. */
+/* Returns the size in bytes, which may change at any time while the file is in use. */
 u64 inode_size(const struct inode *inode);
-/* Sets the size of a regular file. 0, -EINVAL, -EPERM (sealed), -EIO. Takes inode->lock; sleeps. */
-int inode_truncate(struct inode *inode, u64 size);
 /*
- * What a write beyond a limit answers: -EFBIG; and beyond RLIMIT_FSIZE (`limit`, less than the largest size there is) the
- * signal that kills by default.
+ * Sets the size of a regular file. Returns 0, -EINVAL, -EPERM (sealed), -ETXTBSY (used for swap), -EFBIG or -EIO. Takes
+ * inode->lock; sleeps.
  */
+int inode_truncate(struct inode *inode, u64 size);
+/* Returns -EFBIG for a write beyond `limit`. If that is RLIMIT_FSIZE (less than MAX_FILE_SIZE), also sends SIGXFSZ. */
 long write_too_large(u64 limit);
-/* fsync(2): writes the file back, and says whether all of it arrived: 0 or -EIO, once for each error. Sleeps. */
+/* fsync(2): writes the file back. Returns 0, or -EIO once for each error. Sleeps. */
 int file_sync(struct file *file);
 /* The same for pages [first, last]: msync(2). */
 int file_sync_range(struct file *file, u64 first, u64 last);

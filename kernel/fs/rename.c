@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* rename(2) and its kin: one change of the tree under fs_tree_lock, from the two walks to the end. */
+/*
+ * rename(2) and its variants. A rename is one change of the tree: it holds fs_tree_lock from the two walks to the end.
+ */
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/dir.h"
@@ -10,7 +12,7 @@
 #define RENAME_NOREPLACE 1u
 #define RENAME_EXCHANGE 2u
 
-/* What all steps below look at, under fs_tree_lock. */
+/* The state of a rename, which all steps below use under fs_tree_lock. */
 struct renaming {
 	struct last_name from, to;
 	struct dentry *old, *target; /* target NULL: the name is free */
@@ -50,7 +52,7 @@ static void touch(struct renaming *r)
 	inode_touch_ctime(r->old->inode);
 }
 
-/* A file system that keeps its names elsewhere too is told, and may refuse. */
+/* Has a file system that also stores its names elsewhere record the rename. It may refuse. */
 static int record(struct renaming *r)
 {
 	const struct fs_type *type = r->old->inode->sb->type;
@@ -63,7 +65,7 @@ static int record(struct renaming *r)
 	return type->rename(r->old, r->to.dir, name, r->target, r->flags & RENAME_EXCHANGE);
 }
 
-/* The name that is replaced; the file system knows already. */
+/* Unlinks the name that is replaced, which the file system has recorded already. */
 static void drop_target(struct dentry *target)
 {
 	struct inode *inode = target->inode;
@@ -121,7 +123,7 @@ static int exchange(struct renaming *r)
 	return 0;
 }
 
-/* What must hold between the two names, in Linux's order. */
+/* Checks the kinds and places of the two files, in Linux's order. */
 static int check_kinds(struct renaming *r)
 {
 	bool directory = S_ISDIR(r->old->inode->mode);

@@ -21,11 +21,11 @@ static const u32 set_events[NR_SETS] = {
 };
 
 struct select_call {
-	unsigned nr;	   /* descriptors looked at */
+	unsigned nr;	   /* descriptors to check */
 	size_t set_size;   /* bytes of one set */
-	u64 user[NR_SETS]; /* addresses; 0: not asked */
+	u64 user[NR_SETS]; /* user addresses; 0: no such set */
 	u64 *asked[NR_SETS], *ready[NR_SETS];
-	struct file **files; /* [nr], NULL where nobody asks */
+	struct file **files; /* [nr]; NULL: in no set */
 };
 
 static bool in_set(const u64 *set, unsigned fd)
@@ -105,7 +105,7 @@ static long do_select(s32 nr, const u64 user[NR_SETS], u64 deadline)
 
 	if (nr < 0)
 		return -EINVAL;
-	call.nr = min((unsigned)nr, READ_ONCE(current->files->capacity)); /* no descriptor lies beyond */
+	call.nr = min((unsigned)nr, READ_ONCE(current->files->capacity)); /* there are no descriptors beyond */
 	call.set_size = align_up((size_t)call.nr, 64) / 8;
 	block = kmalloc(2 * NR_SETS * call.set_size + (call.nr + 1) * sizeof(call.files[0]), ALLOC_ZERO | ALLOC_WAIT);
 	if (!block)

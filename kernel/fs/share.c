@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies out what has changed in /share: see share.h. An inode that came with the boot module knows its entry there, which is
- * still in memory: with that it is compared, byte by byte, since times say nothing of writes through a mapping.
+ * Copies the changes in /share to the host: see share.h. An inode that came from the boot module refers to its entry
+ * there, which is still in memory. It is compared with that entry byte by byte, since times do not show writes through
+ * a mapping.
  *
- * Only the root's own file system is looked at: what is mounted somewhere below /share, or on it, stays out.
+ * Only the root's own file system is examined: file systems mounted on /share, or below it, are left out.
  */
 #include "kernel/fs/share.h"
 #include "drivers/debugcon.h"
@@ -58,9 +59,9 @@ static void put_gone(const char *name)
 	put_head(&(struct cpio_entry){ .name = name, .mode = S_IFCHR, .nlink = 1 });
 }
 
-/* ---- What was there ---------------------------------------------------------------------------------------------- */
+/* ---- Removed names ----------------------------------------------------------------------------------------------- */
 
-/* The name below /share, "." for /share itself, or NULL for another. `path` has no leading slash. */
+/* Returns the name below /share, "." for /share itself, or NULL for a path elsewhere. `path` has no leading slash. */
 static const char *name_below(const char *path)
 {
 	if (!strcmp(path, SHARE))
@@ -68,7 +69,9 @@ static const char *name_below(const char *path)
 	return strncmp(path, SHARE "/", PREFIX_SIZE) ? NULL : path + PREFIX_SIZE;
 }
 
-/* The dentry of a path from the root, without a look at mounts and links, or NULL. => fs_tree_lock held. */
+/*
+ * Returns the dentry of a path from the root, or NULL. Ignores mounts and does not follow links. => fs_tree_lock held.
+ */
 static struct dentry *find(const char *path)
 {
 	struct dentry *dentry = fs_root;
@@ -101,9 +104,9 @@ static void put_all_gone(void)
 	}
 }
 
-/* ---- What is there ----------------------------------------------------------------------------------------------- */
+/* ---- New and changed files --------------------------------------------------------------------------------------- */
 
-/* Calls fn with each page of the file, or part of one at its end, until one says false. True if none did. */
+/* Calls fn with each page of the file (the last may be a part) until it returns false. Returns true if it never did. */
 static bool each_page(const struct inode *inode, bool (*fn)(const u8 *bytes, size_t size, const u8 *old), const u8 *old)
 {
 	static const u8 hole[PAGE_SIZE];
@@ -141,7 +144,7 @@ static bool has_same_contents(const struct inode *inode, const struct cpio_entry
 	return inode->nlink == 1 && inode_size(inode) == old->size && each_page(inode, is_same_page, old->data);
 }
 
-/* Is it what the boot module had under this path? */
+/* Returns true if the boot module has the same file under this path. */
 static bool is_unchanged(const struct inode *inode, const char *path)
 {
 	size_t size, pos;
@@ -172,7 +175,7 @@ static void put_file(const char *name, const struct inode *inode)
 	pad();
 }
 
-/* Why it cannot be copied, or NULL. */
+/* Returns the reason why the file cannot be copied, or NULL. */
 static const char *obstacle(const struct inode *inode, const char *path)
 {
 	if (!path)
@@ -199,7 +202,7 @@ static void put_tree(struct dentry *root)
 	}
 }
 
-/* Without /share itself there is nothing to compare with. */
+/* If /share itself is gone, the archive has only the entry that says so. */
 void share_copy_out(void)
 {
 	struct dentry *root;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a file is: stat and its kin, statx, statfs. Takes no lock: each value is whole, and old by the time it is read. */
+/*
+ * The system calls that report attributes: stat and its variants, statx, statfs. Takes no lock: each value is whole,
+ * but may be out of date by the time it is read.
+ */
 #include "kernel/fs/files.h"
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/namei.h"
@@ -51,7 +54,7 @@ static struct statx_timestamp to_statx_time(u64 ns)
 	return (struct statx_timestamp){ .sec = (s64)(ns / NSEC_PER_SEC), .nsec = (u32)(ns % NSEC_PER_SEC) };
 }
 
-/* Of 512 bytes each. */
+/* Returns the number of blocks of 512 bytes. */
 static u64 nr_blocks(const struct inode *inode)
 {
 	if (inode->mapping && inode->mapping->ops)
@@ -124,7 +127,7 @@ static long stat_fd(int fd, u64 addr, put_stat_t *put)
 	return ret;
 }
 
-/* Flags as fstatat's. An absent path means an empty one, as on newer Linux. */
+/* The flags are those of fstatat(). */
 static long stat_at(int dirfd, u64 user_path, u32 flags, u64 addr, put_stat_t *put)
 {
 	u32 how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
@@ -187,7 +190,7 @@ struct linux_statfs {
 };
 _Static_assert(sizeof(struct linux_statfs) == 120, "Linux's struct statfs");
 
-/* ST_* are MS_* but for this one. */
+/* The ST_* flags have the values of MS_*, except for ST_RELATIME. */
 static u64 statfs_flags(const struct super_block *sb)
 {
 	u64 flags = READ_ONCE(sb->flags);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The console as three plain streams: standard output and standard error go to a debug port each, standard input comes from
- * the line; bytes pass through untouched. /dev/console is for what init has to say: it writes to standard error.
+ * The console as three plain byte streams. Standard output and standard error each go to a debug port, standard input
+ * comes from the serial line; bytes pass through unchanged. /dev/console, for messages of init, writes to standard
+ * error.
  *
- * Locks: one mutex (RANK_INODE) for the input, one for each output, so that the bytes of one write stay together. User
- * memory is copied before an output's mutex is taken: a writer that faults does not stop the others.
+ * Locks: one mutex (RANK_INODE) for the input and one for each output, so that the bytes of one write (up to CHUNK)
+ * stay together. User memory is copied before an output's mutex is taken, so a writer that faults does not block the
+ * others.
  */
 #include "kernel/fs/stream.h"
 #include "drivers/debugcon.h"
@@ -24,8 +26,8 @@
 static struct {
 	struct mutex lock; /* the rest */
 	u8 ring[INPUT_SIZE];
-	u32 head, tail; /* bytes ever put in and taken out. Read without the lock by who then waits in `changed` */
-	bool eof;	/* after the bytes in the ring the input ends. Likewise */
+	u32 head, tail; /* bytes ever added and removed; read without the lock to decide whether to wait in `changed` */
+	bool eof;	/* the input ends after the bytes in the ring; likewise */
 	struct wait_queue changed; /* has a lock of its own */
 } input = { .lock = MUTEX_INIT(input.lock, INODE), .changed = WAIT_QUEUE_INIT(input.changed) };
 
@@ -34,7 +36,7 @@ static struct mutex stderr_lock = MUTEX_INIT(stderr_lock, INODE);
 
 /* --- input --- */
 
-/* Only the console's thread comes here, so room that is there stays. */
+/* Only the console's thread calls this, so room in the ring does not vanish. */
 void stream_receive(u8 byte)
 {
 	wait_event(&input.changed, input.head - READ_ONCE(input.tail) < INPUT_SIZE || kthread_should_stop());
@@ -55,7 +57,7 @@ void stream_end(void)
 	wake_up_all(&input.changed);
 }
 
-/* => input.lock held. Bytes, or -EFAULT. */
+/* => input.lock held. Returns the number of bytes, or -EFAULT. */
 static long take_input(struct iov_iter *to)
 {
 	u32 nr = (u32)min((u64)(input.head - input.tail), (u64)to->count);
@@ -161,7 +163,7 @@ static long stream_ioctl(struct file *file, u32 cmd, u64 arg)
 	return put_user((s32)(READ_ONCE(input.head) - READ_ONCE(input.tail)), arg);
 }
 
-/* Nobody has a controlling terminal. */
+/* No process has a controlling terminal. */
 static int stream_open(struct file *file)
 {
 	return file->inode->rdev == DEV_TTY ? -ENXIO : 0;

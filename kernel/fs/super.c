@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * File systems in use: made, put into the tree, asked whether they are busy, taken out. fs_tree_lock guards the list of those
- * that are mounted; what it takes besides, the types say.
+ * File systems in use: their creation, mounting, checks for users, and unmounting. fs_tree_lock guards the list of
+ * those that are mounted; the types document which locks they take besides.
  */
 #include "kernel/fs/super.h"
 #include "drivers/block.h"
@@ -24,7 +24,7 @@ struct super_block memfd_super = { .type = &tmpfs_type, .quota = { .max_pages = 
 
 static struct list_head mounted = LIST_HEAD_INIT(mounted); /* fs_tree_lock */
 static struct list_head detached =
-	LIST_HEAD_INIT(detached); /* fs_tree_lock: not in the tree any more, but still in use */
+	LIST_HEAD_INIT(detached); /* fs_tree_lock; removed from the tree, but still in use */
 static u32 last_dev;		  /* atomic */
 
 const struct fs_type *fs_type_find(const char *name)
@@ -61,9 +61,12 @@ int super_fill(struct super_block *sb, char *options)
 	return ret;
 }
 
-/* ---- In the tree ------------------------------------------------------------------------------------------------- */
+/* ---- Mounting and unmounting ------------------------------------------------------------------------------------- */
 
-/* The root gets a name and a parent (itself, outside the tree), which are printed under fs_rename_lock; lets go of the old. */
+/*
+ * Sets the root's name and parent (itself, outside the tree), under fs_rename_lock since paths are printed under it.
+ * Frees the old name and puts the old parent.
+ */
 static void place_root(struct dentry *root, struct dentry *parent, char *name)
 {
 	struct dentry *old_parent = root->parent;
@@ -116,7 +119,7 @@ void super_detach(struct super_block *sb)
 	dentry_put(mountpoint);
 }
 
-/* ---- Walking all of a file system -------------------------------------------------------------------------------- */
+/* ---- Walks over a whole file system ------------------------------------------------------------------------------ */
 
 struct dentry *dentry_next(const struct dentry *root, struct dentry *dentry)
 {
@@ -128,8 +131,8 @@ struct dentry *dentry_next(const struct dentry *root, struct dentry *dentry)
 }
 
 /*
- * In an unused tree each name is referenced by its directory, and each directory by its children. An open file has a dentry
- * of its own; what is unlinked but open has one of its directory.
+ * In an unused tree, each dentry has one reference from its directory and one from each of its children. An open file
+ * adds a reference to its dentry; an unlinked file that is open still has one to its directory.
  */
 bool super_is_busy(const struct super_block *sb, u32 nr)
 {
@@ -153,8 +156,8 @@ bool super_has_writers(const struct super_block *sb)
 }
 
 /*
- * Lets go of every name, depth first and without recursion: goes down to a leaf, takes it away, goes on at its parent. The
- * parent stays, because it has a name itself or is the root.
+ * Unlinks every name, depth first and without recursion: descends to a leaf, unlinks it, and continues at its parent.
+ * The parent still exists, because it is linked itself or is the root.
  */
 static void release_tree(struct dentry *root)
 {
@@ -174,8 +177,9 @@ static void release_tree(struct dentry *root)
 }
 
 /*
- * Files that were mapped are let go after a grace period; and who visits all files, to write them, has no other in hand at the end
- * of a pass that began after that. False when an inode has leaked: it needs its file system.
+ * Waits until no inode is left. Files that were mapped are put after a grace period. The thread that writes all files
+ * back may then still hold a reference to one, but not after a sync that begins later. Returns false if an inode has
+ * leaked, which needs its file system.
  */
 static bool wait_for_inodes(struct super_block *sb)
 {
@@ -195,7 +199,7 @@ void super_destroy(struct super_block *sb)
 		rwsem_write_unlock(&fs_tree_lock);
 	}
 	if (!wait_for_inodes(sb))
-		return; /* the check at shut-down tells of the inode */
+		return; /* the check at shut-down reports the inode */
 	if (sb->type->unmount)
 		sb->type->unmount(sb);
 	if (sb->device)
@@ -204,7 +208,7 @@ void super_destroy(struct super_block *sb)
 	kfree(sb);
 }
 
-/* Files that were mapped until a moment ago are let go first: so that what was theirs on a disk is free afterwards. */
+/* First waits until files that were unmapped recently are put, so that their space on a device is free afterwards. */
 void super_sync_all(void)
 {
 	struct super_block *sb;
@@ -213,11 +217,11 @@ void super_sync_all(void)
 	rwsem_read(&fs_tree_lock);
 	list_for_each (sb, &mounted, link)
 		if (sb->type->sync)
-			(void)sb->type->sync(sb); /* sync(2) has no way to tell; fsync has */
+			(void)sb->type->sync(sb); /* sync(2) cannot report an error; fsync can */
 	rwsem_read_unlock(&fs_tree_lock);
 }
 
-/* => fs_tree_lock held. It is mounted in `below`, or in one that is. */
+/* => fs_tree_lock held. Returns true if sb is mounted in `below`, directly or indirectly. */
 static bool is_mounted_in(const struct super_block *sb, const struct super_block *below)
 {
 	assert_rwsem_held(&fs_tree_lock);
@@ -229,7 +233,7 @@ static bool is_mounted_in(const struct super_block *sb, const struct super_block
 	return false;
 }
 
-/* The newest that is mounted in it, or itself. */
+/* Returns the newest file system that is mounted in `below`, or `below` itself. */
 static struct super_block *innermost(struct super_block *below)
 {
 	struct super_block *sb, *found = below;
@@ -252,7 +256,7 @@ void super_detach_busy(struct super_block *sb)
 	} while (next != sb);
 }
 
-/* One that nobody uses any more, off the list, or NULL. */
+/* Removes a detached file system that is not in use any more from the list and returns it, or NULL. */
 static struct super_block *take_unused(void)
 {
 	struct super_block *sb, *found = NULL;
@@ -291,7 +295,7 @@ void super_drop_pages(void)
 	rwsem_read_unlock(&fs_tree_lock);
 }
 
-/* The newest first: it may be mounted on an older one. */
+/* Destroys the newest first: it may be mounted on an older one. */
 void super_destroy_all(void)
 {
 	while (!list_empty(&mounted)) {
@@ -304,7 +308,7 @@ void super_destroy_all(void)
 		rwsem_write_unlock(&fs_tree_lock);
 		super_destroy(sb);
 	}
-	super_destroy_unused(); /* last: others may have been mounted in them since */
+	super_destroy_unused(); /* last: others may have been mounted in these after they were detached */
 }
 
 /* ---- Boot -------------------------------------------------------------------------------------------------------- */
@@ -352,7 +356,7 @@ static void show_flags(const struct super_block *sb, struct text *text)
 			text_printf(text, "%s", flag_names[i].text);
 }
 
-/* As Linux writes names in these tables: what separates columns, in octal. */
+/* Writes a name as Linux does in these tables: with column separators in octal. */
 static void show_escaped(struct text *text, const char *name)
 {
 	for (; *name; name++) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /sys: the block devices and their settings. The files are made like those of /proc (procfs.h); `id` is the device's place in
- * the list. Takes no lock: each setting is one word.
+ * The file system of /sys: the block devices and their settings. The files are defined like those of /proc (procfs.h);
+ * `id` is the device's index. Takes no lock: each setting is one word.
  *
  * /sys/block/ramN/	Linux's: dev, size (sectors), ro, removable, stat, device/delete
- *			ours: mode (sync, async), latency_us, read_error and write_error (one request in so many fails; 0: none,
- *			1: all), seed (of the errors; writing starts the generator anew)
+ *			ours: mode (sync, async), latency_us, errors (failed reads and writes), read_error and
+ *			write_error (one request in N fails; 0: none, 1: all), seed (of the errors; a write restarts the
+ *			generator)
  */
 #include "drivers/block.h"
 #include "kernel/fs/proc/procfs.h"
@@ -35,7 +36,10 @@ static int show_zero(struct text *text, u64 id)
 	return 0;
 }
 
-/* Linux's columns: requests, merged, sectors, ms for reads and for writes; in flight, two sums of ms. Nobody takes the time. */
+/*
+ * Linux's columns: requests, merged, sectors, ms for reads and for writes; in flight, two sums of ms. Time is not
+ * measured.
+ */
 static int show_stat(struct text *text, u64 id)
 {
 	const struct block_device *device = block_nth((unsigned)id);
@@ -120,7 +124,7 @@ static int write_seed(u64 id, char *buf, size_t len)
 	return 0;
 }
 
-/* The device is pulled: what is under way fails, and everything after. */
+/* Pulls the device: requests in flight fail, and all later ones. */
 static int write_delete(u64 id, char *buf, size_t len)
 {
 	u64 value;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* See text.h. A list of chunks, since a text may be larger than any one allocation. Takes no lock. */
+/* Texts that grow (text.h), as lists of chunks, since a text may be larger than any one allocation. Takes no lock. */
 #include "kernel/fs/text.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
 #include "mm/page/slab.h"
 
-#define UNCHECKED_LENGTH 65536 /* bytes that any text may have */
+#define UNCHECKED_LENGTH 65536 /* bytes; only longer texts need room for files */
 
 struct text_chunk {
 	struct text_chunk *next;
-	size_t start; /* in the text */
+	size_t start; /* position in the text */
 	size_t used;
 	char bytes[PAGE_SIZE - 24];
 };
@@ -37,7 +37,7 @@ void text_put(struct text *text)
 	kfree(text);
 }
 
-/* The chunk to write to, with room in it, or NULL. */
+/* Returns a chunk to write to, with room in it, or NULL. */
 static struct text_chunk *room(struct text *text)
 {
 	struct text_chunk *chunk = text->last;
@@ -45,7 +45,7 @@ static struct text_chunk *room(struct text *text)
 	if (chunk && chunk->used < sizeof(chunk->bytes))
 		return chunk;
 	if (text->length > UNCHECKED_LENGTH && !ramfs_has_room(1))
-		return NULL; /* who keeps many long texts open must not take all memory */
+		return NULL; /* many long texts kept open must not use up all memory */
 	chunk = kmalloc(sizeof(*chunk), ALLOC_WAIT);
 	if (!chunk)
 		return NULL;
@@ -98,8 +98,8 @@ void text_pad(struct text *text, size_t start, size_t width)
 }
 
 /*
- * The chunk with the byte at pos, or NULL behind the end. The search begins where the last reader found its chunk, if that is not
- * behind pos already: other readers may move that place, but any chunk is a right one to begin at.
+ * Returns the chunk with the byte at pos, or NULL beyond the end. The search starts at the chunk that the last reader
+ * found, unless that lies beyond pos. Other readers may change it at any time, but any chunk is a valid start.
  */
 static struct text_chunk *chunk_at(struct text *text, u64 pos)
 {

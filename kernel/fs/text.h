@@ -13,17 +13,20 @@ struct text {
 	bool failed;   /* memory was short: the text is not complete */
 	size_t length; /* bytes */
 	struct text_chunk *first, *last;
-	struct text_chunk *found; /* by the last reader; readers share it without a lock */
+	struct text_chunk *found; /* where the last reader was; readers share it without a lock */
 };
 
-/* An empty text with one reference, or NULL. Writing does not sleep, so it goes under any lock below RANK_SLAB. */
+/*
+ * Returns an empty text with one reference, or NULL. Writing may wait for memory, so it needs a context that may
+ * reclaim.
+ */
 struct text *text_create(void);
 void text_put(struct text *text);
 void text_append(struct text *text, const void *bytes, size_t n);
 void text_printf(struct text *text, const char *fmt, ...) __printf(2, 3); /* up to 1023 bytes */
-/* Spaces up to `width` bytes behind the position `start`. */
+/* Appends spaces until there are `width` bytes after position `start`. */
 void text_pad(struct text *text, size_t start, size_t width);
-/* Copies what lies at pos and moves pos on; bytes or -EFAULT. May fault, so sleep. */
+/* Copies the bytes at *pos and advances *pos. Returns their number or -EFAULT. May fault, so sleep. */
 long text_read(struct text *text, struct iov_iter *to, u64 *pos);
 
 #endif

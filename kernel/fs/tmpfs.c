@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file systems whose files live in memory, as they are mounted: tmpfs, which has a limit; ramfs, which has none but
- * memory; devtmpfs, which is born with the devices in it. What their files do is in ramfs.c. Take fs_tree_lock.
+ * The types of file system whose files are in memory: tmpfs, which has a limit; ramfs, which has none; and devtmpfs,
+ * which has the devices in it from the start. Their files are implemented in ramfs.c. Takes fs_tree_lock.
  */
 #include "kernel/fs/devices.h"
 #include "kernel/fs/mount_options.h"
@@ -17,7 +17,7 @@ struct tmpfs_options {
 	u64 max_pages, mode;
 };
 
-/* nr_inodes, uid, gid, huge: what nobody here would feel. */
+/* Returns true for options that are accepted and have no effect. */
 static bool is_accepted(const char *name)
 {
 	static const char *const names[] = { "nr_inodes", "nr_blocks", "uid",	  "gid",
@@ -83,7 +83,7 @@ static int tmpfs_remount(struct super_block *sb, char *text)
 	return 0;
 }
 
-/* Linux leaves out what is the default. */
+/* As on Linux, default values are not shown. */
 static void tmpfs_show_options(const struct super_block *sb, struct text *text)
 {
 	u32 mode = sb->root->inode->mode & 07777;
@@ -116,7 +116,7 @@ const struct fs_type tmpfs_type = {
 	.create = ramfs_create,
 };
 
-/* As on Linux, options that it does not know do not trouble it. */
+/* As on Linux, unknown options are ignored. */
 static int ramfs_mount(struct super_block *sb, char *text)
 {
 	struct mount_option option;

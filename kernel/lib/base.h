@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The basic definitions that all files of the kernel and the host build share: integer and address types, memory access
- * by once/acquire/release, small helpers. Depends on nothing but the compiler's freestanding headers.
+ * The basic definitions that all files of the kernel and the host build share: integer and address types, atomic memory
+ * access, small helpers. Depends on nothing but the compiler's freestanding headers.
  */
 #ifndef KERNEL_BASE_H
 #define KERNEL_BASE_H
@@ -21,7 +21,7 @@ typedef int32_t s32;
 typedef int64_t s64;
 
 typedef u64 paddr_t; /* a physical address, in bytes */
-typedef u64 vaddr_t; /* a user virtual address, in bytes; never dereferenced as it is */
+typedef u64 vaddr_t; /* a user virtual address, in bytes; never dereferenced directly */
 typedef u64 pfn_t;   /* a physical page frame number: paddr >> PAGE_SHIFT */
 
 #define PAGE_SHIFT 12
@@ -57,7 +57,7 @@ typedef u64 pfn_t;   /* a physical page frame number: paddr >> PAGE_SHIFT */
 	})
 
 /*
- * For all data that another CPU may read or write without a common lock. They are the compiler's atomics, so that
+ * For all data that another CPU may read or write without a common lock. These are the compiler's atomics, so that
  * ThreadSanitizer understands them; order comes from acquire and release, never from a stand-alone fence.
  */
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -78,7 +78,7 @@ typedef u64 pfn_t;   /* a physical page frame number: paddr >> PAGE_SHIFT */
 		__atomic_compare_exchange_n((p), &_cas_old, (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);         \
 	})
 
-/* A pointer that carries a negative errno instead, as Linux's ERR_PTR. */
+/* A pointer that holds a negative errno instead of an address, like Linux's ERR_PTR. */
 static inline void *err_ptr(long error)
 {
 	return (void *)error;

@@ -9,7 +9,7 @@
 struct output {
 	char *buf;
 	size_t size;
-	size_t length; /* of the whole text, beyond size too */
+	size_t length; /* of the whole text, which may exceed size */
 };
 
 struct spec {

@@ -52,7 +52,10 @@ static inline void list_del(struct list_head *entry)
 
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
-/* The link of an entry. At the end of a loop `pos` is the head seen as an entry, which is never accessed as one. */
+/*
+ * Returns the link of an entry. At the end of a loop `pos` is the head, treated as an entry, and only its link may be
+ * accessed.
+ */
 #define list_link(pos, member) ((struct list_head *)((char *)(pos) + offsetof(typeof(*(pos)), member)))
 #define list_for_each(pos, head, member)                                                                               \
 	for (pos = list_entry((head)->next, typeof(*pos), member); list_link(pos, member) != (head);                   \

@@ -17,7 +17,7 @@
 static char log_ring[LOG_RING_SIZE]; /* protected by console_lock, except in a panic */
 static u64 log_written;		     /* bytes ever written; the newest is at log_written % LOG_RING_SIZE */
 static struct {
-	u64 start; /* as log_written counts */
+	u64 start; /* the value of log_written at its first byte */
 	u64 time_ns;
 } log_lines[KEPT_LINES]; /* likewise; line n is at n % KEPT_LINES */
 static u64 nr_log_lines; /* likewise */

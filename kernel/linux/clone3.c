@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clone3: clone with a structure that may grow. Takes no locks; the work is fork.c's. */
+/* clone3: clone with an extensible structure of arguments. Takes no locks; fork.c does the work. */
 #include "kernel/lib/errno.h"
 #include "kernel/process/clone.h"
 #include "kernel/signal/signal.h"
@@ -13,7 +13,7 @@ struct user_clone_args {
 	u64 child_tid;
 	u64 parent_tid;
 	u64 exit_signal;
-	u64 stack; /* its lowest byte */
+	u64 stack; /* its lowest address */
 	u64 stack_size;
 	u64 tls;
 	u64 set_tid;
@@ -24,7 +24,7 @@ struct user_clone_args {
 #define SIZE_OF_VERSION_0 64UL
 #define MAX_SET_TID 32UL
 
-/* A newer program may hand over more than is known here, as long as the rest is zero. Mirrors copy_struct_from_user(). */
+/* A newer program may pass a larger structure if all unknown bytes are zero. Mirrors copy_struct_from_user(). */
 static int copy_args(struct user_clone_args *args, vaddr_t addr, u64 size)
 {
 	if (size > PAGE_SIZE)
@@ -45,7 +45,7 @@ static int copy_args(struct user_clone_args *args, vaddr_t addr, u64 size)
 
 static int check_args(const struct user_clone_args *args)
 {
-	/* Choosing thread ids and cgroups is for containers, which there are none of. */
+	/* Only containers choose thread ids and cgroups, and there are none. */
 	if (args->set_tid || args->set_tid_size)
 		return args->set_tid_size > MAX_SET_TID || !args->set_tid != !args->set_tid_size ? -EINVAL : -EPERM;
 	if (args->flags & ~(CLONE_CLEAR_SIGHAND | 0xffffffffUL))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who a process is: numbers, process groups, sessions. Users are users.c's. */
+/* The numbers of a process, and its process group and session. User ids are in users.c. */
 #include "kernel/lib/errno.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
@@ -15,7 +15,10 @@ SYSCALL(gettid)
 	return current->tid;
 }
 
-/* The parent may be going, but its memory stays for a grace period, and we are in its RCU section. */
+/*
+ * The parent may be exiting, but its memory stays for a grace period, and this code is an RCU reader
+ * (kernel/sync/rcu.h).
+ */
 SYSCALL(getppid)
 {
 	struct process *parent = READ_ONCE(current->process->parent);
@@ -25,7 +28,7 @@ SYSCALL(getppid)
 
 /* ---- Process groups and sessions --------------------------------------------------------------------------------- */
 
-/* => process_tree_lock held. pid 0: the caller. */
+/* pid 0: the caller. => process_tree_lock held. */
 static struct process *find_locked(s32 pid)
 {
 	assert_spin_held(&process_tree_lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interval timers. ITIMER_REAL is a kernel timer; the two that count CPU time are counted down by the tick.
+ * Interval timers. ITIMER_REAL is a kernel timer; the tick counts down the two that measure CPU time.
  *
- * Locks: itimers->mutex lets one thread at a time set them; process->lock guards the values against the interrupts.
+ * Locks: itimers->mutex serialises the threads that set them; process->lock protects the values against the interrupts.
  */
 #include "kernel/linux/itimer.h"
 
@@ -73,7 +73,7 @@ void itimers_tick(struct task *task, bool user)
 	bool virtual = false, prof;
 
 	assert_irqs_off();
-	if (!itimers || task->exiting) /* a dying task no longer keeps its process's timers alive */
+	if (!itimers || task->exiting) /* a dying task must not use its process's timers, which may be freed */
 		return;
 	spin_lock(&process->lock);
 	if (user)
@@ -86,7 +86,7 @@ void itimers_tick(struct task *task, bool user)
 		signal_process_kernel(process, SIGPROF);
 }
 
-/* Made once, when the first one is set. */
+/* Returns the process's timers; the first call allocates them. */
 static struct itimers *get_itimers(struct process *process)
 {
 	struct itimers *itimers = load_acquire(&process->itimers), *old = NULL;
@@ -154,7 +154,7 @@ static void write_timer(struct itimers *itimers, int which, u64 left, u64 interv
 	assert_mutex_held(&itimers->mutex);
 	if (which == ITIMER_REAL) {
 		flags = spin_lock_irqsave(&process->lock);
-		itimers->real_interval = 0; /* it must not arm itself again while we cancel it */
+		itimers->real_interval = 0; /* it must not rearm itself while it is cancelled */
 		spin_unlock_irqrestore(&process->lock, flags);
 		timer_cancel(&itimers->real);
 	}
@@ -224,6 +224,6 @@ SYSCALL(alarm)
 
 	if (exchange_timer(ITIMER_REAL, (u32)a0 * NSEC_PER_SEC, 0, &left, &interval))
 		return 0;
-	/* What is left, rounded, but never to nothing. */
+	/* The remaining seconds, rounded, but at least 1. */
 	return left ? (long)max((left + NSEC_PER_SEC / 2) / NSEC_PER_SEC, 1UL) : 0;
 }

@@ -8,10 +8,10 @@
 struct process;
 struct task;
 
-/* Stop and free all timers of the current process, whose other threads are gone. exec keeps the interval timers. */
+/* Stop and free all timers of the current process, whose other threads have exited. exec keeps the interval timers. */
 void itimers_exit(struct process *process);
 void posix_timers_exit(struct process *process);
-/* From the tick that interrupted `task`: the timers that count CPU time. => interrupts off. */
+/* Counts down the timers that measure CPU time; called by the tick that interrupted `task`. => interrupts off. */
 void itimers_tick(struct task *task, bool user);
 
 #endif

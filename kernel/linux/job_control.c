@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Process groups and sessions under job control: see job_control.h. */
+/* The rules of job control for process groups and sessions: see job_control.h. */
 #include "kernel/linux/job_control.h"
 
 static bool ties_to_session(const struct process *process)
@@ -29,7 +29,7 @@ void group_signal(s32 pgid, int sig)
 		signal_process_kernel(process, sig);
 }
 
-/* A stop that is just ending counts or not: both orders can happen. */
+/* A stop that ends at this moment may count or not: both orders are possible. */
 static bool has_stopped_member(s32 pgid)
 {
 	struct process *process;

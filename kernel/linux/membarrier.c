@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * membarrier: a memory barrier on every CPU that runs the process (or anybody). An interrupt that is acknowledged is one, so
- * the shootdown of a page that nobody maps serves.
+ * membarrier: a memory barrier on every CPU that runs the process (or on all CPUs). An acknowledged interrupt is a
+ * barrier, so a TLB shootdown of page 0, which is hardly ever mapped, does the work.
  */
 #include "kernel/lib/errno.h"
 #include "kernel/process/task.h"
@@ -21,7 +21,10 @@ enum {
 	CMD_ALL = 127,
 };
 
-/* A CPU that begins to run one of the process's threads meanwhile switches, which is a barrier, too. */
+/*
+ * A CPU that switches to one of the process's threads at the same time needs no interrupt: the switch is a barrier,
+ * too.
+ */
 static void barrier_on(u64 cpus)
 {
 	u64 others = cpus & ~(1UL << cpu_id());
@@ -36,7 +39,7 @@ static u64 all_cpus(void)
 	return nr_cpus() == MAX_CPUS ? ~0UL : (1UL << nr_cpus()) - 1;
 }
 
-/* The expedited forms of one process must be registered first, as on Linux. */
+/* As on Linux, the process must first register for its expedited barriers. */
 static long private_barrier(u32 registration)
 {
 	if (!(READ_ONCE(current->process->membarrier) & registration))

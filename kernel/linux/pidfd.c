@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pidfds: they can be polled for the process's end, signalled, waited for (waitid, in wait4.c), and name the address space
- * of process_madvise. The file holds a reference to the process, which outlives its end.
+ * pidfds, the descriptors that stand for processes: poll, signals, process_madvise; wait4.c has waitid. The file holds
+ * a reference to the process, which keeps it in memory after its end.
  */
 #include "kernel/linux/pidfd.h"
 
@@ -32,7 +32,7 @@ static void pidfd_release(struct file *file)
 		process_put(file->private);
 }
 
-/* -1: it has ended, and nobody can wait for it any more. */
+/* Shows the pid, or -1 if the process has ended and was waited for. */
 static void pidfd_show_info(struct file *file, struct text *text)
 {
 	const struct process *process = file->private;
@@ -98,10 +98,10 @@ SYSCALL(pidfd_open)
 	if (!task)
 		return -ESRCH;
 	task_put(task);
-	return -EINVAL; /* a thread that is not the first one */
+	return -EINVAL; /* a thread other than the first */
 }
 
-/* The signal to send: as the caller says, or as kill() would. 0 or -errno. */
+/* Fills in the signal to send: the caller's own information, or the same as kill(). Returns: 0 or -errno. */
 static int get_info(struct siginfo *info, int sig, vaddr_t user, const struct process *target)
 {
 	const struct process *self = current->process;
@@ -157,7 +157,7 @@ static bool advice_for_others(int advice)
 	return advice == MADV_COLD || advice == MADV_PAGEOUT || advice == MADV_WILLNEED;
 }
 
-/* Others may be slowed down by it, so the right to look at their memory does not do. */
+/* The advice may slow the other process down, so the right to read its memory is not enough. */
 static int may_advise(const struct process *process, int advice)
 {
 	if (process == current->process)

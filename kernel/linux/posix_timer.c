@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * POSIX timers on the real-time and monotonic clocks: timer_create and its kin. Each carries the record of its signal,
- * since an interrupt cannot allocate one.
+ * POSIX timers (timer_create and the other timer_* calls) on the real-time and monotonic clocks. Each contains the
+ * record of its signal, since an interrupt cannot allocate one.
  *
- * Locks: posix_timers_lock (a mutex: creation, deletion, setting); process->lock guards deadline, interval and overruns
- * against the interrupt.
+ * Locks: posix_timers_lock (a mutex: creation, deletion, setting); process->lock protects deadline, interval and
+ * overruns against the interrupt.
  */
 #include "kernel/lib/errno.h"
 #include "kernel/linux/itimer.h"
@@ -24,7 +24,7 @@
 struct posix_timer {
 	struct interval_node by_id; /* process->posix_timers: posix_timers_lock */
 	struct process *process; /* constant */
-	struct task *task;	 /* constant: with SIGEV_THREAD_ID, with a reference */
+	struct task *task;	 /* constant: the target of SIGEV_THREAD_ID, with a reference, or NULL */
 	s32 id, clock;		 /* constant */
 	bool silent;		 /* constant: SIGEV_NONE */
 	struct timer timer;
@@ -69,13 +69,13 @@ static void expired(struct timer *kernel_timer)
 		timer_arm(kernel_timer, next);
 }
 
-/* => posix_timers_lock held. Nothing is armed or queued afterwards. */
+/* Disarms the timer and dequeues its signal. => posix_timers_lock held. */
 static void disarm(struct posix_timer *timer)
 {
 	unsigned long flags = spin_lock_irqsave(&timer->process->lock);
 
 	assert_mutex_held(&posix_timers_lock);
-	timer->interval = 0; /* it must not arm itself again */
+	timer->interval = 0; /* it must not rearm itself */
 	spin_unlock_irqrestore(&timer->process->lock, flags);
 	timer_cancel(&timer->timer);
 	signal_timer_revoke(timer->process, &timer->signal);
@@ -150,7 +150,7 @@ SYSCALL(timer_create)
 	if (!timer)
 		return -EAGAIN;
 	mutex_lock(&posix_timers_lock);
-	if (process->nr_timers >= rlimit_current(RLIMIT_SIGPENDING)) { /* each has a signal's record */
+	if (process->nr_timers >= rlimit_current(RLIMIT_SIGPENDING)) { /* each timer contains a signal's record */
 		mutex_unlock(&posix_timers_lock);
 		kfree(timer);
 		return -EAGAIN;
@@ -171,7 +171,7 @@ SYSCALL(timer_create)
 	mutex_lock(&posix_timers_lock);
 	if (error)
 		destroy(timer);
-	else /* from here on others may find it, and delete it */
+	else /* from here on other threads may find it, and delete it */
 		interval_tree_insert(&process->posix_timers, &timer->by_id, (u32)timer->id, (u32)timer->id);
 	mutex_unlock(&posix_timers_lock);
 	return error;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * process_vm_readv and process_vm_writev: copies between two address spaces, a page at a time through a kernel buffer.
- * The caller enters the other address space for the moment of its half, so faults there are resolved as ever, but that
- * no stack grows; a user of that address space is counted all along. No lock is held.
+ *
+ * The caller visits the other address space for its half of each copy, so faults there are resolved as usual, except
+ * that stacks do not grow. It stays counted as a user of that address space throughout. No lock is held.
  */
 #include "kernel/fs/iov.h"
 #include "kernel/lib/errno.h"
@@ -18,7 +19,7 @@ struct transfer {
 	bool write;
 };
 
-/* Our rights to our keys say nothing about another's memory: all are open meanwhile. */
+/* The caller's protection keys do not apply to another's memory: gives access to all keys for this half. */
 static size_t remote_half(struct transfer *transfer, size_t n)
 {
 	u32 rights = nr_keys() > 1 ? keys_read() : 0;
@@ -36,7 +37,7 @@ static size_t remote_half(struct transfer *transfer, size_t n)
 	return done;
 }
 
-/* Bytes that went all the way; fewer than n when an address on either side faults. */
+/* Returns the bytes copied; fewer than n if an address in either address space faults. */
 static size_t copy_piece(struct transfer *transfer, size_t n)
 {
 	size_t got;
@@ -89,7 +90,7 @@ static long transfer_vectors(s32 pid, vaddr_t local, u64 nr_local, vaddr_t remot
 
 	if (!answer)
 		answer = iov_import(&transfer.remote, remote, nr_remote, fast[1], &allocated[1]);
-	if (!answer && transfer.local.count && transfer.remote.count) { /* as Linux: nothing is asked about nobody */
+	if (!answer && transfer.local.count && transfer.remote.count) { /* as on Linux, otherwise pid is not checked */
 		transfer.buf = kmalloc(PAGE_SIZE, ALLOC_WAIT);
 		answer = transfer.buf ? with_remote_mm(pid, &transfer) : -ENOMEM;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Resource limits and what has been used: getrlimit and its kin, getrusage, times. */
+/* Resource limits and resource usage: getrlimit, setrlimit and prlimit64, getrusage, times. */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
 #include "kernel/process/task.h"
@@ -17,9 +17,9 @@
 #define RUSAGE_THREAD 1
 #define NR_OPEN_MAX (1024 * 1024UL)
 
-static spinlock_t rlimit_lock = SPINLOCK_INIT(LEAF); /* pairs of cur and max are written whole */
+static spinlock_t rlimit_lock = SPINLOCK_INIT(LEAF); /* cur and max change together */
 
-/* What Linux gives pid 1, with the numbers that depend on memory computed alike. */
+/* Sets what Linux gives pid 1; values that depend on the size of memory are computed as there. */
 void rlimits_init(struct process *process)
 {
 	u64 max_tasks = max(20UL, nr_managed_pages() / (8 * 4));
@@ -60,7 +60,7 @@ static void set_limit(struct process *process, u32 resource, const struct rlimit
 	}
 }
 
-/* Beyond the soft limit SIGXCPU once a second, beyond the hard one SIGKILL. */
+/* Sends SIGXCPU once a second beyond the soft limit, and SIGKILL beyond the hard one. */
 void rlimit_cpu_tick(struct process *process)
 {
 	const u64 ticks_per_second = NSEC_PER_SEC / TICK_NS;
@@ -72,13 +72,13 @@ void rlimit_cpu_tick(struct process *process)
 	signal_process_kernel(process, seconds >= READ_ONCE(process->rlimit[RLIMIT_CPU].max) ? SIGKILL : SIGXCPU);
 }
 
-/* Either pointer may be 0. The limits are user addresses. */
 /* Only root raises a hard limit. */
 static bool may_set(const struct rlimit *wanted, const struct rlimit *was)
 {
 	return wanted->max <= was->max || process_is_privileged(current->process);
 }
 
+/* `new` and `old` are user addresses of limits, or 0. */
 static long do_prlimit(struct process *process, u32 resource, vaddr_t new, vaddr_t old)
 {
 	struct rlimit wanted, was;
@@ -131,7 +131,7 @@ SYSCALL(prlimit64)
 	return answer;
 }
 
-/* ---- Use --------------------------------------------------------------------------------------------------------- */
+/* ---- Usage ------------------------------------------------------------------------------------------------------- */
 
 struct rusage {
 	struct timeval utime, stime;
@@ -152,7 +152,7 @@ int put_rusage(vaddr_t addr, const struct usage *usage)
 		.maxrss = (s64)usage->max_rss,
 		.minflt = (s64)usage->min_flt,
 		.majflt = (s64)usage->maj_flt,
-		.inblock = (s64)(usage->io.read_bytes >> 9), /* of 512 bytes */
+		.inblock = (s64)(usage->io.read_bytes >> 9), /* in units of 512 bytes */
 		.oublock = (s64)(usage->io.write_bytes >> 9),
 		.nvcsw = (s64)usage->nr_voluntary,
 		.nivcsw = (s64)usage->nr_involuntary,

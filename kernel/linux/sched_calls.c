@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls about scheduling. Policies and priorities are accepted as far as Linux would, and not obeyed. */
+/* The system calls about scheduling. Policies and priorities are accepted as on Linux, but have no effect. */
 #include "kernel/lib/errno.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
@@ -15,7 +15,7 @@
 #define PRIO_PROCESS 0
 #define PRIO_USER 2
 
-/* The task named by a call's argument: 0 is the caller. With a reference, or NULL. */
+/* Returns the task of a call's argument, where 0 is the caller, with a reference, or NULL. */
 static struct task *find_task(u64 tid)
 {
 	if ((s32)tid)
@@ -149,7 +149,7 @@ SYSCALL(sched_rr_get_interval)
 	return error ? error : put_timespec(a1, TICK_NS);
 }
 
-/* Linux's kernel answers 20 - nice, so that it is never an error. */
+/* Returns 20 - nice, as Linux's kernel does, so that no result looks like an error. */
 SYSCALL(getpriority)
 {
 	struct task *task;
@@ -165,7 +165,10 @@ SYSCALL(getpriority)
 	return answer;
 }
 
-/* Root may do anything; others what their own processes' limit allows, which is at first: be nicer. As Linux's set_one_prio(). */
+/*
+ * Root may set any value. Others may raise the nice value of their own processes, or lower it to what RLIMIT_NICE
+ * allows. As Linux's set_one_prio().
+ */
 static int may_be_nice(struct task *task, s32 nice)
 {
 	if (process_is_privileged(current->process))

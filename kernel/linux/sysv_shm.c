@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System V shared memory: shmget, shmat, shmdt, shmctl. A segment is a file in memory without a name in the tree; the table of
- * segments holds a reference to it until IPC_RMID, each VMA that maps it another, and with the last one it is gone. Who is
- * attached is therefore not counted but looked up. Mirrors Linux's ipc/shm.c.
+ * System V shared memory: shmget, shmat, shmdt, shmctl. Mirrors Linux's ipc/shm.c.
  *
- * Locks: shm_lock (RANK_LEAF, interrupts off, since a file may be released by RCU): the trees, and the fields of segments.
+ * A segment is a file in memory that has no name in the directory tree. The table of segments holds a reference to it
+ * until IPC_RMID, and each VMA that maps it holds another; the last reference frees it. So attachments are not counted,
+ * but looked up.
+ *
+ * Locks: shm_lock protects the trees and the fields of segments (RANK_LEAF, interrupts off, since RCU may release a
+ * file).
  */
 #include "kernel/linux/sysv_shm.h"
 
@@ -37,7 +40,7 @@
 #define SHM_RND 020000u
 #define SHM_REMAP 040000u
 #define SHM_EXEC 0100000u
-#define SHM_DEST 01000u /* in the mode that IPC_STAT tells: removed, but still attached */
+#define SHM_DEST 01000u /* in the mode that IPC_STAT returns: removed, but still attached */
 #define SHM_LOCKED 02000u
 #define SHMMAX (~0UL - (1UL << 24))
 #define SHMMNI 4096u
@@ -63,10 +66,10 @@ struct shm_limits {
 };
 
 struct segment {
-	struct interval_node by_id, by_key; /* by_key until it is removed, if it has a key */
+	struct interval_node by_id, by_key; /* in by_key until it is removed, if it has a key */
 	s32 id;		   /* constant */
-	bool removed;	   /* IPC_RMID: the table's reference is gone */
-	struct shm_status status; /* but for nr_attached */
+	bool removed;	   /* IPC_RMID has dropped the table's reference */
+	struct shm_status status; /* without nr_attached */
 	struct file *file; /* constant; its `private` is this segment */
 };
 
@@ -79,9 +82,12 @@ static s64 now(void)
 	return (s64)(realtime_ns() / 1000000000);
 }
 
-/* ---- Finding ----------------------------------------------------------------------------------------------------- */
+/* ---- Look-up ----------------------------------------------------------------------------------------------------- */
 
-/* => shm_lock held. False: the last reference is gone, and the segment about to be taken off the list. */
+/*
+ * Takes a reference. Returns false if the last one is gone, so that the segment is about to leave the trees.
+ * => shm_lock held.
+ */
 static bool file_get_if_open(struct file *file)
 {
 	u32 count = READ_ONCE(file->refcount);
@@ -92,7 +98,7 @@ static bool file_get_if_open(struct file *file)
 	return count != 0;
 }
 
-/* Each VMA counts, also the parts of one that was split, as on Linux. */
+/* As on Linux, each VMA counts, including the parts of a split one. */
 static u64 nr_attached(const struct segment *segment)
 {
 	struct mapping *mapping = segment->file->mapping;
@@ -104,7 +110,7 @@ static u64 nr_attached(const struct segment *segment)
 	return nr;
 }
 
-/* With a reference to its file, or NULL. => shm_lock held. */
+/* Returns the segment with a reference to its file, or NULL. => shm_lock held. */
 static struct segment *get_if_open(struct segment *segment)
 {
 	assert_spin_held(&shm_lock);
@@ -120,7 +126,7 @@ static struct segment *segment_of_key(s32 key)
 	return node ? container_of(node, struct segment, by_key) : NULL;
 }
 
-/* The segment that is not removed and has that key, with a reference to its file, or NULL. */
+/* Returns the segment of that key, unless removed, with a reference to its file, or NULL. */
 static struct segment *find_by_key(s32 key)
 {
 	unsigned long flags = spin_lock_irqsave(&shm_lock);
@@ -130,7 +136,7 @@ static struct segment *find_by_key(s32 key)
 	return segment;
 }
 
-/* Likewise by id, removed or not. */
+/* The same by id, including removed segments. */
 static struct segment *find_any_by_id(s32 id)
 {
 	unsigned long flags = spin_lock_irqsave(&shm_lock);
@@ -141,7 +147,10 @@ static struct segment *find_any_by_id(s32 id)
 	return segment;
 }
 
-/* By id. A removed segment that nobody is attached to any more does not exist, though its last VMA may be freed later. */
+/*
+ * The same by id, except for a removed segment without attachments: it no longer exists, even if its last VMA is still
+ * to be freed.
+ */
 static struct segment *find_by_id(s32 id)
 {
 	struct segment *segment = id >= 0 ? find_any_by_id(id) : NULL;
@@ -153,7 +162,7 @@ static struct segment *find_by_id(s32 id)
 	return segment;
 }
 
-/* As Linux's ipcperms(): owner and creator, group, others; root may do anything. */
+/* As Linux's ipcperms(): owner and creator, group, others; root has every permission. */
 static bool permitted(const struct segment *segment, u32 wanted)
 {
 	const struct users *users = &current->process->users;
@@ -213,7 +222,7 @@ static struct file *segment_file(s32 key, u64 size)
 		return err_ptr(-ENOMEM);
 	inode->nlink = 0;
 	rwsem_write(&inode->lock);
-	(void)mapping_truncate(inode->mapping, size); /* cannot fail: everything is in memory */
+	(void)mapping_truncate(inode->mapping, size); /* cannot fail: the file is in memory only */
 	rwsem_write_unlock(&inode->lock);
 	ksnprintf(name, sizeof(name), "/SYSV%08x (deleted)", (u32)key);
 	return file_open_anon(inode, name, &segment_ops, O_RDWR);
@@ -230,7 +239,10 @@ static void status_init(struct shm_status *status, s32 key, u64 size, u32 mode)
 	status->change_time = now();
 }
 
-/* Puts the segment into the trees, unless another one has come by its key: then -EEXIST; -ENOSPC when there are too many. */
+/*
+ * Inserts the segment into the trees. Returns: 0; -EEXIST if another one got its key first; -ENOSPC if there are too
+ * many.
+ */
 static int publish(struct segment *new)
 {
 	unsigned long flags = spin_lock_irqsave(&shm_lock);
@@ -251,7 +263,7 @@ static int publish(struct segment *new)
 	return error;
 }
 
-/* The id, or -errno. */
+/* Returns the id, or -errno. */
 static long create(s32 key, u64 size, u32 mode)
 {
 	struct segment *segment;
@@ -308,7 +320,7 @@ SYSCALL(shmget)
 
 /* ---- shmat, shmdt ------------------------------------------------------------------------------------------------ */
 
-/* Linux's rules for where: 0 or -EINVAL. */
+/* Linux's rules for the address. Returns: 0 or -EINVAL. */
 static int attach_place(struct mmap_request *request, u64 addr, u32 flags)
 {
 	request->addr = addr & PAGE_MASK;
@@ -316,7 +328,7 @@ static int attach_place(struct mmap_request *request, u64 addr, u32 flags)
 		return -EINVAL;
 	if (!request->addr && (flags & SHM_REMAP))
 		return -EINVAL;
-	if (addr) /* what is rounded down to page 0 has been named, and lies there whatever was there */
+	if (addr) /* an address that rounds down to page 0 was still given, and replaces what is mapped there */
 		request->flags |= flags & SHM_REMAP || !request->addr ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 	return 0;
 }
@@ -372,8 +384,8 @@ SYSCALL(shmat)
 }
 
 /*
- * The first VMA from *start on that shows the very part of a segment that lies there when it is attached at `base`: its bounds,
- * and its file, with a reference. NULL: none. As Linux's shmdt(), which looks for the first one anywhere above.
+ * Finds the first VMA from *start on that maps a part of a segment at the place where an attachment at `base` has it.
+ * Returns its file, with a reference, and its bounds, or NULL. As in Linux's shmdt(), the VMA may lie anywhere above.
  */
 static struct file *attached_part(vaddr_t base, vaddr_t *start, vaddr_t *end)
 {
@@ -394,7 +406,7 @@ static struct file *attached_part(vaddr_t base, vaddr_t *start, vaddr_t *end)
 	return file;
 }
 
-/* Unmaps what of the segment lies where it belongs when it is attached at `base`, and nothing else. */
+/* Unmaps those parts of the segment that lie where an attachment at `base` has them, and nothing else. */
 static void detach(const struct segment *segment, vaddr_t base)
 {
 	vaddr_t start = base, end;
@@ -460,7 +472,7 @@ static long set_owner(struct segment *segment, vaddr_t from)
 	return 0;
 }
 
-/* The key is free again at once; the memory goes with the last VMA. */
+/* The key is free at once; the last VMA frees the memory. */
 static long segment_remove(struct segment *segment)
 {
 	unsigned long flags;
@@ -480,7 +492,7 @@ static long segment_remove(struct segment *segment)
 	return 0;
 }
 
-/* There is nothing that would send a segment to swap against its owner's will but reclaim, which does not ask. */
+/* Only records the flag: reclaim ignores it and may still swap the segment out. */
 static long mark_locked(struct segment *segment, bool locked)
 {
 	unsigned long flags;

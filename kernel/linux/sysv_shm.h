@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* System V shared memory, as far as others must know of it: the end. */
+/* Interface of System V shared memory for the shut-down. */
 #ifndef KERNEL_SYSV_SHM_H
 #define KERNEL_SYSV_SHM_H
 
-/* Shut-down, when no process is left and RCU has come to rest: lets go of the segments that nobody has removed. Sleeps. */
+/*
+ * Drops the references of all segments that no process has removed. For the shut-down, when no process is left and no
+ * RCU call-back is pending. Sleeps.
+ */
 void sysv_shm_quiet_release(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the system is called and how large it is: uname, sysinfo, names, personality, reboot. */
+/* The system's names and sizes: uname, sethostname, setdomainname, sysinfo; also personality and reboot. */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
 #include "kernel/linux/uname.h"
@@ -17,7 +17,7 @@
 
 static struct mutex names_lock = MUTEX_INIT(names_lock, FILES);
 static struct utsname names = { /* names_lock */
-	.sysname = "Linux", /* programs look for it */
+	.sysname = "Linux", /* programs check for it */
 	.nodename = "faultline",
 	.release = UTS_RELEASE,
 	.version = UTS_VERSION,
@@ -106,9 +106,9 @@ SYSCALL(sysinfo)
 	return copy_to_user(a0, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
-/* ---- Odds and ends ----------------------------------------------------------------------------------------------- */
+/* ---- Other calls ------------------------------------------------------------------------------------------------- */
 
-/* Only the default execution domain exists. Asking (0xffffffff) and setting it again succeed. */
+/* Only the default execution domain exists. Reading it (0xffffffff) and setting it again succeed. */
 SYSCALL(personality)
 {
 	u32 wanted = (u32)a0;
@@ -130,8 +130,8 @@ static bool reboot_magic_ok(u32 magic1, u32 magic2)
 }
 
 /*
- * The machine goes off when the first process ends, so that every end is checked for leaks: that is what is asked for. As
- * on Linux the caller sees nothing of it any more; the first process itself goes on its way out of this call.
+ * Ends the first process, at whose end the machine powers off, so that each shut-down is checked for leaks. As on
+ * Linux, the call does not return to its caller; the first process exits on its way out of this call.
  */
 SYSCALL(reboot)
 {

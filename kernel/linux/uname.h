@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The names under which this system presents itself. */
+/* The names of this system, as uname reports them. */
 #ifndef KERNEL_UNAME_H
 #define KERNEL_UNAME_H
 
 #include "kernel/lib/base.h"
 
 #define UTS_LEN 65
-#define UTS_RELEASE "6.1.0-faultline" /* what Debian 12's programs expect to find at least */
+#define UTS_RELEASE "6.1.0-faultline" /* at least what Debian 12's programs expect */
 #define UTS_VERSION "#1 SMP Faultline"
 
 /* Linux's struct new_utsname. */
@@ -14,7 +14,10 @@ struct utsname {
 	char sysname[UTS_LEN], nodename[UTS_LEN], release[UTS_LEN], version[UTS_LEN], machine[UTS_LEN], domainname[UTS_LEN];
 };
 
-/* A copy of the names; and another host or domain name (at `offset` in struct utsname), -EINVAL if it is too long. */
+/*
+ * Copies the names; sets the host or domain name (at `offset` in struct utsname). Returns: 0, or -EINVAL if it is too
+ * long.
+ */
 void uname_get(struct utsname *copy);
 int uname_set(size_t offset, const char *text, size_t len);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The set*id family, and capabilities: root has all of them, other users have none. A process has one set of ids, as C
- * libraries make it look; the calls change it under users_lock, readers look at single numbers without it.
+ * The user and group ids of processes, the set*id calls, and capabilities: root has all of them, other users have none.
+ * A process has a single set of ids, as C libraries present it; the calls change it under users_lock, and readers read
+ * single ids without it.
  *
- * Mirrors: Linux, kernel/sys.c, in the rules and in the order of refusals.
+ * Mirrors: Linux, kernel/sys.c, in the rules and in the order of errors.
  */
 #include "kernel/linux/users.h"
 #include "kernel/lib/errno.h"
@@ -69,7 +70,7 @@ bool owns_process(const struct process *target)
 
 /* ---- Setting ----------------------------------------------------------------------------------------------------- */
 
-/* Some id may be asked for by anybody who has it already, in a role that counts (`roles`); root may ask for any. */
+/* The roles in which a process must have an id already so that it may request it (`roles`); root may request any. */
 enum role {
 	REAL = 1,
 	EFFECTIVE = 2,
@@ -89,7 +90,10 @@ static u32 or_old(u32 id, u32 old)
 	return id == UNCHANGED ? old : id;
 }
 
-/* Who acts as another from now on gets no signal that was asked for before; nor may that other look into its memory. */
+/*
+ * Called when the effective or file-system id changes: cancels the parent-death signal and makes the process not
+ * dumpable, so that its new user cannot read memory that it filled before.
+ */
 static void act_as_another(void)
 {
 	WRITE_ONCE(current->process->parent_death_signal, 0);
@@ -149,7 +153,7 @@ static long set_three(struct ids *ids, u32 real, u32 effective, u32 saved)
 	return 0;
 }
 
-/* Never fails: the answer is the old one. */
+/* Never fails: returns the old id. */
 static long set_fs(struct ids *ids, u32 id)
 {
 	u32 old = ids->fs;
@@ -180,7 +184,7 @@ SET_CALL(setresgid, group, set_three, (u32)a0, (u32)a1, (u32)a2)
 SET_CALL(setfsuid, user, set_fs, (u32)a0)
 SET_CALL(setfsgid, group, set_fs, (u32)a0)
 
-/* ---- Asking ------------------------------------------------------------------------------------------------------ */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 #define GET_CALL(name, kind, role)                                                                                     \
 	SYSCALL(name)                                                                                                  \
@@ -209,7 +213,7 @@ SYSCALL(getresgid)
 	return put_three(&current->process->users.group, a0, a1, a2);
 }
 
-/* There are no supplementary groups; root may say so. */
+/* There are no supplementary groups; root may set them, without effect. */
 SYSCALL(getgroups)
 {
 	return (s32)a0 < 0 ? -EINVAL : 0;
@@ -232,7 +236,7 @@ u64 effective_capabilities(const struct process *process)
 	return process_is_privileged(process) ? ALL_CAPABILITIES : 0;
 }
 
-/* Who is root in any role may become it again. */
+/* A process that is root in any role may become root again. */
 u64 permitted_capabilities(const struct process *process)
 {
 	const struct ids *ids = &process->users.user;
@@ -259,7 +263,7 @@ SYSCALL(capget)
 	return a1 && copy_to_user(a1, data, sizeof(data)) ? -EFAULT : 0;
 }
 
-/* Accepted without effect: root keeps all. */
+/* Has no effect: root keeps all capabilities. */
 SYSCALL(capset)
 {
 	struct cap_header header;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What clone, clone3, fork and vfork ask for, each in its own way; fork.c does it. */
+/*
+ * The request that clone, clone3, fork and vfork each translate their arguments to, and do_clone(), which fork.c
+ * implements.
+ */
 #ifndef KERNEL_CLONE_H
 #define KERNEL_CLONE_H
 
@@ -25,14 +28,14 @@
 
 struct clone_request {
 	u64 flags;
-	u64 stack; /* where the stack pointer begins; 0: the parent's */
+	u64 stack; /* initial stack pointer; 0: the parent's */
 	vaddr_t parent_tid, child_tid;
-	vaddr_t pidfd; /* CLONE_PIDFD: where the descriptor's number goes */
+	vaddr_t pidfd; /* CLONE_PIDFD: where to write the descriptor */
 	u64 tls;
 	int exit_signal;
 };
 
-/* The child's thread id, or -errno. Sleeps. Mirrors Linux's kernel_clone(). */
+/* Returns the child's thread id, or -errno. Sleeps. Mirrors Linux's kernel_clone(). */
 long do_clone(const struct clone_request *request);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading static ELF programs: ET_EXEC, and ET_DYN without an interpreter (static PIE). The file is checked as a whole
- * before anything is mapped: a malformed one is ENOEXEC, and the old program goes on.
+ * The loader of static ELF programs: ET_EXEC, and ET_DYN without an interpreter (static PIE). It checks the headers of
+ * the whole file before it maps anything: for a malformed file exec fails with ENOEXEC, and the old program continues.
  */
 #include "kernel/fs/file.h"
 #include "kernel/lib/errno.h"
@@ -18,7 +18,7 @@
 #define ELF_ET_DYN_BASE 0x555555554000UL
 #define STACK_EXTRA (128 * 1024UL)
 #define STACK_GAP_MIN (128UL << 20)
-#define MAX_PHDRS 64 /* what fits one page and more than any program has */
+#define MAX_PHDRS 64 /* as many as fit in one page, and more than any program has */
 
 #define PROT_READ 1
 #define PROT_WRITE 2
@@ -79,7 +79,7 @@ struct elf_file {
 	struct elf_header header;
 	struct elf_phdr phdr[MAX_PHDRS];
 	vaddr_t low, high; /* of all segments, without bias */
-	u64 align;	   /* the largest that a segment asks for */
+	u64 align;	   /* the largest alignment of a segment */
 	bool has_interpreter;
 	bool executable_stack;
 };
@@ -193,7 +193,7 @@ static int map_segment(struct exec *exec, const struct elf_phdr *p, vaddr_t bias
 	error = map(exec, &request);
 	if (error)
 		return error;
-	/* What the file holds beyond the segment is not the program's. */
+	/* The rest of the file's last page does not belong to the segment. */
 	if (p->memsz > p->filesz && (p->flags & PF_W) && clear_user(file_end, align_up(file_end, PAGE_SIZE) - file_end))
 		return -ENOEXEC;
 	return map_anonymous(exec, align_up(file_end, PAGE_SIZE), end, request.prot);
@@ -286,7 +286,7 @@ int elf_load(struct exec *exec, struct elf_image *image)
 struct stack_layout {
 	vaddr_t prefix, args, env, execfn; /* where the strings lie, one after the other */
 	vaddr_t platform, random;
-	vaddr_t table; /* argc: what the program finds at its stack pointer */
+	vaddr_t table; /* argc: the program's initial stack pointer */
 };
 
 static void add_aux(struct mm *mm, u32 *n, u64 type, u64 value)
@@ -337,7 +337,7 @@ static void lay_out(const struct exec *exec, struct stack_layout *layout, u32 nr
 	layout->table = align_down(layout->random - nr_words * 8, 16);
 }
 
-/* Writes a pointer to each string; the strings themselves lie at `base`. */
+/* Writes a pointer to each string; the strings themselves start at `base`. */
 static int put_pointers(const struct strings *strings, vaddr_t base, vaddr_t *slot)
 {
 	size_t start = 0;

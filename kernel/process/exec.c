@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * execve: a new program in the place of the old one.
+ * execve: the replacement of the current process's program.
  *
- * The new address space is built completely, strings and all, while the old one waits: the current task runs on the new
- * one meanwhile (so ordinary user copies fill it), other threads on the old. Whatever fails until then is undone. The
- * point of no return is the death of the other threads.
+ * The new address space is built completely, strings and all, while the old one is kept: the current task runs on the
+ * new one (so ordinary user copies fill it), other threads on the old one. A failure up to then is undone. The point of
+ * no return is the death of the other threads.
  */
 #include "kernel/process/exec.h"
 
@@ -89,7 +89,7 @@ int strings_to_user(const struct strings *strings, vaddr_t addr)
 	return 0;
 }
 
-/* One string of user memory, piece by piece. */
+/* Adds one string of user memory, piece by piece. */
 static int add_user_string(struct strings *strings, vaddr_t addr, char *buf)
 {
 	size_t total = 0;
@@ -111,7 +111,7 @@ static int add_user_string(struct strings *strings, vaddr_t addr, char *buf)
 	}
 }
 
-/* A NULL-terminated array of user pointers; NULL itself is an empty one. `limit` in bytes, pointers included. */
+/* Adds a NULL-terminated array of user pointers; NULL itself is an empty array. `limit` in bytes, pointers included. */
 static int add_user_strings(struct strings *strings, vaddr_t array, u32 skip, u64 limit)
 {
 	char *buf = array ? kmalloc(PAGE_SIZE, ALLOC_WAIT) : NULL;
@@ -158,7 +158,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Cuts "#! interpreter argument" in two. -ENOEXEC as Linux does. */
+/* Splits "#! interpreter argument" in two. Returns: 0, or -ENOEXEC as on Linux. */
 static int parse_interpreter(char *line, char **interpreter, char **argument)
 {
 	char *end = strchr(line, '\n'), *p = line;
@@ -181,7 +181,7 @@ static int parse_interpreter(char *line, char **interpreter, char **argument)
 	return 0;
 }
 
-/* `script` is the path that the interpreter is to read; strings go before what is there already. */
+/* Inserts the strings of one script before those present. `script` is the path that the interpreter is to read. */
 static int add_prefix(struct exec *exec, const char *interpreter, const char *argument, const char *script)
 {
 	struct strings old = exec->prefix;
@@ -193,9 +193,9 @@ static int add_prefix(struct exec *exec, const char *interpreter, const char *ar
 		error = strings_add(&exec->prefix, argument, strlen(argument));
 	if (!error && !old.count)
 		error = strings_add(&exec->prefix, script, strlen(script));
-	/* Nested scripts: what was the interpreter is now the script, and is the first of the old ones. */
+	/* Nested scripts: the previous interpreter, the first of the old strings, is the script to read here. */
 	for (size_t at = 0; !error && at < old.used;) {
-		const char *text = old.pages[0] + at; /* a few paths: they fit the first page, see below */
+		const char *text = old.pages[0] + at; /* a few paths: they fit in the first page, see below */
 
 		error = strings_add(&exec->prefix, text, strlen(text));
 		at += strlen(text) + 1;
@@ -204,7 +204,7 @@ static int add_prefix(struct exec *exec, const char *interpreter, const char *ar
 	return !error && exec->prefix.used > PAGE_SIZE ? -E2BIG : error;
 }
 
-/* Follows "#!" lines until exec->file is no script. */
+/* Follows "#!" lines until exec->file is not a script. */
 static int resolve_scripts(struct exec *exec)
 {
 	for (int depth = 0; exec->header[0] == '#' && exec->header[1] == '!'; depth++) {
@@ -235,7 +235,7 @@ static int resolve_scripts(struct exec *exec)
 
 /* ---- Replacing the program --------------------------------------------------------------------------------------- */
 
-/* Nobody else may share what exec changes. Before the point of no return: they may fail. */
+/* Unshares what exec will change. It may fail, and so comes before the point of no return. */
 static int unshare(struct task *task, struct sighand **sighand)
 {
 	struct files *files;
@@ -299,7 +299,7 @@ static void reset_signals(struct task *task, struct sighand *sighand)
 	posix_timers_exit(process);
 }
 
-/* The point of no return is behind: nothing fails any more. The current address space is the new one already. */
+/* Completes the exec, after the point of no return: nothing here can fail. The current address space is the new one. */
 static void become(struct exec *exec, struct mm *old_mm, struct sighand *sighand, const struct elf_image *image,
 		   vaddr_t sp)
 {
@@ -321,7 +321,7 @@ static void become(struct exec *exec, struct mm *old_mm, struct sighand *sighand
 	reset_registers(task, image->entry, sp);
 }
 
-/* Tells the old address space's users goodbye: in it, since they read and write there. */
+/* Releases the futexes and the vfork parent of the old program, in the old address space, where they are. */
 static void leave_old_program(struct exec *exec, struct mm *old)
 {
 	if (!old)
@@ -370,7 +370,7 @@ static int build_and_switch(struct exec *exec)
 	return error;
 }
 
-/* exec->file and the strings are there. */
+/* Executes exec->file; the file is open and the strings are collected. */
 static int exec_file(struct exec *exec)
 {
 	int error = read_header(exec);
@@ -392,7 +392,7 @@ static void exec_free(struct exec *exec)
 	kfree(exec);
 }
 
-/* A script's argv[0] is replaced; whether it is one is known only once the file is read. */
+/* A script's argv[0] is replaced, and only the file's contents tell whether it is a script. */
 static int exec_user(struct exec *exec, vaddr_t argv, vaddr_t envp)
 {
 	u64 limit = strings_limit();
@@ -403,7 +403,7 @@ static int exec_user(struct exec *exec, vaddr_t argv, vaddr_t envp)
 		return error;
 	script = exec->header[0] == '#' && exec->header[1] == '!';
 	error = add_user_strings(&exec->args, argv, script, limit);
-	if (!error && !script && !exec->args.count) /* as Linux since 5.18: a program may count on argv[0] */
+	if (!error && !script && !exec->args.count) /* as Linux since 5.18: programs rely on argv[0] */
 		error = strings_add(&exec->args, "", 0);
 	if (!error)
 		error = add_user_strings(&exec->env, envp, 0, limit);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What exec.c and elf.c share: the strings of a new program, and what an ELF file asks for. */
+/* The interface between exec.c and elf.c: the argument strings of a new program, and the properties of its ELF file. */
 #ifndef KERNEL_EXEC_H
 #define KERNEL_EXEC_H
 
@@ -10,7 +10,7 @@ struct mm;
 
 #define MAX_ARG_STRLEN (32 * PAGE_SIZE)
 
-/* NUL-terminated strings one after the other, in pages of their own. */
+/* NUL-terminated strings, one after the other, in pages of their own. */
 struct strings {
 	char **pages;
 	size_t nr_pages; /* allocated */
@@ -19,20 +19,19 @@ struct strings {
 	u32 count;   /* strings */
 };
 
-/* What is collected before the old program is touched. */
+/* What exec collects before it touches the old program. */
 struct exec {
 	const char *filename; /* as the caller named it */
-	struct file *file;    /* the ELF file, opened to be run: nobody may write to it. One reference */
-	struct file
-		*mapped; /* the same, opened to be read: what VMAs hold, who may outlive the program's end a little */
+	struct file *file;    /* the ELF file, opened for execution, which denies writes to it. One reference */
+	struct file *mapped;  /* the same file, opened for reading: for the VMAs, which may outlive the program */
 	struct strings prefix; /* "#!": interpreter, its argument, the script */
 	struct strings args;   /* argv; without argv[0] for a script */
 	struct strings env;
-	struct mm *mm;	/* the new address space: the current one while it is filled */
+	struct mm *mm;	/* the new address space; the current one while exec fills it */
 	u8 header[256]; /* the file's first bytes, zero beyond its end */
 };
 
-/* What the loader found out; addresses include the load bias. */
+/* The loader's results; addresses include the load bias. */
 struct elf_image {
 	vaddr_t entry, phdr;
 	u64 phnum;
@@ -40,20 +39,27 @@ struct elf_image {
 };
 
 /*
- * Maps the program into exec->mm, which is the current address space and empty, and sets its layout fields. -ENOEXEC for
- * what is no proper static x86-64 ELF file, or -ENOMEM, ...; then the address space is to be thrown away. Sleeps.
+ * Maps the program into exec->mm, which is the current address space and empty, and sets its layout fields. Returns: 0,
+ * -ENOEXEC if the file is not a valid static x86-64 ELF file, -ENOMEM, ...; after a failure the caller must discard the
+ * address space. Sleeps.
  */
 int elf_load(struct exec *exec, struct elf_image *image);
-/* Builds the stack: strings, auxiliary vector, pointers. *sp: where the program starts. 0, -ENOMEM, -EFAULT, -E2BIG. */
+/*
+ * Builds the stack: strings, auxiliary vector, pointers. Sets *sp to the initial stack pointer. Returns: 0, -ENOMEM,
+ * -EFAULT or -E2BIG.
+ */
 int elf_build_stack(struct exec *exec, const struct elf_image *image, vaddr_t *sp);
 
-/* 0, -E2BIG or -ENOMEM. */
+/* Appends a string. Returns: 0, -E2BIG or -ENOMEM. */
 int strings_add(struct strings *strings, const char *text, size_t len);
 void strings_free(struct strings *strings);
-/* The program that the initramfs names becomes the current one: 0 or -errno. Needs files and fs. Sleeps. */
+/*
+ * Executes the program that the initramfs names, in the current process. The task has files and fs. Returns: 0 or
+ * -errno. Sleeps.
+ */
 int exec_first(void);
 
-/* Copies all bytes to user memory: 0 or -EFAULT. */
+/* Copies all bytes to user memory. Returns: 0 or -EFAULT. */
 int strings_to_user(const struct strings *strings, vaddr_t addr);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of threads and processes: letting go of everything, becoming a zombie, telling the parent; and the end of the
- * first process, which is the end of the machine.
+ * The end of threads and processes, and the power-off of the machine when the first process ends.
  *
- * Nothing here needs memory. Locks: process_tree_lock, then process->lock.
+ * A thread releases all that it holds; the last one makes the process a zombie and notifies the parent. Nothing here
+ * allocates memory. Locks: process_tree_lock, then process->lock.
  */
 #include "drivers/power.h"
 #include "kernel/debug/fault_dump.h"
@@ -32,7 +32,7 @@
 
 #define TOO_LONG_MS 5000
 
-static bool shutting_down; /* process_tree_lock: children of pid 1 are reaped by themselves */
+static bool shutting_down; /* process_tree_lock: children of pid 1 are released without a wait */
 u8 machine_exit_status;
 
 /* ---- The address space ------------------------------------------------------------------------------------------- */
@@ -74,7 +74,7 @@ static void note_max_rss(struct process *process, const struct mm *mm)
 	spin_unlock_irqrestore(&process->lock, flags);
 }
 
-/* What user mode wants to be told when the thread's life in this address space ends. */
+/* Releases what user mode waits for when the thread leaves this address space. */
 void task_release_user(void)
 {
 	struct task *task = current;
@@ -103,7 +103,9 @@ static void leave_mm(void)
 
 /* ---- The thread group -------------------------------------------------------------------------------------------- */
 
-/* Signals meant for the process that this thread would have taken go to another one. Takes process->lock. */
+/*
+ * Sets `exiting`, and hands signals of the process that this thread would have taken to another. Takes process->lock.
+ */
 static void stop_taking_signals(struct task *task)
 {
 	unsigned long flags = spin_lock_irqsave(&task->process->lock);
@@ -113,7 +115,10 @@ static void stop_taking_signals(struct task *task)
 	spin_unlock_irqrestore(&task->process->lock, flags);
 }
 
-/* => process_tree_lock held. True if it was the last thread. *stopped: by going it completed a stop. */
+/*
+ * Removes the task from its process. Returns true if it was the last thread. Sets *stopped to the stop signal if all
+ * remaining threads are stopped, or to 0. => process_tree_lock held.
+ */
 static bool leave_group(struct task *task, s32 exit_code, int *stopped)
 {
 	struct process *process = task->process;
@@ -152,7 +157,7 @@ static void free_process_parts(struct process *process)
 	sighand_put(sighand);
 }
 
-/* ---- The family -------------------------------------------------------------------------------------------------- */
+/* ---- Parents and children ---------------------------------------------------------------------------------------- */
 
 /* => process_tree_lock held. */
 static struct process *find_reaper(struct process *process)
@@ -226,8 +231,8 @@ static void give_children_away(struct process *process)
 		child->parent = reaper;
 		process_put(process);
 		group_left_by_parent(child, process);
-		child->exit_signal = SIGCHLD; /* who made it chose a signal for itself, not for the reaper */
-		s32 sig = READ_ONCE(child->parent_death_signal); /* its own to change, at any time */
+		child->exit_signal = SIGCHLD; /* the creator chose the signal for itself, not for the reaper */
+		s32 sig = READ_ONCE(child->parent_death_signal); /* the child may change it at any time */
 		if (sig)
 			signal_process_kernel(child, sig);
 		if (child->zombie)
@@ -248,7 +253,7 @@ static void become_zombie(struct process *process)
 	spin_unlock(&process_tree_lock);
 }
 
-/* ---- The end of the machine -------------------------------------------------------------------------------------- */
+/* ---- Power-off --------------------------------------------------------------------------------------------------- */
 
 void machine_end(void)
 {
@@ -279,7 +284,7 @@ static bool kill_all_others(void)
 	return any;
 }
 
-/* Zombies that pid 1 never waited for. */
+/* Releases the zombies that pid 1 never waited for. */
 static void reap_all(void)
 {
 	struct process *process, *next;
@@ -297,7 +302,7 @@ static void pause_ns(u64 ns)
 	sleep_until(ktime_ns() + ns);
 }
 
-/* A thread that nobody knows any more still runs on its stack until another CPU's scheduler has left it. */
+/* A thread that has left the table still runs on its stack until another CPU's scheduler has switched away from it. */
 static void wait_until_alone(void)
 {
 	for (unsigned ms = 0; nr_tasks_in_memory() > 1; ms++) {
@@ -307,7 +312,7 @@ static void wait_until_alone(void)
 	}
 }
 
-/* Runs on the last thread of pid 1, which has let go of everything but its kernel stack. */
+/* Runs on the last thread of pid 1, which holds only its kernel stack. */
 static void __noreturn shut_down(struct process *process)
 {
 	bool ok;
@@ -322,7 +327,7 @@ static void __noreturn shut_down(struct process *process)
 	oom_stop();
 	sysv_shm_quiet_release();
 	swap_leave_files();
-	fs_quiet_release(); /* and the threads of file systems with it */
+	fs_quiet_release(); /* which also ends the threads of file systems */
 	wait_until_alone();
 	rcu_barrier();
 	kstack_drain();
@@ -377,7 +382,7 @@ void process_exit(s32 exit_code)
 	task_exit(exit_code);
 }
 
-/* The rule of one exec or exit_group at a time: the second one is told to die. */
+/* Only one exec or exit_group runs at a time: a second exec fails, and its thread is about to be killed. */
 int process_become_single(void)
 {
 	struct task *self = current, *task;

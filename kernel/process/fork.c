@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clone, fork, vfork: a new thread or process out of the current one.
+ * clone, fork and vfork: creation of a new thread or process from the current one.
  *
- * Everything that may fail happens before the child gets a number and can be found; what was made until then is undone
- * by abandon(). Locks: process_tree_lock, then process->lock, for the moment the child appears.
+ * Everything that may fail happens before the child gets a number and can be found; abandon() undoes it. Locks:
+ * process_tree_lock, then process->lock, for the moment the child becomes visible.
  */
 #include "kernel/fs/files.h"
 #include "kernel/lib/errno.h"
@@ -16,7 +16,7 @@
 #include "kernel/x86/xsave.h"
 #include "mm/vma/mm.h"
 
-/* On the stack of a parent that waits until its vfork child lets go of the address space. */
+/* On the stack of a parent that waits until its vfork child leaves the address space. */
 struct vfork {
 	struct wait_queue queue;
 	bool done;
@@ -148,7 +148,7 @@ static int make_process(struct task *child, const struct clone_request *request)
 	return process->sighand ? 0 : -ENOMEM;
 }
 
-/* Undoes what was made of a child that nobody has seen. */
+/* Undoes the creation of a child that was not visible yet. */
 static void abandon(struct task *child)
 {
 	struct process *process = child->process;
@@ -180,9 +180,9 @@ static int copy_all(struct task *child, const struct clone_request *request)
 	return 0;
 }
 
-/* ---- Appearing --------------------------------------------------------------------------------------------------- */
+/* ---- Making the child visible ------------------------------------------------------------------------------------ */
 
-/* Linux's max_threads: an eighth of memory may go into kernel stacks. */
+/* Linux's max_threads: kernel stacks may take an eighth of memory. */
 static bool too_many_tasks(void)
 {
 	return nr_tasks() >= max(20UL, nr_managed_pages() / (8 * 4));
@@ -206,7 +206,10 @@ static void join_tree(struct process *process, u64 flags)
 	list_add_tail(&all_processes, &process->all_link);
 }
 
-/* => process_tree_lock held. A signal that came before the child appears must reach both or be handled first. */
+/*
+ * Numbers the child and adds it to its process, and a new process to the tree. A signal that arrives before the child
+ * is visible must reach both or be handled first. => process_tree_lock held.
+ */
 static int appear(struct task *child, u64 flags)
 {
 	struct process *self = current->process, *process = child->process;
@@ -232,7 +235,7 @@ static int appear(struct task *child, u64 flags)
 	return error;
 }
 
-/* The child's first steps. */
+/* The first function that the child runs. */
 static void child_starts(void *arg __maybe_unused)
 {
 	struct task *task = current;
@@ -252,7 +255,7 @@ static void wait_for_vfork(struct task *child, struct vfork *vfork)
 	spin_unlock(&process_tree_lock);
 }
 
-/* Under the lock to its end, so that the parent's stack stays as long as we use it. */
+/* Holds the lock to the end, so that the vfork structure on the parent's stack stays valid while it is used. */
 void vfork_release(struct task *task)
 {
 	struct vfork *vfork;
@@ -269,7 +272,10 @@ void vfork_release(struct task *task)
 	spin_unlock(&process_tree_lock);
 }
 
-/* A descriptor for the child, whose number the program is told; nobody finds it before the child appears. */
+/*
+ * Reserves a descriptor for the child and writes its number to user memory; no one can find it before the child is
+ * visible.
+ */
 static int reserve_pidfd(const struct clone_request *request, struct task *child, struct file **file)
 {
 	int fd;
@@ -292,7 +298,7 @@ static int reserve_pidfd(const struct clone_request *request, struct task *child
 	return fd;
 }
 
-/* Numbered and in the tree, or an error and nothing left of it. */
+/* Numbers the child and adds it to the tree, or fails and leaves nothing behind. */
 static int child_appears(const struct clone_request *request, struct task *child)
 {
 	struct file *pidfd;
@@ -339,7 +345,7 @@ static long clone_once(const struct clone_request *request)
 	tid = child->tid;
 	task_get(child);
 	if (request->flags & CLONE_PARENT_SETTID)
-		(void)!put_user(tid, request->parent_tid); /* as on Linux, a bad address is the program's own loss */
+		(void)!put_user(tid, request->parent_tid); /* as on Linux, a bad address is the program's own fault */
 	sched_start(child);
 	if (request->flags & CLONE_VFORK)
 		wait_for_vfork(child, &vfork);
@@ -347,7 +353,7 @@ static long clone_once(const struct clone_request *request)
 	return tid;
 }
 
-/* What dead tasks leave comes back after a grace period only: nobody fails for want of it. */
+/* The memory of dead tasks is freed only after a grace period: waits for one before clone fails for lack of it. */
 long do_clone(const struct clone_request *request)
 {
 	long answer = clone_once(request);
@@ -359,7 +365,7 @@ long do_clone(const struct clone_request *request)
 	return clone_once(request);
 }
 
-/* The old call has one place for two numbers. */
+/* clone has a single argument for two pointers, so the flags exclude each other. */
 SYSCALL(clone)
 {
 	struct clone_request request = {

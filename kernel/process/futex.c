@@ -2,9 +2,9 @@
 /*
  * Futexes: sleeping on a word of user memory.
  *
- * A word is known by its key: address space and address, or, where it lies in a shared mapping, mapping and offset. The
- * word is read under the bucket's lock by the nofault copy (rule 11): if that fails, the lock is dropped, the page
- * faulted in, and everything starts again. A second bucket is only tried while the first is held.
+ * A key identifies a word: address space and address or, in a shared mapping, mapping and offset. The word is read
+ * under the bucket's lock with a nofault copy (rule 11): if that fails, the lock is dropped, the page is faulted in,
+ * and the operation starts again. While one bucket is locked, a second one is only trylocked.
  *
  * Locks: mmap_lock for reading, briefly, to find a shared key; then a bucket (RANK_FUTEX); wake-ups happen under it.
  */
@@ -46,10 +46,10 @@ struct bucket {
 	struct list_head waiters; /* struct futex_waiter */
 } __cacheline_aligned;
 
-/* On the stack of the sleeper. Guarded by the lock of `bucket`, which a requeue changes. */
+/* On the stack of the sleeper. Protected by the lock of `bucket`, which a requeue changes. */
 struct futex_waiter {
 	struct list_head link;
-	struct bucket *bucket; /* NULL: woken. Changed under the old one's lock */
+	struct bucket *bucket; /* NULL: woken. Changed under the old bucket's lock */
 	struct task *task;
 	struct futex_key key;
 	u32 bitset;
@@ -61,7 +61,10 @@ static struct bucket buckets[NR_BUCKETS] = {
 
 /* ---- Keys and buckets -------------------------------------------------------------------------------------------- */
 
-/* Nobody could ever change a word that cannot be read, or is private and cannot be written: as Linux's get_futex_key(). */
+/*
+ * As Linux's get_futex_key(), refuses words that no thread could ever change: unreadable ones, and private ones that
+ * cannot be written.
+ */
 static bool may_hold_futex(const struct vma *vma)
 {
 	return vma && (vma->flags & VM_READ) && (vma->mapping || (vma->flags & VM_WRITE));
@@ -85,7 +88,7 @@ static int shared_key(vaddr_t addr, struct futex_key *key)
 	return error;
 }
 
-/* key_put() follows, unless it fails. */
+/* Looks up the key of an address. On success the caller calls key_put(). */
 static int get_key(vaddr_t addr, bool shared, struct futex_key *key)
 {
 	if (addr % sizeof(u32))
@@ -114,7 +117,7 @@ static struct bucket *key_bucket(const struct futex_key *key)
 	return &buckets[(hash * 0x9e3779b97f4a7c15UL) >> 56];
 }
 
-/* The list is made on first use: there is no boot step to forget. */
+/* The list is initialised on first use, so that futexes need no boot step. */
 static void bucket_lock(struct bucket *bucket)
 {
 	spin_lock(&bucket->lock);
@@ -146,7 +149,7 @@ static void two_buckets_unlock(struct bucket *a, struct bucket *b)
 
 /* ---- Waking ------------------------------------------------------------------------------------------------------ */
 
-/* => waiter->bucket->lock held. The waiter's stack may be gone once bucket is NULL, so the task is held. */
+/* The waiter's stack may be gone once bucket is NULL, so the task is referenced. => waiter->bucket->lock held. */
 static void wake_waiter(struct futex_waiter *waiter)
 {
 	struct task *task = waiter->task;
@@ -203,7 +206,7 @@ void futex_wake_exit(vaddr_t addr)
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
-/* Enqueues if the word still holds `value`: 0; -EAGAIN; -EFAULT: fault it in, and try again. */
+/* Enqueues the waiter if the word still holds `value`. Returns: 0; -EAGAIN; or -EFAULT: fault it in, and try again. */
 static int enqueue_if(struct futex_waiter *waiter, vaddr_t addr, u32 value)
 {
 	struct bucket *bucket = key_bucket(&waiter->key);
@@ -222,7 +225,7 @@ static int enqueue_if(struct futex_waiter *waiter, vaddr_t addr, u32 value)
 	return error;
 }
 
-/* True if it was still queued: nobody has woken it. */
+/* Returns true if the waiter was still queued, and so was not woken. */
 static bool dequeue(struct futex_waiter *waiter)
 {
 	struct bucket *bucket;
@@ -234,7 +237,7 @@ static bool dequeue(struct futex_waiter *waiter)
 			spin_unlock(&bucket->lock);
 			return true;
 		}
-		spin_unlock(&bucket->lock); /* requeued, or woken, meanwhile */
+		spin_unlock(&bucket->lock); /* it was requeued or woken in between */
 	}
 	return false;
 }
@@ -393,7 +396,7 @@ static s32 sign_extend_12(u32 value)
 	return (s32)(value << 20) >> 20;
 }
 
-/* Applies the encoded operation to the word: *answer is whether its old value passes the comparison. */
+/* Applies the encoded operation to the word. Sets *answer to whether the old value passes the comparison. */
 static int apply_op(u32 encoded, vaddr_t addr, bool *answer)
 {
 	u32 op = encoded >> 28 & 7, compare = encoded >> 24 & 15;
@@ -544,7 +547,7 @@ SYSCALL(get_robust_list)
 	return put_user(size, a2) || put_user(head, a1) ? -EFAULT : 0;
 }
 
-/* cmpxchg, faulting the page in as often as it takes. */
+/* Compares and exchanges, and faults the page in as often as necessary. */
 static int cmpxchg_user(vaddr_t addr, u32 expect, u32 desired, u32 *old)
 {
 	while (user_cmpxchg_nofault(addr, expect, desired, old))
@@ -553,7 +556,7 @@ static int cmpxchg_user(vaddr_t addr, u32 expect, u32 desired, u32 *old)
 	return 0;
 }
 
-/* Marks one lock as its owner's death left it. */
+/* Marks one lock as left by its dead owner. */
 static int owner_died(vaddr_t addr, bool pi, bool pending)
 {
 	u32 word, seen, tid = (u32)current->tid;
@@ -590,7 +593,7 @@ void futex_exit(struct task *task)
 	for (int i = 0; i < ROBUST_LIST_LIMIT && (entry & ~1UL) != list; i++) {
 		int error = get_user(&next, entry & ~1UL);
 
-		/* The lock being taken or released just now comes last, whether or not it is in the list. */
+		/* The lock that was being taken or released comes last, whether or not it is in the list. */
 		if (entry != head.pending && owner_died((entry & ~1UL) + (u64)head.futex_offset, entry & 1, false))
 			return;
 		if (error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first process: pid 1, which runs the program that the initramfs names, or, as on Linux, /init, which then is safe
- * from signals. When it ends, the machine does.
+ * The first process, pid 1, which runs the program that the initramfs names, or /init. As on Linux, /init is immune to
+ * signals without a handler. When the first process ends, the machine powers off.
  */
 #include "kernel/fs/fs.h"
 #include "kernel/kswapd.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls of memory protection keys; the keys themselves are mm/vma/pkey.c's. They take mmap_lock for writing. */
+/* The system calls of memory protection keys, which mm/vma/pkey.c implements. They take mmap_lock for writing. */
 #include "kernel/lib/errno.h"
 #include "kernel/process/task.h"
 #include "kernel/syscall.h"

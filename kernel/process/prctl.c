@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* prctl and arch_prctl: what a thread or process can ask and set about itself; among it the fault policy. */
+/* prctl and arch_prctl: attributes that a thread or process reads and sets for itself, among them the fault policy. */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
 #include "kernel/process/task.h"
@@ -46,7 +46,7 @@ static long set_name(vaddr_t from)
 	return 0;
 }
 
-/* Linux says "a flag" for these: 0 or 1 in the second argument, and nothing in the others. */
+/* Sets a flag as Linux does: the second argument is 0 or 1, and the others must be 0. */
 static long set_flag(bool *flag, u64 value, u64 a2, u64 a3, u64 a4)
 {
 	if (value > 1 || a2 || a3 || a4)
@@ -104,7 +104,7 @@ SYSCALL(prctl)
 		return 0;
 	case PR_GET_TIMERSLACK:
 		return DEFAULT_TIMER_SLACK_NS;
-	case PR_SET_TIMERSLACK: /* timers are as exact as they can be */
+	case PR_SET_TIMERSLACK: /* timers are always as exact as possible */
 		return 0;
 	case PR_SET_THP_DISABLE: /* there are no huge pages to disable */
 		return a2 || a3 || a4 ? -EINVAL : 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks and processes as objects: memory, numbers, references, and what they have used.
+ * Tasks and processes as objects: memory, numbers, references, and resource usage.
  *
- * A number names a task, a process, or both (the first thread's). The table is written under process_tree_lock and read
- * under RCU; it holds one reference to each.
+ * A number names a task, a process, or both (the process's first thread). The number table is written under
+ * process_tree_lock and read under RCU; it holds one reference to each.
  */
 #include "kernel/process/task.h"
 
@@ -25,15 +25,15 @@ static struct pid_slot {
 	struct process *process;
 } numbers[PID_MAX];
 
-/* Groups and sessions are found by hashing: numbers follow each other, so hardly two share a list. */
+/* Groups and sessions are found by hashing: numbers are consecutive, so two rarely share a list. */
 #define NR_MEMBER_LISTS 1024
 static struct list_head groups[NR_MEMBER_LISTS], sessions[NR_MEMBER_LISTS]; /* process_tree_lock */
 
 static s32 last_number;	     /* process_tree_lock; read without it to bound a search */
-static bool numbers_wrapped; /* process_tree_lock: a free number may be that of a group or session */
-static u32 tasks_alive;	     /* process_tree_lock: those that have a number; read without it for a limit */
+static bool numbers_wrapped; /* process_tree_lock: a free number may still be the number of a group or session */
+static u32 tasks_alive;	     /* process_tree_lock: tasks that have a number; read without it for a limit */
 static u64 tasks_created;    /* atomic */
-static s64 tasks_in_memory;  /* atomic; a task that has ended stays until its last switch and a grace period are over */
+static s64 tasks_in_memory;  /* atomic; an ended task counts until its last switch and a grace period are over */
 
 static struct slab_cache *task_cache, *process_cache, *fpu_cache;
 
@@ -187,7 +187,7 @@ int task_number(struct task *task, struct process *process)
 	for (s32 tries = 0; tries < PID_MAX; tries++) {
 		if (last_number + 1 >= PID_MAX) {
 			WRITE_ONCE(numbers_wrapped, true);
-			WRITE_ONCE(last_number, 299); /* as Linux: low numbers stay with those who start a system */
+			WRITE_ONCE(last_number, 299); /* as on Linux: low numbers are left to the first processes */
 		}
 		WRITE_ONCE(last_number, last_number + 1);
 		if (!number_is_free(last_number))
@@ -233,7 +233,7 @@ void process_forget(struct process *process)
 	process_put(process);
 }
 
-/* A reference to what may be going: false when it is gone already. */
+/* Takes a reference to an object that may be about to be freed. Returns false if its count is zero already. */
 static bool get_unless_zero(s32 *refs)
 {
 	s32 old = READ_ONCE(*refs);
@@ -264,7 +264,7 @@ struct process *process_numbered(s32 pid)
 	return pid > 0 && pid < PID_MAX ? numbers[pid].process : NULL;
 }
 
-/* Numbers given meanwhile may be missed: their processes were not there when this began. */
+/* A search may miss numbers given after it began: their processes did not exist at that time. */
 static s32 end_of_numbers(void)
 {
 	return READ_ONCE(numbers_wrapped) ? PID_MAX : READ_ONCE(last_number) + 1;
@@ -340,7 +340,7 @@ u64 nr_tasks_in_memory(void)
 	return (u64)load_acquire(&tasks_in_memory);
 }
 
-/* ---- Use --------------------------------------------------------------------------------------------------------- */
+/* ---- Usage ------------------------------------------------------------------------------------------------------- */
 
 char task_state_letter(const struct task *task)
 {
@@ -352,7 +352,7 @@ char task_state_letter(const struct task *task)
 	return letters[READ_ONCE(task->state)];
 }
 
-/* Unlocked: a task that runs elsewhere may be told a moment old. */
+/* Unlocked: the result for a task that runs on another CPU may be slightly out of date. */
 u64 task_run_time(const struct task *task)
 {
 	u64 time = READ_ONCE(task->run_time);
@@ -376,7 +376,10 @@ void thread_count_fault(void)
 	current->min_flt++;
 }
 
-/* For a moment, until the other half comes, minor faults may be one too few. */
+/*
+ * Turns one minor fault into a major one. Until thread_count_fault() has counted the fault, minor faults may be one too
+ * few.
+ */
 void thread_count_as_major(void)
 {
 	current->maj_flt++;

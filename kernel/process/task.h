@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks (threads) and processes (thread groups): what they are made of, how they are found and kept.
+ * Tasks (threads) and processes (thread groups): their structures, look-up and reference counts.
  *
  * A task and a process are freed after an RCU grace period, so a reader under rcu_read_lock() may look one up by number
- * without a lock and take a reference. Locks: process_tree_lock (who is whose child, process groups, numbers, zombies),
- * then the process's own lock (its threads and signals; taken with interrupts off, since timers send signals).
+ * without a lock and take a reference. Locks: process_tree_lock (parents and children, process groups, numbers,
+ * zombies), then the process's own lock (its threads and signals; taken with interrupts off, since timers send
+ * signals).
  */
 #ifndef KERNEL_TASK_H
 #define KERNEL_TASK_H
@@ -51,32 +52,34 @@ enum rlimit_resource {
 	RLIMIT_RTTIME,
 };
 
-/* What a task does with its CPU. */
+/* The scheduling state of a task. */
 enum task_state {
 	TASK_RUNNING,	      /* on a CPU or on a run queue */
 	TASK_UNINTERRUPTIBLE, /* sleeping until woken */
 	TASK_KILLABLE,	      /* ... or a fatal signal comes */
 	TASK_INTERRUPTIBLE,   /* ... or any unblocked signal comes */
-	TASK_STOPPED,	      /* by SIGSTOP and its kin, until SIGCONT or SIGKILL */
+	TASK_STOPPED,	      /* by a stop signal, until SIGCONT or SIGKILL */
 	TASK_DEAD,	      /* will never run again; freed once it has left the CPU */
 };
 
 /* Bits of task->work: what must be done before the task returns to user mode. */
 #define WORK_RESCHED 1u /* another task should run, or RCU call-backs are due */
 #define WORK_SIGNAL 2u	/* a signal may be deliverable */
-#define WORK_RESTORE 4u /* sigsuspend and its kin: put saved_blocked back when no handler runs */
+#define WORK_RESTORE 4u /* after sigsuspend, ppoll and the like: restore saved_blocked if no handler runs */
 #define WORK_FRAME 8u	/* user registers other than the result have changed: leave by iret. Cleared by entry.asm */
-#define WORK_SAME_CALL 16u    /* a tick has found it in the kernel, which it has not left since: hang.c */
-#define WORK_SAME_STRETCH 32u /* ... nor come by cond_resched() */
+#define WORK_SAME_CALL 16u    /* a tick found it in the kernel, and it has not left the kernel since: hang.c */
+#define WORK_SAME_STRETCH 32u /* ... nor called cond_resched() */
 
-/* How a sleep with a relative time-out goes on after a signal that ran no handler: restart_syscall calls func. */
+/*
+ * How restart_syscall continues a sleep with a relative time-out that a signal without a handler interrupted: by func.
+ */
 struct restart {
 	long (*func)(struct restart *restart);
 	u64 deadline; /* ns */
 	u64 arg[5];
 };
 
-/* What a thread has read and written: bytes and calls; and bytes that a device had to move because of it. */
+/* The I/O of a thread: bytes and calls of read and write, and the bytes that devices had to transfer for it. */
 struct io_usage {
 	u64 read_chars, written_chars, nr_reads, nr_writes, read_bytes, write_bytes;
 };
@@ -84,52 +87,60 @@ struct io_usage {
 struct task {
 	/* Known to entry.asm and the context switch (kernel/x86/context.c). */
 	u32 work;	 /* atomic bits WORK_…; offset 0 */
-	u8 state;	 /* enum task_state: written by the task itself, or to RUNNING under the run queue's lock */
-	u8 exiting;	 /* set once, by the task itself: signals no longer matter to it */
+	u8 state;	 /* enum task_state: written by the task itself; set to RUNNING under the run queue's lock */
+	u8 exiting;	 /* set once, by the task itself, which takes no more signals */
 	struct mm *mm;	 /* changed by the task itself under process->lock; NULL in idle tasks and dead ones */
 	u64 kernel_rsp;	 /* while it is switched out */
 	void *stack_top; /* constant: the upper end of its kernel stack */
 	u64 fs_base;	 /* user's FS base while it does not run; the task itself */
 	u64 gs_base;	 /* user's GS base, likewise */
 	void *fpu;	 /* constant: user's vector registers while it does not run; NULL without a user half */
-	s32 tid;	 /* constant after clone, except that exec gives the surviving thread the number of its process */
-	const struct fault *fault; /* what it is resolving, or NULL: itself; others must not follow it unless it stands still */
+	s32 tid;	 /* constant after clone, but exec gives the surviving thread the number of its process */
+	/*
+	 * The fault that is being resolved, or NULL. Written by the task itself; others may follow it only while the
+	 * task stands still.
+	 */
+	const struct fault *fault;
 	struct user_selectors {
 		u16 ds, es, fs, gs;
-	} selectors;	 /* user's, as fs_base: 0, unless the program has loaded others */
+	} selectors;	 /* user's, valid like fs_base; 0 unless the program has loaded others */
 
 	/* Scheduling: guarded by the lock of the run queue of `cpu` */
-	u32 cpu;      /* whose run queue it is on, or was last */
+	u32 cpu;      /* whose run queue it is on, or was on last */
 	bool on_rq;   /* queued, running, or between two queues */
 	bool is_idle; /* constant: one of the per-CPU idle tasks */
 	u64 affinity; /* CPUs it may run on */
 	bool fresh;	  /* has not used up a turn since it last slept */
-	s64 turn_left;	  /* ns of CPU, as charged last */
-	bool hands_over;  /* the task itself: wakes what it will sleep for next, so both need but one CPU */
+	s64 turn_left;	  /* ns of CPU, as of the last charge */
+	/*
+	 * The task itself, in a wake-up: it will sleep next, until the thread that it wakes has run; one CPU is enough
+	 * for both.
+	 */
+	bool hands_over;
 	struct list_head rq_link;
-	u64 switched_in;		  /* ns, when it last got the CPU */
+	u64 switched_in;		  /* ns: when it last got the CPU */
 	u64 run_time;			  /* ns of CPU used before that */
 	u64 nr_voluntary, nr_involuntary; /* context switches */
-	u64 hang_switches, hang_since;	  /* hang.c: what its last round saw; process_tree_lock */
+	u64 hang_switches, hang_since;	  /* hang.c: state as of its last check; process_tree_lock */
 
-	/* The task itself; every fault counts here, so nobody else's fields share the line */
-	u64 min_flt __cacheline_aligned; /* page faults without waiting for I/O */
-	u64 maj_flt;			 /* ... and with it */
+	/* The task itself. Every fault is counted here, so no field that other threads write shares the cache line. */
+	u64 min_flt __cacheline_aligned; /* page faults that did not wait for I/O */
+	u64 maj_flt;			 /* ... and that did */
 	struct io_usage io;
-	u64 io_wait_ns;			 /* slept until I/O had ended */
-	u64 user_ticks, kernel_ticks;	 /* samples: how run_time divides */
+	u64 io_wait_ns;			 /* ns that it slept waiting for I/O */
+	u64 user_ticks, kernel_ticks;	 /* tick samples, by which run_time is divided */
 	vaddr_t set_child_tid;		 /* where to write the tid before the first return, or 0 */
-	vaddr_t clear_child_tid;	 /* where to clear it and wake at exit, or 0 */
-	vaddr_t robust_list;		 /* or 0 */
+	vaddr_t clear_child_tid;	 /* where to write 0 and wake a futex waiter at exit, or 0 */
+	vaddr_t robust_list;		 /* the head of the list of robust futexes, or 0 */
 	struct restart restart;
-	struct vfork *vfork;			/* what a vfork parent waits for, or NULL; under process_tree_lock */
+	struct vfork *vfork;			/* what its vfork parent sleeps on, or NULL; process_tree_lock */
 	struct fault_repeat fault_repeat;
 	u64 trap_number, trap_error, trap_addr; /* of the last exception that became a signal: for sigcontext */
 
-	/* Signals: process->lock; the task itself may read `blocked` and `altstack` without */
+	/* Signals: process->lock; the task itself may read `blocked` and `altstack` without it */
 	u64 blocked;	   /* sigset_t */
 	u64 saved_blocked; /* valid with WORK_RESTORE */
-	u64 sigwait;	   /* what sigtimedwait waits for */
+	u64 sigwait;	   /* the signals that sigtimedwait waits for */
 	struct sigpending pending;
 	struct sigstack {
 		u64 sp;
@@ -139,12 +150,12 @@ struct task {
 
 	/* Identity: constant after clone */
 	s32 refs; /* atomic */
-	s32 nice; /* kept, not obeyed */
+	s32 nice; /* stored; the scheduler ignores it */
 	struct process *process;
-	struct mm *home_mm;	      /* as `mm`: its own while `mm` is one that it visits, or NULL */
+	struct mm *home_mm;	      /* as `mm`: its own address space while `mm` is one that it visits, or NULL */
 	struct files *files;	      /* the task itself */
 	struct fs_context *fs;	      /* the task itself */
-	char comm[TASK_COMM_LEN];     /* written by the task itself; a torn read harms nobody */
+	char comm[TASK_COMM_LEN];     /* written by the task itself; a torn read is harmless */
 	struct list_head thread_link; /* in process->threads: process_tree_lock and process->lock */
 	struct rcu_head rcu;
 	struct lock_wait waits; /* the task itself */
@@ -184,31 +195,31 @@ struct process {
 	struct list_head group_link, session_link; /* among those of the same hash; not of a kernel thread */
 	s32 exit_signal; /* to the parent at the end; 0: none */
 	bool did_exec;
-	bool zombie; /* all threads are gone, the parent has not waited yet */
+	bool zombie; /* all threads have exited, the parent has not waited yet */
 	bool child_subreaper;
 	s32 parent_death_signal;
-	u64 oom_since; /* ns: when it was first seen ending while memory was out; 0: never */
-	struct tty *tty; /* the controlling terminal, or NULL; read by READ_ONCE where an old answer does no harm */
+	u64 oom_since; /* ns: when the OOM killer first found it ending; 0: never */
+	struct tty *tty; /* the controlling terminal, or NULL; READ_ONCE where a stale value is harmless */
 	struct wait_queue child_wait; /* wait4 sleeps here; a lock of its own */
-	struct wait_queue end_wait;   /* who polls a pidfd sleeps here; likewise */
+	struct wait_queue end_wait;   /* a thread that polls a pidfd sleeps here; likewise */
 
 	/* lock */
 	spinlock_t lock; /* RANK_SIGNAL, interrupts off */
 	struct list_head threads;
 	u32 nr_threads;		   /* on `threads` */
-	struct sighand *sighand;   /* NULL once all threads are gone */
+	struct sighand *sighand;   /* NULL once all threads have exited */
 	struct sigpending pending; /* for the process as a whole */
-	bool group_exit;	   /* every thread must go; exit_code says why */
-	bool unkillable;	   /* an init: no signal without a handler does anything to it */
+	bool group_exit;	   /* every thread must exit; exit_code is the reason */
+	bool unkillable;	   /* an init: ignores every signal that has no handler */
 	s32 exit_code;		   /* as wait4 reports it */
-	struct task *exec_task;	   /* the thread that execs and waits for the others to go */
+	struct task *exec_task;	   /* the thread that is in exec and waits for the others to exit */
 	s32 stop_signal;	   /* not 0: threads must stop */
 	u32 nr_stopped;
-	bool continued;		     /* the parent has yet to be told of a SIGCONT */
-	bool stop_report;	     /* a stop that wait4 with WUNTRACED has not told yet */
+	bool continued;		     /* the parent has yet to be notified of a SIGCONT */
+	bool stop_report;	     /* a stop that wait4 with WUNTRACED has not reported yet */
 	bool continue_report;	     /* likewise with WCONTINUED */
-	struct usage dead_usage;     /* of the threads that are gone */
-	struct usage children_usage; /* of the children waited for */
+	struct usage dead_usage;     /* of the threads that have exited */
+	struct usage children_usage; /* of the children that it has waited for; process_tree_lock */
 	struct rlimit rlimit[NR_RLIMITS];
 	struct itimers *itimers; /* NULL until one is set; kernel/linux/itimer.c */
 	struct interval_tree posix_timers;
@@ -237,29 +248,30 @@ static inline struct task *task_of(struct thread *thread)
 	return (struct task *)thread;
 }
 
-/* The registers with which a task with a user half will go on in user mode. */
+/* Returns the user registers that a task with a user half will resume with. */
 static inline struct trap_frame *task_frame(struct task *task)
 {
 	return stack_frame(task->stack_top);
 }
 
-/* The task, or process, of that number, with a reference, or NULL. Takes no lock. */
+/* Returns the task, or process, of that number, with a reference, or NULL. Takes no lock. */
 struct task *task_find(s32 tid);
 struct process *process_find(s32 pid);
-/* The process of that number, or NULL. => process_tree_lock held, for as long as it is looked at */
+/* Returns the process of that number, or NULL. => process_tree_lock held, for as long as it is looked at */
 struct process *process_numbered(s32 pid);
-/* The process with the lowest number >= pid, with a reference, or NULL. Takes no lock. */
+/* Returns the process with the lowest number >= pid, with a reference, or NULL. Takes no lock. */
 struct process *process_next(s32 pid);
-/* A thread of the process that has not exited, with a reference, or NULL: the first one if it lives. */
+/* Returns a thread of the process that has not exited, with a reference, or NULL: the first thread while it lives. */
 struct task *process_thread(struct process *process);
 /*
- * The address space whose program the task is a thread of, or NULL. Stable under process->lock, or for the task itself.
+ * Returns the address space whose program the task is a thread of, or NULL. Stable under process->lock, or for the task
+ * itself.
  */
 static inline struct mm *task_own_mm(const struct task *task)
 {
 	return task->home_mm ? task->home_mm : task->mm;
 }
-/* The address space of a process, with a user counted, or NULL. */
+/* Returns the address space of a process, counted as a user of it, or NULL. */
 struct mm *process_mm(struct process *process);
 void task_put(struct task *task);
 void process_put(struct process *process);
@@ -272,19 +284,19 @@ static inline void process_get(struct process *process)
 	atomic_inc(&process->refs);
 }
 
-/* ---- Making and unmaking: kernel/process/task.c -------------------------------------------------------------------------- */
-void task_init(void); /* boot: caches */
-/* A task with a kernel stack and vector state, and nothing else; NULL without memory. */
+/* ---- Creation and removal: kernel/process/task.c ----------------------------------------------------------------- */
+void task_init(void); /* boot: creates the slab caches */
+/* Returns a task with a kernel stack and vector state, and nothing else; NULL if out of memory. */
 struct task *task_alloc(void);
 struct process *process_alloc(void); /* one reference */
-/* Gives it a number that no task, process, group or session has; 0 or -EAGAIN. => process_tree_lock held. */
+/* Gives them a number that no task, process, group or session has. Returns: 0 or -EAGAIN. => process_tree_lock held. */
 int task_number(struct task *task, struct process *process);
 /* exec: the task takes over the process's number. => process_tree_lock held. */
 void task_take_number(struct task *task, s32 pid);
-/* The process becomes one of that group, or session; 0: of none. => process_tree_lock held. */
+/* Moves the process to that group, or session; 0: to none. => process_tree_lock held. */
 void process_set_group(struct process *process, s32 pgid);
 void process_set_session(struct process *process, s32 sid);
-/* Each process of a group, or session. => process_tree_lock held; the loop changes neither. */
+/* Visits each process of a group, or session. => process_tree_lock held; the loop changes neither. */
 #define for_each_in_group(process, number)                                                                             \
 	list_for_each (process, group_members(number), group_link)                                                     \
 		if ((process)->pgid != (number))                                                                       \
@@ -295,65 +307,75 @@ void process_set_session(struct process *process, s32 sid);
 		if ((process)->sid != (number))                                                                        \
 			;                                                                                              \
 		else
-struct list_head *group_members(s32 pgid); /* and maybe those of others */
+struct list_head *group_members(s32 pgid); /* may include members of other groups */
 struct list_head *session_members(s32 sid);
-/* The number names this task (process) no longer; the table's reference is dropped. => process_tree_lock held. */
+/* Removes the task's (process's) number from the table, and drops the table's reference. => process_tree_lock held. */
 void task_forget(struct task *task);
 void process_forget(struct process *process);
-/* Those that live, and those that ever did. Unlocked: statistics. */
+/* The number of tasks that are alive, and of those ever created. Unlocked: statistics. */
 u32 nr_tasks(void);
 u64 nr_tasks_created(void);
-/* Tasks whose struct and stack are not free yet: those that live, and those whose end is not quite over. */
+/* The number of tasks whose struct and stack are allocated: live ones, and those that ended but are not freed yet. */
 u64 nr_tasks_in_memory(void);
 
-/* ---- What the parts of a process's life offer each other --------------------------------------------------------- */
-/* Ends the current thread (exit.c). exit_code as wait4 reports it. Sleeps. */
+/* ---- Interfaces between the parts of a process's life ------------------------------------------------------------ */
+/* Ends the current thread (exit.c), with exit_code as wait4 reports it. Sleeps. */
 void task_exit(s32 exit_code) __noreturn;
 /* Ends the current process. */
 void process_exit(s32 exit_code) __noreturn;
-/* Kills the other threads of the current process and waits until they are gone: 0, or -EINTR if it is being killed. */
+/*
+ * Kills the other threads of the current process and waits until they have exited. Returns: 0, -EAGAIN if another
+ * thread is in exec or exit_group already, or -EINTR if the process is being killed.
+ */
 int process_become_single(void);
-/* The current task goes over to another address space (or NULL: none); returns the old one, which keeps its user. */
+/*
+ * Moves the current task to another address space (NULL: none). Returns the old one, whose user count it leaves alone.
+ */
 struct mm *task_switch_mm(struct mm *next);
 /*
- * Copies to and from user memory by the current task reach another process's address space, and back its own. For
- * everybody else the task stays where it is (task_own_mm()). It does not visit already, and the caller holds a
- * user of `other`.
+ * Redirects the current task's copies to and from user memory to another process's address space, and back to its own.
+ * For all other purposes the task stays in its own (task_own_mm()). Visits do not nest, and the caller holds a user of
+ * `other`.
  */
 void task_visit_mm(struct mm *other);
 void task_leave_visited_mm(void);
-/* Tells user mode what it wants to hear when the current thread leaves its address space. May sleep. */
+/*
+ * Releases what user mode waits for when the current thread leaves its address space: robust futexes, clear_child_tid
+ * and a vfork parent. May sleep.
+ */
 void task_release_user(void);
-/* A vfork parent's wait is over; no effect when there is none. */
+/* Ends the wait of the task's vfork parent, if there is one. */
 void vfork_release(struct task *task);
-/* The machine is to go off: the first process ends, with the status that the tool is to exit with, and all others. */
+/*
+ * Powers the machine off: ends the first process, with the status that the tool is to exit with, and then all others.
+ */
 void machine_end(void);
 extern u8 machine_exit_status; /* any thread, by WRITE_ONCE */
-/* Makes pid 1 and starts its program. Boot, CPU 0, at the very end. */
+/* Creates pid 1 and starts its program. Called on CPU 0, at the very end of the boot. */
 void start_first_process(void);
-/* futex.c: the user's list of locks held by the dying current task; and the wake-up at clear_child_tid. May sleep. */
+/* futex.c: releases the robust futexes of the dying current task; wakes a waiter at clear_child_tid. May sleep. */
 void futex_exit(struct task *task);
 void futex_wake_exit(vaddr_t addr);
-/* rlimit.c: what Linux gives the first process; and copies the limits the mm must know. */
+/* rlimit.c: sets the limits that Linux gives the first process; copies to the mm the limits that it must know. */
 void rlimits_init(struct process *process);
 void rlimits_to_mm(struct process *process, struct mm *mm);
-/* From the tick that found the process running: RLIMIT_CPU. => interrupts off. */
+/* Enforces RLIMIT_CPU. Called by the tick that found the process running. => interrupts off. */
 void rlimit_cpu_tick(struct process *process);
-/* Of the current process. */
+/* Returns the soft limit of the current process. */
 static inline u64 rlimit_current(enum rlimit_resource resource)
 {
 	return READ_ONCE(current_task()->process->rlimit[resource].cur);
 }
 
 /* ---- For /proc and getrusage ------------------------------------------------------------------------------------- */
-/* The state letter of /proc/PID/stat: R S D T Z. */
+/* Returns the state letter of /proc/PID/stat: R S D T Z. */
 char task_state_letter(const struct task *task);
-/* CPU time of one task, ns; and as divided into user and kernel time. */
+/* CPU time of one task, ns; and its division into user and kernel time. */
 u64 task_run_time(const struct task *task);
 void task_times(const struct task *task, u64 *user_ns, u64 *kernel_ns);
-/* Adds what a task has used. */
+/* Adds the task's usage to *usage. */
 void task_add_usage(const struct task *task, struct usage *usage);
-/* All threads, dead and alive. Takes process->lock. */
+/* Sums up all threads, including those that have exited. Takes process->lock. */
 void process_usage(struct process *process, struct usage *usage);
 void usage_add(struct usage *sum, const struct usage *more);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for children: wait4 and waitid. process_tree_lock guards what is looked at; nothing sleeps under it. */
+/* Waiting for children: wait4 and waitid. Children are examined under process_tree_lock, under which nothing sleeps. */
 #include "kernel/process/wait4.h"
 
 #include "kernel/fs/file.h"
@@ -61,7 +61,7 @@ static void take_zombie(struct process *child, const struct wait_request *reques
 	process_release(child);
 }
 
-/* True if the child has something to tell. */
+/* Returns true if the child has a change to report. */
 static bool take_child(struct process *child, const struct wait_request *request, struct wait_result *result)
 {
 	bool keep = request->options & WNOWAIT;
@@ -116,7 +116,7 @@ static int look_at_all(const struct wait_request *request, struct wait_result *r
 	return answer;
 }
 
-/* 1: found; 0: there are children, but none has anything to tell; -ECHILD. */
+/* Returns: 1: found; 0: there are children, but none has a change to report; or -ECHILD. */
 static int look(const struct wait_request *request, struct wait_result *result)
 {
 	int answer;
@@ -127,7 +127,7 @@ static int look(const struct wait_request *request, struct wait_result *result)
 	return answer;
 }
 
-/* The same answers as look(), and -ERESTARTSYS. */
+/* Returns the same as look(), or -ERESTARTSYS. */
 static int do_wait(const struct wait_request *request, struct wait_result *result)
 {
 	struct wait_queue *queue = &current->process->child_wait;
@@ -188,7 +188,7 @@ static int put_siginfo(vaddr_t addr, const struct wait_result *result, bool foun
 	return copy_to_user(addr, &info, 32) ? -EFAULT : 0;
 }
 
-/* The pidfd request->id becomes the process it stands for; one opened with PIDFD_NONBLOCK makes the call answer EAGAIN. */
+/* Replaces the pidfd in request->id by the pid of its process. With PIDFD_NONBLOCK, the call is to return EAGAIN. */
 static int wait_for_pidfd(struct wait_request *request, bool *nonblocking)
 {
 	struct process *process;

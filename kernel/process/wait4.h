@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What exit.c and wait4.c share. */
+/* The interface between exit.c, wait4.c and the other users of struct rusage. */
 #ifndef KERNEL_WAIT4_H
 #define KERNEL_WAIT4_H
 
 #include "kernel/process/task.h"
 
-/* A zombie that nobody will wait for (any more) vanishes. => process_tree_lock held. */
+/* Removes a zombie that was waited for, or for which no process will wait. => process_tree_lock held. */
 void process_release(struct process *process);
 
-/* Linux's struct rusage, for wait4 and getrusage. 0 or -EFAULT. */
+/* Writes Linux's struct rusage, for wait4 and getrusage. Returns: 0 or -EFAULT. */
 int put_rusage(vaddr_t addr, const struct usage *usage);
 
 #endif

@@ -16,7 +16,10 @@
 struct task *kthread_start(const char *name, void (*fn)(void *arg), void *arg);
 /* Asks a thread to end, wakes it, and waits until it has ended. Sleeps. */
 void kthread_stop(struct task *task);
-/* The current kernel thread has been asked to end. Test it after thread_prepare_sleep(), like any condition. */
+/*
+ * Returns whether the current kernel thread has been asked to end. Test it after thread_prepare_sleep(), like any
+ * condition.
+ */
 bool kthread_should_stop(void);
 
 #endif

@@ -63,8 +63,8 @@ static bool claim_idle_cpu(u32 cpu)
 }
 
 /*
- * Chooses a CPU for the task: its own CPU if that is idle, else any idle one, else the waker's if the waker hands over,
- * else the one with the shortest queue.
+ * Chooses a CPU for the task: its own CPU if that is idle, else any idle one, else the waker's if the waker will sleep
+ * next for the task (hands_over), else the one with the shortest queue.
  */
 static u32 choose_cpu(const struct task *task)
 {
@@ -116,8 +116,8 @@ static void charge(struct run_queue *rq, u64 now)
 }
 
 /*
- * Only the tick can end a turn or the debt: what would end nearer to this tick than to the next ends now. => rq->lock
- * held.
+ * Only the tick can end a turn or the debt. If one would end nearer to this tick than to the next, it ends now. =>
+ * rq->lock held.
  */
 static void round_to_tick(struct run_queue *rq)
 {
@@ -225,7 +225,7 @@ void sched_start(struct task *task)
 	irq_restore(flags);
 }
 
-/* The first task of the list that may run on that CPU, or NULL. => a spinlock held. */
+/* Returns the first task of the list that may run on that CPU, or NULL. => a spinlock held. */
 static struct task *first_for_cpu(struct list_head *queue, u32 cpu)
 {
 	struct task *task;
@@ -237,7 +237,7 @@ static struct task *first_for_cpu(struct list_head *queue, u32 cpu)
 	return NULL;
 }
 
-/* Moves a task here from the longest queue. True if there was one. => interrupts off. */
+/* Moves a task here from the longest queue. Returns true if there was one. => interrupts off. */
 static bool pull(struct run_queue *rq)
 {
 	struct run_queue *busiest = NULL;
@@ -438,7 +438,7 @@ void cpu_start_scheduling(void)
 
 /* ---- Ticks, and the return to user mode -------------------------------------------------------------------------- */
 
-/* The running task must give up the CPU. => interrupts off. */
+/* Returns whether the running task must give up the CPU. => interrupts off. */
 static bool turn_ends(struct run_queue *rq)
 {
 	const struct task *task = rq->curr;
@@ -577,7 +577,7 @@ void thread_prepare_sleep(enum sleep_state state)
 	atomic_xchg(&current->state, states[state]); /* a full barrier: announced before the condition is read */
 }
 
-/* The sender of a signal may not have seen the announced state, and so not have woken us: check once more. */
+/* The sender of a signal may not have seen the announced state, and so not have woken us: check again. */
 void thread_sleep(void)
 {
 	struct task *task = current;

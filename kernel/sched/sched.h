@@ -9,10 +9,10 @@
  *
  *	the turn	the remainder is kept across sleep; when it is used up, the task is no longer fresh, gets a
  *			new turn and queues behind all others
- *	the debt	what fresh tasks run while others wait; when it reaches one turn, the others run for as
- *			long, undisturbed
+ *	the debt	the time that fresh tasks run while others wait; when it reaches one turn, the others run for
+ *			as long, undisturbed
  *
- * So a task that sleeps often gets no more of the CPU than its turns, and however many fresh tasks there are, the only
+ * So a task that sleeps often gets no more of the CPU than its turns. However many fresh tasks there are, the only
  * CPU-bound task of a CPU waits for them at most two turns: until the debt is due, and until the tick notices it.
  */
 #ifndef KERNEL_SCHED_H

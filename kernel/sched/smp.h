@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The other CPUs: bringing them up, and interrupting them. */
+/* Declares how one CPU interrupts another. */
 #ifndef KERNEL_SMP_H
 #define KERNEL_SMP_H
 

@@ -25,8 +25,8 @@ int thread_id(const struct thread *thread); /* Linux's tid */
 /* Announces that the caller is about to sleep. It must not hold a spinlock when it then calls thread_sleep(). */
 void thread_prepare_sleep(enum sleep_state state);
 /*
- * Gives up the CPU until woken. Sleeps; asserts that no spinlock is held, and below fault_in() that this sleep is in
- * the list of mm/fault/fault_sleep.h. Returns at once if already woken.
+ * Runs other threads until this one is woken. Sleeps; asserts that no spinlock is held, and below fault_in() that this
+ * sleep is in the list of mm/fault/fault_sleep.h. Returns at once if already woken.
  */
 void thread_sleep(void);
 /* Cancels the announced sleep. */
@@ -36,7 +36,7 @@ void thread_cancel_sleep(void);
  * interrupts.
  */
 void thread_wake(struct thread *thread);
-/* A fatal signal is pending for the current thread. */
+/* Returns whether a fatal signal is pending for the current thread. */
 bool thread_killed(void);
 /*
  * Count a resolved page fault of the current thread, or of the kernel on its behalf. The caller of fault_in() counts
@@ -44,7 +44,7 @@ bool thread_killed(void);
  */
 void thread_count_fault(void);
 void thread_count_as_major(void);
-/* Number of faults of the current thread that were resolved so far. */
+/* Returns the number of faults of the current thread that have been resolved so far. */
 u64 thread_nr_faults(void);
 /*
  * The current thread's last fault that found nothing to do, and how often in a row it occurred (mm/fault/fault_kind.c).
@@ -61,10 +61,11 @@ struct fault_repeat *thread_fault_repeat(void);
  */
 u64 thread_io_wait_begin(void);
 void thread_io_wait_end(u64 began);
-/* May the current thread lock memory beyond RLIMIT_MEMLOCK? CAP_IPC_LOCK. */
+/* Returns whether the current thread may lock memory beyond RLIMIT_MEMLOCK: CAP_IPC_LOCK. */
 bool thread_may_lock_memory(void);
 /*
- * May the current thread map memory below mmap_min_addr, where a NULL pointer of the kernel would point? CAP_SYS_RAWIO.
+ * Returns whether the current thread may map memory below mmap_min_addr, where a NULL pointer of the kernel would
+ * point: CAP_SYS_RAWIO.
  */
 bool thread_may_map_low(void);
 /* A point in a long loop where the CPU may switch to another thread: an RCU quiescent state. Sleeps. */

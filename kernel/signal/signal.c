@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sending signals: who gets one, whether it is dropped, who is woken for it. All of it under process->lock with
- * interrupts off. Records come from an object cache, which an interrupt must not touch; so what interrupts send (timers)
- * brings its own record or needs none.
+ * Sending signals: the choice of the thread that receives one, whether it is dropped, and which sleepers it wakes.
+ *
+ * All of this happens under process->lock with interrupts off. Records come from a slab cache, which an interrupt must
+ * not touch; so a signal that an interrupt sends (a timer's) has its own record or needs none.
  */
 #include "kernel/signal/signal.h"
 
@@ -46,7 +47,7 @@ static void sigqueue_free(struct sigqueue *entry)
 	__atomic_sub_fetch(&nr_queued, 1, __ATOMIC_RELAXED);
 }
 
-/* Takes every signal of `mask` out. */
+/* Removes every signal of `mask`. */
 static void sigpending_remove(struct sigpending *pending, u64 mask)
 {
 	struct sigqueue *entry, *next;
@@ -75,8 +76,8 @@ void process_remove_signals(struct process *process, u64 mask)
 }
 
 /*
- * Takes the first signal of `mask` out: synchronous ones first, then by number. Fills info and returns its number, or
- * 0. What came without a record came from the kernel.
+ * Takes the first signal of `mask` out of the queue: synchronous signals first, then by number. Fills info and returns
+ * the number, or 0. A signal without a record came from the kernel.
  */
 int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info)
 {
@@ -106,7 +107,7 @@ int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info)
 	return sig;
 }
 
-/* ---- Who is woken ------------------------------------------------------------------------------------------------ */
+/* ---- Waking threads ---------------------------------------------------------------------------------------------- */
 
 void signal_recalculate(struct task *task)
 {
@@ -120,7 +121,7 @@ void signal_recalculate(struct task *task)
 		atomic_and(&task->work, ~WORK_SIGNAL);
 }
 
-/* Makes a task look at its signals: out of a sleep, or out of user mode on another CPU. */
+/* Makes a task handle its signals: wakes it from a sleep, or interrupts its user mode on another CPU. */
 void signal_wake(struct task *task, bool fatal)
 {
 	u32 states = 1u << TASK_INTERRUPTIBLE;
@@ -134,8 +135,8 @@ void signal_wake(struct task *task, bool fatal)
 }
 
 /*
- * WORK_SIGNAL comes first: a thread that finds SIGKILL gives up what it does, and must not be back in user mode before
- * something stops it there (J5).
+ * Sets WORK_SIGNAL first: a thread that finds SIGKILL abandons its work, and must not return to user mode before
+ * WORK_SIGNAL stops it there (J5).
  */
 void signal_kill_thread(struct task *task)
 {
@@ -155,7 +156,7 @@ static bool wants(const struct task *task, int sig)
 
 static void wake_for(struct task *task, int sig)
 {
-	if (task->blocked & sigmask(sig)) /* it sits in sigtimedwait, where WORK_SIGNAL would be an interruption */
+	if (task->blocked & sigmask(sig)) /* it sleeps in sigtimedwait, which WORK_SIGNAL would interrupt */
 		sched_wake(task, 1u << TASK_INTERRUPTIBLE);
 	else
 		signal_wake(task, false);
@@ -222,7 +223,7 @@ static bool is_ignored(const struct process *process, const struct task *target,
 	return !(task->blocked & sigmask(sig)) && action_ignores(process, sig);
 }
 
-/* SIGCONT ends a stop even when it is blocked or ignored; stop signals and it cancel each other out. */
+/* SIGCONT ends a stop even when it is blocked or ignored; stop signals and SIGCONT cancel each other. */
 static void prepare_stop_and_continue(struct process *process, int sig)
 {
 	struct task *task;
@@ -249,7 +250,7 @@ static bool queue_is_full(void)
 	return task->process && READ_ONCE(nr_queued) >= task->process->rlimit[RLIMIT_SIGPENDING].cur;
 }
 
-/* A record for the signal; false when there must be one but cannot. */
+/* Queues a record for the signal. Returns false if the signal needs one and none can be allocated. */
 static bool queue_record(struct sigpending *pending, const struct siginfo *info)
 {
 	bool standard = info->signo < SIGRTMIN;
@@ -258,7 +259,7 @@ static bool queue_record(struct sigpending *pending, const struct siginfo *info)
 	if (info->code == SI_KERNEL)
 		return true;
 	if (standard || !queue_is_full())
-		entry = slab_alloc(sigqueue_cache, ALLOC_RESERVE); /* a SIGSEGV without its address explains nothing */
+		entry = slab_alloc(sigqueue_cache, ALLOC_RESERVE); /* so that SIGSEGV keeps its address */
 	if (!entry)
 		return standard || info->code == SI_USER;
 	entry->info = *info;
@@ -352,7 +353,7 @@ void force_signal_info(const struct siginfo *info)
 	struct sigaction *action = &process->sighand->action[info->signo - 1];
 	u64 mask = sigmask(info->signo);
 
-	process->unkillable = false; /* not even an init goes on behind its own mistake */
+	process->unkillable = false; /* even an init dies of its own error */
 	if ((task->blocked & mask) || READ_ONCE(action->handler) == SIG_IGN) {
 		spin_lock(&process->sighand->lock);
 		WRITE_ONCE(action->handler, SIG_DFL);
@@ -372,7 +373,7 @@ void force_signal(int sig, int code, u64 addr)
 	force_signal_info(&info);
 }
 
-/* ---- Telling the parent ------------------------------------------------------------------------------------------ */
+/* ---- Notifying the parent ---------------------------------------------------------------------------------------- */
 
 void signal_parent(struct process *process, int code, int status)
 {
@@ -469,7 +470,7 @@ void signal_set_blocked(u64 mask)
 	task->blocked = mask & ~SIG_UNBLOCKABLE;
 	waiting = task->process->pending.set & newly_blocked;
 	signal_recalculate(task);
-	/* What we were woken for, and no longer want, is another thread's. */
+	/* The thread may have been woken for signals that it blocks from here on: another thread must take them. */
 	for (; waiting; waiting &= waiting - 1)
 		wake_one(task->process, NULL, __builtin_ctzl(waiting) + 1);
 	spin_unlock_irqrestore(&task->process->lock, flags);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals: Linux's numbers and structures, sending, and delivery on the way to user mode.
+ * Signals: Linux's numbers and structures, and the interfaces for sending, waiting and delivery.
  *
- * process->lock (interrupts off) guards the queues, the blocked masks of all its threads and who is stopped;
- * sighand->lock the actions, which CLONE_SIGHAND shares. Whether a signal is ignored is judged when it is sent, by one
- * unlocked read of the handler: a racing sigaction() is ordered before or after the sending.
+ * process->lock (interrupts off) protects the queues, the blocked masks of all the process's threads and its stop
+ * state; sighand->lock protects the actions, which CLONE_SIGHAND shares. Whether a signal is ignored is decided when it
+ * is sent, by one unlocked read of the handler: a racing sigaction() counts as before or after the sending.
  */
 #ifndef KERNEL_SIGNAL_H
 #define KERNEL_SIGNAL_H
@@ -84,15 +84,16 @@ struct trap_frame;
 #define SIG_IGN 1UL
 
 /*
- * What an interrupted call returns to the exit path, never seen by user mode: restart always, unless a handler without
- * SA_RESTART runs; restart only when no handler runs; the same, but through task->restart (relative time-outs).
+ * What an interrupted call returns to the exit path; user mode never sees these. In order: restart, unless a handler
+ * without SA_RESTART runs; always restart; restart only if no handler runs; the same, but through task->restart
+ * (relative time-outs).
  */
 #define ERESTARTSYS 512
 #define ERESTARTNOINTR 513
 #define ERESTARTNOHAND 514
 #define ERESTART_BLOCK 516
 
-/* The part of Linux's siginfo_t that is ever filled; the other bytes of its 128 are zero. */
+/* The part of Linux's siginfo_t that the kernel fills; the rest of its 128 bytes is zero. */
 struct siginfo {
 	s32 signo, err, code, pad;
 	union {
@@ -130,10 +131,10 @@ struct sighand {
 
 struct sigpending {
 	u64 set;		/* sigset_t: bit n-1 for signal n */
-	struct list_head queue; /* struct sigqueue; a signal that says no more than SI_KERNEL is in the set alone */
+	struct list_head queue; /* struct sigqueue; a signal with no information but SI_KERNEL is only in the set */
 };
 
-/* One queued signal. A timer's is part of the timer, since an interrupt cannot allocate. */
+/* One queued signal. A timer contains its own, since an interrupt cannot allocate. */
 struct sigqueue {
 	struct list_head link;
 	struct siginfo info;
@@ -145,7 +146,10 @@ static inline u64 sigmask(int sig)
 	return 1UL << (sig - 1);
 }
 #define SIG_UNBLOCKABLE ((1UL << (SIGKILL - 1)) | (1UL << (SIGSTOP - 1)))
-/* What the thread's own instruction caused: delivered before anything else, while the registers still tell. */
+/*
+ * Signals that the thread's own instruction caused: delivered first, while the registers still describe that
+ * instruction.
+ */
 #define SIG_SYNCHRONOUS                                                                                                \
 	((1UL << (SIGSEGV - 1)) | (1UL << (SIGBUS - 1)) | (1UL << (SIGILL - 1)) | (1UL << (SIGTRAP - 1)) |             \
 	 (1UL << (SIGFPE - 1)) | (1UL << (SIGSYS - 1)))
@@ -153,80 +157,95 @@ static inline u64 sigmask(int sig)
 
 void signal_init(void); /* boot */
 
-/* Its default action is to do nothing. */
+/* Returns true if the signal's default action is to ignore it. */
 bool signal_default_ignored(int sig);
 
 /* ---- Sending. Callable under locks below SIGNAL; none sleeps. ---------------------------------------------------- */
-/* To one thread, or to a process as a whole. 0, or -EAGAIN when a queued (real-time) signal finds no memory. */
+/*
+ * Sends to one thread, or to a process as a whole. Returns: 0, or -EAGAIN if no record can be allocated for a queued
+ * (real-time) signal.
+ */
 int signal_task(struct task *task, const struct siginfo *info);
 int signal_process(struct process *process, const struct siginfo *info);
 /*
- * The same on behalf of the caller: -EPERM where it may not. Signal 0 only asks. Under
- * process_tree_lock the answer stays true (signal_calls.c).
+ * Sends on behalf of the caller. Returns: as above, or -EPERM if the caller may not send. Signal 0 only checks. Under
+ * process_tree_lock the result remains valid (signal_calls.c).
  */
 int signal_if_permitted(struct process *process, const struct siginfo *info);
-/* sig from the kernel itself, without further information. Needs no memory: callable from interrupts. */
+/* Sends sig from the kernel itself, without further information. Needs no memory, so interrupts may call it. */
 void signal_process_kernel(struct process *process, int sig);
 /*
- * A timer's signal, to the task or (NULL) the process, with the timer's own record. False when the record is still
- * queued: an overrun. Callable from interrupts.
+ * Sends a timer's signal to the task, or to the process if it is NULL, with the timer's own record. Returns false if
+ * the record is still queued, which is an overrun. Interrupts may call it.
  */
 bool signal_timer(struct process *process, struct task *task, struct sigqueue *entry);
-/* Takes a timer's record back. */
+/* Dequeues a timer's record. */
 void signal_timer_revoke(struct process *process, struct sigqueue *entry);
 /*
- * What the current thread did wrong: delivered even if blocked or ignored, then with the default action (that is, death).
- * addr is the fault address, or that of the instruction.
+ * Sends the signal of an error that the current thread made. It is delivered even if blocked or ignored, and then has
+ * the default action, which is to kill. addr is the fault address, or the address of the instruction.
  */
 void force_signal(int sig, int code, u64 addr);
 void force_signal_info(const struct siginfo *info);
 
 /* ---- For sleepers ------------------------------------------------------------------------------------------------ */
-/* An unblocked signal (or the end of the process) waits for the current thread: leave with -ERESTARTSYS or -EINTR. */
+/*
+ * Returns true if an unblocked signal (or the end of the process) is pending for the current thread: the caller then
+ * returns -ERESTARTSYS or -EINTR.
+ */
 bool signal_pending(void);
 #define wait_event_interruptible(queue, cond) wait_event_state(queue, cond, SLEEP_INTERRUPTIBLE, NULL, signal_pending())
 
-/* Replaces the current thread's blocked mask for one call (ppoll, sigsuspend); put back when the call ends. */
+/* Replaces the current thread's blocked mask for one call (ppoll, sigsuspend); it is restored when the call ends. */
 void signal_set_temporary_mask(u64 mask);
 void signal_set_blocked(u64 mask);
-/* At the end of a call that was not interrupted: puts the mask back now. */
+/* Restores the mask at once, at the end of a call that was not interrupted. */
 void signal_restore_mask(void);
 
 /* ---- Delivery: on the way to user mode --------------------------------------------------------------------------- */
-/* Handles what is pending: runs a handler by editing the frame, stops, or exits. => interrupts on. */
+/* Handles pending signals: runs a handler by editing the frame, stops, or exits. => interrupts on. */
 void signal_deliver(struct trap_frame *frame);
-/* kernel/x86/signal_frame.c: builds the handler's frame on the user stack. 0, or -EFAULT when that is impossible. */
+/*
+ * kernel/x86/signal_frame.c: builds the handler's frame on the user stack. Returns: 0, or -EFAULT if the stack cannot
+ * hold it.
+ */
 int signal_frame_setup(struct trap_frame *frame, int sig, const struct siginfo *info, const struct sigaction *action,
 		       u64 blocked);
-/* The most a frame takes of the stack, in bytes: AT_MINSIGSTKSZ. */
+/* Returns the maximum size of a frame, in bytes: AT_MINSIGSTKSZ. */
 u64 signal_frame_max(void);
-/* Restores what signal_frame_setup() saved. Returns the rax to go on with; a broken frame forces SIGSEGV. */
+/* Restores what signal_frame_setup() saved. Returns the rax to resume with; an invalid frame forces SIGSEGV. */
 long signal_frame_return(struct trap_frame *frame);
-/* `sp` lies on the current thread's alternate stack. */
+/* Returns true if `sp` lies on the current thread's alternate stack. */
 bool on_signal_stack(u64 sp);
 
-/* ---- Life of the structures -------------------------------------------------------------------------------------- */
+/* ---- Creation, removal and queues -------------------------------------------------------------------------------- */
 void sigpending_init(struct sigpending *pending);
-void sigpending_flush(struct sigpending *pending); /* nobody else can reach it any more */
-struct sighand *sighand_alloc(void);		   /* all default; NULL without memory */
+void sigpending_flush(struct sigpending *pending); /* the queue is not reachable for others */
+struct sighand *sighand_alloc(void);		   /* all default; NULL if out of memory */
 struct sighand *sighand_copy(struct sighand *sighand);
 void sighand_put(struct sighand *sighand);
-/* exec: caught signals become default, ignored ones stay so. */
+/* exec: resets caught signals to the default, and leaves ignored ones ignored. */
 void sighand_reset(struct sighand *sighand);
-/* Takes signals out of every queue of the process. => process->lock held. */
+/* Removes the signals of `mask` from every queue of the process. => process->lock held. */
 void process_remove_signals(struct process *process, u64 mask);
-/* Takes one out of one queue; 0: there is none. => a spinlock held: process->lock. */
+/*
+ * Takes one signal of `mask` out of a queue. Returns: the signal, or 0 if there is none. => a spinlock held:
+ * process->lock.
+ */
 int sigpending_take(struct sigpending *pending, u64 mask, struct siginfo *info);
-/* => process->lock held. Sets or clears WORK_SIGNAL of a task. */
+/* Sets or clears WORK_SIGNAL of a task; wakes a task to handle signals. => process->lock held. */
 void signal_recalculate(struct task *task);
 void signal_wake(struct task *task, bool fatal);
-/* => process->lock held. The thread must go. */
+/* Makes the thread exit. => process->lock held. */
 void signal_kill_thread(struct task *task);
-/* => process->lock held. Every thread must go; only the first call has an effect. */
+/* Makes every thread exit; only the first call has an effect. => process->lock held. */
 void process_kill_locked(struct process *process, s32 exit_code);
-/* => process->lock held. Wakes threads for what is pending for the process; one that was to take it is going. */
+/*
+ * Wakes other threads for the process's pending signals, because the thread that would have taken them exits.
+ * => process->lock held.
+ */
 void signal_retarget(struct process *process);
-/* Tells the parent of a stop, a continuation or an end. => process_tree_lock held. */
+/* Notifies the parent of a stop, a continuation or an exit. => process_tree_lock held. */
 void signal_parent(struct process *process, int code, int status);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls about signals. process->lock and sighand->lock are taken where they say. */
+/*
+ * The system calls that change, take and send signals. Each takes process->lock and sighand->lock where it needs them.
+ */
 #include "kernel/lib/errno.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
@@ -33,7 +35,7 @@ static void set_action(struct process *process, int sig, const struct sigaction 
 	slot->mask &= ~SIG_UNBLOCKABLE;
 	spin_unlock(&process->sighand->lock);
 	ignores = action->handler == SIG_IGN || (action->handler == SIG_DFL && signal_default_ignored(sig));
-	if (ignores) /* what is pending already is forgotten */
+	if (ignores) /* pending ones are discarded */
 		process_remove_signals(process, sigmask(sig));
 	spin_unlock_irqrestore(&process->lock, flags);
 }
@@ -153,7 +155,7 @@ SYSCALL(sigaltstack)
 	return !error && a1 && copy_to_user(a1, &old, sizeof(old)) ? -EFAULT : error;
 }
 
-/* ---- Taking without a handler ------------------------------------------------------------------------------------ */
+/* ---- Taking signals without a handler ---------------------------------------------------------------------------- */
 
 static int take_now(struct task *task, u64 set, struct siginfo *info)
 {
@@ -232,7 +234,7 @@ int signal_if_permitted(struct process *process, const struct siginfo *info)
 	return info->signo ? signal_process(process, info) : 0;
 }
 
-/* One of many: one that it reached is enough for an answer of 0. => process_tree_lock held. */
+/* Signals one of many processes: *answer is 0 if at least one was reached. => process_tree_lock held. */
 static void kill_one_of(struct process *process, const struct siginfo *info, long *answer)
 {
 	long one = signal_if_permitted(process, info);
@@ -242,7 +244,7 @@ static void kill_one_of(struct process *process, const struct siginfo *info, lon
 		*answer = one;
 }
 
-/* Everybody but init and ourselves. => process_tree_lock held. */
+/* Signals every process except init and the caller's. => process_tree_lock held. */
 static long kill_all(const struct siginfo *info)
 {
 	struct process *process;
@@ -267,7 +269,7 @@ static long kill_group(s32 pgid, const struct siginfo *info)
 	return answer;
 }
 
-/* -1: everybody; 0: the caller's process group; otherwise that one. */
+/* Signals every process (-1), the caller's process group (0), or that group. */
 static long kill_many(s32 pgid, const struct siginfo *info)
 {
 	long answer;
@@ -298,7 +300,7 @@ SYSCALL(kill)
 		process_put(process);
 		return answer;
 	}
-	task = task_find(pid); /* any thread's number names its process */
+	task = task_find(pid); /* the number of any thread names its process */
 	if (!task)
 		return -ESRCH;
 	answer = signal_if_permitted(task->process, &info);
@@ -306,7 +308,7 @@ SYSCALL(kill)
 	return answer;
 }
 
-/* tgid 0: any. */
+/* tgid 0: of any process. */
 static long send_to_thread(s32 tgid, s32 tid, const struct siginfo *info)
 {
 	struct task *task;
@@ -341,7 +343,7 @@ SYSCALL(tgkill)
 	return send_to_thread((s32)a0, (s32)a1, &info);
 }
 
-/* A user may not pretend to be the kernel, except towards itself. */
+/* A program may not claim to be the kernel, except towards itself. */
 static int get_queue_info(vaddr_t addr, int sig, s32 pid, struct siginfo *info)
 {
 	if (copy_from_user(info, addr, sizeof(*info)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delivers signals on the return to user mode: default actions, stops, handlers, and whether an interrupted system call
- * is restarted. Runs in the task itself; takes process->lock, and process_tree_lock to tell the parent.
+ * Delivery of signals on the return to user mode: default actions, stops, handlers, and the restart of interrupted
+ * system calls. Runs in the task itself; takes process->lock, and process_tree_lock to notify the parent.
  */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
@@ -21,7 +21,10 @@ static void tell_parent(struct process *process, int code, int status)
 	spin_unlock(&process_tree_lock);
 }
 
-/* Stays here until SIGCONT or SIGKILL. The last thread to stop tells the parent, the first one to go on likewise. */
+/*
+ * Stops the thread until SIGCONT or SIGKILL. The last thread to stop notifies the parent, and so does the first to
+ * continue.
+ */
 static void stop_here(struct process *process)
 {
 	struct task *task = current;
@@ -64,7 +67,10 @@ static void begin_stop(struct process *process, int sig)
 	if (orphaned)
 		return;
 	flags = spin_lock_irqsave(&process->lock);
-	/* A SIGCONT that came since has taken nothing from the queues, but comes later: it wins. */
+	/*
+	 * A SIGCONT that arrived after the stop signal was taken found nothing to remove, but is the later one: it
+	 * wins.
+	 */
 	if (!process->group_exit && !((process->pending.set | current->pending.set) & sigmask(SIGCONT))) {
 		process->stop_signal = sig;
 		list_for_each (task, &process->threads, thread_link)
@@ -73,9 +79,9 @@ static void begin_stop(struct process *process, int sig)
 	spin_unlock_irqrestore(&process->lock, flags);
 }
 
-/* ---- Choosing ---------------------------------------------------------------------------------------------------- */
+/* ---- Choosing a signal ------------------------------------------------------------------------------------------- */
 
-/* As Linux tells of segfaults: what the program's author wants to know. */
+/* Logs the fault for the program's author, as Linux does for segfaults. */
 static void log_fault(int sig, const struct siginfo *info)
 {
 	const struct task *task = current;
@@ -101,7 +107,7 @@ static void default_action(struct process *process, int sig, const struct siginf
 	spin_unlock_irqrestore(&process->lock, flags);
 }
 
-/* => process->lock held. The action of a signal just taken; a one-shot handler is spent by it. */
+/* Returns the action of the signal just taken; resets a one-shot handler. => process->lock held. */
 static struct sigaction take_action(struct process *process, int sig)
 {
 	struct sigaction *slot = &process->sighand->action[sig - 1];
@@ -116,7 +122,10 @@ static struct sigaction take_action(struct process *process, int sig)
 	return action;
 }
 
-/* The next signal that has a handler, or 0 when there is none. Does not return when one kills. */
+/*
+ * Takes the next signal that has a handler. Returns: the signal, or 0 if there is none. Does not return if a signal
+ * kills.
+ */
 static int next_handled(struct process *process, struct siginfo *info, struct sigaction *action)
 {
 	struct task *task = current;
@@ -157,7 +166,7 @@ static void repeat_call(struct trap_frame *frame, u64 number)
 	frame->rip -= SYSCALL_INSN_LEN;
 }
 
-/* What becomes of an interrupted call; restart: no handler runs, or one with SA_RESTART. */
+/* Restarts or ends an interrupted call. restart: no handler runs, or one with SA_RESTART. */
 static void finish_call(struct trap_frame *frame, bool handler, bool restart)
 {
 	u64 number = frame->orig_rax;
@@ -187,7 +196,7 @@ static void finish_call(struct trap_frame *frame, bool handler, bool restart)
 		repeat_call(frame, number);
 		break;
 	}
-	frame->orig_rax = -1UL; /* once */
+	frame->orig_rax = -1UL; /* only once */
 }
 
 static void handler_failed(struct process *process, int sig)

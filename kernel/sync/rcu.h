@@ -57,8 +57,8 @@ void rcu_run_callbacks(void);
 /* Returns whether this CPU has call-backs that wait for a grace period or are due. */
 bool rcu_pending(void);
 /*
- * An idle (or offline) CPU counts as quiescent until it comes back: an interrupt handler that runs in between must not read under
- * RCU, which rcu_read_lock() asserts.
+ * An idle (or offline) CPU counts as quiescent until it comes back: an interrupt handler that runs in between must not
+ * read under RCU, which rcu_read_lock() asserts.
  */
 void rcu_idle_enter(void);
 void rcu_idle_exit(void);

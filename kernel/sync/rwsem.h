@@ -106,7 +106,7 @@ static inline bool rwsem_is_write_locked_by_me(const struct rwsem *sem)
 #define assert_rwsem_held(sem) ASSERT(lock_is_held(sem), "the lock is held, in some mode")
 #define assert_rwsem_write_held(sem) ASSERT(rwsem_is_write_locked_by_me(sem), "the lock is held for writing")
 
-/* The lock is held, for reading or writing. */
+/* Returns whether the lock is held, for reading or writing. */
 static inline bool rwsem_is_locked(const struct rwsem *sem)
 {
 	return (READ_ONCE(sem->count) & ~RWSEM_WAITERS) != 0;

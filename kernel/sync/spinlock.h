@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spinlocks. They do not touch the interrupt flag: a lock that an interrupt handler also takes must be taken with the
- * `_irqsave` forms everywhere, all other locks with interrupts as they are. The spin loop calls cpu_relax(); a
- * shootdown request is served while spinning, by interrupt if interrupts are on (on the host, by polling).
+ * Spinlocks, and the debug checks that all kinds of locks share.
+ *
+ * A spinlock function does not change the interrupt flag, except in its `_irqsave` form. A lock that an interrupt
+ * handler also takes must be taken with that form everywhere, all other locks with interrupts as they are. The spin
+ * loop calls cpu_relax(); a shootdown request is served while spinning, by interrupt if interrupts are on (on the host,
+ * by polling).
  */
 #ifndef KERNEL_SPINLOCK_H
 #define KERNEL_SPINLOCK_H
@@ -48,11 +51,17 @@ void spin_note_released(const spinlock_t *lock);
 void lock_order_check(const void *lock, enum lock_rank rank);
 void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
-/* True when this context holds a spinlock, so that it must not sleep. */
+/* Returns whether this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
-/* The current thread holds no spinlock and is in no RCU section, so it may sleep. True also in a panic. */
+/*
+ * Returns whether the current thread holds no spinlock and is in no RCU section, so that it may sleep. True also in a
+ * panic.
+ */
 bool may_sleep(void);
-/* The current thread holds this sleeping lock. True also where that is unknown: in early boot, and in a panic. */
+/*
+ * Returns whether the current thread holds this sleeping lock. True also where that is unknown: in early boot, and in a
+ * panic.
+ */
 bool lock_is_held(const void *lock);
 #else
 static inline bool in_atomic(void)
@@ -139,7 +148,7 @@ static inline bool spin_trylock(spinlock_t *lock)
 	return true;
 }
 
-/* The lock without its order check, for spin_lock and spin_lock_irqsave. */
+/* Takes the lock without the order check, for spin_lock() and spin_lock_irqsave(). */
 static inline void spin_lock_unchecked(spinlock_t *lock)
 {
 	u32 free = 0;

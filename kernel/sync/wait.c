@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wait queues. A waiter first announces its sleep, then enqueues itself, and only then tests its condition: a waker too
+ * Wait queues, without lost wake-ups.
+ *
+ * A waiter first announces its sleep, then enqueues itself, and only then tests its condition. A waker that comes too
  * early to see the waiter has already changed the condition; a later one ends the announced sleep. So no wake-up is
  * lost.
  *

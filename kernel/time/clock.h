@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Time: a monotonic clock based on the TSC, the wall clock, and one one-shot event per CPU. */
+/*
+ * Declares the clocks (a monotonic one, based on the TSC, and the wall clock) and the one-shot timer event of each CPU.
+ */
 #ifndef KERNEL_CLOCK_H
 #define KERNEL_CLOCK_H
 
@@ -17,9 +19,9 @@ extern u64 tsc_hz;
 extern u64 tsc_base;
 
 /*
- * Requests one timer interrupt on this CPU around the given ktime_ns() (a past time: at once; ~0: none). A distant one,
- * or one measured in the ticks of another clock, may come a little early: check the time then. Replaces the previous
- * request. => interrupts off. The interrupt calls clock_event() of kernel/time/timer.c.
+ * Requests one timer interrupt on this CPU around the given ktime_ns() (a past time: at once; ~0: none). It may come a
+ * little early if the time is distant, or was measured in the ticks of another clock: check the time then. Replaces the
+ * previous request. => interrupts off. The interrupt calls clock_event() of kernel/time/timer.c.
  */
 void clock_arm(u64 deadline_ns);
 void clock_event(bool from_user);

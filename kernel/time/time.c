@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks and sleeps. No locks: ktime_ns() needs none. */
+/* The system calls that read clocks and that sleep. No locks: ktime_ns() needs none. */
 #include "kernel/time/time.h"
 
 #include "kernel/lib/errno.h"

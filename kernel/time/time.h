@@ -26,17 +26,20 @@ struct timeval {
 	s64 sec, usec;
 };
 
-/* To ns; too large a time becomes TIME_NEVER - 1, which no clock reaches. False if it is not normalised or negative. */
+/*
+ * Convert to ns. A time that is too large becomes TIME_NEVER - 1, which no clock reaches. Return false if the time is
+ * negative or not normalised.
+ */
 bool timespec_to_ns(const struct timespec *ts, u64 *ns);
 bool timeval_to_ns(const struct timeval *tv, u64 *ns);
 struct timespec ns_to_timespec(u64 ns);
 struct timeval ns_to_timeval(u64 ns);
-/* The same from and to user memory. Return 0, -EFAULT or -EINVAL. */
+/* Likewise from and to user memory. Return 0, -EFAULT or -EINVAL. */
 int get_timespec(u64 *ns, vaddr_t user);
 int put_timespec(vaddr_t user, u64 ns);
-/* The ktime_ns() at which a clock that supports sleeping shows `ns`; 0 if that was before boot. */
+/* Returns the ktime_ns() at which a clock that supports sleeping shows `ns`, or 0 if that was before boot. */
 u64 clock_deadline(s32 clock, u64 ns);
-/* a + b, but at most TIME_NEVER - 1. */
+/* Returns a + b, but at most TIME_NEVER - 1. */
 u64 time_add(u64 a, u64 b);
 
 #endif

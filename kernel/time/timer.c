@@ -43,7 +43,7 @@ void timer_init(struct timer *timer, void (*func)(struct timer *timer))
 	timer->cpu = 0;
 }
 
-/* => base->lock held. The timer that is due first, or NULL. */
+/* => base->lock held. Returns the timer that is due first, or NULL. */
 static struct timer *first_timer(const struct timer_base *base)
 {
 	struct interval_node *node = interval_tree_first(&base->timers, 0, TIME_NEVER);
@@ -52,7 +52,10 @@ static struct timer *first_timer(const struct timer_base *base)
 	return node ? container_of(node, struct timer, node) : NULL;
 }
 
-/* => base->lock held: the clock event comes no later than what is wanted first. Too early an event does no harm. */
+/*
+ * => base->lock held. Makes the clock event come no later than the first deadline. An event that comes too early does
+ * no harm.
+ */
 static void program(struct timer_base *base)
 {
 	const struct timer *timer = first_timer(base);

@@ -28,8 +28,8 @@ void timer_arm(struct timer *timer, u64 deadline);
 bool timer_cancel(struct timer *timer);
 
 /*
- * Returns when a periodic timer that was due at `deadline` is due next; *periods: how many periods later that is. Never
- * so soon that the CPU would do nothing but expire it.
+ * Returns when a periodic timer that was due at `deadline` is due next, and sets *periods to how many periods later
+ * that is. The time is never so close that the CPU would do nothing but expire the timer.
  */
 u64 timer_next_period(u64 deadline, u64 interval, u64 *periods);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The little that we need of ACPI: which CPUs there are (MADT) and where the machine is switched off (FADT). Reads the
- * tables through the boot page tables' direct map, which shows the lower 4 GiB; tables above are ignored.
+ * Reads the ACPI tables to find the CPUs (MADT) and the port that switches the machine off (FADT). Uses the direct map
+ * of the boot page tables, which shows the lower 4 GiB; tables above are ignored.
  */
 #include "drivers/power.h"
 #include "kernel/boot_info.h"
@@ -30,7 +30,7 @@ struct acpi_table {
 	u8 data[];
 } __attribute__((packed));
 
-/* What follows the header in the MADT. */
+/* The data that follows the header of the MADT. */
 struct madt {
 	u32 lapic_base, flags;
 	u8 entries[];
@@ -62,7 +62,7 @@ static const struct rsdp *search_rsdp(paddr_t start, paddr_t end)
 	return NULL;
 }
 
-/* Where a PC BIOS leaves it when the boot loader did not say. */
+/* Returns the RSDP that the boot loader passed, or else the one where a PC BIOS leaves it, or NULL. */
 static const struct rsdp *find_rsdp(void)
 {
 	paddr_t ebda = (paddr_t)*(volatile u16 *)phys_to_virt(0x40e) << 4;
@@ -88,7 +88,7 @@ static void add_cpu(const u8 *entry)
 		klog("more than %u CPUs: the one with APIC number %u stays off", MAX_CPUS, entry[3]);
 }
 
-/* The first one, which has the old devices' interrupts. */
+/* Uses only the first I/O APIC, which gets the legacy devices' interrupts. */
 static void use_ioapic(const u8 *entry)
 {
 	u32 base, first_gsi;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Turns what the boot loader left in memory, in multiboot2's or in PVH's form, into struct boot_info. Runs once, on the
- * boot page tables, which show the lower 4 GiB in the direct map; nothing of the loader's is looked at afterwards but
- * the initramfs.
+ * Converts the boot loader's information, in multiboot2 or PVH form, into struct boot_info. Runs once, on the boot page
+ * tables, which show the lower 4 GiB in the direct map. Later code uses nothing of the loader's data but the initramfs.
  */
 #include "kernel/boot_info.h"
 #include "kernel/lib/print.h"
@@ -120,7 +119,7 @@ static void read_mb2_tag(const struct mb2_tag *tag)
 		read_mb2_memory(tag);
 		break;
 	case MB2_RSDP_OLD:
-	case MB2_RSDP: /* a copy inside the tag; the newer one comes later, or alone */
+	case MB2_RSDP: /* the tag holds a copy; the newer one comes later, or alone */
 		boot_info.rsdp = virt_to_phys(tag->data);
 		break;
 	}

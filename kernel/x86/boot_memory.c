@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory before the page allocator: what the memory map calls usable, less what is in use (the first MiB, the image,
- * the initramfs), as a short list of free ranges. Allocations come off the largest range below 4 GiB, which the boot page
- * tables show. What is left goes to the page allocator in the end. Boot CPU only, no locks.
+ * Memory before the page allocator exists: a short list of free ranges.
+ *
+ * The list starts with what the memory map calls usable, without what is in use (the first MiB, the kernel image, the
+ * initramfs). Allocations are taken from the largest range below 4 GiB, which the boot page tables show. In the end the
+ * page allocator gets the rest. Runs on the boot CPU only; no locks.
  */
 #include "kernel/boot_info.h"
 #include "kernel/lib/print.h"
@@ -10,7 +12,7 @@
 #include "kernel/x86/setup.h"
 #include "mm/page/page_alloc.h"
 
-#define LOW_MEMORY_END (1UL << 20) /* BIOS data, the AP trampoline; too little to be worth care */
+#define LOW_MEMORY_END (1UL << 20) /* BIOS data, the AP trampoline; too small to be worth managing */
 #define BOOT_MAP_END (4UL << 30)
 
 extern char image_start[], image_end[]; /* linker.ld: physical addresses */
@@ -31,7 +33,7 @@ static void add_free(paddr_t start, paddr_t end)
 	free_ranges[nr_free_ranges++] = (struct memory_range){ start, end, MEMORY_USABLE };
 }
 
-/* Cuts [start, end) out of the free list. */
+/* Removes [start, end) from the free list. */
 static void reserve(paddr_t start, paddr_t end)
 {
 	unsigned nr = nr_free_ranges;
@@ -71,7 +73,7 @@ void boot_memory_init(void)
 	for (unsigned i = 0; i < boot_info.nr_memory; i++)
 		if (boot_info.memory[i].type == MEMORY_USABLE)
 			add_free(boot_info.memory[i].start, boot_info.memory[i].end);
-	for (unsigned i = 0; i < boot_info.nr_memory; i++) /* where ranges overlap the worse type counts */
+	for (unsigned i = 0; i < boot_info.nr_memory; i++) /* where ranges overlap, the unusable one wins */
 		if (boot_info.memory[i].type != MEMORY_USABLE)
 			reserve(boot_info.memory[i].start, boot_info.memory[i].end);
 	reserve(0, LOW_MEMORY_END);

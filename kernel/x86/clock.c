@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Clocks. The TSC is the monotonic clock: on the machines we run on it has one rate and one value for all CPUs. The LAPIC
- * timer is the alarm. Both are calibrated against the PIT at boot. No locks: constants after boot.
+ * The machine's clocks, which are calibrated against the PIT at boot.
+ *
+ * The TSC is the monotonic clock: on the machines that Faultline supports, it has one rate and one value for all CPUs.
+ * The LAPIC timer raises the one-shot interrupt. No locks: all variables are constant after boot.
  */
 #include "drivers/pit.h"
 #include "drivers/rtc.h"
@@ -19,7 +21,7 @@ u64 tsc_base;
 
 static u64 ns_per_tick32; /* nanoseconds per TSC tick, × 2^32 */
 static u64 lapic_ticks_per_ns32; /* LAPIC timer ticks per nanosecond, × 2^32 */
-static u64 realtime_base; /* nanoseconds since 1970 when ktime was 0 */
+static u64 realtime_base; /* nanoseconds since 1970 when ktime_ns() was 0 */
 
 static u64 mul_shift32(u64 a, u64 b)
 {
@@ -27,7 +29,7 @@ static u64 mul_shift32(u64 a, u64 b)
 }
 
 struct rates {
-	u64 tsc, lapic; /* ticks in CALIBRATION_TICKS of the PIT */
+	u64 tsc, lapic; /* ticks counted during CALIBRATION_TICKS of the PIT */
 };
 
 static struct rates measure_once(void)
@@ -43,7 +45,10 @@ static struct rates measure_once(void)
 	return (struct rates){ cycles() - tsc, lapic - lapic_timer_read() };
 }
 
-/* The host may take the CPU away during a round, which only ever lengthens it: the shortest counts. */
+/*
+ * The host may preempt the virtual CPU during a round, which can only make the round longer, so the shortest one
+ * counts.
+ */
 static struct rates measure(void)
 {
 	struct rates best = { ~0UL, ~0UL };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The switch from one thread to another, and how a new thread starts. No locks of its own; interrupts off. */
+/*
+ * Switches between threads, prepares the stacks of new ones, and saves and loads the user's segment registers. Takes no
+ * locks; runs with interrupts off.
+ */
 #include "kernel/process/task.h"
 #include "kernel/syscall.h"
 #include "kernel/x86/cpu.h"
@@ -22,8 +25,8 @@ struct switch_frame {
 };
 
 /*
- * A program may load DS, ES, FS and GS itself, with 0 or the selectors that user mode runs on. That also sets the FS
- * and GS bases, without the kernel's knowledge: so the values of the outgoing thread are read from the CPU.
+ * User mode can load DS, ES, FS and GS itself, with 0 or its own selectors. That also sets the FS and GS bases without
+ * entering the kernel, so the outgoing thread's values are read from the CPU.
  */
 void save_user_segments(struct task *task)
 {
@@ -35,7 +38,10 @@ void save_user_segments(struct task *task)
 	task->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
 }
 
-/* Loading GS sets the base in use, so the user's must be in use. An NMI in between detects which one is. */
+/*
+ * Loading GS overwrites the active GS base, so the user's base is made the active one for it. An NMI in between checks
+ * which base is active.
+ */
 static void load_selectors(const struct user_selectors *s)
 {
 	__asm__ volatile("mov %0, %%ds; mov %1, %%es; mov %2, %%fs; swapgs; mov %3, %%gs; swapgs"
@@ -49,7 +55,10 @@ static bool any_selector(const struct task *task)
 	return task->selectors.ds | task->selectors.es | task->selectors.fs | task->selectors.gs;
 }
 
-/* Writing these registers costs more than comparing. A kernel thread leaves them as it found them. */
+/*
+ * Writes the registers only where they differ, since writing costs more than comparing. Leaves them alone if `next` is
+ * a kernel thread.
+ */
 static void switch_user_segments(struct task *prev, struct task *next)
 {
 	bool known = prev->fpu != NULL;
@@ -84,7 +93,7 @@ struct task *switch_context(struct task *prev, struct task *next)
 	return switch_stacks(prev, next);
 }
 
-/* Leaves room for the user registers: the function may fill them in and enter user mode. */
+/* Leaves room for the user registers, because fn may fill them in and enter user mode. */
 void task_prepare_kernel(struct task *task, void (*fn)(void *arg), void *arg)
 {
 	struct switch_frame *frame = (struct switch_frame *)stack_frame(task->stack_top) - 1;
@@ -122,7 +131,7 @@ void enter_user_mode(void)
 	enter_user_mode_at(task_frame(current));
 }
 
-/* Interrupts off: no context switch may come between loading the selector and the base. */
+/* Context: interrupts off, because no context switch may come between loading a selector and its base. */
 static void set_user_segments(struct task *task)
 {
 	load_selectors(&task->selectors);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One CPU's own tables and control registers: GDT, TSS, IDT, protection features, SYSCALL. Runs on each CPU before
- * anything else there, with interrupts off; no locks.
+ * Sets up a CPU's own tables and control registers: GDT, TSS, IDT, protection features, SYSCALL. Runs on each CPU
+ * before anything else, with interrupts off; no locks.
  */
 #include "kernel/lib/print.h"
 #include "kernel/x86/features.h"
@@ -49,7 +49,7 @@ static void fill_gdt(struct cpu *cpu)
 	cpu->gdt[1] = 0x00cf9b000000ffff; /* 0x08: unused, keeps Linux's numbers for the others */
 	cpu->gdt[2] = 0x00af9b000000ffff; /* 0x10: kernel code */
 	cpu->gdt[3] = 0x00cf93000000ffff; /* 0x18: kernel data */
-	cpu->gdt[4] = 0x00cffb000000ffff; /* 0x23: 32-bit user code; where SYSRET counts from */
+	cpu->gdt[4] = 0x00cffb000000ffff; /* 0x23: 32-bit user code; the base of the selectors that SYSRET loads */
 	cpu->gdt[5] = 0x00cff3000000ffff; /* 0x2b: user data */
 	cpu->gdt[6] = 0x00affb000000ffff; /* 0x33: user code */
 	cpu->gdt[8] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
@@ -65,7 +65,7 @@ static void load_segments(struct cpu *cpu)
 	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:" ::"i"(KERNEL_CS) : "rax", "memory");
 	__asm__ volatile("movl %0, %%ss; movl %1, %%ds; movl %1, %%es" ::"r"(KERNEL_DS), "r"(0));
 	__asm__ volatile("ltr %w0" ::"r"(GDT_TSS));
-	__asm__ volatile("lldt %w0" ::"r"(0)); /* after a reset it is the first 64 KiB of memory: the user's */
+	__asm__ volatile("lldt %w0" ::"r"(0)); /* after a reset, the LDT is the first 64 KiB of memory: the user's */
 	__asm__ volatile("lidt %0" ::"m"(idt_pointer) : "memory");
 }
 
@@ -91,7 +91,7 @@ static void fill_idt(void)
 		set_gate((unsigned)stub->vector, stub->entry, 0, 0);
 }
 
-/* #DF, NMI and #MC leave the current stack once they have one of their own. */
+/* Makes #DF, NMI and #MC switch to stacks of their own, once the CPU has these. */
 static void use_ist(void)
 {
 	idt[TRAP_DF].ist = IST_DF;
@@ -99,7 +99,7 @@ static void use_ist(void)
 	idt[TRAP_MC].ist = IST_MC;
 }
 
-/* A CPU without SMAP knows neither stac nor clac: they become a 3-byte nop. Text is still writable here. */
+/* For a CPU without SMAP, which has neither stac nor clac: makes each a 3-byte nop. Text is still writable here. */
 static void patch_smap_sites(void)
 {
 	for (const u64 *site = smap_sites_start; site < smap_sites_end; site++) {
@@ -132,8 +132,8 @@ static void enable_syscall(void)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
 	wrmsr(MSR_STAR, STAR_VALUE);
 	wrmsr(MSR_LSTAR, (u64)syscall_entry);
-	wrmsr(MSR_CSTAR, (u64)syscall_entry_32); /* from 32-bit code; Intel's CPUs never go there */
-	wrmsr(MSR_SYSENTER_CS, 0);		 /* SYSENTER is a general protection fault */
+	wrmsr(MSR_CSTAR, (u64)syscall_entry_32); /* SYSCALL from 32-bit code, on AMD's CPUs only */
+	wrmsr(MSR_SYSENTER_CS, 0);		 /* SYSENTER raises a general protection fault */
 	wrmsr(MSR_FMASK, RFLAGS_CLEARED_BY_SYSCALL);
 }
 
@@ -184,7 +184,7 @@ static bool is_cpu(u64 address)
 
 void cpu_find_itself(void)
 {
-	unsigned id = 0; /* before the local APIC is there, nobody else runs */
+	unsigned id = 0; /* until the local APIC is mapped, no other CPU runs */
 
 	if (is_cpu(rdmsr(MSR_GS_BASE)))
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One struct cpu per CPU (the gs base in kernel mode), the current thread, the context switch, and the instructions
- * that C has no word for.
+ * Declares struct cpu (one per CPU, at the gs base in kernel mode), the current task, the context switch, and functions
+ * for instructions that C cannot express.
  */
 #ifndef KERNEL_X86_CPU_H
 #define KERNEL_X86_CPU_H
@@ -24,10 +24,10 @@ enum ist_slot { IST_NONE, IST_DF, IST_NMI, IST_MC, NR_IST };
 #define GDT_ENTRIES 10
 #define GDT_TSS 0x40
 
-/* Written by its own CPU only, except where noted. The first five members are known to entry.asm. */
+/* Written by its own CPU only, except where noted. entry.asm knows the first five members. */
 struct cpu {
 	struct cpu *self;
-	struct task *task; /* the one that runs */
+	struct task *task; /* the running task */
 	u64 kernel_stack_top; /* of the current thread: where SYSCALL puts its frame */
 	u64 user_rsp;	      /* scratch of the SYSCALL entry */
 	u32 id;		      /* constant: 0 … nr_cpus() - 1 */
@@ -53,7 +53,10 @@ static inline struct cpu *this_cpu_struct(void)
 	return cpu;
 }
 
-/* The running thread. It is the same for as long as this code runs, wherever it runs: so not volatile. */
+/*
+ * Returns the running task. Not volatile: for the code that runs it stays the same, also when the task moves to another
+ * CPU.
+ */
 static inline struct task *current_task(void)
 {
 	struct task *task;
@@ -62,48 +65,51 @@ static inline struct task *current_task(void)
 	return task;
 }
 
-/* Where entry.asm finds things in struct task (kernel/process/task.h). */
+/* The offsets at which entry.asm accesses struct task (kernel/process/task.h). */
 #define TASK_WORK 0
 #define TASK_KERNEL_RSP 16
 
 /*
- * Makes `next` run on this CPU in place of the current thread: stacks, fs and gs bases, vector registers, and what the
- * trap entry needs. The caller switches page tables (mm_switch_cpu). => interrupts off. Returns when somebody switches
- * back; then the value is the task that ran last on the CPU we are now on.
+ * Runs `next` on this CPU in place of `prev`, the current task: switches stacks, fs and gs bases, vector registers, and
+ * the stack that entries from user mode use. The caller switches page tables (mm_switch_cpu()). => interrupts off.
+ * Returns when some CPU switches back to `prev`: the task that ran before it on that CPU.
  */
 struct task *switch_context(struct task *prev, struct task *next);
 
 /*
- * Prepare a new task (stack_top is set) so that the first switch_context to it calls task_started(prev), the scheduler's
- * second half, with interrupts off; then, with interrupts on, fn(arg), which must not return, or goes to user mode
- * with the registers in its frame.
+ * Prepare a new task, whose stack_top is set, for the first switch_context() to it. The task first calls
+ * task_started(prev), the scheduler's second half of the switch, with interrupts off. A kernel task then calls fn(arg)
+ * with interrupts on, which must not return; a user task enters user mode with the registers in its frame.
  */
 void task_prepare_kernel(struct task *task, void (*fn)(void *arg), void *arg);
 void task_prepare_user(struct task *task);
-/* The frame pointer of a task that is switched out: what it was when it last was, or 0. Any context. */
+/*
+ * Returns the frame pointer of a task that is switched out, or 0. For a running task it is that of its last switch. Any
+ * context.
+ */
 u64 task_saved_frame(const struct task *task);
-/* ... and where it goes on, or 0. */
+/* Likewise the address at which the task resumes, or 0. */
 u64 task_saved_return(const struct task *task);
-/* Reads kernel memory that may not be there: 0, or how many bytes could not be read. Any context. */
+/* Reads kernel memory that may be unmapped. Returns the number of bytes that could not be read. Any context. */
 u64 kernel_read_nofault(void *dst, const void *src, u64 size);
-/* The scheduler's: runs first in every new task, interrupts off, with the task that ran before it. */
+/* Implemented by the scheduler. Runs first in every new task, with interrupts off; `prev` ran before it on this CPU. */
 void task_started(struct task *prev);
 
-/* The current task, on its kernel stack, goes to user mode with the registers in task_frame(). */
+/* Enters user mode with the registers in task_frame(), from the kernel stack of the current task. */
 void enter_user_mode(void) __noreturn;
 
 /* Set the user's fs or gs base of the current task, and its selector to 0. */
 void set_user_fs_base(u64 base);
 void set_user_gs_base(u64 base);
-/* Selectors and bases as a program finds them that starts. */
+/* Sets the selectors and bases to those with which a program starts. */
 void reset_user_segments(void);
-/* The current task's, as the CPU has them now, into fs_base, gs_base and selectors. */
+/* Stores the CPU's current selectors and fs and gs bases in the task, which must be the current one. */
 void save_user_segments(struct task *task);
 
-/* For a panic: makes cpu_id() work again, and `current`, should the gs base be lost. Interrupts off. */
+/* For a panic: repairs cpu_id() and `current` if the gs base is wrong. Interrupts off. */
 void cpu_find_itself(void);
 
-/* The kernel's own page table, without a user half: what kernel threads and dying tasks run on. */
+/* The kernel's own page table, without a user half. Kernel threads and exiting tasks run on it. */
 extern paddr_t kernel_pgd;
 
 /* Waits for an interrupt; called with interrupts off, returns with them on. */
@@ -125,7 +131,7 @@ static inline void cpu_idle_wait(void)
 #define MSR_APIC_BASE 0x1bu
 #define MSR_SYSENTER_CS 0x174u
 #define DR6_STEP (1UL << 14)
-#define DR6_CLEARED 0xffff0ff0UL /* as it is at reset */
+#define DR6_CLEARED 0xffff0ff0UL /* its value at reset */
 #define EFER_SCE 1UL
 
 #define CR0_MP (1UL << 1)
@@ -184,7 +190,7 @@ static inline struct cpuid cpuid_raw(u32 leaf, u32 subleaf)
 	return r;
 }
 
-/* A leaf that the CPU does not have reads as zeros. Intel's CPUs answer with their last leaf instead, whatever it says. */
+/* Returns zeros for a leaf that the CPU does not have. Intel's CPUs would return the contents of their last leaf. */
 static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
 {
 	u32 first = leaf & 0x80000000, last = cpuid_raw(first, 0).eax;

@@ -1,11 +1,13 @@
 ; SPDX-License-Identifier: MIT
-; Every way into the kernel and back: exceptions, interrupts, SYSCALL; the switch between two kernel stacks.
+; The entries into the kernel (exceptions, interrupts, SYSCALL), the returns from it, and the switch between kernel
+; stacks.
 ;
 ; Each entry saves a struct trap_frame (trap.h). The gs base is the user's in user mode and this CPU's struct cpu
-; (cpu.h) in kernel mode; swapgs exchanges them when the border is crossed, which the saved CS tells. NMI, #DF and #MC
-; may arrive between crossing and swapgs, so they look at the gs base itself; they run on stacks of their own.
+; (cpu.h) in kernel mode. Entries from user mode, which the saved CS shows, exchange the two by swapgs, and so do
+; returns to it. NMI, #DF and #MC may arrive after an entry from user mode but before its swapgs, so they check the gs
+; base itself; they run on stacks of their own.
 ;
-; The way back tests one word, the thread's flags: zero means nothing is to be done before user mode.
+; A return to user mode tests one word, the thread's work flags: zero means that there is no work to do first.
 
 	extern system_call_table
 	extern page_fault_user
@@ -99,8 +101,8 @@ endstruc
 	pop rdi
 %endmacro
 
-; The user may have left AC set, which would let the kernel touch user memory. On a CPU without SMAP boot code patches
-; this to a nop; the table says where.
+; User mode may have set AC, which would permit the kernel to access user memory. On a CPU without SMAP, cpu.c patches
+; this to a nop; .smap_sites lists the places.
 %macro CLAC 0
 %%site:
 	clac
@@ -128,7 +130,7 @@ syscall_entry:
 	push rax
 	SAVE_REGISTERS
 	sti
-	mov eax, eax			; like Linux, only the lower half counts
+	mov eax, eax			; as on Linux, only the lower half counts
 	cmp eax, NR_SYSCALL_SLOTS
 	jae .unknown
 	mov rcx, r10
@@ -139,12 +141,13 @@ syscall_entry:
 	mov rcx, [gs:CPU_CURRENT]
 	cmp dword [rcx + TASK_WORK], 0
 	jne .work
-	; SYSRET faults in kernel mode, on the user's stack, if rip is not canonical: leave that to iret.
+	; SYSRET to a non-canonical rip would fault in kernel mode, on the user's stack. The return by iret checks for
+	; that.
 	mov rcx, [rsp + frame.rip]
 	mov rdx, rcx
 	shr rdx, 47
 	jnz return_to_user_done
-	; C has preserved rbx, rbp and r12 to r15. rcx and r11 are lost to SYSCALL by its definition.
+	; C code has preserved rbx, rbp and r12 to r15. SYSCALL itself overwrites rcx and r11.
 	mov r11, [rsp + frame.rflags]
 	mov rdi, [rsp + frame.rdi]
 	mov rsi, [rsp + frame.rsi]
@@ -163,7 +166,8 @@ syscall_entry:
 	call syscall_exit_to_user
 	jmp return_to_user_done
 
-; The same from 32-bit code, which has no system calls. On the user's stack and with the user's gs base: it touches no memory.
+; SYSCALL from 32-bit code, which has no system calls. It runs on the user's stack and with the user's gs base, so it
+; touches no memory.
 	align 16
 syscall_entry_32:
 	mov eax, -ENOSYS
@@ -171,14 +175,14 @@ syscall_entry_32:
 
 ; ---- Back to user mode ----------------------------------------------------------------------------------------------
 
-; Interrupts off, rsp at a complete user frame.
+; Entered with interrupts off and rsp at a complete user frame.
 return_to_user_slow:
 	mov rdi, rsp
 	call exit_to_user
 return_to_user_done:
 	mov rax, [gs:CPU_CURRENT]
 	lock and dword [rax + TASK_WORK], ~WORK_FRAME
-	; IRET would fault in kernel mode, after swapgs, on an address that is not canonical: a signal handler's, perhaps.
+	; IRET to a non-canonical address (a signal handler's, for example) would fault in kernel mode, after swapgs.
 	mov rax, [rsp + frame.rip]
 	shr rax, 47
 	jnz bad_return_address
@@ -193,7 +197,7 @@ bad_return_address:
 	call user_rip_not_canonical
 	jmp return_to_user_slow
 
-; Interrupts as they may be, rsp at a frame of either mode.
+; Entered with interrupts on or off and rsp at a frame of either mode.
 	align 16
 trap_return:
 	cli
@@ -208,7 +212,7 @@ trap_return:
 	add rsp, 8
 	iretq
 
-; ---- Page faults: the short way -------------------------------------------------------------------------------------
+; ---- Page faults: the fast path -------------------------------------------------------------------------------------
 
 	align 16
 page_fault_entry:
@@ -264,7 +268,8 @@ entry_%1:
 	jmp trap_return
 %endmacro
 
-; The same for what may interrupt any instruction. It may return only where nothing was being entered.
+; Like ENTER, for exceptions that may interrupt any instruction, even one of another entry. It returns without looking
+; at the work flags.
 %macro ENTER_CRITICAL 2
 	align 16
 entry_%1:
@@ -317,7 +322,8 @@ entry_%1:
 
 	section .rodata
 	align 8
-; The exceptions in order of their vectors, then { vector, entry } of the interrupts, ended by a zero entry.
+; The entries of the exceptions in order of their vectors, then { vector, entry } of each interrupt; a zero entry ends
+; the list.
 trap_stubs:
 %assign v 0
 %rep 32

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU before 9.1 lets iretq and lretq of user mode read their stack as a supervisor, which SMAP forbids whatever the entry
- * says. Programs do use them: the .NET runtime restores a thread's registers so. What they do in user mode is little: any but
- * the program's own selectors are refused by the CPU, so none but these ever get into the frame that the kernel returns by.
- * No locks.
+ * Emulates iretq and lretq of user mode for QEMU before 9.1.
+ *
+ * That QEMU reads the stack of these instructions with supervisor privilege, which SMAP forbids, whatever the
+ * page-table entry permits. Programs do use them: the .NET runtime restores a thread's registers with them. In user
+ * mode they can do little: a CPU refuses all selectors but the program's own, so only those may get into the frame by
+ * which the kernel returns. No locks.
  */
 #include "kernel/x86/far_return.h"
 #include "kernel/uaccess.h"
 
 #define RFLAGS_TF 0x100UL
 #define RFLAGS_NT 0x4000UL
-#define RFLAGS_OF_IRET 0x254dd5UL /* CF PF AF ZF SF TF DF OF NT RF AC ID: no right is needed for these */
+#define RFLAGS_OF_IRET 0x254dd5UL /* CF PF AF ZF SF TF DF OF NT RF AC ID: those that any privilege level may set */
 
 enum { POPPED_RIP, POPPED_CS, POPPED_RFLAGS, POPPED_RSP, POPPED_SS, NR_POPPED };
 
-/* How many words the 64-bit instruction at rip pops; 0: it is another one. */
+/* Returns how many words the 64-bit instruction at rip pops, or 0 if it is a different one. */
 static unsigned words_popped(const struct trap_frame *frame)
 {
 	u8 bytes[2];

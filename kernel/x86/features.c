@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* See features.h. No locks: the boot CPU writes cpu_features while it is alone. */
+/* Checks that each CPU has the features of features.h. No locks: the boot CPU writes cpu_features before others run. */
 #include "kernel/x86/features.h"
 #include "kernel/lib/print.h"
 
 u32 cpu_features;
 
-/* Linked where it is loaded, since boot/features.asm reads it before paging. */
+/* Linked at its physical address, since boot/features.asm reads it before paging is on. */
 extern const struct cpu_feature boot_features[];
 const struct cpu_feature boot_features[NR_CPU_FEATURES + 1] __attribute__((section(".boot.features"))) = {
 #define X(name, leaf, reg, bit, need, what) [FEATURE_##name] = { leaf, reg, bit, need, #name, what },
@@ -23,7 +23,7 @@ static bool is_there(const struct cpu_feature *feature)
 void features_init(unsigned cpu)
 {
 	const struct cpu_feature *rows =
-		phys_to_virt((paddr_t)boot_features); /* where the final page tables show them, too */
+		phys_to_virt((paddr_t)boot_features); /* the final page tables have the direct map, too */
 	u32 found = 0;
 
 	for (unsigned id = 0; id < NR_CPU_FEATURES; id++)

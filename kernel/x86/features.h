@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CPU features that the kernel needs or uses, in one list. Nothing that depends on a feature runs before CPUID has been
- * asked: boot/features.asm asks for the EARLY ones in 32-bit mode, features_init() for the others. A CPU that lacks an EARLY
- * or NEEDED one gets a sentence on every console and an end; USED ones are done without.
+ * Lists the CPU features that the kernel needs or uses.
+ *
+ * No code that depends on a feature runs before CPUID has reported it: boot/features.asm checks the EARLY ones in
+ * 32-bit mode, features_init() checks the others. If the CPU lacks an EARLY or NEEDED feature, the kernel prints a
+ * sentence on every console and stops. USED features are optional.
  */
 #ifndef KERNEL_X86_FEATURES_H
 #define KERNEL_X86_FEATURES_H
@@ -11,12 +13,12 @@
 
 enum cpuid_register { EAX, EBX, ECX, EDX };
 enum feature_need {
-	EARLY,	/* C code cannot run without it, or not write to the log */
-	NEEDED, /* the kernel cannot, or no program of the x86-64 ABI can */
-	USED,	/* if it is there */
+	EARLY,	/* without it C code cannot run, or cannot write to the log */
+	NEEDED, /* without it the kernel, or every program of the x86-64 ABI, cannot run */
+	USED,	/* used if present */
 };
 
-/* X(name, CPUID leaf, register, bit, need, what it is). The names are Linux's, in /proc/cpuinfo, and QEMU's. */
+/* X(name, CPUID leaf, register, bit, need, what it is). The names are those of Linux's /proc/cpuinfo and of QEMU. */
 #define CPU_FEATURES(X)                                                                                                \
 	X(lm, 0x80000001, EDX, 29, EARLY, "64-bit mode")                                                               \
 	X(pae, 1, EDX, 6, EARLY, "page-table entries of 64 bits")                                                      \
@@ -47,7 +49,7 @@ enum cpu_feature_id {
 	NR_CPU_FEATURES
 };
 
-/* A row as boot/features.asm reads it. The last has leaf 0. */
+/* A row of the list, which boot/features.asm also reads. The last row has leaf 0. */
 struct cpu_feature {
 	u32 leaf;
 	u8 reg, bit, need;
@@ -64,8 +66,8 @@ static inline bool cpu_has(enum cpu_feature_id id)
 }
 
 /*
- * Asks for all of them, on each CPU, and panics if the CPU lacks what is needed, or what the boot CPU has.
- * The GDT, IDT and gs base of the CPU are set up, its control registers are not.
+ * Checks all features on the calling CPU. Panics if it lacks a needed one, or one that the boot CPU has. The CPU's GDT,
+ * IDT and gs base are set up by then, its control registers are not.
  */
 void features_init(unsigned cpu);
 

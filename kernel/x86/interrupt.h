@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the handlers in trap.c call: each runs with interrupts off. */
+/* Functions that the handlers of trap.c call, each with interrupts off. */
 #ifndef KERNEL_X86_INTERRUPT_H
 #define KERNEL_X86_INTERRUPT_H
 
@@ -8,12 +8,18 @@
 
 /* Serves the shootdown requests in this CPU's inbox. */
 void tlb_interrupt(void);
-/* From the NMI: this CPU stops, and does not return, while another one panics. True: it is this one, which goes on. */
+/*
+ * Called on an NMI. If another CPU panics, stops this one and does not return. Returns true if this CPU is the one that
+ * panics, false if none does.
+ */
 bool panic_nmi(const struct trap_frame *frame);
-/* A panic about the registers in `frame`: its backtrace starts there. It shows the page tables at `addr`, unless NO_ADDRESS. */
+/*
+ * Panics with a report about the registers in `frame`, where the backtrace starts. Shows the page tables at `addr`,
+ * unless it is NO_ADDRESS.
+ */
 void panic_at(const struct trap_frame *frame, u64 addr, const char *fmt, ...) __printf(3, 4) __noreturn;
 
-/* The exception table: where to go on after the instruction at rip has faulted on a user address. */
+/* An entry of the exception table: fixup is where to continue after the instruction at rip has faulted. */
 struct extable_entry {
 	u64 rip, fixup;
 	u64 nofault; /* 1: never try to fault the page in */

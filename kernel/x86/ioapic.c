@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The I/O APIC: which vector a device's interrupt has. Edge-triggered ones of the old devices are all we use. */
+/*
+ * Drives the I/O APIC, which assigns a vector to each device's interrupt. The kernel uses only the edge-triggered
+ * interrupts of legacy devices.
+ */
 #include "kernel/x86/setup.h"
 
 #define SELECT 0x00 /* byte offsets of its two registers */
 #define WINDOW 0x10
-#define REDIRECTION(gsi) (0x10 + 2 * (gsi)) /* two words: vector and mode; the target's APIC number on top */
+#define REDIRECTION(gsi) (0x10 + 2 * (gsi)) /* two words: vector and mode, then the target's APIC ID */
 
 static volatile u32 *ioapic; /* constant once mapped, at boot */
 

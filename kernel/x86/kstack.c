@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernel stacks. The area is cut into slots of twice a stack's size; the lower half of each stays unmapped, so that an
- * overflow faults instead of running into a neighbour. A freed stack stays mapped and is used again; only kstack_drain()
- * unmaps, and it makes every CPU forget the translations before the pages go back.
+ * Allocates kernel stacks, each with a guard area below it.
  *
- * Locks: kstack_lock (LEAF, taken with interrupts off) guards slots, cache and the page tables of the area. Pages are
- * allocated outside it.
+ * The address range is divided into slots of twice a stack's size. The lower half of each slot stays unmapped, so that
+ * an overflow faults instead of running into a neighbour. A freed stack stays mapped and is reused; only kstack_drain()
+ * unmaps stacks, and it flushes the TLB of every CPU before it frees the pages.
+ *
+ * Locks: kstack_lock (LEAF, taken with interrupts off) protects the slots, the cache and the page tables of the area.
+ * Pages are allocated without it.
  */
 #include "kernel/lib/print.h"
 #include "kernel/sync/spinlock.h"
@@ -15,20 +17,20 @@
 #include "mm/page/page_alloc.h"
 
 #define SLOT_SIZE (2 * KSTACK_SIZE)
-#define NR_SLOTS (32 * 1024UL) /* as many as there can be tasks: one GiB, so one table of level 2 */
+#define NR_SLOTS (32 * 1024UL) /* the maximum number of tasks; 1 GiB, so one table of level 2 */
 #define STACK_PAGES (KSTACK_SIZE / PAGE_SIZE)
 #define WORD_BITS 64
 _Static_assert(WORD_BITS * SLOT_SIZE == 2UL << 20, "a word of slot_used and a page table cover the same slots");
 
-/* The start of a cached stack. */
+/* The link at the lowest address of a cached stack. */
 struct cached_stack {
 	struct cached_stack *next;
 };
 
 static spinlock_t kstack_lock = SPINLOCK_INIT(LEAF);
-static struct cached_stack *cache;		/* kstack_lock; each is fully mapped */
-static u64 slot_used[NR_SLOTS / WORD_BITS];	/* kstack_lock; bit set: mapped, cached or in use */
-static unsigned long first_hint;		/* kstack_lock; no word below has a clear bit */
+static struct cached_stack *cache;		/* protected by kstack_lock; each is fully mapped */
+static u64 slot_used[NR_SLOTS / WORD_BITS];	/* protected by kstack_lock; bit set: the slot is taken */
+static unsigned long first_hint;		/* protected by kstack_lock; no word below has a clear bit */
 
 static struct cached_stack *pop_cached(void)
 {
@@ -41,7 +43,7 @@ static struct cached_stack *pop_cached(void)
 	return stack;
 }
 
-/* A free slot's stack address, now ours; 0 when all are taken. */
+/* Takes a free slot. Returns the lowest address of its stack, or 0 if all slots are taken. */
 static u64 take_slot(void)
 {
 	unsigned long flags = spin_lock_irqsave(&kstack_lock);
@@ -71,13 +73,16 @@ static void give_slot_back(u64 addr)
 	spin_unlock_irqrestore(&kstack_lock, flags);
 }
 
-/* The entry that holds the page table of addr; the table above it is there from boot on. */
+/* Returns the level-2 entry for the page table of addr. The level-2 table itself exists from boot on. */
 static u64 *table_entry(u64 addr)
 {
 	return kernel_pt_entry(addr, 2);
 }
 
-/* Makes sure that there is a page table for addr, whose slot is ours, so that nobody frees it. False without memory. */
+/*
+ * Makes sure that addr has a page table. The caller has taken the slot, so the table is not freed. Returns false if out
+ * of memory.
+ */
 static bool build_table(u64 addr)
 {
 	u64 *entry = table_entry(addr);
@@ -88,7 +93,7 @@ static bool build_table(u64 addr)
 	table = alloc_page(ALLOC_ZERO | ALLOC_WAIT);
 	if (!table)
 		return false;
-	if (!atomic_cas(entry, 0UL, page_to_phys(table) | PT_PRESENT | PT_WRITE)) /* somebody was faster */
+	if (!atomic_cas(entry, 0UL, page_to_phys(table) | PT_PRESENT | PT_WRITE)) /* another CPU was first */
 		page_put(table);
 	return true;
 }
@@ -104,7 +109,10 @@ static void unmap_stack(u64 addr)
 	}
 }
 
-/* Nobody can have a translation of what was never mapped since the last flush, so none is flushed here. */
+/*
+ * Returns false if out of memory. Flushes nothing: these addresses have not been accessed since the last flush, so no
+ * CPU has a translation of them.
+ */
 static bool map_stack(u64 addr)
 {
 	if (!build_table(addr))
@@ -130,7 +138,7 @@ void *kstack_alloc(void)
 	if (!addr)
 		return NULL;
 	if (!map_stack(addr)) {
-		unmap_stack(addr); /* never used: no CPU has translations */
+		unmap_stack(addr); /* never used, so no CPU has translations */
 		give_slot_back(addr);
 		return NULL;
 	}
@@ -147,7 +155,10 @@ void kstack_free(void *stack)
 	spin_unlock_irqrestore(&kstack_lock, flags);
 }
 
-/* Puts the pages on a list through their own struct page, the slot's address in the last, to be freed after the flush. */
+/*
+ * Unmaps the stack and adds its pages to the list, linked by page->private, to be freed after the flush. The index of
+ * the last page is the stack's address.
+ */
 static struct page *unmap_cached(struct cached_stack *stack, struct page *list)
 {
 	for (unsigned i = 0; i < STACK_PAGES; i++) {
@@ -195,7 +206,9 @@ static void free_cached(struct cached_stack *stack)
 	free_gathered(pages);
 }
 
-/* => kstack_lock held. Unlinks the tables without a stack. Their slots stay taken until every CPU has flushed. */
+/*
+ * => kstack_lock held. Unlinks the page tables that map no stack. Their slots stay taken until every CPU has flushed.
+ */
 static struct page *unlink_empty_tables(void)
 {
 	struct page *list = NULL;

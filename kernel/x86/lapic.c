@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC of each CPU, through its registers in memory (xAPIC): interrupts between CPUs, and the timer. */
+/*
+ * Drives each CPU's local APIC through its memory-mapped registers (xAPIC): inter-processor interrupts and the timer.
+ */
 #include "kernel/x86/setup.h"
 #include "kernel/x86/trap.h"
 
@@ -26,7 +28,7 @@ enum lapic_register {
 #define PIC_MASTER_DATA 0x21
 #define PIC_SLAVE_DATA 0xa1
 
-static volatile u32 *lapic; /* the same address shows each CPU its own */
+static volatile u32 *lapic; /* the same address refers to each CPU's own */
 
 static u32 lapic_read(enum lapic_register reg)
 {
@@ -40,7 +42,7 @@ static void lapic_write(enum lapic_register reg, u32 value)
 
 void lapic_init(void)
 {
-	outb(PIC_MASTER_DATA, 0xff); /* the old interrupt controllers stay silent */
+	outb(PIC_MASTER_DATA, 0xff); /* mask the two 8259 interrupt controllers */
 	outb(PIC_SLAVE_DATA, 0xff);
 	lapic = map_device_page(acpi_info.lapic_base);
 	lapic_init_cpu();
@@ -50,7 +52,7 @@ void lapic_init_cpu(void)
 {
 	lapic_write(LAPIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
 	lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
-	lapic_write(LAPIC_LVT_LINT1, LVT_NMI); /* the button of old, QEMU's command nmi: see exception_critical() */
+	lapic_write(LAPIC_LVT_LINT1, LVT_NMI); /* the NMI button, QEMU's command nmi: see exception_critical() */
 	lapic_write(LAPIC_LVT_ERROR, LVT_MASKED);
 	lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
 	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The real machine's half of mm/machine.h: an x86-64 PC. See there for what each of these means. */
+/*
+ * The parts of mm/machine.h that an x86-64 PC implements as inline functions and macros. mm/machine.h documents them.
+ */
 #ifndef MACHINE_ARCH_H
 #define MACHINE_ARCH_H
 
@@ -20,7 +22,9 @@ extern unsigned nr_cpus_online;
 #define CPU_CURRENT_OFFSET 8
 #define CPU_ID_OFFSET 32
 #define CPU_COUNTERS_OFFSET 40
-/* Offsets into struct task (kernel/process/task.h), and below the top of its kernel stack. */
+/*
+ * Offsets into struct task (kernel/process/task.h). The last one counts down from the top of the task's kernel stack.
+ */
 #define TASK_STACK_TOP_OFFSET 24
 #define TASK_TID_OFFSET 56
 #define TASK_FAULT_OFFSET 64
@@ -33,7 +37,7 @@ static inline unsigned cpu_id(void)
 
 	__asm__ volatile("movl %%gs:%c1, %k0" : "=r"(id) : "i"(CPU_ID_OFFSET));
 	if (id >= MAX_CPUS)
-		__builtin_unreachable(); /* so that an index needs no extension */
+		__builtin_unreachable(); /* so that an array index needs no zero extension */
 	return (unsigned)id;
 }
 
@@ -106,7 +110,7 @@ static inline void keys_write(u32 pkru)
 	__asm__ volatile(".byte 0x0f, 0x01, 0xef" ::"a"(pkru), "c"(0), "d"(0) : "memory"); /* wrpkru */
 }
 
-/* What the running thread is to code that knows no struct task. Never NULL once the scheduler is set up. */
+/* Returns the running task, for code that does not know struct task. Not NULL once the scheduler is set up. */
 static inline char *current_bytes(void)
 {
 	char *task;
@@ -133,12 +137,13 @@ static inline void machine_set_fault(const struct fault *fault)
 
 static inline const struct fault *machine_fault(void)
 {
-	return *(const struct fault **)(current_bytes() + TASK_FAULT_OFFSET); /* nobody else writes it */
+	return *(const struct fault **)(current_bytes() + TASK_FAULT_OFFSET); /* only this thread writes it */
 }
 
 static inline u32 machine_local_fetch_add(u32 *value, u32 nr)
 {
-	__asm__ volatile("xaddl %0, %1" : "+r"(nr), "+m"(*value)); /* one instruction: no interrupt comes between */
+	/* One instruction, so no interrupt can come in between. */
+	__asm__ volatile("xaddl %0, %1" : "+r"(nr), "+m"(*value));
 	return nr;
 }
 

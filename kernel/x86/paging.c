@@ -9,8 +9,8 @@
  *	0xffffffff80000000	kernel image: text read-execute, rodata read-only, data read-write
  *	0xffffffffc0000000	device registers, uncached
  *
- * It is built once, at boot, down to the third level; from then on the upper half of the top table never changes, so
- * that every address space can hold a copy. Entries are global except the stacks', which come and go.
+ * paging_init() builds it at boot. Afterwards its half of the top-level table never changes, so every address space can
+ * hold a copy of that half. Entries are global, except those of the stacks, which are mapped and unmapped at any time.
  */
 #include "kernel/boot_info.h"
 #include "kernel/lib/print.h"
@@ -44,7 +44,7 @@ static u64 *next_table(u64 *entry)
 	return phys_to_virt(*entry & PT_FRAME);
 }
 
-/* The entry of `addr` at `level` (1: a 4 KiB page), with the tables above it. */
+/* Returns the entry of `addr` at `level` (1: a 4 KiB page). Allocates the tables above it if they are missing. */
 static u64 *entry_at(u64 addr, unsigned level)
 {
 	u64 *table = phys_to_virt(kernel_pgd);
@@ -79,7 +79,7 @@ static void map_range(u64 addr, paddr_t paddr, u64 size, u64 flags)
 	}
 }
 
-/* What the image must not be written through is not writable by its other address either. */
+/* Text and rodata are read-only here too, so that they cannot be written through the direct map. */
 static void map_direct_range(paddr_t start, paddr_t end)
 {
 	paddr_t ro_start = min(max(virt_to_phys(text_start), start), end);
@@ -90,7 +90,9 @@ static void map_direct_range(paddr_t start, paddr_t end)
 	map_range((u64)phys_to_virt(ro_end), ro_end, end - ro_end, PT_KERNEL_DATA);
 }
 
-/* Whole 2 MiB pages around all memory; neighbours share, so a range that is mapped already is skipped. */
+/*
+ * Maps whole 2 MiB pages around all memory. Neighbouring ranges may share a page, so what is mapped already is skipped.
+ */
 static void map_direct(void)
 {
 	paddr_t done = 0;
@@ -123,7 +125,7 @@ static void map_mem_map(void)
 	map_range(MEM_MAP_BASE, boot_alloc(size, size < SIZE_2M ? PAGE_SIZE : SIZE_2M), size, PT_KERNEL_DATA);
 }
 
-/* ---- Debug builds: nothing is both writable and executable, and no address writes to text or rodata ---------------- */
+/* ---- Debug builds: nothing is both writable and executable, and no address writes to text or rodata -------------- */
 
 static void check_entry(u64 entry, u64 size)
 {
@@ -147,7 +149,7 @@ static void check_table(const u64 *table, unsigned level)
 	}
 }
 
-/* ---- Set-up -------------------------------------------------------------------------------------------------------- */
+/* ---- Set-up ------------------------------------------------------------------------------------------------------ */
 
 void paging_init(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Entries of the kernel's own page tables, as the CPU sees them. User tables are mm/'s: see mm/table/pgtable.h. */
+/* The format of the kernel's own page-table entries. User page tables belong to mm/: see mm/table/pgtable.h. */
 #ifndef KERNEL_X86_PAGING_H
 #define KERNEL_X86_PAGING_H
 
@@ -14,7 +14,7 @@
 #define PT_FRAME 0x000ffffffffff000UL
 #define PT_KERNEL_DATA (PT_PRESENT | PT_WRITE | PT_GLOBAL | PT_NX)
 
-/* The entry of a kernel address at a level (1: 4 KiB pages), or NULL when a table above it is missing. */
+/* Returns the entry of a kernel address at a level (1: 4 KiB pages), or NULL if a table above it is missing. */
 u64 *kernel_pt_entry(u64 addr, unsigned level);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps by which the machine is set up, in the order of kernel/main.c; each runs once, on the boot CPU, unless noted. */
+/*
+ * Declares the steps that set up the machine, in the order of kernel/main.c. Each runs once, on the boot CPU, unless
+ * noted.
+ */
 #ifndef KERNEL_X86_SETUP_H
 #define KERNEL_X86_SETUP_H
 
@@ -7,10 +10,10 @@
 
 enum boot_protocol { BOOT_MULTIBOOT2, BOOT_PVH };
 
-/* Reads the loader's structures. Needs the boot page tables. */
+/* Reads the boot loader's structures. Needs the boot page tables. */
 void boot_info_read(enum boot_protocol protocol, paddr_t info_paddr);
 
-/* GDT, TSS, IDT, control registers, SYSCALL: of the CPU that calls. The first call makes cpu_id() work. */
+/* Sets up the calling CPU: GDT, TSS, IDT, control registers, SYSCALL. cpu_id() works from the first call on. */
 void cpu_init(unsigned id);
 /* Gives the calling CPU its own stacks for #DF, NMI and #MC. Needs the page allocator. */
 void cpu_init_ist(void);
@@ -19,8 +22,9 @@ void cpu_init_ist(void);
 void acpi_init(void);
 
 /*
- * Memory before there is an allocator. boot_alloc never fails (it panics), is cleared, and is never given back.
- * boot_memory_init finds out what is free; boot_memory_finish hands the rest to the page allocator.
+ * Memory before the page allocator exists. boot_memory_init() finds the free memory. boot_alloc() returns cleared
+ * memory that is never freed; it panics if there is not enough. boot_memory_finish() gives the rest to the page
+ * allocator.
  */
 void boot_memory_init(void);
 paddr_t boot_alloc(u64 size, u64 align);
@@ -31,13 +35,16 @@ void paging_init(void);
 /* Maps one page of device registers, uncached. */
 void *map_device_page(paddr_t paddr);
 
-/* Local APIC: the base is found, then each CPU switches its own on. */
+/*
+ * Local APIC. lapic_init() maps the registers and enables the boot CPU's APIC; every other CPU enables its own by
+ * lapic_init_cpu().
+ */
 void lapic_init(void);
 void lapic_init_cpu(void);
 u32 lapic_id(void);
 void lapic_eoi(void);
 void lapic_send(u32 apic_id, u32 command);
-/* One interrupt after `ticks` of lapic_timer_hz; 0 switches it off. */
+/* Requests one interrupt after `ticks` of the timer; 0 disables it. */
 void lapic_timer_arm(u32 ticks);
 u32 lapic_timer_read(void);
 #define LAPIC_NMI 0x4400u
@@ -45,17 +52,20 @@ u32 lapic_timer_read(void);
 #define LAPIC_STARTUP 0x4600u
 #define LAPIC_FIXED 0x4000u
 
-/* I/O APIC: a device's interrupt (by its global number) comes to the boot CPU as that vector. Maps its page the first time. */
+/*
+ * I/O APIC: routes the device interrupt with this global number to the boot CPU, as that vector. The first call maps
+ * the registers.
+ */
 void ioapic_route(unsigned gsi, unsigned vector);
 
-/* Calibrates TSC and LAPIC timer; reads the wall clock. */
+/* Calibrates the TSC and the LAPIC timer, and reads the wall clock. */
 void clock_init(void);
 void delay_us(u64 us);
 
-/* Starts the other CPUs; returns when all are scheduling. */
+/* Starts the other CPUs. Returns when all are online. */
 void smp_init(void);
 
-/* What ACPI said. Constant after acpi_init. */
+/* The CPUs and interrupt controllers that the ACPI tables list. Constant after acpi_init(). */
 struct acpi_info {
 	u32 apic_ids[MAX_CPUS]; /* the boot CPU is not necessarily the first */
 	unsigned nr_cpus;

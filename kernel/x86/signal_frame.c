@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame of a signal handler on the user stack, as x86-64 Linux lays it out, and the way back from it. From the
- * lower addresses up: struct rt_sigframe, then the vector registers in XSAVE's format with Linux's two magic words; on a CPU
- * without XSAVE the 512 bytes of FXSAVE alone.
+ * Writes the frame of a signal handler to the user stack, as x86-64 Linux lays it out, and restores the registers from
+ * it.
+ *
+ * From lower to higher addresses, the frame has struct rt_sigframe, then the vector registers in XSAVE's format with
+ * Linux's two magic words. On a CPU without XSAVE, the vector registers are the 512 bytes of FXSAVE alone.
  */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
@@ -61,13 +63,15 @@ bool on_signal_stack(u64 sp)
 	return !(stack->flags & SS_AUTODISARM) && sp > stack->sp && sp - stack->sp <= stack->size;
 }
 
-/* Bytes of the vector registers in a frame. */
+/* Returns the size of the vector registers in a frame, in bytes. */
 static u64 fpu_frame_size(void)
 {
 	return xstate_used_size + (xstate_features ? sizeof(u32) : 0); /* the second magic word */
 }
 
-/* As Linux counts: what lies on an alternate stack, so without the red zone of what was interrupted. */
+/*
+ * Counts as Linux does: the bytes that a frame takes on an alternate stack, so without the interrupted code's red zone.
+ */
 u64 signal_frame_max(void)
 {
 	return align_up(sizeof(struct rt_sigframe) + 15 + fpu_frame_size() + 63, 16);
@@ -75,7 +79,10 @@ u64 signal_frame_max(void)
 
 /* ---- Setting up -------------------------------------------------------------------------------------------------- */
 
-/* Where the vector state goes; *frame_addr: where the rest does. 0 when the alternate stack is too small. */
+/*
+ * Returns the address for the vector registers, and sets *frame_addr to that of the rest. Returns 0 if the alternate
+ * stack is too small.
+ */
 static u64 place(const struct trap_frame *regs, const struct sigaction *action, u64 *frame_addr)
 {
 	const struct sigstack *stack = &current->altstack;
@@ -93,13 +100,13 @@ static u64 place(const struct trap_frame *regs, const struct sigaction *action, 
 	return fp;
 }
 
-/* Room beside the task's own area, which a switch overwrites. */
+/* Returns the scratch area, which lies behind the task's own area. A context switch would overwrite the latter. */
 static char *scratch_area(void)
 {
 	return (char *)current->fpu + xstate_size;
 }
 
-/* What was saved in the scratch area. */
+/* Copies the registers that are saved in the scratch area to the user's frame. */
 static int put_fpu(u64 addr)
 {
 	struct fpx_sw_bytes sw = { .magic1 = FP_XSTATE_MAGIC1,
@@ -193,8 +200,9 @@ static int write_frame(struct trap_frame *regs, int sig, const struct siginfo *i
 }
 
 /*
- * The handler's stack may have a protection key that the thread has no right to just now: the frame is written with all keys
- * open, and says what was. As Linux since 6.12. The handler starts with fresh vector registers and the default rights.
+ * The handler's stack may have a protection key to which the thread has no access at the moment. The frame is therefore
+ * written with access to all keys, and it records the thread's rights. As Linux since 6.12. The handler starts with the
+ * initial vector registers and the default rights.
  */
 int signal_frame_setup(struct trap_frame *regs, int sig, const struct siginfo *info, const struct sigaction *action,
 		       u64 blocked)
@@ -214,9 +222,12 @@ int signal_frame_setup(struct trap_frame *regs, int sig, const struct siginfo *i
 	return error;
 }
 
-/* ---- The way back ------------------------------------------------------------------------------------------------ */
+/* ---- Returning --------------------------------------------------------------------------------------------------- */
 
-/* Is the user's image a whole XSAVE one, as we wrote it? Otherwise its first 512 bytes alone count. */
+/*
+ * Returns whether the user's image is a whole XSAVE image, as put_fpu() writes it. Otherwise only its first 512 bytes
+ * are used.
+ */
 static bool image_is_extended(u64 addr)
 {
 	struct fpx_sw_bytes sw;
@@ -239,7 +250,7 @@ static int get_fpu(u64 addr)
 	} else if (addr) {
 		if (copy_from_user(scratch, addr, FXSAVE_SIZE))
 			return -EFAULT;
-		*(u64 *)(scratch + FXSAVE_SIZE) = 3; /* x87 and SSE are there, the rest is as at the start */
+		*(u64 *)(scratch + FXSAVE_SIZE) = 3; /* x87 and SSE are present, the rest gets its initial state */
 	}
 	xstate_sanitize(scratch);
 	flags = irq_save();
@@ -277,7 +288,7 @@ static void restore_altstack(u64 sp, u32 flags, u64 size)
 long signal_frame_return(struct trap_frame *regs)
 {
 	struct rt_sigframe frame;
-	u64 addr = regs->rsp - 8; /* the handler's return has taken the first word */
+	u64 addr = regs->rsp - 8; /* the handler's ret has popped the return address */
 
 	if (!access_ok(addr, sizeof(frame)) || copy_from_user(&frame, addr, sizeof(frame)) ||
 	    get_fpu(frame.context.fpstate)) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The other CPUs: starting them, and the interrupts by which CPUs talk to each other.
+ * Starts the other CPUs, and sends the interrupts by which CPUs communicate.
  *
- * TLB shootdown: each CPU has one request of its own (what to drop, who has not done it yet) and one inbox (whose
- * requests it has to look at). An initiator fills its request, puts its bit into every target's inbox, interrupts those
- * whose inbox was empty, and waits with interrupts on, so that it serves others meanwhile: any number may wait for each
- * other. No locks.
+ * TLB shootdown: each CPU has one request of its own (what to flush, and which CPUs have not done it yet) and one inbox
+ * (the CPUs whose requests it must serve). An initiator fills in its request, sets its bit in every target's inbox,
+ * interrupts the targets whose inbox was empty, and waits. It waits with interrupts on and so serves other requests:
+ * any number of CPUs may wait for each other. No locks.
  */
 #include "kernel/lib/print.h"
 #include "kernel/sched/sched.h"
@@ -21,25 +21,25 @@
 #include "mm/debug/race.h"
 
 #define AP_TRAMPOLINE 0x8000UL /* boot/ap.asm has the same */
-#define AP_START_US 200000     /* then it is asked once more, */
+#define AP_START_US 200000     /* after this time the start-up IPI is repeated, ... */
 #define AP_LATE_US                                                                                                     \
-	10000000 /* ... and waited for as long as Linux does: a loaded host may let a virtual CPU stand still */
-#define FLUSH_ALL_PAGES 33 /* from here on dropping everything is cheaper */
+	10000000 /* ... and the CPU gets as long as on Linux: a busy host may not run a virtual CPU for a while */
+#define FLUSH_ALL_PAGES 33 /* beyond this, flushing everything is cheaper */
 
 extern char ap_trampoline[], ap_trampoline_end[];
 extern u64 ap_stack_top;
 extern u32 ap_cpu;
 
 struct tlb_request {
-	vaddr_t start, end; /* written by the initiator before it shows the request to anybody */
-	u64 waiting;	    /* atomic: targets that have not dropped it yet */
+	vaddr_t start, end; /* written by the initiator before it publishes the request */
+	u64 waiting;	    /* atomic: targets that have not flushed yet */
 };
 STATIC_PER_CPU(struct tlb_request, tlb_requests);
-STATIC_PER_CPU(u64, tlb_inbox); /* atomic: CPUs whose requests are to be looked at */
+STATIC_PER_CPU(u64, tlb_inbox); /* atomic: CPUs whose requests must be served */
 
-/* ---- Starting ------------------------------------------------------------------------------------------------------ */
+/* ---- Starting other CPUs ----------------------------------------------------------------------------------------- */
 
-/* Where boot/ap.asm jumps to, on a stack of its own. From here on the CPU is like the first. */
+/* boot/ap.asm calls this, on a stack of the CPU's own. From here on the CPU is set up like the first. */
 void ap_main(u32 id);
 void ap_main(u32 id)
 {
@@ -63,7 +63,7 @@ static bool wait_online(unsigned id, u64 us)
 	return true;
 }
 
-/* INIT, then the start-up IPI, repeated once if nothing happens, as Intel's manual has it. */
+/* Sends INIT, then the start-up IPI, which is repeated once if the CPU does not start, as Intel's manual describes. */
 static bool start_cpu(unsigned id, u32 apic_id)
 {
 	char *stack = kstack_alloc();
@@ -97,7 +97,7 @@ void smp_init(void)
 	klog("%u CPUs", nr_cpus());
 }
 
-/* ---- Talking ------------------------------------------------------------------------------------------------------- */
+/* ---- Interrupts between CPUs ------------------------------------------------------------------------------------- */
 
 void smp_send_reschedule(unsigned cpu)
 {

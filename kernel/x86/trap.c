@@ -81,11 +81,11 @@ static void note_trap(unsigned vector, u64 error, u64 addr)
 
 static void __noinline bad_user_access(u64 error, u64 addr, struct fault_signal sig)
 {
-	note_trap(TRAP_PF, error | (addr >= USER_END ? PF_PRESENT : 0), addr); /* as Linux: hides our tables */
+	note_trap(TRAP_PF, error | (addr >= USER_END ? PF_PRESENT : 0), addr); /* as on Linux: hides our tables */
 	force_signal(sig.signo, sig.code, addr);
 }
 
-/* Reports the key as well: it may have changed since the fault, but no program can know better. */
+/* Reports the protection key too. It may have changed since the fault, which no program can notice. */
 static void __noinline bad_key(u64 error, u64 addr, struct fault_signal sig)
 {
 	struct siginfo info = { .signo = sig.signo, .code = sig.code };
@@ -161,7 +161,7 @@ static bool __noinline odd_user_fault(struct trap_frame *frame, u64 error, u64 a
 			user_fault_failed(FAULT_NO_MAPPING, error, addr);
 		return true;
 	}
-	/* Without SMAP the entry permits to the supervisor what it permits to the user. */
+	/* Without SMAP, an entry permits to the supervisor every access that it permits to user mode. */
 	return cpu_has(FEATURE_smap) && implicit_access(frame, error, addr);
 }
 
@@ -362,7 +362,7 @@ void user_rip_not_canonical(struct trap_frame *frame)
 	irq_disable();
 }
 
-/* Runs on a stack of its own, whatever was interrupted. */
+/* Runs on a stack of its own, since it may interrupt any instruction. */
 void exception_critical(struct trap_frame *frame, unsigned vector)
 {
 	if (vector == TRAP_NMI) {

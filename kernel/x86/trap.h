@@ -31,7 +31,7 @@ static inline bool frame_is_user(const struct trap_frame *frame)
 	return frame->cs & 3;
 }
 
-/* The user registers of a task with a user half, at the top of its kernel stack. */
+/* Returns the user registers at the top of the kernel stack of a task that can run in user mode. */
 static inline struct trap_frame *stack_frame(void *stack_top)
 {
 	return (struct trap_frame *)stack_top - 1;
@@ -47,14 +47,16 @@ static inline struct trap_frame *stack_frame(void *stack_top)
 typedef long (*system_call_t)(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 extern const system_call_t system_call_table[NR_SYSCALL_SLOTS];
 
-/* Linux's exception vectors, as in siginfo's and sigcontext's trapno. */
+/* The exception vectors, under Linux's names. Programs see them as trapno in a signal's sigcontext. */
 enum trap_vector {
 	TRAP_DE = 0, TRAP_DB, TRAP_NMI, TRAP_BP, TRAP_OF, TRAP_BR, TRAP_UD, TRAP_NM, TRAP_DF,
 	TRAP_TS = 10, TRAP_NP, TRAP_SS, TRAP_GP, TRAP_PF, TRAP_MF = 16, TRAP_AC, TRAP_MC, TRAP_XF,
 	NR_EXCEPTIONS = 32,
 	VECTOR_TIMER = 0xf0, VECTOR_RESCHEDULE, VECTOR_TLB, VECTOR_SERIAL, VECTOR_SPURIOUS = 0xff,
 };
-/* How many interrupts of this vector (VECTOR_TIMER to VECTOR_SERIAL) a CPU has taken. Any context; may be stale. */
+/*
+ * Returns how many interrupts of a vector (VECTOR_TIMER to VECTOR_SERIAL) a CPU has taken; may be stale. Any context.
+ */
 u64 interrupt_count(u32 cpu, enum trap_vector vector);
 
 /* Bits of a page fault's error code. */

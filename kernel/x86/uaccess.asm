@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: MIT
-; The instructions that touch user memory, each with a row in the exception table: { its address, where to go on when it
-; faults, 1 if the page must not be faulted in }. They follow the C calling convention; see kernel/uaccess.h.
+; The instructions that access user memory. Each has an entry in the exception table: its address, the address at which
+; to continue after a fault, and 1 if the page must not be faulted in. The functions follow the C calling convention;
+; see kernel/uaccess.h.
 
 	global user_copy
 	global user_copy_nofault
@@ -17,7 +18,7 @@
 	section .text
 %endmacro
 
-%macro SMAP 1				; stac or clac: a nop where there is no SMAP (cpu.c)
+%macro SMAP 1				; stac or clac; cpu.c patches it to a nop on a CPU without SMAP
 %%site:
 	%1
 	section .smap_sites progbits alloc noexec nowrite align=8
@@ -28,8 +29,8 @@
 	section .text
 	bits 64
 
-; u64 user_copy(void *dst, const void *src, u64 size): bytes not copied. Whole words first; when one faults, the rest
-; goes byte by byte, so that all up to the bad byte is copied.
+; u64 user_copy(void *dst, const void *src, u64 size): returns the number of bytes not copied. Copies whole words first;
+; if one faults, it copies the rest byte by byte, up to the byte that faults.
 %macro USER_COPY 3			; name, nofault, touches user memory
 	align 16
 %1:
@@ -62,7 +63,7 @@
 	USER_COPY user_copy_nofault, 1, 1
 	USER_COPY kernel_read_nofault, 1, 0
 
-; u64 user_clear(void *dst, u64 size): bytes not cleared
+; u64 user_clear(void *dst, u64 size): returns the number of bytes not cleared
 	align 16
 user_clear:
 	mov rcx, rsi
@@ -86,7 +87,7 @@ user_clear:
 	ON_FAULT .words, .word_fault, 0
 	ON_FAULT .bytes, .end, 0
 
-; int user_load_raw(u32 *value, const u32 *user): 0 or -EFAULT
+; int user_load_raw(u32 *value, const u32 *user): returns 0 or -EFAULT, as do the next three
 	align 16
 user_load_raw:
 	SMAP stac

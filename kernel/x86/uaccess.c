@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Access to user memory, see kernel/uaccess.h: checks the range, then calls uaccess.asm. No locks. */
+/* Checks the ranges of accesses to user memory, and calls uaccess.asm for the accesses (kernel/uaccess.h). No locks. */
 #include "kernel/uaccess.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"

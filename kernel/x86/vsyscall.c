@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nothing is mapped at the vsyscall page. A call of one of its three functions faults, is made here, and returns as by `ret`;
- * the page cannot be read. As Linux's default, vsyscall=xonly. A pointer that the call finds bad is a signal, since the
- * functions once ran in user mode. No locks.
+ * Emulates the three functions of the vsyscall page.
+ *
+ * Nothing is mapped at the page. A call of a function faults, is made here, and returns as if by `ret`; the page cannot
+ * be read. This is Linux's default, vsyscall=xonly. A bad pointer raises a signal instead of failing with EFAULT, since
+ * the functions once ran in user mode. No locks.
  */
 #include "kernel/x86/vsyscall.h"
 #include "kernel/lib/errno.h"
@@ -11,12 +13,12 @@
 #include "kernel/uaccess.h"
 
 #define SEGV_MAPERR 1
-#define FUNCTION_BITS 0xc00UL /* of the address: which of four */
+#define FUNCTION_BITS 0xc00UL /* the address bits that select one of four functions */
 #define FUNCTION_SHIFT 10
 
 static const struct vsyscall {
-	u16 number;    /* of the system call */
-	u8 written[2]; /* bytes that it writes through each pointer; 0: it has none */
+	u16 number;    /* of the corresponding system call */
+	u8 written[2]; /* bytes written through each pointer; 0: no pointer */
 } vsyscalls[] = {
 	{ 96, { 16, 8 } },		       /* gettimeofday: struct timeval, struct timezone */
 	{ 201, { sizeof(s64), 0 } },	       /* time */
@@ -28,7 +30,7 @@ static void bad_call(void)
 	force_signal(SIGSEGV, SI_KERNEL, 0);
 }
 
-/* A pointer beyond the user's half; the signal tells it. */
+/* Returns whether the pointer lies beyond the user's half; if so, sends the signal that reports it. */
 static bool pointer_is_foreign(u64 addr, u64 size)
 {
 	if (access_ok(addr, size))
@@ -40,7 +42,7 @@ static bool pointer_is_foreign(u64 addr, u64 size)
 	return true;
 }
 
-/* rdx is an argument of getcpu that Linux ignores, and so passes as NULL. */
+/* Makes the call. Passes NULL for the argument of getcpu that is in rdx, since Linux ignores it. */
 static void call(struct trap_frame *frame, const struct vsyscall *vsyscall)
 {
 	u64 args[2] = { frame->rdi, frame->rsi }, caller;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The vsyscall page, at one address in every address space: gettimeofday, time and getcpu of programs older than the vDSO. */
+/*
+ * The vsyscall page, which has the same address in every address space: gettimeofday, time and getcpu for programs
+ * older than the vDSO.
+ */
 #ifndef KERNEL_X86_VSYSCALL_H
 #define KERNEL_X86_VSYSCALL_H
 
@@ -8,8 +11,8 @@
 #define VSYSCALL_PAGE 0xffffffffff600000UL
 
 /*
- * A page fault of user mode above the user's half. True: it was an instruction fetch from the vsyscall page, and the call was
- * made, or has become a signal. May sleep. => interrupts on.
+ * Handles a page fault of user mode above the user's half. Returns true if it was an instruction fetch from the
+ * vsyscall page: then the call was made, or a signal was sent. May sleep. => interrupts on.
  */
 bool vsyscall_emulate(struct trap_frame *frame, u64 error, u64 addr);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See xsave.h. A CPU without XSAVE has FXSAVE, which writes the first 512 bytes of an area and knows x87 and SSE. No locks: an
- * area belongs to one task.
+ * Saves, loads and initialises the vector registers of user threads (xsave.h). A CPU without XSAVE has FXSAVE, which
+ * writes the first 512 bytes of an area and covers x87 and SSE. No locks: an area belongs to one task.
  */
 #include "kernel/boot_words.h"
 #include "kernel/lib/print.h"
@@ -54,7 +54,7 @@ static bool find_keys(u32 components)
 	return cpu_has(FEATURE_pku) && components & XSTATE_PKRU && !boot_option("nopku", NULL, 0);
 }
 
-/* Zero means that the CPU is older than the mask; then the default is right. */
+/* A mask of zero means that the CPU is older than this field; the default is right for it. */
 static void find_mxcsr_mask(void)
 {
 	struct xstate_area area __attribute__((aligned(64)));
@@ -114,7 +114,10 @@ void xstate_load(const void *area)
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
 
-/* No component is in the image, so each gets its initial value; that of the keys is another for Linux than for the CPU. */
+/*
+ * The image contains no component, so the CPU gives each its initial value. For the keys, Linux's initial value is
+ * different, so they are set separately.
+ */
 void xstate_load_init(void)
 {
 	static const struct xstate_area init __attribute__((aligned(64))) = { .fcw = FCW_DEFAULT, .mxcsr = MXCSR_DEFAULT };

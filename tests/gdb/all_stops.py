@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-No breakpoint is passed unseen while several CPUs run: of a program whose threads fault all the time, GDB has stopped at as many
-attempts as the kernel has counted.
+Tests that GDB misses no breakpoint while several CPUs run. In a program whose threads fault all the time, GDB stops at
+as many attempts as the kernel counts.
 """
 
 from harness import *
@@ -11,7 +11,7 @@ ROUNDS, STOPS = 4, 250
 
 
 class Counting(gdb.Breakpoint):
-    """Goes on by itself, but for each STOPS-th time."""
+    """A breakpoint that continues by itself, except for each STOPS-th hit."""
 
     seen = 0
 
@@ -29,6 +29,6 @@ before, stop = attempts(), Counting("event_attempt")
 for number in range(ROUNDS):
     gdb.execute("continue", to_string=True)
     counted = attempts() - before
-    # A CPU may stand before the breakpoint, or between it and the count.
+    # A CPU may be just before the breakpoint, or between it and the count.
     check(f"{stop.seen} stops", abs(counted - stop.seen) <= kernel.nr_cpus(), f"{counted} attempts counted")
 finish()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Attaching: 64-bit from the first stop, a thread for each CPU, symbols of kernel and program, every command there."""
+"""
+Tests attaching: 64-bit mode from the first stop, a thread for each CPU, symbols of kernel and program, every command.
+"""
 
 from harness import *  # noqa: F403
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Every command that shows something, at a moment when there is something to see: one thread stands in mprotect with mmap_lock
-held for writing, another one's fault waits for it. Of the debug kernel and of the release kernel, which notes less.
+Tests every command that shows something, at a moment when there is something to see. One thread is stopped in mprotect
+with mmap_lock held for writing, and another one's fault waits for it. Runs on the debug kernel and on the release
+kernel, which records less.
 """
 
 from harness import *
@@ -14,7 +15,7 @@ def stopped_tid():
 
 
 def tid_in(function):
-    """The thread that sleeps or runs in a function."""
+    """Returns the tid of a thread that sleeps or runs in a function."""
     for task in walk.tasks():
         if function in stack.names(task, walk.cpu_running(task)):
             return int(task["tid"])
@@ -51,11 +52,13 @@ def wrong_arguments():
 NONSENSE = ("nonsense", "-1", "0x", "99999999999999999999999", "1 2 3 4 5 6", "no_such_thing 1", "'", '"', "(", "1 +", "$nothing", "pfn",
             "pfn x", "tid", "tid x", "0 w nobody", "0xdead000000000000 x 99", "arm", "arm spec_after_walk x", "release x", "[", "--",
             "\\", "0 kernel x", "é", "*(int*)0", '"text"', "kernel", "all all")
-TAKES_ANY_ADDRESS = ("ptwalk", "page", "why", "break-fault", "faults")  # and so some of the above
+TAKES_ANY_ADDRESS = ("ptwalk", "page", "why", "break-fault", "faults")  # and so they accept some of the above
 
 
 def nonsense():
-    """Whatever is typed, the answer is one of the command's own: never an error of Python, never another command's."""
+    """
+    Checks that each command answers nonsense with a message of its own: no Python error, no other command's message.
+    """
     for name in COMMANDS:
         strange = [one for words in NONSENSE if (one := in_its_own_words(f"{name} {words}")) is not True]
         check(f"{name}: answers nonsense in its own words", not strange, "\n".join(strange))
@@ -63,11 +66,12 @@ def nonsense():
         check(f"{name}: refuses nonsense", name in TAKES_ANY_ADDRESS or not accepted, "\n".join(accepted))
 
 
-NOTHING_TO_OFFER = {"cpus", "tasks", "locks", "rcu", "faultline", "faultline-attach", "ptwalk"}  # the last: any address
+# for ptwalk, because it takes any address
+NOTHING_TO_OFFER = {"cpus", "tasks", "locks", "rcu", "faultline", "faultline-attach", "ptwalk"}
 
 
 def completion():
-    """GDB takes the space from the end of what is asked here: the first letter of an argument must be there."""
+    """Checks completion. GDB strips a trailing space here, so the first letter of an argument must be typed."""
     for one in command.ALL:
         choices = one.choices([]) if one.name in COMMANDS else []
         check(f"complete {one.name}: knows what may follow", bool(choices) != (one.name in NOTHING_TO_OFFER), str(choices))
@@ -114,7 +118,7 @@ def the_lock(writer, waiter):
 
 
 def a_circle_of_one(writer, waiter):
-    """Planted in memory: the one who waits for mmap_lock has it."""
+    """Plants a cycle of one in memory: the thread that waits for mmap_lock is also its owner."""
     tasks = {int(task["tid"]): task for task in walk.tasks()}
     owner = int(tasks[writer]["mm"]["mmap_lock"]["owner"].address)
     gdb.selected_inferior().write_memory(owner, int(tasks[waiter]).to_bytes(8, "little"))
@@ -123,7 +127,7 @@ def a_circle_of_one(writer, waiter):
 
 
 def a_reader_that_is_not_noted(writer):
-    """Planted in memory: somebody else has mmap_lock for reading."""
+    """Plants a reader in memory: another thread holds mmap_lock for reading."""
     mm = next(task for task in walk.tasks() if int(task["tid"]) == writer)["mm"]
     count, owner = mm["mmap_lock"]["count"], mm["mmap_lock"]["owner"]
     before = [(int(field.address), kernel.read_bytes(int(field.address), 8)) for field in (count, owner)]
@@ -136,7 +140,7 @@ def a_reader_that_is_not_noted(writer):
 
 
 def a_circle(writer, waiter):
-    """Planted in memory: the one who waits for mmap_lock holds what its holder waits for."""
+    """Plants a cycle in memory: the waiter for mmap_lock holds what the lock's holder waits for."""
     tasks = {int(task["tid"]): task for task in walk.tasks()}
     held = tasks[waiter]["held"]
     before = kernel.read_bytes(int(held.address), held.type.sizeof)
@@ -151,7 +155,7 @@ def a_circle(writer, waiter):
 
 
 def machine(writer):
-    ask("cpus", rf"^CPU 1 +reasons \(tid {writer}\) +kernel +\S+ .*interrupts (on|off)")  # a tick may be at work there
+    ask("cpus", rf"^CPU 1 +reasons \(tid {writer}\) +kernel +\S+ .*interrupts (on|off)")  # a tick may be handled there
     ask("tlb 1", r"^pid 1: CPUs that may hold translations: .*; 1 change not yet flushed", "No shootdown is under way")
     ask("tlb all", r"^pid 1: ")
     ask("rcu", r"^generation \d+", r"^CPU 2 .*(idle|noted)")
@@ -163,7 +167,7 @@ def machine(writer):
 
 
 run_to("race_release")
-skip_call()  # so the writer stands there for as long as we like
+skip_call()  # so the writer stays there for as long as the test needs
 writer = stopped_tid()
 waiter = tid_in("fault_in")
 the_lock(writer, waiter)

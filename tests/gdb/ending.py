@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The end of the machine: a sentence that says how, no error, and nothing left to ask. Its words are compared by the runner."""
+"""
+Tests the end of the machine. GDB reports it in a sentence, without an error, and the commands know of it. The runner
+compares the words.
+"""
 
 from harness import *
 

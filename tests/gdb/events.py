@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""`faults` and `break-fault`: every stop is at the attempt that was asked for, and the ring has it."""
+"""Tests `faults` and `break-fault`: every stop is at an attempt as described, and the ring has it."""
 
 from harness import *
 
 
 def stops_at(words, *patterns):
-    """`break-fault words`, continue: the first stop must be as described, and the event is in the ring one step later."""
+    """
+    Runs `break-fault words`, continues: the first stop must be as described, and the ring must have the event one step
+    later.
+    """
     ask(f"break-fault {words}", r"^Breakpoint \d+: at attempts (of pid 1 )?that are \w")
     said = gdb.execute("continue", to_string=True)
     for pattern in patterns:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-What the scripts of tests/gdb/ share. Each runs inside GDB, attached to a machine (tests/runner/debugger.py): it drives the
-machine, asks the commands, and compares what they say. The last line is `script: N checks, M failed`, in
-words that no program of user/ has, the status 1 when M > 0: GDB itself ends with 0 when a script dies of an exception.
+Functions that the scripts of tests/gdb/ share. Each script runs inside GDB, attached to a machine
+(tests/runner/debugger.py): it drives the machine, runs the commands, and checks their output. The last line is
+`script: N checks, M failed`, in words that no program of user/ prints, and the status is 1 if M > 0: GDB itself ends
+with 0 when a script dies of an exception.
 """
 
 import re
@@ -11,7 +12,8 @@ import gdb
 
 from faultline_gdb import command, kernel, stack, walk
 
-COMMANDS = [one.name for one in command.ALL if one.name != "faultline-attach"]  # that one is for tools/faultline to use
+# that one is used by tools/faultline only
+COMMANDS = [one.name for one in command.ALL if one.name != "faultline-attach"]
 passed, failures = [], []
 
 
@@ -21,7 +23,7 @@ def check(name, holds, detail=""):
 
 
 def ask(command, *patterns, never=()):
-    """Run a command; what it says must match each pattern. Returns what it said."""
+    """Runs a command; its output must match each pattern. Returns the output."""
     said = gdb.execute(command, to_string=True)
     for pattern in patterns:
         check(f"{command}: {pattern}", re.search(pattern, said, re.MULTILINE), said)
@@ -31,7 +33,7 @@ def ask(command, *patterns, never=()):
 
 
 def refuses(command, *patterns):
-    """The command must fail, and say what would have been right."""
+    """Checks that the command fails, with a message that matches each pattern."""
     try:
         said = gdb.execute(command, to_string=True)
     except gdb.error as error:
@@ -42,7 +44,7 @@ def refuses(command, *patterns):
 
 
 def answer(text):
-    """What a command says, and what it says of an error, or None."""
+    """Returns a command's output, and its error or None."""
     try:
         return gdb.execute(text, to_string=True), None
     except gdb.error as error:
@@ -50,7 +52,7 @@ def answer(text):
 
 
 def in_its_own_words(text):
-    """Whatever a command is asked, and whenever: an answer, or a sentence of its own about why there is none."""
+    """Returns True if a command prints something or fails with a message of its own; otherwise a complaint."""
     said, error = answer(text)
     name = text.split()[0]
     if error is None:
@@ -59,7 +61,7 @@ def in_its_own_words(text):
 
 
 def completes(text, *expected):
-    """Completion must offer at least these."""
+    """Checks that completion offers at least these."""
     found = gdb.execute(f"complete {text}", to_string=True).splitlines()
     for one in expected:
         check(f"complete {text}: {one}", one in found, "\n".join(found[:40]))
@@ -70,7 +72,7 @@ def frame_value(name):
 
 
 def tid():
-    """Of the thread that runs where GDB stands."""
+    """Returns the tid of the thread on the selected CPU."""
     return int(walk.selected_task()["tid"])
 
 
@@ -81,7 +83,7 @@ def silent(where, **options):
 
 
 def run_to(where, condition=lambda: True):
-    """Continue until a breakpoint at `where` is hit and the condition holds there."""
+    """Continues until a breakpoint at `where` is hit and the condition holds there."""
     stop = silent(where)
     try:
         while True:
@@ -95,7 +97,9 @@ def run_to(where, condition=lambda: True):
 
 
 def came_as_foretold(told, came):
-    """Attempts as (strategy, end, reason or answer). Between a look and the attempt a disk or the flusher may have got ready."""
+    """
+    Compares attempts, (strategy, end, reason or answer). A wait that was predicted may have ended before the attempt.
+    """
     if told == came or told[1] == "resolved" and came[1] in ("answered", "completed") and came[2] == "done":
         return True
     waits = told[1] in ("retry", "completed") or told[2] == "spf_abort_swap_page_locked"
@@ -103,15 +107,15 @@ def came_as_foretold(told, came):
 
 
 def skip_call():
-    """The function that has just been entered returns without having done anything."""
+    """Makes the function that has just been entered return at once."""
     gdb.execute("return", to_string=True)
 
 
 def finish():
-    """The verdict; ends the machine and GDB."""
+    """Prints the verdict; ends the machine and GDB."""
     print(f"script: {len(passed) + len(failures)} checks, {len(failures)} failed", flush=True)
     try:
         gdb.execute("kill", to_string=True)
     except gdb.error:
-        pass  # QEMU hangs up as it dies
+        pass  # QEMU closes the connection as it dies
     gdb.execute(f"quit {1 if failures or not passed else 0}")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Back in time on one CPU: from a byte that has changed to the instruction that wrote it, then to the fault before that."""
+"""
+Tests reverse execution on one CPU: from a changed byte to the instruction that wrote it, then to the fault before that.
+"""
 
 from harness import *
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Every command at every moment: before there is memory, before there are processes, in a program, in a fault, in a tick, on an
-idle CPU, inside a panic, and when the machine is no more. Each answers, or says in a sentence why it cannot.
+Tests every command in every state: before there is memory, before there are processes, in a program, in a fault, in a
+tick, on an idle CPU, inside a panic, and after the machine has ended. Each command answers, or says in a sentence why
+it cannot.
 """
 
 from harness import *
@@ -10,7 +11,7 @@ ADDRESSES = ("0", "0x1000", "0x400000", "0x7ffffffff000", "0x800000000000", "0xf
 QUESTIONS = [*COMMANDS, "vmas all", "vmas 1", "tlb all", "tlb 1", "faults 1000", "reasons all", "race list", "page pfn 0", "page pfn 0x100",
              "why tid 1", "why 0x400000 w 1", "why 0 w kernel", "swap 0"] + \
     [f"{name} {address}" for name in ("ptwalk", "page", "why") for address in ADDRESSES] + [f"why {address} w" for address in ADDRESSES]
-NOT_ASKED = ("break-fault", "tour")  # the first plants a breakpoint, the other goes on, or speaks of its program
+NOT_ASKED = ("break-fault", "tour")  # the first sets a breakpoint, the other continues the machine
 
 
 def everywhere(when):
@@ -30,7 +31,7 @@ for where in ("page_alloc_init", "sched_init", "start_first_process"):
     everywhere(where)
 run_to("fault_in")
 ask("tasks", r"tid 1\) +on CPU \d .* fault_in < ", never=["kernel thread +in user mode", "@"])
-for where in ("main", "fault_in", "sched_tick", "log_walks"):  # the last: in the panic
+for where in ("main", "fault_in", "sched_tick", "log_walks"):  # log_walks is called in a panic
     run_to(where)
     on_each_cpu(where)
 answer("kill")

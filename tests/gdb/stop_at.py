@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
---stop-at, in two runs of one seed (stop_at.sh): the first looks at its events when all is over, and prints the instruction
-count of one of them; the second is stopped before that instruction. Then nothing later has happened yet, and that event is
-the next of its kind. (Many stops by a debugger would move the clock: the first run has one.)
+Tests --stop-at, in two runs of one seed (stop_at.sh). The first reads its events at the end, and prints the instruction
+count of one of them; the second is stopped before that instruction. At that stop no later event has happened, and the
+first one's event is the next of its kind. (Many debugger stops would shift the clock: the first run has only one.)
 """
 
 import os

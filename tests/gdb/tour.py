@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The tours, word for word: each comparison in them must hold. Those that the program has scenes for: its arguments, or all, one
-after the other.
+Tests the tours: each comparison in them must hold. Takes the tours for which the program has scenes: its arguments, or
+all of them, one after the other.
 """
 
 import sys
@@ -27,7 +27,7 @@ for name in asked or ORDER:
 
 
 def refused():
-    """A tour that is taken where it does not belong says what it wants; at a terminal, whoever closes it has left."""
+    """Checks that a tour in the wrong place is refused."""
     name = (asked or ORDER)[-1]
     refuses("tour swap-in" if name != "swap-in" else "tour cow", "A tour wants a machine that has just been started for it",
             "--swap 1M build/user/tour (swap-in|cow)$")
@@ -52,5 +52,5 @@ leaving()
 gdb.execute("break main")
 refuses(f"tour {(asked or ORDER)[0]}", "breakpoints already", "delete removes them")
 gdb.execute("delete")
-refused()  # which runs the program to its end
+refused()  # runs the program to its end
 finish()

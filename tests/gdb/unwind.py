@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Backtraces through entry.asm: out of a fault of a program and of the kernel, out of a tick that interrupted a program and one
-that interrupted the kernel. Each leads to what was interrupted, or ends at the entry, and never goes astray.
+Tests backtraces through entry.asm. They start in a fault of a program and of the kernel, in a tick that interrupted a
+program and in one that interrupted the kernel. Each leads to the interrupted code, or ends at the entry, and contains
+no wrong frame.
 """
 
 from harness import *
@@ -9,7 +10,7 @@ from faultline_gdb import unwind
 
 
 def frames():
-    """The names of the selected CPU's frames, the program's included, innermost first."""
+    """Returns the names of the selected CPU's frames, including the program's, innermost first."""
     found, frame = [], gdb.newest_frame()
     while frame and len(found) < stack.DEPTH:
         found.append(name_of(frame.pc()))
@@ -22,11 +23,12 @@ def name_of(pc):
         return kernel.function_name(pc) or "program"
     if unwind.is_entry_code(pc):
         return "entry.asm"
-    return kernel.function_name(pc) or kernel.function_name(pc - 1) or f"{pc:#x}"  # a call may be its function's end
+    # a call may be its function's last instruction
+    return kernel.function_name(pc) or kernel.function_name(pc - 1) or f"{pc:#x}"
 
 
 def leads_to_program(what):
-    """The first frame of the program's is where it was interrupted, with the stack that it had."""
+    """Checks that the program's first frame is where it was interrupted, with the stack pointer that it had."""
     outer = gdb.newest_frame()
     while outer.pc() >= unwind.KERNEL_TEXT:
         outer = outer.older()
@@ -37,7 +39,7 @@ def leads_to_program(what):
 
 
 def leads_through(what, *expected):
-    """The frames have these names in this order, and all have one: a backtrace that goes astray finds nameless places."""
+    """Checks that the frames have these names in this order, and that each has a name: wrong frames have none."""
     found = frames()
     rest = iter(found)
     check(f"{what}: {' < '.join(expected)}", all(name in rest for name in expected), str(found))
@@ -64,9 +66,9 @@ run_to("sched_tick", in_user_mode)
 leads_through("a tick in a program", "sched_tick", "entry.asm")
 leads_to_program("a tick in a program")
 run_to("race_release")
-skip_call()  # so one thread stands at its race point, interrupts on, for as long as we like
+skip_call()  # so one thread stays at its race point, interrupts on, for as long as the test needs
 run_to("sched_tick", calls("race_hit"))
 leads_through("a tick in the kernel", "sched_tick", "entry.asm", "race_hit", "mm_mprotect", "entry.asm")
-# How many frames are left out depends on where in stop_here() the tick has come.
+# The number of omitted frames depends on where in stop_here() the tick interrupted it.
 ask("tasks", r"\) +on CPU \d .* stop_here < race_hit < (.* )?… < mm_mprotect, interrupted: sched_tick$")
 finish()

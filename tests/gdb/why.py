@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-`why` against what happens. A program runs whose faults end for every reason; at the door of each fault, and again when a
-thread that a race script has held is let go, `why` is asked. When the fault is over, the counters of its CPU must have moved
-as it said, and no others.
+Tests `why` against the counters. A program runs whose faults end for every reason. The script asks `why` at the start
+of each fault, and again when a thread is released from a race point. At the end of the fault, the counters of its CPU
+must have moved as predicted, and no others.
 """
 
 import os
@@ -10,9 +10,9 @@ import os
 from harness import *
 from faultline_gdb import reasons, why
 
-# What user/foretold.c has faults for, each for one of them; user/reasons.c has them for all others.
+# Each has a fault in user/foretold.c; all others have one in user/reasons.c.
 FORETOLD = {"spf_abort_file_ops", "vma_lock_abort_file_ops", "spf_abort_no_memory", "vma_lock_retry_page", "mmap_retry_page"}
-# Needs all 128 requests for swap under way, which the host tests bring about.
+# Needs all 128 requests for swap in use; the host tests cover that.
 OUT_OF_REQUESTS = {"vma_lock_retry_swap_request", "mmap_retry_swap_request"}
 ANSWERED = {"spec": "spf_answered", "vma": "vma_lock_answered", "mmap": "mmap_answered"}
 NAMES = [name.removeprefix("COUNT_") for name in kernel.enum("counter") if name not in ("COUNT_FIRST_REASON", "NR_COUNTERS")]
@@ -21,7 +21,7 @@ COMPARED = set(ANSWERED.values()) | set(reasons.all_reasons())
 
 BEGINS = {"reasons": ("run_script", "touch_alone"), "foretold": ("watch_from_here",)}
 doors = {}  # by tid
-foretold = set()  # reasons that were predicted and came
+foretold = set()  # reasons that were predicted and that occurred
 compared = 0
 
 
@@ -32,7 +32,7 @@ def counters_of(cpu):
 
 
 class Door:
-    """A fault that has come through the door: what was foretold, and the counters of its CPU."""
+    """A fault that has started: the prediction, and the counters of its CPU."""
 
     def __init__(self, cpu):
         frame = gdb.newest_frame()
@@ -42,12 +42,12 @@ class Door:
         self.address, self.access = int(frame.read_var("addr")), access
         self.attempts = why.predict(frame.read_var("mm"), self.address, access, from_user)
         self.expected = [counter_of(one) for one in self.attempts]
-        self.lines = [one.end.place.line() for one in self.attempts]  # an error where the source has no such place
+        self.lines = [one.end.place.line() for one in self.attempts]  # raises an error if the source has no such place
         self.open_end = self.attempts[-1].end.how == "retry" or waits_first(self.attempts)
         self.mixed = False
 
     def ask_again(self, one):
-        """The attempt under way will end otherwise; what follows is not known yet."""
+        """Replaces the prediction: the current attempt will end differently, and what follows is not known yet."""
         kept = [counter_of(earlier) for earlier in self.attempts if earlier.strategy != one.strategy]
         before = kept[:[earlier.strategy for earlier in self.attempts].index(one.strategy)]
         detached = ["vma_lock_detached"] if any("vma_lock_detached" in note for note in one.notes) else []
@@ -68,7 +68,7 @@ def counter_of(one):
 
 
 def waits_first(attempts):
-    """Will it wait for somebody who changes things before it lets go?"""
+    """Returns whether it will wait for another thread, which may change things before that ends."""
     return any("wait" in note for one in attempts for note in one.notes)
 
 
@@ -99,7 +99,7 @@ def leave():
 
 
 def let_go():
-    """Somebody is to be released from a race point: what will become of the fault it is in?"""
+    """Handles the release of a thread from a race point: asks again how its fault will end."""
     point = kernel.static("mm/debug/race.c", "points")[int(frame_value("id"))]
     tid = int(point["tid"])
     task = next((task for task in walk.tasks() if int(task["tid"]) == tid), None)
@@ -111,17 +111,18 @@ def let_go():
 
 
 def set_consent(withheld):
-    """What no mapping of this kernel has, planted in memory: operations that do not consent to one of the strategies."""
+    """Changes operations in memory so that they forbid one strategy, which no mapping of this kernel does."""
     for field in ("speculative", "without_mmap_lock"):
         place = int(kernel.variable("shared_anon_ops")[field].address)
         gdb.selected_inferior().write_memory(place, bytes([field != withheld]))
 
 
 def watch():
-    """A script of the program runs from one of `begins` to race_disarm_all(); what is set up before it is passed over."""
+    """Follows the scripts of the program, each from one of `begins` to race_disarm_all(), and ignores their setup."""
     begins, ends = places_of(*BEGINS[program]), places_of("race_disarm_all")
     consent = places_of("without_consent") if program == "foretold" else set()
-    release = silent(f"*{int(kernel.variable('race_release').address):#x}")  # its own copy, not those of its callers
+    # the out-of-line copy, not those inlined into its callers
+    release = silent(f"*{int(kernel.variable('race_release').address):#x}")
     returns, door = {}, silent("fault_in")
     door.enabled = False
     while continue_machine():
@@ -145,7 +146,7 @@ def places_of(*functions):
 
 
 def continue_machine():
-    """False once the machine has gone off."""
+    """Continues; returns False once the machine is off."""
     try:
         gdb.execute("continue", to_string=True)
         return gdb.selected_thread() is not None

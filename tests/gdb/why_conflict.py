@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-`why` in the middle of a fault that somebody has come in the way of: who has a lock keeps it, whoever waits for it (planted in
-memory); who has none gives up, wherever on the way it stands.
+Tests `why` in the middle of a fault that another thread interferes with. A fault that has a lock keeps it, whichever
+thread waits for it (the waiters are planted in memory); a fault that has none gives up, wherever it has stopped.
 """
 
 from harness import *
@@ -9,13 +9,13 @@ from faultline_gdb import events
 
 
 def stand_at(point):
-    """The next thread that comes there is about to stand there."""
+    """Continues until the next thread is about to stop at the race point."""
     gdb.execute(f"race arm {point}", to_string=True)
     run_to("stop_here")
 
 
 def planted(field, bits, question, *patterns, never=()):
-    """Asks with some bits of a field set that are not."""
+    """Runs a question while additional bits of a field are set."""
     place, before = int(field.address), kernel.read_bytes(int(field.address), field.type.sizeof)
     value = int.from_bytes(before, "little") | bits
     gdb.selected_inferior().write_memory(place, value.to_bytes(len(before), "little"))
@@ -44,7 +44,9 @@ def a_reader_with_a_writer_behind_it():
 
 
 def at_a_breakpoint():
-    """Where a kind of fault begins, without any race point: the page tables are walked, and the lock of a VMA is held."""
+    """
+    Stops where a kind of fault begins, without a race point: the page tables are walked, and a VMA lock may be held.
+    """
     run_to("touch")
     run_to("fault_anon")
     ask("why", "^spec is at work: fault_anon <", "Nothing has changed under it", "spec answers: a new page")
@@ -55,7 +57,7 @@ def at_a_breakpoint():
 
 
 def a_speculation_late_on_its_way():
-    """Its page is ready when the VMA has changed; what other threads have asked about at spec_after_walk has not gone away."""
+    """Tests a speculation whose VMA has changed by the time its page is ready."""
     run_to("curtain")
     gdb.execute("race arm anon_page_ready", to_string=True)
     run_to("curtain")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-`why` in the middle of a fault, against what becomes of it: the accesses of user/situations.c, each of which is held at every race
-point on its way. A fault does not wait for what it has itself, and nothing that comes to pass is different from what was foretold.
+Tests `why` in the middle of a fault against how the fault ends. The accesses of user/situations.c are held at every
+race point that they pass. A fault does not wait for what it holds itself, and every prediction must come true.
 """
 
 from harness import *
@@ -12,7 +12,7 @@ held_at = set()
 
 
 def set_all(state):
-    """All points of the fault path at once, for this thread: many single commands take their time."""
+    """Sets all points of the fault path at once, for this thread: single commands would take long."""
     for name in POINTS:
         point = race.state_of(name)
         race.write(point["tid"], tid())
@@ -26,7 +26,10 @@ def race_point():
 
 
 def foretell():
-    """What the attempt under way is said to end like: (strategy, end, reason or answer); None where it is not under way yet."""
+    """
+    Returns the prediction for the current attempt, (strategy, end, reason or answer), with `why`'s output; None if it
+    has not begun.
+    """
     flight = why.in_flight(walk.selected_task())
     said = gdb.execute("why", to_string=True)
     if flight is None or flight.point in (None, "fault_enter"):
@@ -42,14 +45,14 @@ def foretell():
 
 
 class Followed:
-    """An access of a thread on its way from race point to race point."""
+    """An access of a thread, followed from race point to race point."""
 
     def __init__(self):
         self.tid, self.what, self.waiting = tid(), frame_value("what").string(), []
         set_all(race.ARMED)
 
     def stands(self):
-        """In stop_here(), just before it stands there: asks, and lets go."""
+        """Handles a stop in stop_here(), just before the thread spins: asks, and releases it."""
         told = foretell() if why.in_flight(walk.selected_task()) is not None else None
         if told:
             self.waiting.append(told)
@@ -75,7 +78,7 @@ def follow():
         name = gdb.newest_frame().name()
         if name == "about_to":
             followed = Followed()
-        elif name in ("stop_here", "race_hit") and followed:  # the one is inlined into the other
+        elif name in ("stop_here", "race_hit") and followed:  # one is inlined into the other
             followed.stands()
         elif name == "event_attempt" and followed:
             followed.attempt(frame_value("f"))
@@ -88,7 +91,7 @@ run_to("main")
 try:
     follow()
 except gdb.error:
-    pass  # the machine has gone off
+    pass  # the machine is off
 print(sorted(held_at))
 check(f"held at {len(held_at)} points", len(held_at) >= 15, str(held_at))
 finish()

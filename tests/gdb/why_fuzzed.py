@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-`why` against what happens, of a program that nobody has written for it: faults of a fuzzed address space, one after the other. At
-the door of each GDB foretells every attempt, up to the one that ends the fault or waits; then the attempts' events must be those.
-On one CPU, where nobody changes in between what was looked at. On the way each kind of entry that is met is asked about: all that
-there are, but for an address without a table, which not every policy's run shows (tests/gdb/states.py asks about one).
+Tests `why` against the events of a fuzzed address space, fault after fault. At the start of each fault, GDB predicts
+every attempt, up to the one that ends the fault or waits; the events of the attempts must then match. There is one CPU,
+so no other changes what was examined in between. On the way, the script asks about each kind of entry that occurs: all
+kinds, but for an address without a table, which not every policy's run has (tests/gdb/states.py asks about one).
 """
 
 import collections
@@ -17,7 +17,9 @@ compared = []
 
 
 def foretell():
-    """[(strategy, end, reason or answer)] of the attempts to come; None where it depends on what GDB cannot see."""
+    """
+    Returns [(strategy, end, reason or answer)] of the coming attempts; None if they depend on what GDB cannot see.
+    """
     access = why.ACCESS[kernel.enum_name("fault_access", frame_value("access"))]
     from_user = bool(int(frame_value("flags")) & kernel.enum("fault_flag")["FAULT_USER"])
     attempts = why.predict(frame_value("mm"), int(frame_value("addr")), access, from_user)
@@ -28,7 +30,7 @@ def foretell():
 
 
 def come(count, tid):
-    """What the next attempts of the thread are; those that answer with a page have seen the VMA that `why` names."""
+    """Returns the next attempts of the thread; checks the VMA of those that answer with a page."""
     found = []
     while len(found) < count:
         run_to("event_attempt", lambda: int(walk.selected_task()["tid"]) == tid)
@@ -41,7 +43,7 @@ def come(count, tid):
 
 
 def compare_vma(fault):
-    """`why` says in which VMA the address lies, whichever strategies are asked."""
+    """Checks that `why` finds the same VMA for the address as the kernel."""
     seen_by_kernel = (int(fault["vma"]["start"]), int(fault["vma"]["end"]))
     said = walk.find_vma(fault["mm"], int(fault["address"]))
     if not said or (said.start, said.end) != seen_by_kernel:
@@ -63,7 +65,7 @@ def ask_and_compare():
 
 
 def ask_about_entries(mm):
-    """The commands about an address, once for each kind of entry that the address space has and that was not met before."""
+    """Runs the commands about an address, once for each new kind of entry in the address space."""
     for found in walk.vmas(mm):
         for address in range(found.start, min(found.end, found.start + 64 * kernel.PAGE_SIZE), kernel.PAGE_SIZE):
             *_, last = walk.walk(mm, address)

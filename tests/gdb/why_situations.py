@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-`why` against what happens, of accesses in every situation that user/situations.c knows: which attempts there will be and how each
-ends, which signal or error comes of it, how many pages are mapped around.
+Tests `why` against the outcome of accesses in every situation of user/situations.c: the attempts and their ends, the
+signal or error, and the number of pages that are mapped around.
 """
 
 import signal
@@ -15,7 +15,7 @@ compared, said = [], []
 
 
 class Asked:
-    """What was foretold of one access of a thread, and what has come of it so far."""
+    """The prediction for one access of a thread, and what has happened so far."""
 
     def __init__(self):
         address, access = int(frame_value("p")), chr(int(frame_value("access")))
@@ -27,7 +27,7 @@ class Asked:
         self.happened, self.mapped = [], None
 
     def attempts(self, address, access):
-        """None where `why` says that there is no fault; []: one that no strategy is asked about."""
+        """Returns None if `why` says that there is no fault, [] if no strategy is asked."""
         if "\nNo fault:" in self.said:
             return None
         if "no strategy is asked" in self.said:
@@ -49,7 +49,7 @@ class Asked:
         said.append(self.said)
 
     def went_as_foretold(self):
-        """More attempts may follow where one lets go, or where the access faults again."""
+        """Compares the attempts. More of them may follow a retry, or a fault that is repeated."""
         wanted = self.foretold or []
         for told, came in zip(wanted, self.happened):
             if told != came:
@@ -57,7 +57,7 @@ class Asked:
         return len(self.happened) >= len(wanted) and bool(wanted) >= bool(self.happened)
 
     def compare_error(self, error):
-        """Of the attempts that are asked, the last says which signal or error comes; later ones are not known yet."""
+        """Compares the signal or error with the last predicted attempt; those of later attempts are not known."""
         asked = [line for line in self.said.splitlines() if "(if it were asked)" not in line]
         told = re.search(r"\b(SIGSEGV|SIGBUS|EFAULT)\b", "\n".join(asked))
         number = 0 if not told else EFAULT if told[1] == "EFAULT" else int(signal.Signals[told[1]])
@@ -89,7 +89,7 @@ run_to("main")
 try:
     watch()
 except gdb.error:
-    pass  # the machine has gone off
+    pass  # the machine is off
 check("that a writer will have to wait was foretold", any("completes" in one for one in said), "\n".join(said))
 check(f"{len(compared)} accesses went as foretold", len(compared) > 120)
 finish()

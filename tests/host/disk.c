@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The simulated disk; disk.h says what it is for. */
+/* The simulated swap disk: its swap_device_ops, and the functions that complete its requests. See disk.h. */
 #include "test.h"
 
 #include "disk.h"
@@ -20,7 +20,10 @@ struct disk *disk_create(u64 nr_pages)
 	return disk;
 }
 
-/* Word by word: a page may be written to while a disk reads it, as on any machine; then it is sent again. */
+/*
+ * Copies word by word, since a page may be written to while a disk reads it, as on any machine; it is then written
+ * again.
+ */
 static void copy_words(void *to, const void *from)
 {
 	u64 *dst = to;

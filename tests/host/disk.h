@@ -1,32 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* A disk of the simulated machine, for swap: synchronous, or completed by an interrupt when a test says so. */
+/*
+ * A swap disk of the simulated machine: it works synchronously, or completes each request by an interrupt that the test
+ * triggers.
+ */
 #ifndef HOST_DISK_H
 #define HOST_DISK_H
 
 #include "mm/swap/swap.h"
 
 struct disk {
-	spinlock_t lock;	/* RANK_LEAF, interrupts off: waiting */
-	struct list_head waiting; /* struct swap_request.free, first in first out */
+	spinlock_t lock;	/* RANK_LEAF, interrupts off; protects waiting */
+	struct list_head waiting; /* struct swap_request.free, in FIFO order */
 	u64 nr_pages;
 	u8 *data;
-	bool async;	       /* by WRITE_ONCE, at any time */
-	u32 error_rate[2];     /* by direction (1: writes): one in so many fails; 0: none; by WRITE_ONCE */
-	u64 nr_transfers[2];   /* atomic: begun, by direction */
-	u64 nr_waiting;	       /* lock; read by READ_ONCE */
+	bool async;	       /* written by WRITE_ONCE, at any time */
+	/* by direction (1: writes): one transfer in so many fails, 0: none; written by WRITE_ONCE */
+	u32 error_rate[2];
+	u64 nr_transfers[2];   /* atomic; transfers begun, by direction */
+	u64 nr_waiting;	       /* protected by lock; read by READ_ONCE */
 };
 
-/* A new disk, which lives as long as the process. */
+/* Creates a disk, which exists until the process ends. */
 struct disk *disk_create(u64 nr_pages);
-/* Swaps to it, with that priority. Both insist on success. */
+/* Swap on to the disk with that priority, and swap off. Both fail the test on an error. */
 void disk_swapon(struct disk *disk, int priority);
 void disk_swapoff(struct disk *disk);
-/* Swaps to it, where those of its pages that are named are bad. Answers as swap_area_add(). */
+/* Swaps on to the disk, with the pages in `bad` marked as bad. Returns what swap_area_add() returns. */
 int disk_try_swapon(struct disk *disk, const u32 *bad, u32 nr_bad);
-/* The interrupt of the oldest request that waits. False: there is none. */
+/* Completes the oldest waiting request, as the disk's interrupt would. Returns false if none waits. */
 bool disk_complete_one(struct disk *disk);
 void disk_complete_all(struct disk *disk);
-/* Lets a CPU play the disk's interrupts until disk_stop(). */
+/* Makes a CPU complete the disk's requests, as its interrupts would, until disk_stop(). */
 void disk_start(unsigned cpu, struct disk *disk);
 void disk_stop(unsigned cpu);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests share: address spaces, accesses that must succeed, scripts over race points, counters. */
+/*
+ * Helpers shared by the tests: address spaces, accesses that must succeed, scripts over race points, counters, actors.
+ */
 #include "test.h"
 
 #include "kernel/lib/string.h"
@@ -114,7 +116,7 @@ void let_others_run_once(void)
 	nanosleep(&moment, NULL);
 }
 
-/* Seconds, so many that only a hang can take them. */
+/* In seconds of processor time; only a hang takes that long. */
 #define PATIENCE 20
 
 u64 seconds_given(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory taken away: see hoard.h. */
+/* Takes free memory away from the kernel, and gives it back: see hoard.h. */
 #include "hoard.h"
 
 #include "mm/page/page_alloc.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated machine: CPUs, interrupts, sleep and wake-up, shootdowns. Its memory management unit is in mmu.c.
+ * The simulated machine: CPUs, interrupts, sleep and wake-up, TLB shootdowns. Its memory management unit is in mmu.c.
  *
- * Every CPU is a POSIX thread that lives as long as the process: it waits, as if halted, until it is given a function to
- * run. One thread of the kernel runs on each CPU, so a thread that sleeps halts its CPU, which then answers interrupts and
- * runs RCU call-backs, as the idle loop does.
+ * Each CPU is a POSIX thread that lives as long as the process: it waits, as if halted, until it is given a function to
+ * run. One kernel thread runs on each CPU, so a thread that sleeps halts its CPU, which then handles interrupts and
+ * runs RCU callbacks, as the idle loop does.
  */
 #include "sim_internal.h"
 
@@ -55,7 +55,7 @@ u64 sim_random(void)
 
 /* ---- Halting ----------------------------------------------------------------------------------------------------- */
 
-/* Makes a halted CPU look around. */
+/* Wakes a halted CPU so that it checks for work. */
 static void kick(struct sim_cpu *cpu)
 {
 	(void)atomic_add_return(&cpu->events, 1);
@@ -63,7 +63,10 @@ static void kick(struct sim_cpu *cpu)
 		syscall(SYS_futex, &cpu->events, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* Halts until something happens after `seen` was read from cpu->events; at most a millisecond, as with a tick. */
+/*
+ * Halts until an event is raised after `seen` was read from cpu->events, for at most a millisecond, as with a timer
+ * tick.
+ */
 static void halt(struct sim_cpu *cpu, u32 seen)
 {
 	const struct timespec tick = { .tv_nsec = 1000000 };
@@ -73,7 +76,7 @@ static void halt(struct sim_cpu *cpu, u32 seen)
 	(void)atomic_xchg(&cpu->halted, false);
 }
 
-/* What an idle CPU does until `done` says so: interrupts, call-backs, halt. */
+/* The idle loop: handles interrupts, runs RCU callbacks and halts, until `done` returns true. */
 static void idle_until(bool (*done)(struct sim_cpu *cpu))
 {
 	struct sim_cpu *cpu = sim_this_cpu();
@@ -139,7 +142,7 @@ struct fault_repeat *thread_fault_repeat(void)
 	return &sim_this_cpu()->fault_repeat;
 }
 
-/* One wait at a time, and each ends as what it began as. */
+/* A thread has at most one I/O wait at a time, which must be ended with the number that began it. */
 u64 thread_io_wait_begin(void)
 {
 	struct sim_cpu *cpu = sim_this_cpu();
@@ -242,7 +245,7 @@ bool thread_killed(void)
 	return load_acquire(&sim_this_cpu()->killed);
 }
 
-/* Nobody is killed: there are no processes. */
+/* Kills no process: this machine has none. */
 bool machine_out_of_memory(void)
 {
 	return false;
@@ -272,7 +275,7 @@ bool sim_is_sleeping(unsigned id)
 
 /* ---- Interrupts and shootdowns ----------------------------------------------------------------------------------- */
 
-/* Answers every shootdown that has been sent to this CPU. */
+/* Handles every shootdown request that has been sent to this CPU. */
 void sim_poll_interrupts(void)
 {
 	struct sim_cpu *cpu = sim_this_cpu();
@@ -289,7 +292,7 @@ void sim_poll_interrupts(void)
 		if (!(senders & 1UL << id))
 			continue;
 		machine_tlb_flush_local(request->start, request->end);
-		(void)atomic_and(&request->waiting_for, ~(1UL << cpu_id())); /* from here on it may be used again */
+		(void)atomic_and(&request->waiting_for, ~(1UL << cpu_id())); /* may be reused from here on */
 	}
 	sim_irqs_on = true;
 }
@@ -314,7 +317,7 @@ void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end)
 		cpu_relax();
 }
 
-/* A `pause`: interrupts are answered, and the host's scheduler may run another CPU. */
+/* Simulates `pause`: handles interrupts, and at times yields, so that the host can run another CPU. */
 void sim_relax(void)
 {
 	sim_poll_interrupts();
@@ -361,7 +364,7 @@ void sim_start(unsigned id, sim_func *func, void *arg)
 
 	BUG_ON(id == 0 || id >= sim_nr_cpus || sim_running(id), "CPU %u cannot be given work", id);
 	cpu->arg = arg;
-	cpu->killed = false; /* another thread */
+	cpu->killed = false; /* a new thread */
 	store_release(&cpu->func, func);
 	kick(cpu);
 }
@@ -371,7 +374,7 @@ bool sim_running(unsigned id)
 	return load_acquire(&sim_cpus[id].func) != NULL;
 }
 
-static unsigned joining; /* CPU 0's alone */
+static unsigned joining; /* used by CPU 0 only */
 
 static bool joined(struct sim_cpu *cpu)
 {
@@ -406,13 +409,13 @@ void sim_boot(unsigned nr_cpus, u64 seed)
 	}
 }
 
-/* ---- The log, and the end ---------------------------------------------------------------------------------------- */
+/* ---- The log, and failures --------------------------------------------------------------------------------------- */
 
 bool sim_verbose;
 static char log_text[1 << 16];
 static u32 log_used;
 
-/* Kept for the case of a failure; every CPU writes, so places are handed out by an atomic. */
+/* Keeps the text for the report of a failure. Every CPU writes: an atomic counter allots the places. */
 void klog(const char *fmt, ...)
 {
 	char line[512];
@@ -491,7 +494,7 @@ static void __noreturn end_process(const char *kind, const char *fmt, va_list ar
 	lock_checks_off();
 	if (atomic_xchg(&ending, 1))
 		for (;;)
-			pause(); /* another CPU is already telling */
+			pause(); /* another CPU is already reporting */
 	printf("%s on CPU %u: ", kind, sim_cpu_id);
 	vprintf(fmt, args);
 	printf("\n");

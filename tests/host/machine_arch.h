@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated machine's half of mm/machine.h: see there for what each of these means. A CPU is a POSIX thread; its
- * interrupts are polled, where a real CPU would be interrupted at any instruction: in cpu_relax(), when interrupts are
+ * The simulated machine's half of mm/machine.h, which describes each of these functions. A CPU is a POSIX thread. It
+ * polls for interrupts, where a real CPU could be interrupted at any instruction: in cpu_relax(), when interrupts are
  * enabled, while it sleeps, and between two instructions of user mode.
  */
 #ifndef MACHINE_ARCH_H
@@ -17,7 +17,7 @@ extern pfn_t max_pfn;
 extern u8 *sim_memory; /* physical address 0 */
 extern unsigned sim_nr_cpus;
 
-/* Of the CPU that this POSIX thread is. */
+/* State of the CPU that the calling POSIX thread simulates. */
 extern _Thread_local unsigned sim_cpu_id;
 extern _Thread_local bool sim_irqs_on;
 
@@ -87,7 +87,9 @@ static inline void keys_write(u32 rights)
 	sim_keys = rights;
 }
 
-/* A simulated CPU runs one thread, which has its number (SIM_TID). Its instructions of user mode are numbered from 1. */
+/*
+ * A simulated CPU runs one thread, whose number is SIM_TID of the CPU. Its user-mode instructions are numbered from 1.
+ */
 extern _Thread_local const struct fault *sim_fault;
 extern _Thread_local u64 sim_user_ip;
 u32 machine_tid(void);
@@ -107,7 +109,7 @@ static inline const struct fault *machine_fault(void)
 	return sim_fault;
 }
 
-/* Interrupts are polled, so none comes between. */
+/* Not atomic: interrupts are polled, so none occurs in between. */
 static inline u32 machine_local_fetch_add(u32 *value, u32 nr)
 {
 	u32 before = READ_ONCE(*value);
@@ -143,7 +145,7 @@ void copy_page(void *dst, const void *src);
 void clear_shared(void *start, size_t bytes);
 void copy_shared_page(void *dst, const void *src);
 
-/* Page-table entries in two halves, when a test says so (mmu.c). */
+/* Page-table entries are accessed in two halves when a test asks for it (mmu.c). */
 struct sim_tearing;
 extern struct sim_tearing *sim_tearing;
 u64 sim_read_entry(const u64 *entry);
@@ -158,11 +160,11 @@ void sim_write_entry(u64 *entry, u64 value);
 	} while (0)
 #define machine_entries_tear() (sim_tearing != NULL)
 
-/* Allocations that fail because a test says so (memory.c). */
+/* Makes allocations fail when a test asks for it (memory.c). */
 bool machine_fails_allocation(void);
 #define machine_fails_allocation machine_fails_allocation
 
-/* Memory that is free, from here on: whoever touches it before it is unpoisoned again is caught. */
+/* Mark memory as free, and as in use again: an access to poisoned memory is reported. */
 void machine_poison(const void *start, size_t size);
 void machine_unpoison(const void *start, size_t size);
 #define machine_poison machine_poison

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The simulated machine's memory: one arena that plays physical memory, and what is known of freed parts of it. */
+/*
+ * The simulated machine's memory: one arena that serves as physical memory, the tracking of freed parts of it, and
+ * failing allocations.
+ */
 #include "sim_internal.h"
 
 #include "kernel/lib/string.h"
@@ -32,8 +35,9 @@ void sim_memory_init(void)
 }
 
 /*
- * No other thread may use a page while it is cleared, or write to it while it is copied. ThreadSanitizer finds one that does, but
- * only beside plain accesses: some compilers turn memset() and memcpy() into instructions that it does not see.
+ * No other thread may use a page while it is cleared, or write to it while it is copied. ThreadSanitizer finds one that
+ * does, but only with plain accesses here: some compilers turn memset() and memcpy() into instructions that it does not
+ * instrument.
  */
 void clear_page(void *page)
 {
@@ -50,7 +54,7 @@ void copy_page(void *dst, const void *src)
 		to[i] = from[i];
 }
 
-/* Atomic accesses to what programs may be writing meanwhile, which is no bug of the kernel's. */
+/* Use atomic accesses: programs may write to the memory at the same time, which is no bug of the kernel. */
 void clear_shared(void *start, size_t bytes)
 {
 	for (u8 *byte = start; byte < (u8 *)start + bytes; byte++)
@@ -72,8 +76,8 @@ u32 sim_frame_generation(pfn_t pfn)
 }
 
 /*
- * AddressSanitizer learns of every byte. Whole pages get another generation as well, which also catches those who come
- * when the frame is in use again.
+ * AddressSanitizer is told of every byte. Whole pages also get a new generation, which catches a stale translation that
+ * is used after the frame has been allocated again.
  */
 void machine_poison(const void *start, size_t size)
 {
@@ -89,7 +93,7 @@ void machine_unpoison(const void *start, size_t size)
 	ASAN_UNPOISON_MEMORY_REGION(start, size);
 }
 
-/* ---- Allocations that fail ------------------------------------------------------------------------------------------ */
+/* ---- Allocations that fail --------------------------------------------------------------------------------------- */
 
 static _Thread_local struct {
 	u64 nr, first; /* allocations so far; the one that fails, or 0: none */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What boot does with mm/, and what mm/ asks of the kernel around it. */
+/* Initialises mm/ as boot does, and implements the functions that mm/ expects from the rest of the kernel. */
 #include "sim_internal.h"
 
 #include "kernel/sync/lockdep.h"
@@ -42,7 +42,7 @@ static long note_call(struct file *file, u64 first, u64 last)
 	return sim_file_call.answer;
 }
 
-/* Who tests write-back here calls mapping_writeback() itself. */
+/* Only records the call: tests of write-back call mapping_writeback() themselves. */
 long vma_file_sync(struct file *file, u64 first, u64 last)
 {
 	return note_call(file, first, last);

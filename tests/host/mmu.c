@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated CPU's memory management unit: a TLB, paging-structure caches, the walk that sets accessed and dirty bits,
- * and user-mode accesses through them.
+ * The simulated CPU's memory management unit: a TLB, paging-structure caches, the walk that sets accessed and dirty
+ * bits, and user-mode accesses through them.
  *
- * What is cached stays cached until it is flushed, evicted by chance, or its use faults: exactly as long as a real CPU
- * may keep it. What the kernel may not rely on is left to chance: that an interrupt comes at once, that only what is used is
- * cached, that what was flushed is not read again at once, that a CPU asks an entry before it faults. A frame that was freed
- * while a translation of it lived is known by its generation, so the use of such a translation ends the test: somebody forgot
- * a shootdown.
+ * A cached translation stays until it is flushed, is evicted at random, or causes a fault: exactly as long as a real
+ * CPU may keep it. Behaviour that the kernel must not rely on is random: that an interrupt is taken at once, that only
+ * translations in use are cached, that a flushed one is not read again at once, that a CPU reads the entry before it
+ * faults. Each frame has a generation, which changes when the frame is freed: the use of a translation of an older
+ * generation fails the test, since a shootdown is missing.
  */
 #include "sim_internal.h"
 
@@ -28,8 +28,9 @@ void sim_have_keys(void)
 }
 
 /*
- * A fault may come back until another thread takes its next step, as with a page that truncation is about to unmap. After the
- * first hundred each gives the host a moment to run that thread, so that an unlucky scheduler is not taken for a loop.
+ * A fault may recur until another thread takes its next step, for example on a page that truncation is about to unmap.
+ * After the first hundred, each one sleeps briefly so that the host runs that thread: an unlucky scheduler must not
+ * look like an endless loop.
  */
 #define PATIENT_FAULTS 100
 #define MAX_FAULTS_IN_A_ROW 20000
@@ -58,7 +59,7 @@ static u8 pte_key(pte_t pte)
 	return (pte.val & PTE_KEY) >> PTE_KEY_SHIFT;
 }
 
-/* Asked at each access, since the rights are the thread's and change without a flush. */
+/* Checked at each access, since the rights belong to the thread and change without a flush. */
 static bool key_opens(u8 key, enum fault_access access)
 {
 	return access == ACCESS_EXEC || key_permits(sim_keys, key, access == ACCESS_WRITE);
@@ -100,7 +101,7 @@ static void psc_fill(struct sim_cpu *cpu, vaddr_t addr, unsigned level, pfn_t ta
 	set[slot] = (struct psc_entry){ true, psc_tag(addr, level), table, sim_frame_generation(table) };
 }
 
-/* The table to go on with below an entry of this level, if a cache knows it. */
+/* Looks up the table below an entry of this level in the paging-structure caches. Returns false if it is not cached. */
 static bool psc_find(struct sim_cpu *cpu, vaddr_t addr, unsigned level, pfn_t *table)
 {
 	for (unsigned i = 0; i < PSC_ENTRIES; i++) {
@@ -141,8 +142,8 @@ static void drop(struct sim_cpu *cpu, vaddr_t start, vaddr_t end)
 }
 
 /*
- * A flush before the entry has changed is for nothing: the CPU may read the old one again, at once. It does so where that leaves
- * no accessed bit behind, which tests of reclaim would see.
+ * A flush before the entry has changed is useless: the CPU may read the old entry again at once. The simulated CPU does
+ * so only where this sets no accessed bit, which tests of reclaim would see.
  */
 static void refill(struct sim_cpu *cpu, vaddr_t start, vaddr_t end)
 {
@@ -171,7 +172,7 @@ void machine_load_pgd(paddr_t pgd)
 
 void machine_init_pgd(u64 *pgd)
 {
-	(void)pgd; /* this kernel runs outside of its own page tables */
+	(void)pgd; /* the kernel under test does not run on its own page tables */
 }
 
 bool sim_tlb_holds(vaddr_t addr)
@@ -193,7 +194,7 @@ static u64 *table_entry(pfn_t table, vaddr_t addr, unsigned level)
 	return (u64 *)phys_to_virt(table << PAGE_SHIFT) + table_index(addr, level);
 }
 
-/* Starts as far down as the paging-structure caches allow: answers the level of `*table`. */
+/* Starts as far down as the paging-structure caches allow. Returns the level of `*table`. */
 static unsigned walk_start(struct sim_cpu *cpu, vaddr_t addr, pfn_t *table)
 {
 	for (unsigned level = 2; level <= 4; level++)
@@ -205,7 +206,7 @@ static unsigned walk_start(struct sim_cpu *cpu, vaddr_t addr, pfn_t *table)
 	return 4;
 }
 
-/* Descends to the page table of addr; false: an entry on the way is not present. */
+/* Descends to the page table of addr. Returns false if an entry on the way is not present. */
 static bool walk_to_leaf(struct sim_cpu *cpu, vaddr_t addr, pfn_t *table)
 {
 	for (unsigned level = walk_start(cpu, addr, table); level > 1; level--) {
@@ -231,7 +232,7 @@ static bool permits(pte_t pte, enum fault_access access)
 	       (access != ACCESS_EXEC || !(pte.val & PTE_NX));
 }
 
-/* NULL: a page fault. */
+/* Walks the page tables. Returns NULL if the CPU must raise a page fault. */
 static struct tlb_entry *walk(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access)
 {
 	pfn_t table;
@@ -249,7 +250,7 @@ static struct tlb_entry *walk(struct sim_cpu *cpu, vaddr_t addr, enum fault_acce
 	return tlb_fill(cpu, addr, marked);
 }
 
-/* What a page fault does besides calling the kernel: the CPU forgets what it knew of the address. */
+/* On a page fault the CPU drops what it has cached for the address. */
 static void forget(struct sim_cpu *cpu, vaddr_t addr)
 {
 	struct tlb_entry *entry = tlb_find(cpu, addr >> PAGE_SHIFT);
@@ -259,19 +260,22 @@ static void forget(struct sim_cpu *cpu, vaddr_t addr)
 	psc_drop(cpu, addr, addr + 1);
 }
 
-/* A write through a translation that was dirty already sets no bit; so nobody may have taken the bit away. */
+/* A write through a translation that is already dirty sets no dirty bit, so no other CPU may have cleared the bit. */
 static void check_dirty_bit(struct sim_cpu *cpu, const struct tlb_entry *entry, vaddr_t addr)
 {
 	pte_t pte = sim_pte(cpu->mm, addr);
 
 	if (page_test(pfn_to_page(entry->pfn), PG_LAZYFREE))
-		return; /* MADV_FREE takes it, and lets this translation live until its flush */
+		return; /* MADV_FREE clears the bit, and this translation is valid until its flush */
 	if (pte_present(pte) && pte_write(pte) && !pte_dirty(pte) && (pte.val & PTE_FRAME) >> PAGE_SHIFT == entry->pfn)
 		sim_fail("the dirty bit of address %#lx was lost: its entry is %#lx", (unsigned long)addr,
 			 (unsigned long)pte.val);
 }
 
-/* The old translation is flushed before the entry maps another page (K5): no two CPUs ever see two pages at one address. */
+/*
+ * The old translation must be flushed before the entry maps another page (K5): no two CPUs ever see different pages at
+ * an address.
+ */
 static void check_frame(struct sim_cpu *cpu, const struct tlb_entry *entry, vaddr_t addr)
 {
 	pte_t pte = sim_pte(cpu->mm, addr);
@@ -293,13 +297,13 @@ static bool entry_serves(const struct tlb_entry *entry, enum fault_access access
 	}
 }
 
-/* A page fault, if the CPU does not ask the entry itself first. */
+/* The cached translation forbids the access: a page fault, unless the CPU reads the entry again first. */
 static bool forbids(const struct tlb_entry *entry, enum fault_access access)
 {
 	return (access == ACCESS_WRITE && !entry->writable) || (access == ACCESS_EXEC && !entry->executable);
 }
 
-/* NULL: the CPU raises a page fault. */
+/* Returns NULL if the CPU must raise a page fault. */
 static struct tlb_entry *translate(struct sim_cpu *cpu, vaddr_t addr, enum fault_access access)
 {
 	struct tlb_entry *entry = tlb_find(cpu, addr >> PAGE_SHIFT);
@@ -372,7 +376,7 @@ pte_t sim_pte(struct mm *mm, vaddr_t addr)
 
 /* ---- User mode --------------------------------------------------------------------------------------------------- */
 
-/* One of the accesses that user mode can do. */
+/* One user-mode access. */
 struct user_op {
 	enum fault_access access;
 	bool compare;
@@ -392,7 +396,7 @@ static void perform(struct user_op *op, u64 *word)
 	}
 }
 
-/* False: a page fault. */
+/* Returns false on a page fault. */
 static bool try_op(struct user_op *op, vaddr_t addr)
 {
 	struct tlb_entry *entry;
@@ -406,7 +410,7 @@ static bool try_op(struct user_op *op, vaddr_t addr)
 	return true;
 }
 
-/* ---- Entries in two halves ---------------------------------------------------------------------------------------- */
+/* ---- Entries in two halves --------------------------------------------------------------------------------------- */
 
 struct sim_tearing *sim_tearing;
 
@@ -431,7 +435,7 @@ u64 sim_read_entry(const u64 *entry)
 	return value;
 }
 
-/* The half with the bits that decide goes last. */
+/* Writes the half with the present bit last. */
 void sim_write_entry(u64 *entry, u64 value)
 {
 	u64 low_half = (1UL << sim_tearing->low_bits) - 1;
@@ -454,7 +458,7 @@ void sim_user_boundary(void)
 	if (!by_chance(sim_quirks.late))
 		sim_poll_interrupts();
 	rcu_quiescent();
-	if (irqs_enabled()) /* a script may have this CPU take none for a while */
+	if (irqs_enabled()) /* a script may have disabled this CPU's interrupts */
 		rcu_run_callbacks();
 	if (by_chance(sim_quirks.evict)) {
 		cpu->tlb[sim_random_below(TLB_SETS)][sim_random_below(TLB_WAYS)].valid = false;
@@ -477,7 +481,7 @@ static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 		if (!done)
 			answer = fault_in(mm, addr, op->access, FAULT_USER);
 		if (answer == FAULT_OUT_OF_MEMORY && reclaim_pages(RECLAIM_BATCH))
-			answer = FAULT_DONE; /* as the kernel's #PF handler: the access is made again */
+			answer = FAULT_DONE; /* as in the kernel's #PF handler: the access is retried */
 		if (!done && answer == FAULT_DONE)
 			thread_count_fault();
 		assert_no_locks_held("the way back to user mode began");

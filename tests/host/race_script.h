@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the scripts of races share, whatever the stage: who plays in them, and the steps. CPU 1 faults, CPU 2 interferes, CPU 3 is
- * another thread of the address space, where it matters one that does what it is told: the puppet.
+ * Shared steps of the race scripts, whatever their stage. CPU 1 faults, CPU 2 interferes, CPU 3 is another thread of
+ * the address space; in some scripts it is the puppet, which runs one access at a time on command.
  */
 #ifndef RACE_SCRIPT_H
 #define RACE_SCRIPT_H
@@ -9,10 +9,10 @@
 #include "test.h"
 
 static struct mm *mm;
-static vaddr_t addr; /* of the stage's pages */
+static vaddr_t addr; /* the first of the stage's pages */
 static struct actor faulter, other;
 
-/* CPU 1's attempt stops at the point. */
+/* Runs CPU 1's access up to the race point, where it stops. */
 static __maybe_unused void fault_until(enum race_point_id point, sim_func *access)
 {
 	stop_at(point, 1);
@@ -52,11 +52,11 @@ static __maybe_unused void wait_asleep(unsigned cpu)
 	CHECK(sim_running(cpu));
 }
 
-/* Another thread of the address space that does one access at a time, on command. */
+/* The puppet: another thread of the address space that performs one access at a time, on command. */
 static struct {
-	u32 state; /* 0: waits, 1: told to do it, 2: told to leave */
+	u32 state; /* 0: idle, 1: access requested, 2: told to exit */
 	bool write, faults_allowed;
-	void (*act)(void); /* what it does instead of an access, or NULL */
+	void (*act)(void); /* called instead of an access, or NULL */
 	vaddr_t addr;
 	u64 value;
 	long result;
@@ -121,7 +121,7 @@ static __maybe_unused long puppet_do(bool write, bool faults_allowed, vaddr_t wh
 	return puppet.result;
 }
 
-/* Runs act() on its CPU. */
+/* Runs act() on the puppet's CPU. */
 static __maybe_unused long puppet_run(void (*act)(void), vaddr_t where)
 {
 	puppet.act = act;
@@ -135,7 +135,7 @@ static __maybe_unused void walk_ahead(void)
 	sim_look_ahead(puppet.addr);
 }
 
-/* Its CPU walks there by itself. */
+/* Makes the puppet's CPU walk to the address speculatively. */
 static __maybe_unused void puppet_look_ahead(vaddr_t where)
 {
 	puppet_run(walk_ahead, where);
@@ -161,7 +161,10 @@ static __maybe_unused void listen_again(void)
 	irq_enable();
 }
 
-/* Until then its CPU answers no interrupt, as any CPU may answer late: it goes on with the translations that it has. */
+/*
+ * Disables interrupts on the puppet's CPU until puppet_listen(): like any CPU that responds late, it keeps using its
+ * stale translations.
+ */
 static __maybe_unused void puppet_deafen(void)
 {
 	puppet_run(stop_listening, 0);

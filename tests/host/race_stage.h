@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stage on which the catalogue of races is forced into its order by race points: a test's name begins with the row's number
- * in docs/races.md. An address space with 16 pages of anonymous memory, of which pages 0 and 15 are written.
+ * The stage for the catalogue of races: an address space with 16 pages of anonymous memory, of which pages 0 and 15 are
+ * written. Race points force each race into its order. The name of a test begins with the number of its row in
+ * docs/races.md.
  */
 #ifndef RACE_STAGE_H
 #define RACE_STAGE_H
@@ -11,8 +12,8 @@
 static __maybe_unused void begin(enum fault_policy policy, enum spf_validate validate)
 {
 	WRITE_ONCE(spf_validate, (u8)validate);
-	sim_quirks.evict = 0;	    /* what a script puts into a TLB stays there until it is flushed, */
-	sim_quirks.refill = ALWAYS; /* ... and what is in the entry then comes in its place */
+	sim_quirks.evict = 0;	    /* a translation stays in the TLB until it is flushed, */
+	sim_quirks.refill = ALWAYS; /* ... and is then replaced by what the entry holds */
 	mm = test_mm(policy);
 	addr = map(mm, 16, RW, ANON);
 	sim_use_mm(mm);

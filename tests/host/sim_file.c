@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The simulated disk: see sim_file.h. Its operations obey the contract of struct mapping_ops. */
+/* Files on a simulated disk: see sim_file.h. The operations obey the contract of struct mapping_ops. */
 #include "sim_file.h"
 #include "test.h"
 
@@ -45,7 +45,7 @@ static int read_page(struct mapping *mapping, struct page *page)
 	return 0;
 }
 
-/* The disk takes the contents now; the end may come later. */
+/* The disk copies the contents at once; the write may complete later. */
 static int write_page(struct mapping *mapping, struct page *page)
 {
 	struct sim_file *file = mapping->host;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of the simulated machine know of each other. Tests use sim.h. */
+/* Internals shared by the parts of the simulated machine. Tests use sim.h. */
 #ifndef HOST_SIM_INTERNAL_H
 #define HOST_SIM_INTERNAL_H
 
@@ -11,7 +11,7 @@
 #define TLB_WAYS 4
 #define PSC_ENTRIES 4 /* paging-structure cache, for each level */
 
-/* One translation. The frame's generation tells whether it was freed since the translation was read. */
+/* One translation. The frame's generation shows whether the frame was freed since the translation was read. */
 struct tlb_entry {
 	bool valid, writable, executable, dirty;
 	u8 key;
@@ -20,7 +20,7 @@ struct tlb_entry {
 	u32 generation;
 };
 
-/* Of a paging-structure cache: the table that an entry of some level points to. */
+/* An entry of a paging-structure cache: the table that a page-table entry of some level points to. */
 struct psc_entry {
 	bool valid;
 	u64 tag; /* the address bits that this and the upper levels translate */
@@ -30,11 +30,11 @@ struct psc_entry {
 
 struct sim_shootdown {
 	vaddr_t start, end;
-	u64 waiting_for; /* atomic: CPUs that have not answered yet */
+	u64 waiting_for; /* atomic; CPUs that have not responded yet */
 };
 
 struct sim_cpu {
-	/* Touched by its own POSIX thread only. */
+	/* Accessed by the CPU's own POSIX thread only. */
 	u64 random;
 	u64 relaxed;
 	paddr_t pgd; /* CR3 */
@@ -47,29 +47,29 @@ struct sim_cpu {
 	struct lock_wait lock_wait;
 	struct fault_repeat fault_repeat;
 	u64 minor_faults, major_faults;
-	u64 nr_io_waits, io_wait; /* how many there were; which one it is that has not ended, or 0 */
+	u64 nr_io_waits, io_wait; /* number of waits so far; number of the wait in progress, or 0 */
 
 	/* Atomic. */
-	u32 events; /* a futex: raised by whoever wants this CPU to look around */
+	u32 events; /* a futex, incremented to make this CPU check for work */
 	bool halted;
-	u64 shootdowns; /* CPUs that have sent one */
+	u64 shootdowns; /* mask of the CPUs whose requests await this one */
 	bool sleep_announced, asleep, killed;
 	u8 sleep_state;
 
-	struct sim_shootdown request; /* what this CPU has sent; start and end are published by the send */
+	struct sim_shootdown request; /* the request that this CPU sends; sending it publishes start and end */
 
-	sim_func *func; /* store_release gives arg away, to the CPU and back */
+	sim_func *func; /* store_release hands arg to the CPU, and back */
 	void *arg;
 } __cacheline_aligned;
 
 extern struct sim_cpu sim_cpus[MAX_CPUS];
 struct sim_cpu *sim_this_cpu(void);
 
-/* The calling CPU's thread holds nothing and waits for nothing; else a panic says what, and `when`. */
+/* Panics if the calling CPU's thread holds a lock or waits for one; the message says what, and `when`. */
 void sim_assert_at_rest(const char *when);
 void sim_memory_init(void); /* memory.c */
-void sim_kernel_init(void); /* mm_setup.c: what boot does with mm/ */
-/* Counts how often a frame was freed: a translation to an older generation must not be used. */
+void sim_kernel_init(void); /* mm_setup.c; initialises mm/ as boot does */
+/* Returns how often the frame has been freed: a translation of an older generation must not be used. */
 u32 sim_frame_generation(pfn_t pfn);
 
 #endif

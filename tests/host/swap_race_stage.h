@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stage of the races of swap: NR_PAGES of an address space, each of which holds its number + 100, are swapped out to a disk
- * that has one slot for each, so that a slot that is given up is the next one given away.
+ * The stage for the races of swap: NR_PAGES pages of an address space are swapped out to a disk that has one slot for
+ * each, so that a freed slot is the next one to be allocated. Page n holds n + 100.
  */
 #ifndef SWAP_RACE_STAGE_H
 #define SWAP_RACE_STAGE_H
@@ -17,7 +17,7 @@
 
 static struct disk *disk;
 
-/* Whether the pages are still in the swap cache, too. */
+/* Whether the pages are still in the swap cache as well. */
 enum kept { KEPT, DROPPED };
 
 static __maybe_unused void begin(enum fault_policy policy, enum spf_validate validate, bool async, enum kept kept)
@@ -59,7 +59,7 @@ static __maybe_unused void end(void)
 	     (begin(setup->policy, setup->validate, async, kept), true);                                               \
 	     end(), setup++)
 
-/* The page of the first address, in the swap cache, locked by whoever plays a disk or another fault. */
+/* Returns the page of the first address, from the swap cache, locked on behalf of a disk or of another fault. */
 static __maybe_unused struct page *lock_cached_page(void)
 {
 	struct page *page = swap_cache_find(pte_swap_slot(sim_pte(mm, addr)));
@@ -75,7 +75,7 @@ static __maybe_unused void unlock_cached_page(struct page *page)
 	page_put(page);
 }
 
-/* CPU 1's fault sleeps until that page is unlocked. */
+/* Starts CPU 1's fault and waits until it sleeps because that page is locked. */
 static __maybe_unused struct page *fault_until_locked(void)
 {
 	struct page *page = lock_cached_page();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stage of the tests of swap: CPU 0 uses an address space of which NR_PAGES pages, each of which holds its number + 100, are
- * swapped out, and no longer in the swap cache.
+ * The stage for the tests of swap: CPU 0 uses an address space of which NR_PAGES pages are swapped out, and out of the
+ * swap cache. Page n holds n + 100.
  */
 #ifndef SWAP_STAGE_H
 #define SWAP_STAGE_H
@@ -13,7 +13,7 @@
 #include "mm/swap/swap.h"
 
 #define NR_PAGES 16
-/* Slots: less than half of them are in use; or no more than are needed. */
+/* Numbers of slots: less than half of them in use, or just as many as are needed. */
 #define PLENTY 255
 #define SCARCE NR_PAGES
 
@@ -39,7 +39,7 @@ static __maybe_unused void expect_out(void)
 		CHECK(is_out(page));
 }
 
-/* One more page of the disk is its header. */
+/* The disk has one page more, for its header. */
 static __maybe_unused void begin(enum fault_policy policy, u64 nr_slots, bool async)
 {
 	disk = disk_create(nr_slots + 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The test framework: see test.h. Runs the tests that are named, or all, each in a process of its own. */
+/* The test runner: runs the named tests, or all of them, each in a process of its own. See test.h. */
 #include "test.h"
 
 #include "sim_internal.h"
@@ -17,9 +17,9 @@
 
 static struct test *tests;
 static u64 seed = 1;
-static u64 limit = 50; /* seconds given to one test: --limit */
-#define ASLEEP 3       /* so many times as long, if it only sleeps */
-static bool stop;      /* at the first failure */
+static u64 limit = 50; /* processor seconds that a test may use: --limit */
+#define ASLEEP 3       /* a test that sleeps may take this many times as long */
+static bool stop;      /* after the first failure */
 
 void test_register(struct test *test)
 {
@@ -44,7 +44,7 @@ bool test_exists(const char *name)
 	return find(name) != NULL;
 }
 
-/* ---- What every test ends with ----------------------------------------------------------------------------------- */
+/* ---- Checks at the end of every test ----------------------------------------------------------------------------- */
 
 void check_quiet(void)
 {
@@ -54,7 +54,10 @@ void check_quiet(void)
 		sim_fail("a check of a quiet moment does not hold");
 }
 
-/* Objects of each cache that were in use before the test: all that it takes it gives back, not only what mm_quiet_check() knows. */
+/*
+ * The objects of each cache that were in use before the test. A test must free all that it allocates, not only what
+ * mm_quiet_check() checks.
+ */
 #define MOST_CACHES 64
 static u64 objects_before[MOST_CACHES];
 
@@ -73,7 +76,7 @@ static void compare_objects(const char *name, size_t size, u64 in_use, u64 pages
 	u64 before = objects_before[(*cache)++];
 
 	(void)size, (void)pages;
-	if (in_use != before && strcmp(name, "magazine")) /* those stay with their CPUs */
+	if (in_use != before && strcmp(name, "magazine")) /* magazines stay with their CPUs */
 		sim_fail("%lu objects of the cache %s are in use, %lu were before", (unsigned long)in_use, name, (unsigned long)before);
 }
 
@@ -83,7 +86,7 @@ static void check_end(void)
 
 	if (!mm_quiet_check())
 		sim_fail("a check of the quiet end does not hold");
-	rcu_barrier(); /* for what call-backs have handed over in turn */
+	rcu_barrier(); /* for callbacks that callbacks have queued */
 	slab_for_each(compare_objects, &nr);
 	if (sim_file_refs())
 		sim_fail("%ld file references were not given back", sim_file_refs());
@@ -99,7 +102,7 @@ static u64 milliseconds(void)
 	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
 }
 
-/* Seconds that the first thread has waited for a processor of this machine. */
+/* Returns the seconds that the first thread has waited, runnable, for a processor of the host. */
 static u64 seconds_hindered(void)
 {
 	unsigned long long ran, waited;
@@ -113,7 +116,10 @@ static u64 seconds_hindered(void)
 	return waited / 1000000000;
 }
 
-/* A test that sleeps for ever uses hardly any of its time: then the clock tells. */
+/*
+ * Ends a test that takes too long. One that sleeps for ever uses hardly any processor time, so real time is limited as
+ * well.
+ */
 static void *watchdog(void *arg)
 {
 	u64 began = milliseconds();
@@ -144,7 +150,7 @@ static void __noreturn run_here(const struct test *test)
 	_exit(0);
 }
 
-/* Runs the test with its output in a pipe; true when the last words are in it. */
+/* Runs the test with its output in a pipe. Returns true if it fails and the output contains the expected words. */
 static bool dies_as_told(const struct test *test)
 {
 	static char output[1 << 17];
@@ -199,7 +205,7 @@ static bool run(const struct test *test)
 	return ok;
 }
 
-/* The first race ends the test; and no second is spent waiting for more at the end. */
+/* Ends the test at the first race report, and does not wait a second for more of them at exit. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
@@ -212,7 +218,7 @@ static int usage(const char *program)
 	return 2;
 }
 
-/* Options before the names; the number of words that they take, or 0 when one is unknown. */
+/* Parses the options before the names. Returns the index of the first name, or 0 if an option is unknown. */
 static int take_options(int argc, char **argv, bool *list)
 {
 	int at = 1;
@@ -236,7 +242,7 @@ static int take_options(int argc, char **argv, bool *list)
 
 static int passed, failed;
 
-/* False: this was the last. */
+/* Returns false if this test was the last. */
 static bool list_or_run(const struct test *test, bool list)
 {
 	if (list)
@@ -248,7 +254,7 @@ static bool list_or_run(const struct test *test, bool list)
 	return !(failed && stop);
 }
 
-/* In the order of the names. How many are not those of tests. */
+/* Runs the named tests in the order of the names. Returns how many names are unknown. */
 static int run_named(char **names, int nr_names, bool list)
 {
 	int unknown = 0;
@@ -269,7 +275,7 @@ int main(int argc, char **argv)
 	int unknown = 0, first;
 	bool list = false;
 
-	dup2(1, 2); /* what the sanitizers say belongs to the test that they speak of */
+	dup2(1, 2); /* the sanitizers' output belongs to the test that it is about */
 	first = take_options(argc, argv, &list);
 	if (!first)
 		return usage(argv[0]);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The test framework. A test is a function with a name and a number of CPUs; it runs in a process of its own, on a fresh
- * machine, as CPU 0. After it, everything it has used must have been given back and the kernel's own checks must hold.
+ * The test framework: macros and helpers for tests of mm/ on the simulated machine. A test is a function with a name
+ * and a number of CPUs. It runs in a process of its own, on a fresh machine, as CPU 0. At its end all that it allocated
+ * must have been freed, and the kernel's own checks must hold.
  */
 #ifndef HOST_TEST_H
 #define HOST_TEST_H
@@ -21,13 +22,13 @@ struct test {
 	const char *name;
 	void (*func)(void);
 	unsigned nr_cpus;
-	const char *last_words; /* NULL, or what its panic must say: the test of a check */
+	const char *last_words; /* NULL, or part of the panic message that the test must end with */
 	struct test *next;
 };
 void test_register(struct test *test);
 bool test_exists(const char *name);
 
-/* TEST(name, nr_cpus) { ... }, and TEST_DIES(name, nr_cpus, "part of the last words") { ... } */
+/* TEST(name, nr_cpus) { ... }, and TEST_DIES(name, nr_cpus, "part of the panic message") { ... } */
 #define TEST(id, cpus) TEST_DIES(id, cpus, NULL)
 #define TEST_DIES(id, cpus, words)                                                                                              \
 	static void test_##id(void);                                                                                   \
@@ -53,10 +54,13 @@ bool test_exists(const char *name);
 	} while (0)
 
 /* ---- Address spaces ---------------------------------------------------------------------------------------------- */
-/* One that a test may fill: its only user is the test, until CPUs use it. test_mm_put() checks it, and lets it go. */
+/*
+ * Creates an address space whose only user is the test, until CPUs use it. test_mm_put() checks it, and drops that
+ * user.
+ */
 struct mm *test_mm(enum fault_policy policy);
 void test_mm_put(struct mm *mm);
-/* Several policies, one after the other: the body runs for each, with spf_validate set as well. */
+/* The body of FOR_EACH_SETUP() runs once for each policy and value of spf_validate. */
 struct strategy_setup {
 	const char *name;
 	enum fault_policy policy;
@@ -73,28 +77,28 @@ void use_setup(const struct strategy_setup *setup);
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
-/* As the system calls; map() insists on success, map_at() on that address. */
+/* Like the system calls, but a failure fails the test; map_at() maps at exactly that address. */
 vaddr_t map(struct mm *mm, u64 pages, u64 prot, u64 flags);
 void map_at(struct mm *mm, vaddr_t addr, u64 pages, u64 prot, u64 flags);
 void unmap(struct mm *mm, vaddr_t addr, u64 pages);
 
-/* User accesses that must succeed, by the thread of this CPU. */
+/* User accesses by the thread of this CPU, which must succeed. */
 void put(vaddr_t addr, u64 value);
 u64 get(vaddr_t addr);
 void expect_get(vaddr_t addr, u64 value);
-/* The same for each of so many pages: the first has `value`, the next one `value` + 1, ... */
+/* The same for each of nr pages: the first holds `value`, the next one `value` + 1, ... */
 void put_pages(vaddr_t addr, u64 nr, u64 value);
 void expect_pages(vaddr_t addr, u64 nr, u64 value);
 
 /* ---- Scripts ----------------------------------------------------------------------------------------------------- */
-/* Stops the thread of `cpu` when it next comes to the point, waits until it stands there, lets it go on. */
+/* Stop the thread of `cpu` when it next reaches the point; wait until it has stopped there; let it continue. */
 void stop_at(enum race_point_id point, unsigned cpu);
 void wait_stopped(enum race_point_id point);
 void let_go(enum race_point_id point);
-/* Lets other CPUs run for a while: for what must not happen. */
+/* Let other CPUs run for a while, so that what must not happen has time to happen. */
 void let_others_run(void);
 void let_others_run_once(void);
-/* Lets them run until cond holds: for what must happen, however slow the machine is; at last fails and says `...`. */
+/* Lets them run until cond holds, however slow the host is. Fails with the message `...` if it takes far too long. */
 #define let_others_run_until(cond, ...)                                                                                \
 	do {                                                                                                           \
 		u64 _end = patience_ends();                                                                            \
@@ -106,32 +110,32 @@ void let_others_run_once(void);
 		}                                                                                                      \
 	} while (0)
 /*
- * What the processors of this machine, all together, have given this process so far: when others use them too, less than the
- * clock says. The simulated CPUs use all they get, even asleep.
+ * Returns the processor time that this process has used so far, in seconds, divided by the number of processors: less
+ * than the clock says if other processes use them too. Simulated CPUs use all the time that they get, even asleep.
  */
 u64 seconds_given(void);
 u64 patience_ends(void);
 bool patience_is_over(u64 end);
 
-/* How often something was counted since counters_mark(). */
+/* Returns how often something was counted since counters_mark(). */
 void counters_mark(void);
 u64 counted(unsigned counter);
 #define COUNTED(name) counted(COUNT_##name)
 #define REASONS(name) counted(COUNT_FIRST_REASON + REASON_##name)
 
-/* The actors of most scripts: threads of one address space that do one thing. */
+/* Actors: threads of an address space that do one thing. Most scripts consist of them. */
 struct actor {
 	struct mm *mm;
 	vaddr_t addr;
-	u64 value; /* to write, or what was read */
+	u64 value; /* to be written, or that was read */
 	u64 len;
 	long result;
 };
 void act_read(void *actor);
 void act_write(void *actor);
 /*
- * The fault alone: neither the CPU's walk before it nor the access that is made again after it, which a writer that the fault
- * let go may meet with another mapping.
+ * Only the fault: neither the CPU's walk before it nor the access that is retried after it. By then, a writer that was
+ * waiting for the fault may have changed the mapping.
  */
 void act_read_fault(void *actor);
 void act_write_fault(void *actor);
@@ -140,11 +144,14 @@ void act_mprotect_read(void *actor);
 void act_mprotect_rw(void *actor);
 void act_dontneed(void *actor);
 void act_page_out(void *actor);
-/* Uses the address space and does nothing until `idler_stop`: so that speculation is tried. */
+/* Keeps a CPU in the address space, doing nothing, until idler_stop(): with a second user, speculation is tried. */
 void idler_start(unsigned cpu, struct mm *mm);
 void idler_stop(unsigned cpu);
 
-/* Panics of the checks that every test ends with; also for the middle of one. => all other CPUs idle. */
+/*
+ * Fails the test unless the checks at the end of every test hold; may also be called within one. => all other CPUs
+ * idle.
+ */
 void check_quiet(void);
 
 #endif

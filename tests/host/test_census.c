@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What memory is used for: each page counts where it belongs, once, and locked ones as what cannot go. */
+/*
+ * Tests of the census of memory: each page is counted once, under its use, and locked pages are counted as unevictable.
+ */
 #include "test.h"
 
 #include "sim_file.h"
@@ -7,7 +9,7 @@
 #include "mm/check/census.h"
 #include "mm/vma/vma.h"
 
-#define ARENA 0x10000000000UL /* the last page of a page table lies before its start */
+#define ARENA 0x10000000000UL /* a page-table boundary: another page table maps the page before it */
 
 static struct mm *mm;
 
@@ -44,7 +46,7 @@ TEST(census_counts_pages_by_use, 1)
 	CHECK_EQ(census.cache, 8);
 	CHECK_EQ(census.shmem, 3);
 	CHECK_EQ(census.cache_mapped, 8);
-	CHECK_EQ(census.dirty, 2); /* shared memory has no place to be written to */
+	CHECK_EQ(census.dirty, 2); /* shared memory is not written back */
 	CHECK_EQ(census.writeback, 0);
 	CHECK_EQ(census.mlocked, 0);
 	CHECK_EQ(census.active_anon, 1);
@@ -52,7 +54,7 @@ TEST(census_counts_pages_by_use, 1)
 	CHECK_EQ(census.active_file, 1);
 	CHECK_EQ(census.inactive_file, 4);
 	CHECK_EQ(census.unevictable, 0);
-	CHECK_EQ(census.promised, 8 + 3); /* private memory in full, shared memory as far as it is there */
+	CHECK_EQ(census.promised, 8 + 3); /* private memory in full, shared memory only the pages that exist */
 	page_clear(pte_page(sim_pte(mm, anon)), PG_ACTIVE);
 	page_clear(pte_page(sim_pte(mm, of_file)), PG_ACTIVE);
 
@@ -70,7 +72,7 @@ TEST(census_counts_pages_by_use, 1)
 	sim_file_destroy(file);
 }
 
-/* Pages of a file that lives in memory and nowhere else stay, and will never be written anywhere. */
+/* Pages of a file that exists only in memory are unevictable, and never written back. */
 TEST(census_counts_what_lives_in_memory_only, 1)
 {
 	struct mapping *mapping = mapping_create(PAGES(4), false);
@@ -86,7 +88,10 @@ TEST(census_counts_what_lives_in_memory_only, 1)
 	mapping_put(mapping);
 }
 
-/* Those that a locked VMA maps, wherever in it they lie; neither the zero page, nor what is not there. */
+/*
+ * Counts the pages mapped by locked VMAs, wherever in the VMA they are, but not the zero page or pages that are not
+ * present.
+ */
 TEST(census_counts_locked_pages, 1)
 {
 	struct census census;
@@ -105,14 +110,14 @@ TEST(census_counts_locked_pages, 1)
 	CHECK_EQ(census_take().inactive_anon, 0);
 	unmap(mm, ARENA - PAGES(8), 8);
 	map_at(mm, ARENA + PAGES(1 << 20), 4, RW, ANON | MAP_NORESERVE);
-	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(1 << 20), PAGES(4), true), 0); /* there is no table yet */
+	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(1 << 20), PAGES(4), true), 0); /* there is no page table yet */
 	CHECK_EQ(census_take().mlocked, 3);
 	CHECK_EQ(mm_munlockall(mm), 0);
 	CHECK_EQ(census_take().mlocked, 0);
 	end();
 }
 
-/* A page that several locked VMAs map counts once; and what one of them has locked is so for all who map it. */
+/* A page that several locked VMAs map is counted once. A page locked by one VMA is locked for all VMAs that map it. */
 TEST(census_counts_a_page_locked_twice_once, 1)
 {
 	struct mapping *mapping = mapping_create(PAGES(4), true);
@@ -144,7 +149,7 @@ TEST(census_counts_a_page_locked_twice_once, 1)
 	sim_use_mm(mm);
 	CHECK_EQ(mm_mlock(mm, private, PAGES(2), true), 0);
 	CHECK_EQ(mm_mlock(mm, request.addr, PAGES(2), true),
-		 0); /* one that the reverse map may find behind the other */
+		 0); /* the reverse map may find this VMA after the other one */
 	CHECK_EQ(census_take().mlocked, 2 + 2);
 	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(1), PAGES(2), true), 0);
 	CHECK_EQ(census_take().mlocked, 2 + 3);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A check that cannot fail is no check: here each is made to fail, and must say so. */
+/* Tests of the checks themselves: each check is made to fail, and must report it. */
 #include "test.h"
 
 #include "kernel/sync/mutex.h"
@@ -23,9 +23,9 @@ static void begin(void)
 	put(ADDR, 1);
 }
 
-/* ---- The simulated machine ------------------------------------------------------------------------------------------- */
+/* ---- The simulated machine --------------------------------------------------------------------------------------- */
 
-/* Frees a page that is still mapped, as far as this CPU's TLB knows. */
+/* Frees a page while this CPU's TLB still holds a translation of it. */
 TEST_DIES(machine_catches_a_missing_shootdown, 1, "stale translation")
 {
 	struct page *page;
@@ -65,9 +65,9 @@ TEST_DIES(machine_catches_a_lost_dirty_bit, 1, "dirty bit")
 	put(ADDR, 2);
 }
 
-/* ---- Faults with nothing to do --------------------------------------------------------------------------------------- */
+/* ---- Faults with nothing to do ----------------------------------------------------------------------------------- */
 
-/* The entry of ADDR, of which one bit is not as it was when the page was mapped. */
+/* Changes the bits of ADDR's entry from what they were when the page was mapped. */
 static void change_entry(u64 clear, u64 set)
 {
 	spinlock_t *ptl;
@@ -104,7 +104,7 @@ TEST_DIES(kernel_fault_without_progress_is_a_bug, 1, "faults for ever, though en
 	}
 }
 
-/* ---- Locks --------------------------------------------------------------------------------------------------------------- */
+/* ---- Locks ------------------------------------------------------------------------------------------------------- */
 
 static spinlock_t inner = SPINLOCK_INIT(LEAF), outer = SPINLOCK_INIT(PTE);
 static struct mutex mutex = MUTEX_INIT(mutex, FILES);
@@ -161,9 +161,9 @@ TEST_DIES(locks_sleep_inside_rcu, 1, "may sleep")
 	synchronize_rcu();
 }
 
-/* ---- The rules of mm/ -------------------------------------------------------------------------------------------------- */
+/* ---- The rules of mm/ -------------------------------------------------------------------------------------------- */
 
-/* U1: user memory under mmap_lock. It would deadlock as soon as a writer waits in between. */
+/* U1: a fault on user memory under mmap_lock. It would deadlock as soon as a writer queues in between. */
 TEST_DIES(u1_fault_under_mmap_lock, 1, "lock order: MMAP_LOCK")
 {
 	begin();
@@ -196,7 +196,7 @@ TEST_DIES(fault_with_interrupts_off, 1, "interrupts are on")
 	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
 }
 
-/* A fault operation that sleeps as it is told. */
+/* A fault operation that sleeps as `sleeper` says. */
 static struct {
 	enum fault_sleep announced;
 	enum sleep_state state;
@@ -226,13 +226,13 @@ static void fault_asleep(unsigned flags)
 	(void)fault_in(mm, (vaddr_t)addr, ACCESS_READ, FAULT_USER | flags);
 }
 
-/* V19: a sleep below fault_in() that is not in the list. */
+/* V19: a sleep below fault_in() that is not in the list of permitted sleeps. */
 TEST_DIES(v19_sleep_that_no_fault_may, 1, "sleeps where no fault may")
 {
 	fault_asleep(0);
 }
 
-/* ... that is, with more held than its row says: the VMA, and a page. */
+/* ... with more locks held than its row permits: a VMA lock, and a page lock. */
 TEST_DIES(v19_sleep_with_the_vma_locked, 1, "sleeps for mmap_lock with VMA")
 {
 	sleeper.announced = FAULT_SLEEP_mmap_lock;
@@ -248,14 +248,14 @@ TEST_DIES(v19_sleep_with_a_page_locked, 1, "sleeps for page with PAGE")
 	fault_asleep(0);
 }
 
-/* ... that no fatal signal ends. */
+/* ... that a fatal signal does not end. */
 TEST_DIES(v19_sleep_that_cannot_be_killed, 1, "sleeps for page, and cannot be killed")
 {
 	sleeper.announced = FAULT_SLEEP_page;
 	fault_asleep(0);
 }
 
-/* ... of a fault whose caller did not want to wait. */
+/* ... in a fault whose caller asked it not to wait. */
 TEST_DIES(v19_sleep_that_was_not_wanted, 1, "sleeps for swap_request, and was told not to")
 {
 	sleeper.announced = FAULT_SLEEP_swap_request;
@@ -263,7 +263,7 @@ TEST_DIES(v19_sleep_that_was_not_wanted, 1, "sleeps for swap_request, and was to
 	fault_asleep(FAULT_NO_WAIT);
 }
 
-/* S13: a change outside of the bracket. */
+/* S13: a change outside its bracket. */
 TEST_DIES(s13_change_outside_the_bracket, 1, "inside its bracket")
 {
 	struct vma *vma;
@@ -274,7 +274,7 @@ TEST_DIES(s13_change_outside_the_bracket, 1, "inside its bracket")
 	vma_detach(vma);
 }
 
-/* C1: something is counted that was not, in each of the ways that are checked. */
+/* C1: counters that do not match what happened, for each of the identities that are checked. */
 TEST_DIES(c1_fault_without_an_end, 1, "faults, and their ends: 2 is not 1")
 {
 	begin();
@@ -282,7 +282,7 @@ TEST_DIES(c1_fault_without_an_end, 1, "faults, and their ends: 2 is not 1")
 	check_quiet();
 }
 
-/* Of each strategy by itself: an attempt that ended in no way, and an end without an attempt. */
+/* For each strategy: an attempt without an end, and an end without an attempt. */
 TEST(c1_each_strategy_counts_its_ends, 1)
 {
 	static const unsigned rows[][2] = {
@@ -323,9 +323,9 @@ TEST_DIES(c1_freed_page_of_no_kind, 1, "pages that it freed: 1 is not 0")
 
 #define MOST_BUMPED 4
 
-/* Each breaks one identity and no other; in which way, the log says. */
+/* Each row breaks one identity and no other; `says` is the log line that reports it. */
 static const struct {
-	unsigned counters[MOST_BUMPED], nr; /* one more of each of so many */
+	unsigned counters[MOST_BUMPED], nr; /* the counters that are incremented, and their number */
 	const char *says;
 } broken[] = {
 	{ { COUNT_pgfault }, 1, "faults, and their ends: 1 is not 0" },
@@ -357,7 +357,7 @@ static const struct {
 	  "pages freed by others: 1 of 0" },
 };
 
-/* Nothing is counted that does not add up, whichever of the sums it is that does not. */
+/* counters_agree() checks each of the identities. */
 TEST(c1_each_identity_is_asked, 1)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(broken); i++) {
@@ -381,7 +381,7 @@ TEST_DIES(page_freed_twice, 1, "dropped once")
 	page_put(page);
 }
 
-/* What a panic about page tables shows of them: the way down, as far as there is one, and where it ends. */
+/* The dump of a page-table walk shows each level down to the entry where the walk ends. */
 TEST(page_tables_are_shown_in_words, 1)
 {
 	struct mm *mm = test_mm(POLICY_MMAP);
@@ -418,7 +418,7 @@ TEST(page_tables_are_shown_in_words, 1)
 	test_mm_put(mm);
 }
 
-/* A fault that meets a large page where nobody has put one says so, and shows it. */
+/* A fault that meets a large page, which the kernel never maps there, panics and dumps the walk. */
 TEST_DIES(fault_in_a_large_page, 1, "a large page")
 {
 	struct mm *mm = test_mm(POLICY_MMAP);

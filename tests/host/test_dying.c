@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls of a thread that has been killed while another one holds mmap_lock: they wait for it no longer, and change nothing. */
+/*
+ * Calls of a killed thread while another thread holds mmap_lock: they stop waiting for it, return -EINTR and change
+ * nothing.
+ */
 #include "test.h"
 
 #include "mm/vma/vma.h"
@@ -136,7 +139,7 @@ TEST(calls_of_the_dying_change_nothing, 2)
 	end();
 }
 
-/* Nobody is in its way, but it brings in no page any more. */
+/* The lock is free, but a killed thread populates no more pages. */
 TEST(population_ends_for_the_dying, 2)
 {
 	begin();

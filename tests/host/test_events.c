@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The rings of fault events: what is counted is recorded, and no reader ever sees half an event. */
+/*
+ * Tests of the rings of fault events: each attempt that is counted is recorded, and a reader never sees a half-written
+ * event.
+ */
 #include "test.h"
 
 #include "disk.h"
@@ -9,7 +12,10 @@
 #include "mm/reclaim/reclaim.h"
 #include "mm/swap/swap.h"
 
-/* How many attempts of `strategy` the rings say have ended so since their heads were at `heads`. */
+/*
+ * Returns the number of attempts of `strategy` that ended with `end`, according to the rings, since their heads were at
+ * `heads`.
+ */
 static u64 recorded(const u32 *heads, enum fault_strategy_id strategy, enum fault_end end)
 {
 	struct fault_event event;
@@ -67,7 +73,7 @@ TEST(events_are_what_is_counted, 2)
 	}
 }
 
-/* The last event of this CPU. */
+/* Returns the last event of this CPU. */
 static struct fault_event last_event(void)
 {
 	struct event_cursor cursor;
@@ -78,7 +84,7 @@ static struct fault_event last_event(void)
 	return event;
 }
 
-/* The last one of that type on this CPU. */
+/* Finds the last event of that type on this CPU. Returns false if there is none. */
 static bool last_of(u32 type, struct fault_event *found)
 {
 	struct event_cursor cursor;
@@ -121,7 +127,7 @@ TEST(events_tell_the_story, 1)
 	test_mm_put(mm);
 }
 
-/* ---- What an event says of what has happened ------------------------------------------------------------------------ */
+/* ---- What an event records --------------------------------------------------------------------------------------- */
 
 static void expect_attempt(enum fault_kind kind, enum fault_access access, enum fault_end end, enum fault_answer answer)
 {
@@ -134,14 +140,14 @@ static void expect_attempt(enum fault_kind kind, enum fault_access access, enum 
 	CHECK_EQ(event.story.answer, answer);
 }
 
-/* One fault, told as an answer of this kind. */
+/* Makes one fault, which must be recorded as answered, with this kind. */
 static void fault_of_kind(struct mm *mm, vaddr_t addr, enum fault_access access, enum fault_kind kind)
 {
 	CHECK_EQ(fault_in(mm, addr, access, FAULT_USER), FAULT_DONE);
 	expect_attempt(kind, access, END_ANSWERED, FAULT_DONE);
 }
 
-/* Each kind of fault by its name; what came to nothing has none. */
+/* Each kind of fault is recorded; a fault without a mapping has an unknown kind. */
 TEST(events_name_the_kind_of_fault, 1)
 {
 	struct disk *disk = disk_create(16);
@@ -169,7 +175,7 @@ TEST(events_name_the_kind_of_fault, 1)
 	disk_swapoff(disk);
 }
 
-/* What took time began before it ended, and says what it was about. */
+/* The last event of that type has this address and value, and its times are in order. */
 static void expect_event(u32 type, u64 began, u64 address, u64 value)
 {
 	struct fault_event event;
@@ -208,7 +214,7 @@ TEST(events_say_what_they_are_about, 2)
 	disk_swapoff(disk);
 }
 
-/* To swap, and back: with the slot, and no address, for the page may be that of many. */
+/* Swap-out and swap-in record the slot, and no address, since many addresses may map the page. */
 TEST(events_of_swap_name_the_slot, 1)
 {
 	struct disk *disk = disk_create(16);
@@ -226,7 +232,7 @@ TEST(events_of_swap_name_the_slot, 1)
 	CHECK_EQ(event.address, 0);
 	CHECK_EQ(event.value, slot);
 	(void)swap_cache_shrink();
-	CHECK_EQ(mm_fork(child, mm), 0); /* a slot that two have is read through the swap cache */
+	CHECK_EQ(mm_fork(child, mm), 0); /* a slot with two users is read through the swap cache */
 	expect_get(addr, 1);
 	CHECK(last_of(EVENT_swap_in, &event));
 	CHECK_EQ(event.address, 0);
@@ -244,7 +250,7 @@ static bool is_a_name(const char *name)
 	return name && *name && strcmp(name, "?");
 }
 
-/* Nothing that is counted or recorded is without a name, and no two have the same. */
+/* Each counter and each type of event has a name, and neighbouring types have different names. */
 TEST(names_of_all_that_is_counted, 1)
 {
 	for (unsigned i = 0; i < NR_FAULT_EVENTS; i++)
@@ -264,7 +270,7 @@ TEST(names_of_all_that_is_counted, 1)
 
 static u32 writers_at_work;
 
-/* Each part of an event says which one it is. */
+/* Each event holds its number in several of its parts. */
 static void write_events(void *arg)
 {
 	(void)arg;
@@ -278,7 +284,7 @@ static void write_events(void *arg)
 	atomic_dec_return(&writers_at_work);
 }
 
-/* Reads a whole ring, as often as anybody writes; events come in order, none twice, none in half. */
+/* Reads the whole ring once. Events must come in order, none twice, none torn. */
 static u64 read_ring(unsigned cpu)
 {
 	struct event_cursor cursor;

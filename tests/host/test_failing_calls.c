@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An error has changed nothing: each memory call is made short of each thing that it needs, in turn, and what it answers with an
- * error must have left mappings, counts and bytes as they were. A new call is a new line of CALLS.
+ * Tests that a failing memory call changes nothing: each call is made while each resource that it needs is short, in
+ * turn. If it returns an error, the mappings, the counts and the contents of memory must be as before. A new call is a
+ * new line of CALLS.
  *
- * Where Linux itself has done a part when it fails, so have we: calls about several VMAs go from one to the next. Then each VMA is as
- * it was or as the whole call would have left it: no VMA is left split.
+ * Where Linux leaves a call partly done when it fails, so does this kernel: a call on several VMAs changes them one
+ * after the other. Then each VMA is as before or as the complete call would have left it: no VMA is left split.
  */
 #include "test.h"
 
@@ -15,16 +16,16 @@
 #define ARENA_PAGES 128
 #define P(page) (ARENA + PAGES(page))
 #define STACK_TOP (P(ARENA_PAGES) + (1UL << 32))
-#define FAR (ARENA + (1UL << 30))		/* alone in its page table */
-#define ACROSS (ARENA + (1UL << 31) - PAGES(2)) /* half in one table, half in the next */
+#define FAR (ARENA + (1UL << 30))		/* the only mapping of its page table */
+#define ACROSS (ARENA + (1UL << 31) - PAGES(2)) /* half in one page table, half in the next */
 #define SHARED (MAP_SHARED | MAP_ANONYMOUS)
 #define MOVE_TO (MREMAP_MAYMOVE | MREMAP_FIXED)
 
 static struct mm *mm;
-static struct mapping *object; /* what a file would be */
+static struct mapping *object; /* stands for a file */
 static u64 bytes[ARENA_PAGES]; /* what each page holds; 0: it was never touched */
 
-/* ---- The stage ------------------------------------------------------------------------------------------------------ */
+/* ---- The stage --------------------------------------------------------------------------------------------------- */
 
 static long mmap_at(u64 page, u64 nr_pages, u64 prot, u64 flags)
 {
@@ -47,7 +48,7 @@ static long mmap_object(u64 page, u64 nr_pages, u64 flags)
 	return mm_mmap(mm, &request);
 }
 
-/* Every third page: a round has to be quick. */
+/* Writes to every third page, so that a round is quick. */
 static void fill(u64 page, u64 nr_pages)
 {
 	for (u64 i = page; i < page + nr_pages; i += 3)
@@ -61,7 +62,7 @@ static void build_stage(void)
 	CHECK_EQ(mmap_at(0, 8, RW, ANON | MAP_FIXED), P(0));
 	CHECK_EQ(mmap_at(8, 4, RW, SHARED | MAP_FIXED), P(8));
 	fill(0, 12);
-	CHECK_EQ(mmap_at(12, 8, RW, ANON | MAP_FIXED), P(12)); /* has no anon_vma yet; what follows the next has */
+	CHECK_EQ(mmap_at(12, 8, RW, ANON | MAP_FIXED), P(12)); /* has no anon_vma yet, unlike the VMA after the next */
 	CHECK_EQ(mmap_at(20, 4, PROT_READ, ANON | MAP_FIXED), P(20));
 	CHECK_EQ(mmap_at(24, 8, RW, ANON | MAP_FIXED), P(24));
 	fill(24, 8);
@@ -89,12 +90,12 @@ static void end_stage(void)
 	mm_put(mm);
 }
 
-/* ---- What an error may not change ----------------------------------------------------------------------------------- */
+/* ---- What must be unchanged after an error ----------------------------------------------------------------------- */
 
 struct place {
 	u64 flags, pgoff;
 	enum { NONE, OBJECT, OTHER } mapping;
-	bool mapped, begins; /* a VMA begins here */
+	bool mapped, begins; /* begins: a VMA begins here */
 };
 
 struct picture {
@@ -163,7 +164,7 @@ static bool same_picture(const struct picture *a, const struct picture *b)
 	       a->shared == b->shared && a->locked == b->locked && a->brk == b->brk;
 }
 
-/* Each page's rules are those of before or of after, and a VMA begins only where one did or would. */
+/* Each page is as before or as after the complete call, and a VMA begins only where one did or would. */
 static bool is_between(const struct picture *now, const struct picture *before, const struct picture *after)
 {
 	for (u64 page = 0; page < ARENA_PAGES; page++) {
@@ -190,7 +191,7 @@ static bool bytes_are_there(void)
 	return true;
 }
 
-/* ---- The calls ------------------------------------------------------------------------------------------------------ */
+/* ---- The calls --------------------------------------------------------------------------------------------------- */
 
 static long fork_once(void)
 {
@@ -198,7 +199,7 @@ static long fork_once(void)
 	int error = child ? mm_fork(child, mm) : -ENOMEM;
 
 	if (!error)
-		check_quiet(); /* what the child has is as complete as if nothing had been short */
+		check_quiet(); /* what the child has must be complete although memory was short */
 	if (child)
 		mm_put(child);
 	return error;
@@ -206,7 +207,7 @@ static long fork_once(void)
 
 static long brk_to(vaddr_t brk)
 {
-	return mm_brk(mm, brk) == (long)brk ? 0 : -ENOMEM; /* its only way to say so */
+	return mm_brk(mm, brk) == (long)brk ? 0 : -ENOMEM; /* brk has no other way to report an error */
 }
 
 static long touch_stack(u64 nr_pages)
@@ -218,7 +219,7 @@ static long touch_stack(u64 nr_pages)
 #define PROTECT(page, nr, prot) mm_mprotect(mm, P(page), PAGES(nr), prot, -1)
 #define ADVISE(page, nr, advice) mm_madvise(mm, P(page), PAGES(nr), advice)
 
-/* name, how much an error leaves as it was, the call */
+/* name, how much of the state an error must leave unchanged, the call */
 #define CALLS(X)                                                                                                       \
 	X(mmap_anywhere, ALL, mmap_at(-(ARENA >> PAGE_SHIFT), 4, RW, ANON))                                            \
 	X(mmap_in_a_hole, ALL, mmap_at(32, 2, RW, ANON | MAP_FIXED))                                                   \
@@ -312,7 +313,7 @@ static const struct call {
 #undef X
 };
 
-/* ---- What there is too little of ------------------------------------------------------------------------------------ */
+/* ---- Shortages --------------------------------------------------------------------------------------------------- */
 
 enum shortage { ONE_ALLOCATION, ALLOCATIONS, MAP_COUNT, ADDRESS_SPACE, DATA, NR_SHORTAGES };
 static const char *const shortage_names[] = { "one allocation", "allocations", "the map count", "address space",
@@ -332,7 +333,7 @@ static void begin_shortage(enum shortage shortage, u64 n)
 		mm->rlimit_data = PAGES(mm->data_pages + 2 * n - 2);
 }
 
-/* Was it short at all? */
+/* Ends the shortage. Returns whether the resource may have been short. */
 static bool end_shortage(enum shortage shortage, u64 n)
 {
 	if (shortage <= ALLOCATIONS)
@@ -359,7 +360,7 @@ static void look_at_error(const struct call *call, enum shortage shortage, u64 n
 			 (unsigned long)n);
 }
 
-/* False: it was not short. */
+/* Makes the call with a shortage. Returns false if the resource was not short. */
 static bool call_short(const struct call *call, enum shortage shortage, u64 n)
 {
 	long result;
@@ -396,7 +397,7 @@ static void each_call_short_of(enum shortage shortage)
 		rcu_barrier();
 	}
 	mapping_put(object);
-	CHECK(nr_errors > 10); /* a test in which nothing fails is no test */
+	CHECK(nr_errors > 10); /* the test is worthless if nothing fails */
 }
 
 TEST(a1_calls_short_of_one_allocation, 1)

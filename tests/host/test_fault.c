@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Every kind of fault, under every strategy and both validations: what the program sees, and what is in the entry. */
+/*
+ * Tests of every kind of fault, under every strategy and both validations: what the program reads, and what the entry
+ * holds.
+ */
 #include "test.h"
 
 #include "mm/cache/mapping.h"
 #include "mm/vma/rmap.h"
 
-/* A second user of the address space, so that speculation is tried; and the test itself as a user. */
+/* Creates an address space that the test uses, with a second user so that speculation is tried. */
 static struct mm *begin(void)
 {
 	struct mm *mm = test_mm(POLICY_DEFAULT);
@@ -68,7 +71,7 @@ static int new_key(struct mm *mm)
 	return key;
 }
 
-/* Each combination of what key and VMA permit, on a page that is there and on one that is not. */
+/* Each combination of what the key and the VMA permit, on a page that is present and on one that is not. */
 TEST(fault_protection_keys, 2)
 {
 	sim_have_keys();
@@ -90,10 +93,10 @@ TEST(fault_protection_keys, 2)
 		CHECK_EQ(read_answer(addr + PAGES(2)), FAULT_NO_KEY);
 		CHECK_EQ(sim_exec(addr), FAULT_DONE);
 		CHECK_EQ(sim_exec(addr + PAGES(3)), FAULT_DONE);
-		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), RW, 0), 0); /* flushes what was cached with the key */
+		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), RW, 0), 0); /* flushes the translations cached with the key */
 		put(addr, 4);
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), PROT_READ, key), 0);
-		CHECK_EQ(sim_write(addr, 5), FAULT_NO_KEY); /* the key is asked first */
+		CHECK_EQ(sim_write(addr, 5), FAULT_NO_KEY); /* the key is checked first */
 		keys_write(0);
 		CHECK_EQ(sim_write(addr, 5), FAULT_NO_ACCESS);
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), PROT_EXEC, -1), 0);
@@ -104,7 +107,7 @@ TEST(fault_protection_keys, 2)
 	}
 }
 
-/* A new key comes with its rights, and changes those of no other. */
+/* A new key is set to its initial rights, and the rights of other keys do not change. */
 TEST(key_comes_with_its_rights, 2)
 {
 	struct mm *mm;
@@ -123,7 +126,7 @@ TEST(key_comes_with_its_rights, 2)
 	end(mm);
 }
 
-/* As on x86 Linux: what can be written or executed can be read. */
+/* As on x86 Linux, memory that can be written or executed can be read. */
 TEST(fault_access_rights, 2)
 {
 	static const struct {
@@ -158,7 +161,7 @@ TEST(fault_access_rights, 2)
 	}
 }
 
-/* K3: "already mapped" is no answer to a read of write-only memory. */
+/* K3: a read of write-only memory must not be answered with "already mapped". */
 TEST(k3_write_only_memory_can_be_read, 2)
 {
 	FOR_EACH_SETUP (setup) {
@@ -175,9 +178,10 @@ TEST(k3_write_only_memory_can_be_read, 2)
 }
 
 /*
- * A CPU that faults though the entry permits the access: how many such faults it takes until the thread is told; `most`, if
- * that many did not suffice. After each `other`th the thread makes another access that faults so; 0: never. `counted`: the
- * access follows, as it does not where only a system call asks for the page.
+ * Faults repeatedly on an entry that permits the access. Returns how many such faults it takes until the answer is
+ * FAULT_NO_PROGRESS, or `most` if that many do not suffice. After every `other` faults the thread faults in the same
+ * way at another address; 0: never. With `counted` each fault is counted for the thread, as the handler does; a system
+ * call that only asks for the page does not count.
  */
 static unsigned refused_faults(struct mm *mm, vaddr_t addr, unsigned other, bool counted)
 {
@@ -199,7 +203,7 @@ static unsigned refused_faults(struct mm *mm, vaddr_t addr, unsigned other, bool
 	return most;
 }
 
-/* K3: ... and "the entry permits it" is none when it never helps. */
+/* K3: ... and "the entry permits the access" must not be the answer for ever if it never helps. */
 TEST(k3_fault_without_progress_is_told, 2)
 {
 	struct mm *mm = begin();
@@ -246,7 +250,7 @@ static void use_other_mm(struct mm *mm)
 	sim_use_mm(mm);
 }
 
-/* After fork each side sees its own writes only; the last owner of a page keeps it. */
+/* After fork, parent and child see only their own writes; the last owner of a page writes to it without a copy. */
 TEST(fault_copy_on_write, 2)
 {
 	FOR_EACH_SETUP (setup) {
@@ -261,7 +265,7 @@ TEST(fault_copy_on_write, 2)
 		CHECK_EQ(COUNTED(cow_copies), 1);
 		use_other_mm(child);
 		expect_get(addr, 1);
-		put(addr, 200); /* the last owner */
+		put(addr, 200); /* the child is the last owner */
 		CHECK_EQ(COUNTED(cow_reuses), 1);
 		put(addr + PAGES(1), 300); /* the child copies */
 		put(addr + PAGES(4), 400); /* the zero page */
@@ -272,10 +276,10 @@ TEST(fault_copy_on_write, 2)
 		expect_get(addr, 100);
 		expect_get(addr + PAGES(1), 2);
 		expect_get(addr + PAGES(4), 0);
-		put(addr + PAGES(1), 5); /* the last owner */
+		put(addr + PAGES(1), 5); /* the parent is the last owner */
 		CHECK_EQ(COUNTED(cow_reuses), 2);
 		test_mm_put(child);
-		put(addr + PAGES(2), 6); /* the child is gone */
+		put(addr + PAGES(2), 6); /* the child has exited */
 		CHECK_EQ(COUNTED(cow_reuses), 3);
 		CHECK_EQ(COUNTED(cow_copies), 3);
 		end(parent);
@@ -390,7 +394,7 @@ static void give_pages_back(struct list_head *taken)
 	list_init(taken);
 }
 
-/* Without memory the answer says so, nothing is lost, and with memory the same access succeeds. */
+/* Without memory the answer is FAULT_OUT_OF_MEMORY and nothing is lost; with memory the same access succeeds. */
 TEST(fault_without_memory, 2)
 {
 	FOR_EACH_SETUP (setup) {
@@ -401,12 +405,12 @@ TEST(fault_without_memory, 2)
 		put(addr, 1);
 		expect_get(addr + PAGES(1), 0);
 		CHECK_EQ(mm_fork(child, parent), 0);
-		rcu_barrier(); /* or call-backs would find some memory for us */
+		rcu_barrier(); /* RCU callbacks would otherwise free some memory later */
 		take_all_pages(&taken);
 		CHECK_EQ(sim_write(addr, 2), FAULT_OUT_OF_MEMORY);
 		CHECK_EQ(sim_write(addr + PAGES(1), 2), FAULT_OUT_OF_MEMORY);
 		CHECK_EQ(sim_write(addr + PAGES(2), 2), FAULT_OUT_OF_MEMORY);
-		CHECK_EQ(sim_write(addr + PAGES(1600), 2), FAULT_OUT_OF_MEMORY); /* the table */
+		CHECK_EQ(sim_write(addr + PAGES(1600), 2), FAULT_OUT_OF_MEMORY); /* no memory for the page table */
 		expect_get(addr, 1);
 		give_pages_back(&taken);
 		put(addr, 2);
@@ -423,7 +427,7 @@ static void kill_me_while_waiting(void *arg)
 	act_write(arg);
 }
 
-/* A thread that is killed while it waits for mmap_lock says so. */
+/* A thread that is killed while it waits for mmap_lock answers FAULT_KILLED. */
 TEST(fault_of_a_killed_thread, 3)
 {
 	struct mm *mm = test_mm(POLICY_MMAP);

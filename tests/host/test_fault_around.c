@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fault-around: which pages around a faulting one are mapped, which must not be, and that it needs neither the big lock nor,
- * under speculation, any lock at all.
+ * Tests of fault-around: which pages around a faulting one are mapped, which must not be, and that it needs neither
+ * mmap_lock nor, under speculation, any lock at all.
  */
 #include "sim_file.h"
 #include "test.h"
@@ -38,14 +38,14 @@ static void end(void)
 static const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA, POLICY_SPEC, POLICY_FULL };
 #define FOR_EACH_POLICY(i, pages) for (unsigned i = 0; i < ARRAY_SIZE(policies) && (begin(policies[i], pages), true); i++, end())
 
-/* Every page from first to last is there, and holds its index. */
+/* Creates the pages first to last; each holds its index. */
 static void cache(u64 first, u64 last)
 {
 	for (u64 index = first; index <= last; index++)
 		CHECK_EQ(mapping_write(mapping, PAGES(index), &index, 8), 8);
 }
 
-/* A VMA of so many pages of the mapping from `pgoff` on, beginning `into` pages into a page table. */
+/* Maps `pages` pages of the mapping from `pgoff` on, beginning `into` pages into a page table. */
 static vaddr_t map_window(u64 pgoff, u64 pages, u64 into, u64 flags)
 {
 	struct mmap_request request = {
@@ -72,7 +72,7 @@ static void read_at(vaddr_t addr, u64 value)
 	CHECK_EQ(faulter.value, value);
 }
 
-/* Exactly the pages [first, last] from addr on are mapped, of so many. */
+/* Checks that of `pages` pages from addr on, exactly the pages [first, last] are mapped. */
 static void check_mapped(vaddr_t addr, u64 pages, u64 first, u64 last)
 {
 	for (u64 i = 0; i < pages; i++)
@@ -108,7 +108,7 @@ TEST(around_ends_where_the_vma_ends, 4)
 	}
 }
 
-/* Linux's window is aligned by addresses, not by offsets. */
+/* As on Linux, the window is aligned by address, not by offset. */
 TEST(around_is_aligned_by_address, 4)
 {
 	FOR_EACH_POLICY (i, 64) {
@@ -126,7 +126,8 @@ TEST(around_ends_where_the_object_ends, 4)
 		vaddr_t addr = map_window(0, 64, 0, MAP_SHARED);
 
 		cache(0, 19);
-		page_put(mapping_find_or_create(mapping, 20)); /* as a write that has not yet made the object larger */
+		/* as if by a write that has not yet extended the object */
+		page_put(mapping_find_or_create(mapping, 20));
 		read_at(addr + PAGES(17), 17);
 		check_mapped(addr, 64, 16, 19);
 	}
@@ -213,7 +214,7 @@ TEST(around_skips_what_is_not_up_to_date, 4)
 	expect_get(addr + PAGES(3), 1003);
 	CHECK_EQ(COUNTED(fault_around_skipped), 1);
 	CHECK_EQ(mm_rss(mm, RSS_FILE), 1);
-	CHECK(!pte_write(sim_pte(mm, addr + PAGES(3)))); /* the file system wants to hear of the first write */
+	CHECK(!pte_write(sim_pte(mm, addr + PAGES(3)))); /* the file system must be notified of the first write */
 	sim_leave_mm();
 	end();
 	sim_file_destroy(file);
@@ -235,7 +236,7 @@ TEST(around_leaves_what_is_mapped, 4)
 	}
 }
 
-/* Tables are built when there is a page to map. */
+/* A page table is allocated only when there is a page to map. */
 TEST(around_builds_no_table_for_nothing, 4)
 {
 	struct sim_file *file = sim_file_create(16);
@@ -254,9 +255,9 @@ TEST(around_builds_no_table_for_nothing, 4)
 	sim_file_destroy(file);
 }
 
-/* ---- Does it pay? ------------------------------------------------------------------------------------------------ */
+/* ---- When it is stopped ------------------------------------------------------------------------------------------ */
 
-/* Holes all over: after a hundred misses nobody looks around, until enough pages were found. */
+/* With many holes: after a hundred misses fault-around stops, until enough pages were found in the cache. */
 TEST(around_stops_where_it_does_not_pay, 4)
 {
 	vaddr_t addr;
@@ -279,9 +280,9 @@ TEST(around_stops_where_it_does_not_pay, 4)
 	end();
 }
 
-/* ---- Who needs which lock ---------------------------------------------------------------------------------------- */
+/* ---- Which locks are needed -------------------------------------------------------------------------------------- */
 
-/* Cached pages never need mmap_lock, whatever the fault operation needs. */
+/* Mapping cached pages never needs mmap_lock, whatever the fault operation needs. */
 TEST(around_comes_before_the_question_for_the_lock, 4)
 {
 	const struct vma_ops careful_ops = { .fault = mapping_vma_ops.fault, .map_pages = mapping_map_pages };
@@ -295,7 +296,7 @@ TEST(around_comes_before_the_question_for_the_lock, 4)
 	read_at(faulter.addr, 0);
 	CHECK_EQ(COUNTED(vma_lock_answered), 1);
 	CHECK_EQ(COUNTED(mmap_attempts), 0);
-	read_at(faulter.addr + PAGES(9), 0); /* a hole is another matter */
+	read_at(faulter.addr + PAGES(9), 0); /* a hole does need the fault operation, and so mmap_lock */
 	CHECK_EQ(REASONS(vma_lock_abort_file_ops), 1);
 	end();
 }
@@ -307,7 +308,7 @@ TEST(around_is_all_that_speculation_needs, 4)
 	begin(POLICY_SPEC, 64);
 	addr = map_window(0, 64, 0, MAP_SHARED);
 	cache(0, 63);
-	read_at(addr, 0); /* the table */
+	read_at(addr, 0); /* builds the page table */
 	CHECK_EQ(REASONS(spf_abort_upper_table), 1);
 	counters_mark();
 	read_at(addr + PAGES(20), 20);
@@ -338,7 +339,7 @@ TEST(object_without_pages_is_sigbus, 4)
 
 /* ---- S11 --------------------------------------------------------------------------------------------------------- */
 
-/* The pages are in the fault's hands when the object is truncated to nothing: none of them is mapped. */
+/* The object is truncated to nothing after the fault has found the pages: none of them is mapped. */
 TEST(s11_truncated_pages_are_not_mapped_around, 4)
 {
 	FOR_EACH_POLICY (i, 32) {
@@ -359,8 +360,8 @@ TEST(s11_truncated_pages_are_not_mapped_around, 4)
 }
 
 /*
- * Speculation has read the VMA, which is then unmapped, and with it goes the last reference to the object: what the fault
- * looks at stays readable for as long as it looks.
+ * Speculation has read the VMA, which is then unmapped, and with it the last reference to the object is dropped: the
+ * memory that the fault reads stays readable as long as the fault needs it.
  */
 TEST(s11_object_is_not_freed_under_speculation, 4)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is counted, and nothing else, when one thing happens: by the counters of faults and of shootdowns; and what mappings and
- * pages know of their users.
+ * Tests of counters: exactly the right counters of faults and of shootdowns count each event, and mappings and pages
+ * record their users correctly.
  */
 #include "test.h"
 
@@ -12,9 +12,9 @@
 #include "mm/vma/rmap.h"
 #include "mm/vma/vma.h"
 
-/* ---- Counters of faults ---------------------------------------------------------------------------------------------- */
+/* ---- Counters of faults ------------------------------------------------------------------------------------------ */
 
-/* Those of one strategy, which stand for what is counted by each under its own name. */
+/* The counters of one strategy, which counts these events under names of its own. */
 static const struct strategy_counters {
 	enum fault_policy policy;
 	unsigned attempts, answered, success, cached, swap;
@@ -26,7 +26,10 @@ static const struct strategy_counters {
 };
 static const struct strategy_counters *strategy;
 
-/* Since counters_mark() one fault was answered in one attempt; and each of these was counted once. */
+/*
+ * Checks that since counters_mark() one fault was answered in one attempt, and each of `more` was counted once, and
+ * nothing else.
+ */
 static void expect_one_fault(const unsigned *more, unsigned nr_more)
 {
 	u64 expected[NR_COUNTERS] = { 0 };
@@ -60,7 +63,7 @@ TEST(faults_count_what_they_are, 1)
 		u64 major = sim_major_faults();
 
 		sim_use_mm(mm);
-		put(addr, 1); /* has the page tables and the anon_vma made */
+		put(addr, 1); /* builds the page tables and the anon_vma */
 		put(shared, 1);
 		FAULT(addr + PAGES(1), ACCESS_WRITE);
 		FAULT(addr + PAGES(2), ACCESS_READ, COUNT_zero_page_maps);
@@ -75,7 +78,8 @@ TEST(faults_count_what_they_are, 1)
 		test_mm_put(child);
 		CHECK_EQ(mm_madvise(mm, shared, PAGES(1), MADV_DONTNEED), 0);
 		FAULT(shared, ACCESS_READ, strategy->cached);
-		FAULT(shared, ACCESS_WRITE, COUNT_spurious_faults); /* nobody has to hear of it: it was mapped writable */
+		/* no notification is needed: it was mapped writable */
+		FAULT(shared, ACCESS_WRITE, COUNT_spurious_faults);
 		CHECK_EQ(sim_major_faults(), major);
 		CHECK_EQ(mm_madvise(mm, addr, PAGES(1), MADV_PAGEOUT), 0);
 		(void)swap_cache_shrink();
@@ -89,7 +93,10 @@ TEST(faults_count_what_they_are, 1)
 	disk_swapoff(disk);
 }
 
-/* One shootdown tells several CPUs, and is counted as one; none is sent to where nobody is, or to oneself. */
+/*
+ * A shootdown of several CPUs counts as one. None is sent to a CPU that does not use the address space, or to the
+ * sender itself.
+ */
 TEST(shootdowns_count_whom_they_tell, 4)
 {
 	struct mm *mm = test_mm(POLICY_MMAP);
@@ -111,7 +118,7 @@ TEST(shootdowns_count_whom_they_tell, 4)
 	test_mm_put(mm);
 }
 
-/* Page tables are counted as they come and go, by all and by their address space. */
+/* Page tables are counted when they are allocated and freed, in total and for their address space. */
 TEST(page_tables_are_counted, 1)
 {
 	struct mm *mm;
@@ -135,9 +142,9 @@ TEST(page_tables_are_counted, 1)
 	CHECK_EQ(COUNTED(pgtable_frees), COUNTED(pgtable_allocs));
 }
 
-/* ---- Peaks ----------------------------------------------------------------------------------------------------------- */
+/* ---- Peaks ------------------------------------------------------------------------------------------------------- */
 
-/* The peaks stay when the memory goes. */
+/* The peaks stay when the memory is unmapped. */
 TEST(peaks_are_remembered, 1)
 {
 	struct mm *mm = test_mm(POLICY_MMAP);
@@ -159,7 +166,7 @@ TEST(peaks_are_remembered, 1)
 	test_mm_put(mm);
 }
 
-/* ---- What a mapping knows of who maps it, and a page of who wrote to it -------------------------------------------- */
+/* ---- Writable mappings and dirty pages --------------------------------------------------------------------------- */
 
 static struct mapping *mapping;
 static struct mm *mm;
@@ -178,7 +185,10 @@ static vaddr_t map_it(u64 pages, u64 prot, u64 flags, bool writable)
 	return (vaddr_t)addr;
 }
 
-/* Those that are written to through it, or could be after mprotect: what a seal against writing asks for. */
+/*
+ * Counts the VMAs through which the object can be written, or could be after mprotect: a seal against writing checks
+ * this.
+ */
 TEST(mapping_counts_who_may_write_to_it, 1)
 {
 	struct mm *child = test_mm(POLICY_MMAP);
@@ -192,7 +202,7 @@ TEST(mapping_counts_who_may_write_to_it, 1)
 	CHECK_EQ(mapping->nr_writable, 0);
 	shared = map_it(8, PROT_READ, MAP_SHARED, true);
 	CHECK_EQ(mapping->nr_writable, 1);
-	CHECK_EQ(mm_mprotect(mm, shared, PAGES(2), RW, -1), 0); /* now there are two */
+	CHECK_EQ(mm_mprotect(mm, shared, PAGES(2), RW, -1), 0); /* splits the VMA in two */
 	CHECK_EQ(mapping->nr_writable, 2);
 	unmap(mm, shared + PAGES(4), 2);
 	CHECK_EQ(mapping->nr_writable, 3);
@@ -218,7 +228,7 @@ static bool is_dirty(u64 index)
 	return dirty;
 }
 
-/* Shared memory that was written to is dirty, also when its entries are gone; what was only read is not. */
+/* Shared pages that were written to are dirty, even after their entries are gone; pages that were only read are not. */
 TEST(shared_pages_know_that_they_were_written_to, 1)
 {
 	FOR_EACH_SETUP (setup) {
@@ -230,15 +240,15 @@ TEST(shared_pages_know_that_they_were_written_to, 1)
 		sim_use_mm(mm);
 		for (u64 page = 0; page < 6; page++)
 			page_put(mapping_find_or_create(mapping, page));
-		put(addr + PAGES(3), 1); /* no entry was there */
+		put(addr + PAGES(3), 1); /* there was no entry */
 		expect_get(addr + PAGES(1), 0);
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(6), PROT_READ, -1), 0);
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(6), RW, -1), 0);
-		put(addr + PAGES(2), 1); /* an entry becomes writable */
+		put(addr + PAGES(2), 1); /* the entry becomes writable */
 		CHECK(is_dirty(2) && is_dirty(3));
 		CHECK_EQ(mm_madvise(mm, addr + PAGES(4), PAGES(1), MADV_DONTNEED), 0);
 		expect_get(addr + PAGES(4), 0);
-		put(addr + PAGES(4), 1); /* an entry was writable: the CPU notes it there */
+		put(addr + PAGES(4), 1); /* the entry was writable: the CPU sets its dirty bit */
 		unmap(mm, addr, 6);
 		for (u64 page = 0; page < 6; page++)
 			CHECK_EQ(is_dirty(page), page >= 2 && page <= 4);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults on files that are really read and written: waiting for a page, I/O errors, the first write to a clean page,
- * write-back beside writers, truncation in the middle of it, and the page table that must be there before the page lock.
+ * Tests of faults on files that are really read and written: waiting for a page, I/O errors, the first write to a clean
+ * page, write-back concurrent with writers, truncation during I/O, and the page table that must exist before the page
+ * is locked.
  */
 #include "sim_file.h"
 #include "test.h"
@@ -17,7 +18,7 @@
 
 static struct mm *mm;
 static struct sim_file *file;
-static vaddr_t addr; /* the whole file, shared; and privately */
+static vaddr_t addr; /* a shared mapping of the whole file */
 static vaddr_t private;
 static struct actor faulter, other;
 
@@ -73,7 +74,7 @@ TEST(file_page_is_read_once_for_everybody, 4)
 	}
 }
 
-/* While the faulter waits it holds nothing: the very VMA can be changed. Then it tries again, by the same strategy. */
+/* While the faulter waits it holds no lock: the VMA itself can be changed. Then the same strategy tries again. */
 static void wait_for_read(enum fault_policy policy)
 {
 	begin(policy);
@@ -127,7 +128,9 @@ TEST(file_wait_counts_for_the_thread, 4)
 	end();
 }
 
-/* The page fails, is read again by somebody else's touch, and so on: the second wait holds the lock, and ends as well. */
+/*
+ * The read fails, and another thread's access reads the page again: the second wait keeps the lock, and ends as well.
+ */
 TEST(file_second_wait_holds_on, 4)
 {
 	begin(POLICY_VMA);
@@ -137,14 +140,14 @@ TEST(file_second_wait_holds_on, 4)
 	wait_asleep(FAULTER);
 	stop_at(RACE_vma_locked, FAULTER);
 	sim_file_end_io(file, -EIO);
-	wait_stopped(RACE_vma_locked); /* about to try again */
+	wait_stopped(RACE_vma_locked); /* about to retry */
 	other = (struct actor){ .mm = mm, .addr = private + PAGES(5) };
 	sim_start(OTHER, act_read, &other);
 	sim_file_wait_held(file, 1);
 	wait_asleep(OTHER);
 	let_go(RACE_vma_locked);
 	wait_asleep(FAULTER);
-	CHECK_EQ(REASONS(vma_lock_retry_page), 1); /* the other will be counted when it comes back */
+	CHECK_EQ(REASONS(vma_lock_retry_page), 1); /* the other one is counted when its wait ends */
 	sim_file_end_io(file, 0);
 	sim_join(FAULTER);
 	sim_join(OTHER);
@@ -157,7 +160,7 @@ TEST(file_second_wait_holds_on, 4)
 TEST(file_wait_ends_for_the_dying, 4)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		unsigned victim = FAULTER + i; /* it does not come back to life */
+		unsigned victim = FAULTER + i; /* a different CPU each time */
 
 		begin(policies[i]);
 		WRITE_ONCE(file->reads, SIM_IO_HELD);
@@ -185,7 +188,7 @@ TEST(file_read_error_is_sigbus_each_time, 4)
 		CHECK_EQ(sim_read(addr + PAGES(5), &value), FAULT_IO_ERROR);
 		CHECK_EQ(sim_read(addr + PAGES(5), &value), FAULT_IO_ERROR);
 		CHECK_EQ(sim_write(private + PAGES(5), 1), FAULT_IO_ERROR);
-		CHECK_EQ(file->nr_reads, 1 + 3); /* each touch tried */
+		CHECK_EQ(file->nr_reads, 1 + 3); /* each access tries again */
 		expect_get(addr + PAGES(1), 5);	 /* nothing else is lost */
 		WRITE_ONCE(file->error, 0);
 		expect_get(addr + PAGES(5), 1005);
@@ -200,7 +203,7 @@ static void act_read_without_retry(void *arg)
 	actor->result = fault_in(actor->mm, actor->addr, ACCESS_READ, FAULT_NO_RETRY);
 }
 
-/* A fault that may not drop its lock reads once, as every other does. */
+/* A fault that may not drop its lock reads only once, like every other fault. */
 TEST(file_read_error_ends_a_fault_that_may_not_retry, 4)
 {
 	begin(POLICY_MMAP);
@@ -232,7 +235,7 @@ TEST(file_mkwrite_error_is_sigbus, 4)
 	}
 }
 
-/* An error of write-back loses nothing: the page is dirty again, and whoever asks hears of it once. */
+/* A write-back error loses nothing: the page is dirty again, and each reader of the error is told once. */
 TEST(file_write_error_is_remembered, 4)
 {
 	u32 seen = 0, later;
@@ -263,7 +266,7 @@ TEST(file_system_hears_of_each_first_write, 4)
 {
 	FOR_EACH_POLICY (i) {
 		sim_use_mm(mm);
-		expect_get(addr + PAGES(5), 1005); /* read-only, though the VMA may be written */
+		expect_get(addr + PAGES(5), 1005); /* mapped read-only, although the VMA is writable */
 		CHECK_EQ(file->nr_mkwrites, 0);
 		put(addr + PAGES(5), 1);
 		put(addr + PAGES(5), 2);
@@ -275,13 +278,13 @@ TEST(file_system_hears_of_each_first_write, 4)
 		CHECK_EQ(file->disk[5], 2);
 		put(addr + PAGES(5), 4);
 		CHECK_EQ(file->nr_mkwrites, 3);
-		put(private + PAGES(7), 1); /* a copy: nobody's business */
+		put(private + PAGES(7), 1); /* a private copy: the file system is not notified */
 		CHECK_EQ(file->nr_mkwrites, 3);
 		sim_leave_mm();
 	}
 }
 
-/* Slowed down with nothing held: done, and the lock already gone. */
+/* The writer is throttled with no lock held: the fault has completed and dropped its lock. */
 TEST(file_throttled_fault_completes, 4)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -290,7 +293,8 @@ TEST(file_throttled_fault_completes, 4)
 		stop_at(RACE_fault_throttled, FAULTER);
 		sim_start(FAULTER, act_write, &faulter);
 		wait_stopped(RACE_fault_throttled);
-		CHECK_EQ(mm_munmap(mm, addr, PAGES(SIM_FILE_PAGES)), 0); /* the mapping stays for as long as it is needed */
+		/* the mapping is kept as long as the fault needs it */
+		CHECK_EQ(mm_munmap(mm, addr, PAGES(SIM_FILE_PAGES)), 0);
 		map_at(mm, addr, SIM_FILE_PAGES, RW, ANON);
 		let_go(RACE_fault_throttled);
 		sim_join(FAULTER);
@@ -308,7 +312,7 @@ static void act_write_without_retry(void *arg)
 	actor->result = fault_in(actor->mm, actor->addr, ACCESS_WRITE, (unsigned)actor->len);
 }
 
-/* ... but not where the lock may not be dropped, or nothing waited for. */
+/* ... but not if the fault may not drop its lock, or may not wait. */
 TEST(file_fault_that_may_not_wait_is_not_throttled, 4)
 {
 	static const unsigned flags[] = { FAULT_NO_RETRY, FAULT_NO_RETRY | FAULT_NO_WAIT };
@@ -334,7 +338,7 @@ static void act_writeback(void *arg)
 	CHECK_EQ(mapping_writeback(sim->mapping, 0, ~0UL, WRITEBACK_WAIT), 0);
 }
 
-/* The page is locked by write-back while somebody wants to write to it: the VMA is let go meanwhile. */
+/* Write-back holds the page lock while a thread wants to write: the fault releases the VMA lock while it waits. */
 TEST(file_write_waits_for_the_page_lock, 4)
 {
 	begin(POLICY_VMA);
@@ -346,7 +350,7 @@ TEST(file_write_waits_for_the_page_lock, 4)
 	wait_stopped(RACE_writeback_cleaned);
 	sim_start(FAULTER, act_write, &faulter);
 	wait_asleep(FAULTER);
-	CHECK_EQ(REASONS(vma_lock_retry_page), 0); /* counted when it comes back */
+	CHECK_EQ(REASONS(vma_lock_retry_page), 0); /* counted when the wait ends */
 	CHECK_EQ(mm_mprotect(mm, addr, PAGES(4), PROT_READ, -1), 0);
 	let_go(RACE_writeback_cleaned);
 	sim_join(FAULTER);
@@ -354,11 +358,11 @@ TEST(file_write_waits_for_the_page_lock, 4)
 	CHECK_EQ(faulter.result, FAULT_DONE);
 	CHECK_EQ(REASONS(vma_lock_retry_page), 1);
 	CHECK_EQ(file->disk[5], 1);
-	CHECK_EQ(file->mapping->nr_dirty, 1); /* 7 is still to be written */
+	CHECK_EQ(file->mapping->nr_dirty, 1); /* 7 is still to be written back */
 	end();
 }
 
-/* ---- Write-back beside writers ----------------------------------------------------------------------------------- */
+/* ---- Write-back concurrent with writers -------------------------------------------------------------------------- */
 
 #define STORM_PAGES 4
 #define STORM_WRITES 200
@@ -366,7 +370,7 @@ TEST(file_write_waits_for_the_page_lock, 4)
 static u64 last_written[MAX_CPUS][STORM_PAGES];
 static bool storm_over;
 
-/* Each CPU has a word of its own in each page, besides the first, which goes to the disk: that one is CPU 1's. */
+/* Each CPU has a word of its own in each page. CPU 1 has the first word, the one that goes to the disk. */
 static void write_words(void *arg)
 {
 	unsigned cpu = cpu_id();
@@ -391,7 +395,9 @@ static void write_back_until_over(void *arg)
 	}
 }
 
-/* Whatever was written is on the disk after the last write-back: no write fell between cleaning and writing. */
+/*
+ * All that was written is on the disk after the last write-back: no write was lost between cleaning and writing a page.
+ */
 TEST(file_writeback_loses_no_write, 4)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
@@ -413,7 +419,7 @@ TEST(file_writeback_loses_no_write, 4)
 	}
 }
 
-/* A translation that may still write, after the page was said to be clean, would lose what it writes. */
+/* A write through a translation that is still writable after the page was cleaned would be lost. */
 TEST(file_clean_page_has_no_writable_translation, 4)
 {
 	begin(POLICY_FULL);
@@ -427,7 +433,7 @@ TEST(file_clean_page_has_no_writable_translation, 4)
 	end();
 }
 
-/* Each entry that could write the page must ask again, not the first that is found alone. */
+/* Write-back must write-protect each entry that can write to the page, not only the first that it finds. */
 TEST(file_writeback_cleans_every_entry, 4)
 {
 	begin(POLICY_FULL);
@@ -438,7 +444,7 @@ TEST(file_writeback_cleans_every_entry, 4)
 	put(second + PAGES(5), 2);
 	act_writeback(file);
 	CHECK_EQ(file->disk[5], 2);
-	check_quiet(); /* a clean page that an entry lets be written to */
+	check_quiet(); /* fails if an entry maps the clean page writable */
 	put(second + PAGES(5), 3);
 	put(addr + PAGES(5), 4);
 	act_writeback(file);
@@ -462,7 +468,7 @@ static void write_then_try_again(void *arg)
 	sim_leave_mm();
 }
 
-/* So many pages of the file are mapped when all of them are given up; the writer's in any case. */
+/* Maps nr_mapped pages of the file, in addition to the writer's page, before MADV_DONTNEED unmaps them all. */
 static void unmap_beside_a_writer(u64 nr_mapped)
 {
 	begin(POLICY_FULL);
@@ -490,9 +496,9 @@ static void unmap_beside_a_writer(u64 nr_mapped)
 }
 
 /*
- * One thread has taken the page's entry away and not yet flushed; write-back comes, and finds nothing to forbid. Nobody may
- * write to the page by an old translation afterwards, for it is said to be clean.
- * Also where the gather is full, so that the table is left before its end.
+ * One thread has cleared the page's entry and not flushed yet, when write-back finds no entry to write-protect. No CPU
+ * may write to the page through an old translation afterwards, since the page is clean. Also tested with a full gather,
+ * so that the walk leaves the page table before its end.
  */
 TEST(w4_unmapped_clean_page_is_not_written, 4)
 {
@@ -500,7 +506,7 @@ TEST(w4_unmapped_clean_page_is_not_written, 4)
 	unmap_beside_a_writer(TLB_GATHER_PAGES);
 }
 
-/* ---- Truncation in the middle of it ------------------------------------------------------------------------------ */
+/* ---- Truncation during I/O --------------------------------------------------------------------------------------- */
 
 static void act_truncate(void *arg)
 {
@@ -509,7 +515,7 @@ static void act_truncate(void *arg)
 	CHECK_EQ(mapping_truncate(sim->mapping, 0), 0);
 }
 
-/* A page under I/O stays until the I/O has ended: where it lives may belong to somebody else afterwards. */
+/* A page under I/O stays until the I/O has ended: afterwards its disk block may belong to another file. */
 TEST(file_truncation_waits_for_io, 4)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -581,7 +587,10 @@ static void truncate_round(unsigned round)
 	sim_user_boundary();
 }
 
-/* Readers, writers, write-back, truncation, holes and errors at once: what is left agrees, and nothing hangs or leaks. */
+/*
+ * Readers, writers, write-back, truncation, holes and errors at once: the final state is consistent, and nothing hangs
+ * or leaks.
+ */
 TEST(file_storm, 4)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
@@ -599,7 +608,7 @@ TEST(file_storm, 4)
 	}
 }
 
-/* The page that is to be written to for the first time is truncated away before it is locked: it is not freed under the fault. */
+/* The page of a first write is truncated away before the fault locks it: the fault's reference keeps the page. */
 TEST(p2_page_of_a_first_write_is_pinned, 4)
 {
 	FOR_EACH_POLICY (i) {
@@ -621,7 +630,10 @@ TEST(p2_page_of_a_first_write_is_pinned, 4)
 
 /* ---- The page table and the page lock ---------------------------------------------------------------------------- */
 
-/* A write whose page table is missing: it is there before the page lock is taken (F1), or the lock order check speaks up. */
+/*
+ * A write with no page table yet: the table is allocated before the page lock is taken (F1), or the lock order check
+ * panics.
+ */
 TEST(f1_no_table_is_allocated_under_a_page_lock, 4)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -634,7 +646,7 @@ TEST(f1_no_table_is_allocated_under_a_page_lock, 4)
 	}
 }
 
-/* Takes away the page table of an address, as whoever reclaims tables might; there is nothing in it. */
+/* Removes the page table of an address, as reclaim of page tables might; the table is empty. */
 static void take_table_away(vaddr_t where)
 {
 	struct pt_walk walk = sim_walk(mm, where);
@@ -651,14 +663,14 @@ static void take_table_away(vaddr_t where)
 	mmap_read_unlock(mm);
 }
 
-/* The table was there when the fault looked, and has gone when it is locked. */
+/* The page table exists when the fault looks for it, and is gone when the fault wants to lock it. */
 static void table_vanishes_at(enum race_point_id point, sim_func *access)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		begin(policies[i]);
 		sim_use_mm(mm);
 		put(private + PAGES(5), 1);
-		put(addr + PAGES(9), 1); /* builds the table, and leaves it empty */
+		put(addr + PAGES(9), 1); /* builds the table, which MADV_DONTNEED then empties */
 		sim_leave_mm();
 		CHECK_EQ(mm_madvise(mm, addr, PAGES(SIM_FILE_PAGES), MADV_DONTNEED), 0);
 		CHECK_EQ(mm_madvise(mm, private, PAGES(SIM_FILE_PAGES), MADV_DONTNEED), 0);
@@ -680,7 +692,7 @@ TEST(f2_table_that_vanished_is_built_again, 4)
 	table_vanishes_at(RACE_mkwrite_dirtied, act_write);
 }
 
-/* Somebody else builds the table meanwhile: the one that was made beforehand is given back. */
+/* Another thread builds the table first: the preallocated one is freed. */
 TEST(f3_table_that_was_not_needed_is_freed, 4)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -698,7 +710,7 @@ TEST(f3_table_that_was_not_needed_is_freed, 4)
 	}
 }
 
-/* A huge page has appeared where the table would go: nothing is mapped below it, and the access is to be made again. */
+/* A huge page has appeared in place of the table: nothing is mapped below it, and the access is to be retried. */
 TEST(file_huge_page_that_appears_is_left_alone, 4)
 {
 	struct pt_walk walk;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages of files in memory, as the file system asks for them: read in, written, dropped while they are clean. */
+/*
+ * Tests of the page cache as the file system uses it: pages are read in, written to, written back, and dropped while
+ * clean.
+ */
 #include "sim_file.h"
 #include "test.h"
 
@@ -46,7 +49,10 @@ static bool is_cached(u64 index)
 	return page != NULL;
 }
 
-/* Begins a write of one word to a page, and ends it as if so many bytes had been copied; how many of them count. */
+/*
+ * Begins a write of one word to a page, and ends it as if `copied` bytes had been copied. Returns how many of them
+ * count.
+ */
 static size_t write_word(u64 index, u64 value, enum write_extent extent, size_t copied)
 {
 	struct page *page = mapping_write_begin(mapping, index, extent);
@@ -58,7 +64,7 @@ static size_t write_word(u64 index, u64 value, enum write_extent extent, size_t 
 
 /* ---- The end of a read ------------------------------------------------------------------------------------------- */
 
-/* A page is up to date or has an error, never both, however the read before this one ended. */
+/* A page is up to date or has an error, never both, whatever the outcome of the read before. */
 TEST(page_read_ends_well_or_not, 1)
 {
 	struct page *page = alloc_page(ALLOC_ZERO);
@@ -101,13 +107,13 @@ TEST(file_page_is_read_once, 1)
 	WRITE_ONCE(file->error, -EIO);
 	CHECK_EQ(ptr_err(mapping_read_page(mapping, 4)), -EIO);
 	WRITE_ONCE(file->error, 0);
-	page = read_page(4); /* the next who asks tries again */
+	page = read_page(4); /* the next caller tries to read again */
 	CHECK_EQ(*word_of(page), 1004);
 	page_put(page);
 	end();
 }
 
-/* What there is no memory for is no page beyond the end. */
+/* Without memory the result is -ENOMEM, not NULL as beyond the end of the file. */
 TEST(file_page_without_memory, 1)
 {
 	struct page *page;
@@ -121,7 +127,10 @@ TEST(file_page_without_memory, 1)
 	end();
 }
 
-/* Part of a page is read in first; all of it is not, and counts only if all of it was copied. */
+/*
+ * For a write of part of a page, the page is read first. A write of a whole page reads nothing, and counts only if all
+ * of it was copied.
+ */
 TEST(file_write_reads_what_it_leaves, 1)
 {
 	struct page *page;
@@ -130,7 +139,7 @@ TEST(file_write_reads_what_it_leaves, 1)
 	CHECK_EQ(write_word(1, 7, WRITE_PART_OF_PAGE, 8), 8);
 	CHECK_EQ(file->nr_reads, 1);
 	CHECK_EQ(mapping->nr_dirty, 1);
-	CHECK_EQ(write_word(1, 8, WRITE_PART_OF_PAGE, 8), 8); /* it is there, and dirty, already */
+	CHECK_EQ(write_word(1, 8, WRITE_PART_OF_PAGE, 8), 8); /* already in the cache, and dirty */
 	CHECK_EQ(file->nr_reads, 1);
 	CHECK_EQ(mapping->nr_dirty, 1);
 	CHECK_EQ(write_word(2, 9, WRITE_WHOLE_PAGE, PAGE_SIZE), PAGE_SIZE);
@@ -156,7 +165,10 @@ TEST(file_write_reads_what_it_leaves, 1)
 	end();
 }
 
-/* Only what lies in the range, and is dirty; the first error is told, and the others are written nevertheless. */
+/*
+ * Write-back writes only the dirty pages in the range. It returns the first error, and writes the other pages all the
+ * same.
+ */
 TEST(file_writeback_of_a_range, 1)
 {
 	begin();
@@ -178,7 +190,7 @@ TEST(file_writeback_of_a_range, 1)
 	end();
 }
 
-/* The rest of the last page can't be cleared before it is read: then nothing has changed. */
+/* If the last page cannot be read, the rest of it cannot be cleared: then truncation fails and changes nothing. */
 TEST(file_truncation_fails_with_its_last_page, 1)
 {
 	begin();
@@ -190,7 +202,7 @@ TEST(file_truncation_fails_with_its_last_page, 1)
 	CHECK_EQ(mapping_truncate(mapping, PAGES(1) + 10), 0);
 	CHECK_EQ(mapping->size, PAGES(1) + 10);
 	CHECK(!is_cached(2));
-	CHECK_EQ(mapping->nr_dirty, 1); /* its zeros have to reach the disk */
+	CHECK_EQ(mapping->nr_dirty, 1); /* its zeros must be written to the disk */
 	CHECK_EQ(mapping_truncate(mapping, PAGES(1)), 0);
 	CHECK_EQ(mapping->nr_dirty, 0);
 	end();
@@ -222,14 +234,17 @@ static void begin_asking(void)
 	let_others_run_until(sim_is_sleeping(1), "nobody waits for the page");
 }
 
-/* For its lock, or for its contents: who is killed waits no longer, and leaves nothing behind. */
+/*
+ * A thread that is killed while it waits for the page lock or for the contents stops waiting, and leaves nothing
+ * behind.
+ */
 TEST(file_page_is_waited_for_until_the_thread_dies, 2)
 {
 	struct page *page;
 
 	begin();
 	WRITE_ONCE(file->reads, SIM_IO_HELD);
-	for (unsigned twice = 0; twice < 2; twice++) { /* the first one reads, the second one waits for the lock */
+	for (unsigned twice = 0; twice < 2; twice++) { /* the first thread reads, the second waits for the lock */
 		begin_asking();
 		sim_kill(1);
 		sim_join(1);
@@ -251,9 +266,9 @@ TEST(file_page_is_waited_for_until_the_thread_dies, 2)
 	end();
 }
 
-/* ---- Dropping what is clean -------------------------------------------------------------------------------------- */
+/* ---- Dropping clean pages ---------------------------------------------------------------------------------------- */
 
-/* What is dirty, mapped, locked, or in somebody's hands stays. */
+/* Pages that are dirty, mapped, locked or referenced stay. */
 TEST(file_clean_pages_are_dropped, 1)
 {
 	struct mm *mm = test_mm(POLICY_DEFAULT);
@@ -267,7 +282,7 @@ TEST(file_clean_pages_are_dropped, 1)
 		page_put(read_page(index));
 	CHECK_EQ(write_word(2, 7, WRITE_PART_OF_PAGE, 8), 8);
 	expect_get(addr + PAGES(7), 1007);
-	CHECK_EQ(mm_madvise(mm, addr, PAGES(7), MADV_DONTNEED), 0); /* what the fault has mapped around */
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(7), MADV_DONTNEED), 0); /* unmaps the pages that fault-around has mapped */
 	locked = read_page(4);
 	page_lock(locked);
 	page_put(locked);
@@ -290,7 +305,9 @@ TEST(file_clean_pages_are_dropped, 1)
 	end();
 }
 
-/* Reclaim has unmapped the page and asks for it: it stays with who has found it meanwhile, or has made it dirty. */
+/*
+ * Reclaim has unmapped the page and tries to take it: it stays if another thread has a reference, or has made it dirty.
+ */
 TEST(file_page_in_use_is_not_taken, 1)
 {
 	struct page *page;
@@ -308,15 +325,15 @@ TEST(file_page_in_use_is_not_taken, 1)
 	CHECK(mapping_take_clean(mapping, page));
 	CHECK_EQ(page->refcount, 1);
 	CHECK(!is_cached(1));
-	CHECK(!mapping_take_clean(mapping, page)); /* it is nobody's any more */
+	CHECK(!mapping_take_clean(mapping, page)); /* it no longer belongs to a mapping */
 	page_unlock(page);
 	page_put(page);
 	end();
 }
 
-/* ---- Pages that leave ------------------------------------------------------------------------------------------------ */
+/* ---- Removing pages ---------------------------------------------------------------------------------------------- */
 
-/* Up to the last index of all, and nothing before the first one. */
+/* Removes pages up to the last possible index, and none before the first index. */
 TEST(file_hole_up_to_the_last_index, 1)
 {
 	begin();
@@ -332,7 +349,7 @@ TEST(file_hole_up_to_the_last_index, 1)
 	end();
 }
 
-/* The page leaves while a thread waits for its lock: that thread looks again, and has another page. */
+/* The page is removed while a thread waits for its lock: that thread looks it up again, and gets another page. */
 TEST(file_page_leaves_while_it_is_waited_for, 2)
 {
 	for (unsigned whole = 0; whole < 2; whole++) {
@@ -350,7 +367,7 @@ TEST(file_page_leaves_while_it_is_waited_for, 2)
 		page_unlock(page);
 		sim_join(1);
 		CHECK_EQ(result, 1);
-		CHECK_EQ(page->refcount, 2); /* ours, and what was the slot's */
+		CHECK_EQ(page->refcount, 2); /* our reference, and the one that the slot had */
 		page_put(page);
 		page_put(page);
 		CHECK(is_cached(1));
@@ -359,7 +376,7 @@ TEST(file_page_leaves_while_it_is_waited_for, 2)
 	write_whole = false;
 }
 
-/* It is up to date by the time that the lock is had: it is not read again. */
+/* The page is up to date by the time the thread has locked it: it is not read again. */
 TEST(file_page_is_ready_once_it_is_locked, 2)
 {
 	struct page *page;
@@ -378,7 +395,7 @@ TEST(file_page_is_ready_once_it_is_locked, 2)
 	end();
 }
 
-/* What has no operations lives nowhere else: there is nothing to write back to. */
+/* A mapping without operations exists only in memory: there is nothing to write back to. */
 TEST(memory_only_mapping_is_never_written_back, 1)
 {
 	struct mapping *memory = mapping_create(PAGES(2), false);
@@ -388,7 +405,7 @@ TEST(memory_only_mapping_is_never_written_back, 1)
 	mapping_put(memory);
 }
 
-/* Once its last reference has gone nobody gets another. */
+/* Once the last reference is dropped, no other can be taken. */
 TEST(mapping_that_is_going_is_left_alone, 1)
 {
 	begin();
@@ -402,9 +419,9 @@ TEST(mapping_that_is_going_is_left_alone, 1)
 	end();
 }
 
-/* ---- Errors of writes ------------------------------------------------------------------------------------------------ */
+/* ---- Write errors ------------------------------------------------------------------------------------------------ */
 
-/* Each who looks is told once of what went wrong since it looked last. */
+/* Each reader of the error is told once of an error since its last look. */
 TEST(file_write_error_is_told_once_to_each, 1)
 {
 	u32 one = 0, other = 0;

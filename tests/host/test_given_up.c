@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages that their program has given up (MADV_FREE) and reclaim meets: they go without a write to swap, by every way out; what was
- * written to since stays. CPU 2 reclaims, CPU 3 (the puppet) has translations.
+ * Tests of reclaim of lazily freed pages (MADV_FREE): they are freed without a write to swap, by every path of reclaim,
+ * unless they were written to since. CPU 2 reclaims, CPU 3 (the puppet) holds translations.
  */
 #include "race_script.h"
 
@@ -52,7 +52,7 @@ static void by_advice(void)
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
 }
 
-/* What a child maps as well is not for its parent to give up; nor what is in a slot of swap. */
+/* MADV_FREE frees neither a page that a child maps as well, nor what is in a swap slot. */
 TEST(given_up_are_only_pages_of_ones_own, 1)
 {
 	struct page *page;
@@ -63,7 +63,7 @@ TEST(given_up_are_only_pages_of_ones_own, 1)
 		page_clear(pte_counted_page(sim_pte(mm, addr + PAGES(i))), PG_LAZYFREE);
 	child = test_mm(POLICY_FULL);
 	CHECK_EQ(mm_fork(child, mm), 0);
-	put(addr + PAGES(3), 103); /* a copy */
+	put(addr + PAGES(3), 103); /* the parent now has its own copy */
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_FREE), 0);
 	for (u64 i = 0; i < NR_PAGES; i++) {
 		page = pte_counted_page(sim_pte(mm, addr + PAGES(i)));
@@ -100,7 +100,7 @@ TEST(given_up_pages_go_without_a_write, 1)
 	}
 }
 
-/* Not even swap is needed for that. */
+/* Freeing these pages does not require swap. */
 TEST(given_up_pages_go_without_swap, 1)
 {
 	begin();
@@ -111,7 +111,7 @@ TEST(given_up_pages_go_without_swap, 1)
 	end();
 }
 
-/* Written to since: it has contents again, and goes to swap with them. Its neighbours still go. */
+/* A page that was written to since has contents again, and is swapped out. Its neighbours are freed. */
 TEST(given_up_page_that_is_written_to_is_kept, 1)
 {
 	begin();
@@ -123,7 +123,7 @@ TEST(given_up_page_that_is_written_to_is_kept, 1)
 	end();
 }
 
-/* Shared with a child since, it goes from both. */
+/* A page that was shared with a child since is freed from both. */
 TEST(given_up_pages_go_from_all_who_share_them, 1)
 {
 	begin();
@@ -153,7 +153,7 @@ TEST(given_up_page_in_locked_memory_stays, 1)
 	end();
 }
 
-/* Of every address space, and counted; once. */
+/* mm_drop_all_lazy() drops the pages of every address space once, and returns their number. */
 TEST(given_up_pages_of_all_go_at_once, 1)
 {
 	struct mm *second;
@@ -179,7 +179,7 @@ TEST(given_up_pages_of_all_go_at_once, 1)
 	end();
 }
 
-/* More than a gather has room for. */
+/* More pages than a gather holds. */
 TEST(given_up_pages_go_in_batches, 1)
 {
 	const u64 many = 2 * TLB_GATHER_PAGES + 5;
@@ -202,7 +202,7 @@ static void begin_with_puppet(void)
 	sim_leave_mm();
 	other = (struct actor){ .mm = mm, .addr = addr, .len = PAGE_SIZE };
 	puppet_start();
-	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE); /* a translation that is clean */
+	CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE); /* a clean translation */
 }
 
 static void end_with_puppet(void)
@@ -212,7 +212,7 @@ static void end_with_puppet(void)
 	end();
 }
 
-/* CPU 3 writes to the page after reclaim has seen that it is clean: the write stays. */
+/* CPU 3 writes to the page after reclaim has seen that it is clean: the write is kept. */
 TEST(k8_given_up_page_is_written_to_at_the_last_moment, 4)
 {
 	begin_with_puppet();
@@ -231,7 +231,10 @@ static void act_drop(void *arg)
 	actor->result = (long)mm_drop_lazy(actor->mm);
 }
 
-/* Likewise where the pages of an address space are dropped for want of memory: the entry is read again, and its neighbours go. */
+/*
+ * Likewise when mm_drop_lazy() drops an address space's pages because memory is short: the entry is read again, and
+ * only the other pages are dropped.
+ */
 TEST(k8_dropped_page_is_written_to_at_the_last_moment, 4)
 {
 	begin_with_puppet();
@@ -246,7 +249,7 @@ TEST(k8_dropped_page_is_written_to_at_the_last_moment, 4)
 	end_with_puppet();
 }
 
-/* Read at the last moment it is still clean, and goes. */
+/* A page that is only read at the last moment is still clean, and is dropped. */
 TEST(k8_dropped_page_is_read_at_the_last_moment, 4)
 {
 	begin();
@@ -263,7 +266,7 @@ TEST(k8_dropped_page_is_read_at_the_last_moment, 4)
 	end_with_puppet();
 }
 
-/* Once the page has gone no CPU can see it. */
+/* Once the page is freed, no CPU can access it. */
 TEST(w4_given_up_page_is_flushed_before_it_goes, 4)
 {
 	begin_with_puppet();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The interval tree against a model that anybody can check: an array of ranges, searched from end to end. */
+/* Tests of the interval tree against a simple model: an array of ranges that is searched from end to end. */
 #include "test.h"
 
 #include "mm/vma/interval_tree.h"
 
 #define NR_RANGES 300
-#define SPAN 128 /* offsets: few enough that many ranges start at the same one */
+#define SPAN 128 /* few offsets, so that many ranges start at the same one */
 
 static struct interval_tree tree;
 static struct interval_node nodes[NR_RANGES];
@@ -15,7 +15,7 @@ static bool comes_before(const struct interval_node *a, const struct interval_no
 	return a->start != b->start ? a->start < b->start : a->serial < b->serial;
 }
 
-/* Of the ranges that meet [start, last], the first behind `previous` (NULL: of all). */
+/* Returns the first range after `previous` that meets [start, last]; if `previous` is NULL, the first of all. */
 static struct interval_node *model_next(const struct interval_node *previous, u64 start, u64 last)
 {
 	struct interval_node *found = NULL;
@@ -53,7 +53,10 @@ static void compare(u64 start, u64 last)
 	}
 }
 
-/* A range of one offset, a short one, or any: long ones must be found from far behind their start. */
+/*
+ * Picks the last offset for a range of one offset, a short one, or one of any length. Long ranges must be found far
+ * from their start.
+ */
 static u64 some_last(u64 start)
 {
 	u64 kind = sim_random_below(4), room = SPAN - 1 - start;
@@ -95,7 +98,9 @@ TEST(interval_tree_equals_the_model, 1)
 	CHECK(interval_tree_is_empty(&tree));
 }
 
-/* A cursor keeps its place when the range that it stands behind leaves, and is before a range that comes with the same start. */
+/*
+ * A cursor keeps its place when its range is removed, and precedes a range that is inserted later with the same start.
+ */
 TEST(interval_tree_cursor_outlives_its_range, 1)
 {
 	struct interval_cursor cursor = { 0 };
@@ -115,7 +120,7 @@ TEST(interval_tree_cursor_outlives_its_range, 1)
 		interval_tree_remove(&tree, &nodes[i]);
 }
 
-/* Ranges that come in order are what makes a plain search tree a list. */
+/* Insertion in ascending order would degrade an unbalanced search tree to a list. */
 TEST(interval_tree_stays_low, 1)
 {
 	static struct interval_node many[1 << 14];
@@ -123,7 +128,7 @@ TEST(interval_tree_stays_low, 1)
 	for (u64 i = 0; i < ARRAY_SIZE(many); i++)
 		interval_tree_insert(&tree, &many[i], i, i);
 	CHECK(interval_tree_check(&tree));
-	CHECK(tree.root->height <= 20); /* 1.44 times 14, at most */
+	CHECK(tree.root->height <= 20); /* at most 1.44 times 14 */
 	for (u64 i = 0; i < ARRAY_SIZE(many) - 100; i++)
 		interval_tree_remove(&tree, &many[i]);
 	CHECK(interval_tree_check(&tree));
@@ -132,7 +137,7 @@ TEST(interval_tree_stays_low, 1)
 		interval_tree_remove(&tree, &many[i]);
 }
 
-/* Each thing that the checker asks for can be found missing. */
+/* The checker detects each kind of damage. */
 TEST(interval_tree_check_notices, 1)
 {
 	struct interval_node *leaf;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* kswapd and the marks of free memory. */
+/* Tests of kswapd and of the watermarks of free memory. */
 #include "test.h"
 
 #include "disk.h"
@@ -11,8 +11,8 @@
 #include "mm/reclaim/reclaim.h"
 #include "mm/swap/swap.h"
 
-#define LEFT 2048UL /* pages of memory that a test has */
-#define WORK 4096UL /* and so many it touches */
+#define LEFT 2048UL /* pages of memory that are left to a test */
+#define WORK 4096UL /* pages that it touches */
 
 static struct hoard blocks = { .order = MAX_ORDER };
 static struct mm *mm;
@@ -64,14 +64,14 @@ static void end(void)
 	hoard_give_all(&blocks);
 }
 
-/* As Linux computes them, for 64 MiB, 1 GiB, 64 GiB; min_free_kbytes within its bounds. */
+/* The watermarks for 64 MiB, 1 GiB and 64 GiB are those of Linux, and min_free_kbytes stays within its bounds. */
 TEST(watermarks_are_linux_s, 1)
 {
 	static const struct {
 		u64 managed, kbytes;
 		struct watermarks marks;
 	} machines[] = {
-		{ 16, 128, { 4, 5, 6 } }, /* a quarter of it at most */
+		{ 16, 128, { 4, 5, 6 } }, /* at most a quarter of memory */
 		{ 16384, 1024, { 256, 320, 384 } },
 		{ 262144, 4096, { 1024, 1286, 1548 } },
 		{ 16777216, 32768, { 8192, 24969, 41746 } },
@@ -93,7 +93,7 @@ TEST(watermarks_are_linux_s, 1)
 	CHECK_EQ(watermarks.min, nr_managed_pages() / 4);
 }
 
-/* Programs leave the lowest mark free; what cannot wait, half of it. */
+/* User allocations leave the min watermark free; allocations that cannot wait leave half of it. */
 TEST(watermarks_are_kept, 1)
 {
 	struct page *pages[600];
@@ -115,7 +115,10 @@ TEST(watermarks_are_kept, 1)
 	end();
 }
 
-/* Whoever touches more than there is finds memory: made in advance, and up to the high mark when all is quiet again. */
+/*
+ * A program that touches more than memory holds finds free memory: kswapd frees some in advance, up to the high
+ * watermark.
+ */
 TEST(kswapd_keeps_memory_free, 2)
 {
 	struct disk *disk = disk_create(8192);
@@ -136,7 +139,7 @@ TEST(kswapd_keeps_memory_free, 2)
 	disk_swapoff(disk);
 }
 
-/* Once woken it rests when the high mark is reached, and is woken again below the low one, which is far away here. */
+/* kswapd sleeps once the high watermark is reached, and is not woken again until free memory is below the low one. */
 TEST(kswapd_rests_between_the_marks, 2)
 {
 	struct disk *disk = disk_create(8192);
@@ -172,7 +175,10 @@ static void act_look(void *unused)
 	kswapd_look();
 }
 
-/* Somebody has found too little memory, and is about to wake kswapd, when it is told to end: it stays until it has been woken. */
+/*
+ * A thread has found too little free memory and is about to wake kswapd when kswapd is told to stop: kswapd does not
+ * exit before it has been woken.
+ */
 TEST(r5_kswapd_outlives_who_wakes_it, 3)
 {
 	begin();
@@ -192,7 +198,7 @@ TEST(r5_kswapd_outlives_who_wakes_it, 3)
 	end();
 }
 
-/* Where nothing can go it gives up; when somebody has made room, it tries again. */
+/* kswapd gives up when it can free nothing, and tries again after another thread has freed memory. */
 TEST(kswapd_gives_up, 2)
 {
 	struct disk *disk = disk_create(8192);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* mmap of files and of kinds of memory: what is refused, in which order, and what the VMA may become later. */
+/*
+ * Tests of mmap of files and of special kinds of memory: which errors it returns, in which order, and what later calls
+ * on the VMA may do.
+ */
 #include "test.h"
 
 #include "mm/cache/mapping.h"
@@ -26,7 +29,7 @@ static void end(void)
 	mapping_put(mapping);
 }
 
-/* Of a file that was opened for reading and writing, one page. */
+/* A request for one page of a file that was opened for reading and writing. */
 static struct mmap_request request_of(u64 prot, u64 flags)
 {
 	return (struct mmap_request){
@@ -77,7 +80,7 @@ TEST(mmap_of_a_file_answers, 1)
 	CHECK_EQ(mm->nr_vmas, 0);
 	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED_VALIDATE | MAP_NORESERVE)), ARENA);
 	CHECK_EQ(flags_of_vma() & (VM_SHARED | VM_MAYSHARE | VM_NORESERVE), VM_SHARED | VM_MAYSHARE | VM_NORESERVE);
-	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED | MAP_SYNC)), ARENA); /* which MAP_SHARED ignores */
+	CHECK_EQ(mmap_of(request_of(RW, MAP_SHARED | MAP_SYNC)), ARENA); /* MAP_SHARED ignores MAP_SYNC */
 	CHECK_EQ(mmap_of(request_of(RW, MAP_PRIVATE | MAP_STACK)), ARENA);
 	CHECK_EQ(flags_of_vma() & (VM_SHARED | VM_MAYSHARE | VM_NOHUGEPAGE), VM_NOHUGEPAGE);
 	end();
@@ -97,7 +100,10 @@ TEST(mmap_bounds_the_offset, 1)
 	end();
 }
 
-/* Who may not write to a file can't by way of mprotect either; a private mapping is the program's own. */
+/*
+ * A shared mapping of a file that is not open for writing cannot be made writable by mprotect either; a private one
+ * can.
+ */
 TEST(mmap_of_a_file_that_is_only_read, 1)
 {
 	struct mmap_request request;
@@ -121,7 +127,7 @@ TEST(mmap_of_a_file_that_is_only_read, 1)
 	end();
 }
 
-/* The errno of a file's rights comes after those of place and kind. */
+/* The error for the file itself comes after those for the address and the type of mapping. */
 TEST(mmap_refuses_for_the_file_last, 1)
 {
 	struct mmap_request request;
@@ -143,7 +149,7 @@ TEST(mmap_refuses_for_the_file_last, 1)
 	end();
 }
 
-/* Nobody gets more than there could ever be, unless the administrator says so, or the program that it will not use it. */
+/* A mapping larger than all memory is refused, unless overcommit is allowed or the mapping is MAP_NORESERVE. */
 TEST(mmap_of_more_than_there_is, 1)
 {
 	const u64 huge = 1UL << 40;
@@ -167,7 +173,7 @@ TEST(mmap_of_more_than_there_is, 1)
 	end();
 }
 
-/* Memory that may be dropped is never locked, goes to no dump and to no child; and stays so. */
+/* Droppable memory is never locked or dumped, and a child gets it empty; madvise cannot change that. */
 TEST(mmap_droppable, 1)
 {
 	const u64 kind = VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
@@ -183,7 +189,9 @@ TEST(mmap_droppable, 1)
 	end();
 }
 
-/* The stack of a new program may be executed where its headers ask for that; it can grow, and can be made executable later. */
+/*
+ * The stack of a new program is executable if its headers ask for that; it can grow, and can be made executable later.
+ */
 TEST(stack_of_a_new_program, 1)
 {
 	const u64 always = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_GROWSDOWN | VM_ACCOUNT;
@@ -200,7 +208,7 @@ TEST(stack_of_a_new_program, 1)
 	}
 }
 
-/* The program's own file is held by each address space that runs it. */
+/* Each address space that runs a program holds a reference to the program's file. */
 TEST(exe_file_is_held_by_each_process, 1)
 {
 	static char file;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Mappings: the tree, reading and writing, faults on them, and truncation under address spaces that map them. */
+/*
+ * Tests of mappings: the tree, reading and writing, faults on them, and truncation under address spaces that map them.
+ */
 #include "test.h"
 
 #include "kernel/lib/string.h"
@@ -35,7 +37,7 @@ static bool holds(struct mapping *mapping, u64 index)
 
 TEST(mapping_tree_holds_any_index, 1)
 {
-	/* In both directions: the tree grows from below, and is made high at once. */
+	/* In both directions: the tree grows level by level, or gets its full height at once. */
 	for (unsigned round = 0; round < 2; round++) {
 		struct mapping *mapping = mapping_create(~0UL, true);
 
@@ -72,7 +74,7 @@ TEST(mapping_remove_range_takes_the_range_only, 1)
 	}
 }
 
-/* With a model beside it. */
+/* Random changes, with a model for comparison. */
 TEST(mapping_tree_against_a_model, 1)
 {
 	static bool model[3000];
@@ -134,7 +136,7 @@ TEST(mapping_reads_what_was_written, 1)
 		out[i] = (u8)(i * 7 + i / 256 + 1);
 	CHECK_EQ(mapping_write(mapping, 2 * PAGE_SIZE + 50, out, sizeof(out)), sizeof(out));
 	CHECK_EQ(mapping->nr_pages, 4);
-	for (u64 index = 2; index < 6; index++) { /* or what is on its way to swap would go without what was written */
+	for (u64 index = 2; index < 6; index++) { /* otherwise a page under write-out to swap would lose the write */
 		struct page *page = mapping_find(mapping, index);
 
 		CHECK(page_test(page, PG_DIRTY));
@@ -189,9 +191,12 @@ static vaddr_t map_mapping(struct mm *mm, struct mapping *mapping, u64 pages, u6
 	return (vaddr_t)addr;
 }
 
-/* ---- Quotas, and pages set aside --------------------------------------------------------------------------------- */
+/* ---- Quotas, and pages that are set aside ------------------------------------------------------------------------ */
 
-/* What the mappings of one quota have together is limited; what is beyond it is as beyond the object's end. */
+/*
+ * A quota limits the pages of all its mappings together; a fault on a page beyond it answers as beyond the end of the
+ * object.
+ */
 TEST(mapping_keeps_within_its_quota, 1)
 {
 	struct mapping *mapping = mapping_create(PAGES(16), true), *other = mapping_create(PAGES(16), true);
@@ -203,7 +208,7 @@ TEST(mapping_keeps_within_its_quota, 1)
 	fill(other, 0);
 	for (u64 index = 0; index < 3; index++)
 		fill(mapping, index);
-	fill(mapping, 0); /* is there already */
+	fill(mapping, 0); /* already exists */
 	CHECK_EQ(quota.nr_pages, 4);
 	CHECK(!mapping_find_or_create(mapping, 3));
 	CHECK(!mapping_set_aside(mapping, 3));
@@ -238,7 +243,7 @@ static bool is_set_aside(struct mapping *mapping, u64 index)
 	return aside;
 }
 
-/* What fallocate makes is there, but not in use until somebody reads, writes, or allocates it once more. */
+/* A page that fallocate creates exists, but is not in use until it is read, written or allocated again. */
 TEST(mapping_pages_set_aside_are_not_in_use, 1)
 {
 	struct mapping *mapping = mapping_create(PAGES(8), true);
@@ -323,7 +328,7 @@ TEST(mapping_shared_and_private, 1)
 	}
 }
 
-/* The first access is a write: what it does not overwrite is the object's. */
+/* If the first access is a write, the rest of the copy has the object's contents. */
 TEST(mapping_private_copy_is_of_the_whole_page, 2)
 {
 	FOR_EACH_SETUP (setup) {
@@ -400,7 +405,7 @@ TEST(mapping_truncate_unmaps, 1)
 	mapping_put(mapping);
 }
 
-/* A VMA that shows what lies before the hole, around it, or behind it keeps what it maps of the rest. */
+/* A VMA that maps pages before, around or behind the hole keeps its other pages mapped. */
 TEST(mapping_hole_unmaps_the_hole_only, 1)
 {
 	struct mapping *mapping = mapping_create(PAGES(12), true);
@@ -431,7 +436,7 @@ static void map_and_unmap(void *arg)
 	mm_put(mm);
 }
 
-/* Address spaces that map one object and unmap it, all at once: the tree of who shows it is nobody's alone. */
+/* Address spaces map and unmap an object at the same time: they all change its interval tree of VMAs. */
 TEST(mapping_is_mapped_and_unmapped_by_many, 3)
 {
 	struct mapping *mapping = mapping_create(PAGES(4), true);
@@ -444,7 +449,7 @@ TEST(mapping_is_mapped_and_unmapped_by_many, 3)
 	mapping_put(mapping);
 }
 
-/* ---- Faults beside a truncation ---------------------------------------------------------------------------------- */
+/* ---- Faults concurrent with truncation --------------------------------------------------------------------------- */
 
 struct storm {
 	struct mm *mm;
@@ -468,7 +473,7 @@ static void fault_until_stopped(void *arg)
 	sim_leave_mm();
 }
 
-/* A page that a fault maps behind the back of the truncation would stay mapped: the check at the end sees it. */
+/* A page that a fault maps behind the truncation's back would stay mapped: the check at the end would find it. */
 TEST(mapping_truncate_storm, 3)
 {
 	FOR_EACH_SETUP (setup) {
@@ -494,9 +499,9 @@ TEST(mapping_truncate_storm, 3)
 	}
 }
 
-/* ---- Truncation at the worst moment ------------------------------------------------------------------------------ */
+/* ---- Truncation at race points ----------------------------------------------------------------------------------- */
 
-/* A fault stands at the point while the object is truncated to nothing; then it goes on. */
+/* Stops a fault at the point, truncates the object to nothing, and lets the fault continue. */
 static void truncate_under_a_fault(enum race_point_id point, enum fault_policy policy, u64 map_flags, bool fill)
 {
 	struct mapping *mapping = mapping_create(PAGES(4), true);
@@ -519,21 +524,21 @@ static void truncate_under_a_fault(enum race_point_id point, enum fault_policy p
 	mapping_put(mapping);
 }
 
-/* The page is in the fault's hands and has left the mapping: it must not be mapped. */
+/* The fault has found the page, which has since left the mapping: it must not be mapped. */
 TEST(m1_truncated_page_is_not_mapped, 2)
 {
 	truncate_under_a_fault(RACE_mapping_page_found, POLICY_MMAP, MAP_SHARED, true);
 	truncate_under_a_fault(RACE_mapping_page_found, POLICY_VMA, MAP_SHARED, true);
 }
 
-/* The same, with a private copy of it: Linux has none beyond the end either. */
+/* The same for a private copy of the page: as on Linux, there is none beyond the end. */
 TEST(m1_truncated_page_is_not_copied, 2)
 {
 	truncate_under_a_fault(RACE_anon_page_ready, POLICY_MMAP, MAP_PRIVATE, true);
 	truncate_under_a_fault(RACE_anon_page_ready, POLICY_VMA, MAP_PRIVATE, true);
 }
 
-/* The size was looked at before it shrank: no page may come back beyond the end. */
+/* The fault checked the size before it shrank: no page may be created beyond the new end. */
 TEST(m2_hole_beyond_the_end_is_not_filled, 2)
 {
 	truncate_under_a_fault(RACE_mapping_before_fill, POLICY_MMAP, MAP_SHARED, false);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* mlock, mlockall and their kin: answers, which are Linux's; what they bring in; and RLIMIT_MEMLOCK, at each call that it limits. */
+/*
+ * Tests of mlock, mlockall and their kin: results, which are Linux's; the pages that they populate; and RLIMIT_MEMLOCK,
+ * at each call that it limits.
+ */
 #include "test.h"
 
 #include "mm/vma/vma.h"
@@ -25,11 +28,11 @@ static void end(void)
 	test_mm_put(mm);
 }
 
-/* As a program without rights, which may lock LIMIT pages. */
+/* An unprivileged program that may lock LIMIT pages. */
 static void begin_limited(void)
 {
 	begin();
-	mm->rlimit_memlock = PAGES(LIMIT) + PAGE_SIZE - 1; /* what is no whole page does not count */
+	mm->rlimit_memlock = PAGES(LIMIT) + PAGE_SIZE - 1; /* a partial page does not count */
 	sim_may_lock_memory = false;
 }
 
@@ -45,7 +48,7 @@ static u64 flags_at(vaddr_t addr)
 	return sim_vma(mm, addr)->flags & VM_LOCK_FLAGS;
 }
 
-/* The pages [first, last] of the arena have entries, and no other of the first `nr`. */
+/* Of the first `nr` pages of the arena, exactly [first, last] have entries. With first > last, none has. */
 static void expect_there(u64 first, u64 last, u64 nr)
 {
 	for (u64 page = 0; page < nr; page++)
@@ -66,13 +69,13 @@ TEST(mlock_answers, 1)
 	CHECK_EQ(mm->locked_pages, 0);
 	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(5), PAGES(2), false), -ENOMEM);
 	CHECK_EQ(mm->locked_pages, 0);
-	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(2), PAGES(5), true), -ENOMEM); /* up to the hole it is done */
+	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(2), PAGES(5), true), -ENOMEM); /* done up to the hole */
 	CHECK_EQ(mm->locked_pages, 3);
 	CHECK_EQ(mm_munlock(mm, ARENA + PAGES(4), PAGES(3)), -ENOMEM);
 	CHECK_EQ(mm->locked_pages, 2);
 	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(3), PAGES(2), false),
-		 -ENOMEM);	       /* what nobody may access can't be brought in, */
-	CHECK_EQ(mm->locked_pages, 3); /* ... and is locked */
+		 -ENOMEM);	       /* an inaccessible page cannot be populated, */
+	CHECK_EQ(mm->locked_pages, 3); /* ... but is locked */
 	expect_there(3, 3, 5);
 	CHECK_EQ(mm_munlock(mm, ARENA, PAGES(5)), 0);
 	CHECK_EQ(mm->locked_pages, 0);
@@ -83,7 +86,7 @@ TEST(mlock_answers, 1)
 	end();
 }
 
-/* Part of a page is all of it, at either end. */
+/* A partial page is locked as a whole, at either end. */
 TEST(mlock_rounds_to_pages, 1)
 {
 	begin();
@@ -97,7 +100,7 @@ TEST(mlock_rounds_to_pages, 1)
 	end();
 }
 
-/* Beyond the end of an object nothing can be brought in. */
+/* Nothing can be populated beyond the end of an object. */
 TEST(mlock_beyond_the_end_of_an_object, 1)
 {
 	struct mapping *mapping = mapping_create(PAGES(2), true);
@@ -128,7 +131,7 @@ static void act_mlock_dying(void *arg)
 	actor->result = mm_mlock(actor->mm, actor->addr, actor->len, false);
 }
 
-/* Who was killed does not bring in all that it has locked. */
+/* A killed thread does not populate all that it has locked. */
 TEST(mlock_ends_for_the_dying, 2)
 {
 	struct actor dying = { .addr = ARENA, .len = PAGES(4) };
@@ -143,9 +146,12 @@ TEST(mlock_ends_for_the_dying, 2)
 	end();
 }
 
-/* ---- What is brought in, and how --------------------------------------------------------------------------------- */
+/* ---- What is populated, and how ---------------------------------------------------------------------------------- */
 
-/* Private memory as if written to, so that no fault is left; shared memory as if read, or it would become dirty. */
+/*
+ * Private memory is populated as if written to, so that no fault remains; shared memory as if read, so that it is not
+ * dirtied.
+ */
 TEST(mlock_brings_in_what_it_locks, 1)
 {
 	u64 faults;
@@ -169,7 +175,7 @@ TEST(mlock_brings_in_what_it_locks, 1)
 	CHECK_EQ(thread_nr_faults(), faults);
 	CHECK_EQ(flags_at(ARENA), VM_LOCKED);
 	CHECK_EQ(flags_at(ARENA + PAGES(6)), VM_LOCK_FLAGS);
-	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(6), PAGES(2), false), 0); /* no longer only once it is touched */
+	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(6), PAGES(2), false), 0); /* no longer only on fault */
 	CHECK_EQ(flags_at(ARENA + PAGES(6)), VM_LOCKED);
 	expect_there(0, 7, 8);
 	end();
@@ -188,11 +194,11 @@ TEST(mlockall_locks_what_is_there_and_what_comes, 1)
 	map_at(mm, ARENA + PAGES(7), 1, RW, ANON);
 	CHECK_EQ(mm->locked_pages, 1);
 	expect_there(7, 7, 8);
-	CHECK_EQ(mm_mlockall(mm, MCL_CURRENT | MCL_ONFAULT), 0); /* and nothing in future */
-	CHECK_EQ(mm->locked_pages, 6);				 /* droppable memory never is */
+	CHECK_EQ(mm_mlockall(mm, MCL_CURRENT | MCL_ONFAULT), 0); /* and no future mappings */
+	CHECK_EQ(mm->locked_pages, 6);				 /* droppable memory is never locked */
 	CHECK_EQ(flags_at(ARENA), VM_LOCK_FLAGS);
 	expect_there(7, 7, 8);
-	CHECK_EQ(mm_mlockall(mm, MCL_CURRENT | MCL_FUTURE), 0); /* what can't be accessed is passed over */
+	CHECK_EQ(mm_mlockall(mm, MCL_CURRENT | MCL_FUTURE), 0); /* inaccessible memory is skipped */
 	CHECK_EQ(flags_at(ARENA), VM_LOCKED);
 	CHECK_EQ(flags_at(ARENA + PAGES(5)), 0);
 	for (u64 page = 0; page < 8; page++)
@@ -206,14 +212,14 @@ TEST(mlockall_locks_what_is_there_and_what_comes, 1)
 	end();
 }
 
-/* The heap of who locks all that comes is there before it is touched. */
+/* If future mappings are locked, the heap is populated as it grows. */
 TEST(mlockall_of_the_heap_to_come, 1)
 {
 	begin();
 	mm->start_brk = mm->brk = ARENA + 8;
 	CHECK_EQ(mm_mlockall(mm, MCL_FUTURE), 0);
 	CHECK_EQ(mm_brk(mm, ARENA + PAGES(2)), ARENA + PAGES(2));
-	expect_there(1, 1, 4); /* the page in which the heap began is the data's */
+	expect_there(1, 1, 4); /* the page in which the heap begins belongs to the data */
 	CHECK_EQ(mm_mlockall(mm, MCL_FUTURE | MCL_ONFAULT), 0);
 	CHECK_EQ(mm_brk(mm, ARENA + PAGES(4)), ARENA + PAGES(4));
 	expect_there(1, 1, 4);
@@ -223,7 +229,7 @@ TEST(mlockall_of_the_heap_to_come, 1)
 
 /* ---- RLIMIT_MEMLOCK ---------------------------------------------------------------------------------------------- */
 
-/* Limit 0 and no right: not even that nothing is locked. */
+/* Without a limit and without the capability, even an empty mlock fails. */
 TEST(mlock_needs_a_right_or_a_limit, 1)
 {
 	begin_limited();
@@ -253,7 +259,7 @@ TEST(mlock_limit, 1)
 	expect_there(1, 0, 16);
 	CHECK_EQ(mm_mlock(mm, ARENA, PAGES(4), false), 0);
 	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(8), PAGES(3), false), -ENOMEM);
-	CHECK_EQ(mm_mlock(mm, ARENA, PAGES(4), false), 0); /* what is locked twice counts once */
+	CHECK_EQ(mm_mlock(mm, ARENA, PAGES(4), false), 0); /* pages that are locked twice count once */
 	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(2), PAGES(4), false), 0);
 	CHECK_EQ(mm->locked_pages, LIMIT);
 	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(1), PAGES(LIMIT), false), -ENOMEM);
@@ -271,8 +277,8 @@ TEST(mlockall_limit, 1)
 	map_at(mm, ARENA, LIMIT + 1, RW, ANON);
 	CHECK_EQ(mm_mlockall(mm, MCL_CURRENT | MCL_FUTURE), -ENOMEM);
 	CHECK_EQ(mm->locked_pages + mm->def_flags, 0);
-	CHECK_EQ(mm_mlockall(mm, MCL_FUTURE), 0); /* what there is does not count, */
-	CHECK_EQ(mm->def_flags, VM_LOCKED);	  /* ... since nothing of it is locked */
+	CHECK_EQ(mm_mlockall(mm, MCL_FUTURE), 0); /* existing mappings do not count, */
+	CHECK_EQ(mm->def_flags, VM_LOCKED);	  /* ... since they are not locked */
 	unmap(mm, ARENA, 1);
 	CHECK_EQ(mm_mlockall(mm, MCL_CURRENT), 0);
 	CHECK_EQ(mm->locked_pages, LIMIT);
@@ -280,7 +286,7 @@ TEST(mlockall_limit, 1)
 	end();
 }
 
-/* Whatever would lock one page more than the limit is refused, and is done up to it. */
+/* A call that would lock more pages than the limit fails, and one up to the limit succeeds. */
 TEST(mlock_limit_of_growth, 1)
 {
 	vaddr_t stack;

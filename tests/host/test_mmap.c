@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls that change an address space: their answers, which are Linux's; what they make of the VMAs; and at random against
- * a model with one place for each page. Each check also wants the tree and the page counts to agree.
+ * Tests of the calls that change an address space: their results, which are Linux's; the VMAs that they leave; and
+ * random calls against a model with one record for each page. Each check also requires that the tree and the page
+ * counts agree.
  */
 #define _GNU_SOURCE
 #include "test.h"
@@ -36,7 +37,9 @@ static long mmap_at(vaddr_t addr, u64 len, u64 prot, u64 flags)
 	return mm_mmap(mm, &request);
 }
 
-/* Tree, VMAs and counts agree, and these are the VMAs: "start-end" in pages of the arena, with rights. */
+/*
+ * Checks that tree, VMAs and counts agree, and that these are the VMAs: "start-end" in pages of the arena, with rights.
+ */
 static void check_maps(const char *expected)
 {
 	char text[512];
@@ -60,7 +63,7 @@ static void check_maps(const char *expected)
 	CHECK_EQ(mm->total_pages, total);
 }
 
-/* ---- Where, and whether ------------------------------------------------------------------------------------------- */
+/* ---- Addresses and errors ---------------------------------------------------------------------------------------- */
 
 TEST(mmap_refuses_what_linux_refuses, 1)
 {
@@ -75,7 +78,7 @@ TEST(mmap_refuses_what_linux_refuses, 1)
 	CHECK_EQ(mmap_at(ARENA + 1, PAGE_SIZE, RW, ANON | MAP_FIXED), -EINVAL);
 	CHECK_EQ(mmap_at(USER_END, PAGE_SIZE, RW, ANON | MAP_FIXED), -ENOMEM);
 	CHECK_EQ(mmap_at(1UL << 63, PAGE_SIZE, RW, ANON | MAP_FIXED), -ENOMEM);
-	CHECK_EQ(mmap_at(0, 1UL << 40, RW, ANON), -ENOMEM); /* could never fit, and no MAP_NORESERVE */
+	CHECK_EQ(mmap_at(0, 1UL << 40, RW, ANON), -ENOMEM); /* cannot fit, and is not MAP_NORESERVE */
 	CHECK_EQ(mm_munmap(mm, ARENA + 1, PAGE_SIZE), -EINVAL);
 	CHECK_EQ(mm_munmap(mm, ARENA, 0), -EINVAL);
 	CHECK_EQ(mm_munmap(mm, USER_END, PAGE_SIZE), -EINVAL);
@@ -95,7 +98,7 @@ TEST(mmap_places, 1)
 	second = map(mm, 1, PROT_READ, ANON);
 	CHECK_EQ(second, first - PAGES(1));
 	CHECK_EQ(mmap_at(ARENA + 5, PAGE_SIZE, RW, ANON), ARENA);	  /* a hint is rounded down */
-	CHECK_EQ(mmap_at(ARENA, PAGE_SIZE, RW, ANON), second - PAGES(1)); /* taken: as without a hint */
+	CHECK_EQ(mmap_at(ARENA, PAGE_SIZE, RW, ANON), second - PAGES(1)); /* occupied: as without a hint */
 	CHECK_EQ(mmap_at(4096, PAGE_SIZE, RW, ANON), sysctl_mmap_min_addr);
 	CHECK_EQ(mmap_at(ARENA, PAGE_SIZE, RW, ANON | MAP_FIXED_NOREPLACE), -EEXIST);
 	CHECK_EQ(mmap_at(ARENA, PAGE_SIZE, RW, ANON | MAP_FIXED), ARENA);
@@ -105,7 +108,7 @@ TEST(mmap_places, 1)
 	end();
 }
 
-/* Without the right to it nothing comes to lie below mmap_min_addr, and what is tried has changed nothing. */
+/* Without the capability no mapping can be placed below mmap_min_addr, and a failed attempt changes nothing. */
 TEST(a3_low_addresses_need_a_right, 1)
 {
 	const vaddr_t min = sysctl_mmap_min_addr;
@@ -136,7 +139,10 @@ TEST(a3_low_addresses_need_a_right, 1)
 	end();
 }
 
-/* When nothing is free below mmap_base, from a third of the address space upwards; MAP_ABOVE4G takes nothing below 4 GiB. */
+/*
+ * When nothing is free below mmap_base, the search goes upwards from a third of the address space. MAP_ABOVE4G uses
+ * nothing below 4 GiB.
+ */
 TEST(mmap_places_above_4_gib, 1)
 {
 	const vaddr_t bottom_up = 0x2aaaaaaab000;
@@ -148,7 +154,7 @@ TEST(mmap_places_above_4_gib, 1)
 	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON | MAP_ABOVE4G), bottom_up);
 	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON | MAP_ABOVE4G), bottom_up + PAGES(1));
 	CHECK_EQ(mmap_at(0, PAGES(1), RW, ANON), mm->mmap_base - PAGES(3));
-	CHECK_EQ(mmap_at(1UL << 30, PAGES(1), RW, ANON | MAP_ABOVE4G), 1UL << 30); /* a hint is a hint */
+	CHECK_EQ(mmap_at(1UL << 30, PAGES(1), RW, ANON | MAP_ABOVE4G), 1UL << 30); /* a hint takes precedence */
 	end();
 }
 
@@ -162,9 +168,10 @@ TEST(mmap_keeps_away_from_a_stack, 1)
 	CHECK_EQ(below, stack - STACK_GUARD_GAP - PAGES(1));
 	CHECK_EQ(mmap_at(stack - PAGES(3), PAGE_SIZE, RW, ANON), below - PAGES(1));
 	CHECK_EQ(mmap_at(stack - PAGES(3), PAGE_SIZE, RW, ANON | MAP_FIXED), stack - PAGES(3));
-	CHECK_EQ(sim_write(stack - PAGES(1), 1), FAULT_NO_MAPPING); /* the gap is no longer free */
+	CHECK_EQ(sim_write(stack - PAGES(1), 1), FAULT_NO_MAPPING); /* the gap is occupied */
 	unmap(mm, stack - PAGES(3), 1);
-	CHECK_EQ(sim_write(stack - PAGES(1), 1), FAULT_NO_MAPPING); /* what is below has come as near as it may */
+	/* the next VMA below is already as near as the gap allows */
+	CHECK_EQ(sim_write(stack - PAGES(1), 1), FAULT_NO_MAPPING);
 	unmap(mm, below - PAGES(1), 2);
 	put(stack - PAGES(1), 1);
 	CHECK_EQ(mm_mprotect(mm, stack, PAGES(1), PROT_READ | PROT_GROWSDOWN, -1), 0);
@@ -185,16 +192,16 @@ TEST(mmap_limits, 1)
 	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(8), PAGES(1), RW, -1), -ENOMEM);
 	CHECK_EQ(mmap_at(0, PAGES(3), PROT_READ, ANON), -ENOMEM);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(7), MREMAP_MAYMOVE, 0), -ENOMEM);
-	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(6), 0, 0), ARENA + PAGES(8)); /* up to the limit it may */
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(6), 0, 0), ARENA + PAGES(8)); /* up to the limit */
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(6), PAGES(4), 0, 0), ARENA + PAGES(8));
-	map_at(mm, ARENA, 4, RW, ANON); /* what is replaced does not count twice */
+	map_at(mm, ARENA, 4, RW, ANON); /* the replaced pages do not count twice */
 	check_maps("0-4rw 8-12r-");
 	mm->rlimit_as = mm->rlimit_data = ~0UL;
 	sysctl_max_map_count = 2;
-	CHECK_EQ(mm_munmap(mm, ARENA + PAGES(1), PAGES(1)), -ENOMEM); /* would make a third */
+	CHECK_EQ(mm_munmap(mm, ARENA + PAGES(1), PAGES(1)), -ENOMEM); /* would leave three VMAs */
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_READ, -1), -ENOMEM);
 	sysctl_max_map_count = 3;
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), PROT_READ, -1), -ENOMEM); /* would make four, not three */
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), PROT_READ, -1), -ENOMEM); /* would leave four, not three */
 	check_maps("0-4rw 8-12r-");
 	sysctl_max_map_count = 2;
 	CHECK_EQ(mm_munmap(mm, ARENA, PAGES(1)), 0);
@@ -202,7 +209,7 @@ TEST(mmap_limits, 1)
 	end();
 }
 
-/* ---- What becomes of the VMAs --------------------------------------------------------------------------------------- */
+/* ---- Splitting and merging --------------------------------------------------------------------------------------- */
 
 TEST(mmap_merges_with_neighbours, 1)
 {
@@ -252,7 +259,7 @@ TEST(mprotect_answers, 1)
 	begin();
 	map_at(mm, ARENA, 2, RW, ANON);
 	map_at(mm, ARENA + PAGES(3), 1, RW, ANON);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), -ENOMEM); /* up to the hole it is done */
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), -ENOMEM); /* done up to the hole */
 	check_maps("0-2r- 3-4rw");
 	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(2), PAGES(2), PROT_READ, -1), -ENOMEM);
 	check_maps("0-2r- 3-4rw");
@@ -272,7 +279,10 @@ static void expect_own_pages(u64 first, u64 nr)
 		CHECK(pte_write(sim_pte(mm, ARENA + PAGES(page))));
 }
 
-/* What is locked has no fault left, not even the one that makes a private copy: each part's, and what comes after the eighth. */
+/*
+ * Locked memory must not fault even for a private copy: mprotect makes the copies in each locked part, also after the
+ * eighth part.
+ */
 TEST(mprotect_of_locked_memory_makes_the_copies, 1)
 {
 	begin();
@@ -281,7 +291,8 @@ TEST(mprotect_of_locked_memory_makes_the_copies, 1)
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), RW, -1), 0);
 	expect_own_pages(0, 2);
 	CHECK(pte_none(sim_pte(mm, ARENA + PAGES(2))));
-	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(4), PAGES(1), true), 0); /* on fault: nor are its copies */
+	/* locked on fault: copies are made on fault, too */
+	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(4), PAGES(1), true), 0);
 	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(4), PAGES(1), RW, -1), 0);
 	CHECK(pte_none(sim_pte(mm, ARENA + PAGES(4))));
 	for (u64 page = 10; page < 32; page += 2)
@@ -294,7 +305,10 @@ TEST(mprotect_of_locked_memory_makes_the_copies, 1)
 	end();
 }
 
-/* Down to the start of the stack that contains the range; one that begins where the range ends does not. */
+/*
+ * PROT_GROWSDOWN reaches down to the start of the stack that contains the range, not to one that begins where the range
+ * ends.
+ */
 TEST(mprotect_growsdown_reaches_the_start, 1)
 {
 	begin();
@@ -306,7 +320,7 @@ TEST(mprotect_growsdown_reaches_the_start, 1)
 	end();
 }
 
-/* ---- mremap --------------------------------------------------------------------------------------------------------- */
+/* ---- mremap ------------------------------------------------------------------------------------------------------ */
 
 static void fill(vaddr_t addr, u64 nr_pages)
 {
@@ -329,7 +343,7 @@ TEST(mremap_moves_pages, 1)
 	expect_get(ARENA + PAGES(1024), 2);
 	expect_get(ARENA + PAGES(1025), 3);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(1024), PAGES(2), PAGES(2), MREMAP_TO, ARENA + PAGES(1)), ARENA + PAGES(1));
-	check_maps("0-4rw"); /* back where it came from: one VMA again */
+	check_maps("0-4rw"); /* back in its old place: one VMA again */
 	for (u64 i = 0; i < 4; i++)
 		expect_get(ARENA + PAGES(i), i + 1);
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(4), PAGES(4), MREMAP_TO | MREMAP_DONTUNMAP, ARENA + PAGES(8)),
@@ -338,12 +352,15 @@ TEST(mremap_moves_pages, 1)
 	expect_get(ARENA + PAGES(11), 4);
 	expect_get(ARENA + PAGES(3), 0);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), PAGES(4), PAGES(2), MREMAP_TO, ARENA + PAGES(16)), ARENA + PAGES(16));
-	check_maps("0-4rw 16-18rw"); /* what it shrinks by is gone */
+	check_maps("0-4rw 16-18rw"); /* the pages by which it shrank are unmapped */
 	expect_get(ARENA + PAGES(17), 2);
 	end();
 }
 
-/* What is moved joins the rest of its VMA, which has no page yet, with a neighbour that has: below it, or above. */
+/*
+ * A moved page merges with the rest of its VMA, which has no page yet, and with a neighbour below or above that has
+ * pages.
+ */
 TEST(mremap_joins_across_a_gap, 1)
 {
 	begin();
@@ -353,7 +370,7 @@ TEST(mremap_joins_across_a_gap, 1)
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(1), PAGES(1), PAGES(1), MREMAP_TO, ARENA + PAGES(4)), ARENA + PAGES(4));
 	check_maps("0-1rw 2-6rw");
 	put(ARENA + PAGES(2), 2);
-	check_quiet(); /* all pages are found by the reverse map */
+	check_quiet(); /* checks that the reverse map finds all pages */
 	unmap(mm, ARENA, 6);
 
 	map_at(mm, ARENA, 1, RW, ANON);
@@ -366,7 +383,7 @@ TEST(mremap_joins_across_a_gap, 1)
 	end();
 }
 
-/* Where nothing was touched there is nothing to move, and so no table to make for it. */
+/* Moving untouched pages needs no page table. */
 TEST(mremap_builds_no_table_for_nothing, 1)
 {
 	u64 nr_tables;
@@ -407,13 +424,13 @@ TEST(mremap_answers, 1)
 	check_maps("0-4rw 4-5r- 8-9rw");
 	put(ARENA + PAGES(8), 7);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(8), 0, PAGES(1), MREMAP_TO, ARENA + PAGES(12)), ARENA + PAGES(12));
-	expect_get(ARENA + PAGES(12), 7); /* a second view of one page */
+	expect_get(ARENA + PAGES(12), 7); /* a second mapping of the same page */
 	put(ARENA + PAGES(12), 8);
 	expect_get(ARENA + PAGES(8), 8);
 	end();
 }
 
-/* ---- brk, advice, and what is in memory ----------------------------------------------------------------------------- */
+/* ---- brk, madvise and mincore ------------------------------------------------------------------------------------ */
 
 TEST(brk_moves_the_heap_s_end, 1)
 {
@@ -427,7 +444,7 @@ TEST(brk_moves_the_heap_s_end, 1)
 	CHECK_EQ(mm_brk(mm, ARENA - 1), ARENA + PAGES(3));
 	CHECK_EQ(mm_brk(mm, ~0UL), ARENA + PAGES(3));
 	map_at(mm, ARENA + PAGES(6), 1, RW, ANON);
-	CHECK_EQ(mm_brk(mm, ARENA + PAGES(6)), ARENA + PAGES(3)); /* a page stays free behind the heap */
+	CHECK_EQ(mm_brk(mm, ARENA + PAGES(6)), ARENA + PAGES(3)); /* a page must stay free behind the heap */
 	CHECK_EQ(mm_brk(mm, ARENA + PAGES(5)), ARENA + PAGES(5));
 	CHECK_EQ(mm_brk(mm, ARENA + 1), ARENA + 1);
 	check_maps("0-1rw 6-7rw");
@@ -439,7 +456,7 @@ TEST(brk_moves_the_heap_s_end, 1)
 	mm->rlimit_data = PAGES(3);
 	CHECK_EQ(mm_brk(mm, ARENA + PAGES(2)), ARENA + PAGES(2));
 	unmap(mm, ARENA, 7);
-	CHECK_EQ(mm_brk(mm, ARENA), ARENA + PAGES(2)); /* there is nothing to shrink */
+	CHECK_EQ(mm_brk(mm, ARENA), ARENA + PAGES(2)); /* nothing to shrink */
 	map_at(mm, ARENA, 2, RW, ANON);
 	mm->end_data = PAGES(1); /* the program's data counts with the heap */
 	CHECK_EQ(mm_brk(mm, ARENA + PAGES(2) + 1), ARENA + PAGES(2));
@@ -458,7 +475,7 @@ TEST(madvise_answers, 1)
 	CHECK_EQ(mm_madvise(mm, ARENA + 1, PAGE_SIZE, MADV_DONTNEED), -EINVAL);
 	CHECK_EQ(mm_madvise(mm, ARENA, ~0UL, MADV_DONTNEED), -EINVAL);
 	CHECK_EQ(mm_madvise(mm, ARENA, 0, MADV_DONTNEED), 0);
-	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(3), PAGES(2), MADV_DONTNEED), -ENOMEM); /* and yet it is done */
+	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(3), PAGES(2), MADV_DONTNEED), -ENOMEM); /* done nevertheless */
 	expect_get(ARENA + PAGES(3), 0);
 	expect_get(ARENA + PAGES(2), 3);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, MADV_REMOVE), -EINVAL);
@@ -470,13 +487,13 @@ TEST(madvise_answers, 1)
 	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(6), PAGE_SIZE, MADV_REMOVE), 0);
 	expect_get(ARENA + PAGES(6), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGE_SIZE, 25 /* MADV_COLLAPSE */), -EINVAL);
-	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(6), PAGE_SIZE, MADV_MERGEABLE), 0); /* without effect */
+	CHECK_EQ(mm_madvise(mm, ARENA + PAGES(6), PAGE_SIZE, MADV_MERGEABLE), 0); /* no effect on shared memory */
 	CHECK_EQ(sim_vma(mm, ARENA + PAGES(6))->flags & VM_MERGEABLE, 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_MERGEABLE), 0);
 	CHECK_EQ(sim_vma(mm, ARENA)->flags & VM_MERGEABLE, VM_MERGEABLE);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_UNMERGEABLE), 0);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_WIPEONFORK), 0);
-	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_WIPEONFORK), 0); /* it has that already */
+	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_WIPEONFORK), 0); /* has the flag already */
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_DONTDUMP), 0);
 	CHECK_EQ(sim_vma(mm, ARENA)->flags & (VM_WIPEONFORK | VM_DONTDUMP), VM_WIPEONFORK | VM_DONTDUMP);
 	CHECK_EQ(mm_madvise(mm, ARENA, PAGES(4), MADV_KEEPONFORK), 0);
@@ -519,11 +536,11 @@ TEST(populate_and_mincore, 1)
 	end();
 }
 
-/* ---- At random, against a model ------------------------------------------------------------------------------------- */
+/* ---- Random calls against a model -------------------------------------------------------------------------------- */
 
 #define SPAN 48
 
-/* What is known of each page of the arena. `shared` memory is not moved about in pieces here: its values stay the page's. */
+/* The model's record of each page of the arena. */
 static struct place {
 	bool mapped;
 	u8 prot;
@@ -553,7 +570,7 @@ static void random_mprotect(u64 page, u64 nr, u8 prot)
 		model[i].prot = prot;
 }
 
-/* All that is mapped in [page, page + nr) moves; what is mapped at the gaps' destinations stays. */
+/* All that is mapped in [page, page + nr) moves; where the source has a gap, the destination keeps what it maps. */
 static void random_mremap(u64 page, u64 nr, u64 to)
 {
 	bool overlaps = page < to + nr && to < page + nr;
@@ -625,7 +642,7 @@ static void random_step(u64 step)
 	}
 }
 
-/* The VMAs cover what the model has mapped, with the model's rights. */
+/* The VMAs cover the pages that the model has mapped, with the same rights. */
 static void check_model(void)
 {
 	for (u64 i = 0; i < SPAN; i++) {

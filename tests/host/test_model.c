@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces against a model: one record for each page, changed as the manual pages say. Random calls and accesses, in
- * several address spaces that fork from each other, must have the same outcome in both.
+ * Tests of address spaces against a model with one record for each page, changed as the manual pages say. Random calls
+ * and accesses, in several address spaces that fork from each other, must have the same outcome in both.
  */
 #include "test.h"
 
 #include "kernel/lib/string.h"
 
 #define BASE 0x40000000UL
-#define SPAN 640 /* pages: across two page tables */
+#define SPAN 640 /* pages; they span two page tables */
 #define MAX_LEN 40
 #define SPACES 4
 #define OBJECTS 512
@@ -25,10 +25,10 @@ struct space {
 	struct model_page pages[SPAN];
 };
 static struct space spaces[SPACES];
-static u64 objects[OBJECTS][MAX_LEN]; /* shared memory: first words of pages */
+static u64 objects[OBJECTS][MAX_LEN]; /* shared memory: the first word of each page */
 static unsigned nr_objects;
 
-static struct space *space; /* the one at work */
+static struct space *space; /* the one in use */
 static u64 first, nr;	    /* the range of the call */
 
 static vaddr_t addr_of(u64 page)
@@ -54,7 +54,7 @@ static u64 *model_word(struct model_page *page)
 	return page->shared ? &objects[page->object][page->index] : &page->value;
 }
 
-/* ---- The calls --------------------------------------------------------------------------------------------------------- */
+/* ---- The calls --------------------------------------------------------------------------------------------------- */
 
 static void call_mmap(void)
 {
@@ -77,7 +77,7 @@ static void call_munmap(void)
 	memset(space->pages + first, 0, nr * sizeof(space->pages[0]));
 }
 
-/* Up to the first hole everything is changed. */
+/* mprotect changes everything up to the first hole. */
 static void call_mprotect(void)
 {
 	u8 prot = pick_prot();
@@ -93,7 +93,7 @@ static void call_mprotect(void)
 	CHECK_EQ(mm_mprotect(space->mm, addr_of(first), PAGES(nr), prot, -1), expected);
 }
 
-/* Holes are passed over. */
+/* MADV_DONTNEED skips holes. */
 static void call_dontneed(void)
 {
 	long expected = 0;
@@ -123,7 +123,10 @@ static bool is_hole(u64 page, u64 len)
 	return true;
 }
 
-/* Only the model's notion of one mapping is offered; the kernel may see two that do not merge: EFAULT, nothing moves. */
+/*
+ * Moves only what the model regards as one mapping. The kernel may have two VMAs there, which do not merge: then the
+ * result is -EFAULT and nothing moves.
+ */
 static void call_mremap(void)
 {
 	u64 to = sim_random_below(SPAN), flags = MREMAP_MAYMOVE | MREMAP_FIXED;
@@ -165,7 +168,7 @@ static void call_fork(void)
 	memcpy(child->pages, space->pages, sizeof(child->pages));
 }
 
-/* ---- Accesses ----------------------------------------------------------------------------------------------------------- */
+/* ---- Accesses ---------------------------------------------------------------------------------------------------- */
 
 static enum fault_answer expected_answer(const struct model_page *page, bool write)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* msync, and MADV_REMOVE of a file: which of its pages the file is asked for, holding what, and what is answered. */
+/*
+ * Tests of msync, and of MADV_REMOVE of a file: the calls to the file, with which range, which locks and references are
+ * held, and the results.
+ */
 #include "test.h"
 
 #include "mm/cache/mapping.h"
@@ -10,7 +13,7 @@
 static struct mm *mm;
 static struct mapping *mapping;
 
-/* Two files; what they are is their file system's. */
+/* Two files, of which only the addresses are used. */
 static char files[2];
 static struct file *file_of(unsigned nr)
 {
@@ -34,7 +37,10 @@ static void map_file(u64 page, u64 nr, u64 pgoff, u64 flags, unsigned file)
 	CHECK_EQ(mm_mmap(mm, &request), request.addr);
 }
 
-/* Pages 0-8 and 16-20 are shared views of files, from their pages 3 and 100 on; 8-10 private, 10-12 of no file; 12-16 a hole. */
+/*
+ * Pages 0-8 and 16-20 are shared mappings of files, from page 3 and page 100 of the file on; 8-10 are private, 10-12
+ * anonymous; 12-16 are a hole.
+ */
 static void begin(void)
 {
 	mm = test_mm(POLICY_MMAP);
@@ -63,7 +69,8 @@ static void expect_call(unsigned nr, unsigned file, u64 first, u64 last)
 	CHECK(sim_file_call.file == file_of(file));
 	CHECK_EQ(sim_file_call.first, first);
 	CHECK_EQ(sim_file_call.last, last);
-	CHECK_EQ(sim_file_call.refs, 3 + 1); /* one for each VMA, and one that keeps the file though its VMA may go */
+	/* one for each VMA, and one that the call takes, since the VMA may be unmapped meanwhile */
+	CHECK_EQ(sim_file_call.refs, 3 + 1);
 	CHECK_EQ(sim_file_refs(), 3);
 }
 
@@ -72,21 +79,21 @@ TEST(msync_writes_back_what_the_range_shows, 1)
 	begin();
 	CHECK_EQ(msync_pages(2, 3, MS_SYNC), 0);
 	expect_call(1, 0, 5, 7);
-	CHECK_EQ(msync_pages(0, 12, MS_SYNC), 0); /* what is private goes to no file */
+	CHECK_EQ(msync_pages(0, 12, MS_SYNC), 0); /* a private mapping syncs no file */
 	expect_call(1, 0, 3, 10);
 	CHECK_EQ(msync_pages(17, 1, MS_SYNC | MS_INVALIDATE), 0);
 	expect_call(1, 1, 101, 101);
 	CHECK_EQ(msync_pages(8, 4, MS_SYNC), 0);
-	CHECK_EQ(msync_pages(0, 12, MS_ASYNC), 0); /* the file system does that by itself */
+	CHECK_EQ(msync_pages(0, 12, MS_ASYNC), 0); /* the file system writes back on its own */
 	CHECK_EQ(msync_pages(0, 12, 0), 0);
 	CHECK_EQ(sim_file_call.nr, 0);
 	sim_file_call.answer = -EIO;
-	CHECK_EQ(msync_pages(0, 20, MS_SYNC), -EIO); /* and no more is written */
+	CHECK_EQ(msync_pages(0, 20, MS_SYNC), -EIO); /* and no further file is synced */
 	expect_call(1, 0, 3, 10);
 	end();
 }
 
-/* Linux goes on behind a hole, and tells of it at the end; MS_ASYNC alone, which has nothing to do there, answers at once. */
+/* As on Linux, MS_SYNC continues after a hole and returns -ENOMEM at the end; MS_ASYNC alone returns it at once. */
 TEST(msync_over_a_hole, 1)
 {
 	begin();
@@ -100,7 +107,7 @@ TEST(msync_over_a_hole, 1)
 	CHECK_EQ(sim_file_call.nr, 0);
 	CHECK_EQ(mm_mlock(mm, ARENA + PAGES(19), PAGES(1), true), 0);
 	CHECK_EQ(msync_pages(12, 8, MS_ASYNC), -ENOMEM);
-	CHECK_EQ(msync_pages(12, 8, MS_ASYNC | MS_INVALIDATE), -EBUSY); /* it has come to the locked page */
+	CHECK_EQ(msync_pages(12, 8, MS_ASYNC | MS_INVALIDATE), -EBUSY); /* it has reached the locked page */
 	CHECK_EQ(msync_pages(12, 7, MS_ASYNC | MS_INVALIDATE), -ENOMEM);
 	CHECK_EQ(msync_pages(16, 4, MS_INVALIDATE), -EBUSY);
 	CHECK_EQ(msync_pages(16, 3, MS_INVALIDATE), 0);
@@ -116,13 +123,16 @@ TEST(msync_answers, 1)
 	CHECK_EQ(mm_msync(mm, ARENA, PAGES(1), MS_SYNC | MS_ASYNC), -EINVAL);
 	CHECK_EQ(mm_msync(mm, ARENA, -PAGES(1), MS_SYNC), -ENOMEM);
 	CHECK_EQ(sim_file_call.nr, 0);
-	CHECK_EQ(mm_msync(mm, ARENA + PAGES(12), 0, MS_SYNC), 0); /* nothing is nowhere missing */
-	CHECK_EQ(mm_msync(mm, ARENA, 1, MS_SYNC), 0);		  /* part of a page is all of it */
+	CHECK_EQ(mm_msync(mm, ARENA + PAGES(12), 0, MS_SYNC), 0); /* an empty range has no hole */
+	CHECK_EQ(mm_msync(mm, ARENA, 1, MS_SYNC), 0);		  /* a partial page counts as a whole */
 	expect_call(1, 0, 3, 3);
 	end();
 }
 
-/* In bytes; only where the object may be written to through this mapping, and stays in memory nowhere. */
+/*
+ * The range is passed in bytes. MADV_REMOVE needs a mapping through which the file may be written, and memory that is
+ * not locked.
+ */
 TEST(madvise_remove_asks_the_file, 1)
 {
 	begin();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whatever way a program comes by a page that it has not written to, it reads zeros there. The memory that is given out next is dirty
- * beforehand, in the allocator as well as in this CPU's stash: pages from boot would be zero by themselves.
+ * Tests that a page to which the program has not written reads as zeros, whichever way the program gets it. The memory
+ * that is allocated next is filled beforehand, in the allocator and in this CPU's page stash: pages are zero after
+ * boot.
  */
 #include "hoard.h"
 #include "sim_file.h"
@@ -22,7 +23,7 @@
 
 static struct mm *mm;
 
-/* The smallest blocks, and those of a larger one: what is given back last is given out first. */
+/* Fills free memory, single pages and larger blocks. The pages freed last are allocated first. */
 static void dirty_memory(void)
 {
 	struct hoard hoard = { 0 };
@@ -47,7 +48,7 @@ static void end(void)
 	test_mm_put(mm);
 }
 
-/* From the word on, the mapped page holds nothing. */
+/* Checks that the mapped page is zero from that word on. */
 static void expect_zeros(vaddr_t addr, unsigned from)
 {
 	const u64 *words = page_to_virt(pte_page(sim_pte(mm, addr)));
@@ -58,7 +59,7 @@ static void expect_zeros(vaddr_t addr, unsigned from)
 				 (unsigned long)words[word]);
 }
 
-/* Of so many pages the first is read, the next one written, the next one read and then written; and so on. */
+/* Of nr pages the first is only read, the second only written, the third read and then written; and so on. */
 static void touch(vaddr_t addr, unsigned nr)
 {
 	for (unsigned i = 0; i < nr; i++) {
@@ -70,7 +71,7 @@ static void touch(vaddr_t addr, unsigned nr)
 	}
 }
 
-/* The same once its pages are as dirty as a program can make them, and given back by the call. */
+/* Fills the pages, lets the advice free them, and touches them again. */
 static void touch_again(vaddr_t addr, unsigned nr, int advice)
 {
 	for (unsigned i = 0; i < nr; i++)
@@ -110,7 +111,7 @@ TEST(p3_heap_and_stack_read_zeros, 1)
 	CHECK_EQ(mm_brk(mm, HEAP + PAGES(NR_PAGES)), HEAP + PAGES(NR_PAGES));
 	touch(HEAP, NR_PAGES);
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(1), false), 0);
-	touch(STACK_TOP - PAGES(NR_PAGES), NR_PAGES); /* which grows */
+	touch(STACK_TOP - PAGES(NR_PAGES), NR_PAGES); /* which makes it grow */
 	end();
 }
 
@@ -125,7 +126,7 @@ TEST(p3_shared_memory_reads_zeros, 1)
 	end();
 }
 
-/* Shrinks the object to a page and a half, and lets it grow again. */
+/* Shrinks the object to a page and a half, and grows it again. */
 static void truncate_to_a_half(struct mapping *mapping)
 {
 	CHECK_EQ(mapping_truncate(mapping, PAGES(1) + PAGE_SIZE / 2), 0);
@@ -138,7 +139,7 @@ static void fill_page(vaddr_t addr)
 		put(addr + offset, ~0UL);
 }
 
-/* The half of the page that lies behind the end, and the pages behind it: shared memory, and a file that lives elsewhere. */
+/* The half page behind the end and the pages behind it read as zeros, in shared memory and in a file on a disk. */
 TEST(p3_what_was_truncated_reads_zeros, 1)
 {
 	struct sim_file *file;
@@ -165,7 +166,7 @@ TEST(p3_what_was_truncated_reads_zeros, 1)
 	end();
 }
 
-/* What the kernel writes to a part of a page, and leaves of it to the next reader. */
+/* When the kernel writes to a part of a new page, the rest reads as zeros. */
 TEST(p3_rest_of_a_written_page_reads_zeros, 1)
 {
 	const u64 word = ~0UL;
@@ -181,7 +182,7 @@ TEST(p3_rest_of_a_written_page_reads_zeros, 1)
 	end();
 }
 
-/* A page table that is not empty would map what its page's last owner left there. */
+/* A page table that is not empty would map what its page's last user left there. */
 TEST(p3_page_tables_are_empty, 1)
 {
 	begin();

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that runs out in the middle of things: calls fail as Linux's do, lose nothing, leak nothing; and an address space
- * ends without needing any.
+ * Tests of running out of memory at any point: calls fail as Linux's do, lose nothing and leak nothing; and an address
+ * space can be destroyed without allocating.
  */
 #include "hoard.h"
 
 static struct hoard blocks = { .order = MAX_ORDER }, pages;
-static unsigned nr_failed; /* calls and faults that found no memory: a test in which none does is no test */
+static unsigned nr_failed; /* calls and faults that found no memory: the test is worthless if there are none */
 
 static void take_all_memory_but(unsigned keep)
 {
@@ -17,7 +17,7 @@ static void take_all_memory_but(unsigned keep)
 
 #define AREA_PAGES 32
 
-/* Page i of the area holds i + 1, or is known to be gone. */
+/* Page i of the area holds i + 1, unless it has been unmapped. */
 static void check_area(vaddr_t addr, const bool *gone)
 {
 	for (u64 i = 0; i < AREA_PAGES; i++)
@@ -38,7 +38,7 @@ static void expect_done_or_no_memory(enum fault_answer answer)
 	nr_failed += answer != FAULT_DONE;
 }
 
-/* Whatever fails must leave the area as it was. */
+/* A call that fails must leave the area as it was. */
 static void work_in(struct mm *mm, vaddr_t addr, bool *gone)
 {
 	vaddr_t hole = addr + PAGES(9);
@@ -93,13 +93,13 @@ static void fork_if_possible(struct mm *mm, vaddr_t addr)
 	CHECK(result || child->nr_vmas == nr_inherited(mm));
 	sim_leave_mm();
 	sim_use_mm(child);
-	(void)sim_write(addr, 99); /* the parent must not see it, whether it succeeds or not */
+	(void)sim_write(addr, 99); /* the parent must not see this write */
 	sim_leave_mm();
 	mm_put(child);
 	sim_use_mm(mm);
 }
 
-/* One round for each number of pages that are left: so memory runs out at every step, sooner or later. */
+/* Runs with `left` pages free. Over all rounds memory runs out at every step. */
 static void run_short(unsigned left)
 {
 	struct mm *mm = test_mm(POLICY_DEFAULT);
@@ -133,8 +133,8 @@ TEST(no_memory_at_any_step, 1)
 }
 
 /*
- * The first write wants a chain, an anon_vma and a page. Whichever there is no memory for, the fault says so or makes room, and
- * maps no page that the reverse map does not find.
+ * The first write allocates a chain, an anon_vma and a page. If one of the allocations fails, the fault fails or makes
+ * room, and maps no page that the reverse map would not find.
  */
 TEST(no_memory_for_the_first_write, 1)
 {
@@ -144,7 +144,7 @@ TEST(no_memory_for_the_first_write, 1)
 	for (u64 n = 1; n <= 3; n++) {
 		vaddr_t addr = map(mm, 1, RW, ANON);
 
-		get(addr); /* builds the tables */
+		get(addr); /* builds the page tables */
 		sim_fail_allocation(n, false);
 		expect_done_or_no_memory(sim_write(addr, n));
 		CHECK(sim_allocation_failed());
@@ -155,7 +155,7 @@ TEST(no_memory_for_the_first_write, 1)
 	test_mm_put(mm);
 }
 
-/* Many VMAs, many tables, and not one page left: the end of an address space must not need any. */
+/* Many VMAs, many page tables, and no free page: destroying an address space must not need any. */
 TEST(no_memory_is_needed_to_exit, 1)
 {
 	struct mm *mm = test_mm(POLICY_FULL);

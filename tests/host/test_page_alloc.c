@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The physical page allocator: blocks, the reserve, references, and many CPUs at once. */
+/* Tests of the physical page allocator: blocks, the reserve, references, and many CPUs at once. */
 #include "test.h"
 
 #include "disk.h"
@@ -13,7 +13,9 @@
 
 #include <stdlib.h>
 
-/* A list of blocks through their own first bytes, so that a test can take all memory without needing any. */
+/*
+ * A list of blocks, linked through their own first bytes, so that a test can take all memory without allocating more.
+ */
 struct block {
 	struct block *next;
 	u64 tag;
@@ -97,7 +99,7 @@ TEST(pages_reserve, 1)
 	CHECK_EQ(nr_free_pages(), before);
 }
 
-/* Memory that two blocks share would carry the tag of one of them only. */
+/* Of two blocks that overlap, one would carry the other's tag. */
 TEST(pages_do_not_overlap, 1)
 {
 	struct block *of_order[MAX_ORDER + 1] = { NULL };
@@ -124,7 +126,9 @@ TEST(pages_do_not_overlap, 1)
 	}
 }
 
-/* A CPU keeps a thousandth of the memory for itself, as a power of two; it fetches half of that, and never has more. */
+/*
+ * A CPU's stash holds at most a thousandth of memory, rounded up to a power of two, and fetches half of that at a time.
+ */
 TEST(pages_kept_by_a_cpu, 1)
 {
 	const u32 limit = page_stash_figures(0).limit;
@@ -145,7 +149,7 @@ TEST(pages_kept_by_a_cpu, 1)
 	}
 }
 
-/* ---- Waiting for room -------------------------------------------------------------------------------------------- */
+/* ---- Allocations that wait --------------------------------------------------------------------------------------- */
 
 static struct disk *disk;
 static struct mm *mm;
@@ -169,7 +173,10 @@ static void end_short(void)
 	disk_swapoff(disk);
 }
 
-/* Who can wait gets a block as soon as reclaim has freed one that hangs together; who cannot wait gets none. */
+/*
+ * An allocation that may wait gets a block as soon as reclaim has freed a contiguous one; one that may not wait gets
+ * none.
+ */
 TEST(pages_block_is_waited_for, 1)
 {
 	const u64 nr_pages = 2048;
@@ -195,7 +202,7 @@ TEST(pages_block_is_waited_for, 1)
 	end_short();
 }
 
-/* Every second page frame is a program's, the others are taken: however much is reclaimed, no two of them make a block. */
+/* A program has every second page frame, the others stay allocated: no amount of reclaim makes a block of two pages. */
 TEST(pages_that_never_make_a_block, 1)
 {
 	const u64 nr_pages = 4096;
@@ -203,7 +210,7 @@ TEST(pages_that_never_make_a_block, 1)
 	u64 nr = 0, page = 0;
 
 	begin_short(nr_pages);
-	put(addr, 0); /* what a fault needs besides */
+	put(addr, 0); /* allocates the page tables and the anon_vma */
 	while ((taken[nr] = alloc_page(ALLOC_RESERVE)) != NULL)
 		nr++;
 	for (u64 i = 0; i < nr; i++) {
@@ -242,7 +249,7 @@ static void act_make_room_dying(void *unused)
 	nr_stalls = COUNTED(allocstall_normal);
 }
 
-/* Who is dying makes no room, though there would be some to make: he takes of what is kept. */
+/* A dying thread does not reclaim, although there are pages to reclaim: it may use the reserve. */
 TEST(pages_for_the_dying, 2)
 {
 	begin_short(64);
@@ -258,7 +265,7 @@ TEST(pages_for_the_dying, 2)
 	end_short();
 }
 
-/* Without anything to reclaim the attempt ends at once. */
+/* With nothing to reclaim the allocation fails at once. */
 TEST(pages_that_nobody_can_make, 1)
 {
 	struct hoard hoard = { 0 };
@@ -272,7 +279,10 @@ TEST(pages_that_nobody_can_make, 1)
 	hoard_give_all(&hoard);
 }
 
-/* Blocks, too, fail when a test says so, and are looked at by others while they are freed. */
+/*
+ * Allocations of blocks, too, fail when a test says so. A block that another thread has a reference to is freed only
+ * when that reference is dropped.
+ */
 TEST(pages_of_a_block, 1)
 {
 	u64 before = nr_free_pages();
@@ -281,7 +291,7 @@ TEST(pages_of_a_block, 1)
 	sim_fail_allocation(1, false);
 	CHECK(!alloc_pages(3, 0));
 	CHECK(sim_allocation_failed());
-	page_get(block); /* somebody finds out that it is not the page they looked for */
+	page_get(block); /* as a lockless lookup that found the wrong page */
 	free_pages(block, 3);
 	CHECK_EQ(nr_free_pages(), before - 8);
 	page_put(block);
@@ -319,7 +329,7 @@ TEST(pages_last_reference_frees, 4)
 #define STORM_SLOTS 256
 static struct page *slots[STORM_SLOTS];
 
-/* Puts pages into slots that all CPUs share, and frees what it finds there, which usually another CPU allocated. */
+/* Puts pages into slots that all CPUs share, and frees the pages found there, which another CPU usually allocated. */
 static void storm(void *unused)
 {
 	(void)unused;
@@ -358,7 +368,7 @@ TEST(pages_storm, 4)
 	CHECK_EQ(nr_free_pages(), before);
 }
 
-/* All CPUs run out of memory at the same time, again and again: nobody gets a page twice, nothing is lost. */
+/* All CPUs run out of memory at the same time, again and again: no page is allocated twice, and none is lost. */
 static void exhaust(void *unused)
 {
 	(void)unused;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* The page lock and write-back: who waits, what is known of them meanwhile, and who is woken. */
+/*
+ * Tests of the page lock and of waiting for write-back: which threads wait, what is reported of them, and which are
+ * woken.
+ */
 #include "test.h"
 
 #include "mm/page/page_alloc.h"
 #include "mm/page/page_lock.h"
 
-#define NR_QUEUES 64 /* pages whose numbers differ by so many share a queue */
+#define NR_QUEUES 64 /* pages whose numbers differ by a multiple of this share a queue */
 
 static struct page *page;
 
 struct waiter_case {
 	const char *name;
-	bool writeback; /* what is waited for: else that the page is unlocked */
+	bool writeback; /* waits for write-back, else for the page lock */
 	long (*wait)(struct page *page);
 };
 
@@ -86,7 +89,7 @@ static void start(unsigned cpu, const struct waiter_case *of)
 	sim_start(cpu, act_wait, NULL);
 }
 
-/* Under I/O, as `of` waits for. */
+/* Puts the page under the I/O that `of` waits for. */
 static void begin_io(const struct waiter_case *of)
 {
 	if (of->writeback)
@@ -103,7 +106,10 @@ static void end_io(const struct waiter_case *of)
 		page_unlock(page);
 }
 
-/* Each waits until it is over, says what for, and has waited for a device; without anything to wait for nobody does. */
+/*
+ * Each function waits until the I/O is over, reports the page that it waits for, and counts the wait. Without I/O it
+ * does not wait.
+ */
 TEST(page_waits_are_told_and_counted, 2)
 {
 	page = alloc_page(ALLOC_ZERO);
@@ -127,7 +133,7 @@ TEST(page_waits_are_told_and_counted, 2)
 	page_put(page);
 }
 
-/* Who is killed waits no longer, if it may be; the others go on waiting. */
+/* A killed thread stops waiting if its wait is killable; the others wait on. */
 TEST(page_waits_that_end_for_the_dying, 2)
 {
 	page = alloc_page(ALLOC_ZERO);
@@ -150,7 +156,7 @@ TEST(page_waits_that_end_for_the_dying, 2)
 	page_put(page);
 }
 
-/* All who wait for the page are woken, whatever they wait for: those that have to go on waiting announce it again. */
+/* All waiters of the page are woken, whatever they wait for: those that have to wait on prepare to sleep again. */
 TEST(page_wakes_all_its_waiters, 4)
 {
 	page = alloc_page(ALLOC_ZERO);
@@ -171,7 +177,7 @@ TEST(page_wakes_all_its_waiters, 4)
 	page_put(page);
 }
 
-/* Pages share queues: the end of another page's I/O wakes nobody for good, and leaves nobody asleep. */
+/* Pages share queues: the end of another page's I/O ends no wait, and no wake-up is lost. */
 TEST(page_waiters_share_queues, 3)
 {
 	struct page *pages[4 * NR_QUEUES], *first, *second = NULL;
@@ -200,7 +206,7 @@ TEST(page_waiters_share_queues, 3)
 		page_put(pages[i]);
 }
 
-/* A lock that is free is taken once, whoever tries; and the bits of others stay. */
+/* Only one trylock of a free lock succeeds, and the page's other flags stay. */
 TEST(page_trylock_takes_a_free_lock, 1)
 {
 	page = alloc_page(ALLOC_ZERO);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Protection keys: which are in use, who has which, and the one that hides what may only be executed. */
+/* Tests of protection keys: allocation, the keys of VMAs, and the key that hides execute-only memory. */
 #include "test.h"
 
 #include "mm/vma/pkey.h"
@@ -48,7 +48,7 @@ TEST(keys_are_taken_and_given_back, 1)
 	sim_have_keys();
 	begin();
 	for (int key = 1; key < NR_KEYS; key++)
-		CHECK_EQ(take(0), key); /* key 0 is everybody's */
+		CHECK_EQ(take(0), key); /* key 0 is always allocated */
 	CHECK_EQ(take(0), -ENOSPC);
 	CHECK_EQ(give(7), 0);
 	CHECK_EQ(give(7), -EINVAL);
@@ -64,7 +64,7 @@ TEST(keys_are_taken_and_given_back, 1)
 	end();
 }
 
-/* What a VMA has it keeps until it is given another one, and its neighbours have their own. */
+/* A VMA keeps its key until it is given another, and its neighbours keep theirs. */
 TEST(keys_of_vmas, 1)
 {
 	int key;
@@ -77,7 +77,7 @@ TEST(keys_of_vmas, 1)
 	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(1)), key);
 	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(2)), key);
 	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(3)), 0);
-	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(4)), 0); /* there is nothing */
+	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(4)), 0); /* not mapped */
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), 0);
 	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(2)), key);
 	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(3)), 0);
@@ -86,7 +86,10 @@ TEST(keys_of_vmas, 1)
 	end();
 }
 
-/* Made when it is first needed, nobody else's, shut again when somebody has opened it, and gone when the memory can be read. */
+/*
+ * The execute-only key is allocated when it is first needed, cannot be used otherwise, is closed again if the program
+ * has opened it, and is removed from memory that becomes readable.
+ */
 TEST(keys_hide_what_may_only_be_executed, 1)
 {
 	int hidden;
@@ -107,13 +110,13 @@ TEST(keys_hide_what_may_only_be_executed, 1)
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_EXEC | PROT_READ, -1), 0);
 	CHECK_EQ(mm_key_at(mm, ARENA), 0);
 	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), PROT_EXEC, hidden + 1),
-		 0);							  /* who names a key gets that one, */
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), RW, -1), 0); /* ... and keeps it */
+		 0);							  /* an explicit key is used, */
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), RW, -1), 0); /* ... and kept */
 	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(1)), hidden + 1);
 	end();
 }
 
-/* None is left: then what may be executed can be read as well. */
+/* If no key is left, execute-only memory is readable as well. */
 TEST(keys_run_out_for_what_may_only_be_executed, 1)
 {
 	sim_have_keys();
@@ -129,7 +132,7 @@ TEST(keys_run_out_for_what_may_only_be_executed, 1)
 	end();
 }
 
-/* As on Linux on a CPU that has none. */
+/* Results as on Linux on a CPU without protection keys. */
 TEST(keys_of_a_cpu_without, 1)
 {
 	begin();
@@ -143,7 +146,7 @@ TEST(keys_of_a_cpu_without, 1)
 	end();
 }
 
-/* Even key 0 can be freed, and is the next one that is taken, also to hide what may only be executed; as on Linux. */
+/* As on Linux, even key 0 can be freed, and is then the next one allocated, also as the execute-only key. */
 TEST(keys_0_is_a_key_like_others, 1)
 {
 	sim_have_keys();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where mappings may come to lie, and how far they may grow: each bound, on either side of it. */
+/* Tests of where mappings may be placed and how far they may grow: each bound, on either side of it. */
 #include "test.h"
 
 #include "mm/vma/pkey.h"
@@ -37,9 +37,9 @@ static long mmap_at(vaddr_t addr, u64 len, u64 flags)
 	return mmap_from(addr, len, RW, flags, 0);
 }
 
-/* ---- mmap ------------------------------------------------------------------------------------------------------------ */
+/* ---- mmap -------------------------------------------------------------------------------------------------------- */
 
-/* From the second gigabyte, upwards; a hint is taken if it fits below 2 GiB; a stack's gap is kept. */
+/* MAP_32BIT searches upwards from 1 GiB, takes a hint that fits below 2 GiB, and keeps the gap of a stack. */
 TEST(mmap_below_2_gib, 1)
 {
 	begin();
@@ -61,7 +61,7 @@ TEST(mmap_below_2_gib, 1)
 	end();
 }
 
-/* Up to the end of the address space, and not one page further. */
+/* A mapping may reach the end of the address space, and not one page further. */
 TEST(mmap_ends_where_the_address_space_does, 1)
 {
 	const u64 all = USER_END - PAGES(1);
@@ -77,17 +77,17 @@ TEST(mmap_ends_where_the_address_space_does, 1)
 	unmap(mm, USER_END - PAGES(4), 4);
 	CHECK_EQ(mmap_from(0, all, PROT_NONE, ANON | MAP_NORESERVE | MAP_FIXED, 0), 0);
 	CHECK_EQ(mm->total_pages, all >> PAGE_SHIFT);
-	CHECK_EQ(mmap_at(0, PAGES(2), ANON), -ENOMEM); /* nothing is free but the last page */
+	CHECK_EQ(mmap_at(0, PAGES(2), ANON), -ENOMEM); /* only the last page is free */
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1), PAGES(2), MREMAP_MAYMOVE, 0), -ENOMEM);
 	CHECK_EQ(mm_munmap(mm, 0, USER_END), 0);
 	CHECK_EQ(mm->nr_vmas, 0);
 	end();
 }
 
-/* An offset and a length that wrap together are refused, also where the offset says nothing. */
+/* An offset and a length whose sum wraps are refused, even where the offset has no meaning. */
 TEST(mmap_of_an_offset_that_wraps, 1)
 {
-	const u64 last = ~0UL - 1; /* behind two pages from there comes page 0 */
+	const u64 last = ~0UL - 1; /* the page after two pages from there has index 0 */
 
 	begin();
 	CHECK_EQ(mmap_from(ARENA, PAGES(2), RW, ANON | MAP_FIXED, last), -EOVERFLOW);
@@ -99,7 +99,7 @@ TEST(mmap_of_an_offset_that_wraps, 1)
 	end();
 }
 
-/* As many VMAs as are permitted, and one more, as on Linux. */
+/* As on Linux, one VMA more than the limit is permitted. */
 TEST(mmap_up_to_the_map_count, 1)
 {
 	begin();
@@ -116,9 +116,12 @@ TEST(mmap_up_to_the_map_count, 1)
 	end();
 }
 
-/* ---- mremap ---------------------------------------------------------------------------------------------------------- */
+/* ---- mremap ------------------------------------------------------------------------------------------------------ */
 
-/* Where there is no room behind it goes to where mmap would have put it, with its pages, and leaves nothing. */
+/*
+ * If there is no room behind it, mremap moves the mapping to where mmap would place it, with its pages, and leaves
+ * nothing behind.
+ */
 TEST(mremap_moves_to_where_mmap_would, 1)
 {
 	const vaddr_t to = 0x7f0000000000UL - PAGES(6);
@@ -144,7 +147,7 @@ TEST(mremap_moves_to_where_mmap_would, 1)
 	end();
 }
 
-/* What is locked is there as soon as it has grown, wherever it grows. */
+/* When locked memory grows, the new pages are populated, in place or after a move. */
 TEST(mremap_brings_in_what_is_locked, 1)
 {
 	vaddr_t to;
@@ -177,7 +180,8 @@ TEST(mremap_bounds, 1)
 	expect_pages(last, 2, 0);
 	CHECK_EQ(mm_mremap(mm, last, PAGES(2), PAGES(2), MREMAP_TO, ARENA), ARENA);
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(2), PAGES(2), MREMAP_TO, last + PAGES(1)), -EINVAL);
-	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(2), PAGES(2), PAGES(2), MREMAP_TO, ARENA + PAGES(4)), ARENA + PAGES(4)); /* beside itself */
+	/* next to itself */
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(2), PAGES(2), PAGES(2), MREMAP_TO, ARENA + PAGES(4)), ARENA + PAGES(4));
 	expect_pages(ARENA + PAGES(4), 2, 2);
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(4), PAGES(2), PAGES(2), MREMAP_TO, ARENA + PAGES(2)), ARENA + PAGES(2));
 	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(2), PAGES(2), PAGES(2), MREMAP_TO, ARENA + PAGES(3)), -EINVAL);
@@ -186,7 +190,7 @@ TEST(mremap_bounds, 1)
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1) + 1, PAGES(1), 0, 0), ARENA);
 	CHECK(sim_vma(mm, ARENA) && !sim_vma(mm, ARENA + PAGES(1)));
 	CHECK_EQ(mm_mremap(mm, ARENA, PAGES(1), USER_END, MREMAP_MAYMOVE, 0), -ENOMEM);
-	CHECK_EQ(mm_mremap(mm, ARENA, USER_END - ARENA, PAGES(1), 0, 0), ARENA); /* all behind it goes */
+	CHECK_EQ(mm_mremap(mm, ARENA, USER_END - ARENA, PAGES(1), 0, 0), ARENA); /* all behind it is unmapped */
 	CHECK_EQ(mm->total_pages, 1);
 	CHECK_EQ(mm_mremap(mm, ARENA, USER_END - ARENA + PAGES(1), PAGES(1), 0, 0), -EINVAL);
 	CHECK_EQ(mm_mremap(mm, ARENA, USER_END - ARENA + PAGES(1), PAGES(1), MREMAP_TO, ARENA - PAGES(8)), -EINVAL);
@@ -194,7 +198,10 @@ TEST(mremap_bounds, 1)
 	end();
 }
 
-/* As Linux counts: a move may need three VMAs more, one to a named place is asked earlier, with two more to spare. */
+/*
+ * As on Linux: a move may need three more VMAs; one to a fixed address is checked earlier, and requires room for two
+ * more.
+ */
 TEST(mremap_up_to_the_map_count, 1)
 {
 	begin();
@@ -224,7 +231,7 @@ static void set_flags(vaddr_t addr, u64 flags)
 	mmap_write_unlock(mm);
 }
 
-/* A VMA that must not grow does not, and yet may shrink and move. */
+/* A VMA with VM_DONTEXPAND does not grow, but may shrink and move. */
 TEST(mremap_of_what_must_not_grow, 1)
 {
 	begin();
@@ -236,7 +243,7 @@ TEST(mremap_of_what_must_not_grow, 1)
 	end();
 }
 
-/* Who has said that it will not use it all may have more than there is; others may not, when it is made or when it grows. */
+/* MAP_NORESERVE memory may exceed what there is; other memory may not, when it is mapped or when it grows. */
 TEST(memory_that_is_promised_is_there, 1)
 {
 	const u64 huge = 1UL << 40;
@@ -249,7 +256,7 @@ TEST(memory_that_is_promised_is_there, 1)
 	CHECK_EQ(mm_mprotect(mm, ARENA, huge, RW, -1), -ENOMEM);
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), RW, -1), 0);
 	CHECK_EQ(sim_vma(mm, ARENA)->flags & VM_ACCOUNT, VM_ACCOUNT);
-	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), 0); /* never touched: given back */
+	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), PROT_READ, -1), 0); /* never touched: no longer accounted */
 	CHECK_EQ(sim_vma(mm, ARENA)->flags & VM_ACCOUNT, 0);
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(4), RW, -1), 0);
 	put(ARENA, 1);
@@ -261,11 +268,11 @@ TEST(memory_that_is_promised_is_there, 1)
 	sysctl_overcommit_memory = 0;
 	put(ARENA, 1);
 	CHECK_EQ(mm_mprotect(mm, ARENA, huge, PROT_READ, -1), 0);
-	CHECK_EQ(mm_mprotect(mm, ARENA, huge, RW, -1), 0); /* promised already: nobody asks again */
+	CHECK_EQ(mm_mprotect(mm, ARENA, huge, RW, -1), 0); /* accounted already: not checked again */
 	end();
 }
 
-/* The source stays, empty, and is no longer locked; if all of its VMA has moved, it has no page that others could know. */
+/* The source stays mapped, empty and unlocked. If its whole VMA has moved, the VMA has no anon_vma. */
 TEST(mremap_leaves_the_source_empty, 1)
 {
 	begin();
@@ -291,7 +298,7 @@ TEST(mremap_leaves_the_source_empty, 1)
 	end();
 }
 
-/* ---- Stacks ---------------------------------------------------------------------------------------------------------- */
+/* ---- Stacks ------------------------------------------------------------------------------------------------------ */
 
 static int expand(vaddr_t addr, vaddr_t to)
 {
@@ -303,7 +310,10 @@ static int expand(vaddr_t addr, vaddr_t to)
 	return error;
 }
 
-/* What can be accessed is not come nearer than the gap; what cannot, or grows itself, up to its end. */
+/*
+ * A stack does not come nearer than the gap to accessible memory; it may grow up to an inaccessible mapping or another
+ * stack.
+ */
 TEST(stack_grows_up_to_its_neighbour, 1)
 {
 	const vaddr_t top = ARENA + 4 * STACK_GUARD_GAP;
@@ -325,7 +335,7 @@ TEST(stack_grows_up_to_its_neighbour, 1)
 	CHECK_EQ(expand(top, ARENA + PAGES(1)), 0);
 	CHECK_EQ(sim_vma(mm, top)->start, ARENA + PAGES(1));
 	map_at(mm, ARENA + GIB, 1, RW, ANON);
-	CHECK_EQ(expand(ARENA + GIB, ARENA + GIB - PAGES(1)), -ENOMEM); /* no stack at all */
+	CHECK_EQ(expand(ARENA + GIB, ARENA + GIB - PAGES(1)), -ENOMEM); /* not a stack */
 	CHECK_EQ(sim_check_tree(mm), mm->nr_vmas);
 	end();
 }
@@ -344,9 +354,9 @@ TEST(stack_grows_up_to_its_limits, 1)
 	CHECK_EQ(expand(ARENA, ARENA - PAGES(6)), -ENOMEM);
 	CHECK_EQ(expand(ARENA, ARENA - PAGES(5)), 0);
 	mm->rlimit_as = ~0UL;
-	mm->rlimit_data = PAGES(1); /* a stack is no data */
+	mm->rlimit_data = PAGES(1); /* a stack does not count as data */
 	CHECK_EQ(expand(ARENA, ARENA - PAGES(6)), 0);
-	CHECK_EQ(expand(ARENA, ARENA - (1UL << 39)), -ENOMEM); /* more than there could ever be */
+	CHECK_EQ(expand(ARENA, ARENA - (1UL << 39)), -ENOMEM); /* exceeds all memory */
 	CHECK_EQ(mm->total_pages, 7);
 	map_at(mm, sysctl_mmap_min_addr + PAGES(2), 1, RW, ANON | MAP_GROWSDOWN);
 	CHECK_EQ(expand(sysctl_mmap_min_addr + PAGES(2), sysctl_mmap_min_addr - 1), -ENOMEM);
@@ -354,7 +364,7 @@ TEST(stack_grows_up_to_its_limits, 1)
 	end();
 }
 
-/* It has so many pages below it as its offset says: none before page 0 of what it shows. */
+/* The page offset limits how far it may grow: no page lies before offset 0. */
 TEST(stack_grows_down_to_its_first_page, 1)
 {
 	const vaddr_t low = PAGES(20), high = ARENA;
@@ -372,7 +382,7 @@ TEST(stack_grows_down_to_its_first_page, 1)
 	end();
 }
 
-/* Without memory for what it needs it does not grow, and nothing has changed. */
+/* If an allocation fails, the stack does not grow and nothing changes. */
 TEST(stack_does_not_grow_without_memory, 1)
 {
 	unsigned nr_failed = 0;
@@ -386,7 +396,8 @@ TEST(stack_does_not_grow_without_memory, 1)
 		sim_fail_allocation(n, false);
 		error = expand(ARENA, ARENA - PAGES(2));
 		failed = sim_allocation_failed();
-		CHECK(error == 0 || (failed && error == -ENOMEM)); /* a slab less may do no harm */
+		/* a failed slab allocation need not make the call fail */
+		CHECK(error == 0 || (failed && error == -ENOMEM));
 		nr_failed += error != 0;
 		CHECK_EQ(mm->total_pages, error ? 1 : 3);
 		CHECK_EQ(sim_vma(mm, ARENA)->start, error ? ARENA : ARENA - PAGES(2));
@@ -397,9 +408,9 @@ TEST(stack_does_not_grow_without_memory, 1)
 	end();
 }
 
-/* ---- Advice ---------------------------------------------------------------------------------------------------------- */
+/* ---- Advice ------------------------------------------------------------------------------------------------------ */
 
-/* What asks for nothing is told of a hole all the same. */
+/* Advice that does nothing reports a hole all the same. */
 TEST(madvise_that_asks_for_nothing, 1)
 {
 	begin();
@@ -410,7 +421,7 @@ TEST(madvise_that_asks_for_nothing, 1)
 	end();
 }
 
-/* Population asks for the key as well, also where the page is there. */
+/* Population checks the protection key, even for a page that is present. */
 TEST(populate_asks_for_the_key, 1)
 {
 	int key;
@@ -434,9 +445,9 @@ TEST(populate_asks_for_the_key, 1)
 	end();
 }
 
-/* ---- Children ------------------------------------------------------------------------------------------------------ */
+/* ---- Fork -------------------------------------------------------------------------------------------------------- */
 
-/* A child is laid out as its parent, and has the same limits; what is locked is not locked for it. */
+/* A child has its parent's layout and limits; memory locks are not inherited. */
 TEST(child_is_laid_out_as_its_parent, 1)
 {
 	struct mm *child;

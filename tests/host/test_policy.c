@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Policies by name, as /proc and prctl take them. */
+/* Tests of policy names, as /proc and prctl accept them, and of policy numbers. */
 #include "test.h"
 
 #include "kernel/lib/string.h"
@@ -12,7 +12,7 @@ TEST(policies_have_names, 1)
 	CHECK_EQ(fault_policy_parse("full", 3), -EINVAL);
 	CHECK_EQ(fault_policy_parse("fulls", 5), -EINVAL);
 	CHECK_EQ(fault_policy_parse("Full", 4), -EINVAL);
-	CHECK_EQ(fault_policy_parse("default", 7), -EINVAL); /* of the default itself */
+	CHECK_EQ(fault_policy_parse("default", 7), -EINVAL); /* the default cannot be "default" */
 	CHECK_EQ(fault_policy_parse("", 0), -EINVAL);
 	for (int how = SPF_VALIDATE_VMA; how <= SPF_VALIDATE_MM; how++)
 		CHECK_EQ(spf_validate_parse(spf_validate_name(how), strlen(spf_validate_name(how))), how);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Races about single entries: two faults on one, copies and flushes, accessed and dirty bits. */
+/* Races on single entries: two faults on one entry, copies and flushes, accessed and dirty bits. */
 #include "race_stage.h"
 
 #include "sim_file.h"
@@ -7,7 +7,7 @@
 #include "mm/reclaim/lazyfree.h"
 #include "mm/table/tlb.h"
 
-/* "Somebody was faster" is success, and his page stays. */
+/* If another thread has resolved the fault first, that is success, and its page stays. */
 TEST(k4_second_fault_on_one_page, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -35,14 +35,14 @@ static void act_populate(void *arg)
 	sim_leave_mm();
 }
 
-/* The entry changes under the fault, which is done without having mapped anything: not so whoever wants the page there. */
+/* The entry changes during the fault, which ends without having mapped a page. MADV_POPULATE_WRITE must try again. */
 TEST(populated_page_is_there, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
 		faulter.addr = other.addr = addr + PAGES(5);
 		other.len = PAGES(1);
 		sim_use_mm(mm);
-		expect_get(faulter.addr, 0); /* the zero page is to be copied */
+		expect_get(faulter.addr, 0); /* the zero page will be copied */
 		sim_leave_mm();
 		fault_until(RACE_anon_page_ready, act_populate);
 		change_now(act_dontneed);
@@ -53,9 +53,7 @@ TEST(populated_page_is_there, 4)
 	}
 }
 
-/*
- * CPU 3 has the old page in its TLB and answers no interrupt for a while. As long as that is so, nobody may see the copy.
- */
+/* CPU 3 has the old page in its TLB and has interrupts disabled. As long as it has, no CPU may see the copy. */
 static bool deaf;
 
 static void read_then_be_deaf(void *arg)
@@ -99,7 +97,10 @@ TEST(k5_copy_is_seen_after_the_flush, 4)
 	}
 }
 
-/* CPU 1 is in the mask, and has not loaded the tables yet: munmap waits for it, or it would keep what is freed. */
+/*
+ * CPU 1 has set its bit in the mask, but not yet loaded the page tables: munmap waits for it, since it could otherwise
+ * keep freed translations.
+ */
 TEST(k7_mask_before_tables, 4)
 {
 	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
@@ -113,7 +114,9 @@ TEST(k7_mask_before_tables, 4)
 	end();
 }
 
-/* Two DONTNEED: the second finds nothing mapped, but may not return before the translations are gone. */
+/*
+ * Two calls of MADV_DONTNEED: the second finds nothing mapped, but may not return before the translations are flushed.
+ */
 TEST(k9_second_dontneed_flushes, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -129,7 +132,7 @@ TEST(k9_second_dontneed_flushes, 4)
 	}
 }
 
-/* While CPU 1 copies the page, everybody who maps it gives it up: it is not freed under the copy. */
+/* While CPU 1 copies the page, all its mappings are removed: CPU 1's reference keeps it from being freed. */
 TEST(p2_copied_page_is_pinned, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -149,12 +152,12 @@ TEST(p2_copied_page_is_pinned, 4)
 		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
 		CHECK_EQ(puppet.value, 1);
 		CHECK_EQ(puppet_do(false, true, addr + 8, 0), FAULT_DONE);
-		CHECK_EQ(puppet.value, 0); /* of a new page: the copy was of no use */
+		CHECK_EQ(puppet.value, 0); /* a new page: the copy was not used */
 		puppet_stop();
 	}
 }
 
-/* ---- Emptied, not flushed yet ---------------------------------------------------------------------------------------------- */
+/* ---- Cleared, and not flushed yet -------------------------------------------------------------------------------- */
 
 static void act_drop_lazy(void *arg)
 {
@@ -162,7 +165,7 @@ static void act_drop_lazy(void *arg)
 	(void)mm_drop_lazy(mm);
 }
 
-static vaddr_t target; /* the page that CPU 3 has a translation of */
+static vaddr_t target; /* the page of which CPU 3 has a translation */
 
 static void act_drop_target(void *arg)
 {
@@ -174,14 +177,14 @@ static void act_drop_target(void *arg)
 static void give_up_target(void)
 {
 	CHECK_EQ(mm_madvise(mm, target, PAGES(1), MADV_FREE), 0);
-	CHECK_EQ(puppet_do(false, true, target, 0), FAULT_DONE); /* what it had was flushed */
+	CHECK_EQ(puppet_do(false, true, target, 0), FAULT_DONE); /* MADV_FREE has flushed the old translation */
 }
 
-/* An access of CPU 1 that fills the entry, and what every CPU reads there from then on. */
+/* An access of CPU 1 that fills the entry, and the value that every CPU must read there from then on. */
 static const struct fill {
 	const char *name;
-	bool file; /* the page is the private copy of a file's: 1000 + its index lies below */
-	int offset; /* where the access is, in pages from the target */
+	bool file; /* the page is a private copy of a file's page, which holds 1000 + its index */
+	int offset; /* address of the access, in pages from the target */
 	sim_func *access;
 	u64 expected;
 } fills[] = {
@@ -197,7 +200,7 @@ static void fill_beside_a_translation(const struct fill *fill, bool lazily, stru
 {
 	target = fill->file ? sim_file_map(mm, file, 4, MAP_PRIVATE) + PAGES(1) : addr + PAGES(5);
 	puppet_start();
-	if (fill->file) /* the neighbours are cached */
+	if (fill->file) /* reads the neighbours into the cache */
 		for (vaddr_t page = target - PAGES(1); page <= target + PAGES(1); page += PAGE_SIZE)
 			CHECK_EQ(puppet_do(false, true, page, 0), FAULT_DONE);
 	CHECK_EQ(puppet_do(true, true, target, 111), FAULT_DONE);
@@ -224,7 +227,7 @@ static void fill_beside_a_translation(const struct fill *fill, bool lazily, stru
 		unmap(mm, target - PAGES(1), 4);
 }
 
-/* Whatever fills the entry, and whoever has emptied it: from then on no CPU sees what was there before. */
+/* Whatever cleared the entry and whatever fills it: afterwards no CPU sees the old page. */
 TEST(k5_emptied_entry_is_flushed_before_it_is_filled, 4)
 {
 	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
@@ -236,9 +239,9 @@ TEST(k5_emptied_entry_is_flushed_before_it_is_filled, 4)
 	sim_file_destroy(file);
 }
 
-/* ---- Accessed and dirty bits ---------------------------------------------------------------------------------------------- */
+/* ---- Accessed and dirty bits ------------------------------------------------------------------------------------- */
 
-/* As page reclaim does: the CPU shall set the bits again if it uses the page. */
+/* As page reclaim does: the CPU must set the bits again when it uses the page. */
 static void clear_accessed_and_dirty(vaddr_t where)
 {
 	spinlock_t *ptl;
@@ -252,7 +255,7 @@ static void clear_accessed_and_dirty(vaddr_t where)
 	mmap_read_unlock(mm);
 }
 
-/* mprotect has read an entry that was clean; then CPU 3 writes to the page, and its walk sets the bits. */
+/* mprotect has read a clean entry; then CPU 3 writes to the page, and its walk sets the bits. */
 TEST(k8_bits_survive_mprotect, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races of calls that take memory or rights away with a CPU that still has the translation. CPU 2 makes the call; CPU 3 (the
- * puppet) has used the page before, and answers no interrupt where it matters.
+ * Races of calls that unmap memory or remove rights with a CPU that still has the translation. CPU 2 makes the call.
+ * CPU 3 (the puppet) has used the page before, and has interrupts disabled where it matters.
  */
 #include "race_stage.h"
 
@@ -14,7 +14,7 @@
 #define OLD_VALUE 7
 #define ELSEWHERE 0x200000000000UL
 
-static vaddr_t where; /* the second of four pages that hold OLD_VALUE, OLD_VALUE + 1, ... */
+static vaddr_t where; /* the second of four pages; it and those behind it hold OLD_VALUE, OLD_VALUE + 1, ... */
 static struct mapping *mapping;
 static int key;
 
@@ -69,7 +69,7 @@ static long call_reap(void)
 	return mm_reap(mm) ? 0 : -1;
 }
 
-/* It has been given up with MADV_FREE. */
+/* The page has been freed lazily (MADV_FREE). */
 static long call_drop_lazy(void)
 {
 	return mm_drop_lazy(mm) == 1 ? 0 : -1;
@@ -122,7 +122,7 @@ static void act_call(void *call)
 	sim_leave_mm();
 }
 
-/* The puppet has a translation that permits everything. */
+/* Starts the puppet, which gets a translation that permits everything. */
 static void begin_call(const char *name, u64 flags)
 {
 	klog("-- %s --", name);
@@ -146,7 +146,7 @@ static bool puppet_sees_old_value(void)
 	return puppet_do(false, false, where, 0) && puppet.value == OLD_VALUE;
 }
 
-/* ---- Pages that are given back ------------------------------------------------------------------------------------- */
+/* ---- Pages that are freed ---------------------------------------------------------------------------------------- */
 
 #define SHARED (MAP_SHARED | MAP_ANONYMOUS)
 
@@ -166,7 +166,7 @@ static const struct {
 	{ "truncation", SHARED, call_truncate },
 };
 
-/* The call waits for CPU 3's answer; until it has that, the page is nobody else's. */
+/* The call waits for CPU 3 to respond; until then, the page must not be reused. */
 TEST(p1_page_outlives_its_translations, 4)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(givers); i++) {
@@ -190,7 +190,7 @@ TEST(p1_page_outlives_its_translations, 4)
 	}
 }
 
-/* ---- Rights that are taken away ------------------------------------------------------------------------------------ */
+/* ---- Rights that are removed ------------------------------------------------------------------------------------- */
 
 enum { READ = 1 << ACCESS_READ, WRITE = 1 << ACCESS_WRITE, EXEC = 1 << ACCESS_EXEC };
 
@@ -198,7 +198,7 @@ static const struct {
 	const char *name;
 	unsigned had; /* what CPU 3 can do beforehand */
 	long (*call)(void);
-	unsigned lost; /* ... and not any more afterwards, without a fault */
+	unsigned lost; /* ... and cannot do afterwards without a fault */
 } takers[] = {
 	{ "mprotect to read and write", READ | WRITE | EXEC, call_protect_rw, EXEC },
 	{ "mprotect to read and execute", READ | WRITE | EXEC, call_protect_rx, WRITE },
@@ -240,7 +240,7 @@ static bool puppet_can(enum fault_access access)
 	return puppet_do(access == ACCESS_WRITE, false, where, OLD_VALUE);
 }
 
-/* One access for each call: one that is refused makes the CPU forget the translation that the next one would have used. */
+/* One access per call: a refused access makes the CPU drop the translation that the next access would have used. */
 TEST(p4_lost_rights_are_flushed, 4)
 {
 	sim_have_keys();

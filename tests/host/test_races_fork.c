@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Races of fork, and of pages that may go: what others write while entries are being write-protected or given up lazily. */
+/*
+ * Races of fork, and of lazily freed pages: writes by other CPUs while entries are write-protected, or marked by
+ * MADV_FREE.
+ */
 #include "race_stage.h"
 
 #include "mm/reclaim/lazyfree.h"
 #include "mm/vma/vma.h"
 
 /*
- * fork has write-protected everything and not yet flushed. CPU 1 writes: it must not copy the page on that evidence, while
- * CPU 3 still writes to it through an old translation. Once fork is back, CPU 3 has none any more, of no page.
+ * fork has write-protected all entries, but not flushed yet. CPU 1 writes: it must not copy the page yet, while CPU 3
+ * still writes to it through an old translation. When fork returns, CPU 3 has no old translation of any page.
  */
 TEST(s1_fork_against_write_fault, 4)
 {
@@ -22,16 +25,17 @@ TEST(s1_fork_against_write_fault, 4)
 		faulter.addr = addr + 8;
 		sim_start(1, act_write, &faulter);
 		let_others_run();
-		CHECK(puppet_do(true, false, addr, 300)); /* by the old translation: nobody has told this CPU */
+		/* through the old translation: this CPU has not been told to flush */
+		CHECK(puppet_do(true, false, addr, 300));
 		go_on(RACE_fork_before_flush, 2);
-		CHECK(!puppet_do(true, false, addr + PAGES(15), 400)); /* which no fault has flushed */
+		CHECK(!puppet_do(true, false, addr + PAGES(15), 400)); /* not flushed by a fault */
 		sim_join(1);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(puppet_do(false, true, addr, 0), FAULT_DONE);
 		CHECK_EQ(puppet.value, 300);
 		puppet_stop();
 		sim_use_mm(child);
-		value = get(addr); /* the write went to the page that was shared then */
+		value = get(addr); /* the write went to the page while it was shared */
 		CHECK_EQ(value, 300);
 		expect_get(addr + 8, 0);
 		expect_get(addr + PAGES(15), 115);
@@ -40,7 +44,7 @@ TEST(s1_fork_against_write_fault, 4)
 	}
 }
 
-/* A fault that holds the VMA is let finish before fork copies it. */
+/* fork waits for a fault that holds the VMA lock before it copies the VMA. */
 TEST(v1_fork_waits_for_vma_readers, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
@@ -63,7 +67,7 @@ TEST(v1_fork_waits_for_vma_readers, 4)
 
 static u32 walk_done;
 
-/* A walk over all address spaces, as swapoff's, that has just come to the child. */
+/* A walk over all address spaces, such as that of swapoff, which has just reached the child. */
 static void act_hold_child(void *arg)
 {
 	(void)arg;
@@ -92,7 +96,7 @@ TEST(v21_fork_waits_for_a_walk_over_all_address_spaces, 3)
 	end();
 }
 
-/* ---- Pages that may go ---------------------------------------------------------------------------------------------- */
+/* ---- Lazily freed pages ------------------------------------------------------------------------------------------ */
 
 static void act_free_lazily(void *arg)
 {
@@ -104,8 +108,8 @@ static void act_free_lazily(void *arg)
 }
 
 /*
- * A page is marked as free while CPU 3 can write to it by a translation that is dirty already. If that translation lived on,
- * its writes would leave no mark, and the page would go with them.
+ * A page is freed lazily while CPU 3 can write to it through a translation that is already dirty. If that translation
+ * survived, its writes would set no dirty bit, and would be dropped with the page.
  */
 TEST(w4_lazy_free_flushes_dirty_translations, 4)
 {
@@ -126,7 +130,10 @@ TEST(w4_lazy_free_flushes_dirty_translations, 4)
 	}
 }
 
-/* CPU 2's MADV_FREE is about to mark; CPU 1, short of memory, takes what was marked before. What is marked now is found later. */
+/*
+ * CPU 2's MADV_FREE is about to mark pages. CPU 1, short of memory, drops those marked before. Those marked afterwards
+ * are found by the next call.
+ */
 TEST(r4_lazily_freed_pages_are_found_later, 4)
 {
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);
@@ -144,7 +151,7 @@ TEST(r4_lazily_freed_pages_are_found_later, 4)
 	end();
 }
 
-/* ---- Entries that map no page ------------------------------------------------------------------------------------- */
+/* ---- Entries that map no page ------------------------------------------------------------------------------------ */
 
 static void set_raw(struct mm *where, vaddr_t at, u64 value)
 {
@@ -158,7 +165,7 @@ static void set_raw(struct mm *where, vaddr_t at, u64 value)
 	mmap_read_unlock(where);
 }
 
-/* In them the bits of a page's entry mean something else: a slot's number, the kind of a marker. */
+/* Such entries give the bits another meaning: the number of a slot, the kind of a marker. */
 TEST(entries_of_other_kinds_survive_a_fork, 1)
 {
 	static const u64 values[] = {

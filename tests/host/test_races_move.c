@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Races of mremap, and about the anon_vma that moves and is published. */
+/* Races of mremap, and of an anon_vma that is replaced or published. */
 #include "race_stage.h"
 
 #include "mm/vma/rmap.h"
@@ -18,7 +18,7 @@ static void act_mremap(void *arg)
 	sim_leave_mm();
 }
 
-/* Between the new VMA's linking and the move, neither side may be filled. */
+/* Between the linking of the new VMA and the move of the entries, no fault may fill the source or the target. */
 TEST(s8_v2_mremap_bars_source_and_target, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -42,7 +42,7 @@ TEST(s8_v2_mremap_bars_source_and_target, 4)
 	}
 }
 
-/* The same for the source: a page that is filled there meanwhile would be lost. */
+/* The same for the source: a page mapped there before the move would be lost. */
 TEST(s8_mremap_bars_the_source, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -62,9 +62,9 @@ TEST(s8_mremap_bars_the_source, 4)
 	}
 }
 
-/* ---- anon_vma ------------------------------------------------------------------------------------------------------ */
+/* ---- anon_vma ---------------------------------------------------------------------------------------------------- */
 
-/* The page is ready, its anon_vma noted; then munmap unlinks that anon_vma. */
+/* Speculation has prepared the page and read its anon_vma; then munmap unlinks that anon_vma. */
 TEST(s12_anon_vma_unlinked_under_speculation, 4)
 {
 	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
@@ -81,7 +81,10 @@ TEST(s12_anon_vma_unlinked_under_speculation, 4)
 	}
 }
 
-/* Two threads prepare one VMA: nobody sees the first anon_vma before it is published, one wins, both pages are found. */
+/*
+ * Two threads prepare one VMA: no thread sees the first anon_vma before it is published, one of the two is used, and
+ * the reverse map finds both pages.
+ */
 TEST(v7_anon_vma_is_published_last, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -94,7 +97,7 @@ TEST(v7_anon_vma_is_published_last, 4)
 		CHECK_EQ(puppet_do(true, true, fresh + PAGES(1), 2), FAULT_DONE);
 		go_on(RACE_anon_vma_before_publish, 1);
 		CHECK_EQ(faulter.result, FAULT_DONE);
-		check_quiet(); /* the reverse map among others */
+		check_quiet(); /* checks the reverse map, among others */
 		puppet_stop();
 	}
 }
@@ -109,8 +112,8 @@ static void act_move_away(void *arg)
 }
 
 /*
- * The VMA was found, and not yet locked. mremap takes its pages away and it leaves its anon_vma, but it stays. What the fault
- * then maps must be found through the anon_vma that it has now: test_mm_put() looks.
+ * The fault has found the VMA, but not locked it yet. mremap moves its pages away and unlinks its anon_vma, but the VMA
+ * stays. The page that the fault then maps must be found through the VMA's new anon_vma: test_mm_put() checks it.
  */
 TEST(v6_anon_vma_is_read_under_the_vma_lock, 4)
 {

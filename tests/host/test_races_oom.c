@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Races of the OOM reaper (mm/reclaim/oom_reap.h) with those whose memory it takes: CPU 2 reaps. */
+/* Races of the OOM reaper (mm/reclaim/oom_reap.h) with threads of the address space that it reaps. CPU 2 reaps. */
 #include "race_stage.h"
 
 #include "mm/reclaim/oom_reap.h"
@@ -11,7 +11,7 @@ static void act_reap(void *arg)
 	actor->result = mm_reap(actor->mm) ? 0 : -1;
 }
 
-/* CPU 1 has found nothing mapped, and has a page ready for it, when the reaper has been there: the page is not mapped. */
+/* CPU 1 has found an empty entry and has a page ready for it when the reaper reaps: the page is not mapped. */
 static void reap_before_commit(vaddr_t where, sim_func *access, enum race_point_id point)
 {
 	faulter.addr = where;
@@ -29,13 +29,13 @@ TEST(o1_fault_does_not_refill_what_was_reaped, 4)
 		reap_before_commit(addr + PAGES(5), act_write, RACE_anon_page_ready);
 	FOR_EACH_STRATEGY (setup)
 		reap_before_commit(addr + PAGES(5), act_read, RACE_fault_enter);
-	FOR_EACH_STRATEGY (setup) { /* where there is not even a table */
+	FOR_EACH_STRATEGY (setup) { /* not even a page table */
 		map_at(mm, 7UL << 40, 1, RW, ANON);
 		reap_before_commit(7UL << 40, act_write, RACE_anon_page_ready);
 	}
 }
 
-/* The fault holds the entry's lock: then the reaper comes after it, and takes the new page as well. */
+/* The fault holds the entry's lock: the reaper waits for it, and unmaps the new page as well. */
 TEST(o1_reaper_takes_what_was_just_mapped, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -52,7 +52,7 @@ TEST(o1_reaper_takes_what_was_just_mapped, 4)
 	}
 }
 
-/* What others have as well stays, and may be written to; what is mapped there is no reason for a fault to fail. */
+/* The reaper leaves shared memory alone. An access to a page that is mapped there still succeeds. */
 TEST(o1_shared_memory_is_not_reaped, 4)
 {
 	vaddr_t shared;
@@ -63,7 +63,7 @@ TEST(o1_shared_memory_is_not_reaped, 4)
 	CHECK_EQ(puppet_do(true, true, shared, 7), FAULT_DONE);
 	CHECK(!mm->reaped);
 	change_now(act_reap);
-	CHECK(mm->reaped); /* there is nothing left to come back for */
+	CHECK(mm->reaped); /* nothing is left to reap */
 	CHECK_EQ(mm_rss_total(mm), 1);
 	CHECK_EQ(puppet_do(false, true, shared, 0), FAULT_DONE);
 	CHECK_EQ(puppet.value, 7);
@@ -73,7 +73,10 @@ TEST(o1_shared_memory_is_not_reaped, 4)
 	end();
 }
 
-/* Somebody changes the address space: it is not waited for. But from now on nobody brings anything back. */
+/*
+ * Another thread holds mmap_lock for writing: the reaper does not wait for it, but from now on no fault maps a page
+ * again.
+ */
 TEST(o2_reaper_does_not_wait, 4)
 {
 	struct actor reaper;
@@ -98,7 +101,7 @@ TEST(o2_reaper_does_not_wait, 4)
 	end();
 }
 
-/* The last user goes while the reaper is on its way: what that has emptied is left alone. */
+/* The last user leaves while the reaper is about to start: the reaper leaves the emptied address space alone. */
 TEST(o3_reaper_meets_the_end_of_the_address_space, 4)
 {
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races of reclaim with pages of mappings: shared memory, and a file's. Reclaim stands where it has emptied their entries and not
- * flushed yet; CPU 1 does something, CPU 2 is reclaim, CPU 3 (the puppet) still has a translation.
+ * Races of reclaim with the pages of mappings: shared memory, and a file's. Reclaim stops where it has cleared the
+ * entries and not flushed yet. CPU 1 interferes, CPU 2 reclaims, CPU 3 (the puppet) still has a translation.
  */
 #include "race_stage.h"
 
@@ -17,9 +17,9 @@ enum kind { SHARED_MEMORY, FILE_PAGE, NR_KINDS };
 static struct disk *disk;
 static struct sim_file *file;
 static struct mapping *mapping;
-static vaddr_t page_addr; /* one page of it: the first one */
+static vaddr_t page_addr; /* maps one page, the first one */
 
-/* By its entry, as it was. Reclaim belongs to no address space. */
+/* Reclaims the page that the entry maps. Reclaim runs in no address space. */
 static void act_reclaim_page(void *arg)
 {
 	struct page *page = pte_counted_page(sim_pte(mm, page_addr));
@@ -30,7 +30,7 @@ static void act_reclaim_page(void *arg)
 	reclaim_batch(&page, 1);
 }
 
-/* The page has `value`, and the puppet has a translation, when reclaim stops. */
+/* The page holds `value`, and the puppet has a translation of it, when reclaim stops. */
 static void begin_reclaim(enum kind kind, u64 flags, u64 value)
 {
 	disk = disk_create(64);
@@ -48,7 +48,7 @@ static void begin_reclaim(enum kind kind, u64 flags, u64 value)
 	sim_start(2, act_reclaim_page, NULL);
 	wait_stopped(RACE_reclaim_before_flush);
 	CHECK(!sim_pte(mm, page_addr).val);
-	CHECK(puppet_do(false, false, page_addr, 0)); /* it still sees the page */
+	CHECK(puppet_do(false, false, page_addr, 0)); /* the puppet still sees the page */
 	CHECK_EQ(puppet.value, value);
 }
 
@@ -76,7 +76,10 @@ static void expect_puppet_reads(u64 value)
 	CHECK_EQ(puppet.value, value);
 }
 
-/* It leaves its mapping, and may be freed, when no translation is left. What was written by one until then goes along. */
+/*
+ * The page leaves its mapping, and may be freed, only when no translation is left. A write through one before that is
+ * not lost.
+ */
 TEST(w4_mapping_page_stays_until_it_is_flushed, 4)
 {
 	for (enum kind kind = 0; kind < NR_KINDS; kind++) {
@@ -94,7 +97,7 @@ TEST(w4_mapping_page_stays_until_it_is_flushed, 4)
 	}
 }
 
-/* Who maps it again meanwhile keeps it. */
+/* A page that a fault maps again before the flush stays. */
 TEST(mapping_page_mapped_again_before_the_flush_stays, 4)
 {
 	FOR_EACH_STRATEGY (setup)
@@ -110,7 +113,7 @@ TEST(mapping_page_mapped_again_before_the_flush_stays, 4)
 		}
 }
 
-/* The entry is empty, so that a private write fills it. From then on no thread sees what was there before. */
+/* The entry is empty, so a private write fills it with a copy. From then on no thread sees the old page. */
 TEST(k5_copy_is_seen_although_reclaim_has_not_flushed, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -131,7 +134,10 @@ static void act_punch(void *arg)
 	mapping_remove_range(mapping, 0, 0);
 }
 
-/* A page that reclaim has unmapped is not mapped; yet whoever takes it out of its mapping is not back while a CPU still sees it. */
+/*
+ * A page that reclaim has unmapped has no mapping left; yet a call that punches a hole there must not return while a
+ * CPU can still access the page.
+ */
 TEST(w6_hole_waits_until_reclaim_has_flushed, 4)
 {
 	for (enum kind kind = 0; kind < NR_KINDS; kind++) {
@@ -142,7 +148,7 @@ TEST(w6_hole_waits_until_reclaim_has_flushed, 4)
 		go_on(RACE_reclaim_before_flush, 1);
 		CHECK(!puppet_do(false, false, page_addr, 0));
 		sim_join(2);
-		expect_puppet_reads(kind == SHARED_MEMORY ? 0 : 200); /* a file's is read from the disk again */
+		expect_puppet_reads(kind == SHARED_MEMORY ? 0 : 200); /* a file's page is read from the disk again */
 		end_reclaim();
 		end();
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races of holes and truncation: with each other, with MADV_DONTNEED, and with accesses to what is being removed. CPU 2 removes, CPU
- * 1 does something meanwhile, CPU 3 (the puppet) has a translation of the old page.
+ * Races of hole punching and truncation: with each other, with MADV_DONTNEED, and with accesses to the pages being
+ * removed. CPU 2 removes, CPU 1 interferes, CPU 3 (the puppet) has a translation of the old page.
  */
 #include "race_stage.h"
 
@@ -20,7 +20,7 @@ static void act_remove(void *arg)
 }
 
 static struct mapping *object;
-static vaddr_t shared; /* shows it */
+static vaddr_t shared; /* maps the object */
 
 static void act_truncate(void *arg)
 {
@@ -29,7 +29,7 @@ static void act_truncate(void *arg)
 	actor->result = mapping_truncate(object, 0);
 }
 
-/* In the middle of its first page. */
+/* In the middle of the object's first page. */
 #define NEW_END (PAGE_SIZE / 2)
 
 static void act_cut(void *arg)
@@ -44,7 +44,7 @@ static struct mapping *mapping_at(vaddr_t where)
 	return sim_vma(mm, where)->mapping;
 }
 
-/* Shared memory; the first two pages of its object hold `value`, which no entry was used to write. */
+/* Shared memory; the first two pages of its object hold `value`, written without any entry. */
 static void map_shared(u64 prot, u64 value)
 {
 	shared = map(mm, 4, prot, MAP_SHARED | MAP_ANONYMOUS);
@@ -54,7 +54,7 @@ static void map_shared(u64 prot, u64 value)
 	faulter.addr = other.addr = shared;
 }
 
-/* The object a second time, in any address space: in a table of its own. */
+/* Maps the object a second time, in any address space, at an address with a page table of its own. */
 static vaddr_t map_again(struct mm *of)
 {
 	const struct mmap_request request = { .addr = shared - (1UL << 32),
@@ -75,7 +75,10 @@ static void expect_puppet_reads(vaddr_t where, u64 value)
 	CHECK_EQ(puppet.value, value);
 }
 
-/* Two threads punch the same hole, or one of them truncates. The second finds no page, and waits for the flush of the first. */
+/*
+ * Two threads punch the same hole, or one of them truncates. The second finds no page, and must wait for the first
+ * one's flush.
+ */
 TEST(k9_second_removal_waits_for_the_first, 4)
 {
 	sim_func *const removals[] = { act_remove, act_truncate };
@@ -106,7 +109,7 @@ static void act_drop_shared(void *arg)
 	actor->result = mm_madvise(actor->mm, actor->addr, PAGES(2), MADV_DONTNEED);
 }
 
-/* Another thread has zapped the entry, and not flushed: the page looks as if nobody mapped it. */
+/* Another thread has cleared the entry and not flushed yet: the page looks unmapped. */
 TEST(k9_removal_flushes_what_dontneed_has_not, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -133,8 +136,8 @@ static void act_drop_mapping(void *arg)
 }
 
 /*
- * To reclaim, to write-back, and to a fault that fills its slot again, the page looks unmapped as soon as the entry's lock is free. So
- * no translation is left to write through.
+ * To reclaim, to write-back, and to a fault that fills its slot again, the page looks unmapped as soon as the entry's
+ * lock is released. So no translation may be left through which a CPU can write.
  */
 TEST(w4_zapped_shared_page_takes_no_write, 4)
 {
@@ -155,7 +158,7 @@ TEST(w4_zapped_shared_page_takes_no_write, 4)
 		}
 }
 
-/* Beside a hole: what CPU 1 writes, and what CPU 3 writes after it has seen that, stay. */
+/* Concurrently with a hole: what CPU 1 writes, and what CPU 3 writes after it has seen that, is kept. */
 TEST(w4_writes_beside_a_hole_stay, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -177,7 +180,7 @@ TEST(w4_writes_beside_a_hole_stay, 4)
 	}
 }
 
-/* Of one page at two addresses of a process. */
+/* Checks one page at two addresses of a process. */
 static void expect_both(const vaddr_t *views, u64 offset, u64 value)
 {
 	sim_use_mm(mm);
@@ -204,7 +207,7 @@ static void unmap_both(const vaddr_t *views)
 	unmap(mm, views[1], 4);
 }
 
-/* Likewise where CPU 1 writes by one address, and CPU 3 by another one. */
+/* The same if CPU 1 writes at one address, and CPU 3 at another. */
 TEST(w4_writes_by_two_addresses_stay_beside_a_hole, 4)
 {
 	FOR_EACH_STRATEGY (setup)
@@ -227,7 +230,10 @@ TEST(w4_writes_by_two_addresses_stay_beside_a_hole, 4)
 		}
 }
 
-/* Beside a new end within the page: what is written before it stays, by whichever address. Behind it nothing is left. */
+/*
+ * The new end lies within the page: what is written before it is kept, at either address. The part behind it is
+ * cleared.
+ */
 TEST(w4_writes_by_two_addresses_stay_before_the_new_end, 4)
 {
 	FOR_EACH_STRATEGY (setup)
@@ -254,8 +260,8 @@ TEST(w4_writes_by_two_addresses_stay_before_the_new_end, 4)
 }
 
 /*
- * The page that stays is written back while the next one is taken away: neither address may write to it unnoticed then, and what
- * is written reaches the disk.
+ * The page that stays is written back while the next one is removed: no address may then write to it without a
+ * notification, and what is written reaches the disk.
  */
 TEST(w4_write_by_a_second_address_reaches_the_disk, 4)
 {
@@ -286,8 +292,9 @@ TEST(w4_write_by_a_second_address_reaches_the_disk, 4)
 }
 
 /*
- * Two address spaces show a page. A hole is punched; one of them is unmapped, the other not yet: there a thread still reads and writes
- * the old page. No other page may take its place, or what is written to the old one after the new one was seen would be lost.
+ * Two address spaces map a page, and a hole is punched. One of them is unmapped, the other is not yet: there a thread
+ * still reads and writes the old page. No new page may take its place, or a write to the old one after the new one was
+ * seen would be lost.
  */
 static struct mm *second;
 static vaddr_t there;
@@ -330,7 +337,7 @@ TEST(k5_new_page_waits_until_the_old_one_is_mapped_nowhere, 4)
 	}
 }
 
-/* CPU 3 is in the address space that still shows the old page; answers where. */
+/* Puts CPU 3 into the address space that still maps the old page. Returns the page's address there. */
 static vaddr_t puppet_in_the_other(void)
 {
 	bool is_second = faulter.mm == mm;
@@ -339,7 +346,10 @@ static vaddr_t puppet_in_the_other(void)
 	return is_second ? there : shared;
 }
 
-/* It writes to the old page until that is gone, which is before the hole; what it writes once it has seen the new page stays. */
+/*
+ * CPU 3 writes to the old page until it is removed, which orders these writes before the hole. Its writes after it has
+ * seen the new page are kept.
+ */
 TEST(w4_writes_of_two_processes_stay_beside_a_hole, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -366,7 +376,7 @@ TEST(w4_writes_of_two_processes_stay_beside_a_hole, 4)
 	}
 }
 
-/* Beyond the new end nobody gets a page; when truncation returns, the old one is out of reach in either address space. */
+/* No page can be mapped beyond the new end; when truncation returns, neither address space can access the old page. */
 TEST(w4_writes_of_two_processes_end_with_the_page, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -393,7 +403,10 @@ static void act_fault_with_flags(void *arg)
 	actor->result = fault_in(actor->mm, actor->addr, ACCESS_WRITE, (unsigned)actor->value);
 }
 
-/* Who may not wait, or not let go, is not kept: the access is to be made again, and no page has taken the old one's place. */
+/*
+ * A fault that may not wait, or may not drop its lock, does not wait: the access is to be retried, and no new page is
+ * mapped.
+ */
 TEST(removal_is_not_waited_for_by_who_may_not, 4)
 {
 	static const unsigned flags[] = { FAULT_NO_WAIT, FAULT_NO_RETRY, FAULT_NO_WAIT | FAULT_NO_RETRY };
@@ -411,7 +424,7 @@ TEST(removal_is_not_waited_for_by_who_may_not, 4)
 	}
 }
 
-/* By the kernel, for a call. */
+/* A read by the kernel, for a system call. */
 static void act_read_page(void *arg)
 {
 	struct actor *actor = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Races about signals that must not be, and stacks that grow; and for whom they grow. */
+/* Races of speculation with signals, of faults with growing stacks; and tests of which accesses grow a stack. */
 #include "race_stage.h"
 
 #include "disk.h"
@@ -8,7 +8,7 @@
 
 #define STACK_TOP 0x7ffff0000000UL
 
-/* Rights read while they change must not become a signal. */
+/* Rights that are read while they change must not lead to a signal. */
 TEST(s15_speculation_never_signals, 4)
 {
 	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
@@ -25,7 +25,7 @@ TEST(s15_speculation_never_signals, 4)
 	}
 }
 
-/* Growth moves a VMA's start: not while a fault that holds the VMA goes by it. */
+/* Growth changes a VMA's start, which a fault that holds the VMA lock may be using: growth waits for it. */
 TEST(v4_growth_waits_for_vma_readers, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
@@ -44,7 +44,7 @@ TEST(v4_growth_waits_for_vma_readers, 4)
 	end();
 }
 
-/* ... nor while one that holds mmap_lock for reading walks the tree. */
+/* ... and for a fault that holds mmap_lock for reading and walks the tree. */
 TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 {
 	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
@@ -61,14 +61,17 @@ TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 	end();
 }
 
-/* ---- Whose access grows a stack ------------------------------------------------------------------------------------ */
+/* ---- Which accesses grow a stack --------------------------------------------------------------------------------- */
 
 static u64 stack_pages(void)
 {
 	return (STACK_TOP - sim_vma(mm, STACK_TOP - 8)->start) >> PAGE_SHIFT;
 }
 
-/* The thread's own, in user mode or by a copy of the kernel. A caller who does not say so, whatever else it says, grows none. */
+/*
+ * Only accesses of the thread itself do, in user mode or by a copy of the kernel. A caller without such a flag grows no
+ * stack, whatever its other flags.
+ */
 TEST(a2_stack_grows_for_its_own_thread_only, 1)
 {
 	static const unsigned own[] = { FAULT_USER, FAULT_UACCESS };
@@ -97,7 +100,7 @@ static void act_swapoff(void *arg)
 	((struct actor *)arg)->result = swap_area_remove((unsigned)swap_area_on(disk));
 }
 
-/* swapoff has found an entry. The program unmaps it: what is above has become a stack that could grow over the place. */
+/* swapoff has found an entry. The program unmaps it; the VMA above is a stack that could grow over that address. */
 TEST(a2_stack_does_not_grow_for_swapoff, 4)
 {
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);

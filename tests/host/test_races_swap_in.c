@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races of faults on pages that are swapped out: what speculation may do, what is waited for under a VMA's lock, and what comes
- * of a read that has failed.
+ * Races of faults on swapped-out pages: what speculation may do, which locks are held while waiting, and the handling
+ * of a read that fails.
  */
 #include "swap_race_stage.h"
 
 /* ---- Speculation ------------------------------------------------------------------------------------------------- */
 
 /*
- * Read-ahead looks at more than the faulting address. Whoever does it holds a lock, so that mprotect, which is about to split
- * the VMA, waits for it.
+ * Read-ahead reads the entries around the faulting address. The fault holds a lock while it does, so that mprotect,
+ * which is about to split the VMA, waits for it.
  */
 TEST(s2_no_read_ahead_under_speculation, 4)
 {
@@ -28,14 +28,14 @@ TEST(s2_no_read_ahead_under_speculation, 4)
 		sim_join(1);
 		sim_join(2);
 		CHECK_EQ(faulter.value, 100);
-		CHECK_EQ(COUNTED(pswpin), NR_PAGES); /* the neighbours came, too */
+		CHECK_EQ(COUNTED(pswpin), NR_PAGES); /* with the neighbours */
 		CHECK_EQ(COUNTED(pgmajfault), 1);
 		idler_stop(3);
 		end();
 	}
 }
 
-/* A page that is in the swap cache, and not locked, is mapped without any lock. */
+/* A page that is in the swap cache and not locked is mapped without any lock. */
 TEST(swap_cache_hit_is_resolved_speculatively, 4)
 {
 	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
@@ -52,7 +52,10 @@ TEST(swap_cache_hit_is_resolved_speculatively, 4)
 	}
 }
 
-/* The commit finds that the VMA has changed: page, slot and area are given back on that way, too. */
+/*
+ * The commit finds that the VMA has changed: the references to the page, the slot and the area are dropped on this
+ * path, too.
+ */
 TEST(swap_speculation_gives_up_at_the_commit, 4)
 {
 	begin(POLICY_SPEC, SPF_VALIDATE_VMA, true, KEPT);
@@ -66,7 +69,10 @@ TEST(swap_speculation_gives_up_at_the_commit, 4)
 	end();
 }
 
-/* A locked page is tried, never waited for: there is no lock that could be let go. mmap_lock's strategy waits, without it. */
+/*
+ * Speculation only tries to lock the page and never waits, as it has no lock to drop. The mmap strategy waits, with
+ * mmap_lock dropped.
+ */
 TEST(s16_speculation_only_tries_the_page_lock, 4)
 {
 	struct page *page;
@@ -98,7 +104,7 @@ TEST(reason_spf_abort_swap_not_cached, 4)
 	end();
 }
 
-/* Whoever has it locked may be another fault. */
+/* Here another fault has locked the page. */
 TEST(reason_spf_abort_swap_page_locked, 4)
 {
 	begin(POLICY_SPEC, SPF_VALIDATE_VMA, true, KEPT);
@@ -119,8 +125,8 @@ TEST(reason_spf_abort_swap_page_locked, 4)
 /* ---- The per-VMA lock -------------------------------------------------------------------------------------------- */
 
 /*
- * Who waits for a page has dropped the VMA lock: a writer of that VMA gets through. Then the same strategy tries again, and
- * mmap_lock is never taken.
+ * A fault that waits for a page has dropped the VMA lock: a writer of that VMA proceeds. Then the same strategy tries
+ * again, and mmap_lock is never taken.
  */
 TEST(v13_v19_nobody_waits_for_swap_with_the_vma_locked, 4)
 {
@@ -139,7 +145,7 @@ TEST(v13_v19_nobody_waits_for_swap_with_the_vma_locked, 4)
 	end();
 }
 
-/* The VMA may go while we wait: nothing of it is touched afterwards. */
+/* The VMA may be freed while the fault waits: the fault does not use it afterwards. */
 TEST(swap_vma_is_gone_after_the_wait, 4)
 {
 	FOR_EACH_STRATEGY (setup, true, KEPT) {
@@ -154,7 +160,7 @@ TEST(swap_vma_is_gone_after_the_wait, 4)
 	}
 }
 
-/* On a synchronous device nobody sleeps, nor lets go: one attempt. */
+/* A fault on a synchronous device neither sleeps nor drops its lock: it needs one attempt. */
 TEST(swap_synchronous_device_is_read_under_the_lock, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA, false, DROPPED);
@@ -166,7 +172,10 @@ TEST(swap_synchronous_device_is_read_under_the_lock, 4)
 	end();
 }
 
-/* The device becomes slow once the slot is claimed: through the cache, then, with the lock dropped. */
+/*
+ * The device becomes asynchronous after the slot was claimed: the page is then read through the swap cache, with the
+ * lock dropped.
+ */
 TEST(swap_device_becomes_asynchronous, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA, false, DROPPED);
@@ -183,7 +192,7 @@ TEST(swap_device_becomes_asynchronous, 4)
 
 /* ---- Failed reads ------------------------------------------------------------------------------------------------ */
 
-/* Nobody is told of an error of what has been given back meanwhile. */
+/* A read error is not reported if the page has been discarded in the meantime. */
 TEST(swap_read_error_of_a_changed_entry_is_nobodys, 4)
 {
 	for (enum fault_policy policy = POLICY_MMAP; policy <= POLICY_VMA; policy++) {

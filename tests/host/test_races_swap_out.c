@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races of reclaim with what a process has mapped: CPU 2 reclaims a page, CPU 1 changes the address space, CPU 3 (the puppet)
- * still has a translation.
+ * Races of reclaim with the mappings of a process: CPU 2 reclaims a page, CPU 1 changes the address space, CPU 3 (the
+ * puppet) still has a translation.
  */
 #include "swap_race_stage.h"
 
@@ -33,8 +33,8 @@ static void end_with_puppet(void)
 }
 
 /*
- * CPU 3 writes to the page through a translation that reclaim has not flushed yet: that write is in what goes out. Once the
- * page is said to be unmapped, no such translation is left.
+ * CPU 3 writes to the page through a translation that reclaim has not flushed yet: the contents that are swapped out
+ * include that write. Once reclaim regards the page as unmapped, no such translation is left.
  */
 TEST(w4_reclaim_flushes_before_it_judges, 4)
 {
@@ -77,12 +77,12 @@ static void act_munlock(void *arg)
 	sim_leave_mm();
 }
 
-/* Reclaim has asked whether the memory is locked, and has not taken the page yet, when mlock comes. */
+/* mlock runs after reclaim has checked whether the memory is locked, and before it takes the page. */
 TEST(w5_mlocked_pages_stay, 4)
 {
 	begin(POLICY_FULL, SPF_VALIDATE_VMA, false, DROPPED);
 	faulter.len = PAGES(NR_PAGES);
-	sim_start(1, act_mlock, &faulter); /* brings them in */
+	sim_start(1, act_mlock, &faulter); /* reads the pages in */
 	sim_join(1);
 	fault_now(act_munlock);
 	change_until(RACE_reclaim_before_clear, act_reclaim);
@@ -96,7 +96,7 @@ TEST(w5_mlocked_pages_stay, 4)
 	end();
 }
 
-/* As reclaim, which belongs to no address space, and holds no mmap_lock. */
+/* Reclaims the page as kswapd would: in no address space, and without mmap_lock. */
 static void act_reclaim_page(void *arg)
 {
 	struct actor *actor = arg;
@@ -160,9 +160,9 @@ static void expect_nothing(void)
 }
 
 /*
- * Reclaim has put slots in the place of entries, and not flushed yet. Who changes the address space meanwhile finds nothing that
- * is present, but CPU 3 must not go on with what it has once the call is back: memory that is given back, protected, moved
- * away, or a child's as well.
+ * Reclaim has replaced entries by swap entries, but not flushed yet. A call that changes the address space finds no
+ * present entry, but CPU 3 must not be able to use its translation once the call has returned: the memory may have been
+ * unmapped, protected, moved, or shared with a child.
  */
 TEST(w6_nobody_returns_before_reclaim_has_flushed, 4)
 {
@@ -189,7 +189,10 @@ TEST(w6_nobody_returns_before_reclaim_has_flushed, 4)
 	}
 }
 
-/* The batch is counted until its flush is over: CPU 3 has been asked, and has not answered yet, when CPU 1's call comes. */
+/*
+ * The batch is counted until its flush is complete: when CPU 1 makes its call, the shootdown has been sent to CPU 3,
+ * but CPU 3 has not responded.
+ */
 TEST(w6_batch_is_counted_until_the_flush_is_over, 4)
 {
 	begin_with_puppet(ANON);
@@ -209,8 +212,8 @@ TEST(w6_batch_is_counted_until_the_flush_is_over, 4)
 }
 
 /*
- * mprotect has made the entry one that no CPU can use, and not flushed yet: reclaim does not conclude from the entry that no CPU
- * writes to the page any more, be it a process's own or shared.
+ * mprotect has made the entry unusable for the CPU, but not flushed yet: reclaim must not conclude from the entry that
+ * no CPU writes to the page, be it private or shared.
  */
 TEST(w7_unusable_entry_may_have_been_usable, 4)
 {

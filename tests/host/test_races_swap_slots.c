@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Races about slots and areas: an entry stays the same while what it names changes, or is forgotten by swapoff. */
+/*
+ * Races on swap slots and areas: an entry stays the same while its slot gets another page, or while swapoff removes its
+ * area.
+ */
 #include "swap_race_stage.h"
 
 #include "mm/table/tlb.h"
@@ -14,8 +17,9 @@ static void act_write_and_page_out(void *arg)
 }
 
 /*
- * CPU 1 has read the slot past the swap cache, and is about to map what it read. CPU 2 wants the same page, to write to it and
- * send it out again: to the same slot, for there is no other, so that CPU 1 would find its entry unchanged (ABA).
+ * CPU 1 has read the slot, bypassing the swap cache, and is about to map the page. CPU 2 wants to write to the same
+ * page and swap it out again: to the same slot, as there is no other, so that CPU 1 would find its entry unchanged
+ * (ABA).
  */
 TEST(w1_slot_stays_claimed_until_the_entry_is_set, 4)
 {
@@ -43,11 +47,15 @@ static void act_replace(void *arg)
 	put(actor->addr, 1); /* its page leaves the slot */
 	CHECK_EQ(mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_DONTNEED), 0);
 	put(actor->addr, 777);							    /* another page, */
-	actor->result = mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_PAGEOUT); /* which goes to the same slot */
+	/* ... which is swapped out to the same slot */
+	actor->result = mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_PAGEOUT);
 	sim_leave_mm();
 }
 
-/* CPU 1 has found a page in the swap cache; when it comes to lock it, the slot holds another one, and the entry is the same. */
+/*
+ * CPU 1 has found a page in the swap cache; by the time it locks it, the slot holds another page, and the entry is the
+ * same.
+ */
 TEST(w2_page_is_checked_again_once_it_is_locked, 4)
 {
 	FOR_EACH_STRATEGY (setup, false, KEPT) {
@@ -69,7 +77,7 @@ static void act_swapoff(void *arg)
 	((struct actor *)arg)->result = swap_area_remove((unsigned)swap_area_on(disk));
 }
 
-/* swapoff has brought everything back while a fault holds the area: it waits for that fault before it forgets the slots. */
+/* swapoff has brought all pages back while a fault holds the area: it waits for that fault before it frees the area. */
 TEST(w3_area_stays_while_a_fault_holds_it, 4)
 {
 	FOR_EACH_STRATEGY (setup, false, KEPT) {
@@ -92,7 +100,7 @@ static void act_end(void *arg)
 	mm_put(((struct actor *)arg)->mm);
 }
 
-/* An address space that ends gives its slots back itself: until then swapoff goes round, as often as it takes. */
+/* An address space that is being destroyed frees its slots itself: until then swapoff repeats its search. */
 TEST(swapoff_waits_for_an_address_space_that_ends, 4)
 {
 	struct mm *ending = test_mm(POLICY_DEFAULT);
@@ -131,8 +139,8 @@ static void act_protect_none(void *arg)
 }
 
 /*
- * swapoff has found an entry of its area, and holds nothing. Memory that was given back meanwhile is not touched for the program,
- * what the program may not touch comes back nevertheless.
+ * swapoff has found an entry of its area, and holds no lock. Memory that is unmapped before swapoff faults is left
+ * alone; pages that the program may not access are brought back all the same.
  */
 TEST(w3_swapoff_brings_back_what_is_still_there, 4)
 {
@@ -158,7 +166,7 @@ TEST(w3_swapoff_brings_back_what_is_still_there, 4)
 	}
 }
 
-/* The entry has been read; before the fault holds the area, swapoff has brought everything back and forgotten it. */
+/* The fault has read the entry. Before it holds the area, swapoff brings all pages back and removes the area. */
 TEST(swap_area_may_be_gone_before_it_is_held, 4)
 {
 	begin(POLICY_SPEC, SPF_VALIDATE_VMA, false, DROPPED);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults that wait for a page which a disk, or another fault, has locked: what they hold, how they are ended and counted. */
+/*
+ * Races of faults that wait for a page locked by a disk or by another fault: what they hold, how they end, and how they
+ * are counted.
+ */
 #include "swap_race_stage.h"
 
 #include "hoard.h"
@@ -21,8 +24,8 @@ TEST(swap_waiter_can_be_killed, 4)
 }
 
 /*
- * Who is about to wait has its page, and nothing else: all memory is unmapped, and the page is unlocked before the wait begins,
- * which therefore ends at once.
+ * A fault that is about to wait holds a reference to its page, and nothing else: all memory is unmapped, and the page
+ * is unlocked before the wait begins, which therefore ends at once.
  */
 TEST(v19_waiter_holds_its_page_alone, 4)
 {
@@ -33,7 +36,8 @@ TEST(v19_waiter_holds_its_page_alone, 4)
 		other.len = PAGES(NR_PAGES);
 		change_now(act_munmap);
 		unlock_cached_page(page);
-		CHECK_EQ(READ_ONCE(page->refcount), 2); /* the waiter's, and the slot's, as long as it has the page */
+		/* the waiter's reference, and that of the slot, as long as the slot has the page */
+		CHECK_EQ(READ_ONCE(page->refcount), 2);
 		go_on(RACE_page_wait, 1);
 		CHECK_EQ(faulter.result, FAULT_NO_MAPPING);
 	}
@@ -46,7 +50,7 @@ static void act_fault(void *arg)
 	actor->result = fault_in(mm, actor->addr, ACCESS_READ, (unsigned)actor->value);
 }
 
-/* Without the permission to let go, the waiter holds on; without that to wait, it says so. */
+/* With FAULT_NO_RETRY the fault waits with its lock held; with FAULT_NO_WAIT it answers FAULT_WOULD_BLOCK. */
 TEST(swap_would_block, 4)
 {
 	struct page *page;
@@ -74,7 +78,10 @@ static void act_user_fault(void *arg)
 	act_fault(arg);
 }
 
-/* The same under each strategy: the per-VMA lock says it itself; speculation cannot even wait, and gives up first. */
+/*
+ * The same under each strategy: the VMA strategy answers FAULT_WOULD_BLOCK itself; speculation cannot wait, and gives
+ * up first.
+ */
 TEST(swap_would_block_under_each_strategy, 4)
 {
 	FOR_EACH_STRATEGY (setup, true, KEPT) {
@@ -96,7 +103,7 @@ TEST(swap_would_block_under_each_strategy, 4)
 	}
 }
 
-/* The page is locked for the second time while CPU 1, which has waited once, is about to lock it. */
+/* The page is locked again while CPU 1, which has waited once, is about to lock it. */
 static struct page *fault_until_locked_again(void)
 {
 	struct page *page = fault_until_locked();
@@ -110,7 +117,10 @@ static struct page *fault_until_locked_again(void)
 	return page;
 }
 
-/* Who has dropped its lock once does not do so again: the second time it waits with the lock held, and so it ends. */
+/*
+ * A fault that has dropped its lock once does not do so again: the second time it waits with the lock held, and so it
+ * ends.
+ */
 TEST(swap_second_wait_holds_on, 4)
 {
 	static const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA };
@@ -121,7 +131,7 @@ TEST(swap_second_wait_holds_on, 4)
 
 		sim_start(2, act_mprotect_read, &other);
 		let_others_run();
-		CHECK(sim_running(2)); /* it wants the VMA, or mmap_lock */
+		CHECK(sim_running(2)); /* CPU 2 wants the VMA lock, or mmap_lock */
 		CHECK(sim_is_sleeping(1));
 		unlock_cached_page(page);
 		sim_join(1);
@@ -133,7 +143,7 @@ TEST(swap_second_wait_holds_on, 4)
 	}
 }
 
-/* Killed while it waits, with its lock dropped or held: nothing is held afterwards, and a writer gets through. */
+/* A fault that is killed while it waits, with its lock dropped or held, holds nothing afterwards: a writer proceeds. */
 TEST(swap_waiter_can_be_killed_under_each_strategy, 4)
 {
 	for (int again = 0; again < 2; again++)
@@ -148,12 +158,15 @@ TEST(swap_waiter_can_be_killed_under_each_strategy, 4)
 		}
 }
 
-/* Each swap fault is counted by who answered it: under the VMA's lock, waiting included, none ever takes mmap_lock. */
+/*
+ * Each swap fault is counted for the strategy that answered it. Under the VMA lock none takes mmap_lock, even if it
+ * waits.
+ */
 TEST(swap_faults_without_mmap_lock_are_counted, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA, true, DROPPED);
 	sim_start(1, act_write, &faulter);
-	wait_asleep(1); /* the disk does nothing yet */
+	wait_asleep(1); /* the disk completes nothing yet */
 	disk_start(3, disk);
 	sim_join(1);
 	for (u64 page = 1; page < NR_PAGES; page++) {
@@ -178,7 +191,7 @@ TEST(swap_faults_without_mmap_lock_are_counted, 4)
 	end();
 }
 
-/* Waiting for a disk inside an atomic section of the fault path is an error that is caught, not a hang. */
+/* A wait for a disk inside an atomic section of the fault path is detected, and does not hang. */
 TEST_DIES(k2_no_wait_for_a_disk_under_a_spinlock, 2, "may sleep")
 {
 	struct page *page;
@@ -193,7 +206,7 @@ TEST_DIES(k2_no_wait_for_a_disk_under_a_spinlock, 2, "may sleep")
 	CHECK_EQ(page_wait_unlocked_killable(page), 0);
 }
 
-/* ---- V19: nobody who wants the VMA waits for a disk with the fault ------------------------------------------------- */
+/* ---- V19: no writer of the VMA waits for the fault's disk -------------------------------------------------------- */
 
 static const enum fault_policy locked_policies[] = { POLICY_MMAP, POLICY_VMA };
 
@@ -214,7 +227,9 @@ static void begin_shared(enum fault_policy policy)
 	counters_mark();
 }
 
-/* A fault waits until a page of shared memory has been written: a writer goes on, and the same strategy tries again. */
+/*
+ * A fault waits until a page of shared memory has been written: a writer proceeds, and the same strategy tries again.
+ */
 TEST(v19_shared_memory_under_writeback, 4)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
@@ -256,7 +271,7 @@ TEST(shared_memory_under_writeback_would_block, 4)
 	}
 }
 
-/* Another process has every request for swap under way, to a disk of its own that does nothing. */
+/* Another process has all requests for swap in flight, to a disk of its own that completes none. */
 #define NR_REQUESTS 128
 static struct disk *slow_disk;
 static struct mm *writer;
@@ -294,7 +309,7 @@ static void end_without_requests(void)
 	disk_swapoff(slow_disk);
 }
 
-/* It holds nothing while it waits; then the same strategy reads the page. */
+/* The fault holds nothing while it waits for a request; then the same strategy reads the page. */
 static void wait_for_request(enum fault_policy policy)
 {
 	begin_without_requests(policy);
@@ -327,7 +342,9 @@ TEST(reason_mmap_retry_swap_request, 4)
 	end_without_requests();
 }
 
-/* Nor does the fault wait whose caller does not want to; and one that waits can be killed. Neither has begun a read. */
+/*
+ * A fault with FAULT_NO_WAIT does not wait for a request, and one that waits can be killed. Neither has begun a read.
+ */
 TEST(swap_request_would_block_or_is_killed, 4)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
@@ -352,7 +369,7 @@ static void act_read_object(void *arg)
 	actor->result = mapping_read(sim_vma(mm, addr)->mapping, 0, &actor->value, sizeof(actor->value));
 }
 
-/* A read() of shared memory has no fault to try again: it waits where it is. */
+/* A read() of shared memory cannot retry as a fault does: it waits where it is. */
 TEST(swap_request_is_waited_for_by_a_read, 4)
 {
 	begin_shared(POLICY_DEFAULT);
@@ -367,11 +384,11 @@ TEST(swap_request_is_waited_for_by_a_read, 4)
 	sim_join(1);
 	CHECK_EQ(faulter.result, sizeof(faulter.value));
 	CHECK_EQ(faulter.value, 100);
-	WRITE_ONCE(disk->async, false); /* swapoff brings the rest back */
+	WRITE_ONCE(disk->async, false); /* swapoff brings the other pages back */
 	end_without_requests();
 }
 
-/* Every waiter hears that a request is free, also when the first to wake takes none. */
+/* A free request wakes every waiter, so that one is woken although the first takes no request. */
 TEST(swap_request_wakes_all_who_wait, 4)
 {
 	struct actor second;
@@ -384,7 +401,8 @@ TEST(swap_request_wakes_all_who_wait, 4)
 	wait_asleep(2);
 	stop_at(RACE_vma_locked, 1);
 	CHECK(disk_complete_one(slow_disk));
-	let_others_run_until(READ_ONCE(disk->nr_waiting), "CPU 2 does not read its page"); /* CPU 1 does not come so far */
+	/* CPU 1 does not get that far */
+	let_others_run_until(READ_ONCE(disk->nr_waiting), "CPU 2 does not read its page");
 	race_release(RACE_vma_locked);
 	disk_start(3, disk);
 	disk_complete_all(slow_disk);
@@ -396,20 +414,23 @@ TEST(swap_request_wakes_all_who_wait, 4)
 	end_without_requests();
 }
 
-/* A fault that needs a page table finds no memory: it does not wait for the disk with the VMA locked, but says so. */
+/*
+ * A fault needs a page table and finds no memory: it does not reclaim, which could wait for the disk with the VMA
+ * locked, but answers FAULT_OUT_OF_MEMORY.
+ */
 TEST(v19_no_room_is_made_with_the_vma_locked, 4)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(locked_policies); i++) {
 		struct hoard blocks = { .order = MAX_ORDER }, pages = { 0 };
 
 		begin(locked_policies[i], SPF_VALIDATE_VMA, true, DROPPED);
-		expect_value(addr, 100); /* which reclaim could write to swap again */
+		expect_value(addr, 100); /* which reclaim could swap out again */
 		WRITE_ONCE(disk->async, true);
 		map_at(mm, 1UL << 40, 1, RW, ANON);
 		faulter.addr = 1UL << 40;
 		hoard_take(&blocks, 0);
 		hoard_take(&pages, 0);
-		fault_now(act_read_fault); /* the zero page: only a table is needed */
+		fault_now(act_read_fault); /* the zero page: only a page table is needed */
 		hoard_give_all(&pages);
 		hoard_give_all(&blocks);
 		CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY);
@@ -419,8 +440,8 @@ TEST(v19_no_room_is_made_with_the_vma_locked, 4)
 }
 
 /*
- * C1: speculation maps a swapped-out page for reading, since a child shares it, and then finds no memory for the copy: it has
- * answered nothing. Nor has a fault that found no memory for the page itself read anything.
+ * C1: speculation maps a swapped-out page for reading only, since a child shares it, and then finds no memory for the
+ * copy: it has answered nothing. A fault that finds no memory for the page itself has read nothing.
  */
 static void fork_and_share(void)
 {
@@ -468,7 +489,7 @@ TEST(c1_fault_that_read_nothing_is_not_major, 4)
 	end();
 }
 
-/* A transfer that fails has moved no page. */
+/* A failed transfer is not counted. */
 TEST(c1_failed_transfer_is_not_counted, 4)
 {
 	begin(POLICY_MMAP, SPF_VALIDATE_VMA, true, DROPPED);

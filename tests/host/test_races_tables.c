@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Races about page tables: they outlive who walks them, and go with a shootdown. */
+/* Races on page tables: a table exists as long as a CPU may walk it, and is freed after a shootdown. */
 #include "race_stage.h"
 
 static struct page *table_of(vaddr_t where)
@@ -11,8 +11,8 @@ static struct page *table_of(vaddr_t where)
 }
 
 /*
- * The table goes away between the walk and the lock. It and its lock stay what they are until speculation, which stands
- * right before the trylock, has left its RCU section; and then it sees that the table is no longer in its place.
+ * The table is removed between the walk and the lock. The table and its lock stay valid until speculation, which is
+ * about to try the lock, has left its RCU section; speculation then sees that the table has been unlinked.
  */
 TEST(s4_s5_table_and_lock_outlive_speculation, 4)
 {
@@ -39,7 +39,7 @@ TEST(s4_s5_table_and_lock_outlive_speculation, 4)
 	}
 }
 
-/* After munmap speculation must not put a table where nobody would free it. */
+/* After munmap speculation must not build a table, which would never be freed. */
 TEST(s6_speculation_builds_no_table, 4)
 {
 	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
@@ -57,8 +57,8 @@ TEST(s6_speculation_builds_no_table, 4)
 }
 
 /*
- * A table without present entries is freed, and a CPU has its PMD entry in a paging-structure cache, as any CPU may by
- * looking ahead. Without a shootdown it would walk through freed memory.
+ * A table without present entries is freed while a CPU has its PMD entry in a paging-structure cache, as any CPU may by
+ * walking speculatively. Without a shootdown it would walk freed memory.
  */
 TEST(k6_freed_table_is_shot_down, 4)
 {
@@ -78,7 +78,7 @@ static void knows_table(void)
 	puppet.result = sim_knows_table(puppet.addr);
 }
 
-/* Until the shootdown CPUs walk through the table, which is unlinked and empty; when it goes to RCU, none does any more. */
+/* Until the shootdown, CPUs may walk the table, which is unlinked and empty; when it is handed to RCU, none does. */
 TEST(k6_table_is_walked_until_the_shootdown, 4)
 {
 	struct page *table;
@@ -108,8 +108,8 @@ TEST(k6_table_is_walked_until_the_shootdown, 4)
 }
 
 /*
- * The PTE lock is held while copy-on-write waits for a shootdown. Another CPU that wants that lock must be able to answer:
- * it waits with interrupts on, or, speculating, does not wait at all.
+ * The PTE lock is held while copy-on-write waits for a shootdown. A CPU that wants that lock must be able to respond:
+ * it waits with interrupts enabled, or, in speculation, does not wait.
  */
 static void shootdown_under_pte_lock(void)
 {
@@ -121,7 +121,7 @@ static void shootdown_under_pte_lock(void)
 	other.addr = addr;
 	change_until(RACE_cow_before_flush, act_write);
 	faulter.addr = addr + PAGES(5);
-	sim_start(1, act_write, &faulter); /* the same table */
+	sim_start(1, act_write, &faulter); /* uses the same page table */
 	let_others_run();
 	let_go(RACE_cow_before_flush);
 	let_others_run_until(!sim_running(2) && !sim_running(1),

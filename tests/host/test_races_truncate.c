@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races of what takes pages out of a mapping with those that map them. CPU 2 truncates, or punches a hole; it visits the address
- * spaces one after the other.
+ * Races of the removal of pages from a mapping with the address spaces that map them. CPU 2 truncates, or punches a
+ * hole; it visits the address spaces one after the other.
  */
 #include "race_stage.h"
 
@@ -24,11 +24,11 @@ static vaddr_t map_object(struct mm *of, u64 first, u64 pages, u64 flags)
 	return (vaddr_t)at;
 }
 
-/* ---- M8: private copies ------------------------------------------------------------------------------------------- */
+/* ---- M8: private copies ------------------------------------------------------------------------------------------ */
 
 /*
- * Three processes map the pages from 2 on of an object of 8, each at the same address, and have written to private copies. It is
- * truncated to 3 pages, and the truncation visits them in the order of their creation.
+ * Three processes map the pages from 2 on of an object of 8 pages, at the same address, and have written to private
+ * copies. It is truncated to 3 pages, and the truncation visits the processes in the order of their creation.
  */
 static struct mm *first, *second, *third;
 
@@ -81,8 +81,8 @@ static void act_truncate(void *arg)
 	actor->result = mapping_truncate(object, PAGES(3));
 }
 
-/* A writer of an address space that takes its time. */
-static u32 lock_state; /* 1: wanted, 2: held, 0: to be released */
+/* A slow writer of an address space. */
+static u32 lock_state; /* 1: requested, 2: held, 0: to be released */
 
 static void act_hold_mmap_lock(void *arg)
 {
@@ -104,7 +104,7 @@ static void wait_held(void)
 	let_others_run_until(load_acquire(&lock_state) == 2, "mmap_lock is not taken");
 }
 
-/* One that was visited leaves while the next one is waited for: the third does not take its place on the way. */
+/* A VMA that was visited is unmapped while the truncation waits for the next: the third must not be skipped. */
 TEST(m8_copies_go_although_a_vma_leaves_meanwhile, 4)
 {
 	begin_copies();
@@ -112,7 +112,7 @@ TEST(m8_copies_go_although_a_vma_leaves_meanwhile, 4)
 	wait_held();
 	sim_start(2, act_truncate, &other);
 	wait_asleep(2);
-	mm_put(first); /* no moment to check anything: CPU 3 holds a lock */
+	mm_put(first); /* not test_mm_put(): CPU 3 holds a lock, so no checks are possible */
 	first = NULL;
 	store_release(&lock_state, 0);
 	sim_join(3);
@@ -120,7 +120,7 @@ TEST(m8_copies_go_although_a_vma_leaves_meanwhile, 4)
 	end_copies();
 }
 
-/* The one that is about to be visited leaves. */
+/* The VMA that would be visited next is unmapped. */
 TEST(m8_copies_go_although_the_next_vma_leaves, 4)
 {
 	begin_copies();
@@ -131,7 +131,9 @@ TEST(m8_copies_go_although_the_next_vma_leaves, 4)
 	end_copies();
 }
 
-/* One that is still to be visited joins pages before it: now its VMA is where the truncation has been already. */
+/*
+ * A VMA that is still to be visited merges with pages before it: it then starts where the truncation has already been.
+ */
 TEST(m8_copies_go_although_their_vma_grows_downwards, 4)
 {
 	begin_copies();
@@ -142,7 +144,7 @@ TEST(m8_copies_go_although_their_vma_grows_downwards, 4)
 	end_copies();
 }
 
-/* ... or moves, and forks. */
+/* ... or moves, and is forked. */
 TEST(m8_copies_go_although_they_move, 4)
 {
 	vaddr_t from;
@@ -159,7 +161,10 @@ TEST(m8_copies_go_although_they_move, 4)
 	end_copies();
 }
 
-/* VMAs have come, so that all address spaces are visited; while the first one is waited for, the last one forks. */
+/*
+ * New VMAs were added, so the truncation visits all address spaces; while it waits for the first one, the last one
+ * forks.
+ */
 TEST(m8_copies_of_a_fork_meanwhile_go, 4)
 {
 	begin_copies();
@@ -178,7 +183,7 @@ TEST(m8_copies_of_a_fork_meanwhile_go, 4)
 	end_copies();
 }
 
-/* ---- M9: the thread that touches what is being punched ------------------------------------------------------------- */
+/* ---- M9: faults on the page that is being punched ---------------------------------------------------------------- */
 
 static void act_punch(void *arg)
 {
@@ -186,7 +191,7 @@ static void act_punch(void *arg)
 	mapping_remove_range(object, 0, 0);
 }
 
-/* What a fault fills in behind the search stays: the search does not come back to it, however often that happens. */
+/* A page that a fault creates behind the search stays: the search does not return to it, however often this happens. */
 static void touch_punched_page(void)
 {
 	struct page *page;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Races of the per-VMA lock: VMAs that go between look-up and lock, readers and bars left behind. */
+/*
+ * Races of the per-VMA lock: VMAs that are removed between look-up and lock; readers and write bars that must not be
+ * left behind.
+ */
 #include "race_stage.h"
 
 #include "mm/vma/rmap.h"
@@ -7,7 +10,7 @@
 
 #define STACK_TOP 0x7ffff0000000UL
 
-/* Frees the VMA, and lets its memory be used again for a VMA of another process. */
+/* Unmaps the VMA, and maps the same range in another process, which could reuse the VMA's memory. */
 static struct mm *other_mm;
 
 static void munmap_and_reuse(void *arg)
@@ -18,7 +21,7 @@ static void munmap_and_reuse(void *arg)
 	map_at(other_mm, actor->addr, actor->len >> PAGE_SHIFT, RW, ANON);
 }
 
-/* V11 can't happen where VMAs are freed after a grace period: what was found stays what it was. */
+/* V11 cannot happen where VMAs are freed after a grace period: the VMA that was found is not reused. */
 TEST(v11_found_vma_is_not_another_process_s, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
@@ -41,7 +44,7 @@ static void munmap_and_map_again(void *arg)
 	map_at(actor->mm, actor->addr, actor->len >> PAGE_SHIFT, RW | PROT_EXEC, ANON);
 }
 
-/* After "detached" the look-up starts again from the root of the tree, in which other VMAs may be by now. */
+/* After "detached" the look-up starts again from the root of the tree, which may have other VMAs by then. */
 TEST(v12_look_up_again_from_the_root, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
@@ -55,8 +58,8 @@ TEST(v12_look_up_again_from_the_root, 4)
 }
 
 /*
- * CPU 1 has seen a VMA that nobody changes. Then a writer has it to himself: his bar is gone again, no reader being there, and
- * the flags are new while the entries are still to be changed.
+ * CPU 1 has seen a VMA that is not write-locked. Then a writer locks it: there is no reader, so the bar is removed
+ * again, and the flags are new while the entries are still to be changed.
  */
 TEST(v20_reader_looks_again_once_it_is_counted, 4)
 {
@@ -74,7 +77,7 @@ TEST(v20_reader_looks_again_once_it_is_counted, 4)
 	end();
 }
 
-/* A writer waits for the one reader that is inside; others do not get in any more, or he might wait for ever. */
+/* A writer waits for the one reader that holds the lock; new readers are kept out, or it might wait for ever. */
 TEST(v10_waiting_writer_keeps_readers_out, 4)
 {
 	struct actor late;
@@ -98,7 +101,7 @@ TEST(v10_waiting_writer_keeps_readers_out, 4)
 	end();
 }
 
-/* The bar goes when the mark is there: in between a reader would see neither. */
+/* The writer removes its bar only after it has marked the VMA: otherwise a reader could see neither. */
 TEST(v20_mark_is_there_before_the_bar_goes, 4)
 {
 	struct vma *vma;
@@ -127,8 +130,8 @@ static void act_map_executable(void *arg)
 }
 
 /*
- * The VMA that the look-up found has lost its upper part by the time it is locked, and another VMA takes that place: an address
- * outside of what is locked says nothing about whether there is a mapping.
+ * The VMA that the look-up found has lost its upper part by the time it is locked, and another VMA takes that place: if
+ * the address is outside the locked VMA, that says nothing about whether it is mapped.
  */
 TEST(v20_locked_vma_may_have_shrunk, 4)
 {
@@ -146,18 +149,18 @@ TEST(v20_locked_vma_may_have_shrunk, 4)
 	go_on(RACE_vma_after_lock, 1);
 	CHECK_EQ(REASONS(vma_lock_abort_outside), 1);
 	CHECK_EQ(faulter.result, FAULT_DONE);
-	check_quiet(); /* what it has mapped is found through the VMA that is there */
+	check_quiet(); /* checks that the page is found through the VMA that maps it */
 	end();
 }
 
-/* Whatever an attempt ended with, it left no reader behind: the next writer is not kept waiting. */
+/* However an attempt ends, it leaves no reader behind: the next writer need not wait. */
 TEST(v13_no_end_leaves_a_reader_behind, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
 	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
-	faulter.addr = STACK_TOP - PAGES(6); /* gives up, retries */
+	faulter.addr = STACK_TOP - PAGES(6); /* gives up, then retries */
 	fault_now(act_write);
-	faulter.addr = map(mm, 1, PROT_READ, ANON); /* is answered by a signal */
+	faulter.addr = map(mm, 1, PROT_READ, ANON); /* answered by a signal */
 	fault_now(act_write);
 	CHECK_EQ(faulter.result, FAULT_NO_ACCESS);
 	other.addr = map(mm, 4, RW | PROT_EXEC, ANON);
@@ -175,7 +178,7 @@ TEST(v13_no_end_leaves_a_reader_behind, 4)
 	end();
 }
 
-/* The reader needs mmap_lock, whose writer waits for that reader. */
+/* The reader needs mmap_lock, and the writer that holds mmap_lock waits for the reader. */
 TEST(v15_mmap_lock_is_only_tried_under_a_vma_lock, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
@@ -202,8 +205,8 @@ static void act_replace_shared(void *arg)
 }
 
 /*
- * mmap has unmapped what it replaces and waits for the readers of the neighbour that would take the place over. Killed now, it must
- * not leave a hole: it joins nobody.
+ * mmap has unmapped the range that it replaces, and would wait for the readers of a neighbour to merge with. If it is
+ * killed, it must not leave a hole: it merges with no neighbour.
  */
 TEST(a1_killed_mmap_leaves_no_hole, 4)
 {
@@ -227,7 +230,7 @@ TEST(a1_killed_mmap_leaves_no_hole, 4)
 	end();
 }
 
-/* A killed fork takes its bar away: the VMA can be locked again. */
+/* A killed fork removes its bar: the VMA can be locked again. */
 TEST(v14_killed_writer_removes_its_bar, 4)
 {
 	begin(POLICY_VMA, SPF_VALIDATE_VMA);
@@ -270,7 +273,7 @@ static void act_move(void *arg)
 				  actor->addr + PAGES(1 << 20));
 }
 
-/* Likewise whatever changes the VMA, in part or as a whole: it changes nothing. */
+/* The same for each call that changes the VMA, in part or as a whole: if killed, it changes nothing. */
 TEST(v14_killed_writers_change_nothing, 4)
 {
 	static sim_func *const writers[] = { act_munmap, act_mprotect_read, act_madvise, act_mlock, act_move };

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Races with the writers of VMAs: every reader sees every one of them, and none waits under a lock too many. */
+/*
+ * Races with the writers of VMAs: every reader notices every writer, and no writer waits with a lock that the reader
+ * may need.
+ */
 #include "race_stage.h"
 
 #include "mm/cache/mapping.h"
 #include "mm/vma/rmap.h"
 #include "mm/vma/vma.h"
 
-/* ---- Mappings ------------------------------------------------------------------------------------------------------ */
+/* ---- Mappings ---------------------------------------------------------------------------------------------------- */
 
 static void act_protect_part(void *arg)
 {
@@ -17,7 +20,7 @@ static void act_protect_part(void *arg)
 	sim_leave_mm();
 }
 
-/* A writer waits for the readers of a VMA that maps something: without the lock of who maps it, which a reader may want. */
+/* A writer waits for the readers of a VMA that maps an object: without i_mmap_lock, which a reader may need. */
 TEST(v3_writer_waits_without_the_mapping_lock, 4)
 {
 	spinlock_t *lock;
@@ -38,7 +41,7 @@ TEST(v3_writer_waits_without_the_mapping_lock, 4)
 	end();
 }
 
-/* And whoever tries to is told, readers or not. */
+/* An attempt to wait with i_mmap_lock held panics, whether there are readers or not. */
 TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "may sleep")
 {
 	struct vma *vma;
@@ -50,9 +53,12 @@ TEST_DIES(v3_vma_lock_inside_the_mapping_lock, 1, "may sleep")
 	vma_start_write(vma);
 }
 
-/* ---- In the middle of a change -------------------------------------------------------------------------------------- */
+/* ---- Changes in progress ----------------------------------------------------------------------------------------- */
 
-/* munmap's VMAs cannot be found any more, their pages are still mapped: no fault puts a page where none will be looked for. */
+/*
+ * munmap has detached the VMAs, and their pages are still mapped: no fault may map a page there, where munmap would not
+ * find it.
+ */
 TEST(munmap_in_progress_admits_no_fault, 4)
 {
 	FOR_EACH_STRATEGY (setup) {
@@ -60,7 +66,7 @@ TEST(munmap_in_progress_admits_no_fault, 4)
 		puppet_start();
 		CHECK_EQ(puppet_do(true, true, addr, 100), FAULT_DONE);
 		change_until(RACE_munmap_after_detach, act_munmap);
-		CHECK(puppet_do(true, false, addr, 300)); /* nothing is taken from it yet */
+		CHECK(puppet_do(true, false, addr, 300)); /* munmap has not unmapped it yet */
 		sim_start(1, act_write, &faulter);
 		wait_asleep(1);
 		CHECK(pte_none(sim_pte(mm, faulter.addr)));
@@ -73,7 +79,7 @@ TEST(munmap_in_progress_admits_no_fault, 4)
 	}
 }
 
-/* The same for a fault that has found the VMA, and maybe everything else, before it was detached. */
+/* The same for a fault that found the VMA, and maybe more, before it was detached. */
 TEST(munmap_in_progress_is_seen_by_who_was_faster, 4)
 {
 	static const struct {
@@ -107,8 +113,8 @@ TEST(munmap_in_progress_is_seen_by_who_was_faster, 4)
 }
 
 /*
- * The VMA was found, and is gone when its count is sampled: that count moves no more, and says nothing. The page tables are still
- * there, for the sake of a neighbour.
+ * The fault has found the VMA, which is detached by the time its sequence count is sampled: the count changes no more,
+ * and proves nothing. The page tables still exist, because of a neighbour.
  */
 TEST(s12_detached_vma_is_given_up, 4)
 {
@@ -136,8 +142,8 @@ static void act_split(void *arg)
 }
 
 /*
- * The tree still names the lower part alone, which has no such address any more. A fault there waits; and whoever looks for the
- * entries of a page finds them through the upper part.
+ * The tree contains only the lower part so far, which does not cover the address. A fault there waits, and the reverse
+ * map finds the entries of a page through the upper part.
  */
 TEST(split_in_progress_hides_no_address, 4)
 {
@@ -157,7 +163,10 @@ TEST(split_in_progress_hides_no_address, 4)
 	}
 }
 
-/* Speculation has won the PTE lock when a writer begins, who wants that lock only later: the count tells. */
+/*
+ * Speculation has taken the PTE lock when a writer begins, which will need that lock later: the sequence count reveals
+ * the writer.
+ */
 TEST(s12_count_is_validated_under_the_lock, 4)
 {
 	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
@@ -178,7 +187,7 @@ TEST(s12_count_is_validated_under_the_lock, 4)
 	}
 }
 
-/* ---- Every writer of a VMA is seen by every reader ------------------------------------------------------------------- */
+/* ---- Every reader notices every writer of a VMA ------------------------------------------------------------------ */
 
 static void write_munmap(void)
 {
@@ -231,7 +240,7 @@ static void write_grow(void)
 	other.result = mm_mremap(mm, addr, PAGES(16), PAGES(17), MREMAP_MAYMOVE, 0) < 0;
 }
 
-static void write_merge(void) /* a neighbour that joins it enlarges it */
+static void write_merge(void) /* merging with a new neighbour enlarges the VMA */
 {
 	map_at(mm, addr - PAGES(4), 4, RW, ANON);
 	other.result = 0;
@@ -269,7 +278,10 @@ static void act_writer(void *change)
 	sim_leave_mm();
 }
 
-/* Speculation stands before its last look at the count: whoever changed the VMA meanwhile has moved it. */
+/*
+ * Speculation has stopped before its last check of the sequence count: any change of the VMA until then has incremented
+ * it.
+ */
 TEST(s13_speculation_sees_every_writer, 4)
 {
 	for (unsigned i = 0; i < 2 * ARRAY_SIZE(writers); i++) {
@@ -288,7 +300,7 @@ TEST(s13_speculation_sees_every_writer, 4)
 	}
 }
 
-/* V10 as well: every writer waits until the VMA's readers are gone. */
+/* V10 as well: every writer waits for the VMA's readers. */
 TEST(v10_every_writer_waits_for_vma_readers, 4)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(writers); i++) {

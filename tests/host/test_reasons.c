@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every row of mm/fault/reasons.h, forced: `reason_X` is the test of row X. An attempt is stopped at a race point, the address
- * space is changed, the attempt goes on, and the row's counter must have gone up by exactly what happened.
+ * Tests that force every row of mm/fault/reasons.h: `reason_X` is the test of row X. An attempt is stopped at a race
+ * point, the address space is changed, the attempt continues, and the row's counter must have increased by exactly what
+ * happened.
  *
- * CPU 1 is the faulting thread, CPU 2 the one that changes things, CPU 3 keeps the address space shared.
+ * CPU 1 is the faulting thread, CPU 2 makes the changes, CPU 3 keeps the address space shared.
  */
 #include "race_stage.h"
 
@@ -36,12 +37,12 @@ static void begin_vma(void)
 	begin_shared(POLICY_VMA, SPF_VALIDATE_VMA);
 }
 
-/* Both validations, one after the other. */
+/* Runs the body for both validations. */
 #define FOR_BOTH_VALIDATIONS(validate)                                                                                 \
 	for (int validate = SPF_VALIDATE_VMA;                                                                          \
 	     validate <= SPF_VALIDATE_MM && (begin_shared(POLICY_SPEC, validate), true); validate++, end_shared())
 
-/* Runs the other's action from beginning to end while the faulter stands at the point. */
+/* Runs the other thread's action completely while the faulter is stopped at the point. */
 static void fault_around(enum race_point_id point, sim_func *access, sim_func *change)
 {
 	fault_until(point, access);
@@ -49,7 +50,7 @@ static void fault_around(enum race_point_id point, sim_func *access, sim_func *c
 	go_on(point, 1);
 }
 
-/* ---- Not attempted ------------------------------------------------------------------------------------------------ */
+/* ---- Not attempted ----------------------------------------------------------------------------------------------- */
 
 TEST(reason_spf_skip_not_user, 4)
 {
@@ -79,14 +80,14 @@ TEST(reason_vma_lock_skip_not_user, 4)
 	end_shared();
 }
 
-/* ---- Speculation gives up ------------------------------------------------------------------------------------------ */
+/* ---- Speculation gives up ---------------------------------------------------------------------------------------- */
 
 TEST(reason_spf_abort_odd_count, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
 		change_until(RACE_mprotect_after_vma, act_mprotect_read);
 		sim_start(1, act_read, &faulter);
-		wait_asleep(1); /* on mmap_lock, having given up */
+		wait_asleep(1); /* on mmap_lock, after speculation gave up */
 		CHECK_EQ(REASONS(spf_abort_odd_count), 1);
 		go_on(RACE_mprotect_after_vma, 2);
 		sim_join(1);
@@ -131,7 +132,7 @@ TEST(reason_spf_abort_changed_after_ptl, 4)
 	}
 }
 
-/* One page of a mapping whose operations are these. */
+/* Maps one page of a mapping with these operations. */
 static struct mapping *map_with(const struct vma_ops *ops)
 {
 	struct mmap_request request = {
@@ -158,7 +159,7 @@ TEST(reason_spf_abort_file_ops, 4)
 	mapping_put(mapping);
 }
 
-/* A page table for the VMA, by its first page. */
+/* Maps shared memory and touches its first page, which builds a page table. */
 static vaddr_t map_shared(u64 pages)
 {
 	faulter.addr = map(mm, pages, RW, MAP_SHARED | MAP_ANONYMOUS);
@@ -191,7 +192,7 @@ TEST(reason_spf_abort_file_write, 4)
 TEST(reason_spf_abort_no_anon_vma, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
-		faulter.addr = map(mm, 4, PROT_READ | PROT_EXEC, ANON); /* mergeable with nothing */
+		faulter.addr = map(mm, 4, PROT_READ | PROT_EXEC, ANON); /* merges with no neighbour */
 		fault_now(act_read);					/* builds the table */
 		CHECK_EQ(mm_mprotect(mm, faulter.addr, PAGES(4), RW | PROT_EXEC, -1), 0);
 		fault_now(act_write);
@@ -244,7 +245,7 @@ static void write_with_key_shut(void *actor)
 	keys_write(0);
 }
 
-/* A protection key is no business of speculation's either: mmap_lock's strategy says that it is shut. */
+/* Speculation does not evaluate a protection key that forbids the access either: the mmap strategy does. */
 TEST(reason_spf_abort_access_by_key, 4)
 {
 	sim_have_keys();
@@ -286,11 +287,11 @@ TEST(reason_spf_abort_pmd_none, 4)
 		fault_now(act_read);
 		CHECK_EQ(faulter.result, FAULT_DONE);
 		CHECK_EQ(REASONS(spf_abort_pmd_none), 1);
-		CHECK_EQ(mm->nr_tables, built + 1); /* by the locked path */
+		CHECK_EQ(mm->nr_tables, built + 1); /* built by the locked path */
 	}
 }
 
-/* S4 and S7 as well: the table went away between the walk and the lock. */
+/* S4 and S7 as well: the table was removed between the walk and the lock. */
 TEST(reason_spf_abort_pmd_changed, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
@@ -327,7 +328,7 @@ static void take_all_pages(struct list_head *taken)
 		list_add(taken, &page->lru);
 }
 
-/* By the CPU that will fault: it has a stash of its own. */
+/* Takes the memory on the CPU that will fault, which has a page stash of its own. */
 static void write_without_memory(void *arg)
 {
 	struct list_head taken = LIST_HEAD_INIT(taken);
@@ -343,12 +344,12 @@ TEST(reason_spf_abort_no_memory, 4)
 {
 	FOR_BOTH_VALIDATIONS (validate) {
 		fault_now(write_without_memory);
-		CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY); /* said by the locked path */
+		CHECK_EQ(faulter.result, FAULT_OUT_OF_MEMORY); /* answered by the locked path */
 		CHECK_EQ(REASONS(spf_abort_no_memory), 1);
 	}
 }
 
-/* ---- The per-VMA lock gives up -------------------------------------------------------------------------------------- */
+/* ---- The per-VMA lock gives up ----------------------------------------------------------------------------------- */
 
 TEST(reason_vma_lock_miss, 4)
 {
@@ -373,7 +374,7 @@ TEST(reason_vma_lock_abort_write_locked, 4)
 	end_shared();
 }
 
-/* V12 as well: after "detached" the look-up starts again from the root, and finds what is there now. */
+/* V12 as well: after "detached" the look-up starts again from the root, and finds the new VMA. */
 static void replace_mapping(void *arg)
 {
 	struct actor *actor = arg;
@@ -428,7 +429,7 @@ TEST(reason_vma_lock_abort_anon_vma, 4)
 	other.addr = faulter.addr;
 	fault_until(RACE_vma_locked, act_write);
 	sim_start(2, act_mprotect_read, &other);
-	wait_asleep(2); /* until this VMA's readers are gone */
+	wait_asleep(2); /* for this VMA's readers */
 	go_on(RACE_vma_locked, 1);
 	sim_join(2);
 	CHECK_EQ(REASONS(vma_lock_abort_anon_vma), 1);
@@ -450,7 +451,7 @@ TEST(reason_vma_lock_abort_file_ops, 4)
 	mapping_put(mapping);
 }
 
-/* ---- mmap retries --------------------------------------------------------------------------------------------------- */
+/* ---- mmap retries ------------------------------------------------------------------------------------------------ */
 
 TEST(reason_mmap_retry_stack, 4)
 {
@@ -464,7 +465,7 @@ TEST(reason_mmap_retry_stack, 4)
 	end_shared();
 }
 
-/* ---- Coverage ------------------------------------------------------------------------------------------------------- */
+/* ---- Coverage ---------------------------------------------------------------------------------------------------- */
 
 TEST(reasons_have_a_test_each, 1)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reclaim: who goes first, who stays, and the lists that know it. */
+/* Tests of reclaim: which pages it evicts first, which it keeps, and the LRU lists. */
 #include "test.h"
 
 #include "disk.h"
@@ -17,7 +17,7 @@
 
 static struct disk *disk;
 static struct mm *mm;
-static vaddr_t addr; /* of NR_PAGES pages, each written with its number */
+static vaddr_t addr; /* of NR_PAGES pages; page n holds n */
 
 static void begin(void)
 {
@@ -38,7 +38,7 @@ static void end(void)
 	rcu_barrier();
 	swap_cache_trim();
 	for (enum lru_list list = 0; list < NR_LRU_LISTS; list++)
-		CHECK_EQ(lru_size(list), 0); /* nobody stays on a list who is freed */
+		CHECK_EQ(lru_size(list), 0); /* freed pages are on no list */
 	disk_swapoff(disk);
 }
 
@@ -63,7 +63,7 @@ static void touch(u64 first, u64 nr)
 		expect_get(addr + PAGES(page), page);
 }
 
-/* What a program says it will not use goes first; what it uses all the time becomes active, and stays. */
+/* Pages that the program calls cold are evicted first; pages in constant use become active, and stay. */
 TEST(reclaim_takes_what_was_not_used, 1)
 {
 	begin();
@@ -87,9 +87,9 @@ TEST(reclaim_second_use_makes_active, 1)
 		touch(0, NR_PAGES);
 		CHECK_EQ(mm_madvise(mm, addr + PAGES(used), PAGES(others), MADV_COLD), 0);
 		CHECK(reclaim_pages(others - 2 * used) >=
-		      others - 2 * used); /* on its way it has met those that are used */
+		      others - 2 * used); /* passes the used pages on its way */
 		CHECK_EQ(nr_out(0, used), 0);
-		CHECK_EQ(COUNTED(pgactivate), turn * used); /* the first use only saves them */
+		CHECK_EQ(COUNTED(pgactivate), turn * used); /* the first use only keeps them inactive */
 	}
 	CHECK_EQ(COUNTED(pgactivate), used);
 	CHECK_EQ(lru_size(LRU_ACTIVE_ANON), used);
@@ -99,13 +99,13 @@ TEST(reclaim_second_use_makes_active, 1)
 	end();
 }
 
-/* What was used twice, and then no more, becomes inactive before it goes; each page that does is counted. */
+/* Pages that were used twice and not since are deactivated before they are evicted; each is counted. */
 TEST(reclaim_ages_what_was_active, 1)
 {
 	begin();
 	while (lru_size(LRU_ACTIVE_ANON) < NR_PAGES / 4) {
 		touch(0, NR_PAGES);
-		(void)lru_gather(max_pfn); /* what has come back is known at once, not when its turn comes */
+		(void)lru_gather(max_pfn); /* puts swapped-in pages on the lists at once */
 		(void)reclaim_in_advance(1);
 	}
 	counters_mark();
@@ -116,7 +116,7 @@ TEST(reclaim_ages_what_was_active, 1)
 	end();
 }
 
-/* What others map as well is not for one of them to call old. */
+/* One process alone cannot make pages cold that other processes map as well. */
 TEST(reclaim_keeps_what_only_one_calls_cold, 1)
 {
 	struct mm *child = test_mm(POLICY_DEFAULT);
@@ -138,7 +138,7 @@ TEST(reclaim_keeps_locked_memory_apart, 1)
 {
 	begin();
 	CHECK_EQ(mm_mlock(mm, addr, PAGES(8), false), 0);
-	CHECK_EQ(reclaim_pages(1000), NR_PAGES - 8); /* used or not: there is nothing else */
+	CHECK_EQ(reclaim_pages(1000), NR_PAGES - 8); /* used or not: there are no others */
 	CHECK_EQ(nr_out(0, 8), 0);
 	CHECK_EQ(lru_size(LRU_UNEVICTABLE), 8);
 	CHECK_EQ(mm_munlock(mm, addr, PAGES(8)), 0);
@@ -155,7 +155,7 @@ static void act_reclaim_file(void *unused)
 	nr_from_file = reclaim_pages(SIM_FILE_PAGES);
 }
 
-/* More pages than a scan can remember are on their way to a device that takes its time: it waits, and forgets none. */
+/* More pages than a scan can keep track of are under I/O to a slow device: reclaim waits, and forgets none. */
 TEST(reclaim_waits_when_many_are_on_their_way, 2)
 {
 	const u64 many = 1024;
@@ -178,7 +178,10 @@ TEST(reclaim_waits_when_many_are_on_their_way, 2)
 	end();
 }
 
-/* What is freed only when the device has written it counts as what it was: memory that went to swap, or a page of a file. */
+/*
+ * Pages that are freed only after the device has written them are counted by kind: anonymous memory, or a page of a
+ * file.
+ */
 TEST(reclaim_counts_what_it_waited_for, 2)
 {
 	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
@@ -207,7 +210,7 @@ TEST(reclaim_counts_what_it_waited_for, 2)
 	let_others_run_until(sim_is_sleeping(1), "reclaim does not wait for the file's writes");
 	sim_file_end_io(file, 0);
 	sim_join(1);
-	CHECK(nr_from_file >= 32); /* the last ones are not worth it */
+	CHECK(nr_from_file >= 32); /* it does not wait for the last few */
 	CHECK_EQ(COUNTED(pgsteal_file), nr_from_file);
 	CHECK_EQ(COUNTED(pgsteal_anon), 0);
 	CHECK_EQ(file->mapping->nr_pages, SIM_FILE_PAGES - nr_from_file);
@@ -216,7 +219,10 @@ TEST(reclaim_counts_what_it_waited_for, 2)
 	end();
 }
 
-/* CPU 1 is another thread of the address space. It is told once for a batch of pages, however many it may have translations of. */
+/*
+ * CPU 1 is another thread of the address space. It gets one shootdown for a batch of pages, however many it has
+ * translations of.
+ */
 TEST(reclaim_tells_a_cpu_once_for_many_pages, 2)
 {
 	begin();
@@ -229,7 +235,7 @@ TEST(reclaim_tells_a_cpu_once_for_many_pages, 2)
 	counters_mark();
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
 	CHECK_EQ(nr_out(0, NR_PAGES), NR_PAGES);
-	CHECK(COUNTED(tlb_shootdowns) <= NR_PAGES / RECLAIM_BATCH + 1); /* and what makes old what stays */
+	CHECK(COUNTED(tlb_shootdowns) <= NR_PAGES / RECLAIM_BATCH + 1); /* and one for the pages that it only ages */
 	idler_stop(1);
 	end();
 }
@@ -237,7 +243,7 @@ TEST(reclaim_tells_a_cpu_once_for_many_pages, 2)
 static u32 nr_reads;
 static bool enough;
 
-/* Reads again and again, without anybody's leave. */
+/* Reads again and again until the test ends it. */
 static void keep_reading(void *arg)
 {
 	sim_use_mm(arg);
@@ -249,7 +255,7 @@ static void keep_reading(void *arg)
 	sim_leave_mm();
 }
 
-/* One page of more address spaces than a batch has room for; the last of them runs. */
+/* One page is mapped by more address spaces than a batch holds; the last of them runs. */
 TEST(reclaim_takes_what_many_share, 2)
 {
 	struct mm *children[TLB_BATCH_MMS + 4];
@@ -287,7 +293,9 @@ TEST(reclaim_census_counts_who_is_on_no_list, 1)
 	end();
 }
 
-/* Clean pages of files go, mapped or not, and are read again; dirty ones wait until they are written, locked ones stay. */
+/*
+ * Clean pages of files are evicted, mapped or not, and read again; dirty pages must be written first, locked ones stay.
+ */
 TEST(reclaim_takes_clean_file_pages, 1)
 {
 	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
@@ -316,7 +324,7 @@ TEST(reclaim_takes_clean_file_pages, 1)
 	sim_file_destroy(file);
 }
 
-/* Programs that run stay active, as long as data can be taken instead; the first use makes them so. */
+/* Executable pages become active at their first use, and stay active as long as data can be evicted instead. */
 TEST(reclaim_keeps_programs_that_run, 1)
 {
 	const u64 program = 8, more = 4;
@@ -335,7 +343,7 @@ TEST(reclaim_keeps_programs_that_run, 1)
 	expect_pages(start, program, 1000);
 	expect_pages(data, more, 1000 + program);
 	CHECK_EQ(mm_madvise(runner, data, PAGES(SIM_FILE_PAGES - program), MADV_COLD), 0);
-	(void)lru_gather(max_pfn); /* data that nobody knows yet cannot go instead */
+	(void)lru_gather(max_pfn); /* data that is on no list yet could not be evicted instead */
 	counters_mark();
 	CHECK_EQ(reclaim_pages(more), more);
 	CHECK_EQ(COUNTED(pgrefill), program);
@@ -346,9 +354,9 @@ TEST(reclaim_keeps_programs_that_run, 1)
 	sim_file_destroy(file);
 }
 
-/* ---- Pages that somebody names -------------------------------------------------------------------------------------- */
+/* ---- Reclaim of particular pages --------------------------------------------------------------------------------- */
 
-/* Whether it has gone is what the caller is told: of what is clean, dirty, locked, or in somebody's hands. */
+/* Returns whether the page was evicted: a clean one, a dirty one, a locked one, and one with another reference. */
 TEST(reclaim_says_whether_a_page_has_gone, 1)
 {
 	struct sim_file *file = sim_file_create(8);
@@ -364,7 +372,7 @@ TEST(reclaim_says_whether_a_page_has_gone, 1)
 	CHECK(!reclaim_page(pages[0]));
 	CHECK(pte_present(sim_pte(reader, start)));
 	CHECK(reclaim_page(pages[1]));
-	CHECK_EQ(pages[1]->refcount, 1); /* ours */
+	CHECK_EQ(pages[1]->refcount, 1); /* our reference */
 	CHECK(pte_none(sim_pte(reader, start + PAGES(1))));
 	CHECK(page_trylock(pages[2]));
 	page_lock_hand_over(pages[2]);
@@ -373,7 +381,7 @@ TEST(reclaim_says_whether_a_page_has_gone, 1)
 	page_get(pages[3]);
 	CHECK(!reclaim_page(pages[3]));
 	page_put(pages[3]);
-	CHECK(!reclaim_page(pages[1])); /* it is nobody's any more */
+	CHECK(!reclaim_page(pages[1])); /* it no longer belongs to a mapping */
 	for (u64 index = 0; index < ARRAY_SIZE(pages); index++)
 		page_put(pages[index]);
 	CHECK_EQ(file->mapping->nr_pages, 3);
@@ -382,7 +390,7 @@ TEST(reclaim_says_whether_a_page_has_gone, 1)
 	sim_file_destroy(file);
 }
 
-/* What nobody maps any more is about to be freed: it is not written to swap first. */
+/* A page that is no longer mapped is about to be freed: it is not written to swap first. */
 TEST(reclaim_writes_nothing_that_nobody_maps, 1)
 {
 	struct page *page;
@@ -401,9 +409,9 @@ TEST(reclaim_writes_nothing_that_nobody_maps, 1)
 	end();
 }
 
-/* ---- Between memory and files ------------------------------------------------------------------------------------- */
+/* ---- Anonymous memory and files ---------------------------------------------------------------------------------- */
 
-/* As many old pages of either kind, and so much room wanted; how many of each kind went. */
+/* With equally many cold pages of both kinds, reclaims `wanted` pages. Checks how many of each kind were evicted. */
 static void divide(u8 swappiness, u64 wanted, u64 nr_anon, u64 nr_file)
 {
 	struct sim_file *file = sim_file_create(SIM_FILE_PAGES);
@@ -433,13 +441,13 @@ static void divide(u8 swappiness, u64 wanted, u64 nr_anon, u64 nr_file)
 	end();
 }
 
-/* So many of 200 parts of a batch come from what goes to swap, the others from files. */
+/* Of a batch, swappiness/200 is taken from anonymous memory, the rest from files. */
 TEST(reclaim_divides_by_swappiness, 1)
 {
 	divide(60, 33, 10, 23); /* 9.6 and 22.4 of 32, rounded up */
 	divide(100, 32, 16, 16);
 	divide(200, 32, 32, 0);
 	divide(0, 32, 0, 32);
-	divide(0, 64, 32, 32); /* where next to no files are left, the rest is for swap to give */
+	divide(0, 64, 32, 32); /* few file pages are left, so the rest comes from swap */
 	divide(200, 64, 64, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The reverse map of anonymous memory: who shares an anon_vma with whom, what fork makes of it, and the checker. */
+/* Tests of the reverse map of anonymous memory: which VMAs share an anon_vma, what fork does, and the checker. */
 #include "test.h"
 
 #include "mm/cache/mapping.h"
@@ -49,7 +49,7 @@ static void put_in(struct mm *mm, vaddr_t addr, u64 value)
 	sim_leave_mm();
 }
 
-/* ---- Who has which anon_vma -------------------------------------------------------------------------------------- */
+/* ---- Which VMA has which anon_vma -------------------------------------------------------------------------------- */
 
 TEST(rmap_first_write_prepares, 1)
 {
@@ -78,7 +78,10 @@ TEST(rmap_neighbours_share, 1)
 	vaddr_t addr = 0x10000000;
 	struct vma *low, *middle, *far;
 
-	/* Their rights differ, so they are three VMAs; they could be made alike, except for the one with a gap before it. */
+	/*
+	 * Their rights differ, so they are three VMAs. They could merge with the same rights, except for the one behind
+	 * a gap.
+	 */
 	map_at(mm, addr, 2, RW, ANON);
 	map_at(mm, addr + PAGES(2), 2, RW | PROT_EXEC, ANON);
 	map_at(mm, addr + PAGES(5), 2, RW, ANON);
@@ -95,7 +98,9 @@ TEST(rmap_neighbours_share, 1)
 	test_mm_put(mm);
 }
 
-/* Two descriptors of one file: the VMAs will never be merged, so that a shared anon_vma would only be searched in vain. */
+/*
+ * The VMAs map one object through two open files, so they never merge, and would gain nothing from a shared anon_vma.
+ */
 TEST(rmap_neighbours_of_two_descriptors_do_not_share, 1)
 {
 	static char descriptors[2];
@@ -147,7 +152,7 @@ TEST(rmap_fork_gives_the_child_its_own, 1)
 	test_mm_put(child);
 }
 
-/* Only an anon_vma whose owner has gone is taken over; and the first of a family never is, for all of it hangs on that one. */
+/* Only an anon_vma whose owner has exited is reused, and never the root, to which the whole family refers. */
 TEST(rmap_grandchild_has_its_own, 1)
 {
 	struct mm *parent = test_mm(POLICY_MMAP), *child, *grandchild;
@@ -171,7 +176,10 @@ TEST(rmap_grandchild_has_its_own, 1)
 	test_mm_put(child);
 }
 
-/* Its owner has gone and its one child has not: the child's next fork takes it over, and with it no further chain. */
+/*
+ * The owner has exited, but its only child has not: the child's next fork reuses the anon_vma, and needs no further
+ * chain.
+ */
 TEST(rmap_abandoned_anon_vma_is_taken_over, 1)
 {
 	struct mm *parent = test_mm(POLICY_MMAP), *child, *grandchild, *last;
@@ -193,7 +201,7 @@ TEST(rmap_abandoned_anon_vma_is_taken_over, 1)
 	test_mm_put(last);
 }
 
-/* A line of descendants whose ancestors exit: without reuse each would have one chain more than the one before. */
+/* A line of descendants whose ancestors exit: without reuse each generation would have one more chain. */
 TEST(rmap_chains_do_not_grow_for_ever, 1)
 {
 	struct mm *mm = test_mm(POLICY_MMAP), *child;
@@ -233,11 +241,11 @@ TEST(rmap_follows_splits_and_moves, 1)
 	test_mm_put(mm);
 }
 
-/* ---- Bounds and trees --------------------------------------------------------------------------------------------- */
+/* ---- Bounds and trees -------------------------------------------------------------------------------------------- */
 
 #define BOUNDS_AT PAGES(0x1000)
 
-/* Each change of bounds there is, on 20 pages that a VMA of its own shows, all touched; its trees must follow (W8). */
+/* Applies each change of bounds to a VMA of 20 touched pages; its interval trees must follow (W8). */
 static void change_bounds(struct mm *mm, vaddr_t addr)
 {
 	long to = (long)(addr + PAGES(100));
@@ -246,7 +254,7 @@ static void change_bounds(struct mm *mm, vaddr_t addr)
 	check_quiet();
 	CHECK_EQ(mm_mprotect(mm, addr + PAGES(12), PAGES(2), PROT_READ, -1), 0); /* the boundary moves up */
 	check_quiet();
-	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(2), PROT_READ, -1), 0);  /* and one down */
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(2), PROT_READ, -1), 0);  /* and one moves down */
 	check_quiet();
 	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(8), PROT_READ | PROT_WRITE, -1), 0); /* three become one */
 	check_quiet();
@@ -290,7 +298,7 @@ TEST(w8_trees_follow_every_change_of_bounds, 1)
 	test_mm_put(mm);
 }
 
-/* Noticed as soon as the tree leads to the VMA, not only at the end of the program. */
+/* The wrong bounds are detected when the tree leads to the VMA, not only at the end of the program. */
 TEST_DIES(w8_bounds_that_the_tree_does_not_know, 1, "knows the VMA's bounds")
 {
 	struct mm *mm = test_mm(POLICY_MMAP);
@@ -344,7 +352,7 @@ TEST(rmap_preparation_has_one_winner, 3)
 	test_mm_put(mm);
 }
 
-/* ---- A family at work -------------------------------------------------------------------------------------------- */
+/* ---- A family of processes --------------------------------------------------------------------------------------- */
 
 #define FAMILY 8
 #define AREA_PAGES 24
@@ -398,7 +406,7 @@ TEST(rmap_family, 1)
 	}
 }
 
-/* Every CPU forks from one parent, writes in parent and child, and lets the child go. */
+/* Each CPU forks from one parent, writes in parent and child, and destroys the child. */
 struct storm {
 	struct mm *mm;
 	vaddr_t addr;
@@ -437,7 +445,10 @@ TEST(rmap_fork_storm, 4)
 	}
 }
 
-/* Forks from a process whose parts of a VMA, which share an anon_vma, come and go: the family's counts are nobody's alone. */
+/*
+ * One CPU forks from a process. Parts of its parent's VMA, which share an anon_vma, are unmapped and mapped meanwhile:
+ * both CPUs change the counts of the family.
+ */
 static void fork_again_and_again(void *mm)
 {
 	for (unsigned round = 0; round < 20; round++)
@@ -464,7 +475,7 @@ TEST(rmap_family_of_parts_that_come_and_go, 2)
 	test_mm_put(parent);
 }
 
-/* ---- A check that cannot fail is no check ------------------------------------------------------------------------ */
+/* ---- Tests of the checks ----------------------------------------------------------------------------------------- */
 
 TEST(rmap_checker_sees_what_is_wrong, 1)
 {
@@ -483,7 +494,7 @@ TEST(rmap_checker_sees_what_is_wrong, 1)
 	CHECK(!check_mapcounts());
 	page->mapcount--;
 
-	page->index++; /* of a page that is somewhere else, or nowhere */
+	page->index++; /* as if the page were mapped elsewhere, or nowhere */
 	CHECK_EQ(rmap_check(), 1);
 	page->index--;
 
@@ -491,7 +502,7 @@ TEST(rmap_checker_sees_what_is_wrong, 1)
 	test_mm_put(mm);
 }
 
-/* Each count of an address space, in turn one too high. */
+/* Each count of an address space is made wrong in turn. */
 TEST(check_sees_wrong_counts, 1)
 {
 	struct mm *mm = test_mm(POLICY_MMAP);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared memory in swap: out and in again, over fork, at the worst moments. */
+/* Tests of shared memory in swap: swap-out and swap-in, over fork, and at race points. */
 #include "test.h"
 
 #include "disk.h"
@@ -17,8 +17,8 @@
 
 static struct disk *disk;
 static struct mm *mm;
-static struct mapping *mapping; /* with a reference */
-static vaddr_t addr;		/* of NR_PAGES pages of it, each written with its number + 100 */
+static struct mapping *mapping; /* holds a reference */
+static vaddr_t addr;		/* of NR_PAGES mapped pages; page n holds n + 100 */
 
 static void begin(enum fault_policy policy, bool async)
 {
@@ -76,7 +76,8 @@ TEST(shmem_goes_to_swap_and_comes_back, 3)
 			CHECK_EQ(mapping->nr_swapped, NR_PAGES);
 			CHECK_EQ(mapping->nr_pages, NR_PAGES);
 			CHECK_EQ(mm_rss(mm, RSS_SHMEM), 0);
-			CHECK_EQ(mm_rss(mm, RSS_SWAP), 0); /* as Linux: shared memory is not the process's */
+			/* as on Linux: swapped-out shared memory does not count for a process */
+			CHECK_EQ(mm_rss(mm, RSS_SWAP), 0);
 			CHECK_EQ(swap_figures().used, NR_PAGES);
 			CHECK_EQ(COUNTED(pswpout), NR_PAGES);
 			idler_start(1, mm);
@@ -98,10 +99,10 @@ TEST(shmem_in_swap_is_one_memory_over_fork, 1)
 	struct mm *child;
 
 	begin(POLICY_DEFAULT, false);
-	page_out(0, NR_PAGES / 2); /* what one process alone maps: the first half */
+	page_out(0, NR_PAGES / 2); /* the pages of the first half, which one process maps */
 	child = test_mm(POLICY_DEFAULT);
 	CHECK_EQ(mm_fork(child, mm), 0);
-	CHECK_EQ(reclaim_pages(1000), NR_PAGES / 2); /* and what two do */
+	CHECK_EQ(reclaim_pages(1000), NR_PAGES / 2); /* and those of the second half, which two map */
 	CHECK_EQ(mapping->nr_swapped, NR_PAGES);
 	put(addr, 7);
 	sim_leave_mm();
@@ -123,7 +124,7 @@ TEST(shmem_truncation_gives_slots_back, 1)
 	expect_get(addr + PAGES(2), 0);
 	expect_get(addr + PAGES(6), 106);
 	CHECK_EQ(mapping_truncate(mapping, PAGES(8) + 8), 0);
-	CHECK_EQ(mapping->nr_swapped, 3); /* 0, 1, 7: half of 8 was cleared, and is back for it */
+	CHECK_EQ(mapping->nr_swapped, 3); /* 0, 1, 7: part of 8 was cleared, for which it was read back */
 	CHECK_EQ(swap_figures().used, 3);
 	expect_get(addr + PAGES(8), 108);
 	expect_all(0, 2);
@@ -142,7 +143,7 @@ TEST(shmem_swapoff_brings_back, 1)
 	end();
 }
 
-/* A mapping that has been in swap, and is not any more, is no reason to leave what other memory has there. */
+/* A mapping that had pages in swap, and has none any more, does not make swapoff miss the pages of other memory. */
 TEST(shmem_that_came_back_does_not_end_swapoff, 1)
 {
 	vaddr_t private;
@@ -191,7 +192,7 @@ TEST(shmem_mincore_and_errors, 1)
 	end();
 }
 
-/* Nothing can be reclaimed, for the rest is locked: the page stays where it is. */
+/* Nothing can be reclaimed, as the rest is locked: the page stays in swap. */
 TEST(shmem_in_swap_without_memory, 1)
 {
 	struct hoard hoard = { 0 };
@@ -207,7 +208,7 @@ TEST(shmem_in_swap_without_memory, 1)
 	end();
 }
 
-/* A device that takes its time has the fault try again; the error is still of the read that this fault has begun. */
+/* On a slow device the fault retries; the read error still ends the fault that began the read. */
 TEST(shmem_read_error_ends_the_fault, 3)
 {
 	const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA };
@@ -238,7 +239,7 @@ TEST(shmem_read_error_ends_the_fault, 3)
 	}
 }
 
-/* The next one of a range that is in swap, passing over what is in memory, and over nothing else. */
+/* Finds the next page of the range that is in swap. It skips pages in memory, and nothing else. */
 TEST(shmem_next_in_swap_of_a_range, 1)
 {
 	u64 index;
@@ -285,7 +286,7 @@ static void end_race(u64 value)
 	end();
 }
 
-/* A fault maps the page after it was unmapped, and before the mapping has let it go: it stays. */
+/* A fault maps the page after it was unmapped, and before it leaves the mapping: it stays. */
 TEST(m5_page_that_is_mapped_again_stays, 3)
 {
 	FOR_EACH_SETUP (setup) {
@@ -303,7 +304,7 @@ TEST(m5_page_that_is_mapped_again_stays, 3)
 	}
 }
 
-/* Maps the whole object in another address space, too. */
+/* Maps the whole object in another address space as well. */
 static vaddr_t map_in(struct mm *another)
 {
 	struct mmap_request request = {
@@ -322,8 +323,8 @@ static void act_punch(void *unused)
 }
 
 /*
- * The same through locked memory, from which reclaim cannot unmap it once more; a hole is punched before reclaim goes on with
- * anything else. Reclaim comes to its end, and nobody sees what was in the hole.
+ * The same through locked memory, from which reclaim cannot unmap it again; then a hole is punched before reclaim does
+ * anything else. Reclaim finishes, and no thread sees the old page in the hole.
  */
 TEST(m6_page_that_locked_memory_maps_again_stays, 4)
 {
@@ -355,7 +356,10 @@ TEST(m6_page_that_locked_memory_maps_again_stays, 4)
 	end_race(0);
 }
 
-/* A fault comes after the page has lost PG_CACHE and before its count is read: it cannot map it, and finds it in swap. */
+/*
+ * A fault comes after the page has lost PG_CACHE and before its mapcount is read: it cannot map the page, and finds it
+ * in swap.
+ */
 TEST(m5_page_is_mapped_or_leaves, 3)
 {
 	begin_race(POLICY_MMAP);
@@ -371,7 +375,7 @@ TEST(m5_page_is_mapped_or_leaves, 3)
 	end_race(7);
 }
 
-/* A fault has the page in its hands while it goes: it is not mapped any more, but brought back. */
+/* A fault has found the page, which is then swapped out: the fault does not map it, but reads it back. */
 TEST(shmem_page_that_goes_is_not_mapped, 3)
 {
 	for (enum fault_policy policy = POLICY_MMAP; policy <= POLICY_VMA; policy++) {
@@ -397,7 +401,10 @@ static void act_write_and_page_out(void *arg)
 	act_page_out(arg);
 }
 
-/* A fault has made a page for a hole. By the time that it asks for the place, another thread has written there, and that is in swap. */
+/*
+ * A fault has allocated a page for a hole. Before it fills the slot, another thread has written there, and that page
+ * has been swapped out.
+ */
 TEST(m10_hole_has_gone_to_swap_meanwhile, 3)
 {
 	FOR_EACH_SETUP (setup) {
@@ -413,7 +420,7 @@ TEST(m10_hole_has_gone_to_swap_meanwhile, 3)
 		let_go(RACE_mapping_before_fill);
 		sim_join(1);
 		CHECK_EQ(faulter.value, 7);
-		CHECK_EQ(COUNTED(allocstall_normal), 0); /* nobody took it for a want of memory */
+		CHECK_EQ(COUNTED(allocstall_normal), 0); /* the failure was not taken for a lack of memory */
 		end_race(7);
 	}
 }
@@ -424,7 +431,7 @@ static void act_swapoff(void *unused)
 	disk_swapoff(disk);
 }
 
-/* What was found in swap, and is about to be brought back by CPU 1, swapoff has brought back meanwhile; the area is gone. */
+/* CPU 1 has found the page in swap and is about to read it. swapoff brings it back first, and removes the area. */
 static void swapoff_overtakes(sim_func *bring_back)
 {
 	page_out(0, NR_PAGES);
@@ -463,7 +470,7 @@ TEST(w3_swapoff_overtakes_a_read_of_shared_memory, 3)
 	end_race(100);
 }
 
-/* Neither a page nor a value. */
+/* The slot holds neither a page nor a swap entry. */
 static bool is_hole(u64 page)
 {
 	u64 found;
@@ -471,7 +478,7 @@ static bool is_hole(u64 page)
 	return !mapping_next(mapping, page, &found) || found != page;
 }
 
-/* Truncated while it goes: nothing is left of it, neither in memory nor in swap. */
+/* The page is truncated while it is swapped out: nothing of it is left, neither in memory nor in swap. */
 TEST(shmem_truncated_while_it_goes, 3)
 {
 	const enum race_point_id points[] = { RACE_shmem_unmapped, RACE_shmem_before_write, RACE_shmem_exchanged };

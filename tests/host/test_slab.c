@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Object caches and kmalloc. */
+/* Tests of object caches and kmalloc. */
 #include "test.h"
 
 #include "kernel/lib/string.h"
@@ -155,7 +155,7 @@ static void read_under_rcu(void *unused)
 	store_release(&reader_in, true);
 	while (!load_acquire(&reader_out))
 		cpu_relax();
-	CHECK_EQ(object->tag, 42); /* freed meanwhile, but not before we leave */
+	CHECK_EQ(object->tag, 42); /* freed already, but kept until we leave the section */
 	rcu_read_unlock();
 }
 
@@ -192,7 +192,7 @@ static void see(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
 	CHECK(pages > 0);
 }
 
-/* As /proc/slabinfo tells: each cache once, with what is in use of it, and all pages together. */
+/* Like /proc/slabinfo: each cache once, with its objects in use, and the pages of all caches together. */
 TEST(slab_figures, 1)
 {
 	struct slab_cache *cache = object_cache();
@@ -207,7 +207,7 @@ TEST(slab_figures, 1)
 		slab_free(cache, objects[i]);
 }
 
-/* Objects that would waste much of a page share larger slabs. */
+/* Objects that would waste much of a page are allocated in larger slabs. */
 TEST(slab_of_objects_that_fit_badly, 1)
 {
 	struct slab_cache *cache = slab_create("half pages and a bit", PAGE_SIZE / 2 + 64, 64);
@@ -218,7 +218,7 @@ TEST(slab_of_objects_that_fit_badly, 1)
 		objects[i] = slab_alloc(cache, 0);
 		memset(objects[i], (int)i, PAGE_SIZE / 2 + 64);
 	}
-	CHECK(slab_nr_pages() - before < 24); /* one a page would be 30 */
+	CHECK(slab_nr_pages() - before < 24); /* 30 if each took a page */
 	for (unsigned i = 0; i < ARRAY_SIZE(objects); i++) {
 		CHECK_EQ(((u8 *)objects[i])[PAGE_SIZE / 2 + 63], i);
 		slab_free(cache, objects[i]);
@@ -251,7 +251,7 @@ TEST(kmalloc_every_size, 1)
 	}
 }
 
-static size_t size_taken; /* of objects of which one more is in use than before */
+static size_t size_taken; /* size of the objects of which one more is in use than before */
 
 static void note_cache(const char *name, size_t size, u64 in_use, u64 pages, void *counts)
 {
@@ -265,7 +265,7 @@ static void note_cache(const char *name, size_t size, u64 in_use, u64 pages, voi
 	*count = in_use;
 }
 
-/* Each size comes from the cache of the smallest objects that hold it, and goes back there. */
+/* Each size is allocated from the cache with the smallest objects that fit, and freed to it. */
 TEST(kmalloc_takes_the_smallest_objects_that_do, 1)
 {
 	static const size_t sizes[] = { 32, 64, 96, 128, 192, 256, 512, 1024, 2048 };

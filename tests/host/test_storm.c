@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Storms: threads that fault beside munmap, mprotect, mremap, madvise and fork, under a fuzzed schedule, and know what they
- * must read. Every page belongs to all: thread n owns word n of it, and remembers what it wrote there last.
+ * Stress tests (storms): threads fault while others call munmap, mprotect, mremap, madvise and fork, under a fuzzed
+ * schedule, and check each value that they read. Each page is shared by all threads: thread n owns word n of it, and
+ * remembers what it wrote there last.
  */
 #include "test.h"
 
@@ -13,21 +14,22 @@
 #include "mm/swap/swap.h"
 
 #define THREADS 3
-#define STEADY 1060 /* pages: three page tables, the outer ones in part */
+#define STEADY 1060 /* pages; three page tables, the outer ones in part */
 #define FLEETING 40
 #define MOVING 24
 
 static struct mm *mm;
-static vaddr_t steady;	 /* keeps its contents; rights come and go */
+static vaddr_t steady;	 /* keeps its contents; its rights change */
 static vaddr_t fleeting; /* MADV_DONTNEED or MADV_FREE at any time: reads as zero or as written */
 static vaddr_t moving;	 /* at one of two places */
 static vaddr_t places[2];
 static unsigned rounds;
-static bool swapping;  /* pages go out to disks[] at any time */
-static bool failing;   /* disks: a touch may find that its page cannot be read, and another one that it can */
+static bool swapping;  /* pages are swapped out to disks[] at any time */
+static bool failing;   /* disks fail: one access may find that its page cannot be read, and the next that it can */
 static u64 nr_failed;
-static bool scarce;    /* memory: calls and faults may fail for want of it, and must then have changed nothing */
-static u64 nr_refused; /* ... and so often did */
+/* memory is short: calls and faults may fail with no memory, and must then have changed nothing */
+static bool scarce;
+static u64 nr_refused; /* ... and how often they did */
 
 struct thread_state {
 	u64 steady[STEADY], fleeting[FLEETING], moving[MOVING];
@@ -40,7 +42,7 @@ static struct thread_state *mine(void)
 	return &states[cpu_id()];
 }
 
-/* This thread's word of a page. */
+/* The address of this thread's word in a page. */
 static vaddr_t word(vaddr_t base, u64 page)
 {
 	return base + PAGES(page) + 8 * cpu_id();
@@ -51,7 +53,7 @@ static u64 new_stamp(void)
 	return ++mine()->stamp << 8 | cpu_id();
 }
 
-/* Whether it was done; where memory is scarce, or disks fail, it may not have been. */
+/* Returns whether the access was made. It may not have been if memory is scarce or disks fail. */
 static bool done(enum fault_answer answer)
 {
 	if (scarce && answer == FAULT_OUT_OF_MEMORY) {
@@ -76,9 +78,9 @@ static bool succeeded(long result)
 	return true;
 }
 
-/* ---- What each thread does ------------------------------------------------------------------------------------------- */
+/* ---- The actions of each thread ---------------------------------------------------------------------------------- */
 
-/* Another thread may have made it read-only for a moment. */
+/* The write may be refused: another thread makes pages read-only for a moment. */
 static void steady_write(void)
 {
 	u64 page = sim_random_below(STEADY), stamp = new_stamp();
@@ -123,7 +125,7 @@ static void fleeting_read(void)
 		sim_fail("page %lu holds %#lx, neither zero nor what was written last (%#lx)", (unsigned long)page,
 			 (unsigned long)value, (unsigned long)mine()->fleeting[page]);
 	if (!value)
-		mine()->fleeting[page] = 0; /* it must not come back */
+		mine()->fleeting[page] = 0; /* it must stay zero */
 }
 
 static void fleeting_drop(void)
@@ -133,13 +135,13 @@ static void fleeting_drop(void)
 	CHECK_EQ(mm_madvise(mm, fleeting + PAGES(first), PAGES(nr), sim_random_below(2) ? MADV_DONTNEED : MADV_FREE), 0);
 }
 
-/* What was given up by MADV_FREE goes now, unless it was written to. */
+/* Drops the pages that MADV_FREE has marked, unless they were written to since. */
 static void fleeting_reclaim(void)
 {
 	(void)mm_drop_lazy(mm);
 }
 
-/* It may have moved away, or do so between two looks. */
+/* The mapping may have moved, or may move between the accesses. */
 static void moving_access(void)
 {
 	vaddr_t base = READ_ONCE(moving);
@@ -168,7 +170,7 @@ static void moving_move(void)
 	mutex_unlock(&mover);
 }
 
-/* Memory of this thread alone: it knows everything about it. */
+/* Only this thread uses this memory, so it knows all its contents. */
 static void fill_own_mapping(vaddr_t base, u64 nr)
 {
 	u64 stamp = new_stamp(), written = 0, value;
@@ -180,7 +182,10 @@ static void fill_own_mapping(vaddr_t base, u64 nr)
 			CHECK_EQ(value, stamp + page);
 }
 
-/* Unmaps from the middle outwards; where memory is scarce, a hole may be refused, the whole never is for long. */
+/*
+ * Punches a hole and unmaps the rest. If memory is scarce, the hole may be refused; unmapping a whole VMA is retried
+ * until it succeeds.
+ */
 static void own_mapping(void)
 {
 	u64 nr = 1 + sim_random_below(20), hole = sim_random_below(nr), value;
@@ -193,7 +198,7 @@ static void own_mapping(void)
 	}
 	fill_own_mapping((vaddr_t)base, nr);
 	if (succeeded(mm_munmap(mm, (vaddr_t)base + PAGES(hole), PAGES(1)))) {
-		(void)sim_read((vaddr_t)base + PAGES(hole), &value); /* nothing, or another thread's new mapping */
+		(void)sim_read((vaddr_t)base + PAGES(hole), &value); /* no mapping, or another thread's new one */
 		while (hole && !succeeded(mm_munmap(mm, (vaddr_t)base, PAGES(hole))))
 			sim_user_boundary();
 		base += (long)PAGES(hole + 1);
@@ -203,7 +208,7 @@ static void own_mapping(void)
 		sim_user_boundary();
 }
 
-/* What either writes after fork is its own. */
+/* After the fork, neither process sees what the other writes. */
 static void compare_child(void)
 {
 	u64 value;
@@ -248,7 +253,7 @@ static void page_out(void)
 	u64 first = sim_random_below(sizes[which]), nr = 1 + sim_random_below(min(sizes[which] - first, 48UL));
 	long result = mm_madvise(mm, bases[which] + PAGES(first), PAGES(nr), MADV_PAGEOUT);
 
-	CHECK(!result || result == -ENOMEM); /* it has moved away */
+	CHECK(!result || result == -ENOMEM); /* the mapping has moved */
 }
 
 static void one_action(u64 forks)
@@ -284,7 +289,7 @@ static void one_action(u64 forks)
 
 static u64 nr_inside;
 
-/* Whoever were alone in the address space would neither speculate nor have anybody to tell of what it unmaps. */
+/* A single thread would neither speculate nor send shootdowns. */
 static void wait_for_all(void)
 {
 	(void)atomic_add_return(&nr_inside, 1UL);
@@ -294,7 +299,7 @@ static void wait_for_all(void)
 	}
 }
 
-/* An error is nobody's but the touch's that has met it: what was written is there still. */
+/* A read error concerns only the access that meets it: what was written is still there. */
 static void expect_in_the_end(u64 page)
 {
 	u64 value;
@@ -315,11 +320,11 @@ static void storm_thread(void *forks)
 	sim_leave_mm();
 }
 
-/* ---- The storms --------------------------------------------------------------------------------------------------------- */
+/* ---- The storms -------------------------------------------------------------------------------------------------- */
 
 static bool storm_is_over, beside_is_up;
 
-/* Beside the storm: policies change while threads fault. */
+/* Runs beside the storm: changes policies while threads fault. */
 static void change_policies(void *arg)
 {
 	(void)arg;
@@ -341,12 +346,15 @@ static void make_address_space(void)
 	steady = map(mm, STEADY, RW, ANON);
 	fleeting = map(mm, FLEETING, RW, ANON);
 	places[0] = 0x300000000000UL;
-	places[1] = 0x3000401fd000UL; /* across two page tables */
+	places[1] = 0x3000401fd000UL; /* spans two page tables */
 	moving = places[0];
 	map_at(mm, moving, MOVING, RW, ANON);
 }
 
-/* A storm that never reached its strategy would prove nothing. How often it did depends on how the host's CPUs are shared. */
+/*
+ * A storm that never used its strategy would prove nothing. How often it does depends on how the host schedules its
+ * threads.
+ */
 static void check_strategy_was_used(void)
 {
 	u8 policy = fault_policy_default;
@@ -407,7 +415,7 @@ TEST(storm_while_policies_change, THREADS + 2)
 	storm(sim_seed(), 1, 1500, change_policies);
 }
 
-/* For a while, and until somebody has felt it. */
+/* Waits for a while, and until a call or a fault has found no memory. */
 static void sit_on_it(void)
 {
 	u64 moments = sim_random_below(400);
@@ -419,7 +427,7 @@ static void sit_on_it(void)
 	}
 }
 
-/* Beside the storm: takes nearly all memory, now and then, and gives it back. */
+/* Runs beside the storm: takes nearly all memory from time to time, and gives it back. */
 static void hoard(void *arg)
 {
 	(void)arg;
@@ -439,7 +447,7 @@ static void hoard(void *arg)
 	}
 }
 
-/* Every error path of the calls, beside everything else. */
+/* Tests the error paths of all calls, concurrently with everything else. */
 TEST(storm_without_enough_memory, THREADS + 2)
 {
 	scarce = true;
@@ -448,7 +456,7 @@ TEST(storm_without_enough_memory, THREADS + 2)
 	CHECK(READ_ONCE(nr_refused) > 0);
 }
 
-/* ---- Swap ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Swap -------------------------------------------------------------------------------------------------------- */
 
 #define SWAPPER (THREADS + 2)
 
@@ -461,7 +469,9 @@ static void set_error_rate(struct disk *disk, unsigned direction)
 		WRITE_ONCE(disk->error_rate[direction], sim_random_below(2) * 16);
 }
 
-/* Beside the storm: the disks, which are slow now and then, and now and then cannot write, or read. */
+/*
+ * Runs beside the storm: completes the disks' requests; at times the disks are asynchronous, or fail to write or read.
+ */
 static void play_disks(void *arg)
 {
 	(void)arg;
@@ -485,7 +495,7 @@ static void play_disks(void *arg)
 	}
 }
 
-/* And one disk comes and goes, while somebody is short of memory. It stays when it cannot be read. */
+/* Also runs beside the storm: reclaims, and swaps one disk off and on. A disk that cannot be read stays on. */
 static void swap_off_and_on(void *arg)
 {
 	int result;
@@ -525,7 +535,7 @@ static void storm_of_swap(const struct strategy_setup *setup, unsigned nr_rounds
 	disk_swapoff(disks[1]);
 }
 
-/* Ends with no wrong byte, and no slot, page or reference left. */
+/* The storm must end with no wrong byte, and with no slot, page or reference left. */
 TEST(storm_of_swap, THREADS + 3)
 {
 	FOR_EACH_SETUP (setup)
@@ -533,7 +543,7 @@ TEST(storm_of_swap, THREADS + 3)
 	CHECK(nr_swapped_in > 0 && nr_swapped_out > 0);
 }
 
-/* The same where pages cannot be read now and then: only the touch that meets the error fails, and swapoff. */
+/* The same with read errors from time to time: only the access that meets the error fails, and swapoff. */
 TEST(storm_of_swap_with_read_errors, THREADS + 3)
 {
 	u64 end = patience_ends();
@@ -542,16 +552,20 @@ TEST(storm_of_swap_with_read_errors, THREADS + 3)
 	do
 		FOR_EACH_SETUP (setup)
 			storm_of_swap(setup, 120);
-	while (!READ_ONCE(nr_failed) && !patience_is_over(end)); /* how much is read from the disks, the schedule decides */
+	/* how much is read from the disks depends on the schedule */
+	while (!READ_ONCE(nr_failed) && !patience_is_over(end));
 	CHECK(nr_failed > 0);
 }
 
-/* ---- No update is lost ------------------------------------------------------------------------------------------------------- */
+/* ---- No update is lost ------------------------------------------------------------------------------------------- */
 
 #define COUNTER_PAGES 6
 #define INCREMENTS 1500
 
-/* As a lock or a counter in user memory: a write to a page that is copied at that moment would be lost (S1). */
+/*
+ * Increments a counter in user memory with a compare-and-exchange: a write to a page that is being copied would be lost
+ * (S1).
+ */
 static void increment(vaddr_t addr)
 {
 	u64 value = 0, found;
@@ -614,12 +628,15 @@ TEST(storm_loses_no_update, THREADS + 2)
 	}
 }
 
-/* ---- Growing stacks ---------------------------------------------------------------------------------------------------------- */
+/* ---- Growing stacks ---------------------------------------------------------------------------------------------- */
 
 #define STACK_TOP 0x7ffff0000000UL
 #define STACK_PAGES 1500
 
-/* Goes down in steps, as a program does, while others do the same in the same stack, and forks copy it. */
+/*
+ * Goes down the stack in steps, as a program does, while other threads do the same in the same stack, and forks copy
+ * it.
+ */
 static void go_down_the_stack(void *arg)
 {
 	vaddr_t where = STACK_TOP;

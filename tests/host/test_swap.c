@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Swap: out and in again under every strategy, what the calls make of swapped-out pages, read-ahead, errors. */
+/* Tests of swap: swap-out and swap-in under every strategy, system calls on swapped-out pages, read-ahead, errors. */
 #include "swap_stage.h"
 
 #include "mm/reclaim/reclaim.h"
@@ -58,7 +58,7 @@ TEST(swap_in_under_every_strategy, 3)
 		}
 }
 
-/* A page that was only read has its copy on the disk still: it goes out again without being written. */
+/* A page that was only read still has its copy on the disk: it is evicted again without being written. */
 TEST(swap_clean_pages_are_dropped, 2)
 {
 	begin(POLICY_DEFAULT, PLENTY, true);
@@ -66,7 +66,7 @@ TEST(swap_clean_pages_are_dropped, 2)
 	expect_pages(addr, NR_PAGES, 100);
 	put(addr + PAGES(3), 7);
 	disk_stop(1);
-	CHECK_EQ(swap_figures().cached, NR_PAGES - 1); /* the written one gave its slot up */
+	CHECK_EQ(swap_figures().cached, NR_PAGES - 1); /* the page that was written to has freed its slot */
 	counters_mark();
 	page_out(0, NR_PAGES);
 	CHECK_EQ(COUNTED(pswpout), 1);
@@ -78,7 +78,7 @@ TEST(swap_clean_pages_are_dropped, 2)
 	end();
 }
 
-/* Nobody else has the page or its slot: the write that brings it back needs no copy. */
+/* A page that no one else maps and whose slot has no other user needs no copy when a write brings it back. */
 TEST(swap_exclusive_pages_are_reused, 2)
 {
 	FOR_EACH_DISK(async)
@@ -89,10 +89,10 @@ TEST(swap_exclusive_pages_are_reused, 2)
 		expect_get(addr, 0);
 		disk_stop(1);
 		CHECK_EQ(COUNTED(cow_copies), 0);
-		CHECK_EQ(COUNTED(cow_reuses), 0); /* nor a second step */
+		CHECK_EQ(COUNTED(cow_reuses), 0); /* nor a second fault */
 	}
 	FOR_EACH_DISK(async)
-	{ /* read first: the slot, which nobody names any more, is given up by the write */
+	{ /* read first: the write frees the slot, which no entry names any more */
 		disk_start(1, disk);
 		for (u64 page = 0; page < NR_PAGES; page++) {
 			expect_get(addr + PAGES(page), page + 100);
@@ -115,7 +115,7 @@ TEST(swap_fork_shares_slots, 2)
 		CHECK_EQ(mm_rss(child, RSS_SWAP), NR_PAGES);
 		CHECK_EQ(swap_figures().used, NR_PAGES);
 		disk_start(1, disk);
-		put(addr, 1); /* the child has it too: a copy */
+		put(addr, 1); /* the child maps it too: a copy */
 		CHECK_EQ(COUNTED(cow_copies), 1);
 		expect_get(addr + PAGES(1), 101);
 		sim_leave_mm();
@@ -178,13 +178,13 @@ TEST(swap_mlocked_pages_stay, 1)
 	end();
 }
 
-/* One read brings in as many as page-cluster says, where they lie together on the disk. */
+/* One read brings in as many pages as page-cluster says, if they are adjacent on the disk. */
 TEST(swap_reads_ahead, 2)
 {
 	begin(POLICY_DEFAULT, PLENTY, true);
 	WRITE_ONCE(sysctl_page_cluster, 2);
 	disk_start(1, disk);
-	expect_get(addr + PAGES(7), 107); /* slot 8: 8 to 11 */
+	expect_get(addr + PAGES(7), 107); /* slot 8 of the group 8 to 11 */
 	disk_stop(1);
 	CHECK_EQ(COUNTED(pswpin), 4);
 	CHECK_EQ(COUNTED(pgmajfault), 1);
@@ -199,7 +199,7 @@ TEST(swap_reads_ahead, 2)
 	end();
 }
 
-/* ---- Errors ------------------------------------------------------------------------------------------------------- */
+/* ---- Errors ------------------------------------------------------------------------------------------------------ */
 
 TEST(swap_read_error_is_sigbus_again_and_again, 2)
 {
@@ -251,7 +251,7 @@ TEST(swap_write_error_keeps_the_page, 1)
 	}
 }
 
-/* MADV_PAGEOUT takes what is the caller's alone: the others were not asked. */
+/* MADV_PAGEOUT evicts only pages that the caller alone maps. */
 TEST(swap_advice_leaves_what_others_map, 1)
 {
 	struct mm *child;
@@ -259,11 +259,11 @@ TEST(swap_advice_leaves_what_others_map, 1)
 	begin(POLICY_DEFAULT, PLENTY, false);
 	expect_pages(addr, NR_PAGES, 100);
 	child = test_mm(POLICY_DEFAULT);
-	put(addr, 100); /* each page is in memory, and not in swap */
+	put(addr, 100); /* brings each page into memory and frees its slot */
 	for (u64 page = 0; page < NR_PAGES; page++)
 		put(addr + PAGES(page), 100 + page);
 	CHECK_EQ(mm_fork(child, mm), 0);
-	put(addr + PAGES(3), 103); /* a copy, which is ours alone */
+	put(addr + PAGES(3), 103); /* a copy, which only we map */
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
 	for (u64 page = 0; page < NR_PAGES; page++)
 		CHECK_EQ(is_out(page), page == 3);

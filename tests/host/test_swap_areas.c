@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Areas of swap: which one a page goes to, a full one, and one that is given up. */
+/* Tests of swap areas: which area a page is written to, a full area, and swapoff. */
 #include "swap_stage.h"
 
 #include "mm/swap/swap_internal.h"
@@ -40,7 +40,10 @@ static u64 nr_used(struct disk *of)
 	return figures.used;
 }
 
-/* Whoever comes later shares what comes later: it neither makes up for what its equals have had, nor counts what others had. */
+/*
+ * A new area takes turns with the others of its priority: it neither catches up with what they have had, nor counts
+ * what other areas had.
+ */
 TEST(swap_newcomer_takes_turns_with_its_equals, 1)
 {
 	struct disk *old = disk_create(200), *newcomer = disk_create(200), *full = disk_create(150), *last = disk_create(200);
@@ -72,7 +75,7 @@ TEST(swap_newcomer_takes_turns_with_its_equals, 1)
 	end();
 }
 
-/* Pages of the device that are bad hold nothing; and all others are used. */
+/* Bad pages of the device are not used; all others are. */
 TEST(swap_passes_over_bad_pages, 1)
 {
 	static const u32 bad[] = { 1, 7, NR_PAGES + 3 };
@@ -97,13 +100,13 @@ TEST(swap_passes_over_bad_pages, 1)
 	end();
 }
 
-/* The search for a free slot goes on behind the last one that was given away, and at the end from the beginning. */
+/* The search for a free slot starts after the last one that was allocated, and wraps around at the end. */
 TEST(swap_search_goes_round, 1)
 {
 	u64 slot;
 
 	begin(POLICY_DEFAULT, SCARCE, false);
-	put(addr, 100); /* gives its slot back */
+	put(addr, 100); /* frees its slot */
 	put(addr + PAGES(1), 101);
 	(void)swap_cache_shrink();
 	page_out(0, 1);
@@ -111,7 +114,7 @@ TEST(swap_search_goes_round, 1)
 	page_out(1, 1);
 	put(addr, 100);
 	(void)swap_cache_shrink();
-	page_out(0, 1); /* behind it all are taken */
+	page_out(0, 1); /* all slots behind it are in use */
 	CHECK_EQ(swap_slot_offset(pte_swap_slot(sim_pte(mm, addr))), slot);
 	expect_pages(addr, NR_PAGES, 100);
 	end();
@@ -129,7 +132,7 @@ TEST(swapon_answers, 1)
 		sim_fail_allocation(n, true);
 		area = disk_try_swapon(large, NULL, 0);
 		failed = sim_allocation_failed();
-		CHECK(failed || n > 2); /* it has slots in many pages */
+		CHECK(failed || n > 2); /* the slot map takes several pages */
 		CHECK_EQ(area, failed ? -ENOMEM : 0);
 	}
 	disk_swapoff(large);
@@ -138,7 +141,7 @@ TEST(swapon_answers, 1)
 		CHECK_EQ(disk_try_swapon(disks[i], NULL, 0), i);
 	CHECK_EQ(disk_try_swapon(disks[MAX_SWAP_AREAS], NULL, 0), -EPERM);
 	disk_swapoff(disks[3]);
-	CHECK_EQ(disk_try_swapon(disks[MAX_SWAP_AREAS], NULL, 0), 3); /* the first that is free */
+	CHECK_EQ(disk_try_swapon(disks[MAX_SWAP_AREAS], NULL, 0), 3); /* the first free number */
 	CHECK_EQ(swap_area_on(disks[3]), -1);
 	CHECK_EQ(swap_area_on(disks[MAX_SWAP_AREAS]), 3);
 	for (int i = 0; i <= MAX_SWAP_AREAS; i++)
@@ -147,7 +150,7 @@ TEST(swapon_answers, 1)
 	CHECK_EQ(swap_figures().total, 0);
 }
 
-/* Of all areas together: half of the slots is not yet more than half. */
+/* Over all areas together: exactly half is not more than half. */
 TEST(swap_is_half_full_by_all_areas, 1)
 {
 	struct disk *as_large = disk_create(SCARCE + 1), *smaller = disk_create(SCARCE);
@@ -163,7 +166,7 @@ TEST(swap_is_half_full_by_all_areas, 1)
 	end();
 }
 
-/* Whatever looks at swap looks at each area: figures, the swap cache, whether there is any. */
+/* Each function that covers all of swap covers every area: figures, the swap cache, whether swap is on. */
 TEST(swap_areas_are_all_looked_at, 1)
 {
 	struct disk *disks[3];
@@ -200,7 +203,7 @@ TEST(swap_areas_are_all_looked_at, 1)
 	CHECK(!swap_is_on());
 }
 
-/* Copies that the swap cache keeps are given back wherever they are: those that nobody maps, and those that no entry names. */
+/* swap_cache_shrink() drops unmapped pages from the swap cache in every area, and keeps the mapped ones. */
 TEST(swap_cache_of_each_area_is_shrunk, 1)
 {
 	struct disk *first = disk_create(9), *second = disk_create(9);
@@ -246,7 +249,7 @@ static void ask_again_and_again(void *unused)
 	}
 }
 
-/* Areas come and go while a thread asks, without a lock, how full they are. */
+/* Areas are added and removed while a thread reads, without a lock, how full they are. */
 TEST(swap_is_asked_beside_swapon, 2)
 {
 	struct disk *more = disk_create(SCARCE);
@@ -263,7 +266,7 @@ TEST(swap_is_asked_beside_swapon, 2)
 	end();
 }
 
-/* What no access would be allowed to touch comes back, too. */
+/* Pages that no access may touch are brought back as well. */
 TEST(swapoff_brings_everything_back, 2)
 {
 	FOR_EACH_DISK(async)
@@ -289,7 +292,7 @@ static void act_swapoff(void *result)
 	*(int *)result = swap_area_remove((unsigned)swap_area_on(disk));
 }
 
-/* Nothing has happened then: the area is in use as before. */
+/* A swapoff that fails changes nothing: the area stays in use. */
 TEST(swapoff_that_fails_changes_nothing, 2)
 {
 	int result = 0;
@@ -316,7 +319,10 @@ TEST(swapoff_that_fails_changes_nothing, 2)
 	end();
 }
 
-/* One page that cannot be read keeps none behind it from coming back: here one of the child, which the swap cache has. */
+/*
+ * A page that cannot be read does not keep later pages from being brought back: here the child's last page, which is in
+ * the swap cache.
+ */
 TEST(swapoff_brings_back_what_it_can, 1)
 {
 	const vaddr_t last = PAGES(NR_PAGES - 1);
@@ -337,7 +343,7 @@ TEST(swapoff_brings_back_what_it_can, 1)
 	end();
 }
 
-/* A full area: pages that find no slot stay. */
+/* In a full area, pages that find no slot stay in memory. */
 TEST(swap_full_area, 1)
 {
 	vaddr_t more;
@@ -354,7 +360,7 @@ TEST(swap_full_area, 1)
 	end();
 }
 
-/* Without memory, too, nothing has happened: neither to private memory nor to shared. */
+/* A swapoff without memory changes nothing either, for private and for shared memory. */
 TEST(swapoff_without_memory_changes_nothing, 1)
 {
 	vaddr_t shared;
@@ -384,7 +390,7 @@ static void act_swapoff_dying(void *result)
 	act_swapoff(result);
 }
 
-/* Who is killed brings nothing back: private memory or shared. */
+/* A killed thread brings nothing back, of private or of shared memory. */
 TEST(swapoff_of_the_dying_changes_nothing, 2)
 {
 	vaddr_t shared;
@@ -408,7 +414,7 @@ TEST(swapoff_of_the_dying_changes_nothing, 2)
 	end();
 }
 
-/* Shared memory that cannot be read keeps nothing else from coming back. */
+/* Shared memory that cannot be read does not keep other pages from being brought back. */
 TEST(swapoff_brings_back_what_it_can_of_shared_memory, 1)
 {
 	vaddr_t shared;
@@ -422,7 +428,7 @@ TEST(swapoff_brings_back_what_it_can_of_shared_memory, 1)
 	CHECK_EQ(mm_madvise(mm, shared, PAGES(1), MADV_PAGEOUT), 0);
 	(void)swap_cache_shrink();
 	CHECK_EQ(swap_figures().used, 1);
-	CHECK_EQ(mm_madvise(mm, addr, PAGES(1), MADV_PAGEOUT), 0); /* stays in the swap cache, if anybody has it there */
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(1), MADV_PAGEOUT), 0); /* it may stay in the swap cache */
 	WRITE_ONCE(disk->error_rate[0], 1);
 	CHECK_EQ(swap_area_remove((unsigned)swap_area_on(disk)), -EIO);
 	WRITE_ONCE(disk->error_rate[0], 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a fault that brings a page back leaves behind: the entry, the reverse map, the slot. And what it makes of a read that
- * has failed.
+ * Tests of the state that a swap-in fault leaves: the entry, the reverse map, the slot; and of its handling of a failed
+ * read.
  */
 #include "swap_stage.h"
 
@@ -9,7 +9,7 @@
 
 /* ---- The entry --------------------------------------------------------------------------------------------------- */
 
-/* A write to a page that others may have too is one fault: it comes back, and is copied. */
+/* A write to a swapped-out page that is shared takes one fault, which reads the page and copies it. */
 TEST(swap_write_of_a_shared_page_is_one_fault, 2)
 {
 	struct mm *child = test_mm(POLICY_DEFAULT);
@@ -28,8 +28,8 @@ TEST(swap_write_of_a_shared_page_is_one_fault, 2)
 /* ---- The reverse map --------------------------------------------------------------------------------------------- */
 
 /*
- * The child is the first to bring the page back: it belongs to the parent's anon_vma all the same, since the parent maps it
- * next. Otherwise it could not be taken out of both again.
+ * The child is the first to bring the page back. The page gets the parent's anon_vma all the same, since the parent
+ * maps it next: otherwise reclaim could not unmap it from both.
  */
 TEST(swap_page_that_a_child_brings_back_is_found_at_its_parent, 2)
 {
@@ -40,14 +40,14 @@ TEST(swap_page_that_a_child_brings_back_is_found_at_its_parent, 2)
 	sim_leave_mm();
 	disk_start(1, disk);
 	sim_use_mm(child);
-	put(addr + PAGES(1), 1); /* so that the child has an anon_vma of its own */
+	put(addr + PAGES(1), 1); /* gives the child an anon_vma of its own */
 	expect_get(addr, 100);
 	sim_leave_mm();
 	sim_use_mm(mm);
 	expect_get(addr, 100);
 	CHECK(pte_counted_page(sim_pte(mm, addr)) == pte_counted_page(sim_pte(child, addr)));
 	(void)reclaim_pages(1000);
-	(void)reclaim_pages(1000); /* what was used lately has a second chance */
+	(void)reclaim_pages(1000); /* pages that were used lately get a second chance */
 	disk_stop(1);
 	CHECK_EQ(pte_kind(sim_pte(mm, addr)), PTE_KIND_SWAP);
 	CHECK_EQ(pte_kind(sim_pte(child, addr)), PTE_KIND_SWAP);
@@ -57,7 +57,7 @@ TEST(swap_page_that_a_child_brings_back_is_found_at_its_parent, 2)
 
 /* ---- The slot ---------------------------------------------------------------------------------------------------- */
 
-/* Who only reads keeps the slot, so that the page can go out again without being written. */
+/* After a mere read the page keeps its slot, so that it can be evicted again without being written. */
 TEST(swap_slot_is_kept_by_a_read, 2)
 {
 	begin(POLICY_DEFAULT, PLENTY, true);
@@ -102,8 +102,8 @@ TEST(swap_slot_is_given_up_where_slots_are_scarce, 2)
 /* ---- Failed reads ------------------------------------------------------------------------------------------------ */
 
 /*
- * A neighbour that was read ahead, in vain, is still in the cache. Speculation leaves it there, and a fault that holds a lock
- * drops it; the next one reads it.
+ * A neighbour whose read-ahead failed is still in the cache. Speculation leaves it there, and a fault that holds a lock
+ * removes it; the next attempt reads it.
  */
 TEST(swap_neighbour_that_could_not_be_read_is_read_again, 4)
 {
@@ -114,7 +114,7 @@ TEST(swap_neighbour_that_could_not_be_read_is_read_again, 4)
 	disk_start(1, disk);
 	WRITE_ONCE(disk->error_rate[0], 1);
 	CHECK_EQ(sim_read(addr, &value), FAULT_IO_ERROR);
-	disk_stop(1); /* the neighbours have failed, too */
+	disk_stop(1); /* the neighbours' reads have failed, too */
 	WRITE_ONCE(disk->error_rate[0], 0);
 	disk_start(1, disk);
 	counters_mark();

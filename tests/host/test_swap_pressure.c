@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* More is used than memory holds: what programs and the kernel want comes from swap. */
+/* Tests with more pages in use than memory holds: reclaim must swap out pages for programs and for the kernel. */
 #include "swap_stage.h"
 
 #include "hoard.h"
 
 #include "mm/reclaim/reclaim.h"
 
-/* A machine of 3072 pages of memory, and much more of swap. */
+/* Holds all memory but 3072 pages; there is much more swap. */
 static struct hoard blocks = { .order = MAX_ORDER };
 static struct disk *large;
 
@@ -25,7 +25,7 @@ static void end_small(void)
 	end();
 }
 
-/* More than is free, most of memory being taken: what was not used lately goes out, and everything comes back right. */
+/* A program uses twice the free memory: pages not used lately are swapped out, and all contents are read back right. */
 TEST(reclaim_twice_the_memory, 1)
 {
 	vaddr_t more;
@@ -39,7 +39,10 @@ TEST(reclaim_twice_the_memory, 1)
 	end_small();
 }
 
-/* Memory is full of program's pages, and the kernel's share is used up, too: what the kernel needs for calls comes from swap. */
+/*
+ * Memory is full of pages of programs and the kernel's reserve is used up: the memory that calls need comes from
+ * swapping out.
+ */
 TEST(reclaim_makes_room_for_the_kernel, 1)
 {
 	struct hoard all = { 0 };
@@ -49,7 +52,7 @@ TEST(reclaim_makes_room_for_the_kernel, 1)
 	begin_small();
 	more = map(mm, 4096, RW, ANON);
 	put_pages(more, 4096, 0);
-	for (unsigned i = 0; i < 60; i++) { /* more than the free objects would do for */
+	for (unsigned i = 0; i < 60; i++) { /* more than there are free objects in the caches */
 		hoard_take(&all, 0);
 		CHECK_EQ(mm_mprotect(mm, more + PAGES(2 * i), PAGES(1), PROT_READ, -1), 0);
 	}
@@ -69,14 +72,14 @@ TEST(reclaim_makes_room_for_the_kernel, 1)
 	end_small();
 }
 
-/* On a device that takes its time, with pages that are used all the time and stay. */
+/* On a device that takes time, and then with pages that were used recently. */
 TEST(reclaim_waits_for_writing, 3)
 {
 	begin(POLICY_DEFAULT, PLENTY, true);
 	disk_start(1, disk);
-	CHECK(reclaim_pages(1000) == 0); /* there is nothing in memory but what the disk has */
+	CHECK(reclaim_pages(1000) == 0); /* memory holds no page that is not on the disk */
 	put_pages(addr, NR_PAGES, 0);
-	CHECK(reclaim_pages(1000) >= NR_PAGES); /* the second turn finds that they were not used since the first */
+	CHECK(reclaim_pages(1000) >= NR_PAGES); /* the second pass finds that they were not used since the first */
 	expect_out();
 	expect_pages(addr, NR_PAGES, 0);
 	disk_stop(1);

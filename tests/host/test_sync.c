@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The locks, wait queues and RCU of kernel/, on simulated CPUs. */
+/* Tests of the locks, wait queues and RCU of kernel/, on simulated CPUs. */
 #include "test.h"
 
 #include "kernel/sync/lockdep.h"
@@ -14,7 +14,7 @@
 /* ---- Spinlocks --------------------------------------------------------------------------------------------------- */
 
 static spinlock_t spin = SPINLOCK_INIT(LEAF);
-static u64 guarded; /* by whichever lock the test is about */
+static u64 guarded; /* protected by the lock under test */
 
 static void add_under_spinlock(void *arg)
 {
@@ -144,7 +144,7 @@ static void write_killable(void *arg)
 	WRITE_ONCE(killable_result[0], rwsem_write_killable(&sem));
 }
 
-/* A killed writer leaves the queue, and those behind it go on. */
+/* A killed writer leaves the queue, and the waiters behind it proceed. */
 TEST(rwsem_killable_writer_leaves, 3)
 {
 	u64 seen = 0;
@@ -216,7 +216,7 @@ TEST(wait_queue_wakes_by_key, 4)
 	sim_join(1);
 	CHECK_EQ(READ_ONCE(woken_mask), 2);
 	CHECK_EQ(wake_up_nr(&queue, &key_b, 1), 1);
-	while (READ_ONCE(woken_mask) == 2) /* who was woken has left the queue by then */
+	while (READ_ONCE(woken_mask) == 2) /* a waiter sets its bit after it has left the queue */
 		cond_resched();
 	CHECK_EQ(wake_up_nr(&queue, &key_b, 8), 1);
 	sim_join_all();
@@ -243,7 +243,10 @@ TEST(wait_queue_killed_waiter_leaves, 2)
 
 static bool is_there, is_interrupted;
 
-/* A look that finds nothing; right behind it both come: what is waited for, with its wake-up, and the signal of whoever brought it. */
+/*
+ * The first check finds nothing; right after it both arrive: the event with its wake-up, and a signal from the thread
+ * that caused it.
+ */
 static bool comes_after_the_first_look(void)
 {
 	if (is_there)
@@ -320,7 +323,7 @@ static void replace_published(void *arg)
 	}
 }
 
-/* Under AddressSanitizer an early call-back is a use after free, under ThreadSanitizer a race. */
+/* An early callback is reported as use after free by AddressSanitizer, and as a race by ThreadSanitizer. */
 TEST(rcu_waits_for_readers, 4)
 {
 	published = new_shared(1);
@@ -373,7 +376,7 @@ static void hold_rcu(void *arg)
 	rcu_read_unlock();
 }
 
-/* One CPU inside a section holds every grace period up, however long it takes. */
+/* A CPU inside an RCU section delays every grace period, however long it stays. */
 TEST(rcu_section_holds_the_grace_period, 3)
 {
 	sim_start(1, hold_rcu, NULL);

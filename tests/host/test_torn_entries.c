@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page-table entries that are read and written in two halves, as where they are wider than a word: what a fault has read may be
- * of two entries, or half of one. Seed 000 compares it under the lock, before anything is made of it; so do we, on such a machine
- * only. CPU 1 faults, CPU 2 changes the entry, CPU 3 is another thread of the address space.
+ * Tests of page-table entries that are read and written in two halves, as on machines where they are wider than a word:
+ * the value that a fault has read may mix two entries, or be half of one. Seed 000 compares it under the lock before it
+ * is used; so does this kernel, on such a machine only. CPU 1 faults, CPU 2 changes the entry, CPU 3 is another thread
+ * of the address space.
  */
 #include "test.h"
 
@@ -15,7 +16,7 @@
 
 static struct disk *disk;
 static struct mm *mm;
-static vaddr_t addr; /* of NR_PAGES pages: each holds its number + 100, and is swapped out */
+static vaddr_t addr; /* of NR_PAGES swapped-out pages; page n holds n + 100 */
 static struct actor faulter, other;
 static struct sim_tearing tearing;
 
@@ -50,7 +51,7 @@ static void end(void)
 	disk_swapoff(disk);
 }
 
-/* From here on entries are in two halves, and that CPU stops between those of the page's entry. */
+/* Accesses entries in two halves from here on, and makes that CPU stop between the halves of the page's entry. */
 static void tear(u64 page, unsigned cpu, bool writes)
 {
 	vaddr_t where = addr + PAGES(page);
@@ -83,8 +84,8 @@ static void expect_value(u64 value)
 }
 
 /*
- * The page goes from one slot to another between the halves, and what was read names a third one, which is another page's. It
- * is not even looked at.
+ * The page moves from one slot to another between the halves, and the value read names a third slot, which belongs to
+ * another page. That slot is not read.
  */
 TEST(t1_torn_entry_is_not_followed, 4)
 {
@@ -102,13 +103,16 @@ TEST(t1_torn_entry_is_not_followed, 4)
 		sim_join(1);
 		CHECK_EQ(tearing.nr_torn, 1);
 		CHECK_EQ(faulter.result, FAULT_DONE);
-		CHECK_EQ(COUNTED(pswpin), 1); /* for the write; nothing from slot 0x21 */
+		CHECK_EQ(COUNTED(pswpin), 1); /* for the write; none from slot 0x21 */
 		expect_value(777);
 		end();
 	}
 }
 
-/* One half is written: that is no entry of any kind. Who sees it waits for the lock, or, speculating, gives up. */
+/*
+ * Half of the entry is written: such a value is no valid entry. A fault that sees it waits for the lock; speculation
+ * gives up.
+ */
 TEST(t1_half_written_entry_is_not_decoded, 4)
 {
 	FOR_EACH_SETUP (setup) {

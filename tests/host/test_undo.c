@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is begun and cannot be finished for want of memory is undone: each allocation of a step fails in turn, and what there was
- * before must be there then, and nothing else. As test_failing_calls.c, for what is no call on an address space: pages of
- * mappings, faults of each kind, events.
+ * Tests that an operation that runs out of memory is undone: each allocation of an operation fails in turn, and the
+ * state must then be as before. Like test_failing_calls.c, for operations that are no calls on an address space: pages
+ * of mappings, faults of each kind, events.
  */
 #include "test.h"
 
@@ -24,7 +24,9 @@ static void note_nodes(const char *name, size_t size, u64 in_use, u64 pages, voi
 		*(u64 *)nodes = in_use;
 }
 
-/* Nodes that hold something are there, and those only, once those that went have had their grace period. */
+/*
+ * Returns the number of tree nodes, after a grace period for those that were removed: only nodes with contents exist.
+ */
 static u64 nr_nodes(void)
 {
 	u64 nodes = 0;
@@ -34,7 +36,7 @@ static u64 nr_nodes(void)
 	return nodes;
 }
 
-/* ---- Pages of mappings ------------------------------------------------------------------------------------------------ */
+/* ---- Pages of mappings ------------------------------------------------------------------------------------------- */
 
 static struct mapping *mapping;
 
@@ -78,7 +80,9 @@ static long create_within(u64 index)
 
 static long (*const makers[])(u64 index) = { find_or_create, set_aside, write_to, create_within };
 
-/* Before page `index` is made there is none, or one at index `first`: the tree is empty, or too low, or high enough. */
+/*
+ * Before page `index` is created there is none, or one at index `first`: the tree is empty, or too low, or high enough.
+ */
 static void make_page_short(long (*make)(u64 index), u64 first, u64 index)
 {
 	struct mapping_quota quota = { .max_pages = 10 };
@@ -129,7 +133,7 @@ TEST(undo_of_pages_of_mappings, 1)
 				make_page_short(makers[i], places[first], places[second]);
 }
 
-/* A file's page is read, and begun to be written, or not: and if not it is not there, or can be tried again. */
+/* A page of a file is read for a write; if that fails, the page is not cached, and the write can be tried again. */
 TEST(undo_of_pages_of_files, 1)
 {
 	struct sim_file *file = sim_file_create(8);
@@ -156,7 +160,7 @@ TEST(undo_of_pages_of_files, 1)
 	sim_file_destroy(file);
 }
 
-/* ---- Faults ---------------------------------------------------------------------------------------------------------- */
+/* ---- Faults ------------------------------------------------------------------------------------------------------ */
 
 static struct mm *mm;
 static struct disk *disk;
@@ -193,7 +197,7 @@ static void prepare_shared_write(void)
 	access = ACCESS_WRITE;
 }
 
-/* A private copy of an object's page that is there. */
+/* A private copy of an existing page of an object. */
 static void prepare_copy(void)
 {
 	const struct mmap_request request = {
@@ -213,7 +217,7 @@ static void prepare_swapped(void)
 	access = ACCESS_READ;
 }
 
-/* Two have it: it is read into the swap cache. */
+/* Two address spaces share the slot, so the page is read into the swap cache. */
 static struct mm *child;
 
 static void prepare_swapped_shared(void)
@@ -246,7 +250,7 @@ static u64 rss_of(struct mm *of)
 	return all;
 }
 
-/* False: nothing failed any more. */
+/* Returns false if no allocation failed. */
 static bool fault_short_of(u64 n, void (*prepare)(void), unsigned *nr_failed)
 {
 	enum fault_answer answer;
@@ -280,7 +284,9 @@ static bool fault_short_of(u64 n, void (*prepare)(void), unsigned *nr_failed)
 	return failed;
 }
 
-/* Each kind of fault, under each policy: out of memory at each step, it has left no trace, and can be made again. */
+/*
+ * Each kind of fault, under each policy, runs out of memory at each allocation: it leaves no trace, and can be retried.
+ */
 TEST(undo_of_faults, 1)
 {
 	disk = disk_create(64);
@@ -300,9 +306,9 @@ TEST(undo_of_faults, 1)
 	mapping_put(mapping);
 }
 
-/* ---- Events ---------------------------------------------------------------------------------------------------------- */
+/* ---- Events ------------------------------------------------------------------------------------------------------ */
 
-/* A CPU without a ring of its own says so, and goes on recording where it did. */
+/* If the new rings cannot be allocated, events_init() fails, and events are still recorded in the old ones. */
 TEST(undo_of_events, 1)
 {
 	u32 recorded = events_recorded(0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The VMA tree against a model that anybody can check: an array with one place for each page. */
+/* Tests of the VMA tree against a simple model: an array with one element for each page. */
 #include "test.h"
 
 #include "kernel/lib/string.h"
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 #define BASE 0x100000UL
-#define SPAN 2048 /* pages */
+#define SPAN 2048 /* in pages */
 
 static struct vma_tree tree;
-static struct vma *model[SPAN]; /* who covers each page */
+static struct vma *model[SPAN]; /* the VMA that covers each page */
 
 static vaddr_t addr_of(u64 page)
 {
@@ -40,7 +40,7 @@ static bool model_is_free(u64 start, u64 len)
 	return true;
 }
 
-/* Within [low, high). */
+/* Searches within [low, high). */
 static u64 model_gap_top_down(u64 len, u64 low, u64 high)
 {
 	for (u64 start = high + 1; start-- > low;)
@@ -125,7 +125,10 @@ static void add_range(struct vma_range *ranges, unsigned *nr, vaddr_t start, vad
 		ranges[(*nr)++] = (struct vma_range){ start, end, make_vma(start, end) };
 }
 
-/* All that overlaps [page, page + len) goes, in however many nodes; what reaches out of it stays, and something new may come. */
+/*
+ * Removes all that overlaps [page, page + len), in however many nodes. The parts outside the range stay, and a new VMA
+ * may replace the rest.
+ */
 static void replace_at(u64 page, u64 len)
 {
 	vaddr_t from = addr_of(page), to = addr_of(page + len), low = from, high = to;
@@ -154,7 +157,7 @@ static void replace_at(u64 page, u64 len)
 		model_set(ranges[i].vma, ranges[i].vma);
 }
 
-/* The whole span, or any part of it, also an empty one. */
+/* Compares gaps in [low, high), which may be the whole span, any part of it, or empty. */
 static void compare_gaps(u64 low, u64 high)
 {
 	u64 len = 1 + sim_random_below(20);
@@ -207,7 +210,7 @@ TEST(vma_tree_equals_the_model, 1)
 	vma_tree_destroy(&tree);
 }
 
-/* What is thrown away as a whole takes its nodes with it, and those set aside: each test counts them. */
+/* Destroying a tree frees its nodes, and the nodes in reserve: the check at the end of each test counts them. */
 TEST(vma_tree_is_destroyed_with_all_its_nodes, 1)
 {
 	for (unsigned size = 0; size <= 3; size++) {
@@ -223,10 +226,10 @@ TEST(vma_tree_is_destroyed_with_all_its_nodes, 1)
 	}
 }
 
-/* ---- S14: look-ups beside a writer -------------------------------------------------------------------------------- */
+/* ---- S14: look-ups concurrent with a writer ---------------------------------------------------------------------- */
 
 static bool stop;
-static struct vma *fixed[64]; /* VMAs that stay; between them others come and go */
+static struct vma *fixed[64]; /* VMAs that stay, while others between them come and go */
 
 static void look_up(void *arg)
 {
@@ -241,7 +244,7 @@ static void look_up(void *arg)
 	}
 }
 
-/* Whatever happens around it, a VMA that stays is always found. */
+/* A VMA that stays is always found, whatever changes around it. */
 TEST(s14_lookups_beside_a_writer, 4)
 {
 	for (u64 i = 0; i < 64; i++) {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Tests of the host build in batches. Their program runs as many as it is given, each in a process of its own and a line
-for each; starting a sanitizer takes longer than most of them do.
+Runs the tests of the host build in batches. Their program runs as many tests as it is given, each in a process of its
+own, and prints a line for each; starting a sanitizer takes longer than most of the tests.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ ENDED = re.compile(rb"^(ok|FAILED) +(\S.*?) \((\d+) ms\)\n(?: +again: .*\n)?", r
 
 
 def batched(jobs):
-    """The same jobs, with those that differ only in the last word of their command in batches."""
+    """Returns the same jobs, with those that differ only in the last word of their command combined into batches."""
     alone = [job for job in jobs if not job.batched]
     groups = {}
     for job in jobs:
@@ -24,7 +24,7 @@ def batched(jobs):
 
 
 def chunks(group):
-    """Neighbours are alike, and so are the times they take: each chunk gets some of all."""
+    """Splits a group evenly: neighbours are alike and take similar times, so each chunk gets some of all."""
     number = -(-len(group) // SIZE)
     return [group[start::number] for start in range(number)]
 
@@ -37,7 +37,10 @@ def batch(command, jobs):
 
 
 def split(jobs, result, names):
-    """(job, its own result) for each, by its name in the output. One without a line ended them all, or comes after it."""
+    """
+    Returns (job, its own result) for each, by its name in the output. A job without a line ended the batch, or comes
+    after that job.
+    """
     parts = {}
     start = 0
     share = result.cpu / len(jobs)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Tests in a real browser: a trace opened in Perfetto itself, a report as its reader opens it. Only where Chromium is, and where
-Perfetto's program could be fetched; else the runner says what is left out.
+Tests in a real browser: a trace opened in Perfetto itself, and a report. They need Chromium and, for traces,
+Perfetto's program from the network; otherwise the runner reports what is left out.
 """
 
 import collections
@@ -31,7 +31,7 @@ def jobs():
     return perfetto_jobs() + [report_job(browser)]
 
 
-# --- a trace in Perfetto -------------------------------------------------------------------------------------------------
+# --- a trace in Perfetto ----------------------------------------------------------------------------------------------
 
 
 def perfetto_jobs():
@@ -58,13 +58,13 @@ def judge_perfetto(result, path):
 
 
 def misunderstandings(events, understood):
-    """Where Perfetto's picture is not that of the file."""
+    """Returns the differences between Perfetto's picture and the file."""
     slices, name = [event for event in events if event["ph"] == "X"], names(events)
     wanted = {
         "slices": collections.Counter(slice_of(event, name) for event in slices),
         "arrows": collections.Counter(arrows(events)),
         "sources": collections.Counter(event["args"]["source"] for event in slices if "source" in event["args"]),
-        # Perfetto puts a thread's number behind its name.
+        # Perfetto appends a thread's number to its name.
         "tracks": collections.Counter({f"{name[event['tid']]} {event['tid']}" for event in slices}),
     }
     found = {
@@ -83,7 +83,7 @@ def misunderstandings(events, understood):
 
 
 def names(events):
-    """{thread: name}, and {-process: name} for processes."""
+    """Returns {thread: name}, and {-process: name} for processes."""
     found = {}
     for event in events:
         if event["name"] == "thread_name":
@@ -102,7 +102,10 @@ def ns(microseconds):
 
 
 def arrows(events):
-    """(start of the slice it leaves, start of the slice it reaches): in a trace of ours an arrow begins with its slice, too."""
+    """
+    Returns (start of the slice it leaves, start of the slice it reaches): in these traces an arrow begins with its
+    slice.
+    """
     ends = {}
     for event in events:
         if event["ph"] in "sf":
@@ -111,7 +114,7 @@ def arrows(events):
 
 
 def misunderstandings_that_escape(events, understood):
-    """Each of these must be noticed."""
+    """Changes the picture in several ways, each of which the check must notice."""
     def a_nanosecond(picture):
         picture["slices"][0]["ts"] += 1
 
@@ -142,13 +145,13 @@ def misunderstandings_that_escape(events, understood):
     return complaints
 
 
-# --- a report ------------------------------------------------------------------------------------------------------------
+# --- a report ---------------------------------------------------------------------------------------------------------
 
 
 def report_job(browser):
     """
-    The report's script runs to its end, on the screen and for paper, and has nothing to complain about; and on a telephone
-    nothing is wider than the screen. (A window is never so narrow here, but a frame is.)
+    Checks that the report's script runs to its end, on the screen and for paper, without a message, and that on a
+    telephone nothing is wider than the screen. (A window cannot be that narrow here, but a frame can.)
     """
     job = Job(name="report/browser", command=[], judge=judge_report, weight=6)
     command, path = report_command(job)

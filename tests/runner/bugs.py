@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Planted bugs: tests/bugs/*.patch. A check that cannot fail is no check: each patch takes one needed line away, and the
-test that its header names must then fail. `make test` only sees that every patch still applies.
+Planted bugs, tests/bugs/*.patch: each patch removes one needed line, and the test that its header names must then fail.
+They prove that the tests can fail. `make test` only checks that every patch still applies.
 """
 
 import fnmatch
@@ -18,8 +18,8 @@ from .job import Job
 TREE = ("Makefile", "linker.ld", "boot", "kernel", "mm", "drivers", "user", "tests/host", "tools")
 BUILT = ("build/debug", "build/host", "build/user", "build/faultline.elf", "build/flags-kernel")
 BUILD_TIME = 600
-HANGS = 40  # seconds: several bugs end in a hang, and that is noticed as well,
-HANGS_LOUDLY = 120  # ... though the kernel goes on telling that nobody goes on
+HANGS = 40  # seconds: several bugs end in a hang, which counts as noticed
+HANGS_LOUDLY = 120  # the same, while the kernel goes on reporting the hang
 
 
 class PatchError(Exception):
@@ -35,7 +35,7 @@ def name_of(path):
 
 
 def chosen(wanted):
-    """The names that these patterns name; each must name one."""
+    """Returns the names that these patterns match; each pattern must match one."""
     known = [name_of(path) for path in patches()]
     for pattern in wanted:
         if not fnmatch.filter(known, pattern):
@@ -44,7 +44,7 @@ def chosen(wanted):
 
 
 def apply_jobs():
-    """For `make test`: does each patch apply to the tree as it is?"""
+    """Returns jobs for `make test`: each patch must apply to the current tree."""
     return [apply_job(path) for path in patches()]
 
 
@@ -54,13 +54,13 @@ def apply_job(path):
 
 
 def fail_job(path):
-    """For `make soak-all`: with the bug planted, its test fails."""
+    """Returns the job for `make soak-all`: with the bug planted, its test must fail."""
     return Job(name=f"bug/{name_of(path)} is caught", judge=judge_status, limit=BUILD_TIME, cap=2 * BUILD_TIME,
                weight=30, command=[sys.executable, "tests/run", "bug", name_of(path)])
 
 
 def patched_files(path):
-    """The files that the patch changes, relative to the repository."""
+    """Returns the files that the patch changes, relative to the repository."""
     with open(path, encoding="utf-8") as file:
         return re.findall(r"^\+\+\+ b/(\S+)", file.read(), re.MULTILINE)
 
@@ -70,7 +70,10 @@ def judge_status(result):
 
 
 def prove(name):
-    """`tests/run bug NAME`: plant it in a scratch copy, build, and see its test fail. Returns an exit status."""
+    """
+    `tests/run bug NAME`: plants the bug in a scratch copy, builds it, and checks that its test fails. Returns an exit
+    status.
+    """
     path = os.path.join(ROOT, "tests", "bugs", f"{name}.patch")
     test = header(path)["Test"]
     copy = plant(path, name)
@@ -97,7 +100,7 @@ def header(path):
 
 
 def plant(path, name):
-    """A copy of the tree with the bug, built. Objects are copied with their times, so only what differs is built."""
+    """Builds a copy of the tree with the bug. Objects keep their times, so only what differs is compiled."""
     copy = os.path.join(OUTPUT, "bugs", name)
     shutil.rmtree(copy, ignore_errors=True)
     for entry in TREE + BUILT:
@@ -111,7 +114,7 @@ def plant(path, name):
 
 
 def forget_warnings_as_errors(path):
-    """Objects that CI has built are as good: without this each bug would build the whole kernel anew."""
+    """Lets the copy use objects that CI has built with -Werror: otherwise each bug would rebuild the whole kernel."""
     if os.path.exists(path):
         built = os.stat(path)
         with open(path, encoding="utf-8") as file:
@@ -130,7 +133,7 @@ def copy_entry(source, destination):
 
 
 def checked(command, directory):
-    """Not as CI builds: what a bug leaves unused is no error."""
+    """Runs a command without CI's settings: code that a bug leaves unused is no error."""
     ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CI")
     environment = {key: value for key, value in os.environ.items() if key not in ours}
     result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-What a shell or a CI system may do to tools/faultline: each verb under each bad condition, each option that names a file with each
-bad path. Never a traceback, and the status that tools/faultline run --help documents. Run as `tests/conditions NAME`.
+Tests tools/faultline under what a shell or a CI system may do to it: each verb under each bad condition, each option
+that names a file with each bad path. The tool must print no traceback, and exit with the status that tools/faultline
+run --help documents. Runs as `tests/conditions NAME`.
 """
 
 import dataclasses
@@ -24,18 +25,21 @@ from .job import Job
 TOOL = os.path.join(ROOT, "tools", "faultline")
 VERBS = ("run", "shell", "iso", "demo", "lines", "trace", "report", "bench")
 HELLO = "build/user/hello"
-ECHO_LINES = 20000  # of what `seq` prints: more than a pipe holds
+ECHO_LINES = 20000  # lines of `seq`, more than a pipe holds
 GONE = 128 + 13  # SIGPIPE
 PATIENCE = 300  # seconds for one command on a loaded machine
 
 
 @dataclasses.dataclass
 class Condition:
-    """`shell` is put behind the command, `setting` before it; `output` is the status of one whose output is lost."""
+    """
+    `shell` follows the command, `setting` precedes it; `output` is the status of a command that cannot write its
+    output.
+    """
     shell: str = ""
     setting: str = ""
     output: int = 0
-    run: int | None = None  # of a run that boots, where it differs
+    run: int | None = None  # the status of a run that boots, if it differs
     environment: dict = dataclasses.field(default_factory=dict)
 
 
@@ -72,7 +76,7 @@ def judge(result):
 
 
 def main(name):
-    """0, or 1 and what was wrong."""
+    """Returns 0, or 1 and prints what was wrong."""
     os.chdir(ROOT)
     complaints = SPECIAL[name]() if name in SPECIAL else under(name, CONDITIONS[name])
     print("\n".join(complaints) or "as it should be")
@@ -90,7 +94,7 @@ def under(name, condition):
 
 
 def run_under(name, condition, arguments):
-    """Its status and what it has said."""
+    """Returns the command's status and its standard error."""
     words = ["sh", "-c", f'{condition.setting} exec "$0" "$@" {condition.shell}', sys.executable, TOOL, *arguments]
     words = [os.fsencode(word) for word in words]
     if name == "stdout-gone":
@@ -123,7 +127,7 @@ def bad_paths():
 
 
 def is_fine(arguments, path, folder):
-    """A directory may be copied into the machine, and so may a link that leads nowhere."""
+    """Returns whether the path is valid: a directory may be copied into the machine, and so may a dangling link."""
     fine = {"--share": (folder + "/",), "--file": (folder + "/", os.path.join(folder, "loop"))}
     return path in fine.get(arguments[1], ())
 
@@ -133,7 +137,7 @@ def refused(arguments):
 
 
 def programs():
-    """What is no program of ours is told before the boot."""
+    """Checks that a file that cannot be run is refused before the boot."""
     elf = bytearray(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQ", 2, 62, 1, 0x400000, 64, 0) + bytes(200))
     cases = {
         "empty": (b"", "is not an ELF program"), "script": (b"#!/bin/sh\necho hello\n", "is not an ELF program"),
@@ -164,10 +168,11 @@ def told(arguments, words):
 
 
 def another_place():
-    """A clone whose path has a space in it; GDB is one of those that might not take it."""
+    """Runs in a clone whose path has a space in it; GDB is one of the programs that might not accept that."""
     with tempfile.TemporaryDirectory() as folder:
         clone = os.path.join(folder, "a clone")
-        shutil.copytree(os.path.join(ROOT, "tools"), os.path.join(clone, "tools"))  # a link would be followed
+        # not a symbolic link, which would be followed
+        shutil.copytree(os.path.join(ROOT, "tools"), os.path.join(clone, "tools"))
         for name in ("build", "kernel", "mm"):
             os.symlink(os.path.join(ROOT, name), os.path.join(clone, name))
         command = [os.path.join(clone, "tools", "faultline"), "run", "--gdb-script", "tests/gdb/attach.py", HELLO]
@@ -176,7 +181,7 @@ def another_place():
 
 
 def several_runs():
-    """Ctrl-C ends all that a command does, not the one run of several that is under way."""
+    """Checks that Ctrl-C ends a command with several runs, not only its current run."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "report.html")
         complaints = interrupted(signal.SIGINT, 3, os.path.join(folder, "log"), "report", ["-o", out])
@@ -184,7 +189,7 @@ def several_runs():
 
 
 def nonblocking():
-    """A pipe that does not block and is read late loses nothing."""
+    """Checks that a non-blocking pipe that is read late loses nothing."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
     with subprocess.Popen([TOOL, "run", "/bin/busybox", "seq", "1", str(ECHO_LINES)], stdin=subprocess.DEVNULL,
@@ -198,7 +203,7 @@ def nonblocking():
 
 
 def signals():
-    """Whenever they come. Ctrl-C has to wait for the first line of ours: until then it is Python's."""
+    """Sends signals at various times. Ctrl-C waits for the log to exist: until then, Python handles it."""
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "log")
         return [complaint for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT) for tenths in range(0, 20, 2)
@@ -206,7 +211,7 @@ def signals():
 
 
 def interrupted(number, delay, log, verb="run", options=()):
-    arguments = [verb, "--log", log, *options, "build/user/end", "signal", "0"]  # which does not end
+    arguments = [verb, "--log", log, *options, "build/user/end", "signal", "0"]  # this program does not end
     with subprocess.Popen([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE) as tool:
         while number == signal.SIGINT and not os.path.exists(log) and tool.poll() is None:
@@ -225,7 +230,9 @@ def interrupted(number, delay, log, verb="run", options=()):
 
 
 def bare_machine():
-    """Who builds where nothing is installed is told all that is missing and the command, not one error after the other."""
+    """
+    Checks that a build with nothing installed names all that is missing and the command, not one error after the other.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for name in ("sh", "make", "id", "env", "nproc"):
             os.symlink(shutil.which(name), os.path.join(folder, name))

@@ -9,8 +9,8 @@ from .job import Job
 
 STAGE = ["--deterministic", "--cpus", "3", "--swap", "1M"]
 SITUATIONS = ["--deterministic", "--cpus", "2", "--disk", "4M", "--swap", "4M"]
-POLICIES = {"mmap": "1", "vma": "2", "spec": "3", "full": "4"}  # as enum policy of user/faultline.h
-ENDINGS = (  # program and its arguments, status of the tool, what GDB says
+POLICIES = {"mmap": "1", "vma": "2", "spec": "3", "full": "4"}  # as in enum policy of user/faultline.h
+ENDINGS = (  # program and its arguments, the tool's status, GDB's message
     (["end", "exit", "3"], 3, "The program has ended with status 3; the machine is off."),
     (["end", "signal", "11"], 139, "The program was killed by signal 11; the machine is off."),
     (["hang", "panic"], 125, "The kernel has panicked: its log says why; the machine is off."),
@@ -35,8 +35,9 @@ def jobs():
 
 def soak_jobs():
     """
-    Every command at every moment, and of the release kernel; each tour by itself, started as it says; `why` for every reason, in every
-    situation, about a fuzzed address space; breakpoints counted; and back in time, which replays the run from its start for each step.
+    Returns the long jobs: every command in every state, and on the release kernel; each tour by itself, started as its
+    text says; `why` for every reason, in every situation, and on a fuzzed address space; breakpoints counted; and
+    reverse execution, which replays the run from its start for each step.
     """
     reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
     return [
@@ -63,7 +64,9 @@ def soak_jobs():
 # --- docs/debugging.md -----------------------------------------------------------------------------------------------
 
 def recipe_jobs():
-    """Each recipe, word for word: what it types must work, and every line that it shows must come, whatever the numbers are."""
+    """
+    Returns a job for each recipe: its commands must work, and every line that it shows must appear, apart from numbers.
+    """
     with open(os.path.join(ROOT, "docs", "debugging.md"), encoding="utf-8") as file:
         parts = re.split(r"(?m)^    (?=tools/faultline run --gdb .*build/)", file.read())[1:]
     return [recipe_job(number, part) for number, part in enumerate(parts, start=1) if "COUNT" not in part.splitlines()[0]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A directory that a test fills, has changed, and compares with what it should have become."""
+"""A directory that a test fills, lets a command change, and compares with the expected contents."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from faultline_host import putback
 
 
 class Directory:
-    """A directory with these names: (mode, contents), contents None for a directory, or the target of a link."""
+    """A directory with these names: (mode, contents), contents None for a directory; or the target of a link."""
 
     def __init__(self, names, inside=None):
         self.names, self.inside = names, inside
@@ -43,7 +43,7 @@ class Directory:
         return os.path.samefile(self.at(one), self.at(other))
 
     def all(self):
-        """As `names`, what is there now."""
+        """Returns the current contents, in the format of `names`."""
         found = {}
         for folder, folders, files in os.walk(self.path):
             for name in folders + files:
@@ -70,6 +70,6 @@ class Directory:
 
 
 def expect(checks, told):
-    """Complaints: the names of those that are not true, and what was told."""
+    """Returns complaints: the names of the checks that are false, and the text `told`."""
     missed = [f"lacks {name}" for name, right in checks.items() if not right]
     return [*missed, told] if missed else []

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The generated documents say what the sources say; every race point is in a script, or there is nothing to write of it; and the
-sources keep rules that a search can check."""
+"""
+Jobs that run the checks of sources and documents: generated documents are up to date, every race point is in a script,
+and the sources follow the rules that a search can check.
+"""
 
 from .job import Job
 

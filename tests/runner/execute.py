@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Runs jobs side by side. A job counts as hung when nothing it writes (output or kernel log) has grown for its limit, so
-that a slow machine fails nothing and a silent hang is found early; the cap is for what babbles for ever.
+Runs jobs in parallel. A job counts as hung when nothing it writes (output or kernel log) has grown for its limit, so
+that a slow machine fails no test and a silent hang is found early; the cap ends a job that writes for ever.
 """
 
 import collections
@@ -17,14 +17,15 @@ import time
 from . import OUTPUT, ROOT, batch
 from .job import Result
 
-LOOK = 0.2  # seconds between two looks at whether a job has written something
+LOOK = 0.2  # seconds between two checks of a job's output
 SHOWN_LINES = 40
 TOOL = "tools/faultline"
-PYTHON = (sys.executable, "-S")  # ours, found already, and without what a site adds: looking for either can take half a run
+# the running interpreter, without site packages: looking for either can take half a run
+PYTHON = (sys.executable, "-S")
 
 
 def run_all(jobs, workers):
-    """Run every job, print a line for each, details of failures, at the end what failed. Returns (passed, failed)."""
+    """Runs every job, prints a line for each and details of failures, then a summary. Returns (passed, failed)."""
     os.makedirs(OUTPUT, exist_ok=True)
     reporter = Reporter(len(jobs))
     jobs = sorted(batch.batched(jobs), key=lambda job: -job.weight)
@@ -99,7 +100,7 @@ def feed(job, process):
 
 
 def wait(process, watched, job, stopped):
-    """Why the process had to be ended, or an empty string."""
+    """Waits for the process. Returns why it had to be ended, or an empty string."""
     started = grown = time.monotonic()
     size = 0
     while not ends_within(LOOK, process):
@@ -121,7 +122,7 @@ def wait(process, watched, job, stopped):
 
 
 def ends_within(seconds, process):
-    """Asked of the kernel, so that a job of a tenth of a second takes no longer."""
+    """Waits by a pidfd, not by polling, so that a job of a tenth of a second takes no longer."""
     descriptor = os.pidfd_open(process.pid)
     try:
         if not select.select([descriptor], [], [], seconds)[0]:
@@ -149,14 +150,14 @@ def contents(path):
 
 
 class Reporter:
-    """Prints results as they come, and counts."""
+    """Prints and counts results as they arrive."""
 
     def __init__(self, total):
         self.total = total
         self.passed = 0
         self.failures = []
         self.seconds, self.cpu = collections.Counter(), collections.Counter()  # by kind of test
-        self.remarks = collections.Counter()  # what was said of tests that passed
+        self.remarks = collections.Counter()  # remarks on tests that passed
         self.stopped = False
         self.lock = threading.Lock()
 
@@ -178,7 +179,7 @@ class Reporter:
             sys.stdout.flush()
 
     def summary(self):
-        """Where the time went; and what was to be seen hundreds of lines up: remarks, and what failed."""
+        """Prints where the time went, and repeats what has scrolled away: remarks and failures."""
         print("seconds by kind (of CPU): " +
               ", ".join(f"{kind} {seconds:.0f} ({self.cpu[kind]:.0f})" for kind, seconds in self.seconds.most_common()))
         for remark, tests in self.remarks.items():

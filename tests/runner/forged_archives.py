@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Tests of what --share makes of an archive that no kernel of ours would send: forged, cut short, or too big for the disk. Names and
-links in it write nothing outside the directory, half of it changes nothing.
+Tests --share with archives that no Faultline kernel sends: forged, cut short, or too big for the disk. Names and links
+in them must not write outside the directory, and an incomplete archive must change nothing.
 """
 
 import re
@@ -17,7 +17,7 @@ FILE, LINK, FOLDER, GONE = stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777, stat.S_IF
 
 
 def archive(*entries, whole=True):
-    """A file with these: (path, mode, contents[, inode])."""
+    """Returns a file with an archive of these entries: (path, mode, contents[, inode])."""
     file, made = tempfile.TemporaryFile(), cpio.Archive()
     for path, mode, data, *inode in entries:
         made._inode = inode[0] - 1 if inode else made._inode  # pylint: disable=protected-access
@@ -28,7 +28,7 @@ def archive(*entries, whole=True):
 
 
 def put_back(shared, *entries, whole=True):
-    """The sentences that are said, or "incomplete"."""
+    """Returns the messages, or ["incomplete"]."""
     with archive(*entries, whole=whole) as file:
         changed = putback.PutBack(shared.path, shared.originals(), file)
         try:
@@ -39,7 +39,7 @@ def put_back(shared, *entries, whole=True):
 
 
 def forged():
-    """Names that lead out, links that lead out, and names behind such links."""
+    """Tests names that lead outside, links that lead outside, and names below such links."""
     names = ("../outside/x", "/etc/evil", "a/../../outside/x", "..", "a//b", "a/./b", "./a", "", "a\0b", "out/x")
     bad = [(name, FILE, b"evil") for name in names]
     bad += [("link1", LINK, b"/etc"), ("link2", LINK, b"../outside"), ("a/link3", LINK, b"../../outside"), ("out/y", LINK, b"x"),
@@ -71,7 +71,7 @@ def cut_short():
 
 
 def no_room():
-    """What cannot be written changes nothing, and is kept. A limit of file sizes stands for a full disk."""
+    """Checks that a failed write changes nothing and is reported. A limit on file sizes stands for a full disk."""
     with Directory({"a": (0o644, b"a"), "b": (0o644, b"b")}) as shared, tempfile.TemporaryFile() as big:
         with archive(("b", GONE, b""), ("a", FILE, b"new"), ("c", FILE, bytes(2 << 20))) as source:
             big.write(source.read())

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 The tests of the host build: one program per sanitizer, build/host/{asan,tsan}/tests. `--list` prints the names of its
-tests and how many CPUs each has; with names as arguments it runs those, says what failed, and exits 0 only if all is well.
+tests and how many CPUs each has; with names as arguments it runs those, reports failures, and exits 0 only if none
+failed.
 """
 
 import functools
@@ -14,23 +15,23 @@ from . import ROOT
 from .job import Job
 
 SANITIZERS = ("asan", "tsan")
-LIMIT = 400  # above the patience of the programs themselves
+LIMIT = 400  # above the time limits of the programs themselves
 SOAK_SEEDS = range(2, 14)
 
 
 def jobs(root=ROOT):
-    """ThreadSanitizer has nothing to say of a test with one CPU, which is one thread."""
+    """Returns the jobs. A test with one CPU has one thread, in which ThreadSanitizer can find nothing."""
     return [job(sanitizer, name, root) for sanitizer in SANITIZERS for name, cpus in tests(sanitizer, root).items()
             if sanitizer != "tsan" or cpus > 1]
 
 
 def quick_jobs():
-    """Without what is long: storms under ThreadSanitizer, which are in the soak."""
+    """Returns the jobs without the long ones: the storms under ThreadSanitizer, which are in the soak."""
     return [job for job in jobs() if not ("tsan" in job.name and "storm" in job.name)]
 
 
 def seed_jobs(root=ROOT):
-    """The tests whose course depends on the seed, with more of them."""
+    """Returns the tests whose course depends on the seed, with more seeds."""
     return [job(sanitizer, name, root, seed) for sanitizer in SANITIZERS for name in names(sanitizer, root)
             if "storm" in name or "model" in name for seed in SOAK_SEEDS]
 
@@ -50,26 +51,29 @@ def names(sanitizer, root):
 
 
 def names_in_sources():
-    """Whole names of the tests, known without a program that lists them."""
+    """Returns the names of the tests from the sources, without the program that lists them."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(pathlib.Path(ROOT, "tests", "host").glob("test_*.c"))]
     return [f"host/{sanitizer}/{name}" for sanitizer in SANITIZERS
             for name in re.findall(r"^TEST(?:_DIES)?\((\w+)", "".join(texts), re.MULTILINE)]
 
 
 def tests(sanitizer, root):
-    """Name → number of CPUs."""
+    """Returns {name: number of CPUs}."""
     program = os.path.join(root, "build", "host", sanitizer, "tests")
     if not os.path.exists(program):
         return {}
     listing = subprocess.run([*fixed_addresses(), program, "--list"], capture_output=True, text=True, check=False)
     if listing.returncode:
-        return {"--list": 2}  # as a test, which will fail and say why
+        return {"--list": 2}  # a job for it fails and shows why
     return {name: int(cpus) for name, cpus in map(str.split, listing.stdout.splitlines())}
 
 
 @functools.lru_cache(maxsize=None)
 def fixed_addresses():
-    """GCC 12's ThreadSanitizer cannot live with the address randomisation of newer Linux: off with it, if allowed."""
+    """
+    Returns a prefix that turns address randomisation off, if allowed: GCC 12's ThreadSanitizer fails with that of newer
+    Linux.
+    """
     command = ["setarch", "x86_64", "-R"]
     try:
         allowed = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One thing to run, and what came of it."""
+"""A job of the test runner, and its result."""
 
 import dataclasses
 import os
@@ -12,7 +12,10 @@ from . import OUTPUT
 
 
 def named(tests, argv):
-    """The arguments of `tests/KIND NAME`, of which the first is one of these tests; or the end, with a sentence."""
+    """
+    Returns the arguments of `tests/KIND NAME`, the first of which must be one of these tests; otherwise exits with a
+    message.
+    """
     if len(argv) < 2 or argv[1] not in tests:
         kind = os.path.basename(argv[0])
         wrong = f"no test is called {argv[1]}" if len(argv) > 1 else "name a test"
@@ -27,8 +30,8 @@ class Result:
     stderr: bytes
     log: bytes
     seconds: float
-    cpu: float = 0.0  # seconds of all its processes that were waited for: these do not depend on what runs beside
-    hung: str = ""  # why the runner ended it; empty when it ended by itself
+    cpu: float = 0.0  # seconds of all its processes that were waited for: independent of other load
+    hung: str = ""  # why the runner ended it; empty if it ended by itself
 
 
 @dataclasses.dataclass
@@ -36,23 +39,23 @@ class Job:
     name: str
     command: list
     judge: typing.Callable  # Result → list of complaints, empty when passed
-    limit: float = 120  # seconds without a byte of output or log, so many that no load takes them
+    limit: float = 120  # seconds without a byte of output or log, enough for any load
     cap: float = 1200  # seconds in all
     stdin: bytes = b""
     live_stdin: bool = False  # through a pipe instead of a file
     has_log: bool = False  # append --log FILE to the command: a run of tools/faultline
     replay: str = ""
-    says: typing.Callable = lambda result: ""  # Result → what is shown of it though it passed
+    says: typing.Callable = lambda result: ""  # Result → a remark that is shown although it passed
     weight: float = 1  # how long it may take; heavy jobs start first
-    batched: bool = False  # the command takes as its last words those of other such jobs, too
+    batched: bool = False  # other such jobs' last words may be appended to the command
     split: typing.Callable = None  # of a batch: Result → (job, its own result) for each
 
     def file(self, suffix):
-        """A file of this job's own under build/tests."""
+        """Returns the path of a file of this job under build/tests."""
         return os.path.join(OUTPUT, re.sub(r"[^A-Za-z0-9.=-]+", "_", self.name) + suffix)
 
     def kind(self):
-        """The word before the first slash; scenarios have none."""
+        """Returns the word before the first slash; scenarios have none."""
         kind, slash, _ = self.name.split()[0].partition("/")
         return kind if slash else "scenario"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Somebody at a terminal: starts a command on a pseudo-terminal of its own, types, and waits for what appears. For the tests of
-`tools/faultline shell`, of which each is one function of terminal.py.
+A user at a terminal: starts a command on a pseudo-terminal of its own, types, and waits for output. The tests of
+`tools/faultline shell` use it; each is one function of terminal.py.
 """
 
 import fcntl
@@ -13,16 +13,16 @@ import subprocess
 import termios
 import time
 
-PATIENCE = 60.0  # seconds without a sign of life: a loaded machine may be as slow as it likes
+PATIENCE = 60.0  # seconds without output: enough for a loaded machine
 ROWS, COLUMNS = 33, 99
 
 
 class Missed(Exception):
-    """What was waited for did not appear."""
+    """The expected output did not appear."""
 
 
 class Keyboard:
-    """`seen` is what has appeared since the last match."""
+    """`seen` is the output since the last match."""
 
     def __init__(self, command):
         self.ours, theirs = os.openpty()
@@ -30,7 +30,7 @@ class Keyboard:
         self.before = termios.tcgetattr(theirs)
         self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
                                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        self.theirs = theirs  # kept, so that the settings can be looked at when the command has ended
+        self.theirs = theirs  # kept open, so that the settings can be read after the command has ended
         self.seen = ""
 
     def resize(self, rows, columns):
@@ -40,7 +40,7 @@ class Keyboard:
         os.write(self.ours, text.encode())
 
     def wait_for(self, regex):
-        """Returns the match; what stands before and in it is forgotten."""
+        """Returns the match; drops the output up to its end."""
         while True:
             match = re.search(regex, self.seen)
             if match:
@@ -50,7 +50,7 @@ class Keyboard:
                 raise Missed(f"“{regex}” has not appeared; instead: {self.seen[-800:]!r}")
 
     def insist(self, text, regex):
-        """Types it until it is heard: a program that leaves the raw mode between two keys takes one that comes then for another."""
+        """Types the text until it has an effect: a program that leaves raw mode between two keys can misread a key."""
         for _ in range(int(PATIENCE)):
             self.type(text)
             if self._read(1.0) and re.search(regex, self.seen):
@@ -58,13 +58,13 @@ class Keyboard:
         return self.wait_for(regex)
 
     def line(self, command, regex):
-        """Types a command at the prompt and waits for what it prints, behind its own echo."""
+        """Types a command at the prompt and waits for its output, after its own echo."""
         self.type(command + "\r")
         self.wait_for(re.escape(command[-20:]) + r"\s*\r\n")
         return self.wait_for(regex)
 
     def end(self):
-        """Waits for the end of the command: its exit status."""
+        """Waits for the end of the command; returns its exit status."""
         while self.process.poll() is None:
             if not self._read() and self.process.poll() is None:
                 raise Missed(f"the command has not ended; instead: {self.seen[-800:]!r}")
@@ -84,7 +84,7 @@ class Keyboard:
         os.close(self.theirs)
 
     def _read(self, patience=PATIENCE):
-        """Waits for more; what comes is printed too, so that who runs us sees us live. False: nothing will come, it seems."""
+        """Waits for output, and prints it, so that the runner sees progress. Returns False if none came in time."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             has_ended = self.process.poll() is not None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-CPU models other than the one that all other tests use, and that one without each feature that the kernel names in turn; images
-in a QEMU that was started by hand.
+Tests with other CPU models than the usual one, and with the usual one without each feature that the kernel names; and
+images in a QEMU that was started without the tool.
 """
 
 import os
@@ -12,7 +12,7 @@ from faultline_host import status
 from . import ROOT
 from .job import Job
 
-CPU = "max,-la57"  # the tool's own
+CPU = "max,-la57"  # the tool's default
 MODELS = ("kvm64", "core2duo", "Opteron_G1", "Nehalem")
 VECTORS = ("qemu64", "SandyBridge", f"{CPU},-avx")  # without XSAVE, without AVX2, without AVX
 TOO_OLD = ("pentium3", "486")
@@ -23,7 +23,7 @@ SOAK_BOOTS = ("headline", "missing-feature")
 
 
 def jobs(kernel=None):
-    """`kernel` replaces the kernel image of those that the tool boots."""
+    """Returns the jobs; `kernel` replaces the kernel image of those that the tool boots."""
     runs = [run(model, HELLO) for model in MODELS] + [run(model, FPU_STATE) for model in VECTORS]
     runs += [refuse(model, "lm", features()["lm"][1]) for model in TOO_OLD]
     for name, (need, what) in features().items():
@@ -46,7 +46,7 @@ def plain(name):
 
 
 def features():
-    """Name: need and description, from the kernel's own list."""
+    """Returns {name: (need, description)} from the kernel's own list."""
     with open(os.path.join(ROOT, "kernel", "x86", "features.h"), encoding="utf-8") as file:
         rows = re.findall(r'X\((\w+), \w+, E.X, \d+, (EARLY|NEEDED|USED), "(.*)"\)', file.read())
     return {name: (need, what) for name, need, what in rows}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line of tests/run and the suites."""
+"""The command line of tests/run, and the suites."""
 
 import argparse
 import contextlib
@@ -55,8 +55,10 @@ def main(argv):
 
 
 def close_inherited_descriptors():
-    """What this shell has open must not show in a test: a process's table is as large as its parent's last descriptor.
-    A table of 64 is the smallest, and below lie those of make."""
+    """
+    Closes the shell's descriptors, so that no test sees them: a child's table is as large as its parent's last
+    descriptor. A table of 64 is the smallest, and below 64 are those of make.
+    """
     for name in os.listdir("/proc/self/fd"):
         if int(name) >= 64:
             with contextlib.suppress(OSError):  # the listing's own is closed already
@@ -64,14 +66,19 @@ def close_inherited_descriptors():
 
 
 def forget_make():
-    """A `make` that a test starts is a user's: it knows nothing of one that has started us."""
+    """
+    Removes make's variables: a `make` that a test starts is like a user's, and does not depend on one that started the
+    runner.
+    """
     for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
         os.environ.pop(name, None)
 
 
 def let_children_be_interrupted():
-    """A shell that starts us in the background may have had us ignore the keyboard's signals, nohup the terminal's. We go on
-    ignoring them, by a handler, which what we start does not inherit."""
+    """
+    Lets children be interrupted. A shell that starts the runner in the background may make it ignore the keyboard's
+    signals, and nohup the terminal's. The runner goes on ignoring them, by a handler, which children do not inherit.
+    """
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
@@ -107,7 +114,7 @@ def run(options):
 
 
 def names_of(suite):
-    """Known before anything is built."""
+    """Returns the names of the jobs, which are known before anything is built."""
     jobs = built_jobs() + (soak_jobs() if suite == "known-soak" else [])
     return [job.name for job in jobs] + host.names_in_sources()
 
@@ -122,7 +129,7 @@ def suite_jobs(suite, names=()):
 
 
 def built_jobs():
-    """What the suite `test` has besides the host tests: known before anything is built."""
+    """Returns the jobs of the suite `test` besides the host tests: they are known before anything is built."""
     return tools_jobs() + scenario_jobs("test") + bugs.apply_jobs()
 
 
@@ -131,7 +138,7 @@ def soak_jobs():
 
 
 def soak_jobs_anywhere():
-    """Without those that need a browser, of which the output says so."""
+    """Returns the soak's jobs without those that need a browser, which print a message if there is none."""
     jobs = host.jobs() + conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + mutants.soak_jobs()
     return jobs + tracing.soak_jobs() + sharing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
 
@@ -141,7 +148,7 @@ def scenario_jobs(suite):
 
 
 def tools_jobs():
-    """What surrounds the kernel: its tools, terminals, documents, GDB."""
+    """Returns the jobs for what surrounds the kernel: its tools, terminals, documents, GDB."""
     modules = (tool, shell, sharing, terminal, suspend, docs, debugger, panics, tracing, machines)
     return [job for module in modules for job in module.jobs()]
 
@@ -151,7 +158,9 @@ def select(jobs, names):
 
 
 def means(name, test):
-    """A name is a whole test (`cow-chain fault=full cpus=2`), its first word, or a pattern for either."""
+    """
+    Returns whether a name is a whole test (`cow-chain fault=full cpus=2`), its first word, or a pattern for either.
+    """
     return any(fnmatch.fnmatchcase(text, name) for text in (test, test.split()[0]))
 
 
@@ -165,7 +174,7 @@ def refuse_unknown(names, tests):
 
 
 def print_list():
-    """Scenarios by their first word, whatever they are swept over."""
+    """Prints the tests: scenarios by their first word, whatever they are swept over."""
     for one in scenario.load("test"):
         print(f"{one['name']:30} {one['proves']}")
     for job in tools_jobs() + host.jobs():

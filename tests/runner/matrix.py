@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """
-The two commands on other distributions: each is installed afresh from its mirror (debootstrap) into build/matrix/, gets a clone
-of what is committed here, and is used as a newcomer would use it: `make run` with a script, which installs what is missing, a
-session at a terminal, and the tests that depend on tools and libraries; on one of them all of `make test`.
+Tests `make run` and `make test` on other distributions. Each is installed from its mirror (debootstrap) into
+build/matrix/, gets a clone of what is committed here, and is used as a newcomer would use it: `make run` with a script,
+which installs what is missing, a session at a terminal, and the tests that depend on tools and libraries; one of them
+runs all of `make test`.
 
-Each is a part of `make soak-all`; `make matrix` tries them all. It needs root, for the chroot, and a mirror. With which versions it
-has passed is written into docs/tested.toml, and from there into README.md.
+Each is a part of `make soak-all`; `make matrix` tries them all. It needs root, for the chroot, and a mirror. The
+versions with which it has passed are written to docs/tested.toml, and from there to README.md.
 """
 
 import dataclasses
@@ -23,12 +24,12 @@ from .job import Job
 FOLDER = os.path.join(ROOT, "build", "matrix")
 MIRROR_PATIENCE = 10  # seconds
 QUIET = 1200  # seconds that a step may be silent
-BEFORE = "make,git,ca-certificates,util-linux"  # what a newcomer has who has cloned this
+BEFORE = "make,git,ca-certificates,util-linux"  # the packages of a newcomer who has cloned the repository
 OF_TOOLS = ("tool/*", "shell/*", "terminal/*", "gdb/*", "plain/*", "cpu/*", "docs/*", "panic/*", "report/*", "trace/*", "boot-*",
             "start-*", "segv-codes", "clone-flags")
 OF_DEBUGGER = ("gdb/states", "gdb/events", "gdb/why", "gdb/commands-release")
 STEPS = ("installed", "make run", "terminal", "tests")
-# How this machine's APT reaches its mirrors: by a proxy, or mirrors that are not of today.
+# The settings by which this machine's APT reaches its mirrors: a proxy, or mirrors with an older date.
 OF_MIRRORS = r"Acquire::(https?::.*|Retries|Check-Valid-Until|Check-Date) .*"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
@@ -37,7 +38,7 @@ PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 class Archive:
     mirror: str
     keyring: str
-    script: str  # debootstrap's, which all suites of today share
+    script: str  # debootstrap's script, which all current suites share
     components: str = "main"
 
 
@@ -51,7 +52,7 @@ class Distribution:
     suite: str
     archive: Archive
     whole: bool = False  # runs all of `make test`
-    dockerfile: bool = False  # is set up by the steps of the Dockerfile, so that nothing is missing any more
+    dockerfile: bool = False  # is set up by the steps of the Dockerfile, so that nothing is missing
 
 
 ALL = (
@@ -64,11 +65,11 @@ ALL = (
 )
 
 
-left_out = []  # names of tests that were asked for, perhaps, and cannot be run here
+left_out = []  # names of tests that may have been asked for, and cannot run here
 
 
 def why_not(distribution):
-    """Why it cannot be tried here, or an empty string."""
+    """Returns why the distribution cannot be tried here, or an empty string."""
     if os.geteuid():
         return "it takes root to chroot"
     if not shutil.which("debootstrap"):
@@ -84,7 +85,7 @@ def why_not(distribution):
 
 
 def jobs(distribution):
-    """One, whose steps are told one by one; none where it cannot be tried, and that is said."""
+    """Returns one job, which reports its steps one by one; or none, with a message, if it cannot run here."""
     reason = why_not(distribution)
     if reason:
         print(f"matrix/{distribution.name} is left out: {reason}")
@@ -100,10 +101,10 @@ def judge(result):
     return [] if result.status == 0 else [f"exit status {result.status}", result.stdout.decode(errors="replace")[-6000:]]
 
 
-# --- Inside one job: tests/distribution NAME ---------------------------------------------------------------------------------
+# --- Inside one job: tests/distribution NAME --------------------------------------------------------------------------
 
 def main(names):
-    """Prints a line for each step, as the host tests do; ends at the first that fails. 0, or 1."""
+    """Prints a line for each step, as the host tests do; stops at the first that fails. Returns 0 or 1."""
     known = {one.name: one for one in ALL}
     if len(names) != 1 or names[0] not in known:
         print(f"usage: tests/distribution NAME, one of {', '.join(known)}", file=sys.stderr)
@@ -129,7 +130,7 @@ def main(names):
 
 
 def install(distribution, root):
-    """The distribution as it comes, and a clone of our last commit."""
+    """Installs the distribution without further packages, and clones the last commit."""
     archive = distribution.archive
     shutil.rmtree(root, ignore_errors=True)
     os.makedirs(root)
@@ -142,7 +143,7 @@ def install(distribution, root):
 
 
 def reach_mirrors(root):
-    """As this machine does."""
+    """Copies this machine's APT settings."""
     settings = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
     with open(os.path.join(root, "etc", "apt", "apt.conf.d", "99-as-outside"), "w", encoding="utf-8") as file:
         file.writelines(f"{match[0]}\n" for match in re.finditer(f"(?m)^{OF_MIRRORS}$", settings))
@@ -154,7 +155,7 @@ def docker_steps():
 
 
 def run_script(distribution, root):
-    """What is missing is installed on the way; the shell's output and status come back."""
+    """Checks that missing packages are installed on the way, and that the shell's output and status are returned."""
     result = inside(root, "echo 'uname -s; exit 3' | make run", capture=True)
     print(result.stdout[-4000:])
     return (result.returncode == 2 and "\nLinux\n" in result.stdout and "Error 3" in result.stdout and
@@ -166,13 +167,13 @@ def use_terminal(root):
 
 
 def run_tests(distribution, root):
-    """As CI runs them: warnings are errors."""
+    """Runs tests as CI does: warnings are errors."""
     command = "make test" + ("" if distribution.whole else f' TESTS="{" ".join(OF_TOOLS)}"')
     return inside(root, f"export CI=true; {command} && tests/run soak {' '.join(OF_DEBUGGER)}").returncode == 0
 
 
 def inside(root, command, capture=False):
-    """In the chroot, with mounts that go with the command."""
+    """Runs a command in the chroot, with mounts that end with the command."""
     script = ('mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs sys "$0/sys" && '
               'exec chroot "$0" sh -c "cd /faultline && $1" 2>&1')
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "xterm", "LC_ALL": "C.UTF-8",

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-`tests/run minimise SEED`: the fewest steps of an mmfuzz seed that Linux and Faultline answer differently.
+`tests/run minimise SEED`: finds the fewest steps of an mmfuzz seed that Linux and Faultline answer differently.
 
-Lists of steps to keep are tried in batches, one boot for each batch: mmfuzz runs every list in a process of its own and
-prints a digest for it. Delta debugging (Zeller 2002): leave out ever smaller parts, as long as the difference stays.
+It tries lists of steps to keep in batches, one boot for each batch: mmfuzz runs every list in a process of its own and
+prints a digest for it. The method is delta debugging (Zeller 2002): leave out ever smaller parts, as long as the
+difference stays.
 """
 
 import os
@@ -16,7 +17,7 @@ from . import ROOT
 
 PROGRAM = "build/user/mmfuzz"
 BATCH = 32  # lists for each boot; mmfuzz takes 64
-PATIENCE = 600  # seconds, so many that no load takes them
+PATIENCE = 600  # seconds, enough for any load
 SHORT = ["--memory", "32M"]
 DIGEST = re.compile(r"^seed \d+: [0-9a-f]{16}$", re.MULTILINE)
 
@@ -33,7 +34,7 @@ def add_options(parser):
 
 
 def minimise(seed, options):
-    """Prints the steps in words, from both kernels. Returns an exit status: 0 when there was a difference."""
+    """Prints the steps in words, from both kernels. Returns an exit status: 0 if there was a difference."""
     if not re.fullmatch(r"[0-9]+", seed):
         raise UsageError(f"“{seed}” is no seed of mmfuzz: a number")
     if options.steps < 1:
@@ -50,7 +51,7 @@ def minimise(seed, options):
 
 
 def hint(args, expected, got):
-    """For a failed comparison: how to go on. Empty unless a seed's line of mmfuzz differs."""
+    """Returns a hint for a failed comparison, how to minimise it. Empty unless a seed's line of mmfuzz differs."""
     wanted = set(expected.decode(errors="replace").splitlines())
     for line in got.decode(errors="replace").splitlines():
         match = re.match(r"seed (\d+): ", line)
@@ -73,7 +74,7 @@ class Search:
         self.boots = 0
 
     def shrink(self, steps):
-        """Ever smaller parts are left out until each single step that is left is needed."""
+        """Leaves out ever smaller parts until every remaining step is needed."""
         size = (len(steps) + 1) // 2
         while True:
             parts = [steps[at:at + size] for at in range(0, len(steps), size)]
@@ -111,12 +112,12 @@ class Search:
 
 
 def ended(result):
-    """A panic or a failed check of the kernel is a difference as well: it stays the last word."""
+    """Returns the text after the last digest: a panic or a failed check of the kernel is a difference, too."""
     return result.stderr.decode(errors="replace")
 
 
 def blocks(output, nr):
-    """What was printed for each list, up to its digest; what comes after the last digest belongs to the next list."""
+    """Returns the output for each list, up to its digest; output after the last digest belongs to the next list."""
     found, at = [], 0
     for match in DIGEST.finditer(output):
         found.append(output[at:match.end()].strip())
@@ -126,7 +127,7 @@ def blocks(output, nr):
 
 
 def ranges(steps):
-    """[1, 2, 3, 7] → "1-3,7", as --only wants it."""
+    """Formats steps for --only: [1, 2, 3, 7] → "1-3,7"."""
     parts = []
     for step in steps:
         if parts and parts[-1][1] == step - 1:

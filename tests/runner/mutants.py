@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-`tests/run mutants`: are the tests good enough to notice a kernel that is wrong in one place? mutate.py makes such kernels.
-One object of the host build is compiled anew and linked with the others; then the tests that reach the line run, the
-quickest first, until one fails. What no test notices is listed: tests/mutants/survivors.toml says why those that are known
-survive, tests/mutants/caught.txt which ones were caught.
+`tests/run mutants`: checks whether the tests notice a kernel that is wrong in one place. mutate.py makes such kernels.
+One object of the host build is compiled again and linked with the others; then the tests that reach the line run, the
+quickest first, until one fails. Mutants that no test notices are listed: tests/mutants/survivors.toml says why the
+known ones survive, tests/mutants/caught.txt lists those that were caught.
 """
 
 import collections
@@ -37,16 +37,16 @@ from .job import Job
 SURVIVORS = os.path.join(ROOT, "tests", "mutants", "survivors.toml")
 CAUGHT = os.path.join(ROOT, "tests", "mutants", "caught.txt")
 KINDS = ("equivalent", "cost", "hole")
-SAMPLE, RECHECKED = 15, 5  # of `make soak`: from all, and from those that were caught
+SAMPLE, RECHECKED = 15, 5  # for `make soak`: from all, and from those that were caught
 
-SEEDS = range(1, 7)  # of the tests: what was caught before by a test that leaves something to chance has several tries
-LIMITS = ((0.1, 3), (1.0, 8), (float("inf"), 50))  # a test that takes less than this processor time is given so many seconds
-UNFINISHED = "failed: not finished after"  # says a test whose time is over (tests/host/test.c)
+SEEDS = range(1, 7)  # of the tests: a mutant that was caught before by a test that depends on chance gets several tries
+LIMITS = ((0.1, 3), (1.0, 8), (float("inf"), 50))  # seconds of time limit for a test, by its processor time
+UNFINISHED = "failed: not finished after"  # printed by a test whose time is over (tests/host/test.c)
 PATIENCE = 900  # seconds for all tests of a mutant together
 MOST_OUTPUT = 64 << 20  # a mutant may print for ever
-SHOWN = 4000  # characters of the failed test, with --name
+SHOWN = 4000  # characters of the failed test's output, with --name
 
-# What acquires and releases become; and what a statement that was left out has not set is the same in each run.
+# The plain forms of acquire and release; and uninitialised variables have the same value in each run.
 FLAGS = ["-w", "-ftrivial-auto-var-init=pattern", "-DPLAIN_LOAD(p)=READ_ONCE(*(p))",
          "-DPLAIN_STORE(p, v)=WRITE_ONCE(*(p), v)"]
 
@@ -105,7 +105,7 @@ def number(option, text, default, least=0):
 
 
 def default_seed():
-    """A shallow checkout has no number of commits: then the last one's name must do."""
+    """Returns the number of commits; in a shallow checkout, which has none, a number from the last commit's hash."""
     if parts.git("rev-parse", "--is-shallow-repository") == "true":
         return int(parts.git("rev-parse", "HEAD")[:8], 16)
     return parts.number_of_commits()
@@ -118,7 +118,7 @@ def repeat(options, seed, count, recheck):
 
 
 def place_of(word):
-    """FILE or FILE:LINE or FILE:FIRST-LAST → (path, first, last)."""
+    """Parses FILE, FILE:LINE or FILE:FIRST-LAST; returns (path, first, last)."""
     path, _, lines = word.partition(":")
     path = next((source for source in sources() if os.path.basename(source) == path), path)
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", lines)
@@ -131,7 +131,7 @@ def place_of(word):
 
 
 def sources():
-    """What mutants are made of; without being told, only mm/."""
+    """Returns the files that can be mutated; by default, only those in mm/ are."""
     with open(os.path.join(ROOT, "tests", "host", "sources.mk"), encoding="utf-8") as file:
         shared = re.search(r"^HOST_SHARED := (.*)$", file.read(), re.MULTILINE)[1].split()
     return in_mm() + shared
@@ -160,7 +160,7 @@ def named(mutants, patterns):
 
 
 def ordered(mutants, seed):
-    """By a hash of seed and name, so that an edit in one place changes nothing about the others."""
+    """Sorts by a hash of seed and name, so that an edit in one place does not affect the order of the others."""
     return sorted(mutants, key=lambda mutant: hashlib.sha256(f"{seed} {mutant.name}".encode()).digest())
 
 
@@ -170,7 +170,7 @@ def ordered(mutants, seed):
 class Outcome:
     mutant: mutate.Mutant
     verdict: str  # caught, survived; not counted: no C, no change (the same machine code)
-    told: str = ""  # by which test, or how many saw nothing
+    told: str = ""  # the test that caught it, or the number of tests that did not
     seconds: float = 0
     output: str = ""
 
@@ -186,7 +186,7 @@ class Trial:
         self.caught_before = caught_before  # names
         self.lock = threading.Lock()
         self.stopped = False
-        self.unchanged = {}  # machine code of each source as it is
+        self.unchanged = {}  # machine code of each unchanged source
 
     def __enter__(self):
         os.makedirs(reach.DIRECTORY, exist_ok=True)
@@ -203,7 +203,7 @@ class Trial:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, mutants, count):
-        """The first `count` of them that count."""
+        """Tries mutants until `count` of them count; returns the outcomes."""
         queue, outcomes = iter(mutants), []
 
         def work(worker):
@@ -247,7 +247,7 @@ class Trial:
         if mutant.path not in self.unchanged:
             self.unchanged[mutant.path] = machine_code(self.builds["asan"], mutant.path, original, scratch)
         same = code == self.unchanged[mutant.path]
-        if same and mutant.operator != "order":  # x86 orders anyway; the rules do not
+        if same and mutant.operator != "order":  # x86 keeps the order anyway; the memory model does not
             return Outcome(mutant, "no change")
         tests = self.reach.tests(mutant.path, mutant.line)
         if not tests:
@@ -262,7 +262,7 @@ class Trial:
         return Outcome(mutant, "survived", f"{len(tests)} tests reach it")
 
     def _run_tests(self, program, tests, seed):
-        """The first that fails, or an empty string; and what was printed."""
+        """Returns the first test that fails, or an empty string; and the output."""
         output = ""
         for limit, group in itertools.groupby(tests, lambda test: limit_of(self.reach.seconds[test])):
             failed, output = run_group(program, list(group), seed, limit)
@@ -272,7 +272,10 @@ class Trial:
 
 
 def sanitizers_for(mutant, same_code):
-    """ThreadSanitizer sees what only shows in who may see what; without it, the same code does the same."""
+    """
+    Returns the sanitizers to try: ThreadSanitizer for mutants that only show in the order of accesses of several
+    threads.
+    """
     if mutant.operator not in mutate.NEEDS_TSAN:
         return ("asan",)
     return ("tsan",) if same_code else host.SANITIZERS
@@ -283,7 +286,9 @@ def limit_of(seconds):
 
 
 def run_group(program, tests, seed, limit):
-    """As _run_tests(). Threads that get in each other's way may take long by chance: what was not finished has more time, once."""
+    """
+    Does the work of _run_tests(). Contention may slow a test down by chance: an unfinished one gets more time, once.
+    """
     output = ""
     while tests:
         words = [*host.fixed_addresses(), program, "--seed", str(seed), "--stop", "--limit", str(limit), *tests]
@@ -303,7 +308,7 @@ def run_group(program, tests, seed, limit):
 
 
 def run_limited(words, seconds):
-    """Status and output. A test that hangs before its watchdog runs is ended by its processor time."""
+    """Returns status and output. A test that hangs before its watchdog runs is ended by its limit on processor time."""
     path = f"{words[len(host.fixed_addresses())]}.output"
     most = (seconds + 2) * os.cpu_count()
 
@@ -319,7 +324,7 @@ def run_limited(words, seconds):
         except subprocess.TimeoutExpired:
             status = -1
         finally:
-            with contextlib.suppress(ProcessLookupError):  # also of what a test has left behind
+            with contextlib.suppress(ProcessLookupError):  # also ends processes that a test has left behind
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -327,7 +332,7 @@ def run_limited(words, seconds):
 
 
 class Build:
-    """How make compiles one object of the host build, and links all of them."""
+    """The commands by which make compiles one object of the host build, and links all of them."""
 
     def __init__(self, sanitizer):
         self.objects = f"build/host/{sanitizer}/obj"
@@ -337,7 +342,7 @@ class Build:
         self.link_all = next(shlex.split(line) for line in lines if f"-o build/host/{sanitizer}/tests " in line)
 
     def object(self, path, text, scratch, options=()):
-        """Compiled, to a file; None when it is no C."""
+        """Compiles to a file and returns its path; None if the text is no valid C."""
         source = os.path.join(scratch, os.path.basename(path))
         with open(source, "w", encoding="utf-8") as file:
             file.write(f'#line 1 "{path}"\n{text}')
@@ -357,7 +362,10 @@ class Build:
 
 
 def machine_code(build, path, text, scratch):
-    """Optimised and without debug information: equal for two sources that mean the same. None when it is no C."""
+    """
+    Returns the object, optimised and without debug information: equal for sources that mean the same. None if it is no
+    valid C.
+    """
     target = build.object(path, text, scratch, ("-O2", "-g0", "-fno-sanitize=all"))
     if not target:
         return None
@@ -366,7 +374,7 @@ def machine_code(build, path, text, scratch):
 
 
 def make(*words):
-    """Not as CI builds, nor as part of the make that runs us."""
+    """Runs make without CI's settings, and not as part of the make that started the runner."""
     ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CI")
     environment = {key: value for key, value in os.environ.items() if key not in ours}
     result = subprocess.run(["make", "--no-print-directory", *words], cwd=ROOT, env=environment, capture_output=True,
@@ -379,7 +387,7 @@ def make(*words):
 # ---- What is known of them -------------------------------------------------------------------------------------------
 
 class Records:
-    """The two lists of tests/mutants/, and which lines are new."""
+    """The two lists of tests/mutants/, and the lines that are new."""
 
     def __init__(self):
         self.survivors = {one["name"]: one for one in survivors()}
@@ -392,7 +400,7 @@ class Records:
         self.changed = {}
 
     def why_it_fails(self, mutant):
-        """Why this one must not survive; an empty string when it may."""
+        """Returns why this mutant must not survive; an empty string if it may."""
         if mutant.name in self.caught:
             return "it was caught before"
         new = mutant.name not in self.survivors and self.is_changed(mutant)
@@ -404,7 +412,9 @@ class Records:
         return mutant.line in self.changed[mutant.path]
 
     def note(self, tried, existing):
-        """Those of caught.txt that still exist, without what survives now, with what was caught now."""
+        """
+        Writes caught.txt: mutants that still exist, without those that survive now, with those that are caught now.
+        """
         for outcome in tried:
             (self.caught.add if outcome.verdict == "caught" else self.caught.discard)(outcome.mutant.name)
         by_function = collections.defaultdict(list)
@@ -431,7 +441,9 @@ def survivors():
 
 
 def base_of_change():
-    """The commit that this change stands on: where it left the upstream branch, else the last one but one. Or nothing."""
+    """
+    Returns the commit that this change is based on: the merge base with upstream, else the parent of HEAD; or nothing.
+    """
     base = parts.git("merge-base", "HEAD", "@{upstream}")
     return base if base and base != parts.git("rev-parse", "HEAD") else parts.git("rev-parse", "--verify", "HEAD~1")
 
@@ -453,7 +465,7 @@ class Report:
         self.records, self.again = records, again
 
     def show(self, in_full):
-        """Returns the exit status: 1 when a survivor stands in a changed line, or was caught before."""
+        """Prints the report. Returns the exit status: 1 if a survivor is in a changed line, or was caught before."""
         failures = 0
         for outcome in self.tried:
             if outcome.verdict == "survived":
@@ -469,7 +481,7 @@ class Report:
         return 1 if failures or not self.tried else 0
 
     def _survivor(self, outcome):
-        """True: it must not be."""
+        """Prints a survivor. Returns True if it must not survive."""
         mutant = outcome.mutant
         known = self.records.survivors.get(mutant.name)
         reason = self.records.why_it_fails(mutant)
@@ -493,7 +505,7 @@ class Report:
 
 
 def change(mutant, context=0):
-    """As a diff."""
+    """Returns the mutant's change as a diff."""
     before = text_of(mutant.path)
     diff = difflib.unified_diff(before.splitlines(), mutant.apply(before).splitlines(), n=context, lineterm="",
                                 fromfile=mutant.path, tofile=mutant.path)
@@ -506,7 +518,7 @@ def indent(text):
 
 # ---- In the suites ---------------------------------------------------------------------------------------------------
 
-# Wrong arguments, and what stderr must match.
+# Wrong arguments, and a pattern for stderr.
 CASES = (
     ("no-such-file", ["mm/nowhere.c"], "no mutants are made of mm/nowhere.c"),
     ("header", ["mm/table/tlb.h"], "headers are left out"),
@@ -527,7 +539,7 @@ def jobs():
 
 
 def soak_jobs():
-    """A sample of mutants; and that the tool can tell a mutant that is caught from one that survives."""
+    """Returns jobs that try a sample of mutants, and check that the tool tells a caught mutant from a survivor."""
     caught, survivor = known_caught(), known_survivor()
     return [Job(name="mutants/sample", judge=judge_sample, says=survivors_told, limit=TIME, cap=2 * TIME, weight=60,
                 command=["tests/run", "mutants", "--count", str(SAMPLE), "--recheck", str(RECHECKED), "--jobs", "2"]),
@@ -542,7 +554,7 @@ def known_caught():
 
 
 def known_survivor():
-    """One that no program can notice, so that no test to come does."""
+    """Returns a mutant that no program can notice, so that no future test does."""
     listed = {one["name"] for one in survivors() if one["kind"] == "equivalent"}
     return named(all_mutants([]), listed)[0]
 
@@ -561,7 +573,7 @@ def judge_sample(result):
 
 
 def survivors_told(result):
-    """What stands behind the list of those that were tried."""
+    """Returns the text after the list of those that were tried."""
     return result.stdout.decode(errors="replace").partition("\n\n")[2]
 
 

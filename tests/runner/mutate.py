@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-Wrong kernels by machine: what one C file becomes with one small mistake in one function.
+Generates mutants: a C file with one small mistake in one function.
 
-No C parser, only tokens and the statements they form: enough to find what can be left out or turned round, and the
-compiler has the last word on the rest. Assertions, messages and race points are left alone, and so are the files and
-functions that only check: a kernel without them is no wrong kernel.
+There is no C parser, only tokens and the statements they form. That is enough to find what can be left out or inverted;
+the compiler rejects the rest. Assertions, messages and race points are left alone, and so are the files and functions
+that only check: a kernel without them is not wrong.
 """
 
 import bisect
@@ -20,7 +20,7 @@ TOKEN = re.compile(r"""
   | (?P<mark>   <<= | >>= | \.\.\. | -> | \+\+ | -- | && | \|\| | [-+*/%&|^=!<>]= | << | >> | . )
 """, re.VERBOSE | re.DOTALL | re.MULTILINE)
 
-# What no program and no other CPU can see.
+# Calls that no program and no other CPU can observe.
 DEBUG_ONLY = re.compile(r"ASSERT$|BUG_ON$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|schedule_point$|"
                         r"schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|lock_release_check$|"
                         r"machine_poison$|poison_\w+$|check_poison$|printf$")
@@ -34,7 +34,8 @@ SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 SIGNS = {"+": "-", "-": "+", "+=": "-=", "-=": "+=", "++": "--", "--": "++", "<<": ">>", ">>": "<<"}
 BITS = {"&": "|", "|": "&", "|=": "&=", "&=": "|="}
 WORDS = {"true": "false", "false": "true", "min": "max", "max": "min"}
-PLAIN = {"load_acquire": "PLAIN_LOAD", "store_release": "PLAIN_STORE"}  # defined by the command that compiles a mutant
+# defined on the command line that compiles a mutant
+PLAIN = {"load_acquire": "PLAIN_LOAD", "store_release": "PLAIN_STORE"}
 PAIRS = (("lock", "unlock"), ("get", "put"), ("ref", "unref"), ("inc", "dec"), ("begin", "end"), ("trylock", "unlock"))
 ASSIGNMENTS = {"=", "+=", "-=", "|=", "&=", "^=", "<<=", ">>=", "*=", "/=", "%="}
 OPENING, CLOSING = {"(", "[", "{"}, {")", "]", "}"}
@@ -54,7 +55,7 @@ OPERATORS = {
     "return": "0 is returned",
     "order": "an acquire or a release becomes a plain access",
 }
-NEEDS_TSAN = ("unpair", "order")  # what only shows in who may see what, and when
+NEEDS_TSAN = ("unpair", "order")  # only show in the order in which threads see accesses
 
 
 @dataclasses.dataclass
@@ -67,7 +68,8 @@ class Token:
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    name: str  # FILE:FUNCTION:OPERATOR:HASH; the hash is of the statement, so that edits elsewhere and moves do not change it
+    # FILE:FUNCTION:OPERATOR:HASH; the hash is of the statement, so that edits elsewhere and moves do not change it
+    name: str
     path: str
     function: str
     operator: str
@@ -76,13 +78,13 @@ class Mutant:
 
     def apply(self, text):
         for start, end, replacement in sorted(self.edits, reverse=True):
-            # Lines stay where they are, or each assertion behind them would look changed.
+            # The number of lines stays, or each later assertion would look changed.
             text = text[:start] + replacement + "\n" * text[start:end].count("\n") + text[end:]
         return text
 
 
 def mutants_of(path, text):
-    """All mutants of a file, in its order; those that are no C, or no change, are among them."""
+    """Returns all mutants of a file, in its order, including those that are no valid C, or no change."""
     return [] if path in CHECKING_FILES else File(path, text).mutants
 
 
@@ -99,7 +101,7 @@ class File:
                 self._block(start)
 
     def text_of(self, start, end):
-        """What the tokens [start, end) say, whatever their layout."""
+        """Returns the text of the tokens [start, end), independent of their layout."""
         return " ".join(token.text for token in self.tokens[start:end])
 
     def _match(self):
@@ -120,7 +122,7 @@ class File:
                 yield self.tokens[self.partner[index - 1] - 1].text, index, self.partner[index]
             index = self.partner[index] + 1 if text in OPENING and index in self.partner else index + 1
 
-    # ---- Statements: each method takes the index of the first token, and returns that behind the last -----------------
+    # ---- Statements: each method takes the index of the first token, and returns that after the last one -------------
 
     def _block(self, index):
         end = self.partner[index]
@@ -197,14 +199,14 @@ class File:
         return end + 1
 
     def _return(self, index, end):
-        """A constant is the affair of `constant`; an error is forgotten, a value lost."""
+        """Returns 0 instead of an error or a value. Constants are left to the operator `constant`."""
         value = self.tokens[index + 1:end]
         is_error = self.text_of(index + 1, end).startswith("- E")
         if is_error or any(token.kind == "name" and token.text not in ("true", "false", "NULL") for token in value):
             self._add("return", index, (index + 1, end, " 0"), (index, end + 1))
 
     def _unpair(self, index, end):
-        """`lock(x);` goes, and each `unlock(x);` of the function."""
+        """Removes `lock(x);` and each `unlock(x);` of the function."""
         name = self.tokens[index].text
         if self.tokens[index + 1].text != "(" or self.partner[index + 1] != end - 1:
             return
@@ -223,7 +225,7 @@ class File:
             self.tokens[at - 1].text in (";", "{", "}", ")", ":", "else")
 
     def _condition(self, statement, start, end):
-        """But for a lone !x or x == y, which `not` and `shift` turn round."""
+        """Inverts a condition, except a lone !x or x == y, which `not` and `shift` invert."""
         words = [token.text for token in self.tokens[start:end]]
         if not {"&&", "||", "?"} & set(words) and (words[0] == "!" or {"==", "!="} & set(words)):
             return
@@ -285,7 +287,7 @@ class File:
             self._add("operand", index, (index, after, ""), whole)
 
     def _extent(self, index, limit, step, stops):
-        """The first token from `index`, in that direction, that ends an operand."""
+        """Returns the first token from `index`, in that direction, that ends an operand."""
         at = index + step
         while at != limit:
             text = self.tokens[at].text
@@ -304,14 +306,14 @@ class File:
     # ---- Helpers -----------------------------------------------------------------------------------------------------
 
     def _find(self, index, text, limit=None):
-        """The next such token outside brackets."""
+        """Returns the index of the next such token outside brackets."""
         limit = self.body[1] if limit is None else limit
         while index < limit and self.tokens[index].text != text:
             index = self.partner[index] + 1 if self.tokens[index].text in OPENING else index + 1
         return index
 
     def _skip(self, index):
-        """Behind the statement that starts here, without making anything of it."""
+        """Returns the index after the statement that starts here, without mutating it."""
         text = self.tokens[index].text
         if text == "{":
             return self.partner[index] + 1
@@ -325,7 +327,10 @@ class File:
         return self._find(index, ";") + 1
 
     def _is_loop_macro(self, index):
-        """for_each_…(…) and its like: a name, brackets, and then no end of a statement."""
+        """
+        Returns whether this is for_each_…(…) or a similar macro: a name and brackets, not followed by the end of a
+        statement.
+        """
         if self.tokens[index].kind != "name" or self.tokens[index + 1].text != "(":
             return False
         behind = self.tokens[self.partner[index + 1] + 1]
@@ -336,7 +341,7 @@ class File:
         return one.text in TYPES or one.kind == "name" and (two.kind == "name" or two.text == "*" and three.kind == "name")
 
     def _only_debug(self, start, end):
-        """Are these statements that only check or tell?"""
+        """Returns whether these statements only check or print."""
         at = start + 1 if self.tokens[start].text == "{" else start
         while at < end and self.tokens[at].text != "}":
             first = self.tokens[at].text
@@ -348,7 +353,7 @@ class File:
         return True
 
     def _add(self, operator, index, edits, whole):
-        """`whole`: the tokens of the statement, by which the mutant is known whatever its layout and its line."""
+        """Adds a mutant. `whole` are the tokens of its statement, which identify it independent of layout and line."""
         edits = edits if isinstance(edits, list) else [edits]
         placed = tuple((self._offset(first), self._end_offset(first, last), replacement)
                        for first, last, replacement in edits)

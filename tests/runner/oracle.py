@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-What the same binary, with the same arguments, files, environment and input, does on the Linux we run on; and in which
-ways this Linux, as built and set up, is not the usual one, so that some programs cannot be compared with it.
+Runs the same binary on the host's Linux, with the same arguments, files, environment and input, as an oracle. Also
+finds out in which ways this Linux, as built and set up, is unusual, so that some programs cannot be compared with it.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from . import ROOT
 
 PATIENCE = 600  # seconds
 STACK = 8 << 20
-LOCKS = {}  # by program, so that nobody asks what is being asked already
+LOCKS = {}  # by program, so that no question is asked twice at the same time
 
 
 def on_linux(program, args, files, environment, stdin):
-    """(status as a shell sees it, stdout, stderr). Arguments are tuples, so that equal questions are asked once."""
+    """Returns (status as a shell sees it, stdout, stderr). Arguments are tuples, so that results can be cached."""
     with LOCKS.setdefault(program, threading.Lock()):
         return ask(program, args, files, environment, stdin)
 
@@ -44,7 +44,7 @@ def ask(program, args, files, environment, stdin):
 
 
 def usual_limits():
-    """The limits and the priority that a fresh Linux gives, which are those that the kernel gives, whatever this shell's are."""
+    """Sets the limits and the priority of a fresh Linux, which Faultline has, too, independent of this shell's."""
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     resource.setrlimit(resource.RLIMIT_STACK, (STACK, resource.getrlimit(resource.RLIMIT_STACK)[1]))
@@ -74,7 +74,10 @@ print(anonymous_kib() - before)
 
 
 def has_zero_page():
-    """Reading untouched memory takes none: every page is the same one, of zeros. Asked in a process that does nothing else."""
+    """
+    Returns whether reading untouched memory takes none, since all pages are the zero page. Asks a process that does
+    nothing else.
+    """
     result = subprocess.run([sys.executable, "-S", "-c", PROBE], capture_output=True, text=True, check=True)
     return int(result.stdout) < PROBED_KIB / 2
 
@@ -95,5 +98,5 @@ PROPERTIES = {
 
 @functools.lru_cache(maxsize=None)
 def why_not(properties):
-    """Why this Linux is no oracle for a program that needs these of PROPERTIES, in words; empty if it is one."""
+    """Returns why this Linux cannot be compared with for a program that needs these PROPERTIES; empty if it can."""
     return " and ".join(lack for holds, lack in map(PROPERTIES.get, properties) if not holds())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tests that a panic comes to its end, whatever GDB spoils in its midst."""
+"""Tests that a panic is reported to its end, whatever GDB corrupts in the middle of it."""
 
 import os
 import re
@@ -8,9 +8,9 @@ from . import OUTPUT
 from .job import Job
 
 EXECUTED = "The kernel executed 0{14}10, which is not mapped"
-NO_INTERRUPTS = "set $eflags = 2\n"  # or a timer's might be the first to miss what is lost
+NO_INTERRUPTS = "set $eflags = 2\n"  # or a timer interrupt might be the first to use what is missing
 
-# name, where GDB stops, what it does there, what must still be said
+# name, where GDB stops, what it does there, what must still be printed
 CASES = (
     ("lost-gs-base", "crash", NO_INTERRUPTS + "set $gs_base = 0", "FAULTLINE-PANIC .*    runs hang.*tables at .*, which CPU"),
     ("lost-thread", "crash", NO_INTERRUPTS + "set ((struct cpu *)$gs_base)->task = (struct task *)0xdead000000000000",
@@ -35,7 +35,7 @@ def job(name, place, command, expected):
     os.makedirs(OUTPUT, exist_ok=True)
     with open(script, "w", encoding="utf-8") as file:
         file.write(f"{until_crash}break {place}\ncontinue\n{command}\ncontinue\n")
-    # One thread for all CPUs: none has run on when GDB stops another.
+    # One thread for all CPUs: none runs on when GDB stops another.
     return Job(name=f"panic/{name}", has_log=True, weight=4, judge=lambda result: judge(result, expected),
                command=["tools/faultline", "run", "--threads", "single", "--cpus", "3", "--gdb-script", script,
                         "build/user/hang", "panic"])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The named parts of `make soak-all`: sweeps too long for every change, at most 20 minutes each on two cores. CI runs one of
-them after the soak: one that the change touches, else the next in turn.
+The named parts of `make soak-all`: sweeps too long for every change, at most 20 minutes each on two cores. CI runs one
+of them after the soak: one that the change touches, else the next in turn.
 """
 
 import dataclasses
@@ -22,12 +22,14 @@ class Part:
     name: str
     proves: str
     jobs: typing.Callable  # () → list of Job
-    touched_by: typing.Callable  # () → patterns of the paths that it is about
-    why_not: typing.Callable = lambda: ""  # () → why it cannot be run on this machine
+    touched_by: typing.Callable  # () → patterns of the paths that it tests
+    why_not: typing.Callable = lambda: ""  # () → why it cannot run on this machine
 
 
 def bug_part(name, families, proves):
-    """The planted bugs whose names begin with one of these letters: families of the race catalogue."""
+    """
+    Returns a part with the planted bugs whose names begin with one of these letters: families of the race catalogue.
+    """
     def paths():
         return [path for path in bugs.patches() if bugs.name_of(path)[0] in families]
 
@@ -62,7 +64,7 @@ PARTS = (
 
 
 def dist_job():
-    """Two clones, so that neither the place nor the time matters; the second waits for the next second."""
+    """Builds two clones, so that neither the place nor the time matters; the second waits for the next second."""
     script = ('set -e; one=$(mktemp -d); two=$(mktemp -d); trap \'rm -rf "$one" "$two"\' EXIT; '
               'for place in "$one" "$two"; do git clone -q . "$place/clone"; make -C "$place/clone" dist; sleep 1; done; '
               'cmp "$one"/clone/build/faultline-*.tar.xz "$two"/clone/build/faultline-*.tar.xz')
@@ -70,14 +72,14 @@ def dist_job():
 
 
 def clang_job():
-    """A clone of its own, so that the objects of two compilers do not meet; what it runs goes through each folder."""
+    """Builds a clone of its own, so that objects of two compilers do not mix; its tests cover each folder."""
     script = ('set -e; place=$(mktemp -d); trap \'rm -rf "$place"\' EXIT; git clone -q . "$place/clone"; '
               'CI=true make -C "$place/clone" test CC=clang TESTS="host/asan/* boot-* races race-killed swap-all threads shell-*"')
     return Job(name="clang/tests", command=["sh", "-c", script], judge=bugs.judge_status, limit=1100, weight=50)
 
 
 def jobs(choice):
-    """The jobs of one part, of the `next` one, or (None) of all."""
+    """Returns the jobs of one part, of the `next` one, or of all if None."""
     if choice is None:
         return [job for part in PARTS for job in part.jobs()]
     part = next_part() if choice == "next" else by_name(choice)
@@ -94,7 +96,7 @@ def by_name(name):
 
 
 def next_part():
-    """By the number of commits, among the parts that the change touches; among all if it touches none."""
+    """Picks a part by the number of commits, among those that the change touches; among all if it touches none."""
     changed = changed_files()
     touched = [part for part in PARTS if any(matches(changed, pattern) for pattern in part.touched_by())]
     candidates = [part for part in touched or PARTS if not part.why_not()] or [part for part in PARTS if not part.why_not()]
@@ -106,18 +108,18 @@ def matches(paths, pattern):
 
 
 def number_of_commits():
-    """0 outside a git checkout: the first part, then."""
+    """Returns the number of commits; 0 outside a git checkout, which selects the first part."""
     count = git("rev-list", "--count", "HEAD")
     return int(count) if re.fullmatch(r"\d+", count) else 0
 
 
 def changed_files():
-    """What has not been pushed yet; where all has been (as in CI), the last commit's files."""
+    """Returns the files of commits that are not pushed; if all are (as in CI), those of the last commit."""
     return (git("diff", "--name-only", "@{upstream}...HEAD") or git("diff", "--name-only", "HEAD~1", "HEAD")).splitlines()
 
 
 def git(*words):
-    """The output, or an empty string where there is no git, no checkout, or no such commit."""
+    """Returns the output, or an empty string if there is no git, no checkout, or no such commit."""
     try:
         result = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-A planted failure for each kind of test: who judges it must find it. A check that cannot fail is no check.
+A planted failure for each kind of test, which the test's judge must find: a check that cannot fail proves nothing.
 """
 
 import os
@@ -20,7 +20,7 @@ def jobs():
 
 
 def inverted(name, planted):
-    """The same jobs; right is what has complaints."""
+    """Inverts the jobs: they pass if there are complaints."""
     for job in planted:
         judge = job.judge
         job.name, job.batched = f"planted/{name}", False

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-Which host tests reach a line, and how long each takes. build/host/reach/tests is built so that each block of the program
-tells when it runs (tests/mutants/reached.c); every test runs once, and the line table says which lines a block has.
+Finds which host tests reach a line, and how long each takes. build/host/reach/tests is instrumented so that each basic
+block reports when it runs (tests/mutants/reached.c); every test runs once, and the line table maps blocks to lines.
 
-Kept in build/mutants/ until the program changes.
+The result is cached in build/mutants/ until the program changes.
 """
 
 import bisect
@@ -30,7 +30,7 @@ class Reach:
         self.lines = {path: {int(line): tests for line, tests in lines.items()} for path, lines in found["lines"].items()}
 
     def tests(self, path, line):
-        """The tests that reach this line, the quickest first. A line without code belongs to the one above."""
+        """Returns the tests that reach this line, the quickest first. A line without code belongs to the one above."""
         lines = self.lines.get(path, {})
         known = sorted(lines)
         at = bisect.bisect_right(known, line)
@@ -39,7 +39,7 @@ class Reach:
 
 
 def load(workers):
-    """What is kept, if it is of this program; else all tests run, which takes some 20 s."""
+    """Returns the cached result if it is of this program; otherwise runs all tests, which takes some 20 s."""
     with open(PROGRAM, "rb") as file:
         version = hashlib.sha256(file.read()).hexdigest()
     path = os.path.join(DIRECTORY, "reach.json")
@@ -70,7 +70,7 @@ def find(workers):
         for address in reached:
             for path, line in lines.get(address - CALL_BYTES, ()):
                 found.setdefault(path, {}).setdefault(line, set()).add(index)
-    # A line that no test reaches is known, too: none is found for it, rather than those of the line above.
+    # Records lines that no test reaches, too: otherwise the tests of the line above would be found for them.
     for places in lines.values():
         for path, line in places:
             found.setdefault(path, {}).setdefault(line, set())
@@ -79,7 +79,7 @@ def find(workers):
 
 
 def run(name):
-    """Seconds of processor time, the addresses of the blocks that ran, exit status."""
+    """Returns seconds of processor time, the addresses of the blocks that ran, and the exit status."""
     path = os.path.join(DIRECTORY, f"{name}.map")
     process = subprocess.Popen([*host.fixed_addresses(), PROGRAM, name], env={**os.environ, "REACHED": path},
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -92,13 +92,13 @@ def run(name):
 
 
 def block_addresses():
-    """Where each block begins, in order: with a call, and it returns CALL_BYTES further on."""
+    """Returns the start of each block, in order: its call, which returns CALL_BYTES further on."""
     calls = re.compile(r"^ +([0-9a-f]+):\tcall +[0-9a-f]+ <__sanitizer_cov_trace_pc>$", re.MULTILINE)
     return [int(match[1], 16) for match in calls.finditer(output(["objdump", "-d", "--no-show-raw-insn", PROGRAM]))]
 
 
 def lines_of_blocks(blocks):
-    """Address of a block → places that its code comes from. Unoptimised, a block's code follows its call."""
+    """Returns {address of a block: its source lines}. In unoptimised code, a block's code follows its call."""
     row = re.compile(r"^\S+ +(\d+) +0x([0-9a-f]+)", re.ASCII)
     found, path = {}, ""
     for text in output(["readelf", "-wL", "-W", PROGRAM]).splitlines():

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Scenario files: read, checked key by key, expanded over policies, CPUs, seeds, repetitions. See tests/README.md."""
+"""
+Scenario files: reads them, checks every key, and expands them over policies, CPUs, seeds, repetitions. See
+tests/README.md.
+"""
 
 import difflib
 import glob
@@ -24,15 +27,15 @@ DEFAULTS = {
 }
 REQUIRED = ("name", "proves", "program", "mode")
 SHOWN_DIFF = 30
-UNKNOWN = (0, None, None)  # what Linux says; only the program's own checks are left, which its status tells
+UNKNOWN = (0, None, None)  # the result on Linux; only the program's own checks remain, whose result is its status
 
 
 class ScenarioError(Exception):
-    """A scenario file that is not as tests/README.md says."""
+    """A scenario file that does not follow tests/README.md."""
 
 
 def load(suite):
-    """All scenarios of a suite ("test" or "soak") as checked dictionaries with every key present."""
+    """Returns all scenarios of a suite ("test" or "soak") as checked dictionaries with every key present."""
     scenarios = []
     for path in sorted(glob.glob(os.path.join(ROOT, "tests", "scenarios", "*.toml"))):
         scenarios += load_file(path, suite)
@@ -73,7 +76,7 @@ def complete(table, path, suite):
 
 
 def numbers(value):
-    """"1-32" → 1, …, 32; a list stays as it is."""
+    """Expands "1-32" to 1, …, 32; returns a list unchanged."""
     if isinstance(value, str):
         first, _, last = value.partition("-")
         return list(range(int(first), int(last or first) + 1))
@@ -81,7 +84,7 @@ def numbers(value):
 
 
 def jobs(scenario, kernel=None):
-    """One job for each point of the scenario's sweep; `kernel` replaces the kernel image."""
+    """Returns one job for each point of the scenario's sweep; `kernel` replaces the kernel image."""
     sweep = itertools.product(scenario["policies"], scenario["cpus"], scenario["seeds"], scenario["repeat"])
     return [job(scenario, *point, kernel) for point in sweep]
 
@@ -133,7 +136,7 @@ def judge(scenario, program, args, result):
 
 
 def expectation(scenario, program, args):
-    """Status, stdout and stderr; None for one that may be anything."""
+    """Returns status, stdout and stderr; None for one that is not checked."""
     if scenario["mode"] == "expect":
         return scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
     if lacks(scenario):
@@ -151,7 +154,7 @@ def said_of(scenario):
 
 
 def failed_on_linux(stdout):
-    """A check that fails there is wrong about Linux, or about this machine: that it fails here as well proves nothing."""
+    """A check that fails on Linux is wrong about Linux, or about this machine: its failure here proves nothing."""
     failed = re.findall(r"^FAIL .*", stdout.decode(errors="replace"), re.MULTILINE)
     return [f"on this Linux: {failed[0]}"] if failed else []
 

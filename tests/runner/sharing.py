@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Tests of `--share DIR`: what goes into a machine, and what comes back however it ends. Run as `tests/sharing NAME`, with those of
-forged_archives.py.
+Tests of `--share DIR`: what goes into a machine, and what comes back however it ends. Run as `tests/sharing NAME`,
+together with those of forged_archives.py.
 """
 
 import os
@@ -38,7 +38,8 @@ AFTER = {"a": (0o600, b"one\nmore\n"), "hard": (0o600, b"one\nmore\n"), "sub": (
          **{name: BEFORE[name] for name in ("same", "out", "empty")}}
 SEEN = rb"(?s)-rw-r--r--.*1 a\n.*drwx--x--x.*empty\n.*lrwxrwxrwx.*link -> moved\n.*drwxr-xr-x.*sub\n.*\./sub:\n-rw-r--r--.*file\n"
 
-# name, options, what the program does, how the tool is ended ("" of itself), its status, whether the new file comes back
+# name, options, the program's script, how the tool is ended ("": by itself), its status, whether the new file comes
+# back
 LEAVES = "echo new > /share/new; echo ready; "
 ENDS = (
     ("program", ["run"], LEAVES + "exit 3", "", 3, True),
@@ -69,7 +70,7 @@ def changes():
 
 
 def untouched():
-    """What has not changed is not written again: same inode, same time."""
+    """Checks that unchanged files are not written again: same inode, same time."""
     with Directory(BEFORE) as shared:
         before = {name: identity(shared.at(name)) for name in BEFORE}
         done = shell(shared, "cat /share/a > /dev/null; cp /share/a /share/sub/.b; rm /share/sub/.b\n")
@@ -79,13 +80,13 @@ def untouched():
 
 
 def identity(path):
-    """Of a directory its time says nothing: something has been in it for a while."""
+    """Returns the inode and the time; a directory's time is not compared, since temporary entries change it."""
     found = os.lstat(path)
     return found.st_ino, 0 if stat.S_ISDIR(found.st_mode) else found.st_mtime_ns
 
 
 def mapped():
-    """A write through a mapping comes back, and a link that leads out does not."""
+    """Checks that a write through a mapping comes back, and that a link that leads outside does not."""
     with Directory({"a": (0o644, bytes(8192))}) as shared:
         done = run(shared, ["--file", "build/user/map_write:/map_write"], "cd /share; /map_write a 5000 here; "
                    "ln -s ../etc/x evil; ln -s /etc/x evil2; ln -s ./a good; mkdir d; ln -s ../a d/good")
@@ -95,7 +96,10 @@ def mapped():
 
 
 def meanwhile():
-    """What changes here while the machine runs is not overwritten, and both are told of."""
+    """
+    Checks that files that change on the host while the machine runs are not overwritten, and that conflicts are
+    reported.
+    """
     before = {name: (0o644, b"old") for name in ("both", "removed", "here", "gone", "equal")} | {"d": (0o755, None)}
     by_host = {"both": b"host", "removed": b"host", "here": b"host", "new": b"host", "d/x": b"host", "equal": b"same"}
     by_machine = {name: b"machine" for name in ("both.machine", "new.machine", "d.new.machine", "gone")}
@@ -120,7 +124,7 @@ def meanwhile():
 
 
 def terminal():
-    """Ctrl-] three times, at a terminal."""
+    """Ends the machine by Ctrl-] three times, at a terminal."""
     with Directory({"a": (0o644, b"a")}) as shared:
         keys = Keyboard([TOOL, "shell", "--share", shared.path])
         try:
@@ -197,7 +201,7 @@ def refusal(command, words, cwd):
 # --- What could not be put back ---
 
 def kept():
-    """What could not be put back is still to be had."""
+    """Checks that an archive that cannot be put back is kept."""
     with Directory({"d": (0o755, None), "d/a": (0o644, b"a"), "tmp": (0o755, None)}) as shared:
         script = "echo ready; read go; echo new > /share/a"
         command = [TOOL, "run", "--share", shared.at("d"), BUSYBOX, "sh", "-c", script]
@@ -258,10 +262,10 @@ def judge(result):
 
 
 def main(name):
-    """0, or 1 and what was wrong."""
+    """Returns 0, or 1 and prints what was wrong."""
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(prefix="faultline-sharing-") as place:
-        os.environ["TMPDIR"] = tempfile.tempdir = place  # an archive that could not be put back as a whole is kept
+        os.environ["TMPDIR"] = tempfile.tempdir = place  # for archives that could not be put back as a whole
         complaints = TESTS[name]()
     print("\n".join(complaints).encode(errors="replace").decode() or "as it should be")
     return 1 if complaints else 0

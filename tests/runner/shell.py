@@ -8,7 +8,7 @@ from .job import Job
 LIVE, FILE = True, False
 KILLED = r"\AThe session was killed; the machine goes off\.\n\Z"
 
-# name, how the script arrives, the script, options of `shell`, status, what stdout must match, what stderr must match
+# name, how the script arrives, the script, options of `shell`, status, patterns for stdout and stderr
 CASES = (
     ("pipe", LIVE, "ls /\nwhoami\necho oops >&2\npoweroff -f\necho never\n", [], 0, r"\Abin\ndev\netc\n(.*\n)*root\n\Z",
      r"\Aoops\n\Z"),
@@ -35,7 +35,7 @@ CASES = (
 
 
 def jobs(kernel=None):
-    """One job for each case; `kernel` replaces the kernel image."""
+    """Returns one job for each case; `kernel` replaces the kernel image."""
     image = ["--kernel", kernel] if kernel else []
     return [Job(name=f"shell/{name}", command=["tools/faultline", "shell", *image, *options], stdin=script.encode(),
                 live_stdin=live, has_log=True, judge=judge(status, stdout, stderr), weight=2)

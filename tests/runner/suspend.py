@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-A host that is suspended: QEMU is stopped for longer than the kernel's limit for hangs, and goes on. Nothing hung, and so the
-kernel has nothing to tell. Runs as `tests/suspend`, like any other job.
+Tests a host that is suspended: QEMU is stopped for longer than the kernel's limit for hangs, and continued. Nothing has
+hung, so the kernel must report nothing. Runs as `tests/suspend`, like any other job.
 """
 
 import os
@@ -14,7 +14,7 @@ from . import OUTPUT, ROOT
 from .job import Job
 
 RUN_SECONDS = 1.0  # before the stop and after it
-STOPPED_SECONDS = 4.0  # hang=1
+STOPPED_SECONDS = 4.0  # above the limit, hang=1
 PROGRAM = ["build/user/hang", "busy", "7"]
 
 
@@ -28,11 +28,11 @@ def judge(result):
 
 
 def main(*options):
-    """0, or 1 and what the kernel told."""
+    """Returns 0, or 1 and prints what the kernel reported."""
     log = os.path.join(OUTPUT, "suspend.machine.log")
     command = [os.path.join(ROOT, "tools", "faultline"), "run", "--cpus", "3", "--append", "hang=1", "--log", log, *options]
     with subprocess.Popen([*command, *PROGRAM], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as tool:
-        tool.stdout.readline()  # it is busy
+        tool.stdout.readline()  # the program is busy
         time.sleep(RUN_SECONDS)
         qemu = only_child(tool.pid)
         os.kill(qemu, signal.SIGSTOP)

@@ -23,7 +23,10 @@ ERASE, UP, ESCAPE = "\x7f", "\x1b[A", "\x1b"
 
 
 def window(keys):
-    """The prompt comes with four lines of advice; the terminal has its name and our window's size; poweroff leaves."""
+    """
+    The prompt comes with four lines of advice; the terminal has its name and the window's size; poweroff ends the
+    machine.
+    """
     keys.wait_for(r"demo .*\r\n.*cat /proc/vmstat .*\r\n.*echo spec > /proc/sys/vm/fault_policy")
     keys.wait_for(PROMPT)
     check(keys.is_raw(), "the terminal is not raw")
@@ -41,7 +44,7 @@ def window(keys):
 
 
 def editing(keys):
-    """Lines are edited by the kernel for cat, by the shell for itself."""
+    """The kernel edits lines for cat, the shell edits its own."""
     keys.wait_for(PROMPT)
     keys.line("sh -c 'echo go; exec cat'", r"go\r\n")
     keys.type(f"abc{ERASE}d{CTRL_W}wrong{CTRL_U}a\tb{ERASE}{ERASE}c\r")
@@ -62,7 +65,7 @@ def editing(keys):
 
 
 def job_control(keys):
-    """Keys send signals to the foreground, and to nobody else; jobs stop, go on, and may not read in the background."""
+    """Keys send signals to the foreground job only; jobs stop, continue, and may not read in the background."""
     keys.wait_for(PROMPT)
     keys.line("sh -c 'echo go; exec sleep 100'", r"go\r\n")
     keys.type(CTRL_C)
@@ -92,7 +95,7 @@ def job_control(keys):
 
 
 def faults_live(keys):
-    """faulttop shows its figures again and again; q and Ctrl-C leave it, and the terminal is as before."""
+    """faulttop refreshes its figures; q and Ctrl-C leave it, and the terminal is as before."""
     keys.wait_for(PROMPT)
     for leave in ("q", CTRL_C):
         keys.type("faulttop -d 0.1\r")
@@ -109,13 +112,13 @@ def faults_live(keys):
 
 
 def full_screen(keys):
-    """vi, less and top use the terminal as they please and give it back."""
+    """vi, less and top set the terminal as they need it and restore it."""
     keys.wait_for(PROMPT)
     keys.type("vi /tmp/text\r")
     keys.wait_for(rf"\x1b\[{ROWS};1H")
     for part in (f"iHello, world{ESCAPE}", f"bcwthere{ESCAPE}"):
         keys.type(part)
-        keys.wait_for(r"- /tmp/text \[Modified\]")  # what follows an escape at once would belong to it
+        keys.wait_for(r"- /tmp/text \[Modified\]")  # a key sent at once would belong to the escape
     keys.type(":wq\r")
     keys.wait_for(PROMPT)
     keys.line("cat /tmp/text", r"Hello, there\r\n" + PROMPT)
@@ -135,7 +138,7 @@ def full_screen(keys):
 
 
 def ends(keys):
-    """Ctrl-] three times is the way out of a machine that listens to nobody."""
+    """Ctrl-] three times ends a machine in which no program reacts to keys."""
     keys.wait_for(PROMPT)
     keys.line("stty raw -echo; sleep 1000", "")
     keys.type(CTRL_RIGHT * 3)
@@ -143,7 +146,7 @@ def ends(keys):
 
 
 def session_killed(keys):
-    """kill -9 -1 spares the shell that runs it, but not what waits for it: the session is over, and so is the machine."""
+    """kill -9 -1 spares the shell that runs it, but not its parent: the session is over, and so is the machine."""
     keys.wait_for(PROMPT)
     keys.type("kill -9 -1\r")
     keys.wait_for(r"The session was killed; the machine goes off\.\r\n")
@@ -151,7 +154,7 @@ def session_killed(keys):
 
 
 def killed(keys):
-    """Whoever kills the tool gets his terminal back."""
+    """After the tool is killed, the terminal is restored."""
     keys.wait_for(PROMPT)
     check(keys.is_raw(), "the terminal is not raw")
     keys.process.send_signal(signal.SIGTERM)
@@ -159,7 +162,9 @@ def killed(keys):
 
 
 def interrupted_boot(keys):
-    """Ctrl-C before the machine has the terminal ends the tool. GRUB finds no kernel here, so that it never has it."""
+    """
+    Ctrl-C before the machine has the terminal ends the tool. GRUB finds no kernel here, so the machine never has it.
+    """
     while not os.path.exists(log_of("interrupted-boot")):
         time.sleep(0.01)
     keys.type(CTRL_C)
@@ -167,7 +172,7 @@ def interrupted_boot(keys):
 
 
 def no_prompt(keys):
-    """A machine that shows nothing is not waited for without a word. GRUB finds no kernel here."""
+    """The tool reports a machine that shows nothing. GRUB finds no kernel here."""
     keys.wait_for(r"nothing has appeared on the terminal for 20 s")
     keys.wait_for(r"ends it\. The kernel's log: .*\.log")
     keys.type(CTRL_C)
@@ -175,13 +180,13 @@ def no_prompt(keys):
 
 
 def misplaced(keys):
-    """At a terminal it is told that an option behind the program is the program's."""
+    """At a terminal, the tool warns that an option after the program is the program's."""
     keys.wait_for(r"--cpus is an argument of the program here; as an option of faultline run it stands before it\r\n")
     check(keys.end() == 0, "the program's status should be the tool's")
 
 
 def program(keys):
-    """A program of `tools/faultline run` has the terminal too: lines, Ctrl-D, and Ctrl-C while nobody reads."""
+    """A program of `tools/faultline run` has the terminal, too: lines, Ctrl-D, and Ctrl-C while no program reads."""
     while not keys.is_raw():
         time.sleep(0.01)
     keys.type(f"some{ERASE}{CTRL_D}")
@@ -194,7 +199,7 @@ def program(keys):
 
 
 def make_run(keys):
-    """The README's first command, as it is typed."""
+    """The README's first command, as a user types it."""
     keys.wait_for(PROMPT)
     keys.line("tty; stty size", rf"/dev/ttyS0\r\n{ROWS} {COLUMNS}\r\n")
     keys.wait_for(PROMPT)
@@ -204,7 +209,7 @@ def make_run(keys):
 
 
 def settings(keys):
-    """The same answers as of a pseudo-terminal of this Linux, to the requests of older and newer C libraries."""
+    """The terminal answers as a Linux pseudo-terminal does, to the requests of older and newer C libraries."""
     linux = Keyboard([os.path.join(ROOT, SETTINGS)])
     try:
         for terminal in (linux, keys):
@@ -219,10 +224,10 @@ TESTS = {
     "killed": killed, "session-killed": session_killed, "interrupted-boot": interrupted_boot, "program": program,
     "faulttop": faults_live, "misplaced": misplaced, "settings": settings, "no-prompt": no_prompt, "make-run": make_run,
 }
-SOAK = ("no-prompt", "make-run")  # wait or build longer than `make test` should
-NOT_A_KERNEL = os.path.join(OUTPUT, "not-a-kernel.elf")  # and looks like one to the tool alone
+SOAK = ("no-prompt", "make-run")  # these wait or build longer than `make test` should
+NOT_A_KERNEL = os.path.join(OUTPUT, "not-a-kernel.elf")  # only the tool takes it for one
 NO_KERNEL = ["shell", "--boot", "bios", "--kernel", NOT_A_KERNEL]
-COMMANDS = {  # of the others: shell
+COMMANDS = {  # the others: shell
     "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "interrupted-boot": NO_KERNEL,
     "no-prompt": NO_KERNEL, "misplaced": ["run", "build/user/hello", "--cpus", "4"],
 }
@@ -234,7 +239,7 @@ def check(condition, complaint):
 
 
 def jobs(kernel=None):
-    """One job for each test; `kernel` replaces the kernel image."""
+    """Returns one job for each test; `kernel` replaces the kernel image."""
     return [job(name, kernel) for name in TESTS if name not in SOAK]
 
 
@@ -263,7 +268,7 @@ def command(name, log, options):
 
 
 def main(name, *options):
-    """`tests/terminal NAME [OPTIONS of tools/faultline shell]`: 0, or 1 and what was missed."""
+    """`tests/terminal NAME [OPTIONS of tools/faultline shell]`: returns 0, or 1 and prints what did not appear."""
     log = log_of(name)
     os.makedirs(os.path.dirname(log), exist_ok=True)
     if os.path.exists(log):

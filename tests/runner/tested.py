@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/tested.toml: the versions with which each distribution has passed, as tests/runner/matrix.py has seen it."""
+"""Records the versions with which each distribution has passed, from tests/runner/matrix.py, in docs/tested.toml."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ ANSWERS = {
 
 
 def record(name, answers):
-    """Two distributions may come to their end at once."""
+    """Writes one distribution's versions, under a lock: two distributions may finish at once."""
     versions = {tool: re.search(pattern, answers, re.MULTILINE)[1] for tool, pattern in ANSWERS.items()}
     with open(PATH, "r+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

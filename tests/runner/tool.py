@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tests of tools/faultline itself: what it says about wrong arguments, the statuses that are its own, what events cost."""
+"""Tests of tools/faultline itself: its answers to wrong arguments, its own exit statuses, and the cost of events."""
 
 import re
 
@@ -10,7 +10,7 @@ from .job import Job
 HELLO = "build/user/hello"
 WAIT = "build/user/end"
 
-# name, arguments of `tools/faultline`, status, what stderr must match
+# name, arguments of `tools/faultline`, status, pattern for stderr
 CASES = (
     ("no-verb", [], status.USAGE, "usage:"),
     ("wrong-verb", ["fly"], status.USAGE, "no verb “fly”"),
@@ -58,7 +58,7 @@ CASES = (
      r"faultline: [1-9]\d* events in"),
 )
 
-# The same for other commands. `tests/run known` is asked by `make test TESTS=…` before it builds.
+# The same for other commands. `make test TESTS=…` runs `tests/run known` before it builds.
 OTHERS = (
     ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/tour", "boot-release fault=full cpus=4"],
      0, r"\A\Z"),
@@ -101,7 +101,7 @@ def judge_help_verb(result):
 
 
 def judge_demo_help(result):
-    """What `demo` has by default, and no option that it would only pretend to obey."""
+    """Checks the defaults of `demo`, and that it offers no option that it would ignore."""
     said = " ".join(result.stdout.decode().split())
     wanted = ("CPUs, 1 to 64 (default 4)", "(default 16M, sync)", "(default: the release kernel)", "--qemu ARG")
     unwanted = ("--fault", "--gdb", "--disk", "--deterministic", "--release", "--env", "--file")
@@ -109,8 +109,10 @@ def judge_demo_help(result):
 
 
 def soak_jobs():
-    """What events cost; that the boot CPU is noticed when it takes no interrupts, though all others are idle; a silent machine; a script for
-    `make run`, as README.md has it."""
+    """
+    Returns jobs for the cost of events; a boot CPU that takes no interrupts, noticed though all others are idle; a
+    silent machine; and a script for `make run`, as in README.md.
+    """
     told = (r"(?s)has reported a hang:\nFAULTLINE-HANG CPU 0 has taken no interrupt for 1 seconds\n"
             r"  CPU 0:\n    \w+ race_hit\+.*FAULTLINE-HANG-END\nfaultline: time-out")
     return [Job(name="tool/silent", command=["tools/faultline", "run", "--timeout", "2", "--qemu=-S", HELLO], weight=4,
@@ -124,7 +126,10 @@ def soak_jobs():
 
 
 def judge_cost_of_events(result):
-    """Each row is measured with both kernels; what records events costs a little, what does not costs nothing."""
+    """
+    Checks that each row is measured with both kernels, and that only operations that record events cost more, by a
+    little.
+    """
     rows = re.findall(r"^(\S.*?) +(\d+) +(\d+) +(-?\d+)$", result.stdout.decode(), re.MULTILINE)
     costs = {name: int(cost) for name, _, _, cost in rows}
     wanted = {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Tests of `tools/faultline trace` and `report`: the trace is as Perfetto wants it (slices nest on each track, each arrow has two
-ends, each in an attempt; browser.py opens it there), the report is one file that needs no other. The checks are tried on
-broken traces first.
+Tests of `tools/faultline trace` and `report`. The trace must satisfy Perfetto (slices nest on each track, each arrow
+has two ends, each in an attempt; browser.py opens it there), and the report must be one self-contained file. The checks
+are tried on broken traces first.
 """
 
 import copy
@@ -21,7 +21,7 @@ REPORTED = "build/user/threads"
 ONE_THREAD = "build/user/cow"
 BENCH = "build/user/bench"
 BENCH_ROWS = {"first-read": "first read of anonymous memory (zero page)", "swap-in-write": "write to a swapped-out page"}
-CPUS = 1 << 22  # the process that has them, in a trace
+CPUS = 1 << 22  # the process of the CPUs in a trace
 NANOSECOND = 0.001
 POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec answered", "full": "spec answered"}
 
@@ -34,7 +34,7 @@ def soak_jobs():
     return [schedules_job(), processes_job(), own_job(), bench_job()]
 
 
-# --- trace ---------------------------------------------------------------------------------------------------------------
+# --- trace ------------------------------------------------------------------------------------------------------------
 
 
 def trace_job():
@@ -77,7 +77,7 @@ def complaints_about(trace):
 
 
 def wrong_names(trace):
-    """Perfetto finds a track that it names by the thread alone, whatever the process."""
+    """Checks that a thread number occurs in one process only: Perfetto finds a track by the thread alone."""
     processes, complaints = {}, []
     for event in trace["traceEvents"]:
         if processes.setdefault(event["tid"], event["pid"]) != event["pid"]:
@@ -104,7 +104,10 @@ def not_paired(number, ends):
 
 
 def not_bound(events):
-    """Played through as Perfetto does: the end of an arrow belongs to the slice that was opened last and is still open."""
+    """
+    Replays the events as Perfetto does: the end of an arrow belongs to the slice that was opened last and is still
+    open.
+    """
     opened, complaints, now = {}, [], 0
     for event in events:
         if event["ph"] == "M":
@@ -124,7 +127,7 @@ def not_bound(events):
 
 
 def two_at_once(events):
-    """On a CPU's track a slice is never inside one of another thread."""
+    """Checks that on a CPU's track, no slice is inside one of another thread."""
     running, complaints = {}, []
     for event in (event for event in events if event["ph"] == "X" and event["pid"] >= CPUS):
         end, thread = event["ts"] + event["dur"], event["args"]["thread"]
@@ -155,7 +158,7 @@ def missing_from(trace):
 
 
 def checks_that_hold_nothing_back(trace):
-    """Each way to break the trace must be noticed."""
+    """Breaks the trace in several ways, each of which the check must notice."""
     def without_finish(events):
         events.remove(next(event for event in events if event["ph"] == "f"))
 
@@ -188,7 +191,7 @@ def checks_that_hold_nothing_back(trace):
     return complaints
 
 
-# --- report --------------------------------------------------------------------------------------------------------------
+# --- report -----------------------------------------------------------------------------------------------------------
 
 
 def report_job():
@@ -213,7 +216,7 @@ def judge_report(result, path):
 
 
 def complaints_about_verdict(data):
-    """The sentence on top says what the numbers do; and another one when they are others."""
+    """Checks that the verdict follows the numbers, and changes with them."""
     def with_costs(change):
         runs = copy.deepcopy(data["runs"])
         for run in runs:
@@ -260,7 +263,7 @@ def complaints_about_verdict(data):
 
 
 def schedules_job():
-    """Where waits decide, and nobody has said which schedule, the verdict is about three; where they do not, about one."""
+    """Where waits decide, and no schedule was given, the verdict is about three schedules; otherwise about one."""
     job = Job(name="report/schedules", has_log=True, command=[], judge=None, weight=12)
     path = job.file(".html")
     job.command = ["tools/faultline", "report", "-o", path, "--cpus", "3", REPORTED]
@@ -277,7 +280,7 @@ def judge_schedules(result, data):
 
 
 def processes_job():
-    """Threads of two processes meet nowhere, though they use the same addresses."""
+    """Threads of two processes do not meet, though they use the same addresses."""
     job = Job(name="report/processes", has_log=True, command=[], judge=None, weight=4)
     path = job.file(".html")
     script = "for i in 1 2 3; do seq 1 2000 | sort -n | md5sum; done"
@@ -293,7 +296,7 @@ def judge_processes(result, run):
 
 
 def states_job():
-    """The map shows each page as what it is: user/page_states.c ends with some of each state."""
+    """The map shows the state of each page: user/page_states.c ends with some pages in each state."""
     job = Job(name="report/states", has_log=True, command=[], judge=None, weight=4)
     path = job.file(".html")
     job.command = ["tools/faultline", "report", "-o", path, "--fault", "vma", "--swap", "1M", "build/user/page_states"]
@@ -323,13 +326,13 @@ def judge_own(result):
         return [f"exit status {result.status}, expected 0"]
     undisturbed, *fuzzed = [int(row["value"]) for row in csv_rows(result) if row["name"] == "own"]
     complaints = [] if max(fuzzed) <= min(fuzzed) * 1.02 else [f"with 1 and 4 CPUs the faults' instructions are {fuzzed}"]
-    if max(fuzzed) > undisturbed * 1.1:  # what remains are the calls of the fuzzer
+    if max(fuzzed) > undisturbed * 1.1:  # the rest are the fuzzer's calls
         complaints.append(f"undisturbed the faults' instructions are {undisturbed}, under --schedule {fuzzed}")
     return complaints
 
 
 def bench_job():
-    """What policy full costs more than mmap is in the report what user/bench measures by itself, in the same runs."""
+    """The difference between policies full and mmap is the same in the report and in user/bench, in the same runs."""
     job = Job(name="report/bench", command=[], judge=judge_bench, weight=8)
     report = ["tools/faultline", "report", "-o", job.file(".html"), "--csv", "--deterministic", "--cpus", "1", "--swap", "16M"]
     job.command = ["sh", "-c", " && ".join(shlex.join([*report, "--fault", policy, BENCH, "rows"]) for policy in ("mmap", "full"))]
@@ -350,7 +353,7 @@ def judge_bench(result):
 
 
 def csv_rows(result):
-    """Of all reports that it has printed."""
+    """Returns the CSV rows of all reports in the output."""
     return [row for row in csv.DictReader(io.StringIO(result.stdout.decode())) if row["policy"] != "policy"]
 
 
@@ -360,7 +363,7 @@ def report_data(path):
 
 
 def complaints_about_file(html):
-    """It needs no other file, and no network."""
+    """Checks that the report needs no other file, and no network."""
     outside = re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'>\s]+|@import|url\((?!data:)|\bfetch\(|XMLHttpRequest""", html)
     return [f"the report refers to something outside: {text}" for text in outside] + (
         [] if html.count("<script") == html.count("</script>") == 1 else ["the report's script is not one"])

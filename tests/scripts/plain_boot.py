@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Boots in plain QEMU, without tools/faultline: the default CPU, a VGA, a serial port, no debug console. The contents of the screen
-are read from the memory of its text mode.
+Boots in plain QEMU, without tools/faultline: the default CPU, a VGA, a serial port, no debug console. The contents of
+the screen are read from its text-mode memory.
 """
 
 import os
@@ -34,7 +34,7 @@ class Machine:
             return ""
 
     def screen(self):
-        """The text on the screen, a line for each row; nothing when the machine has ended."""
+        """Returns the text on the screen, a line for each row; nothing if the machine has ended."""
         path = f"{self.scratch}/screen"
         try:
             print(f"pmemsave {TEXT_SCREEN:#x} {TEXT_SIZE} \"{path}\"", file=self.qemu.stdin, flush=True)
@@ -70,7 +70,7 @@ def image(scratch, *program):
 
 
 def console(scratch):
-    """An image on the default CPU, which has no XSAVE: the log and the program's output come by the serial port."""
+    """Boots an image on the default CPU, which has no XSAVE: the serial port has the log and the program's output."""
     machine = Machine(scratch, *image(scratch, "build/user/hello"))
     try:
         wait_for(lambda: GRUB_SAYS in machine.screen(), "GRUB's words on the screen")
@@ -81,7 +81,9 @@ def console(scratch):
 
 
 def headline(scratch):
-    """A panic: its headline is on the screen, and stays long enough to be read; the whole is on the serial port."""
+    """
+    Panics: the headline is on the screen, and stays long enough to be read; the whole report is on the serial port.
+    """
     machine = Machine(scratch, *image(scratch, "/bin/busybox", "sh", "-c", "echo c > /proc/sysrq-trigger"))
     try:
         wait_for(lambda: "FAULTLINE-PANIC-END\r\n" in machine.serial(), "the end of the panic")
@@ -93,7 +95,7 @@ def headline(scratch):
 
 
 def missing_feature(scratch):
-    """The sentence about a missing feature is on the screen and on the serial port; then the machine ends."""
+    """Reports a missing feature on the screen and on the serial port; then the machine ends."""
     machine = Machine(scratch, "-kernel", f"{ROOT}/build/faultline.elf", "-cpu", "qemu64,-nx")
     try:
         wait_for(lambda: SENTENCE in machine.serial(), "the sentence")

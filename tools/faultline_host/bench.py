@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
-`make bench`: what the program build/user/bench measures inside the machine, as tables. Five questions:
+`make bench`: runs the program build/user/bench in the machine and prints its measurements as tables. Five parts:
 
-cost    `bench rows`: instructions per operation, one CPU at work, for each policy
-events  `bench rows`, with the kernel that records no fault events beside the one that does: what recording costs
-growth  `bench growth PLACE N`: instructions per fault with N threads on N CPUs, against one; the median over seeds of
-        --schedule, since growth means nothing without interleaving. PLACE: `one` VMA for all, an `own` VMA for each,
-        or own VMAs with a `writer` (mmap and munmap) beside them
-lines   `bench lines PLACE N`: the cache lines that the CPUs share meanwhile, seen by the QEMU plugin (lines.py)
-startup `bench startup`: which of the faults of a program's start cached pages answer by themselves, and for whom
+cost    `bench rows`: instructions per operation, one CPU, for each policy
+events  `bench rows`, under the kernel that records fault events and under the one that does not: the cost of recording
+growth  `bench growth PLACE N`: instructions per fault with N threads on N CPUs, relative to one CPU; the median over
+        seeds of --schedule, since growth means nothing without interleaving. PLACE: `one` VMA for all threads, an
+        `own` VMA for each, or own VMAs with a `writer` thread (mmap and munmap)
+lines   `bench lines PLACE N`: the cache lines that the CPUs share in the same workload, seen by the QEMU plugin
+        (lines.py)
+startup `bench startup`: the faults of a program's start, and how many of them each strategy answers from cached pages
 
 The program prints one line for each figure, `row NAME VALUE key=value…` or `growth VALUE key=value…`; the keys are
 attempts, answered, and every reason that is not zero.
@@ -30,7 +31,7 @@ EVENTLESS = os.path.join(machine.ROOT, "build", "faultline-eventless.elf")
 # Without fast-string instructions, so that clearing a page counts 512 instructions on every kernel.
 MACHINE = ["--deterministic", "--cpu", "max,-la57,-erms,-fsrm", "--memory", "512M"]
 
-# name in the program, what it says here, first goal, Linux 6.1 and 6.12 under the same QEMU (instructions, median)
+# Name in the program, text of the table, goal, Linux 6.1 and 6.12 under the same QEMU (median, in instructions).
 ROWS = (
     ("null-syscall", "null syscall (getppid)", 150, 330, 329),
     ("first-write", "first write, anonymous", 1380, 2771, 3156),
@@ -88,7 +89,7 @@ def print_cost(chosen):
 
 
 def cost_tables(jobs, machines):
-    """The rows of each machine, which is given by its options."""
+    """Returns the rows of each machine, by name; `machines` maps names to options of `faultline run`."""
     runs = [(name, ["--cpus", "1", "--swap", "16M", *extra], ["rows"]) for name, extra in machines.items()]
     return {name: figures(lines, "row") for name, lines in in_parallel(jobs, runs)}
 
@@ -171,7 +172,7 @@ def print_lines(chosen):
 
 
 def in_parallel(jobs, runs, verb="run"):
-    """Runs (key, options, arguments of bench) side by side; yields (key, lines of output) in the order given."""
+    """Runs (key, options, arguments of bench) in parallel; returns (key, lines of output) in the order given."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         futures = [(key, pool.submit(run_bench, verb, extra, arguments)) for key, extra, arguments in runs]
         return [(key, future.result()) for key, future in futures]
@@ -189,7 +190,7 @@ def run_bench(verb, extra, arguments):
 
 
 def figures(lines, kind):
-    """`row NAME VALUE key=value…` or `growth VALUE key=value…` → {name: (value, {key: value})}."""
+    """Parses `row NAME VALUE key=value…` or `growth VALUE key=value…`; returns {name: (value, {key: value})}."""
     found = {}
     for line in lines:
         words = line.split()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Carries bytes between QEMU's channels and our own stdin, stdout and stderr: untouched, unbuffered, live. One loop, one
-thread. The kernel's log goes to a file and past a watcher that picks out the control records.
+Copies bytes between QEMU's channels and this process's stdin, stdout and stderr, unchanged and unbuffered. One loop in
+one thread does it. The kernel's log goes to a file and through a watcher that picks out the control records.
 """
 
 import collections
@@ -21,25 +21,26 @@ from .status import naming
 CHUNK = 1 << 16
 STUFFED_EOF = b"\xff\x00"
 STUFFED_OFF = b"\xff\x02"
-GATHER = 0.001  # seconds between two looks: the guest writes byte by byte, we had better take many at once
-GRACE_AFTER_VERDICT = 5.0  # seconds for QEMU to power off once the kernel has said its last word
-KEPT_LINES = 15  # of the log, to be shown when a check fails
+GATHER = 0.001  # seconds between two polls: the guest writes byte by byte, and one read should take many
+GRACE_AFTER_VERDICT = 5.0  # seconds for QEMU to power off after the kernel's last record
+KEPT_LINES = 15  # of the log, shown when a check fails
 GRACE_AFTER_PANIC = 20.0  # seconds for the backtraces of all CPUs
-PROMPT_PATIENCE = 20.0  # seconds until who sees nothing is told so
-END_PATIENCE = 10.0  # seconds without a sign of life for a machine that was asked to end
-NMI_PATIENCE = 3.0  # seconds until another NMI: a kernel that had just begun may not have seen the first
+PROMPT_PATIENCE = 20.0  # seconds without output before the user is told so
+END_PATIENCE = 10.0  # seconds without progress that a machine gets when it was asked to end
+NMI_PATIENCE = 3.0  # seconds between NMIs: a kernel that had just started may have missed the first
 
 
 class LogWatcher:
-    """Keeps the kernel's log and the verdict in it."""
+    """Writes the kernel's log to its file and extracts the verdict from it."""
 
     RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|WORD|SHARE|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
 
     def __init__(self, file, mirror):
         self.file = file
         self.mirror = mirror
-        self.tells_hangs = mirror is None and os.isatty(2)  # at once; otherwise whoever gives up waiting wants to know
-        self.raw = False  # our terminal is, and breaks lines no more by itself
+        # reports a hang at once, on a terminal; otherwise only on a time-out or an interrupt
+        self.tells_hangs = mirror is None and os.isatty(2)
+        self.raw = False  # whether the host terminal is in raw mode and needs \r before each \n
         self.partial = b""
         self.has_begun = False
         self.stdin_ready = False
@@ -98,7 +99,7 @@ class LogWatcher:
 
 
 class Console:
-    """Our ends of the four channels, and of QEMU's monitor. `for_qemu` are the ends that QEMU inherits."""
+    """The host ends of the four channels and of QEMU's monitor. `for_qemu` are the ends that QEMU inherits."""
 
     def __init__(self, stdin, log_file, verbose, is_terminal=False, is_shell=False):
         self.readers = {}
@@ -121,12 +122,15 @@ class Console:
         self.prompt_due = time.monotonic() + PROMPT_PATIENCE if self.terminal and is_shell else None
 
     def qemu_started(self):
-        """QEMU has its own copies now; ours must go, or the pipes would never end."""
+        """Closes the copies of the ends that QEMU has inherited: otherwise the pipes would never reach their end."""
         for fd in self.for_qemu.values():
             os.close(fd)
 
     def carry(self, deadline):
-        """Until QEMU has closed all channels. False: the deadline passed, or QEMU lingered after the last word."""
+        """
+        Copies until QEMU has closed all channels. Returns False if the deadline passed, or QEMU stayed after the last
+        record.
+        """
         self.deadline = deadline
         while self.readers:
             remaining = self._remaining()
@@ -137,7 +141,7 @@ class Console:
         return True
 
     def ask_where(self):
-        """Have an NMI sent to the CPUs: the kernel then says where each is, writes what it keeps till the end, and ends."""
+        """Sends an NMI to the CPUs: the kernel then reports where each CPU is, writes the recorded events, and ends."""
         patience = time.monotonic() + GRACE_AFTER_PANIC
         while self.readers and not self.log.in_panic() and time.monotonic() < patience:
             with contextlib.suppress(OSError):
@@ -148,8 +152,8 @@ class Console:
 
     def end_machine(self, progress):
         """
-        Ask a machine that runs to end as by reboot(2); what its programs still print is lost. `progress` is called for a
-        number: while that changes it is waited for. True: it has ended so.
+        Asks a running machine to end, as reboot(2) does; further output of its programs is dropped. `progress` returns
+        a number: as long as it changes, the wait goes on. Returns True if the machine has ended.
         """
         self.is_muted = True
         if self.log.stdin_ready and not progress():
@@ -170,7 +174,7 @@ class Console:
         self.log.file.close()
 
     def _until_prompt(self):
-        """Seconds, or None where none is awaited any more. Who sees nothing is told so, once."""
+        """Returns the seconds left, or None if no prompt is awaited. Tells the user once that nothing has appeared."""
         if self.prompt_due is None:
             return None
         left = self.prompt_due - time.monotonic()
@@ -204,7 +208,7 @@ class Console:
                 self._input()
 
     def _wants_input(self):
-        # Not before the kernel's serial driver is up: firmware would eat the first bytes.
+        # Input waits until the kernel's serial driver is up: firmware would swallow the first bytes.
         return self.stdin is not None and self.log.stdin_ready and not self.to_serial
 
     def _output(self, name, fd):
@@ -244,7 +248,7 @@ class Console:
             if event & select.POLLOUT:
                 self._send()
             if event & (select.POLLIN | select.POLLHUP):
-                self.serial.recv(CHUNK)  # the kernel does not speak here; firmware may
+                self.serial.recv(CHUNK)  # the kernel writes nothing here; firmware may
         except (BlockingIOError, ConnectionError):
             pass
         if event & (select.POLLHUP | select.POLLERR):
@@ -273,8 +277,8 @@ def stuff(data):
 
 def known_input(deterministic):
     """
-    The bytes of our stdin where they are known before the start (a file, nothing at all) or must be (a deterministic
-    run); None where the input arrives as it comes.
+    Returns the bytes of stdin if they are known before the start (a file, or /dev/null) or must be (a deterministic
+    run), None if the input is sent as it arrives.
     """
     status = os.fstat(0)
     is_null = stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)

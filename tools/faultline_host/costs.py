@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-What faults cost, for `faultline report`: the attempts of one fault put together, the instructions that its own CPU executed for
-it (turns.py), what it waited for; and which policy was best.
+The costs of faults, for `faultline report`. They cover all attempts of a fault: the instructions that its own CPU
+executed for it (turns.py) and its waits. The verdict on the policies is derived from them.
 
-Waiting is told in instructions, too: those that the busiest CPU executed meanwhile, as if the CPUs ran beside one another.
+A wait, too, is measured in instructions: those that the busiest CPU executed during it, as if the CPUs ran in parallel.
 """
 
 import bisect
@@ -13,7 +13,7 @@ import statistics
 
 from .recording import Event
 
-# What a fault's instructions are spent on, in the order of the bars.
+# The categories of a fault's instructions, in the order of the bars.
 PARTS = (
     ("spec", "answered by speculation"), ("vma", "answered under the VMA lock"), ("mmap", "answered under mmap_lock"),
     ("gave_up", "attempts that gave up or dropped their lock, and going on to the next"),
@@ -35,8 +35,9 @@ ANSWERS = {
 }
 MM_LOCKS = {"MMAP_LOCK": "mmap_lock", "VMA": "a VMA's lock"}
 MM_WAITS = tuple(MM_LOCKS.values())
-TOLERANCE = 0.05  # policies that differ by less are alike: calls of the schedule fuzzer alone make two or three per cent
-WAITS_TOLERANCE = 0.2  # and waits by as much: another schedule has others
+# policies that differ by less count as equal: the schedule fuzzer's own calls are two or three per cent
+TOLERANCE = 0.05
+WAITS_TOLERANCE = 0.2  # for the part that is waits, which vary more from one schedule to another
 FEW_FAULTS = 50
 
 
@@ -51,7 +52,10 @@ class Fault:
 
 @dataclasses.dataclass
 class Costs:
-    """Of one run: its faults; waits {(what, whether outside of faults): [instructions]}; mmap_lock held for writing."""
+    """
+    The costs of one run: its faults; waits {(what, in a fault or not): [instructions]}; times that mmap_lock was
+    write-locked.
+    """
     faults: list = dataclasses.field(default_factory=list)
     waits: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(list))
     writing: list = dataclasses.field(default_factory=list)
@@ -92,10 +96,10 @@ def part_of(event):
 
 
 def add_thread(found, events, turns):
-    """An event's own instructions are without those of the events in it, and a thread that sleeps executes none."""
+    """Adds one thread's events. An event's own instructions exclude those of nested events, and of its sleeps."""
     waits = Waits(events)
     faults = [Event(0, one[0].start, one[-1].end, one[0].tid, "fault", {"last": one[-1]}) for one in attempts_by_fault(events)]
-    stack = []  # (event, its fault or None) that went on while the current one began, the innermost last
+    stack = []  # (event, its fault or None) of the events that enclose the current one, the innermost last
     for event in sorted(faults + events, key=lambda event: (event.start, -event.end, event.name != "fault")):
         while stack and stack[-1][0].end <= event.start and stack[-1][0].end < event.end:
             stack.pop()
@@ -118,13 +122,15 @@ def add_thread(found, events, turns):
 
 
 class Waits:
-    """When a thread slept."""
+    """The intervals during which a thread slept."""
 
     def __init__(self, events):
         self.all = sorted((event.start, event.end) for event in events if part_of(event) == "wait")
 
     def awake(self, event, turns):
-        """Instructions that its CPU executed for this event: where it sleeps, it may wake up on another CPU."""
+        """
+        Returns the instructions executed for this event, without its sleeps: after each, it may be on another CPU.
+        """
         own, since = 0, event.start
         for start, end in self.all[bisect.bisect_left(self.all, (event.start,)):]:
             if start >= event.end:
@@ -136,7 +142,7 @@ class Waits:
 
 
 def attempts_by_fault(events):
-    """Lists of the attempts that belong to one fault: the last one answers."""
+    """Yields lists of attempts, one list for each fault: the last attempt of a list answers it."""
     mine = []
     for event in events:
         if event.name == "attempt":
@@ -162,16 +168,16 @@ def name_of_wait(event):
     return f"{MM_LOCKS[rank]} for {event.keys['for']}" if rank in MM_LOCKS else f"the lock {rank}"
 
 
-# --- which policy was best ------------------------------------------------------------------------------------------------
+# --- which policy was best --------------------------------------------------------------------------------------------
 
 
 def per_fault(run):
-    """Instructions of a fault: its own, its waits, and what others wait for mmap_lock and VMAs."""
+    """Returns the instructions per fault: its own, its waits, and those of other threads for mmap_lock and VMAs."""
     return sum(run["time"]) / max(run["faults"], 1)
 
 
 def parts_of(run):
-    """{part: instructions per fault}"""
+    """Returns {part: instructions per fault}."""
     return {key: time / max(run["faults"], 1) for (key, _), time in zip(PARTS, run["time"])}
 
 
@@ -180,7 +186,7 @@ def waiting(run):
 
 
 def schedules(run):
-    """What a fault costs under each schedule that was tried."""
+    """Returns the cost of a fault under each schedule that was tried."""
     return [per_fault(run), *run.get("elsewhere", [])]
 
 
@@ -189,20 +195,20 @@ def middle(run):
 
 
 def waits_decide(runs):
-    """Whether it is mostly waits in which the best policy and the worst differ."""
+    """Returns whether most of the difference between the best policy and the worst is in waits."""
     best, worst = min(runs, key=per_fault), max(runs, key=per_fault)
     return not alike(best, worst) and waiting(worst) - waiting(best) > (per_fault(worst) - per_fault(best)) / 2
 
 
 def alike(best, run):
-    """Whether the difference is too small to be named, or another schedule would have it the other way round."""
+    """Returns whether the difference is too small to be named, or is reversed under another schedule."""
     if min(schedules(run)) <= max(schedules(best)):
         return True
     return per_fault(run) - per_fault(best) <= TOLERANCE * (per_fault(best) - waiting(best)) + WAITS_TOLERANCE * waiting(best)
 
 
 def verdict(runs, cpus, reasons):
-    """One sentence: which policy was best, and why; `reasons`: {name: what it means}."""
+    """Returns a sentence that says which policy was best, and why. `reasons` maps names to meanings."""
     careful = "" if len({run["status"] for run in runs}) == 1 else "The runs did not end alike, so take care: "
     if any(run["lost"] for run in runs):
         careful = "Events are missing, so take care: "
@@ -225,14 +231,14 @@ def verdict(runs, cpus, reasons):
 
 
 def spread(runs):
-    """How far the schedules that were tried differ."""
+    """Returns the ranges of the schedules that were tried, as text."""
     ranges = [f"{run['policy']} {number(min(schedules(run)))} to {number(max(schedules(run)))}" for run in runs]
     tried = len(schedules(runs[0]))
     return f" (Medians of {tried} schedules: {', '.join(ranges)}. What follows is the first.)" if tried > 1 else ""
 
 
 def but(best, runs):
-    """What would be best if nobody waited."""
+    """Returns a sentence about the policy that would be best without waits, if it is another one."""
     def own(run):
         return run["own"] / max(run["faults"], 1)
 
@@ -256,7 +262,7 @@ def why_alike(runs, cpus):
 
 
 def why(best, worst, reasons):
-    """The part in which the two differ most."""
+    """Explains the difference by the part in which the two differ most."""
     groups = {why_waiting: ("wait", "others"), why_gave_up: ("gave_up",), why_answers: ("spec", "vma", "mmap"),
               why_other: ("shootdown", "other")}
     less, more = parts_of(best), parts_of(worst)
@@ -289,7 +295,7 @@ def main_strategy(run):
     return max(STRATEGIES.items(), key=lambda item: run["attempts"].get(f"{item[0]} answered", 0))[1]
 
 
-# --- one sentence for each policy -----------------------------------------------------------------------------------------
+# --- one sentence for each policy -------------------------------------------------------------------------------------
 
 
 def headline(run, reasons):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-A writer and a reader of "newc" cpio archives, the format that initramfs images have (Linux: initramfs-buffer-format.rst).
+A writer and a reader of "newc" cpio archives, the format that initramfs images have (Linux:
+initramfs-buffer-format.rst).
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ TRAILER = "TRAILER!!!"
 
 class Archive:
     """
-    Collects entries in order. Every entry has the owner root and, unless it is given one, the time 0, so equal content gives
+    Collects entries in order. Every entry belongs to root and has time 0 unless a time is given, so equal content gives
     equal bytes.
     """
 
@@ -61,21 +62,21 @@ class Archive:
 
 
 class Incomplete(Exception):
-    """The archive ends before its trailer, or is none."""
+    """The archive ends before its trailer, or is not a cpio archive."""
 
 
 @dataclasses.dataclass
 class Entry:
     path: str
     inode: int
-    mode: int  # with its type
+    mode: int  # with the file type
     rdev: int
     start: int  # of the contents in the archive
     size: int
 
 
 def entries(file):
-    """Those of an archive, a binary file, up to its trailer."""
+    """Yields the entries of an archive, a binary file, up to its trailer."""
     while True:
         header = file.read(HEADER)
         try:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-`--gdb`: QEMU waits before its first instruction, GDB attaches with the symbols of kernel and program and with the commands
-of tools/gdb, and stops at the kernel's first 64-bit instruction. The program's stdin is empty, since the terminal belongs
-to GDB. `--gdb-script` does the same without a person: GDB does what the file says, and its status is ours.
+`--gdb`: runs the machine under GDB. QEMU waits before its first instruction; GDB attaches with the symbols of kernel
+and program and with the commands of tools/gdb, and stops at the kernel's first 64-bit instruction. The program's stdin
+is empty, since the terminal belongs to GDB. `--gdb-script` runs GDB on the commands of a file, without a user; GDB's
+exit status is then the tool's.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ def run(options):
         script = os.path.join(scratch, "script")
         with open(script, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(start_script(options, link))
-        # Ctrl-C is for GDB, to stop the machine. A handler, since an ignored signal would stay ignored in GDB.
+        # Ctrl-C is for GDB, which stops the machine. A handler, since GDB would inherit an ignored signal.
         signal.signal(signal.SIGINT, lambda number, frame: None)
         debugger = Debugger(options.gdb_script, link, script)
         ended = runner.boot(options, scratch, extra, stdin=b"", beside=debugger.attach)
@@ -44,7 +45,7 @@ def run(options):
 
 
 def stop_at(options):
-    """QEMU's arguments that stop the machine before that instruction."""
+    """Returns QEMU's arguments that stop the machine before instruction number `stop_at`."""
     if options.stop_at is None:
         return []
     if not os.path.exists(STOP_PLUGIN):
@@ -56,8 +57,8 @@ def stop_at(options):
 
 def time_travel(scratch, mode):
     """
-    Recording and replaying. The snapshot at the start, to which going back returns, lives on a disk nobody else uses. QEMU
-    7.2 can deadlock where it returns to it, in a help for Windows XP that we do without (vapic).
+    Returns QEMU's arguments to record or to replay. The snapshot of the start, to which reverse execution returns, is
+    on a disk of its own. vapic (a workaround for Windows XP) is off, since QEMU 7.2 can deadlock in it on that return.
     """
     disk = os.path.join(scratch, "snapshots")
     if not os.path.exists(disk):
@@ -72,7 +73,7 @@ def record(options, scratch):
 
 
 def empty_qcow2():
-    """A disk of one MiB in QEMU's own format: header, table of reference counts, those counts, table of tables."""
+    """Returns a disk of 1 MiB in qcow2 format: header, refcount table, refcount block, L1 table."""
     cluster, bits = 1 << 16, 16
     image = bytearray(4 * cluster)
     struct.pack_into(">4sIQIIQIIQQIIQQQQII", image, 0, b"QFI\xfb", 3, 0, 0, bits, 1 << 20, 0, 1, 3 * cluster, cluster, 1, 0, 0, 0,
@@ -85,16 +86,17 @@ def empty_qcow2():
 # --- GDB -------------------------------------------------------------------------------------------------------------
 
 def start_script(options, link):
-    """A script's own directory is where it imports from, as with Python itself."""
+    """Returns GDB's start commands. A script can import from its own directory, as in Python itself."""
     beside = os.path.dirname(os.path.abspath(options.gdb_script or COMMANDS))
     kernel = options.kernel or machine.kernel_path(options.release)
     return "\n".join(["set pagination off", "set confirm off", "set width 0", f"file {shlex.quote(kernel)}",
-                      f"python import sys; sys.path.insert(0, {beside!r})", f"source {COMMANDS}",  # a name to the end of the line
+                      # `source` takes the rest of the line as the name
+                      f"python import sys; sys.path.insert(0, {beside!r})", f"source {COMMANDS}",
                       f"faultline-attach {shlex.quote(link)} {shlex.quote(options.program or '')}", ""])
 
 
 class Debugger:
-    """GDB beside QEMU; when GDB ends, so does the machine."""
+    """GDB next to QEMU; when GDB ends, it ends the machine."""
 
     def __init__(self, batch, link, script):
         self.link = link
@@ -102,7 +104,7 @@ class Debugger:
         self.status = 0
 
     def attach(self, qemu):
-        """Starts GDB; returns what waits for its end."""
+        """Starts GDB; returns a function that waits for its end."""
         if not is_ready(qemu, self.link):
             return lambda: None
         gdb = subprocess.Popen(self.command)
@@ -117,7 +119,7 @@ class Debugger:
 
 
 def is_ready(qemu, link):
-    """False: QEMU has ended instead. It makes the link before it looks at what else it was told."""
+    """Returns False if QEMU has ended. QEMU creates the socket before it checks its other arguments."""
     is_there = False
     while not is_there:
         is_there = os.path.exists(link)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-`make demo`: the program build/user/demo, which resolves the same faults under each policy and prints the counters that
-explain what happened. It runs twice: undisturbed, for the costs, which --deterministic counts in instructions; then under
---schedule, so that the CPUs interleave in the midst of faults even on a machine of one core. Everybody sees the same
-numbers.
+`make demo`: runs the program build/user/demo, which resolves the same faults under each policy and prints the counters
+that explain the results. It runs twice: first without a schedule, for the costs, which --deterministic counts in
+instructions; then under --schedule, so that the CPUs interleave in the middle of faults even on a single-core host.
+Every run gives the same numbers.
 """
 
 import argparse
@@ -23,15 +23,15 @@ CHANGES = {
     "--timeout": {"help": "give up after S seconds of either run (status 124)"},
     "--kernel": {"help": "another kernel image (default: the release kernel)"},
     "--log": {"help": "keep the kernel's log of the second run here (default build/last-run.log)"},
-    # The program goes through the policies by itself, looks at no file, and at the first disk as that of swap.
+    # The program sets the policies by itself, reads no file, and takes the first disk as swap.
     **dict.fromkeys(("--fault", "--file", "--share", "--env", "--explain", "--disk")),
-    # Both runs count instructions, by the release kernel, and on to their end.
+    # Both runs count instructions under the release kernel, and are not stopped before their end.
     **dict.fromkeys(("--deterministic", "--release", "--threads", "--gdb", "--gdb-script", "--reverse", "--stop-at")),
 }
 
 
 def command(argv):
-    """Some options of `run` may follow: tools/faultline demo --cpus 8."""
+    """The verb. Some options of `run` may follow: tools/faultline demo --cpus 8."""
     parser = options.machine_parser("demo", options.HELP, "The demonstration of `make demo`: four workloads under each policy, by "
                                     "the release kernel; first undisturbed, for the costs, then with CPUs that take turns in the "
                                     "midst of faults, for the counters.", CHANGES)
@@ -48,7 +48,7 @@ def variant(chosen, **changes):
 
 
 def output_of(parsed):
-    """Runs the program: (its status, the words of its standard output)."""
+    """Runs the program; returns its status and the words of its standard output."""
     with tempfile.TemporaryFile("w+") as caught, stdout_to(caught.fileno()):
         status = runner.run(parsed)
         caught.seek(0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-What surrounds each command of the host side: whatever its caller or this host does to it, it ends with a sentence and a status
-that is not the program's, never with a traceback.
+Runs the commands of the host side. Whatever fails, in the caller's environment or on the host, the command ends with a
+message and a status that is not the program's, and never with a traceback.
 """
 
 import io
@@ -16,7 +16,7 @@ from .status import HostError, UsageError
 
 
 def guarded(name, body, argv):
-    """Runs body(argv); returns its status, or what the failure's is. `name` stands before what is said of it."""
+    """Runs body(argv); returns its status, or the status of the failure. `name` is the prefix of the messages."""
     open_streams()
     try:
         if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
@@ -27,7 +27,7 @@ def guarded(name, body, argv):
         return status.USAGE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # what read our output has gone (| head)
+    except BrokenPipeError:  # the reader of the output has exited (| head)
         return 128 + signal.SIGPIPE
     except HostError as error:
         say(name, error)
@@ -48,8 +48,9 @@ def say(name, text):
 
 def open_streams():
     """
-    Our three descriptors are open from here on, so that nothing else takes their numbers. One that was closed: reading finds
-    the end, writing to standard output fails as it would have failed, and what is said to standard error is lost.
+    Opens descriptors 0, 1 and 2 if they are closed, so that nothing else gets their numbers. For one that was closed:
+    reading finds the end of the file, writing to standard output fails with EBADF as before, and messages to standard
+    error are lost.
     """
     for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -60,12 +61,12 @@ def open_streams():
 
 
 def text_stream(number, is_needed):
-    """UTF-8 whatever the locale, and arguments that are not come out as they came in."""
+    """Returns a UTF-8 stream, whatever the locale; bytes of arguments that are not UTF-8 are written unchanged."""
     return io.TextIOWrapper(Stream(number, is_needed), encoding="utf-8", errors="surrogateescape", write_through=True)
 
 
 class Stream(io.RawIOBase):
-    """A descriptor as a file. What cannot be written is an error only where it is needed."""
+    """A descriptor as a file. A failed write is an error only if `is_needed`."""
 
     def __init__(self, number, is_needed):
         super().__init__()
@@ -90,7 +91,10 @@ class Stream(io.RawIOBase):
 
 
 def write_all(number, data):
-    """All of it, whether the descriptor blocks or not. BrokenPipeError when its reader has gone, HostError when it cannot be."""
+    """
+    Writes all the data, whether the descriptor blocks or not. Raises BrokenPipeError if the reader has exited, else
+    HostError.
+    """
     view = memoryview(data)
     while view:
         try:
@@ -105,7 +109,9 @@ def write_all(number, data):
 
 
 def read_some(number, size):
-    """What is there, whether the descriptor blocks or not; nothing at its end, or once our terminal has gone."""
+    """
+    Reads the data that is available, or waits for some; returns b"" at the end, or after the terminal has disconnected.
+    """
     while True:
         try:
             return os.read(number, size)

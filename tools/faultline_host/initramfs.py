@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-The boot module of a run: a cpio archive with the program, extra files, and the directory .faultline that tells the
-kernel what to start: argv and env (NUL-terminated strings) and, if input is known beforehand, stdin.
+Builds the boot module of a run: a cpio archive with the program, extra files, and the directory .faultline. That
+directory tells the kernel what to start: it has argv and env (NUL-terminated strings) and, if the input is known
+beforehand, stdin.
 """
 
 import os
@@ -15,8 +16,8 @@ DEFAULT_ENVIRONMENT = ("PATH=/bin:/usr/bin:/", "HOME=/")
 
 def build(program, args, files=(), environment=(), stdin=None, shared=None):
     """
-    The archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line; `shared` is a
-    share.Share, or None.
+    Returns the archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line;
+    `shared` is a share.Share, or None.
     """
     archive = cpio.Archive()
     name = place_of(program)
@@ -33,15 +34,16 @@ def build(program, args, files=(), environment=(), stdin=None, shared=None):
 
 
 def add_files(archive, files):
-    """Add what --file named: (source, destination) pairs."""
+    """Adds the (source, destination) pairs of --file."""
     for source, destination in files:
         add_path(archive, source, destination)
 
 
 def place_of(program):
     """
-    Where a program stands in the machine, without the leading slash: where it stands here, seen from the machine's root,
-    which is also the first current directory. So the program's argv[0] is what was typed, and finds the program.
+    Returns the path of a program in the machine, without the leading slash. It is the path on the host, applied to the
+    machine's root, which is also the first current directory: argv[0] is then what the user typed, and names the
+    program.
     """
     parts = [part for part in os.path.normpath(program).split("/") if part not in ("", ".", "..")]
     return "/".join(parts)
@@ -53,7 +55,7 @@ def merge_environment(environment):
 
 
 def add_path(archive, source, destination, mode=None):
-    """Add a file, a symbolic link or a whole directory, with the permissions it has here unless `mode` says others."""
+    """Adds a file, a symbolic link or a whole directory, with its own permissions unless `mode` gives others."""
     try:
         add_what_is_there(archive, source, destination, mode)
     except OSError as error:
@@ -76,7 +78,10 @@ def add_what_is_there(archive, source, destination, mode):
 
 
 def is_special(source):
-    """A pipe without a name, as of the shell's <(command), is read; one with a name may have nobody who ever writes to it."""
+    """
+    Returns True for what cannot be copied. An unnamed pipe, as of the shell's <(command), can; a FIFO may have no
+    writer.
+    """
     kind = stat.S_IFMT(os.stat(source).st_mode)
     has_name = not source.startswith(("/dev/fd/", "/proc/"))
     return kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK) or kind == stat.S_IFIFO and has_name

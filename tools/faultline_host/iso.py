@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A GRUB image that boots under BIOS and under UEFI: kernel and initramfs, with boot/grub.cfg filled in. The environment variable
-SOURCE_DATE_EPOCH, where it is set, is the image's date: the same input then gives the same bytes."""
+"""
+A GRUB image that boots under BIOS and under UEFI: kernel and initramfs, with boot/grub.cfg filled in. The environment
+variable SOURCE_DATE_EPOCH, where it is set, is the image's date: the same input then gives the same bytes.
+"""
 
 import argparse
 import os
@@ -29,7 +31,7 @@ def command(argv):
 
 
 def build(image, kernel, archive, command_line):
-    """Write `image`. `archive` is the initramfs, as bytes."""
+    """Writes `image`. `archive` is the initramfs, as bytes."""
     if not shutil.which("grub-mkrescue"):
         raise UsageError("grub-mkrescue is not installed: run make deps")
     with tempfile.TemporaryDirectory(prefix="faultline-iso-") as tree:
@@ -45,8 +47,11 @@ def build(image, kernel, archive, command_line):
 
 
 def at_its_date():
-    """What to put before GRUB's command: it, xorriso and mtools write the time into an image in many places, and make its name
-    of it. SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/), where it is set, is that time."""
+    """
+    Returns the prefix of GRUB's command that sets the clock: grub-mkrescue, xorriso and mtools write the time into many
+    places of an image. SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/), where it is set,
+    is that time.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is None:
         return []

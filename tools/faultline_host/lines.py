@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 Runs a program under the QEMU plugin of tools/plugin and reports the cache lines that CPUs share while it faults. The
-program marks the stretch to measure by two 8-byte writes to a page it maps at MARK: at MARK it starts, at MARK + 8 it
-ends.
+program delimits the measured section by two 8-byte writes to a page that it maps at MARK: a write to MARK starts the
+measurement, a write to MARK + 8 ends it.
 """
 
 import bisect
@@ -16,8 +16,8 @@ from .status import UsageError
 
 MARK = 0x5CA1AB1E000
 FAULT_ENTRY = "page_fault_entry"
-HOT = 0.25  # faults that write the line, as a share of all: above this a line is hot
-AMORTISED = 0.001  # below this a line is noise
+HOT = 0.25  # share of the faults that write the line: above this, a line is hot
+AMORTISED = 0.001  # below this, a line is noise
 PLUGIN = os.path.join(machine.ROOT, "build", "lines.so")
 KERNEL_BASE = 0xFFFFFFFF80000000
 
@@ -26,7 +26,7 @@ KERNEL_BASE = 0xFFFFFFFF80000000
 class Line:
     paddr: int
     vaddr: int
-    share: float  # faults that wrote it, per fault
+    share: float  # writes per fault
     cpus: int
     name: str
 
@@ -40,12 +40,12 @@ class Report:
         return [line for line in self.lines if line.share > HOT]
 
     def amortised(self):
-        """Writes per fault to all shared lines that are not hot."""
+        """Returns the writes per fault to all shared lines that are not hot."""
         return sum(line.share for line in self.lines if AMORTISED < line.share <= HOT)
 
 
 def command(argv):
-    """`faultline lines`: as `run`, and then one line of findings on stdout."""
+    """`faultline lines`: runs the program, then prints one line of findings on stdout."""
     parser = command_line.run_parser("lines", "Run a program and report the cache lines that CPUs share while they fault. The "
                                      "program marks the stretch to measure, as build/user/bench does.")
     options = command_line.without_gdb(command_line.parse_run(argv, parser), "lines")
@@ -61,7 +61,7 @@ def command(argv):
 
 
 def measure(options):
-    """Boot `options` under the plugin: (exit status, Report)."""
+    """Boots `options` under the plugin; returns the exit status and the Report."""
     if not os.path.exists(PLUGIN):
         raise UsageError("the plugin is not built: run make build/lines.so")
     names = Names(options.kernel or machine.kernel_path(options.release))
@@ -88,7 +88,7 @@ def read_report(path, names):
 
 
 class Names:
-    """The kernel's symbols, to name lines in its image."""
+    """The kernel's symbols, which name lines in its image."""
 
     def __init__(self, kernel):
         try:

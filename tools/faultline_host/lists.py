@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The lists that the kernel's headers keep as X-macros (reasons, counters, lock ranks, race points), read from the sources."""
+"""
+The lists that the kernel's headers keep as X-macros (reasons, counters, lock ranks, race points), read from the
+sources.
+"""
 
 import pathlib
 import re
@@ -8,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def rows(path, macro):
-    """The rows of X-macro list `macro` in a header, as lists of strings."""
+    """Returns the rows of X-macro list `macro` in a header, as lists of strings."""
     text = (ROOT / path).read_text()
     body = re.search(r"#define " + macro + r"\(X\)(.*?[^\\])\n", text, re.S).group(1)
     body = re.sub(r"\\\n\s*", " ", body)
@@ -20,5 +23,5 @@ def rows(path, macro):
 
 
 def unquoted(strings):
-    """As the compiler: string literals one after the other are one."""
+    """Joins adjacent string literals, as the compiler does."""
     return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', strings))

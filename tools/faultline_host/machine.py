@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The QEMU command line. The machine has four channels, each a character device of its own, so that nothing mixes and
-nothing gets lost: the ports 0xe9 (kernel log), 0xea (stdout), 0xeb (stderr), and COM1 for stdin.
+Builds the QEMU command line. The machine has four channels, each a character device of its own, so that they do not mix
+and no byte is lost: the ports 0xe9 (kernel log), 0xea (stdout), 0xeb (stderr), and COM1 for stdin.
 """
 
 import os
@@ -15,8 +15,8 @@ OVMF_PLACES = ("/usr/share/ovmf/OVMF.fd", "/usr/share/OVMF/OVMF.fd", "/usr/share
                "/usr/share/edk2/ovmf/OVMF.fd")
 PORTS = {"log": 0xE9, "stdout": 0xEA, "stderr": 0xEB}
 EXIT_PORT = 0xF4
-QUICK_FIRMWARE = "qboot.rom"  # comes with QEMU: hands over to the kernel at once, where SeaBIOS looks for devices first
-BARE_MACHINE = "q35,sata=off,i8042=off,smbus=off"  # what only firmware would look at, and wait for
+QUICK_FIRMWARE = "qboot.rom"  # part of QEMU: starts the kernel at once, where SeaBIOS probes for devices first
+BARE_MACHINE = "q35,sata=off,i8042=off,smbus=off"  # without devices that only firmware would probe, and wait for
 
 
 def kernel_path(release=False):
@@ -64,8 +64,8 @@ def ovmf_image():
 
 def qemu_arguments(options, channels, boot):
     """
-    `channels` maps log, stdout and stderr to inherited pipe descriptors, stdin and monitor to sockets; `boot` is what
-    boot_direct or boot_image returned.
+    Returns QEMU's arguments. `channels` maps log, stdout and stderr to inherited pipe descriptors, stdin and monitor to
+    sockets; `boot` is the result of boot_direct or boot_image.
     """
     args = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
     args += ["-machine", "q35" if options.boot != "direct" else BARE_MACHINE]
@@ -82,15 +82,15 @@ def qemu_arguments(options, channels, boot):
 
 
 def total_memory(options):
-    """In MiB: what the page allocator is to have, the disks beside it, and what the kernel must know of their pages."""
+    """Returns MiB: the page allocator's memory, the disks, and the kernel's descriptors of the disks' pages."""
     disks = sum(disk.kib for disk in options.disks + options.swaps)
     return options.memory + -(-(disks + disks // 64) // 1024)
 
 
 def threads(options):
     """
-    A thread for each CPU where the host can run them all at once. Where it cannot, one thread runs them in turn: a CPU
-    that spins then hands over at once, instead of burning the time of the CPU it waits for.
+    Returns "multi", a host thread for each CPU, if the host can run them all at once. Otherwise one thread runs them in
+    turn: a CPU that spins then yields at once, instead of burning the time of the CPU that it waits for.
     """
     if options.threads:
         return options.threads
@@ -98,7 +98,9 @@ def threads(options):
 
 
 def deterministic_arguments(options):
-    """One thread runs the CPUs in turn and the clock counts instructions: the same input gives the same run."""
+    """
+    Returns arguments by which one thread runs the CPUs in turn and the clock counts instructions: a run is repeatable.
+    """
     seed = options.schedule if options.schedule is not None else 1
     return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", str(seed),
             "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
@@ -111,8 +113,9 @@ def boot_direct(kernel, initramfs, command_line, deterministic):
 
 def quick_firmware():
     """
-    Where this QEMU was installed without it, its SeaBIOS does the same, a tenth of a second later. So it does for runs that
-    are to be the same each time: behind the quick one, a start under GDB has two ways to go on (seen on QEMU 7.2).
+    Returns the arguments for QEMU's fast firmware. Where it is not installed, SeaBIOS does the same, a tenth of a
+    second later. Deterministic runs use SeaBIOS: with the fast one, a start under GDB has two possible continuations
+    (seen on QEMU 7.2).
     """
     installed = os.path.dirname(os.path.dirname(os.path.realpath(qemu_binary())))
     path = os.path.join(installed, "share", "qemu", QUICK_FIRMWARE)

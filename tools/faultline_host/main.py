@@ -25,19 +25,19 @@ usage: tools/faultline VERB …
 
 Each verb explains itself: tools/faultline run --help; tools/faultline --version says which commit this is
 """
-OTHER_VERBS = ("iso", "demo", "lines", "trace", "report", "bench")  # each a module, read only when it is asked for
+OTHER_VERBS = ("iso", "demo", "lines", "trace", "report", "bench")  # each is a module, imported only when it is used
 VERBS = ("run", "shell", *OTHER_VERBS)
 
 
 def main(argv):
     for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup wants it
+        if signal.getsignal(ending) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(ending, lambda number, frame: sys.exit(128 + number))
     return entry.guarded("faultline", dispatch, argv)
 
 
 def version():
-    """The commit that is checked out, and its date; a + says that something was changed since."""
+    """Returns the commit that is checked out and its date; a + marks uncommitted changes."""
     try:
         git = subprocess.run(["git", "-C", machine.ROOT, "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
         date = subprocess.run(["git", "-C", machine.ROOT, "log", "-1", "--format=%cs"], capture_output=True, text=True, check=False)
@@ -67,7 +67,7 @@ def dispatch(argv):
 
 
 def hint(word, rest):
-    """What may have been meant."""
+    """Suggests what the user may have meant."""
     verb = next((one for one in rest if one in VERBS), "run")
     if word.startswith("-"):
         return f"; options stand behind it: tools/faultline {verb} {word}"

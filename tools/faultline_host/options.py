@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The arguments of `faultline run`: parsed, checked, and a sentence about each one that is wrong."""
+"""The arguments of `faultline run`: parses and checks them, and reports each error in one sentence."""
 
 import argparse
 import os
@@ -15,12 +15,12 @@ BOOTS = ("direct", "bios", "uefi")
 MAX_CPUS = 64
 MIN_MEMORY_MIB = 32
 MAX_DISKS = 16
-MAX_DISK_KIB = 1 << 20  # they lie where the boot page tables reach, below 4 GiB
+MAX_DISK_KIB = 1 << 20  # the disks are below 4 GiB, where the boot page tables reach
 MIN_SWAP_KIB = 8
-ELF_HEADER = 64  # bytes, as the rest of what is looked at below (elf(5))
+ELF_HEADER = 64  # bytes; for this and the constants below see elf(5)
 EM_X86_64 = 62
 ET_REL, ET_EXEC, ET_DYN = 1, 2, 3
-MULTIBOOT2 = b"\xd6\x50\x52\xe8"  # in the first 32 KiB of each image of ours
+MULTIBOOT2 = b"\xd6\x50\x52\xe8"  # in the first 32 KiB of each Faultline kernel image
 
 RUN = "Boot Faultline with a static x86-64 Linux program and be it: its input, output, status."
 
@@ -45,10 +45,10 @@ examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our exit status and without the usage text around the one sentence that matters."""
+    """argparse, with this tool's exit status, and errors without the usage text."""
 
     def _print_message(self, message, file=None):
-        """argparse's own hides that its help cannot be written."""
+        """Lets a write error pass: argparse's own method hides that the help cannot be written."""
         if message:
             (file or sys.stderr).write(message)
 
@@ -69,8 +69,8 @@ def run_parser(verb="run", description=RUN):
 
 def machine_parser(verb, epilog, description, changes=None):
     """
-    A parser for all that is about the machine, whatever runs on it. `changes` has what is different for this verb: by option,
-    settings of add_argument, or None where there is no such option, which then has its default.
+    Returns a parser for the options of the machine, whatever runs on it. `changes` maps an option to settings of
+    add_argument that differ for this verb, or to None if the verb lacks the option, which then has its default.
     """
     parser = Parser(prog=f"faultline {verb}", description=description, epilog=epilog, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -134,9 +134,9 @@ def parse_run(argv, parser=None):
 
 
 def tell_of_misplaced(word, parser):
-    """Who wants 4 CPUs and writes `run ./program --cpus 4` gets 2, and a program with an argument."""
+    """Warns of `run ./program --cpus 4`: it gives the program an argument, and the machine 2 CPUs."""
     option = word.partition("=")[0]
-    usage = re.sub(r"\x1b\[[0-9;]*m", "", parser.format_usage())  # at a terminal, Python 3.14 has colours in it
+    usage = re.sub(r"\x1b\[[0-9;]*m", "", parser.format_usage())  # on a terminal, Python 3.14 adds colours
     if option.startswith("--") and re.search(rf"\[{re.escape(option)}[ \]]", usage):
         print(f"faultline: {option} is an argument of the program here; as an option of {parser.prog} it stands before it",
               file=sys.stderr)
@@ -174,7 +174,7 @@ def checked(options):
 
 
 def check_share(options):
-    """Nothing else may be at its place."""
+    """Refuses files of other options at the place of --share."""
     if options.reverse:
         raise UsageError("--share and --reverse exclude each other: what comes back would come back twice")
     if not options.share:
@@ -241,7 +241,7 @@ def memory_mib(text):
 
 
 class Disk:
-    """One ramdisk: its size and the word that describes it to the kernel (drivers/ramdisk.h)."""
+    """A ramdisk: its size and the word that describes it to the kernel (drivers/ramdisk.h)."""
 
     def __init__(self, kib, settings):
         self.kib = kib
@@ -303,7 +303,9 @@ def existing_file(path):
 
 
 def kernel_file(path):
-    """GRUB would say of another file that it is none, and wait; QEMU's words for it are stranger."""
+    """
+    Checks a kernel image. GRUB would call another file no kernel, and wait; QEMU's message is harder to understand.
+    """
     try:
         with open(existing_file(path), "rb") as file:
             start = file.read(32768)
@@ -315,7 +317,7 @@ def kernel_file(path):
 
 
 def output_file(path):
-    """Refused before the run and not after it."""
+    """Checks the path before the run, not after it."""
     if path == "-":
         raise wrong("name a file, since standard output is the program's; ./- is one of that name")
     folder = os.path.dirname(os.path.abspath(path))
@@ -331,7 +333,9 @@ def output_file(path):
 
 
 def check_writable(path):
-    """Permissions say less than trying: root has them all. Pipes are left alone, since their reader would see an end."""
+    """
+    Tries to open the file: permissions say little, since root has them all. Not a pipe: its reader would see an end.
+    """
     is_new = not os.path.exists(path)
     if is_new or os.path.isfile(path):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
@@ -340,7 +344,7 @@ def check_writable(path):
 
 
 def file_pair(text):
-    """SRC or SRC:DEST → (source, path inside the initramfs without its leading slash)."""
+    """Parses SRC or SRC:DEST; returns the source and the path inside the initramfs without its leading slash."""
     source, colon, destination = text.rpartition(":")
     if not colon or (os.path.exists(text) and not os.path.exists(source)):
         source, destination = text, os.path.basename(os.path.normpath(text))
@@ -353,7 +357,7 @@ def file_pair(text):
 
 
 def program_file(path):
-    """Refuse what is plainly a mistake; everything else that calls itself an ELF file is for the kernel to judge."""
+    """Refuses files that are obviously no static x86-64 program; the kernel judges every other ELF file."""
     if os.path.isdir(path):
         raise UsageError(f"{path} is a directory, not a program")
     if os.path.exists(path) and not os.path.isfile(path):
@@ -381,7 +385,7 @@ def program_file(path):
 
 
 def is_dynamic(start):
-    """Does a program header within the first page ask for an interpreter (PT_INTERP)?"""
+    """Returns whether a program header within the first page asks for an interpreter (PT_INTERP)."""
     pt_interp = 3
     offset, = struct.unpack_from("<Q", start, 32)
     size, count = struct.unpack_from("<HH", start, 54)

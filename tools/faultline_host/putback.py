@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
-Puts what has come back from a machine (share.py) into the directory that it was copied from.
+Applies the files that a machine has sent back (share.py) to the directory that they were copied from.
 
-Nothing outside the directory is written to, whatever the archive says: each path is walked from the directory's own descriptor
-without following links, and no link is made that leads out. What has changed here since it was copied is not overwritten: the
-machine's stands beside it, as NAME.machine. All contents are written first, under other names, so that a full disk changes
-nothing.
+It writes nothing outside the directory, whatever the archive contains: each path is walked from the directory's own
+descriptor without following links, and a link that leads outside is not created. A file that has changed on the host
+since it was copied is not overwritten: the machine's version is put next to it, as NAME.machine. All contents are
+written first, under temporary names, so that a full disk changes nothing.
 """
 
 import contextlib
@@ -20,21 +20,21 @@ import tempfile
 
 from . import cpio
 
-PREFIX = ".faultline-share-"  # of the place for contents that have no name yet
+PREFIX = ".faultline-share-"  # of the directory for contents that are not in place yet
 BLOCK = 1 << 20
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclasses.dataclass(frozen=True)
 class Original:
-    """What there is under a name. `content`: a file's digest, a link's target. Of a link the mode says nothing."""
+    """The state of a name. `content`: a file's digest, or a link's target. The mode of a link is ignored."""
     kind: int  # stat.S_IFREG, …
     mode: int
     content: object = None
 
 
 def original(name, directory):
-    """As it is now, in the directory of that descriptor; None: nothing."""
+    """Returns the current state of `name` in the directory of that descriptor, or None if there is none."""
     try:
         status = os.lstat(name, dir_fd=directory)
     except FileNotFoundError:
@@ -57,19 +57,23 @@ def digest(file):
 
 
 class PutBack:
-    """`originals`: what was copied into the machine, by path; "." is the directory. `archive`: a binary file."""
+    """
+    `originals` maps paths to what was copied into the machine; "." is the directory itself. `archive` is a binary file.
+    """
 
     def __init__(self, directory, originals, archive):
         self.directory, self.originals, self.archive = directory, originals, archive
         self.sentences = []
         self.failed = False
         self.staged = {}  # path: (name in the staging directory, Original)
-        self.placed = {}  # inode: path, of files with several names
-        self.moved = {}  # path: where it is instead
-        self.modes = []  # (path, mode) of directories, set last: one may forbid writing
+        self.placed = {}  # {inode: path} of regular files that are in place: further names of a file are links to it
+        self.moved = {}  # {path: path that was used instead}
+        self.modes = []  # (path, mode) of directories, set last, since a mode may forbid writing
 
     def apply(self):
-        """`sentences` then has what is to be said; `failed`: the archive is still needed. cpio.Incomplete: nothing was done."""
+        """
+        Sets `sentences`, the messages, and `failed` if the archive is still needed. Changes nothing on cpio.Incomplete.
+        """
         entries = list(cpio.entries(self.archive))
         gone = [entry.path for entry in entries if is_gone(entry)]
         if "." in gone:
@@ -115,7 +119,7 @@ class PutBack:
 
     @contextlib.contextmanager
     def _staging(self):
-        """The descriptor of a directory for what has no place yet; None: there can be none."""
+        """Yields the descriptor of a temporary directory for new contents, or None if it cannot be created."""
         try:
             path = tempfile.mkdtemp(prefix=PREFIX, dir=self.directory)
         except OSError as error:
@@ -130,14 +134,14 @@ class PutBack:
             shutil.rmtree(path, ignore_errors=True)
 
     def _where(self, path):
-        """The path, with what could not have its place where it is instead."""
+        """Returns the path with each name replaced that could not be used (self.moved)."""
         head, slash, tail = path.rpartition("/")
         there = self._where(head) + slash + tail if head else path
         return self.moved.get(there, there)
 
     @contextlib.contextmanager
     def _parent(self, path):
-        """The descriptor of the directory that the path is in; what of it has gone here meanwhile is made again."""
+        """Yields the descriptor of the path's parent directory; recreates directories that were removed on the host."""
         head = self._where(path.rpartition("/")[0]) if "/" in path else ""
         descriptor = os.open(self.directory, DIRECTORY)
         try:
@@ -168,7 +172,7 @@ class PutBack:
         self.staged[entry.path] = name, Original(stat.S_IFREG, entry.mode & 0o777, found.digest())
 
     def _wanted(self, entry):
-        """What the machine has there."""
+        """Returns the state that the machine has at this path."""
         if stat.S_ISREG(entry.mode):
             return self.staged[entry.path][1]
         if stat.S_ISLNK(entry.mode):
@@ -208,7 +212,7 @@ class PutBack:
             self._place(path, name, parent, entry, wanted)
 
     def _make_room(self, path, name, parent, now, was, wanted):
-        """What is in the way goes, if it is what was copied; else another name is taken."""
+        """Removes what is in the way if it is unchanged since it was copied; otherwise returns another name."""
         if now is None or now.kind == wanted.kind == stat.S_IFDIR:
             return name
         if now == was and (now.kind == stat.S_IFDIR or wanted.kind == stat.S_IFDIR):
@@ -230,7 +234,7 @@ class PutBack:
             self.modes.append((path, wanted.mode))
             return
         staged = self._staged(path, entry, wanted)
-        with contextlib.suppress(FileNotFoundError, PermissionError):  # who runs as root leaves a file to its owner
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # only root can keep the file's owner
             status = os.lstat(name, dir_fd=parent)
             os.chown(staged, status.st_uid, status.st_gid, dir_fd=self.stage, follow_symlinks=False)
         os.rename(staged, name, src_dir_fd=self.stage, dst_dir_fd=parent)
@@ -238,7 +242,7 @@ class PutBack:
             self.placed.setdefault(entry.inode, self._where(path))
 
     def _staged(self, path, entry, wanted):
-        """The name of what is to be placed, in the staging directory."""
+        """Returns the name in the staging directory of the new file or link."""
         if wanted.kind == stat.S_IFLNK:
             os.symlink(wanted.content, "link", dir_fd=self.stage)
             return "link"
@@ -272,14 +276,17 @@ def other_names(name):
 
 
 def leads_out(path, target):
-    """Whether a link at that path leads out of the directory; one that does so by way of other links is not found out."""
+    """
+    Returns whether a link at that path leads out of the directory; does not detect one that does so through other
+    links.
+    """
     there = os.path.normpath(os.path.join(os.path.dirname(path), target))
     return os.path.isabs(target) or there == ".." or there.startswith("../")
 
 
 @contextlib.contextmanager
 def undisturbed():
-    """Who ends us has to wait until it is done."""
+    """Blocks the signals that end this process until the work is done."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
     try:
         yield

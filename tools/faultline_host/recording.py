@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-What the faults of one run were: the kernel writes its events (mm/debug/events.h) when it is over, on a port of its own
+Reads the fault events of one run. The kernel writes them (mm/debug/events.h) at its end, to a port of its own
 (kernel/debug/fault_dump.c); docs/tracing.md has the format. `trace` and `report` are made from it.
 """
 
@@ -16,10 +16,10 @@ from . import run as runner
 from .status import UsageError
 
 TRACE_PORT = 0xEC
-EVENTS = 65536  # for each CPU: the largest ring there is
+EVENTS = 65536  # for each CPU: the maximum size of the ring
 ET_DYN = 3
 NS_PER_SECOND = 10 ** 9
-COMM_MAX = 15  # a process has the name of its program, cut to so many bytes
+COMM_MAX = 15  # a process is named after its program, cut to this length
 LINE = re.compile(r"\[(\d+)\] (\d+)\.(\d{9}) \+(\d+) tid=(\d+) (\w+)((?: \w+=\S*)*)$")
 
 
@@ -35,19 +35,19 @@ class Event:
 
 @dataclasses.dataclass
 class Recording:
-    """What one run has left: events in the order of their ends, and the first process's memory."""
+    """The recording of one run: events ordered by their ends, and the memory map of the first process."""
     status: int
     cpus: int
     lost: int = 0
     events: list = dataclasses.field(default_factory=list)
-    threads: dict = dataclasses.field(default_factory=dict)  # tid: (pid, name), of those that have ended
+    threads: dict = dataclasses.field(default_factory=dict)  # {tid: (pid, name)} of the threads that have ended
     vmas: list = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
     pages: list = dataclasses.field(default_factory=list)  # (address, number of pages, state)
-    clock: tuple = (NS_PER_SECOND, 0)  # TSC ticks per second, the TSC when ns were 0
+    clock: tuple = (NS_PER_SECOND, 0)  # TSC ticks per second, and the TSC value at 0 ns
 
     def in_ticks(self):
-        """The events, whose times become those of the TSC: under --deterministic it counts instructions."""
-        ns_per_tick32 = (NS_PER_SECOND << 32) // self.clock[0]  # as kernel/x86/clock.c
+        """Returns the events with their times in TSC ticks: under --deterministic, these are instructions."""
+        ns_per_tick32 = (NS_PER_SECOND << 32) // self.clock[0]  # as in kernel/x86/clock.c
 
         def ticks(ns):
             return self.clock[1] + -(-(ns << 32) // ns_per_tick32)
@@ -56,7 +56,7 @@ class Recording:
 
 
 def record(chosen):
-    """Boot `chosen` and read what the kernel has written at the end."""
+    """Boots `chosen` and reads what the kernel has written at the end."""
     chosen.append = f"{chosen.append} fault_dump fault_events={EVENTS}".strip()
     with tempfile.TemporaryDirectory(prefix="faultline-trace-") as scratch:
         path = os.path.join(scratch, "trace")
@@ -72,8 +72,8 @@ def parse(lines, result, cpus):
     recording, recorded = Recording(result, cpus), 0
     for line in lines:
         if not line.endswith("\n"):
-            break  # the machine was ended while it wrote
-        with contextlib.suppress(ValueError, IndexError):  # a line that a panic has cut short
+            break  # the machine was stopped while it wrote
+        with contextlib.suppress(ValueError, IndexError):  # a panic has cut a line short
             words = line.split()
             if line.startswith("["):
                 recording.events.append(parse_event(line))
@@ -102,7 +102,9 @@ def parse_event(line):
 
 
 def own_options_first(argv, flags=()):
-    """`… PROGRAM ARGS -o FILE` as `-o FILE … PROGRAM ARGS`, and `flags` likewise."""
+    """
+    Moves the options at the end, `-o FILE` and `flags`, to the front: `PROGRAM ARGS -o FILE` is `-o FILE PROGRAM ARGS`.
+    """
     head, tail = [], list(argv)
     while True:
         behind = 2 if len(tail) > 2 and tail[-2] == "-o" else 1 if len(tail) > 1 and tail[-1] in flags else 0
@@ -127,7 +129,7 @@ def title(event):
 
 
 def sources(program, recording):
-    """{(tid, ip): "function at file:line"} for the instructions of the program, as far as its debug information says."""
+    """Returns {(tid, ip): "function at file:line"} for the program's instructions that have debug information."""
     mine = {(event.tid, event.keys["ip"]) for event in recording.events if "ip" in event.keys and
             runs(event.tid, program, recording.threads)}
     ips = sorted({ip for _, ip in mine})
@@ -145,19 +147,21 @@ def sources(program, recording):
 
 
 def runs(tid, program, threads):
-    """Whether the thread's process ran this program in the end, as far as is known: exec gives a process a new name."""
+    """
+    Returns whether the thread's process was running this program at the end, judged by its name, which exec changes.
+    """
     name = os.path.basename(program)[:COMM_MAX]
     pid, _ = threads.get(tid, (tid, name))
     return threads.get(pid, (pid, name))[1] == name
 
 
 def named(function, place):
-    """Of a library without line numbers the function is all that is known."""
+    """Returns the function alone for a library without line numbers."""
     return function if place.startswith("?") else f"{function} at {place}"
 
 
 def load_address(program, recording):
-    """What to subtract from an address: 0 for a program at fixed addresses."""
+    """Returns the offset to subtract from an address: 0 for a program at fixed addresses."""
     with open(program, "rb") as file:
         header = file.read(18)
     if struct.unpack_from("<H", header, 16)[0] != ET_DYN:

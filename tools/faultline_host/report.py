@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
-`faultline report PROGRAM`: runs the same program under each fault policy and writes one HTML file that needs nothing else:
-which policy was best and why, what faults cost and wait for (costs.py), how attempts ended, when threads met on one VMA, and the
-pages of the address space.
+`faultline report PROGRAM`: runs the same program under each fault policy and writes one self-contained HTML file.
+It shows which policy was best and why, the costs and waits of faults (costs.py), how attempts ended, when threads
+faulted in the same VMA, and the pages of the address space.
 
-Unless the command line says otherwise the runs are under --schedule 1, so that times are instructions and the same report
-comes out each time, and under others, too, where waits decide which policy is best; and of the release kernel, whose costs are
-those that count.
+By default the runs use --schedule 1, so that times are instructions and the report is reproducible, and further
+schedules if waits decide which policy is best; and the release kernel, whose costs are the relevant ones.
 """
 
 import bisect
@@ -32,7 +31,7 @@ MAX_SLICES = 20000
 MAX_THREADS = 8  # on the timeline: those with the most marks
 MAX_CANDIDATES = 500
 OTHER_SCHEDULES = (2, 3)
-FIRST = 1  # the process that the machine begins and ends with
+FIRST = 1  # the process that the machine starts first and whose end ends it
 
 
 def command(argv):
@@ -58,7 +57,7 @@ def command(argv):
 
 
 def has_turns():
-    """Whether this QEMU tells whose turn it is."""
+    """Returns whether this QEMU records the turns of the CPUs (turns.py)."""
     probe = [machine.qemu_binary(), "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"]
     arguments = turns.plugin_arguments(os.devnull, os.devnull)
     said = subprocess.run(probe + arguments, input='{"execute":"qmp_capabilities"}{"execute":"quit"}', capture_output=True,
@@ -71,7 +70,7 @@ def has_turns():
 
 
 def try_other_schedules(chosen, runs, told):
-    """Who waits for whom is chance: where that decides, one schedule says little."""
+    """Runs the other schedules: which thread waits for which is chance, so one schedule proves little."""
     runner.say(f"what threads wait decides, so each policy runs under schedules {' and '.join(map(str, OTHER_SCHEDULES))} as well")
     for run in runs:
         run["elsewhere"] = [per_fault(run_under(run["policy"], chosen, told, seed)) for seed in OTHER_SCHEDULES]
@@ -120,7 +119,7 @@ def write_report(chosen, runs, own):
              "verdict": careful + verdict(runs, chosen.cpus, reasons), "command": runner.command_line(), "sentences": reasons}
     with open(TEMPLATE, encoding="utf-8") as file:
         template = file.read()
-    # "<" would end the script early if it came with "/script".
+    # "</script" in the data would end the script.
     data = json.dumps(about, separators=(",", ":")).replace("<", "\\u003c")
     with naming(f"cannot write {chosen.output}"), open(chosen.output, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(template.replace(DATA_MARK, data))
@@ -128,7 +127,7 @@ def write_report(chosen, runs, own):
 
 
 def sentences(runs):
-    """{reason: what it means} of those that the runs have."""
+    """Returns {reason: its meaning} for the reasons that occur in the runs."""
     met = {name for one in runs for key in ("reasons", "skipped") for name in one[key]}
     return {row[0]: row[3] for row in lists.rows("mm/fault/reasons.h", "FAULT_REASONS") if row[0] in met}
 
@@ -150,7 +149,7 @@ def write_csv(runs):
         out.writerows((one["policy"], *row) for row in rows)
 
 
-# --- what one run has to say ---------------------------------------------------------------------------------------------
+# --- what one run has to say ------------------------------------------------------------------------------------------
 
 
 def summary(policy, recording, found):
@@ -177,7 +176,7 @@ def counted(names):
 
 
 def timeline(recording, attempts, first):
-    """The VMA on which the most threads meet, and what they did there; and whoever held mmap_lock for writing."""
+    """Returns the events in the VMA that the most threads share, and when mmap_lock was held for writing."""
     low, high, name, pid = meeting_place(recording, attempts)
     slices, titles = [], {}
     for event in recording.events:
@@ -200,8 +199,8 @@ def process_of(recording, tid):
 
 def meeting_place(recording, attempts):
     """
-    (start, end, name, process) of the VMA, of those that are left and those that were changed, that most threads of one process
-    touched most. Names are known of the first process's VMAs alone.
+    Returns (start, end, name, process) of the VMA that the most threads of one process touched, among the VMAs that
+    still exist and those that were changed. Names are known only for the VMAs of the first process.
     """
     named = {(start, end): name for start, end, _, name in recording.vmas}
     changed = collections.Counter(event.keys["vma"] for event in recording.events if event.name == "vma_write")
@@ -225,7 +224,7 @@ def meeting_place(recording, attempts):
 
 
 def memory(recording):
-    """[start, pages, permissions, name, [[first page, number, state], …]] of each VMA."""
+    """Returns [start, pages, permissions, name, [[first page, number, state], …]] of each VMA."""
     starts = [start for start, _, _, _ in recording.vmas]
     vmas = [[f"{start:#x}", (end - start) >> 12, permissions, name, []] for start, end, permissions, name in recording.vmas]
     for address, number, state in recording.pages:

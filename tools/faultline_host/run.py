@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Boot one program, or a shell, and say how it ended."""
+"""Boots one program, or a shell, and reports how it ended."""
 
 import ctypes
 import os
@@ -15,12 +15,13 @@ from . import console, initramfs, iso, machine, share, status, terminal, userlan
 from .status import UsageError, naming
 
 PR_SET_PDEATHSIG = 1
-INTERRUPTED = 128 + signal.SIGINT  # or by another signal, or our reader has gone: who called us has the status
-BESIDE_MIB = 3  # what the kernel takes at least; and of larger memory a share
+# or ended by another signal, or the reader of the output has exited: the caller has the status
+INTERRUPTED = 128 + signal.SIGINT
+BESIDE_MIB = 3  # the kernel's minimum; it takes a share of larger memory, too
 
 
 def run(options):
-    """`faultline run`: returns the exit status; what there is to say goes to stderr."""
+    """`faultline run`: returns the exit status; messages go to stderr."""
     if options.gdb:
         from . import debugger
         return debugger.run(options)
@@ -30,8 +31,8 @@ def run(options):
 
 def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     """
-    One boot, from the files in `scratch` to the verdict. `stdin` replaces ours when given (bytes). `beside` is called
-    with QEMU running, starts something to run beside it (GDB), and returns a function that waits for its end.
+    Boots once, from the files in `scratch` to the verdict. `stdin` (bytes) replaces the tool's stdin if given. `beside`
+    is called once QEMU runs, starts something next to it (GDB), and returns a function that waits for its end.
     """
     if not options.share:
         return boot_machine(options, scratch, None, extra_qemu, stdin, beside)
@@ -45,7 +46,7 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
 
 
 def boot_machine(options, scratch, shared, extra_qemu, stdin, beside):
-    """As boot(); `shared` is the directory of --share, or None."""
+    """Does the work of boot(); `shared` is the directory of --share, or None."""
     has_terminal = stdin is None and terminal.is_usable()
     known = stdin
     if stdin is None and not (has_terminal and is_shell(options)):
@@ -72,7 +73,7 @@ def boot_machine(options, scratch, shared, extra_qemu, stdin, beside):
         finally:
             end(qemu, channels, shared)
         if beside and not channels.log.finished() and not did_not_start(channels.log, qemu):
-            return 0  # ended by hand
+            return 0  # ended by the user
         return verdict(options, channels.log, timed_out, qemu, qemu_errors)
 
 
@@ -81,7 +82,7 @@ def is_shell(options):
 
 
 def end(qemu, channels, shared):
-    """However we end. A machine that has something to bring back is asked to."""
+    """Ends the machine in every case. If it has files to bring back, it is asked to end first."""
     try:
         if shared and qemu.poll() is None:
             channels.end_machine(shared.arrived)
@@ -109,7 +110,7 @@ def prepare_boot(options, scratch, shared, stdin, has_terminal):
 
 
 def check_fits(size, memory_mib):
-    """The kernel unpacks the archive beside it, and would run out of memory in its midst."""
+    """Refuses too large an archive: the kernel unpacks it into memory, and would run out in the middle of it."""
     needed = -(-2 * size >> 20) + BESIDE_MIB + memory_mib // 32
     if needed > memory_mib:
         raise UsageError(f"the files for the machine are too big: {-(-size >> 20)} MiB, of which it holds two copies, in "
@@ -117,7 +118,9 @@ def check_fits(size, memory_mib):
 
 
 def open_log(options):
-    """Each run gets a file of its own: the newest replaces the name, runs beside it keep writing to theirs."""
+    """
+    Opens a new file for each run: the newest run has the name, earlier ones that still run keep writing to theirs.
+    """
     path = options.log or os.path.join(machine.ROOT, "build", "last-run.log")
     try:
         if not options.log and os.path.lexists(path):
@@ -131,7 +134,7 @@ def open_log(options):
 
 def start(arguments, channels, errors):
     def in_child():
-        # A session of its own, so that Ctrl-C reaches us alone; and no QEMU may outlive us, however we end.
+        # A session of its own, so that only this process gets Ctrl-C. QEMU dies with it, however it ends.
         os.setsid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -182,12 +185,12 @@ def verdict(options, log, timed_out, qemu, qemu_errors):
 
 
 def did_not_start(log, qemu):
-    """It has refused an argument, or this host has refused it something: the kernel has not had its first word."""
+    """Returns whether QEMU refused an argument or failed on the host, before the kernel wrote anything."""
     return qemu.returncode > 0 and not log.has_begun
 
 
 def tell_last_words(log):
-    """The end of the log, where the kernel itself has not said why it ended, or cannot say where it is."""
+    """Prints the end of the log if the kernel has not reported why it ended or where it is."""
     lines = [line for line in [*log.last_lines, log.partial] if line]
     say("the last words of its log:" if lines else "the kernel has not written a word to its log")
     sys.stderr.buffer.write(b"".join(line + b"\n" for line in lines))
@@ -195,7 +198,7 @@ def tell_last_words(log):
 
 
 def tell_of_hang(options, log):
-    """To whoever has waited in vain, unless it was told already."""
+    """Reports a hang to a user who has waited in vain, unless it was reported before."""
     if log.hang_lines and not log.tells_hangs and not options.verbose:
         say("the kernel has reported a hang:")
         sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.hang_lines))
@@ -221,13 +224,13 @@ def program_status(options, log):
 
 
 def tell_of_signal(options, number):
-    """What a shell would say."""
+    """Prints what a shell would print."""
     advice = "; --explain says why" if number in (signal.SIGSEGV, signal.SIGBUS) and not options.explain else ""
     say(f"the program was killed by signal {number} ({signal.strsignal(number)}){advice}")
 
 
 def command_line():
-    """What was typed, fit to be typed again from the root of the repository."""
+    """Returns the command that was typed, quoted, to be typed again in the root of the repository."""
     program = os.path.relpath(os.path.realpath(sys.argv[0]), machine.ROOT)
     return shlex.join([program, *sys.argv[1:]])
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-`--share DIR`: a copy of the directory is in the machine, at /share, and what has changed there comes back when the machine ends.
-
-It goes in as part of the boot module. It comes back as a cpio archive on a debug console port (kernel/fs/share.h has the
-format), which QEMU writes to a file; an archive without its trailer is as none. putback.py applies it to DIR.
+`--share DIR`: copies the directory into the machine, to /share, and brings changes back when the machine ends.
+The copy goes in as part of the boot module. It comes back as a cpio archive on a debug console port (kernel/fs/share.h
+has the format), which QEMU writes to a file; an archive without its trailer is ignored. putback.py applies it to DIR.
 """
 
 import contextlib
@@ -20,20 +19,21 @@ from .status import UsageError
 PLACE = "share"  # in the machine, without the leading slash
 PORT = 0xED
 PAGE = 4096
-BY_THEMSELVES = (status.TIMED_OUT, status.PANIC, status.MACHINE_DIED)  # these, and signals, say more than that nothing came back
+# these, and signals, explain that nothing came back
+BY_THEMSELVES = (status.TIMED_OUT, status.PANIC, status.MACHINE_DIED)
 
 
 class Share:
-    """The directory of one run."""
+    """The shared directory of one run."""
 
     def __init__(self, directory, memory_mib, say):
         self.directory = checked(directory)
         self.memory_mib, self.say = memory_mib, say
-        self.originals = {}  # path below DIR, "." for itself: Original
-        self.archive = None  # where QEMU writes what comes back
+        self.originals = {}  # path below DIR, "." for DIR itself: Original
+        self.archive = None  # the file to which QEMU writes what comes back
 
     def add_to(self, archive):
-        """Puts a copy into the boot module."""
+        """Puts a copy of the directory into the boot module."""
         with readable():
             self._measure()
             for name, found in self._walk():
@@ -44,11 +44,13 @@ class Share:
         return ["-chardev", f"file,id=share,path={self.archive}", "-device", f"isa-debugcon,iobase={PORT:#x},chardev=share"]
 
     def arrived(self):
-        """Bytes that have come back so far."""
+        """Returns the number of bytes that have come back so far."""
         return os.path.getsize(self.archive) if self.archive and os.path.exists(self.archive) else 0
 
     def put_back(self, ended):
-        """Once the machine is off: its status, or another if what has changed is not all in DIR, which is told."""
+        """
+        Applies the changes after the machine is off. Returns its status, or HOST_FAILED if not all changes are in DIR.
+        """
         if not self.arrived():
             sentences, kept = [f"nothing has come back from /{PLACE}: {self.directory} is as it was"], False
         else:
@@ -78,7 +80,7 @@ class Share:
         return self.directory if name == "." else os.path.join(self.directory, name)
 
     def _walk(self):
-        """(name, os.stat_result) of all there is, parents first."""
+        """Yields (name, os.stat_result) of everything in the directory, parents first."""
         todo = ["."]
         while todo:
             name = todo.pop()
@@ -89,7 +91,7 @@ class Share:
                 todo += [child if name == "." else f"{name}/{child}" for child in children]
 
     def _measure(self):
-        """Refuses what is too big before it is read: it lies in memory twice."""
+        """Refuses a directory that is too big, before it is read: the machine holds it twice."""
         room = (self.memory_mib << 20) // 2
         for _, found in self._walk():
             room -= -(-found.st_size // PAGE) * PAGE if stat.S_ISREG(found.st_mode) else 0
@@ -116,7 +118,7 @@ class Share:
 
 
 def checked(directory):
-    """Its real path, or why it cannot be shared."""
+    """Returns the real path; raises UsageError if the directory cannot be shared."""
     if not os.path.lexists(directory):
         raise UsageError(f"--share: there is no directory {directory or '“”'}")
     if not os.path.isdir(directory):

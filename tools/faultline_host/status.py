@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""How a run ends, as an exit status. 0 to 121 and 128 upwards belong to the program, as a shell reports them."""
+"""The exit statuses of a run. 0 to 121 and 128 upwards belong to the program, as a shell reports them."""
 
 import contextlib
 
-HOST_FAILED = 122  # this host failed us: output that cannot be written, a full disk; or we failed ourselves
+HOST_FAILED = 122  # an error on the host: output that cannot be written, a full disk; or a bug of this tool
 CHECK_FAILED = 123  # the program ended, but the kernel's own checks (leaks, reverse map, counters) failed
 TIMED_OUT = 124  # as timeout(1)
-PANIC = 125  # the kernel panicked; its last words are on stderr
+PANIC = 125  # the kernel panicked; its report is on stderr
 USAGE = 126  # a bad argument, or a program that cannot be run
-MACHINE_DIED = 127  # QEMU did not start, or ended without a word from the kernel: a triple fault
+MACHINE_DIED = 127  # QEMU did not start, or ended without a verdict of the kernel: a triple fault
 
 HELP = """\
 exit status:
@@ -28,12 +28,12 @@ class UsageError(Exception):
 
 
 class HostError(Exception):
-    """This host cannot do what is needed; the text says what."""
+    """The host cannot do what is needed; the text says what."""
 
 
 @contextlib.contextmanager
 def naming(what):
-    """Says of an error of the operating system what was being done."""
+    """Turns an error of the operating system into a HostError that says what was being done."""
     try:
         yield
     except OSError as error:
@@ -41,6 +41,6 @@ def naming(what):
 
 
 def from_wait_status(raw):
-    """The shell's view of a wait status: the exit code, or 128 + the signal's number."""
+    """Returns the shell's view of a wait status: the exit code, or 128 + the signal's number."""
     signal = raw & 0x7F
     return 128 + signal if signal else (raw >> 8) & 0xFF

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Our terminal while the machine has it: raw, so that each key goes to the kernel's line discipline at once, and put back as it
-was however we end. Pressing Ctrl-] three times within a second ends the machine.
+The host terminal in raw mode, while the machine uses it. Each key goes to the kernel's line discipline at once, and
+the old mode is restored however the tool ends. Pressing Ctrl-] three times within a second ends the machine.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ ESCAPE_SECONDS = 1.0
 
 
 class Terminal:
-    """Standard input, if it is a terminal that programs may use. `resized` is called when the window has changed."""
+    """Standard input, if it is a terminal that programs may use. `resized` is called after the window has changed."""
 
     def __init__(self, resized):
         self.resized = resized
@@ -28,7 +28,10 @@ class Terminal:
         self.escapes = []
 
     def take(self):
-        """From here on keys come as they are pressed. Until then Ctrl-C ends us, as it does any program."""
+        """
+        Enters raw mode: from here on, keys arrive as they are pressed. Until then Ctrl-C ends the tool, as it does any
+        program.
+        """
         try:
             self.saved = termios.tcgetattr(0)
             tty.setraw(0, termios.TCSADRAIN)
@@ -43,8 +46,9 @@ class Terminal:
             return
         signal.signal(signal.SIGWINCH, signal.SIG_DFL)
         signal.signal(signal.SIGCONT, signal.SIG_DFL)
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # we may be in the background by now, and restore it all the same
-        with contextlib.suppress(termios.error):  # it may have gone, and SIGHUP has ended us
+        # the process may be in the background, and restores the mode all the same
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        with contextlib.suppress(termios.error):  # the terminal may be closed, and SIGHUP has ended the tool
             termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
         self.saved = None
@@ -57,7 +61,7 @@ class Terminal:
         return self.saved is not None
 
     def wants_out(self, data):
-        """Were these keys the last of what ends the machine?"""
+        """Returns whether these keys complete the sequence that ends the machine."""
         now = time.monotonic()
         for key in data:
             if bytes([key]) != ESCAPE:
@@ -70,7 +74,7 @@ class Terminal:
 
 
 def window_record():
-    """The size of our window, as the kernel's console understands it; nothing when it is not known."""
+    """Returns the size of the host window in the format of the kernel's console; nothing if it is not known."""
     try:
         rows, columns = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))[:2]
     except OSError:
@@ -79,5 +83,5 @@ def window_record():
 
 
 def is_usable():
-    """Are standard input and output a terminal, so that the machine should have one?"""
+    """Returns whether standard input and output are a terminal, so that the machine gets one."""
     return os.isatty(0) and os.isatty(1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-`faultline trace PROGRAM -o FILE.json`: runs the program and writes its fault events as a file that Perfetto (ui.perfetto.dev)
-and Chromium's DevTools open: a track for each CPU and each thread, locks held as slices, an arrow from an attempt that gave up
-to the next one, the source line of each faulting instruction.
+`faultline trace PROGRAM -o FILE.json`: runs the program and writes its fault events as a file that Perfetto
+(ui.perfetto.dev) and Chromium's DevTools open. It has a track for each CPU and each thread, locks held as slices, an
+arrow from an attempt that gave up to the next one, and the source line of each faulting instruction.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from . import options, run as runner
 from .recording import lost_words, own_options_first, record, sources, title
 from .status import naming
 
-# To Perfetto CPUs are threads of one more process. It wants thread numbers that differ in all processes together, and so they
-# get those that no thread can have (Linux: PID_MAX_LIMIT).
+# For Perfetto, the CPUs are the threads of one more process. It wants thread numbers to be unique across processes, so
+# the CPUs get numbers that no thread can have (Linux: PID_MAX_LIMIT).
 CPUS = 1 << 22
-LOCKED_VMAS = 4  # of one writer that are drawn one by one: fork locks all there are
+LOCKED_VMAS = 4  # drawn one by one for each writer: fork locks all VMAs
 LOCKS = {"mmap": "mmap_lock, reading", "vma": "VMA lock", "spec": "speculation (RCU)"}
 
 
@@ -33,7 +33,9 @@ def command(argv):
 
 
 def perfetto(recording, source_of):
-    """The Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU."""
+    """
+    Returns the Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
+    """
     tracks = Tracks()
     tracks.process(CPUS, 0, "CPUs")
     for cpu in range(recording.cpus):
@@ -50,7 +52,9 @@ def perfetto(recording, source_of):
 
 
 def name_thread(tracks, tid, threads):
-    """One that has not ended, since the kernel panicked, is a process of its own: that is all that is known."""
+    """
+    Names a thread. One that had not ended when the kernel panicked is shown as a process of its own, for lack of data.
+    """
     pid, name = threads.get(tid, (tid, "thread"))
     _, process_name = threads.get(pid, (pid, name))
     tracks.process(pid, pid, process_name)
@@ -74,8 +78,9 @@ class Slice:
 
 class Tracks:
     """
-    Collects slices; on each track they are made to nest, since what is recorded by two CPUs may overlap by a hair. Perfetto
-    puts a slice or an end of an arrow into the slice that is open when it comes to it: hence the order of `finished`.
+    Collects slices. On each track they are made to nest, since events recorded by two CPUs may overlap slightly.
+    Perfetto puts a slice, or an end of an arrow, into the slice that is open when it reads it: hence the order of
+    `finished`.
     """
 
     def __init__(self):
@@ -126,7 +131,10 @@ def as_json(one):
 
 
 def microseconds(ns):
-    """As the format wants it. Some versions of Perfetto cut the nanoseconds off that others round: a tenth more suits both."""
+    """
+    Returns the time in microseconds, as the format requires. Adds 0.1 ns, for the versions of Perfetto that cut the
+    nanoseconds off instead of rounding.
+    """
     return round(ns / 1000 + 0.0001, 4)
 
 
@@ -144,7 +152,7 @@ def arguments(event, source_of):
 
 
 def inside(events, index, name):
-    """The events of that name that began and ended while events[index] went on; they stand before it."""
+    """Returns the events of that name that began and ended during events[index]; they precede it."""
     outer, found = events[index], []
     for event in (events[i] for i in range(index - 1, -1, -1)):
         if event.end < outer.start:
@@ -168,8 +176,10 @@ def thread_slices(tracks, tid, events, source_of):
 
 
 def add_held_lock(tracks, tid, events, index):
-    """From when the strategy had its lock: mmap_lock may have been waited for. Never from the first moment: that is where
-    arrows end, and they mean the attempt."""
+    """
+    Draws the strategy's lock from when it was acquired: the attempt may have waited for mmap_lock. Never from the first
+    moment, where arrows end, since those belong to the attempt.
+    """
     event = events[index]
     waits = inside(events, index, "lock_wait") if event.keys["strategy"] == "mmap" else []
     since = max((wait.end for wait in waits if wait.keys["rank"] == "MMAP_LOCK"), default=event.start + 1)
@@ -178,7 +188,7 @@ def add_held_lock(tracks, tid, events, index):
 
 
 def add_locked_vmas(tracks, tid, events, index):
-    """Each from when it was locked until mmap_lock is let go."""
+    """Draws each locked VMA from its locking until mmap_lock is dropped."""
     end, locked = events[index].end, inside(events, index, "vma_write")[::-1]
     drawn = locked if len(locked) <= LOCKED_VMAS else locked[:LOCKED_VMAS - 1]
     for vma in drawn:
@@ -190,7 +200,7 @@ def add_locked_vmas(tracks, tid, events, index):
 
 
 def cpu_slices(tracks, events, source_of):
-    """What each CPU did: of what slept in between, the part since it woke up last."""
+    """Draws what each CPU did; of an event that slept, the part after its last wake-up."""
     woke, found = {}, {}
     for event in events:
         if event.name in ("lock_wait", "page_wait"):
@@ -205,12 +215,12 @@ def cpu_slices(tracks, events, source_of):
 
 def parts(events):
     """
-    (event, start, end), of events of one CPU: when another thread is seen there, what the one before was at has been switched
-    away from, and goes on when its own thread is seen again.
+    Yields (event, start, end) for the events of one CPU. When another thread appears on it, the events of the previous
+    one are cut off there, and continue when that thread appears again.
     """
     starts = ((event.start, True, -event.end, number) for number, event in enumerate(events))
     ends = ((event.end, False, -event.start, number) for number, event in enumerate(events))
-    since, running = {}, None  # since: {tid: {number: when the part that goes on began}}
+    since, running = {}, None  # since: {tid: {number: start of the current part}}
     for moment, begins, _, number in sorted((*starts, *ends)):
         tid = events[number].tid
         if tid != running:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Whose turn it was: under --schedule and --deterministic QEMU runs the CPUs in turn, and its clock counts the instructions of all
-of them. The plugin tools/plugin/turns.c writes down when another CPU takes over. From this follows what one CPU has executed
-between two moments.
+Reads which CPU ran when. Under --schedule and --deterministic, QEMU runs the CPUs in turn, and its clock counts the
+instructions of all of them. The plugin tools/plugin/turns.c records when another CPU takes over; from this follows how
+many instructions one CPU has executed between two moments.
 """
 
 import bisect
@@ -15,12 +15,12 @@ from . import machine
 PLUGIN = os.path.join(machine.ROOT, "build", "turns.so")
 
 
-# What only the schedule fuzzer executes: no program has it to pay for without --schedule.
+# Executed only by the schedule fuzzer: no program pays for it without --schedule.
 FUZZER = ("schedule_fuzz", "next_random", "race_hit")
 
 
 def plugin_arguments(path, kernel):
-    """QEMU's arguments that make it write its turns to this file; none where the plugin cannot be built."""
+    """Returns QEMU's arguments that make it write its turns to this file; none if the plugin cannot be built."""
     if not os.path.exists(PLUGIN):
         subprocess.run(["make", "-s", "-C", machine.ROOT, os.path.relpath(PLUGIN, machine.ROOT)], capture_output=True, check=False,
                        env={**os.environ, "DEPS": "skip"})
@@ -31,14 +31,14 @@ def plugin_arguments(path, kernel):
 
 
 def functions(kernel, wanted):
-    """[(start, end)] of those of these functions that the kernel has."""
+    """Returns [(start, end)] of those of the wanted functions that the kernel has."""
     listing = subprocess.run(["nm", "-S", kernel], capture_output=True, text=True, check=False).stdout
     found = [words for words in map(str.split, listing.splitlines()) if len(words) == 4 and words[3] in wanted]
     return [(int(start, 16), int(start, 16) + int(size, 16)) for start, size, _, _ in found]
 
 
 def read(path):
-    """The turns of this file, or None where QEMU has written none."""
+    """Returns the turns in this file, or None if QEMU has written none."""
     if not os.path.exists(path):
         return None
     with open(path, "rb") as file:
@@ -48,11 +48,12 @@ def read(path):
 
 
 class Turns:
-    """From [(moment, CPU that takes over, or NOBODY)], in the order of time; the last turn has no end."""
+    """The turns, from [(moment, CPU that takes over, or NOBODY)] in the order of time; the last turn has no end."""
 
     def __init__(self, found):
         self.starts, self.owners = [start for start, _ in found], [cpu for _, cpu in found]
-        self.mine = {cpu: ([], []) for cpu in self.owners}  # CPU: when its turns began, and what it had executed before each
+        # {CPU: (starts of its turns, instructions that it had executed before each)}
+        self.mine = {cpu: ([], []) for cpu in self.owners}
         executed = dict.fromkeys(self.mine, 0)
         for (start, cpu), end in zip(found, self.starts[1:] + [None]):
             self.mine[cpu][0].append(start)
@@ -63,7 +64,7 @@ class Turns:
         return self.owners[max(bisect.bisect_right(self.starts, moment) - 1, 0)]
 
     def executed(self, cpu, start, end):
-        """Instructions that this CPU has executed from `start` to `end`."""
+        """Returns the instructions that this CPU executed from `start` to `end`."""
         return self.until(cpu, end) - self.until(cpu, start)
 
     def until(self, cpu, moment):
@@ -75,16 +76,19 @@ class Turns:
         return so_far if index + 1 == len(starts) else min(so_far, executed[index + 1])
 
     def own(self, start, end):
-        """Of the CPU that was at work at `start`: for what does not sleep in between, and so is of one CPU."""
+        """
+        Returns the instructions of the CPU that ran at `start`: for an event that does not sleep, and so stays on its
+        CPU.
+        """
         return self.executed(self.owner(start), start, end)
 
     def elapsed(self, start, end):
-        """How long it would have taken with the CPUs beside one another: what the busiest of them has executed."""
+        """Returns the duration as if the CPUs ran in parallel: the instructions of the busiest of them."""
         return max(self.executed(cpu, start, end) for cpu in self.mine)
 
 
 class OneAtATime(Turns):
-    """For a machine with one CPU, or a QEMU that tells no turns: all that was executed counts."""
+    """For a machine with one CPU, or a QEMU that records no turns: all executed instructions count."""
 
     def __init__(self):
         super().__init__([(0, 0)])

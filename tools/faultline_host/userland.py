@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-The boot module of a shell: a cpio archive with BusyBox as /init, the files of user/rootfs and the programs of user/. The
-links of BusyBox's commands are made in the machine, by its own --install.
+The boot module of a shell: a cpio archive with BusyBox as /init, the files of user/rootfs and the programs of user/.
+The links for BusyBox's commands are made in the machine, by its own --install.
 
-Programs for people lie in /usr/bin and are listed by the shell's `help`; all others are tests, and lie at the end of the PATH.
+Programs meant for users are in /usr/bin, and the shell's `help` lists them; all others are tests, in the last
+directory of the PATH.
 """
 
 import os
@@ -12,7 +13,7 @@ from . import cpio, initramfs, machine, options
 from .status import UsageError
 
 INIT = "/init"
-BUSYBOX = "/bin/busybox"  # where Debian's busybox-static has it
+BUSYBOX = "/bin/busybox"  # the path of Debian's busybox-static
 ROOTFS = os.path.join(machine.ROOT, "user", "rootfs")
 PROGRAMS = os.path.join(machine.ROOT, "build", "user")
 TESTS = "usr/lib/faultline/tests"
@@ -27,7 +28,7 @@ EMPTY_DIRECTORIES = ("mnt", "root", "sbin", "usr/sbin", "var/log")
 
 
 def build(files=(), environment=(), stdin=None, shared=None):
-    """The archive as bytes. `files` and the others are as initramfs.build() has them."""
+    """Returns the archive as bytes. For `files` and the other arguments see initramfs.build()."""
     archive = cpio.Archive()
     archive.add_file(".faultline/env", initramfs.nul_terminated(merge_terminal(environment)))
     if stdin is not None:
@@ -56,7 +57,7 @@ def busybox():
 
 
 def programs():
-    """The names of what `make user` has built."""
+    """Returns the names of the programs that `make user` has built."""
     if not os.path.isdir(PROGRAMS):
         raise UsageError("the programs of user/ are not built: run make user")
     return [name for name in sorted(os.listdir(PROGRAMS)) if not name.endswith(".d")]
@@ -70,6 +71,6 @@ def help_text():
 
 
 def merge_terminal(environment):
-    """What init passes on: our terminal's name, unless --env says another."""
+    """Returns the environment of init: the host terminal's name, unless --env gives another."""
     terminal = os.environ.get("TERM")
     return initramfs.merge_environment((*([f"TERM={terminal}"] if terminal else []), *environment))

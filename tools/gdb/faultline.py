@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The GDB side of Faultline: sourced by GDB, loads every command of tools/gdb/faultline_gdb/. `help faultline` lists them.
-`tools/faultline run --gdb` does it by itself; by hand: gdb -x tools/gdb/faultline.py build/faultline.elf
+Loads the GDB commands of tools/gdb/faultline_gdb/ when GDB sources this file. `help faultline` lists them.
+`tools/faultline run --gdb` does so by itself; by hand: gdb -x tools/gdb/faultline.py build/faultline.elf
 """
 
 import os

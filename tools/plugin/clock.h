@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU's clock, read by a plugin in the midst of a CPU's turn. Under -icount the clock counts the instructions of all CPUs
- * together. QEMU adds to it what a CPU has executed when a turn ends, and where a CPU reads its TSC; icount_update() adds it
- * now. At a block's start the whole block counts as executed already; what an exception leaves of it is subtracted again.
+ * Reads QEMU's clock in the middle of a CPU's turn, for a plugin.
  *
- * The plugin API has neither: QEMU's own functions are looked up by name in the program that has loaded us. A reader of the
- * clock that is a CPU must not be inside a block, hence nobody reads it.
+ * Under -icount the clock counts the instructions of all CPUs together. QEMU adds what a CPU has executed when its turn
+ * ends, and when the CPU reads its TSC; icount_update() adds it at once. At a block's start the whole block counts as
+ * executed already; if an exception ends the block early, QEMU subtracts the rest again.
+ *
+ * The plugin API offers neither the clock nor icount_update(), so QEMU's own functions are looked up by name in the
+ * program that has loaded the plugin. QEMU does not permit a CPU to read the clock inside a block, so clock_at_block()
+ * clears `current_cpu` while it reads.
  */
 #ifndef PLUGIN_CLOCK_H
 #define PLUGIN_CLOCK_H
@@ -39,7 +42,7 @@ static bool clock_find(void)
 	return clock_get_ns && icount_update && plugin_symbol("current_cpu");
 }
 
-/* The variable in which QEMU has the CPU that runs, of this one of its threads. */
+/* Returns QEMU's variable for the CPU that runs; each of QEMU's threads has its own. */
 static void **clock_current_cpu(void)
 {
 	static __thread void **found;
@@ -49,7 +52,9 @@ static void **clock_current_cpu(void)
 	return found;
 }
 
-/* => called as the block begins that has this many instructions */
+/*
+ * Returns the clock before a block's first instruction. => called as the block begins that has this many instructions
+ */
 static uint64_t clock_at_block(size_t length)
 {
 	void **current = clock_current_cpu(), *cpu = *current;

@@ -27,11 +27,11 @@
 
 struct line {
 	uint64_t number; /* physical address >> LINE_SHIFT, plus 1: 0 is a free slot */
-	uint64_t vaddr;	 /* where it was last seen */
+	uint64_t vaddr;	 /* the virtual address of the last access */
 	uint64_t touched; /* a bit for each CPU */
 	uint64_t writes;
 	uint64_t faults;     /* how many different faults wrote it */
-	uint64_t last_fault; /* the last one that did */
+	uint64_t last_fault; /* the last fault that wrote it */
 };
 
 static struct line *table;
@@ -137,7 +137,7 @@ static void on_exit_of_qemu(void)
 	fclose(out);
 }
 
-/* The value of argument `name=value`, or NULL. */
+/* Returns the value of the argument `name=value`, or NULL. */
 static const char *argument(int argc, char **argv, const char *name)
 {
 	size_t length = strlen(name);

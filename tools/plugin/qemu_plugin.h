@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What we use of QEMU's plugin interface, declared by ourselves: distributions ship QEMU without its header. The versions
- * differ in what callbacks are given first (qemu_version.h); a pointer too many is one that nobody looks at.
+ * Declares the part of QEMU's plugin interface that the plugins use, since distributions ship QEMU without its header.
+ * The versions of the interface differ in the first arguments of callbacks (qemu_version.h); a callback ignores an
+ * argument too many.
  */
 #ifndef PLUGIN_QEMU_PLUGIN_H
 #define PLUGIN_QEMU_PLUGIN_H
@@ -13,7 +14,7 @@
 typedef uint64_t plugin_id;
 typedef uint32_t plugin_meminfo;
 
-struct qemu_info; /* what QEMU tells about itself; we need none of it */
+struct qemu_info; /* QEMU's description of itself; not used */
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 struct qemu_plugin_hwaddr;
@@ -21,7 +22,7 @@ struct qemu_plugin_hwaddr;
 enum plugin_registers { PLUGIN_NO_REGISTERS };
 enum plugin_access { PLUGIN_READ = 1, PLUGIN_WRITE, PLUGIN_READ_WRITE };
 
-/* The block is the second argument, behind the plugin's number; from PLUGIN_WITHOUT_ID on it is the first. */
+/* The block is the second argument, after the plugin's number; from PLUGIN_WITHOUT_ID on it is the first. */
 typedef void (*plugin_translate_fn)(void *first, void *second);
 typedef void (*plugin_execute_fn)(unsigned int cpu, void *arg);
 typedef void (*plugin_memory_fn)(unsigned int cpu, plugin_meminfo info, uint64_t vaddr, void *arg);

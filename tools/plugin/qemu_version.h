@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which version of the plugin interface to ask for. QEMU refuses a plugin whose version it does not offer, and no version
- * is offered by all: 1 by QEMU 6 to 8, 2 from 9.0 to 10.2, 6 by 11.0, 7 by 11.1, in which callbacks have lost the plugin's
- * number and got a pointer of their own at the end. What we use is otherwise the same in all of them.
+ * Chooses the version of the plugin interface to ask for.
  *
- * QEMU reads the number when the plugin is loaded, and that is after our constructor has asked it what it is.
+ * QEMU refuses a plugin whose version it does not offer, and no version is offered by all: QEMU 6 to 8 offer 1, 9.0 to
+ * 10.2 offer 2, 11.0 offers 6. 11.1 offers 7, in which callbacks no longer get the plugin's number but a pointer of
+ * their own as the last argument. The rest of what the plugins use is the same in all of them.
+ *
+ * QEMU reads the number after it has loaded the plugin. By then the plugin's constructor has asked QEMU for its
+ * version.
  */
 #ifndef PLUGIN_QEMU_VERSION_H
 #define PLUGIN_QEMU_VERSION_H
@@ -17,11 +20,11 @@
 #include <stdint.h>
 
 #define PLUGIN_NEWEST 7
-#define PLUGIN_WITHOUT_ID 7 /* from here on callbacks are not told the plugin's number */
+#define PLUGIN_WITHOUT_ID 7 /* from this version on callbacks do not get the plugin's number */
 
 __attribute__((visibility("default"))) int qemu_plugin_version;
 
-/* As QEMU's qapi/common.json has it. */
+/* As in QEMU's qapi/common.json. */
 struct qemu_version {
 	struct {
 		int64_t major, minor, micro;
@@ -29,7 +32,10 @@ struct qemu_version {
 	char *package;
 };
 
-/* A QEMU that does not say its version, being built without modules, may still be told by its functions. */
+/*
+ * Recognises the version by the functions that QEMU has. A QEMU that is built without modules does not tell its
+ * version.
+ */
 static int plugin_version_by_functions(void)
 {
 	if (dlsym(RTLD_DEFAULT, "qemu_plugin_n_vcpus"))

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A QEMU plugin that stops the machine before a given instruction, counted over all CPUs: for `--stop-at`. A timer of the
- * virtual clock would stop it there as well, but from QEMU 8.1 on the lengths of the CPUs' turns depend on the next timer:
- * the run would no longer be the one that was counted. So the clock is read as each block begins (clock.h). The block with
- * the instruction is executed up to it one by one, as QEMU does itself with a block that turns out to access a device: this
- * ends no turn. Then nothing of the next block is executed, and all CPUs stop. Where all were idle at that moment, they stop
- * before what is executed next.
+ * A QEMU plugin that stops the machine before a given instruction, counted over all CPUs: for `--stop-at`.
+ *
+ * A timer of the virtual clock would stop it there as well. But from QEMU 8.1 on the lengths of the CPUs' turns depend
+ * on the next timer, so the run would differ from the one in which the instruction was counted. Therefore the plugin
+ * reads the clock as each block begins (clock.h). QEMU then executes the block that contains the instruction one
+ * instruction at a time, up to that one, as it does with a block that turns out to access a device: this ends no turn.
+ * Nothing of the next block is executed, and all CPUs stop. If all CPUs were idle at that moment, they stop before the
+ * next instruction that any of them executes.
  *
  * Argument: at=COUNT.
  */
@@ -23,13 +25,16 @@ static int (*vm_stop)(int state);
 static void (*pause_all_vcpus)(void);
 static void *(*qemu_get_cpu)(int index);
 static void (*async_run_on_cpu)(void *cpu, void (*work)(void *cpu, void *data), void *data);
-/* These end the block that is executed at an address of translated code. Neither returns; the instruction there comes again. */
+/*
+ * These end the running block at an address of translated code, and do not return. The instruction there is executed
+ * again.
+ */
 static void (*cpu_loop_exit_restore)(void *cpu, uintptr_t address);
-static void (*cpu_io_recompile)(void *cpu, uintptr_t address); /* alone, and without telling plugins */
+static void (*cpu_io_recompile)(void *cpu, uintptr_t address); /* as a block of its own, unseen by plugins */
 static uint64_t wanted;
 static bool stopping;
 
-/* All CPUs stand before another one executes anything; then the main loop learns of it, and tells the debugger. */
+/* Stops all CPUs before any of them executes more, and then tells the main loop, which tells the debugger. */
 static void stop(void *cpu, void *data)
 {
 	static bool stopped;
@@ -42,7 +47,9 @@ static void stop(void *cpu, void *data)
 	vm_stop(RUN_STATE_PAUSED);
 }
 
-/* What a CPU has to do comes before its next block, whoever's turn is next. */
+/*
+ * Queues stop() as work of every CPU: a CPU does its work before its next block, so it runs whichever CPU comes next.
+ */
 static void stop_before_next_block(void)
 {
 	void *cpu;

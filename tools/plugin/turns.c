@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A QEMU plugin that writes down whose turn it is: under -icount QEMU runs the CPUs in turn, and its clock counts the
- * instructions of all of them together. With the moments at which another CPU takes over, one knows of any two moments what
- * each CPU has executed in between: for `faultline report`. What the schedule fuzzer executes is no CPU's.
+ * A QEMU plugin that records when each CPU's turn begins, for `faultline report`.
  *
- * Arguments: out=FILE, and skip=START-END for each function that is no CPU's. Written there, for each turn: 64 bits, little
- * endian, the clock << 8 | the CPU, or NOBODY.
+ * Under -icount QEMU runs the CPUs in turn, and its clock counts the instructions of all of them together. So the times
+ * at which another CPU takes over show what each CPU has executed between any two times. What the schedule fuzzer
+ * executes counts for no CPU.
+ *
+ * Arguments: out=FILE, and skip=START-END for each function that counts for no CPU. The file has 64 bits, little
+ * endian, for each turn: the clock << 8 | the CPU, or NOBODY.
  */
 #define _GNU_SOURCE
 #include "tools/plugin/clock.h"
@@ -21,7 +23,7 @@
 #define NOBODY 0xff
 #define MAX_SKIPPED 8
 
-/* A block's, as the argument of on_block(): its length << 1 | whether it is no CPU's. */
+/* on_block()'s argument describes the block: its length << 1 | whether it counts for no CPU. */
 #define IS_SKIPPED 1u
 
 static struct range {

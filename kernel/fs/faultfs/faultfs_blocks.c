@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Metadata of a faultfs: its blocks as pages in memory, the bitmap, and their way back to the disk. A page of metadata
- * stays in memory, once read, until its block is freed or the file system unmounted. fs->lock is held, unless noted.
+ * The metadata of a faultfs: its blocks as pages in memory, the bitmap of blocks, and write-back. Once read, a page of
+ * metadata stays in memory until its block is freed or the file system is unmounted. fs->lock is held, unless noted.
  */
 #include "kernel/fs/faultfs/faultfs.h"
 #include "mm/page/page_lock.h"
@@ -11,7 +11,10 @@ static u64 sector_of(u32 block)
 	return (u64)block * SECTORS_PER_PAGE;
 }
 
-/* A page that is not in memory yet, in its slot. It is read before anybody can find it: the lock keeps everybody out. */
+/*
+ * Adds the page of a block that is not in memory, and reads it. No other thread can find the page before it has been
+ * read, because fs->lock is held.
+ */
 static struct page *read_block(struct faultfs *fs, u32 block)
 {
 	struct page *page = mapping_find_or_create(fs->metadata, block);
@@ -34,7 +37,7 @@ struct page *faultfs_get(struct faultfs *fs, u32 block)
 	assert_mutex_held(&fs->lock);
 	assert_may_sleep();
 	if (block >= fs->layout.nr_blocks)
-		return err_ptr(-EIO); /* the disk holds nonsense */
+		return err_ptr(-EIO); /* the disk is corrupt */
 	page = mapping_find(fs->metadata, block);
 	return page ? page : read_block(fs, block);
 }
@@ -60,7 +63,10 @@ void faultfs_changed(struct page *page)
 
 #define BITS_PER_BLOCK ((u32)PAGE_SIZE * 8)
 
-/* The first free block at or behind `from` that this block of the bitmap tells of, marked; 0: none. */
+/*
+ * Allocates the first free block of [from, end) in a block of the bitmap, whose first bit is that of block `base`.
+ * Returns its number, or 0 if none is free.
+ */
 static u32 take_bit(struct page *page, u32 from, u32 base, u32 end)
 {
 	u64 *words = page_to_virt(page);
@@ -81,7 +87,7 @@ static u32 take_bit(struct page *page, u32 from, u32 base, u32 end)
 	return 0;
 }
 
-/* Takes a free block of [from, end): its number, 0, or -errno. */
+/* Allocates a free block of [from, end). Returns its number, 0 if none is free, or -errno. */
 static s64 take_from(struct faultfs *fs, u32 from, u32 end)
 {
 	while (from < end) {
@@ -133,7 +139,10 @@ bool faultfs_is_unwritten(const struct faultfs *fs, u32 block)
 	return load_acquire(&fs->unwritten[block / 64]) >> block % 64 & 1;
 }
 
-/* The block may belong to a file's data next: nothing must be written to it any more. */
+/*
+ * Drops the block's page of metadata. The block may hold a file's data next, so nothing may write that page back any
+ * more.
+ */
 static void forget(struct faultfs *fs, u32 block)
 {
 	struct page *page = mapping_find(fs->metadata, block);
@@ -152,7 +161,7 @@ void faultfs_free(struct faultfs *fs, u32 block)
 	assert_mutex_held(&fs->lock);
 	assert_may_sleep();
 	if (block < fs->layout.data_start || block >= fs->layout.nr_blocks)
-		return; /* the disk holds nonsense */
+		return; /* the disk is corrupt */
 	forget(fs, block);
 	page = faultfs_get(fs, fs->layout.bitmap_start + block / BITS_PER_BLOCK);
 	if (is_err(page))
@@ -165,7 +174,7 @@ void faultfs_free(struct faultfs *fs, u32 block)
 
 /* ---- Writing back ------------------------------------------------------------------------------------------------ */
 
-/* Marks the page as on its way, if it is dirty and still has its block. Takes fs->lock. */
+/* Marks the page as under writeback if it is dirty and still has its block. Returns whether it did. Takes fs->lock. */
 static bool begin_write(struct faultfs *fs, struct page *page)
 {
 	bool begun;
@@ -175,7 +184,7 @@ static bool begin_write(struct faultfs *fs, struct page *page)
 	begun = page_test(page, PG_CACHE) && page_test(page, PG_DIRTY);
 	if (begun) {
 		page_set(page, PG_WRITEBACK);
-		page_clear(page, PG_DIRTY); /* before the contents are read: a change that comes later marks it again */
+		page_clear(page, PG_DIRTY); /* before the contents are read: a later change marks it again */
 	}
 	mutex_unlock(&fs->lock);
 	return begun;

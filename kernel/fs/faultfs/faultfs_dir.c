@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names on a faultfs. All of them are in memory while it is mounted, as dentries that know their slot; here they are
- * read in at mount, and their changes recorded. fs_tree_lock is held for writing (at mount nobody else knows them);
- * takes fs->lock.
+ * Loads the names of a faultfs at mount, and records their changes on the disk. While it is mounted all names are in
+ * memory, as dentries that know their slot. fs_tree_lock is held for writing (not at mount, when no other thread knows
+ * the names); takes fs->lock.
  */
 #include "kernel/fs/faultfs/faultfs.h"
 #include "kernel/lib/string.h"
 
-/* The slot of a directory; `page` with a reference. => fs->lock held. err_ptr(-EIO, …). */
+/*
+ * Returns a slot of a directory, and its page, with a reference that the caller drops. err_ptr(-EIO, …).
+ * => fs->lock held.
+ */
 static struct faultfs_slot *get_slot(struct faultfs_file *dir, u32 slot, struct page **page)
 {
 	s64 block = faultfs_lookup(dir, slot / FAULTFS_SLOTS_PER_BLOCK);
@@ -23,7 +26,7 @@ static struct faultfs_slot *get_slot(struct faultfs_file *dir, u32 slot, struct 
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
-/* One block of slots more. => fs->lock held. */
+/* Adds a block of slots to a directory. Returns: 0 or -errno. => fs->lock held. */
 static int grow(struct faultfs_file *dir)
 {
 	bool fresh;
@@ -41,7 +44,7 @@ static int grow(struct faultfs_file *dir)
 	return 0;
 }
 
-/* A free slot, or -errno. => fs->lock held. */
+/* Returns the number of a free slot, or -errno. => fs->lock held. */
 static s64 find_free(struct faultfs_file *dir)
 {
 	assert_mutex_held(&dir->fs->lock);
@@ -61,7 +64,7 @@ static s64 find_free(struct faultfs_file *dir)
 	return ret ? ret : (s64)dir->first_free;
 }
 
-/* Puts a name into a free slot: its number, or -errno. => fs->lock held. */
+/* Stores a name in a free slot. Returns the slot's number, or -errno. => fs->lock held. */
 static s64 fill_free(struct faultfs_file *dir, const char *name, u32 ino)
 {
 	s64 number = find_free(dir);
@@ -82,7 +85,7 @@ static s64 fill_free(struct faultfs_file *dir, const char *name, u32 ino)
 	return number;
 }
 
-/* Makes a slot name another inode, or (0) none. => fs->lock held. */
+/* Makes a slot name another inode, or frees it (0). Returns: 0 or -errno. => fs->lock held. */
 static int set_slot(struct faultfs_file *dir, u32 number, u32 ino)
 {
 	struct page *page;
@@ -137,7 +140,7 @@ int faultfs_remove_name(struct dentry *dentry)
 	return ret;
 }
 
-/* => fs->lock held. The names stay in their slots, which change their inodes. */
+/* Exchanges the inodes of two slots; the names stay where they are. => fs->lock held. */
 static int exchange_slots(struct dentry *a, struct dentry *b)
 {
 	u32 slot = a->slot;
@@ -147,7 +150,7 @@ static int exchange_slots(struct dentry *a, struct dentry *b)
 	if (!ret)
 		ret = set_slot(dir_of(b), b->slot, ino_of(a));
 	if (ret)
-		return ret; /* both blocks were in memory since mount: there is no such case */
+		return ret; /* cannot happen: both blocks have been in memory since the mount */
 	a->slot = b->slot;
 	b->slot = slot;
 	return 0;
@@ -180,9 +183,12 @@ int faultfs_rename(struct dentry *dentry, struct dentry *dir, const char *name, 
 	return ret;
 }
 
-/* ---- Reading the tree in ----------------------------------------------------------------------------------------- */
+/* ---- Loading the tree -------------------------------------------------------------------------------------------- */
 
-/* The inode of that number, with a reference. A directory has one name. => fs->lock held. */
+/*
+ * Returns the inode of that number, with a reference, or an error pointer: a directory may have only one name.
+ * => fs->lock held.
+ */
 static struct inode *load(struct faultfs *fs, u32 ino)
 {
 	struct faultfs_inode *record;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Making an empty faultfs on a device. Nobody else uses the device. */
+/* Writes an empty faultfs to a device. No other thread uses the device. */
 #include "kernel/fs/faultfs/faultfs.h"
 #include "kernel/lib/string.h"
 #include "kernel/time/clock.h"
@@ -57,7 +57,7 @@ static void fill_block(const struct faultfs_super *super, u32 block, void *bytes
 		fill_root(bytes);
 }
 
-/* The super block comes last: until it is there, there is no file system. */
+/* Writes the super block last: until it is on the disk, there is no file system. */
 static int write_all(struct block_device *device, const struct faultfs_super *super, struct page *page)
 {
 	int ret = 0;

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a faultfs looks like on its disk. Everything is little-endian; a block is 4096 bytes; block numbers count from the
- * start of the disk, and 0 stands for a hole, since block 0 is the super block.
+ * The layout of a faultfs on the disk. Everything is little-endian; a block has 4096 bytes; block numbers count from
+ * the start of the disk, and 0 stands for a hole, since block 0 is the super block.
  *
  *	block 0				struct faultfs_super
- *	bitmap_start …			one bit for each block: 1, in use. The blocks before data_start are
- *	inode_start …			struct faultfs_inode, 32 to a block, numbered from 1; mode 0: free
+ *	bitmap_start …			one bit for each block, 1 if in use; the blocks before data_start always are
+ *	inode_start …			struct faultfs_inode, 32 per block, numbered from 1; mode 0: free
  *	data_start …			files, directories, targets of symbolic links, blocks of block numbers
  *
- * Blocks of a file: 12 in the inode, the next 1024 named by one indirect block, the next 1024 × 1024 by a double indirect
- * one: at most 4 GiB and a little. A directory is a file of slots, 15 to a block, in no order; inode 0: a free slot. The
- * target of a symbolic link is its first block. The root directory is inode 1, and has no names of itself.
+ * The inode has the numbers of a file's first 12 blocks; an indirect block has those of the next 1024, and a double
+ * indirect block leads to the next 1024 × 1024. So a file has at most a little more than 4 GiB. A directory is a file
+ * of slots, 15 per block, in no order; a slot with inode 0 is free. The target of a symbolic link is in its first
+ * block. The root directory is inode 1; no slot names it.
  *
- * There is no journal: what was not written when the machine stopped is lost, and `state` says that it may be so.
+ * There is no journal: what was not written when the machine stopped is lost, and `state` says that this may have
+ * happened.
  */
 #ifndef KERNEL_FS_FAULTFS_FORMAT_H
 #define KERNEL_FS_FAULTFS_FORMAT_H
@@ -42,7 +44,7 @@ struct faultfs_inode {
 	u64 size;			/* bytes */
 	u64 atime, mtime, ctime, btime; /* ns since 1970 */
 	u32 rdev;
-	u32 nr_blocks; /* that the file has, those of block numbers included */
+	u32 nr_blocks; /* of the file, including blocks of block numbers */
 	u32 direct[FAULTFS_DIRECT];
 	u32 indirect, double_indirect;
 	u32 unused[2];
@@ -53,7 +55,7 @@ _Static_assert(sizeof(struct faultfs_inode) == 128, "32 inodes to a block");
 struct faultfs_slot {
 	u32 ino;
 	u8 length, unused[3];
-	char name[264]; /* not terminated */
+	char name[264]; /* not NUL-terminated */
 };
 #define FAULTFS_SLOTS_PER_BLOCK ((u32)(PAGE_SIZE / sizeof(struct faultfs_slot)))
 _Static_assert(sizeof(struct faultfs_slot) == 272, "15 slots to a block");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inodes of a faultfs: their records on the disk, their beginning and their end, and the calls that change a file's size.
+ * Inodes of a faultfs: their records on the disk, creation, eviction, and the operations that change a file's size.
  *
- * An inode may be evicted in a context that cannot sleep, so that what it has on the disk is freed later, by the flusher.
+ * An inode may be evicted in a context that cannot sleep, so the flusher frees what the file has on the disk later.
  */
 #include "kernel/fs/faultfs/faultfs.h"
 #include "kernel/fs/ramfs.h"
@@ -63,7 +63,7 @@ int faultfs_store_inode(struct faultfs_file *file)
 	return is_err(record) ? (int)ptr_err(record) : 0;
 }
 
-/* The target is the first block. => fs->lock held. */
+/* Loads the target of a symbolic link from its first block. Returns: 0 or -errno. => fs->lock held. */
 static int load_target(struct inode *inode, u64 size)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
@@ -110,7 +110,7 @@ int faultfs_load_inode(struct inode *inode, const struct faultfs_inode *record)
 	return S_ISLNK(inode->mode) ? load_target(inode, record->size) : 0;
 }
 
-/* ---- Beginning --------------------------------------------------------------------------------------------------- */
+/* ---- Creation ---------------------------------------------------------------------------------------------------- */
 
 static bool add_mapping(struct faultfs_file *file, struct inode *inode)
 {
@@ -147,7 +147,7 @@ struct inode *faultfs_new_inode(struct faultfs *fs, u32 ino, u32 mode, u32 rdev)
 	return inode;
 }
 
-/* => fs->lock held. A number whose record is free: -ENOSPC, -EIO. */
+/* Returns a number whose record is free, or -ENOSPC, -EIO. => fs->lock held. */
 static s64 find_number(struct faultfs *fs)
 {
 	assert_mutex_held(&fs->lock);
@@ -227,7 +227,7 @@ struct inode *faultfs_create(struct super_block *sb, u32 mode, u32 rdev, const c
 	return err_ptr(ret);
 }
 
-/* ---- The end ----------------------------------------------------------------------------------------------------- */
+/* ---- Eviction ---------------------------------------------------------------------------------------------------- */
 
 static void faultfs_evict(struct inode *inode)
 {
@@ -237,7 +237,7 @@ static void faultfs_evict(struct inode *inode)
 
 	kfree(inode->target);
 	if (file->mapping)
-		file->mapping->inode_lock = NULL; /* there are no writers any more */
+		file->mapping->inode_lock = NULL; /* no writer is left */
 	flags = spin_lock_irqsave(&fs->io_lock);
 	file->inode = NULL;
 	file->unlinked = !inode->nlink || !file->has_name;
@@ -283,7 +283,7 @@ bool faultfs_bury(struct faultfs_file *file)
 {
 	if (file->mapping) {
 		mapping_remove_range(file->mapping, 0,
-				     ~0UL); /* also what a write that failed left behind the end; waits for I/O */
+				     ~0UL); /* also pages that a failed write has left beyond the end; waits for I/O */
 		mapping_put(file->mapping);
 		file->mapping = NULL;
 	}
@@ -295,7 +295,7 @@ bool faultfs_bury(struct faultfs_file *file)
 
 /* ---- Size -------------------------------------------------------------------------------------------------------- */
 
-/* Clears a part of one page that is no hole. => inode->lock held for writing. */
+/* Zeroes a part of one page, unless the page is a hole. Returns: 0 or -errno. => inode->lock held for writing. */
 static int clear_part(struct inode *inode, u64 pos, size_t n)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
@@ -305,7 +305,7 @@ static int clear_part(struct inode *inode, u64 pos, size_t n)
 
 	assert_rwsem_write_held(&inode->lock);
 	mutex_lock(&file->fs->lock);
-	block = faultfs_lookup(file, pos >> PAGE_SHIFT); /* a hole has no page that holds anything else than zeros */
+	block = faultfs_lookup(file, pos >> PAGE_SHIFT); /* a cached page of a hole holds only zeros */
 	mutex_unlock(&file->fs->lock);
 	if (block <= 0 || !n)
 		return (int)min(block, 0L);
@@ -335,7 +335,7 @@ static int faultfs_truncate(struct inode *inode, u64 size)
 	if (size > FAULTFS_MAX_BLOCKS << PAGE_SHIFT)
 		return -EFBIG;
 	if (size > old)
-		ret = clear_part(inode, old, tail_of(old)); /* a mapping may have written there */
+		ret = clear_part(inode, old, tail_of(old)); /* a mapping may have written beyond the end */
 	if (!ret)
 		ret = mapping_truncate(inode->mapping, size);
 	if (!ret && size < old) {
@@ -349,8 +349,9 @@ static int faultfs_truncate(struct inode *inode, u64 size)
 }
 
 /*
- * Makes a hole of one page whose cached page is gone already; unless a fault has brought it back: *again. Under fs->lock
- * nobody can read the page in, or have it reserved, so that nobody keeps what the freed block held.
+ * Frees the block of a page that has been removed from the cache. If a fault has brought the page back, does nothing;
+ * *again tells whether it must be removed again. While fs->lock is held no thread can read the page in or allocate its
+ * block, so no cached page keeps what the freed block held.
  */
 static int free_page_of(struct inode *inode, u64 index, bool *again)
 {
@@ -404,7 +405,7 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 	return ret;
 }
 
-/* Gives each page of the range a block; what was a hole is a page of zeros. */
+/* Allocates a block for each page of the range; what was a hole becomes a page of zeros. */
 static int fill_range(struct inode *inode, u64 start, u64 end)
 {
 	for (u64 pos = align_down(start, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
@@ -426,7 +427,7 @@ static int fill_range(struct inode *inode, u64 start, u64 end)
 	return 0;
 }
 
-/* Blocks behind the end are not kept: nothing would say what they hold. */
+/* Blocks beyond the end of the file are not supported: nothing would record what they hold. */
 static int faultfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 {
 	u64 end = offset + len, size = inode_size(inode);
@@ -467,7 +468,7 @@ static s64 faultfs_block_of(struct inode *inode, u64 index)
 	return block;
 }
 
-/* fsync: the pages are written already. */
+/* For fsync, which has written the pages already. */
 static int faultfs_sync_inode(struct inode *inode)
 {
 	int ret = faultfs_store_inode(faultfs_file_of(inode));

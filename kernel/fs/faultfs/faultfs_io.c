@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pages of files on a faultfs, and the two threads of a mounted one.
+ * I/O of the pages of files on a faultfs, and the two threads of a mounted one.
  *
- * Reading: a faulter, holding whatever fault locks it holds, only queues the locked page. The reader finds out where it lies,
- * which may mean reading metadata, and submits the transfer; its completion, a timer interrupt on an asynchronous device,
+ * Reading: a faulting thread, whatever locks it holds, only queues the locked page. The reader finds its block, which
+ * may mean reading metadata, and submits the transfer. The completion, in a timer interrupt on an asynchronous device,
  * unlocks the page.
- * Writing: the flusher makes passes, once a second (dirty_writeback_centisecs), when writers have made too many pages dirty, and when somebody asks
- * (sync, umount). A pass writes the dirty pages of all files, waits for them, then inodes and metadata; then it lets go of
- * files that were evicted. Who asks for a pass gets one that began after the question.
+ *
+ * Writing: the flusher makes passes: once a second (dirty_writeback_centisecs), when writers have made too many pages
+ * dirty, and on request (sync, umount). A pass writes the dirty pages and the inodes of all files, waits for the pages,
+ * frees evicted files, and then writes the metadata. A request is served by a pass that begins after it.
  *
  * Locks: fs->lock for where pages lie; fs->io_lock for the queues, which interrupts take too.
  */
@@ -71,7 +72,7 @@ static void io_submit(struct faultfs_io *io, enum block_direction direction, s64
 	block_submit(&io->request);
 }
 
-/* The file's block of a page: 0, a hole; or -errno. */
+/* Returns the block of a page, 0 for a hole, or -errno. */
 static s64 block_of(struct faultfs_file *file, u64 index)
 {
 	s64 block;
@@ -84,7 +85,7 @@ static s64 block_of(struct faultfs_file *file, u64 index)
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
-/* The rest of the last page may be anything on the disk, and reads as zeros. */
+/* Zeroes the part of a page that is beyond the end of the file: on the disk it may hold anything. */
 static void clear_behind_end(const struct faultfs_file *file, struct page *page)
 {
 	u64 start = page->index << PAGE_SHIFT, size = READ_ONCE(file->mapping->size);
@@ -96,7 +97,7 @@ static void clear_behind_end(const struct faultfs_file *file, struct page *page)
 	}
 }
 
-/* Once the page is unlocked the file may go, and the file system after it. */
+/* Unlocks the page last: after that the file may be freed, and then the file system. */
 static void finish_read(struct faultfs_io *io, int error)
 {
 	struct page *page = io->page;
@@ -132,7 +133,7 @@ static int faultfs_read_page(struct mapping *mapping, struct page *page)
 
 	if (!io)
 		return -ENOMEM;
-	current->io.read_bytes += PAGE_SIZE; /* whoever asks for the page, not who will read it */
+	current->io.read_bytes += PAGE_SIZE; /* counted for the thread that asks for the page, not for the reader */
 	put_last(file->fs, &file->fs->reads, io);
 	thread_wake((struct thread *)file->fs->reader);
 	return 0;
@@ -184,7 +185,7 @@ static int faultfs_write_page(struct mapping *mapping, struct page *page)
 		return (int)block;
 	(void)atomic_add_return(&file->fs->nr_dirty, -1UL);
 	if (!block) {
-		page_end_writeback(page, 0); /* a hole in which a truncation has cleared the rest of the page: zeros */
+		page_end_writeback(page, 0); /* a hole: only zeros, dirtied when a truncation zeroed its tail */
 		return 0;
 	}
 	io = io_get(file, page);
@@ -196,12 +197,15 @@ static int faultfs_write_page(struct mapping *mapping, struct page *page)
 
 static bool too_many_dirty(const struct faultfs *fs)
 {
-	s64 nr = (s64)READ_ONCE(fs->nr_dirty); /* an estimate: it may be off, and below 0 for a moment */
+	s64 nr = (s64)READ_ONCE(fs->nr_dirty); /* an estimate: may be wrong, even negative, for a moment */
 
 	return nr > (s64)fs->dirty_limit;
 }
 
-/* The page of a fresh block is dirty from here on: the block is to be written, whatever becomes of the write. */
+/*
+ * If the block was just allocated, the page is dirty from here on: the block must be written, even if the write to the
+ * page fails.
+ */
 static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 {
 	struct faultfs_file *file = mapping->host;
@@ -223,7 +227,7 @@ static int faultfs_page_mkwrite(struct mapping *mapping, struct page *page)
 	}
 	if (!page_test(page, PG_DIRTY)) {
 		atomic_inc(&file->fs->nr_dirty);
-		current->io.write_bytes += PAGE_SIZE; /* as Linux: who makes it dirty */
+		current->io.write_bytes += PAGE_SIZE; /* as on Linux, counted for the thread that dirties the page */
 		inode_touch_mtime(file->inode);
 	}
 	if (fresh)
@@ -242,7 +246,10 @@ static bool inode_get_unless_evicted(struct inode *inode)
 	return refs;
 }
 
-/* The file of that number with a reference to its inode, or NULL. Flusher: nobody else buries files. */
+/*
+ * Returns the file of that number, with a reference to its inode, or NULL. Called by the flusher, the only thread that
+ * frees files.
+ */
 static struct faultfs_file *file_get_by_number(struct faultfs *fs, u32 ino)
 {
 	struct faultfs_file *file = READ_ONCE(fs->files[ino]);
@@ -288,7 +295,7 @@ static void start_writing(struct faultfs_file *file, void *arg)
 		note_error(arg, mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_START));
 }
 
-/* What could not be written is dirty again. */
+/* Waits for the pages of the file, and updates its record. Pages that could not be written are dirty again. */
 static void finish_writing(struct faultfs_file *file, void *arg)
 {
 	struct pass *pass = arg;
@@ -324,7 +331,7 @@ static void bury_dead(struct faultfs *fs)
 			list_add_tail(&fs->unburied, &file->dead);
 }
 
-/* What a block that could not be read kept from being freed is tried again, once in each pass. */
+/* Tries again, once in each pass, to free the files for which that failed because a block could not be read. */
 static void bury_unburied(struct faultfs *fs)
 {
 	struct list_head last = LIST_HEAD_INIT(last);
@@ -340,7 +347,10 @@ static void bury_unburied(struct faultfs *fs)
 	list_del(&last);
 }
 
-/* The disk cannot be read to the end: what they have there stays, without a name. */
+/*
+ * Gives up on files that could not be freed, because of blocks that cannot be read: what they have on the disk stays
+ * allocated, without a name.
+ */
 static void abandon_unburied(struct faultfs *fs)
 {
 	while (!list_empty(&fs->unburied)) {
@@ -354,7 +364,7 @@ static void abandon_unburied(struct faultfs *fs)
 
 static void run_pass(struct faultfs *fs)
 {
-	u64 number = READ_ONCE(fs->wanted); /* who asks from now on gets the next one */
+	u64 number = READ_ONCE(fs->wanted); /* later requests are served by the next pass */
 	struct pass pass = {};
 
 	bury_unburied(fs);
@@ -376,7 +386,7 @@ static void drop_pages_of(struct faultfs_file *file, void *arg)
 		mapping_drop_clean(file->mapping);
 }
 
-/* Until the next pass is due, or somebody asks for one. */
+/* Waits until the next pass is due, or requested. */
 static void await_pass(void)
 {
 	u64 interval = READ_ONCE(sysctl_dirty_writeback_centisecs) * (NSEC_PER_SEC / 100);
@@ -414,7 +424,9 @@ void faultfs_wake_flusher(struct faultfs *fs)
 		thread_wake((struct thread *)fs->flusher);
 }
 
-/* Asks for a pass that begins after this; its number. */
+/*
+ * Requests a pass that begins after this call, and with `drop` also a drop of clean pages. Returns the pass's number.
+ */
 static u64 want_pass(struct faultfs *fs, bool drop)
 {
 	unsigned long flags = spin_lock_irqsave(&fs->io_lock);
@@ -448,7 +460,7 @@ void faultfs_drop_pages(struct super_block *sb)
 	wait_for_pass(fs, want_pass(fs, true));
 }
 
-/* Waits for one whole pass at most: where nothing can be written, waiting longer would not help. */
+/* Waits for at most one whole pass: if nothing can be written, waiting longer would not help. */
 static void faultfs_throttle(struct mapping *mapping)
 {
 	struct faultfs *fs = ((struct faultfs_file *)mapping->host)->fs;
@@ -486,7 +498,7 @@ void faultfs_stop_threads(struct faultfs *fs)
 	if (fs->reader)
 		kthread_stop(fs->reader);
 	fs->flusher = fs->reader = NULL;
-	bury_dead(fs); /* those of a mount that failed */
+	bury_dead(fs); /* the files of a mount that failed */
 	abandon_unburied(fs);
 	while ((io = take_first(fs, &fs->spare)) != NULL)
 		kfree(io);

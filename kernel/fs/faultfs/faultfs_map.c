@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the pages of a file lie on the disk: twelve block numbers in the inode, an indirect and a double indirect
- * block. The numbers on the way to a page form a path of up to three places; looking up, filling and emptying are walks
- * along it. fs->lock is held throughout.
+ * Finds, allocates and frees the blocks of a file's pages. The inode has twelve block numbers, and those of an indirect
+ * and a double indirect block. The numbers on the way to a page form a path of up to three places, along which lookup,
+ * allocation and freeing walk. fs->lock is held throughout.
  */
 #include "kernel/fs/faultfs/faultfs.h"
 
 #define MAX_DEPTH 3
 
-/* The places on the way to a page, from the inode's on: an index into the block numbers of each level. */
+/* The path to a page: for each level, from the inode on, an index into its block numbers. */
 struct path {
 	unsigned depth;
 	u32 place[MAX_DEPTH];
@@ -39,15 +39,15 @@ static bool path_to(u64 index, struct path *path)
 	return true;
 }
 
-/* The inode's own numbers are in one row: direct, indirect, double_indirect. */
+/* The inode's own numbers form one array: direct, indirect, double_indirect. */
 _Static_assert(offsetof(struct faultfs_inode, indirect) ==
 		       offsetof(struct faultfs_inode, direct) + FAULTFS_DIRECT * sizeof(u32),
 	       "the indirect block follows the direct ones");
 
-/* A block number, and where it stands: in the inode's record or in a block of numbers. */
+/* The place of a block number: in the inode's record, or in a block of numbers. */
 struct number {
 	u32 *at;
-	struct page *page; /* that holds it, with a reference */
+	struct page *page; /* the page that holds it, with a reference */
 };
 
 static int first_number(struct faultfs_file *file, const struct path *path, struct number *number)
@@ -60,19 +60,19 @@ static int first_number(struct faultfs_file *file, const struct path *path, stru
 	return 0;
 }
 
-/* A number that the disk holds: 0, or a block behind the metadata of fixed place; -EIO: the disk holds nonsense. */
+/* Checks a block number read from the disk. Returns it if it is 0 or in the data area; or -EIO: the disk is corrupt. */
 static s64 checked(const struct faultfs *fs, u32 block)
 {
 	return !block || (block >= fs->layout.data_start && block < fs->layout.nr_blocks) ? (s64)block : -EIO;
 }
 
-/* The block of numbers that a number names. */
+/* Returns the page of the block of numbers `block`, with a reference, or an error pointer. */
 static struct page *get_numbers(struct faultfs *fs, u32 block)
 {
 	return checked(fs, block) > 0 ? faultfs_get(fs, block) : err_ptr(-EIO);
 }
 
-/* Goes on to the block of numbers that this number names. */
+/* Moves on to entry `place` of the block of numbers that *number names. Drops the old page, also on failure. */
 static int next_number(struct faultfs_file *file, struct number *number, u32 place)
 {
 	struct page *page = get_numbers(file->fs, *number->at);
@@ -84,17 +84,17 @@ static int next_number(struct faultfs_file *file, struct number *number, u32 pla
 	return 0;
 }
 
-/* How many blocks a file has is told in its record. */
+/* Adds `nr` to the file's number of blocks, in its record and its inode. */
 static void count_block(struct faultfs_file *file, int nr)
 {
 	struct page *page;
 	struct faultfs_inode *record = faultfs_record(file->fs, file->ino, &page);
 
 	if (is_err(record))
-		return; /* it was there a moment ago, and metadata stays */
+		return; /* cannot happen: the caller has just read it, and metadata stays in memory */
 	record->nr_blocks += (u32)nr;
 	faultfs_changed(page);
-	if (file->inode) /* not when it is being buried */
+	if (file->inode) /* NULL when the file is being buried */
 		WRITE_ONCE(file->inode->nr_blocks, (u64)record->nr_blocks * SECTORS_PER_PAGE);
 	page_put(page);
 }
@@ -120,7 +120,7 @@ s64 faultfs_lookup(struct faultfs_file *file, u64 index)
 	return block;
 }
 
-/* Fills an empty number; a block of numbers is cleared first. 0 or -errno. */
+/* Allocates a block for an empty number; a block of numbers is zeroed. Returns: 0 or -errno. */
 static int fill_number(struct faultfs_file *file, struct number *number, bool of_numbers)
 {
 	s64 block = faultfs_alloc(file->fs);
@@ -201,8 +201,9 @@ int faultfs_unmap(struct faultfs_file *file, u64 index)
 }
 
 /*
- * Empties what a number leads to, as far as it lies at or behind page `first`; `base` is the first page below it, `depth` the
- * levels of numbers below it. The number itself is cleared when all of it went.
+ * Frees the blocks to which a number leads, for pages from `first` on; `base` is the first page below the number,
+ * `depth` the number of levels of block numbers below it. If that frees all pages below the number, also frees its own
+ * block and clears it.
  */
 static int empty(struct faultfs_file *file, struct number number, unsigned depth, u64 base, u64 first)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mounting and unmounting a faultfs: options, the super block, what statfs and /proc/mounts tell. Nobody else knows a file
- * system that is being mounted, or is not any more.
+ * Mounts and unmounts a faultfs: options, the super block, the figures for statfs and /proc/mounts. No other thread
+ * knows a file system that is being mounted or has been unmounted.
  *
- * Options:	format			make an empty file system first
- *		mode=sync|async, latency=US	how the device works (latency implies async)
- *		error=N, read_error=N, write_error=N	one request in N fails, once it is mounted
- *		dirty=N			so many dirty pages make writers wait
+ * Options:
+ *	format			make an empty file system first
+ *	mode=sync|async, latency=US	how the device works (latency implies async)
+ *	error=N, read_error=N, write_error=N	one request in N fails, once it is mounted
+ *	dirty=N			above N dirty pages writers must wait
  */
 #include "kernel/fs/faultfs/faultfs.h"
 #include "kernel/fs/mount_options.h"
@@ -14,7 +15,7 @@
 #include "mm/page/slab.h"
 
 #define FAULTFS_SUPER_MAGIC 0x54464c54 /* statfs: "TLFT" */
-#define DIRTY_SHARE 16		       /* of all memory may be dirty before writers wait */
+#define DIRTY_SHARE 16		       /* writers must wait when more than 1/16 of all memory is dirty */
 #define BITS_PER_BLOCK ((u32)PAGE_SIZE * 8)
 #define UNSET (~0UL)
 
@@ -22,14 +23,16 @@
 
 struct options {
 	bool format;
-	u64 async, latency_us, error_rate[2], dirty_limit; /* UNSET: stays as it is */
+	u64 async, latency_us, error_rate[2], dirty_limit; /* UNSET: no change */
 };
 
 static const struct options no_options = {
 	.async = UNSET, .latency_us = UNSET, .error_rate = { UNSET, UNSET }, .dirty_limit = UNSET
 };
 
-/* An option whose value is no number: false when it is none. "sync" by itself is mount(8)'s own. */
+/*
+ * Parses an option whose value is not a number. Returns false if there is no such option. A plain "sync" is mount(8)'s.
+ */
 static bool parse_word(const struct mount_option *option, struct options *options)
 {
 	if (!strcmp(option->name, "format") && !*option->value)
@@ -161,7 +164,7 @@ static int count_free(struct faultfs *fs)
 
 /* ---- Mounting ---------------------------------------------------------------------------------------------------- */
 
-/* => fs->lock held. The root's inode, or an error pointer. */
+/* Returns the root's inode, or an error pointer. => fs->lock held. */
 static struct inode *load_root(struct faultfs *fs)
 {
 	struct page *page;
@@ -173,7 +176,7 @@ static struct inode *load_root(struct faultfs *fs)
 		return err_ptr(ptr_err(record));
 	inode = S_ISDIR(record->mode) && faultfs_record_makes_sense(record) ? faultfs_new_inode(fs, FAULTFS_ROOT_INO, record->mode, 0) : err_ptr(-EINVAL);
 	if (!is_err(inode))
-		(void)faultfs_load_inode(inode, record); /* cannot fail: no symbolic link */
+		(void)faultfs_load_inode(inode, record); /* cannot fail: it is not a symbolic link */
 	page_put(page);
 	return inode;
 }
@@ -301,7 +304,7 @@ static void faultfs_usage(const struct super_block *sb, struct super_usage *usag
 
 /* ---- Unmounting -------------------------------------------------------------------------------------------------- */
 
-/* The last word: everything has arrived. Not when something could not be written. */
+/* Marks the file system as clean on the disk, unless something could not be written. */
 static void mark_clean(struct faultfs *fs)
 {
 	int ret = faultfs_write_metadata(fs);
@@ -317,7 +320,7 @@ static void mark_clean(struct faultfs *fs)
 		klog("%s: not everything could be written before it was unmounted", fs->device->name);
 }
 
-/* Also after a mount that failed half-way. */
+/* Called also after a mount that failed half-way. */
 static void faultfs_unmount(struct super_block *sb)
 {
 	struct faultfs *fs = faultfs_of(sb);

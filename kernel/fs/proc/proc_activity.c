@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc's files about what the CPUs do: stat, uptime, loadavg, interrupts. Takes each run queue's lock for a moment; the
- * figures are of different moments.
+ * The files of /proc that report CPU time, load and interrupts: stat, uptime, loadavg, interrupts. Takes each run
+ * queue's lock briefly, so the figures of a file are not all from the same instant.
  */
 #include "drivers/serial.h"
 #include "kernel/fs/proc/procfs.h"
@@ -11,7 +11,7 @@
 #include "kernel/x86/trap.h"
 
 #define NS_PER_TICK (NSEC_PER_SEC / USER_HZ)
-#define NR_SOFTIRQS 10 /* of Linux; we have none */
+#define NR_SOFTIRQS 10 /* Linux's number; this kernel has no softirqs */
 
 /* --- interrupts --- */
 
@@ -56,7 +56,7 @@ static u64 count_of(enum trap_vector vector)
 	return sum;
 }
 
-/* The sum of all, then those of devices by number. */
+/* The row "intr": the count of all interrupts, then of each device interrupt by number. */
 static void show_intr(struct text *text)
 {
 	u64 devices = count_of(VECTOR_SERIAL), sum = devices;
@@ -126,7 +126,7 @@ static int show_uptime(struct text *text, u64 id)
 	return 0;
 }
 
-/* No averages are kept: what runs just now stands for all three. */
+/* No averages are kept: the number of threads running at the moment is shown for all three. */
 static int show_loadavg(struct text *text, u64 id)
 {
 	u32 running = sched_nr_running();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a process was started with and may do: its arguments, environment, name and limits in /proc/PID. Takes no lock but
- * those of proc_peek().
+ * The files of /proc/PID that show a process's arguments, environment, name, OOM score and limits. Takes no locks
+ * except those of proc_peek().
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/lib/string.h"
@@ -78,7 +78,7 @@ int proc_show_comm(struct text *text, u64 id)
 	return proc_show_target(text, id, show_comm_of);
 }
 
-/* Linux lets a process name its own threads only. */
+/* As on Linux, a process may name only its own threads. */
 int proc_write_comm(u64 id, char *buf, size_t len)
 {
 	struct proc_target target;
@@ -126,7 +126,10 @@ int proc_write_oom_score_adj(u64 id, char *buf, size_t len)
 	return 0;
 }
 
-/* Linux's scale: a third of 1000 for nothing at all, so that the adjustment can lower it. Pages and tables, adjusted. */
+/*
+ * Linux's formula: an empty process scores two thirds of 1000, so that a negative adjustment can lower the score.
+ * Counts resident pages and page tables, adjusted by oom_score_adj.
+ */
 static void show_oom_score_of(struct text *text, const struct proc_target *target, u64 id)
 {
 	s64 total = (s64)nr_managed_pages(), adjust = READ_ONCE(target->process->oom_score_adj);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/partitions and /proc/diskstats: the block devices, as fdisk and iostat want to be told of them. Takes no lock: figures
- * that change meanwhile are as good as those of a moment before.
+ * /proc/partitions and /proc/diskstats, which list the block devices in the formats that fdisk and iostat read. Takes
+ * no lock: a figure that changes during a read is shown with its old or its new value.
  */
 #include "drivers/block.h"
 #include "kernel/fs/proc/procfs.h"
@@ -18,7 +18,10 @@ static int show_partitions(struct text *text, u64 id)
 	return 0;
 }
 
-/* Reads, writes, discards, flushes. Nobody takes the time of a request, or merges two, or discards. */
+/*
+ * The columns are reads, writes, discards and flushes. Requests are neither timed nor merged, and there are no
+ * discards or flushes: those columns are 0.
+ */
 static int show_diskstats(struct text *text, u64 id)
 {
 	const struct block_device *device;

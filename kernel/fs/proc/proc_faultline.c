@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/faultline/exit_status: what the tool that booted the machine exits with when it is switched off.
- * /proc/faultline/race: race scripts from user mode. A write is one command:
- *	arm POINT [tid=N] [skip=N]	the thread N (any) that comes by after N others stops there
- *	wait POINT [ms=N]		returns when a thread stands there; ETIMEDOUT after N ms (WAIT_LIMIT_MS)
- *	release POINT			lets it go on, and disarms the point
- *	disarm				releases and disarms all
+ * /proc/faultline/exit_status and /proc/faultline/race, the interface of tests to the machine's exit status and to race
+ * points.
+ *
+ * exit_status is the status with which the tool that booted the machine exits when the machine is switched off.
+ *
+ * race runs race scripts from user mode. A write is one command:
+ *	arm POINT [tid=N] [skip=N]	stops the next thread (or only thread N) that reaches the point, after N passes
+ *	wait POINT [ms=N]		returns when a thread is stopped there; ETIMEDOUT after N ms (WAIT_LIMIT_MS)
+ *	release POINT			lets that thread continue, and disarms the point
+ *	disarm				releases all threads, and disarms all points
  * A read lists all points and their states.
  */
 #include "kernel/fs/proc/procfs.h"
@@ -20,7 +24,7 @@
 #define NS_PER_MS 1000000UL
 #define WAIT_STEP_NS 50000UL
 
-/* Cuts the next word off *text; NULL at the end. */
+/* Returns the next word of *text, terminated in place, and moves *text behind it; NULL at the end. */
 static char *next_word(char **text)
 {
 	char *word = *text;
@@ -53,7 +57,7 @@ static int arm(enum race_point_id id, char *options)
 	return ret ? ret : race_arm(id, (int)tid, (unsigned)skip);
 }
 
-/* The thread that stands at the point spins on its CPU; we look again and again, and sleep in between. */
+/* Polls, and sleeps between polls: a thread that is stopped at a point spins on its CPU and wakes no waiter. */
 static int wait_for(enum race_point_id id, char *options)
 {
 	u64 ms = WAIT_LIMIT_MS, limit;

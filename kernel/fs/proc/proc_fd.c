@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/PID/fd and /proc/PID/fdinfo: a link, and a text, for each open file of a process. Takes process->lock and the lock of a
- * descriptor table.
+ * /proc/PID/fd and /proc/PID/fdinfo, which have a symbolic link and a text file for each open file of a process. Takes
+ * process->lock, and the lock of the descriptor table.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/proc/procfs.h"
@@ -21,7 +21,7 @@ static struct files *files_of(u64 id)
 	return files;
 }
 
-/* The open file that an inode of either directory stands for, with a reference, or an error pointer. */
+/* Returns the open file that an inode of either directory stands for, with a reference, or an error pointer. */
 static struct file *file_of(u64 id)
 {
 	struct files *files = files_of(id);
@@ -53,7 +53,7 @@ static long readlink_fd(struct inode *inode, char *buf, size_t size)
 
 static const struct inode_ops fd_link_ops = { .readlink = readlink_fd, .jump = jump_fd };
 
-/* What Linux says of every such link: its length, and by its permissions how the file was opened. */
+/* Makes a link as on Linux: its size is 64, and its permissions show how the file was opened. */
 static struct inode *make_link(struct super_block *sb, const struct file *file, u64 id)
 {
 	u32 mode = (file->mode & FMODE_READ ? 0500 : 0) | (file->mode & FMODE_WRITE ? 0300 : 0);
@@ -68,7 +68,7 @@ static struct inode *make_link(struct super_block *sb, const struct file *file, 
 
 /* --- texts --- */
 
-/* As F_GETFL, and whether execve closes it. */
+/* The flags are those of F_GETFL, and O_CLOEXEC if execve() closes the descriptor. */
 static int show_fdinfo(struct text *text, u64 id)
 {
 	struct files *files = files_of(id);

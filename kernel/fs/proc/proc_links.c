@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The links of /proc/PID: exe, cwd, root. They lead to the object itself, whatever its name is by now; reading one gives the
- * path as far as there is one. Takes process->lock.
+ * The symbolic links exe, cwd and root of /proc/PID. Following one leads to the object itself, even if it has been
+ * renamed or removed; reading one returns the object's path, if it has one. Takes process->lock.
  */
 #include "kernel/fs/files.h"
 #include "kernel/fs/proc/procfs.h"
@@ -9,7 +9,7 @@
 #include "mm/page/slab.h"
 #include "mm/vma/mm.h"
 
-/* The object that a link of a process leads to, with a reference, or an error pointer. */
+/* Returns the object that a link of a process leads to, with a reference, or an error pointer. */
 typedef struct dentry *target_dentry_t(const struct proc_target *target);
 
 static struct dentry *dentry_with(u64 id, target_dentry_t *find)
@@ -29,7 +29,7 @@ static struct dentry *exe_of(const struct proc_target *target)
 	return target->mm && target->mm->exe_file ? dentry_get(target->mm->exe_file->dentry) : err_ptr(-ENOENT);
 }
 
-/* What `place` says of the process's place in the tree. */
+/* Returns the directory that `place` selects from the process's fs_context, with a reference, or an error pointer. */
 static struct dentry *place_of(const struct proc_target *target, struct dentry *(*place)(struct fs_context *fs))
 {
 	struct fs_context *fs = target->task ? task_fs(target->task) : NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/PID/maps, smaps and pagemap: an address space as a list of VMAs and as a list of pages. Holds mmap_lock for reading
- * while it looks, and each page table's PTE lock while it looks at entries; never touches user memory meanwhile.
+ * /proc/PID/maps, smaps and pagemap, which show an address space as a list of VMAs and as a list of pages; and
+ * proc_peek(), which reads another address space. Holds mmap_lock for reading while it looks at VMAs and page tables,
+ * and a page table's PTE lock while it looks at the entries; never accesses user memory with either held.
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/fs/super.h"
@@ -19,8 +20,8 @@
 #include "mm/swap/swap.h"
 #include "mm/vma/vma.h"
 
-#define NAME_COLUMN 72 /* Linux pads to it before a name, and adds one space */
-#define SHMEM_DEVICE 1 /* shared anonymous memory shows the kernel's own tmpfs, 00:01 */
+#define NAME_COLUMN 72 /* Linux pads a line to this column before a name, and adds one space */
+#define SHMEM_DEVICE 1 /* shared anonymous memory shows the device of the kernel's own tmpfs, 00:01 */
 
 /* --- maps --- */
 
@@ -36,10 +37,10 @@ static void show_name(struct text *text, size_t line, const char *name)
 	}
 }
 
-/* What is in every address space, though in no tree of VMAs. */
+/* The vsyscall page: it is in every address space, but in no tree of VMAs. */
 static const struct vma gate_vma = { .start = VSYSCALL_PAGE, .end = VSYSCALL_PAGE + PAGE_SIZE, .flags = VM_EXEC };
 
-/* `path` is room for a path. */
+/* `path` is a buffer of PATH_MAX bytes. */
 static void show_vma_name(struct text *text, size_t line, const struct vma *vma, char *path)
 {
 	const struct mm *mm = vma->mm;
@@ -97,7 +98,10 @@ static int visit_vmas(struct text *text, struct mm *mm, char *path, visit_vma_t 
 	return 0;
 }
 
-/* Calls visit for every VMA of the process, under mmap_lock. A process without an address space has none. */
+/*
+ * Calls visit for every VMA of the process, under mmap_lock, and then for gate_vma, without it. A process without an
+ * address space has none.
+ */
 static int for_each_vma(struct text *text, u64 id, visit_vma_t *visit, void *arg)
 {
 	struct proc_target target;
@@ -131,7 +135,7 @@ int proc_show_maps(struct text *text, u64 id)
 
 typedef void visit_pte_t(vaddr_t addr, pte_t pte, void *arg);
 
-/* How much of the address space the entry where a walk ended stands for. */
+/* Returns how many bytes of address space the entry at which a walk ended covers. */
 static u64 walk_span(const struct pt_walk *walk)
 {
 	return 1UL << (PAGE_SHIFT + 9 * (walk->level - 1));
@@ -160,14 +164,14 @@ static void for_each_pte(struct mm *mm, vaddr_t start, vaddr_t end, visit_pte_t 
 	}
 }
 
-/* In pages; pss in 1/4096 of a page. */
+/* Counts of pages; those with pss in the name are in 1/4096 of a page. */
 struct smaps {
 	u64 size, rss, pss, pss_dirty, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous,
 		lazy_free, locked, swap, swap_pss;
 	u64 pss_of[NR_RSS_KINDS];
 };
 
-/* In swap alone: shared by those whose entries name the slot. */
+/* Counts a page that is only in swap. Its share is divided among all entries that name the slot. */
 static void count_swap(pte_t pte, struct smaps *s)
 {
 	if (pte_kind(pte) != PTE_KIND_SWAP)
@@ -186,7 +190,7 @@ static void count_pte(vaddr_t addr, pte_t pte, void *arg)
 		count_swap(pte, s);
 		return;
 	}
-	/* Others change it meanwhile; any of its values is an answer. */
+	/* Other threads may change mapcount concurrently: each of its values is a valid answer. */
 	s32 mapcount = max(READ_ONCE(page->mapcount), 1);
 	bool dirty = pte_dirty(pte) || page_test(page, PG_DIRTY);
 	u64 share = 4096 / (u64)mapcount;
@@ -210,7 +214,10 @@ static void count_own_entry(vaddr_t addr, pte_t pte, void *arg)
 	++*(u64 *)arg;
 }
 
-/* As Linux: what the mapping has in swap, but for pages of which a private mapping has a copy. It has no part in SwapPss. */
+/*
+ * As on Linux: counts the pages of the mapping that are in swap, except those of which a private mapping has its own
+ * copy. They do not count in SwapPss.
+ */
 static void count_shared_swap(const struct vma *vma, struct smaps *s)
 {
 	u64 first = vma->pgoff, last = vma->pgoff + ((vma->end - vma->start) >> PAGE_SHIFT) - 1;
@@ -391,7 +398,7 @@ static void fill_pagemap(vaddr_t addr, pte_t pte, void *arg)
 			(page_test(page, PG_CACHE) ? PM_FILE : 0) | (READ_ONCE(page->mapcount) == 1 ? PM_EXCLUSIVE : 0);
 }
 
-/* As on Linux, where a page lies is told to who was privileged when the file was opened. */
+/* As on Linux, page frame numbers are shown only if the process was privileged when it opened the file. */
 static int pagemap_open(struct file *file)
 {
 	file->private = process_is_privileged(current->process) ? file : NULL;
@@ -404,7 +411,10 @@ static void hide_frames(struct pagemap_chunk *chunk)
 		chunk->entry[i] &= ~PM_FRAME;
 }
 
-/* Reads up to one chunk at pos; bytes, 0 at the end of the address space. */
+/*
+ * Reads up to one chunk at *pos, and advances it. Returns the number of bytes, 0 at the end of the address space, or
+ * -errno.
+ */
 static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_iter *to, u64 *pos, bool show_frames)
 {
 	u64 first = *pos / sizeof(u64), nr_pages = USER_END >> PAGE_SHIFT;
@@ -454,9 +464,12 @@ const struct file_ops proc_pagemap_ops = {
 	.read = pagemap_read,
 };
 
-/* --- peeking --- */
+/* --- reading another address space --- */
 
-/* The page that is there, with a reference; NULL: nothing, or *swapped: in swap. => mmap_lock held. */
+/*
+ * Returns the page that is mapped at addr, or NULL; *swapped tells whether it is in swap. The page has a reference,
+ * unless it is the zero page. => mmap_lock held.
+ */
 static struct page *present_page(struct mm *mm, vaddr_t addr, bool *swapped)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
@@ -478,7 +491,10 @@ static struct page *present_page(struct mm *mm, vaddr_t addr, bool *swapped)
 	return page;
 }
 
-/* As Linux, whatever the VMA permits (FOLL_FORCE). False: it cannot be read, or there is no memory, or we are to die. */
+/*
+ * Swaps a page in; as on Linux, whatever the VMA permits (FOLL_FORCE). Returns false if the page cannot be read, if no
+ * memory can be reclaimed, or if the thread is being killed.
+ */
 static bool bring_back(struct mm *mm, vaddr_t addr)
 {
 	switch (fault_in(mm, addr, ACCESS_READ, FAULT_SWAPOFF)) {
@@ -492,7 +508,7 @@ static bool bring_back(struct mm *mm, vaddr_t addr)
 	}
 }
 
-/* The page of an address, with a reference, or NULL. */
+/* Returns the page of an address, swapped in if necessary, or NULL. It has a reference, unless it is the zero page. */
 static struct page *foreign_page(struct mm *mm, vaddr_t addr)
 {
 	struct page *page;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc's files about memory: meminfo and slabinfo; vmstat and zoneinfo are in proc_vmstat.c. Takes no lock but those of the
- * object caches: figures that change meanwhile are as good as those of a moment before.
+ * /proc/meminfo and /proc/slabinfo, which show how memory is used; vmstat and zoneinfo are in proc_vmstat.c. Takes no
+ * locks except those of the object caches: a figure that changes during a read is shown with its old or its new value.
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/x86/kstack.h"
@@ -13,11 +13,12 @@
 #include "mm/swap/swap.h"
 
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
-#define VMALLOC_KIB 34359738367UL /* Linux's figure for a 4-level kernel */
+#define VMALLOC_KIB 34359738367UL /* Linux's figure for a kernel with 4-level page tables */
 
 /*
- * What can be allocated without swapping: of the files' pages those that reclaim would not leave. As Linux, si_mem_available();
- * what it keeps from programs altogether, totalreserve_pages, is the high mark.
+ * Returns how many pages can be allocated without swapping: the free ones, and those file pages that reclaim would
+ * free. As Linux's si_mem_available(); what Linux calls totalreserve_pages, memory that programs never get, is the
+ * high watermark.
  */
 static u64 nr_available_pages(u64 free, const struct census *census)
 {
@@ -27,7 +28,7 @@ static u64 nr_available_pages(u64 free, const struct census *census)
 	return available - min(available, high);
 }
 
-/* Linux's rows in Linux's order. */
+/* The rows and their order are Linux's. */
 static int show_meminfo(struct text *text, u64 id)
 {
 	struct census census = census_take();

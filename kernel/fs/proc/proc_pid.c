@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The directories of processes and threads in /proc. They are made when somebody looks for them, and vanish with the last
- * reference.
+ * The directories of processes and threads in /proc. They are made on lookup, and freed with their last reference.
  *
- * Locks: process_tree_lock to list processes, process->lock to list threads; both without sleeping.
+ * Locks: process_tree_lock to list processes, process->lock to list threads; neither is held across a sleep.
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/lib/string.h"
@@ -40,10 +39,10 @@ static const struct proc_entry pid_entries[] = {
 	{ .name = "statm", .mode = S_IFREG | 0444, .show = proc_show_statm },
 	{ .name = "status", .mode = S_IFREG | 0444, .show = proc_show_status },
 	{ .name = "wchan", .mode = S_IFREG | 0444, .show = proc_show_wchan },
-	{ .name = "task", .mode = S_IFDIR | 0555, .ops = &task_dir_ops }, /* the last: threads have none */
+	{ .name = "task", .mode = S_IFDIR | 0555, .ops = &task_dir_ops }, /* must be last: threads have none */
 };
 
-#define INO_BASE 0x100000000UL /* beyond those that inode_alloc() hands out */
+#define INO_BASE 0x100000000UL /* above the numbers that inode_alloc() assigns */
 
 static u64 entry_ino(u64 id, unsigned index)
 {
@@ -129,7 +128,7 @@ static struct dentry *lookup_task(struct dentry *dir, const char *name, size_t l
 	return make_dentry(dir, name, len, &pid_dir_entry, id, entry_ino(id, 0));
 }
 
-/* => process->lock held. The thread with the lowest number >= tid, or 0. */
+/* Returns the lowest number >= tid of a thread of the process, or 0. => process->lock held. */
 static s32 lowest_thread(const struct process *process, s32 tid)
 {
 	struct task *task;
@@ -142,14 +141,14 @@ static s32 lowest_thread(const struct process *process, s32 tid)
 	return best;
 }
 
-/* => process->lock held. The thread behind that one, or 0. */
+/* Returns the number of the thread that follows `task` in the list, or 0. => process->lock held. */
 static s32 thread_behind(const struct process *process, const struct task *task)
 {
 	assert_spin_held(&process->lock);
 	return task->thread_link.next == &process->threads ? 0 : list_first(&task->thread_link, struct task, thread_link)->tid;
 }
 
-/* The thread behind number `told`, or 0. If that one is gone the others are searched. */
+/* Returns the number of the thread to list after `told`, or 0. If `told` has exited, that is the next higher number. */
 static s32 next_thread(struct process *process, s32 told)
 {
 	struct task *task = task_find(told);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/PID/status, stat and statm: a process in figures. Each figure is right by itself; they are not all of the same
- * moment. Takes process_tree_lock and process->lock, one after the other.
+ * /proc/PID/status, stat, statm and io, which show a process in figures. Each figure is correct by itself, but they are
+ * not all from the same instant. Takes process_tree_lock and process->lock, one after the other.
  */
 #include "kernel/fs/devices.h"
 #include "kernel/fs/files.h"
@@ -14,7 +14,7 @@
 #define KIB(pages) ((pages) << (PAGE_SHIFT - 10))
 #define NS_PER_TICK (NSEC_PER_SEC / USER_HZ)
 #define PF_KTHREAD 0x200000u
-#define PF_RANDOMIZE 0x400000u /* what Linux says of nearly every process */
+#define PF_RANDOMIZE 0x400000u /* Linux sets it for nearly every process */
 
 static char state_letter(const struct proc_target *target)
 {
@@ -53,7 +53,7 @@ static struct signal_sets signal_sets(const struct proc_target *target)
 	}
 	for (int sig = 1; process->sighand && sig <= NSIG; sig++) {
 		u64 handler =
-			READ_ONCE(process->sighand->action[sig - 1].handler); /* old or new: both are true just now */
+			READ_ONCE(process->sighand->action[sig - 1].handler); /* a concurrent change may be missed */
 		sets.ignored |= handler == SIG_IGN ? sigmask(sig) : 0;
 		sets.caught |= handler != SIG_IGN && handler != SIG_DFL ? sigmask(sig) : 0;
 	}
@@ -66,7 +66,7 @@ static void kib_row(struct text *text, const char *name, u64 pages)
 	text_printf(text, "%s:\t%8lu kB\n", name, KIB(pages));
 }
 
-/* Sizes may change while they are read: each row is right by itself. */
+/* The sizes may change while they are read: each row is correct by itself. */
 static void show_memory(struct text *text, const struct mm *mm)
 {
 	u64 anon = mm_rss(mm, RSS_ANON), file = mm_rss(mm, RSS_FILE), shmem = mm_rss(mm, RSS_SHMEM);
@@ -115,7 +115,7 @@ static void show_signals(struct text *text, const struct proc_target *target)
 		sets.blocked, sets.ignored, sets.caught);
 }
 
-/* "0-3,5": the bits of a set as ranges. */
+/* Shows the bits of a set of CPUs as ranges: "0-3,5". */
 static void show_cpu_list(struct text *text, u64 cpus)
 {
 	const char *comma = "";
@@ -145,7 +145,7 @@ static void show_cpus(struct text *text, u64 affinity)
 	show_cpu_list(text, cpus);
 }
 
-/* Others may be changing them: each is right by itself. */
+/* Another thread may be changing the IDs: each is correct by itself. */
 static void show_ids(struct text *text, const char *kind, const struct ids *ids)
 {
 	text_printf(text, "%s:\t%u\t%u\t%u\t%u\n", kind, READ_ONCE(ids->real), READ_ONCE(ids->effective),
@@ -174,7 +174,7 @@ static void show_status_of(struct text *text, const struct proc_target *target, 
 		    permitted_capabilities(p), effective_capabilities(p), ALL_CAPABILITIES, 0);
 	text_printf(text, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", READ_ONCE(p->no_new_privs));
 	show_cpus(text, target->task ? READ_ONCE(target->task->affinity) : 0);
-	text_printf(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\n"); /* one memory for all */
+	text_printf(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\n"); /* there is one memory node */
 	text_printf(text, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
 		    target->task ? READ_ONCE(target->task->nr_voluntary) : 0,
 		    target->task ? READ_ONCE(target->task->nr_involuntary) : 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/sys/vm: settings of memory. Takes no lock: each value is whole, and who reads it while it changes gets the old or the
- * new one.
+ * /proc/sys/vm, the settings of memory management. Takes no lock: each setting is one word, so a concurrent reader gets
+ * the old or the new value.
  */
 #include "kernel/fs/faultfs/faultfs.h"
 #include "kernel/fs/proc/procfs.h"
@@ -133,7 +133,7 @@ static int write_mmap_min_addr(u64 id, char *buf, size_t len)
 	u64 value;
 
 	(void)id, (void)len;
-	if (!thread_may_map_low()) /* or whoever may not map there would move it out of the way */
+	if (!thread_may_map_low()) /* otherwise any process could lower the limit first */
 		return -EPERM;
 	if (proc_parse_number(buf, &value))
 		return -EINVAL;
@@ -141,7 +141,10 @@ static int write_mmap_min_addr(u64 id, char *buf, size_t len)
 	return 0;
 }
 
-/* 1: page cache, 2: objects, 3: both. Names and inodes are not cached but kept, so only 1 has an effect. */
+/*
+ * 1: page cache, 2: objects, 3: both; 4 only silences a message on Linux. Names and inodes are kept rather than cached,
+ * so only bit 0 has an effect.
+ */
 static int write_drop_caches(u64 id, char *buf, size_t len)
 {
 	u64 value;
@@ -169,11 +172,11 @@ static int write_writeback(u64 id, char *buf, size_t len)
 	if (proc_parse_number(buf, &value) || value > 0xffffffff)
 		return -EINVAL;
 	WRITE_ONCE(sysctl_dirty_writeback_centisecs, (u32)value);
-	super_sync_all(); /* wakes the flushers, which sleep by the new figure then */
+	super_sync_all(); /* wakes the flushers, which then sleep for the new interval */
 	return 0;
 }
 
-/* Settings that are kept for who reads them back: reclaim does not ask for them. */
+/* Settings that can only be written and read back: they have no effect. */
 #define KEPT(name, initial, highest)                                                                                   \
 	static u64 name = initial;                                                                                     \
 	static int show_##name(struct text *text, u64 id)                                                              \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/sys/kernel and /proc/sys/fs: names, limits, and what tools expect to find. Takes no lock but that of the names; files
- * without write permission tell what the kernel was built for.
+ * /proc/sys/kernel and /proc/sys/fs, which have the host's names, limits, and constants that tools expect to find.
+ * Takes no lock except that of the names; nearly all files without write permission show constants of this kernel.
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/lib/errno.h"
@@ -43,7 +43,7 @@ NAME(domainname)
 
 /* --- random --- */
 
-/* A random UUID, version 4. */
+/* Makes a random UUID, version 4. */
 static void make_uuid(u8 *uuid)
 {
 	random_bytes(uuid, UUID_SIZE);
@@ -125,8 +125,8 @@ static const struct proc_entry kernel_entries[] = {
 	READ_ONLY("overflowgid", show_overflow_id),
 	READ_ONLY("core_pattern", show_core_pattern),
 	READ_ONLY("printk", show_printk),
-	READ_ONLY("randomize_va_space", show_zero), /* nothing is */
-	READ_ONLY("panic", show_zero),		    /* seconds until a reboot: none follows */
+	READ_ONLY("randomize_va_space", show_zero), /* no address is randomised */
+	READ_ONLY("panic", show_zero),		    /* seconds until a reboot; 0: no reboot */
 	READ_ONLY("tainted", show_zero),
 	READ_ONLY("task_delayacct", show_one), /* delays are always counted */
 	READ_ONLY("dmesg_restrict", show_zero),

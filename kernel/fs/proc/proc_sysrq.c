@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/sysrq-trigger, as Linux's: a letter written there makes the kernel tell something about itself, or end. Other
- * letters get the list. Of what is written only the first letter counts, unless it is an underscore: then each does.
+ * /proc/sysrq-trigger, to which a letter is written to make the kernel print diagnostics or panic. As on Linux, any
+ * other letter prints the list of letters, and only the first letter of a write counts, unless it is an underscore:
+ * then each letter after it counts.
  */
 #include "kernel/debug/hang.h"
 #include "kernel/fs/proc/procfs.h"
@@ -17,7 +18,7 @@ static void show_blocked_tasks(void)
 	hang_report("Somebody asked who waits for whom");
 }
 
-/* With Linux's words (drivers/tty/sysrq.c). */
+/* The texts are Linux's (drivers/tty/sysrq.c). */
 static const struct sysrq {
 	char letter;
 	const char *help, *announcement;

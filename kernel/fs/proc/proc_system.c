@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc's files about the machine and the kernel as a whole. Takes no lock: figures that change meanwhile are as good as
- * those of a moment before.
+ * The files of /proc that describe the machine and the kernel as a whole: cmdline, cpuinfo, filesystems, mounts, swaps,
+ * version. Takes no lock of its own: a figure that changes during a read is shown with its old or its new value.
  */
 #include "kernel/boot_info.h"
 #include "kernel/fs/proc/procfs.h"
@@ -66,7 +66,10 @@ static const struct {
 	{ "fsrm", 7, 3, 4 },
 };
 
-/* Flags of instructions that fault while the kernel has the state they work on switched off: as Linux, it hides them. */
+/*
+ * Flags of instructions that fault unless the kernel has enabled the register state that they use. As on Linux, they
+ * are hidden if it has not.
+ */
 static const struct {
 	const char *name;
 	u64 state;
@@ -95,7 +98,7 @@ static void show_flags(struct text *text)
 	text_printf(text, "\n");
 }
 
-/* All processors are alike; the one we run on answers for each. */
+/* All CPUs are identical: the CPUID of the current one is shown for each. */
 static int show_cpuinfo(struct text *text, u64 id)
 {
 	struct cpuid vendor = cpuid(0, 0), version = cpuid(1, 0), sizes = cpuid(0x80000008, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the numbers that /proc's inodes hold to what they stand for now. Files hold numbers, not processes, so an open
- * file of a dead process answers ESRCH. Takes process->lock for a moment.
+ * Finds the process, thread and address space for the numbers that /proc's inodes hold. Inodes hold numbers instead of
+ * references, so an open file of a process that has exited answers ESRCH. Takes process->lock briefly.
  */
 #include "kernel/fs/proc/procfs.h"
 #include "mm/vma/mm.h"

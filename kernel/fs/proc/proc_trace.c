@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/fault_trace: the fault events that the rings still hold, of all CPUs, oldest first, one line each. The text is made
- * when somebody reads from the beginning; nothing is consumed, nobody is stopped. docs/tracing.md has the format.
+ * /proc/fault_trace, which lists the fault events that the rings of all CPUs still hold, oldest first, one per line.
+ * The text is generated when a thread reads from the beginning; that consumes no event and stops no CPU.
+ * docs/tracing.md describes the format.
  */
 #include "kernel/debug/fault_trace.h"
 #include "kernel/fs/proc/procfs.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/vmstat and /proc/zoneinfo: how many pages are used for what, the marks of free memory, and what is counted up. There is
- * one node, and one zone with all memory. Takes no lock but those of the object caches: figures that change meanwhile are as
- * good as those of a moment before.
+ * /proc/vmstat and /proc/zoneinfo, which show how many pages have which use, the watermarks, and the event counters.
+ * There is one node, with one zone that has all memory. Takes no locks except those of the object caches: a figure that
+ * changes during a read is shown with its old or its new value.
  *
  * Mirrors: Linux, mm/vmstat.c: vmstat_start(), zoneinfo_show_print().
  */
@@ -29,7 +29,7 @@ static void show_rows(struct text *text, const char *format, const struct row *r
 		text_printf(text, format, rows[i].name, rows[i].nr);
 }
 
-/* Linux's rows of a zone and of a node, in its order. A line each, by `format`: of a name and a figure. */
+/* The rows of a zone and of a node, in Linux's order. `format` makes a line of a name and a figure. */
 static void show_zone_rows(struct text *text, const char *format, const struct census *census, u64 free)
 {
 	const struct row rows[] = {
@@ -85,7 +85,7 @@ static int show_vmstat(struct text *text, u64 id)
 	return 0;
 }
 
-/* What the firmware calls memory, whether the kernel itself lies in it or not. */
+/* Returns how many pages the firmware reports as memory, including those that the kernel itself occupies. */
 static u64 nr_present_pages(void)
 {
 	u64 nr = 0;
@@ -133,7 +133,10 @@ static void show_stashes(struct text *text)
 	}
 }
 
-/* One zone, so that nothing is kept from it for others. What lies in stashes is not free here, as on Linux. */
+/*
+ * There is only one zone, so none of its pages are protected from allocations for other zones. As on Linux, pages in
+ * the CPUs' stashes do not count as free.
+ */
 static int show_zoneinfo(struct text *text, u64 id)
 {
 	struct census census = census_take();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/PID/wchan: the kernel function in which a thread sleeps. Its stack is read without stopping it: what it does meanwhile
- * can spoil the answer, but nothing else, for every word is read by the nofault copy and looked up in a table.
+ * /proc/PID/wchan, which shows the kernel function in which a thread sleeps. Reads the thread's stack without stopping
+ * it. If it runs on, the answer may be wrong, but the walk stays safe: every word is read by kernel_read_nofault() and
+ * looked up in the symbol table.
  */
 #include "kernel/debug/symbols.h"
 #include "kernel/fs/proc/procfs.h"
@@ -9,7 +10,7 @@
 
 #define MAX_DEPTH 16
 
-/* Where everybody sleeps, which tells nothing. */
+/* True for the functions through which every thread sleeps: they do not tell what it waits for. */
 static bool is_sleeping_itself(const char *name)
 {
 	static const char *const names[] = { "schedule", "thread_sleep", "sleep_until" };

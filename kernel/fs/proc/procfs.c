@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine of /proc: reading and writing files whose contents are computed. text_lock (a spinlock, a leaf) guards which
- * text an open file has; texts themselves do not change any more once somebody can read them.
+ * Reads and writes the files of /proc, whose contents are computed. text_lock (a spinlock, a leaf) protects which text
+ * an open file has; a text itself does not change once it can be read.
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/fs/dir.h"
@@ -17,7 +17,7 @@ static const struct proc_entry *entry_of(struct file *file)
 	return file->inode->private;
 }
 
-/* A new text with one reference, or an error pointer. */
+/* Returns a new text with one reference, or an error pointer. */
 static struct text *make_text(struct file *file)
 {
 	struct text *text = text_create();
@@ -34,7 +34,7 @@ static struct text *make_text(struct file *file)
 	return err_ptr(ret);
 }
 
-/* The file keeps the text instead of the one it had. */
+/* Stores the text in the file, in place of its previous one. */
 static void keep_text(struct file *file, struct text *text)
 {
 	atomic_inc(&text->refcount);
@@ -104,7 +104,10 @@ static long proc_write(struct file *file, struct iov_iter *from, u64 *pos)
 	return ret;
 }
 
-/* Root may write what has no write permission; but not what cannot be written, or read, at all. */
+/*
+ * Permissions do not restrict root, but a file that has no show or write function cannot be opened for reading or
+ * writing.
+ */
 static int proc_open(struct file *file)
 {
 	if ((file->mode & FMODE_READ) && !entry_of(file)->show)
@@ -234,7 +237,7 @@ static void fill_proc(struct dentry *root)
 	proc_sysrq_create(root);
 }
 
-/* hidepid= and its kin change nothing where everybody is root. */
+/* Accepts hidepid= and similar options, and ignores them. */
 static int proc_mount(struct super_block *sb, char *options)
 {
 	(void)options;

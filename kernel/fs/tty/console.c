@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's one line to the outside: COM1, whose bytes a kernel thread takes over and hands on, to a terminal if the
- * command line says `tty`, else to a stream. In what arrives, 0xff begins a record:
+ * The console: a kernel thread reads COM1, the machine's only serial line, and passes the bytes on to a terminal if the
+ * command line says `tty`, else to a stream. In the input, 0xff begins a record:
  *
  *	0xff 0xff	one byte 0xff
  *	0xff 0x00	the end of the input
  *	0xff 0x01 RR CC	the window has that many rows and columns (two bytes each, the low one first)
- *	0xff 0x02	the machine is to end, as by reboot(2)
+ *	0xff 0x02	the machine must shut down, as by reboot(2)
  *
- * Takes no lock: all of it belongs to the thread. The interrupt only wakes it.
+ * Takes no lock: only the thread uses the record. The interrupt only wakes the thread.
  */
 #include "kernel/fs/tty/console.h"
 #include "drivers/serial.h"
@@ -25,13 +25,13 @@
 #define RECORD_WINDOW 0x01
 #define RECORD_OFF 0x02
 #define WINDOW_SIZE 4
-#define PATIENCE 300u /* looks after a byte, of a microsecond or less each */
+#define PATIENCE 300u /* polls after a byte, of a microsecond or less each */
 
 static bool is_tty; /* constant after boot */
 static struct task *thread;
 static struct {
 	u8 bytes[2 + WINDOW_SIZE];
-	unsigned size; /* bytes of it that have come; 0: none is under way */
+	unsigned size; /* bytes received; 0: no record has begun */
 } record;
 
 static void plain_byte(u8 byte)
@@ -44,7 +44,7 @@ static void plain_byte(u8 byte)
 
 static void end_of_input(void)
 {
-	if (!is_tty) /* a terminal ends with the machine */
+	if (!is_tty) /* the input of a terminal ends with the machine */
 		stream_end();
 }
 
@@ -53,7 +53,7 @@ static u16 word(const u8 *bytes)
 	return (u16)(bytes[0] | bytes[1] << 8);
 }
 
-/* One more byte of a record. */
+/* Handles the next byte of a record. */
 static void record_byte(u8 byte)
 {
 	record.bytes[record.size++] = byte;
@@ -81,8 +81,8 @@ static void receive(u8 byte)
 }
 
 /*
- * Takes over what the line has. After each byte it looks a little longer: the sender on the host hands over a byte when the
- * last one is taken, and a sleep between any two would be felt.
+ * Reads what the line has. Keeps polling for a short time after each byte: the sender on the host passes on a byte when
+ * the previous one has been read, and a sleep between two bytes would be noticeable.
  */
 static void pump(void)
 {
@@ -137,6 +137,6 @@ void console_stop(void)
 {
 	assert_may_sleep();
 	serial_init(NULL);
-	synchronize_rcu(); /* an interrupt elsewhere may be about to wake the thread */
+	synchronize_rcu(); /* an interrupt on another CPU may be about to wake the thread */
 	kthread_stop(thread);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The line to the outside, and what it is to programs: a terminal (tty.h) or three streams (stream.h). */
+/* The console, which is a terminal (tty.h) or three streams (stream.h) for programs. */
 #ifndef KERNEL_FS_CONSOLE_H
 #define KERNEL_FS_CONSOLE_H
 
@@ -8,13 +8,13 @@
 struct file_ops;
 
 /*
- * What /dev/console, /dev/tty and the ttySn are: a terminal with `tty` on the command line (of which `stderr=stream` takes
- * ttyS2 out), else streams. The same answer from boot on.
+ * Returns the operations of /dev/console, /dev/tty and the ttySn: a terminal's with `tty` on the command line (ttyS2 is
+ * not part of it with `stderr=stream`), else a stream's. The answer does not change after boot.
  */
 const struct file_ops *console_ops(u32 rdev);
-/* Boot, in a context that may sleep: sets the serial line up and tells the host that input may come. */
+/* Called at boot, in a context that may sleep: sets up the serial line, and tells the host that it may send input. */
 void console_start(void);
-/* Shut-down: nobody reads any more. Sleeps. */
+/* Called at shut-down: ends the thread that reads the line. Sleeps. */
 void console_stop(void);
 
 #endif

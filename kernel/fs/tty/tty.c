@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The terminal's files: reading and writing. ttyS0, ttyS1 and ttyS2 are one terminal; what is written to the last
- * leaves the machine as standard error. /dev/tty is the controlling terminal of who opens it; /dev/console is the same
- * terminal for init: never anybody's controlling terminal, never hung up, and nobody is stopped for using it.
+ * The file operations of the terminal. ttyS0, ttyS1 and ttyS2 are one terminal; what is written to ttyS2 leaves the
+ * machine as standard error. /dev/tty is the controlling terminal of the process that opens it. /dev/console is the
+ * same terminal, for init: it is never a controlling terminal, it is never hung up, and no process is stopped for using
+ * it.
  *
  * Locks: tty->lock (RANK_INODE); user memory is read before it is taken.
  */
@@ -42,13 +43,13 @@ static bool is_console(const struct file *file)
 	return file->inode->rdev == DEV_CONSOLE;
 }
 
-/* The terminal was hung up since this file was opened. */
+/* Returns whether the terminal has been hung up since this file was opened. */
 static bool is_dead(const struct file *file)
 {
 	return !is_console(file) && (u64)file->private != READ_ONCE(console_tty.generation);
 }
 
-/* --- from the line --- */
+/* --- input from the line --- */
 
 void tty_receive(struct tty *tty, u8 byte)
 {
@@ -66,7 +67,7 @@ void tty_receive(struct tty *tty, u8 byte)
 
 /* --- reading --- */
 
-/* One read; the settings are those of the last look. */
+/* The state of one read; the settings are those that take() found last. */
 struct tty_reading {
 	struct file *file;
 	struct iov_iter *to;
@@ -77,7 +78,10 @@ struct tty_reading {
 	u64 quiet; /* ns: VTIME */
 };
 
-/* Takes what there is, once. Bytes (0: an end of file), -EAGAIN when there is nothing yet, or -EFAULT. */
+/*
+ * Takes the available input, once. Returns the number of bytes (0: an end of file), -EAGAIN if there is none, or
+ * -EFAULT.
+ */
 static long take(struct tty *tty, struct tty_reading *reading)
 {
 	long ret = -EAGAIN;
@@ -94,7 +98,10 @@ static long take(struct tty *tty, struct tty_reading *reading)
 	return ret;
 }
 
-/* A line is read at once; bytes until there are VMIN of them, or with a time-out alone, any. */
+/*
+ * Returns whether the read is complete: in line mode after one line, else after VMIN bytes, or with VTIME alone after
+ * any.
+ */
 static bool is_enough(const struct tty_reading *reading, long taken)
 {
 	if (reading->lines)
@@ -102,7 +109,7 @@ static bool is_enough(const struct tty_reading *reading, long taken)
 	return !reading->to->count || reading->done >= (reading->quiet ? max(reading->min, 1L) : reading->min);
 }
 
-/* VTIME: since the last byte, or if VMIN waits for none, since the start. */
+/* VTIME counts from the last byte, or, if VMIN is 0, from the start of the read. */
 static u64 deadline_of(const struct tty_reading *reading)
 {
 	if (reading->lines || !reading->quiet)
@@ -112,7 +119,7 @@ static u64 deadline_of(const struct tty_reading *reading)
 	return reading->done ? ktime_ns() + reading->quiet : TIME_NEVER;
 }
 
-/* Why there is nothing to wait for: 0 for an end of file, or -errno; 1 to wait. */
+/* Returns 1 if the read may wait, else its result: 0 for an end of file, or -errno. */
 static long reason_to_stop(const struct file *file)
 {
 	if (is_dead(file))
@@ -122,7 +129,10 @@ static long reason_to_stop(const struct file *file)
 	return signal_pending() ? -ERESTARTSYS : 1;
 }
 
-/* 1: wait; else the read is over, with what is done or, if that is nothing, with this answer. */
+/*
+ * Returns 1 if the read must wait. Otherwise the read ends: its result is the number of bytes read or, if that is 0,
+ * the value returned here.
+ */
 static long read_once(struct tty *tty, struct tty_reading *reading)
 {
 	long ret = is_console(reading->file) ? 0 : tty_check_foreground(tty, SIGTTIN);
@@ -206,7 +216,7 @@ static long tty_write(struct file *file, struct iov_iter *from, u64 *pos)
 	(void)pos;
 	if (is_dead(file))
 		return -EIO;
-	if (!is_console(file) && tty_local(tty, TOSTOP)) /* a change just now comes before or after this write */
+	if (!is_console(file) && tty_local(tty, TOSTOP)) /* a concurrent change may be missed */
 		error = tty_check_foreground(tty, SIGTTOU);
 	return error ? error : write_all(tty, file, from);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The terminal: what stands between the programs and the line when standard input and output of the machine are a
- * terminal. tty.c has its files, tty_settings.c its settings, tty_input.c and tty_output.c the line discipline (Linux: n_tty.c),
+ * The terminal that programs use when standard input and output of the machine are a terminal. tty.c has its file
+ * operations, tty_settings.c its settings, tty_input.c and tty_output.c the line discipline (Linux: n_tty.c),
  * tty_jobs.c sessions and the foreground (Linux: tty_jobctrl.c).
  *
- * Locks: tty->lock for input, output and settings; process_tree_lock for whose terminal it is. Never both.
+ * Locks: tty->lock for input, output and settings; process_tree_lock for the session that it controls, and the
+ * foreground. The two are never held together.
  */
 #ifndef KERNEL_FS_TTY_H
 #define KERNEL_FS_TTY_H
@@ -66,9 +67,9 @@ enum control_char {
 #define TABDLY 0x1800u
 #define XTABS 0x1800u
 /* cflag */
-#define CBAUD 0x100fu  /* the speed, by its place in a table */
-#define BOTHER 0x1000u /* ... or the one that is written beside */
-#define IBSHIFT 16     /* the speed of input, if it is another */
+#define CBAUD 0x100fu  /* the speed, as an index into a table */
+#define BOTHER 0x1000u /* ... or the one in ispeed or ospeed */
+#define IBSHIFT 16     /* the speed of input, if it differs, is shifted by this */
 #define B38400 0xfu
 #define CS8 0x30u
 #define CREAD 0x80u
@@ -87,68 +88,74 @@ enum control_char {
 
 #define TTY_INPUT_SIZE 4096u
 
-/* Bytes typed and not yet read. The three positions only grow; byte n is at n % TTY_INPUT_SIZE. */
+/* Bytes typed and not yet read. The three positions count from the last flush; byte n is at n % TTY_INPUT_SIZE. */
 struct tty_input {
-	u32 head;	/* behind the newest byte */
-	u32 lines_head; /* behind the newest complete line; bytes from here on can still be edited */
-	u32 tail;	/* the next to be read */
+	u32 head;	/* after the newest byte */
+	u32 lines_head; /* after the newest complete line; bytes from here on can still be edited */
+	u32 tail;	/* the next byte to be read */
 	u8 ring[TTY_INPUT_SIZE];
-	u64 ends[TTY_INPUT_SIZE / 64]; /* bits: this byte ends a line; an end of file is a NUL that does */
+	u64 ends[TTY_INPUT_SIZE / 64]; /* bits: the byte ends a line; an end of file is a NUL with this bit */
 };
 
 struct tty {
-	struct mutex lock; /* RANK_INODE; the next fields */
+	struct mutex lock; /* RANK_INODE; protects the next fields */
 	struct termios termios;
 	struct winsize winsize;
 	struct tty_input input;
-	u32 column;	   /* where the cursor is */
-	u32 line_column;   /* ... and where the line that is being typed begins */
-	bool literal_next; /* the next byte means itself (VLNEXT) */
-	bool stopped;	   /* by VSTOP: output waits; read without the lock by who then waits in `writers` */
+	u32 column;	   /* the column of the cursor */
+	u32 line_column;   /* ... and of the beginning of the line that is being typed */
+	bool literal_next; /* the next byte is taken literally (VLNEXT) */
+	bool stopped;	   /* by VSTOP; writers read it without the lock, and wait in `writers` */
 
-	struct wait_queue readers, writers; /* locks of their own */
+	struct wait_queue readers, writers; /* have their own locks */
 
 	/* process_tree_lock */
-	s32 session;	/* whose controlling terminal it is; 0: nobody's */
-	s32 pgrp;	/* the group in the foreground; 0: none */
-	u32 generation; /* grows with every hang-up: files opened before are dead. Read by READ_ONCE, may be stale */
+	s32 session;	/* the session whose controlling terminal it is; 0: none */
+	s32 pgrp;	/* the foreground group; 0: none */
+	u32 generation; /* grows with every hang-up: files opened before are dead. READ_ONCE may read an old value */
 };
 
 extern struct tty console_tty;
 extern const struct file_ops tty_ops;
 
-/* ---- From the line: tty.c ---------------------------------------------------------------------------------------- */
+/* ---- Input from the line: tty.c ---------------------------------------------------------------------------------- */
 /*
- * A byte was typed. Sleeps: raw input waits until there is room (or the console's thread is to end). Takes tty->lock and
- * process_tree_lock.
+ * Handles a byte that was typed. Sleeps: without ICANON it waits until there is room (or the console's thread must
+ * end). Takes tty->lock and process_tree_lock.
  */
 void tty_receive(struct tty *tty, u8 byte);
-/* The window has changed; tells the foreground by SIGWINCH. Likewise. (tty_settings.c) */
+/*
+ * Sets the size of the window, and sends SIGWINCH to the foreground if it has changed. Takes the same locks.
+ * (tty_settings.c)
+ */
 void tty_resize(struct tty *tty, u16 rows, u16 cols);
 
 /*
- * There is no room for another byte that could still be read. A look of the console's thread, without the lock: nobody else adds
- * bytes, so room that it sees is still there when it adds one. (tty_input.c)
+ * Returns whether a typed byte must wait for room, which only happens without ICANON. Called by the console's thread,
+ * without the lock: no other thread adds bytes, so room that it sees is still there when it adds one. (tty_input.c)
  */
 bool tty_input_full(const struct tty *tty);
 
 /* ---- The line discipline. => tty->lock held. --------------------------------------------------------------------- */
-/* Takes one byte in: edits, echoes, wakes readers. Returns the signal that it means for the foreground, or 0. */
+/* Processes a typed byte: edits, echoes, wakes readers. Returns the signal to send to the foreground, or 0. */
 int tty_input_byte(struct tty *tty, u8 byte);
-/* Forgets what was typed. */
+/* Discards all input. */
 void tty_input_flush(struct tty *tty);
-/* Bytes that a read could return now: of complete lines, or of all. */
+/* Returns the number of bytes that a read could return: those of complete lines (ICANON), or all. */
 u32 tty_input_ready(const struct tty *tty);
-/* Takes what one read may have: up to one line, or all there is. Bytes (0: end of file), or -EFAULT. May fault. */
+/*
+ * Takes the input of one read: up to one line (ICANON), or all there is. Returns the number of bytes (0: end of file),
+ * or -EFAULT. May fault.
+ */
 long tty_input_take(struct tty *tty, struct iov_iter *to);
-/* The settings have changed between lines and bytes. */
+/* Called when ICANON has been set or cleared: input typed so far becomes a line, or bytes. */
 void tty_input_mode_changed(struct tty *tty);
-/* A reader should look again. */
+/* Returns whether poll(2) reports input. */
 bool tty_input_readable(const struct tty *tty);
 
-/* Writes with the translations of oflag. */
+/* Writes text, translated as oflag says. */
 void tty_output(struct tty *tty, enum debugcon_port port, const char *text, size_t n);
-/* Shows a typed byte as the settings want it. */
+/* Echoes a typed byte as the settings say. */
 void tty_echo(struct tty *tty, u8 byte);
 
 /* ---- Settings ---------------------------------------------------------------------------------------------------- */
@@ -157,25 +164,32 @@ static inline bool tty_local(const struct tty *tty, u32 flag)
 	return tty->termios.lflag & flag;
 }
 
-/* The requests of ioctl(2) about settings and queues; -ENOIOCTLCMD for any other. Takes tty->lock; sleeps. (tty_settings.c) */
+/*
+ * Handles the requests of ioctl(2) about settings and queues. Returns -ENOIOCTLCMD for any other. Takes tty->lock;
+ * sleeps. (tty_settings.c)
+ */
 #define ENOIOCTLCMD 515
 long tty_settings_ioctl(struct tty *tty, u32 cmd, u64 arg);
 
 /* ---- Sessions and the foreground. Take process_tree_lock --------------------------------------------------------- */
 /*
- * May the current process read (SIGTTIN) or change the terminal (SIGTTOU)? 0; or, of a background process, the signal goes
- * to its group and the answer is -ERESTARTSYS; -EIO for who could not be stopped.
+ * Checks whether the current process may read (sig: SIGTTIN) or change the terminal (SIGTTOU). Returns: 0 if so. For a
+ * background process, sends the signal to its group and returns -ERESTARTSYS, or returns -EIO if that would not stop
+ * it; but 0 if it blocks or ignores SIGTTOU.
  */
 int tty_check_foreground(struct tty *tty, int sig);
-/* A session leader without a terminal has opened one that is nobody's: it gets it. */
+/*
+ * Called when the terminal is opened: makes it the controlling terminal of the current process, if that is a session
+ * leader without one and the terminal has no session.
+ */
 void tty_adopt(struct tty *tty);
-/* The job control requests of ioctl(2); -ENOIOCTLCMD for any other. */
+/* Handles the job control requests of ioctl(2). Returns -ENOIOCTLCMD for any other. */
 long tty_jobs_ioctl(struct tty *tty, u32 cmd, u64 arg);
-/* A session leader is gone: its terminal is hung up and nobody's. => process_tree_lock held. */
+/* Called when a session leader exits: hangs up its terminal, which then has no session. => process_tree_lock held. */
 void tty_session_ends(struct process *leader);
-/* The group in the foreground of a process's terminal, or -1, for /proc. */
+/* Returns the foreground group of a process's terminal, or -1 if it has none. For /proc. */
 s32 tty_foreground(struct process *process);
-/* sig to the group in the foreground. */
+/* Sends sig to the foreground group. */
 void tty_signal_foreground(struct tty *tty, int sig);
 
 #endif

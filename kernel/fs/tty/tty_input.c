@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The terminal's input: lines that can be edited until they are complete (ICANON), or bytes as they come; signals from the
+ * The terminal's input: lines that can be edited until they are complete (ICANON), or single bytes; signals from the
  * keyboard; echo. Mirrors Linux's n_tty.c. Takes no lock: callers hold tty->lock.
  */
 #include "kernel/fs/tty/tty.h"
@@ -8,7 +8,7 @@
 #include "kernel/lib/string.h"
 #include "kernel/signal/signal.h"
 
-#define NO_CHAR 0 /* a control character that is switched off (_POSIX_VDISABLE) */
+#define NO_CHAR 0 /* a control character that is disabled (_POSIX_VDISABLE) */
 #define TAB_WIDTH 8u
 
 /* --- the buffer --- */
@@ -56,7 +56,7 @@ void tty_input_flush(struct tty *tty)
 	assert_mutex_held(&tty->lock);
 	tty->input.head = tty->input.lines_head = tty->input.tail = 0;
 	tty->literal_next = false;
-	wake_up_all(&tty->readers); /* raw input may be waiting for room */
+	wake_up_all(&tty->readers); /* the console's thread may be waiting for room */
 }
 
 u32 tty_input_ready(const struct tty *tty)
@@ -82,12 +82,12 @@ void tty_input_mode_changed(struct tty *tty)
 	assert_mutex_held(&tty->lock);
 	memset(input->ends, 0, sizeof(input->ends));
 	if (tty_local(tty, ICANON) && input->head != input->tail)
-		mark(input, input->head - 1, true); /* what was typed as bytes is a line now */
+		mark(input, input->head - 1, true); /* the bytes typed so far become a line */
 	input->lines_head = tty_local(tty, ICANON) ? input->head : input->tail;
 	wake_up_all(&tty->readers);
 }
 
-/* How many bytes the next line has that fit into `max`. */
+/* Returns how many bytes the next line has, at most `max`. */
 static u32 line_length(const struct tty_input *input, u32 max)
 {
 	for (u32 n = 0; n < max; n++) {
@@ -121,11 +121,14 @@ long tty_input_take(struct tty *tty, struct iov_iter *to)
 			return done ? done : -EFAULT;
 	}
 	input->tail += eof;
-	/* An end of file right behind what fills the reader's buffer belongs to it (Linux: commit 359303076163). */
+	/*
+	 * If an end of file follows the bytes that filled the reader's buffer, takes it too (Linux: commit
+	 * 359303076163).
+	 */
 	if (!eof && done && tty_local(tty, ICANON) && tty_input_ready(tty) && ends_line(input, input->tail) &&
 	    *slot(input, input->tail) == NO_CHAR)
 		input->tail++;
-	wake_up_all(&tty->readers); /* for who waits for room, and for other readers */
+	wake_up_all(&tty->readers); /* the console's thread may wait for room, other readers for input */
 	return done;
 }
 
@@ -136,7 +139,7 @@ static bool is_continuation(const struct tty *tty, u8 byte)
 	return (tty->termios.iflag & IUTF8) && (byte & 0xc0) == 0x80;
 }
 
-/* Columns that an echoed byte took, other than a tab. */
+/* Returns how many columns the echo of a byte takes, if it is not a tab. */
 static u32 width(const struct tty *tty, u8 byte)
 {
 	if (is_continuation(tty, byte))
@@ -146,7 +149,7 @@ static u32 width(const struct tty *tty, u8 byte)
 	return tty_local(tty, ECHOCTL) ? 2 : 0;
 }
 
-/* The column in which the line that is being edited ends. */
+/* Returns the column in which the line that is being edited ends. */
 static u32 end_column(struct tty *tty)
 {
 	struct tty_input *input = &tty->input;
@@ -160,7 +163,7 @@ static u32 end_column(struct tty *tty)
 	return column;
 }
 
-/* Takes the last character off the line, and off the screen. False when there is none. */
+/* Erases the last character of the line, and its echo. Returns false if there is none. */
 static bool erase_char(struct tty *tty)
 {
 	struct tty_input *input = &tty->input;
@@ -192,7 +195,7 @@ static bool is_word(u8 byte)
 	return (byte >= '0' && byte <= '9') || (lower >= 'a' && lower <= 'z') || byte == '_' || byte >= 0x80;
 }
 
-/* Up to the beginning of the last word. */
+/* Erases the last word, and what follows it. */
 static void erase_word(struct tty *tty)
 {
 	struct tty_input *input = &tty->input;
@@ -224,7 +227,7 @@ static void erase_line(struct tty *tty)
 		tty_echo(tty, '\n');
 }
 
-/* Shows the line once more. */
+/* Echoes the line again. */
 static void reprint(struct tty *tty)
 {
 	struct tty_input *input = &tty->input;
@@ -249,7 +252,10 @@ static void end_line(struct tty *tty, u8 byte)
 	wake_up_all(&tty->readers);
 }
 
-/* A byte that stands for itself. The last place is kept for the end of the line: what does not fit is lost. */
+/*
+ * Adds an ordinary byte to the input, or discards it if there is no room. With ICANON the last place is kept for the
+ * end of the line.
+ */
 static void plain_byte(struct tty *tty, u8 byte)
 {
 	struct tty_input *input = &tty->input;
@@ -266,7 +272,7 @@ static void plain_byte(struct tty *tty, u8 byte)
 		wake_up_all(&tty->readers);
 }
 
-/* IXON. True if the byte meant that. */
+/* IXON: handles the characters that start and stop output. Returns whether the byte was one. */
 static bool flow_control(struct tty *tty, u8 byte)
 {
 	bool start = is_cc(tty, VSTART, byte), stop = is_cc(tty, VSTOP, byte);
@@ -282,7 +288,7 @@ static bool flow_control(struct tty *tty, u8 byte)
 	return start || stop;
 }
 
-/* ISIG: the signal that the byte means, or 0. */
+/* ISIG: returns the signal that the byte generates, or 0. */
 static int signal_byte(struct tty *tty, u8 byte)
 {
 	int sig = is_cc(tty, VINTR, byte) ? SIGINT : is_cc(tty, VQUIT, byte) ? SIGQUIT : 0;
@@ -300,7 +306,7 @@ static int signal_byte(struct tty *tty, u8 byte)
 	return sig;
 }
 
-/* ICANON: editing. True if the byte meant that. */
+/* ICANON: handles the characters that edit the line. Returns whether the byte was one. */
 static bool editing_byte(struct tty *tty, u8 byte)
 {
 	bool extended = tty_local(tty, IEXTEN);
@@ -323,7 +329,7 @@ static bool editing_byte(struct tty *tty, u8 byte)
 	return true;
 }
 
-/* ICANON: the end of a line or file. True if the byte meant that. */
+/* ICANON: handles the characters that end a line or the file. Returns whether the byte was one. */
 static bool ending_byte(struct tty *tty, u8 byte)
 {
 	if (byte == '\n') {
@@ -342,7 +348,7 @@ static bool ending_byte(struct tty *tty, u8 byte)
 	return true;
 }
 
-/* What iflag makes of it; false: nothing is left. */
+/* Translates the byte as iflag says. Returns false if it is discarded. */
 static bool map_byte(const struct tty *tty, u8 *byte)
 {
 	u32 flags = tty->termios.iflag;

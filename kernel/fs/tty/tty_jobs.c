@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Job control of a terminal: the session that it controls, the process group in the foreground, and the signals that stop
- * the groups in the background. Mirrors Linux's tty_jobctrl.c. Takes process_tree_lock, below no lock of the terminal.
+ * Job control of a terminal: the session that it controls, the foreground process group, and the signals that stop
+ * background groups. Mirrors Linux's tty_jobctrl.c. Takes process_tree_lock, and never while tty->lock is held.
  */
 #include "kernel/fs/tty/tty.h"
 #include "kernel/lib/errno.h"
@@ -24,16 +24,19 @@ void tty_signal_foreground(struct tty *tty, int sig)
 
 /* --- background processes --- */
 
-/* The current thread would not notice the signal. */
+/* Returns whether the current thread blocks or ignores the signal. */
 static bool would_not_stop(int sig)
 {
 	struct process *process = current->process;
-	u64 handler = READ_ONCE(process->sighand->action[sig - 1].handler); /* a racing change comes before or after */
+	u64 handler = READ_ONCE(process->sighand->action[sig - 1].handler); /* a concurrent change may be missed */
 
 	return (current->blocked & sigmask(sig)) || handler == SIG_IGN;
 }
 
-/* => process_tree_lock held. What a background process gets. */
+/*
+ * Sends sig to the group of a background process, if that stops it. Returns the answer of tty_check_foreground().
+ * => process_tree_lock held.
+ */
 static int stop_background(struct process *process, int sig)
 {
 	assert_spin_held(&process_tree_lock);
@@ -57,7 +60,7 @@ int tty_check_foreground(struct tty *tty, int sig)
 	return answer;
 }
 
-/* --- getting it --- */
+/* --- acquiring a terminal --- */
 
 /* => process_tree_lock held. */
 static void give_to(struct tty *tty, struct process *process)
@@ -78,7 +81,10 @@ void tty_adopt(struct tty *tty)
 	spin_unlock(&process_tree_lock);
 }
 
-/* => process_tree_lock held. `steal`: root takes it away from another session. */
+/*
+ * Makes the terminal the controlling terminal of the process; `steal`: even if another session has it. Returns: 0 or
+ * -EPERM. => process_tree_lock held.
+ */
 static int acquire(struct tty *tty, struct process *process, bool steal)
 {
 	bool leader = process->sid == process->pid;
@@ -94,9 +100,12 @@ static int acquire(struct tty *tty, struct process *process, bool steal)
 	return 0;
 }
 
-/* --- losing it --- */
+/* --- releasing a terminal --- */
 
-/* => process_tree_lock held. The foreground is told, and nobody in the session has a terminal any more. */
+/*
+ * Sends SIGHUP and SIGCONT to the foreground group, and takes the terminal from all processes of its session.
+ * => process_tree_lock held.
+ */
 static void release(struct tty *tty)
 {
 	assert_spin_held(&process_tree_lock);
@@ -108,7 +117,7 @@ static void release(struct tty *tty)
 	tty->session = tty->pgrp = 0;
 }
 
-/* The end of the session: files that are open on the terminal are dead from here on. */
+/* The new generation makes the files that are open on the terminal dead. */
 void tty_session_ends(struct process *leader)
 {
 	struct tty *tty = leader->tty;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The terminal's output: what OPOST makes of newlines and tabs, where the cursor is, and how typed bytes are shown. Takes no
+ * The terminal's output: the translations of OPOST, the column of the cursor, and the echo of typed bytes. Takes no
  * lock: callers hold tty->lock.
  */
 #include "kernel/fs/tty/tty.h"
@@ -18,7 +18,7 @@ static bool is_continuation(u8 byte)
 	return (byte & 0xc0) == 0x80;
 }
 
-/* A byte that moves the cursor: what becomes of it is in `out`, the length is returned. */
+/* Translates a byte into `out`, and moves the cursor. Returns the number of bytes in `out`. */
 static size_t translate(struct tty *tty, u8 byte, char *out)
 {
 	u32 flags = tty->termios.oflag;

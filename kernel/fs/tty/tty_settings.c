@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The terminal's settings: of the line discipline (termios), and the size of its window. Speeds and the bits of the line
- * mean nothing to it; they are kept and read back, as of a pseudo-terminal of Linux (tty_ioctl.c, tty_baudrate.c).
+ * The terminal's settings: those of the line discipline (termios), and the size of its window. Speeds and the bits of
+ * the line have no effect; they are stored and read back, as for a pseudo-terminal of Linux (tty_ioctl.c,
+ * tty_baudrate.c).
  *
  * Locks: tty->lock; user memory is read and written without it.
  */
@@ -32,11 +33,11 @@
 #define TCOON 1
 #define TCIFLUSH 0
 #define TCIOFLUSH 2
-#define OLD_TERMIOS offsetof(struct termios, ispeed) /* bytes: the struct of the requests without a 2 has no speeds */
+#define OLD_TERMIOS offsetof(struct termios, ispeed) /* bytes: the struct of requests without a 2 has no speeds */
 
 /* --- termios --- */
 
-/* Bits per second of an index that CBAUD (or CIBAUD, shifted) holds; `other` is the free one. */
+/* Returns the bits per second for the index in CBAUD (or CIBAUD, shifted); `other` is the speed for BOTHER. */
 static u32 speed_of(u32 code, u32 other)
 {
 	static const u32 speeds[] = { 0,       50,	75,	 110,	  134,	   150,	    200,    300,
@@ -51,7 +52,7 @@ static u32 speed_of(u32 code, u32 other)
 	return code < ARRAY_SIZE(speeds) ? speeds[code] : 0;
 }
 
-/* What is written into cflag decides; the speeds beside it are only heard where it says BOTHER. */
+/* Sets the speeds that cflag selects; those given in ispeed and ospeed count only where it says BOTHER. */
 static void settle_speeds(struct termios *termios)
 {
 	u32 in = termios->cflag >> IBSHIFT & CBAUD;
@@ -60,7 +61,7 @@ static void settle_speeds(struct termios *termios)
 	termios->ispeed = in ? speed_of(in, termios->ispeed) : termios->ospeed;
 }
 
-/* Takes the first `size` bytes of the settings from the user. */
+/* Copies the first `size` bytes of the settings from the user. */
 static long set_termios(struct tty *tty, u64 arg, size_t size, bool flush)
 {
 	struct termios new, old;
@@ -97,7 +98,7 @@ static long get_termios(struct tty *tty, u64 arg, size_t size)
 
 /* --- the window --- */
 
-/* => tty->lock held. True if it is another size than before. */
+/* Sets the size of the window. Returns whether it has changed. => tty->lock held. */
 static bool set_size(struct tty *tty, const struct winsize *size)
 {
 	bool changed = tty->winsize.rows != size->rows || tty->winsize.cols != size->cols;
@@ -155,7 +156,7 @@ static long flush_queues(struct tty *tty, u64 which)
 	return 0;
 }
 
-/* Output is never queued, so only stopping and starting it means something. */
+/* Output is never queued, so of all actions only stopping and starting output have an effect. */
 static long flow(struct tty *tty, u64 action)
 {
 	if (action > 3)
@@ -176,7 +177,7 @@ static long nr_readable(struct tty *tty, u64 arg)
 	return put_user(nr, arg);
 }
 
-/* Requests that change the terminal, from the background too: SIGTTOU. */
+/* Handles the requests that change the terminal. A background process gets SIGTTOU. */
 static long change(struct tty *tty, u32 cmd, u64 arg)
 {
 	int error = tty_check_foreground(tty, SIGTTOU);

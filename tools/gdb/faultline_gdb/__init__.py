@@ -3,14 +3,14 @@
 GDB commands for page faults. `help faultline` lists them.
 
 kernel    reads the kernel's structures by the names in its debug information
-walk      CPUs and tasks, VMAs, page tables
-unwind    how GDB gets past an interrupt
-stack     what a thread is in the middle of
-waits     what a thread waits for
-model     a fault played through on the memory as it is: model_spec, model_locked, model_kinds
-places    where in the sources something is decided
-ending    where the machine goes off
-command   what all commands share
+walk      walks CPUs and tasks, VMAs, page tables
+unwind    lets GDB unwind past an interrupt
+stack     describes a thread's stack
+waits     finds what a thread waits for
+model     predicts a fault on the current memory: model_spec, model_locked, model_kinds
+places    finds the source line of a decision
+ending    stops where the machine is switched off
+command   the base class of the commands
 """
 
 from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, tour, unwind, vmas, why

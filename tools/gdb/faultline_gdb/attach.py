@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Attaching: kernel and program with their symbols, stopped at the kernel's first 64-bit instruction. A static PIE's symbols
-are put where the kernel will load it; the first stop at which the program is there compares.
+Attaches GDB to a machine: loads the symbols of kernel and program, and stops at the kernel's first 64-bit instruction.
+The symbols of a static PIE are put where the kernel is expected to load it; the first stop with the program in memory
+checks that.
 """
 
 import struct
@@ -16,7 +17,7 @@ ET_DYN, PT_LOAD, AT_NULL, AT_ENTRY = 3, 1, 0, 9
 
 
 class Program:
-    """What must be known of an ELF file to put its symbols where it is loaded."""
+    """The data of an ELF file that place its symbols where it is loaded."""
 
     def __init__(self, path):
         self.path = path
@@ -32,7 +33,7 @@ class Program:
         self.bias = self.expected_bias()
 
     def expected_bias(self):
-        """As load() in kernel/process/elf.c has it."""
+        """Returns the load bias that load() in kernel/process/elf.c chooses."""
         if self.type != ET_DYN:
             return 0
         base = kernel.define("kernel/process/elf.c", "ELF_ET_DYN_BASE")
@@ -48,7 +49,7 @@ class Program:
 
 
 class Comparison:
-    """At the first stop with a program in memory: is it where its symbols are?"""
+    """Checks, at the first stop with a program in memory, that it is loaded where its symbols are."""
 
     def __init__(self, program):
         self.program = program
@@ -68,7 +69,7 @@ class Comparison:
 
 
 def program_entry():
-    """Where the first program begins, from its auxiliary vector; None before it is loaded."""
+    """Returns the entry point of the first program, from its auxiliary vector; None before it is loaded."""
     process = next(iter(walk.processes()), None)
     mm = walk.process_mm(process) if process is not None else None
     if mm is None:

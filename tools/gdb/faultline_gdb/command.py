@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all commands share: how they read their arguments, complete them, and say what is wrong with them."""
+"""The base class of the commands: parses and completes their arguments, and reports errors."""
 
 import inspect
 import re
@@ -13,9 +13,9 @@ ALL = []
 
 class Command(gdb.Command):
     """
-    A command is a subclass with `name`, a docstring (its help: the first line says what it is for, then comes how to use it),
-    run(words), and choices(words): what may come after the words typed so far. `needs_machine` is False where it has something
-    to say without one.
+    A command is a subclass with `name`, a docstring (its help: first a line that says what it does, then its usage),
+    run(words), and choices(words), which returns the completions after the words typed so far. `needs_machine` is False
+    if the command works without a machine.
     """
 
     name, needs_machine = "", True
@@ -72,7 +72,7 @@ class Command(gdb.Command):
         return int(word, 0) if word[:2] in ("0x", "0X") else int(word)
 
     def address(self, text, what="an address"):
-        """An expression of GDB's: a number, a pointer, an array, &something."""
+        """Returns the value of a GDB expression that is an address: a number, a pointer, an array, &something."""
         try:
             value = gdb.parse_and_eval(text)
             code = value.type.strip_typedefs().code
@@ -86,7 +86,7 @@ class Command(gdb.Command):
             self.wrong(f"{self.name}: “{text}” is not {what}: {reason}.")
 
     def mm(self, word=None):
-        """The address space of process `word`, or of what runs on the selected CPU: (mm, process)."""
+        """Returns (mm, process) of process `word`, or of the program on the selected CPU."""
         if word is None:
             task = walk.selected_task()
             if not task or not int(task["mm"]):
@@ -112,7 +112,7 @@ def say(text=""):
 
 
 def table(rows):
-    """Columns as wide as they must be; numbers are strings."""
+    """Prints rows of strings in aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

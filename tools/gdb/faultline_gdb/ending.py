@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The end of the machine: GDB stops where the kernel switches it off, says how the program has ended, and lets go of the machine.
-Without that, the link would break under GDB's hands.
+Stops GDB where the kernel switches the machine off, reports how the program has ended, and detaches. Otherwise the
+connection would break while GDB uses it.
 """
 
 import re
@@ -15,7 +15,7 @@ LAST_WORDS = 4096
 
 
 class Ending(gdb.Breakpoint):
-    """A replayed run ends before it comes here, and by QEMU's own word."""
+    """The breakpoint. A replayed run does not reach it: QEMU ends it before."""
 
     def __init__(self):
         super().__init__(f"*{int(kernel.variable('power_off').address):#x}", type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
@@ -29,7 +29,7 @@ class Ending(gdb.Breakpoint):
 
 
 def how_it_ended():
-    """From the last records of the kernel's log."""
+    """Returns how the run ended, from the last records of the kernel's log."""
     log = last_words()
     ended = re.search(r"FAULTLINE-EXIT status=(\d+) check=(\w+)", log)
     if not ended:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`faults`: the last events of each CPU's ring. `break-fault`: stop when an attempt to resolve a fault ends as described."""
+"""`faults` shows the last events of each CPU's ring; `break-fault` stops when an attempt ends as described."""
 
 import gdb
 
@@ -16,7 +16,7 @@ def name_of(enum, value, prefix):
 
 
 def ring_events(cpu, number):
-    """The last complete events of a CPU, the oldest first."""
+    """Yields the last complete events of a CPU, the oldest first."""
     ring = kernel.per_cpu(kernel.variable("counters"), cpu)["ring"]
     size, head, mask = kernel.type_named("struct fault_event").sizeof, int(ring["head"]), int(ring["mask"])
     if not mask:
@@ -29,12 +29,12 @@ def ring_events(cpu, number):
 
 
 def ended_for_a_reason(story):
-    """Otherwise the reason is that of an earlier attempt."""
+    """Returns whether the attempt has a reason of its own; otherwise the field holds that of an earlier attempt."""
     return name_of("fault_end", story["end"], "END_") in ("gave_up", "retry")
 
 
 def attempt_words(story):
-    """The strategy, how the attempt ended, and the reason or the answer."""
+    """Returns the strategy, how the attempt ended, and the reason or the answer."""
     strategy, end = name_of("fault_strategy_id", story["tried"], "STRATEGY_"), name_of("fault_end", story["end"], "END_")
     if ended_for_a_reason(story):
         why = name_of("fault_reason", story["reason"], "REASON_")
@@ -44,7 +44,7 @@ def attempt_words(story):
 
 
 def details(kind, address, value):
-    """[where, what]: the event's address and value, as mm/debug/events.h has them."""
+    """Returns [where, what] from the event's address and value, whose meaning is in mm/debug/events.h."""
     where = f"{address:#x}"
     if kind == "look_again":
         return [where, name_of("fault_reason", value, "REASON_")]
@@ -102,7 +102,7 @@ class Faults(Command):
 # --- Stopping at one -------------------------------------------------------------------------------------------------
 
 class Wanted:
-    """What an attempt must be like: each field None, or its number."""
+    """A description of attempts. Fields that are not given match every attempt."""
 
     FIELDS = {"kind": ("fault_kind", "KIND_"), "access": ("fault_access", "ACCESS_"), "tried": ("fault_strategy_id", "STRATEGY_"), "reason": ("fault_reason", "REASON_"),
               "end": ("fault_end", "END_")}
@@ -113,7 +113,7 @@ class Wanted:
 
     @classmethod
     def words(cls):
-        """{word: (field, number)}: what may be asked for, besides a pid."""
+        """Returns {word: (field, number)} of the words that break-fault takes, besides a pid and an address."""
         found = {}
         for field, (enum, prefix) in cls.FIELDS.items():
             for name, number in kernel.enum(enum).items():
@@ -157,7 +157,7 @@ class Wanted:
 
 
 class BreakFault(gdb.Breakpoint):
-    """At the end of every attempt; stops at those that are wanted."""
+    """A breakpoint at the end of every attempt, which stops at those that match."""
 
     def __init__(self, wanted):
         super().__init__("event_attempt")
@@ -180,8 +180,9 @@ class BreakFaultCommand(Command):
     Usage: break-fault [PID] [0xADDRESS] [ACCESS] [KIND] [STRATEGY] [END] [REASON]
 
     The words may come in any order, and each may be missing: break-fault spec gave_up; break-fault 7 swap;
-    break-fault write; break-fault vma_lock_miss. ACCESS is read, write or execute; KIND is anon, mapping, swap, write_protect or nothing; STRATEGY is spec, vma or mmap; END is
-    answered, completed, gave_up, retry or would_block; REASON is a row of `reasons`. `delete` removes it like any breakpoint.
+    break-fault write; break-fault vma_lock_miss. ACCESS is read, write or execute; KIND is anon, mapping, swap,
+    write_protect or nothing; STRATEGY is spec, vma or mmap; END is answered, completed, gave_up, retry or would_block;
+    REASON is a row of `reasons`. `delete` removes it like any breakpoint.
     """
 
     name = "break-fault"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Who holds which lock. The debug kernel notes each lock that is held; of the release kernel this is what its locks know of
-their owners, and what faults say that they have in hand (kernel/debug/lock_owners.h).
+Finds the holders of locks. The debug kernel records each lock that is held. In the release kernel, this uses the owners
+that locks store, and the locks that faults record as held (kernel/debug/lock_owners.h).
 """
 
 from . import kernel, vmas, walk
@@ -10,21 +10,21 @@ LIMITS = "This release kernel does not note all that is held: shown are locks th
 
 
 class Holding:
-    """Somebody has a lock."""
+    """A task that holds a lock."""
 
     def __init__(self, task, lock, rank, how):
         self.task, self.lock, self.rank, self.how = task, lock, rank, how
 
 
 def holdings(waits):
-    """What everybody holds, as far as it is known; `waits` are all waits."""
+    """Returns all known holdings; `waits` are all waits."""
     return noted() if kernel.is_debug() else known(waits)
 
 
 # --- The debug kernel ------------------------------------------------------------------------------------------------
 
 def noted():
-    """Sleeping locks belong to threads, spinlocks to CPUs."""
+    """Yields the recorded holdings: sleeping locks belong to threads, spinlocks to CPUs."""
     for task in walk.all_tasks():
         for lock, rank in entries(task["held"]):
             yield Holding(task, lock, rank, how_held(lock, rank, task))
@@ -35,7 +35,7 @@ def noted():
 
 
 def entries(held):
-    """Each once: a list that is being changed just now may have one twice."""
+    """Returns each lock once: a list that is being changed may contain one twice."""
     found = {}
     for index in range(int(held["depth"])):
         entry = held["held"][index]
@@ -44,7 +44,7 @@ def entries(held):
 
 
 def is_with_device(page):
-    """Of a page that is waited for: no thread holds its lock, the device that reads or writes it does."""
+    """Returns whether I/O is under way on a page that is waited for: then no thread holds its lock."""
     if kernel.is_debug():
         return not any(one.lock == page for one in noted())
     flags = kernel.page_flags(kernel.as_pointer(page, "struct page"))
@@ -73,14 +73,14 @@ def known(waits):
 
 
 def as_writer(task):
-    """mmap_lock knows the thread that has it for writing."""
+    """Yields mmap_lock if the thread holds it for writing: the lock stores its writer."""
     mm = task["mm"]
     if int(mm) and int(mm["mmap_lock"]["owner"]) == int(task):
         yield Holding(task, int(mm["mmap_lock"].address), "MMAP_LOCK", "held for writing")
 
 
 def in_fault(task):
-    """What the fault that a thread is resolving says that it has."""
+    """Yields the locks that the thread's current fault records as held."""
     fault = task["fault"]
     if not int(fault):
         return
@@ -94,7 +94,10 @@ def in_fault(task):
 
 
 def owner_of(wait):
-    """Of what is waited for, where the lock knows: spinlocks their CPU, mutexes and a rwsem's writer their thread."""
+    """
+    Returns the holder of the lock that is waited for, if the lock stores it: a spinlock's CPU, a mutex's owner, a
+    rwsem's writer.
+    """
     if wait.spins:
         cpu = int(kernel.as_pointer(wait.lock, "struct spinlock")["owner"])
         return Holding(walk.task_on(cpu - 1), wait.lock, wait.rank, "held") if cpu else None
@@ -106,7 +109,7 @@ def owner_of(wait):
 
 
 def unknown_holders(lock, rank, holders):
-    """A sentence about those that nobody knows, where the lock's count says that there are some; or None."""
+    """Returns a sentence about holders that the lock's count reveals but no record names, or None."""
     if kernel.is_debug():
         return None
     if rank == "PAGE" and not holders:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Reads the kernel's structures by the names in its debug information: no offset and no layout is written down here. What the
-debug information doesn't have (preprocessor constants, the sentences of the X-macro lists) comes from the sources that the
+Reads the kernel's structures by the names in its debug information: no offset or layout is hard-coded here. What the
+debug information lacks (preprocessor constants, the sentences of the X-macro lists) is read from the sources that the
 kernel was built from.
 """
 
@@ -18,7 +18,7 @@ WORD = 8
 # --- Symbols ---------------------------------------------------------------------------------------------------------
 
 def objfile():
-    """The kernel's symbol file: programs have symbols of the same names."""
+    """Returns the kernel's symbol file, since programs have symbols of the same names."""
     for candidate in gdb.objfiles():
         if candidate.lookup_global_symbol("fault_in") and candidate.lookup_global_symbol("kernel_pgd"):
             return candidate
@@ -26,7 +26,7 @@ def objfile():
 
 
 def variable(name):
-    """A global variable or function of the kernel."""
+    """Returns a global variable or function of the kernel."""
     symbol = objfile().lookup_global_symbol(name)
     if symbol is None:
         raise gdb.GdbError(f"This kernel has no {name}.")
@@ -34,7 +34,7 @@ def variable(name):
 
 
 def static(path, name):
-    """A variable that one source file keeps to itself."""
+    """Returns a static variable of one source file."""
     return gdb.parse_and_eval(f"'{path}'::{name}")
 
 
@@ -50,13 +50,13 @@ def type_named(name):
 
 @functools.lru_cache(maxsize=None)
 def is_debug():
-    """Not a release kernel: it notes what is held, and has functions of their own to stop at."""
+    """Returns whether this is a debug kernel, which records held locks and has functions to stop at."""
     return any(field.name == "held" for field in type_named("struct task").fields())
 
 
 @functools.lru_cache(maxsize=None)
 def enum(name):
-    """{constant: value} of an enum, in order."""
+    """Returns {constant: value} of an enum, in order."""
     return {field.name: field.enumval for field in type_named(f"enum {name}").fields()}
 
 
@@ -72,7 +72,9 @@ def as_pointer(address, type_name):
 
 
 def function_name(address):
-    """The function that the address lies in, without what the compiler or the assembler has appended for a part of it."""
+    """
+    Returns the function at the address, without suffixes that the compiler or the assembler appends for a part of it.
+    """
     name = gdb.execute(f"info symbol {int(address):#x}", to_string=True)
     match = re.match(r"(\S+?)(?:[.[]\S*)?(?: \+ \d+)? in section", name)
     return match[1] if match else None
@@ -91,12 +93,13 @@ def source(path):
 
 @functools.lru_cache(maxsize=None)
 def defines(path):
-    """{name: value} of the numeric constants that a header defines, in order."""
+    """Returns {name: value} of the numeric constants that a header defines, in order."""
     found = {"PAGE_SHIFT": 12}
     for name, text in re.findall(r"^#define (\w+)[ \t]+(.+?)\s*(?:/\*.*)?$", source(path), re.MULTILINE):
         text = re.sub(r"\b(0x[0-9a-fA-F]+|\d+)[uUlL]+\b", r"\1", text)
         try:
-            found[name] = eval(text, {"__builtins__": {}}, found)  # our own header: numbers, shifts, names before it
+            # only headers of this kernel: numbers, shifts, earlier names
+            found[name] = eval(text, {"__builtins__": {}}, found)
         except (SyntaxError, NameError, TypeError):
             continue
     return found
@@ -108,7 +111,7 @@ def define(path, name):
 
 @functools.lru_cache(maxsize=None)
 def rows(path, macro):
-    """The rows of an X-macro list, as lists of strings."""
+    """Returns the rows of an X-macro list, as lists of strings."""
     body = re.search(r"#define " + macro + r"\(X\)(.*?[^\\])\n", source(path), re.S)[1]
     body = re.sub(r"\\\n\s*", " ", body)
     found = []
@@ -121,7 +124,7 @@ def rows(path, macro):
 # --- Lists and per-CPU data ------------------------------------------------------------------------------------------
 
 def container(pointer, type_name, member):
-    """The structure around a member that the pointer points to."""
+    """Returns the structure that contains the member at `pointer`."""
     return as_pointer(int(pointer) - offset_of(type_name, member), type_name)
 
 
@@ -130,7 +133,7 @@ def offset_of(type_name, member):
 
 
 def all_fields(kind, base=0):
-    """The fields of a structure, those of its unnamed parts included."""
+    """Yields the fields of a structure, including those of its unnamed members."""
     for field in kind.fields():
         if field.name:
             yield _Field(field.name, base + field.bitpos)
@@ -144,7 +147,7 @@ class _Field:
 
 
 def list_entries(head, type_name, member, limit=100000):
-    """The structures on a list_head; `limit` ends a walk over a list that is being changed."""
+    """Yields the structures on a list_head; `limit` ends a walk over a list that is being changed."""
     first = int(head.address)
     link = head["next"]
     while int(link) != first and int(link) and limit:
@@ -162,7 +165,7 @@ def per_cpu(array, cpu):
 
 
 def array_of(value):
-    """The elements of an array."""
+    """Returns the elements of an array."""
     low, high = value.type.range()
     return [value[index] for index in range(low, high + 1)]
 
@@ -194,7 +197,7 @@ def pfn_of_page(page):
 
 
 def text_of(value):
-    """A char array of the kernel."""
+    """Returns a char array or string of the kernel as text."""
     return value.string(errors="replace") if value.type.code == gdb.TYPE_CODE_PTR else \
         bytes(int(byte) & 0xff for byte in array_of(value)).split(b"\0")[0].decode(errors="replace")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`locks`: who holds which lock, who waits for it, and whether they wait for each other in a circle."""
+"""`locks`: shows the holders of each lock, its waiters, and deadlock cycles."""
 
 from . import holdings, kernel, stack, waits, walk
 from .command import Command, say
@@ -12,7 +12,7 @@ def vma_of_lock(lock):
 
 
 def lock_name(lock, rank):
-    """What a lock guards, as far as that can be told from where it lies."""
+    """Names what a lock protects, as far as its address tells."""
     if rank == "MMAP_LOCK":
         return f"mmap_lock of {walk.mm_name(kernel.container(lock, 'struct mm', 'mmap_lock'))}"
     if rank == "VMA":
@@ -29,7 +29,7 @@ def lock_name(lock, rank):
 # --- The graph -------------------------------------------------------------------------------------------------------
 
 class Graph:
-    """Who waits for whom, as of now."""
+    """The current graph of waits and holders."""
 
     def __init__(self):
         self.waits = list(waits.all_waits())
@@ -37,7 +37,7 @@ class Graph:
         self.tasks = {int(task): task for task in walk.all_tasks()}
 
     def locks(self):
-        """(lock, rank) of everything held or waited for, in the order of the ranks."""
+        """Returns (lock, rank) of every lock that is held or waited for, ordered by rank."""
         order = list(kernel.enum("lock_rank"))
         found = {one.lock: one.rank for one in [*self.waits, *self.holdings] if one.lock}
         return sorted(found.items(), key=lambda item: (order.index(f"RANK_{item[1]}"), item[0]))
@@ -46,11 +46,14 @@ class Graph:
         return [one for one in self.holdings if one.lock == lock]
 
     def blockers(self, wait):
-        """The tasks that a wait is for."""
+        """Returns the tasks that block a wait."""
         return [one.task for one in self.holders(wait.lock)] if wait.lock else wait.blockers
 
     def cycles(self):
-        """Lists of waits, each of which is for the task of the next, the last for that of the first."""
+        """
+        Returns lists of waits, in each of which a wait is for the task of the next one, and the last for that of the
+        first.
+        """
         found = []
         for wait in self.waits:
             for cycle in self._from(wait, []):
@@ -76,8 +79,8 @@ class Locks(Command):
     Show every lock that somebody holds or waits for, in lock order, and circles of threads that wait for each other.
     Usage: locks
 
-    The debug kernel notes all that is held. The release kernel does not: there these are the locks that know their owner,
-    those that a fault has in hand, and those that somebody waits for; the last line says so.
+    The debug kernel records every held lock. The release kernel does not: there the command shows the locks that store
+    their owner, those that a fault has recorded, and those that a thread waits for; the last line says so.
     """
 
     name = "locks"
@@ -111,7 +114,7 @@ class Locks(Command):
 
 
 def show_waits_of(task):
-    """What one thread waits for, and who has it."""
+    """Prints what one thread waits for, and the holders."""
     graph = Graph()
     for wait in graph.waits:
         if int(wait.task) != int(task):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is left of memory, as mm/page/page_alloc.c counts it: what a fault on a CPU can have without anything being reclaimed."""
+"""Free memory as mm/page/page_alloc.c counts it: the pages that a fault can get on a CPU without reclaim."""
 
 from . import kernel
 
@@ -7,17 +7,19 @@ FILE = "mm/page/page_alloc.c"
 
 
 def stashed(cpu):
-    """The single pages that the CPU has for itself."""
+    """Returns the number of pages in the CPU's stash."""
     return int(kernel.per_cpu(kernel.static(FILE, "stashes"), cpu)["count"])
 
 
 def kept():
-    """The pages that programs do not get."""
+    """Returns the number of pages that programs cannot allocate."""
     return int(kernel.variable("watermarks")["min"])
 
 
 def at_hand(cpu):
-    """As alloc_page(ALLOC_USER): first the CPU's stash, then what the zone has above its lowest mark."""
+    """
+    Returns the pages that alloc_page(ALLOC_USER) can get: the CPU's stash, and the zone's pages above its lowest mark.
+    """
     return stashed(cpu) + max(0, int(kernel.static(FILE, "zone")["nr_free"]) - kept())
 
 

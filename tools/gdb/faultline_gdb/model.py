@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-What `why` knows of a fault: one attempt of one strategy, played through on the memory as it is now. An attempt ends by
-raising End, where the kernel's would return. The strategies are in model_spec and model_locked, the kinds of fault in
-model_kinds; each mirrors the file of the kernel that it names.
+The model of a fault that `why` uses: it simulates one attempt of one strategy on the current memory. An attempt ends
+by raising End, where the kernel's would return. The strategies are in model_spec and model_locked, the kinds of fault
+in model_kinds; each mirrors the file of the kernel that it names.
 """
 
 from . import kernel, memory, pages, places, walk
@@ -12,7 +12,7 @@ WORDS = {READ: "read", WRITE: "write", EXEC: "execute"}
 
 
 class End(Exception):
-    """How an attempt ends: `how` is skip, answered, completed, gave up, retry."""
+    """The end of an attempt: `how` is skip, answered, completed, gave up or retry."""
 
     def __init__(self, how, place, sentence="", reason=None, answer="FAULT_DONE"):
         super().__init__(sentence)
@@ -36,12 +36,12 @@ def answered(path, function, text, sentence, answer="FAULT_DONE"):
 
 
 def refused(fault, signal):
-    """A program gets a signal; the kernel, on its behalf, an error to return."""
+    """Returns a program's signal, or the error that the kernel returns to it."""
     return signal if fault.from_user else "EFAULT"
 
 
 class Snapshot:
-    """Of a VMA, as fault_snapshot() takes it: from the VMA, or from a fault that is under way."""
+    """A snapshot of a VMA, as by fault_snapshot(): from the VMA, or from a fault that is under way."""
 
     def __init__(self, vma):
         for name in ("start", "end", "flags", "pgoff", "anon_vma", "mapping", "ops"):
@@ -53,7 +53,7 @@ class Snapshot:
         return bool(self.flags & kernel.define("mm/vma/vma.h", f"VM_{flag}"))
 
     def permits(self, access):
-        """As vma_permits(); protection keys are the running thread's, which GDB cannot see."""
+        """Mirrors vma_permits(), without protection keys: those are the running thread's, which GDB cannot see."""
         if access == WRITE:
             return self.has("WRITE")
         return self.has("EXEC") if access == EXEC else bool(self.flags & kernel.define("mm/vma/vma.h", "VM_ACCESS"))
@@ -64,7 +64,7 @@ class Snapshot:
 
 
 class Mine:
-    """What a fault that is under way has got already: it need not wait for itself."""
+    """The locks and pages that a fault under way has already: it does not wait for itself."""
 
     PAGE_READY = ("anon_page_ready", "cow_before_copy", "swap_claimed")
 
@@ -77,14 +77,14 @@ class Mine:
 
 
 class Nothing:
-    """A fault that has not begun has nothing."""
+    """A fault that has not begun has no locks and no pages."""
 
     holds = has_claimed = has_new_page = False
     page, cpu = 0, None
 
 
 class Fault:
-    """One access, asked about now."""
+    """One access at this moment."""
 
     def __init__(self, mm, address, access, from_user, tried=False, mine=Nothing, is_own=True):
         self.mm, self.address, self.access, self.from_user = mm, address & -kernel.PAGE_SIZE, access, from_user
@@ -99,17 +99,17 @@ class Fault:
             self.notes.append(sentence)
 
     def takes_page(self):
-        """Is there one more page at hand on the selected CPU?"""
+        """Takes a page; returns whether the selected CPU had one."""
         self.taken += 1
         return self.taken <= 0 or self.taken <= memory.at_hand(walk.selected_cpu())
 
     def pte_lock_is_busy(self):
-        """A CPU in the middle of this fault that has the lock has it for the fault."""
+        """Returns whether another CPU has the PTE lock: a CPU in the middle of this fault has it for this fault."""
         owner = int(self.ptl["owner"])
         return owner and owner - 1 != self.mine.cpu
 
     def is_locked(self, page):
-        """By somebody else, that is."""
+        """Returns whether another thread has the page lock."""
         return kernel.page_has(page, "PG_LOCKED") and int(page) != self.mine.page
 
     def pgoff(self):
@@ -121,7 +121,7 @@ class Fault:
         return self.vma.permits(self.access)
 
     def read_tables(self):
-        """As pt_walk(): TABLE with the entry read, NONE, or UPPER for all else."""
+        """Mirrors pt_walk(): returns TABLE with the entry read, NONE, or UPPER for everything else."""
         steps = list(walk.walk(self.mm, self.address))
         last = steps[-1]
         if last.level == 1:
@@ -134,17 +134,17 @@ class Fault:
 
 
     def entry_at(self, index):
-        """The entry, beside ours in its table, of another page of the mapping: 0 without a table."""
+        """Returns the entry for another page of the mapping in the same page table, 0 without a table."""
         return kernel.read_u64(self.ptep + (index - self.pgoff()) * kernel.WORD) if self.table else 0
 
 
 class Strategy:
-    """What the kinds of fault ask of a strategy. Each raises End, or returns."""
+    """The operations that the kinds of fault call on a strategy. Each raises End, or returns."""
 
     name = ""
 
     def skip(self, fault):
-        """Raises End if it would not even be tried."""
+        """Raises End if the strategy would not be tried."""
 
     def enter(self, fault):
         raise NotImplementedError
@@ -153,7 +153,7 @@ class Strategy:
         raise NotImplementedError
 
     def need_page(self, fault):
-        """As fault_page_get()."""
+        """Mirrors fault_page_get()."""
         if not fault.takes_page():
             fault.note(memory.describe(walk.selected_cpu()))
             self.no_memory(fault)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The kinds of fault, the same for all strategies, as mm/fault/fault_kind.c, fault_anon.c, fault_mapping.c, fault_around.c,
-fault_wp.c and fault_swap.c have them. Each ends by raising End.
+The kinds of fault in the model of `why`, the same for all strategies. Mirrors mm/fault/fault_kind.c, fault_anon.c,
+fault_mapping.c, fault_around.c, fault_wp.c and fault_swap.c. Each kind ends by raising End.
 """
 
 from . import kernel, swap, walk
@@ -14,7 +14,7 @@ WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault/fault_wp.c", "mm/fault/fault_swap
 
 
 def handle(strategy, fault):
-    """As fault_handle()."""
+    """Mirrors fault_handle()."""
     strategy.walk(fault)
     kind = walk.pte_kind(fault.pte)
     if kind == "NONE":
@@ -32,7 +32,7 @@ def has(fault, bit):
 
 
 def permits(pte, access):
-    """As pte_permits(): would the CPU fault at all?"""
+    """Mirrors pte_permits(): returns whether the entry permits the access, so that the CPU does not fault."""
     if not pte & walk.pte_bit("PRESENT"):
         return False
     return bool(pte & walk.pte_bit("WRITE")) if access == WRITE else not pte & walk.pte_bit("NX") if access == EXEC else True
@@ -53,7 +53,7 @@ def anon(strategy, fault):
 # --- Pages of a mapping ----------------------------------------------------------------------------------------------
 
 class Cache:
-    """The pages of a mapping, as mapping_tree.c keeps them."""
+    """The pages of a mapping, as mapping_tree.c stores them."""
 
     def __init__(self, mapping):
         self.mapping = mapping
@@ -63,7 +63,7 @@ class Cache:
         return (int(self.mapping["size"]) + kernel.PAGE_SIZE - 1) // kernel.PAGE_SIZE
 
     def entry(self, index):
-        """What the slot holds: 0, a page, or a value with its lowest bit set."""
+        """Returns the slot's entry: 0, a page, or a value with its lowest bit set."""
         node = self.mapping["root"].cast(kernel.type_named("struct mapping_node").pointer())
         if not int(node) or index >> self.bits * int(node["level"]):
             return 0
@@ -75,17 +75,17 @@ class Cache:
         return 0
 
     def page(self, index):
-        """The page of the slot, or None."""
+        """Returns the page of the slot, or None."""
         entry = self.entry(index)
         return kernel.as_pointer(entry, "struct page") if entry and not entry & 1 else None
 
     def value(self, index):
-        """The swap slot that the mapping's page is in, or None."""
+        """Returns the swap slot that has the mapping's page, or None."""
         entry = self.entry(index)
         return entry >> 1 if entry & 1 else None
 
     def may_be_mapped(self, index):
-        """As may_be_mapped() in fault_around.c."""
+        """Mirrors may_be_mapped() in fault_around.c."""
         page = self.page(index)
         return page is not None and kernel.page_has(page, "PG_UPTODATE") and kernel.page_has(page, "PG_CACHE") and \
             not any(kernel.page_has(page, flag) for flag in ("PG_LOCKED", "PG_ERROR", "PG_SET_ASIDE"))
@@ -101,7 +101,7 @@ def mapping(strategy, fault):
 
 
 def window(fault):
-    """The pages that fault_map_around() looks at, as indices of the mapping."""
+    """Returns the pages that fault_map_around() examines, as indices of the mapping."""
     number = int(kernel.variable("sysctl_fault_around_bytes")) // kernel.PAGE_SIZE
     if number > 1 and int(fault.vma.mapping_struct["misses"]) > kernel.define(AROUND, "LOTS_OF_MISSES"):
         number = 1
@@ -164,7 +164,7 @@ def ask_mapping(strategy, fault):
 
 
 def make_page(strategy, fault, cache):
-    """As fault_missed(): shared memory may be in swap; anything else gets a page."""
+    """Mirrors fault_missed(): shared memory may be in swap; any other mapping gets a new page."""
     value = cache.value(fault.pgoff())
     if value is not None:
         in_swap(strategy, fault, value)
@@ -173,7 +173,7 @@ def make_page(strategy, fault, cache):
 
 
 def in_swap(strategy, fault, value):
-    """As fault_shmem_in_swap()."""
+    """Mirrors fault_shmem_in_swap()."""
     number, offset = swap.number_of(value)
     area = dict(swap.areas()).get(number)
     state, pfn = swap.slot_state(area, offset) if area is not None else (0, 0)
@@ -208,7 +208,7 @@ def shared_fault(strategy, fault):
 
 
 def ask_file_system(strategy, fault, page):
-    """As fault_page_mkwrite()."""
+    """Mirrors fault_page_mkwrite()."""
     if page is not None and fault.is_locked(page):
         fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
         strategy.wait_page(fault)
@@ -216,7 +216,10 @@ def ask_file_system(strategy, fault, page):
 
 
 def unless_throttled(fault, page, end):
-    """Who makes a page dirty while too many are waits for the flusher, when the entry is set and the lock let go."""
+    """
+    Returns `end`, or completed if too many pages are dirty: the writer sets the entry, drops its lock and waits for the
+    flusher.
+    """
     if not int(fault.vma.mapping_struct["ops"]):
         return end
     fs = fault.vma.mapping_struct["host"].cast(kernel.type_named("struct faultfs_file").pointer())["fs"]
@@ -258,7 +261,7 @@ def private_write(strategy, fault):
 
 
 def is_last_owner(page):
-    """As is_last_owner(): a slot of swap that no entry names any more gives its reference up first."""
+    """Mirrors is_last_owner(): a swap slot that no entry names any more drops its reference first."""
     if not kernel.page_has(page, "PG_ANON"):
         return False
     references = int(page["refcount"])
@@ -302,7 +305,7 @@ def read(strategy, fault, area, state):
 
 
 def begin_read(strategy, fault):
-    """As fault_read_swap(): a read takes one of the requests for swap, or waits for one."""
+    """Mirrors fault_read_swap(): a read takes one of the requests for swap, or waits for one."""
     if swap.requests_are_out():
         strategy.wait_request(fault)
     fault.note("starts to read the page into the swap cache, with its neighbours")

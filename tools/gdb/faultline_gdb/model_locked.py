@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The per-VMA lock and mmap_lock, as mm/fault/strategy_vma.c, mm/fault/strategy_mmap.c and mm/fault/fault_locked.c have them."""
+"""
+The per-VMA lock and mmap_lock in the model of `why`. Mirrors mm/fault/strategy_vma.c, mm/fault/strategy_mmap.c and
+mm/fault/fault_locked.c.
+"""
 
 from . import kernel, vmas, walk
 from .model import Snapshot, Strategy, answered, gave_up, lock_holder, refused, retry, skip
@@ -13,7 +16,7 @@ def no_access(fault):
 
 
 class Locked(Strategy):
-    """What both share: page tables stay, so what is missing may be built, and locks may be waited for."""
+    """The common part: page tables cannot vanish, so the fault may build missing ones, and it may wait for locks."""
 
     def walk(self, fault):
         fault.read_tables()
@@ -54,13 +57,13 @@ class PerVma(Locked):
         raise gave_up(VMA_FILE, "found_nothing", "vma_lock_miss")
 
     def lock(self, fault, vma):
-        """As vma_try_read()."""
+        """Mirrors vma_try_read()."""
         if self.is_write_locked(fault, vma):
             raise gave_up(VMA_FILE, "find_and_lock", "vma_lock_abort_write_locked")
         self.check(fault, vma)
 
     def check(self, fault, vma):
-        """What is asked of a locked VMA: it does not change any more, whoever waits to."""
+        """Checks a locked VMA: it does not change, even if a writer waits."""
         fault.vma = Snapshot(vma)
         if not fault.vma.start <= fault.address < fault.vma.end:
             raise gave_up(VMA_FILE, "vma_enter", "vma_lock_abort_outside")
@@ -133,14 +136,14 @@ class MmapLock(Locked):
 
 
 def wait(fault, what, path, function, reason):
-    """As fault_wait_locked(): the first time with the lock dropped, then holding on."""
+    """Mirrors fault_wait_locked(): drops the lock and waits the first time, then waits with the lock held."""
     if not fault.tried:
         raise retry(path, function, reason)
     fault.note(f"waits for the {what}, holding its lock")
 
 
 def may_grow(fault, found):
-    """As vma_expand_stack(), as far as limits go that one can look up: the size of the stack, and the gap below."""
+    """Mirrors vma_expand_stack(), for the limits that can be looked up: the size of the stack, and the gap below."""
     if found.end - fault.address > int(fault.mm["rlimit_stack"]):
         return False
     below = [one for one in walk.vmas(fault.mm) if one.end <= found.start]

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Speculation, as mm/fault/strategy_spec.c has it: from the door, or from where a fault that is under way has come to."""
+"""
+Speculation in the model of `why`. Mirrors mm/fault/strategy_spec.c, from the start, or from the current point of a
+fault that is under way.
+"""
 
 from . import kernel, walk
 from .model import WRITE, Snapshot, Strategy, gave_up, lock_holder, skip
 
 FILE = "mm/fault/strategy_spec.c"
-# Race points of an attempt in their order: who stands at one has passed those before.
+# Race points of an attempt in their order: a thread that is stopped at one has passed those before.
 POINTS = ("spec_after_find", "spec_after_sample", "spec_after_snapshot", "spec_before_walk", "spec_after_walk",
           "spec_before_ptl", "spec_before_trylock", "spec_after_ptl")
 
@@ -84,15 +87,15 @@ class Speculative(Strategy):
 
 
 class UnderWay:
-    """What is left of a speculative attempt that stands somewhere in the middle."""
+    """The rest of a speculative attempt that has stopped in the middle."""
 
     def __init__(self, record, point, found):
-        """A point that is none of speculation's own is the kind of fault's, which comes after the walk."""
+        """A point that is not one of speculation's own belongs to the kind of fault, which follows the walk."""
         own = point if point in POINTS else "spec_after_walk"
         self.record, self.passed, self.found = record, POINTS.index(own), found
 
     def is_before(self, point):
-        """Has the attempt still to come past the point? Who stands at it is about to leave it."""
+        """Returns whether the attempt has yet to pass the point. A thread that is stopped at it has not."""
         return self.passed <= POINTS.index(point)
 
     def changed(self):
@@ -102,7 +105,7 @@ class UnderWay:
         return int(self.record["pmdp"]["val"]) != int(self.record["orig_pmd"]["val"])
 
     def check(self, strategy, fault):
-        """The rest, in order; returns where nothing that is known now ends it."""
+        """Runs the remaining checks in order; returns if none that can be evaluated now ends the attempt."""
         if self.passed == POINTS.index("spec_after_find"):
             self.check_found(strategy, fault)
             return
@@ -118,7 +121,7 @@ class UnderWay:
         self.check_lock(strategy, fault)
 
     def check_found(self, strategy, fault):
-        """The VMA was found, and is sampled now."""
+        """Handles an attempt that has found the VMA, and samples it next."""
         if self.found is None:
             return
         strategy.sample_vma(fault, self.found)

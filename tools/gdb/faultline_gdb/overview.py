@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`faultline`: lists the commands, so that `help faultline` does."""
+"""`faultline`: lists the commands, so that `help faultline` shows them."""
 
 from . import command
 from .command import Command, say

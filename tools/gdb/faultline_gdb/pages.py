@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`ptwalk`: the way of an address through the page tables. `page`: what is known of a page frame, and who maps it."""
+"""
+`ptwalk` shows the walk of an address through the page tables; `page` shows a page frame and the entries that map it.
+"""
 
 import gdb
 
@@ -8,7 +10,7 @@ from .command import Command, counted, pids, say
 
 
 def lock_owner(lock):
-    """Who has a spinlock, in words."""
+    """Describes the holder of a spinlock."""
     cpu = int(lock["owner"]) - 1
     if cpu < 0:
         return "free"
@@ -100,7 +102,7 @@ class Page(Command):
 
 
 def entry_of(mm, address):
-    """The entry of the lowest level, or None without a table."""
+    """Returns the entry of the lowest level, or None without a table."""
     last = list(walk.walk(mm, address))[-1]
     return last.value if last.level == 1 else None
 
@@ -122,7 +124,9 @@ def owner_lines(page):
 
 
 def mapping_lines(pfn):
-    """The entries that map the frame, found by looking at every address space: the reverse map is what is to be checked."""
+    """
+    Yields the entries that map the frame. Searches every address space, to check the reverse map without relying on it.
+    """
     for process in walk.processes():
         mm = walk.process_mm(process)
         for found in walk.vmas(mm) if mm is not None else ():
@@ -132,7 +136,7 @@ def mapping_lines(pfn):
 
 
 def present_entries(mm, start, end):
-    """(address, entry) of all that maps a page in [start, end), reading one table at a time."""
+    """Yields (address, entry) of all entries that map a page in [start, end), reading one table at a time."""
     span = kernel.PAGE_SIZE * 512
     address = start
     while address < end:
@@ -144,6 +148,6 @@ def present_entries(mm, start, end):
                 if walk.pte_kind(value) == "PAGE":
                     yield address + number * kernel.PAGE_SIZE, value
             address = stop
-        else:  # nothing below this entry: on to the next one of its level
+        else:  # nothing below this entry: continues at the next one of its level
             skip = span << 9 * (last.level - 2)
             address = (address // skip + 1) * skip

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Where in the sources something is decided: found by the function's name and a piece of its text, so that the line is right
-whatever moves. What is not found any more is an error: then `why` is older than the kernel.
+Finds the source line of a decision, by the function's name and a piece of its text, so that the line is right even if
+code moves. It is an error if the text is not found: then `why` is older than the kernel.
 """
 
 import re
@@ -32,5 +32,5 @@ class Place:
 
 
 def reason(path, function, name):
-    """Where an attempt ends for a reason."""
+    """Returns the place where an attempt ends for a reason."""
     return Place(path, function, f"REASON_{name}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`race`: the race points: who stands where; arming and releasing from GDB."""
+"""`race`: shows the race points and the threads stopped there, and arms and releases them from GDB."""
 
 import gdb
 
@@ -14,7 +14,7 @@ def points():
 
 
 def state_of(name):
-    """The kernel's record of a point."""
+    """Returns the kernel's record of a point."""
     return kernel.static("mm/debug/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{name}"]]
 
 
@@ -27,7 +27,9 @@ def write(field, number):
 
 
 def set_state(point, state):
-    """As update_armed() does: the flag is on while any point is not idle, or a schedule is fuzzed."""
+    """
+    Sets the state and mirrors update_armed(): the flag is set while any point is not idle, or a schedule is fuzzed.
+    """
     write(point["state"], kernel.enum("point_state")[state])
     busy = any(not is_in(one, IDLE) for one in kernel.array_of(kernel.static("mm/debug/race.c", "points")))
     write(kernel.variable("race_armed"), int(busy or bool(kernel.variable("schedule_fuzz_on"))))
@@ -52,13 +54,13 @@ class Race(Command):
     List, arm and release race points: places where one thread can be held while the others run.
     Usage: race [list|arm POINT [TID [SKIP]]|release POINT|disarm]
 
-    race                     points that are armed, and who stands where
+    race                     points that are armed, and the threads stopped there
     race list                all points, with a sentence about each
-    race arm POINT TID SKIP  the next thread that comes there stops (that of number TID; the SKIP first ones pass)
-    race release POINT       who stands there goes on; the point is disarmed
+    race arm POINT TID SKIP  the next thread that arrives stops (only thread TID; the first SKIP arrivals pass)
+    race release POINT       the thread stopped there continues; the point is disarmed
     race disarm              all points are released
 
-    A thread that stands at a point spins on its CPU, so the others need CPUs of their own.
+    A thread that is stopped at a point spins on its CPU, so the others need CPUs of their own.
     """
 
     name = "race"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""`rcu`: the generation, which CPUs have noted it, and which call-backs wait."""
+"""`rcu`: shows the generation, the CPUs that have noted it, and the callbacks that wait."""
 
 from . import kernel, walk
 from .command import Command, say, table
 
 
 def chain(first, limit=10000):
-    """The functions of a list of call-backs, counted."""
+    """Counts the functions of a list of callbacks."""
     counts = {}
     head = first
     while int(head) and limit:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`reasons`: the counters of the fault path; and what other commands ask about reasons."""
+"""`reasons`: shows the counters of the fault path. Also looks up reasons for other commands."""
 
 import fnmatch
 
@@ -14,12 +14,12 @@ class Reason:
 
 
 def all_reasons():
-    """The rows of mm/fault/reasons.h by name."""
+    """Returns the rows of mm/fault/reasons.h by name."""
     return {row[0]: Reason(row) for row in kernel.rows("mm/fault/reasons.h", "FAULT_REASONS")}
 
 
 def counters():
-    """{name: sum over all CPUs}, as /proc/vmstat has them."""
+    """Returns {name: sum over all CPUs}, as in /proc/vmstat."""
     names = [name.removeprefix("COUNT_") for name in kernel.enum("counter")
              if name not in ("COUNT_FIRST_REASON", "NR_COUNTERS")]
     names += [name.removeprefix("REASON_") for name in kernel.enum("fault_reason") if name != "NR_FAULT_REASONS"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Stacks: of CPUs, which GDB unwinds, and of threads that sleep, whose frames hang together by the frame pointers that the
-kernel keeps.
+Reads stacks: those of CPUs, which GDB unwinds, and those of sleeping threads, whose frames are linked by the frame
+pointers that the kernel keeps.
 """
 
 import gdb
@@ -10,15 +10,15 @@ from . import kernel, unwind, walk
 
 DEPTH = 40
 SHOWN = 4
-# Where every sleep and every wait awake ends up: it says nothing about why.
+# The functions at the end of every sleep and every busy wait: they say nothing about the cause.
 PLUMBING = ("switch_stacks", "switch_context", "schedule", "thread_sleep", "finish_switch", "cpu_relax")
-LABEL = ".@"  # the assembler's own, inside a macro
-# What the kernel has brought about itself: no interrupts.
+LABEL = ".@"  # local labels of the assembler, inside a macro
+# Exceptions that the kernel's own code causes: no interrupts.
 EXCEPTIONS = ("page_fault_kernel", "exception", "exception_critical")
 
 
 def place(pc):
-    """A function and a line, as far as symbols go."""
+    """Returns a function and a line, as far as the symbols tell."""
     line = gdb.find_pc_line(pc)
     name = kernel.function_name(pc)
     if line.symtab is None:
@@ -27,7 +27,7 @@ def place(pc):
 
 
 def sleeping_frames(task):
-    """(return address, frame pointer) from the innermost frame of a thread that is switched out."""
+    """Yields (return address, frame pointer) from the innermost frame of a thread that is switched out."""
     saved = int(task["kernel_rsp"])
     if not saved:
         return
@@ -42,12 +42,12 @@ def sleeping_frames(task):
 
 
 def names(task, cpu=None):
-    """The functions that a thread is in, innermost first."""
+    """Returns the functions on a thread's stack, innermost first."""
     return [name for name in names_and_entries(task, cpu) if name]
 
 
 def names_and_entries(task, cpu):
-    """The same, with None for the code of entry.asm between what was interrupted and what has interrupted it."""
+    """Returns the same, with None for the code of entry.asm between the interrupted function and the handler."""
     if cpu is None:
         return [kernel.function_name(pc - 1) for pc, _ in sleeping_frames(task)]
     with on_cpu(cpu):
@@ -55,7 +55,7 @@ def names_and_entries(task, cpu):
 
 
 def without_interrupts(found):
-    """What the kernel did before interrupts came, and the function of the last one; that one is None if there are none."""
+    """Returns the functions below the innermost interrupts, and the last interrupt's handler, None if there is none."""
     handler = None
     while None in found:
         end = found.index(None)
@@ -66,7 +66,7 @@ def without_interrupts(found):
 
 
 def frames():
-    """Those of the kernel, innermost first; outside them may come those of a program."""
+    """Yields the kernel's frames, innermost first; the frames of a program may follow them."""
     frame = gdb.newest_frame()
     for _ in range(DEPTH):
         if frame is None or frame.pc() < unwind.KERNEL_TEXT:
@@ -79,7 +79,7 @@ def frames():
 
 
 class on_cpu:
-    """With another CPU selected."""
+    """A context in which another CPU is selected."""
 
     def __init__(self, cpu):
         self.cpu = cpu
@@ -93,7 +93,7 @@ class on_cpu:
 
 
 def summary(task, cpu):
-    """Where a thread is, outermost last, without the plumbing."""
+    """Returns a thread's functions, outermost last, without the plumbing."""
     if cpu is not None:
         with on_cpu(cpu):
             if int(gdb.newest_frame().read_register("cs")) & 3:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`swap`: areas, their devices, and the slots in use."""
+"""`swap`: shows the swap areas, their devices, and the slots in use."""
 
 from . import kernel
 from .command import Command, counted, say
@@ -8,7 +8,7 @@ SHOWN_SLOTS = 40
 
 
 def areas():
-    """(number, area) of those that are there."""
+    """Yields (number, area) of the present areas."""
     for number, area in enumerate(kernel.array_of(kernel.static("mm/swap/swap_area.c", "areas"))):
         if area["present"]:
             yield number, area
@@ -19,7 +19,7 @@ def constant(name):
 
 
 def slots(area):
-    """(offset, state, pfn) of the slots that are neither free nor bad."""
+    """Yields (offset, state, pfn) of the slots that are neither free nor bad."""
     per_chunk = kernel.PAGE_SIZE // kernel.type_named("struct slot").sizeof
     total = int(area["nr_slots"])
     for first in range(0, total, per_chunk):
@@ -31,13 +31,13 @@ def slots(area):
 
 
 def number_of(slot):
-    """(area, offset) of a swap_slot_t."""
+    """Returns (area, offset) of a swap_slot_t."""
     bits = kernel.define("mm/table/pgtable.h", "SWAP_OFFSET_BITS")
     return slot >> bits, slot & (1 << bits) - 1
 
 
 def slot_state(area, offset):
-    """(state, pfn) of one slot."""
+    """Returns (state, pfn) of one slot."""
     per_chunk = kernel.PAGE_SIZE // kernel.type_named("struct slot").sizeof
     slot = area["chunks"][offset // per_chunk]["slots"][offset % per_chunk]
     return int(slot["state"]), int(slot["pfn"])
@@ -60,13 +60,13 @@ def describe_slot(state, pfn):
 
 
 def requests_are_out():
-    """Are all requests for swap under way? The pool is filled when the first one is taken."""
+    """Returns whether all requests for swap are in use. The pool is filled when the first one is taken."""
     pool = kernel.static("mm/swap/swap_io.c", "pool")
     return bool(pool["filled"]) and int(pool["free"]["next"]) == int(pool["free"].address)
 
 
 def target_of(area):
-    """Where the area lies: a device, or a file on one."""
+    """Returns where the area is: on a device, or in a file on one."""
     return area["device"].cast(kernel.type_named("struct swap_target").pointer())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`cpus`: what each CPU does. `tasks`: every thread, what it does, and where it sleeps."""
+"""`cpus` shows what each CPU does; `tasks` shows every thread, its state, and where it sleeps."""
 
 import gdb
 
@@ -16,7 +16,7 @@ def policy_name(mm):
 
 class Cpus(Command):
     """
-    Show what each CPU does: its task, the place in the code, interrupts, who is queued behind.
+    Show what each CPU does: its task, the place in the code, interrupts, how many tasks are queued.
     Usage: cpus
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`tlb`: which CPUs may hold translations of an address space, and which shootdowns are under way."""
+"""`tlb`: shows which CPUs may hold translations of an address space, and which shootdowns are under way."""
 
 from . import kernel, walk
 from .command import Command, counted, pids, say
@@ -7,7 +7,7 @@ from .command import Command, counted, pids, say
 
 class Tlb(Command):
     """
-    Show who may hold translations of an address space, and the shootdowns that wait for an acknowledgement.
+    Show which CPUs may hold translations of an address space, and the shootdowns that wait for an acknowledgement.
     Usage: tlb [PID|all]
     """
 

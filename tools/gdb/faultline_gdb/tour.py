@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-`tour`: guided walks. A tour is a text file in tools/gdb/tours/: lines that begin with "> " are commands, shown and done;
-lines that begin with "= " are what the last command must have said (a regular expression, checked every time); "---" waits
-for Enter; "#" begins a comment. All else is text.
+`tour`: guided walks through a fault. A tour is a text file in tools/gdb/tours/: lines that begin with "> " are
+commands, which are shown and run; lines that begin with "= " are regular expressions that the last command's output
+must match (checked every time); "---" waits for Enter; "#" begins a comment. All other lines are text.
 """
 
 import os
@@ -39,7 +39,7 @@ class Tour(Command):
     tools/faultline run --gdb --deterministic --cpus 3 --swap 1M build/user/tour NAME
     """
 
-    name, needs_machine = "tour", False  # the list of tours
+    name, needs_machine = "tour", False  # the list of tours needs none
 
     def choices(self, words):
         return names() if not words else []
@@ -91,7 +91,7 @@ class Walk:
         say(self.said.rstrip())
         if gdb.selected_thread() is None:
             self.give_up("the program has ended.")
-        if command in ("continue", "finish"):  # GDB shows by itself where it has stopped
+        if command in ("continue", "finish"):  # GDB itself prints where it has stopped
             self.said += gdb.execute("frame", to_string=True)
 
     def compare(self, pattern):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-How GDB gets past an interrupt, a fault or another exception: kernel/x86/entry.asm has no unwind information, but keeps what
-was interrupted in a struct trap_frame, which lies where the stack pointer is. So `up` leads from the kernel to the program's function; no further, since
-GDB takes a stack that lies below for a corrupt one.
+Lets GDB unwind past an interrupt, a fault or another exception. kernel/x86/entry.asm has no unwind information, but
+saves the interrupted registers in a struct trap_frame, to which the stack pointer points. So `up` leads from the kernel
+to the program's function, but not further: GDB takes a stack at a lower address for a corrupt one.
 """
 
 import gdb
@@ -21,7 +21,9 @@ class FrameId:
 
 
 class Interrupted(Unwinder):
-    """The frame of entry.asm that has called interrupt(), exception(), page_fault_user() or page_fault_kernel()."""
+    """
+    Unwinds the frame of entry.asm that has called interrupt(), exception(), page_fault_user() or page_fault_kernel().
+    """
 
     def __init__(self):
         super().__init__("faultline-interrupted")

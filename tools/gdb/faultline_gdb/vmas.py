@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""`vmas`: the VMAs of an address space, with the state of their locks."""
+"""`vmas`: shows the VMAs of an address space, with the state of their locks."""
 
 from . import kernel, walk
 from .command import Command, counted, pids, say, size, table
 
 
 def flag_words(flags):
-    """read, write, exec and what else is set of VM_…; what it may become is left out, the protection key is a number."""
+    """Returns the names of the VM_… flags that are set, without VM_MAY…; the protection key is shown as a number."""
     words = [name.removeprefix("VM_").lower() for name, bit in kernel.defines("mm/vma/vma.h").items()
              if name.startswith("VM_") and not name.startswith("VM_MAY") and flags & bit and is_one_bit(bit)
              and name not in ("VM_STACK", "VM_PKEY_SHIFT")]
@@ -27,7 +27,7 @@ def nr_readers(vma):
 
 
 def lock_state(vma):
-    """The per-VMA lock's word and the sequence, in words."""
+    """Describes the per-VMA lock's word and the sequence."""
     count = int(vma["vm_refcnt"])
     bar = kernel.define("mm/vma/vma.h", "VMA_WRITER_BAR")
     if not count:
@@ -55,7 +55,7 @@ def describe(found):
 
 
 def mmap_lock_state(mm):
-    """The count of mmap_lock, in words."""
+    """Describes the count of mmap_lock."""
     count = int(mm["mmap_lock"]["count"])
     constant = lambda name: kernel.define("kernel/sync/rwsem.h", name)  # noqa: E731
     words = []
@@ -73,8 +73,8 @@ class Vmas(Command):
     Show the VMAs of an address space: bounds, flags, the per-VMA lock, the sequence count.
     Usage: vmas [PID|all]
 
-    Without an argument: those of the program that runs on the selected CPU (thread N selects CPU N-1). The first line has
-    the sequence count of the whole address space: odd while mmap_lock is held for writing. A VMA whose own count (seq)
+    Without an argument: those of the program on the selected CPU (thread N selects CPU N-1). The first line has the
+    sequence count of the whole address space: odd while mmap_lock is held for writing. A VMA whose own count (seq)
     equals it is being changed: neither speculation nor the per-VMA lock use it until mmap_lock is released.
     """
 

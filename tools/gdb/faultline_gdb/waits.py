@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-What each thread waits for. A thread that sleeps has a waiter on its stack, linked into a wait queue; whose queue that is
-tells what it waits for. A thread that waits for a lock says which, in both kernels. A CPU that spins says for which lock, or waits for a shootdown's
-acknowledgements.
+Finds what each thread waits for. A sleeping thread has a waiter on its stack, linked into a wait queue, and the owner
+of that queue is what it waits for. A thread that waits for a lock records the lock, in both kernels. A spinning CPU
+records the lock that it spins for, or waits for the acknowledgements of a shootdown.
 """
 
 import gdb
@@ -12,8 +12,8 @@ from . import holdings, kernel, stack, walk
 
 class Wait:
     """
-    `lock` is 0 for what is no lock; then `blockers` are the tasks that it is for. `owner` is where the lock itself notes which
-    thread has it, or 0; `spins` where a CPU waits for a spinlock.
+    One wait. `lock` is 0 if it is not for a lock; then `blockers` are the tasks that must act. `owner` is the address
+    where the lock stores its owner, or 0; `spins` is set if a CPU waits for a spinlock.
     """
 
     def __init__(self, task, lock, rank, what, blockers=(), owner=0, spins=False):
@@ -30,7 +30,7 @@ def all_waits():
 # --- Asleep ----------------------------------------------------------------------------------------------------------
 
 def waiters_on_stack(task):
-    """The addresses of structs that name the task and hang in a list."""
+    """Yields the addresses of structures that name the task and are linked into a list."""
     low, high = int(task["kernel_rsp"]), int(task["stack_top"])
     if not low < high:
         return
@@ -43,7 +43,7 @@ def waiters_on_stack(task):
 
 
 def is_linked(link):
-    """Is it part of a list with more than itself?"""
+    """Returns whether it is part of a list with other members."""
     try:
         following = kernel.read_u64(link)
         return following != link and kernel.read_u64(following + kernel.WORD) == link
@@ -52,7 +52,7 @@ def is_linked(link):
 
 
 def head_of(link, stacks):
-    """The list's head: what lies on nobody's stack."""
+    """Returns the list's head: the element that is on no thread's stack."""
     for _ in range(1000):
         link = kernel.read_u64(link)
         if not any(low <= link < high for low, high in stacks):
@@ -74,7 +74,7 @@ def event_wait(task, head):
 
 
 def lock_wait(task, link):
-    """The thread has said which lock it waits for (kernel/sync/lockdep.h); how, its waiter knows."""
+    """Returns the wait for the lock that the thread has recorded (kernel/sync/lockdep.h); its waiter tells the mode."""
     wait = task["waits"]
     lock, owner = int(wait["lock"]), int(wait["owner"])
     rank = kernel.enum_name("lock_rank", wait["rank"], "RANK_")

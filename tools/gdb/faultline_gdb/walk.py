@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Walks of what hangs together: CPUs and tasks, the VMAs of an address space, its page tables."""
+"""Walks the kernel's linked structures: CPUs and tasks, the VMAs of an address space, its page tables."""
 
 import gdb
 
@@ -9,7 +9,7 @@ from . import kernel
 # --- CPUs and tasks --------------------------------------------------------------------------------------------------
 
 def selected_cpu():
-    """QEMU shows each CPU as a thread, in order."""
+    """Returns the selected CPU: QEMU shows each CPU as a thread, in order."""
     return cpu_of_thread(gdb.selected_thread())
 
 
@@ -22,7 +22,7 @@ def thread_of_cpu(cpu):
 
 
 def task_on(cpu):
-    """What runs on a CPU, or None before it runs anything."""
+    """Returns the task on a CPU, or None before it runs one."""
     task = kernel.variable("cpus")[cpu]["task"]
     return task if int(task) else None
 
@@ -46,7 +46,7 @@ def tasks():
 
 
 def all_tasks():
-    """Those of all processes, and what else runs on a CPU just now: idle tasks, and one that is ending."""
+    """Returns the tasks of all processes and the others that are on a CPU: idle tasks, and one that is exiting."""
     found = {int(task): task for task in tasks()}
     for cpu in range(kernel.nr_cpus()):
         task = task_on(cpu)
@@ -64,7 +64,7 @@ def task_name(task):
 
 
 def cpu_running(task):
-    """The CPU that the task runs on now, or None."""
+    """Returns the CPU that the task runs on now, or None."""
     for cpu in range(kernel.nr_cpus()):
         running = task_on(cpu)
         if running is not None and int(running) == int(task):
@@ -80,7 +80,10 @@ def process_mm(process):
 
 
 def owner_of(mm):
-    """The first process that has the address space, or None; during exec, that of one of its threads is not that of the others."""
+    """
+    Returns the first process that uses the address space, or None. During exec, a thread's can differ from that of the
+    others.
+    """
     return next((task["process"] for task in tasks() if int(task["mm"]) == int(mm)), None)
 
 
@@ -92,7 +95,7 @@ def mm_name(mm):
 # --- VMAs ------------------------------------------------------------------------------------------------------------
 
 class Found:
-    """An entry of the tree: the bounds that the tree has, and the VMA."""
+    """An entry of the tree: its bounds in the tree, and the VMA."""
 
     def __init__(self, entry):
         self.start, self.end = int(entry["start"]), int(entry["end"])
@@ -119,13 +122,13 @@ def _below(node):
 
 
 def find_vma(mm, address):
-    """As vma_tree_find(): what contains the address, or None."""
+    """Mirrors vma_tree_find(): returns the entry that contains the address, or None."""
     found = find_vma_from(mm, address)
     return found if found and found.start <= address else None
 
 
 def find_vma_from(mm, address):
-    """As vma_tree_find_from(): the first that ends above the address, or None."""
+    """Mirrors vma_tree_find_from(): returns the first entry that ends above the address, or None."""
     node = mm["tree"]["root"]
     while int(node):
         for index in range(int(node["nr"])):
@@ -146,7 +149,7 @@ LEVELS = {4: "PGD", 3: "PUD", 2: "PMD", 1: "PTE"}
 
 
 class Step:
-    """One level of a walk: which entry of which table, and what it holds."""
+    """One level of a walk: the table, the index, and the entry."""
 
     def __init__(self, level, table, index):
         self.level, self.table, self.index = level, table, index
@@ -167,13 +170,13 @@ def frame(value):
 
 
 def table_is_bad(value):
-    """As pmd_bad()."""
+    """Mirrors pmd_bad()."""
     wanted = pte_bit("PRESENT") | pte_bit("WRITE") | pte_bit("USER")
     return value & (wanted | pte_bit("HUGE")) != wanted
 
 
 def walk(mm, address):
-    """The entries from the top table down to where the walk ends."""
+    """Yields the entries from the top table down to where the walk ends."""
     table = int(mm["pgd"])
     for level in (4, 3, 2, 1):
         step = Step(level, table, table_index(address, level))
@@ -184,7 +187,7 @@ def walk(mm, address):
 
 
 def pte_kind(value):
-    """As pte_kind(), the kernel's one decoder."""
+    """Mirrors pte_kind(), the kernel's only decoder of entries."""
     if value & (pte_bit("PRESENT") | pte_bit("PROTNONE")):
         return "PAGE"
     if not value:
@@ -199,17 +202,17 @@ def swap_device(value):
 
 
 def swap_slot(value):
-    """(area, offset) of an entry that holds a swap slot."""
+    """Returns (area, offset) of an entry that holds a swap slot."""
     return swap_device(value), frame(value) >> 12
 
 
 def table_page(value):
-    """The struct page of the table that an entry points to: it has the lock of that table's entries."""
+    """Returns the struct page of the table that an entry points to: it has the lock of that table's entries."""
     return kernel.page_of_pfn(frame(value) >> 12)
 
 
 def describe_pte(value):
-    """What an entry of the lowest level says, in words."""
+    """Describes an entry of the lowest level."""
     kind = pte_kind(value)
     if kind == "NONE":
         return "nothing was ever here, or it was removed"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-`why`: what each strategy would do now with an access, or with a fault that is under way, and in which line it decides so.
+`why`: predicts what each strategy would do with an access, or with a fault that is under way, and in which line it
+would decide so.
 """
 
 import re
@@ -17,13 +18,13 @@ ACCESS = {"ACCESS_READ": model.READ, "ACCESS_WRITE": model.WRITE, "ACCESS_EXEC":
 
 
 class Attempt:
-    """What one strategy would do."""
+    """The result of one strategy."""
 
     def __init__(self, strategy, end, notes):
         self.strategy, self.end, self.notes = strategy, end, notes
 
     def goes_on(self):
-        """Does the next strategy of the policy get its turn?"""
+        """Returns whether the next strategy of the policy would be tried."""
         return self.end.how in ("skip", "gave up")
 
 
@@ -43,14 +44,14 @@ def play(name, fault):
 
 
 def policy_order(mm):
-    """The names of the strategies of the address space's policy, in order."""
+    """Returns the names of the strategies of the address space's policy, in order."""
     policy = int(mm["policy"]) or int(kernel.variable("fault_policy_default"))
     order = gdb.parse_and_eval("policy_strategies::order")[policy]
     return [kernel.text_of(one["name"]) for one in kernel.array_of(order) if int(one)]
 
 
 def predict(mm, address, access, from_user=True):
-    """The attempts that a fault would make now, up to the one that ends it or has to wait."""
+    """Returns the attempts that a fault would make now, up to the one that ends it or has to wait."""
     attempts = []
     for name in policy_order(mm):
         attempts.append(attempt(name, mm, address, access, from_user))
@@ -61,12 +62,12 @@ def predict(mm, address, access, from_user=True):
 
 # --- A fault that is under way ---------------------------------------------------------------------------------------
 
-# Where a person is likely to stop: the page tables are walked, nothing else is done.
+# Functions where a user is likely to stop: the page tables have been walked, nothing else is done.
 KINDS = ("fault_anon", "fault_mapping", "fault_swap", "fault_write_protect")
 
 
 class InFlight:
-    """The fault that the thread on a CPU is in the middle of."""
+    """The current fault of a thread."""
 
     def __init__(self, record, cpu, point, found):
         self.record, self.cpu, self.point, self.found = record, cpu, point, found
@@ -82,14 +83,14 @@ class InFlight:
         return kernel.text_of(self.record["strategy"]["name"])
 
     def fault(self):
-        """The same for the model, with what the thread has got so far."""
+        """Returns the model's fault, with the locks and pages that the thread has so far."""
         mine = model.Mine(self.record, self.point, self.cpu)
         is_own = self.from_user or self.has_flag("FAULT_UACCESS")
         return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine, is_own)
 
 
 def in_flight(task):
-    """The fault that a thread is in the middle of, or None: task->fault, and where the thread stands."""
+    """Returns the current fault of a thread, or None: from task->fault and the thread's stack."""
     record = task["fault"]
     if not int(record):
         return None
@@ -110,7 +111,7 @@ def in_flight(task):
 
 
 def local_vma(frame):
-    """What the look-up has found, as far as the compiler kept it."""
+    """Returns the VMA that the look-up has found, if the compiler kept the variable."""
     try:
         value = frame.read_var("vma")
         value = value.dereference() if value.type.target().code == gdb.TYPE_CODE_PTR else value
@@ -120,7 +121,7 @@ def local_vma(frame):
 
 
 def rest_of(flight):
-    """How the attempt under way would end now; None where nothing that is known decides it."""
+    """Returns how the attempt under way would end now; None if no known state decides it."""
     fault = flight.fault()
     try:
         if flight.strategy() == "spec":
@@ -135,7 +136,7 @@ def rest_of(flight):
 
 
 def check_found_vma(fault, vma):
-    """The per-VMA lock has found a VMA, and tries to lock it next."""
+    """Handles an attempt that has found a VMA, and tries to lock it next."""
     if not int(vma["vm_refcnt"]):
         fault.note("the VMA is detached: looks again (vma_lock_detached)")
         STRATEGIES["vma"].enter(fault)
@@ -145,7 +146,7 @@ def check_found_vma(fault, vma):
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
-# Points behind which an attempt cannot end otherwise any more.
+# Points after which an attempt can end in one way only.
 LOCKED = "It has locked the entry, and found it as it was: nobody can come between. It writes the entry, which resolves the fault."
 CERTAIN = {"commit_before_set": LOCKED, "cow_before_flush": LOCKED, "shootdown_sent": LOCKED,
            "fault_throttled": "The entry is written, and nothing held. It waits for the flusher, and completes."}
@@ -169,10 +170,10 @@ class Why(Command):
     why p w         what a write to p by the program on the selected CPU would meet
     why 0x1000 r 7  the same for a read by process 7
     why p w kernel  the same when the kernel does it on the program's behalf, as in read(fd, p, n)
-    why             what becomes of the fault that the selected CPU is in the middle of, and whom it waits for
-    why tid N       the same of any thread, asleep or not
+    why             how the fault of the selected CPU would end, and what it waits for
+    why tid N       the same for any thread, asleep or not
 
-    It plays the strategies through on the memory as it is now. What another CPU changes meanwhile may make it otherwise.
+    It simulates the strategies on the current memory. If another CPU changes it first, the fault may end differently.
     """
 
     name = "why"
@@ -191,7 +192,7 @@ class Why(Command):
             self.explain_access(words)
 
     def explain_door(self):
-        """At a breakpoint on fault_in() the thread has not said yet that it faults; the arguments have."""
+        """Handles a breakpoint on fault_in(): task->fault is not set yet, but the arguments describe the fault."""
         frame, task = gdb.newest_frame(), walk.selected_task()
         if frame.name() != "fault_in" or task is None or int(task["fault"]):
             return False
