@@ -32,6 +32,7 @@
 #include "mm/reclaim/lazyfree.h"
 #include "mm/reclaim/oom_reap.h"
 #include "mm/reclaim/reclaim.h"
+#include "mm/services.h"
 #include "mm/swap/swap.h"
 #include "mm/vma/mm.h"
 
@@ -358,7 +359,7 @@ static u64 ask_for_round(void)
 	return thread ? round : 0;
 }
 
-bool machine_out_of_memory(void)
+bool out_of_memory(void)
 {
 	u64 round = thread_killed() ? 0 : ask_for_round();
 
@@ -376,7 +377,7 @@ bool oom_make_room(void)
 	assert_no_lock_from(RANK_LAZYFREE);
 	if (thread_killed())
 		return false;
-	return find_some(nr_free_pages()) || reclaim_pages(RECLAIM_BATCH) || machine_out_of_memory();
+	return find_some(nr_free_pages()) || reclaim_pages(RECLAIM_BATCH) || out_of_memory();
 }
 
 void oom_kill(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The out-of-memory killer, as faults use it. Calls use machine_out_of_memory() (mm/machine.h). */
+/* The out-of-memory killer, as faults use it. Calls use out_of_memory() (mm/services.h). */
 #ifndef KERNEL_OOM_H
 #define KERNEL_OOM_H
 

@@ -85,13 +85,6 @@ void machine_init_pgd(u64 *pgd);
 void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
 
 /*
- * For a caller that finds no free memory and nothing to reclaim: has a process killed and waits until memory may be
- * free. Returns true if the caller should retry, false if the calling thread is dying or no process is left to kill.
- * Sleeps. => no lock from RANK_RECLAIM on held.
- */
-bool machine_out_of_memory(void);
-
-/*
  * Whether this allocation must fail. A machine that injects a failure into one allocation after the other (the
  * simulated one) defines it in machine_arch.h.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Forces every reason for which an attempt is skipped or gives up, with one script each, and checks that the reason is
- * counted. The names are those of mm/fault/reasons.h. Arguments: the reasons to force; default: all. Needs three CPUs;
+ * counted. The names are those of mm/reasons.h. Arguments: the reasons to force; default: all. Needs three CPUs;
  * a reason that needs more CPUs than there are is reported as a failure.
  */
 #include "user/await.h"

@@ -5,7 +5,7 @@
 #ifndef KERNEL_EXPLAIN_H
 #define KERNEL_EXPLAIN_H
 
-#include "mm/fault/fault.h"
+#include "mm/fault.h"
 
 extern bool explain_signals; /* constant after boot */
 

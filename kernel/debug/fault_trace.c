@@ -22,7 +22,7 @@ static const char *const kind_names[NR_FAULT_KINDS] = {
 	[KIND_SWAP] = "swap",	    [KIND_WRITE_PROTECT] = "write_protect", [KIND_NOTHING] = "nothing",
 };
 static const char *const end_names[NR_FAULT_ENDS] = {
-	[END_GO_ON] = "go_on",	   [END_ANSWERED] = "answered", [END_COMPLETED] = "completed",
+	[END_CONTINUE] = "continue", [END_ANSWERED] = "answered", [END_COMPLETED] = "completed",
 	[END_GAVE_UP] = "gave_up", [END_RETRY] = "retry",	[END_WOULD_BLOCK] = "would_block",
 };
 static const char *const answer_names[] = {
@@ -37,11 +37,6 @@ static const char *const answer_names[] = {
 	[FAULT_WOULD_BLOCK] = "would_block",
 	[FAULT_KILLED] = "killed",
 };
-static const char *const strategy_names[NR_STRATEGIES] = {
-	[STRATEGY_MMAP] = "mmap",
-	[STRATEGY_VMA] = "vma",
-	[STRATEGY_SPEC] = "spec",
-};
 
 /* Only a panic can read a torn event, whose bytes may have any value. */
 #define NAME_OF(names, index) ((index) < ARRAY_SIZE(names) ? (names)[index] : "?")
@@ -51,7 +46,7 @@ static size_t format_attempt(char *buf, size_t size, const struct fault_event *e
 	union fault_story story = event->story;
 	bool failed = story.end == END_GAVE_UP || story.end == END_RETRY;
 	size_t len = (size_t)ksnprintf(buf, size, " strategy=%s address=0x%lx ip=0x%lx access=%s from=%s kind=%s end=%s %s=%s",
-				       NAME_OF(strategy_names, story.tried), (unsigned long)event->address,
+				       NAME_OF(fault_strategy_names, story.tried), (unsigned long)event->address,
 				       (unsigned long)event->ip, NAME_OF(access_names, story.access),
 				       story.flags & FAULT_USER ? "user" : "kernel", NAME_OF(kind_names, story.kind),
 				       NAME_OF(end_names, story.end), failed ? "reason" : "answer",
@@ -67,7 +62,7 @@ static size_t format_attempt(char *buf, size_t size, const struct fault_event *e
 void event_verdict(char *buf, size_t size, const struct fault_event *event)
 {
 	union fault_story story = event->story;
-	const char *strategy = NAME_OF(strategy_names, story.tried);
+	const char *strategy = NAME_OF(fault_strategy_names, story.tried);
 
 	if (story.end == END_GAVE_UP || story.end == END_RETRY)
 		ksnprintf(buf, size, "%s gave up: %s", strategy, reason_name(story.reason));

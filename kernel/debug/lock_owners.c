@@ -5,7 +5,7 @@
 #include "kernel/lib/print.h"
 #include "kernel/process/task.h"
 #include "kernel/sync/lockdep.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 #include "mm/vma/mm.h"
 
 bool task_copy_fault(struct fault *copy, const struct task *task)

@@ -11,6 +11,7 @@
 #include "kernel/debug/panic.h"
 #include "kernel/lib/print.h"
 #include "kernel/process/task.h"
+#include "mm/fault/core.h"
 #include "mm/table/pgtable.h"
 #include "mm/vma/mm.h"
 
@@ -46,16 +47,13 @@ static void log_fault(const struct task *task)
 	static const char *const accesses[] = {
 		[ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXEC] = "fetch"
 	};
-	static const char *const strategies[] = {
-		[STRATEGY_MMAP] = "mmap", [STRATEGY_VMA] = "vma", [STRATEGY_SPEC] = "spec"
-	};
 	struct fault f;
 
 	if (!task_copy_fault(&f, task) || f.access >= ARRAY_SIZE(accesses) || f.tried >= NR_STRATEGIES ||
 	    f.held >= ARRAY_SIZE(held_names))
 		return;
 	klog_record("    resolves the %s of %016lx by strategy %s, which holds %s", accesses[f.access],
-		    (unsigned long)f.address, strategies[f.tried], held_names[f.held]);
+		    (unsigned long)f.address, fault_strategy_names[f.tried], held_names[f.held]);
 }
 
 static bool can_read(const void *start, size_t size)

@@ -10,8 +10,8 @@
 #include "kernel/fs/super.h"
 #include "kernel/lib/string.h"
 #include "mm/cache/mapping.h"
-#include "mm/calls/mmap.h"
 #include "mm/page/slab.h"
+#include "mm/services.h"
 
 #define O_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define FILE_EXEC (1u << 31) /* internal: opens a program to run it */

@@ -13,8 +13,8 @@
 #include "kernel/lib/string.h"
 #include "kernel/process/task.h"
 #include "kernel/uaccess.h"
-#include "mm/calls/mmap.h"
 #include "mm/page/slab.h"
+#include "mm/services.h"
 
 #define S_IALLUGO 07777
 #define O_VALID 037777703u /* the flags that Linux knows; it ignores the rest */

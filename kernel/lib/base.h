@@ -34,6 +34,9 @@ typedef u64 pfn_t;   /* a physical page frame number: paddr >> PAGE_SHIFT */
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define __cacheline_aligned __attribute__((aligned(CACHE_LINE)))
 #define __noinline __attribute__((noinline))
+#ifndef __always_inline /* the host's C library has it, too */
+#define __always_inline inline __attribute__((always_inline))
+#endif
 #define __noreturn __attribute__((noreturn))
 #define __printf(fmt, args) __attribute__((format(printf, fmt, args)))
 #define __must_check __attribute__((warn_unused_result))

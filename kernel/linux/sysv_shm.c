@@ -22,8 +22,10 @@
 #include "kernel/uaccess.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
+#include "mm/fault.h"
 #include "mm/page/slab.h"
 #include "mm/vma/mman.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/vma_change.h"
 #include "mm/vma/vma_tree.h"
 

@@ -12,6 +12,7 @@
 #include "kernel/uaccess.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
+#include "mm/fault.h"
 #include "mm/page/slab.h"
 
 #define STACK_TOP USER_END

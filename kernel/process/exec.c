@@ -18,8 +18,8 @@
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "kernel/x86/xsave.h"
-#include "mm/calls/mmap.h"
 #include "mm/page/slab.h"
+#include "mm/vma/mm.h"
 
 #define MAX_INTERPRETERS 5
 #define MAX_STRINGS_BYTES (6UL << 20)

@@ -14,6 +14,7 @@
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "kernel/x86/xsave.h"
+#include "mm/calls/mmap.h"
 #include "mm/vma/mm.h"
 
 /* On the stack of a parent that waits until its vfork child leaves the address space. */

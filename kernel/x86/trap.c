@@ -22,8 +22,9 @@
 #include "kernel/x86/setup.h"
 #include "kernel/x86/vsyscall.h"
 #include "kernel/x86/xsave.h"
-#include "mm/fault/fault.h"
+#include "mm/fault.h"
 #include "mm/vma/mm.h"
+#include "mm/vma/pkey.h"
 
 /* entry.asm */
 void page_fault_user(struct trap_frame *frame, u64 error, u64 addr);

@@ -6,7 +6,7 @@
 #include "kernel/oom.h"
 #include "kernel/process/task.h"
 #include "kernel/x86/interrupt.h"
-#include "mm/fault/fault.h"
+#include "mm/fault.h"
 
 /* uaccess.asm */
 u64 user_copy(void *dst, const void *src, u64 size);

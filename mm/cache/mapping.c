@@ -18,7 +18,6 @@
 #include "mm/cache/mapping.h"
 #include "mm/cache/mapping_tree.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
 #include "mm/page/slab.h"
 #include "mm/swap/shmem_swap.h"
 
@@ -204,13 +203,13 @@ struct page *mapping_set_aside(struct mapping *mapping, u64 index)
 	return page;
 }
 
-static bool is_within(const struct mapping *mapping, u64 index)
+bool mapping_is_within(const struct mapping *mapping, u64 index)
 {
 	return index < (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
 /* Checks the size under the lock under which truncation changes it: so no page is inserted beyond the end. */
-static struct page *create_within(struct mapping *mapping, u64 index)
+struct page *mapping_create_within(struct mapping *mapping, u64 index)
 {
 	struct page *new = alloc_page(ALLOC_USER | ALLOC_ZERO), *page = NULL;
 	bool within;
@@ -219,7 +218,7 @@ static struct page *create_within(struct mapping *mapping, u64 index)
 		return err_ptr(-ENOMEM);
 	race_point(mapping_before_fill);
 	spin_lock(&mapping->lock);
-	within = is_within(mapping, index);
+	within = mapping_is_within(mapping, index);
 	if (within)
 		page = mapping_slot_is_leaving(mapping, index) ? err_ptr(-EAGAIN) : find_or_insert(mapping, index, new);
 	spin_unlock(&mapping->lock);
@@ -230,9 +229,9 @@ static struct page *create_within(struct mapping *mapping, u64 index)
 
 struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index)
 {
-	struct page *page = is_within(mapping, index) ? mapping_find(mapping, index) : NULL;
+	struct page *page = mapping_is_within(mapping, index) ? mapping_find(mapping, index) : NULL;
 
-	return page ? page : is_within(mapping, index) ? create_within(mapping, index) : NULL;
+	return page ? page : mapping_is_within(mapping, index) ? mapping_create_within(mapping, index) : NULL;
 }
 
 bool mapping_next(struct mapping *mapping, u64 index, u64 *found)
@@ -290,63 +289,3 @@ long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len
 	}
 	return (long)done;
 }
-
-/* ---- Faults ------------------------------------------------------------------------------------------------------ */
-
-/* A page beyond the file system's quota is treated as beyond the end of the file. */
-static enum fault_answer answer_to(long error)
-{
-	return error == -ENOSPC ? FAULT_BEYOND_END : FAULT_OUT_OF_MEMORY;
-}
-
-/* The page is missing, or must be read in or marked used first. */
-static __noinline enum fault_end fault_missed(struct fault *f, struct page *page)
-{
-	swap_slot_t slot;
-
-	mapping_note_miss(f->vma.mapping);
-	if (!page) {
-		if (shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot))
-			return fault_shmem_in_swap(f);
-		page = create_within(f->vma.mapping, fault_pgoff(f));
-	}
-	if (!page)
-		return fault_answered(f, FAULT_BEYOND_END);
-	if (is_err(page) && ptr_err(page) == -EAGAIN)
-		return f->strategy->wait_removal(f); /* or it was just swapped out: the next fault finds it in swap */
-	if (is_err(page))
-		return fault_answered(f, answer_to(ptr_err(page)));
-	f->page = page;
-	page_use(page);
-	return page_is_uptodate(page) ? END_GO_ON : fault_make_uptodate(f);
-}
-
-/* A page that truncation removes after the look-up is not mapped: the commit sees PG_CACHE clear. */
-static int mapping_fault(struct fault *f)
-{
-	struct page *page;
-
-	if (unlikely(!is_within(f->vma.mapping, fault_pgoff(f))))
-		return fault_answered(f, FAULT_BEYOND_END);
-	page = mapping_find(f->vma.mapping, fault_pgoff(f));
-	if (unlikely(!page || !page_is_in_use(page)))
-		return fault_missed(f, page);
-	mapping_note_hits(f->vma.mapping, 1);
-	f->page = page;
-	return END_GO_ON;
-}
-
-const struct vma_ops mapping_vma_ops = {
-	.fault = mapping_fault,
-	.map_pages = mapping_map_pages,
-	.without_mmap_lock = true,
-	.speculative = true,
-};
-
-const struct vma_ops shared_anon_ops = {
-	.fault = mapping_fault,
-	.map_pages = mapping_map_pages,
-	.without_mmap_lock = true,
-	.speculative = true,
-	.name = "/dev/zero (deleted)",
-};

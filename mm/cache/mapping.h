@@ -119,6 +119,10 @@ struct page *mapping_set_aside(struct mapping *mapping, u64 index);
  * under the lock. NULL beyond the end; err_ptr(-ENOMEM, -ENOSPC, -EAGAIN: a page is being removed from the slot).
  */
 struct page *mapping_find_or_create_within(struct mapping *mapping, u64 index);
+/* The same for a slot that was seen empty. */
+struct page *mapping_create_within(struct mapping *mapping, u64 index);
+/* Is the index below the object's size? Without a lock: a hint, but for callers that hold mapping->lock. */
+bool mapping_is_within(const struct mapping *mapping, u64 index);
 /* Stores in *found the first used slot at or after the index. False if there is none. Does not sleep. */
 bool mapping_next(struct mapping *mapping, u64 index, u64 *found);
 /*
@@ -215,11 +219,7 @@ void mapping_note_write_error(struct mapping *mapping, struct page *page);
 long mapping_read(struct mapping *mapping, u64 pos, void *buf, size_t len);
 long mapping_write(struct mapping *mapping, u64 pos, const void *buf, size_t len);
 
-/* vma_ops.map_pages() of every mapping (fault_around.c). */
-struct fault;
-int mapping_map_pages(struct fault *f, u64 first, u64 last);
-/* Statistics that tell whether fault-around is worth it. No lock: a lost update does no harm. */
-void mapping_note_miss(struct mapping *mapping);
+/* For fault-around, which pays where few pages are missing (fault_around.c). No lock: a lost update does no harm. */
 static inline void mapping_note_hits(struct mapping *mapping, u32 nr_hits)
 {
 	u32 misses = READ_ONCE(mapping->misses);
@@ -237,7 +237,5 @@ static inline void mapping_note_write(struct mapping *mapping, u64 now)
 }
 
 /* The fault operations of every mapping: SIGBUS beyond the size; a hole is filled with zeros. */
-extern const struct vma_ops mapping_vma_ops;   /* a file's pages */
-extern const struct vma_ops shared_anon_ops;   /* MAP_SHARED | MAP_ANONYMOUS: maps shows "/dev/zero (deleted)" */
 
 #endif

@@ -64,7 +64,7 @@ static struct mapping_node *node_alloc(u32 level)
 }
 
 /* The lowest node on the way to index, or NULL. */
-static inline __attribute__((always_inline)) struct mapping_node *leaf_of(const struct mapping *mapping, u64 index)
+static __always_inline struct mapping_node *leaf_of(const struct mapping *mapping, u64 index)
 {
 	struct mapping_node *node = load_acquire(&mapping->root);
 

@@ -23,6 +23,7 @@
 #include "mm/page/page_lock.h"
 #include "mm/swap/shmem_swap.h"
 #include "mm/table/tlb.h"
+#include "mm/table/zap.h"
 #include "mm/vma/mm.h"
 #include "mm/vma/vma_change.h"
 

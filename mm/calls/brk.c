@@ -6,6 +6,7 @@
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/vma/mman.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/vma_change.h"
 
 #define HEAP_FLAGS (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT)

@@ -12,6 +12,7 @@
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
 #include "mm/debug/race.h"
+#include "mm/services.h"
 #include "mm/swap/swap.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/rmap.h"

@@ -3,6 +3,7 @@
 #include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
 #include "mm/calls/mmap.h"
+#include "mm/services.h"
 #include "mm/swap/shmem_swap.h"
 #include "mm/swap/swap.h"
 #include "mm/vma/mman.h"

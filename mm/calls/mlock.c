@@ -10,9 +10,11 @@
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
-#include "mm/fault/fault.h"
+#include "mm/fault.h"
 #include "mm/reclaim/lazyfree.h"
+#include "mm/vma/access.h"
 #include "mm/vma/mman.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/vma_change.h"
 
 static long set_lock_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 lock)

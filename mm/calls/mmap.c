@@ -10,8 +10,10 @@
 #include "mm/calls/mmap.h"
 #include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
+#include "mm/fault.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/mman.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/pkey.h"
 #include "mm/vma/vma_change.h"
 
@@ -270,17 +272,4 @@ long mm_setup_stack(struct mm *mm, vaddr_t top, u64 size, bool executable)
 	vma = vma_map(mm, &shape);
 	mmap_write_unlock(mm);
 	return is_err(vma) ? ptr_err(vma) : 0;
-}
-
-void mm_exit_mmap(struct mm *mm)
-{
-	struct vma_unmap unmap = { .mm = mm, .start = 0, .end = USER_END };
-	struct vma *vma;
-
-	mmap_write_lock(mm);
-	vma_tree_for_each (vma, &mm->tree)
-		vma_start_write(vma);
-	vma_unmap_commit(&unmap);
-	ASSERT(!mm->nr_vmas && !mm->total_pages, "an address space ends without VMAs and without pages counted");
-	mmap_write_unlock(mm);
 }

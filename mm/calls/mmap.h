@@ -51,38 +51,17 @@ long mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
 long mm_setup_stack(struct mm *mm, vaddr_t top, u64 size, bool executable);
 
 /*
- * Grows the stack VMA down to addr's page. Returns 0; -ENOMEM if the guard gap, RLIMIT_STACK or RLIMIT_AS forbids it;
- * -EINTR if killed while waiting for the VMA's readers. Sleeps. Brackets the VMA (V4). => mmap_lock held for writing
- * (V5).
- */
-int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr);
-
-/*
  * Faults in every page of [start, end) through fault_in(), for reading or writing. Returns 0 or -errno. => no lock from
  * RANK_MMAP_LOCK on held.
  */
 long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write);
-
-/* File and mapping references that VMAs hold; kernel/fs implements them, the host build counts them. */
-void vma_file_get(struct file *file);
-void vma_file_put(struct file *file);
 /*
- * Writes back pages [first, last] of the file and waits. Returns 0, or -EIO once for each error. Sleeps. => no lock
- * from RANK_MMAP_LOCK on held.
+ * Populates a range for MAP_POPULATE and VM_LOCKED: as mm_populate(), as far as the VMA's flags permit (VM_LOCKONFAULT:
+ * not at all); ignores errors.
  */
-long vma_file_sync(struct file *file, u64 first, u64 last);
-/*
- * fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), in bytes. Returns 0 or -errno. Sleeps. => no lock from
- * RANK_MMAP_LOCK on held.
- */
-long vma_file_punch_hole(struct file *file, u64 offset, u64 len);
+void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags);
 
-/* Unmaps everything, after the last user of the mm is gone. Sleeps. */
-void mm_exit_mmap(struct mm *mm);
-
-/* Settings in /proc/sys/vm. Any CPU may write them while calls read them; each call reads once. */
-extern u64 sysctl_max_map_count;
-extern u64 sysctl_mmap_min_addr; /* in bytes: mapping below it needs CAP_SYS_RAWIO; a hint below it is raised to it */
-extern u8 sysctl_overcommit_memory; /* 0: refuse what can never fit; 1: refuse nothing */
+/* Copies parent's address space for fork. 0, -ENOMEM or -EINTR; on error the child is ready for mm_put(). Sleeps. */
+int mm_fork(struct mm *child, struct mm *parent);
 
 #endif

@@ -13,6 +13,7 @@
 #include "mm/debug/race.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/mman.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/pkey.h"
 #include "mm/vma/rmap.h"
 #include "mm/vma/vma_change.h"

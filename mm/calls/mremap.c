@@ -26,6 +26,7 @@
 #include "mm/calls/page_move.h"
 #include "mm/debug/race.h"
 #include "mm/vma/mman.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/rmap.h"
 #include "mm/vma/vma_change.h"
 

@@ -5,7 +5,7 @@
  */
 #include "kernel/lib/errno.h"
 #include "mm/calls/mmap.h"
-#include "mm/fault/fault.h"
+#include "mm/fault.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/vma/vma_change.h"
 

@@ -22,6 +22,11 @@ const char *counter_name(unsigned counter)
 #define X(name, sentence) [COUNT_##name] = #name,
 		FAULT_COUNTERS(X)
 #undef X
+#define X(prefix, name, sentence) [COUNT_##prefix##_##name] = #prefix "_" #name,
+#define OF_STRATEGY(id, name, prefix) STRATEGY_COUNTERS(X, prefix)
+		FAULT_STRATEGIES(OF_STRATEGY)
+#undef OF_STRATEGY
+#undef X
 #define X(name, strategy, kind, sentence, mirrors) [COUNT_FIRST_REASON + REASON_##name] = #name,
 			FAULT_REASONS(X)
 #undef X
@@ -54,9 +59,9 @@ static u64 sum_of_reasons(enum fault_strategy_id strategy)
 bool counters_identity_holds(enum fault_strategy_id strategy)
 {
 	static const unsigned first[NR_STRATEGIES] = {
-		[STRATEGY_MMAP] = COUNT_mmap_attempts,
-		[STRATEGY_VMA] = COUNT_vma_lock_attempts,
-		[STRATEGY_SPEC] = COUNT_spf_attempts,
+#define X(id, name, prefix) [STRATEGY_##id] = COUNT_##prefix##_attempts,
+		FAULT_STRATEGIES(X)
+#undef X
 	};
 	u64 attempts = counter_sum(first[strategy]);
 	u64 ends = sum_of_reasons(strategy);

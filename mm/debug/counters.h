@@ -5,7 +5,8 @@
 #ifndef MM_COUNTERS_H
 #define MM_COUNTERS_H
 
-#include "mm/fault/fault.h"
+#include "mm/machine.h"
+#include "mm/reasons.h"
 
 /* The counters besides those of the rows of reasons.h: X(name, sentence). */
 #define FAULT_COUNTERS(X)                                                                                              \
@@ -15,18 +16,6 @@
 	X(vma_lock_success, "faults resolved under the per-VMA lock")                                                  \
 	X(vma_lock_abort, "attempts under the per-VMA lock that gave up")                                              \
 	X(vma_lock_retry, "attempts under the per-VMA lock that dropped it to wait")                                   \
-	X(spf_attempts, "speculative attempts")                                                                        \
-	X(spf_answered, "speculative attempts that answered")                                                          \
-	X(spf_completed, "speculative attempts that completed without their lock")                                     \
-	X(spf_would_block, "speculative attempts whose caller did not want to wait")                                   \
-	X(vma_lock_attempts, "attempts under the per-VMA lock")                                                        \
-	X(vma_lock_answered, "... that answered")                                                                      \
-	X(vma_lock_completed, "... that completed with the lock already gone")                                         \
-	X(vma_lock_would_block, "... whose caller did not want to wait")                                               \
-	X(mmap_attempts, "attempts under mmap_lock")                                                                   \
-	X(mmap_answered, "... that answered")                                                                          \
-	X(mmap_completed, "... that completed with the lock already gone")                                             \
-	X(mmap_would_block, "... whose caller did not want to wait")                                                   \
 	X(pswpin, "pages read from swap, without an error")                                                                              \
 	X(pswpout, "pages written to swap, without an error")                                                                            \
 	X(pgactivate, "pages that reclaim found used again, and made active")                                          \
@@ -50,20 +39,28 @@
 	X(cow_copies, "copy-on-write: copied")                                                                         \
 	X(cow_reuses, "copy-on-write: the last owner kept its page")                                                   \
 	X(zero_page_maps, "reads answered by the shared zero page")                                                    \
-	X(spf_answered_cached, "speculative attempts answered by cached pages alone (map_pages)")                      \
-	X(vma_lock_answered_cached, "... under the per-VMA lock")                                                      \
-	X(mmap_answered_cached, "... under mmap_lock")                                                                 \
-	X(spf_answered_swap, "speculative attempts that answered for a swapped-out page")                              \
-	X(vma_lock_answered_swap, "... under the per-VMA lock: without ever taking mmap_lock, as those")               \
-	X(mmap_answered_swap, "... under mmap_lock")                                                                   \
 	X(fault_around_pages, "pages mapped around a faulting one, which will need no fault")                          \
 	X(fault_around_skipped, "pages that were not: locked, not up to date, or just taken out")                      \
 	X(fault_around_stopped, "attempts that looked for no neighbours, because their object missed too often")       \
 	X(spurious_faults, "faults that found nothing to do, proved benign")
 
+/* ... and those that each strategy has. X(prefix, name, sentence) */
+#define STRATEGY_COUNTERS(X, prefix)                                                                                   \
+	X(prefix, attempts, "attempts of the strategy")                                                                \
+	X(prefix, answered, "... that answered")                                                                       \
+	X(prefix, completed, "... that completed with the lock already dropped")                                       \
+	X(prefix, would_block, "... whose caller did not want to wait")                                                \
+	X(prefix, answered_cached, "... that answered with cached pages alone (map_pages)")                            \
+	X(prefix, answered_swap, "... that answered with a page from swap")
+
 enum counter {
 #define X(name, sentence) COUNT_##name,
 	FAULT_COUNTERS(X)
+#undef X
+#define X(prefix, name, sentence) COUNT_##prefix##_##name,
+#define OF_STRATEGY(id, name, prefix) STRATEGY_COUNTERS(X, prefix)
+	FAULT_STRATEGIES(OF_STRATEGY)
+#undef OF_STRATEGY
 #undef X
 	COUNT_FIRST_REASON,
 	NR_COUNTERS = COUNT_FIRST_REASON + NR_FAULT_REASONS

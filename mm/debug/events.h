@@ -13,7 +13,7 @@
 #define MM_EVENTS_H
 
 #include "mm/debug/counters.h"
-#include "mm/fault/fault.h"
+#include "mm/reasons.h"
 
 #define FAULT_EVENTS(X)                                                                                                \
 	X(attempt, "a strategy's attempt to resolve a fault ended; only this one has a story, and an ip")              \
@@ -52,7 +52,7 @@ _Static_assert(sizeof(struct fault_event) == CACHE_LINE, "an event is one cache 
 #if DEBUG
 #define __event_function __noinline
 #else
-#define __event_function inline
+#define __event_function __always_inline
 #endif
 
 #define EVENT_FOR_WRITING 256u /* lock_wait: added to the rank */

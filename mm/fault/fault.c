@@ -12,7 +12,7 @@
  *
  * Between attempts nothing is held. mmap is the last strategy of every policy and never gives up.
  */
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 
 #include "kernel/sync/lockdep.h"
 #include "mm/debug/counters.h"
@@ -20,7 +20,7 @@
 #include "mm/debug/race.h"
 #include "mm/fault/policy.h"
 
-static enum fault_end attempt(struct fault *f)
+static __always_inline enum fault_end attempt(struct fault *f)
 {
 	enum fault_end end;
 
@@ -28,9 +28,9 @@ static enum fault_end attempt(struct fault *f)
 	f->page = NULL;
 	f->means = MEANS_OTHER;
 	end = f->strategy->enter(f);
-	if (end == END_GO_ON)
+	if (!end)
 		end = fault_handle(f);
-	ASSERT(end != END_GO_ON, "a fault ends in exactly one way");
+	ASSERT(end, "a fault ends in exactly one way");
 	ASSERT((end != END_RETRY && end != END_COMPLETED) || f->held == HELD_NOTHING,
 	       "whoever answers retry or completed has already let go");
 	if (f->held != HELD_NOTHING)
@@ -67,7 +67,7 @@ static __event_function void (event_attempt)(struct counters_cpu *mine, const st
 }
 
 /* The one place where an attempt's end is counted, and recorded. */
-static void note_end(struct fault *f, const struct fault_tally *tally, enum fault_end end)
+static __always_inline void note_end(struct fault *f, const struct fault_tally *tally, enum fault_end end)
 {
 	struct counters_cpu *mine = my_counters();
 
@@ -83,7 +83,7 @@ static void note_end(struct fault *f, const struct fault_tally *tally, enum faul
 		return;
 	count_also(mine, tally->success);
 	if (f->means != MEANS_OTHER && f->answer == FAULT_DONE)
-		count_nr_here(mine, f->means == MEANS_SWAP ? f->strategy->answered_swap : f->strategy->answered_cached, 1);
+		count_nr_here(mine, f->means == MEANS_SWAP ? tally->answered_swap : tally->answered_cached, 1);
 }
 
 /* ... and the one where a skipped strategy is counted. */
@@ -94,7 +94,7 @@ static void note_skip(struct fault *f, enum fault_reason reason)
 }
 
 /* Returns true if the strategy has ended the fault, false if the next strategy must try. */
-static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
+static __always_inline bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 {
 	enum fault_reason skipped = strategy->skip(f);
 	const struct fault_tally *tally = &strategy->tally;
@@ -118,36 +118,36 @@ static bool try_strategy(struct fault *f, const struct fault_strategy *strategy)
 	}
 }
 
-/*
- * As on Linux: counts the event whatever the answer, and a major fault of the thread only if the fault was resolved.
- * Counts neither for swapoff, which counts no fault for its thread, so that there is none to turn into a major one.
- */
+/* As on Linux: counts the event whatever the answer, and a major fault of the thread only if the fault was resolved. */
 static void __noinline count_major(const struct fault *f)
 {
-	if (f->flags & FAULT_SWAPOFF)
-		return;
 	count(pgmajfault);
 	if (f->answer == FAULT_DONE)
 		thread_count_as_major();
 }
 
+static inline void begin_fault(struct fault *f, struct mm *mm, vaddr_t addr, enum fault_access access, unsigned flags)
+{
+	f->mm = mm;
+	f->address = addr & PAGE_MASK;
+	f->story = (union fault_story){ .access = access, .flags = flags }.bits; /* FAULT_DONE, REASON_NONE: 0 */
+	f->page_locked = false;
+	f->page_waited = false;
+	f->sleep = FAULT_SLEEP_none;
+	f->prealloc_table = NULL;
+	machine_set_fault(f);
+	race_point(fault_enter);
+	count(pgfault);
+}
+
 enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access, unsigned flags)
 {
-	struct fault f;
 	const struct fault_strategy *const *strategy = policy_strategies(mm);
+	struct fault f;
 
 	assert_no_lock_from(RANK_MMAP_LOCK);
 	assert_irqs_on();
-	f.mm = mm;
-	f.address = addr & PAGE_MASK;
-	f.story = (union fault_story){ .access = access, .flags = flags }.bits; /* FAULT_DONE, REASON_NONE: 0 */
-	f.page_locked = false;
-	f.page_waited = false;
-	f.sleep = FAULT_SLEEP_none;
-	f.prealloc_table = NULL;
-	machine_set_fault(&f);
-	race_point(fault_enter);
-	count(pgfault);
+	begin_fault(&f, mm, addr, access, flags);
 	while (!try_strategy(&f, *strategy)) {
 		strategy++;
 		BUG_ON(!*strategy, "the last strategy gave up, for reason %u", f.reason);
@@ -155,6 +155,19 @@ enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access
 	machine_set_fault(NULL);
 	if (unlikely(f.page_waited))
 		count_major(&f);
+	return f.answer;
+}
+
+/* Counts no major fault: swapoff counts no fault for its thread, so there is none to turn into a major one. */
+enum fault_answer fault_swap_in(struct mm *mm, vaddr_t addr)
+{
+	struct fault f;
+
+	assert_no_lock_from(RANK_MMAP_LOCK);
+	assert_irqs_on();
+	begin_fault(&f, mm, addr, ACCESS_READ, 0);
+	(void)try_strategy(&f, &strategy_mmap_swap_in);
+	machine_set_fault(NULL);
 	return f.answer;
 }
 

@@ -19,7 +19,8 @@
 #include "mm/cache/mapping_tree.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
+#include "mm/fault/fault_around.h"
 #include "mm/table/tlb.h"
 
 #define BATCH 16
@@ -68,7 +69,7 @@ enum fault_end fault_map_around(struct fault *f)
 	u64 first, last; /* as places in the page table */
 
 	if (!f->vma.ops->map_pages)
-		return END_GO_ON;
+		return END_CONTINUE;
 	if (nr > 1 && !pays(f->vma.mapping))
 		nr = 1;
 	first = max(align_down(place, nr), place - min(place, in_vma));
@@ -165,7 +166,7 @@ static unsigned map_batch(struct fault *f, struct batch *batch)
 }
 
 /* The references keep the pages from being freed, so the table may be built outside the RCU section. */
-int mapping_map_pages(struct fault *f, u64 first, u64 last)
+enum fault_end mapping_map_pages(struct fault *f, u64 first, u64 last)
 {
 	struct mapping *mapping = f->vma.mapping;
 	u64 nr_pages = (READ_ONCE(mapping->size) + PAGE_SIZE - 1) >> PAGE_SHIFT;
@@ -176,10 +177,10 @@ int mapping_map_pages(struct fault *f, u64 first, u64 last)
 
 	last = min(last, nr_pages - 1);
 	if (!nr_pages || !collect(&batch, mapping, last))
-		return END_GO_ON; /* and no page table was built for nothing */
+		return END_CONTINUE; /* and no page table was built for nothing */
 	race_point(around_pages_found);
 	end = fault_lock_pte(f);
-	if (end != END_GO_ON) {
+	if (end) {
 		put_batch(&batch);
 		return end;
 	}
@@ -194,7 +195,7 @@ int mapping_map_pages(struct fault *f, u64 first, u64 last)
 	count_nr(COUNT_fault_around_pages, nr_mapped - solved);
 	mapping_note_hits(mapping, nr_mapped);
 	if (!solved)
-		return END_GO_ON;
+		return END_CONTINUE;
 	f->means = MEANS_CACHED;
 	return fault_answered(f, FAULT_DONE);
 }

@@ -10,7 +10,7 @@
  *	a swap slot	any		any		fault_swap
  */
 #include "mm/debug/counters.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 
 #define SAME_FAULTS_MAX 10000
 
@@ -69,7 +69,7 @@ static enum fault_end __noinline nothing_to_do(struct fault *f)
 {
 	enum fault_end end = fault_lock_pte(f);
 
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	BUG_ON(!entry_permits(f), "a fault at %lx finds nothing to do, but entry %lx forbids the access",
 	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
@@ -87,21 +87,23 @@ static enum fault_end verify_entry(struct fault *f)
 {
 	enum fault_end end = fault_lock_pte(f);
 
-	if (end == END_GO_ON)
-		fault_unlock_pte(f);
-	return end;
+	if (end)
+		return end;
+	fault_unlock_pte(f);
+	return END_CONTINUE;
 }
 
 enum fault_end fault_handle(struct fault *f)
 {
 	enum fault_end end = f->strategy->walk(f);
 
-	if (end == END_GO_ON && machine_entries_tear() && !pte_none(f->orig_pte) && !pte_present(f->orig_pte))
-		end = verify_entry(f);
-	if (end != END_GO_ON)
+	if (end)
 		return end;
-	if (unlikely(f->flags & FAULT_SWAPOFF) && pte_kind(f->orig_pte) != PTE_KIND_SWAP)
-		return fault_answered(f, FAULT_DONE);
+	if (machine_entries_tear() && !pte_none(f->orig_pte) && !pte_present(f->orig_pte)) {
+		end = verify_entry(f);
+		if (end)
+			return end;
+	}
 	switch (pte_kind(f->orig_pte)) {
 	case PTE_KIND_NONE:
 		if (f->vma.ops) {
@@ -123,20 +125,5 @@ enum fault_end fault_handle(struct fault *f)
 	default:
 		panic("entry %lx at %lx is of a kind that nothing writes yet", (unsigned long)f->orig_pte.val,
 		      (unsigned long)f->address);
-	}
-}
-
-enum fault_end fault_lock_pte(struct fault *f)
-{
-	switch (f->strategy->lock_pte(f)) {
-	case PTE_LOCKED:
-		if (likely(!READ_ONCE(f->mm->unstable)) || !pte_none(f->orig_pte))
-			return END_GO_ON;
-		fault_unlock_pte(f);
-		return fault_answered(f, FAULT_KILLED);
-	case PTE_CHANGED:
-		return fault_answered(f, FAULT_DONE); /* another thread was first: that is success (K4) */
-	default:
-		return f->vanished;
 	}
 }

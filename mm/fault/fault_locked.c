@@ -3,24 +3,12 @@
  * Steps that the mmap and the vma strategy share. Both hold a lock under which no page table of the address can go
  * away, so both may build a missing table, and wait for the PTE lock.
  */
-#include "mm/calls/mmap.h"
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"
+#include "mm/fault/core.h"
 #include "mm/page/page_lock.h"
+#include "mm/services.h"
 #include "mm/swap/swap.h"
-
-void fault_snapshot(struct fault *f, const struct vma *vma)
-{
-	/* Acquire, so that a sequence count read after these is not read before them (speculation); free on x86. */
-	f->vma.start = load_acquire(&vma->start);
-	f->vma.end = load_acquire(&vma->end);
-	f->vma.flags = load_acquire(&vma->flags);
-	f->vma.page_prot = load_acquire(&vma->page_prot);
-	f->vma.pgoff = load_acquire(&vma->pgoff);
-	f->vma.anon_vma = load_acquire(&vma->anon_vma);
-	f->vma.mapping = load_acquire(&vma->mapping);
-	f->vma.ops = load_acquire(&vma->ops);
-}
 
 static void take_table(struct fault *f, const struct pt_walk *walk)
 {
@@ -42,7 +30,7 @@ enum fault_end fault_walk_locked(struct fault *f)
 		pt_dump_walk(f->mm->pgd, f->address);
 		panic("page tables hold what nobody put there, at %lx", (unsigned long)f->address);
 	}
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 /* ---- The page table ---------------------------------------------------------------------------------------------- */
@@ -50,10 +38,10 @@ enum fault_end fault_walk_locked(struct fault *f)
 enum fault_end fault_prealloc_table(struct fault *f)
 {
 	if (likely(f->ptep))
-		return END_GO_ON;
+		return END_CONTINUE;
 	assert_may_reclaim();
 	f->prealloc_table = pt_prealloc(f->mm, f->address);
-	return f->prealloc_table ? END_GO_ON : f->strategy->no_memory(f);
+	return f->prealloc_table ? END_CONTINUE : f->strategy->no_memory(f);
 }
 
 void fault_free_prealloc(struct fault *f)
@@ -76,7 +64,7 @@ static enum fault_end build_table(struct fault *f)
 	}
 	if (likely(walk.state == PT_TABLE)) {
 		take_table(f, &walk);
-		return END_GO_ON;
+		return END_CONTINUE;
 	}
 	if (pt_walk_unstable(&walk))
 		return fault_answered(f, FAULT_DONE);
@@ -100,16 +88,17 @@ static bool lock_table(struct fault *f)
 }
 
 /* The loop repeats once for each time that another thread frees the table in between, which takes a munmap each. */
-enum pte_lock_result fault_lock_pte_locked(struct fault *f)
+enum fault_end fault_lock_table_locked(struct fault *f)
 {
 	do {
-		if (unlikely(!f->ptep) && (f->vanished = build_table(f)) != END_GO_ON)
-			return PTE_VANISHED;
+		if (unlikely(!f->ptep)) {
+			enum fault_end end = build_table(f);
+
+			if (end)
+				return end;
+		}
 	} while (unlikely(!lock_table(f)));
-	if (likely(pte_same(pte_read(f->ptep), f->orig_pte)))
-		return PTE_LOCKED;
-	spin_unlock(f->ptl);
-	return PTE_CHANGED;
+	return END_CONTINUE;
 }
 
 /* ---- Ends -------------------------------------------------------------------------------------------------------- */
@@ -122,7 +111,7 @@ enum fault_end fault_no_memory_locked(struct fault *f)
 enum fault_end fault_may_read_swap_locked(struct fault *f)
 {
 	(void)f; /* the read does not sleep, or sleeps with the lock dropped */
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 static int sleep_until_over(struct fault *f, enum fault_wait what)
@@ -163,7 +152,7 @@ enum fault_end fault_wait_locked(struct fault *f, enum fault_wait what, enum fau
 	race_point(page_wait);
 	if (wait_for(f, what))
 		return fault_answered(f, FAULT_KILLED);
-	return hold_on ? END_GO_ON : fault_retry(f, retry);
+	return hold_on ? END_CONTINUE : fault_retry(f, retry);
 }
 
 /* The answer is to make the access again. Where no lock may be dropped, that is the answer without the wait. */

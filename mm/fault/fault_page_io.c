@@ -14,7 +14,7 @@
  */
 #include "kernel/lib/errno.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 #include "mm/page/page_lock.h"
 
 /*
@@ -22,28 +22,28 @@
  * has waited, it answers with a read error: the page was read on its behalf, or a moment ago on another fault's. So it
  * reads at most once. The next access tries again.
  */
-static enum fault_end read_locked(struct fault *f)
+static enum fault_end read_locked_page(struct fault *f)
 {
 	if (page_test(f->page, PG_CACHE) && !page_is_uptodate(f->page) &&
 	    !(page_test(f->page, PG_ERROR) && f->page_waited)) {
 		f->page_waited = true;
 		mapping_start_read(f->vma.mapping, f->page);
-		return END_GO_ON;
+		return END_CONTINUE;
 	}
 	page_unlock(f->page);
 	if (!page_test(f->page, PG_CACHE))
 		return fault_answered(f, FAULT_DONE); /* truncated: the access faults again, and finds what is there */
-	return page_is_uptodate(f->page) ? END_GO_ON : fault_answered(f, FAULT_IO_ERROR);
+	return page_is_uptodate(f->page) ? END_CONTINUE : fault_answered(f, FAULT_IO_ERROR);
 }
 
 enum fault_end fault_make_uptodate(struct fault *f)
 {
-	enum fault_end end = END_GO_ON;
+	enum fault_end end = END_CONTINUE;
 
-	while (end == END_GO_ON && !page_is_uptodate(f->page)) {
+	while (!end && !page_is_uptodate(f->page)) {
 		if (page_trylock(f->page))
-			end = read_locked(f);
-		if (end != END_GO_ON || page_is_uptodate(f->page))
+			end = read_locked_page(f);
+		if (end || page_is_uptodate(f->page))
 			break;
 		f->page_waited = true;
 		end = f->strategy->wait(f, WAIT_PAGE);
@@ -51,61 +51,43 @@ enum fault_end fault_make_uptodate(struct fault *f)
 	return end;
 }
 
-/* ---- The first write --------------------------------------------------------------------------------------------- */
+/* ---- The page lock ----------------------------------------------------------------------------------------------- */
 
-static enum fault_end lock_page(struct fault *f)
+enum fault_end fault_lock_page(struct fault *f)
 {
-	enum fault_end end;
-
+	assert_referenced(f->page);
 	while (!page_trylock(f->page)) {
-		end = f->strategy->wait(f, WAIT_PAGE);
-		if (end != END_GO_ON)
+		enum fault_end end = f->strategy->wait(f, WAIT_PAGE);
+
+		if (end)
 			return end;
 	}
 	f->page_locked = true;
-	return END_GO_ON;
+	return END_CONTINUE;
 }
+
+/* ---- The first write --------------------------------------------------------------------------------------------- */
 
 /*
- * => the page locked. The caller holds a reference of its own: the commit may pass f->page's to the entry, and the page
- * must stay until it is unlocked.
+ * An error of the file system is the accessing thread's SIGBUS. *throttle: the writer must be slowed down. => the page
+ * locked.
  */
-static void unlock_page(struct fault *f, struct page *page)
+static enum fault_end mkwrite_locked_page(struct fault *f, enum fault_end (*commit)(struct fault *f), bool *throttle)
 {
-	assert_page_locked(page);
-	f->page_locked = false;
-	page_unlock(page);
-}
+	int asked;
 
-/* => the page locked. An error of the file system is the accessing thread's SIGBUS. */
-static enum fault_end ask_and_commit(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
-{
 	assert_page_locked(f->page);
 	if (!page_test(f->page, PG_CACHE))
 		return fault_answered(f, FAULT_DONE); /* truncated */
 	f->sleep = FAULT_SLEEP_file_system;
-	*asked = f->vma.mapping->ops->page_mkwrite(f->vma.mapping, f->page);
+	asked = f->vma.mapping->ops->page_mkwrite(f->vma.mapping, f->page);
 	f->sleep = FAULT_SLEEP_none;
-	if (*asked < 0)
-		return fault_answered(f, *asked == -ENOMEM ? FAULT_OUT_OF_MEMORY : FAULT_IO_ERROR);
+	if (asked < 0)
+		return fault_answered(f, asked == -ENOMEM ? FAULT_OUT_OF_MEMORY : FAULT_IO_ERROR);
+	*throttle = asked == MKWRITE_THROTTLE;
 	mapping_dirty_page(f->page);
 	race_point(mkwrite_dirtied);
 	return commit(f);
-}
-
-/* The caller has preallocated a page table, if one may be needed. */
-static enum fault_end lock_and_write(struct fault *f, enum fault_end (*commit)(struct fault *f), int *asked)
-{
-	struct page *page = f->page;
-	enum fault_end end = lock_page(f);
-
-	if (end != END_GO_ON)
-		return end;
-	page_get(page);
-	end = ask_and_commit(f, commit, asked);
-	unlock_page(f, page);
-	page_put(page);
-	return end;
 }
 
 /* Throttling drops the lock and waits. */
@@ -116,15 +98,22 @@ static bool may_throttle(const struct fault *f)
 
 enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(struct fault *f))
 {
+	struct page *page = f->page;
 	enum fault_end end = fault_prealloc_table(f);
-	int asked = 0;
+	bool throttle = false;
 
-	if (end == END_GO_ON) {
-		race_point(mkwrite_before_lock);
-		end = lock_and_write(f, commit, &asked);
+	if (end)
+		return end;
+	race_point(mkwrite_before_lock);
+	end = fault_lock_page(f);
+	if (!end) {
+		page_get(page); /* the commit may pass f->page's reference to the entry */
+		end = mkwrite_locked_page(f, commit, &throttle);
+		fault_unlock_page(f, page);
+		page_put(page);
 	}
 	fault_free_prealloc(f); /* however it ended: a table that was not linked is ours alone (F3) */
-	if (asked == MKWRITE_THROTTLE && end == END_ANSWERED && f->answer == FAULT_DONE && may_throttle(f))
+	if (throttle && end == END_ANSWERED && f->answer == FAULT_DONE && may_throttle(f))
 		return f->strategy->throttle(f);
 	return end;
 }

@@ -9,7 +9,7 @@
  *				otherwise into the cache, where other faults find it, with its neighbours
  *	3. the page lock	is taken, or waited for as the strategy can: with its lock dropped, and then retried
  *	4. the page, again	is checked: is it still what the entry named (W2)? Was it read?
- *	5. the entry, again	is compared under its lock, by the one commit function
+ *	5. the entry, again	is compared under its lock, by the commit (fault_commit.c)
  *
  * A strategy says what it does not support through its operations may_read_swap and wait.
  *
@@ -30,7 +30,7 @@
 #include "kernel/lib/errno.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 #include "mm/page/page_lock.h"
 #include "mm/swap/swap.h"
 #include "mm/table/tlb.h"
@@ -49,53 +49,10 @@ static enum fault_end read_failed(struct fault *f)
 {
 	enum fault_end end = fault_lock_pte(f);
 
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	fault_unlock_pte(f);
 	return fault_answered(f, FAULT_IO_ERROR);
-}
-
-/* ---- Step 5 ------------------------------------------------------------------------------------------------------ */
-
-/* A page in the cache is locked by us, so no other thread can obtain this page or this slot. => a PTE lock held. */
-static bool is_only_owner(const struct page *page, swap_slot_t slot)
-{
-	assert_in_atomic();
-	return !READ_ONCE(page->mapcount) && swap_count(slot) == 1;
-}
-
-/*
- * A page that other entries may map too belongs to the anon_vma from which all of them can be reached: the oldest, the
- * root. As Linux.
- */
-static void map_into_rmap(struct fault *f, struct page *page, bool only_owner)
-{
-	struct anon_vma *anon_vma = f->vma.anon_vma;
-
-	page_get(page); /* the entry's reference */
-	if (READ_ONCE(page->mapcount))
-		rmap_dup(page);
-	else
-		rmap_add_swapped(page, only_owner ? anon_vma : anon_vma->root, fault_pgoff(f));
-}
-
-/* Sets the entry, stores its new value in f->orig_pte, and unlocks it. => the entry's lock held. */
-static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
-{
-	bool only_owner = is_only_owner(page, slot);
-	pte_t pte = pte_make(page, f->vma.page_prot | PTE_ACCESSED);
-
-	assert_entry_locked(f->ptep);
-	map_into_rmap(f, page, only_owner);
-	if (f->access == ACCESS_WRITE && only_owner)
-		pte = pte_mkwrite(pte);
-	race_point(commit_before_set);
-	pte_fill_settled(f->ptep, pte);
-	swap_put(slot);
-	f->orig_pte = pte;
-	fault_unlock_pte(f);
-	mm_rss_add(f->mm, RSS_SWAP, -1);
-	mm_rss_add(f->mm, RSS_ANON, 1);
 }
 
 /* ---- Past the swap cache ----------------------------------------------------------------------------------------- */
@@ -106,24 +63,18 @@ static void set_entry(struct fault *f, struct page *page, swap_slot_t slot)
  */
 static enum fault_end read_claimed(struct fault *f, swap_slot_t slot, struct page *page, int *error)
 {
-	enum fault_end end;
-
 	assert_slot_claimed(slot);
 	race_point(swap_claimed);
 	*error = swap_read_now(slot, page);
 	f->page_waited |= *error != -EAGAIN;
 	if (*error)
-		return END_GO_ON;
+		return END_CONTINUE;
 	page_set(page, PG_ANON);
 	race_point(swap_before_commit);
-	end = fault_lock_pte(f);
-	if (end != END_GO_ON)
-		return end;
-	set_entry(f, page, slot);
-	return fault_answered(f, FAULT_DONE);
+	return fault_map_swapped_page(f, page, slot);
 }
 
-/* END_GO_ON: the page was not mapped; the caller reads it through the cache. */
+/* END_CONTINUE: the page was not mapped; the caller reads it through the cache. */
 static enum fault_end read_past_cache(struct fault *f, swap_slot_t slot)
 {
 	struct page *page = fault_page_get(f, false);
@@ -135,12 +86,12 @@ static enum fault_end read_past_cache(struct fault *f, swap_slot_t slot)
 	if (!swap_claim(slot)) {
 		fault_page_put(f, page);
 		swap_wait_unclaimed(slot); /* the loser waits for the winner, and then finds the entry changed */
-		return END_GO_ON;
+		return END_CONTINUE;
 	}
 	end = read_claimed(f, slot, page, &error);
 	swap_unclaim(slot);
 	fault_page_put(f, page);
-	if (end != END_GO_ON || error == -EAGAIN)
+	if (end || error == -EAGAIN)
 		return end;
 	return read_failed(f);
 }
@@ -148,7 +99,7 @@ static enum fault_end read_past_cache(struct fault *f, swap_slot_t slot)
 /* ---- Through the swap cache -------------------------------------------------------------------------------------- */
 
 /* Frees the slot, if unused, after a write fault, in a VM_LOCKED VMA, or when slots are short. As Linux. */
-static void give_slot_up(struct fault *f, struct page *page)
+static void free_unused_slot(struct fault *f, struct page *page)
 {
 	if (f->access == ACCESS_WRITE || f->vma.flags & VM_LOCKED || swap_is_half_full())
 		(void)swap_cache_delete_unused(page);
@@ -162,7 +113,7 @@ static enum fault_end drop_unread_page(struct fault *f)
 {
 	enum fault_end end = f->strategy->may_read_swap(f);
 
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	swap_cache_delete(f->page);
 	return f->page_waited ? read_failed(f) : look_again(f);
@@ -180,38 +131,23 @@ static enum fault_end map_locked_page(struct fault *f, swap_slot_t slot)
 	if (unlikely(!page_is_uptodate(f->page)))
 		return drop_unread_page(f);
 	race_point(swap_before_commit);
-	end = fault_lock_pte(f);
-	if (end != END_GO_ON)
-		return end;
-	set_entry(f, f->page, slot);
-	give_slot_up(f, f->page);
-	return fault_answered(f, FAULT_DONE);
+	end = fault_map_swapped_page(f, f->page, slot);
+	if (end == END_ANSWERED)
+		free_unused_slot(f, f->page);
+	return end;
 }
 
-/* Step 3. => a reference: to f->page. */
-static enum fault_end lock_page(struct fault *f)
-{
-	assert_referenced(f->page);
-	race_point(swap_page_found);
-	while (!page_trylock(f->page)) {
-		enum fault_end end = f->strategy->wait(f, WAIT_PAGE);
-
-		if (end != END_GO_ON)
-			return end;
-	}
-	f->page_locked = true;
-	return END_GO_ON;
-}
-
+/* Step 3. */
 static enum fault_end map_cached_page(struct fault *f, swap_slot_t slot)
 {
-	enum fault_end end = lock_page(f);
+	enum fault_end end;
 
-	if (end != END_GO_ON)
+	race_point(swap_page_found);
+	end = fault_lock_page(f);
+	if (end)
 		return end;
 	end = map_locked_page(f, slot);
-	page_unlock(f->page);
-	f->page_locked = false;
+	fault_unlock_page(f, f->page);
 	return end;
 }
 
@@ -226,28 +162,33 @@ enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot)
 		if (!is_err(page)) {
 			f->page = page;
 			f->page_waited |= page != NULL;
-			return END_GO_ON;
+			return END_CONTINUE;
 		}
 		if (ptr_err(page) != -EAGAIN)
 			return f->strategy->no_memory(f);
 		end = f->strategy->wait(f, WAIT_SWAP_REQUEST);
-		if (end != END_GO_ON)
+		if (end)
 			return end;
 	}
 }
 
-/* Step 2. END_GO_ON: f->page, with a reference; or NULL: another thread has brought the page back. */
+/* Step 2. END_CONTINUE: f->page, with a reference; or NULL: another thread has brought the page back. */
 static enum fault_end find_or_read(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end;
 
 	f->page = swap_cache_find(slot);
 	if (f->page)
-		return END_GO_ON;
+		return END_CONTINUE;
 	end = f->strategy->may_read_swap(f);
-	if (end == END_GO_ON && swap_is_synchronous(slot) && swap_count(slot) == 1)
+	if (end)
+		return end;
+	if (swap_is_synchronous(slot) && swap_count(slot) == 1) {
 		end = read_past_cache(f, slot);
-	return end == END_GO_ON ? fault_read_swap(f, slot) : end;
+		if (end)
+			return end;
+	}
+	return fault_read_swap(f, slot);
 }
 
 /* => the area held. */
@@ -256,7 +197,7 @@ static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
 	enum fault_end end = find_or_read(f, slot);
 
 	assert_area_held(slot);
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	if (!f->page)
 		return look_again(f);
@@ -266,7 +207,7 @@ static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
 	return end;
 }
 
-/* set_entry() mapped the page read-only, since other entries may name it: the write continues as to any shared page. */
+/* The commit mapped the page read-only, since other entries may name it: the write continues as to any shared page. */
 static bool still_to_be_written(const struct fault *f)
 {
 	return f->access == ACCESS_WRITE && pte_present(f->orig_pte) && !pte_write(f->orig_pte);
@@ -277,7 +218,7 @@ enum fault_end fault_swap(struct fault *f)
 	swap_slot_t slot = pte_swap_slot(f->orig_pte);
 	enum fault_end end = f->strategy->need_anon_vma(f);
 
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	if (!swap_area_get(slot))
 		return look_again(f);

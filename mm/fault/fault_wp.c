@@ -12,40 +12,34 @@
  */
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 #include "mm/page/page_lock.h"
 #include "mm/swap/swap.h"
 #include "mm/table/tlb.h"
 
-/* => the entry's lock held. Other CPUs may go on using the read-only translation until they fault, which is benign. */
-static enum fault_end make_writable(struct fault *f)
-{
-	assert_entry_locked(f->ptep);
-	pte_set_bits(f->ptep, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
-	fault_unlock_pte(f);
-	return fault_answered(f, FAULT_DONE);
-}
-
-static enum fault_end allow_writing(struct fault *f)
+static enum fault_end lock_and_make_writable(struct fault *f)
 {
 	enum fault_end end = fault_lock_pte(f);
 
-	return end == END_GO_ON ? make_writable(f) : end;
+	if (end)
+		return end;
+	return fault_make_writable(f);
 }
 
 /* The file system must be notified first. That needs a reference: nothing else keeps the page from being freed. */
-static enum fault_end ask_file_system(struct fault *f)
+static enum fault_end notify_file_system(struct fault *f)
 {
 	enum fault_end end = f->strategy->may_call_ops(f);
 
-	if (end == END_GO_ON)
-		end = fault_lock_pte(f);
-	if (end != END_GO_ON)
+	if (end)
+		return end;
+	end = fault_lock_pte(f);
+	if (end)
 		return end;
 	f->page = pte_page(f->orig_pte);
 	page_get(f->page);
 	fault_unlock_pte(f);
-	end = fault_page_mkwrite(f, allow_writing);
+	end = fault_page_mkwrite(f, lock_and_make_writable);
 	page_put(f->page);
 	f->page = NULL;
 	return end;
@@ -56,16 +50,16 @@ static enum fault_end shared_write(struct fault *f)
 	enum fault_end end;
 
 	if (f->vma.mapping->ops)
-		return ask_file_system(f);
+		return notify_file_system(f);
 	end = fault_lock_pte(f);
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	page_set(pte_page(f->orig_pte), PG_DIRTY);
-	return make_writable(f);
+	return fault_make_writable(f);
 }
 
 /* Frees the page's slot if no entry names it any more, and so drops the reference that the slot holds. */
-static void leave_unused_slot(struct page *page)
+static void free_unused_slot(struct page *page)
 {
 	if (!page_trylock(page))
 		return;
@@ -78,33 +72,9 @@ static bool is_last_owner(struct page *page)
 	if (!page_test(page, PG_ANON))
 		return false;
 	if (unlikely(page_test(page, PG_SWAPCACHE)))
-		leave_unused_slot(page);
+		free_unused_slot(page);
 	/* Acquire: a thread that has copied the page read it before its put. */
 	return load_acquire(&page->refcount) == 1;
-}
-
-/*
- * => the entry's lock held. No CPU may read the old page once another can see the new one, so the old entry is removed
- * and flushed everywhere before the new one is written (K5). The lock stays held across the shootdown (rule 6).
- */
-static void replace_entry(struct fault *f, struct page *copy)
-{
-	assert_entry_locked(f->ptep);
-	pte_xchg(f->ptep, (pte_t){ 0 });
-	race_point(cow_before_flush);
-	tlb_flush_page(f->mm, f->address);
-	rmap_add_new_anon(copy, f->vma.anon_vma, fault_pgoff(f));
-	race_point(commit_before_set);
-	pte_fill_settled(f->ptep, pte_mkwrite(pte_make(copy, f->vma.page_prot)));
-}
-
-/* Updates the RSS for the replaced entry. `old` is NULL for the zero page, which was never counted. */
-static void account_replaced(struct fault *f, struct page *old)
-{
-	if (old)
-		mm_rss_add(f->mm, page_rss_kind(old), -1);
-	mm_rss_add(f->mm, RSS_ANON, 1);
-	count(cow_copies);
 }
 
 /*
@@ -123,7 +93,6 @@ static void copy_old_page(struct page *copy, struct page *old)
 static enum fault_end copy_and_replace(struct fault *f, struct page *old)
 {
 	struct page *copy = fault_page_get(f, !old);
-	enum fault_end end;
 
 	if (!copy)
 		return f->strategy->no_memory(f);
@@ -131,19 +100,7 @@ static enum fault_end copy_and_replace(struct fault *f, struct page *old)
 	if (old)
 		copy_old_page(copy, old);
 	race_point(anon_page_ready);
-	end = fault_lock_pte(f);
-	if (end != END_GO_ON) {
-		fault_page_put(f, copy);
-		return end;
-	}
-	replace_entry(f, copy);
-	if (old)
-		rmap_remove(old);
-	fault_unlock_pte(f);
-	account_replaced(f, old);
-	if (old)
-		page_put(old); /* the entry's reference */
-	return fault_answered(f, FAULT_DONE);
+	return fault_replace_page(f, old, copy);
 }
 
 /* Reuses or pins the old page: it must not be freed while it is copied. */
@@ -155,11 +112,11 @@ static enum fault_end private_write(struct fault *f)
 	if (!old)
 		return copy_and_replace(f, NULL);
 	end = fault_lock_pte(f);
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	if (is_last_owner(old)) {
 		count(cow_reuses);
-		return make_writable(f);
+		return fault_make_writable(f);
 	}
 	page_get(old);
 	fault_unlock_pte(f);
@@ -175,5 +132,7 @@ enum fault_end fault_write_protect(struct fault *f)
 	if (f->vma.flags & VM_SHARED)
 		return shared_write(f);
 	end = f->strategy->need_anon_vma(f);
-	return end == END_GO_ON ? private_write(f) : end;
+	if (end)
+		return end;
+	return private_write(f);
 }

@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* Fault policies: their names, and the strategies that each tries. */
+/* Fault policies: which strategies a fault tries, and how speculation validates. */
 #include "mm/fault/policy.h"
 
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 
 u8 fault_policy_default = POLICY_FULL;
 u8 spf_validate = SPF_VALIDATE_VMA;
 u8 spf_single_thread;
 
 static const char *const policy_names[NR_POLICIES] = {
-	[POLICY_DEFAULT] = "default", [POLICY_MMAP] = "mmap", [POLICY_VMA] = "vma",
-	[POLICY_SPEC] = "spec",	      [POLICY_FULL] = "full",
+	[POLICY_DEFAULT] = "default",
+#define X(id, name, ...) [POLICY_##id] = #name,
+	FAULT_POLICIES(X)
+#undef X
+};
+const char *const fault_strategy_names[NR_STRATEGIES] = {
+#define X(id, name, prefix) [STRATEGY_##id] = #name,
+	FAULT_STRATEGIES(X)
+#undef X
 };
 static const char *const validate_names[] = { [SPF_VALIDATE_VMA] = "vma", [SPF_VALIDATE_MM] = "mm" };
 
-/* Every policy ends with mmap, the last resort, which never gives up. */
 const struct fault_strategy *const *policy_strategies(const struct mm *mm)
 {
-	static const struct fault_strategy *const order[NR_POLICIES][4] = {
-		[POLICY_MMAP] = { &strategy_mmap },
-		[POLICY_VMA] = { &strategy_vma, &strategy_mmap },
-		[POLICY_SPEC] = { &strategy_spec, &strategy_mmap },
-		[POLICY_FULL] = { &strategy_spec, &strategy_vma, &strategy_mmap },
+	static const struct fault_strategy *const order[NR_POLICIES][NR_STRATEGIES + 1] = {
+#define X(id, name, ...) [POLICY_##id] = { __VA_ARGS__ },
+		FAULT_POLICIES(X)
+#undef X
 	};
 	u8 policy = READ_ONCE(mm->policy);
 

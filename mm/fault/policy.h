@@ -3,6 +3,7 @@
 #ifndef MM_POLICY_H
 #define MM_POLICY_H
 
+#include "mm/reasons.h"
 #include "mm/vma/mm.h"
 
 struct fault_strategy;

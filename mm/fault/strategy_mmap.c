@@ -22,10 +22,11 @@
  * Mirrors: Linux 6.1, do_user_addr_fault(); stacks as Linux 6.5, lock_mm_and_find_vma().
  */
 #include "kernel/lib/errno.h"
-#include "mm/calls/mmap.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
+#include "mm/vma/access.h"
+#include "mm/vma/stack.h"
 
 static enum fault_reason mmap_skip(const struct fault *f)
 {
@@ -40,7 +41,7 @@ static void mmap_leave(struct fault *f)
 }
 
 /* Step 1. */
-static bool lock_address_space(struct fault *f)
+static __always_inline bool lock_address_space(struct fault *f)
 {
 	int error;
 
@@ -87,9 +88,8 @@ static enum fault_end grow_stack(struct fault *f)
 	return fault_retry(f, REASON_mmap_retry_stack);
 }
 
-static enum fault_end mmap_enter(struct fault *f)
+static __always_inline enum fault_end find_and_lock(struct fault *f)
 {
-	enum fault_answer refusal;
 	struct vma *vma;
 
 	if (!lock_address_space(f))
@@ -100,28 +100,36 @@ static enum fault_end mmap_enter(struct fault *f)
 		return grow_stack(f);
 	if (!vma || f->address < vma->start)
 		return fault_answered(f, FAULT_NO_MAPPING);
-	refusal = f->flags & FAULT_SWAPOFF ? FAULT_DONE : fault_check_access(vma->flags, f->access);
-	if (refusal)
-		return fault_answered(f, refusal);
 	f->locked_vma = vma;
 	fault_snapshot(f, vma);
-	return END_GO_ON;
+	return END_CONTINUE;
+}
+
+static enum fault_end mmap_enter(struct fault *f)
+{
+	enum fault_end end = find_and_lock(f);
+	enum fault_answer refusal;
+
+	if (end)
+		return end;
+	refusal = fault_check_access(f->vma.flags, f->access);
+	return refusal ? fault_answered(f, refusal) : END_CONTINUE;
 }
 
 static enum fault_end mmap_need_anon_vma(struct fault *f)
 {
 	if (likely(f->vma.anon_vma))
-		return END_GO_ON;
+		return END_CONTINUE;
 	if (anon_vma_prepare(f->locked_vma))
 		return fault_no_memory_locked(f);
 	f->vma.anon_vma = load_acquire(&f->locked_vma->anon_vma);
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 static enum fault_end mmap_may_call_ops(struct fault *f)
 {
 	(void)f;
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 static enum fault_end mmap_wait(struct fault *f, enum fault_wait what)
@@ -130,25 +138,28 @@ static enum fault_end mmap_wait(struct fault *f, enum fault_wait what)
 				 what == WAIT_SWAP_REQUEST ? REASON_mmap_retry_swap_request : REASON_mmap_retry_page);
 }
 
-const struct fault_strategy strategy_mmap = {
-	.name = "mmap",
-	.id = STRATEGY_MMAP,
-	.tally = { .attempts = COUNT_mmap_attempts,
-		   .ends = { [END_ANSWERED] = COUNT_mmap_answered,
-			     [END_COMPLETED] = COUNT_mmap_completed,
-			     [END_WOULD_BLOCK] = COUNT_mmap_would_block } },
-	.answered_cached = COUNT_mmap_answered_cached,
-	.answered_swap = COUNT_mmap_answered_swap,
-	.skip = mmap_skip,
-	.enter = mmap_enter,
-	.leave = mmap_leave,
-	.walk = fault_walk_locked,
-	.need_anon_vma = mmap_need_anon_vma,
-	.may_call_ops = mmap_may_call_ops,
-	.lock_pte = fault_lock_pte_locked,
-	.no_memory = fault_no_memory_locked,
-	.may_read_swap = fault_may_read_swap_locked,
-	.wait = mmap_wait,
-	.wait_removal = fault_wait_removal_locked,
-	.throttle = fault_throttle_locked,
-};
+/* ---- Swapping in for swapoff ------------------------------------------------------------------------------------- */
+
+static enum fault_end swap_in_enter(struct fault *f)
+{
+	return find_and_lock(f);
+}
+
+static enum fault_end swap_in_walk(struct fault *f)
+{
+	enum fault_end end = fault_walk_locked(f);
+
+	if (end)
+		return end;
+	return pte_kind(f->orig_pte) == PTE_KIND_SWAP ? END_CONTINUE : fault_answered(f, FAULT_DONE);
+}
+
+#define MMAP_STEPS                                                                                                     \
+	FAULT_STRATEGY(MMAP, mmap, mmap),                                                                              \
+	.skip = mmap_skip, .leave = mmap_leave, .need_anon_vma = mmap_need_anon_vma,                                   \
+	.may_call_ops = mmap_may_call_ops, .lock_table = fault_lock_table_locked,                                      \
+	.no_memory = fault_no_memory_locked, .may_read_swap = fault_may_read_swap_locked, .wait = mmap_wait,           \
+	.wait_removal = fault_wait_removal_locked, .throttle = fault_throttle_locked
+
+const struct fault_strategy strategy_mmap = { MMAP_STEPS, .enter = mmap_enter, .walk = fault_walk_locked };
+const struct fault_strategy strategy_mmap_swap_in = { MMAP_STEPS, .enter = swap_in_enter, .walk = swap_in_walk };

@@ -24,7 +24,8 @@
  */
 #include "mm/debug/events.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
+#include "mm/vma/access.h"
 
 static enum fault_reason vma_skip(const struct fault *f)
 {
@@ -65,7 +66,7 @@ static enum fault_end find_and_lock(struct fault *f)
 		case VMA_READ_LOCKED:
 			f->locked_vma = vma;
 			f->held = HELD_VMA;
-			return END_GO_ON;
+			return END_CONTINUE;
 		case VMA_READ_WRITE_LOCKED:
 			return fault_gave_up(f, REASON_vma_lock_abort_write_locked);
 		case VMA_READ_DETACHED:
@@ -83,7 +84,7 @@ static enum fault_end vma_enter(struct fault *f)
 	rcu_read_lock();
 	end = find_and_lock(f);
 	rcu_read_unlock();
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	race_point(vma_after_lock);
 	fault_snapshot(f, f->locked_vma);
@@ -93,7 +94,7 @@ static enum fault_end vma_enter(struct fault *f)
 	if (refusal)
 		return fault_answered(f, refusal);
 	race_point(vma_locked);
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 static enum fault_end vma_need_anon_vma(struct fault *f)
@@ -101,7 +102,7 @@ static enum fault_end vma_need_anon_vma(struct fault *f)
 	int error;
 
 	if (likely(f->vma.anon_vma))
-		return END_GO_ON;
+		return END_CONTINUE;
 	if (!mmap_read_trylock(f->mm))
 		return fault_gave_up(f, REASON_vma_lock_abort_anon_vma);
 	error = anon_vma_prepare(f->locked_vma);
@@ -109,12 +110,12 @@ static enum fault_end vma_need_anon_vma(struct fault *f)
 	if (error)
 		return fault_no_memory_locked(f);
 	f->vma.anon_vma = load_acquire(&f->locked_vma->anon_vma);
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 static enum fault_end vma_may_call_ops(struct fault *f)
 {
-	return f->vma.ops->without_mmap_lock ? END_GO_ON : fault_gave_up(f, REASON_vma_lock_abort_file_ops);
+	return f->vma.ops->without_mmap_lock ? END_CONTINUE : fault_gave_up(f, REASON_vma_lock_abort_file_ops);
 }
 
 static enum fault_end vma_wait(struct fault *f, enum fault_wait what)
@@ -124,24 +125,15 @@ static enum fault_end vma_wait(struct fault *f, enum fault_wait what)
 }
 
 const struct fault_strategy strategy_vma = {
-	.name = "vma",
-	.id = STRATEGY_VMA,
-	.tally = { .attempts = COUNT_vma_lock_attempts,
-		   .ends = { [END_ANSWERED] = COUNT_vma_lock_answered,
-			     [END_COMPLETED] = COUNT_vma_lock_completed,
-			     [END_WOULD_BLOCK] = COUNT_vma_lock_would_block },
-		   .success = COUNT_vma_lock_success,
-		   .gave_up = COUNT_vma_lock_abort,
-		   .retry = COUNT_vma_lock_retry },
-	.answered_cached = COUNT_vma_lock_answered_cached,
-	.answered_swap = COUNT_vma_lock_answered_swap,
+	FAULT_STRATEGY(VMA, vma, vma_lock, .success = COUNT_vma_lock_success, .gave_up = COUNT_vma_lock_abort,
+		       .retry = COUNT_vma_lock_retry),
 	.skip = vma_skip,
 	.enter = vma_enter,
 	.leave = vma_leave,
 	.walk = fault_walk_locked,
 	.need_anon_vma = vma_need_anon_vma,
 	.may_call_ops = vma_may_call_ops,
-	.lock_pte = fault_lock_pte_locked,
+	.lock_table = fault_lock_table_locked,
 	.no_memory = fault_no_memory_locked,
 	.may_read_swap = fault_may_read_swap_locked,
 	.wait = vma_wait,

@@ -16,6 +16,7 @@
 #include "mm/debug/race.h"
 #include "mm/reclaim/oom_reap.h"
 #include "mm/table/tlb.h"
+#include "mm/table/zap.h"
 #include "mm/vma/vma.h"
 
 /* => mmap_lock held. */

@@ -27,6 +27,7 @@
 #include "mm/page/page_lock.h"
 #include "mm/reclaim/kswapd.h"
 #include "mm/reclaim/lru.h"
+#include "mm/services.h"
 #include "mm/swap/shmem_swap.h"
 #include "mm/swap/swap.h"
 #include "mm/table/tlb.h"
@@ -455,7 +456,7 @@ u64 reclaim_pages(u64 wanted)
 bool make_room(void)
 {
 	assert_no_lock_from(RANK_RECLAIM);
-	return !thread_killed() && (reclaim_pages(RECLAIM_BATCH) || machine_out_of_memory());
+	return !thread_killed() && (reclaim_pages(RECLAIM_BATCH) || out_of_memory());
 }
 
 u64 reclaim_in_advance(u64 wanted)

@@ -28,7 +28,6 @@
 #include "mm/cache/mapping_tree.h"
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
 #include "mm/page/page_lock.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/swap/swap.h"
@@ -216,11 +215,7 @@ bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot)
 	return there;
 }
 
-/*
- * Puts the page back into its mapping; no write of it is in flight. Returns: 0: it is back, or the slot no longer holds
- * it: look up again. -EIO: a read that we started (not a read-ahead) failed. => the page locked.
- */
-static int put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read)
+int shmem_put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read)
 {
 	assert_page_locked(page);
 	if (!swap_cache_holds(page, slot))
@@ -254,7 +249,7 @@ static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
 		return (int)ptr_err(page);
 	page_lock(page);
 	page_wait_writeback(page);
-	error = put_back(mapping, index, page, slot, read);
+	error = shmem_put_back(mapping, index, page, slot, read);
 	page_unlock(page);
 	page_put(page);
 	return error;
@@ -300,73 +295,6 @@ bool shmem_next_in_swap(struct mapping *mapping, u64 *index, u64 last)
 		if (shmem_in_swap(mapping, *index, &slot))
 			return true;
 	return false;
-}
-
-/* ---- The fault --------------------------------------------------------------------------------------------------- */
-
-/*
- * Locks f->page and waits for its write-back to end. The page may just have been swapped out, and be in flight to a
- * slow disk: the fault waits for that as for any page, with no lock held. The loop ends: it repeats only while the
- * fault's lock is kept, and a page that is mapped nowhere is written again only if a write() has changed it.
- */
-static int lock_settled(struct fault *f)
-{
-	for (;;) {
-		enum fault_wait what = WAIT_PAGE;
-		enum fault_end end;
-
-		if (page_trylock(f->page)) {
-			f->page_locked = !page_test(f->page, PG_WRITEBACK);
-			if (f->page_locked)
-				return END_GO_ON;
-			page_unlock(f->page);
-			what = WAIT_WRITEBACK;
-		}
-		end = f->strategy->wait(f, what);
-		if (end != END_GO_ON)
-			return end;
-	}
-}
-
-/* f->page is found. */
-static int fault_put_back(struct fault *f, swap_slot_t slot)
-{
-	int end = lock_settled(f), error;
-
-	if (end != END_GO_ON)
-		return end;
-	error = put_back(f->vma.mapping, fault_pgoff(f), f->page, slot, f->page_waited);
-	page_unlock(f->page);
-	f->page_locked = false;
-	return fault_answered(f, error ? FAULT_IO_ERROR : FAULT_DONE); /* the access faults again, and finds the page */
-}
-
-/* => the area held. */
-static int bring_back_for_fault(struct fault *f, swap_slot_t slot)
-{
-	assert_area_held(slot);
-	f->page = swap_cache_find(slot);
-	if (!f->page) {
-		int end = fault_read_swap(f, slot);
-
-		if (end != END_GO_ON)
-			return end;
-	}
-	if (!f->page)
-		return fault_answered(f, FAULT_DONE);
-	return fault_put_back(f, slot);
-}
-
-int fault_shmem_in_swap(struct fault *f)
-{
-	swap_slot_t slot;
-	int end;
-
-	if (!shmem_in_swap(f->vma.mapping, fault_pgoff(f), &slot) || !swap_area_get(slot))
-		return fault_answered(f, FAULT_DONE);
-	end = bring_back_for_fault(f, slot);
-	swap_area_put(slot);
-	return end;
 }
 
 /* ---- swapoff ----------------------------------------------------------------------------------------------------- */

@@ -32,9 +32,11 @@ struct page *shmem_get_page(struct mapping *mapping, u64 index);
 /* Moves *index to the first slot of [*index, last] with a value. False if there is none. Does not sleep. */
 bool shmem_next_in_swap(struct mapping *mapping, u64 *index, u64 last);
 
-/* For faults: swaps in the page that the mapping has in swap, waiting as the strategy allows. END_GO_ON: f->page. */
-struct fault;
-int fault_shmem_in_swap(struct fault *f);
+/*
+ * Puts the page back into its mapping; no write of it is in flight. Returns: 0: it is back, or the slot no longer holds
+ * it: look up again. -EIO: a read that we started (not a read-ahead) failed. => the page locked.
+ */
+int shmem_put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read);
 
 /* For mapping_put() only: the mapping is about to be freed. */
 void shmem_forget(struct mapping *mapping);

@@ -12,7 +12,7 @@
  */
 #include "kernel/lib/errno.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault.h"
 #include "mm/swap/shmem_swap.h"
 #include "mm/swap/swap_internal.h"
 #include "mm/vma/mm.h"
@@ -55,7 +55,7 @@ static int bring_back(struct mm *mm, vaddr_t addr)
 	if (thread_killed())
 		return -EINTR;
 	race_point(swapoff_before_fault);
-	switch (fault_in(mm, addr, ACCESS_READ, FAULT_SWAPOFF)) {
+	switch (fault_swap_in(mm, addr)) {
 	case FAULT_OUT_OF_MEMORY:
 		return -ENOMEM;
 	case FAULT_IO_ERROR:

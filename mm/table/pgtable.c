@@ -10,6 +10,7 @@
 #include "mm/debug/counters.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/mm.h"
+#include "mm/vma/vma.h"
 
 #define TOP_LEVEL 4
 #define TABLE_ENTRY_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)

@@ -392,4 +392,12 @@ u64 pgtable_nr_pages(void);
 /* Logs the walk of addr, level by level, from the table of level 4 on. Any context: a panic uses it. */
 void pt_dump_walk(const pmd_t *table, vaddr_t addr);
 
+struct tlb_gather;
+/*
+ * Frees the page tables that no VMA can need once [start, end) is unmapped: floor and ceiling are the end of the VMA
+ * below and the start of the one above (0 and USER_END where there is none). => mmap_lock held for writing, zapped,
+ * VMAs detached.
+ */
+void free_tables(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, vaddr_t floor, vaddr_t ceiling);
+
 #endif

@@ -7,6 +7,7 @@
 #include "mm/debug/counters.h"
 #include "mm/swap/swap.h"
 #include "mm/table/tlb.h"
+#include "mm/table/zap.h"
 #include "mm/vma/mm.h"
 #include "mm/vma/rmap.h"
 
@@ -70,7 +71,7 @@ static inline void before_unlock(struct tlb_gather *tlb)
 }
 
 /* Zaps until the range ends or the gather is full; returns where it stopped. `what` is a constant at each call. */
-static inline __attribute__((always_inline)) vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
+static __always_inline vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
 							       vaddr_t end, enum zap_what what)
 {
 	struct pt_iter it;

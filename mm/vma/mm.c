@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Creates, references and destroys address spaces, and keeps their page counts. */
+#include "mm/services.h"
 #include "mm/vma/mm.h"
 
 #include "mm/cache/mapping.h"
 #include "mm/page/page_lock.h"
-#include "mm/calls/mmap.h"
 #include "mm/vma/pkey.h"
 #include "mm/vma/rmap.h"
 #include "mm/swap/swap.h"
 #include "mm/page/slab.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/vma.h"
+#include "mm/vma/vma_change.h"
 
 struct slab_cache *mm_cache;
 
@@ -75,11 +76,25 @@ static void assert_nothing_counted(const struct mm *mm)
 		       (long)mm_rss(mm, kind), kind);
 }
 
+/* The last user is gone. */
+static void unmap_everything(struct mm *mm)
+{
+	struct vma_unmap unmap = { .mm = mm, .start = 0, .end = USER_END };
+	struct vma *vma;
+
+	mmap_write_lock(mm);
+	vma_tree_for_each (vma, &mm->tree)
+		vma_start_write(vma);
+	vma_unmap_commit(&unmap);
+	ASSERT(!mm->nr_vmas && !mm->total_pages, "an address space ends without VMAs and without pages counted");
+	mmap_write_unlock(mm);
+}
+
 void mm_put(struct mm *mm)
 {
 	if (atomic_dec_return(&mm->users))
 		return;
-	mm_exit_mmap(mm);
+	unmap_everything(mm);
 	if (mm->exe_file)
 		vma_file_put(mm->exe_file);
 	assert_nothing_counted(mm);

@@ -15,15 +15,6 @@ enum rss_kind {
 	NR_RSS_KINDS
 };
 
-enum fault_policy {
-	POLICY_DEFAULT, /* the process uses the system's policy */
-	POLICY_MMAP,
-	POLICY_VMA,
-	POLICY_SPEC,
-	POLICY_FULL,
-	NR_POLICIES
-};
-
 /* One CPU's counts: may be negative, only the sum is meaningful. Written by the owning CPU alone, on its own line. */
 struct rss_cpu {
 	s64 count[NR_RSS_KINDS];
@@ -89,9 +80,6 @@ void mm_unref(struct mm *mm);
  */
 struct mm *mm_next(struct mm *mm);
 
-/* Copies parent's address space for fork. 0, -ENOMEM or -EINTR; on error the child is ready for mm_put(). Sleeps. */
-int mm_fork(struct mm *child, struct mm *parent);
-
 /* Pages of each kind, summed without a lock: exact while no count changes, otherwise approximate. */
 u64 mm_rss(const struct mm *mm, enum rss_kind kind);
 u64 mm_rss_total(const struct mm *mm);
@@ -133,18 +121,6 @@ static inline void mmap_read_unlock(struct mm *mm)
 #define assert_mmap_write_locked(mm)                                                                                   \
 	ASSERT(rwsem_is_write_locked_by_me(&(mm)->mmap_lock), "mmap_lock is held for writing")
 #define assert_mmap_locked(mm) ASSERT(lock_is_held(&(mm)->mmap_lock), "mmap_lock is held")
-
-/* Unmaps every page of [start, end) and releases it. The VMAs are write-locked or read-locked. => mmap_lock held. */
-struct tlb_gather;
-void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
-/* The same, but leaves private copies mapped. */
-void zap_range_shared(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
-/*
- * Frees the page tables that no VMA can need once [start, end) is unmapped: floor and ceiling are the end of the VMA
- * below and the start of the one above (0 and USER_END where there is none). => mmap_lock held for writing, zapped,
- * VMAs detached.
- */
-void free_tables(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, vaddr_t floor, vaddr_t ceiling);
 
 extern struct slab_cache *mm_cache;
 void mm_init(void); /* boot: caches of mm/ */

@@ -4,10 +4,10 @@
  * prlimit takes effect after a short delay.
  */
 #include "kernel/lib/errno.h"
-#include "mm/calls/mmap.h"
 #include "mm/page/page_alloc.h"
 #include "mm/swap/swap.h"
 #include "mm/vma/mman.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/vma_change.h"
 
 /* Where a bottom-up search starts (MAP_32BIT, or nothing is free below mmap_base): Linux's legacy base. */

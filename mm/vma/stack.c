@@ -4,9 +4,10 @@
  * expand_downwards().
  */
 #include "kernel/lib/errno.h"
-#include "mm/calls/mmap.h"
 #include "mm/debug/race.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/rmap.h"
+#include "mm/vma/stack.h"
 #include "mm/vma/vma_change.h"
 
 /* An accessible mapping below must not be closer than the gap; another growing VMA or PROT_NONE may be. */

@@ -4,8 +4,8 @@
  * still hold its address. The per-VMA lock is in vma_lock.c; changes to attached VMAs are in vma_change.c.
  */
 #include "mm/cache/mapping.h"
-#include "mm/calls/mmap.h"
 #include "mm/page/slab.h"
+#include "mm/services.h"
 #include "mm/vma/rmap.h"
 #include "mm/vma/vma_change.h"
 

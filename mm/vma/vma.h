@@ -13,6 +13,7 @@
 #ifndef MM_VMA_H
 #define MM_VMA_H
 
+#include "mm/reasons.h"
 #include "mm/vma/interval_tree.h"
 #include "mm/vma/mm.h"
 
@@ -86,16 +87,16 @@ struct fault;
 struct vma_ops {
 	/*
 	 * Finds or creates the page of f->address, up to date, and stores it in f->page with a reference for the
-	 * caller. Returns an enum fault_end, see fault.h. NULL: the object provides no pages, SIGBUS. => the lock of
-	 * f's strategy; does not touch the VMA. May sleep, and let go of the lock by f->strategy->wait().
+	 * caller. NULL: the object provides no pages, SIGBUS. => the lock of f's strategy; does not touch the VMA. May
+	 * sleep, and drop the lock by f->strategy->wait().
 	 */
-	int (*fault)(struct fault *f);
+	enum fault_end (*fault)(struct fault *f);
 	/*
 	 * Maps those of the object's pages [first, last] that are cached. The range contains f->address's page and lies
-	 * within one page table. Returns END_GO_ON if it did not map f->address's page. Never sleeps or waits; skips
+	 * within one page table. Returns END_CONTINUE if it did not map f->address's page. Never sleeps or waits; skips
 	 * pages that it would have to wait for. NULL: pages are mapped only through fault().
 	 */
-	int (*map_pages)(struct fault *f, u64 first, u64 last);
+	enum fault_end (*map_pages)(struct fault *f, u64 first, u64 last);
 	bool without_mmap_lock; /* fault() may run under the per-VMA lock */
 	bool speculative;	/* map_pages() touches only memory that an unmap frees after a grace period */
 	const char *name;	/* shown in /proc maps when there is no file, or NULL */

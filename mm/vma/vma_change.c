@@ -10,10 +10,10 @@
  * found by one reverse map: they share an anon_vma, or one has none yet and the other was not forked (as on Linux, a
  * VMA with several anon_vmas does not absorb others, or the lists would grow without bound).
  */
+#include "mm/table/zap.h"
 #include "mm/vma/vma_change.h"
 #include "kernel/lib/errno.h"
 #include "mm/cache/mapping.h"
-#include "mm/calls/mmap.h"
 #include "mm/debug/race.h"
 #include "mm/table/tlb.h"
 #include "mm/vma/rmap.h"

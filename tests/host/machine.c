@@ -246,7 +246,7 @@ bool thread_killed(void)
 }
 
 /* Kills no process: this machine has none. */
-bool machine_out_of_memory(void)
+bool out_of_memory(void)
 {
 	return false;
 }

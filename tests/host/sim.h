@@ -7,7 +7,7 @@
 #ifndef HOST_SIM_H
 #define HOST_SIM_H
 
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 #include "mm/machine.h"
 #include "mm/vma/mm.h"
 

@@ -203,7 +203,7 @@ static struct {
 	bool page_locked;
 } sleeper;
 
-static int sleepy_fault(struct fault *f)
+static enum fault_end sleepy_fault(struct fault *f)
 {
 	if (sleeper.page_locked)
 		CHECK(page_trylock(zero_page));

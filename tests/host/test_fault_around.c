@@ -6,6 +6,7 @@
 #include "sim_file.h"
 #include "test.h"
 
+#include "mm/fault/fault_around.h"
 #include "mm/page/page_lock.h"
 
 #define FAULTER 1

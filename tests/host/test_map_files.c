@@ -6,6 +6,8 @@
 #include "test.h"
 
 #include "mm/cache/mapping.h"
+#include "mm/services.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/vma.h"
 
 #define ARENA 0x10000000000UL

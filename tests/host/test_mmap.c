@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include "kernel/lib/string.h"
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/vma_change.h"
 
 #define ARENA 0x10000000000UL

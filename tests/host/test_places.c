@@ -2,8 +2,10 @@
 /* Tests of where mappings may be placed and how far they may grow: each bound, on either side of it. */
 #include "test.h"
 
+#include "mm/vma/mmap_limits.h"
 #include "mm/vma/pkey.h"
 #include "mm/vma/rmap.h"
+#include "mm/vma/stack.h"
 #include "mm/vma/vma_change.h"
 
 #define ARENA 0x10000000000UL

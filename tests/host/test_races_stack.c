@@ -79,7 +79,7 @@ TEST(a2_stack_grows_for_its_own_thread_only, 1)
 
 	FOR_EACH_STRATEGY (setup) {
 		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
-		for (unsigned flags = 0; flags <= FAULT_SWAPOFF + FAULT_NO_WAIT + FAULT_NO_RETRY; flags++)
+		for (unsigned flags = 0; flags <= FAULT_NO_WAIT + FAULT_NO_RETRY; flags++)
 			if (!(flags & (FAULT_OWN | FAULT_TRIED)))
 				CHECK_EQ(fault_in(mm, below, flags & 1 ? ACCESS_WRITE : ACCESS_READ, flags), FAULT_NO_MAPPING);
 		CHECK_EQ(mm_populate(mm, below, below + PAGES(1), true), -ENOMEM);

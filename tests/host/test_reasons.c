@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests that force every row of mm/fault/reasons.h: `reason_X` is the test of row X. An attempt is stopped at a race
+ * Tests that force every row of mm/reasons.h: `reason_X` is the test of row X. An attempt is stopped at a race
  * point, the address space is changed, the attempt continues, and the row's counter must have increased by exactly what
  * happened.
  *

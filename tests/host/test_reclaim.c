@@ -309,6 +309,7 @@ TEST(reclaim_takes_clean_file_pages, 1)
 	counters_mark();
 	CHECK_EQ(reclaim_pages(1000), SIM_FILE_PAGES - 2);
 	CHECK_EQ(COUNTED(pgsteal_file), SIM_FILE_PAGES - 2);
+	CHECK_EQ(COUNTED(pgactivate), 0); /* each was used once, and none as a program */
 	CHECK_EQ(file->mapping->nr_pages, 2);
 	CHECK_EQ(mm_rss(reader, RSS_FILE), 2);
 	CHECK_EQ(mapping_writeback(file->mapping, 0, ~0UL, WRITEBACK_WAIT), 0);

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 def rows(path, macro):
     """Returns the rows of X-macro list `macro` in a header, as lists of strings."""
     text = (ROOT / path).read_text()
-    body = re.search(r"#define " + macro + r"\(X\)(.*?[^\\])\n", text, re.S).group(1)
+    body = re.search(r"#define " + macro + r"\(X(?:, \w+)?\)(.*?[^\\])\n", text, re.S).group(1)
     body = re.sub(r"\\\n\s*", " ", body)
     found = []
     for match in re.finditer(r'X\(((?:[^()"]|"[^"]*"|\([^()]*\))*)\)', body):

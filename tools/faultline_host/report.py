@@ -129,7 +129,7 @@ def write_report(chosen, runs, own):
 def sentences(runs):
     """Returns {reason: its meaning} for the reasons that occur in the runs."""
     met = {name for one in runs for key in ("reasons", "skipped") for name in one[key]}
-    return {row[0]: row[3] for row in lists.rows("mm/fault/reasons.h", "FAULT_REASONS") if row[0] in met}
+    return {row[0]: row[3] for row in lists.rows("mm/reasons.h", "FAULT_REASONS") if row[0] in met}
 
 
 def write_csv(runs):

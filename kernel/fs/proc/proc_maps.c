@@ -9,7 +9,7 @@
 #include "kernel/process/task.h"
 #include "kernel/linux/users.h"
 #include "kernel/x86/vsyscall.h"
-#include "mm/fault/fault.h"
+#include "mm/fault.h"
 #include "mm/reclaim/lazyfree.h"
 #include "mm/cache/mapping.h"
 #include "mm/vma/mm.h"
@@ -497,7 +497,7 @@ static struct page *present_page(struct mm *mm, vaddr_t addr, bool *swapped)
  */
 static bool bring_back(struct mm *mm, vaddr_t addr)
 {
-	switch (fault_in(mm, addr, ACCESS_READ, FAULT_SWAPOFF)) {
+	switch (fault_swap_in(mm, addr)) {
 	case FAULT_DONE:
 		thread_count_fault();
 		return true;

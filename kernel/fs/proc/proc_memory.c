@@ -5,7 +5,6 @@
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/x86/kstack.h"
-#include "mm/calls/mmap.h"
 #include "mm/check/census.h"
 #include "mm/page/page_alloc.h"
 #include "mm/page/slab.h"

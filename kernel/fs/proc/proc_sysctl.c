@@ -7,12 +7,13 @@
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/lib/string.h"
-#include "mm/calls/mmap.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/fault_around.h"
 #include "mm/fault/policy.h"
 #include "mm/page/watermark.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/swap/swap.h"
+#include "mm/vma/mmap_limits.h"
+#include "mm/vma/vma_change.h"
 
 /* --- vm --- */
 

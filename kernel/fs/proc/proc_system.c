@@ -14,7 +14,6 @@
 #include "kernel/time/time.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/xsave.h"
-#include "mm/calls/mmap.h"
 #include "mm/page/slab.h"
 #include "mm/swap/swap.h"
 

@@ -118,7 +118,7 @@ class Wanted:
         for field, (enum, prefix) in cls.FIELDS.items():
             for name, number in kernel.enum(enum).items():
                 word = ACCESS.get(name, name.removeprefix(prefix).lower())
-                if name.startswith(prefix) and word not in ("unknown", "none", "go_on"):
+                if name.startswith(prefix) and word not in ("unknown", "none", "continue"):
                     found[word] = (field, number)
         return found
 

@@ -112,7 +112,7 @@ def define(path, name):
 @functools.lru_cache(maxsize=None)
 def rows(path, macro):
     """Returns the rows of an X-macro list, as lists of strings."""
-    body = re.search(r"#define " + macro + r"\(X\)(.*?[^\\])\n", source(path), re.S)[1]
+    body = re.search(r"#define " + macro + r"\(X(?:, \w+)?\)(.*?[^\\])\n", source(path), re.S)[1]
     body = re.sub(r"\\\n\s*", " ", body)
     found = []
     for row in re.finditer(r'X\(((?:[^()"]|"(?:[^"\\]|\\.)*"|\([^()]*\))*)\)', body):

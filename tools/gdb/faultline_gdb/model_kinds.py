@@ -9,7 +9,7 @@ from .command import counted
 from .model import EXEC, WRITE, End, answered, refused
 from .model_locked import OUT_OF_MEMORY
 
-ANON, MAPPING, AROUND = "mm/fault/fault_anon.c", "mm/fault/fault_mapping.c", "mm/fault/fault_around.c"
+COMMIT, MAPPING, AROUND = "mm/fault/fault_commit.c", "mm/fault/fault_mapping.c", "mm/fault/fault_around.c"
 WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault/fault_wp.c", "mm/fault/fault_swap.c", "mm/fault/fault_kind.c", "mm/fault/fault_page_io.c"
 
 
@@ -43,11 +43,11 @@ def permits(pte, access):
 def anon(strategy, fault):
     if fault.access != WRITE:
         strategy.lock_pte(fault)
-        raise answered(ANON, "map_zero_page", "pte_fill", "the shared zero page is mapped, read-only")
+        raise answered(COMMIT, "fault_map_zero_page", "pte_fill", "the shared zero page is mapped, read-only")
     strategy.need_anon_vma(fault)
     strategy.need_page(fault)
     strategy.lock_pte(fault)
-    raise answered(ANON, "fault_map_own_page", "pte_fill", "a new page, cleared, is mapped writable")
+    raise answered(COMMIT, "fault_map_own_page", "pte_fill", "a new page, cleared, is mapped writable")
 
 
 # --- Pages of a mapping ----------------------------------------------------------------------------------------------
@@ -117,9 +117,9 @@ def read_fault(strategy, fault):
     if int(fault.vma.ops_struct["map_pages"]):
         map_around(strategy, fault)
     strategy.may_call_ops(fault)
-    ask_mapping(strategy, fault)
+    find_page(strategy, fault)
     strategy.lock_pte(fault)
-    raise answered(MAPPING, "map_page", "pte_fill", "the mapping's page is mapped")
+    raise answered(COMMIT, "fault_map_page", "pte_fill", "the mapping's page is mapped")
 
 
 def map_around(strategy, fault):
@@ -143,13 +143,13 @@ def why_not_cached(page):
         if kernel.page_has(page, "PG_SET_ASIDE") else "was not read yet"
 
 
-def ask_mapping(strategy, fault):
+def find_page(strategy, fault):
     if not int(fault.vma.ops_struct["fault"]):
-        raise answered(MAPPING, "ask_mapping", "FAULT_BEYOND_END", f"{refused(fault, 'SIGBUS')}: the object has no pages to give",
+        raise answered(MAPPING, "find_page", "FAULT_BEYOND_END", f"{refused(fault, 'SIGBUS')}: the object has no pages to give",
                        "FAULT_BEYOND_END")
     cache = Cache(fault.vma.mapping_struct)
     if fault.pgoff() >= cache.nr_pages():
-        raise answered("mm/cache/mapping.c", "mapping_fault", "FAULT_BEYOND_END",
+        raise answered(MAPPING, "find_page_of_mapping", "FAULT_BEYOND_END",
                        f"{refused(fault, 'SIGBUS')}: beyond the end of the object", "FAULT_BEYOND_END")
     page = cache.page(fault.pgoff())
     if page is not None and kernel.page_has(page, "PG_UPTODATE"):
@@ -164,16 +164,16 @@ def ask_mapping(strategy, fault):
 
 
 def make_page(strategy, fault, cache):
-    """Mirrors fault_missed(): shared memory may be in swap; any other mapping gets a new page."""
+    """Mirrors find_missed_page(): shared memory may be in swap; any other mapping gets a new page."""
     value = cache.value(fault.pgoff())
     if value is not None:
         in_swap(strategy, fault, value)
     if not fault.takes_page():
-        raise answered("mm/cache/mapping.c", "fault_missed", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
+        raise answered(MAPPING, "answer_to", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
 
 
 def in_swap(strategy, fault, value):
-    """Mirrors fault_shmem_in_swap()."""
+    """Mirrors fault_swapped_shmem()."""
     number, offset = swap.number_of(value)
     area = dict(swap.areas()).get(number)
     state, pfn = swap.slot_state(area, offset) if area is not None else (0, 0)
@@ -184,30 +184,30 @@ def in_swap(strategy, fault, value):
         strategy.wait_request(fault)
     if busy or page is None and area is not None and swap.device_of(area)["async"]:
         strategy.wait_page(fault)
-    raise answered("mm/swap/shmem_swap.c", "fault_put_back", "fault_answered", "the page is put back into the mapping; the access "
+    raise answered("mm/fault/fault_shmem.c", "put_slot_back", "FAULT_IO_ERROR", "the page is put back into the mapping; the access "
                    "faults again, and finds it")
 
 
 def cow_fault(strategy, fault):
     strategy.may_call_ops(fault)
     strategy.need_anon_vma(fault)
-    ask_mapping(strategy, fault)
+    find_page(strategy, fault)
     strategy.need_page(fault)
     strategy.lock_pte(fault)
-    raise answered(ANON, "fault_map_own_page", "pte_fill", "a copy of the mapping's page is mapped writable")
+    raise answered(COMMIT, "fault_map_own_page", "pte_fill", "a copy of the mapping's page is mapped writable")
 
 
 def shared_fault(strategy, fault):
     strategy.may_call_ops(fault)
-    ask_mapping(strategy, fault)
+    find_page(strategy, fault)
     page = Cache(fault.vma.mapping_struct).page(fault.pgoff())
     if int(fault.vma.mapping_struct["ops"]):
-        ask_file_system(strategy, fault, page)
+        notify_file_system(strategy, fault, page)
     strategy.lock_pte(fault)
-    raise unless_throttled(fault, page, answered(MAPPING, "map_page", "pte_fill", "the mapping's page is mapped writable"))
+    raise unless_throttled(fault, page, answered(COMMIT, "fault_map_page", "pte_fill", "the mapping's page is mapped writable"))
 
 
-def ask_file_system(strategy, fault, page):
+def notify_file_system(strategy, fault, page):
     """Mirrors fault_page_mkwrite()."""
     if page is not None and fault.is_locked(page):
         fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
@@ -237,9 +237,9 @@ def write_protected(strategy, fault):
         page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
         if int(fault.vma.mapping_struct["ops"]):
             strategy.may_call_ops(fault)
-            ask_file_system(strategy, fault, page)
+            notify_file_system(strategy, fault, page)
         strategy.lock_pte(fault)
-        raise unless_throttled(fault, page, answered(WRITE_PROTECT, "make_writable", "PTE_WRITE",
+        raise unless_throttled(fault, page, answered(COMMIT, "fault_make_writable", "PTE_WRITE",
                                                      "shared: the entry becomes writable"))
     strategy.need_anon_vma(fault)
     private_write(strategy, fault)
@@ -249,14 +249,14 @@ def private_write(strategy, fault):
     if has(fault, "SPECIAL"):
         strategy.need_page(fault)
         strategy.lock_pte(fault)
-        raise answered(WRITE_PROTECT, "replace_entry", "pte_fill", "a new page, cleared, takes the zero page's place")
+        raise answered(COMMIT, "fault_replace_page", "pte_fill", "a new page, cleared, takes the zero page's place")
     strategy.lock_pte(fault)
     page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
     if is_last_owner(page):
-        raise answered(WRITE_PROTECT, "make_writable", "PTE_WRITE", "the last owner keeps its page: the entry becomes writable")
+        raise answered(COMMIT, "fault_make_writable", "PTE_WRITE", "the last owner keeps its page: the entry becomes writable")
     strategy.need_page(fault)
     anon = kernel.page_has(page, "PG_ANON")
-    raise answered(WRITE_PROTECT, "replace_entry", "pte_fill", "a copy takes the page's place: "
+    raise answered(COMMIT, "fault_replace_page", "pte_fill", "a copy takes the page's place: "
                    + ("others have it too" if anon else "it is of a mapping") + f" ({counted(page['refcount'], 'reference')}, mapped {counted(page['mapcount'], 'time')})")
 
 
@@ -296,7 +296,7 @@ def read(strategy, fault, area, state):
             raise answered(SWAP, "swap_in", "look_again", "waits for who has claimed the slot and reads the page: the access faults "
                            "again, and finds it")
         strategy.lock_pte(fault)
-        raise answered(SWAP, "read_claimed", "set_entry", "the page is read past the swap cache, and mapped")
+        raise answered(SWAP, "read_claimed", "fault_map_swapped_page", "the page is read past the swap cache, and mapped")
     strategy.need_page(fault)
     begin_read(strategy, fault)
     if not synchronous:
@@ -329,4 +329,4 @@ def commit(strategy, fault, only_owner):
         fault.note("maps the page read-only, since others may have it too, and goes on as with any shared page: a copy")
         raise answered(WRITE_PROTECT, "private_write", "is_last_owner", "the page of the swap cache is mapped, then copied "
                        "for writing unless nobody else has it by then")
-    raise answered(SWAP, "map_locked_page", "set_entry", "the page of the swap cache is mapped")
+    raise answered(SWAP, "map_locked_page", "fault_map_swapped_page", "the page of the swap cache is mapped")

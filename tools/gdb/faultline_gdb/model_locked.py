@@ -103,7 +103,7 @@ class MmapLock(Locked):
         if fault.is_own and found is not None and fault.address < found.start and Snapshot(found.vma).has("GROWSDOWN"):
             self.grow_stack(fault, found)
         if found is None or fault.address < found.start:
-            raise answered(MMAP_FILE, "mmap_enter", "FAULT_NO_MAPPING",
+            raise answered(MMAP_FILE, "find_and_lock", "FAULT_NO_MAPPING",
                            f"{refused(fault, 'SIGSEGV, SEGV_MAPERR')}: no VMA covers the address", "FAULT_NO_MAPPING")
         fault.vma = Snapshot(found.vma)
         if not fault.check_access():

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """
-Speculation in the model of `why`. Mirrors mm/fault/strategy_spec.c, from the start, or from the current point of a
+Speculation in the model of `why`. Mirrors mm/fault/strategy_speculative.c, from the start, or from the current point of a
 fault that is under way.
 """
 
 from . import kernel, walk
 from .model import WRITE, Snapshot, Strategy, gave_up, lock_holder, skip
 
-FILE = "mm/fault/strategy_spec.c"
+FILE = "mm/fault/strategy_speculative.c"
 # Race points of an attempt in their order: a thread that is stopped at one has passed those before.
 POINTS = ("spec_after_find", "spec_after_sample", "spec_after_snapshot", "spec_before_walk", "spec_after_walk",
           "spec_before_ptl", "spec_before_trylock", "spec_after_ptl")
@@ -83,7 +83,7 @@ class Speculative(Strategy):
     def lock_pte(self, fault):
         if fault.pte_lock_is_busy():
             fault.note(f"the PTE lock is {lock_holder(fault.ptl)}")
-            raise gave_up(FILE, "spec_lock_pte", "spf_abort_ptl_busy")
+            raise gave_up(FILE, "spec_lock_table", "spf_abort_ptl_busy")
 
 
 class UnderWay:
@@ -115,7 +115,7 @@ class UnderWay:
             return
         if self.is_before("spec_after_walk"):
             if self.changed():
-                raise gave_up(FILE, "spec_lock_pte", "spf_abort_changed_before_ptl")
+                raise gave_up(FILE, "spec_lock_table", "spf_abort_changed_before_ptl")
         if self.passed < POINTS.index("spec_after_walk"):
             return
         self.check_lock(strategy, fault)
@@ -130,7 +130,7 @@ class UnderWay:
 
     def check_lock(self, strategy, fault):
         if self.is_before("spec_before_ptl") and self.pmd_changed():
-            raise gave_up(FILE, "spec_lock_pte", "spf_abort_pmd_changed")
+            raise gave_up(FILE, "spec_lock_table", "spf_abort_pmd_changed")
         if self.is_before("spec_before_trylock"):
             fault.read_tables()
             if fault.ptl is not None:

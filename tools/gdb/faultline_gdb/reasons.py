@@ -14,8 +14,8 @@ class Reason:
 
 
 def all_reasons():
-    """Returns the rows of mm/fault/reasons.h by name."""
-    return {row[0]: Reason(row) for row in kernel.rows("mm/fault/reasons.h", "FAULT_REASONS")}
+    """Returns the rows of mm/reasons.h by name."""
+    return {row[0]: Reason(row) for row in kernel.rows("mm/reasons.h", "FAULT_REASONS")}
 
 
 def counters():
@@ -35,7 +35,10 @@ def counters():
 
 
 def sentences():
-    return {**{row[0]: row[1] for row in kernel.rows("mm/debug/counters.h", "FAULT_COUNTERS")},
+    counters = "mm/debug/counters.h"
+    return {**{row[0]: row[1] for row in kernel.rows(counters, "FAULT_COUNTERS")},
+            **{f"{strategy[2]}_{row[1]}": row[2] for strategy in kernel.rows("mm/reasons.h", "FAULT_STRATEGIES")
+               for row in kernel.rows(counters, "STRATEGY_COUNTERS")},
             **{name: reason.sentence for name, reason in all_reasons().items()}}
 
 

@@ -28,8 +28,9 @@
  */
 #include "mm/debug/counters.h"
 #include "mm/debug/race.h"
-#include "mm/fault/fault.h"
+#include "mm/fault/core.h"
 #include "mm/fault/policy.h"
+#include "mm/vma/access.h"
 
 #define PTE_LOCK_TRIES 16
 
@@ -65,7 +66,7 @@ static enum fault_end sample_vma(struct fault *f, const struct vma *vma)
 		return fault_gave_up(f, REASON_spf_abort_odd_count);
 	if (!READ_ONCE(vma->vm_refcnt)) /* ordered after the counts by their acquire */
 		return fault_gave_up(f, REASON_spf_abort_no_vma);
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 /* Step 1, mm-wide: before the look-up, so that the count covers the tree too. */
@@ -73,21 +74,21 @@ static enum fault_end sample_mm(struct fault *f)
 {
 	f->count = &f->mm->mm_lock_seq;
 	f->sequence = load_acquire(f->count);
-	return f->sequence & 1 ? fault_gave_up(f, REASON_spf_abort_odd_count) : END_GO_ON;
+	return f->sequence & 1 ? fault_gave_up(f, REASON_spf_abort_odd_count) : END_CONTINUE;
 }
 
 static enum fault_end find_and_sample(struct fault *f, const struct vma **vma)
 {
 	bool mm_wide = READ_ONCE(spf_validate) == SPF_VALIDATE_MM; /* read once: the attempt keeps its mode */
-	enum fault_end end = mm_wide ? sample_mm(f) : END_GO_ON;
+	enum fault_end end = mm_wide ? sample_mm(f) : END_CONTINUE;
 
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	*vma = vma_tree_find(&f->mm->tree, f->address);
 	if (!*vma)
 		return fault_gave_up(f, REASON_spf_abort_no_vma);
 	race_point(spec_after_find);
-	return mm_wide ? END_GO_ON : sample_vma(f, *vma);
+	return mm_wide ? END_CONTINUE : sample_vma(f, *vma);
 }
 
 /* Step 3, on the snapshot. */
@@ -103,7 +104,7 @@ static enum fault_end may_speculate(struct fault *f)
 		return fault_gave_up(f, REASON_spf_abort_outside);
 	if (fault_check_access(f->vma.flags, f->access) != FAULT_DONE)
 		return fault_gave_up(f, REASON_spf_abort_access);
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 static enum fault_end spec_enter(struct fault *f)
@@ -114,7 +115,7 @@ static enum fault_end spec_enter(struct fault *f)
 	rcu_read_lock();
 	f->held = HELD_RCU;
 	end = find_and_sample(f, &vma);
-	if (end != END_GO_ON)
+	if (end)
 		return end;
 	race_point(spec_after_sample);
 	fault_snapshot(f, vma);
@@ -139,12 +140,12 @@ static enum fault_end spec_walk(struct fault *f)
 	f->ptep = pte_offset(walk.pmd, f->address);
 	f->orig_pte = pte_read(f->ptep);
 	race_point(spec_after_walk);
-	return END_GO_ON;
+	return END_CONTINUE;
 }
 
 static enum fault_end spec_need_anon_vma(struct fault *f)
 {
-	return f->vma.anon_vma ? END_GO_ON : fault_gave_up(f, REASON_spf_abort_no_anon_vma);
+	return f->vma.anon_vma ? END_CONTINUE : fault_gave_up(f, REASON_spf_abort_no_anon_vma);
 }
 
 /* Never: a fault operation may sleep, and allocate pages. Speculation maps only what map_pages() can map. */
@@ -169,12 +170,6 @@ static enum fault_end spec_wait(struct fault *f, enum fault_wait what)
 	return fault_gave_up(f, REASON_spf_abort_swap_page_locked);
 }
 
-static enum pte_lock_result vanished(struct fault *f, enum fault_reason reason)
-{
-	f->vanished = fault_gave_up(f, reason);
-	return PTE_VANISHED;
-}
-
 static bool try_pte_lock(spinlock_t *ptl)
 {
 	for (unsigned tries = 0; tries < PTE_LOCK_TRIES; tries++) {
@@ -186,33 +181,31 @@ static bool try_pte_lock(spinlock_t *ptl)
 }
 
 /* Step 5, with the lock held: repeats the checks. */
-static enum pte_lock_result check_under_lock(struct fault *f)
+static enum fault_end check_under_lock(struct fault *f)
 {
 	if (!pmd_same(pmd_read(f->pmdp), f->orig_pmd))
-		return vanished(f, REASON_spf_abort_pmd_changed);
-	if (!unchanged(f))
-		return vanished(f, REASON_spf_abort_changed_after_ptl);
-	return pte_same(pte_read(f->ptep), f->orig_pte) ? PTE_LOCKED : PTE_CHANGED;
+		return fault_gave_up(f, REASON_spf_abort_pmd_changed);
+	return unchanged(f) ? END_CONTINUE : fault_gave_up(f, REASON_spf_abort_changed_after_ptl);
 }
 
-static enum pte_lock_result spec_lock_pte(struct fault *f)
+static enum fault_end spec_lock_table(struct fault *f)
 {
-	enum pte_lock_result result;
+	enum fault_end end;
 
 	if (!unchanged(f))
-		return vanished(f, REASON_spf_abort_changed_before_ptl);
+		return fault_gave_up(f, REASON_spf_abort_changed_before_ptl);
 	race_point(spec_before_ptl);
 	if (!pmd_same(pmd_read(f->pmdp), f->orig_pmd))
-		return vanished(f, REASON_spf_abort_pmd_changed);
+		return fault_gave_up(f, REASON_spf_abort_pmd_changed);
 	f->ptl = pte_lockptr(f->orig_pmd);
 	race_point(spec_before_trylock);
 	if (!try_pte_lock(f->ptl))
-		return vanished(f, REASON_spf_abort_ptl_busy);
+		return fault_gave_up(f, REASON_spf_abort_ptl_busy);
 	race_point(spec_after_ptl);
-	result = check_under_lock(f);
-	if (result != PTE_LOCKED)
-		spin_unlock(f->ptl);
-	return result;
+	end = check_under_lock(f);
+	if (end)
+		fault_unlock_pte(f);
+	return end;
 }
 
 static enum fault_end spec_no_memory(struct fault *f)
@@ -221,22 +214,14 @@ static enum fault_end spec_no_memory(struct fault *f)
 }
 
 const struct fault_strategy strategy_spec = {
-	.name = "spec",
-	.id = STRATEGY_SPEC,
-	.tally = { .attempts = COUNT_spf_attempts,
-		   .ends = { [END_ANSWERED] = COUNT_spf_answered,
-			     [END_COMPLETED] = COUNT_spf_completed,
-			     [END_WOULD_BLOCK] = COUNT_spf_would_block },
-		   .success = COUNT_speculative_pgfault },
-	.answered_cached = COUNT_spf_answered_cached,
-	.answered_swap = COUNT_spf_answered_swap,
+	FAULT_STRATEGY(SPEC, spec, spf, .success = COUNT_speculative_pgfault),
 	.skip = spec_skip,
 	.enter = spec_enter,
 	.leave = spec_leave,
 	.walk = spec_walk,
 	.need_anon_vma = spec_need_anon_vma,
 	.may_call_ops = spec_may_call_ops,
-	.lock_pte = spec_lock_pte,
+	.lock_table = spec_lock_table,
 	.no_memory = spec_no_memory,
 	.may_read_swap = spec_may_read_swap,
 	.wait = spec_wait,

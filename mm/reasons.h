@@ -1,5 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * The lists of the fault code: its strategies, the policies that order them, and the reasons for which a strategy does
+ * not answer a fault. Names, counters, traces and GDB commands are made from these rows.
+ */
+#ifndef MM_REASONS_H
+#define MM_REASONS_H
+
+#include "mm/fault.h"
+
+/*
+ * Each strategy is one file, strategy_*.c, and one row.
+ *
+ *	X(id, name, prefix of its counters and reasons)
+ */
+#define FAULT_STRATEGIES(X)                                                                                            \
+	X(MMAP, mmap, mmap)                                                                                            \
+	X(VMA, vma, vma_lock)                                                                                          \
+	X(SPEC, spec, spf)
+
+/*
+ * The strategies that a policy tries, in order. Every policy ends with mmap, which never gives up.
+ *
+ *	X(id, name, strategies)
+ */
+#define FAULT_POLICIES(X)                                                                                              \
+	X(MMAP, mmap, &strategy_mmap)                                                                                  \
+	X(VMA, vma, &strategy_vma, &strategy_mmap)                                                                     \
+	X(SPEC, spec, &strategy_spec, &strategy_mmap)                                                                  \
+	X(FULL, full, &strategy_spec, &strategy_vma, &strategy_mmap)
+
+/*
  * The one list of the reasons why a strategy does not answer a fault, or looks again first. It is the source of the
  * counters in /proc/vmstat, the names in traces and in GDB, docs/reasons.md and the coverage test. A row is added
  * together with the code and the named test that reach it.
@@ -11,9 +41,6 @@
  *	  REASON the attempt ended: the strategy gave up, or dropped its lock to wait and retries
  * For each strategy, at any quiet moment: attempts = answered + completed + would_block + the sum of its reasons.
  */
-#ifndef MM_REASONS_H
-#define MM_REASONS_H
-
 #define FAULT_REASONS(X)                                                                                               \
 	X(spf_skip_not_user, SPEC, SKIP, "the access came from the kernel on a user's behalf",                         \
 	  "seed 003: handle_speculative_fault(), FAULT_FLAG_USER")                                                     \
@@ -84,5 +111,75 @@
 	  "Linux has none: its block layer waits for a request with the lock held")                                    \
 	X(mmap_retry_stack, MMAP, REASON, "the stack must grow: mmap_lock is taken again, for writing",                \
 	  "Linux 6.5: lock_mm_and_find_vma(), upgrade_mmap_lock_carefully()")
+
+/* How an attempt of one strategy, or a step of it, ended. */
+enum fault_end {
+	END_CONTINUE = 0,	 /* not ended: the next step follows */
+	END_ANSWERED,	 /* fault.answer is the result */
+	END_COMPLETED,	 /* done, and the lock is already dropped */
+	END_GAVE_UP,	 /* fault.reason says why; the next strategy tries */
+	END_RETRY,	 /* fault.reason says why; lock dropped and waited; the same strategy tries again */
+	END_WOULD_BLOCK, /* the caller asked not to wait; the lock is still held */
+	NR_FAULT_ENDS
+};
+
+enum fault_reason {
+	REASON_NONE,
+#define X(name, strategy, kind, sentence, mirrors) REASON_##name,
+	FAULT_REASONS(X)
+#undef X
+	NR_FAULT_REASONS
+};
+
+enum fault_strategy_id {
+#define X(id, name, prefix) STRATEGY_##id,
+	FAULT_STRATEGIES(X)
+#undef X
+	NR_STRATEGIES
+};
+
+enum fault_policy {
+	POLICY_DEFAULT, /* the process uses the system's policy */
+#define X(id, name, ...) POLICY_##id,
+	FAULT_POLICIES(X)
+#undef X
+	NR_POLICIES
+};
+
+/* "mmap", "vma", "spec". */
+extern const char *const fault_strategy_names[NR_STRATEGIES];
+
+/* The kind of a fault, as the entry and the VMA determine it (fault_kind.c). */
+enum fault_kind {
+	KIND_UNKNOWN, /* the attempt ended before its kind was determined */
+	KIND_ANON,
+	KIND_MAPPING,
+	KIND_SWAP,
+	KIND_WRITE_PROTECT,
+	KIND_NOTHING, /* nothing to do */
+	NR_FAULT_KINDS
+};
+
+/*
+ * What a fault is, and how its last attempt ended, in 8 bytes, which the event of an attempt (mm/debug/events.h) copies
+ * with one store.
+ */
+#define FAULT_STORY                                                                                                    \
+	enum fault_access access : 8;                                                                                  \
+	unsigned flags : 8; /* enum fault_flag; TRIED is added between attempts */                                     \
+	enum fault_kind kind : 8;                                                                                      \
+	enum fault_strategy_id tried : 8;                                                                              \
+	enum fault_end end : 8;                                                                                        \
+	enum fault_answer answer : 8;                                                                                  \
+	enum fault_reason reason : 8;  /* only if it gave up or retries */                                             \
+	enum fault_reason skipped : 8; /* why the strategy skipped last was skipped, or REASON_NONE */
+
+union fault_story {
+	struct {
+		FAULT_STORY
+	};
+	u64 bits;
+};
+_Static_assert(sizeof(union fault_story) == 8 && NR_FAULT_REASONS < 256, "each part has a byte");
 
 #endif

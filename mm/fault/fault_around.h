@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The setting of fault-around. */
+#ifndef MM_FAULT_AROUND_H
+#define MM_FAULT_AROUND_H
+
+#include "kernel/lib/base.h"
+
+/* The bytes around a faulting address in which cached pages are mapped too: a power of two. */
+#define DEFAULT_FAULT_AROUND_BYTES 65536
+extern u64 sysctl_fault_around_bytes;
+/* Rounds as Linux: down to a power of two, and up to a page. Returns 0, or -EINVAL: more than a page table maps. */
+int fault_around_set(u64 bytes);
+
+#endif
