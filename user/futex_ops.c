@@ -124,6 +124,19 @@ static void requeue(void)
 	CHECK_EQ(join_all(threads), 0);
 }
 
+static void requeue_to_itself(void)
+{
+	pthread_t threads[WAITERS];
+
+	section("requeue to the same word: each waiter counts once");
+	start_waiters(threads, FUTEX_WAIT);
+	CHECK_EQ(futex(&word, FUTEX_REQUEUE | FUTEX_PRIVATE, 0, (void *)100, &word, 0), 4);
+	CHECK_EQ(futex(&word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE, 1, (void *)100, &word, 1), 4);
+	CHECK(woken_becomes(1));
+	CHECK_EQ(futex_wake(&word, 10), 3);
+	CHECK_EQ(join_all(threads), 0);
+}
+
 /*
  * FUTEX_WAKE_OP changes `other`, wakes waiters on `word`, and those on `other` if its old value passes the comparison.
  */
@@ -258,6 +271,7 @@ int main(void)
 	wait_and_wake();
 	bitsets();
 	requeue();
+	requeue_to_itself();
 	wake_op();
 	timeouts();
 	shared();

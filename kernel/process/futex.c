@@ -309,7 +309,10 @@ static long futex_wait(vaddr_t addr, bool shared, u32 value, u64 deadline, u32 b
 
 /* ---- Requeueing -------------------------------------------------------------------------------------------------- */
 
-/* => waiter->bucket->lock held; to->lock held. */
+/*
+ * A waiter that stays in its bucket keeps its place: at the end, the caller's walk would meet it again.
+ * => waiter->bucket->lock held; to->lock held.
+ */
 static void move_waiter(struct futex_waiter *waiter, struct bucket *to, const struct futex_key *key)
 {
 	assert_spin_held(&waiter->bucket->lock);
@@ -319,6 +322,8 @@ static void move_waiter(struct futex_waiter *waiter, struct bucket *to, const st
 	waiter->key = *key;
 	if (key->mapping)
 		mapping_get(key->mapping);
+	if (waiter->bucket == to)
+		return;
 	list_del(&waiter->link);
 	list_add_tail(&to->waiters, &waiter->link);
 	store_release(&waiter->bucket, to);
