@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests stopping and continuing processes: reports to the parent, the effect of signals, process groups, sessions. */
-#include "user/check.h"
+#include "user/await.h"
 
 #include <pthread.h>
 
@@ -83,6 +83,66 @@ static void stop_and_go(void (*fn)(void))
 	CHECK(ended_by(pid, SIGTERM));
 }
 
+/* ---- Signals at the same time ------------------------------------------------------------------------------------ */
+
+#define ROUNDS 2000
+
+static int *steps; /* shared with the process that counts */
+
+static void count_for_ever(void)
+{
+	for (;;)
+		__atomic_fetch_add(steps, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Returns false if the process is found stopped again and again. */
+static bool goes_on(pid_t pid)
+{
+	int before = __atomic_load_n(steps, __ATOMIC_SEQ_CST), stopped = 0;
+
+	while (__atomic_load_n(steps, __ATOMIC_SEQ_CST) == before && stopped < 100) {
+		stopped += state_of(pid, 0) == 'T';
+		usleep(1000);
+	}
+	return stopped < 100;
+}
+
+static void *stop_and_continue(void *arg)
+{
+	pid_t pid = *(pid_t *)arg;
+	bool ok = true;
+
+	for (int i = 0; i < ROUNDS && ok; i++) {
+		kill(pid, SIGSTOP);
+		kill(pid, SIGCONT);
+		ok = goes_on(pid);
+	}
+	kill(pid, SIGKILL);
+	return ok ? arg : NULL;
+}
+
+static void stop_signal_and_continue(void)
+{
+	bool reports = true;
+	pthread_t thread;
+	int status;
+	void *ok;
+	pid_t pid;
+
+	section("SIGCONT directly after a stop signal");
+	steps = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	MUST((void *)steps != MAP_FAILED);
+	pid = start(count_for_ever);
+	MUST(pthread_create(&thread, NULL, stop_and_continue, &pid) == 0);
+	do {
+		MUST(waitpid(pid, &status, WUNTRACED | WCONTINUED) == pid);
+		reports &= killed_by(status, SIGKILL) || WIFCONTINUED(status) || status == (SIGSTOP << 8 | 0x7f);
+	} while (!killed_by(status, SIGKILL));
+	MUST(pthread_join(thread, &ok) == 0);
+	CHECK_THAT("it always goes on", ok);
+	CHECK_THAT("each report of a stop has its signal", reports);
+}
+
 static void kill_stopped(void)
 {
 	pid_t pid = start(run_for_ever);
@@ -130,6 +190,7 @@ int main(void)
 	stop_and_go(run_for_ever);
 	section("four threads");
 	stop_and_go(run_in_threads);
+	stop_signal_and_continue();
 	kill_stopped();
 	groups();
 	section("sessions");

@@ -214,6 +214,7 @@ struct process {
 	s32 exit_code;		   /* as wait4 reports it */
 	struct task *exec_task;	   /* the thread that is in exec and waits for the others to exit */
 	s32 stop_signal;	   /* not 0: threads must stop */
+	bool stop_taken;	   /* a thread has taken a stop signal out of a queue, and no SIGCONT was sent since */
 	u32 nr_stopped;
 	bool continued;		     /* the parent has yet to be notified of a SIGCONT */
 	bool stop_report;	     /* a stop that wait4 with WUNTRACED has not reported yet */

@@ -237,6 +237,7 @@ static void prepare_stop_and_continue(struct process *process, int sig)
 	process_remove_signals(process, SIG_STOPPING);
 	if (process->stop_signal)
 		process->continued = true;
+	process->stop_taken = false;
 	process->stop_signal = 0;
 	process->stop_report = false;
 	list_for_each (task, &process->threads, thread_link)

@@ -67,11 +67,8 @@ static void begin_stop(struct process *process, int sig)
 	if (orphaned)
 		return;
 	flags = spin_lock_irqsave(&process->lock);
-	/*
-	 * A SIGCONT that arrived after the stop signal was taken found nothing to remove, but is the later one: it
-	 * wins.
-	 */
-	if (!process->group_exit && !((process->pending.set | current->pending.set) & sigmask(SIGCONT))) {
+	/* A SIGCONT that was sent after the stop signal was taken found nothing to remove, but cancels the stop. */
+	if (!process->group_exit && process->stop_taken) {
 		process->stop_signal = sig;
 		list_for_each (task, &process->threads, thread_link)
 			signal_wake(task, false);
@@ -107,7 +104,7 @@ static void default_action(struct process *process, int sig, const struct siginf
 	spin_unlock_irqrestore(&process->lock, flags);
 }
 
-/* Returns the action of the signal just taken; resets a one-shot handler. => process->lock held. */
+/* Returns the action of the signal just taken; resets a one-shot handler; sets stop_taken. => process->lock held. */
 static struct sigaction take_action(struct process *process, int sig)
 {
 	struct sigaction *slot = &process->sighand->action[sig - 1];
@@ -119,6 +116,8 @@ static struct sigaction take_action(struct process *process, int sig)
 	if ((action.flags & SA_RESETHAND) && action.handler > SIG_IGN)
 		WRITE_ONCE(slot->handler, SIG_DFL);
 	spin_unlock(&process->sighand->lock);
+	if (sigmask(sig) & SIG_STOPPING)
+		process->stop_taken = true;
 	return action;
 }
 
