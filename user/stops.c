@@ -83,6 +83,28 @@ static void stop_and_go(void (*fn)(void))
 	CHECK(ended_by(pid, SIGTERM));
 }
 
+static void reports(void)
+{
+	int status;
+	pid_t pid = start(sleep_for_ever);
+
+	section("reports of a process that stops and goes on");
+	CHECK_EQ(kill(pid, SIGSTOP), 0);
+	CHECK(stopped_by(pid, SIGSTOP));
+	CHECK_EQ(kill(pid, SIGCONT), 0);
+	CHECK_THAT("it goes on at once", waitpid(pid, &status, WCONTINUED | WNOHANG) == pid && WIFCONTINUED(status));
+	CHECK_EQ(kill(pid, SIGSTOP), 0);
+	CHECK(stopped_by(pid, SIGSTOP));
+	CHECK_EQ(kill(pid, SIGCONT), 0);
+	await_state(pid, 'S');
+	CHECK_EQ(kill(pid, SIGSTOP), 0);
+	await_state(pid, 'T');
+	CHECK_THAT("a stopped process does not go on", waitpid(pid, &status, WCONTINUED | WNOHANG) == 0);
+	CHECK(stopped_by(pid, SIGSTOP));
+	CHECK_EQ(kill(pid, SIGKILL), 0);
+	CHECK(ended_by(pid, SIGKILL));
+}
+
 /* ---- Signals at the same time ------------------------------------------------------------------------------------ */
 
 #define ROUNDS 2000
@@ -146,12 +168,18 @@ static void stop_signal_and_continue(void)
 static void kill_stopped(void)
 {
 	pid_t pid = start(run_for_ever);
+	int status;
 
 	section("SIGKILL ends a stopped process");
 	CHECK_EQ(kill(pid, SIGSTOP), 0);
 	CHECK(stopped_by(pid, SIGSTOP));
 	CHECK_EQ(kill(pid, SIGKILL), 0);
 	CHECK(ended_by(pid, SIGKILL));
+	pid = start(run_for_ever);
+	CHECK_EQ(kill(pid, SIGSTOP), 0);
+	await_state(pid, 'T');
+	CHECK_EQ(kill(pid, SIGKILL), 0);
+	CHECK_THAT("its stop is not told", waitpid(pid, &status, WUNTRACED) == pid && killed_by(status, SIGKILL));
 }
 
 static void groups(void)
@@ -190,6 +218,7 @@ int main(void)
 	stop_and_go(run_for_ever);
 	section("four threads");
 	stop_and_go(run_in_threads);
+	reports();
 	stop_signal_and_continue();
 	kill_stopped();
 	groups();

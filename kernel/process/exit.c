@@ -137,6 +137,7 @@ static bool leave_group(struct task *task, s32 exit_code, int *stopped)
 	if (process->stop_signal && !last && process->nr_stopped == process->nr_threads) {
 		*stopped = process->stop_signal;
 		process->stop_report = true;
+		process->continue_report = false;
 	}
 	sigpending_flush(&task->pending);
 	spin_unlock_irqrestore(&process->lock, flags);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for children: wait4 and waitid. Children are examined under process_tree_lock, under which nothing sleeps. */
+/*
+ * Waiting for children: wait4 and waitid. Children are examined under process_tree_lock, and their stops also under
+ * process->lock: nothing sleeps under these.
+ */
 #include "kernel/process/wait4.h"
 
 #include "kernel/fs/file.h"
@@ -61,16 +64,12 @@ static void take_zombie(struct process *child, const struct wait_request *reques
 	process_release(child);
 }
 
-/* Returns true if the child has a change to report. */
-static bool take_child(struct process *child, const struct wait_request *request, struct wait_result *result)
+/* As take_child(), for a child that was stopped or continued. Takes child->lock. */
+static bool take_stopped(struct process *child, const struct wait_request *request, struct wait_result *result)
 {
-	bool keep = request->options & WNOWAIT;
+	bool keep = request->options & WNOWAIT, found = true;
+	unsigned long flags = spin_lock_irqsave(&child->lock);
 
-	result->pid = child->pid;
-	if (child->zombie && (request->options & WEXITED)) {
-		take_zombie(child, request, result);
-		return true;
-	}
 	if (child->stop_report && (request->options & WSTOPPED)) {
 		result->code = CLD_STOPPED;
 		result->status = child->stop_signal;
@@ -82,8 +81,22 @@ static bool take_child(struct process *child, const struct wait_request *request
 		result->raw = 0xffff;
 		child->continue_report = keep;
 	} else {
-		return false;
+		found = false;
 	}
+	spin_unlock_irqrestore(&child->lock, flags);
+	return found;
+}
+
+/* Returns true if the child has a change to report. */
+static bool take_child(struct process *child, const struct wait_request *request, struct wait_result *result)
+{
+	result->pid = child->pid;
+	if (child->zombie && (request->options & WEXITED)) {
+		take_zombie(child, request, result);
+		return true;
+	}
+	if (!take_stopped(child, request, result))
+		return false;
 	process_usage(child, &result->usage);
 	return true;
 }

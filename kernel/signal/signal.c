@@ -115,7 +115,7 @@ void signal_recalculate(struct task *task)
 	u64 pending = (task->pending.set | process->pending.set) & ~task->blocked;
 
 	assert_spin_held(&process->lock);
-	if (pending || (task->pending.set & sigmask(SIGKILL)) || process->stop_signal)
+	if (pending || (task->pending.set & sigmask(SIGKILL)) || process->stop_signal || process->continued)
 		atomic_or(&task->work, WORK_SIGNAL);
 	else
 		atomic_and(&task->work, ~WORK_SIGNAL);
@@ -200,6 +200,7 @@ void process_kill_locked(struct process *process, s32 exit_code)
 	process->group_exit = true;
 	process->exit_code = exit_code;
 	process->stop_signal = 0;
+	process->stop_report = process->continue_report = false;
 	list_for_each (task, &process->threads, thread_link)
 		signal_kill_thread(task);
 }
@@ -236,7 +237,7 @@ static void prepare_stop_and_continue(struct process *process, int sig)
 		return;
 	process_remove_signals(process, SIG_STOPPING);
 	if (process->stop_signal)
-		process->continued = true;
+		process->continued = process->continue_report = true;
 	process->stop_taken = false;
 	process->stop_signal = 0;
 	process->stop_report = false;

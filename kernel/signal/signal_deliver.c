@@ -21,23 +21,23 @@ static void tell_parent(struct process *process, int code, int status)
 	spin_unlock(&process_tree_lock);
 }
 
-/*
- * Stops the thread until SIGCONT or SIGKILL. The last thread to stop notifies the parent, and so does the first to
- * continue.
- */
+/* Stops the thread until SIGCONT or SIGKILL. The last thread to stop notifies the parent. */
 static void stop_here(struct process *process)
 {
 	struct task *task = current;
 	unsigned long flags = spin_lock_irqsave(&process->lock);
 	int sig = process->stop_signal;
-	bool last, continued;
+	bool last;
 
 	if (!sig || thread_killed()) {
 		spin_unlock_irqrestore(&process->lock, flags);
 		return;
 	}
 	last = ++process->nr_stopped == process->nr_threads;
-	process->stop_report |= last;
+	if (last) {
+		process->stop_report = true;
+		process->continue_report = false;
+	}
 	atomic_xchg(&task->state, TASK_STOPPED);
 	spin_unlock_irqrestore(&process->lock, flags);
 	if (last)
@@ -46,10 +46,17 @@ static void stop_here(struct process *process)
 
 	flags = spin_lock_irqsave(&process->lock);
 	process->nr_stopped--;
-	continued = process->continued;
-	process->continued = false;
-	process->continue_report |= continued;
 	signal_recalculate(task);
+	spin_unlock_irqrestore(&process->lock, flags);
+}
+
+/* The first thread that gets here after a SIGCONT, whether it had stopped or was about to, notifies the parent. */
+static void go_on(struct process *process)
+{
+	unsigned long flags = spin_lock_irqsave(&process->lock);
+	bool continued = process->continued;
+
+	process->continued = false;
 	spin_unlock_irqrestore(&process->lock, flags);
 	if (continued)
 		tell_parent(process, CLD_CONTINUED, SIGCONT);
@@ -137,6 +144,8 @@ static int next_handled(struct process *process, struct siginfo *info, struct si
 			task_exit(READ_ONCE(process->exit_code));
 		if (READ_ONCE(process->stop_signal))
 			stop_here(process);
+		if (READ_ONCE(process->continued))
+			go_on(process);
 		flags = spin_lock_irqsave(&process->lock);
 		sig = sigpending_take(&task->pending, ~task->blocked & ~sigmask(SIGKILL), info);
 		if (!sig)
