@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests what only root may do: names, mounts, swap, devices, better priorities, access to and signals for others. */
+/*
+ * Tests what only root may do: names, mounts, swap, devices, better priorities, access to and signals for others, their
+ * limits and how they are scheduled.
+ */
 #include "user/await.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -17,6 +21,7 @@
 #define NOBODY 65534
 
 static bool was_root; /* otherwise no process of another user can be started */
+static bool gave_limit; /* to ALIKE: a root without CAP_SYS_RESOURCE cannot */
 static char memory[2 * PAGE] __attribute__((aligned(PAGE)));
 
 static void become(unsigned group)
@@ -29,7 +34,7 @@ static void become_nobody(void)
 {
 	struct rlimit none = { 0, 0 };
 
-	MUST(setrlimit(RLIMIT_NICE, &none) == 0);
+	MUST(setrlimit(RLIMIT_NICE, &none) == 0 && setrlimit(RLIMIT_RTPRIO, &none) == 0);
 	become(NOBODY);
 }
 
@@ -44,6 +49,7 @@ static pid_t start(enum other which)
 	pid_t pid = fork_until_ready();
 
 	if (!pid) {
+		MUST(setrlimit(RLIMIT_NICE, &(struct rlimit){ 0, 0 }) == 0);
 		if (which != ROOT)
 			become(which == OTHER_GROUP ? NOBODY - 1 : NOBODY);
 		prctl(PR_SET_DUMPABLE, which != NOT_DUMPABLE);
@@ -105,6 +111,60 @@ static void others_lives(void)
 	CHECK_EQ(kill(others[OTHER_GROUP], 0), 0);
 }
 
+static void others_limits(void)
+{
+	struct rlimit limit;
+
+	section("other processes' limits");
+	for (enum other which = ROOT; which < NR_OTHERS; which++) {
+		if (which == ROOT || which == OTHER_GROUP) {
+			REFUSED(prlimit(others[which], RLIMIT_CORE, NULL, &limit), EPERM);
+			REFUSED(prlimit(others[which], RLIMIT_CORE, &(struct rlimit){ 0, 0 }, NULL), EPERM);
+		} else {
+			CHECK_EQ(prlimit(others[which], RLIMIT_CORE, NULL, &limit), 0);
+			CHECK_EQ(prlimit(others[which], RLIMIT_CORE, &(struct rlimit){ 0, 0 }, NULL), 0);
+		}
+	}
+	CHECK_ERRNO(prlimit(others[ALIKE], RLIMIT_CORE, &(struct rlimit){ 0, 1 }, NULL), EPERM);
+}
+
+static void others_schedules(void)
+{
+	struct sched_param none = { .sched_priority = 0 }, one = { .sched_priority = 1 };
+	unsigned long cpus[128];
+	void *head;
+	size_t size;
+
+	section("how other processes are scheduled");
+	for (enum other which = ROOT; which < NR_OTHERS; which++) {
+		pid_t pid = others[which];
+
+		CHECK(sched_getaffinity(pid, sizeof(cpus), (cpu_set_t *)cpus) == 0);
+		CHECK_EQ(syscall(SYS_sched_getparam, pid, &(struct sched_param){ 0 }), 0);
+		if (which == ROOT) {
+			REFUSED(sched_setaffinity(pid, sizeof(cpus), (cpu_set_t *)cpus), EPERM);
+			REFUSED(syscall(SYS_sched_setscheduler, pid, SCHED_OTHER, &none), EPERM);
+			REFUSED(syscall(SYS_sched_setparam, pid, &none), EPERM);
+			REFUSED(setpriority(PRIO_PROCESS, (id_t)pid, 5), EPERM);
+		} else {
+			CHECK_EQ(sched_setaffinity(pid, sizeof(cpus), (cpu_set_t *)cpus), 0);
+			CHECK_EQ(syscall(SYS_sched_setscheduler, pid, SCHED_OTHER, &none), 0);
+			CHECK_EQ(syscall(SYS_sched_setparam, pid, &none), 0);
+			CHECK_EQ(setpriority(PRIO_PROCESS, (id_t)pid, 5), 0);
+		}
+		if (which == ROOT || which == NOT_DUMPABLE || which == OTHER_GROUP)
+			REFUSED(syscall(SYS_get_robust_list, pid, &head, &size), EPERM);
+		else
+			CHECK_EQ(syscall(SYS_get_robust_list, pid, &head, &size), 0);
+	}
+	REFUSED(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &one), EPERM);
+	REFUSED(syscall(SYS_sched_setscheduler, others[ALIKE], SCHED_RR, &one), EPERM);
+	CHECK_ERRNO(syscall(SYS_sched_setscheduler, 999999, 77, &none), ESRCH);
+	REFUSED(setpriority(PRIO_PROCESS, (id_t)others[NOT_DUMPABLE], 4), EACCES);
+	CHECK_THAT("the limit of the other process counts",
+		   !gave_limit || setpriority(PRIO_PROCESS, (id_t)others[ALIKE], 4) == 0);
+}
+
 /* ---- The machine ------------------------------------------------------------------------------------------------- */
 
 static void the_machine(void)
@@ -152,6 +212,8 @@ static void look_around(void)
 	priorities();
 	others_memory();
 	others_lives();
+	others_limits();
+	others_schedules();
 	_exit(check_done());
 }
 
@@ -163,6 +225,7 @@ int main(void)
 	was_root = geteuid() == 0;
 	for (enum other which = ROOT; which < NR_OTHERS; which++)
 		others[which] = start(which);
+	gave_limit = was_root && prlimit(others[ALIKE], RLIMIT_NICE, &(struct rlimit){ 40, 40 }, NULL) == 0;
 	fflush(stdout);
 	pid = fork();
 	if (!pid)

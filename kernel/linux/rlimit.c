@@ -125,7 +125,7 @@ SYSCALL(prlimit64)
 			return -ESRCH;
 		process = task->process;
 	}
-	answer = do_prlimit(process, (u32)a1, a2, a3);
+	answer = may_limit(process) ? do_prlimit(process, (u32)a1, a2, a3) : -EPERM;
 	if (task)
 		task_put(task);
 	return answer;

@@ -24,6 +24,17 @@ static struct task *find_task(u64 tid)
 	return current;
 }
 
+/* As Linux's check_same_owner(), or CAP_SYS_NICE. */
+static bool may_schedule(const struct task *task)
+{
+	return process_is_privileged(current->process) || owns_process(task->process);
+}
+
+static u64 limit_of(const struct task *task, enum rlimit_resource resource)
+{
+	return READ_ONCE(task->process->rlimit[resource].cur);
+}
+
 SYSCALL(sched_yield)
 {
 	sched_yield();
@@ -41,7 +52,7 @@ SYSCALL(sched_setaffinity)
 	task = find_task(a0);
 	if (!task)
 		return -ESRCH;
-	error = sched_set_affinity(task, cpus);
+	error = may_schedule(task) ? sched_set_affinity(task, cpus) : -EPERM;
 	task_put(task);
 	return error;
 }
@@ -93,17 +104,36 @@ static long task_exists(u64 tid)
 	return 0;
 }
 
+/* As Linux's user_check_sched_setscheduler(), for tasks of the policy SCHED_OTHER, which all are here. */
+static bool may_set_policy(const struct task *task, s32 policy, s32 priority)
+{
+	if (process_is_privileged(current->process))
+		return true;
+	return owns_process(task->process) && (!realtime(policy) || (u64)priority <= limit_of(task, RLIMIT_RTPRIO));
+}
+
+static long set_policy(u64 tid, s32 policy, s32 priority)
+{
+	struct task *task = find_task(tid);
+	long error = 0;
+
+	if (!task)
+		return -ESRCH;
+	if (!known_policy(policy) || (realtime(policy) ? priority < 1 || priority > 99 : priority != 0))
+		error = -EINVAL;
+	else if (!may_set_policy(task, policy, priority))
+		error = -EPERM;
+	task_put(task);
+	return error;
+}
+
 SYSCALL(sched_setscheduler)
 {
 	s32 policy = (s32)a1 & ~0x40000000 /* SCHED_RESET_ON_FORK */, priority;
 
-	if (!a2 || (s32)a0 < 0)
+	if (!a2 || (s32)a0 < 0 || (s32)a1 < 0)
 		return -EINVAL;
-	if (get_user(&priority, a2))
-		return -EFAULT;
-	if (!known_policy(policy) || (realtime(policy) ? priority < 1 || priority > 99 : priority != 0))
-		return -EINVAL;
-	return task_exists(a0);
+	return get_user(&priority, a2) ? -EFAULT : set_policy(a0, policy, priority);
 }
 
 SYSCALL(sched_getscheduler)
@@ -117,9 +147,7 @@ SYSCALL(sched_setparam)
 
 	if (!a1 || (s32)a0 < 0)
 		return -EINVAL;
-	if (get_user(&priority, a1))
-		return -EFAULT;
-	return priority ? -EINVAL : task_exists(a0);
+	return get_user(&priority, a1) ? -EFAULT : set_policy(a0, SCHED_OTHER, priority);
 }
 
 SYSCALL(sched_getparam)
@@ -166,7 +194,7 @@ SYSCALL(getpriority)
 }
 
 /*
- * Root may set any value. Others may raise the nice value of their own processes, or lower it to what RLIMIT_NICE
+ * Root may set any value. Others may raise the nice value of their own processes, or lower it to what its RLIMIT_NICE
  * allows. As Linux's set_one_prio().
  */
 static int may_be_nice(struct task *task, s32 nice)
@@ -175,7 +203,7 @@ static int may_be_nice(struct task *task, s32 nice)
 		return 0;
 	if (!owns_process(task->process))
 		return -EPERM;
-	return nice >= task->nice || (u64)(20 - nice) <= rlimit_current(RLIMIT_NICE) ? 0 : -EACCES;
+	return nice >= task->nice || (u64)(20 - nice) <= limit_of(task, RLIMIT_NICE) ? 0 : -EACCES;
 }
 
 SYSCALL(setpriority)

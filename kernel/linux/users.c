@@ -51,14 +51,25 @@ static bool has_all_of(const struct ids *own, const struct ids *other, enum own_
 	return id == READ_ONCE(other->real) && id == READ_ONCE(other->effective) && id == READ_ONCE(other->saved);
 }
 
-bool may_access(const struct process *target, enum own_ids which)
+static bool has_ids_of(const struct process *target, enum own_ids which)
 {
 	const struct users *own = &current->process->users;
 
+	return has_all_of(&own->user, &target->users.user, which) &&
+	       has_all_of(&own->group, &target->users.group, which);
+}
+
+bool may_access(const struct process *target, enum own_ids which)
+{
 	if (target == current->process || process_is_privileged(current->process))
 		return true;
-	return has_all_of(&own->user, &target->users.user, which) &&
-	       has_all_of(&own->group, &target->users.group, which) && !READ_ONCE(target->no_dump);
+	return has_ids_of(target, which) && !READ_ONCE(target->no_dump);
+}
+
+bool may_limit(const struct process *target)
+{
+	return target == current->process || process_is_privileged(current->process) ||
+	       has_ids_of(target, OWN_REAL_IDS);
 }
 
 bool owns_process(const struct process *target)

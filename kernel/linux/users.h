@@ -37,7 +37,9 @@ enum own_ids {
 	OWN_FS_IDS,
 };
 bool may_access(const struct process *target, enum own_ids which);
-/* Returns true if the caller's effective user owns that process, as setpriority checks it. */
+/* Returns true if the caller may read and set that process's limits. As Linux's check_prlimit_permission(). */
+bool may_limit(const struct process *target);
+/* Returns true if the caller's effective user owns that process, as the calls about scheduling check it. */
 bool owns_process(const struct process *target);
 
 #endif

@@ -543,12 +543,16 @@ SYSCALL(get_robust_list)
 {
 	struct task *task = (s32)a0 ? task_find((s32)a0) : current;
 	u64 size = sizeof(struct robust_list_head), head;
+	bool allowed;
 
 	if (!task)
 		return -ESRCH;
+	allowed = may_access(task->process, OWN_REAL_IDS);
 	head = READ_ONCE(task->robust_list);
 	if (task != current || (s32)a0)
 		task_put(task);
+	if (!allowed)
+		return -EPERM;
 	return put_user(size, a2) || put_user(head, a1) ? -EFAULT : 0;
 }
 
