@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests what only root may do: names, mounts, swap, devices, better priorities, access to and signals for others, their
- * limits and how they are scheduled.
+ * limits and how they are scheduled. Also tests that signals name their sender.
  */
 #include "user/await.h"
 
@@ -165,6 +165,59 @@ static void others_schedules(void)
 		   !gave_limit || setpriority(PRIO_PROCESS, (id_t)others[ALIKE], 4) == 0);
 }
 
+/* ---- The sender of a signal -------------------------------------------------------------------------------------- */
+
+static bool next_names_me(int signo)
+{
+	siginfo_t info = { 0 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	return sigwaitinfo(&set, &info) == signo && info.si_uid == getuid();
+}
+
+static int leave(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void senders(void)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0), fds[2];
+	int file = memfd_create("file", 0);
+	struct rlimit limit, none = { 0, 0 };
+	siginfo_t info = { 0 };
+	sigset_t set;
+	pid_t pid;
+
+	section("signals name the user who sent them");
+	sigfillset(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	MUST(kill(getpid(), SIGUSR1) == 0);
+	CHECK_THAT("kill", next_names_me(SIGUSR1));
+	MUST(syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) == 0);
+	CHECK_THAT("pidfd_send_signal", next_names_me(SIGUSR1));
+	close(pidfd);
+	pid = start_child(leave, NULL);
+	CHECK_THAT("the end of a child", next_names_me(SIGCHLD));
+	CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED) == 0 && info.si_uid == getuid());
+	MUST(pipe(fds) == 0);
+	close(fds[0]);
+	CHECK_ERRNO(write(fds[1], "x", 1), EPIPE);
+	CHECK_THAT("a pipe without readers", next_names_me(SIGPIPE));
+	close(fds[1]);
+	MUST(file >= 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	none.rlim_max = limit.rlim_max;
+	MUST(setrlimit(RLIMIT_FSIZE, &none) == 0);
+	MUST(write(file, "x", 1) == -1 && errno == EFBIG);
+	MUST(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	CHECK_THAT("a file larger than the limit", next_names_me(SIGXFSZ));
+	close(file);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 /* ---- The machine ------------------------------------------------------------------------------------------------- */
 
 static void the_machine(void)
@@ -214,6 +267,7 @@ static void look_around(void)
 	others_lives();
 	others_limits();
 	others_schedules();
+	senders();
 	_exit(check_done());
 }
 

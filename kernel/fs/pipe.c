@@ -246,7 +246,7 @@ static long pipe_read(struct file *file, struct iov_iter *to, u64 *pos)
 
 static long broken_pipe(void)
 {
-	struct siginfo info = { .signo = SIGPIPE, .code = SI_USER, .pid = current->process->pid };
+	struct siginfo info = signal_from_caller(SIGPIPE, SI_USER);
 
 	signal_task(current, &info);
 	return -EPIPE;

@@ -130,7 +130,7 @@ static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
 
 long write_too_large(u64 limit)
 {
-	struct siginfo info = { .signo = SIGXFSZ, .code = SI_USER, .pid = current->process->pid };
+	struct siginfo info = signal_from_caller(SIGXFSZ, SI_USER);
 
 	if (limit < MAX_FILE_SIZE)
 		signal_task(current, &info);

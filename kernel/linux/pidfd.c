@@ -107,8 +107,7 @@ static int get_info(struct siginfo *info, int sig, vaddr_t user, const struct pr
 	const struct process *self = current->process;
 
 	if (!user) {
-		*info = (struct siginfo){ .signo = sig, .code = SI_USER };
-		info->pid = self->pid;
+		*info = signal_from_caller(sig, SI_USER);
 		return 0;
 	}
 	if (copy_from_user(info, user, sizeof(*info)))

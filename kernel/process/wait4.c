@@ -34,6 +34,7 @@ struct wait_request {
 
 struct wait_result {
 	s32 pid;
+	u32 uid;
 	int code;   /* CLD_* */
 	int status; /* as siginfo has it: exit status or signal */
 	s32 raw;    /* as wait4 has it */
@@ -91,6 +92,7 @@ static bool take_stopped(struct process *child, const struct wait_request *reque
 static bool take_child(struct process *child, const struct wait_request *request, struct wait_result *result)
 {
 	result->pid = child->pid;
+	result->uid = READ_ONCE(child->users.user.real);
 	if (child->zombie && (request->options & WEXITED)) {
 		take_zombie(child, request, result);
 		return true;
@@ -196,6 +198,7 @@ static int put_siginfo(vaddr_t addr, const struct wait_result *result, bool foun
 		info.signo = SIGCHLD;
 		info.code = result->code;
 		info.pid = result->pid;
+		info.uid = result->uid;
 		info.status = result->status;
 	}
 	return copy_to_user(addr, &info, 32) ? -EFAULT : 0;

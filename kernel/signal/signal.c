@@ -389,6 +389,7 @@ void signal_parent(struct process *process, int code, int status)
 	if (!parent)
 		return;
 	info.pid = process->pid;
+	info.uid = READ_ONCE(process->users.user.real);
 	info.status = status;
 	info.utime = (s64)(usage.user_time / 10000000);
 	info.stime = (s64)(usage.kernel_time / 10000000);

@@ -167,6 +167,8 @@ bool signal_default_ignored(int sig);
  */
 int signal_task(struct task *task, const struct siginfo *info);
 int signal_process(struct process *process, const struct siginfo *info);
+/* Returns the information for a signal that the current process sends: its pid and real user. */
+struct siginfo signal_from_caller(int sig, int code);
 /*
  * Sends on behalf of the caller. Returns: as above, or -EPERM if the caller may not send. Signal 0 only checks. Under
  * process_tree_lock the result remains valid (signal_calls.c).

@@ -218,7 +218,7 @@ SYSCALL(rt_sigtimedwait)
 
 /* ---- Sending ----------------------------------------------------------------------------------------------------- */
 
-static struct siginfo user_info(int sig, int code)
+struct siginfo signal_from_caller(int sig, int code)
 {
 	struct siginfo info = { .signo = sig, .code = code };
 
@@ -283,7 +283,7 @@ static long kill_many(s32 pgid, const struct siginfo *info)
 SYSCALL(kill)
 {
 	s32 pid = (s32)a0;
-	struct siginfo info = user_info((int)a1, SI_USER);
+	struct siginfo info = signal_from_caller((int)a1, SI_USER);
 	struct process *process;
 	struct task *task;
 	long answer;
@@ -329,14 +329,14 @@ static long send_to_thread(s32 tgid, s32 tid, const struct siginfo *info)
 
 SYSCALL(tkill)
 {
-	struct siginfo info = user_info((int)a1, SI_TKILL);
+	struct siginfo info = signal_from_caller((int)a1, SI_TKILL);
 
 	return (s32)a0 <= 0 ? -EINVAL : send_to_thread(0, (s32)a0, &info);
 }
 
 SYSCALL(tgkill)
 {
-	struct siginfo info = user_info((int)a2, SI_TKILL);
+	struct siginfo info = signal_from_caller((int)a2, SI_TKILL);
 
 	if ((s32)a0 <= 0 || (s32)a1 <= 0)
 		return -EINVAL;
