@@ -124,6 +124,56 @@ static void timers(void)
 	CHECK_ERRNO(syscall(SYS_timer_delete, 9999), EINVAL);
 }
 
+/* Creates a timer, lets it expire while its signal is blocked, and returns when that is pending. */
+static int expired_timer(int notify)
+{
+	struct sigevent event = { .sigev_notify = notify, .sigev_signo = SIGUSR2, .sigev_value.sival_int = 78 };
+	struct itimerspec when = { .it_value = { 0, 1000000 } };
+	sigset_t pending;
+	int timer;
+
+	MUST(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0);
+	MUST(syscall(SYS_timer_settime, timer, 0, &when, NULL) == 0);
+	do {
+		usleep(1000);
+		sigpending(&pending);
+	} while (!sigismember(&pending, SIGUSR2));
+	return timer;
+}
+
+/* Linux before 6.13 still delivers the timer's own signal. */
+static bool nothing_but_a_timers(const sigset_t *set)
+{
+	siginfo_t info;
+
+	return sigtimedwait(set, &info, &(struct timespec){ 0, 0 }) == -1 || info.si_code == SI_TIMER;
+}
+
+static void pending_timers(void)
+{
+	struct itimerspec off = { { 0, 0 }, { 0, 0 } };
+	siginfo_t info = { 0 };
+	sigset_t set;
+	int timer;
+
+	section("the signal of a timer is pending when the timer ends");
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	timer = expired_timer(SIGEV_SIGNAL);
+	CHECK_EQ(syscall(SYS_timer_settime, timer, 0, &off, NULL), 0);
+	CHECK(nothing_but_a_timers(&set));
+	CHECK_EQ(syscall(SYS_timer_delete, timer), 0);
+	timer = expired_timer(SIGEV_SIGNAL);
+	CHECK_EQ(syscall(SYS_timer_delete, timer), 0);
+	CHECK(nothing_but_a_timers(&set));
+	section("SIGEV_THREAD is for the C library: the kernel sends a signal");
+	timer = expired_timer(SIGEV_THREAD);
+	CHECK(sigwaitinfo(&set, &info) == SIGUSR2 && info.si_code == SI_TIMER && info.si_value.sival_int == 78);
+	CHECK_EQ(syscall(SYS_timer_delete, timer), 0);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static int count_signals(void *arg)
 {
 	char c;
@@ -183,6 +233,7 @@ int main(void)
 	waits();
 	values();
 	timers();
+	pending_timers();
 	groups();
 	fflush(stdout);
 	stops();

@@ -18,6 +18,7 @@
 
 #define SIGEV_SIGNAL 0
 #define SIGEV_NONE 1
+#define SIGEV_THREAD 2 /* the C library makes the thread: here the same as SIGEV_SIGNAL */
 #define SIGEV_THREAD_ID 4
 #define MAX_OVERRUN 0x7fffffffL
 
@@ -78,7 +79,7 @@ static void disarm(struct posix_timer *timer)
 	timer->interval = 0; /* it must not rearm itself */
 	spin_unlock_irqrestore(&timer->process->lock, flags);
 	timer_cancel(&timer->timer);
-	signal_timer_revoke(timer->process, &timer->signal);
+	signal_timer_revoke(timer->process, timer->task, &timer->signal);
 	timer->deadline = TIME_NEVER;
 }
 
@@ -115,7 +116,7 @@ static int set_event(struct posix_timer *timer, const struct sigevent *event)
 	struct siginfo *info = &timer->signal.info;
 
 	timer->silent = event->notify == SIGEV_NONE;
-	if ((event->notify & ~SIGEV_THREAD_ID) == SIGEV_SIGNAL && (event->signo <= 0 || event->signo > NSIG))
+	if (!timer->silent && (event->signo <= 0 || event->signo > NSIG))
 		return -EINVAL;
 	if (event->notify == SIGEV_THREAD_ID) {
 		timer->task = task_find(event->thread);
@@ -123,7 +124,7 @@ static int set_event(struct posix_timer *timer, const struct sigevent *event)
 			return -EINVAL;
 		if (timer->task->process != timer->process)
 			return -EINVAL;
-	} else if (event->notify != SIGEV_SIGNAL && event->notify != SIGEV_NONE) {
+	} else if (event->notify != SIGEV_SIGNAL && event->notify != SIGEV_NONE && event->notify != SIGEV_THREAD) {
 		return -EINVAL;
 	}
 	*info = (struct siginfo){ .signo = event->signo, .code = SI_TIMER };

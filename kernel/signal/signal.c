@@ -296,6 +296,16 @@ static int send_locked(struct process *process, struct task *target, const struc
 	return 0;
 }
 
+static bool has_record(const struct sigpending *pending, int sig)
+{
+	const struct sigqueue *entry;
+
+	list_for_each (entry, &pending->queue, link)
+		if (entry->info.signo == sig)
+			return true;
+	return false;
+}
+
 bool signal_timer(struct process *process, struct task *task, struct sigqueue *entry)
 {
 	unsigned long flags = spin_lock_irqsave(&process->lock);
@@ -304,6 +314,7 @@ bool signal_timer(struct process *process, struct task *task, struct sigqueue *e
 	int sig = entry->info.signo;
 
 	if (!queued && process->nr_threads && !is_ignored(process, task, sig)) {
+		entry->joins = (pending->set & sigmask(sig)) && !has_record(pending, sig);
 		list_add_tail(&pending->queue, &entry->link);
 		WRITE_ONCE(pending->set, pending->set | sigmask(sig));
 		wake_one(process, task, sig);
@@ -312,11 +323,15 @@ bool signal_timer(struct process *process, struct task *task, struct sigqueue *e
 	return !queued;
 }
 
-void signal_timer_revoke(struct process *process, struct sigqueue *entry)
+void signal_timer_revoke(struct process *process, struct task *task, struct sigqueue *entry)
 {
 	unsigned long flags = spin_lock_irqsave(&process->lock);
+	struct sigpending *pending = task ? &task->pending : &process->pending;
+	bool queued = !list_empty(&entry->link);
 
 	list_del(&entry->link);
+	if (queued && !entry->joins && !has_record(pending, entry->info.signo))
+		WRITE_ONCE(pending->set, pending->set & ~sigmask(entry->info.signo));
 	spin_unlock_irqrestore(&process->lock, flags);
 }
 

@@ -139,6 +139,7 @@ struct sigqueue {
 	struct list_head link;
 	struct siginfo info;
 	bool preallocated;
+	bool joins; /* a timer's: the same signal was pending already, without a record */
 };
 
 static inline u64 sigmask(int sig)
@@ -181,8 +182,8 @@ void signal_process_kernel(struct process *process, int sig);
  * the record is still queued, which is an overrun. Interrupts may call it.
  */
 bool signal_timer(struct process *process, struct task *task, struct sigqueue *entry);
-/* Dequeues a timer's record. */
-void signal_timer_revoke(struct process *process, struct sigqueue *entry);
+/* Takes back the signal that signal_timer() sent there, if it is still queued. */
+void signal_timer_revoke(struct process *process, struct task *task, struct sigqueue *entry);
 /*
  * Sends the signal of an error that the current thread made. It is delivered even if blocked or ignored, and then has
  * the default action, which is to kill. addr is the fault address, or the address of the instruction.
