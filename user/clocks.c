@@ -4,10 +4,12 @@
  */
 #include "user/check.h"
 
+#include <pthread.h>
 #include <sys/time.h>
 #include <time.h>
 
 #define MS 1000000L
+#define OWN_THREAD_CLOCK -2 /* what pthread_getcpuclockid() makes of a tid of 0 */
 
 static long now_ns(clockid_t clock)
 {
@@ -59,6 +61,27 @@ static void cpu_time(void)
 	CHECK_THAT("both move, and no faster than the clock", now_ns(CLOCK_MONOTONIC) - begin >= 10 * MS);
 }
 
+static int leave(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void cpu_time_of_another(void)
+{
+	pid_t pid = start_child(leave, NULL);
+	struct timespec ts;
+	siginfo_t info;
+	clockid_t clock;
+
+	section("CPU time of another process");
+	MUST(clock_getcpuclockid(pid, &clock) == 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+	CHECK_EQ(clock_gettime(clock, &ts), 0);
+	CHECK_ERRNO(clock_gettime(clock | 4, &ts), EINVAL); /* its thread */
+	MUST(waitpid(pid, NULL, 0) == pid);
+	CHECK_ERRNO(clock_gettime(clock, &ts), EINVAL);
+}
+
 static void sleeps(void)
 {
 	struct timespec ts = { 0, 20 * MS };
@@ -78,6 +101,8 @@ static void sleeps(void)
 	CHECK_ERRNO(nanosleep(&(struct timespec){ 0, 1000000000 }, NULL), EINVAL);
 	CHECK_ERRNO(nanosleep(&(struct timespec){ -1, 0 }, NULL), EINVAL);
 	CHECK_EQ(clock_nanosleep(77, 0, &(struct timespec){ 0, 1 }, NULL), EINVAL);
+	CHECK_EQ(clock_nanosleep(OWN_THREAD_CLOCK, 0, &(struct timespec){ 0, 1 }, NULL), EINVAL);
+	CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, NULL, NULL), EOPNOTSUPP);
 	CHECK_EQ(usleep(1000), 0);
 }
 
@@ -103,6 +128,9 @@ static void interruptions(void)
 	/* The timer repeats, because its first signal may arrive before we sleep. */
 	CHECK_ERRNO(nanosleep(&(struct timespec){ 1000, 0 }, &remaining), EINTR);
 	CHECK(rung >= 1 && remaining.tv_sec >= 100 && remaining.tv_sec < 1000);
+	remaining = (struct timespec){ 0, 0 };
+	CHECK_EQ(clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, 0, &(struct timespec){ 1000, 0 }, &remaining), EINTR);
+	CHECK(remaining.tv_sec >= 100 && remaining.tv_sec < 1000);
 	rung = 0;
 	while (rung < 4)
 		pause();
@@ -113,11 +141,54 @@ static void interruptions(void)
 	CHECK(alarmed > 0 && alarmed <= 100);
 }
 
+static void *run_for_ever(void *arg)
+{
+	for (;;)
+		__asm__ volatile("pause");
+	return arg;
+}
+
+static int sleep_beside_a_busy_thread(void *arg)
+{
+	pthread_t thread;
+
+	(void)arg;
+	MUST(pthread_create(&thread, NULL, run_for_ever, NULL) == 0);
+	return clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, 0, &(struct timespec){ 0, 200 * MS }, NULL);
+}
+
+/* Stops and continues the sleeper, each time that it has used another 20 ms of CPU time. */
+static void stops(void)
+{
+	pid_t pid = start_child(sleep_beside_a_busy_thread, NULL), ended;
+	long used = 0, next = 20 * MS;
+	int status;
+	clockid_t clock;
+
+	section("a process is stopped while it sleeps until it has used 200 ms of CPU time");
+	MUST(clock_getcpuclockid(pid, &clock) == 0);
+	while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && used < 2000 * MS) {
+		used = now_ns(clock);
+		if (used >= next) {
+			kill(pid, SIGSTOP);
+			kill(pid, SIGCONT);
+			next = used + 20 * MS;
+		}
+	}
+	CHECK_THAT("the sleep ends all the same", ended == pid && exited_with(status, 0));
+	if (!ended) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+}
+
 int main(void)
 {
 	readings();
 	cpu_time();
+	cpu_time_of_another();
 	sleeps();
 	interruptions();
+	stops();
 	return check_done();
 }

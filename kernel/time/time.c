@@ -83,24 +83,51 @@ static u64 process_cpu_ns(struct process *process)
 	return usage.user_time + usage.kernel_time;
 }
 
+/* tid: of the current process; 0: the caller. */
+static int read_thread_clock(s32 tid, u64 *ns)
+{
+	struct task *task = task_find(tid ? tid : current->tid);
+	int error = -EINVAL;
+
+	if (!task)
+		return error;
+	if (task->process == current->process) {
+		*ns = task_run_time(task);
+		error = 0;
+	}
+	task_put(task);
+	return error;
+}
+
+/* pid: also of a process that has ended but was not waited for; 0 or the caller's tid: the current process. */
+static int read_process_clock(s32 pid, u64 *ns)
+{
+	struct process *process = process_find(!pid || pid == current->tid ? current->process->pid : pid);
+
+	if (!process)
+		return -EINVAL;
+	*ns = process_cpu_ns(process);
+	process_put(process);
+	return 0;
+}
+
 /* Negative numbers name the CPU clock of a thread or process: ~id << 3 | per_thread << 2 | kind. */
+static s32 cpu_clock_id(s32 clock)
+{
+	return ~(clock >> 3);
+}
+
+static bool is_thread_clock(s32 clock)
+{
+	return clock & 4;
+}
+
 static int read_cpu_clock(s32 clock, u64 *ns)
 {
-	s32 id = ~(clock >> 3);
-	struct task *task = id ? task_find(id) : NULL;
-	bool per_thread = clock & 4;
-
 	if ((clock & 3) == 3)
 		return -EINVAL;
-	if (id && !task)
-		return -EINVAL;
-	if (per_thread)
-		*ns = task_run_time(task ? task : current);
-	else
-		*ns = process_cpu_ns(task ? task->process : current->process);
-	if (task)
-		task_put(task);
-	return 0;
+	return is_thread_clock(clock) ? read_thread_clock(cpu_clock_id(clock), ns)
+				      : read_process_clock(cpu_clock_id(clock), ns);
 }
 
 static int read_clock(s32 clock, u64 *ns)
@@ -197,17 +224,17 @@ static bool sleep_to_deadline(u64 deadline)
 	}
 }
 
-/* arg[0]: user address for the remaining time, or 0. */
-static long nanosleep_restart(struct restart *restart)
+/* Ends a call whose sleep a signal interrupted. arg[0]: user address for the remaining time, or 0. */
+static long sleep_interrupted(const struct restart *restart, u64 now)
 {
-	u64 now;
-
-	if (sleep_to_deadline(restart->deadline))
-		return 0;
-	now = ktime_ns();
 	if (restart->arg[0] && put_timespec(restart->arg[0], restart->deadline > now ? restart->deadline - now : 0))
 		return -EFAULT;
 	return -ERESTART_BLOCK;
+}
+
+static long nanosleep_restart(struct restart *restart)
+{
+	return sleep_to_deadline(restart->deadline) ? 0 : sleep_interrupted(restart, ktime_ns());
 }
 
 static long sleep_for(u64 ns, vaddr_t remaining)
@@ -228,52 +255,78 @@ SYSCALL(nanosleep)
 	return error ? error : sleep_for(ns, a1);
 }
 
-/* A sleep on a CPU-time clock: waits for the shortest real time that the rest can take, then reads the clock again. */
-static long sleep_on_cpu_clock(s32 clock, u64 flags, u64 ns)
+/*
+ * A sleep on a CPU-time clock: waits for the shortest real time that the rest can take, then reads the clock again.
+ * deadline: on that clock; arg[1]: the clock.
+ */
+static long cpu_sleep_restart(struct restart *restart)
 {
-	u64 now, end;
-	int error = read_clock(clock, &now);
+	s32 clock = (s32)restart->arg[1];
+	bool interrupted = false;
+	u64 now, left;
 
+	for (;;) {
+		int error = read_clock(clock, &now);
+
+		if (error || now >= restart->deadline)
+			return error;
+		if (interrupted)
+			return sleep_interrupted(restart, now);
+		left = max(restart->deadline - now, TICK_NS) / nr_cpus();
+		interrupted = !sleep_to_deadline(time_add(ktime_ns(), max(left, TICK_NS)));
+	}
+}
+
+/* remaining: user address, or 0. */
+static long sleep_on_cpu_clock(s32 clock, bool absolute, u64 ns, vaddr_t remaining)
+{
+	struct restart *restart = &current->restart;
+	u64 now;
+	long answer;
+	int error;
+
+	if (is_thread_clock(clock) && (!cpu_clock_id(clock) || cpu_clock_id(clock) == current->tid))
+		return -EINVAL; /* it stands still while its thread sleeps */
+	error = read_clock(clock, &now);
 	if (error)
 		return error;
-	end = flags & TIMER_ABSTIME ? ns : time_add(now, ns);
-	while (now < end) {
-		u64 cpu_ns = max(end - now, TICK_NS) / nr_cpus();
-
-		if (!sleep_to_deadline(time_add(ktime_ns(), max(cpu_ns, TICK_NS))))
-			return -ERESTARTNOHAND;
-		error = read_clock(clock, &now);
-		if (error)
-			return error;
-	}
-	return 0;
+	restart->func = cpu_sleep_restart;
+	restart->deadline = absolute ? ns : time_add(now, ns);
+	restart->arg[0] = absolute ? 0 : remaining;
+	restart->arg[1] = (u64)clock;
+	answer = cpu_sleep_restart(restart);
+	return absolute && answer == -ERESTART_BLOCK ? -ERESTARTNOHAND : answer;
 }
 
 SYSCALL(clock_nanosleep)
 {
 	s32 clock = (s32)a0;
+	bool absolute = a1 & TIMER_ABSTIME;
 	u64 ns;
 	int error;
 
-	if (clock == CLOCK_THREAD_CPUTIME_ID)
-		return -EINVAL;
-	error = get_timespec(&ns, a2);
-	if (error)
-		return error;
 	switch (clock) {
 	case CLOCK_REALTIME:
 	case CLOCK_MONOTONIC:
 	case CLOCK_BOOTTIME:
 	case CLOCK_TAI:
+	case CLOCK_PROCESS_CPUTIME_ID:
 		break;
 	case CLOCK_MONOTONIC_RAW:
 	case CLOCK_REALTIME_COARSE:
 	case CLOCK_MONOTONIC_COARSE:
+	case CLOCK_THREAD_CPUTIME_ID:
 		return -EOPNOTSUPP;
 	default:
-		return clock == CLOCK_PROCESS_CPUTIME_ID || clock < 0 ? sleep_on_cpu_clock(clock, a1, ns) : -EINVAL;
+		if (clock >= 0)
+			return -EINVAL;
 	}
-	if (!(a1 & TIMER_ABSTIME))
+	error = get_timespec(&ns, a2);
+	if (error)
+		return error;
+	if (clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID)
+		return sleep_on_cpu_clock(clock, absolute, ns, a3);
+	if (!absolute)
 		return sleep_for(ns, a3);
 	return sleep_to_deadline(clock_deadline(clock, ns)) ? 0 : -ERESTARTNOHAND;
 }
