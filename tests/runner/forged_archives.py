@@ -8,26 +8,26 @@ import re
 import resource
 import stat
 import tempfile
+import typing
 
 from faultline_host import cpio, putback
 
-from .directory import Directory, expect
+from .directory import Directory, Entry, expect
 
 FILE, LINK, FOLDER, GONE = stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777, stat.S_IFDIR | 0o755, stat.S_IFCHR
 
 
-def archive(*entries, whole=True):
-    """Returns a file with an archive of these entries: (path, mode, contents[, inode])."""
+def archive(*entries: tuple[str, int, bytes], whole: bool = True) -> typing.IO[bytes]:
+    """Returns a file with an archive of these entries: (path, mode, contents)."""
     file, made = tempfile.TemporaryFile(), cpio.Archive()
-    for path, mode, data, *inode in entries:
-        made._inode = inode[0] - 1 if inode else made._inode  # pylint: disable=protected-access
-        made._entry(path, mode, data, 2 if inode else 1, 0)  # pylint: disable=protected-access
-    file.write(made.bytes() if whole else made.bytes()[:-200])
+    for path, mode, data in entries:
+        made._entry(path, mode, data, 1, 0)  # pylint: disable=protected-access
+    file.write(made.to_bytes() if whole else made.to_bytes()[:-200])
     file.seek(0)
     return file
 
 
-def put_back(shared, *entries, whole=True):
+def put_back(shared: Directory, *entries: tuple[str, int, bytes], whole: bool = True) -> list[str]:
     """Returns the messages, or ["incomplete"]."""
     with archive(*entries, whole=whole) as file:
         changed = putback.PutBack(shared.path, shared.originals(), file)
@@ -38,13 +38,14 @@ def put_back(shared, *entries, whole=True):
         return changed.sentences
 
 
-def forged():
+def forged() -> list[str]:
     """Tests names that lead outside, links that lead outside, and names below such links."""
     names = ("../outside/x", "/etc/evil", "a/../../outside/x", "..", "a//b", "a/./b", "./a", "", "a\0b", "out/x")
     bad = [(name, FILE, b"evil") for name in names]
     bad += [("link1", LINK, b"/etc"), ("link2", LINK, b"../outside"), ("a/link3", LINK, b"../../outside"), ("out/y", LINK, b"x"),
             ("out/z", FOLDER, b""), *((name, GONE, b"") for name in ("../outside/x", "out/x", "/etc/passwd", ".."))]
-    wanted = {"out": "../../outside", "old": "out", "fine": (0o644, b"fine"), "setuid": (0o755, b"s"), "a": (0o755, None)}
+    wanted: dict[str, Entry] = {"out": "../../outside", "old": "out", "fine": (0o644, b"fine"),
+                                "setuid": (0o755, b"s"), "a": (0o755, None)}
     with Directory({"d": (0o755, None), "outside": (0o755, None), "outside/x": (0o644, b"x")}) as around:
         with Directory({"out": "../../outside", "old": (0o644, b"old")}, around.at("d")) as shared:
             told = put_back(shared, *bad, ("fine", FILE, b"fine"), ("setuid", stat.S_IFREG | 0o6755, b"s"))
@@ -54,7 +55,7 @@ def forged():
             return wrong + expect(checks, f"{told} {twice}")
 
 
-def cut_short():
+def cut_short() -> list[str]:
     with Directory({"a": (0o644, b"a"), "b": (0o644, b"b")}) as shared:
         changed = (("b", GONE, b""), ("a", FILE, b"new" * 1000), ("c", FILE, b"new" * 1000))
         told = [put_back(shared, *changed, whole=False), put_back(shared, ("a", FILE, b""), whole=False)]
@@ -64,13 +65,13 @@ def cut_short():
                 file.seek(0)
                 try:
                     putback.PutBack(shared.path, shared.originals(), file).apply()
-                    told.append("taken")
+                    told.append(["taken"])
                 except cpio.Incomplete:
                     told.append(["incomplete"])
         return shared.differences(shared.names) + expect({"all": told == [["incomplete"]] * 7}, str(told))
 
 
-def no_room():
+def no_room() -> list[str]:
     """Checks that a failed write changes nothing and is reported. A limit on file sizes stands for a full disk."""
     with Directory({"a": (0o644, b"a"), "b": (0o644, b"b")}) as shared, tempfile.TemporaryFile() as big:
         with archive(("b", GONE, b""), ("a", FILE, b"new"), ("c", FILE, bytes(2 << 20))) as source:

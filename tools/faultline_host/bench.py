@@ -15,16 +15,22 @@ The program prints one line for each figure, `row NAME VALUE key=value…` or `g
 attempts, answered, and every reason that is not zero.
 """
 
+import argparse
+import collections.abc
 import concurrent.futures
 import os
 import re
 import statistics
 import subprocess
 import sys
+import typing
 
 from . import machine, options
 from .options import POLICIES
 from .status import UsageError
+
+Key = typing.TypeVar("Key")
+Figure = tuple[float, dict[str, str]]  # the value, and the keys beside it
 
 PROGRAM = os.path.join(machine.ROOT, "build", "user", "bench")
 EVENTLESS = os.path.join(machine.ROOT, "build", "faultline-eventless.elf")
@@ -57,7 +63,7 @@ GROWTH_GOAL = 1.15
 LINES_CPUS = 4
 
 
-def command(argv):
+def command(argv: list[str]) -> int:
     chosen = parse(argv)
     if not os.path.exists(PROGRAM):
         raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")
@@ -67,7 +73,7 @@ def command(argv):
     return 0
 
 
-def parse(argv):
+def parse(argv: list[str]) -> argparse.Namespace:
     parser = options.Parser(prog="faultline bench", description="Instructions per operation, for each fault policy.")
     parser.add_argument("--seeds", type=options.above_zero, default=32, metavar="N",
                         help="schedules per growth figure (default 32)")
@@ -78,7 +84,7 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def print_cost(chosen):
+def print_cost(chosen: argparse.Namespace) -> None:
     tables = cost_tables(chosen.jobs, {policy: ["--fault", policy] for policy in POLICIES})
     print("Instructions per operation, median, release kernel, one CPU; in brackets: attempts/answered of strategies")
     print(f"{'':38}{'goal':>6}" + "".join(f"{policy:>20}" for policy in POLICIES) + f"{'Linux 6.1':>11}{'6.12':>7}")
@@ -88,13 +94,13 @@ def print_cost(chosen):
     print("* above the goal\n")
 
 
-def cost_tables(jobs, machines):
+def cost_tables(jobs: int, machines: dict[str, list[str]]) -> dict[str, dict[str, Figure]]:
     """Returns the rows of each machine, by name; `machines` maps names to options of `faultline run`."""
     runs = [(name, ["--cpus", "1", "--swap", "16M", *extra], ["rows"]) for name, extra in machines.items()]
     return {name: figures(lines, "row") for name, lines in in_parallel(jobs, runs)}
 
 
-def cost_cell(figure, goal):
+def cost_cell(figure: Figure | None, goal: int) -> str:
     if figure is None:
         return "not measured"
     value, keys = figure
@@ -103,7 +109,7 @@ def cost_cell(figure, goal):
     return f"{value:g}{mark}{counts}"
 
 
-def print_events(chosen):
+def print_events(chosen: argparse.Namespace) -> None:
     if not os.path.exists(EVENTLESS):
         name = os.path.relpath(EVENTLESS, machine.ROOT)
         raise UsageError(f"{name}, the kernel that records no events, is not built: run make {name}")
@@ -117,7 +123,7 @@ def print_events(chosen):
     print()
 
 
-def print_startup(_chosen):
+def print_startup(_chosen: argparse.Namespace) -> None:
     print("The start of a static program, policy full: faults, and who answered them from cached pages alone")
     for line in run_bench("run", ["--cpus", "1", "--fault", "full"], ["startup"]):
         faults, keys = line.split()[1], dict(word.split("=") for word in line.split()[2:])
@@ -128,7 +134,7 @@ def print_startup(_chosen):
     print("  Speculation is for threads: a program that has one has it skipped, so that it wins nothing at start-up.\n")
 
 
-def print_growth(chosen):
+def print_growth(chosen: argparse.Namespace) -> None:
     print(f"Growth: instructions per fault with N CPUs against one, median of {chosen.seeds} schedules; the goal is at "
           f"most {GROWTH_GOAL} under spec, and under vma with a VMA each;\nmmap with a writer beside must be seen to "
           "exceed it (*)")
@@ -139,13 +145,14 @@ def print_growth(chosen):
     print()
 
 
-def print_growth_line(chosen, place, policy):
+def print_growth_line(chosen: argparse.Namespace, place: str, policy: str) -> None:
     runs = []
     for cpus in (1, *GROWTH_CPUS):
         for seed in range(1, chosen.seeds + 1 if cpus > 1 else 2):
             runs.append((cpus, ["--cpus", str(cpus), "--fault", policy, "--schedule", str(seed)],
                          ["growth", place, str(cpus)]))
-    values, reasons = {}, {}
+    values: dict[int, list[float]] = {}
+    reasons: dict[str, int] = {}
     for cpus, lines in in_parallel(chosen.jobs, runs):
         for value, keys in figures(lines, "growth").values():
             values.setdefault(cpus, []).append(value)
@@ -157,12 +164,12 @@ def print_growth_line(chosen, place, policy):
     print(f"  {policy:5} 1 CPU: {base:6g}   {'  '.join(cells)}   {counts}", flush=True)
 
 
-def add_reasons(reasons, keys):
+def add_reasons(reasons: dict[str, int], keys: dict[str, str]) -> None:
     for name, count in keys.items():
         reasons[name] = reasons.get(name, 0) + int(count)
 
 
-def print_lines(chosen):
+def print_lines(chosen: argparse.Namespace) -> None:
     print(f"Shared cache lines, {LINES_CPUS} CPUs: lines written by one CPU and touched by another, written per fault")
     runs = [((text, policy), ["--cpus", str(LINES_CPUS), "--fault", policy], ["lines", place, str(LINES_CPUS)])
             for place, text in PLACES[:2] for policy in GROWTH_POLICIES]
@@ -171,14 +178,15 @@ def print_lines(chosen):
         print(f"  {text:22} {policy:5} {'; '.join(found)}")
 
 
-def in_parallel(jobs, runs, verb="run"):
+def in_parallel(jobs: int, runs: collections.abc.Iterable[tuple[Key, list[str], list[str]]],
+                verb: str = "run") -> list[tuple[Key, list[str]]]:
     """Runs (key, options, arguments of bench) in parallel; returns (key, lines of output) in the order given."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         futures = [(key, pool.submit(run_bench, verb, extra, arguments)) for key, extra, arguments in runs]
         return [(key, future.result()) for key, future in futures]
 
 
-def run_bench(verb, extra, arguments):
+def run_bench(verb: str, extra: list[str], arguments: list[str]) -> list[str]:
     kernel = [] if "--kernel" in extra else ["--release"]
     command_line = [sys.executable, os.path.join(machine.ROOT, "tools", "faultline"), verb, *MACHINE, *kernel, *extra,
                     "--log", os.devnull, PROGRAM, *arguments]
@@ -189,7 +197,7 @@ def run_bench(verb, extra, arguments):
     return result.stdout.splitlines()
 
 
-def figures(lines, kind):
+def figures(lines: list[str], kind: str) -> dict[str, Figure]:
     """Parses `row NAME VALUE key=value…` or `growth VALUE key=value…`; returns {name: (value, {key: value})}."""
     found = {}
     for line in lines:

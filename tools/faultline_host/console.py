@@ -5,6 +5,7 @@ one thread does it. The kernel's log goes to a file and through a watcher that p
 """
 
 import collections
+import collections.abc
 import contextlib
 import os
 import re
@@ -13,6 +14,7 @@ import socket
 import stat
 import sys
 import time
+import typing
 
 from . import terminal
 from .entry import read_some, write_all
@@ -35,7 +37,7 @@ class LogWatcher:
 
     RECORD = re.compile(rb"FAULTLINE-(STDIN|EXIT|EXPLAIN|WORD|SHARE|PANIC-END|PANIC|HANG-END|HANG)\b ?(.*)")
 
-    def __init__(self, file, mirror):
+    def __init__(self, file: typing.IO[bytes], mirror: typing.IO[bytes] | None) -> None:
         self.file = file
         self.mirror = mirror
         # reports a hang at once, on a terminal; otherwise only on a time-out or an interrupt
@@ -44,14 +46,14 @@ class LogWatcher:
         self.partial = b""
         self.has_begun = False
         self.stdin_ready = False
-        self.exit_record = None
-        self.last_lines = collections.deque(maxlen=KEPT_LINES)
-        self.panic_lines = []
+        self.exit_record: str | None = None
+        self.last_lines: collections.deque[bytes] = collections.deque(maxlen=KEPT_LINES)
+        self.panic_lines: list[bytes] = []
         self.panic_done = False
-        self.hang_lines = []  # of the last report
+        self.hang_lines: list[bytes] = []  # of the last report
         self.in_hang = False
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> None:
         self.has_begun = True
         with naming(f"cannot write the kernel's log {self.file.name}"):
             self.file.write(data)
@@ -61,15 +63,16 @@ class LogWatcher:
         for line in lines:
             self._line(line)
 
-    def in_panic(self):
+    def in_panic(self) -> bool:
         return bool(self.panic_lines)
 
-    def finished(self):
+    def finished(self) -> bool:
         return self.exit_record is not None or self.panic_done
 
-    def _line(self, line):
+    def _line(self, line: bytes) -> None:
         record = self.RECORD.search(line)
         kind = record[1] if record else None
+        text = record[2] if record else b""
         self.last_lines.append(line)
         self._hang_line(kind, line)
         if self.panic_lines and not self.panic_done:
@@ -78,13 +81,13 @@ class LogWatcher:
         elif kind == b"PANIC":
             self.panic_lines.append(line)
         elif kind == b"EXIT":
-            self.exit_record = record[2].decode("ascii", "replace")
+            self.exit_record = text.decode("ascii", "replace")
         elif kind in (b"EXPLAIN", b"WORD", b"SHARE"):
-            self.tell([b"faultline: " + record[2]])
+            self.tell([b"faultline: " + text])
         elif kind == b"STDIN":
             self.stdin_ready = True
 
-    def _hang_line(self, kind, line):
+    def _hang_line(self, kind: bytes | None, line: bytes) -> None:
         if kind == b"HANG":
             self.hang_lines, self.in_hang = [], True
         if self.in_hang:
@@ -94,14 +97,15 @@ class LogWatcher:
             if self.tells_hangs:
                 self.tell(self.hang_lines)
 
-    def tell(self, lines):
+    def tell(self, lines: collections.abc.Iterable[bytes]) -> None:
         sys.stderr.buffer.write(b"".join(line + (b"\r\n" if self.raw else b"\n") for line in lines))
 
 
 class Console:
     """The host ends of the four channels and of QEMU's monitor. `for_qemu` are the ends that QEMU inherits."""
 
-    def __init__(self, stdin, log_file, verbose, is_terminal=False, is_shell=False):
+    def __init__(self, stdin: int | None, log_file: typing.IO[bytes], verbose: bool, is_terminal: bool = False,
+                 is_shell: bool = False) -> None:
         self.readers = {}
         self.for_qemu = {}
         for name in ("log", "stdout", "stderr"):
@@ -121,12 +125,12 @@ class Console:
         self.terminal = terminal.Terminal(self._send_window) if is_terminal and stdin is not None else None
         self.prompt_due = time.monotonic() + PROMPT_PATIENCE if self.terminal and is_shell else None
 
-    def qemu_started(self):
+    def qemu_started(self) -> None:
         """Closes the copies of the ends that QEMU has inherited: otherwise the pipes would never reach their end."""
         for fd in self.for_qemu.values():
             os.close(fd)
 
-    def carry(self, deadline):
+    def carry(self, deadline: float | None) -> bool:
         """
         Copies until QEMU has closed all channels. Returns False if the deadline passed, or QEMU stayed after the last
         record.
@@ -140,7 +144,7 @@ class Console:
             time.sleep(GATHER)
         return True
 
-    def ask_where(self):
+    def ask_where(self) -> None:
         """Sends an NMI to the CPUs: the kernel then reports where each CPU is, writes the recorded events, and ends."""
         patience = time.monotonic() + GRACE_AFTER_PANIC
         while self.readers and not self.log.in_panic() and time.monotonic() < patience:
@@ -150,7 +154,7 @@ class Console:
         if self.log.in_panic():
             self.carry(time.monotonic() + GRACE_AFTER_PANIC)
 
-    def end_machine(self, progress):
+    def end_machine(self, progress: collections.abc.Callable[[], int]) -> bool:
         """
         Asks a running machine to end, as reboot(2) does; further output of its programs is dropped. `progress` returns
         a number: as long as it changes, the wait goes on. Returns True if the machine has ended.
@@ -163,7 +167,7 @@ class Console:
             self.carry(time.monotonic() + END_PATIENCE)
         return self.log.exit_record is not None
 
-    def close(self):
+    def close(self) -> None:
         if self.terminal:
             self.terminal.give_back()
         for fd in self.readers.values():
@@ -173,7 +177,7 @@ class Console:
         self.monitor.close()
         self.log.file.close()
 
-    def _until_prompt(self):
+    def _until_prompt(self) -> float | None:
         """Returns the seconds left, or None if no prompt is awaited. Tells the user once that nothing has appeared."""
         if self.prompt_due is None:
             return None
@@ -187,17 +191,17 @@ class Console:
             f"ends it. The kernel's log: {self.log.file.name}"))
         return None
 
-    def _remaining(self):
+    def _remaining(self) -> float | None:
         return None if self.deadline is None else self.deadline - time.monotonic()
 
-    def _step(self, timeout):
+    def _step(self, timeout: float | None) -> None:
         poll = select.poll()
         names = {fd: name for name, fd in self.readers.items()}
         for fd in names:
             poll.register(fd, select.POLLIN)
         if self.serial_open:
             poll.register(self.serial, select.POLLIN | (select.POLLOUT if self.to_serial else 0))
-        if self._wants_input():
+        if self.stdin is not None and self._wants_input():
             poll.register(self.stdin, select.POLLIN)
         for fd, event in poll.poll(None if timeout is None else timeout * 1000):
             if fd in names:
@@ -207,11 +211,11 @@ class Console:
             else:
                 self._input()
 
-    def _wants_input(self):
+    def _wants_input(self) -> bool:
         # Input waits until the kernel's serial driver is up: firmware would swallow the first bytes.
-        return self.stdin is not None and self.log.stdin_ready and not self.to_serial
+        return self.log.stdin_ready and not self.to_serial
 
-    def _output(self, name, fd):
+    def _output(self, name: str, fd: int) -> None:
         data = os.read(fd, CHUNK)
         if not data:
             os.close(self.readers.pop(name))
@@ -221,12 +225,12 @@ class Console:
             self.prompt_due = None
             write_all(1 if name == "stdout" else 2, data)
 
-    def _send_window(self):
+    def _send_window(self) -> None:
         self.to_serial += terminal.window_record()
         if self.serial_open:
             self._send()
 
-    def _log(self, data):
+    def _log(self, data: bytes) -> None:
         was_panic, was_finished = self.log.in_panic(), self.log.finished()
         was_ready = self.log.stdin_ready
         self.log.feed(data)
@@ -239,11 +243,11 @@ class Console:
         elif self.log.in_panic() and not was_panic:
             self._limit(GRACE_AFTER_PANIC)
 
-    def _limit(self, grace):
+    def _limit(self, grace: float) -> None:
         limit = time.monotonic() + grace
         self.deadline = limit if self.deadline is None else min(self.deadline, limit)
 
-    def _serial(self, event):
+    def _serial(self, event: int) -> None:
         try:
             if event & select.POLLOUT:
                 self._send()
@@ -256,13 +260,14 @@ class Console:
             self.stdin = None
             self.serial_open = False
 
-    def _send(self):
+    def _send(self) -> None:
         try:
             self.to_serial = self.to_serial[self.serial.send(self.to_serial):]
         except BlockingIOError:
             pass
 
-    def _input(self):
+    def _input(self) -> None:
+        assert self.stdin is not None  # or it would not have been polled
         data = read_some(self.stdin, CHUNK)
         if self.terminal and (not data or self.terminal.wants_out(data)):
             raise KeyboardInterrupt
@@ -271,11 +276,11 @@ class Console:
             self.stdin = None
 
 
-def stuff(data):
+def stuff(data: bytes) -> bytes:
     return data.replace(b"\xff", b"\xff\xff")
 
 
-def known_input(deterministic):
+def known_input(deterministic: bool) -> bytes | None:
     """
     Returns the bytes of stdin if they are known before the start (a file, or /dev/null) or must be (a deterministic
     run), None if the input is sent as it arrives.
@@ -289,7 +294,7 @@ def known_input(deterministic):
     return None
 
 
-def read_to_end(fd):
+def read_to_end(fd: int) -> bytes:
     parts = []
     while data := read_some(fd, CHUNK):
         parts.append(data)

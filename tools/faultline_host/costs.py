@@ -8,10 +8,15 @@ A wait, too, is measured in instructions: those that the busiest CPU executed du
 
 import bisect
 import collections
+import collections.abc
 import dataclasses
 import statistics
+import typing
 
 from .recording import Event
+from .turns import Turns
+
+Run = dict[str, typing.Any]  # the numbers of one run, as the report has them in JSON
 
 # The categories of a fault's instructions, in the order of the bars.
 PARTS = (
@@ -44,10 +49,17 @@ FEW_FAULTS = 50
 @dataclasses.dataclass
 class Fault:
     kind: str
-    parts: collections.Counter
+    parts: collections.Counter[str]
 
-    def own(self):
+    def own(self) -> int:
         return sum(self.parts.values()) - self.parts["wait"]
+
+
+@dataclasses.dataclass
+class WholeFault(Event):
+    """All attempts of one fault, as an event that encloses theirs."""
+
+    last: Event
 
 
 @dataclasses.dataclass
@@ -56,15 +68,16 @@ class Costs:
     The costs of one run: its faults; waits {(what, in a fault or not): [instructions]}; times that mmap_lock was
     write-locked.
     """
-    faults: list = dataclasses.field(default_factory=list)
-    waits: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(list))
-    writing: list = dataclasses.field(default_factory=list)
+    faults: list[Fault] = dataclasses.field(default_factory=list)
+    waits: dict[tuple[str, bool], list[int]] = dataclasses.field(default_factory=lambda: collections.defaultdict(list))
+    writing: list[int] = dataclasses.field(default_factory=list)
 
-    def others(self):
+    def others(self) -> int:
         return sum(sum(mine) for (what, of_fault), mine in self.waits.items() if not of_fault and what.startswith(MM_WAITS))
 
-    def numbers(self):
-        parts, kinds = collections.Counter(others=self.others()), {}
+    def numbers(self) -> Run:
+        parts = collections.Counter(others=self.others())
+        kinds: dict[str, list[int]] = {}
         for fault in self.faults:
             parts.update(fault.parts)
             kinds.setdefault(fault.kind, []).append(fault.own())
@@ -78,7 +91,7 @@ class Costs:
         }
 
 
-def costs_of(events, turns):
+def costs_of(events: list[Event], turns: Turns) -> Costs:
     by_thread, found = collections.defaultdict(list), Costs()
     for event in events:
         by_thread[event.tid].append(event)
@@ -88,24 +101,26 @@ def costs_of(events, turns):
     return found
 
 
-def part_of(event):
+def part_of(event: Event) -> str:
     if event.name == "attempt":
         return "gave_up" if event.keys["end"] in ("gave_up", "retry") else event.keys["strategy"]
     return {"lock_wait": "wait", "page_wait": "wait", "mmap_write": "writer", "vma_write": "writer", "shootdown": "shootdown",
             "fault": "gave_up"}.get(event.name, "other")
 
 
-def add_thread(found, events, turns):
+def add_thread(found: Costs, events: list[Event], turns: Turns) -> None:
     """Adds one thread's events. An event's own instructions exclude those of nested events, and of its sleeps."""
     waits = Waits(events)
-    faults = [Event(0, one[0].start, one[-1].end, one[0].tid, "fault", {"last": one[-1]}) for one in attempts_by_fault(events)]
-    stack = []  # (event, its fault or None) of the events that enclose the current one, the innermost last
-    for event in sorted(faults + events, key=lambda event: (event.start, -event.end, event.name != "fault")):
+    faults = [WholeFault(0, one[0].start, one[-1].end, one[0].tid, "fault", {}, one[-1])
+              for one in attempts_by_fault(events)]
+    # (event, its fault or None) of the events that enclose the current one, the innermost last
+    stack: list[tuple[Event, Fault | None]] = []
+    for event in sorted([*faults, *events], key=lambda event: (event.start, -event.end, event.name != "fault")):
         while stack and stack[-1][0].end <= event.start and stack[-1][0].end < event.end:
             stack.pop()
         outer, fault = stack[-1] if stack else (None, None)
-        if event.name == "fault":
-            fault = Fault(kind_of(event.keys["last"]), collections.Counter())
+        if isinstance(event, WholeFault):
+            fault = Fault(kind_of(event.last), collections.Counter())
             found.faults.append(fault)
         if part_of(event) == "wait":
             spent, value = 0, turns.elapsed(event.start, event.end)
@@ -124,10 +139,10 @@ def add_thread(found, events, turns):
 class Waits:
     """The intervals during which a thread slept."""
 
-    def __init__(self, events):
+    def __init__(self, events: list[Event]) -> None:
         self.all = sorted((event.start, event.end) for event in events if part_of(event) == "wait")
 
-    def awake(self, event, turns):
+    def awake(self, event: Event, turns: Turns) -> int:
         """
         Returns the instructions executed for this event, without its sleeps: after each, it may be on another CPU.
         """
@@ -141,7 +156,7 @@ class Waits:
         return own + turns.own(since, max(since, event.end))
 
 
-def attempts_by_fault(events):
+def attempts_by_fault(events: list[Event]) -> collections.abc.Iterator[list[Event]]:
     """Yields lists of attempts, one list for each fault: the last attempt of a list answers it."""
     mine = []
     for event in events:
@@ -152,7 +167,7 @@ def attempts_by_fault(events):
                 mine = []
 
 
-def kind_of(attempt):
+def kind_of(attempt: Event) -> str:
     keys = attempt.keys
     if keys.get("answer") != "done":
         answer = keys.get("answer", keys["end"])
@@ -161,7 +176,7 @@ def kind_of(attempt):
                      f"{keys['kind']}, {keys['access']}")
 
 
-def name_of_wait(event):
+def name_of_wait(event: Event) -> str:
     if event.name == "page_wait":
         return "a page"
     rank = event.keys["rank"]
@@ -171,43 +186,43 @@ def name_of_wait(event):
 # --- which policy was best --------------------------------------------------------------------------------------------
 
 
-def per_fault(run):
+def per_fault(run: Run) -> float:
     """Returns the instructions per fault: its own, its waits, and those of other threads for mmap_lock and VMAs."""
     return sum(run["time"]) / max(run["faults"], 1)
 
 
-def parts_of(run):
+def parts_of(run: Run) -> dict[str, float]:
     """Returns {part: instructions per fault}."""
     return {key: time / max(run["faults"], 1) for (key, _), time in zip(PARTS, run["time"])}
 
 
-def waiting(run):
+def waiting(run: Run) -> float:
     return parts_of(run)["wait"] + parts_of(run)["others"]
 
 
-def schedules(run):
+def schedules(run: Run) -> list[float]:
     """Returns the cost of a fault under each schedule that was tried."""
     return [per_fault(run), *run.get("elsewhere", [])]
 
 
-def middle(run):
+def middle(run: Run) -> float:
     return statistics.median(schedules(run))
 
 
-def waits_decide(runs):
+def waits_decide(runs: list[Run]) -> bool:
     """Returns whether most of the difference between the best policy and the worst is in waits."""
     best, worst = min(runs, key=per_fault), max(runs, key=per_fault)
     return not alike(best, worst) and waiting(worst) - waiting(best) > (per_fault(worst) - per_fault(best)) / 2
 
 
-def alike(best, run):
+def alike(best: Run, run: Run) -> bool:
     """Returns whether the difference is too small to be named, or is reversed under another schedule."""
     if min(schedules(run)) <= max(schedules(best)):
         return True
     return per_fault(run) - per_fault(best) <= TOLERANCE * (per_fault(best) - waiting(best)) + WAITS_TOLERANCE * waiting(best)
 
 
-def verdict(runs, cpus, reasons):
+def verdict(runs: list[Run], cpus: int, reasons: dict[str, str]) -> str:
     """Returns a sentence that says which policy was best, and why. `reasons` maps names to meanings."""
     careful = "" if len({run["status"] for run in runs}) == 1 else "The runs did not end alike, so take care: "
     if any(run["lost"] for run in runs):
@@ -230,16 +245,16 @@ def verdict(runs, cpus, reasons):
             f"under {worst['policy']} ({number(middle(worst))}), {why(best, worst, reasons)}.{but(best, runs)}{few}{spread(runs)}")
 
 
-def spread(runs):
+def spread(runs: list[Run]) -> str:
     """Returns the ranges of the schedules that were tried, as text."""
     ranges = [f"{run['policy']} {number(min(schedules(run)))} to {number(max(schedules(run)))}" for run in runs]
     tried = len(schedules(runs[0]))
     return f" (Medians of {tried} schedules: {', '.join(ranges)}. What follows is the first.)" if tried > 1 else ""
 
 
-def but(best, runs):
+def but(best: Run, runs: list[Run]) -> str:
     """Returns a sentence about the policy that would be best without waits, if it is another one."""
-    def own(run):
+    def own(run: Run) -> float:
         return run["own"] / max(run["faults"], 1)
 
     cheapest = min(runs, key=own)
@@ -248,7 +263,7 @@ def but(best, runs):
     return f" Without waiting {cheapest['policy']} is cheapest: {number(own(cheapest))} against {number(own(best))}."
 
 
-def why_alike(runs, cpus):
+def why_alike(runs: list[Run], cpus: int) -> str:
     if any(run["policy"] == "mmap" and not name.startswith("mmap ") for run in runs for name in run["attempts"]):
         return ", since the program sets the policy itself"
     tried = any(name.startswith("spec ") for run in runs for name in run["attempts"])
@@ -261,7 +276,7 @@ def why_alike(runs, cpus):
     return ", since with one CPU no other is in its way" if cpus == 1 else ", since threads are hardly in each other's way"
 
 
-def why(best, worst, reasons):
+def why(best: Run, worst: Run, reasons: dict[str, str]) -> str:
     """Explains the difference by the part in which the two differ most."""
     groups = {why_waiting: ("wait", "others"), why_gave_up: ("gave_up",), why_answers: ("spec", "vma", "mmap"),
               why_other: ("shootdown", "other")}
@@ -269,36 +284,36 @@ def why(best, worst, reasons):
     return max(groups, key=lambda group: sum(more[part] - less[part] for part in groups[group]))(best, worst, reasons)
 
 
-def why_waiting(best, worst, _reasons):
+def why_waiting(best: Run, worst: Run, _reasons: dict[str, str]) -> str:
     top = max(worst["waits"], key=lambda wait: wait["time"])
     return (f"because threads waited less: {number(waiting(best))} instructions a fault instead of {number(waiting(worst))}; under "
             f"{worst['policy']} {plural(top['number'], 'fault' if top['of_fault'] else 'time')} waited for {top['what']}, "
             f"{number(top['time'] / top['number'])} instructions each")
 
 
-def why_gave_up(_best, worst, reasons):
+def why_gave_up(_best: Run, worst: Run, reasons: dict[str, str]) -> str:
     name, times = max(worst["reasons"].items(), key=lambda item: item[1], default=("", 0))
     return (f"because under {worst['policy']} {number(sum(worst['reasons'].values()))} attempts gave up before another one "
             f"answered, {number(times)} of them since {reasons.get(name, name)}")
 
 
-def why_answers(best, worst, _reasons):
+def why_answers(best: Run, worst: Run, _reasons: dict[str, str]) -> str:
     return f"because {main_strategy(best)} answers with fewer instructions than {main_strategy(worst)}" if main_strategy(best) != \
         main_strategy(worst) else f"because the same answers by {main_strategy(best)} took fewer instructions"
 
 
-def why_other(_best, worst, _reasons):
+def why_other(_best: Run, worst: Run, _reasons: dict[str, str]) -> str:
     return f"because under {worst['policy']} faults had more to do with making room, swapping and flushing TLBs"
 
 
-def main_strategy(run):
+def main_strategy(run: Run) -> str:
     return max(STRATEGIES.items(), key=lambda item: run["attempts"].get(f"{item[0]} answered", 0))[1]
 
 
 # --- one sentence for each policy -------------------------------------------------------------------------------------
 
 
-def headline(run, reasons):
+def headline(run: Run, reasons: dict[str, str]) -> str:
     if not run["faults"]:
         return "No fault was recorded."
     kinds = [f"{kind} {number(cost['mean'])}" for kind, cost in list(run["costs"].items())[:3]]
@@ -307,14 +322,14 @@ def headline(run, reasons):
             f"({'; '.join(kinds)}{more}). {waited_words(run)} {speculation_words(run, reasons)}").strip()
 
 
-def waited_words(run):
+def waited_words(run: Run) -> str:
     waits = [wait for wait in run["waits"] if wait["time"]]
     said = [f"{plural(wait['number'], 'time')} for {wait['what']}{' by faults' if wait['of_fault'] else ''}, "
             f"{number(wait['time'] / wait['number'])} instructions each" for wait in waits[:2]]
     return f"Waited: {'; '.join(said)}." if said else "No thread waited for a lock or a page."
 
 
-def speculation_words(run, reasons):
+def speculation_words(run: Run, reasons: dict[str, str]) -> str:
     if run["policy"] in ("mmap", "vma"):
         return ""
     tried = {name.split()[1]: times for name, times in run["attempts"].items() if name.startswith("spec ")}
@@ -327,9 +342,9 @@ def speculation_words(run, reasons):
             (f"; it gave up mostly since {reasons.get(lost[1], lost[1])} ({number(lost[0])})." if lost else "."))
 
 
-def number(value):
+def number(value: float) -> str:
     return f"{round(value):,}"
 
 
-def plural(count, word):
+def plural(count: float, word: str) -> str:
     return f"{number(count)} {word}{'' if count == 1 else 's'}"

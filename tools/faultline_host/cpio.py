@@ -4,9 +4,11 @@ A writer and a reader of "newc" cpio archives, the format that initramfs images 
 initramfs-buffer-format.rst).
 """
 
+import collections.abc
 import dataclasses
 import os
 import stat
+import typing
 
 HEADER = 110
 MAGIC = b"070701"
@@ -19,41 +21,41 @@ class Archive:
     equal bytes.
     """
 
-    def __init__(self):
-        self._parts = []
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
         self._inode = 0
-        self._directories = set()
+        self._directories: set[str] = set()
 
-    def add_file(self, path, data, mode=0o644, time=0):
+    def add_file(self, path: str, data: bytes, mode: int = 0o644, time: float = 0) -> None:
         self._add_parents(path)
         self._entry(path, stat.S_IFREG | mode, data, links=1, time=time)
 
-    def add_symlink(self, path, target, time=0):
+    def add_symlink(self, path: str, target: str, time: float = 0) -> None:
         self._add_parents(path)
         self._entry(path, stat.S_IFLNK | 0o777, os.fsencode(target), links=1, time=time)
 
-    def add_directory(self, path, mode=0o755, time=0):
+    def add_directory(self, path: str, mode: int = 0o755, time: float = 0) -> None:
         if path and path not in self._directories:
             self._add_parents(path)
             self._directories.add(path)
             self._entry(path, stat.S_IFDIR | mode, b"", links=2, time=time)
 
-    def bytes(self):
+    def to_bytes(self) -> bytes:
         trailer = self._header(TRAILER, 0, 0, 1, 0, 0)
         return b"".join(self._parts) + trailer
 
-    def _add_parents(self, path):
+    def _add_parents(self, path: str) -> None:
         parent = path.rpartition("/")[0]
         if parent:
             self.add_directory(parent)
 
-    def _entry(self, path, mode, data, links, time):
+    def _entry(self, path: str, mode: int, data: bytes, links: int, time: float) -> None:
         self._inode += 1
         self._parts.append(self._header(path, self._inode, mode, links, len(data), time))
         self._parts.append(data + b"\0" * (-len(data) % 4))
 
     @staticmethod
-    def _header(path, inode, mode, links, size, time):
+    def _header(path: str, inode: int, mode: int, links: int, size: int, time: float) -> bytes:
         name = os.fsencode(path) + b"\0"
         # inode mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
         fields = (inode, mode, 0, 0, links, min(max(int(time), 0), 0xFFFFFFFF), size, 0, 0, 0, 0, len(name), 0)
@@ -75,7 +77,7 @@ class Entry:
     size: int
 
 
-def entries(file):
+def entries(file: typing.IO[bytes]) -> collections.abc.Iterator[Entry]:
     """Yields the entries of an archive, a binary file, up to its trailer."""
     while True:
         header = file.read(HEADER)

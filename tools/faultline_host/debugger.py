@@ -6,6 +6,8 @@ is empty, since the terminal belongs to GDB. `--gdb-script` runs GDB on the comm
 exit status is then the tool's.
 """
 
+import argparse
+import collections.abc
 import contextlib
 import os
 import shlex
@@ -23,7 +25,7 @@ STOP_PLUGIN = os.path.join(machine.ROOT, "build", "stop.so")
 COMMANDS = os.path.join(machine.ROOT, "tools", "gdb", "faultline.py")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     if not shutil.which("gdb"):
         raise UsageError("gdb is not installed: run make deps, or install the package gdb")
     with tempfile.TemporaryDirectory(prefix="faultline-gdb-") as scratch:
@@ -44,7 +46,7 @@ def run(options):
         return debugger.status or ended
 
 
-def stop_at(options):
+def stop_at(options: argparse.Namespace) -> list[str]:
     """Returns QEMU's arguments that stop the machine before instruction number `stop_at`."""
     if options.stop_at is None:
         return []
@@ -55,7 +57,7 @@ def stop_at(options):
 
 # --- Back in time ----------------------------------------------------------------------------------------------------
 
-def time_travel(scratch, mode):
+def time_travel(scratch: str, mode: str) -> list[str]:
     """
     Returns QEMU's arguments to record or to replay. The snapshot of the start, to which reverse execution returns, is
     on a disk of its own. vapic (a workaround for Windows XP) is off, since QEMU 7.2 can deadlock in it on that return.
@@ -68,11 +70,11 @@ def time_travel(scratch, mode):
             "-drive", f"file={disk},if=none,id=snapshots", "-global", "apic-common.vapic=off"]
 
 
-def record(options, scratch):
+def record(options: argparse.Namespace, scratch: str) -> int:
     return runner.boot(options, scratch, time_travel(scratch, "record"), stdin=b"")
 
 
-def empty_qcow2():
+def empty_qcow2() -> bytes:
     """Returns a disk of 1 MiB in qcow2 format: header, refcount table, refcount block, L1 table."""
     cluster, bits = 1 << 16, 16
     image = bytearray(4 * cluster)
@@ -85,7 +87,7 @@ def empty_qcow2():
 
 # --- GDB -------------------------------------------------------------------------------------------------------------
 
-def start_script(options, link):
+def start_script(options: argparse.Namespace, link: str) -> str:
     """Returns GDB's start commands. A script can import from its own directory, as in Python itself."""
     beside = os.path.dirname(os.path.abspath(options.gdb_script or COMMANDS))
     kernel = options.kernel or machine.kernel_path(options.release)
@@ -98,18 +100,18 @@ def start_script(options, link):
 class Debugger:
     """GDB next to QEMU; when GDB ends, it ends the machine."""
 
-    def __init__(self, batch, link, script):
+    def __init__(self, batch: str | None, link: str, script: str) -> None:
         self.link = link
         self.command = ["gdb", "-q", "-nx", "-x", script, *(["-batch", "-x", batch] if batch else [])]
         self.status = 0
 
-    def attach(self, qemu):
+    def attach(self, qemu: subprocess.Popen[bytes]) -> collections.abc.Callable[[], None]:
         """Starts GDB; returns a function that waits for its end."""
         if not is_ready(qemu, self.link):
             return lambda: None
         gdb = subprocess.Popen(self.command)
 
-        def end_with_gdb():
+        def end_with_gdb() -> None:
             self.status = gdb.wait()
             qemu.terminate()
 
@@ -118,7 +120,7 @@ class Debugger:
         return thread.join
 
 
-def is_ready(qemu, link):
+def is_ready(qemu: subprocess.Popen[bytes], link: str) -> bool:
     """Returns False if QEMU has ended. QEMU creates the socket before it checks its other arguments."""
     is_there = False
     while not is_there:

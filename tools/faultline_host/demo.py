@@ -7,6 +7,7 @@ Every run gives the same numbers.
 """
 
 import argparse
+import collections.abc
 import contextlib
 import os
 import tempfile
@@ -16,7 +17,7 @@ from .status import UsageError
 
 PROGRAM = os.path.join(machine.ROOT, "build", "user", "demo")
 SWAP = "16M"
-CHANGES = {
+CHANGES: options.Changes = {
     "--cpus": {"default": 4},
     "--swap": {"help": f"a ramdisk that the kernel swaps to from the start (default {SWAP}, sync); may be repeated"},
     "--schedule": {"default": 1, "help": "how the CPUs take turns in the second run (default 1)"},
@@ -30,7 +31,7 @@ CHANGES = {
 }
 
 
-def command(argv):
+def command(argv: list[str]) -> int:
     """The verb. Some options of `run` may follow: tools/faultline demo --cpus 8."""
     parser = options.machine_parser("demo", options.HELP, "The demonstration of `make demo`: four workloads under each policy, by "
                                     "the release kernel; first undisturbed, for the costs, then with CPUs that take turns in the "
@@ -43,11 +44,11 @@ def command(argv):
     return status or runner.run(variant(chosen, args=costs))
 
 
-def variant(chosen, **changes):
+def variant(chosen: argparse.Namespace, **changes: object) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(chosen), **changes})
 
 
-def output_of(parsed):
+def output_of(parsed: argparse.Namespace) -> tuple[int, list[str]]:
     """Runs the program; returns its status and the words of its standard output."""
     with tempfile.TemporaryFile("w+") as caught, stdout_to(caught.fileno()):
         status = runner.run(parsed)
@@ -56,7 +57,7 @@ def output_of(parsed):
 
 
 @contextlib.contextmanager
-def stdout_to(descriptor):
+def stdout_to(descriptor: int) -> collections.abc.Iterator[None]:
     saved = os.dup(1)
     os.dup2(descriptor, 1)
     try:

@@ -4,18 +4,20 @@ Runs the commands of the host side. Whatever fails, in the caller's environment 
 message and a status that is not the program's, and never with a traceback.
 """
 
+import collections.abc
 import io
 import os
 import select
 import signal
 import sys
 import traceback
+import typing
 
 from . import status
 from .status import HostError, UsageError
 
 
-def guarded(name, body, argv):
+def guarded(name: str, body: collections.abc.Callable[[list[str]], int], argv: list[str]) -> int:
     """Runs body(argv); returns its status, or the status of the failure. `name` is the prefix of the messages."""
     open_streams()
     try:
@@ -42,11 +44,11 @@ def guarded(name, body, argv):
     return status.HOST_FAILED
 
 
-def say(name, text):
+def say(name: str, text: object) -> None:
     print(f"{name}: {text}", file=sys.stderr)
 
 
-def open_streams():
+def open_streams() -> None:
     """
     Opens descriptors 0, 1 and 2 if they are closed, so that nothing else gets their numbers. For one that was closed:
     reading finds the end of the file, writing to standard output fails with EBADF as before, and messages to standard
@@ -60,28 +62,29 @@ def open_streams():
     sys.stdout, sys.stderr = text_stream(1, is_needed=True), text_stream(2, is_needed=False)
 
 
-def text_stream(number, is_needed):
+def text_stream(number: int, is_needed: bool) -> io.TextIOWrapper:
     """Returns a UTF-8 stream, whatever the locale; bytes of arguments that are not UTF-8 are written unchanged."""
-    return io.TextIOWrapper(Stream(number, is_needed), encoding="utf-8", errors="surrogateescape", write_through=True)
+    stream = typing.cast(typing.IO[bytes], Stream(number, is_needed))  # it has what a text stream needs of that
+    return io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", write_through=True)
 
 
 class Stream(io.RawIOBase):
     """A descriptor as a file. A failed write is an error only if `is_needed`."""
 
-    def __init__(self, number, is_needed):
+    def __init__(self, number: int, is_needed: bool) -> None:
         super().__init__()
         self.number, self.is_needed = number, is_needed
 
-    def writable(self):
+    def writable(self) -> bool:
         return True
 
-    def fileno(self):
+    def fileno(self) -> int:
         return self.number
 
-    def isatty(self):
+    def isatty(self) -> bool:
         return os.isatty(self.number)
 
-    def write(self, data):
+    def write(self, data: typing.Any) -> int:  # Any: the buffer of the base class, which has no public name
         try:
             write_all(self.number, data)
         except (HostError, BrokenPipeError):
@@ -90,7 +93,7 @@ class Stream(io.RawIOBase):
         return len(data)
 
 
-def write_all(number, data):
+def write_all(number: int, data: bytes) -> None:
     """
     Writes all the data, whether the descriptor blocks or not. Raises BrokenPipeError if the reader has exited, else
     HostError.
@@ -108,7 +111,7 @@ def write_all(number, data):
             raise HostError(f"cannot write to {names.get(number, number)}: {error.strerror}") from error
 
 
-def read_some(number, size):
+def read_some(number: int, size: int) -> bytes:
     """
     Reads the data that is available, or waits for some; returns b"" at the end, or after the terminal has disconnected.
     """
@@ -123,7 +126,7 @@ def read_some(number, size):
             raise HostError(f"cannot read the standard input: {error.strerror}") from error
 
 
-def wait_for(number, event):
+def wait_for(number: int, event: int) -> None:
     poll = select.poll()
     poll.register(number, event)
     poll.poll()

@@ -5,16 +5,19 @@ directory tells the kernel what to start: it has argv and env (NUL-terminated st
 beforehand, stdin.
 """
 
+import collections.abc
 import os
 import stat
 
-from . import cpio
+from . import cpio, share
 from .status import UsageError
 
 DEFAULT_ENVIRONMENT = ("PATH=/bin:/usr/bin:/", "HOME=/")
 
 
-def build(program, args, files=(), environment=(), stdin=None, shared=None):
+def build(program: str, args: collections.abc.Sequence[str], files: collections.abc.Iterable[tuple[str, str]] = (),
+          environment: collections.abc.Iterable[str] = (), stdin: bytes | None = None,
+          shared: share.Share | None = None) -> bytes:
     """
     Returns the archive as bytes. `files` are (source, destination) pairs; stdin is bytes, or None for the serial line;
     `shared` is a share.Share, or None.
@@ -30,16 +33,16 @@ def build(program, args, files=(), environment=(), stdin=None, shared=None):
     add_files(archive, files)
     if shared:
         shared.add_to(archive)
-    return archive.bytes()
+    return archive.to_bytes()
 
 
-def add_files(archive, files):
+def add_files(archive: cpio.Archive, files: collections.abc.Iterable[tuple[str, str]]) -> None:
     """Adds the (source, destination) pairs of --file."""
     for source, destination in files:
         add_path(archive, source, destination)
 
 
-def place_of(program):
+def place_of(program: str) -> str:
     """
     Returns the path of a program in the machine, without the leading slash. It is the path on the host, applied to the
     machine's root, which is also the first current directory: argv[0] is then what the user typed, and names the
@@ -49,12 +52,12 @@ def place_of(program):
     return "/".join(parts)
 
 
-def merge_environment(environment):
+def merge_environment(environment: collections.abc.Iterable[str]) -> list[str]:
     merged = dict(pair.split("=", 1) for pair in (*DEFAULT_ENVIRONMENT, *environment))
     return [f"{name}={value}" for name, value in merged.items()]
 
 
-def add_path(archive, source, destination, mode=None):
+def add_path(archive: cpio.Archive, source: str, destination: str, mode: int | None = None) -> None:
     """Adds a file, a symbolic link or a whole directory, with its own permissions unless `mode` gives others."""
     try:
         add_what_is_there(archive, source, destination, mode)
@@ -62,7 +65,7 @@ def add_path(archive, source, destination, mode=None):
         raise UsageError(f"cannot read {error.filename or source}: {error.strerror}") from error
 
 
-def add_what_is_there(archive, source, destination, mode):
+def add_what_is_there(archive: cpio.Archive, source: str, destination: str, mode: int | None) -> None:
     if os.path.islink(source) and not os.path.exists(source):
         archive.add_symlink(destination, os.readlink(source))
     elif os.path.isdir(source):
@@ -77,7 +80,7 @@ def add_what_is_there(archive, source, destination, mode):
         archive.add_file(destination, data, mode or stat.S_IMODE(os.stat(source).st_mode))
 
 
-def is_special(source):
+def is_special(source: str) -> bool:
     """
     Returns True for what cannot be copied. An unnamed pipe, as of the shell's <(command), can; a FIFO may have no
     writer.
@@ -87,5 +90,5 @@ def is_special(source):
     return kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK) or kind == stat.S_IFIFO and has_name
 
 
-def nul_terminated(strings):
+def nul_terminated(strings: collections.abc.Iterable[str]) -> bytes:
     return b"".join(os.fsencode(text) + b"\0" for text in strings)

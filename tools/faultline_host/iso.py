@@ -15,7 +15,7 @@ from . import initramfs, machine, options
 from .status import UsageError
 
 
-def command(argv):
+def command(argv: list[str]) -> int:
     """`faultline iso`: an image to keep, for `make iso` or a USB stick."""
     parser = options.Parser(prog="faultline iso", description=__doc__, allow_abbrev=False)
     parser.add_argument("--output", required=True, metavar="FILE", type=options.output_file, help="the image to write")
@@ -30,7 +30,7 @@ def command(argv):
     return 0
 
 
-def build(image, kernel, archive, command_line):
+def build(image: str, kernel: str, archive: bytes, command_line: str) -> None:
     """Writes `image`. `archive` is the initramfs, as bytes."""
     if not shutil.which("grub-mkrescue"):
         raise UsageError("grub-mkrescue is not installed: run make deps")
@@ -46,7 +46,7 @@ def build(image, kernel, archive, command_line):
         raise UsageError(f"grub-mkrescue failed:\n{result.stderr}")
 
 
-def at_its_date():
+def at_its_date() -> list[str]:
     """
     Returns the prefix of GRUB's command that sets the clock: grub-mkrescue, xorriso and mtools write the time into many
     places of an image. SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/), where it is set,
@@ -62,6 +62,6 @@ def at_its_date():
     return ["env", "TZ=UTC", "faketime", "-f", time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(epoch)))]
 
 
-def grub_config(command_line):
+def grub_config(command_line: str) -> str:
     with open(os.path.join(machine.ROOT, "boot", "grub.cfg"), encoding="ascii") as file:
         return file.read().replace("@COMMAND_LINE@", command_line)

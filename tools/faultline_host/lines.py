@@ -5,6 +5,7 @@ program delimits the measured section by two 8-byte writes to a page that it map
 measurement, a write to MARK + 8 ends it.
 """
 
+import argparse
 import bisect
 import dataclasses
 import os
@@ -34,17 +35,17 @@ class Line:
 @dataclasses.dataclass
 class Report:
     faults: int
-    lines: list  # of Line, hottest first
+    lines: list[Line]  # the hottest first
 
-    def hot(self):
+    def hot(self) -> list[Line]:
         return [line for line in self.lines if line.share > HOT]
 
-    def amortised(self):
+    def amortised(self) -> float:
         """Returns the writes per fault to all shared lines that are not hot."""
         return sum(line.share for line in self.lines if AMORTISED < line.share <= HOT)
 
 
-def command(argv):
+def command(argv: list[str]) -> int:
     """`faultline lines`: runs the program, then prints one line of findings on stdout."""
     parser = command_line.run_parser("lines", "Run a program and report the cache lines that CPUs share while they fault. The "
                                      "program marks the stretch to measure, as build/user/bench does.")
@@ -60,7 +61,7 @@ def command(argv):
     return result
 
 
-def measure(options):
+def measure(options: argparse.Namespace) -> tuple[int, Report]:
     """Boots `options` under the plugin; returns the exit status and the Report."""
     if not os.path.exists(PLUGIN):
         raise UsageError("the plugin is not built: run make build/lines.so")
@@ -75,7 +76,7 @@ def measure(options):
         return result, read_report(out, names)
 
 
-def read_report(path, names):
+def read_report(path: str, names: "Names") -> Report:
     faults, lines = 0, []
     with open(path, encoding="ascii") as file:
         for words in map(str.split, file):
@@ -90,7 +91,7 @@ def read_report(path, names):
 class Names:
     """The kernel's symbols, which name lines in its image."""
 
-    def __init__(self, kernel):
+    def __init__(self, kernel: str) -> None:
         try:
             listing = subprocess.run(["nm", "-n", kernel], capture_output=True, text=True, check=True).stdout
         except OSError as error:
@@ -101,13 +102,13 @@ class Names:
                         if len(words) == 3]
         self.addresses = [address for address, _ in self.symbols]
 
-    def address(self, name):
+    def address(self, name: str) -> int:
         for address, symbol in self.symbols:
             if symbol == name:
                 return address
         raise UsageError(f"the kernel has no symbol {name}")
 
-    def of_line(self, vaddr):
+    def of_line(self, vaddr: int) -> str:
         if vaddr < KERNEL_BASE:
             return "user memory" if vaddr < 1 << 47 else "allocated memory"
         line_end = (vaddr | 63) + 1

@@ -10,10 +10,10 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
-def rows(path, macro):
+def rows(path: str, macro: str) -> list[list[str]]:
     """Returns the rows of X-macro list `macro` in a header, as lists of strings."""
     text = (ROOT / path).read_text()
-    body = re.search(r"#define " + macro + r"\(X(?:, \w+)?\)(.*?[^\\])\n", text, re.S).group(1)
+    body = re.findall(r"#define " + macro + r"\(X(?:, \w+)?\)(.*?[^\\])\n", text, re.S)[0]
     body = re.sub(r"\\\n\s*", " ", body)
     found = []
     for match in re.finditer(r'X\(((?:[^()"]|"[^"]*"|\([^()]*\))*)\)', body):
@@ -22,6 +22,6 @@ def rows(path, macro):
     return found
 
 
-def unquoted(strings):
+def unquoted(strings: str) -> str:
     """Joins adjacent string literals, as the compiler does."""
     return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', strings))

@@ -4,6 +4,7 @@ Builds the QEMU command line. The machine has four channels, each a character de
 and no byte is lost: the ports 0xe9 (kernel log), 0xea (stdout), 0xeb (stderr), and COM1 for stdin.
 """
 
+import argparse
 import os
 import shutil
 
@@ -19,14 +20,14 @@ QUICK_FIRMWARE = "qboot.rom"  # part of QEMU: starts the kernel at once, where S
 BARE_MACHINE = "q35,sata=off,i8042=off,smbus=off"  # without devices that only firmware would probe, and wait for
 
 
-def kernel_path(release=False):
+def kernel_path(release: bool = False) -> str:
     path = os.path.join(ROOT, "build", "faultline-release.elf" if release else "faultline.elf")
     if not os.path.exists(path):
         raise UsageError(f"there is no kernel yet ({path}): run make first")
     return path
 
 
-def kernel_command_line(options, has_terminal):
+def kernel_command_line(options: argparse.Namespace, has_terminal: bool) -> str:
     words = []
     if options.fault:
         words.append(f"fault_policy={options.fault}")
@@ -48,21 +49,21 @@ def kernel_command_line(options, has_terminal):
     return " ".join(words)
 
 
-def qemu_binary():
+def qemu_binary() -> str:
     path = shutil.which(QEMU)
     if not path:
         raise UsageError(f"{QEMU} is not installed: run make deps, or install the package qemu-system-x86")
     return path
 
 
-def ovmf_image():
+def ovmf_image() -> str:
     for path in OVMF_PLACES:
         if os.path.exists(path):
             return path
     raise UsageError("no UEFI firmware (OVMF) found: run make deps, or install the package ovmf")
 
 
-def qemu_arguments(options, channels, boot):
+def qemu_arguments(options: argparse.Namespace, channels: dict[str, int], boot: list[str]) -> list[str]:
     """
     Returns QEMU's arguments. `channels` maps log, stdout and stderr to inherited pipe descriptors, stdin and monitor to
     sockets; `boot` is the result of boot_direct or boot_image.
@@ -81,13 +82,13 @@ def qemu_arguments(options, channels, boot):
     return args + boot + options.qemu
 
 
-def total_memory(options):
+def total_memory(options: argparse.Namespace) -> int:
     """Returns MiB: the page allocator's memory, the disks, and the kernel's descriptors of the disks' pages."""
     disks = sum(disk.kib for disk in options.disks + options.swaps)
     return options.memory + -(-(disks + disks // 64) // 1024)
 
 
-def threads(options):
+def threads(options: argparse.Namespace) -> str:
     """
     Returns "multi", a host thread for each CPU, if the host can run them all at once. Otherwise one thread runs them in
     turn: a CPU that spins then yields at once, instead of burning the time of the CPU that it waits for.
@@ -97,7 +98,7 @@ def threads(options):
     return "multi" if options.cpus <= len(os.sched_getaffinity(0)) else "single"
 
 
-def deterministic_arguments(options):
+def deterministic_arguments(options: argparse.Namespace) -> list[str]:
     """
     Returns arguments by which one thread runs the CPUs in turn and the clock counts instructions: a run is repeatable.
     """
@@ -106,12 +107,12 @@ def deterministic_arguments(options):
             "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
 
 
-def boot_direct(kernel, initramfs, command_line, deterministic):
+def boot_direct(kernel: str, initramfs: str, command_line: str, deterministic: bool) -> list[str]:
     firmware = [] if deterministic else quick_firmware()
     return ["-kernel", kernel, "-initrd", initramfs, "-append", command_line, *firmware]
 
 
-def quick_firmware():
+def quick_firmware() -> list[str]:
     """
     Returns the arguments for QEMU's fast firmware. Where it is not installed, SeaBIOS does the same, a tenth of a
     second later. Deterministic runs use SeaBIOS: with the fast one, a start under GDB has two possible continuations
@@ -122,6 +123,6 @@ def quick_firmware():
     return ["-bios", path] if os.path.exists(path) else []
 
 
-def boot_image(image, firmware):
+def boot_image(image: str, firmware: str) -> list[str]:
     args = ["-drive", f"file={image},format=raw,if=none,id=disk,readonly=on", "-device", "ide-cd,drive=disk,bus=ide.0"]
     return args + (["-bios", ovmf_image()] if firmware == "uefi" else [])

@@ -29,14 +29,14 @@ OTHER_VERBS = ("iso", "demo", "lines", "trace", "report", "bench")  # each is a 
 VERBS = ("run", "shell", *OTHER_VERBS)
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(ending) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(ending, lambda number, frame: sys.exit(128 + number))
     return entry.guarded("faultline", dispatch, argv)
 
 
-def version():
+def version() -> str:
     """Returns the commit that is checked out and its date; a + marks uncommitted changes."""
     try:
         git = subprocess.run(["git", "-C", machine.ROOT, "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
@@ -46,7 +46,7 @@ def version():
     return f"{git.stdout.strip()} ({date.stdout.strip()})" if git.returncode == 0 else "of unknown version: this is no git checkout"
 
 
-def dispatch(argv):
+def dispatch(argv: list[str]) -> int:
     if argv[:1] == ["help"] and len(argv) == 2 and argv[1] in VERBS:
         argv = [argv[1], "--help"]
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -66,7 +66,7 @@ def dispatch(argv):
     raise UsageError(f"there is no verb “{verb}”: {', '.join(most)} or {last}{hint(verb, rest)}")
 
 
-def hint(word, rest):
+def hint(word: str, rest: list[str]) -> str:
     """Suggests what the user may have meant."""
     verb = next((one for one in rest if one in VERBS), "run")
     if word.startswith("-"):

@@ -2,13 +2,17 @@
 """The arguments of `faultline run`: parses and checks them, and reports each error in one sentence."""
 
 import argparse
+import collections.abc
 import os
 import re
 import struct
 import sys
+import typing
 
 from . import initramfs, share
 from .status import HELP, UsageError
+
+Changes = collections.abc.Mapping[str, dict[str, typing.Any] | None]  # of options, for one verb: see machine_parser()
 
 POLICIES = ("mmap", "vma", "spec", "full")
 BOOTS = ("direct", "bios", "uefi")
@@ -47,19 +51,19 @@ examples:
 class Parser(argparse.ArgumentParser):
     """argparse, with this tool's exit status, and errors without the usage text."""
 
-    def _print_message(self, message, file=None):
+    def _print_message(self, message: str, file: typing.Any = None) -> None:
         """Lets a write error pass: argparse's own method hides that the help cannot be written."""
         if message:
             (file or sys.stderr).write(message)
 
-    def error(self, message):
+    def error(self, message: str) -> typing.NoReturn:
         wrong_value = re.fullmatch(r"argument ([^:]*): (.*)", message, re.DOTALL)
         if wrong_value and not message.endswith("expected one argument"):
             raise UsageError(f"{wrong_value[1]}: {wrong_value[2]}")
         raise UsageError(f"{message}{'' if message.endswith('?') else ';'} tools/{self.prog} --help shows what there is")
 
 
-def run_parser(verb="run", description=RUN):
+def run_parser(verb: str = "run", description: str = RUN) -> Parser:
     is_run = verb == "run"
     parser = machine_parser(verb, EPILOG if is_run else HELP, description, {} if is_run else {"--share": None})
     parser.add_argument("program", metavar="PROGRAM", nargs="?", help="a static x86-64 Linux ELF")
@@ -67,7 +71,7 @@ def run_parser(verb="run", description=RUN):
     return parser
 
 
-def machine_parser(verb, epilog, description, changes=None):
+def machine_parser(verb: str, epilog: str, description: str, changes: Changes | None = None) -> Parser:
     """
     Returns a parser for the options of the machine, whatever runs on it. `changes` maps an option to settings of
     add_argument that differ for this verb, or to None if the verb lacks the option, which then has its default.
@@ -75,7 +79,7 @@ def machine_parser(verb, epilog, description, changes=None):
     parser = Parser(prog=f"faultline {verb}", description=description, epilog=epilog, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
 
-    def add(option, **settings):
+    def add(option: str, **settings: typing.Any) -> None:
         change = (changes or {}).get(option, {})
         if change is None:
             default = False if settings.get("action") == "store_true" else None
@@ -122,7 +126,7 @@ def machine_parser(verb, epilog, description, changes=None):
     return parser
 
 
-def parse_run(argv, parser=None):
+def parse_run(argv: list[str], parser: Parser | None = None) -> argparse.Namespace:
     parser = parser or run_parser()
     options = parser.parse_args(argv)
     if options.program is None:
@@ -133,7 +137,7 @@ def parse_run(argv, parser=None):
     return checked(options)
 
 
-def tell_of_misplaced(word, parser):
+def tell_of_misplaced(word: str, parser: Parser) -> None:
     """Warns of `run ./program --cpus 4`: it gives the program an argument, and the machine 2 CPUs."""
     option = word.partition("=")[0]
     usage = re.sub(r"\x1b\[[0-9;]*m", "", parser.format_usage())  # on a terminal, Python 3.14 adds colours
@@ -142,14 +146,14 @@ def tell_of_misplaced(word, parser):
               file=sys.stderr)
 
 
-def parse_shell(argv):
+def parse_shell(argv: list[str]) -> argparse.Namespace:
     options = machine_parser("shell", SHELL_EPILOG, "Boot Faultline to a shell: BusyBox, with the programs of user/ beside "
                              "it.").parse_args(argv)
     options.program = None
     return checked(options)
 
 
-def checked(options):
+def checked(options: argparse.Namespace) -> argparse.Namespace:
     options.files = [file_pair(text) for text in options.files]
     if options.schedule is not None:
         options.deterministic = True
@@ -173,7 +177,7 @@ def checked(options):
     return options
 
 
-def check_share(options):
+def check_share(options: argparse.Namespace) -> None:
     """Refuses files of other options at the place of --share."""
     if options.reverse:
         raise UsageError("--share and --reverse exclude each other: what comes back would come back twice")
@@ -185,22 +189,22 @@ def check_share(options):
         raise UsageError(f"{options.program} would be where --share puts its directory: write {os.path.abspath(options.program)}")
 
 
-def is_shared(place):
+def is_shared(place: str) -> bool:
     return place == share.PLACE or place.startswith(share.PLACE + "/")
 
 
-def without_gdb(options, verb):
+def without_gdb(options: argparse.Namespace, verb: str) -> argparse.Namespace:
     if options.gdb:
         raise UsageError(f"{verb} runs to the end by itself: --gdb and --gdb-script are for tools/faultline run and shell")
     return options
 
 
-def wrong(message):
+def wrong(message: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(message)
 
 
-def one_of(what, choices):
-    def convert(text):
+def one_of(what: str, choices: collections.abc.Sequence[str]) -> collections.abc.Callable[[str], str]:
+    def convert(text: str) -> str:
         if text not in choices:
             raise wrong(f"no {what} “{text}”: it is one of {', '.join(choices)}")
         return text
@@ -208,7 +212,7 @@ def one_of(what, choices):
     return convert
 
 
-def instruction_count(text):
+def instruction_count(text: str) -> int:
     try:
         count = int(text, 0)
     except ValueError:
@@ -218,19 +222,19 @@ def instruction_count(text):
     return count
 
 
-def above_zero(text):
+def above_zero(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise wrong(f"“{text}” is not a number above 0")
     return int(text)
 
 
-def cpu_count(text):
+def cpu_count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_CPUS:
         raise wrong(f"“{text}” is not a number of CPUs: 1 to {MAX_CPUS}")
     return int(text)
 
 
-def memory_mib(text):
+def memory_mib(text: str) -> int:
     match = re.fullmatch(r"(\d+)([MG]?)", text)
     if not match:
         raise wrong(f"“{text}” is not an amount of memory: write 64M, 512M or 4G")
@@ -243,12 +247,12 @@ def memory_mib(text):
 class Disk:
     """A ramdisk: its size and the word that describes it to the kernel (drivers/ramdisk.h)."""
 
-    def __init__(self, kib, settings):
+    def __init__(self, kib: int, settings: list[str]) -> None:
         self.kib = kib
         self.word = ",".join([str(kib), *settings])
 
 
-def disk(text):
+def disk(text: str) -> Disk:
     size, *settings = text.split(",")
     match = re.fullmatch(r"(\d+)([KMG])", size)
     kib = int(match[1]) * {"K": 1, "M": 1024, "G": 1024 ** 2}[match[2]] if match else 0
@@ -260,27 +264,27 @@ def disk(text):
     return Disk(kib, settings)
 
 
-def swap(text):
+def swap(text: str) -> Disk:
     result = disk(text)
     if result.kib < MIN_SWAP_KIB:
         raise wrong(f"“{text}”: there is nothing to swap to in less than {MIN_SWAP_KIB}K, of which the header takes 4K")
     return result
 
 
-def check_disks(disks):
+def check_disks(disks: list[Disk]) -> None:
     if len(disks) > MAX_DISKS:
         raise UsageError(f"--disk and --swap: {len(disks)} disks are too many: at most {MAX_DISKS}")
     if sum(disk.kib for disk in disks) > MAX_DISK_KIB:
         raise UsageError(f"--disk and --swap: the disks are too large: at most {MAX_DISK_KIB >> 20}G in all")
 
 
-def seed(text):
+def seed(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 32:
         raise wrong(f"“{text}” is not a seed: a number from 1 to 4294967295")
     return int(text)
 
 
-def seconds(text):
+def seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -290,19 +294,19 @@ def seconds(text):
     return value
 
 
-def environment(text):
+def environment(text: str) -> str:
     if not re.match(r"[^=]+=", text):
         raise wrong(f"“{text}” is not NAME=VALUE")
     return text
 
 
-def existing_file(path):
+def existing_file(path: str) -> str:
     if not os.path.isfile(path):
         raise wrong(f"no such file: {path}")
     return path
 
 
-def kernel_file(path):
+def kernel_file(path: str) -> str:
     """
     Checks a kernel image. GRUB would call another file no kernel, and wait; QEMU's message is harder to understand.
     """
@@ -316,7 +320,7 @@ def kernel_file(path):
     return path
 
 
-def output_file(path):
+def output_file(path: str) -> str:
     """Checks the path before the run, not after it."""
     if path == "-":
         raise wrong("name a file, since standard output is the program's; ./- is one of that name")
@@ -332,7 +336,7 @@ def output_file(path):
     return path
 
 
-def check_writable(path):
+def check_writable(path: str) -> None:
     """
     Tries to open the file: permissions say little, since root has them all. Not a pipe: its reader would see an end.
     """
@@ -343,7 +347,7 @@ def check_writable(path):
         os.unlink(path)
 
 
-def file_pair(text):
+def file_pair(text: str) -> tuple[str, str]:
     """Parses SRC or SRC:DEST; returns the source and the path inside the initramfs without its leading slash."""
     source, colon, destination = text.rpartition(":")
     if not colon or (os.path.exists(text) and not os.path.exists(source)):
@@ -356,7 +360,7 @@ def file_pair(text):
     return source, "/".join(parts)
 
 
-def program_file(path):
+def program_file(path: str) -> str:
     """Refuses files that are obviously no static x86-64 program; the kernel judges every other ELF file."""
     if os.path.isdir(path):
         raise UsageError(f"{path} is a directory, not a program")
@@ -384,7 +388,7 @@ def program_file(path):
     return path
 
 
-def is_dynamic(start):
+def is_dynamic(start: bytes) -> bool:
     """Returns whether a program header within the first page asks for an interpreter (PT_INTERP)."""
     pt_interp = 3
     offset, = struct.unpack_from("<Q", start, 32)
@@ -393,6 +397,6 @@ def is_dynamic(start):
     return any(at + 4 <= len(start) and struct.unpack_from("<I", start, at)[0] == pt_interp for at in headers)
 
 
-def check_command_line_text(text):
+def check_command_line_text(text: str) -> None:
     if not text.isascii() or not text.isprintable() or re.search(r"[\"'\\$`{}]", text):
         raise UsageError("--append: plain words only, such as --append 'spf_validate=mm'")

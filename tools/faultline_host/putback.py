@@ -8,6 +8,7 @@ since it was copied is not overwritten: the machine's version is put next to it,
 written first, under temporary names, so that a full disk changes nothing.
 """
 
+import collections.abc
 import contextlib
 import dataclasses
 import errno
@@ -17,6 +18,7 @@ import shutil
 import signal
 import stat
 import tempfile
+import typing
 
 from . import cpio
 
@@ -30,10 +32,10 @@ class Original:
     """The state of a name. `content`: a file's digest, or a link's target. The mode of a link is ignored."""
     kind: int  # stat.S_IFREG, …
     mode: int
-    content: object = None
+    content: str | bytes | None = None
 
 
-def original(name, directory):
+def original(name: str, directory: int) -> Original | None:
     """Returns the current state of `name` in the directory of that descriptor, or None if there is none."""
     try:
         status = os.lstat(name, dir_fd=directory)
@@ -49,7 +51,7 @@ def original(name, directory):
     return Original(kind, mode)
 
 
-def digest(file):
+def digest(file: typing.IO[bytes]) -> bytes:
     found = hashlib.sha256()
     while block := file.read(BLOCK):
         found.update(block)
@@ -61,16 +63,18 @@ class PutBack:
     `originals` maps paths to what was copied into the machine; "." is the directory itself. `archive` is a binary file.
     """
 
-    def __init__(self, directory, originals, archive):
+    def __init__(self, directory: str, originals: collections.abc.Mapping[str, Original | None],
+                 archive: typing.IO[bytes]) -> None:
         self.directory, self.originals, self.archive = directory, originals, archive
-        self.sentences = []
+        self.sentences: list[str] = []
         self.failed = False
-        self.staged = {}  # path: (name in the staging directory, Original)
-        self.placed = {}  # {inode: path} of regular files that are in place: further names of a file are links to it
-        self.moved = {}  # {path: path that was used instead}
-        self.modes = []  # (path, mode) of directories, set last, since a mode may forbid writing
+        self.staged: dict[str, tuple[str, Original]] = {}  # by path; the name in the staging directory
+        # paths of regular files that are in place, by inode: further names of a file are links to it
+        self.placed: dict[int, str] = {}
+        self.moved: dict[str, str] = {}  # by path, the path that was used instead
+        self.modes: list[tuple[str, int]] = []  # (path, mode) of directories, set last, since a mode may forbid writing
 
-    def apply(self):
+    def apply(self) -> None:
         """
         Sets `sentences`, the messages, and `failed` if the archive is still needed. Changes nothing on cpio.Incomplete.
         """
@@ -84,7 +88,7 @@ class PutBack:
                 self._apply([entry for entry in entries if not is_gone(entry) and self._is_inside(entry.path)],
                             [path for path in gone if self._is_inside(path)])
 
-    def _apply(self, entries, gone):
+    def _apply(self, entries: list[cpio.Entry], gone: list[str]) -> None:
         try:
             for entry in entries:
                 self._write_contents(entry)
@@ -98,11 +102,11 @@ class PutBack:
         for path, mode in reversed(self.modes):
             self._try(path, self._set_mode, mode)
 
-    def _fails(self, sentence):
+    def _fails(self, sentence: str) -> None:
         self.sentences.append(sentence)
         self.failed = True
 
-    def _try(self, path, action, *arguments):
+    def _try(self, path: str, action: collections.abc.Callable[..., None], *arguments: object) -> None:
         try:
             with self._parent(path) as parent:
                 action(path, parent, *arguments)
@@ -111,14 +115,14 @@ class PutBack:
 
     # --- Where things are ---
 
-    def _is_inside(self, path):
+    def _is_inside(self, path: str) -> bool:
         inside = path == "." or not ("\0" in path or {"", ".", ".."} & set(path.split("/")))
         if not inside:
             self._fails(f"“{path}” is no name below {self.directory}: it was left out")
         return inside
 
     @contextlib.contextmanager
-    def _staging(self):
+    def _staging(self) -> collections.abc.Iterator[int | None]:
         """Yields the descriptor of a temporary directory for new contents, or None if it cannot be created."""
         try:
             path = tempfile.mkdtemp(prefix=PREFIX, dir=self.directory)
@@ -133,14 +137,14 @@ class PutBack:
             os.close(descriptor)
             shutil.rmtree(path, ignore_errors=True)
 
-    def _where(self, path):
+    def _where(self, path: str) -> str:
         """Returns the path with each name replaced that could not be used (self.moved)."""
         head, slash, tail = path.rpartition("/")
         there = self._where(head) + slash + tail if head else path
         return self.moved.get(there, there)
 
     @contextlib.contextmanager
-    def _parent(self, path):
+    def _parent(self, path: str) -> collections.abc.Iterator[int]:
         """Yields the descriptor of the path's parent directory; recreates directories that were removed on the host."""
         head = self._where(path.rpartition("/")[0]) if "/" in path else ""
         descriptor = os.open(self.directory, DIRECTORY)
@@ -157,7 +161,7 @@ class PutBack:
 
     # --- Contents ---
 
-    def _write_contents(self, entry):
+    def _write_contents(self, entry: cpio.Entry) -> None:
         if not stat.S_ISREG(entry.mode):
             return
         name, left = str(len(self.staged)), entry.size
@@ -171,7 +175,7 @@ class PutBack:
             os.fchmod(file.fileno(), entry.mode & 0o777)
         self.staged[entry.path] = name, Original(stat.S_IFREG, entry.mode & 0o777, found.digest())
 
-    def _wanted(self, entry):
+    def _wanted(self, entry: cpio.Entry) -> Original:
         """Returns the state that the machine has at this path."""
         if stat.S_ISREG(entry.mode):
             return self.staged[entry.path][1]
@@ -182,7 +186,7 @@ class PutBack:
 
     # --- Changes ---
 
-    def _remove(self, path, parent):
+    def _remove(self, path: str, parent: int) -> None:
         name, was = path.rpartition("/")[2], self.originals.get(path)
         now = original(name, parent)
         if now is None or was is None:
@@ -199,19 +203,20 @@ class PutBack:
                     raise
                 self.sentences.append(f"{path} is gone in the machine, but is not empty here: it stays")
 
-    def _put(self, path, parent, entry):
+    def _put(self, path: str, parent: int, entry: cpio.Entry) -> None:
         if path == ".":
             self.modes.append((path, entry.mode & 0o777))
             return
         name, wanted = path.rpartition("/")[2], self._wanted(entry)
         now, was = original(name, parent), self.originals.get(path)
-        if wanted.kind == stat.S_IFLNK and leads_out(path, wanted.content):
-            self._fails(f"{path} is a link to {wanted.content}, out of the directory: it was left out")
+        if wanted.kind == stat.S_IFLNK and leads_out(path, str(wanted.content)):
+            self._fails(f"{path} is a link to {wanted.content!s}, out of the directory: it was left out")
         elif now != wanted or entry.inode in self.placed:
             name = self._make_room(path, name, parent, now, was, wanted)
             self._place(path, name, parent, entry, wanted)
 
-    def _make_room(self, path, name, parent, now, was, wanted):
+    def _make_room(self, path: str, name: str, parent: int, now: Original | None, was: Original | None,
+                   wanted: Original) -> str:
         """Removes what is in the way if it is unchanged since it was copied; otherwise returns another name."""
         if now is None or now.kind == wanted.kind == stat.S_IFDIR:
             return name
@@ -227,7 +232,7 @@ class PutBack:
         self.sentences.append(f"{path} has changed here meanwhile, and stays: the machine's is {self.moved[there]}")
         return other
 
-    def _place(self, path, name, parent, entry, wanted):
+    def _place(self, path: str, name: str, parent: int, entry: cpio.Entry, wanted: Original) -> None:
         if wanted.kind == stat.S_IFDIR:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=parent)
@@ -241,10 +246,10 @@ class PutBack:
         if wanted.kind == stat.S_IFREG:
             self.placed.setdefault(entry.inode, self._where(path))
 
-    def _staged(self, path, entry, wanted):
+    def _staged(self, path: str, entry: cpio.Entry, wanted: Original) -> str:
         """Returns the name in the staging directory of the new file or link."""
         if wanted.kind == stat.S_IFLNK:
-            os.symlink(wanted.content, "link", dir_fd=self.stage)
+            os.symlink(str(wanted.content), "link", dir_fd=self.stage)
             return "link"
         name = self.staged[path][0]
         if entry.inode in self.placed:
@@ -254,7 +259,7 @@ class PutBack:
                 os.link(first.rpartition("/")[2], name, src_dir_fd=parent, dst_dir_fd=self.stage, follow_symlinks=False)
         return name
 
-    def _set_mode(self, path, parent, mode):
+    def _set_mode(self, path: str, parent: int, mode: int) -> None:
         name = "." if path == "." else self._where(path).rpartition("/")[2]
         descriptor = os.open(name, DIRECTORY, dir_fd=parent)
         try:
@@ -263,11 +268,11 @@ class PutBack:
             os.close(descriptor)
 
 
-def is_gone(entry):
+def is_gone(entry: cpio.Entry) -> bool:
     return stat.S_ISCHR(entry.mode) and not entry.rdev
 
 
-def other_names(name):
+def other_names(name: str) -> collections.abc.Iterator[str]:
     yield f"{name}.machine"
     number = 2
     while True:
@@ -275,7 +280,7 @@ def other_names(name):
         number += 1
 
 
-def leads_out(path, target):
+def leads_out(path: str, target: str) -> bool:
     """
     Returns whether a link at that path leads out of the directory; does not detect one that does so through other
     links.
@@ -285,7 +290,7 @@ def leads_out(path, target):
 
 
 @contextlib.contextmanager
-def undisturbed():
+def undisturbed() -> collections.abc.Iterator[None]:
     """Blocks the signals that end this process until the work is done."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
     try:

@@ -4,6 +4,8 @@ Reads the fault events of one run. The kernel writes them (mm/debug/events.h) at
 (kernel/debug/fault_dump.c); docs/tracing.md has the format. `trace` and `report` are made from it.
 """
 
+import argparse
+import collections.abc
 import contextlib
 import dataclasses
 import os
@@ -14,6 +16,8 @@ import tempfile
 
 from . import run as runner
 from .status import UsageError
+
+Sources = dict[tuple[int, str], str]  # (tid, ip): "function at file:line"
 
 TRACE_PORT = 0xEC
 EVENTS = 65536  # for each CPU: the maximum size of the ring
@@ -30,7 +34,7 @@ class Event:
     end: int
     tid: int
     name: str
-    keys: dict
+    keys: dict[str, str]
 
 
 @dataclasses.dataclass
@@ -39,23 +43,23 @@ class Recording:
     status: int
     cpus: int
     lost: int = 0
-    events: list = dataclasses.field(default_factory=list)
-    threads: dict = dataclasses.field(default_factory=dict)  # {tid: (pid, name)} of the threads that have ended
-    vmas: list = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
-    pages: list = dataclasses.field(default_factory=list)  # (address, number of pages, state)
-    clock: tuple = (NS_PER_SECOND, 0)  # TSC ticks per second, and the TSC value at 0 ns
+    events: list[Event] = dataclasses.field(default_factory=list)
+    threads: dict[int, tuple[int, str]] = dataclasses.field(default_factory=dict)  # by tid: (pid, name), once ended
+    vmas: list[tuple[int, int, str, str]] = dataclasses.field(default_factory=list)  # (start, end, permissions, name)
+    pages: list[tuple[int, int, str]] = dataclasses.field(default_factory=list)  # (address, number of pages, state)
+    clock: tuple[int, int] = (NS_PER_SECOND, 0)  # TSC ticks per second, and the TSC value at 0 ns
 
-    def in_ticks(self):
+    def in_ticks(self) -> list[Event]:
         """Returns the events with their times in TSC ticks: under --deterministic, these are instructions."""
         ns_per_tick32 = (NS_PER_SECOND << 32) // self.clock[0]  # as in kernel/x86/clock.c
 
-        def ticks(ns):
+        def ticks(ns: int) -> int:
             return self.clock[1] + -(-(ns << 32) // ns_per_tick32)
 
         return [dataclasses.replace(event, start=ticks(event.start), end=ticks(event.end)) for event in self.events]
 
 
-def record(chosen):
+def record(chosen: argparse.Namespace) -> Recording:
     """Boots `chosen` and reads what the kernel has written at the end."""
     chosen.append = f"{chosen.append} fault_dump fault_events={EVENTS}".strip()
     with tempfile.TemporaryDirectory(prefix="faultline-trace-") as scratch:
@@ -68,7 +72,7 @@ def record(chosen):
             return parse(file, result, chosen.cpus)
 
 
-def parse(lines, result, cpus):
+def parse(lines: collections.abc.Iterable[str], result: int, cpus: int) -> Recording:
     recording, recorded = Recording(result, cpus), 0
     for line in lines:
         if not line.endswith("\n"):
@@ -92,7 +96,7 @@ def parse(lines, result, cpus):
     return recording
 
 
-def parse_event(line):
+def parse_event(line: str) -> Event:
     match = LINE.match(line)
     if not match:
         raise ValueError(line)
@@ -101,11 +105,12 @@ def parse_event(line):
     return Event(int(cpu), start, start + int(duration), int(tid), name, dict(pair.split("=", 1) for pair in keys.split()))
 
 
-def own_options_first(argv, flags=()):
+def own_options_first(argv: list[str], flags: collections.abc.Sequence[str] = ()) -> list[str]:
     """
     Moves the options at the end, `-o FILE` and `flags`, to the front: `PROGRAM ARGS -o FILE` is `-o FILE PROGRAM ARGS`.
     """
-    head, tail = [], list(argv)
+    head: list[str] = []
+    tail = list(argv)
     while True:
         behind = 2 if len(tail) > 2 and tail[-2] == "-o" else 1 if len(tail) > 1 and tail[-1] in flags else 0
         if not behind:
@@ -113,13 +118,13 @@ def own_options_first(argv, flags=()):
         head, tail = head + tail[-behind:], tail[:-behind]
 
 
-def lost_words(recording):
+def lost_words(recording: Recording) -> str:
     if not recording.events:
         return " (the kernel writes them at its end, and it has come to none)"
     return f", {recording.lost} older ones were overwritten" if recording.lost else ""
 
 
-def title(event):
+def title(event: Event) -> str:
     keys = event.keys
     if event.name == "attempt":
         return f"{keys['strategy']}: {keys['access']} {keys['kind']} → {keys.get('reason') or keys.get('answer')}"
@@ -128,8 +133,8 @@ def title(event):
             "flush": "TLB flush for others"}.get(event.name, event.name)
 
 
-def sources(program, recording):
-    """Returns {(tid, ip): "function at file:line"} for the program's instructions that have debug information."""
+def sources(program: str, recording: Recording) -> Sources:
+    """Returns the sources of the program's instructions that have debug information."""
     mine = {(event.tid, event.keys["ip"]) for event in recording.events if "ip" in event.keys and
             runs(event.tid, program, recording.threads)}
     ips = sorted({ip for _, ip in mine})
@@ -146,7 +151,7 @@ def sources(program, recording):
     return {(tid, ip): source_of[ip] for tid, ip in mine if ip in source_of}
 
 
-def runs(tid, program, threads):
+def runs(tid: int, program: str, threads: dict[int, tuple[int, str]]) -> bool:
     """
     Returns whether the thread's process was running this program at the end, judged by its name, which exec changes.
     """
@@ -155,12 +160,12 @@ def runs(tid, program, threads):
     return threads.get(pid, (pid, name))[1] == name
 
 
-def named(function, place):
+def named(function: str, place: str) -> str:
     """Returns the function alone for a library without line numbers."""
     return function if place.startswith("?") else f"{function} at {place}"
 
 
-def load_address(program, recording):
+def load_address(program: str, recording: Recording) -> int:
     """Returns the offset to subtract from an address: 0 for a program at fixed addresses."""
     with open(program, "rb") as file:
         header = file.read(18)

@@ -8,8 +8,10 @@ By default the runs use --schedule 1, so that times are instructions and the rep
 schedules if waits decide which policy is best; and the release kernel, whose costs are the relevant ones.
 """
 
+import argparse
 import bisect
 import collections
+import collections.abc
 import contextlib
 import copy
 import csv
@@ -19,10 +21,11 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import typing
 
 from . import lists, machine, options, run as runner, turns
-from .costs import PARTS, costs_of, headline, part_of, per_fault, verdict, waits_decide
-from .recording import lost_words, own_options_first, record, title
+from .costs import PARTS, Run, costs_of, headline, part_of, per_fault, verdict, waits_decide
+from .recording import Event, Recording, lost_words, own_options_first, record, title
 from .status import naming
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html")
@@ -34,7 +37,7 @@ OTHER_SCHEDULES = (2, 3)
 FIRST = 1  # the process that the machine starts first and whose end ends it
 
 
-def command(argv):
+def command(argv: list[str]) -> int:
     parser = options.run_parser("report", "Run a program under each fault policy and write one HTML file about its faults.")
     parser.add_argument("-o", metavar="FILE", dest="output", default="report.html", type=options.output_file,
                         help="the report (default report.html); may also stand behind the program's arguments")
@@ -56,7 +59,7 @@ def command(argv):
     return max(one["status"] for one in runs)
 
 
-def has_turns():
+def has_turns() -> bool:
     """Returns whether this QEMU records the turns of the CPUs (turns.py)."""
     probe = [machine.qemu_binary(), "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"]
     arguments = turns.plugin_arguments(os.devnull, os.devnull)
@@ -69,14 +72,14 @@ def has_turns():
     return False
 
 
-def try_other_schedules(chosen, runs, told):
+def try_other_schedules(chosen: argparse.Namespace, runs: list[Run], told: bool) -> None:
     """Runs the other schedules: which thread waits for which is chance, so one schedule proves little."""
     runner.say(f"what threads wait decides, so each policy runs under schedules {' and '.join(map(str, OTHER_SCHEDULES))} as well")
     for run in runs:
         run["elsewhere"] = [per_fault(run_under(run["policy"], chosen, told, seed)) for seed in OTHER_SCHEDULES]
 
 
-def run_under(policy, chosen, told, schedule=None):
+def run_under(policy: str, chosen: argparse.Namespace, told: bool, schedule: int | None = None) -> Run:
     mine = copy.copy(chosen)
     mine.fault, mine.schedule = policy, schedule or chosen.schedule
     kernel = chosen.kernel or machine.kernel_path(chosen.release)
@@ -92,7 +95,7 @@ def run_under(policy, chosen, told, schedule=None):
 
 
 @contextlib.contextmanager
-def stdout_to_stderr():
+def stdout_to_stderr() -> collections.abc.Iterator[None]:
     sys.stdout.flush()
     saved = os.dup(1)
     os.dup2(2, 1)
@@ -103,9 +106,9 @@ def stdout_to_stderr():
         os.close(saved)
 
 
-def write_report(chosen, runs, own):
+def write_report(chosen: argparse.Namespace, runs: list[Run], own: bool) -> None:
     reasons, careful = sentences(runs), "" if own else "What other CPUs executed is counted, too, so take care. "
-    maps = []
+    maps: list[dict[str, typing.Any]] = []
     for run in runs:
         memory_of_run = {"vmas": run.pop("vmas"), "states": run["states"]}
         same = next((one for one in maps if one["vmas"] == memory_of_run["vmas"]), None)
@@ -126,13 +129,13 @@ def write_report(chosen, runs, own):
     runner.say(f"the report is in {chosen.output}")
 
 
-def sentences(runs):
+def sentences(runs: list[Run]) -> dict[str, str]:
     """Returns {reason: its meaning} for the reasons that occur in the runs."""
     met = {name for one in runs for key in ("reasons", "skipped") for name in one[key]}
     return {row[0]: row[3] for row in lists.rows("mm/reasons.h", "FAULT_REASONS") if row[0] in met}
 
 
-def write_csv(runs):
+def write_csv(runs: list[Run]) -> None:
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(("policy", "group", "name", "value"))
     for one in runs:
@@ -152,11 +155,11 @@ def write_csv(runs):
 # --- what one run has to say ------------------------------------------------------------------------------------------
 
 
-def summary(policy, recording, found):
+def summary(policy: str, recording: Recording, found: turns.Turns) -> Run:
     attempts = [event for event in recording.events if event.name == "attempt"]
     first = min((event.start for event in recording.events), default=0)
     answered = [event for event in attempts if event.keys["end"] in ("answered", "completed")]
-    states = collections.Counter()
+    states: collections.Counter[str] = collections.Counter()
     for _, number, state in recording.pages:
         states[state] += number
     return {
@@ -171,14 +174,15 @@ def summary(policy, recording, found):
     }
 
 
-def counted(names):
+def counted(names: collections.abc.Iterable[str]) -> dict[str, int]:
     return dict(sorted(collections.Counter(names).items()))
 
 
-def timeline(recording, attempts, first):
+def timeline(recording: Recording, attempts: list[Event], first: int) -> dict[str, object]:
     """Returns the events in the VMA that the most threads share, and when mmap_lock was held for writing."""
     low, high, name, pid = meeting_place(recording, attempts)
-    slices, titles = [], {}
+    slices: list[list[typing.Any]] = []  # [tid, start, duration, part, title, address]
+    titles: dict[str, int] = {}
     for event in recording.events:
         if process_of(recording, event.tid) != pid:
             continue
@@ -193,11 +197,11 @@ def timeline(recording, attempts, first):
             "titles": list(titles), "slices": [[threads.index(one[0]), *one[1:]] for one in slices]}
 
 
-def process_of(recording, tid):
+def process_of(recording: Recording, tid: int) -> int:
     return recording.threads.get(tid, (tid, ""))[0]
 
 
-def meeting_place(recording, attempts):
+def meeting_place(recording: Recording, attempts: list[Event]) -> tuple[int, int, str, int]:
     """
     Returns (start, end, name, process) of the VMA that the most threads of one process touched, among the VMAs that
     still exist and those that were changed. Names are known only for the VMAs of the first process.
@@ -206,12 +210,13 @@ def meeting_place(recording, attempts):
     changed = collections.Counter(event.keys["vma"] for event in recording.events if event.name == "vma_write")
     candidates = set(named)
     for text, _ in changed.most_common(MAX_CANDIDATES):
-        candidates.add(tuple(int(part, 16) for part in text.split("-")))
+        start, end = (int(part, 16) for part in text.split("-"))
+        candidates.add((start, end))
     touches = collections.defaultdict(list)  # pid: [(address, tid)]
     for event in attempts:
         touches[process_of(recording, event.tid)].append((int(event.keys["address"], 16), event.tid))
 
-    def weight(place):
+    def weight(place: tuple[int, tuple[int, int]]) -> tuple[int, int, int, int]:
         pid, vma = place
         mine = touches[pid][bisect.bisect_left(touches[pid], (vma[0], 0)):bisect.bisect_left(touches[pid], (vma[1], 0))]
         return len({tid for _, tid in mine}), len(mine), vma[0] - vma[1], -pid
@@ -223,10 +228,11 @@ def meeting_place(recording, attempts):
     return low, high, name, pid
 
 
-def memory(recording):
+def memory(recording: Recording) -> list[list[typing.Any]]:
     """Returns [start, pages, permissions, name, [[first page, number, state], …]] of each VMA."""
     starts = [start for start, _, _, _ in recording.vmas]
-    vmas = [[f"{start:#x}", (end - start) >> 12, permissions, name, []] for start, end, permissions, name in recording.vmas]
+    vmas: list[list[typing.Any]] = [
+        [f"{start:#x}", (end - start) >> 12, permissions, name, []] for start, end, permissions, name in recording.vmas]
     for address, number, state in recording.pages:
         index = bisect.bisect_right(starts, address) - 1
         vmas[index][4].append([(address - starts[index]) >> 12, number, state])

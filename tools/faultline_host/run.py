@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Boots one program, or a shell, and reports how it ended."""
 
+import argparse
+import collections.abc
 import ctypes
 import os
 import re
@@ -10,9 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
 
 from . import console, initramfs, iso, machine, share, status, terminal, userland
 from .status import UsageError, naming
+
+# Starts something next to QEMU; returns a function that waits for its end.
+Beside = collections.abc.Callable[[subprocess.Popen[bytes]], collections.abc.Callable[[], None]]
 
 PR_SET_PDEATHSIG = 1
 # or ended by another signal, or the reader of the output has exited: the caller has the status
@@ -20,7 +26,7 @@ INTERRUPTED = 128 + signal.SIGINT
 BESIDE_MIB = 3  # the kernel's minimum; it takes a share of larger memory, too
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """`faultline run`: returns the exit status; messages go to stderr."""
     if options.gdb:
         from . import debugger
@@ -29,7 +35,8 @@ def run(options):
         return boot(options, scratch)
 
 
-def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
+def boot(options: argparse.Namespace, scratch: str, extra_qemu: collections.abc.Sequence[str] = (),
+         stdin: bytes | None = None, beside: Beside | None = None) -> int:
     """
     Boots once, from the files in `scratch` to the verdict. `stdin` (bytes) replaces the tool's stdin if given. `beside`
     is called once QEMU runs, starts something next to it (GDB), and returns a function that waits for its end.
@@ -45,7 +52,8 @@ def boot(options, scratch, extra_qemu=(), stdin=None, beside=None):
     return ended
 
 
-def boot_machine(options, scratch, shared, extra_qemu, stdin, beside):
+def boot_machine(options: argparse.Namespace, scratch: str, shared: share.Share | None,
+                 extra_qemu: collections.abc.Sequence[str], stdin: bytes | None, beside: Beside | None) -> int:
     """Does the work of boot(); `shared` is the directory of --share, or None."""
     has_terminal = stdin is None and terminal.is_usable()
     known = stdin
@@ -77,11 +85,11 @@ def boot_machine(options, scratch, shared, extra_qemu, stdin, beside):
         return verdict(options, channels.log, timed_out, qemu, qemu_errors)
 
 
-def is_shell(options):
+def is_shell(options: argparse.Namespace) -> bool:
     return options.program is None
 
 
-def end(qemu, channels, shared):
+def end(qemu: subprocess.Popen[bytes], channels: console.Console, shared: share.Share | None) -> None:
     """Ends the machine in every case. If it has files to bring back, it is asked to end first."""
     try:
         if shared and qemu.poll() is None:
@@ -91,7 +99,8 @@ def end(qemu, channels, shared):
         channels.close()
 
 
-def prepare_boot(options, scratch, shared, stdin, has_terminal):
+def prepare_boot(options: argparse.Namespace, scratch: str, shared: share.Share | None, stdin: bytes | None,
+                 has_terminal: bool) -> list[str]:
     kernel = options.kernel or machine.kernel_path(options.release)
     if is_shell(options):
         archive = userland.build(options.files, options.env, stdin, shared)
@@ -109,7 +118,7 @@ def prepare_boot(options, scratch, shared, stdin, has_terminal):
     return machine.boot_direct(kernel, path, command_line, options.deterministic)
 
 
-def check_fits(size, memory_mib):
+def check_fits(size: int, memory_mib: int) -> None:
     """Refuses too large an archive: the kernel unpacks it into memory, and would run out in the middle of it."""
     needed = -(-2 * size >> 20) + BESIDE_MIB + memory_mib // 32
     if needed > memory_mib:
@@ -117,7 +126,7 @@ def check_fits(size, memory_mib):
                          f"{memory_mib}M of memory; --memory gives it more")
 
 
-def open_log(options):
+def open_log(options: argparse.Namespace) -> typing.IO[bytes]:
     """
     Opens a new file for each run: the newest run has the name, earlier ones that still run keep writing to theirs.
     """
@@ -132,8 +141,8 @@ def open_log(options):
         return open(os.devnull, "wb", buffering=0)
 
 
-def start(arguments, channels, errors):
-    def in_child():
+def start(arguments: list[str], channels: console.Console, errors: typing.IO[bytes]) -> subprocess.Popen[bytes]:
+    def in_child() -> None:
         # A session of its own, so that only this process gets Ctrl-C. QEMU dies with it, however it ends.
         os.setsid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -147,7 +156,7 @@ def start(arguments, channels, errors):
     return process
 
 
-def stop(qemu):
+def stop(qemu: subprocess.Popen[bytes]) -> None:
     try:
         qemu.wait(timeout=0.5 if qemu.poll() is None else 0)
     except subprocess.TimeoutExpired:
@@ -155,7 +164,8 @@ def stop(qemu):
         qemu.wait()
 
 
-def verdict(options, log, timed_out, qemu, qemu_errors):
+def verdict(options: argparse.Namespace, log: console.LogWatcher, timed_out: bool, qemu: subprocess.Popen[bytes],
+            qemu_errors: typing.IO[bytes]) -> int:
     if timed_out:
         tell_of_hang(options, log)
         say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s (kernel log"
@@ -184,12 +194,12 @@ def verdict(options, log, timed_out, qemu, qemu_errors):
     return status.MACHINE_DIED
 
 
-def did_not_start(log, qemu):
+def did_not_start(log: console.LogWatcher, qemu: subprocess.Popen[bytes]) -> bool:
     """Returns whether QEMU refused an argument or failed on the host, before the kernel wrote anything."""
     return qemu.returncode > 0 and not log.has_begun
 
 
-def tell_last_words(log):
+def tell_last_words(log: console.LogWatcher) -> None:
     """Prints the end of the log if the kernel has not reported why it ended or where it is."""
     lines = [line for line in [*log.last_lines, log.partial] if line]
     say("the last words of its log:" if lines else "the kernel has not written a word to its log")
@@ -197,7 +207,7 @@ def tell_last_words(log):
     sys.stderr.buffer.flush()
 
 
-def tell_of_hang(options, log):
+def tell_of_hang(options: argparse.Namespace, log: console.LogWatcher) -> None:
     """Reports a hang to a user who has waited in vain, unless it was reported before."""
     if log.hang_lines and not log.tells_hangs and not options.verbose:
         say("the kernel has reported a hang:")
@@ -205,8 +215,8 @@ def tell_of_hang(options, log):
         sys.stderr.buffer.flush()
 
 
-def program_status(options, log):
-    match = re.match(r"status=(\d+) check=(\w+)", log.exit_record)
+def program_status(options: argparse.Namespace, log: console.LogWatcher) -> int:
+    match = re.match(r"status=(\d+) check=(\w+)", log.exit_record or "")
     if not match:
         say(f"cannot read the kernel's exit record “{log.exit_record}”")
         return status.MACHINE_DIED
@@ -223,17 +233,17 @@ def program_status(options, log):
     return status.CHECK_FAILED
 
 
-def tell_of_signal(options, number):
+def tell_of_signal(options: argparse.Namespace, number: int) -> None:
     """Prints what a shell would print."""
     advice = "; --explain says why" if number in (signal.SIGSEGV, signal.SIGBUS) and not options.explain else ""
     say(f"the program was killed by signal {number} ({signal.strsignal(number)}){advice}")
 
 
-def command_line():
+def command_line() -> str:
     """Returns the command that was typed, quoted, to be typed again in the root of the repository."""
     program = os.path.relpath(os.path.realpath(sys.argv[0]), machine.ROOT)
     return shlex.join([program, *sys.argv[1:]])
 
 
-def say(text):
+def say(text: str) -> None:
     print(f"faultline: {text}", file=sys.stderr, flush=True)

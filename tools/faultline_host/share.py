@@ -5,6 +5,7 @@ The copy goes in as part of the boot module. It comes back as a cpio archive on 
 has the format), which QEMU writes to a file; an archive without its trailer is ignored. putback.py applies it to DIR.
 """
 
+import collections.abc
 import contextlib
 import hashlib
 import os
@@ -26,28 +27,28 @@ BY_THEMSELVES = (status.TIMED_OUT, status.PANIC, status.MACHINE_DIED)
 class Share:
     """The shared directory of one run."""
 
-    def __init__(self, directory, memory_mib, say):
+    def __init__(self, directory: str, memory_mib: int, say: collections.abc.Callable[[str], None]) -> None:
         self.directory = checked(directory)
         self.memory_mib, self.say = memory_mib, say
-        self.originals = {}  # path below DIR, "." for DIR itself: Original
-        self.archive = None  # the file to which QEMU writes what comes back
+        self.originals: dict[str, Original] = {}  # path below DIR, "." for DIR itself: Original
+        self.archive = ""  # the file to which QEMU writes what comes back, once it has one
 
-    def add_to(self, archive):
+    def add_to(self, archive: cpio.Archive) -> None:
         """Puts a copy of the directory into the boot module."""
         with readable():
             self._measure()
             for name, found in self._walk():
                 self._add(archive, name, found)
 
-    def qemu_arguments(self, scratch):
+    def qemu_arguments(self, scratch: str) -> list[str]:
         self.archive = os.path.join(scratch, "share.cpio")
         return ["-chardev", f"file,id=share,path={self.archive}", "-device", f"isa-debugcon,iobase={PORT:#x},chardev=share"]
 
-    def arrived(self):
+    def arrived(self) -> int:
         """Returns the number of bytes that have come back so far."""
         return os.path.getsize(self.archive) if self.archive and os.path.exists(self.archive) else 0
 
-    def put_back(self, ended):
+    def put_back(self, ended: int) -> int:
         """
         Applies the changes after the machine is off. Returns its status, or HOST_FAILED if not all changes are in DIR.
         """
@@ -61,7 +62,7 @@ class Share:
             self._keep()
         return ended if not sentences or ended in BY_THEMSELVES or ended > 128 else status.HOST_FAILED
 
-    def _apply(self):
+    def _apply(self) -> tuple[list[str], bool]:
         with open(self.archive, "rb") as file:
             changes = putback.PutBack(self.directory, self.originals, file)
             try:
@@ -70,16 +71,16 @@ class Share:
                 return [f"not all has come back from /{PLACE}, so {self.directory} is as it was"], True
         return changes.sentences, changes.failed
 
-    def _keep(self):
+    def _keep(self) -> None:
         descriptor, path = tempfile.mkstemp(prefix="faultline-share-", suffix=".cpio")
         with open(self.archive, "rb") as source, open(descriptor, "wb") as target:
             shutil.copyfileobj(source, target)
         self.say(f"--share: what has come back is kept in {path}, a cpio archive")
 
-    def _path(self, name):
+    def _path(self, name: str) -> str:
         return self.directory if name == "." else os.path.join(self.directory, name)
 
-    def _walk(self):
+    def _walk(self) -> collections.abc.Iterator[tuple[str, os.stat_result]]:
         """Yields (name, os.stat_result) of everything in the directory, parents first."""
         todo = ["."]
         while todo:
@@ -90,7 +91,7 @@ class Share:
                 children = sorted(os.listdir(self._path(name)), reverse=True)
                 todo += [child if name == "." else f"{name}/{child}" for child in children]
 
-    def _measure(self):
+    def _measure(self) -> None:
         """Refuses a directory that is too big, before it is read: the machine holds it twice."""
         room = (self.memory_mib << 20) // 2
         for _, found in self._walk():
@@ -99,7 +100,7 @@ class Share:
                 raise UsageError(f"--share: {self.directory} is too big: the machine would have to hold it twice, and has "
                                  f"{self.memory_mib}M of memory; --memory gives it more")
 
-    def _add(self, archive, name, found):
+    def _add(self, archive: cpio.Archive, name: str, found: os.stat_result) -> None:
         place, mode, time = PLACE if name == "." else f"{PLACE}/{name}", stat.S_IMODE(found.st_mode), found.st_mtime
         if stat.S_ISDIR(found.st_mode):
             archive.add_directory(place, mode, time)
@@ -117,7 +118,7 @@ class Share:
             self.say(f"--share: {name} is a pipe, a socket or a device: it stays out of the machine")
 
 
-def checked(directory):
+def checked(directory: str) -> str:
     """Returns the real path; raises UsageError if the directory cannot be shared."""
     if not os.path.lexists(directory):
         raise UsageError(f"--share: there is no directory {directory or '“”'}")
@@ -133,7 +134,7 @@ def checked(directory):
 
 
 @contextlib.contextmanager
-def readable():
+def readable() -> collections.abc.Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The exit statuses of a run. 0 to 121 and 128 upwards belong to the program, as a shell reports them."""
 
+import collections.abc
 import contextlib
 
 HOST_FAILED = 122  # an error on the host: output that cannot be written, a full disk; or a bug of this tool
@@ -32,7 +33,7 @@ class HostError(Exception):
 
 
 @contextlib.contextmanager
-def naming(what):
+def naming(what: str) -> collections.abc.Iterator[None]:
     """Turns an error of the operating system into a HostError that says what was being done."""
     try:
         yield
@@ -40,7 +41,7 @@ def naming(what):
         raise HostError(f"{what}: {error.strerror or error}") from error
 
 
-def from_wait_status(raw):
+def from_wait_status(raw: int) -> int:
     """Returns the shell's view of a wait status: the exit code, or 128 + the signal's number."""
     signal = raw & 0x7F
     return 128 + signal if signal else (raw >> 8) & 0xFF

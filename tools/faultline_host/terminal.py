@@ -4,6 +4,7 @@ The host terminal in raw mode, while the machine uses it. Each key goes to the k
 the old mode is restored however the tool ends. Pressing Ctrl-] three times within a second ends the machine.
 """
 
+import collections.abc
 import contextlib
 import fcntl
 import os
@@ -12,6 +13,7 @@ import struct
 import termios
 import time
 import tty
+import typing
 
 STUFFED_WINDOW = b"\xff\x01"
 ESCAPE = b"\x1d"
@@ -22,12 +24,12 @@ ESCAPE_SECONDS = 1.0
 class Terminal:
     """Standard input, if it is a terminal that programs may use. `resized` is called after the window has changed."""
 
-    def __init__(self, resized):
+    def __init__(self, resized: collections.abc.Callable[[], None]) -> None:
         self.resized = resized
-        self.saved = None
-        self.escapes = []
+        self.saved: list[typing.Any] | None = None  # what tcgetattr returns
+        self.escapes: list[float] = []
 
-    def take(self):
+    def take(self) -> None:
         """
         Enters raw mode: from here on, keys arrive as they are pressed. Until then Ctrl-C ends the tool, as it does any
         program.
@@ -41,7 +43,7 @@ class Terminal:
         signal.signal(signal.SIGWINCH, lambda number, frame: self.resized())
         signal.signal(signal.SIGCONT, lambda number, frame: self._take_again())
 
-    def give_back(self):
+    def give_back(self) -> None:
         if self.saved is None:
             return
         signal.signal(signal.SIGWINCH, signal.SIG_DFL)
@@ -53,14 +55,14 @@ class Terminal:
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
         self.saved = None
 
-    def _take_again(self):
+    def _take_again(self) -> None:
         with contextlib.suppress(termios.error):
             tty.setraw(0, termios.TCSADRAIN)
 
-    def is_raw(self):
+    def is_raw(self) -> bool:
         return self.saved is not None
 
-    def wants_out(self, data):
+    def wants_out(self, data: bytes) -> bool:
         """Returns whether these keys complete the sequence that ends the machine."""
         now = time.monotonic()
         for key in data:
@@ -73,7 +75,7 @@ class Terminal:
         return False
 
 
-def window_record():
+def window_record() -> bytes:
     """Returns the size of the host window in the format of the kernel's console; nothing if it is not known."""
     try:
         rows, columns = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))[:2]
@@ -82,6 +84,6 @@ def window_record():
     return STUFFED_WINDOW + struct.pack("<HH", rows, columns) if rows and columns else b""
 
 
-def is_usable():
+def is_usable() -> bool:
     """Returns whether standard input and output are a terminal, so that the machine gets one."""
     return os.isatty(0) and os.isatty(1)

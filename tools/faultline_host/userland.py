@@ -7,9 +7,10 @@ Programs meant for users are in /usr/bin, and the shell's `help` lists them; all
 directory of the PATH.
 """
 
+import collections.abc
 import os
 
-from . import cpio, initramfs, machine, options
+from . import cpio, initramfs, machine, options, share
 from .status import UsageError
 
 INIT = "/init"
@@ -27,7 +28,8 @@ FOR_PEOPLE = {
 EMPTY_DIRECTORIES = ("mnt", "root", "sbin", "usr/sbin", "var/log")
 
 
-def build(files=(), environment=(), stdin=None, shared=None):
+def build(files: collections.abc.Iterable[tuple[str, str]] = (), environment: collections.abc.Iterable[str] = (),
+          stdin: bytes | None = None, shared: share.Share | None = None) -> bytes:
     """Returns the archive as bytes. For `files` and the other arguments see initramfs.build()."""
     archive = cpio.Archive()
     archive.add_file(".faultline/env", initramfs.nul_terminated(merge_terminal(environment)))
@@ -47,30 +49,30 @@ def build(files=(), environment=(), stdin=None, shared=None):
     initramfs.add_files(archive, files)
     if shared:
         shared.add_to(archive)
-    return archive.bytes()
+    return archive.to_bytes()
 
 
-def busybox():
+def busybox() -> str:
     if not os.path.exists(BUSYBOX):
         raise UsageError("BusyBox is not installed: run make deps, or install the package busybox-static")
     return options.program_file(BUSYBOX)
 
 
-def programs():
+def programs() -> list[str]:
     """Returns the names of the programs that `make user` has built."""
     if not os.path.isdir(PROGRAMS):
         raise UsageError("the programs of user/ are not built: run make user")
     return [name for name in sorted(os.listdir(PROGRAMS)) if not name.endswith(".d")]
 
 
-def help_text():
+def help_text() -> str:
     rows = "".join(f"  {name:10} {what}\n" for name, what in FOR_PEOPLE.items())
     return (f"Programs of Faultline, in /usr/bin:\n{rows}"
             f"Its tests, in /{TESTS}, run by their names too: cow, races, mmfuzz, …\n"
             "Commands of BusyBox: busybox lists them, COMMAND --help explains one.\n")
 
 
-def merge_terminal(environment):
+def merge_terminal(environment: collections.abc.Iterable[str]) -> list[str]:
     """Returns the environment of init: the host terminal's name, unless --env gives another."""
     terminal = os.environ.get("TERM")
     return initramfs.merge_environment((*([f"TERM={terminal}"] if terminal else []), *environment))
