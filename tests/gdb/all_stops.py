@@ -4,8 +4,10 @@ Tests that GDB misses no breakpoint while several CPUs run. In a program whose t
 as many attempts as the kernel counts.
 """
 
-from harness import *
-from faultline_gdb import reasons
+import gdb
+
+from faultline_gdb import kernel, reasons
+from harness import check, finish, run_to
 
 ROUNDS, STOPS = 4, 250
 
@@ -15,12 +17,12 @@ class Counting(gdb.Breakpoint):
 
     seen = 0
 
-    def stop(self):
+    def stop(self) -> bool:
         self.seen += 1
         return self.seen % STOPS == 0
 
 
-def attempts():
+def attempts() -> int:
     return sum(count for name, count in reasons.counters().items() if name.endswith("_attempts"))
 
 

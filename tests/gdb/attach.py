@@ -3,7 +3,10 @@
 Tests attaching: 64-bit mode from the first stop, a thread for each CPU, symbols of kernel and program, every command.
 """
 
-from harness import *  # noqa: F403
+import gdb
+
+from faultline_gdb import walk
+from harness import ask, check, finish, refuses, run_to
 
 COMMANDS = ("vmas", "ptwalk", "page", "swap", "tlb", "cpus", "tasks", "locks", "rcu", "reasons", "race", "why", "faults", "break-fault",
             "tour")

@@ -5,24 +5,29 @@ with mmap_lock held for writing, and another one's fault waits for it. Runs on t
 kernel, which records less.
 """
 
-from harness import *
+import re
+
+import gdb
+
+from faultline_gdb import command, kernel, stack, walk
+from harness import COMMANDS, answer, ask, check, completes, finish, in_its_own_words, refuses, run_to, skip_call
 
 RACE = "mprotect_after_vma"
 
 
-def stopped_tid():
+def stopped_tid() -> int:
     return int(kernel.static("mm/debug/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{RACE}"]]["tid"])
 
 
-def tid_in(function):
+def tid_in(function: str) -> int:
     """Returns the tid of a thread that sleeps or runs in a function."""
     for task in walk.tasks():
         if function in stack.names(task, walk.cpu_running(task)):
             return int(task["tid"])
-    return None
+    raise gdb.GdbError(f"no thread sleeps or runs in {function}")
 
 
-def wrong_arguments():
+def wrong_arguments() -> None:
     refuses("vmas 77", "there is no process 77. There are: 1")
     refuses("vmas x", "“x” is not the number of a process", "^Usage: vmas ")
     refuses("vmas 1 2", "“2” is one argument too many")
@@ -55,12 +60,12 @@ NONSENSE = ("nonsense", "-1", "0x", "99999999999999999999999", "1 2 3 4 5 6", "n
 TAKES_ANY_ADDRESS = ("ptwalk", "page", "why", "break-fault", "faults")  # and so they accept some of the above
 
 
-def nonsense():
+def nonsense() -> None:
     """
     Checks that each command answers nonsense with a message of its own: no Python error, no other command's message.
     """
     for name in COMMANDS:
-        strange = [one for words in NONSENSE if (one := in_its_own_words(f"{name} {words}")) is not True]
+        strange = [one for words in NONSENSE if (one := in_its_own_words(f"{name} {words}"))]
         check(f"{name}: answers nonsense in its own words", not strange, "\n".join(strange))
         accepted = [words for words in NONSENSE if answer(f"{name} {words}")[1] is None]
         check(f"{name}: refuses nonsense", name in TAKES_ANY_ADDRESS or not accepted, "\n".join(accepted))
@@ -70,7 +75,7 @@ def nonsense():
 NOTHING_TO_OFFER = {"cpus", "tasks", "locks", "rcu", "faultline", "faultline-attach", "ptwalk"}
 
 
-def completion():
+def completion() -> None:
     """Checks completion. GDB strips a trailing space here, so the first letter of an argument must be typed."""
     for one in command.ALL:
         choices = one.choices([]) if one.name in COMMANDS else []
@@ -95,19 +100,19 @@ def completion():
     completes("ptwalk 0 1", "ptwalk 0 1")
 
 
-def memory():
+def memory() -> None:
     address = int(gdb.parse_and_eval("(unsigned long)&tests"))
     said = ask(f"ptwalk {address:#x} 1", r"^  PGD\[0\] at 0xffff", r"^  PTE\[\d+\] at .* = 0x", "page frame 0x",
                "the lock of its entries is free")
-    frame = re.search(r"page frame (0x[0-9a-f]+)", said)[1]
+    frame = re.findall(r"page frame (0x[0-9a-f]+)", said)[0]
     ask(f"page {address:#x} 1", rf"^frame {frame} ", "flags: .*(cache|anon)", f"mapped by pid 1 at {address & -4096:#x}")
     ask(f"page pfn {frame}", rf"^frame {frame} ")
     ask("ptwalk 0 1", "the walk ends here")
-    table = re.search(r"the table in frame (0x[0-9a-f]+); the lock of its entries.*\n  PTE", said)[1]
+    table = re.findall(r"the table in frame (0x[0-9a-f]+); the lock of its entries.*\n  PTE", said)[0]
     ask(f"page pfn {table}", "a page table of pid 1")
 
 
-def the_lock(writer, waiter):
+def the_lock(writer: int, waiter: int) -> None:
     ask("vmas 1", r"mmap_lock held for writing, others wait$", "being changed")
     ask("locks", rf"^mmap_lock of pid 1\n  held for writing by reasons \(tid {writer}\), on CPU 1: .*mm_mprotect(, interrupted: .*)?\n"
         rf"  wanted for reading by reasons \(tid {waiter}\), asleep: .*mmap_enter",
@@ -117,7 +122,7 @@ def the_lock(writer, waiter):
     ask("tasks", rf"tid {waiter}\) +killable +policy spec +.*mmap_enter", rf"tid {writer}\) +on CPU 1 +policy spec .*race_hit")
 
 
-def a_circle_of_one(writer, waiter):
+def a_circle_of_one(writer: int, waiter: int) -> None:
     """Plants a cycle of one in memory: the thread that waits for mmap_lock is also its owner."""
     tasks = {int(task["tid"]): task for task in walk.tasks()}
     owner = int(tasks[writer]["mm"]["mmap_lock"]["owner"].address)
@@ -126,7 +131,7 @@ def a_circle_of_one(writer, waiter):
     gdb.selected_inferior().write_memory(owner, int(tasks[writer]).to_bytes(8, "little"))
 
 
-def a_reader_that_is_not_noted(writer):
+def a_reader_that_is_not_noted(writer: int) -> None:
     """Plants a reader in memory: another thread holds mmap_lock for reading."""
     mm = next(task for task in walk.tasks() if int(task["tid"]) == writer)["mm"]
     count, owner = mm["mmap_lock"]["count"], mm["mmap_lock"]["owner"]
@@ -139,7 +144,7 @@ def a_reader_that_is_not_noted(writer):
         gdb.selected_inferior().write_memory(address, value)
 
 
-def a_circle(writer, waiter):
+def a_circle(writer: int, waiter: int) -> None:
     """Plants a cycle in memory: the waiter for mmap_lock holds what the lock's holder waits for."""
     tasks = {int(task["tid"]): task for task in walk.tasks()}
     held = tasks[waiter]["held"]
@@ -154,7 +159,7 @@ def a_circle(writer, waiter):
     check("the circle is gone again", "CYCLE" not in gdb.execute("locks", to_string=True))
 
 
-def machine(writer):
+def machine(writer: int) -> None:
     ask("cpus", rf"^CPU 1 +reasons \(tid {writer}\) +kernel +\S+ .*interrupts (on|off)")  # a tick may be handled there
     ask("tlb 1", r"^pid 1: CPUs that may hold translations: .*; 1 change not yet flushed", "No shootdown is under way")
     ask("tlb all", r"^pid 1: ")

@@ -4,7 +4,9 @@ Tests the end of the machine. GDB reports it in a sentence, without an error, an
 compares the words.
 """
 
-from harness import *
+import gdb
+
+from harness import answer, check, finish, refuses, run_to
 
 run_to("start_first_process")
 said, error = answer("continue")

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Tests `faults` and `break-fault`: every stop is at an attempt as described, and the ring has it."""
 
-from harness import *
+import re
+
+import gdb
+
+from faultline_gdb import walk
+from harness import ask, check, completes, finish, frame_value, refuses
 
 
-def stops_at(words, *patterns):
+def stops_at(words: str, *patterns: str) -> None:
     """
     Runs `break-fault words`, continues: the first stop must be as described, and the ring must have the event one step
     later.

@@ -3,7 +3,12 @@
 Tests reverse execution on one CPU: from a changed byte to the instruction that wrote it, then to the fault before that.
 """
 
-from harness import *
+import re
+
+import gdb
+
+from faultline_gdb import kernel
+from harness import ask, check, finish, frame_value, run_to
 
 run_to("check_done")
 check("the byte is what it became", int(gdb.parse_and_eval("data")) == 8)

@@ -5,7 +5,10 @@ tick, on an idle CPU, inside a panic, and after the machine has ended. Each comm
 it cannot.
 """
 
-from harness import *
+import gdb
+
+from faultline_gdb import walk
+from harness import COMMANDS, answer, ask, check, finish, in_its_own_words, run_to
 
 ADDRESSES = ("0", "0x1000", "0x400000", "0x7ffffffff000", "0x800000000000", "0xffff800000000000", "0xffffffff80000000", "-1", "$sp", "$pc", "page")
 QUESTIONS = [*COMMANDS, "vmas all", "vmas 1", "tlb all", "tlb 1", "faults 1000", "reasons all", "race list", "page pfn 0", "page pfn 0x100",
@@ -14,12 +17,12 @@ QUESTIONS = [*COMMANDS, "vmas all", "vmas 1", "tlb all", "tlb 1", "faults 1000",
 NOT_ASKED = ("break-fault", "tour")  # the first sets a breakpoint, the other continues the machine
 
 
-def everywhere(when):
-    strange = [one for question in QUESTIONS if question not in NOT_ASKED and (one := in_its_own_words(question)) is not True]
+def everywhere(when: str) -> None:
+    strange = [one for question in QUESTIONS if question not in NOT_ASKED and (one := in_its_own_words(question))]
     check(f"{when}: every command answers in its own words", not strange, "\n".join(strange))
 
 
-def on_each_cpu(when):
+def on_each_cpu(when: str) -> None:
     for thread in gdb.selected_inferior().threads():
         thread.switch()
         everywhere(f"{when}, CPU {walk.cpu_of_thread(thread)}")

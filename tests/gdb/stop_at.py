@@ -7,28 +7,30 @@ first one's event is the next of its kind. (Many debugger stops would shift the 
 
 import os
 
-from harness import *
-from faultline_gdb import events
+import gdb
+
+from faultline_gdb import events, kernel
+from harness import check, finish, frame_value, run_to, this_task
 
 ABORTED = "spf_abort_changed_before_ptl"
 
 
-def ring():
+def ring() -> list[gdb.Value]:
     return [event for cpu in range(kernel.nr_cpus()) for event in events.ring_events(cpu, 512)]
 
 
-def aborted():
+def aborted() -> list[gdb.Value]:
     return [event for event in ring() if events.attempt_words(event["story"])[2] == ABORTED]
 
 
-def find():
+def find() -> None:
     run_to("check_done")
     event = aborted()[-1]
     check("the event is in a ring", int(event["end"]) > int(event["start"]))
     print(f"COUNT {int(event['start'])} {int(event['address'])} {int(event['tid'])}")
 
 
-def stop_before(count, address, tid):
+def stop_before(count: int, address: int, tid: int) -> None:
     gdb.execute("continue", to_string=True)
     happened = [int(event["end"]) for event in ring()]
     check("what was recorded before is there", len(happened) > 20)
@@ -37,7 +39,7 @@ def stop_before(count, address, tid):
     gdb.execute(f"break-fault {ABORTED}", to_string=True)
     gdb.execute("continue", to_string=True)
     check("it is the next of its kind", int(frame_value("f")["address"]) == address
-          and int(walk.selected_task()["tid"]) == tid)
+          and int(this_task()["tid"]) == tid)
 
 
 wanted = os.environ.get("STOP_AT")

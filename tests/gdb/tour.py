@@ -4,10 +4,13 @@ Tests the tours: each comparison in them must hold. Takes the tours for which th
 all of them, one after the other.
 """
 
+import io
 import sys
 
-from harness import *
+import gdb
+
 from faultline_gdb import tour
+from harness import ask, check, completes, finish, refuses, run_to
 
 ORDER = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
 
@@ -26,16 +29,17 @@ for name in asked or ORDER:
         break
 
 
-def refused():
+def refused() -> None:
     """Checks that a tour in the wrong place is refused."""
     name = (asked or ORDER)[-1]
     refuses("tour swap-in" if name != "swap-in" else "tour cow", "A tour wants a machine that has just been started for it",
             "--swap 1M build/user/tour (swap-in|cow)$")
 
 
-def leaving():
-    class Terminal:
-        isatty, readline = (lambda self: True), (lambda self: "")
+def leaving() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
 
     was, sys.stdin = sys.stdin, Terminal()
     try:

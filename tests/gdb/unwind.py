@@ -5,20 +5,25 @@ program and in one that interrupted the kernel. Each leads to the interrupted co
 no wrong frame.
 """
 
-from harness import *
-from faultline_gdb import unwind
+import collections.abc
+
+import gdb
+
+from faultline_gdb import kernel, stack, unwind
+from harness import ask, check, finish, frame_value, run_to, skip_call, this_task
 
 
-def frames():
+def frames() -> list[str]:
     """Returns the names of the selected CPU's frames, including the program's, innermost first."""
-    found, frame = [], gdb.newest_frame()
+    found: list[str] = []
+    frame = gdb.newest_frame()
     while frame and len(found) < stack.DEPTH:
         found.append(name_of(frame.pc()))
         frame = frame.older()
     return found
 
 
-def name_of(pc):
+def name_of(pc: int) -> str:
     if pc < unwind.KERNEL_TEXT:
         return kernel.function_name(pc) or "program"
     if unwind.is_entry_code(pc):
@@ -27,18 +32,18 @@ def name_of(pc):
     return kernel.function_name(pc) or kernel.function_name(pc - 1) or f"{pc:#x}"
 
 
-def leads_to_program(what):
+def leads_to_program(what: str) -> None:
     """Checks that the program's first frame is where it was interrupted, with the stack pointer that it had."""
     outer = gdb.newest_frame()
     while outer.pc() >= unwind.KERNEL_TEXT:
         outer = outer.older()
-    stack_top = int(walk.selected_task()["stack_top"])
+    stack_top = int(this_task()["stack_top"])
     saved = kernel.as_pointer(stack_top - kernel.type_named("struct trap_frame").sizeof, "struct trap_frame")
     check(f"{what}: where the program was", outer.pc() == int(saved["rip"]) and int(outer.read_register("rsp")) == int(saved["rsp"]),
           f"{outer.pc():#x}, {int(saved['rip']):#x}")
 
 
-def leads_through(what, *expected):
+def leads_through(what: str, *expected: str) -> None:
     """Checks that the frames have these names in this order, and that each has a name: wrong frames have none."""
     found = frames()
     rest = iter(found)
@@ -46,11 +51,11 @@ def leads_through(what, *expected):
     check(f"{what}: does not go astray", not any(name.startswith("0x") for name in found), str(found))
 
 
-def in_user_mode():
+def in_user_mode() -> bool:
     return bool(frame_value("user"))
 
 
-def calls(name):
+def calls(name: str) -> collections.abc.Callable[[], bool]:
     return lambda: name in frames()
 
 

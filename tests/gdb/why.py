@@ -7,8 +7,10 @@ must have moved as predicted, and no others.
 
 import os
 
-from harness import *
-from faultline_gdb import reasons, why
+import gdb
+
+from faultline_gdb import kernel, reasons, walk, why
+from harness import ask, check, finish, frame_value, silent, tid
 
 # Each has a fault in user/foretold.c; all others have one in user/reasons.c.
 FORETOLD = {"spf_abort_file_ops", "vma_lock_abort_file_ops", "spf_abort_no_memory", "vma_lock_retry_page", "mmap_retry_page"}
@@ -20,12 +22,12 @@ NAMES += [name.removeprefix("REASON_") for name in kernel.enum("fault_reason") i
 COMPARED = set(ANSWERED.values()) | set(reasons.all_reasons())
 
 BEGINS = {"reasons": ("run_script", "touch_alone"), "foretold": ("watch_from_here",)}
-doors = {}  # by tid
-foretold = set()  # reasons that were predicted and that occurred
+doors: "dict[int, Door]" = {}  # by tid
+foretold: set[str] = set()  # reasons that were predicted and that occurred
 compared = 0
 
 
-def counters_of(cpu):
+def counters_of(cpu: int) -> dict[str, int]:
     value = kernel.per_cpu(kernel.variable("counters"), cpu)["value"]
     data = memoryview(kernel.read_bytes(int(value.address), value.type.sizeof)).cast("Q")
     return dict(zip(NAMES, data))
@@ -34,7 +36,7 @@ def counters_of(cpu):
 class Door:
     """A fault that has started: the prediction, and the counters of its CPU."""
 
-    def __init__(self, cpu):
+    def __init__(self, cpu: int) -> None:
         frame = gdb.newest_frame()
         self.cpu, self.before = cpu, counters_of(cpu)
         access = why.ACCESS[kernel.enum_name("fault_access", frame.read_var("access"))]
@@ -46,14 +48,14 @@ class Door:
         self.open_end = self.attempts[-1].end.how == "retry" or waits_first(self.attempts)
         self.mixed = False
 
-    def ask_again(self, one):
+    def ask_again(self, one: why.Attempt) -> None:
         """Replaces the prediction: the current attempt will end differently, and what follows is not known yet."""
         kept = [counter_of(earlier) for earlier in self.attempts if earlier.strategy != one.strategy]
         before = kept[:[earlier.strategy for earlier in self.attempts].index(one.strategy)]
         detached = ["vma_lock_detached"] if any("vma_lock_detached" in note for note in one.notes) else []
         self.expected, self.open_end = [*before, *detached, counter_of(one)], True
 
-    def compare(self):
+    def compare(self) -> None:
         after = counters_of(self.cpu)
         moved = {name: after[name] - self.before[name] for name in COMPARED if after[name] != self.before[name]}
         missing = [name for name in self.expected if not moved.get(name)]
@@ -63,21 +65,20 @@ class Door:
         foretold.update(name for name in self.expected if moved.get(name))
 
 
-def counter_of(one):
+def counter_of(one: why.Attempt) -> str:
     return one.end.reason or ANSWERED[one.strategy]
 
 
-def waits_first(attempts):
+def waits_first(attempts: list[why.Attempt]) -> bool:
     """Returns whether it will wait for another thread, which may change things before that ends."""
     return any("wait" in note for one in attempts for note in one.notes)
 
 
-def running_tid():
-    task = walk.selected_task()
-    return int(task["tid"]), walk.selected_cpu()
+def running_tid() -> tuple[int, int]:
+    return tid(), walk.selected_cpu()
 
 
-def enter(returns):
+def enter(returns: dict[int, gdb.Breakpoint]) -> None:
     tid, cpu = running_tid()
     if not returns:
         ask("why", r"^pid \d+ would (read|write|execute) 0x", r"^policy \w+: ", r"^      .*mm/[\w/]+\.c:\d+ in \w+\(\)$")
@@ -89,7 +90,7 @@ def enter(returns):
         returns[caller] = silent(f"*{caller:#x}")
 
 
-def leave():
+def leave() -> None:
     global compared
     tid, cpu = running_tid()
     door = doors.pop(tid, None)
@@ -98,7 +99,7 @@ def leave():
         door.compare()
 
 
-def let_go():
+def let_go() -> None:
     """Handles the release of a thread from a race point: asks again how its fault will end."""
     point = kernel.static("mm/debug/race.c", "points")[int(frame_value("id"))]
     tid = int(point["tid"])
@@ -110,20 +111,21 @@ def let_go():
         doors[tid].ask_again(one)
 
 
-def set_consent(withheld):
+def set_consent(withheld: str) -> None:
     """Changes operations in memory so that they forbid one strategy, which no mapping of this kernel does."""
     for field in ("speculative", "without_mmap_lock"):
         place = int(kernel.variable("shared_anon_ops")[field].address)
         gdb.selected_inferior().write_memory(place, bytes([field != withheld]))
 
 
-def watch():
+def watch() -> None:
     """Follows the scripts of the program, each from one of `begins` to race_disarm_all(), and ignores their setup."""
     begins, ends = places_of(*BEGINS[program]), places_of("race_disarm_all")
     consent = places_of("without_consent") if program == "foretold" else set()
     # the out-of-line copy, not those inlined into its callers
     release = silent(f"*{int(kernel.variable('race_release').address):#x}")
-    returns, door = {}, silent("fault_in")
+    returns: dict[int, gdb.Breakpoint] = {}
+    door = silent("fault_in")
     door.enabled = False
     while continue_machine():
         pc = gdb.newest_frame().pc()
@@ -141,11 +143,11 @@ def watch():
             stop.enabled = bool(doors)
 
 
-def places_of(*functions):
+def places_of(*functions: str) -> set[int]:
     return {int(one.address) for name in functions for one in silent(name).locations}
 
 
-def continue_machine():
+def continue_machine() -> bool:
     """Continues; returns False once the machine is off."""
     try:
         gdb.execute("continue", to_string=True)

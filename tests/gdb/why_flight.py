@@ -4,14 +4,18 @@ Tests `why` in the middle of a fault against how the fault ends. The accesses of
 race point that they pass. A fault does not wait for what it holds itself, and every prediction must come true.
 """
 
-from harness import *
-from faultline_gdb import events, race, why
+import re
+
+import gdb
+
+from faultline_gdb import events, kernel, race, walk, why
+from harness import Told, came_as_foretold, check, finish, frame_value, run_to, silent, tid
 
 POINTS = [name for name in race.points() if re.match("spec_|vma_|mmap_|anon_page|mapping_|around_|page_wait|mkwrite_|fault_|swap_|cow_|commit_|shootdown", name)]
-held_at = set()
+held_at: set[str] = set()
 
 
-def set_all(state):
+def set_all(state: str) -> None:
     """Sets all points of the fault path at once, for this thread: single commands would take long."""
     for name in POINTS:
         point = race.state_of(name)
@@ -21,18 +25,18 @@ def set_all(state):
     race.write(kernel.variable("race_armed"), int(state == race.ARMED))
 
 
-def race_point():
+def race_point() -> str:
     return list(race.points())[int(frame_value("id"))]
 
 
-def foretell():
+def foretell() -> tuple[Told, str] | None:
     """
     Returns the prediction for the current attempt, (strategy, end, reason or answer), with `why`'s output; None if it
     has not begun.
     """
     flight = why.in_flight(walk.selected_task())
     said = gdb.execute("why", to_string=True)
-    if flight is None or flight.point in (None, "fault_enter"):
+    if flight is None or flight.point is None or flight.point == "fault_enter":
         return None
     held_at.add(flight.point)
     if flight.point in why.CERTAIN:
@@ -47,18 +51,19 @@ def foretell():
 class Followed:
     """An access of a thread, followed from race point to race point."""
 
-    def __init__(self):
-        self.tid, self.what, self.waiting = tid(), frame_value("what").string(), []
+    def __init__(self) -> None:
+        self.tid, self.what = tid(), frame_value("what").string()
+        self.waiting: list[tuple[Told, str]] = []
         set_all(race.ARMED)
 
-    def stands(self):
+    def stands(self) -> None:
         """Handles a stop in stop_here(), just before the thread spins: asks, and releases it."""
         told = foretell() if why.in_flight(walk.selected_task()) is not None else None
         if told:
             self.waiting.append(told)
         gdb.execute(f"race release {race_point()}", to_string=True)
 
-    def attempt(self, fault):
+    def attempt(self, fault: gdb.Value) -> None:
         if tid() != self.tid:
             return
         came = events.attempt_words(fault)
@@ -67,7 +72,7 @@ class Followed:
         self.waiting = []
 
 
-def follow():
+def follow() -> None:
     followed = None
     for where in ("about_to", "has_done", "event_attempt", "stop_here"):
         silent(where)

@@ -8,15 +8,17 @@ kinds, but for an address without a table, which not every policy's run has (tes
 
 import collections
 
-from harness import *
-from faultline_gdb import events, why
+import gdb
+
+from faultline_gdb import events, kernel, walk, why
+from harness import Told, check, failures, finish, frame_value, in_its_own_words, run_to, this_task
 
 FAULTS = 300
-seen = collections.Counter()
-compared = []
+seen: collections.Counter[str] = collections.Counter()
+compared: list[walk.Found | None] = []
 
 
-def foretell():
+def foretell() -> list[Told] | None:
     """
     Returns [(strategy, end, reason or answer)] of the coming attempts; None if they depend on what GDB cannot see.
     """
@@ -29,11 +31,11 @@ def foretell():
             for one in attempts if one.end.how != "skip"]
 
 
-def come(count, tid):
+def come(count: int, tid: int) -> list[Told]:
     """Returns the next attempts of the thread; checks the VMA of those that answer with a page."""
-    found = []
+    found: list[Told] = []
     while len(found) < count:
-        run_to("event_attempt", lambda: int(walk.selected_task()["tid"]) == tid)
+        run_to("event_attempt", lambda: int(this_task()["tid"]) == tid)
         found.append(events.attempt_words(frame_value("f")))
         if found[-1][1:] == ("answered", "done"):
             compare_vma(frame_value("f"))
@@ -42,7 +44,7 @@ def come(count, tid):
     return found
 
 
-def compare_vma(fault):
+def compare_vma(fault: gdb.Value) -> None:
     """Checks that `why` finds the same VMA for the address as the kernel."""
     seen_by_kernel = (int(fault["vma"]["start"]), int(fault["vma"]["end"]))
     said = walk.find_vma(fault["mm"], int(fault["address"]))
@@ -52,8 +54,9 @@ def compare_vma(fault):
     compared.append(said)
 
 
-def ask_and_compare():
-    tid, asked = int(walk.selected_task()["tid"]), f"{gdb.newest_frame()}: {int(frame_value('access'))} {int(frame_value('addr')):#x}"
+def ask_and_compare() -> None:
+    tid = int(this_task()["tid"])
+    asked = f"{gdb.newest_frame()}: {int(frame_value('access'))} {int(frame_value('addr')):#x}"
     foretold = foretell()
     if foretold is None:
         return
@@ -64,7 +67,7 @@ def ask_and_compare():
         seen[" ".join(one)] += 1
 
 
-def ask_about_entries(mm):
+def ask_about_entries(mm: gdb.Value) -> None:
     """Runs the commands about an address, once for each new kind of entry in the address space."""
     for found in walk.vmas(mm):
         for address in range(found.start, min(found.end, found.start + 64 * kernel.PAGE_SIZE), kernel.PAGE_SIZE):
@@ -73,18 +76,18 @@ def ask_about_entries(mm):
             if kind not in entries:
                 entries.add(kind)
                 strange = [one for question in ("ptwalk {}", "page {}", "why {}", "why {} w", "why {} x", "why {} w kernel")
-                           if (one := in_its_own_words(question.format(hex(address)))) is not True]
+                           if (one := in_its_own_words(question.format(hex(address))))]
                 check(f"asked about an entry: {kind}", not strange, "\n".join(strange))
 
 
-def kind_of(value):
+def kind_of(value: int) -> str:
     if walk.pte_kind(value) != "PAGE":
         return walk.pte_kind(value)
     special = [word for bit, word in (("SPECIAL", "zero"), ("PROTNONE", "without access"), ("WRITE", "writable")) if value & walk.pte_bit(bit)]
     return " ".join(["page", *special])
 
 
-entries = set()
+entries: set[str] = set()
 run_to("main")
 for number in range(FAULTS):
     run_to("fault_in")

@@ -4,51 +4,56 @@ Tests `why` against the outcome of accesses in every situation of user/situation
 signal or error, and the number of pages that are mapped around.
 """
 
+import re
 import signal
 
-from harness import *
-from faultline_gdb import events, reasons, why
+import gdb
+
+from faultline_gdb import events, kernel, reasons, why
+from harness import Told, came_as_foretold, check, finish, frame_value, run_to, silent, this_task, tid
 
 WORDS = {"r": "r", "w": "w", "x": "x", "R": "r kernel", "W": "w kernel"}
 EFAULT = 14
-compared, said = [], []
+compared: list[str] = []
+said: list[str] = []
 
 
 class Asked:
     """The prediction for one access of a thread, and what has happened so far."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         address, access = int(frame_value("p")), chr(int(frame_value("access")))
         self.page, self.tid = address & -kernel.PAGE_SIZE, tid()
         self.said = gdb.execute(f"why {address:#x} {WORDS[access]}", to_string=True)
         self.name = f"{frame_value('what').string()} ({address:#x})"
         self.foretold = self.attempts(address, access)
         self.around = int(reasons.counters()["fault_around_pages"])
-        self.happened, self.mapped = [], None
+        self.happened: list[Told] = []
+        self.mapped: int | None = None
 
-    def attempts(self, address, access):
+    def attempts(self, address: int, access: str) -> list[Told] | None:
         """Returns None if `why` says that there is no fault, [] if no strategy is asked."""
         if "\nNo fault:" in self.said:
             return None
         if "no strategy is asked" in self.said:
             return []
-        found = why.predict(walk.selected_task()["mm"], address, WORDS[access][0], access.islower())
+        found = why.predict(this_task()["mm"], address, WORDS[access][0], access.islower())
         return [(one.strategy, one.end.how, one.end.reason or one.end.answer.removeprefix("FAULT_").lower())
                 for one in found if one.end.how != "skip"]
 
-    def attempt(self, fault):
+    def attempt(self, fault: gdb.Value) -> None:
         if tid() == self.tid and int(fault["address"]) == self.page:
             self.happened.append(events.attempt_words(fault))
             if len(self.happened) == 1:
                 self.mapped = 1 + int(reasons.counters()["fault_around_pages"]) - self.around
 
-    def compare(self, error):
+    def compare(self, error: int) -> None:
         check(self.name, self.went_as_foretold(), f"{self.said}foretold {self.foretold}\nhappened {self.happened}")
         self.compare_error(error)
         compared.append(self.name)
         said.append(self.said)
 
-    def went_as_foretold(self):
+    def went_as_foretold(self) -> bool:
         """Compares the attempts. More of them may follow a retry, or a fault that is repeated."""
         wanted = self.foretold or []
         for told, came in zip(wanted, self.happened):
@@ -56,7 +61,7 @@ class Asked:
                 return came_as_foretold(told, came)
         return len(self.happened) >= len(wanted) and bool(wanted) >= bool(self.happened)
 
-    def compare_error(self, error):
+    def compare_error(self, error: int) -> None:
         """Compares the signal or error with the last predicted attempt; those of later attempts are not known."""
         asked = [line for line in self.said.splitlines() if "(if it were asked)" not in line]
         told = re.search(r"\b(SIGSEGV|SIGBUS|EFAULT)\b", "\n".join(asked))
@@ -67,7 +72,7 @@ class Asked:
             check(f"{self.name}: pages around", self.mapped == int(pages[1]), f"{self.said}happened: {self.mapped}")
 
 
-def watch():
+def watch() -> None:
     asked = None
     for where in ("about_to", "has_done", "event_attempt"):
         silent(where)
@@ -80,7 +85,7 @@ def watch():
             asked = Asked()
         elif name == "event_attempt" and asked:
             asked.attempt(frame_value("f"))
-        elif name == "has_done":
+        elif name == "has_done" and asked:
             asked.compare(int(frame_value("error")))
             asked = None
 

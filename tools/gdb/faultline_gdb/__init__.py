@@ -16,7 +16,7 @@ command   the base class of the commands
 from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, tour, unwind, vmas, why
 
 
-def load():
+def load() -> None:
     for command in (attach.Attach, vmas.Vmas, pages.Ptwalk, pages.Page, swap.Swap, tlb.Tlb, tasks.Cpus, tasks.Tasks,
                     locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, events.Faults, events.BreakFaultCommand, why.Why, tour.Tour):
         command()

@@ -19,7 +19,7 @@ ET_DYN, PT_LOAD, AT_NULL, AT_ENTRY = 3, 1, 0, 9
 class Program:
     """The data of an ELF file that place its symbols where it is loaded."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         with open(path, "rb") as file:
             data = file.read()
@@ -32,17 +32,17 @@ class Program:
         self.align = max([kernel.PAGE_SIZE, *(header[7] for header in loads)])
         self.bias = self.expected_bias()
 
-    def expected_bias(self):
+    def expected_bias(self) -> int:
         """Returns the load bias that load() in kernel/process/elf.c chooses."""
         if self.type != ET_DYN:
             return 0
         base = kernel.define("kernel/process/elf.c", "ELF_ET_DYN_BASE")
         return (base + self.align - 1) // self.align * self.align - self.low
 
-    def add_symbols(self):
+    def add_symbols(self) -> None:
         gdb.execute(f"add-symbol-file '{self.path}' -o {self.bias:#x}", to_string=True)
 
-    def move_to(self, bias):
+    def move_to(self, bias: int) -> None:
         gdb.execute(f"remove-symbol-file '{self.path}'", to_string=True)
         self.bias = bias
         self.add_symbols()
@@ -51,11 +51,11 @@ class Program:
 class Comparison:
     """Checks, at the first stop with a program in memory, that it is loaded where its symbols are."""
 
-    def __init__(self, program):
+    def __init__(self, program: Program) -> None:
         self.program = program
         gdb.events.stop.connect(self.stopped)
 
-    def stopped(self, event):
+    def stopped(self, event: gdb.StopEvent) -> None:
         try:
             entry = program_entry()
         except (gdb.error, gdb.GdbError):
@@ -68,7 +68,7 @@ class Comparison:
             say(f"{self.program.path} is loaded at {self.program.bias:#x}: its symbols were moved there.")
 
 
-def program_entry():
+def program_entry() -> int | None:
     """Returns the entry point of the first program, from its auxiliary vector; None before it is loaded."""
     process = next(iter(walk.processes()), None)
     mm = walk.process_mm(process) if process is not None else None
@@ -88,7 +88,7 @@ class Attach(Command):
 
     name, needs_machine = "faultline-attach", False
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         if not words:
             self.wrong("faultline-attach: which socket?")
         self.at_most(words, 2)

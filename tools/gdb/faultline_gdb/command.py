@@ -3,12 +3,13 @@
 
 import inspect
 import re
+import typing
 
 import gdb
 
 from . import kernel, walk
 
-ALL = []
+ALL: "list[Command]" = []
 
 
 class Command(gdb.Command):
@@ -20,12 +21,12 @@ class Command(gdb.Command):
 
     name, needs_machine = "", True
 
-    def __init__(self):
-        self.__doc__ = inspect.cleandoc(self.__doc__)
+    def __init__(self) -> None:
+        self.__doc__ = inspect.cleandoc(self.__doc__ or "")
         super().__init__(self.name, gdb.COMMAND_DATA)
         ALL.append(self)
 
-    def invoke(self, text, from_tty):
+    def invoke(self, text: str, from_tty: bool) -> None:
         self.dont_repeat()
         if self.needs_machine:
             self.want_machine()
@@ -37,41 +38,41 @@ class Command(gdb.Command):
         except (gdb.error, OSError) as error:
             raise gdb.GdbError(f"{self.name}: {str(error).rstrip('.')}.") from error
 
-    def complete(self, text, word):
+    def complete(self, text: str, word: str | None) -> list[str]:
         words = text.split()
         if word and words:
             words.pop()
         return [choice for choice in self.choices(words) if choice.startswith(word or "")]
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         raise NotImplementedError
 
-    def want_machine(self):
+    def want_machine(self) -> None:
         if gdb.selected_thread() is None:
             raise gdb.GdbError(f"{self.name}: no machine is attached, or it has ended. tools/faultline run --gdb PROGRAM starts one.")
 
-    def want_debug(self):
+    def want_debug(self) -> None:
         if not kernel.is_debug():
             raise gdb.GdbError(f"{self.name}: this release kernel has no place of its own to stop at; run without --release.")
 
-    def wrong(self, what):
-        usage = [line for line in self.__doc__.splitlines() if line.startswith("Usage: ")]
+    def wrong(self, what: str) -> typing.NoReturn:
+        usage = [line for line in (self.__doc__ or "").splitlines() if line.startswith("Usage: ")]
         raise gdb.GdbError(f"{what}\n{usage[0]}")
 
-    def at_most(self, words, count):
+    def at_most(self, words: list[str], count: int) -> None:
         if len(words) > count:
             extra = "one argument" if len(words) == count + 1 else f"{len(words) - count} arguments"
             self.wrong(f"{self.name}: “{' '.join(words[count:])}” is {extra} too many.")
 
-    def number(self, word, what):
+    def number(self, word: str, what: str) -> int:
         if not re.fullmatch(r"\d+|0[xX][0-9a-fA-F]+", word):
             self.wrong(f"{self.name}: “{word}” is not {what}.")
         return int(word, 0) if word[:2] in ("0x", "0X") else int(word)
 
-    def address(self, text, what="an address"):
+    def address(self, text: str, what: str = "an address") -> int:
         """Returns the value of a GDB expression that is an address: a number, a pointer, an array, &something."""
         try:
             value = gdb.parse_and_eval(text)
@@ -85,7 +86,7 @@ class Command(gdb.Command):
             reason = "it lies nowhere in memory" if isinstance(error, TypeError) else str(error).rstrip(".")
             self.wrong(f"{self.name}: “{text}” is not {what}: {reason}.")
 
-    def mm(self, word=None):
+    def mm(self, word: str | None = None) -> tuple[gdb.Value, gdb.Value]:
         """Returns (mm, process) of process `word`, or of the program on the selected CPU."""
         if word is None:
             task = walk.selected_task()
@@ -103,25 +104,25 @@ class Command(gdb.Command):
         raise gdb.GdbError(f"{self.name}: there is no process {pid}. There are: {', '.join(pids()) or 'none yet'}.")
 
 
-def pids():
+def pids() -> list[str]:
     return [str(int(process["pid"])) for process in walk.processes() if walk.process_mm(process) is not None]
 
 
-def say(text=""):
+def say(text: str = "") -> None:
     print(text)
 
 
-def table(rows):
+def table(rows: list[list[str]]) -> None:
     """Prints rows of strings in aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
-def counted(number, noun):
+def counted(number: gdb.Value | int, noun: str) -> str:
     return f"{int(number)} {noun}{'s' if int(number) != 1 else ''}"
 
 
-def size(nr_pages):
+def size(nr_pages: int) -> str:
     kib = nr_pages * (kernel.PAGE_SIZE // 1024)
     return f"{kib} KiB" if kib < 10240 else f"{kib // 1024} MiB"

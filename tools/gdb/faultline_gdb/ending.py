@@ -17,18 +17,18 @@ LAST_WORDS = 4096
 class Ending(gdb.Breakpoint):
     """The breakpoint. A replayed run does not reach it: QEMU ends it before."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(f"*{int(kernel.variable('power_off').address):#x}", type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
         self.silent = True
         gdb.events.stop.connect(self.stopped)
 
-    def stopped(self, event):
+    def stopped(self, event: gdb.StopEvent) -> None:
         if isinstance(event, gdb.BreakpointEvent) and self in event.breakpoints:
             say(f"{how_it_ended()}; the machine is off.")
             gdb.execute("detach", to_string=True)
 
 
-def how_it_ended():
+def how_it_ended() -> str:
     """Returns how the run ended, from the last records of the kernel's log."""
     log = last_words()
     ended = re.search(r"FAULTLINE-EXIT status=(\d+) check=(\w+)", log)
@@ -39,7 +39,7 @@ def how_it_ended():
     return f"The program {how}" + ("" if ended[2] == "ok" else ", but the kernel's own checks failed: its log says which")
 
 
-def last_words():
+def last_words() -> str:
     ring, written = kernel.static("kernel/lib/print.c", "log_ring"), int(kernel.static("kernel/lib/print.c", "log_written"))
     text = bytes(gdb.selected_inferior().read_memory(int(ring.address), ring.type.sizeof))
     end = written % len(text)

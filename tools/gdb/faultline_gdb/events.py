@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`faults` shows the last events of each CPU's ring; `break-fault` stops when an attempt ends as described."""
 
+import collections.abc
 import gdb
 
 from . import kernel, reasons, stack, swap, walk
@@ -11,11 +12,11 @@ ACCESS = {"ACCESS_READ": "read", "ACCESS_WRITE": "write", "ACCESS_EXEC": "execut
 WRAP = (1 << 32) - 1
 
 
-def name_of(enum, value, prefix):
+def name_of(enum: str, value: gdb.Value | int, prefix: str) -> str:
     return kernel.enum_name(enum, value, prefix).lower()
 
 
-def ring_events(cpu, number):
+def ring_events(cpu: int, number: int) -> collections.abc.Iterator[gdb.Value]:
     """Yields the last complete events of a CPU, the oldest first."""
     ring = kernel.per_cpu(kernel.variable("counters"), cpu)["ring"]
     size, head, mask = kernel.type_named("struct fault_event").sizeof, int(ring["head"]), int(ring["mask"])
@@ -28,12 +29,12 @@ def ring_events(cpu, number):
             yield event
 
 
-def ended_for_a_reason(story):
+def ended_for_a_reason(story: gdb.Value) -> bool:
     """Returns whether the attempt has a reason of its own; otherwise the field holds that of an earlier attempt."""
     return name_of("fault_end", story["end"], "END_") in ("gave_up", "retry")
 
 
-def attempt_words(story):
+def attempt_words(story: gdb.Value) -> tuple[str, str, str]:
     """Returns the strategy, how the attempt ended, and the reason or the answer."""
     strategy, end = name_of("fault_strategy_id", story["tried"], "STRATEGY_"), name_of("fault_end", story["end"], "END_")
     if ended_for_a_reason(story):
@@ -43,7 +44,7 @@ def attempt_words(story):
     return strategy, end.replace("_", " "), why
 
 
-def details(kind, address, value):
+def details(kind: str, address: int, value: int) -> list[str]:
     """Returns [where, what] from the event's address and value, whose meaning is in mm/debug/events.h."""
     where = f"{address:#x}"
     if kind == "look_again":
@@ -60,7 +61,7 @@ def details(kind, address, value):
             "reclaim": ["", f"{counted(value, 'page')} became free"]}[kind]
 
 
-def describe(event):
+def describe(event: gdb.Value) -> list[str]:
     kind = name_of("fault_event_type", event["type"], "EVENT_")
     cycles = f"at {int(event['start'])} for {int(event['end']) - int(event['start'])} cycles"
     who = f"tid {int(event['tid'])}" if int(event["tid"]) else "idle"
@@ -85,10 +86,10 @@ class Faults(Command):
 
     name = "faults"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return [str(SHOWN)] if not words else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 1)
         number = self.number(words[0], "a number of events") if words else SHOWN
         if number < 1:
@@ -107,12 +108,14 @@ class Wanted:
     FIELDS = {"kind": ("fault_kind", "KIND_"), "access": ("fault_access", "ACCESS_"), "tried": ("fault_strategy_id", "STRATEGY_"), "reason": ("fault_reason", "REASON_"),
               "end": ("fault_end", "END_")}
 
-    def __init__(self):
-        self.pid = self.page = None
-        self.fields, self.names = {}, []
+    def __init__(self) -> None:
+        self.pid: int | None = None
+        self.page: int | None = None
+        self.fields: dict[str, int] = {}
+        self.names: list[str] = []
 
     @classmethod
-    def words(cls):
+    def words(cls) -> dict[str, tuple[str, int]]:
         """Returns {word: (field, number)} of the words that break-fault takes, besides a pid and an address."""
         found = {}
         for field, (enum, prefix) in cls.FIELDS.items():
@@ -122,7 +125,7 @@ class Wanted:
                     found[word] = (field, number)
         return found
 
-    def add(self, word, command):
+    def add(self, word: str, command: Command) -> None:
         if word.isdecimal() and self.pid is not None or word.startswith("0x") and self.page is not None:
             command.wrong(f"break-fault: “{word}” is a second PID or address; one of each is enough.")
         if word.isdecimal():
@@ -140,14 +143,14 @@ class Wanted:
         self.fields[field] = number
         self.names.append(word)
 
-    def sentence(self):
+    def sentence(self) -> str:
         pid = f" of pid {self.pid}" if self.pid is not None else ""
         page = f" at {self.page:#x}" if self.page is not None else ""
         which = f" that are {' '.join(self.names)}" if self.names else ""
         return f"attempts{pid}{page}{which}" if pid or page or which else "every attempt"
 
-    def matches(self, fault):
-        if self.pid is not None and int(walk.selected_task()["process"]["pid"]) != self.pid:
+    def matches(self, fault: gdb.Value) -> bool:
+        if self.pid is not None and ((task := walk.selected_task()) is None or int(task["process"]["pid"]) != self.pid):
             return False
         if self.page is not None and int(fault["address"]) != self.page:
             return False
@@ -159,12 +162,12 @@ class Wanted:
 class BreakFault(gdb.Breakpoint):
     """A breakpoint at the end of every attempt, which stops at those that match."""
 
-    def __init__(self, wanted):
+    def __init__(self, wanted: Wanted) -> None:
         super().__init__("event_attempt")
         self.wanted = wanted
         self.silent = True
 
-    def stop(self):
+    def stop(self) -> bool:
         fault = gdb.newest_frame().read_var("f")
         if not self.wanted.matches(fault):
             return False
@@ -187,10 +190,10 @@ class BreakFaultCommand(Command):
 
     name = "break-fault"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return [*Wanted.words(), *pids()]
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         wanted = Wanted()
         for word in words:
             wanted.add(word, self)

@@ -4,7 +4,15 @@ Finds the holders of locks. The debug kernel records each lock that is held. In 
 that locks store, and the locks that faults record as held (kernel/debug/lock_owners.h).
 """
 
+import collections.abc
+import typing
+
+import gdb
+
 from . import kernel, vmas, walk
+
+if typing.TYPE_CHECKING:
+    from .waits import Wait  # waits imports this module
 
 LIMITS = "This release kernel does not note all that is held: shown are locks that know their owner, or are a fault's."
 
@@ -12,18 +20,18 @@ LIMITS = "This release kernel does not note all that is held: shown are locks th
 class Holding:
     """A task that holds a lock."""
 
-    def __init__(self, task, lock, rank, how):
+    def __init__(self, task: gdb.Value, lock: int, rank: str, how: str) -> None:
         self.task, self.lock, self.rank, self.how = task, lock, rank, how
 
 
-def holdings(waits):
+def holdings(waits: "list[Wait]") -> collections.abc.Iterable[Holding]:
     """Returns all known holdings; `waits` are all waits."""
     return noted() if kernel.is_debug() else known(waits)
 
 
 # --- The debug kernel ------------------------------------------------------------------------------------------------
 
-def noted():
+def noted() -> collections.abc.Iterator[Holding]:
     """Yields the recorded holdings: sleeping locks belong to threads, spinlocks to CPUs."""
     for task in walk.all_tasks():
         for lock, rank in entries(task["held"]):
@@ -34,7 +42,7 @@ def noted():
             yield Holding(walk.task_on(cpu), lock, rank, "held")
 
 
-def entries(held):
+def entries(held: gdb.Value) -> collections.abc.Iterable[tuple[int, str]]:
     """Returns each lock once: a list that is being changed may contain one twice."""
     found = {}
     for index in range(int(held["depth"])):
@@ -43,7 +51,7 @@ def entries(held):
     return found.items()
 
 
-def is_with_device(page):
+def is_with_device(page: int) -> bool:
     """Returns whether I/O is under way on a page that is waited for: then no thread holds its lock."""
     if kernel.is_debug():
         return not any(one.lock == page for one in noted())
@@ -51,7 +59,7 @@ def is_with_device(page):
     return "uptodate" not in flags if "locked" in flags else "writeback" in flags
 
 
-def how_held(lock, rank, task):
+def how_held(lock: int, rank: str, task: gdb.Value) -> str:
     if rank == "VMA":
         return "read-locked"
     if rank == "MMAP_LOCK":
@@ -62,7 +70,7 @@ def how_held(lock, rank, task):
 
 # --- The release kernel ----------------------------------------------------------------------------------------------
 
-def known(waits):
+def known(waits: "list[Wait]") -> list[Holding]:
     found = {}
     for task in walk.all_tasks():
         for one in [*as_writer(task), *in_fault(task)]:
@@ -72,14 +80,14 @@ def known(waits):
     return list(found.values())
 
 
-def as_writer(task):
+def as_writer(task: gdb.Value) -> collections.abc.Iterator[Holding]:
     """Yields mmap_lock if the thread holds it for writing: the lock stores its writer."""
     mm = task["mm"]
     if int(mm) and int(mm["mmap_lock"]["owner"]) == int(task):
         yield Holding(task, int(mm["mmap_lock"].address), "MMAP_LOCK", "held for writing")
 
 
-def in_fault(task):
+def in_fault(task: gdb.Value) -> collections.abc.Iterator[Holding]:
     """Yields the locks that the thread's current fault records as held."""
     fault = task["fault"]
     if not int(fault):
@@ -93,7 +101,7 @@ def in_fault(task):
         yield Holding(task, int(fault["page"]), "PAGE", "held")
 
 
-def owner_of(wait):
+def owner_of(wait: "Wait") -> Holding | None:
     """
     Returns the holder of the lock that is waited for, if the lock stores it: a spinlock's CPU, a mutex's owner, a
     rwsem's writer.
@@ -108,7 +116,7 @@ def owner_of(wait):
     return Holding(kernel.as_pointer(owner, "struct task"), wait.lock, wait.rank, how)
 
 
-def unknown_holders(lock, rank, holders):
+def unknown_holders(lock: int, rank: str, holders: list[Holding]) -> str | None:
     """Returns a sentence about holders that the lock's count reveals but no record names, or None."""
     if kernel.is_debug():
         return None
@@ -118,7 +126,7 @@ def unknown_holders(lock, rank, holders):
     return f"held for reading by {readers} more that {'is' if readers == 1 else 'are'} not noted" if readers > 0 else None
 
 
-def nr_readers(lock, rank):
+def nr_readers(lock: int, rank: str) -> int:
     if rank == "MMAP_LOCK":
         return int(kernel.as_pointer(lock, "struct rwsem")["count"]) // kernel.define("kernel/sync/rwsem.h", "RWSEM_READER")
     return vmas.nr_readers(kernel.container(lock, "struct vma", "vm_refcnt")) if rank == "VMA" else 0

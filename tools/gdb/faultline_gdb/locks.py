@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MIT
 """`locks`: shows the holders of each lock, its waiters, and deadlock cycles."""
 
+import collections.abc
+
+import gdb
+
 from . import holdings, kernel, stack, waits, walk
 from .command import Command, say
 
 
 # --- Names -----------------------------------------------------------------------------------------------------------
 
-def vma_of_lock(lock):
+def vma_of_lock(lock: int) -> gdb.Value:
     return kernel.container(lock, "struct vma", "vm_refcnt")
 
 
-def lock_name(lock, rank):
+def lock_name(lock: int, rank: str) -> str:
     """Names what a lock protects, as far as its address tells."""
     if rank == "MMAP_LOCK":
         return f"mmap_lock of {walk.mm_name(kernel.container(lock, 'struct mm', 'mmap_lock'))}"
@@ -31,30 +35,31 @@ def lock_name(lock, rank):
 class Graph:
     """The current graph of waits and holders."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.waits = list(waits.all_waits())
         self.holdings = list(holdings.holdings(self.waits))
         self.tasks = {int(task): task for task in walk.all_tasks()}
 
-    def locks(self):
+    def locks(self) -> list[tuple[int, str]]:
         """Returns (lock, rank) of every lock that is held or waited for, ordered by rank."""
         order = list(kernel.enum("lock_rank"))
-        found = {one.lock: one.rank for one in [*self.waits, *self.holdings] if one.lock}
+        known: list[waits.Wait | holdings.Holding] = [*self.waits, *self.holdings]
+        found = {one.lock: one.rank for one in known if one.lock}
         return sorted(found.items(), key=lambda item: (order.index(f"RANK_{item[1]}"), item[0]))
 
-    def holders(self, lock):
+    def holders(self, lock: int) -> list[holdings.Holding]:
         return [one for one in self.holdings if one.lock == lock]
 
-    def blockers(self, wait):
+    def blockers(self, wait: waits.Wait) -> list[gdb.Value]:
         """Returns the tasks that block a wait."""
         return [one.task for one in self.holders(wait.lock)] if wait.lock else wait.blockers
 
-    def cycles(self):
+    def cycles(self) -> list[list[waits.Wait]]:
         """
         Returns lists of waits, in each of which a wait is for the task of the next one, and the last for that of the
         first.
         """
-        found = []
+        found: list[list[waits.Wait]] = []
         for wait in self.waits:
             for cycle in self._from(wait, []):
                 tasks = {int(one.task) for one in cycle}
@@ -62,7 +67,7 @@ class Graph:
                     found.append(cycle)
         return found
 
-    def _from(self, wait, path):
+    def _from(self, wait: waits.Wait, path: list[waits.Wait]) -> collections.abc.Iterator[list[waits.Wait]]:
         if path and int(wait.task) == int(path[0].task):
             yield path
             return
@@ -85,7 +90,7 @@ class Locks(Command):
 
     name = "locks"
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 0)
         graph = Graph()
         for lock, rank in graph.locks():
@@ -100,20 +105,20 @@ class Locks(Command):
         if not kernel.is_debug():
             say(holdings.LIMITS)
 
-    def show(self, graph, lock, rank):
+    def show(self, graph: Graph, lock: int, rank: str) -> None:
         say(lock_name(lock, rank))
         show_holders(graph, lock, rank, "  ")
         for wait in graph.waits:
             if wait.lock == lock:
                 say(f"  wanted {wait.what + ' ' if wait.what else ''}by {who(wait.task)}")
 
-    def show_cycle(self, graph, cycle):
+    def show_cycle(self, graph: Graph, cycle: list[waits.Wait]) -> None:
         say("CYCLE: " + "; ".join(f"{walk.task_name(wait.task)} waits for "
                                   f"{lock_name(wait.lock, wait.rank) if wait.lock else wait.what}" for wait in cycle)
             + ". Nobody of them will ever go on.")
 
 
-def show_waits_of(task):
+def show_waits_of(task: gdb.Value) -> None:
     """Prints what one thread waits for, and the holders."""
     graph = Graph()
     for wait in graph.waits:
@@ -126,7 +131,7 @@ def show_waits_of(task):
         show_holders(graph, wait.lock, wait.rank, "    ")
 
 
-def show_holders(graph, lock, rank, indent):
+def show_holders(graph: Graph, lock: int, rank: str, indent: str) -> None:
     holders = graph.holders(lock)
     for holding in holders:
         say(f"{indent}{holding.how} by {who(holding.task)}")
@@ -135,6 +140,6 @@ def show_holders(graph, lock, rank, indent):
         say(f"{indent}{unknown}")
 
 
-def who(task):
+def who(task: gdb.Value) -> str:
     cpu = walk.cpu_running(task)
     return f"{walk.task_name(task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}: {stack.summary(task, cpu)}"

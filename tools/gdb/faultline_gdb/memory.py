@@ -6,23 +6,23 @@ from . import kernel
 FILE = "mm/page/page_alloc.c"
 
 
-def stashed(cpu):
+def stashed(cpu: int) -> int:
     """Returns the number of pages in the CPU's stash."""
     return int(kernel.per_cpu(kernel.static(FILE, "stashes"), cpu)["count"])
 
 
-def kept():
+def kept() -> int:
     """Returns the number of pages that programs cannot allocate."""
     return int(kernel.variable("watermarks")["min"])
 
 
-def at_hand(cpu):
+def at_hand(cpu: int) -> int:
     """
     Returns the pages that alloc_page(ALLOC_USER) can get: the CPU's stash, and the zone's pages above its lowest mark.
     """
     return stashed(cpu) + max(0, int(kernel.static(FILE, "zone")["nr_free"]) - kept())
 
 
-def describe(cpu):
+def describe(cpu: int) -> str:
     return f"no page at hand: CPU {cpu} has {stashed(cpu)} in its stash, {int(kernel.static(FILE, 'zone')['nr_free'])} are " \
         f"free, of which programs may not have the last {kept()}"

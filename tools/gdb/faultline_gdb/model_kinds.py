@@ -4,16 +4,18 @@ The kinds of fault in the model of `why`, the same for all strategies. Mirrors m
 fault_mapping.c, fault_around.c, fault_wp.c and fault_swap.c. Each kind ends by raising End.
 """
 
+import gdb
+
 from . import kernel, swap, walk
 from .command import counted
-from .model import EXEC, WRITE, End, answered, refused
+from .model import EXEC, WRITE, End, Fault, Strategy, answered, refused
 from .model_locked import OUT_OF_MEMORY
 
 COMMIT, MAPPING, AROUND = "mm/fault/fault_commit.c", "mm/fault/fault_mapping.c", "mm/fault/fault_around.c"
 WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault/fault_wp.c", "mm/fault/fault_swap.c", "mm/fault/fault_kind.c", "mm/fault/fault_page_io.c"
 
 
-def handle(strategy, fault):
+def handle(strategy: Strategy, fault: Fault) -> None:
     """Mirrors fault_handle()."""
     strategy.walk(fault)
     kind = walk.pte_kind(fault.pte)
@@ -27,11 +29,11 @@ def handle(strategy, fault):
     raise answered(KIND, "nothing_to_do", "count(spurious_faults)", "nothing to do: the entry permits the access by now")
 
 
-def has(fault, bit):
+def has(fault: Fault, bit: str) -> bool:
     return bool(fault.pte & walk.pte_bit(bit))
 
 
-def permits(pte, access):
+def permits(pte: int, access: str) -> bool:
     """Mirrors pte_permits(): returns whether the entry permits the access, so that the CPU does not fault."""
     if not pte & walk.pte_bit("PRESENT"):
         return False
@@ -40,7 +42,7 @@ def permits(pte, access):
 
 # --- Private memory --------------------------------------------------------------------------------------------------
 
-def anon(strategy, fault):
+def anon(strategy: Strategy, fault: Fault) -> None:
     if fault.access != WRITE:
         strategy.lock_pte(fault)
         raise answered(COMMIT, "fault_map_zero_page", "pte_fill", "the shared zero page is mapped, read-only")
@@ -55,14 +57,14 @@ def anon(strategy, fault):
 class Cache:
     """The pages of a mapping, as mapping_tree.c stores them."""
 
-    def __init__(self, mapping):
+    def __init__(self, mapping: gdb.Value) -> None:
         self.mapping = mapping
         self.bits = kernel.define("mm/cache/mapping_tree.c", "SLOT_BITS")
 
-    def nr_pages(self):
+    def nr_pages(self) -> int:
         return (int(self.mapping["size"]) + kernel.PAGE_SIZE - 1) // kernel.PAGE_SIZE
 
-    def entry(self, index):
+    def entry(self, index: int) -> int:
         """Returns the slot's entry: 0, a page, or a value with its lowest bit set."""
         node = self.mapping["root"].cast(kernel.type_named("struct mapping_node").pointer())
         if not int(node) or index >> self.bits * int(node["level"]):
@@ -74,24 +76,24 @@ class Cache:
             node = entry.cast(node.type)
         return 0
 
-    def page(self, index):
+    def page(self, index: int) -> gdb.Value | None:
         """Returns the page of the slot, or None."""
         entry = self.entry(index)
         return kernel.as_pointer(entry, "struct page") if entry and not entry & 1 else None
 
-    def value(self, index):
+    def value(self, index: int) -> int | None:
         """Returns the swap slot that has the mapping's page, or None."""
         entry = self.entry(index)
         return entry >> 1 if entry & 1 else None
 
-    def may_be_mapped(self, index):
+    def may_be_mapped(self, index: int) -> bool:
         """Mirrors may_be_mapped() in fault_around.c."""
         page = self.page(index)
         return page is not None and kernel.page_has(page, "PG_UPTODATE") and kernel.page_has(page, "PG_CACHE") and \
             not any(kernel.page_has(page, flag) for flag in ("PG_LOCKED", "PG_ERROR", "PG_SET_ASIDE"))
 
 
-def mapping(strategy, fault):
+def mapping(strategy: Strategy, fault: Fault) -> None:
     if fault.access != WRITE:
         read_fault(strategy, fault)
     elif fault.vma.has("SHARED"):
@@ -100,7 +102,7 @@ def mapping(strategy, fault):
         cow_fault(strategy, fault)
 
 
-def window(fault):
+def window(fault: Fault) -> range:
     """Returns the pages that fault_map_around() examines, as indices of the mapping."""
     number = int(kernel.variable("sysctl_fault_around_bytes")) // kernel.PAGE_SIZE
     if number > 1 and int(fault.vma.mapping_struct["misses"]) > kernel.define(AROUND, "LOTS_OF_MISSES"):
@@ -113,7 +115,7 @@ def window(fault):
     return range(fault.pgoff() + first - place, fault.pgoff() + last - place + 1)
 
 
-def read_fault(strategy, fault):
+def read_fault(strategy: Strategy, fault: Fault) -> None:
     if int(fault.vma.ops_struct["map_pages"]):
         map_around(strategy, fault)
     strategy.may_call_ops(fault)
@@ -122,7 +124,7 @@ def read_fault(strategy, fault):
     raise answered(COMMIT, "fault_map_page", "pte_fill", "the mapping's page is mapped")
 
 
-def map_around(strategy, fault):
+def map_around(strategy: Strategy, fault: Fault) -> None:
     cache = Cache(fault.vma.mapping_struct)
     around = [index for index in window(fault) if index < cache.nr_pages() and cache.may_be_mapped(index)]
     if not around:
@@ -136,14 +138,14 @@ def map_around(strategy, fault):
         fault.note(f"maps {counted(number, 'cached page')} around this one, which {why_not_cached(cache.page(fault.pgoff()))}")
 
 
-def why_not_cached(page):
+def why_not_cached(page: gdb.Value | None) -> str:
     if page is None:
         return "is not cached"
     return "is locked" if kernel.page_has(page, "PG_LOCKED") else "is cached, but nobody has used it yet" \
         if kernel.page_has(page, "PG_SET_ASIDE") else "was not read yet"
 
 
-def find_page(strategy, fault):
+def find_page(strategy: Strategy, fault: Fault) -> None:
     if not int(fault.vma.ops_struct["fault"]):
         raise answered(MAPPING, "find_page", "FAULT_BEYOND_END", f"{refused(fault, 'SIGBUS')}: the object has no pages to give",
                        "FAULT_BEYOND_END")
@@ -163,7 +165,7 @@ def find_page(strategy, fault):
     strategy.wait_page(fault)
 
 
-def make_page(strategy, fault, cache):
+def make_page(strategy: Strategy, fault: Fault, cache: Cache) -> None:
     """Mirrors find_missed_page(): shared memory may be in swap; any other mapping gets a new page."""
     value = cache.value(fault.pgoff())
     if value is not None:
@@ -172,7 +174,7 @@ def make_page(strategy, fault, cache):
         raise answered(MAPPING, "answer_to", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
 
 
-def in_swap(strategy, fault, value):
+def in_swap(strategy: Strategy, fault: Fault, value: int) -> None:
     """Mirrors fault_swapped_shmem()."""
     number, offset = swap.number_of(value)
     area = dict(swap.areas()).get(number)
@@ -188,7 +190,7 @@ def in_swap(strategy, fault, value):
                    "faults again, and finds it")
 
 
-def cow_fault(strategy, fault):
+def cow_fault(strategy: Strategy, fault: Fault) -> None:
     strategy.may_call_ops(fault)
     strategy.need_anon_vma(fault)
     find_page(strategy, fault)
@@ -197,7 +199,7 @@ def cow_fault(strategy, fault):
     raise answered(COMMIT, "fault_map_own_page", "pte_fill", "a copy of the mapping's page is mapped writable")
 
 
-def shared_fault(strategy, fault):
+def shared_fault(strategy: Strategy, fault: Fault) -> None:
     strategy.may_call_ops(fault)
     find_page(strategy, fault)
     page = Cache(fault.vma.mapping_struct).page(fault.pgoff())
@@ -207,7 +209,7 @@ def shared_fault(strategy, fault):
     raise unless_throttled(fault, page, answered(COMMIT, "fault_map_page", "pte_fill", "the mapping's page is mapped writable"))
 
 
-def notify_file_system(strategy, fault, page):
+def notify_file_system(strategy: Strategy, fault: Fault, page: gdb.Value | None) -> None:
     """Mirrors fault_page_mkwrite()."""
     if page is not None and fault.is_locked(page):
         fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
@@ -215,7 +217,7 @@ def notify_file_system(strategy, fault, page):
     fault.note("tells the file system of the write, with the page locked")
 
 
-def unless_throttled(fault, page, end):
+def unless_throttled(fault: Fault, page: gdb.Value | None, end: End) -> End:
     """
     Returns `end`, or completed if too many pages are dirty: the writer sets the entry, drops its lock and waits for the
     flusher.
@@ -232,7 +234,7 @@ def unless_throttled(fault, page, end):
 
 # --- Writing to what is mapped read-only -----------------------------------------------------------------------------
 
-def write_protected(strategy, fault):
+def write_protected(strategy: Strategy, fault: Fault) -> None:
     if fault.vma.has("SHARED"):
         page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
         if int(fault.vma.mapping_struct["ops"]):
@@ -245,7 +247,7 @@ def write_protected(strategy, fault):
     private_write(strategy, fault)
 
 
-def private_write(strategy, fault):
+def private_write(strategy: Strategy, fault: Fault) -> None:
     if has(fault, "SPECIAL"):
         strategy.need_page(fault)
         strategy.lock_pte(fault)
@@ -260,7 +262,7 @@ def private_write(strategy, fault):
                    + ("others have it too" if anon else "it is of a mapping") + f" ({counted(page['refcount'], 'reference')}, mapped {counted(page['mapcount'], 'time')})")
 
 
-def is_last_owner(page):
+def is_last_owner(page: gdb.Value) -> bool:
     """Mirrors is_last_owner(): a swap slot that no entry names any more drops its reference first."""
     if not kernel.page_has(page, "PG_ANON"):
         return False
@@ -274,7 +276,7 @@ def is_last_owner(page):
 
 # --- Swap ------------------------------------------------------------------------------------------------------------
 
-def swapped(strategy, fault):
+def swapped(strategy: Strategy, fault: Fault) -> None:
     number, offset = walk.swap_slot(fault.pte)
     strategy.need_anon_vma(fault)
     area = dict(swap.areas()).get(number)
@@ -288,7 +290,7 @@ def swapped(strategy, fault):
     read(strategy, fault, area, state)
 
 
-def read(strategy, fault, area, state):
+def read(strategy: Strategy, fault: Fault, area: gdb.Value, state: int) -> None:
     synchronous = not swap.device_of(area)["async"]
     if synchronous and swap.entries(state) == 1:
         strategy.need_page(fault)
@@ -304,14 +306,14 @@ def read(strategy, fault, area, state):
     commit(strategy, fault, only_owner=swap.entries(state) == 1)
 
 
-def begin_read(strategy, fault):
+def begin_read(strategy: Strategy, fault: Fault) -> None:
     """Mirrors fault_read_swap(): a read takes one of the requests for swap, or waits for one."""
     if swap.requests_are_out():
         strategy.wait_request(fault)
     fault.note("starts to read the page into the swap cache, with its neighbours")
 
 
-def cached(strategy, fault, area, offset, page):
+def cached(strategy: Strategy, fault: Fault, area: gdb.Value, offset: int, page: gdb.Value) -> None:
     if fault.is_locked(page):
         fault.note(f"page frame {kernel.pfn_of_page(page):#x} is locked (`locks` says by whom)")
         strategy.wait_page(fault)
@@ -323,7 +325,7 @@ def cached(strategy, fault, area, offset, page):
     commit(strategy, fault, only_owner)
 
 
-def commit(strategy, fault, only_owner):
+def commit(strategy: Strategy, fault: Fault, only_owner: bool) -> None:
     strategy.lock_pte(fault)
     if fault.access == WRITE and not only_owner:
         fault.note("maps the page read-only, since others may have it too, and goes on as with any shared page: a copy")

@@ -8,8 +8,9 @@ from .command import Command, say
 class Overview(Command):
     name, needs_machine = "faultline", False
 
-    def __init__(self):
-        rows = [(one.name, one.__doc__.strip().splitlines()[0]) for one in command.ALL if "-attach" not in one.name]
+    def __init__(self) -> None:
+        rows = [(one.name, (one.__doc__ or "").strip().splitlines()[0])
+                for one in command.ALL if "-attach" not in one.name]
         width = max(len(name) for name, _ in rows)
         self.__doc__ = "\n".join(["List the commands for looking at page faults.", "Usage: faultline", "",
                                   *(f"{name.ljust(width)}  {text}" for name, text in rows), "",
@@ -17,6 +18,6 @@ class Overview(Command):
                                   "docs/debugging.md has answers to questions, word for word."])
         super().__init__()
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 0)
-        say(self.__doc__)
+        say(self.__doc__ or "")

@@ -3,13 +3,14 @@
 `ptwalk` shows the walk of an address through the page tables; `page` shows a page frame and the entries that map it.
 """
 
+import collections.abc
 import gdb
 
 from . import kernel, swap, walk
 from .command import Command, counted, pids, say
 
 
-def lock_owner(lock):
+def lock_owner(lock: gdb.Value) -> str:
     """Describes the holder of a spinlock."""
     cpu = int(lock["owner"]) - 1
     if cpu < 0:
@@ -28,10 +29,10 @@ class Ptwalk(Command):
 
     name = "ptwalk"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return pids() if len(words) == 1 else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         if not words:
             self.wrong("ptwalk: which address?")
         self.at_most(words, 2)
@@ -41,7 +42,7 @@ class Ptwalk(Command):
         for step in walk.walk(mm, address):
             self.show(step)
 
-    def show(self, step):
+    def show(self, step: walk.Step) -> None:
         say(f"  {walk.LEVELS[step.level]}[{step.index}] at {step.place:#x} = {step.value:#x}")
         if step.level == 4 and step.index >= 256:
             say("    the kernel's own tables, which no program may use: the walk ends here")
@@ -68,10 +69,10 @@ class Page(Command):
 
     name = "page"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return ["pfn"] if not words else pids() if len(words) == 1 and words[0] != "pfn" else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         if not words:
             self.wrong("page: which page?")
         if words[0] == "pfn":
@@ -88,7 +89,7 @@ class Page(Command):
             return
         self.show(walk.frame(value) >> 12)
 
-    def show(self, pfn):
+    def show(self, pfn: int) -> None:
         if pfn >= int(kernel.variable("max_pfn")):
             raise gdb.GdbError(f"page: the machine has {int(kernel.variable('max_pfn')):#x} page frames, {pfn:#x} is beyond them.")
         page = kernel.page_of_pfn(pfn)
@@ -101,14 +102,16 @@ class Page(Command):
             say(f"  {line}")
 
 
-def entry_of(mm, address):
+def entry_of(mm: gdb.Value, address: int) -> int | None:
     """Returns the entry of the lowest level, or None without a table."""
     last = list(walk.walk(mm, address))[-1]
     return last.value if last.level == 1 else None
 
 
-def owner_lines(page):
-    has = lambda flag: kernel.page_has(page, flag)  # noqa: E731
+def owner_lines(page: gdb.Value) -> collections.abc.Iterator[str]:
+    def has(flag: str) -> bool:
+        return kernel.page_has(page, flag)
+
     if has("PG_TABLE"):
         yield f"a page table of {walk.mm_name(page['mm'])}; the lock of its entries is {lock_owner(page['ptl'])}"
     elif has("PG_BUDDY"):
@@ -123,7 +126,7 @@ def owner_lines(page):
         yield "in the swap cache: area {}, slot {}".format(*swap.number_of(int(page["private"])))
 
 
-def mapping_lines(pfn):
+def mapping_lines(pfn: int) -> collections.abc.Iterator[str]:
     """
     Yields the entries that map the frame. Searches every address space, to check the reverse map without relying on it.
     """
@@ -135,7 +138,7 @@ def mapping_lines(pfn):
                     yield f"mapped by pid {int(process['pid'])} at {address:#x}: {walk.describe_pte(value)}"
 
 
-def present_entries(mm, start, end):
+def present_entries(mm: gdb.Value, start: int, end: int) -> collections.abc.Iterator[tuple[int, int]]:
     """Yields (address, entry) of all entries that map a page in [start, end), reading one table at a time."""
     span = kernel.PAGE_SIZE * 512
     address = start

@@ -12,10 +12,10 @@ from . import kernel
 
 
 class Place:
-    def __init__(self, path, function, text):
+    def __init__(self, path: str, function: str, text: str) -> None:
         self.path, self.function, self.text = path, function, text
 
-    def line(self):
+    def line(self) -> int:
         lines = kernel.source(self.path).splitlines()
         begin = next((number for number, line in enumerate(lines) if re.match(rf"\w.*\b{self.function}\(", line)
                       and not line.rstrip().endswith(";")), None)
@@ -27,10 +27,10 @@ class Place:
                 return number + 1
         raise gdb.GdbError(f"why is older than the kernel: {self.function}() in {self.path} has no “{self.text}”")
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.path}:{self.line()} in {self.function}()"
 
 
-def reason(path, function, name):
+def reason(path: str, function: str, name: str) -> Place:
     """Returns the place where an attempt ends for a reason."""
     return Place(path, function, f"REASON_{name}")

@@ -9,24 +9,24 @@ from .command import Command, say, table
 IDLE, ARMED, STOPPED = "POINT_IDLE", "POINT_ARMED", "POINT_STOPPED"
 
 
-def points():
+def points() -> dict[str, str]:
     return {row[0]: row[1] for row in kernel.rows("mm/debug/race.h", "RACE_POINTS")}
 
 
-def state_of(name):
+def state_of(name: str) -> gdb.Value:
     """Returns the kernel's record of a point."""
     return kernel.static("mm/debug/race.c", "points")[kernel.enum("race_point_id")[f"RACE_{name}"]]
 
 
-def is_in(point, state):
+def is_in(point: gdb.Value, state: str) -> bool:
     return int(point["state"]) == kernel.enum("point_state")[state]
 
 
-def write(field, number):
+def write(field: gdb.Value, number: int) -> None:
     gdb.selected_inferior().write_memory(int(field.address), number.to_bytes(field.type.sizeof, "little"))
 
 
-def set_state(point, state):
+def set_state(point: gdb.Value, state: str) -> None:
     """
     Sets the state and mirrors update_armed(): the flag is set while any point is not idle, or a schedule is fuzzed.
     """
@@ -35,7 +35,7 @@ def set_state(point, state):
     write(kernel.variable("race_armed"), int(busy or bool(kernel.variable("schedule_fuzz_on"))))
 
 
-def describe(name):
+def describe(name: str) -> str:
     point = state_of(name)
     tid, skip = int(point["tid"]), int(point["skip"])
     if is_in(point, STOPPED):
@@ -45,7 +45,7 @@ def describe(name):
     return "idle" if is_in(point, IDLE) else "somebody arrives"
 
 
-def thread_name(tid):
+def thread_name(tid: int) -> str:
     return next((walk.task_name(task) for task in walk.tasks() if int(task["tid"]) == tid), f"tid {tid}")
 
 
@@ -65,36 +65,37 @@ class Race(Command):
 
     name = "race"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         if not words:
             return ["list", "arm", "release", "disarm"]
         if len(words) == 1 and words[0] in ("arm", "release"):
             return list(points())
         return [str(int(task["tid"])) for task in walk.tasks()] if len(words) == 2 and words[0] == "arm" else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         verb, *rest = words or ["show"]
-        actions = {"show": self.show, "list": self.list, "arm": self.arm, "release": self.release, "disarm": self.disarm}
+        actions = {"show": self.show, "list": self.show_all, "arm": self.arm, "release": self.release,
+                   "disarm": self.disarm}
         if verb not in actions:
             self.wrong(f"race: “{verb}” is none of list, arm, release, disarm.")
         actions[verb](rest)
 
-    def point(self, words):
+    def point(self, words: list[str]) -> gdb.Value:
         if not words:
             self.wrong("race: which point? race list shows them.")
         if words[0] not in points():
             self.wrong(f"race: there is no point “{words[0]}”; race list shows them.")
         return state_of(words[0])
 
-    def show(self, words):
+    def show(self, words: list[str]) -> None:
         busy = [[name, describe(name)] for name in points() if not is_in(state_of(name), IDLE)]
         table(busy) if busy else say("No race point is armed; race list shows them all.")
 
-    def list(self, words):
+    def show_all(self, words: list[str]) -> None:
         self.at_most(words, 0)
         table([[name, describe(name), sentence] for name, sentence in points().items()])
 
-    def arm(self, words):
+    def arm(self, words: list[str]) -> None:
         point = self.point(words)
         self.at_most(words, 3)
         tid, skip = [self.number(word, "a number") for word in words[1:]] + [0] * (3 - len(words))
@@ -108,13 +109,13 @@ class Race(Command):
         set_state(point, ARMED)
         say(f"{words[0]}: {describe(words[0])}")
 
-    def release(self, words):
+    def release(self, words: list[str]) -> None:
         point = self.point(words)
         self.at_most(words, 1)
         set_state(point, IDLE)
         say(f"{words[0]}: released")
 
-    def disarm(self, words):
+    def disarm(self, words: list[str]) -> None:
         self.at_most(words, 0)
         for name in points():
             set_state(state_of(name), IDLE)

@@ -8,17 +8,17 @@ from .command import Command, say, table
 
 
 class Reason:
-    def __init__(self, row):
+    def __init__(self, row: list[str]) -> None:
         self.name, strategy, kind, self.sentence, self.mirrors = row
         self.strategy, self.kind = strategy.lower(), kind.lower()
 
 
-def all_reasons():
+def all_reasons() -> dict[str, Reason]:
     """Returns the rows of mm/reasons.h by name."""
     return {row[0]: Reason(row) for row in kernel.rows("mm/reasons.h", "FAULT_REASONS")}
 
 
-def counters():
+def counters() -> dict[str, int]:
     """Returns {name: sum over all CPUs}, as in /proc/vmstat."""
     names = [name.removeprefix("COUNT_") for name in kernel.enum("counter")
              if name not in ("COUNT_FIRST_REASON", "NR_COUNTERS")]
@@ -34,7 +34,7 @@ def counters():
     return found
 
 
-def sentences():
+def sentences() -> dict[str, str]:
     counters = "mm/debug/counters.h"
     return {**{row[0]: row[1] for row in kernel.rows(counters, "FAULT_COUNTERS")},
             **{f"{strategy[2]}_{row[1]}": row[2] for strategy in kernel.rows("mm/reasons.h", "FAULT_STRATEGIES")
@@ -52,15 +52,15 @@ class Reasons(Command):
 
     name = "reasons"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return ["all", *sentences()] if not words else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 1)
-        pattern = words[0] if words else None
+        pattern = words[0] if words else ""
         text = sentences()
         found = counters()
-        if pattern not in (None, "all"):
+        if pattern not in ("", "all"):
             found = {name: count for name, count in found.items() if fnmatch.fnmatchcase(name, pattern)}
             if not found:
                 self.wrong(f"reasons: no counter is called {pattern}; reasons all shows them.")

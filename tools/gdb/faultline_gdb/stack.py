@@ -4,6 +4,7 @@ Reads stacks: those of CPUs, which GDB unwinds, and those of sleeping threads, w
 pointers that the kernel keeps.
 """
 
+import collections.abc
 import gdb
 
 from . import kernel, unwind, walk
@@ -17,7 +18,7 @@ LABEL = ".@"  # local labels of the assembler, inside a macro
 EXCEPTIONS = ("page_fault_kernel", "exception", "exception_critical")
 
 
-def place(pc):
+def place(pc: int) -> str:
     """Returns a function and a line, as far as the symbols tell."""
     line = gdb.find_pc_line(pc)
     name = kernel.function_name(pc)
@@ -26,7 +27,7 @@ def place(pc):
     return f"{name or '?'} ({line.symtab.filename.removeprefix('./')}:{line.line})"
 
 
-def sleeping_frames(task):
+def sleeping_frames(task: gdb.Value) -> collections.abc.Iterator[tuple[int, int]]:
     """Yields (return address, frame pointer) from the innermost frame of a thread that is switched out."""
     saved = int(task["kernel_rsp"])
     if not saved:
@@ -41,12 +42,12 @@ def sleeping_frames(task):
         low, pc, base = base, kernel.read_u64(base + kernel.WORD), kernel.read_u64(base)
 
 
-def names(task, cpu=None):
+def names(task: gdb.Value, cpu: int | None = None) -> list[str]:
     """Returns the functions on a thread's stack, innermost first."""
     return [name for name in names_and_entries(task, cpu) if name]
 
 
-def names_and_entries(task, cpu):
+def names_and_entries(task: gdb.Value, cpu: int | None) -> list[str | None]:
     """Returns the same, with None for the code of entry.asm between the interrupted function and the handler."""
     if cpu is None:
         return [kernel.function_name(pc - 1) for pc, _ in sleeping_frames(task)]
@@ -54,7 +55,7 @@ def names_and_entries(task, cpu):
         return [frame.name() for frame in frames()]
 
 
-def without_interrupts(found):
+def without_interrupts(found: list[str | None]) -> tuple[list[str | None], str | None]:
     """Returns the functions below the innermost interrupts, and the last interrupt's handler, None if there is none."""
     handler = None
     while None in found:
@@ -65,7 +66,7 @@ def without_interrupts(found):
     return found, handler
 
 
-def frames():
+def frames() -> collections.abc.Iterator[gdb.Frame]:
     """Yields the kernel's frames, innermost first; the frames of a program may follow them."""
     frame = gdb.newest_frame()
     for _ in range(DEPTH):
@@ -81,27 +82,27 @@ def frames():
 class on_cpu:
     """A context in which another CPU is selected."""
 
-    def __init__(self, cpu):
+    def __init__(self, cpu: int) -> None:
         self.cpu = cpu
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.before = gdb.selected_thread()
         walk.thread_of_cpu(self.cpu).switch()
 
-    def __exit__(self, *ignored):
+    def __exit__(self, *ignored: object) -> None:
         self.before.switch()
 
 
-def summary(task, cpu):
+def summary(task: gdb.Value, cpu: int | None) -> str:
     """Returns a thread's functions, outermost last, without the plumbing."""
     if cpu is not None:
         with on_cpu(cpu):
             if int(gdb.newest_frame().read_register("cs")) & 3:
                 return "in user mode"
     found, handler = without_interrupts(names_and_entries(task, cpu))
-    found = [name for name in found if name and name not in PLUMBING and not name.startswith(LABEL)]
-    if "syscall_entry" in found:
-        found = found[:found.index("syscall_entry")]
-    shown = " < ".join(found if len(found) <= SHOWN + 1 else [*found[:SHOWN], "…", found[-1]])
+    mine = [name for name in found if name and name not in PLUMBING and not name.startswith(LABEL)]
+    if "syscall_entry" in mine:
+        mine = mine[:mine.index("syscall_entry")]
+    shown = " < ".join(mine if len(mine) <= SHOWN + 1 else [*mine[:SHOWN], "…", mine[-1]])
     shown = shown or ("has not run yet" if task["process"]["is_kernel"] else "in user mode")
     return f"{shown}, interrupted: {handler}" if handler else shown

@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: MIT
 """`swap`: shows the swap areas, their devices, and the slots in use."""
 
+import collections.abc
+
+import gdb
+
 from . import kernel
 from .command import Command, counted, say
 
 SHOWN_SLOTS = 40
 
 
-def areas():
+def areas() -> collections.abc.Iterator[tuple[int, gdb.Value]]:
     """Yields (number, area) of the present areas."""
     for number, area in enumerate(kernel.array_of(kernel.static("mm/swap/swap_area.c", "areas"))):
         if area["present"]:
             yield number, area
 
 
-def constant(name):
+def constant(name: str) -> int:
     return kernel.define("mm/swap/swap_area.c", name)
 
 
-def slots(area):
+def slots(area: gdb.Value) -> collections.abc.Iterator[tuple[int, int, int]]:
     """Yields (offset, state, pfn) of the slots that are neither free nor bad."""
     per_chunk = kernel.PAGE_SIZE // kernel.type_named("struct slot").sizeof
     total = int(area["nr_slots"])
@@ -30,28 +34,28 @@ def slots(area):
                 yield first + number, state, data[2 * number + 1]
 
 
-def number_of(slot):
+def number_of(slot: int) -> tuple[int, int]:
     """Returns (area, offset) of a swap_slot_t."""
     bits = kernel.define("mm/table/pgtable.h", "SWAP_OFFSET_BITS")
     return slot >> bits, slot & (1 << bits) - 1
 
 
-def slot_state(area, offset):
+def slot_state(area: gdb.Value, offset: int) -> tuple[int, int]:
     """Returns (state, pfn) of one slot."""
     per_chunk = kernel.PAGE_SIZE // kernel.type_named("struct slot").sizeof
     slot = area["chunks"][offset // per_chunk]["slots"][offset % per_chunk]
     return int(slot["state"]), int(slot["pfn"])
 
 
-def entries(state):
+def entries(state: int) -> int:
     return state & constant("SLOT_BAD") - 1
 
 
-def is_held(state):
+def is_held(state: int) -> bool:
     return bool(state & constant("SLOT_HELD"))
 
 
-def describe_slot(state, pfn):
+def describe_slot(state: int, pfn: int) -> str:
     count = entries(state)
     words = [f"{count} {'entry names' if count == 1 else 'entries name'} it"]
     if is_held(state):
@@ -59,18 +63,18 @@ def describe_slot(state, pfn):
     return ", ".join(words)
 
 
-def requests_are_out():
+def requests_are_out() -> bool:
     """Returns whether all requests for swap are in use. The pool is filled when the first one is taken."""
     pool = kernel.static("mm/swap/swap_io.c", "pool")
     return bool(pool["filled"]) and int(pool["free"]["next"]) == int(pool["free"].address)
 
 
-def target_of(area):
+def target_of(area: gdb.Value) -> gdb.Value:
     """Returns where the area is: on a device, or in a file on one."""
     return area["device"].cast(kernel.type_named("struct swap_target").pointer())
 
 
-def device_of(area):
+def device_of(area: gdb.Value) -> gdb.Value:
     return target_of(area)["device"]
 
 
@@ -84,10 +88,10 @@ class Swap(Command):
 
     name = "swap"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return [str(number) for number, _ in areas()] if not words else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 1)
         present = dict(areas())
         wanted = self.number(words[0], "the number of a swap area") if words else None
@@ -99,7 +103,7 @@ class Swap(Command):
             if wanted in (None, number):
                 self.show(number, area, None if words else SHOWN_SLOTS)
 
-    def show(self, number, area, limit):
+    def show(self, number: int, area: gdb.Value, limit: int | None) -> None:
         device, used = device_of(area), list(slots(area))
         file = "a file of " if int(target_of(area)["node"]) else ""
         say(f"area {number} on {file}{kernel.text_of(device['name'])} ({'asynchronous, ' + str(int(device['latency_us'])) + ' µs' if device['async'] else 'synchronous'}): "

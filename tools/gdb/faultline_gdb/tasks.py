@@ -9,7 +9,7 @@ from .command import Command, say, table
 STATE = "TASK_"
 
 
-def policy_name(mm):
+def policy_name(mm: gdb.Value) -> str:
     policy = int(mm["policy"]) or int(kernel.variable("fault_policy_default"))
     return kernel.enum_name("fault_policy", policy, "POLICY_").lower()
 
@@ -22,7 +22,7 @@ class Cpus(Command):
 
     name = "cpus"
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 0)
         before = gdb.selected_thread()
         try:
@@ -30,7 +30,7 @@ class Cpus(Command):
         finally:
             before.switch()
 
-    def describe(self, cpu):
+    def describe(self, cpu: int) -> list[str]:
         walk.thread_of_cpu(cpu).switch()
         frame = gdb.newest_frame()
         task = walk.task_on(cpu)
@@ -49,14 +49,14 @@ class Tasks(Command):
 
     name = "tasks"
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 0)
         rows = [self.describe(task) for task in walk.tasks()]
         if not rows:
             say("There are no threads yet.")
         table(rows)
 
-    def describe(self, task):
+    def describe(self, task: gdb.Value) -> list[str]:
         cpu = walk.cpu_running(task)
         state = kernel.enum_name("task_state", task["state"], STATE).lower()
         mm = task["mm"]

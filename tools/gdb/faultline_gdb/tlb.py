@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`tlb`: shows which CPUs may hold translations of an address space, and which shootdowns are under way."""
 
+import gdb
+
 from . import kernel, walk
 from .command import Command, counted, pids, say
 
@@ -13,12 +15,12 @@ class Tlb(Command):
 
     name = "tlb"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return [*pids(), "all"] if not words else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 1)
-        if words == ["all"] or (not words and (walk.selected_task() is None or not int(walk.selected_task()["mm"]))):
+        if words == ["all"] or (not words and ((task := walk.selected_task()) is None or not int(task["mm"]))):
             spaces = [walk.process_mm(process) for process in walk.processes()]
         else:
             spaces = [self.mm(words[0] if words else None)[0]]
@@ -27,11 +29,11 @@ class Tlb(Command):
                 self.show(mm)
         self.show_requests()
 
-    def show(self, mm):
+    def show(self, mm: gdb.Value) -> None:
         say(f"{walk.mm_name(mm)}: CPUs that may hold translations: {kernel.cpu_list(int(mm['cpus']))}; "
             f"{counted(mm['tlb_pending'], 'change')} not yet flushed")
 
-    def show_requests(self):
+    def show_requests(self) -> None:
         requests = kernel.static("kernel/x86/smp.c", "tlb_requests")
         inboxes = kernel.static("kernel/x86/smp.c", "tlb_inbox")
         quiet = True
@@ -48,6 +50,6 @@ class Tlb(Command):
             say("No shootdown is under way.")
 
 
-def extent(request):
+def extent(request: gdb.Value) -> str:
     start, end = int(request["start"]), int(request["end"])
     return "everything" if end == (1 << 64) - 1 else f"{start:#x}-{end:#x}"

@@ -8,6 +8,7 @@ must match (checked every time); "---" waits for Enter; "#" begins a comment. Al
 import os
 import re
 import sys
+import typing
 
 import gdb
 
@@ -17,16 +18,16 @@ from .command import Command, say
 PLACE = os.path.join(kernel.ROOT, "tools", "gdb", "tours")
 
 
-def names():
+def names() -> list[str]:
     return sorted(name.removesuffix(".tour") for name in os.listdir(PLACE) if name.endswith(".tour"))
 
 
-def lines_of(name):
+def lines_of(name: str) -> list[str]:
     with open(os.path.join(PLACE, f"{name}.tour"), encoding="utf-8") as file:
         return [line.rstrip("\n") for line in file if not line.startswith("#")]
 
 
-def start_with(name):
+def start_with(name: str) -> str:
     return f"tools/faultline run --gdb --deterministic --cpus 3 --swap 1M build/user/tour {name}"
 
 
@@ -41,13 +42,13 @@ class Tour(Command):
 
     name, needs_machine = "tour", False  # the list of tours needs none
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return names() if not words else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 1)
         if not words:
-            self.list()
+            self.show_all()
             return
         if words[0] not in names():
             self.wrong(f"tour: there is no tour “{words[0]}”. There are: {', '.join(names())}.")
@@ -59,17 +60,17 @@ class Tour(Command):
             raise gdb.GdbError("tour: there are breakpoints already, at which it would stop too. delete removes them.")
         Walk(words[0]).go()
 
-    def list(self):
+    def show_all(self) -> None:
         for name in names():
             say(f"{name.ljust(16)}{lines_of(name)[0]}")
         say(f"To take one: {start_with('NAME')}\nand then: tour NAME")
 
 
 class Walk:
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name, self.said, self.command = name, "", ""
 
-    def go(self):
+    def go(self) -> None:
         for line in lines_of(self.name):
             if line.startswith("> "):
                 self.do(line[2:])
@@ -80,7 +81,7 @@ class Walk:
             else:
                 say(line)
 
-    def do(self, command):
+    def do(self, command: str) -> None:
         say(f"(gdb) {command}")
         try:
             self.command, self.said = command, gdb.execute(command, to_string=True)
@@ -94,15 +95,15 @@ class Walk:
         if command in ("continue", "finish"):  # GDB itself prints where it has stopped
             self.said += gdb.execute("frame", to_string=True)
 
-    def compare(self, pattern):
+    def compare(self, pattern: str) -> None:
         if not re.search(pattern, self.said, re.MULTILINE):
             self.give_up(f"`{self.command}` should have said “{pattern}”.")
 
-    def give_up(self, what):
+    def give_up(self, what: str) -> typing.NoReturn:
         raise gdb.GdbError(f"tour: {what} A tour wants a machine that has just been started for it, and nothing else done in it. "
                            f"Leave GDB, and start with\n  {start_with(self.name)}")
 
-    def wait(self):
+    def wait(self) -> None:
         if not sys.stdin.isatty():
             return
         try:

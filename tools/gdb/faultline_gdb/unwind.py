@@ -16,7 +16,7 @@ TOP = (1 << 64) - 1
 
 
 class FrameId:
-    def __init__(self, sp, pc):
+    def __init__(self, sp: gdb.Value, pc: gdb.Value) -> None:
         self.sp, self.pc = sp, pc
 
 
@@ -25,10 +25,10 @@ class Interrupted(Unwinder):
     Unwinds the frame of entry.asm that has called interrupt(), exception(), page_fault_user() or page_fault_kernel().
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("faultline-interrupted")
 
-    def __call__(self, pending):
+    def __call__(self, pending: gdb.PendingFrame) -> gdb.UnwindInfo | None:
         pc, sp = (int(pending.read_register(name)) & TOP for name in ("rip", "rsp"))
         if pc < KERNEL_TEXT or not is_entry_code(pc):
             return None
@@ -44,14 +44,14 @@ class Interrupted(Unwinder):
         return info
 
 
-def is_trap_frame(ring, cs, rip):
-    return cs and (ring == 3 if rip < KERNEL_TEXT else ring == 0)
+def is_trap_frame(ring: int, cs: int, rip: int) -> bool:
+    return cs != 0 and (ring == 3 if rip < KERNEL_TEXT else ring == 0)
 
 
-def is_entry_code(pc):
+def is_entry_code(pc: int) -> bool:
     symtab = gdb.find_pc_line(pc - 1).symtab
     return symtab is not None and symtab.filename.endswith("entry.asm")
 
 
-def load():
+def load() -> None:
     register_unwinder(None, Interrupted(), replace=True)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """`vmas`: shows the VMAs of an address space, with the state of their locks."""
 
+import gdb
+
 from . import kernel, walk
 from .command import Command, counted, pids, say, size, table
 
 
-def flag_words(flags):
+def flag_words(flags: int) -> list[str]:
     """Returns the names of the VM_… flags that are set, without VM_MAY…; the protection key is shown as a number."""
     words = [name.removeprefix("VM_").lower() for name, bit in kernel.defines("mm/vma/vma.h").items()
              if name.startswith("VM_") and not name.startswith("VM_MAY") and flags & bit and is_one_bit(bit)
@@ -14,19 +16,19 @@ def flag_words(flags):
     return words + ([f"key {key}"] if key else [])
 
 
-def is_one_bit(number):
+def is_one_bit(number: int) -> bool:
     return not number & number - 1
 
 
-def is_being_changed(vma):
+def is_being_changed(vma: gdb.Value) -> bool:
     return int(vma["vm_lock_seq"]) == int(vma["mm"]["mm_lock_seq"])
 
 
-def nr_readers(vma):
+def nr_readers(vma: gdb.Value) -> int:
     return max((int(vma["vm_refcnt"]) & kernel.define("mm/vma/vma.h", "VMA_WRITER_BAR") - 1) - 1, 0)
 
 
-def lock_state(vma):
+def lock_state(vma: gdb.Value) -> str:
     """Describes the per-VMA lock's word and the sequence."""
     count = int(vma["vm_refcnt"])
     bar = kernel.define("mm/vma/vma.h", "VMA_WRITER_BAR")
@@ -39,7 +41,7 @@ def lock_state(vma):
     return ", ".join(words) or "free"
 
 
-def what(vma):
+def what(vma: gdb.Value) -> str:
     if not int(vma["ops"]):
         return "anonymous" + ("" if int(vma["anon_vma"]) else ", no anon_vma yet")
     if int(vma["file"]):
@@ -48,16 +50,18 @@ def what(vma):
     return kernel.text_of(name) if int(name) else f"mapping {int(vma['mapping']):#x}"
 
 
-def describe(found):
+def describe(found: walk.Found) -> list[str]:
     vma = found.vma
     return [f"{found.start:#x}-{found.end:#x}", size((found.end - found.start) // kernel.PAGE_SIZE),
             " ".join(flag_words(int(vma["flags"]))) or "no access", lock_state(vma), f"seq {int(vma['vm_lock_seq'])}", what(vma)]
 
 
-def mmap_lock_state(mm):
+def mmap_lock_state(mm: gdb.Value) -> str:
     """Describes the count of mmap_lock."""
+    def constant(name: str) -> int:
+        return kernel.define("kernel/sync/rwsem.h", name)
+
     count = int(mm["mmap_lock"]["count"])
-    constant = lambda name: kernel.define("kernel/sync/rwsem.h", name)  # noqa: E731
     words = []
     if count & constant("RWSEM_WRITER"):
         words.append("held for writing")
@@ -80,10 +84,10 @@ class Vmas(Command):
 
     name = "vmas"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         return [*pids(), "all"] if not words else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         self.at_most(words, 1)
         if words != ["all"]:
             self.show(*self.mm(words[0] if words else None))
@@ -94,7 +98,7 @@ class Vmas(Command):
         if not spaces:
             say("There is no address space yet.")
 
-    def show(self, mm, process):
+    def show(self, mm: gdb.Value, process: gdb.Value) -> None:
         found = list(walk.vmas(mm))
         height = walk.tree_height(mm)
         say(f"pid {int(process['pid'])}: {counted(len(found), 'VMA')} in a tree of {counted(height, 'level')}, sequence "

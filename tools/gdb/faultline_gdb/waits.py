@@ -5,6 +5,7 @@ of that queue is what it waits for. A thread that waits for a lock records the l
 records the lock that it spins for, or waits for the acknowledgements of a shootdown.
 """
 
+import collections.abc
 import gdb
 
 from . import holdings, kernel, stack, walk
@@ -16,12 +17,14 @@ class Wait:
     where the lock stores its owner, or 0; `spins` is set if a CPU waits for a spinlock.
     """
 
-    def __init__(self, task, lock, rank, what, blockers=(), owner=0, spins=False):
+    def __init__(self, task: gdb.Value, lock: int, rank: str, what: str,
+                 blockers: collections.abc.Iterable[gdb.Value | None] = (), owner: int = 0,
+                 spins: bool = False) -> None:
         self.task, self.lock, self.rank, self.what, self.blockers = task, lock, rank, what, list(blockers)
         self.owner, self.spins = owner, spins
 
 
-def all_waits():
+def all_waits() -> collections.abc.Iterator[Wait]:
     for task in walk.all_tasks():
         cpu = walk.cpu_running(task)
         yield from sleeping_waits(task) if cpu is None else spinning_waits(task, cpu)
@@ -29,7 +32,7 @@ def all_waits():
 
 # --- Asleep ----------------------------------------------------------------------------------------------------------
 
-def waiters_on_stack(task):
+def waiters_on_stack(task: gdb.Value) -> collections.abc.Iterator[int]:
     """Yields the addresses of structures that name the task and are linked into a list."""
     low, high = int(task["kernel_rsp"]), int(task["stack_top"])
     if not low < high:
@@ -42,7 +45,7 @@ def waiters_on_stack(task):
             yield link
 
 
-def is_linked(link):
+def is_linked(link: int) -> bool:
     """Returns whether it is part of a list with other members."""
     try:
         following = kernel.read_u64(link)
@@ -51,7 +54,7 @@ def is_linked(link):
         return False
 
 
-def head_of(link, stacks):
+def head_of(link: int, stacks: list[tuple[int, int]]) -> int:
     """Returns the list's head: the element that is on no thread's stack."""
     for _ in range(1000):
         link = kernel.read_u64(link)
@@ -60,7 +63,7 @@ def head_of(link, stacks):
     return 0
 
 
-def sleeping_waits(task):
+def sleeping_waits(task: gdb.Value) -> collections.abc.Iterator[Wait]:
     stacks = [(int(other["kernel_rsp"]), int(other["stack_top"])) for other in walk.all_tasks()]
     for link in waiters_on_stack(task):
         head = head_of(link, stacks)
@@ -68,12 +71,12 @@ def sleeping_waits(task):
             yield lock_wait(task, link) if int(task["waits"]["lock"]) else event_wait(task, head)
 
 
-def event_wait(task, head):
+def event_wait(task: gdb.Value, head: int) -> Wait:
     names = (name for name in stack.names(task) if name not in stack.PLUMBING)
     return Wait(task, 0, "", f"an event ({kernel.function_name(head) or 'a queue'}), in {next(names, '?')}")
 
 
-def lock_wait(task, link):
+def lock_wait(task: gdb.Value, link: int) -> Wait:
     """Returns the wait for the lock that the thread has recorded (kernel/sync/lockdep.h); its waiter tells the mode."""
     wait = task["waits"]
     lock, owner = int(wait["lock"]), int(wait["owner"])
@@ -90,7 +93,7 @@ def lock_wait(task, link):
 
 # --- Awake -----------------------------------------------------------------------------------------------------------
 
-def spinning_waits(task, cpu):
+def spinning_waits(task: gdb.Value, cpu: int) -> collections.abc.Iterator[Wait]:
     lock = kernel.per_cpu(kernel.static("kernel/sync/spinlock.c", "spins_for"), cpu)
     if int(lock) and int(lock["owner"]) != cpu + 1:
         yield Wait(task, int(lock), kernel.enum_name("lock_rank", lock["rank"], "RANK_"), "", spins=True)
@@ -102,7 +105,7 @@ def spinning_waits(task, cpu):
                 yield Wait(task, 0, "", f"the release of race point {race_point_of(frame)}")
 
 
-def acknowledgements(task, cpu):
+def acknowledgements(task: gdb.Value, cpu: int) -> collections.abc.Iterator[Wait]:
     waiting = int(kernel.per_cpu(kernel.static("kernel/x86/smp.c", "tlb_requests"), cpu)["waiting"])
     late = [other for other in range(kernel.nr_cpus()) if waiting >> other & 1]
     if late:
@@ -110,5 +113,5 @@ def acknowledgements(task, cpu):
                    [walk.task_on(other) for other in late])
 
 
-def race_point_of(frame):
+def race_point_of(frame: gdb.Frame) -> str:
     return kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")

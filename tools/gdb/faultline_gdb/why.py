@@ -5,6 +5,7 @@ would decide so.
 """
 
 import re
+import typing
 
 import gdb
 
@@ -13,26 +14,27 @@ from .command import Command, pids, say
 from .model_locked import MmapLock, PerVma
 from .model_spec import Speculative, UnderWay
 
-STRATEGIES = {"spec": Speculative(), "vma": PerVma(), "mmap": MmapLock()}
+# Any: callers that name one of them use operations that only this one has
+STRATEGIES: dict[str, typing.Any] = {"spec": Speculative(), "vma": PerVma(), "mmap": MmapLock()}
 ACCESS = {"ACCESS_READ": model.READ, "ACCESS_WRITE": model.WRITE, "ACCESS_EXEC": model.EXEC}
 
 
 class Attempt:
     """The result of one strategy."""
 
-    def __init__(self, strategy, end, notes):
+    def __init__(self, strategy: str, end: model.End, notes: list[str]) -> None:
         self.strategy, self.end, self.notes = strategy, end, notes
 
-    def goes_on(self):
+    def goes_on(self) -> bool:
         """Returns whether the next strategy of the policy would be tried."""
         return self.end.how in ("skip", "gave up")
 
 
-def attempt(name, mm, address, access, from_user):
+def attempt(name: str, mm: gdb.Value, address: int, access: str, from_user: bool) -> Attempt:
     return play(name, model.Fault(mm, address, access, from_user))
 
 
-def play(name, fault):
+def play(name: str, fault: model.Fault) -> Attempt:
     strategy = STRATEGIES[name]
     try:
         strategy.skip(fault)
@@ -43,14 +45,14 @@ def play(name, fault):
     raise AssertionError("an attempt ends in exactly one way")
 
 
-def policy_order(mm):
+def policy_order(mm: gdb.Value) -> list[str]:
     """Returns the names of the strategies of the address space's policy, in order."""
     policy = int(mm["policy"]) or int(kernel.variable("fault_policy_default"))
     order = gdb.parse_and_eval("policy_strategies::order")[policy]
     return [kernel.text_of(one["name"]) for one in kernel.array_of(order) if int(one)]
 
 
-def predict(mm, address, access, from_user=True):
+def predict(mm: gdb.Value, address: int, access: str, from_user: bool = True) -> list[Attempt]:
     """Returns the attempts that a fault would make now, up to the one that ends it or has to wait."""
     attempts = []
     for name in policy_order(mm):
@@ -69,27 +71,27 @@ KINDS = ("fault_anon", "fault_mapping", "fault_swap", "fault_write_protect")
 class InFlight:
     """The current fault of a thread."""
 
-    def __init__(self, record, cpu, point, found):
+    def __init__(self, record: gdb.Value, cpu: int | None, point: str | None, found: gdb.Value | None) -> None:
         self.record, self.cpu, self.point, self.found = record, cpu, point, found
         self.at_kind = False
         self.mm, self.address = record["mm"], int(record["address"])
         self.access = ACCESS[kernel.enum_name("fault_access", record["access"])]
         self.from_user = self.has_flag("FAULT_USER")
 
-    def has_flag(self, name):
+    def has_flag(self, name: str) -> bool:
         return bool(int(self.record["flags"]) & kernel.enum("fault_flag")[name])
 
-    def strategy(self):
+    def strategy(self) -> str:
         return kernel.text_of(self.record["strategy"]["name"])
 
-    def fault(self):
+    def fault(self) -> model.Fault:
         """Returns the model's fault, with the locks and pages that the thread has so far."""
         mine = model.Mine(self.record, self.point, self.cpu)
         is_own = self.from_user or self.has_flag("FAULT_UACCESS")
         return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine, is_own)
 
 
-def in_flight(task):
+def in_flight(task: gdb.Value) -> InFlight | None:
     """Returns the current fault of a thread, or None: from task->fault and the thread's stack."""
     record = task["fault"]
     if not int(record):
@@ -110,7 +112,7 @@ def in_flight(task):
     return flight
 
 
-def local_vma(frame):
+def local_vma(frame: gdb.Frame) -> gdb.Value | None:
     """Returns the VMA that the look-up has found, if the compiler kept the variable."""
     try:
         value = frame.read_var("vma")
@@ -120,7 +122,7 @@ def local_vma(frame):
         return None
 
 
-def rest_of(flight):
+def rest_of(flight: InFlight) -> Attempt | None:
     """Returns how the attempt under way would end now; None if no known state decides it."""
     fault = flight.fault()
     try:
@@ -135,7 +137,7 @@ def rest_of(flight):
     return None
 
 
-def check_found_vma(fault, vma):
+def check_found_vma(fault: model.Fault, vma: gdb.Value) -> None:
     """Handles an attempt that has found a VMA, and tries to lock it next."""
     if not int(vma["vm_refcnt"]):
         fault.note("the VMA is detached: looks again (vma_lock_detached)")
@@ -154,7 +156,7 @@ VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "lets go, waits
          "completed": "completes"}
 
 
-def show(one, remark=""):
+def show(one: Attempt, remark: str = "") -> None:
     sentence = reasons.all_reasons()[one.end.reason].sentence if one.end.reason else one.end.sentence
     say(f"  {one.strategy} {VERBS[one.end.how]}{remark}: {sentence}")
     for note in one.notes:
@@ -178,20 +180,21 @@ class Why(Command):
 
     name = "why"
 
-    def choices(self, words):
+    def choices(self, words: list[str]) -> list[str]:
         if words[:1] == ["tid"]:
             return [str(int(task["tid"])) for task in walk.tasks() if int(task["fault"])] if len(words) == 1 else []
         return [["tid"], ["r", "w", "x"], [*pids(), "kernel"]][len(words)] if len(words) < 3 else []
 
-    def run(self, words):
+    def run(self, words: list[str]) -> None:
         if not words:
-            self.explain_door() or self.explain_flight(walk.selected_task())
+            if not self.explain_door():
+                self.explain_flight(walk.selected_task())
         elif words[0] == "tid":
             self.explain_flight(self.thread(words[1:]))
         else:
             self.explain_access(words)
 
-    def explain_door(self):
+    def explain_door(self) -> bool:
         """Handles a breakpoint on fault_in(): task->fault is not set yet, but the arguments describe the fault."""
         frame, task = gdb.newest_frame(), walk.selected_task()
         if frame.name() != "fault_in" or task is None or int(task["fault"]):
@@ -202,7 +205,7 @@ class Why(Command):
         self.explain(mm, task["process"], int(frame.read_var("addr")), access, from_user)
         return True
 
-    def thread(self, words):
+    def thread(self, words: list[str]) -> gdb.Value:
         if len(words) != 1:
             self.wrong("why: tid is followed by the number of a thread; tasks lists them.")
         tid = self.address(words[0], "the number of a thread")
@@ -211,7 +214,7 @@ class Why(Command):
                 return task
         raise gdb.GdbError(f"why: there is no thread {words[0]}; tasks lists them.")
 
-    def explain_access(self, words):
+    def explain_access(self, words: list[str]) -> None:
         rest = words[1:]
         access = rest.pop(0) if rest and rest[0] in model.WORDS else model.READ
         self.at_most(rest, 1)
@@ -221,7 +224,7 @@ class Why(Command):
         mm, process = self.mm(rest[0] if rest and from_user else None)
         self.explain(mm, process, self.address(words[0]), access, from_user)
 
-    def explain(self, mm, process, address, access, from_user):
+    def explain(self, mm: gdb.Value, process: gdb.Value, address: int, access: str, from_user: bool) -> None:
         say(f"pid {int(process['pid'])} would {model.WORDS[access]} {address:#x}"
             + ("" if from_user else ", the kernel on its behalf") + ".")
         if address >= kernel.define("mm/table/pgtable.h", "USER_END"):
@@ -233,20 +236,20 @@ class Why(Command):
             say(f"No fault: the page tables permit it ({walk.describe_pte(entry)}). If a CPU faulted all the same:")
         self.attempts(mm, address, access, from_user)
 
-    def beyond(self, address, from_user):
+    def beyond(self, address: int, from_user: bool) -> None:
         say("No program may have this address, so no strategy is asked.")
         if from_user:
             say(f"  {self.refusal(address)}")
         else:
             say("  EFAULT, without an access")
 
-    def refusal(self, address):
+    def refusal(self, address: int) -> str:
         if address + (1 << 47) & (1 << 64) - 1 < 1 << 48:
             return f"SIGSEGV\n      {places.Place('kernel/x86/trap.c', 'page_fault_user', 'USER_END')}"
         return "SIGSEGV: it is not canonical, so the CPU raises #GP, and looks at no page table\n" \
             f"      {places.Place('kernel/x86/trap.c', 'user_exception', 'exception_signal')}"
 
-    def attempts(self, mm, address, access, from_user):
+    def attempts(self, mm: gdb.Value, address: int, access: str, from_user: bool) -> None:
         order = policy_order(mm)
         asked = [one.strategy for one in predict(mm, address, access, from_user)]
         say(f"policy {tasks.policy_name(mm)}: {', then '.join(order)}")
@@ -254,7 +257,7 @@ class Why(Command):
             remark = "" if name in asked else " (if it were asked)"
             show(attempt(name, mm, address, access, from_user), remark)
 
-    def context(self, mm, address):
+    def context(self, mm: gdb.Value, address: int) -> None:
         found = walk.find_vma(mm, address)
         if found is None:
             above = walk.find_vma_from(mm, address)
@@ -262,7 +265,7 @@ class Why(Command):
             return
         say("It lies in " + ", ".join(vmas.describe(found)) + ".")
 
-    def explain_flight(self, task):
+    def explain_flight(self, task: gdb.Value | None) -> None:
         flight = in_flight(task) if task is not None else None
         if flight is None:
             raise gdb.GdbError(f"why: {walk.task_name(task) if task is not None else 'this CPU'} is not in the middle of a "
@@ -281,7 +284,7 @@ class Why(Command):
         if flight.point or flight.at_kind:
             self.rest(flight)
 
-    def rest(self, flight):
+    def rest(self, flight: InFlight) -> None:
         if flight.point in CERTAIN:
             say(f"  {CERTAIN[flight.point]}")
             return
