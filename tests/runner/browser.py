@@ -12,10 +12,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import typing
 
 from . import ROOT
-from .job import Job
+from .job import Job, Result, unjudged
 from .tracing import report_command, trace_command
+
+Event = dict[str, typing.Any]  # of a trace, as JSON
+Picture = dict[str, typing.Any]  # what Perfetto has understood, as JSON
 
 TELEPHONE = """<iframe src="{path}" style="width: 360px; height: 700px; border: 0" onload="
 const page = this.contentDocument.documentElement;
@@ -23,7 +27,7 @@ document.title = 'too wide by ' + (page.scrollWidth - page.clientWidth)"></ifram
 PERFETTO = os.path.join("tests", "browser", "perfetto.py")
 
 
-def jobs():
+def jobs() -> list[Job]:
     browser = shutil.which("chromium")
     if not browser:
         print("trace/perfetto and report/browser are left out: there is no Chromium here")
@@ -34,19 +38,19 @@ def jobs():
 # --- a trace in Perfetto ----------------------------------------------------------------------------------------------
 
 
-def perfetto_jobs():
+def perfetto_jobs() -> list[Job]:
     fetched = subprocess.run([PERFETTO, "--fetch"], cwd=ROOT, capture_output=True, text=True, check=False)
     if fetched.returncode:
         print(f"trace/perfetto is left out: {fetched.stderr.strip()}")
         return []
-    job = Job(name="trace/perfetto", command=[], judge=None, weight=6)
+    job = Job(name="trace/perfetto", command=[], judge=unjudged, weight=6)
     command, path = trace_command(job)
     job.command = ["sh", "-c", f"{shlex.join(command)} > /dev/null && {PERFETTO} {path}"]
     job.judge = lambda result: judge_perfetto(result, path)
     return [job]
 
 
-def judge_perfetto(result, path):
+def judge_perfetto(result: Result, path: str) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     understood = json.loads(result.stdout)
@@ -57,17 +61,17 @@ def judge_perfetto(result, path):
     return misunderstandings(events, understood) + misunderstandings_that_escape(events, understood)
 
 
-def misunderstandings(events, understood):
+def misunderstandings(events: list[Event], understood: Picture) -> list[str]:
     """Returns the differences between Perfetto's picture and the file."""
     slices, name = [event for event in events if event["ph"] == "X"], names(events)
-    wanted = {
+    wanted: dict[str, collections.Counter[typing.Any]] = {
         "slices": collections.Counter(slice_of(event, name) for event in slices),
         "arrows": collections.Counter(arrows(events)),
         "sources": collections.Counter(event["args"]["source"] for event in slices if "source" in event["args"]),
         # Perfetto appends a thread's number to its name.
         "tracks": collections.Counter({f"{name[event['tid']]} {event['tid']}" for event in slices}),
     }
-    found = {
+    found: dict[str, collections.Counter[typing.Any]] = {
         "slices": collections.Counter(tuple(one[key] for key in ("ts", "dur", "category", "name", "thread", "process"))
                                       for one in understood["slices"]),
         "arrows": collections.Counter((one["start"], one["finish"]) for one in understood["arrows"]),
@@ -82,7 +86,7 @@ def misunderstandings(events, understood):
     return complaints
 
 
-def names(events):
+def names(events: list[Event]) -> dict[int, str]:
     """Returns {thread: name}, and {-process: name} for processes."""
     found = {}
     for event in events:
@@ -93,47 +97,47 @@ def names(events):
     return found
 
 
-def slice_of(event, name):
+def slice_of(event: Event, name: dict[int, str]) -> tuple[int, int, str, str, str, str]:
     return (ns(event["ts"]), ns(event["dur"]), event["cat"], event["name"], name[event["tid"]], name[-event["pid"]])
 
 
-def ns(microseconds):
+def ns(microseconds: float) -> int:
     return round(microseconds * 1000)
 
 
-def arrows(events):
+def arrows(events: list[Event]) -> list[tuple[int, int]]:
     """
     Returns (start of the slice it leaves, start of the slice it reaches): in these traces an arrow begins with its
     slice.
     """
-    ends = {}
+    ends: dict[int, dict[str, int]] = {}
     for event in events:
         if event["ph"] in "sf":
             ends.setdefault(event["id"], {})[event["ph"]] = ns(event["ts"])
     return [(both["s"], both["f"]) for both in ends.values()]
 
 
-def misunderstandings_that_escape(events, understood):
+def misunderstandings_that_escape(events: list[Event], understood: Picture) -> list[str]:
     """Changes the picture in several ways, each of which the check must notice."""
-    def a_nanosecond(picture):
+    def a_nanosecond(picture: Picture) -> None:
         picture["slices"][0]["ts"] += 1
 
-    def lost_slice(picture):
+    def lost_slice(picture: Picture) -> None:
         picture["slices"].pop()
 
-    def arrow_to_elsewhere(picture):
+    def arrow_to_elsewhere(picture: Picture) -> None:
         picture["arrows"][0]["finish"] = picture["arrows"][0]["start"]
 
-    def unnamed_track(picture):
+    def unnamed_track(picture: Picture) -> None:
         picture["tracks"][0] = "Thread 1"
 
-    def lost_line(picture):
+    def lost_line(picture: Picture) -> None:
         picture["sources"][0]["number"] -= 1
 
-    def error(picture):
+    def error(picture: Picture) -> None:
         picture["stats"].append({"name": "json_parser_failure", "value": 1})
 
-    def not_nested(picture):
+    def not_nested(picture: Picture) -> None:
         picture["outside"].append(picture["slices"][0])
 
     complaints = []
@@ -148,7 +152,7 @@ def misunderstandings_that_escape(events, understood):
 # --- a report ---------------------------------------------------------------------------------------------------------
 
 
-def report_job(browser):
+def report_job(browser: str) -> Job:
     """
     Checks that the report's script runs to its end, on the screen and for paper, without a message, and that on a
     telephone nothing is wider than the screen. (A window cannot be that narrow here, but a frame can.)
@@ -168,7 +172,7 @@ def report_job(browser):
     return job
 
 
-def judge_report(result):
+def judge_report(result: Result) -> list[str]:
     said, page = result.stderr.decode(errors="replace"), result.stdout.decode(errors="replace")
     complaints = [line for line in said.splitlines() if "CONSOLE" in line]
     complaints += [f"exit status {result.status}: no page, or nothing on paper"] if result.status else []

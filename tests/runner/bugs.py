@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from . import OUTPUT, ROOT, execute, host, machines, scenario, shell, terminal
-from .job import Job
+from .job import Job, Result
 
 TREE = ("Makefile", "linker.ld", "boot", "kernel", "mm", "drivers", "user", "tests/host", "tools")
 BUILT = ("build/debug", "build/host", "build/user", "build/faultline.elf", "build/flags-kernel")
@@ -26,15 +26,15 @@ class PatchError(Exception):
     """A patch without the header that tests/README.md describes, or that does not apply or build."""
 
 
-def patches():
+def patches() -> list[str]:
     return sorted(glob.glob(os.path.join(ROOT, "tests", "bugs", "*.patch")))
 
 
-def name_of(path):
+def name_of(path: str) -> str:
     return os.path.basename(path).removesuffix(".patch")
 
 
-def chosen(wanted):
+def chosen(wanted: list[str]) -> list[str]:
     """Returns the names that these patterns match; each pattern must match one."""
     known = [name_of(path) for path in patches()]
     for pattern in wanted:
@@ -43,33 +43,33 @@ def chosen(wanted):
     return [name for name in known if any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)]
 
 
-def apply_jobs():
+def apply_jobs() -> list[Job]:
     """Returns jobs for `make test`: each patch must apply to the current tree."""
     return [apply_job(path) for path in patches()]
 
 
-def apply_job(path):
+def apply_job(path: str) -> Job:
     return Job(name=f"bug/{name_of(path)} applies", judge=judge_status, weight=0,
                command=["patch", "-p1", "--dry-run", "--force", "--fuzz=0", "-i", path])
 
 
-def fail_job(path):
+def fail_job(path: str) -> Job:
     """Returns the job for `make soak-all`: with the bug planted, its test must fail."""
     return Job(name=f"bug/{name_of(path)} is caught", judge=judge_status, limit=BUILD_TIME, cap=2 * BUILD_TIME,
                weight=30, command=[sys.executable, "tests/run", "bug", name_of(path)])
 
 
-def patched_files(path):
+def patched_files(path: str) -> list[str]:
     """Returns the files that the patch changes, relative to the repository."""
     with open(path, encoding="utf-8") as file:
         return re.findall(r"^\+\+\+ b/(\S+)", file.read(), re.MULTILINE)
 
 
-def judge_status(result):
+def judge_status(result: Result) -> list[str]:
     return [] if result.status == 0 else [result.stdout.decode(errors="replace")]
 
 
-def prove(name):
+def prove(name: str) -> int:
     """
     `tests/run bug NAME`: plants the bug in a scratch copy, builds it, and checks that its test fails. Returns an exit
     status.
@@ -90,7 +90,7 @@ def prove(name):
     return 1
 
 
-def header(path):
+def header(path: str) -> dict[str, str]:
     with open(path, encoding="utf-8") as file:
         fields = dict(re.findall(r"^(Race|Test|Why): (.+)$", file.read().partition("\n---")[0], re.MULTILINE))
     for key in ("Race", "Test", "Why"):
@@ -99,7 +99,7 @@ def header(path):
     return fields
 
 
-def plant(path, name):
+def plant(path: str, name: str) -> str:
     """Builds a copy of the tree with the bug. Objects keep their times, so only what differs is compiled."""
     copy = os.path.join(OUTPUT, "bugs", name)
     shutil.rmtree(copy, ignore_errors=True)
@@ -113,7 +113,7 @@ def plant(path, name):
     return copy
 
 
-def forget_warnings_as_errors(path):
+def forget_warnings_as_errors(path: str) -> None:
     """Lets the copy use objects that CI has built with -Werror: otherwise each bug would rebuild the whole kernel."""
     if os.path.exists(path):
         built = os.stat(path)
@@ -124,7 +124,7 @@ def forget_warnings_as_errors(path):
         os.utime(path, ns=(built.st_atime_ns, built.st_mtime_ns))
 
 
-def copy_entry(source, destination):
+def copy_entry(source: str, destination: str) -> None:
     os.makedirs(os.path.dirname(destination), exist_ok=True)
     if os.path.isdir(source):
         shutil.copytree(source, destination, symlinks=True)
@@ -132,7 +132,7 @@ def copy_entry(source, destination):
         shutil.copy2(source, destination)
 
 
-def checked(command, directory):
+def checked(command: list[str], directory: str) -> None:
     """Runs a command without CI's settings: code that a bug leaves unused is no error."""
     ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CI")
     environment = {key: value for key, value in os.environ.items() if key not in ours}
@@ -141,7 +141,7 @@ def checked(command, directory):
         raise PatchError(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
 
 
-def jobs_of(test, copy):
+def jobs_of(test: str, copy: str) -> list[Job]:
     if test.startswith("host/"):
         _, sanitizer, name = test.split("/", 2)
         if name not in host.names(sanitizer, copy):

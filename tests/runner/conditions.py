@@ -5,6 +5,7 @@ that names a file with each bad path. The tool must print no traceback, and exit
 run --help documents. Runs as `tests/conditions NAME`.
 """
 
+import collections.abc
 import dataclasses
 import fcntl
 import os
@@ -20,7 +21,7 @@ import time
 from faultline_host import status
 
 from . import ROOT
-from .job import Job
+from .job import Job, Result
 
 TOOL = os.path.join(ROOT, "tools", "faultline")
 VERBS = ("run", "shell", "iso", "demo", "lines", "trace", "report", "bench")
@@ -40,7 +41,7 @@ class Condition:
     setting: str = ""
     output: int = 0
     run: int | None = None  # the status of a run that boots, if it differs
-    environment: dict = dataclasses.field(default_factory=dict)
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 CONDITIONS = {
@@ -66,16 +67,16 @@ FILE_OPTIONS = (["run", "--log", "PATH", HELLO], ["trace", "-o", "PATH", HELLO],
                 ["iso", "--output", "/dev/null", "PATH"])
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [Job(name=f"conditions/{name}", command=["tests/conditions", name], judge=judge, weight=3, limit=PATIENCE)
             for name in TESTS]
 
 
-def judge(result):
+def judge(result: Result) -> list[str]:
     return [] if result.status == 0 else [result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")]
 
 
-def main(name):
+def main(name: str) -> int:
     """Returns 0, or 1 and prints what was wrong."""
     os.chdir(ROOT)
     complaints = SPECIAL[name]() if name in SPECIAL else under(name, CONDITIONS[name])
@@ -83,20 +84,20 @@ def main(name):
     return 1 if complaints else 0
 
 
-def under(name, condition):
+def under(name: str, condition: Condition) -> list[str]:
     expected_run = condition.output if condition.run is None else condition.run
-    cases = [([], status.USAGE), (["--help"], condition.output), (["fly"], status.USAGE),
-             (["run", "build/\udcff“no”"], status.USAGE), (["run", HELLO], expected_run)]
+    cases: list[tuple[list[str], int]] = [
+        ([], status.USAGE), (["--help"], condition.output), (["fly"], status.USAGE),
+        (["run", "build/\udcff“no”"], status.USAGE), (["run", HELLO], expected_run)]
     for verb in VERBS:
         cases += [([verb, "--help"], condition.output), ([verb, "--no-such-option", "\udcff“x”"], status.USAGE)]
     return [complaint for arguments, expected in cases
             for complaint in complaints_about(arguments, expected, *run_under(name, condition, arguments))]
 
 
-def run_under(name, condition, arguments):
+def run_under(name: str, condition: Condition, arguments: list[str]) -> tuple[int, str]:
     """Returns the command's status and its standard error."""
     words = ["sh", "-c", f'{condition.setting} exec "$0" "$@" {condition.shell}', sys.executable, TOOL, *arguments]
-    words = [os.fsencode(word) for word in words]
     if name == "stdout-gone":
         reader, writer = os.pipe()
         os.close(reader)
@@ -104,20 +105,21 @@ def run_under(name, condition, arguments):
         writer = os.open(os.devnull, os.O_WRONLY)
     shell = shutil.which("sh")
     try:
-        result = subprocess.run(words, executable=shell, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE,
-                                env={**os.environ, **condition.environment}, timeout=PATIENCE, check=False)
+        result = subprocess.run([os.fsencode(word) for word in words], executable=shell, stdin=subprocess.DEVNULL,
+                                stdout=writer, stderr=subprocess.PIPE, env={**os.environ, **condition.environment},
+                                timeout=PATIENCE, check=False)
     finally:
         os.close(writer)
     return result.returncode, result.stderr.decode(errors="replace")
 
 
-def complaints_about(arguments, expected, got, said):
+def complaints_about(arguments: list[str], expected: int, got: int, said: str) -> list[str]:
     words = " ".join(["tools/faultline", *arguments]).encode(errors="replace").decode()
     wrong = [f"{words}: status {got}, expected {expected}: {said[-300:]}"] if got != expected else []
     return wrong + ([f"{words}: {said}"] if "Traceback" in said or "Exception ignored" in said else [])
 
 
-def bad_paths():
+def bad_paths() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         loop = os.path.join(folder, "loop")
         os.symlink("loop", loop)
@@ -126,17 +128,17 @@ def bad_paths():
                 for complaint in refused([path if word == "PATH" else word for word in arguments])]
 
 
-def is_fine(arguments, path, folder):
+def is_fine(arguments: list[str], path: str, folder: str) -> bool:
     """Returns whether the path is valid: a directory may be copied into the machine, and so may a dangling link."""
     fine = {"--share": (folder + "/",), "--file": (folder + "/", os.path.join(folder, "loop"))}
     return path in fine.get(arguments[1], ())
 
 
-def refused(arguments):
+def refused(arguments: list[str]) -> list[str]:
     return complaints_about(arguments, status.USAGE, *run_under("", Condition(), arguments))
 
 
-def programs():
+def programs() -> list[str]:
     """Checks that a file that cannot be run is refused before the boot."""
     elf = bytearray(b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQ", 2, 62, 1, 0x400000, 64, 0) + bytes(200))
     cases = {
@@ -157,17 +159,17 @@ def programs():
         return [complaint for arguments, words in commands for complaint in told(arguments, words)]
 
 
-def changed(data, at, byte):
+def changed(data: bytes, at: int, byte: int) -> bytes:
     return data[:at] + bytes([byte]) + data[at + 1:]
 
 
-def told(arguments, words):
+def told(arguments: list[str], words: str) -> list[str]:
     got, said = run_under("", Condition(), arguments)
     lacks = [f"{' '.join(arguments)} lacks “{words}”: {said}"] if words not in said else []
     return complaints_about(arguments, status.USAGE, got, said) + lacks
 
 
-def another_place():
+def another_place() -> list[str]:
     """Runs in a clone whose path has a space in it; GDB is one of the programs that might not accept that."""
     with tempfile.TemporaryDirectory() as folder:
         clone = os.path.join(folder, "a clone")
@@ -180,7 +182,7 @@ def another_place():
         return [] if re.search(r"script: \d+ checks", done.stdout) else [done.stdout[-500:] + done.stderr]
 
 
-def several_runs():
+def several_runs() -> list[str]:
     """Checks that Ctrl-C ends a command with several runs, not only its current run."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "report.html")
@@ -188,7 +190,7 @@ def several_runs():
         return complaints + (["a report was written"] if os.path.exists(out) else [])
 
 
-def nonblocking():
+def nonblocking() -> list[str]:
     """Checks that a non-blocking pipe that is read late loses nothing."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
@@ -202,7 +204,7 @@ def nonblocking():
     return [] if got == wanted and tool.returncode == 0 else [f"status {tool.returncode}, {len(got)} of {len(wanted)} bytes"]
 
 
-def signals():
+def signals() -> list[str]:
     """Sends signals at various times. Ctrl-C waits for the log to exist: until then, Python handles it."""
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "log")
@@ -210,7 +212,8 @@ def signals():
                 for complaint in interrupted(number, tenths / 10, log)]
 
 
-def interrupted(number, delay, log, verb="run", options=()):
+def interrupted(number: signal.Signals, delay: float, log: str, verb: str = "run",
+                options: collections.abc.Sequence[str] = ()) -> list[str]:
     arguments = [verb, "--log", log, *options, "build/user/end", "signal", "0"]  # this program does not end
     with subprocess.Popen([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE) as tool:
@@ -229,19 +232,26 @@ def interrupted(number, delay, log, verb="run", options=()):
     return complaints_about([*arguments, f"{number.name} after {delay} s"], 128 + number, got, said)
 
 
-def bare_machine():
+def bare_machine() -> list[str]:
     """
     Checks that a build with nothing installed names all that is missing and the command, not one error after the other.
     """
     with tempfile.TemporaryDirectory() as folder:
         for name in ("sh", "make", "id", "env", "nproc"):
-            os.symlink(shutil.which(name), os.path.join(folder, name))
+            os.symlink(place_of(name), os.path.join(folder, name))
         return [complaint for goal, packages in BARE_GOALS.items() for complaint in told_of(goal, packages, folder)]
 
 
-def told_of(goal, packages, path):
+def place_of(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise FileNotFoundError(f"there is no {name} in the PATH")
+    return path
+
+
+def told_of(goal: str, packages: str, path: str) -> list[str]:
     environment = {"PATH": path, "HOME": "/"}
-    result = subprocess.run([shutil.which("make"), *goal.split()], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+    result = subprocess.run([place_of("make"), *goal.split()], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, check=False)
     wanted = rf"deps: not found on this machine: .*; `make deps` installs .*, or run:  (sudo )?apt-get install {packages}\."
     return [] if result.returncode == 2 and re.search(wanted, result.stderr) else [f"make {goal}: {result.stderr}"]

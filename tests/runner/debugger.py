@@ -5,7 +5,7 @@ import os
 import re
 
 from . import OUTPUT, ROOT, scenario
-from .job import Job
+from .job import Job, Result
 
 STAGE = ["--deterministic", "--cpus", "3", "--swap", "1M"]
 SITUATIONS = ["--deterministic", "--cpus", "2", "--disk", "4M", "--swap", "4M"]
@@ -28,12 +28,12 @@ CASES = (
 )
 
 
-def jobs():
+def jobs() -> list[Job]:
     twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=300)
     return [*(job(*case) for case in CASES), *(ending_job(*ending) for ending in ENDINGS), twice]
 
 
-def soak_jobs():
+def soak_jobs() -> list[Job]:
     """
     Returns the long jobs: every command in every state, and on the release kernel; each tour by itself, started as its
     text says; `why` for every reason, in every situation, and on a fuzzed address space; breakpoints counted; and
@@ -63,7 +63,7 @@ def soak_jobs():
 
 # --- docs/debugging.md -----------------------------------------------------------------------------------------------
 
-def recipe_jobs():
+def recipe_jobs() -> list[Job]:
     """
     Returns a job for each recipe: its commands must work, and every line that it shows must appear, apart from numbers.
     """
@@ -72,7 +72,7 @@ def recipe_jobs():
     return [recipe_job(number, part) for number, part in enumerate(parts, start=1) if "COUNT" not in part.splitlines()[0]]
 
 
-def recipe_job(number, text):
+def recipe_job(number: int, text: str) -> Job:
     command, *lines = text.splitlines()
     lines = [line[4:] for line in lines if line.startswith("    ")]
     script = os.path.join(OUTPUT, f"recipe-{number}.gdb")
@@ -84,32 +84,32 @@ def recipe_job(number, text):
                judge=lambda result: judge_recipe(result, shown))
 
 
-def judge_recipe(result, shown):
+def judge_recipe(result: Result, shown: list[str]) -> list[str]:
     said = without_numbers((result.stdout + result.stderr).decode(errors="replace"))
     complaints = [f"the page shows “{line}”, which did not come" for line in shown if without_numbers(line).strip() not in said]
     return complaints + ([f"exit status {result.status}: " + said[-500:]] if result.status else [])
 
 
-def without_numbers(text):
+def without_numbers(text: str) -> str:
     return re.sub(r"0x[0-9a-f]+|\d+| +", lambda match: " " if match[0].isspace() else "N", text)
 
 
-def job(script, options, program, name=None):
+def job(script: str, options: list[str], program: list[str], name: str | None = None) -> Job:
     return script_job(os.path.join("tests", "gdb", f"{script}.py"), options, program, name or script)
 
 
-def script_job(path, options, program, name):
+def script_job(path: str, options: list[str], program: list[str], name: str) -> Job:
     return Job(name=f"gdb/{name}", has_log=True, judge=judge, weight=8, limit=300,
                command=["tools/faultline", "run", *options, "--gdb-script", path, f"build/user/{program[0]}", *program[1:]])
 
 
-def ending_job(program, status, sentence):
+def ending_job(program: list[str], status: int, sentence: str) -> Job:
     one = job("ending", [], program, f"ending-{status}")
     one.judge = lambda result: judge(result, status) + ([] if sentence in result.stdout.decode() else [f"lacks “{sentence}”"])
     return one
 
 
-def judge(result, status=0):
+def judge(result: Result, status: int = 0) -> list[str]:
     said = (result.stdout + result.stderr).decode(errors="replace")
     failed = re.findall(r"^FAIL (.*(?:\n(?!ok |FAIL |script: |\d+ checks).*)*)", said, re.MULTILINE)
     complaints = failed + ([f"exit status {result.status}, expected {status}"] if result.status != status else [])

@@ -4,10 +4,10 @@ Jobs that run the checks of sources and documents: generated documents are up to
 and the sources follow the rules that a search can check.
 """
 
-from .job import Job
+from .job import Job, Result
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [
         Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1),
         Job(name="docs/entries", command=["tests/check-entries"], judge=complaints, weight=1),
@@ -22,5 +22,5 @@ def jobs():
     ]
 
 
-def complaints(result):
+def complaints(result: Result) -> list[str]:
     return [] if result.status == 0 else [result.stderr.decode(errors="replace").strip()]

@@ -5,26 +5,36 @@ that a slow machine fails no test and a silent hang is found early; the cap ends
 """
 
 import collections
+import collections.abc
 import concurrent.futures
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
 import threading
 import time
+import typing
 
 from . import OUTPUT, ROOT, batch
-from .job import Result
+from .job import Job, Result
 
 LOOK = 0.2  # seconds between two checks of a job's output
 SHOWN_LINES = 40
 TOOL = "tools/faultline"
+
+class Process(subprocess.Popen[bytes]):
+    """A process, and what it has used, once it has ended."""
+
+    resources: resource.struct_rusage
+
+
 # the running interpreter, without site packages: looking for either can take half a run
 PYTHON = (sys.executable, "-S")
 
 
-def run_all(jobs, workers):
+def run_all(jobs: list[Job], workers: int) -> tuple[int, int]:
     """Runs every job, prints a line for each and details of failures, then a summary. Returns (passed, failed)."""
     os.makedirs(OUTPUT, exist_ok=True)
     reporter = Reporter(len(jobs))
@@ -42,7 +52,7 @@ def run_all(jobs, workers):
     return reporter.passed, len(reporter.failures)
 
 
-def run_one(job, reporter):
+def run_one(job: Job, reporter: "Reporter") -> None:
     if reporter.stopped:
         return
     result = execute(job, lambda: reporter.stopped)
@@ -50,11 +60,11 @@ def run_one(job, reporter):
         reporter.report(part, own, complaints_about(part, own))
 
 
-def complaints_about(job, result):
+def complaints_about(job: Job, result: Result) -> list[str]:
     return [result.hung] if result.hung else job.judge(result)
 
 
-def execute(job, stopped=lambda: False):
+def execute(job: Job, stopped: collections.abc.Callable[[], bool] = lambda: False) -> Result:
     paths = {kind: job.file(f".{kind}") for kind in ("stdin", "stdout", "stderr", "log")}
     for path in paths.values():
         if os.path.exists(path):
@@ -66,7 +76,7 @@ def execute(job, stopped=lambda: False):
         command = [*PYTHON, *command]
     started = time.monotonic()
     with open(paths["stdout"], "wb") as stdout, open(paths["stderr"], "wb") as stderr:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=open_input(job, paths["stdin"]), stdout=stdout,
+        process = Process(command, cwd=ROOT, stdin=open_input(job, paths["stdin"]), stdout=stdout,
                                    stderr=stderr, start_new_session=True)
         feed(job, process)
         hung = wait(process, [paths["stdout"], paths["stderr"], paths["log"]], job, stopped)
@@ -75,7 +85,7 @@ def execute(job, stopped=lambda: False):
                   time.monotonic() - started, used.ru_utime + used.ru_stime, hung)
 
 
-def open_input(job, path):
+def open_input(job: Job, path: str) -> int | typing.IO[bytes]:
     if job.live_stdin:
         with open(path, "wb") as file:
             file.write(job.stdin)
@@ -87,9 +97,10 @@ def open_input(job, path):
     return open(path, "rb")
 
 
-def feed(job, process):
-    def write():
+def feed(job: Job, process: Process) -> None:
+    def write() -> None:
         try:
+            assert process.stdin
             process.stdin.write(job.stdin)
             process.stdin.close()
         except BrokenPipeError:
@@ -99,7 +110,7 @@ def feed(job, process):
         threading.Thread(target=write, daemon=True).start()
 
 
-def wait(process, watched, job, stopped):
+def wait(process: Process, watched: list[str], job: Job, stopped: collections.abc.Callable[[], bool]) -> str:
     """Waits for the process. Returns why it had to be ended, or an empty string."""
     started = grown = time.monotonic()
     size = 0
@@ -121,7 +132,7 @@ def wait(process, watched, job, stopped):
     return ""
 
 
-def ends_within(seconds, process):
+def ends_within(seconds: float | None, process: Process) -> bool:
     """Waits by a pidfd, not by polling, so that a job of a tenth of a second takes no longer."""
     descriptor = os.pidfd_open(process.pid)
     try:
@@ -134,14 +145,14 @@ def ends_within(seconds, process):
     return True
 
 
-def end(process):
+def end(process: Process) -> None:
     os.killpg(process.pid, signal.SIGTERM)
     if not ends_within(5, process):
         os.killpg(process.pid, signal.SIGKILL)
         ends_within(None, process)
 
 
-def contents(path):
+def contents(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -152,16 +163,17 @@ def contents(path):
 class Reporter:
     """Prints and counts results as they arrive."""
 
-    def __init__(self, total):
+    def __init__(self, total: int) -> None:
         self.total = total
         self.passed = 0
-        self.failures = []
-        self.seconds, self.cpu = collections.Counter(), collections.Counter()  # by kind of test
-        self.remarks = collections.Counter()  # remarks on tests that passed
+        self.failures: list[tuple[Job, list[str]]] = []
+        self.seconds: dict[str, float] = collections.defaultdict(float)  # by kind of test
+        self.cpu: dict[str, float] = collections.defaultdict(float)
+        self.remarks: collections.Counter[str] = collections.Counter()  # remarks on tests that passed
         self.stopped = False
         self.lock = threading.Lock()
 
-    def report(self, job, result, complaints):
+    def report(self, job: Job, result: Result, complaints: list[str]) -> None:
         with self.lock:
             if complaints:
                 self.failures.append((job, complaints))
@@ -178,16 +190,17 @@ class Reporter:
                 self.remarks[remark] += 1
             sys.stdout.flush()
 
-    def summary(self):
+    def summary(self) -> None:
         """Prints where the time went, and repeats what has scrolled away: remarks and failures."""
+        by_seconds = sorted(self.seconds.items(), key=lambda item: -item[1])
         print("seconds by kind (of CPU): " +
-              ", ".join(f"{kind} {seconds:.0f} ({self.cpu[kind]:.0f})" for kind, seconds in self.seconds.most_common()))
+              ", ".join(f"{kind} {seconds:.0f} ({self.cpu[kind]:.0f})" for kind, seconds in by_seconds))
         for remark, tests in self.remarks.items():
             print(f"{remark} ({tests} test{'s' if tests > 1 else ''})")
         for job, complaints in self.failures:
             print(f"FAIL {job.name}: {complaints[0].splitlines()[0]}")
 
-    def _details(self, job, result, complaints):
+    def _details(self, job: Job, result: Result, complaints: list[str]) -> None:
         for complaint in complaints:
             print(indent(complaint))
         for name, data in (("stderr", result.stderr), ("kernel log, its end", result.log)):
@@ -196,9 +209,9 @@ class Reporter:
         print(indent(f"replay: {job.replay_command()}"))
 
 
-def tail(data):
+def tail(data: bytes) -> str:
     return "\n".join(data.decode(errors="replace").splitlines()[-SHOWN_LINES:])
 
 
-def indent(text):
+def indent(text: str) -> str:
     return "\n".join("      " + line for line in text.splitlines())

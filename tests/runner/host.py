@@ -12,52 +12,52 @@ import re
 import subprocess
 
 from . import ROOT
-from .job import Job
+from .job import Job, Result
 
 SANITIZERS = ("asan", "tsan")
 LIMIT = 400  # above the time limits of the programs themselves
 SOAK_SEEDS = range(2, 14)
 
 
-def jobs(root=ROOT):
+def jobs(root: str = ROOT) -> list[Job]:
     """Returns the jobs. A test with one CPU has one thread, in which ThreadSanitizer can find nothing."""
     return [job(sanitizer, name, root) for sanitizer in SANITIZERS for name, cpus in tests(sanitizer, root).items()
             if sanitizer != "tsan" or cpus > 1]
 
 
-def quick_jobs():
+def quick_jobs() -> list[Job]:
     """Returns the jobs without the long ones: the storms under ThreadSanitizer, which are in the soak."""
     return [job for job in jobs() if not ("tsan" in job.name and "storm" in job.name)]
 
 
-def seed_jobs(root=ROOT):
+def seed_jobs(root: str = ROOT) -> list[Job]:
     """Returns the tests whose course depends on the seed, with more seeds."""
     return [job(sanitizer, name, root, seed) for sanitizer in SANITIZERS for name in names(sanitizer, root)
             if "storm" in name or "model" in name for seed in SOAK_SEEDS]
 
 
-def job(sanitizer, name, root=ROOT, seed=1):
+def job(sanitizer: str, name: str, root: str = ROOT, seed: int = 1) -> Job:
     program = program_path(sanitizer, root)
     return Job(name=f"host/{sanitizer}/{name}" + (f" seed={seed}" if seed != 1 else ""),
                command=[*fixed_addresses(), program, "--seed", str(seed), name], judge=judge, limit=LIMIT, weight=5, batched=True)
 
 
-def program_path(sanitizer, root):
+def program_path(sanitizer: str, root: str) -> str:
     return os.path.relpath(os.path.join(root, "build", "host", sanitizer, "tests"), ROOT)
 
 
-def names(sanitizer, root):
+def names(sanitizer: str, root: str) -> list[str]:
     return list(tests(sanitizer, root))
 
 
-def names_in_sources():
+def names_in_sources() -> list[str]:
     """Returns the names of the tests from the sources, without the program that lists them."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(pathlib.Path(ROOT, "tests", "host").glob("test_*.c"))]
     return [f"host/{sanitizer}/{name}" for sanitizer in SANITIZERS
             for name in re.findall(r"^TEST(?:_DIES)?\((\w+)", "".join(texts), re.MULTILINE)]
 
 
-def tests(sanitizer, root):
+def tests(sanitizer: str, root: str) -> dict[str, int]:
     """Returns {name: number of CPUs}."""
     program = os.path.join(root, "build", "host", sanitizer, "tests")
     if not os.path.exists(program):
@@ -69,7 +69,7 @@ def tests(sanitizer, root):
 
 
 @functools.lru_cache(maxsize=None)
-def fixed_addresses():
+def fixed_addresses() -> tuple[str, ...]:
     """
     Returns a prefix that turns address randomisation off, if allowed: GCC 12's ThreadSanitizer fails with that of newer
     Linux.
@@ -82,7 +82,7 @@ def fixed_addresses():
     return tuple(command) if allowed else ()
 
 
-def judge(result):
+def judge(result: Result) -> list[str]:
     if result.status == 0:
         return []
     return [f"exit status {result.status}", result.stdout.decode(errors="replace")[-4000:]]

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
 """A job of the test runner, and its result."""
 
+import collections.abc
 import dataclasses
 import os
 import re
 import shlex
 import sys
-import typing
 
 from . import OUTPUT
 
 
-def named(tests, argv):
+def named(tests: collections.abc.Collection[str], argv: list[str]) -> list[str]:
     """
     Returns the arguments of `tests/KIND NAME`, the first of which must be one of these tests; otherwise exits with a
     message.
@@ -34,32 +34,41 @@ class Result:
     hung: str = ""  # why the runner ended it; empty if it ended by itself
 
 
+Judge = collections.abc.Callable[[Result], list[str]]  # returns complaints, none when passed
+
+
+def unjudged(_result: Result) -> list[str]:
+    """The judge of a job that does not have its own yet."""
+    return ["nothing judges this job"]
+
+
 @dataclasses.dataclass
 class Job:
     name: str
-    command: list
-    judge: typing.Callable  # Result → list of complaints, empty when passed
+    command: list[str]
+    judge: Judge
     limit: float = 120  # seconds without a byte of output or log, enough for any load
     cap: float = 1200  # seconds in all
     stdin: bytes = b""
     live_stdin: bool = False  # through a pipe instead of a file
     has_log: bool = False  # append --log FILE to the command: a run of tools/faultline
     replay: str = ""
-    says: typing.Callable = lambda result: ""  # Result → a remark that is shown although it passed
+    says: collections.abc.Callable[[Result], str] = lambda result: ""  # a remark that is shown although it passed
     weight: float = 1  # how long it may take; heavy jobs start first
     batched: bool = False  # other such jobs' last words may be appended to the command
-    split: typing.Callable = None  # of a batch: Result → (job, its own result) for each
+    # of a batch: returns each of its jobs with the job's own result
+    split: "collections.abc.Callable[[Result], list[tuple[Job, Result]]] | None" = None
 
-    def file(self, suffix):
+    def file(self, suffix: str) -> str:
         """Returns the path of a file of this job under build/tests."""
         return os.path.join(OUTPUT, re.sub(r"[^A-Za-z0-9.=-]+", "_", self.name) + suffix)
 
-    def kind(self):
+    def kind(self) -> str:
         """Returns the word before the first slash; scenarios have none."""
         kind, slash, _ = self.name.split()[0].partition("/")
         return kind if slash else "scenario"
 
-    def replay_command(self):
+    def replay_command(self) -> str:
         if self.replay:
             return self.replay
         command = " ".join(shlex.quote(word) for word in self.command)

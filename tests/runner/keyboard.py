@@ -24,7 +24,7 @@ class Missed(Exception):
 class Keyboard:
     """`seen` is the output since the last match."""
 
-    def __init__(self, command):
+    def __init__(self, command: list[str]) -> None:
         self.ours, theirs = os.openpty()
         self.resize(ROWS, COLUMNS)
         self.before = termios.tcgetattr(theirs)
@@ -33,13 +33,13 @@ class Keyboard:
         self.theirs = theirs  # kept open, so that the settings can be read after the command has ended
         self.seen = ""
 
-    def resize(self, rows, columns):
+    def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def type(self, text):
+    def type(self, text: str) -> None:
         os.write(self.ours, text.encode())
 
-    def wait_for(self, regex):
+    def wait_for(self, regex: str) -> re.Match[str]:
         """Returns the match; drops the output up to its end."""
         while True:
             match = re.search(regex, self.seen)
@@ -49,7 +49,7 @@ class Keyboard:
             if not self._read():
                 raise Missed(f"“{regex}” has not appeared; instead: {self.seen[-800:]!r}")
 
-    def insist(self, text, regex):
+    def insist(self, text: str, regex: str) -> re.Match[str]:
         """Types the text until it has an effect: a program that leaves raw mode between two keys can misread a key."""
         for _ in range(int(PATIENCE)):
             self.type(text)
@@ -57,13 +57,13 @@ class Keyboard:
                 break
         return self.wait_for(regex)
 
-    def line(self, command, regex):
+    def line(self, command: str, regex: str) -> re.Match[str]:
         """Types a command at the prompt and waits for its output, after its own echo."""
         self.type(command + "\r")
         self.wait_for(re.escape(command[-20:]) + r"\s*\r\n")
         return self.wait_for(regex)
 
-    def end(self):
+    def end(self) -> int:
         """Waits for the end of the command; returns its exit status."""
         while self.process.poll() is None:
             if not self._read() and self.process.poll() is None:
@@ -71,19 +71,19 @@ class Keyboard:
         status = self.process.returncode
         return status if status >= 0 else 128 - status
 
-    def is_restored(self):
+    def is_restored(self) -> bool:
         return termios.tcgetattr(self.theirs) == self.before
 
-    def is_raw(self):
+    def is_raw(self) -> bool:
         return not termios.tcgetattr(self.theirs)[3] & termios.ICANON
 
-    def close(self):
+    def close(self) -> None:
         self.process.kill()
         self.process.wait()
         os.close(self.ours)
         os.close(self.theirs)
 
-    def _read(self, patience=PATIENCE):
+    def _read(self, patience: float = PATIENCE) -> bool:
         """Waits for output, and prints it, so that the runner sees progress. Returns False if none came in time."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 """The command line of tests/run, and the suites."""
 
 import argparse
+import collections.abc
 import contextlib
 import fnmatch
 import os
@@ -14,6 +15,7 @@ from faultline_host.status import UsageError
 
 from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, matrix, minimise, mutants, panics, parts,
                planted, scenario, sharing, shell, suspend, terminal, tool, tracing)
+from .job import Job
 
 DESCRIPTION = """\
 suites:
@@ -29,13 +31,13 @@ suites:
 """
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", metavar="SUITE",
                         choices=("test", "soak", "soak-all", "host", "known", "known-soak", "list", "bug", "minimise", "mutants"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
-    parser.add_argument("--jobs", type=above_zero, default=os.cpu_count() + 1, metavar="N",
+    parser.add_argument("--jobs", type=above_zero, default=(os.cpu_count() or 1) + 1, metavar="N",
                         help="side by side (default: as CPUs and one more, for when one waits)")
     parser.add_argument("--part", metavar="PART", help="of soak-all: one part, or `next`: one that the last change touches")
     minimise.add_options(parser)
@@ -54,7 +56,7 @@ def main(argv):
         return 130
 
 
-def close_inherited_descriptors():
+def close_inherited_descriptors() -> None:
     """
     Closes the shell's descriptors, so that no test sees them: a child's table is as large as its parent's last
     descriptor. A table of 64 is the smallest, and below 64 are those of make.
@@ -65,7 +67,7 @@ def close_inherited_descriptors():
                 os.close(int(name))
 
 
-def forget_make():
+def forget_make() -> None:
     """
     Removes make's variables: a `make` that a test starts is like a user's, and does not depend on one that started the
     runner.
@@ -74,7 +76,7 @@ def forget_make():
         os.environ.pop(name, None)
 
 
-def let_children_be_interrupted():
+def let_children_be_interrupted() -> None:
     """
     Lets children be interrupted. A shell that starts the runner in the background may make it ignore the keyboard's
     signals, and nohup the terminal's. The runner goes on ignoring them, by a handler, which children do not inherit.
@@ -84,7 +86,7 @@ def let_children_be_interrupted():
             signal.signal(number, lambda *_: None)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     if options.part is not None and options.suite not in ("soak-all", "known"):
         raise UsageError(f"--part is for soak-all, not for {options.suite}")
     if options.suite == "list" and options.names:
@@ -113,13 +115,13 @@ def run(options):
     return 1 if failed or not passed else 0
 
 
-def names_of(suite):
+def names_of(suite: str) -> list[str]:
     """Returns the names of the jobs, which are known before anything is built."""
     jobs = built_jobs() + (soak_jobs() if suite == "known-soak" else [])
     return [job.name for job in jobs] + host.names_in_sources()
 
 
-def suite_jobs(suite, names=()):
+def suite_jobs(suite: str, names: collections.abc.Sequence[str] = ()) -> list[Job]:
     if suite == "host":
         return host.jobs()
     if suite == "soak":
@@ -128,43 +130,43 @@ def suite_jobs(suite, names=()):
     return (host.jobs() if names else host.quick_jobs()) + built_jobs()
 
 
-def built_jobs():
+def built_jobs() -> list[Job]:
     """Returns the jobs of the suite `test` besides the host tests: they are known before anything is built."""
     return tools_jobs() + scenario_jobs("test") + bugs.apply_jobs()
 
 
-def soak_jobs():
+def soak_jobs() -> list[Job]:
     return soak_jobs_anywhere() + browser.jobs()
 
 
-def soak_jobs_anywhere():
+def soak_jobs_anywhere() -> list[Job]:
     """Returns the soak's jobs without those that need a browser, which print a message if there is none."""
     jobs = host.jobs() + conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + mutants.soak_jobs()
     return jobs + tracing.soak_jobs() + sharing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
 
 
-def scenario_jobs(suite):
+def scenario_jobs(suite: str) -> list[Job]:
     return [job for one in scenario.load(suite) for job in scenario.jobs(one)]
 
 
-def tools_jobs():
+def tools_jobs() -> list[Job]:
     """Returns the jobs for what surrounds the kernel: its tools, terminals, documents, GDB."""
     modules = (tool, shell, sharing, terminal, suspend, docs, debugger, panics, tracing, machines)
     return [job for module in modules for job in module.jobs()]
 
 
-def select(jobs, names):
+def select(jobs: list[Job], names: collections.abc.Sequence[str]) -> list[Job]:
     return [job for job in jobs if not names or any(means(name, job.name) for name in names)]
 
 
-def means(name, test):
+def means(name: str, test: str) -> bool:
     """
     Returns whether a name is a whole test (`cow-chain fault=full cpus=2`), its first word, or a pattern for either.
     """
     return any(fnmatch.fnmatchcase(text, name) for text in (test, test.split()[0]))
 
 
-def refuse_unknown(names, tests):
+def refuse_unknown(names: list[str], tests: list[str]) -> int:
     unknown = [name for name in names if not any(means(name, test) for test in tests)]
     if unknown:
         of_soak = all(any(means(name, job.name) for job in soak_jobs_anywhere()) for name in unknown)
@@ -173,7 +175,7 @@ def refuse_unknown(names, tests):
     return 0
 
 
-def print_list():
+def print_list() -> int:
     """Prints the tests: scenarios by their first word, whatever they are swept over."""
     for one in scenario.load("test"):
         print(f"{one['name']:30} {one['proves']}")

@@ -19,7 +19,7 @@ import time
 import urllib.request
 
 from . import ROOT, batch, tested
-from .job import Job
+from .job import Job, Result
 
 FOLDER = os.path.join(ROOT, "build", "matrix")
 MIRROR_PATIENCE = 10  # seconds
@@ -68,7 +68,7 @@ ALL = (
 left_out = []  # names of tests that may have been asked for, and cannot run here
 
 
-def why_not(distribution):
+def why_not(distribution: Distribution) -> str:
     """Returns why the distribution cannot be tried here, or an empty string."""
     if os.geteuid():
         return "it takes root to chroot"
@@ -84,7 +84,7 @@ def why_not(distribution):
     return ""
 
 
-def jobs(distribution):
+def jobs(distribution: Distribution) -> list[Job]:
     """Returns one job, which reports its steps one by one; or none, with a message, if it cannot run here."""
     reason = why_not(distribution)
     if reason:
@@ -97,13 +97,13 @@ def jobs(distribution):
                 cap=2 * QUIET, weight=90, split=lambda result: batch.split(steps, result, STEPS))]
 
 
-def judge(result):
+def judge(result: Result) -> list[str]:
     return [] if result.status == 0 else [f"exit status {result.status}", result.stdout.decode(errors="replace")[-6000:]]
 
 
 # --- Inside one job: tests/distribution NAME --------------------------------------------------------------------------
 
-def main(names):
+def main(names: list[str]) -> int:
     """Prints a line for each step, as the host tests do; stops at the first that fails. Returns 0 or 1."""
     known = {one.name: one for one in ALL}
     if len(names) != 1 or names[0] not in known:
@@ -129,7 +129,7 @@ def main(names):
     return 0
 
 
-def install(distribution, root):
+def install(distribution: Distribution, root: str) -> bool:
     """Installs the distribution without further packages, and clones the last commit."""
     archive = distribution.archive
     shutil.rmtree(root, ignore_errors=True)
@@ -142,19 +142,19 @@ def install(distribution, root):
     return all(inside(root, step).returncode == 0 for step in (docker_steps() if distribution.dockerfile else []))
 
 
-def reach_mirrors(root):
+def reach_mirrors(root: str) -> None:
     """Copies this machine's APT settings."""
     settings = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
     with open(os.path.join(root, "etc", "apt", "apt.conf.d", "99-as-outside"), "w", encoding="utf-8") as file:
         file.writelines(f"{match[0]}\n" for match in re.finditer(f"(?m)^{OF_MIRRORS}$", settings))
 
 
-def docker_steps():
+def docker_steps() -> list[str]:
     with open(os.path.join(ROOT, "Dockerfile"), encoding="utf-8") as file:
         return re.findall(r"(?m)^RUN ((?:.*\\\n)*.*)", file.read())
 
 
-def run_script(distribution, root):
+def run_script(distribution: Distribution, root: str) -> bool:
     """Checks that missing packages are installed on the way, and that the shell's output and status are returned."""
     result = inside(root, "echo 'uname -s; exit 3' | make run", capture=True)
     print(result.stdout[-4000:])
@@ -162,17 +162,17 @@ def run_script(distribution, root):
             ("deps: installing" in result.stdout) != distribution.dockerfile)
 
 
-def use_terminal(root):
+def use_terminal(root: str) -> bool:
     return inside(root, "tests/terminal make-run && tests/terminal window && tests/terminal settings").returncode == 0
 
 
-def run_tests(distribution, root):
+def run_tests(distribution: Distribution, root: str) -> bool:
     """Runs tests as CI does: warnings are errors."""
     command = "make test" + ("" if distribution.whole else f' TESTS="{" ".join(OF_TOOLS)}"')
     return inside(root, f"export CI=true; {command} && tests/run soak {' '.join(OF_DEBUGGER)}").returncode == 0
 
 
-def inside(root, command, capture=False):
+def inside(root: str, command: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
     """Runs a command in the chroot, with mounts that end with the command."""
     script = ('mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs sys "$0/sys" && '
               'exec chroot "$0" sh -c "cd /faultline && $1" 2>&1')
@@ -182,5 +182,5 @@ def inside(root, command, capture=False):
                           stdout=subprocess.PIPE if capture else None, text=True, errors="replace", check=False)
 
 
-def run(command):
+def run(command: list[str]) -> bool:
     return subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, check=False).returncode == 0

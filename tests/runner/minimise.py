@@ -7,6 +7,8 @@ prints a digest for it. The method is delta debugging (Zeller 2002): leave out e
 difference stays.
 """
 
+import argparse
+import collections.abc
 import os
 import re
 import subprocess
@@ -22,7 +24,7 @@ SHORT = ["--memory", "32M"]
 DIGEST = re.compile(r"^seed \d+: [0-9a-f]{16}$", re.MULTILINE)
 
 
-def add_options(parser):
+def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("minimise")
     group.add_argument("--steps", type=int, default=100, metavar="N", help="of mmfuzz (default: 100)")
     group.add_argument("--exact", action="store_true", help="as mmfuzz --exact")
@@ -33,7 +35,7 @@ def add_options(parser):
     group.add_argument("--kernel", metavar="FILE", help="another kernel image")
 
 
-def minimise(seed, options):
+def minimise(seed: str, options: argparse.Namespace) -> int:
     """Prints the steps in words, from both kernels. Returns an exit status: 0 if there was a difference."""
     if not re.fullmatch(r"[0-9]+", seed):
         raise UsageError(f"“{seed}” is no seed of mmfuzz: a number")
@@ -50,7 +52,7 @@ def minimise(seed, options):
     return 0
 
 
-def hint(args, expected, got):
+def hint(args: list[str], expected: bytes, got: bytes) -> list[str]:
     """Returns a hint for a failed comparison, how to minimise it. Empty unless a seed's line of mmfuzz differs."""
     wanted = set(expected.decode(errors="replace").splitlines())
     for line in got.decode(errors="replace").splitlines():
@@ -65,7 +67,7 @@ def hint(args, expected, got):
 
 
 class Search:
-    def __init__(self, seed, options):
+    def __init__(self, seed: str, options: argparse.Namespace) -> None:
         self.mmfuzz = ["--seeds", str(seed), "--steps", str(options.steps)] + ["--exact"] * options.exact
         self.mmfuzz += ["--swap"] if options.swap else []
         self.run = ["tools/faultline", "run", "--timeout", str(PATIENCE), "--fault", options.fault, "--cpus",
@@ -73,7 +75,7 @@ class Search:
         self.run += SHORT + [word for size in options.swap for word in ("--swap", size)] if options.swap else []
         self.boots = 0
 
-    def shrink(self, steps):
+    def shrink(self, steps: list[int]) -> list[int]:
         """Leaves out ever smaller parts until every remaining step is needed."""
         size = (len(steps) + 1) // 2
         while True:
@@ -88,7 +90,7 @@ class Search:
             else:
                 size = (size + 1) // 2
 
-    def first_different(self, lists):
+    def first_different(self, lists: list[list[int]]) -> list[int] | None:
         for at in range(0, len(lists), BATCH):
             batch = lists[at:at + BATCH]
             linux, faultline = self.on_linux(batch), self.on_faultline(batch)
@@ -97,26 +99,26 @@ class Search:
                     return steps
         return None
 
-    def on_linux(self, lists):
+    def on_linux(self, lists: list[list[int]]) -> list[str]:
         return blocks(self.output([os.path.join(ROOT, PROGRAM)], lists), len(lists))
 
-    def on_faultline(self, lists):
+    def on_faultline(self, lists: list[list[int]]) -> list[str]:
         self.boots += 1
         return blocks(self.output([*self.run, PROGRAM], lists), len(lists))
 
-    def output(self, command, lists, more=()):
+    def output(self, command: list[str], lists: list[list[int]], more: collections.abc.Sequence[str] = ()) -> str:
         words = [word for steps in lists for word in ("--only", ranges(steps))]
         result = subprocess.run([*command, *self.mmfuzz, *words, *more], cwd=ROOT, stdin=subprocess.DEVNULL,
                                 capture_output=True, timeout=2 * PATIENCE, check=False)
         return result.stdout.decode(errors="replace") + ended(result)
 
 
-def ended(result):
+def ended(result: subprocess.CompletedProcess[bytes]) -> str:
     """Returns the text after the last digest: a panic or a failed check of the kernel is a difference, too."""
     return result.stderr.decode(errors="replace")
 
 
-def blocks(output, nr):
+def blocks(output: str, nr: int) -> list[str]:
     """Returns the output for each list, up to its digest; output after the last digest belongs to the next list."""
     found, at = [], 0
     for match in DIGEST.finditer(output):
@@ -126,9 +128,9 @@ def blocks(output, nr):
     return found[:nr] + [rest] * (nr - len(found))
 
 
-def ranges(steps):
+def ranges(steps: list[int]) -> str:
     """Formats steps for --only: [1, 2, 3, 7] → "1-3,7"."""
-    parts = []
+    parts: list[list[int]] = []  # [first, last]
     for step in steps:
         if parts and parts[-1][1] == step - 1:
             parts[-1][1] = step
@@ -137,7 +139,7 @@ def ranges(steps):
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
-def show(search, steps):
+def show(search: Search, steps: list[int]) -> None:
     ours = search.output([*search.run, PROGRAM], [steps], ["--trace"])
     theirs = search.output([os.path.join(ROOT, PROGRAM)], [steps], ["--trace"])
     directory = os.path.join(ROOT, "build", "tests")

@@ -6,7 +6,9 @@ quickest first, until one fails. Mutants that no test notices are listed: tests/
 known ones survive, tests/mutants/caught.txt lists those that were caught.
 """
 
+import argparse
 import collections
+import collections.abc
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -23,19 +25,21 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import tomllib
+import typing
 
 from faultline_host.status import UsageError
 
 from . import ROOT, host, mutate, parts, reach
-from .job import Job
+from .job import Job, Judge, Result
 
 SURVIVORS = os.path.join(ROOT, "tests", "mutants", "survivors.toml")
 CAUGHT = os.path.join(ROOT, "tests", "mutants", "caught.txt")
+Place = tuple[str, int, int]  # a file, its first line, its last line
+
 KINDS = ("equivalent", "cost", "hole")
 SAMPLE, RECHECKED = 15, 5  # for `make soak`: from all, and from those that were caught
 
@@ -53,7 +57,7 @@ FLAGS = ["-w", "-ftrivial-auto-var-init=pattern", "-DPLAIN_LOAD(p)=READ_ONCE(*(p
 
 # ---- The command -----------------------------------------------------------------------------------------------------
 
-def add_options(parser):
+def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("mutants")
     group.add_argument("--seed", metavar="S", help="which ones are tried (default: the number of commits)")
     group.add_argument("--count", metavar="N", help="how many of all (default: 20)")
@@ -63,7 +67,7 @@ def add_options(parser):
     group.add_argument("--show", action="store_true", help="print the mutants with their changes, and try none")
 
 
-def command(options):
+def command(options: argparse.Namespace) -> int:
     """`tests/run mutants`. Returns an exit status."""
     places = [place_of(word) for word in options.names]
     seed, count, recheck = numbers(options)
@@ -91,12 +95,12 @@ def command(options):
     return Report(tried, records, repeat(options, seed, count, recheck)).show(bool(options.name))
 
 
-def numbers(options):
+def numbers(options: argparse.Namespace) -> tuple[int, int, int]:
     return (number("--seed", options.seed, default_seed), number("--count", options.count, lambda: 20, 1),
             number("--recheck", options.recheck, lambda: 0))
 
 
-def number(option, text, default, least=0):
+def number(option: str, text: str | None, default: collections.abc.Callable[[], int], least: int = 0) -> int:
     if text is None:
         return default()
     if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
@@ -104,20 +108,20 @@ def number(option, text, default, least=0):
     return int(text)
 
 
-def default_seed():
+def default_seed() -> int:
     """Returns the number of commits; in a shallow checkout, which has none, a number from the last commit's hash."""
     if parts.git("rev-parse", "--is-shallow-repository") == "true":
         return int(parts.git("rev-parse", "HEAD")[:8], 16)
     return parts.number_of_commits()
 
 
-def repeat(options, seed, count, recheck):
+def repeat(options: argparse.Namespace, seed: int, count: int, recheck: int) -> str:
     words = ["tests/run", "mutants", "--seed", str(seed), "--count", str(count)]
     words += ["--recheck", str(recheck)] if recheck else []
     return f"again: {shlex.join(words + options.names)}"
 
 
-def place_of(word):
+def place_of(word: str) -> Place:
     """Parses FILE, FILE:LINE or FILE:FIRST-LAST; returns (path, first, last)."""
     path, _, lines = word.partition(":")
     path = next((source for source in sources() if os.path.basename(source) == path), path)
@@ -130,36 +134,36 @@ def place_of(word):
     return (path, int(match[1]), int(match[2] or match[1])) if match else (path, 1, 1 << 30)
 
 
-def sources():
+def sources() -> list[str]:
     """Returns the files that can be mutated; by default, only those in mm/ are."""
     with open(os.path.join(ROOT, "tests", "host", "sources.mk"), encoding="utf-8") as file:
-        shared = re.search(r"^HOST_SHARED := (.*)$", file.read(), re.MULTILINE)[1].split()
+        shared = re.findall(r"^HOST_SHARED := (.*)$", file.read(), re.MULTILINE)[0].split()
     return in_mm() + shared
 
 
-def in_mm():
+def in_mm() -> list[str]:
     return sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "mm", "*", "*.c")))
 
 
-def all_mutants(places):
+def all_mutants(places: list[Place]) -> list[mutate.Mutant]:
     places = places or [(path, 1, 1 << 30) for path in in_mm()]
     return [mutant for path, first, last in places for mutant in mutate.mutants_of(path, text_of(path))
             if first <= mutant.line <= last]
 
 
-def text_of(path):
+def text_of(path: str) -> str:
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         return file.read()
 
 
-def named(mutants, patterns):
+def named(mutants: list[mutate.Mutant], patterns: collections.abc.Collection[str]) -> list[mutate.Mutant]:
     chosen = [mutant for mutant in mutants if any(fnmatch.fnmatchcase(mutant.name, pattern) for pattern in patterns)]
     if not chosen:
         raise UsageError(f"no mutant is called {' or '.join(patterns)}; tests/run mutants --show FILE shows them")
     return chosen
 
 
-def ordered(mutants, seed):
+def ordered(mutants: list[mutate.Mutant], seed: int) -> list[mutate.Mutant]:
     """Sorts by a hash of seed and name, so that an edit in one place does not affect the order of the others."""
     return sorted(mutants, key=lambda mutant: hashlib.sha256(f"{seed} {mutant.name}".encode()).digest())
 
@@ -174,21 +178,21 @@ class Outcome:
     seconds: float = 0
     output: str = ""
 
-    def counts(self):
+    def counts(self) -> bool:
         return not self.verdict.startswith("no ")
 
 
 class Trial:
     """The builds that mutants are linked with, and scratch directories for the workers."""
 
-    def __init__(self, workers, caught_before):
+    def __init__(self, workers: int, caught_before: set[str]) -> None:
         self.workers = workers
         self.caught_before = caught_before  # names
         self.lock = threading.Lock()
         self.stopped = False
-        self.unchanged = {}  # machine code of each unchanged source
+        self.unchanged: dict[str, bytes | None] = {}  # machine code of each unchanged source
 
-    def __enter__(self):
+    def __enter__(self) -> typing.Self:
         os.makedirs(reach.DIRECTORY, exist_ok=True)
         with open(os.path.join(reach.DIRECTORY, "lock"), "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -199,14 +203,14 @@ class Trial:
         self.directory = tempfile.mkdtemp(prefix="trial-", dir=reach.DIRECTORY)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def run(self, mutants, count):
+    def run(self, mutants: list[mutate.Mutant], count: int) -> list[Outcome]:
         """Tries mutants until `count` of them count; returns the outcomes."""
         queue, outcomes = iter(mutants), []
 
-        def work(worker):
+        def work(worker: int) -> None:
             scratch = os.path.join(self.directory, str(worker))
             os.makedirs(scratch, exist_ok=True)
             nonlocal count
@@ -233,13 +237,13 @@ class Trial:
                 self.stopped = any(not future.done() for future in futures)
         return outcomes
 
-    def try_one(self, mutant, scratch):
+    def try_one(self, mutant: mutate.Mutant, scratch: str) -> Outcome:
         started = time.monotonic()
         outcome = self._judge(mutant, scratch)
         outcome.seconds = time.monotonic() - started
         return outcome
 
-    def _judge(self, mutant, scratch):
+    def _judge(self, mutant: mutate.Mutant, scratch: str) -> Outcome:
         original = text_of(mutant.path)
         code = machine_code(self.builds["asan"], mutant.path, mutant.apply(original), scratch)
         if not code:
@@ -261,7 +265,7 @@ class Trial:
                     return Outcome(mutant, "caught", f"by {sanitizer}/{failed}", output=output)
         return Outcome(mutant, "survived", f"{len(tests)} tests reach it")
 
-    def _run_tests(self, program, tests, seed):
+    def _run_tests(self, program: str, tests: list[str], seed: int) -> tuple[str, str]:
         """Returns the first test that fails, or an empty string; and the output."""
         output = ""
         for limit, group in itertools.groupby(tests, lambda test: limit_of(self.reach.seconds[test])):
@@ -271,7 +275,7 @@ class Trial:
         return "", output
 
 
-def sanitizers_for(mutant, same_code):
+def sanitizers_for(mutant: mutate.Mutant, same_code: bool) -> tuple[str, ...]:
     """
     Returns the sanitizers to try: ThreadSanitizer for mutants that only show in the order of accesses of several
     threads.
@@ -281,11 +285,11 @@ def sanitizers_for(mutant, same_code):
     return ("tsan",) if same_code else host.SANITIZERS
 
 
-def limit_of(seconds):
+def limit_of(seconds: float) -> int:
     return next(limit for below, limit in LIMITS if seconds < below)
 
 
-def run_group(program, tests, seed, limit):
+def run_group(program: str, tests: list[str], seed: int, limit: int) -> tuple[str, str]:
     """
     Does the work of _run_tests(). Contention may slow a test down by chance: an unfinished one gets more time, once.
     """
@@ -307,12 +311,12 @@ def run_group(program, tests, seed, limit):
     return "", output
 
 
-def run_limited(words, seconds):
+def run_limited(words: list[str], seconds: int) -> tuple[int, str]:
     """Returns status and output. A test that hangs before its watchdog runs is ended by its limit on processor time."""
     path = f"{words[len(host.fixed_addresses())]}.output"
-    most = (seconds + 2) * os.cpu_count()
+    most = (seconds + 2) * (os.cpu_count() or 1)
 
-    def limits():
+    def limits() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
         resource.setrlimit(resource.RLIMIT_CPU, (most, most))
 
@@ -327,21 +331,21 @@ def run_limited(words, seconds):
             with contextlib.suppress(ProcessLookupError):  # also ends processes that a test has left behind
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return status, file.read(MOST_OUTPUT)
+    with open(path, encoding="utf-8", errors="replace") as text:
+        return status, text.read(MOST_OUTPUT)
 
 
 class Build:
     """The commands by which make compiles one object of the host build, and links all of them."""
 
-    def __init__(self, sanitizer):
+    def __init__(self, sanitizer: str) -> None:
         self.objects = f"build/host/{sanitizer}/obj"
         lines = make("-n", "V=1", "-W", "mm/fault/fault.c", f"build/host/{sanitizer}/tests").splitlines()
         self.compile = next(shlex.split(line) for line in lines if line.endswith(" mm/fault/fault.c"))
         self.compile = self.compile[:self.compile.index("-MMD")]
         self.link_all = next(shlex.split(line) for line in lines if f"-o build/host/{sanitizer}/tests " in line)
 
-    def object(self, path, text, scratch, options=()):
+    def object(self, path: str, text: str, scratch: str, options: collections.abc.Sequence[str] = ()) -> str | None:
         """Compiles to a file and returns its path; None if the text is no valid C."""
         source = os.path.join(scratch, os.path.basename(path))
         with open(source, "w", encoding="utf-8") as file:
@@ -351,9 +355,10 @@ class Build:
                                 capture_output=True, check=False)
         return None if result.returncode else target
 
-    def link(self, mutant, scratch):
+    def link(self, mutant: mutate.Mutant, scratch: str) -> str:
         own = f"{self.objects}/{mutant.path.removesuffix('.c')}.o"
         changed = self.object(mutant.path, mutant.apply(text_of(mutant.path)), scratch)
+        assert changed is not None  # _judge() has compiled it before
         program = os.path.join(scratch, "tests")
         words = [changed if word == own else word for word in self.link_all]
         words[words.index("-o") + 1] = program
@@ -361,7 +366,7 @@ class Build:
         return program
 
 
-def machine_code(build, path, text, scratch):
+def machine_code(build: Build, path: str, text: str, scratch: str) -> bytes | None:
     """
     Returns the object, optimised and without debug information: equal for sources that mean the same. None if it is no
     valid C.
@@ -373,7 +378,7 @@ def machine_code(build, path, text, scratch):
         return file.read()
 
 
-def make(*words):
+def make(*words: str) -> str:
     """Runs make without CI's settings, and not as part of the make that started the runner."""
     ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CI")
     environment = {key: value for key, value in os.environ.items() if key not in ours}
@@ -389,7 +394,7 @@ def make(*words):
 class Records:
     """The two lists of tests/mutants/, and the lines that are new."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.survivors = {one["name"]: one for one in survivors()}
         self.caught = set()
         if os.path.exists(CAUGHT):
@@ -397,21 +402,21 @@ class Records:
                 self.caught = {f"{words[0]}:{word}" for words in map(str.split, file) if words and words[0] != "#"
                                for word in words[1:]}
         self.base = base_of_change()
-        self.changed = {}
+        self.changed: dict[str, set[int]] = {}  # lines, by file
 
-    def why_it_fails(self, mutant):
+    def why_it_fails(self, mutant: mutate.Mutant) -> str:
         """Returns why this mutant must not survive; an empty string if it may."""
         if mutant.name in self.caught:
             return "it was caught before"
         new = mutant.name not in self.survivors and self.is_changed(mutant)
         return "this change wrote the line" if new else ""
 
-    def is_changed(self, mutant):
+    def is_changed(self, mutant: mutate.Mutant) -> bool:
         if mutant.path not in self.changed:
             self.changed[mutant.path] = changed_lines(self.base, mutant.path)
         return mutant.line in self.changed[mutant.path]
 
-    def note(self, tried, existing):
+    def note(self, tried: list[Outcome], existing: set[str]) -> None:
         """
         Writes caught.txt: mutants that still exist, without those that survive now, with those that are caught now.
         """
@@ -427,7 +432,7 @@ class Records:
                 file.write(f"{function} {' '.join(sorted(by_function[function]))}\n")
 
 
-def survivors():
+def survivors() -> list[dict[str, str]]:
     with open(SURVIVORS, "rb") as file:
         try:
             listed = tomllib.load(file).get("survivor", [])
@@ -440,7 +445,7 @@ def survivors():
     return listed
 
 
-def base_of_change():
+def base_of_change() -> str:
     """
     Returns the commit that this change is based on: the merge base with upstream, else the parent of HEAD; or nothing.
     """
@@ -448,8 +453,8 @@ def base_of_change():
     return base if base and base != parts.git("rev-parse", "HEAD") else parts.git("rev-parse", "--verify", "HEAD~1")
 
 
-def changed_lines(base, path):
-    lines = set()
+def changed_lines(base: str, path: str) -> set[int]:
+    lines: set[int] = set()
     for match in re.finditer(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", parts.git("diff", "-U0", base, "--", path) if base else "",
                              re.MULTILINE):
         lines.update(range(int(match[1]), int(match[1]) + int(match[2] or 1)))
@@ -459,12 +464,12 @@ def changed_lines(base, path):
 # ---- What is told ----------------------------------------------------------------------------------------------------
 
 class Report:
-    def __init__(self, tried, records, again):
+    def __init__(self, tried: list[Outcome], records: Records, again: str) -> None:
         self.tried = [outcome for outcome in tried if outcome.counts()]
         self.skipped = collections.Counter(outcome.verdict for outcome in tried)
         self.records, self.again = records, again
 
-    def show(self, in_full):
+    def show(self, in_full: bool) -> int:
         """Prints the report. Returns the exit status: 1 if a survivor is in a changed line, or was caught before."""
         failures = 0
         for outcome in self.tried:
@@ -480,7 +485,7 @@ class Report:
         print(f"{len(self.tried) - failures} passed, {failures} failed")
         return 1 if failures or not self.tried else 0
 
-    def _survivor(self, outcome):
+    def _survivor(self, outcome: Outcome) -> bool:
         """Prints a survivor. Returns True if it must not survive."""
         mutant = outcome.mutant
         known = self.records.survivors.get(mutant.name)
@@ -494,7 +499,7 @@ class Report:
             print(indent(f"again: tests/run mutants --name {shlex.quote(mutant.name)}"))
         return bool(reason)
 
-    def _totals(self):
+    def _totals(self) -> str:
         kinds = collections.Counter(self.records.survivors.get(outcome.mutant.name, {"kind": "new"})["kind"]
                                     for outcome in self.tried if outcome.verdict == "survived")
         caught = sum(outcome.verdict == "caught" for outcome in self.tried)
@@ -504,7 +509,7 @@ class Report:
         return f"{len(self.tried)} mutants: {caught} caught{share}" + "".join(f", {word}" for word in words) + skipped
 
 
-def change(mutant, context=0):
+def change(mutant: mutate.Mutant, context: int = 0) -> str:
     """Returns the mutant's change as a diff."""
     before = text_of(mutant.path)
     diff = difflib.unified_diff(before.splitlines(), mutant.apply(before).splitlines(), n=context, lineterm="",
@@ -512,7 +517,7 @@ def change(mutant, context=0):
     return "\n".join(line for line in diff if not line.startswith(("---", "+++")))
 
 
-def indent(text):
+def indent(text: str) -> str:
     return "\n".join(f"      {line}" for line in text.splitlines())
 
 
@@ -533,12 +538,12 @@ KNOWN_CAUGHT = ("mm/table/tlb.c", "drop", "machine_tlb_shootdown(others, start, 
 TIME = 1200  # seconds for the builds and the tests of a sample
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [Job(name=f"mutants/{name}", command=["tests/run", "mutants", *words], judge=judge_usage(regex), weight=1)
             for name, words, regex in CASES]
 
 
-def soak_jobs():
+def soak_jobs() -> list[Job]:
     """Returns jobs that try a sample of mutants, and check that the tool tells a caught mutant from a survivor."""
     caught, survivor = known_caught(), known_survivor()
     return [Job(name="mutants/sample", judge=judge_sample, says=survivors_told, limit=TIME, cap=2 * TIME, weight=60,
@@ -547,20 +552,20 @@ def soak_jobs():
                 command=["tests/run", "mutants", "--name", caught.name, "--name", survivor.name, "--jobs", "1"])]
 
 
-def known_caught():
+def known_caught() -> mutate.Mutant:
     path, operator, line = KNOWN_CAUGHT
     return next(mutant for mutant in mutate.mutants_of(path, text_of(path))
                 if mutant.operator == operator and text_of(path).splitlines()[mutant.line - 1].strip() == line)
 
 
-def known_survivor():
+def known_survivor() -> mutate.Mutant:
     """Returns a mutant that no program can notice, so that no future test does."""
     listed = {one["name"] for one in survivors() if one["kind"] == "equivalent"}
     return named(all_mutants([]), listed)[0]
 
 
-def judge_usage(regex):
-    def complaints(result):
+def judge_usage(regex: str) -> Judge:
+    def complaints(result: Result) -> list[str]:
         said = result.stderr.decode(errors="replace")
         wrong = [f"exit status {result.status}, expected 1"] if result.status != 1 else []
         return wrong + ([] if re.search(f"^tests/run: .*{regex}", said) else [f"stderr does not match “{regex}”"])
@@ -568,17 +573,17 @@ def judge_usage(regex):
     return complaints
 
 
-def judge_sample(result):
+def judge_sample(result: Result) -> list[str]:
     return [] if result.status == 0 else [result.stdout.decode(errors="replace")]
 
 
-def survivors_told(result):
+def survivors_told(result: Result) -> str:
     """Returns the text after the list of those that were tried."""
     return result.stdout.decode(errors="replace").partition("\n\n")[2]
 
 
-def judge_proof(caught, survivor):
-    def complaints(result):
+def judge_proof(caught: mutate.Mutant, survivor: mutate.Mutant) -> Judge:
+    def complaints(result: Result) -> list[str]:
         said = result.stdout.decode(errors="replace")
         records = Records()
         records.caught = {survivor.name}

@@ -8,6 +8,7 @@ that only check: a kernel without them is not wrong.
 """
 
 import bisect
+import collections.abc
 import dataclasses
 import hashlib
 import re
@@ -58,6 +59,10 @@ OPERATORS = {
 NEEDS_TSAN = ("unpair", "order")  # only show in the order in which threads see accesses
 
 
+Span = tuple[int, int]  # of tokens, the second behind the last
+Edit = tuple[int, int, str]  # a span of tokens, and what takes its place
+
+
 @dataclasses.dataclass
 class Token:
     text: str
@@ -74,37 +79,38 @@ class Mutant:
     function: str
     operator: str
     line: int
-    edits: tuple  # (start, end, replacement) in the file's text
+    edits: tuple[Edit, ...]  # here in characters of the file's text
 
-    def apply(self, text):
+    def apply(self, text: str) -> str:
         for start, end, replacement in sorted(self.edits, reverse=True):
             # The number of lines stays, or each later assertion would look changed.
             text = text[:start] + replacement + "\n" * text[start:end].count("\n") + text[end:]
         return text
 
 
-def mutants_of(path, text):
+def mutants_of(path: str, text: str) -> list[Mutant]:
     """Returns all mutants of a file, in its order, including those that are no valid C, or no change."""
     return [] if path in CHECKING_FILES else File(path, text).mutants
 
 
 class File:
-    def __init__(self, path, text):
+    def __init__(self, path: str, text: str) -> None:
         self.path, self.text = path, text
         self.tokens = [token for token in tokens_of(text) if token.kind != "space"]
         self.partner = self._match()
         self.lines = [match.start() for match in re.finditer("\n", text)]
-        self.mutants, self.seen = [], {}
+        self.mutants: list[Mutant] = []
+        self.seen: dict[tuple[str, str, str], int] = {}
         for name, start, end in self._functions():
             if not CHECKING_FUNCTIONS.match(f"{path}:{name}"):
                 self.function, self.body = name, (start, end)
                 self._block(start)
 
-    def text_of(self, start, end):
+    def text_of(self, start: int, end: int) -> str:
         """Returns the text of the tokens [start, end), independent of their layout."""
         return " ".join(token.text for token in self.tokens[start:end])
 
-    def _match(self):
+    def _match(self) -> dict[int, int]:
         partner, stack = {}, []
         for index, token in enumerate(self.tokens):
             if token.text in OPENING and token.kind == "mark":
@@ -114,7 +120,7 @@ class File:
                 partner[partner[index]] = index
         return partner
 
-    def _functions(self):
+    def _functions(self) -> collections.abc.Iterator[tuple[str, int, int]]:
         index = 0
         while index < len(self.tokens):
             text = self.tokens[index].text
@@ -124,14 +130,14 @@ class File:
 
     # ---- Statements: each method takes the index of the first token, and returns that after the last one -------------
 
-    def _block(self, index):
+    def _block(self, index: int) -> int:
         end = self.partner[index]
         index += 1
         while index < end:
             index = self._statement(index)
         return end + 1
 
-    def _statement(self, index):
+    def _statement(self, index: int) -> int:
         text = self.tokens[index].text
         if text == "{":
             return self._block(index)
@@ -149,7 +155,7 @@ class File:
             return self._statement(self.partner[index + 1] + 1)
         return self._simple(index)
 
-    def _guarded(self, index):
+    def _guarded(self, index: int) -> int:
         keyword, opening = self.tokens[index].text, index + 1
         closing = self.partner[opening]
         body = closing + 1
@@ -166,13 +172,13 @@ class File:
         self._statement(body)
         return after
 
-    def _for(self, opening, closing):
+    def _for(self, opening: int, closing: int) -> None:
         first = self._find(opening + 1, ";")
         second = self._find(first + 1, ";")
         if first + 1 < second:
             self._condition(opening, first + 1, second)
 
-    def _do(self, index):
+    def _do(self, index: int) -> int:
         self._statement(index + 1)
         opening = self._skip(index + 1) + 1
         closing = self.partner[opening]
@@ -180,7 +186,7 @@ class File:
         self._expression(opening + 1, closing, (opening, closing))
         return closing + 2
 
-    def _simple(self, index):
+    def _simple(self, index: int) -> int:
         end = self._find(index, ";")
         first, whole = self.tokens[index].text, (index, end + 1)
         if self._only_debug(index, end + 1):
@@ -198,14 +204,14 @@ class File:
         self._expression(index, end, whole)
         return end + 1
 
-    def _return(self, index, end):
+    def _return(self, index: int, end: int) -> None:
         """Returns 0 instead of an error or a value. Constants are left to the operator `constant`."""
         value = self.tokens[index + 1:end]
         is_error = self.text_of(index + 1, end).startswith("- E")
         if is_error or any(token.kind == "name" and token.text not in ("true", "false", "NULL") for token in value):
             self._add("return", index, (index + 1, end, " 0"), (index, end + 1))
 
-    def _unpair(self, index, end):
+    def _unpair(self, index: int, end: int) -> None:
         """Removes `lock(x);` and each `unlock(x);` of the function."""
         name = self.tokens[index].text
         if self.tokens[index + 1].text != "(" or self.partner[index + 1] != end - 1:
@@ -220,11 +226,11 @@ class File:
                 edits = [(at, at + len(wanted), "") for at in [index, *found]]
                 self._add("unpair", index, edits, (index, end + 1))
 
-    def _says(self, at, words):
+    def _says(self, at: int, words: list[str]) -> bool:
         return [token.text for token in self.tokens[at:at + len(words)]] == words and \
             self.tokens[at - 1].text in (";", "{", "}", ")", ":", "else")
 
-    def _condition(self, statement, start, end):
+    def _condition(self, statement: int, start: int, end: int) -> None:
         """Inverts a condition, except a lone !x or x == y, which `not` and `shift` invert."""
         words = [token.text for token in self.tokens[start:end]]
         if not {"&&", "||", "?"} & set(words) and (words[0] == "!" or {"==", "!="} & set(words)):
@@ -233,7 +239,7 @@ class File:
 
     # ---- Expressions -------------------------------------------------------------------------------------------------
 
-    def _expression(self, start, end, whole):
+    def _expression(self, start: int, end: int, whole: Span) -> None:
         index = start
         while index < end:
             token = self.tokens[index]
@@ -243,10 +249,10 @@ class File:
             self._one_token(index, start, end, whole)
             index += 1
 
-    def _one_token(self, index, start, end, whole):
+    def _one_token(self, index: int, start: int, end: int, whole: Span) -> None:
         text, kind = self.tokens[index].text, self.tokens[index].kind
 
-        def change(operator, replacement):
+        def change(operator: str, replacement: str) -> None:
             self._add(operator, index, (index, index + 1, replacement), whole)
 
         if kind == "number":
@@ -270,7 +276,7 @@ class File:
         elif text in BITS and self._is_binary(index):
             change("bits", BITS[text])
 
-    def _number(self, index, change):
+    def _number(self, index: int, change: collections.abc.Callable[[str, str], None]) -> None:
         match = re.fullmatch(r"(0[xX][0-9a-fA-F]+|[0-9]+)([uUlL]*)", self.tokens[index].text)
         if match:
             value = int(match[1], 0)
@@ -278,7 +284,7 @@ class File:
             if value > 1:
                 change("constant", f"{value - 1}{match[2]}")
 
-    def _operands(self, index, start, end, whole):
+    def _operands(self, index: int, start: int, end: int, whole: Span) -> None:
         stops = ("&&", "||", "?", ":", ",", "return", *ASSIGNMENTS)
         before = self._extent(index, start - 1, -1, stops) + 1
         after = self._extent(index, end, 1, stops)
@@ -286,7 +292,7 @@ class File:
         if self.tokens[index - 1].text != "&&":
             self._add("operand", index, (index, after, ""), whole)
 
-    def _extent(self, index, limit, step, stops):
+    def _extent(self, index: int, limit: int, step: int, stops: collections.abc.Sequence[str]) -> int:
         """Returns the first token from `index`, in that direction, that ends an operand."""
         at = index + step
         while at != limit:
@@ -298,21 +304,21 @@ class File:
             at += step
         return at
 
-    def _is_binary(self, index):
+    def _is_binary(self, index: int) -> bool:
         before = self.tokens[index - 1]
         return before.kind in ("number", "string") or before.text in (")", "]") or \
             before.kind == "name" and before.text not in ("return", "case", "sizeof")
 
     # ---- Helpers -----------------------------------------------------------------------------------------------------
 
-    def _find(self, index, text, limit=None):
+    def _find(self, index: int, text: str, limit: int | None = None) -> int:
         """Returns the index of the next such token outside brackets."""
         limit = self.body[1] if limit is None else limit
         while index < limit and self.tokens[index].text != text:
             index = self.partner[index] + 1 if self.tokens[index].text in OPENING else index + 1
         return index
 
-    def _skip(self, index):
+    def _skip(self, index: int) -> int:
         """Returns the index after the statement that starts here, without mutating it."""
         text = self.tokens[index].text
         if text == "{":
@@ -326,7 +332,7 @@ class File:
             return self._find(index, ";") + 1
         return self._find(index, ";") + 1
 
-    def _is_loop_macro(self, index):
+    def _is_loop_macro(self, index: int) -> bool:
         """
         Returns whether this is for_each_…(…) or a similar macro: a name and brackets, not followed by the end of a
         statement.
@@ -336,11 +342,11 @@ class File:
         behind = self.tokens[self.partner[index + 1] + 1]
         return behind.text == "{" or behind.kind == "name"
 
-    def _is_declaration(self, index):
+    def _is_declaration(self, index: int) -> bool:
         one, two, three = self.tokens[index:index + 3]
         return one.text in TYPES or one.kind == "name" and (two.kind == "name" or two.text == "*" and three.kind == "name")
 
-    def _only_debug(self, start, end):
+    def _only_debug(self, start: int, end: int) -> bool:
         """Returns whether these statements only check or print."""
         at = start + 1 if self.tokens[start].text == "{" else start
         while at < end and self.tokens[at].text != "}":
@@ -352,7 +358,7 @@ class File:
             at = stop + 1
         return True
 
-    def _add(self, operator, index, edits, whole):
+    def _add(self, operator: str, index: int, edits: list[Edit] | Edit, whole: Span) -> None:
         """Adds a mutant. `whole` are the tokens of its statement, which identify it independent of layout and line."""
         edits = edits if isinstance(edits, list) else [edits]
         placed = tuple((self._offset(first), self._end_offset(first, last), replacement)
@@ -365,12 +371,12 @@ class File:
         line = bisect.bisect_left(self.lines, self.tokens[index].start) + 1
         self.mutants.append(Mutant(name, self.path, self.function, operator, line, placed))
 
-    def _offset(self, index):
+    def _offset(self, index: int) -> int:
         return self.tokens[index].start
 
-    def _end_offset(self, first, last):
+    def _end_offset(self, first: int, last: int) -> int:
         return self.tokens[last - 1].end if last > first else self.tokens[first].start
 
 
-def tokens_of(text):
-    return [Token(match[0], match.lastgroup, match.start(), match.end()) for match in TOKEN.finditer(text)]
+def tokens_of(text: str) -> list[Token]:
+    return [Token(match[0], match.lastgroup or "", match.start(), match.end()) for match in TOKEN.finditer(text)]

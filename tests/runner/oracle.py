@@ -18,19 +18,23 @@ from faultline_host import initramfs
 
 from . import ROOT
 
+Answer = tuple[int, bytes, bytes]  # status as a shell sees it, stdout, stderr
+
 PATIENCE = 600  # seconds
 STACK = 8 << 20
-LOCKS = {}  # by program, so that no question is asked twice at the same time
+LOCKS: dict[str, threading.Lock] = {}  # by program, so that no question is asked twice at the same time
 
 
-def on_linux(program, args, files, environment, stdin):
+def on_linux(program: str, args: tuple[str, ...], files: tuple[tuple[str, str], ...], environment: tuple[str, ...],
+             stdin: bytes) -> Answer:
     """Returns (status as a shell sees it, stdout, stderr). Arguments are tuples, so that results can be cached."""
     with LOCKS.setdefault(program, threading.Lock()):
         return ask(program, args, files, environment, stdin)
 
 
 @functools.lru_cache(maxsize=None)
-def ask(program, args, files, environment, stdin):
+def ask(program: str, args: tuple[str, ...], files: tuple[tuple[str, str], ...], environment: tuple[str, ...],
+        stdin: bytes) -> Answer:
     env = dict(pair.split("=", 1) for pair in initramfs.merge_environment(environment))
     with tempfile.TemporaryDirectory(prefix="faultline-oracle-") as root:
         for source, destination in files:
@@ -43,7 +47,7 @@ def ask(program, args, files, environment, stdin):
     return status, result.stdout, result.stderr
 
 
-def usual_limits():
+def usual_limits() -> None:
     """Sets the limits and the priority of a fresh Linux, which Faultline has, too, independent of this shell's."""
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
@@ -51,7 +55,7 @@ def usual_limits():
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def place(source, destination):
+def place(source: str, destination: str) -> None:
     os.makedirs(os.path.dirname(destination), exist_ok=True)
     if os.path.isdir(source):
         shutil.copytree(source, destination)
@@ -73,7 +77,7 @@ print(anonymous_kib() - before)
 """
 
 
-def has_zero_page():
+def has_zero_page() -> bool:
     """
     Returns whether reading untouched memory takes none, since all pages are the zero page. Asks a process that does
     nothing else.
@@ -82,7 +86,7 @@ def has_zero_page():
     return int(result.stdout) < PROBED_KIB / 2
 
 
-def protects_low_addresses():
+def protects_low_addresses() -> bool:
     try:
         with open("/proc/sys/vm/mmap_min_addr", encoding="ascii") as file:
             return int(file.read()) == 65536
@@ -97,6 +101,6 @@ PROPERTIES = {
 
 
 @functools.lru_cache(maxsize=None)
-def why_not(properties):
+def why_not(properties: tuple[str, ...]) -> str:
     """Returns why this Linux cannot be compared with for a program that needs these PROPERTIES; empty if it can."""
-    return " and ".join(lack for holds, lack in map(PROPERTIES.get, properties) if not holds())
+    return " and ".join(lack for holds, lack in (PROPERTIES[name] for name in properties) if not holds())

@@ -5,7 +5,7 @@ import os
 import re
 
 from . import OUTPUT
-from .job import Job
+from .job import Job, Result
 
 EXECUTED = "The kernel executed 0{14}10, which is not mapped"
 NO_INTERRUPTS = "set $eflags = 2\n"  # or a timer interrupt might be the first to use what is missing
@@ -25,11 +25,11 @@ CASES = (
 )
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [job(*case) for case in CASES]
 
 
-def job(name, place, command, expected):
+def job(name: str, place: str, command: str, expected: str) -> Job:
     script = os.path.join(OUTPUT, f"panic-{name}.gdb")
     until_crash = "break crash\ncontinue\n" if place != "crash" else ""
     os.makedirs(OUTPUT, exist_ok=True)
@@ -41,7 +41,7 @@ def job(name, place, command, expected):
                         "build/user/hang", "panic"])
 
 
-def judge(result, expected):
+def judge(result: Result, expected: str) -> list[str]:
     said = result.stderr.decode(errors="replace")
     ended = re.search(f"(?s){expected}.*FAULTLINE-PANIC-END", said)
     return [] if ended else [f"stderr does not match “{expected}”: {said[-2000:]}"]

@@ -4,12 +4,12 @@ The named parts of `make soak-all`: sweeps too long for every change, at most 20
 of them after the soak: one that the change touches, else the next in turn.
 """
 
+import collections.abc
 import dataclasses
 import fnmatch
 import re
 import shutil
 import subprocess
-import typing
 
 from faultline_host.status import UsageError
 
@@ -21,23 +21,23 @@ from .job import Job
 class Part:
     name: str
     proves: str
-    jobs: typing.Callable  # () → list of Job
-    touched_by: typing.Callable  # () → patterns of the paths that it tests
-    why_not: typing.Callable = lambda: ""  # () → why it cannot run on this machine
+    jobs: collections.abc.Callable[[], list[Job]]
+    touched_by: collections.abc.Callable[[], list[str]]  # patterns of the paths that it tests
+    why_not: collections.abc.Callable[[], str] = lambda: ""  # why it cannot run on this machine
 
 
-def bug_part(name, families, proves):
+def bug_part(name: str, families: str, proves: str) -> Part:
     """
     Returns a part with the planted bugs whose names begin with one of these letters: families of the race catalogue.
     """
-    def paths():
+    def paths() -> list[str]:
         return [path for path in bugs.patches() if bugs.name_of(path)[0] in families]
 
     return Part(name, proves, lambda: [bugs.fail_job(path) for path in paths()],
                 lambda: ["tests/bugs/*", *(file for path in paths() for file in bugs.patched_files(path))])
 
 
-def distribution_part(distribution):
+def distribution_part(distribution: matrix.Distribution) -> Part:
     what = "all tests" if distribution.whole else "the tests that depend on tools and libraries"
     return Part(f"matrix-{distribution.name}", f"in a fresh {distribution.name} both commands, a terminal and {what} work",
                 lambda: matrix.jobs(distribution), lambda: ["tools/*", "tests/runner/*", "Makefile"],
@@ -63,7 +63,7 @@ PARTS = (
 )
 
 
-def dist_job():
+def dist_job() -> Job:
     """Builds two clones, so that neither the place nor the time matters; the second waits for the next second."""
     script = ('set -e; one=$(mktemp -d); two=$(mktemp -d); trap \'rm -rf "$one" "$two"\' EXIT; '
               'for place in "$one" "$two"; do git clone -q . "$place/clone"; make -C "$place/clone" dist; sleep 1; done; '
@@ -71,14 +71,14 @@ def dist_job():
     return Job(name="dist/same-bytes", command=["sh", "-c", script], judge=bugs.judge_status, limit=900, weight=50)
 
 
-def clang_job():
+def clang_job() -> Job:
     """Builds a clone of its own, so that objects of two compilers do not mix; its tests cover each folder."""
     script = ('set -e; place=$(mktemp -d); trap \'rm -rf "$place"\' EXIT; git clone -q . "$place/clone"; '
               'CI=true make -C "$place/clone" test CC=clang TESTS="host/asan/* boot-* races race-killed swap-all threads shell-*"')
     return Job(name="clang/tests", command=["sh", "-c", script], judge=bugs.judge_status, limit=1100, weight=50)
 
 
-def jobs(choice):
+def jobs(choice: str | None) -> list[Job]:
     """Returns the jobs of one part, of the `next` one, or of all if None."""
     if choice is None:
         return [job for part in PARTS for job in part.jobs()]
@@ -88,14 +88,14 @@ def jobs(choice):
     return part.jobs()
 
 
-def by_name(name):
+def by_name(name: str) -> Part:
     for part in PARTS:
         if part.name == name:
             return part
     raise UsageError(f"soak-all has no part “{name}”; there are: next, {', '.join(part.name for part in PARTS)}")
 
 
-def next_part():
+def next_part() -> Part:
     """Picks a part by the number of commits, among those that the change touches; among all if it touches none."""
     changed = changed_files()
     touched = [part for part in PARTS if any(matches(changed, pattern) for pattern in part.touched_by())]
@@ -103,22 +103,22 @@ def next_part():
     return candidates[number_of_commits() % len(candidates)]
 
 
-def matches(paths, pattern):
+def matches(paths: list[str], pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(path, pattern) for path in paths)
 
 
-def number_of_commits():
+def number_of_commits() -> int:
     """Returns the number of commits; 0 outside a git checkout, which selects the first part."""
     count = git("rev-list", "--count", "HEAD")
     return int(count) if re.fullmatch(r"\d+", count) else 0
 
 
-def changed_files():
+def changed_files() -> list[str]:
     """Returns the files of commits that are not pushed; if all are (as in CI), those of the last commit."""
     return (git("diff", "--name-only", "@{upstream}...HEAD") or git("diff", "--name-only", "HEAD~1", "HEAD")).splitlines()
 
 
-def git(*words):
+def git(*words: str) -> str:
     """Returns the output, or an empty string if there is no git, no checkout, or no such commit."""
     try:
         result = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)

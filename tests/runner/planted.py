@@ -8,31 +8,34 @@ import os
 from faultline_host import status
 
 from . import OUTPUT, bugs, debugger, host, machines, panics, scenario, shell, tool
-from .job import Job
+from .job import Job, Judge, Result
 
 DIES = "from harness import *\ncheck('so far', True)\nraise RuntimeError('planted')\n"
 FORGETS = "from harness import *\ncheck('so far', True)\n"
 FAILS = "from harness import *\ncheck('planted', False)\nfinish()\n"
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [one for name, planted in failures().items() for one in inverted(name, planted)]
 
 
-def inverted(name, planted):
+def inverted(name: str, planted: list[Job]) -> list[Job]:
     """Inverts the jobs: they pass if there are complaints."""
     for job in planted:
-        judge = job.judge
         job.name, job.batched = f"planted/{name}", False
-        job.judge = lambda result, judge=judge: [] if judge(result) else ["a planted failure passes: " + said(result)]
+        job.judge = inverted_judge(job.judge)
     return planted
 
 
-def said(result):
+def inverted_judge(judge: Judge) -> Judge:
+    return lambda result: [] if judge(result) else ["a planted failure passes: " + said(result)]
+
+
+def said(result: Result) -> str:
     return (result.stdout + result.stderr).decode(errors="replace")[-1000:]
 
 
-def failures():
+def failures() -> dict[str, list[Job]]:
     return {
         "host-no-such-test": [host.job("asan", "no_such_test")],
         "gdb-exception": [gdb_job("exception", DIES)],
@@ -54,32 +57,32 @@ def failures():
     }
 
 
-def gdb_job(name, text):
+def gdb_job(name: str, text: str) -> Job:
     path = os.path.join(OUTPUT, f"planted-{name}.py")
     write(path, "import sys\nsys.path.insert(0, 'tests/gdb')\n" + text)
     return debugger.script_job(path, ["--cpus", "1"], ["hello"], f"planted-{name}")
 
 
-def planted_patch():
+def planted_patch() -> str:
     path = os.path.join(OUTPUT, "planted.patch")
     write(path, "--- a/README.md\n+++ b/README.md\n@@ -1,1 +1,1 @@\n-planted\n+bug\n")
     return path
 
 
-def write(path, text):
+def write(path: str, text: str) -> None:
     os.makedirs(OUTPUT, exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
 
-def expects(**keys):
+def expects(**keys: object) -> list[Job]:
     return scenarios(program="end", mode="expect", **keys)
 
 
-def scenarios(**keys):
+def scenarios(**keys: object) -> list[Job]:
     return scenario.jobs(scenario.complete({"name": "planted", "proves": "nothing", **keys}, "planted", "test"))
 
 
-def shell_job(wanted, stdout):
+def shell_job(wanted: int, stdout: str) -> Job:
     return Job(name="", command=["tools/faultline", "shell"], stdin=b"echo word\n", has_log=True,
                judge=shell.judge(wanted, stdout, r"\A\Z"))

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import subprocess
+import typing
 
 from faultline_host.status import UsageError
 
@@ -24,12 +25,12 @@ CALL_BYTES = 5
 
 
 class Reach:
-    def __init__(self, found):
+    def __init__(self, found: dict[str, typing.Any]) -> None:
         self.seconds = found["seconds"]  # of processor time, by test
         self.names = list(self.seconds)
         self.lines = {path: {int(line): tests for line, tests in lines.items()} for path, lines in found["lines"].items()}
 
-    def tests(self, path, line):
+    def tests(self, path: str, line: int) -> list[str]:
         """Returns the tests that reach this line, the quickest first. A line without code belongs to the one above."""
         lines = self.lines.get(path, {})
         known = sorted(lines)
@@ -38,7 +39,7 @@ class Reach:
         return sorted(tests, key=lambda name: self.seconds[name])
 
 
-def load(workers):
+def load(workers: int) -> Reach:
     """Returns the cached result if it is of this program; otherwise runs all tests, which takes some 20 s."""
     with open(PROGRAM, "rb") as file:
         version = hashlib.sha256(file.read()).hexdigest()
@@ -56,7 +57,7 @@ def load(workers):
     return Reach(kept)
 
 
-def find(workers):
+def find(workers: int) -> dict[str, typing.Any]:
     names = host.names("reach", ROOT)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         runs = list(pool.map(run, names))
@@ -65,7 +66,7 @@ def find(workers):
         raise UsageError(f"without any mutant, these tests fail: {', '.join(broken)}")
     blocks = block_addresses()
     lines = lines_of_blocks(blocks)
-    found = {}
+    found: dict[str, dict[int, set[int]]] = {}
     for index, (_, reached, _) in enumerate(runs):
         for address in reached:
             for path, line in lines.get(address - CALL_BYTES, ()):
@@ -78,7 +79,7 @@ def find(workers):
             "lines": {path: {line: sorted(tests) for line, tests in by_line.items()} for path, by_line in found.items()}}
 
 
-def run(name):
+def run(name: str) -> tuple[float, list[int], int]:
     """Returns seconds of processor time, the addresses of the blocks that ran, and the exit status."""
     path = os.path.join(DIRECTORY, f"{name}.map")
     process = subprocess.Popen([*host.fixed_addresses(), PROGRAM, name], env={**os.environ, "REACHED": path},
@@ -91,16 +92,17 @@ def run(name):
     return used.ru_utime + used.ru_stime, reached, process.returncode
 
 
-def block_addresses():
+def block_addresses() -> list[int]:
     """Returns the start of each block, in order: its call, which returns CALL_BYTES further on."""
     calls = re.compile(r"^ +([0-9a-f]+):\tcall +[0-9a-f]+ <__sanitizer_cov_trace_pc>$", re.MULTILINE)
     return [int(match[1], 16) for match in calls.finditer(output(["objdump", "-d", "--no-show-raw-insn", PROGRAM]))]
 
 
-def lines_of_blocks(blocks):
+def lines_of_blocks(blocks: list[int]) -> dict[int, set[tuple[str, int]]]:
     """Returns {address of a block: its source lines}. In unoptimised code, a block's code follows its call."""
     row = re.compile(r"^\S+ +(\d+) +0x([0-9a-f]+)", re.ASCII)
-    found, path = {}, ""
+    found: dict[int, set[tuple[str, int]]] = {}
+    path = ""
     for text in output(["readelf", "-wL", "-W", PROGRAM]).splitlines():
         header = re.match(r"(?:CU: )?(?:\./)?(\S+\.[ch]):", text)
         match = row.match(text)
@@ -113,5 +115,5 @@ def lines_of_blocks(blocks):
     return found
 
 
-def output(command):
+def output(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -11,13 +11,16 @@ import os
 import re
 import subprocess
 import tomllib
+import typing
 
 from faultline_host import options
 
 from . import ROOT, minimise, oracle
-from .job import Job
+from .job import Job, Result
 
-DEFAULTS = {
+Scenario = dict[str, typing.Any]  # a table of TOML, with the keys of DEFAULTS
+
+DEFAULTS: Scenario = {
     "name": str, "proves": str, "program": str, "mode": str,
     "needs": [], "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "disks": [], "swaps": [], "seeds": [None],
     "repeat": [None], "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "",
@@ -34,7 +37,7 @@ class ScenarioError(Exception):
     """A scenario file that does not follow tests/README.md."""
 
 
-def load(suite):
+def load(suite: str) -> list[Scenario]:
     """Returns all scenarios of a suite ("test" or "soak") as checked dictionaries with every key present."""
     scenarios = []
     for path in sorted(glob.glob(os.path.join(ROOT, "tests", "scenarios", "*.toml"))):
@@ -46,7 +49,7 @@ def load(suite):
     return [scenario for scenario in scenarios if suite == "soak" or scenario["suite"] == "test"]
 
 
-def load_file(path, suite):
+def load_file(path: str, suite: str) -> list[Scenario]:
     with open(path, "rb") as file:
         try:
             content = tomllib.load(file)
@@ -55,7 +58,7 @@ def load_file(path, suite):
     return [complete(table, path, suite) for table in content.get("scenario", [])]
 
 
-def complete(table, path, suite):
+def complete(table: Scenario, path: str, suite: str) -> Scenario:
     where = f"{path}: {table.get('name', 'a scenario without a name')}"
     for key in REQUIRED:
         if not isinstance(table.get(key), str):
@@ -75,7 +78,7 @@ def complete(table, path, suite):
     return scenario
 
 
-def numbers(value):
+def numbers(value: str | list[int | None]) -> list[int | None]:
     """Expands "1-32" to 1, …, 32; returns a list unchanged."""
     if isinstance(value, str):
         first, _, last = value.partition("-")
@@ -83,13 +86,13 @@ def numbers(value):
     return value
 
 
-def jobs(scenario, kernel=None):
+def jobs(scenario: Scenario, kernel: str | None = None) -> list[Job]:
     """Returns one job for each point of the scenario's sweep; `kernel` replaces the kernel image."""
     sweep = itertools.product(scenario["policies"], scenario["cpus"], scenario["seeds"], scenario["repeat"])
     return [job(scenario, *point, kernel) for point in sweep]
 
 
-def job(scenario, policy, cpus, seed, number, kernel):
+def job(scenario: Scenario, policy: str, cpus: int, seed: int | None, number: int | None, kernel: str | None) -> Job:
     program = os.path.join("build", "user", scenario["program"])
     args = [arg.replace("{n}", str(number)).replace("{cpus}", str(cpus)).replace("{policy}", policy)
             for arg in scenario["args"]]
@@ -116,16 +119,16 @@ def job(scenario, policy, cpus, seed, number, kernel):
     )
 
 
-def judge(scenario, program, args, result):
+def judge(scenario: Scenario, program: str, args: list[str], result: Result) -> list[str]:
     complaints = judge_patterns("kernel log", result.log, scenario["log_match"], scenario["log_reject"])
     try:
-        status, stdout, stderr = expected = expectation(scenario, program, args)
+        status, stdout, stderr = expectation(scenario, program, args)
     except (OSError, subprocess.TimeoutExpired) as error:
         return [*complaints, f"the program does not run on this Linux: {error}"]
     if scenario["mode"] == "expect":
         complaints += judge_patterns("stdout", result.stdout, scenario["stdout_match"], scenario["stdout_reject"])
         complaints += judge_patterns("stderr", result.stderr, scenario["stderr_match"], [])
-    elif expected != UNKNOWN:
+    elif stdout is not None:
         complaints += failed_on_linux(stdout)
     if result.status != status:
         complaints.append(f"exit status {result.status}, expected {status}")
@@ -135,7 +138,7 @@ def judge(scenario, program, args, result):
     return complaints
 
 
-def expectation(scenario, program, args):
+def expectation(scenario: Scenario, program: str, args: list[str]) -> tuple[int, bytes | None, bytes | None]:
     """Returns status, stdout and stderr; None for one that is not checked."""
     if scenario["mode"] == "expect":
         return scenario["status"], encoded(scenario["stdout"]), encoded(scenario["stderr"])
@@ -145,29 +148,29 @@ def expectation(scenario, program, args):
     return oracle.on_linux(program, tuple(args), files, tuple(scenario["env"]), input_of(scenario))
 
 
-def lacks(scenario):
+def lacks(scenario: Scenario) -> str:
     return oracle.why_not(tuple(scenario["needs"])) if scenario["mode"] == "oracle" else ""
 
 
-def said_of(scenario):
+def said_of(scenario: Scenario) -> str:
     return f"only its own checks, no comparison: this Linux {lacks(scenario)}" if lacks(scenario) else ""
 
 
-def failed_on_linux(stdout):
+def failed_on_linux(stdout: bytes) -> list[str]:
     """A check that fails on Linux is wrong about Linux, or about this machine: its failure here proves nothing."""
     failed = re.findall(r"^FAIL .*", stdout.decode(errors="replace"), re.MULTILINE)
     return [f"on this Linux: {failed[0]}"] if failed else []
 
 
-def input_of(scenario):
+def input_of(scenario: Scenario) -> bytes:
     return bytes.fromhex(scenario["stdin_hex"]) or scenario["stdin"].encode()
 
 
-def encoded(text):
+def encoded(text: str | None) -> bytes | None:
     return None if text is None else text.encode()
 
 
-def difference(what, got, expected):
+def difference(what: str, got: bytes, expected: bytes | None) -> list[str]:
     if expected is None or got == expected:
         return []
     lines = difflib.unified_diff(expected.decode(errors="replace").splitlines(),
@@ -175,7 +178,7 @@ def difference(what, got, expected):
     return ["\n".join([f"{what} differs:", *itertools.islice(lines, SHOWN_DIFF)])]
 
 
-def judge_patterns(what, data, wanted, rejected):
+def judge_patterns(what: str, data: bytes, wanted: list[str], rejected: list[str]) -> list[str]:
     text = data.decode(errors="replace")
     complaints = [f"{what}: nothing matches “{regex}”" for regex in wanted
                   if not re.search(regex, text, re.MULTILINE)]

@@ -4,6 +4,7 @@ Tests of `--share DIR`: what goes into a machine, and what comes back however it
 together with those of forged_archives.py.
 """
 
+import functools
 import os
 import re
 import signal
@@ -14,9 +15,11 @@ import tempfile
 from faultline_host import cpio, status
 
 from . import ROOT, forged_archives
-from .directory import Directory, expect
-from .job import Job
+from .directory import Directory, Entry, expect
+from .job import Job, Result
 from .keyboard import Keyboard, Missed
+
+Done = subprocess.CompletedProcess[bytes]
 
 TOOL = os.path.join(ROOT, "tools", "faultline")
 BUSYBOX = "/bin/busybox"
@@ -28,20 +31,25 @@ truncate -s 9000 holes; chmod 750 sub; rm sub/file; mkdir sub/file; echo y > sub
 printf 'name\\n' > "$(printf 'b\\351 c')"; mkfifo pipe
 exit 5
 """
-BEFORE = {"a": (0o644, b"one\n"), "gone": (0o755, None), "gone/x": (0o644, b"x"), "gone/y": (0o755, None),
-          "moved": (0o600, b"m" * 5000), "sub": (0o755, None), "sub/file": (0o644, b"f"), "link": "moved",
-          "dir": (0o755, None), "dir/x": (0o644, b"x"),
-          "same": (0o604, b"same"), "out": "/etc/passwd", "empty": (0o711, None)}
-AFTER = {"a": (0o600, b"one\nmore\n"), "hard": (0o600, b"one\nmore\n"), "sub": (0o750, None), "sub/moved": (0o600, b"m" * 5000),
-         "link": "a", "new": (0o700, None), "new/er": (0o700, None), "new/er/x": (0o644, b""), "holes": (0o644, bytes(9000)),
-         "sub/file": (0o755, None), "sub/file/y": (0o644, b"y\n"), "dir": (0o644, b"z\n"), "b\udce9 c": (0o644, b"name\n"),
-         **{name: BEFORE[name] for name in ("same", "out", "empty")}}
+BEFORE: dict[str, Entry] = {
+    "a": (0o644, b"one\n"), "gone": (0o755, None), "gone/x": (0o644, b"x"), "gone/y": (0o755, None),
+    "moved": (0o600, b"m" * 5000), "sub": (0o755, None), "sub/file": (0o644, b"f"), "link": "moved",
+    "dir": (0o755, None), "dir/x": (0o644, b"x"),
+    "same": (0o604, b"same"), "out": "/etc/passwd", "empty": (0o711, None),
+}
+AFTER: dict[str, Entry] = {
+    "a": (0o600, b"one\nmore\n"), "hard": (0o600, b"one\nmore\n"), "sub": (0o750, None),
+    "sub/moved": (0o600, b"m" * 5000),
+    "link": "a", "new": (0o700, None), "new/er": (0o700, None), "new/er/x": (0o644, b""), "holes": (0o644, bytes(9000)),
+    "sub/file": (0o755, None), "sub/file/y": (0o644, b"y\n"), "dir": (0o644, b"z\n"), "b\udce9 c": (0o644, b"name\n"),
+    **{name: BEFORE[name] for name in ("same", "out", "empty")},
+}
 SEEN = rb"(?s)-rw-r--r--.*1 a\n.*drwx--x--x.*empty\n.*lrwxrwxrwx.*link -> moved\n.*drwxr-xr-x.*sub\n.*\./sub:\n-rw-r--r--.*file\n"
 
 # name, options, the program's script, how the tool is ended ("": by itself), its status, whether the new file comes
 # back
 LEAVES = "echo new > /share/new; echo ready; "
-ENDS = (
+ENDS: tuple[tuple[str, list[str], str, str, int, bool], ...] = (
     ("program", ["run"], LEAVES + "exit 3", "", 3, True),
     ("signal", ["run", "--release"], LEAVES + "kill -SEGV $$", "", 128 + signal.SIGSEGV, True),
     ("uefi", ["run", "--boot", "uefi"], LEAVES, "", 0, True),
@@ -59,7 +67,7 @@ ENDS = (
 
 # --- What goes in, what comes back ---
 
-def changes():
+def changes() -> list[str]:
     with Directory(BEFORE) as shared:
         done = shell(shared, CHANGES)
         seen = shared.read(".seen")
@@ -69,7 +77,7 @@ def changes():
         return shared.differences(AFTER, ignored=(".seen",)) + expect(checks, said(done) + seen.decode())
 
 
-def untouched():
+def untouched() -> list[str]:
     """Checks that unchanged files are not written again: same inode, same time."""
     with Directory(BEFORE) as shared:
         before = {name: identity(shared.at(name)) for name in BEFORE}
@@ -79,33 +87,36 @@ def untouched():
         return shared.differences(BEFORE) + expect(checks, said(done))
 
 
-def identity(path):
+def identity(path: str) -> tuple[int, int]:
     """Returns the inode and the time; a directory's time is not compared, since temporary entries change it."""
     found = os.lstat(path)
     return found.st_ino, 0 if stat.S_ISDIR(found.st_mode) else found.st_mtime_ns
 
 
-def mapped():
+def mapped() -> list[str]:
     """Checks that a write through a mapping comes back, and that a link that leads outside does not."""
     with Directory({"a": (0o644, bytes(8192))}) as shared:
         done = run(shared, ["--file", "build/user/map_write:/map_write"], "cd /share; /map_write a 5000 here; "
                    "ln -s ../etc/x evil; ln -s /etc/x evil2; ln -s ./a good; mkdir d; ln -s ../a d/good")
-        wanted = {"a": (0o644, bytes(5000) + b"here" + bytes(3188)), "good": "./a", "d": (0o755, None), "d/good": "../a"}
+        wanted: dict[str, Entry] = {
+            "a": (0o644, bytes(5000) + b"here" + bytes(3188)), "good": "./a", "d": (0o755, None), "d/good": "../a"}
         checks = {"its status": done.returncode == status.HOST_FAILED, "a word about both": said(done).count("out of the dir") == 2}
         return shared.differences(wanted) + expect(checks, said(done))
 
 
-def meanwhile():
+def meanwhile() -> list[str]:
     """
     Checks that files that change on the host while the machine runs are not overwritten, and that conflicts are
     reported.
     """
-    before = {name: (0o644, b"old") for name in ("both", "removed", "here", "gone", "equal")} | {"d": (0o755, None)}
+    before: dict[str, Entry] = {name: (0o644, b"old") for name in ("both", "removed", "here", "gone", "equal")}
+    before["d"] = (0o755, None)
     by_host = {"both": b"host", "removed": b"host", "here": b"host", "new": b"host", "d/x": b"host", "equal": b"same"}
     by_machine = {name: b"machine" for name in ("both.machine", "new.machine", "d.new.machine", "gone")}
     with Directory(before) as shared:
         command = [TOOL, "run", "--share", shared.path, BUSYBOX, "sh"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as tool:
+            assert tool.stdin and tool.stdout
             tool.stdin.write(b"cd /share; printf machine | tee both new gone d.new > /dev/null; printf same > equal\n"
                              b"rm -r removed d; echo ready\n")
             tool.stdin.flush()
@@ -116,14 +127,15 @@ def meanwhile():
             os.unlink(shared.at("gone"))
             os.mkfifo(shared.at("d.new"))
             told = tool.communicate(b"exit 0\n", PATIENCE)[1].decode()
-        wanted = {"d": (0o755, None), **{name: (0o644, text) for name, text in (by_host | by_machine).items()}}
+        wanted: dict[str, Entry] = {"d": (0o755, None),
+                                    **{name: (0o644, text) for name, text in (by_host | by_machine).items()}}
         checks = {"its status": tool.returncode == status.HOST_FAILED, "both": "both has changed here meanwhile, and stays" in told,
                   "removed": "removed is gone in the machine, but has changed here" in told,
                   "d": "d is gone in the machine, but is not empty" in told, "no word about others": told.count("\n") == 5}
         return shared.differences(wanted, ignored=("d.new",)) + expect(checks, told)
 
 
-def terminal():
+def terminal() -> list[str]:
     """Ends the machine by Ctrl-] three times, at a terminal."""
     with Directory({"a": (0o644, b"a")}) as shared:
         keys = Keyboard([TOOL, "shell", "--share", shared.path])
@@ -139,12 +151,14 @@ def terminal():
         return shared.differences({"a": (0o644, b"a"), "new": (0o644, b"new\n")}) + expect({"its status": ended == 130}, str(ended))
 
 
-def ends(name, options, script, how, expected, comes_back):
+def ends(name: str, options: list[str], script: str, how: str, expected: int, comes_back: bool) -> list[str]:
     with Directory({"a": (0o644, b"a")}) as shared:
         command = [TOOL, *options, "--share", shared.path, BUSYBOX, "sh", "-c", script]
         with subprocess.Popen(command, stdin=subprocess.PIPE if how == "input" else subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, cwd=ROOT) as tool:
+            assert tool.stdout and tool.stderr
             if how == "input":
+                assert tool.stdin
                 tool.stdin.write(b"nobody reads this\n" * 600)
                 tool.stdin.flush()
             tool.stdout.readline()
@@ -163,7 +177,7 @@ def ends(name, options, script, how, expected, comes_back):
 
 # --- What is refused before the boot ---
 
-def refused():
+def refused() -> list[str]:
     with Directory({"file": (0o644, b"x"), "big": (0o755, None)}) as shared:
         with open(shared.at("big/file"), "wb") as file:
             file.truncate(200 << 20)
@@ -191,7 +205,7 @@ def refused():
         return found + expect({"nothing written": sorted(os.listdir(shared.path)) == ["big", "file", "share"]}, "")
 
 
-def refusal(command, words, cwd):
+def refusal(command: list[str], words: str, cwd: str) -> list[str]:
     name = " ".join(command)
     done = finished(command, cwd=cwd)
     return expect({f"{name}: status 126": done.returncode == status.USAGE, f"{name}: “{words}”": re.search(words, said(done)),
@@ -200,13 +214,14 @@ def refusal(command, words, cwd):
 
 # --- What could not be put back ---
 
-def kept():
+def kept() -> list[str]:
     """Checks that an archive that cannot be put back is kept."""
     with Directory({"d": (0o755, None), "d/a": (0o644, b"a"), "tmp": (0o755, None)}) as shared:
         script = "echo ready; read go; echo new > /share/a"
         command = [TOOL, "run", "--share", shared.at("d"), BUSYBOX, "sh", "-c", script]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env={**os.environ, "TMPDIR": shared.at("tmp")}) as tool:
+            assert tool.stdout
             tool.stdout.readline()
             os.rename(shared.at("d"), shared.at("e"))
             told = tool.communicate(b"go\n", PATIENCE)[1].decode()
@@ -220,19 +235,19 @@ def kept():
 
 # --- Helpers ---
 
-def shell(shared, script):
+def shell(shared: Directory, script: str) -> Done:
     return finished(["shell", "--share", shared.path], stdin=script.encode())
 
 
-def run(shared, options, script):
+def run(shared: Directory, options: list[str], script: str) -> Done:
     return finished(["run", "--share", shared.path, *options, BUSYBOX, "sh", "-c", script])
 
 
-def finished(words, stdin=b"", cwd=ROOT):
+def finished(words: list[str], stdin: bytes = b"", cwd: str = ROOT) -> Done:
     return subprocess.run([TOOL, *words], input=stdin, capture_output=True, timeout=PATIENCE, check=False, cwd=cwd)
 
 
-def said(done):
+def said(done: Done) -> str:
     return done.stderr.decode(errors="replace")
 
 
@@ -240,28 +255,28 @@ def said(done):
 
 TESTS = {"changes": changes, "untouched": untouched, "mapped": mapped, "meanwhile": meanwhile, "terminal": terminal,
          "refused": refused, "kept": kept, **forged_archives.TESTS,
-         **{f"end-{end[0]}": lambda end=end: ends(*end) for end in ENDS}}
+         **{f"end-{end[0]}": functools.partial(ends, *end) for end in ENDS}}
 SOAK = ("end-uefi", "end-unread-input", "end-gdb", "end-signal", "end-share-gone", "end-killed", "end-reader-gone",
         "end-deterministic", "untouched", "kept")
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [job(name) for name in TESTS if name not in SOAK]
 
 
-def soak_jobs():
+def soak_jobs() -> list[Job]:
     return [job(name) for name in SOAK]
 
 
-def job(name):
+def job(name: str) -> Job:
     return Job(name=f"sharing/{name}", command=["tests/sharing", name], judge=judge, weight=2)
 
 
-def judge(result):
+def judge(result: Result) -> list[str]:
     return [] if result.status == 0 else [result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")]
 
 
-def main(name):
+def main(name: str) -> int:
     """Returns 0, or 1 and prints what was wrong."""
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(prefix="faultline-sharing-") as place:

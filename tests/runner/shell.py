@@ -3,13 +3,13 @@
 
 import re
 
-from .job import Job
+from .job import Job, Judge, Result
 
 LIVE, FILE = True, False
 KILLED = r"\AThe session was killed; the machine goes off\.\n\Z"
 
 # name, how the script arrives, the script, options of `shell`, status, patterns for stdout and stderr
-CASES = (
+CASES: tuple[tuple[str, bool, str, list[str], int, str, str], ...] = (
     ("pipe", LIVE, "ls /\nwhoami\necho oops >&2\npoweroff -f\necho never\n", [], 0, r"\Abin\ndev\netc\n(.*\n)*root\n\Z",
      r"\Aoops\n\Z"),
     ("status", FILE, "exit 3\n", ["--cpus", "1"], 3, r"\A\Z", r"\A\Z"),
@@ -34,7 +34,7 @@ CASES = (
 )
 
 
-def jobs(kernel=None):
+def jobs(kernel: str | None = None) -> list[Job]:
     """Returns one job for each case; `kernel` replaces the kernel image."""
     image = ["--kernel", kernel] if kernel else []
     return [Job(name=f"shell/{name}", command=["tools/faultline", "shell", *image, *options], stdin=script.encode(),
@@ -42,14 +42,14 @@ def jobs(kernel=None):
             for name, live, script, options, status, stdout, stderr in CASES]
 
 
-def judge(status, stdout, stderr):
-    def complaints(result):
+def judge(status: int, stdout: str, stderr: str) -> Judge:
+    def complaints(result: Result) -> list[str]:
         wrong = [f"exit status {result.status}, expected {status}"] if result.status != status else []
         return wrong + mismatch("stdout", result.stdout, stdout) + mismatch("stderr", result.stderr, stderr)
 
     return complaints
 
 
-def mismatch(what, data, regex):
+def mismatch(what: str, data: bytes, regex: str) -> list[str]:
     said = data.decode(errors="replace")
     return [] if re.search(regex, said) else [f"{what} does not match “{regex}”: {said[-500:]!r}"]

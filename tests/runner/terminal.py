@@ -4,6 +4,7 @@ Tests of `tools/faultline shell` at a terminal: each function of TESTS drives on
 `tests/terminal NAME`, like any other job.
 """
 
+import collections.abc
 import os
 import signal
 import sys
@@ -12,17 +13,17 @@ import time
 from faultline_host.options import MULTIBOOT2
 
 from . import OUTPUT, ROOT
-from .job import Job
+from .job import Job, Result
 from .keyboard import COLUMNS, ROWS, Keyboard, Missed
 
 PROMPT = r"~ # (\x1b\[6n)?"
-CTRL_C, CTRL_D, CTRL_BACKSLASH, CTRL_RIGHT, CTRL_U, CTRL_W, CTRL_Z = "\x03\x04\x1c\x1d\x15\x17\x1a"
+CTRL_C, CTRL_D, CTRL_BACKSLASH, CTRL_RIGHT, CTRL_U, CTRL_W, CTRL_Z = tuple("\x03\x04\x1c\x1d\x15\x17\x1a")
 SETTINGS = "build/user/terminal_settings"
 AWAIT_STOP = "until grep -q 'State:.T' /proc/$!/status; do sleep 0.01; done"
 ERASE, UP, ESCAPE = "\x7f", "\x1b[A", "\x1b"
 
 
-def window(keys):
+def window(keys: Keyboard) -> None:
     """
     The prompt comes with four lines of advice; the terminal has its name and the window's size; poweroff ends the
     machine.
@@ -43,7 +44,7 @@ def window(keys):
     check(keys.end() == 0, "poweroff should end with status 0")
 
 
-def editing(keys):
+def editing(keys: Keyboard) -> None:
     """The kernel edits lines for cat, the shell edits its own."""
     keys.wait_for(PROMPT)
     keys.line("sh -c 'echo go; exec cat'", r"go\r\n")
@@ -64,7 +65,7 @@ def editing(keys):
     check(keys.end() == 3, "the shell's status should be the tool's")
 
 
-def job_control(keys):
+def job_control(keys: Keyboard) -> None:
     """Keys send signals to the foreground job only; jobs stop, continue, and may not read in the background."""
     keys.wait_for(PROMPT)
     keys.line("sh -c 'echo go; exec sleep 100'", r"go\r\n")
@@ -94,7 +95,7 @@ def job_control(keys):
     check(keys.end() == 0, "Ctrl-D should end the shell")
 
 
-def faults_live(keys):
+def faults_live(keys: Keyboard) -> None:
     """faulttop refreshes its figures; q and Ctrl-C leave it, and the terminal is as before."""
     keys.wait_for(PROMPT)
     for leave in ("q", CTRL_C):
@@ -111,7 +112,7 @@ def faults_live(keys):
     check(keys.end() == 0, "Ctrl-D should end the shell")
 
 
-def full_screen(keys):
+def full_screen(keys: Keyboard) -> None:
     """vi, less and top set the terminal as they need it and restore it."""
     keys.wait_for(PROMPT)
     keys.type("vi /tmp/text\r")
@@ -137,7 +138,7 @@ def full_screen(keys):
     check(keys.end() == 0, "reboot should end with status 0")
 
 
-def ends(keys):
+def ends(keys: Keyboard) -> None:
     """Ctrl-] three times ends a machine in which no program reacts to keys."""
     keys.wait_for(PROMPT)
     keys.line("stty raw -echo; sleep 1000", "")
@@ -145,7 +146,7 @@ def ends(keys):
     check(keys.end() == 128 + signal.SIGINT, "three times Ctrl-] should end with status 130")
 
 
-def session_killed(keys):
+def session_killed(keys: Keyboard) -> None:
     """kill -9 -1 spares the shell that runs it, but not its parent: the session is over, and so is the machine."""
     keys.wait_for(PROMPT)
     keys.type("kill -9 -1\r")
@@ -153,7 +154,7 @@ def session_killed(keys):
     check(keys.end() == 137, "the status should be that of a killed program")
 
 
-def killed(keys):
+def killed(keys: Keyboard) -> None:
     """After the tool is killed, the terminal is restored."""
     keys.wait_for(PROMPT)
     check(keys.is_raw(), "the terminal is not raw")
@@ -161,7 +162,7 @@ def killed(keys):
     check(keys.end() == 128 + signal.SIGTERM, "SIGTERM should end with status 143")
 
 
-def interrupted_boot(keys):
+def interrupted_boot(keys: Keyboard) -> None:
     """
     Ctrl-C before the machine has the terminal ends the tool. GRUB finds no kernel here, so the machine never has it.
     """
@@ -171,7 +172,7 @@ def interrupted_boot(keys):
     check(keys.end() == 128 + signal.SIGINT, "Ctrl-C should end with status 130")
 
 
-def no_prompt(keys):
+def no_prompt(keys: Keyboard) -> None:
     """The tool reports a machine that shows nothing. GRUB finds no kernel here."""
     keys.wait_for(r"nothing has appeared on the terminal for 20 s")
     keys.wait_for(r"ends it\. The kernel's log: .*\.log")
@@ -179,13 +180,13 @@ def no_prompt(keys):
     check(keys.end() == 128 + signal.SIGINT, "Ctrl-C should end with status 130")
 
 
-def misplaced(keys):
+def misplaced(keys: Keyboard) -> None:
     """At a terminal, the tool warns that an option after the program is the program's."""
     keys.wait_for(r"--cpus is an argument of the program here; as an option of faultline run it stands before it\r\n")
     check(keys.end() == 0, "the program's status should be the tool's")
 
 
-def program(keys):
+def program(keys: Keyboard) -> None:
     """A program of `tools/faultline run` has the terminal, too: lines, Ctrl-D, and Ctrl-C while no program reads."""
     while not keys.is_raw():
         time.sleep(0.01)
@@ -198,7 +199,7 @@ def program(keys):
     check(keys.end() == 0, "the program's status should be the tool's")
 
 
-def make_run(keys):
+def make_run(keys: Keyboard) -> None:
     """The README's first command, as a user types it."""
     keys.wait_for(PROMPT)
     keys.line("tty; stty size", rf"/dev/ttyS0\r\n{ROWS} {COLUMNS}\r\n")
@@ -208,7 +209,7 @@ def make_run(keys):
     check(keys.end() == 0, "poweroff should end with status 0")
 
 
-def settings(keys):
+def settings(keys: Keyboard) -> None:
     """The terminal answers as a Linux pseudo-terminal does, to the requests of older and newer C libraries."""
     linux = Keyboard([os.path.join(ROOT, SETTINGS)])
     try:
@@ -233,41 +234,41 @@ COMMANDS = {  # the others: shell
 }
 
 
-def check(condition, complaint):
+def check(condition: bool, complaint: str) -> None:
     if not condition:
         raise Missed(complaint)
 
 
-def jobs(kernel=None):
+def jobs(kernel: str | None = None) -> list[Job]:
     """Returns one job for each test; `kernel` replaces the kernel image."""
     return [job(name, kernel) for name in TESTS if name not in SOAK]
 
 
-def soak_jobs():
+def soak_jobs() -> list[Job]:
     return [job(name) for name in SOAK]
 
 
-def job(name, kernel=None):
+def job(name: str, kernel: str | None = None) -> Job:
     image = ["--kernel", kernel] if kernel else []
     return Job(name=f"terminal/{name}", command=["tests/terminal", name, *image], judge=judge, weight=4)
 
 
-def judge(result):
+def judge(result: Result) -> list[str]:
     return [] if result.status == 0 else [result.stderr.decode(errors="replace")]
 
 
-def log_of(name):
+def log_of(name: str) -> str:
     return os.path.join(ROOT, "build", "tests", f"terminal_{name}.machine.log")
 
 
-def command(name, log, options):
+def command(name: str, log: str, options: collections.abc.Sequence[str]) -> list[str]:
     if name == "make-run":
         return ["make", "-C", ROOT, "run"]
     verb, *program_words = COMMANDS.get(name, ["shell"])
     return [os.path.join(ROOT, "tools", "faultline"), verb, "--log", log, *options, *program_words]
 
 
-def main(name, *options):
+def main(name: str, *options: str) -> int:
     """`tests/terminal NAME [OPTIONS of tools/faultline shell]`: returns 0, or 1 and prints what did not appear."""
     log = log_of(name)
     os.makedirs(os.path.dirname(log), exist_ok=True)

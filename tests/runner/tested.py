@@ -23,9 +23,9 @@ ANSWERS = {
 }
 
 
-def record(name, answers):
+def record(name: str, answers: str) -> None:
     """Writes one distribution's versions, under a lock: two distributions may finish at once."""
-    versions = {tool: re.search(pattern, answers, re.MULTILINE)[1] for tool, pattern in ANSWERS.items()}
+    versions = {tool: re.findall(pattern, answers, re.MULTILINE)[0] for tool, pattern in ANSWERS.items()}
     with open(PATH, "r+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         known = {**tomllib.loads(file.read()), name: versions}
@@ -36,5 +36,5 @@ def record(name, answers):
         subprocess.run(["tools/generate-docs"], cwd=ROOT, check=True)
 
 
-def section(name, versions):
+def section(name: str, versions: dict[str, str]) -> str:
     return f'\n["{name}"]\n' + "".join(f'{tool} = "{one}"\n' for tool, one in versions.items())

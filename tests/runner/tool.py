@@ -5,13 +5,13 @@ import re
 
 from faultline_host import bench, status
 
-from .job import Job
+from .job import Job, Judge, Result
 
 HELLO = "build/user/hello"
 WAIT = "build/user/end"
 
 # name, arguments of `tools/faultline`, status, pattern for stderr
-CASES = (
+CASES: tuple[tuple[str, list[str], int, str], ...] = (
     ("no-verb", [], status.USAGE, "usage:"),
     ("wrong-verb", ["fly"], status.USAGE, "no verb “fly”"),
     ("forgot-run", [HELLO], status.USAGE, f"tools/faultline run {HELLO}"),
@@ -81,7 +81,7 @@ OTHERS = (
 )
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [Job(name=f"tool/{name}", command=["tools/faultline", *args], judge=judge(expected, regex), weight=1)
             for name, args, expected, regex in CASES] + [
                 *(Job(name=f"tool/{name}", command=command, judge=judge(expected, regex), weight=1)
@@ -91,16 +91,16 @@ def jobs():
                 Job(name="tool/version", command=["tools/faultline", "--version"], judge=judge_version)]
 
 
-def judge_version(result):
+def judge_version(result: Result) -> list[str]:
     right = re.fullmatch(rb"faultline [0-9a-f]+\+? \(\d{4}-\d\d-\d\d\)\n", result.stdout) and not result.status
-    return [] if right else [f"status {result.status}: {result.stdout}"]
+    return [] if right else [f"status {result.status}: {result.stdout!r}"]
 
 
-def judge_help_verb(result):
-    return [] if result.status == 0 and b"--cpus N" in result.stdout else [f"status {result.status}: {result.stdout}"]
+def judge_help_verb(result: Result) -> list[str]:
+    return [] if result.status == 0 and b"--cpus N" in result.stdout else [f"status {result.status}: {result.stdout!r}"]
 
 
-def judge_demo_help(result):
+def judge_demo_help(result: Result) -> list[str]:
     """Checks the defaults of `demo`, and that it offers no option that it would ignore."""
     said = " ".join(result.stdout.decode().split())
     wanted = ("CPUs, 1 to 64 (default 4)", "(default 16M, sync)", "(default: the release kernel)", "--qemu ARG")
@@ -108,7 +108,7 @@ def judge_demo_help(result):
     return [f"lacks “{one}”" for one in wanted if one not in said] + [f"offers {one}" for one in unwanted if one in said]
 
 
-def soak_jobs():
+def soak_jobs() -> list[Job]:
     """
     Returns jobs for the cost of events; a boot CPU that takes no interrupts, noticed though all others are idle; a
     silent machine; and a script for `make run`, as in README.md.
@@ -125,7 +125,7 @@ def soak_jobs():
                 judge=judge(status.TIMED_OUT, told), weight=4)]
 
 
-def judge_cost_of_events(result):
+def judge_cost_of_events(result: Result) -> list[str]:
     """
     Checks that each row is measured with both kernels, and that only operations that record events cost more, by a
     little.
@@ -143,8 +143,8 @@ def judge_cost_of_events(result):
     return failed + [f"lacks {what}" for what, there in wanted.items() if not there]
 
 
-def judge(expected, regex):
-    def complaints(result):
+def judge(expected: int, regex: str) -> Judge:
+    def complaints(result: Result) -> list[str]:
         said = result.stderr.decode(errors="replace")
         wrong = [f"exit status {result.status}, expected {expected}"] if result.status != expected else []
         return wrong + ([] if re.search(regex, said) else [f"stderr does not match “{regex}”"])

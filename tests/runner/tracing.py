@@ -5,16 +5,23 @@ has two ends, each in an attempt; browser.py opens it there), and the report mus
 are tried on broken traces first.
 """
 
+import collections.abc
 import copy
 import csv
 import io
 import json
 import re
 import shlex
+import typing
 
-from faultline_host.costs import verdict, waits_decide
+from faultline_host.costs import Run, verdict, waits_decide
 
-from .job import Job
+from .job import Job, Result, unjudged
+
+# As JSON:
+Event = dict[str, typing.Any]
+Trace = dict[str, typing.Any]
+Report = dict[str, typing.Any]
 
 PROGRAM = "build/user/threads"
 REPORTED = "build/user/threads"
@@ -26,30 +33,30 @@ NANOSECOND = 0.001
 POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec answered", "full": "spec answered"}
 
 
-def jobs():
+def jobs() -> list[Job]:
     return [trace_job(), report_job(), states_job()]
 
 
-def soak_jobs():
+def soak_jobs() -> list[Job]:
     return [schedules_job(), processes_job(), own_job(), bench_job()]
 
 
 # --- trace ------------------------------------------------------------------------------------------------------------
 
 
-def trace_job():
-    job = Job(name="trace/file", has_log=True, command=[], judge=None, weight=4)
+def trace_job() -> Job:
+    job = Job(name="trace/file", has_log=True, command=[], judge=unjudged, weight=4)
     job.command, path = trace_command(job)
     job.judge = lambda result: judge_trace(result, path)
     return job
 
 
-def trace_command(job):
+def trace_command(job: Job) -> tuple[list[str], str]:
     path = job.file(".json")
     return ["tools/faultline", "trace", "-o", path, "--cpus", "3", "--schedule", "1", PROGRAM], path
 
 
-def judge_trace(result, path):
+def judge_trace(result: Result, path: str) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     with open(path, encoding="utf-8") as file:
@@ -57,8 +64,10 @@ def judge_trace(result, path):
     return checks_that_hold_nothing_back(trace) + complaints_about(trace) + missing_from(trace)
 
 
-def complaints_about(trace):
-    slices, arrows, complaints = {}, {}, wrong_names(trace)
+def complaints_about(trace: Trace) -> list[str]:
+    slices: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    arrows: dict[int, list[Event]] = {}
+    complaints = wrong_names(trace)
     for event in trace["traceEvents"]:
         if not {"ph", "name", "pid", "tid"} <= event.keys():
             complaints.append(f"an event without ph, name, pid or tid: {event}")
@@ -76,17 +85,19 @@ def complaints_about(trace):
     return (complaints + not_bound(trace["traceEvents"]) + two_at_once(trace["traceEvents"]))[:10]
 
 
-def wrong_names(trace):
+def wrong_names(trace: Trace) -> list[str]:
     """Checks that a thread number occurs in one process only: Perfetto finds a track by the thread alone."""
-    processes, complaints = {}, []
+    processes: dict[int, int] = {}
+    complaints = []
     for event in trace["traceEvents"]:
         if processes.setdefault(event["tid"], event["pid"]) != event["pid"]:
             complaints.append(f"thread {event['tid']} is of two processes")
     return complaints
 
 
-def not_nested(track, slices):
-    stack, complaints = [], []
+def not_nested(track: tuple[int, int], slices: list[tuple[int, int]]) -> list[str]:
+    stack: list[int] = []
+    complaints = []
     for start, end in sorted(slices, key=lambda one: (one[0], -one[1])):
         while stack and stack[-1] <= start:
             stack.pop()
@@ -96,19 +107,20 @@ def not_nested(track, slices):
     return complaints
 
 
-def not_paired(number, ends):
+def not_paired(number: int, ends: list[Event]) -> list[str]:
     if [end["ph"] for end in ends] != ["s", "f"]:
         return [f"arrow {number} has not a start and then an end: {ends}"]
     start, finish = ends
     return [f"arrow {number} goes back in time"] if finish["ts"] < start["ts"] else []
 
 
-def not_bound(events):
+def not_bound(events: list[Event]) -> list[str]:
     """
     Replays the events as Perfetto does: the end of an arrow belongs to the slice that was opened last and is still
     open.
     """
-    opened, complaints, now = {}, [], 0
+    opened: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    complaints, now = [], 0
     for event in events:
         if event["ph"] == "M":
             continue
@@ -126,9 +138,10 @@ def not_bound(events):
     return complaints
 
 
-def two_at_once(events):
+def two_at_once(events: list[Event]) -> list[str]:
     """Checks that on a CPU's track, no slice is inside one of another thread."""
-    running, complaints = {}, []
+    running: dict[int, tuple[float, int]] = {}
+    complaints = []
     for event in (event for event in events if event["ph"] == "X" and event["pid"] >= CPUS):
         end, thread = event["ts"] + event["dur"], event["args"]["thread"]
         until, other = running.get(event["tid"], (0, thread))
@@ -139,7 +152,7 @@ def two_at_once(events):
     return complaints
 
 
-def missing_from(trace):
+def missing_from(trace: Trace) -> list[str]:
     events = trace["traceEvents"]
     names = {event["args"].get("name", "") for event in events if event["ph"] == "M"}
     threads = {event["tid"] for event in events if event["name"] == "thread_name" and event["args"]["name"] == "threads"}
@@ -157,27 +170,27 @@ def missing_from(trace):
     return [f"the trace lacks {what}" for what, there in wanted.items() if not there]
 
 
-def checks_that_hold_nothing_back(trace):
+def checks_that_hold_nothing_back(trace: Trace) -> list[str]:
     """Breaks the trace in several ways, each of which the check must notice."""
-    def without_finish(events):
+    def without_finish(events: list[Event]) -> None:
         events.remove(next(event for event in events if event["ph"] == "f"))
 
-    def longer_slice(events):
+    def longer_slice(events: list[Event]) -> None:
         outer = next(one for one in events if one["ph"] == "X" and one["dur"] > 1)
         events.append(dict(outer, ts=outer["ts"] + outer["dur"] / 2, dur=outer["dur"]))
 
-    def loose_arrow(events):
+    def loose_arrow(events: list[Event]) -> None:
         next(event for event in events if event["ph"] == "s")["ts"] = 0
 
-    def arrow_before_its_slice(events):
+    def arrow_before_its_slice(events: list[Event]) -> None:
         finish = next(event for event in events if event["ph"] == "f")
         events.remove(finish)
         events.insert(next(n for n, event in enumerate(events) if event.get("ts") == finish["ts"]), finish)
 
-    def one_number_twice(events):
+    def one_number_twice(events: list[Event]) -> None:
         next(event for event in events if event["ph"] == "X" and event["pid"] != 1)["tid"] = 1
 
-    def other_thread_inside(events):
+    def other_thread_inside(events: list[Event]) -> None:
         outer = max((one for one in events if one["ph"] == "X" and one["pid"] >= CPUS), key=lambda one: one["dur"])
         inner = dict(outer, ts=outer["ts"] + NANOSECOND, dur=NANOSECOND, args=dict(outer["args"], thread=-1))
         events.insert(events.index(outer) + 1, inner)
@@ -194,19 +207,19 @@ def checks_that_hold_nothing_back(trace):
 # --- report -----------------------------------------------------------------------------------------------------------
 
 
-def report_job():
-    job = Job(name="report/file", has_log=True, command=[], judge=None, weight=6)
+def report_job() -> Job:
+    job = Job(name="report/file", has_log=True, command=[], judge=unjudged, weight=6)
     job.command, path = report_command(job)
     job.judge = lambda result: judge_report(result, path)
     return job
 
 
-def report_command(job):
+def report_command(job: Job) -> tuple[list[str], str]:
     path = job.file(".html")
     return ["tools/faultline", "report", "-o", path, "--csv", "--cpus", "3", "--schedule", "1", REPORTED], path
 
 
-def judge_report(result, path):
+def judge_report(result: Result, path: str) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     with open(path, encoding="utf-8") as file:
@@ -215,9 +228,9 @@ def judge_report(result, path):
     return complaints_about_file(html) + complaints_about_numbers(data, result.stdout.decode()) + complaints_about_verdict(data)
 
 
-def complaints_about_verdict(data):
+def complaints_about_verdict(data: Report) -> list[str]:
     """Checks that the verdict follows the numbers, and changes with them."""
-    def with_costs(change):
+    def with_costs(change: collections.abc.Callable[[Run], None]) -> str:
         runs = copy.deepcopy(data["runs"])
         for run in runs:
             run.pop("elsewhere", None)
@@ -225,29 +238,29 @@ def complaints_about_verdict(data):
             change(run)
         return verdict(runs, 3, data["sentences"])
 
-    def same(_run):
+    def same(_run: Run) -> None:
         pass
 
-    def slow_mmap(run):
+    def slow_mmap(run: Run) -> None:
         if run["policy"] == "mmap":
             run["time"][2] *= 2
 
-    def waits_for_all_but_spec(run):
+    def waits_for_all_but_spec(run: Run) -> None:
         if run["policy"] != "spec":
             run["time"][-2] = run["faults"] * 500
             run["waits"] = [{"what": "mmap_lock for reading", "of_fault": True, "number": 2, "time": run["faults"] * 500}]
 
-    def other_schedules_differ(run):
+    def other_schedules_differ(run: Run) -> None:
         waits_for_all_but_spec(run)
         run["elsewhere"] = [1100, 1400] if run["policy"] != "mmap" else [1700, 1800]
 
-    def one_thread_each(run):
+    def one_thread_each(run: Run) -> None:
         run.update(processes=3, attempts={"mmap answered": run["faults"]}, skipped={"spf_skip_single_thread": run["faults"]})
 
-    def lost(run):
+    def lost(run: Run) -> None:
         run["lost"] = 1
 
-    def nothing(run):
+    def nothing(run: Run) -> None:
         run.update(faults=0, time=[0] * len(run["time"]))
 
     wanted = {
@@ -262,16 +275,16 @@ def complaints_about_verdict(data):
         [] if data["verdict"] else ["the report has no verdict"])
 
 
-def schedules_job():
+def schedules_job() -> Job:
     """Where waits decide, and no schedule was given, the verdict is about three schedules; otherwise about one."""
-    job = Job(name="report/schedules", has_log=True, command=[], judge=None, weight=12)
+    job = Job(name="report/schedules", has_log=True, command=[], judge=unjudged, weight=12)
     path = job.file(".html")
     job.command = ["tools/faultline", "report", "-o", path, "--cpus", "3", REPORTED]
     job.judge = lambda result: judge_schedules(result, report_data(path))
     return job
 
 
-def judge_schedules(result, data):
+def judge_schedules(result: Result, data: Report) -> list[str]:
     decide, runs = waits_decide(data["runs"]), result.stderr.count(b"faultline: policy ")
     complaints = [f"exit status {result.status}"] if result.status else []
     if runs != (12 if "elsewhere" in data["runs"][0] else 4) or ("(Medians of 3 schedules: " in data["verdict"]) != (runs == 12):
@@ -279,9 +292,9 @@ def judge_schedules(result, data):
     return complaints + ([f"the first schedule does not decide, and {runs} runs"] if decide and runs == 4 else [])
 
 
-def processes_job():
+def processes_job() -> Job:
     """Threads of two processes do not meet, though they use the same addresses."""
-    job = Job(name="report/processes", has_log=True, command=[], judge=None, weight=4)
+    job = Job(name="report/processes", has_log=True, command=[], judge=unjudged, weight=4)
     path = job.file(".html")
     script = "for i in 1 2 3; do seq 1 2000 | sort -n | md5sum; done"
     job.command = ["tools/faultline", "report", "-o", path, "--fault", "full", "/bin/busybox", "sh", "-c", script]
@@ -289,22 +302,22 @@ def processes_job():
     return job
 
 
-def judge_processes(result, run):
+def judge_processes(result: Result, run: Run) -> list[str]:
     line = run["timeline"]
     right = not result.status and run["processes"] > 5 and len(line["threads"]) == 1 and line["slices"]
     return [] if right else [f"status {result.status}, {run['processes']} processes, threads {line['threads']}"]
 
 
-def states_job():
+def states_job() -> Job:
     """The map shows the state of each page: user/page_states.c ends with some pages in each state."""
-    job = Job(name="report/states", has_log=True, command=[], judge=None, weight=4)
+    job = Job(name="report/states", has_log=True, command=[], judge=unjudged, weight=4)
     path = job.file(".html")
     job.command = ["tools/faultline", "report", "-o", path, "--fault", "vma", "--swap", "1M", "build/user/page_states"]
     job.judge = lambda result: judge_states(result, path)
     return job
 
 
-def judge_states(result, path):
+def judge_states(result: Result, path: str) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     maps = {(pages, permissions): runs for _, pages, permissions, _, runs in report_data(path)["maps"][0]["vmas"]}
@@ -312,7 +325,7 @@ def judge_states(result, path):
     return [f"{vma}: the map has {maps.get(vma)}, expected {runs}" for vma, runs in wanted.items() if maps.get(vma) != runs]
 
 
-def own_job():
+def own_job() -> Job:
     """A program with one thread costs the same with one CPU and with four, with and without the schedule fuzzer."""
     job = Job(name="report/own", command=[], judge=judge_own, weight=4)
     report = ["tools/faultline", "report", "-o", job.file(".html"), "--csv", "--fault", "full"]
@@ -321,7 +334,7 @@ def own_job():
     return job
 
 
-def judge_own(result):
+def judge_own(result: Result) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     undisturbed, *fuzzed = [int(row["value"]) for row in csv_rows(result) if row["name"] == "own"]
@@ -331,7 +344,7 @@ def judge_own(result):
     return complaints
 
 
-def bench_job():
+def bench_job() -> Job:
     """The difference between policies full and mmap is the same in the report and in user/bench, in the same runs."""
     job = Job(name="report/bench", command=[], judge=judge_bench, weight=8)
     report = ["tools/faultline", "report", "-o", job.file(".html"), "--csv", "--deterministic", "--cpus", "1", "--swap", "16M"]
@@ -339,7 +352,7 @@ def bench_job():
     return job
 
 
-def judge_bench(result):
+def judge_bench(result: Result) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     medians = {(row["policy"], row["name"]): int(row["value"]) for row in csv_rows(result) if row["group"] == "median"}
@@ -352,24 +365,24 @@ def judge_bench(result):
     return complaints
 
 
-def csv_rows(result):
+def csv_rows(result: Result) -> list[dict[str, str]]:
     """Returns the CSV rows of all reports in the output."""
     return [row for row in csv.DictReader(io.StringIO(result.stdout.decode())) if row["policy"] != "policy"]
 
 
-def report_data(path):
+def report_data(path: str) -> Report:
     with open(path, encoding="utf-8") as file:
-        return json.loads(re.search(r"^const report = (.*);$", file.read(), re.MULTILINE)[1])
+        return json.loads(re.findall(r"^const report = (.*);$", file.read(), re.MULTILINE)[0])
 
 
-def complaints_about_file(html):
+def complaints_about_file(html: str) -> list[str]:
     """Checks that the report needs no other file, and no network."""
     outside = re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'>\s]+|@import|url\((?!data:)|\bfetch\(|XMLHttpRequest""", html)
     return [f"the report refers to something outside: {text}" for text in outside] + (
         [] if html.count("<script") == html.count("</script>") == 1 else ["the report's script is not one"])
 
 
-def complaints_about_numbers(data, text):
+def complaints_about_numbers(data: Report, text: str) -> list[str]:
     rows = list(csv.DictReader(io.StringIO(text)))
     complaints = []
     if [run["policy"] for run in data["runs"]] != ["mmap", "vma", "spec", "full"]:

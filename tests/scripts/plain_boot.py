@@ -5,6 +5,7 @@ Boots in plain QEMU, without tools/faultline: the default CPU, a VGA, a serial p
 the screen are read from its text-mode memory.
 """
 
+import collections.abc
 import os
 import subprocess
 import sys
@@ -19,21 +20,21 @@ SENTENCE = "Faultline needs a CPU with nx: pages without execute permission"
 
 
 class Machine:
-    def __init__(self, scratch, *arguments):
+    def __init__(self, scratch: str, *arguments: str) -> None:
         self.scratch = scratch
         self.qemu = subprocess.Popen(
             ["qemu-system-x86_64", "-m", "128", "-display", "none", "-no-reboot", "-monitor", "stdio",
              "-serial", f"file:{scratch}/serial", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
-    def serial(self):
+    def serial(self) -> str:
         try:
             with open(f"{self.scratch}/serial", encoding="utf-8", errors="replace", newline="") as file:
                 return file.read()
         except FileNotFoundError:
             return ""
 
-    def screen(self):
+    def screen(self) -> str:
         """Returns the text on the screen, a line for each row; nothing if the machine has ended."""
         path = f"{self.scratch}/screen"
         try:
@@ -48,15 +49,15 @@ class Machine:
         os.unlink(path)
         return "\n".join(text[at:at + COLUMNS].rstrip() for at in range(0, len(text), COLUMNS))
 
-    def ended(self):
+    def ended(self) -> bool:
         return self.qemu.poll() is not None
 
-    def stop(self):
+    def stop(self) -> None:
         self.qemu.kill()
         self.qemu.wait()
 
 
-def wait_for(condition, what):
+def wait_for(condition: collections.abc.Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -64,12 +65,12 @@ def wait_for(condition, what):
         time.sleep(0.1)
 
 
-def image(scratch, *program):
+def image(scratch: str, *program: str) -> list[str]:
     subprocess.run([f"{ROOT}/tools/faultline", "iso", "--output", f"{scratch}/iso", *program], check=True, cwd=ROOT)
     return ["-cdrom", f"{scratch}/iso"]
 
 
-def console(scratch):
+def console(scratch: str) -> None:
     """Boots an image on the default CPU, which has no XSAVE: the serial port has the log and the program's output."""
     machine = Machine(scratch, *image(scratch, "build/user/hello"))
     try:
@@ -80,7 +81,7 @@ def console(scratch):
         machine.stop()
 
 
-def headline(scratch):
+def headline(scratch: str) -> None:
     """
     Panics: the headline is on the screen, and stays long enough to be read; the whole report is on the serial port.
     """
@@ -94,7 +95,7 @@ def headline(scratch):
         machine.stop()
 
 
-def missing_feature(scratch):
+def missing_feature(scratch: str) -> None:
     """Reports a missing feature on the screen and on the serial port; then the machine ends."""
     machine = Machine(scratch, "-kernel", f"{ROOT}/build/faultline.elf", "-cpu", "qemu64,-nx")
     try:
