@@ -228,6 +228,7 @@ test: deps ## Run all tests (under 5 minutes); TESTS="name…" for some
 	$(Q)set -f; tests/run test $(TESTS)
 
 soak: deps ## Run the long sweeps: schedule seeds, fuzzers, mutants, bigger matrices (under 45 minutes)
+	$(Q)DEPS='$(DEPS)' tools/deps soak
 	$(if $(TESTS),$(Q)tests/run known-soak $(TESTS))
 	$(build-all) host-programs $(PLUGINS) $(EVENTLESS)
 	$(Q)set -f; tests/run soak $(TESTS)

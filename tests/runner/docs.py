@@ -22,5 +22,13 @@ def jobs() -> list[Job]:
     ]
 
 
+def soak_jobs() -> list[Job]:
+    """Returns the checks that take long, or need packages that the others do not."""
+    return [
+        Job(name="docs/python", command=["tests/check-python"], judge=complaints, weight=2),
+        Job(name="docs/python-planted", command=["tests/check-python", "--self-test"], judge=complaints, weight=2),
+    ]
+
+
 def complaints(result: Result) -> list[str]:
     return [] if result.status == 0 else [result.stderr.decode(errors="replace").strip()]

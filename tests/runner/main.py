@@ -142,7 +142,8 @@ def soak_jobs() -> list[Job]:
 def soak_jobs_anywhere() -> list[Job]:
     """Returns the soak's jobs without those that need a browser, which print a message if there is none."""
     jobs = host.jobs() + conditions.jobs() + debugger.soak_jobs() + tool.soak_jobs() + mutants.soak_jobs()
-    return jobs + tracing.soak_jobs() + sharing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs() + scenario_jobs("soak")
+    jobs += tracing.soak_jobs() + sharing.soak_jobs() + terminal.soak_jobs() + machines.soak_jobs() + planted.jobs()
+    return jobs + docs.soak_jobs() + scenario_jobs("soak")
 
 
 def scenario_jobs(suite: str) -> list[Job]:
