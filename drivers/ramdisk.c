@@ -11,17 +11,18 @@
 #include "kernel/x86/setup.h"
 
 #define DEFAULT_LATENCY_US 100
+#define MAX_KIB (4UL << 20) /* boot_alloc() has memory below 4 GiB only */
 
 static struct block_device disks[MAX_BLOCK_DEVICES];
 
-/* Returns the decimal number at *text, or 0 if there is none, and moves *text behind it. */
-static u64 take_number(const char **text)
+/* Reads the decimal number at *text and moves *text behind it. Returns false if there is none, or one above `most`. */
+static bool take_number(const char **text, u64 most, u64 *number)
 {
-	u64 value = 0;
+	const char *start = *text;
 
-	for (; **text >= '0' && **text <= '9'; ++*text)
-		value = value * 10 + (u64)(**text - '0');
-	return value;
+	for (*number = 0; **text >= '0' && **text <= '9' && *number <= most; ++*text)
+		*number = *number * 10 + (u64)(**text - '0');
+	return *text > start && *number <= most;
 }
 
 /* If the text at *text begins with the word, moves *text behind it and returns true. */
@@ -42,9 +43,7 @@ static bool parse_settings(struct block_device *disk, const char *text)
 			disk->async = true;
 		else if (take_word(&text, "sync"))
 			disk->async = false;
-		else if (take_word(&text, "latency="))
-			disk->latency_us = take_number(&text);
-		else
+		else if (!take_word(&text, "latency=") || !take_number(&text, MAX_BLOCK_LATENCY_US, &disk->latency_us))
 			return false;
 	}
 	return !*text;
@@ -52,10 +51,12 @@ static bool parse_settings(struct block_device *disk, const char *text)
 
 static bool parse(struct block_device *disk, const char *text)
 {
-	u64 size = align_down(take_number(&text) << 10, PAGE_SIZE);
+	u64 kib;
 
-	disk->nr_sectors = size >> SECTOR_SHIFT;
-	return size && parse_settings(disk, text);
+	if (!take_number(&text, MAX_KIB, &kib))
+		return false;
+	disk->nr_sectors = align_down(kib << 10, PAGE_SIZE) >> SECTOR_SHIFT;
+	return disk->nr_sectors && parse_settings(disk, text);
 }
 
 bool ramdisk_describes(const char *text)
@@ -75,7 +76,7 @@ static void create(struct block_device *disk, const char *text)
 
 void ramdisks_create(void)
 {
-	char text[64];
+	char text[128]; /* as much as a word of the command line can have */
 
 	for (unsigned n = 0; n < MAX_BLOCK_DEVICES; n++) {
 		struct block_device *disk = &disks[n];

@@ -85,9 +85,10 @@ paddr_t boot_alloc(u64 size, u64 align)
 {
 	struct memory_range *range = largest_free();
 	paddr_t start = range ? align_up(range->start, align) : 0;
+	paddr_t end = range ? min(range->end, BOOT_MAP_END) : 0;
 	paddr_t skipped;
 
-	if (!range || start + size > min(range->end, BOOT_MAP_END))
+	if (start > end || size > end - start)
 		panic("Too little memory to boot: %llu KiB wanted", (unsigned long long)size >> 10);
 	skipped = range->start;
 	range->start = align_up(start + size, PAGE_SIZE);
