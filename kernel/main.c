@@ -52,7 +52,7 @@ static void init_memory(void)
 
 static void init_time(void)
 {
-	cpu_init_ist();
+	cpu_init_ist(0);
 	lapic_init();
 	clock_init();
 	timers_init();

@@ -91,7 +91,7 @@ static void fill_idt(void)
 		set_gate((unsigned)stub->vector, stub->entry, 0, 0);
 }
 
-/* Makes #DF, NMI and #MC switch to stacks of their own, once the CPU has these. */
+/* Makes #DF, NMI and #MC switch to stacks of their own, once the boot CPU has these: the others start with theirs. */
 static void use_ist(void)
 {
 	idt[TRAP_DF].ist = IST_DF;
@@ -167,14 +167,15 @@ static u64 new_stack_top(void)
 	return (u64)stack + KSTACK_SIZE;
 }
 
-void cpu_init_ist(void)
+void cpu_init_ist(unsigned id)
 {
-	struct cpu *cpu = this_cpu_struct();
+	struct cpu *cpu = &cpus[id];
 
 	cpu->tss.ist[IST_DF - 1] = new_stack_top();
 	cpu->tss.ist[IST_NMI - 1] = new_stack_top();
 	cpu->tss.ist[IST_MC - 1] = new_stack_top();
-	use_ist();
+	if (id == 0)
+		use_ist();
 }
 
 static bool is_cpu(u64 address)

@@ -15,8 +15,11 @@ void boot_info_read(enum boot_protocol protocol, paddr_t info_paddr);
 
 /* Sets up the calling CPU: GDT, TSS, IDT, control registers, SYSCALL. cpu_id() works from the first call on. */
 void cpu_init(unsigned id);
-/* Gives the calling CPU its own stacks for #DF, NMI and #MC. Needs the page allocator. */
-void cpu_init_ist(void);
+/*
+ * Gives a CPU its own stacks for #DF, NMI and #MC. Needs the page allocator. The boot CPU calls it for itself, and then
+ * for each other CPU before that starts, since all CPUs share the IDT.
+ */
+void cpu_init_ist(unsigned id);
 
 /* Finds the CPUs and devices in the ACPI tables. Needs the boot page tables. */
 void acpi_init(void);

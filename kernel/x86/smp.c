@@ -44,7 +44,6 @@ void ap_main(u32 id);
 void ap_main(u32 id)
 {
 	cpu_init(id);
-	cpu_init_ist();
 	xsave_init_cpu();
 	lapic_init_cpu();
 	store_release(&nr_cpus_online, id + 1);
@@ -69,6 +68,7 @@ static bool start_cpu(unsigned id, u32 apic_id)
 	char *stack = kstack_alloc();
 
 	BUG_ON(!stack, "No memory for the stack of CPU %u", id);
+	cpu_init_ist(id);
 	ap_stack_top = (u64)stack + KSTACK_SIZE;
 	ap_cpu = id;
 	lapic_send(apic_id, LAPIC_INIT);
