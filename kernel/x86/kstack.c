@@ -98,32 +98,34 @@ static bool build_table(u64 addr)
 	return true;
 }
 
-static void unmap_stack(u64 addr)
+/* Returns false, and allocates nothing, if out of memory. */
+static bool alloc_stack_pages(struct page **pages)
 {
 	for (unsigned i = 0; i < STACK_PAGES; i++) {
-		u64 *entry = kernel_pt_entry(addr + i * PAGE_SIZE, 1);
-		u64 old = entry ? atomic_xchg(entry, 0UL) : 0;
-
-		if (old)
-			page_put(phys_to_page(old & PT_FRAME));
+		pages[i] = alloc_page(ALLOC_WAIT);
+		if (pages[i])
+			continue;
+		while (i--)
+			page_put(pages[i]);
+		return false;
 	}
+	return true;
 }
 
 /*
- * Returns false if out of memory. Flushes nothing: these addresses have not been accessed since the last flush, so no
- * CPU has a translation of them.
+ * Maps all of a stack, or nothing if out of memory: returns false then. A CPU may cache an entry from the moment it is
+ * present, so one that is removed again would need a flush. The new entries need none: none was present at these
+ * addresses since the last flush, so no CPU has a translation of them.
  */
 static bool map_stack(u64 addr)
 {
-	if (!build_table(addr))
-		return false;
-	for (unsigned i = 0; i < STACK_PAGES; i++) {
-		struct page *page = alloc_page(ALLOC_WAIT);
+	struct page *pages[STACK_PAGES];
 
-		if (!page)
-			return false;
-		WRITE_ONCE(*kernel_pt_entry(addr + i * PAGE_SIZE, 1), page_to_phys(page) | PT_PRESENT | PT_WRITE | PT_NX);
-	}
+	if (!build_table(addr) || !alloc_stack_pages(pages))
+		return false;
+	for (unsigned i = 0; i < STACK_PAGES; i++)
+		WRITE_ONCE(*kernel_pt_entry(addr + i * PAGE_SIZE, 1),
+			   page_to_phys(pages[i]) | PT_PRESENT | PT_WRITE | PT_NX);
 	return true;
 }
 
@@ -138,7 +140,6 @@ void *kstack_alloc(void)
 	if (!addr)
 		return NULL;
 	if (!map_stack(addr)) {
-		unmap_stack(addr); /* never used, so no CPU has translations */
 		give_slot_back(addr);
 		return NULL;
 	}
