@@ -15,6 +15,7 @@
 #include "kernel/x86/features.h"
 
 #define BLOCK 64
+#define RDRAND_TRIES 10
 #define GRND_NONBLOCK 1u
 #define GRND_RANDOM 2u
 #define GRND_INSECURE 4u
@@ -54,12 +55,14 @@ static void next_block(u8 out[BLOCK])
 	state[12]++;
 }
 
+/* RDRAND clears CF, and the value, if the hardware has no random number at the moment: Intel advises ten tries. */
 static u64 hardware_random(void)
 {
+	bool is_there = !cpu_has(FEATURE_rdrand);
 	u64 value = 0;
 
-	if (cpu_has(FEATURE_rdrand))
-		__asm__ volatile("rdrand %0" : "=r"(value));
+	for (int i = 0; i < RDRAND_TRIES && !is_there; i++)
+		__asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(is_there));
 	return value ^ cycles();
 }
 
