@@ -51,8 +51,12 @@ static void add_memory(paddr_t start, paddr_t size, u32 type)
 {
 	unsigned at = boot_info.nr_memory;
 
-	if (!size || at == MAX_MEMORY_RANGES)
+	if (!size)
 		return;
+	if (at == MAX_MEMORY_RANGES) {
+		klog("memory map too long: the range %#lx-%#lx of type %u is ignored", start, start + size - 1, type);
+		return;
+	}
 	for (; at && boot_info.memory[at - 1].start > start; at--)
 		boot_info.memory[at] = boot_info.memory[at - 1];
 	boot_info.memory[at] = (struct memory_range){ start, start + size, type };
