@@ -115,12 +115,22 @@ static void read_madt(const struct acpi_table *table)
 	}
 }
 
-static void read_table(paddr_t paddr)
+/* Returns the table at paddr, or NULL if the boot page tables do not show all of it. */
+static const struct acpi_table *table_at(paddr_t paddr)
 {
 	const struct acpi_table *table = phys_to_virt(paddr);
+
+	if (paddr > BOOT_MAP_END - sizeof(*table))
+		return NULL;
+	return table->length >= sizeof(*table) && table->length <= BOOT_MAP_END - paddr ? table : NULL;
+}
+
+static void read_table(paddr_t paddr)
+{
+	const struct acpi_table *table = table_at(paddr);
 	u32 port;
 
-	if (paddr >= BOOT_MAP_END || checksum(table, table->length))
+	if (!table || checksum(table, table->length))
 		return;
 	if (!memcmp(table->signature, "APIC", 4)) {
 		read_madt(table);
@@ -134,10 +144,10 @@ static void read_table(paddr_t paddr)
 static void read_root(const struct rsdp *rsdp)
 {
 	bool extended = rsdp->revision >= 2 && rsdp->xsdt && rsdp->xsdt < BOOT_MAP_END;
-	const struct acpi_table *root = phys_to_virt(extended ? rsdp->xsdt : rsdp->rsdt);
+	const struct acpi_table *root = table_at(extended ? rsdp->xsdt : rsdp->rsdt);
 	size_t size = extended ? 8 : 4;
 
-	for (size_t at = 0; at + size <= root->length - sizeof(*root); at += size) {
+	for (size_t at = 0; root && at + size <= root->length - sizeof(*root); at += size) {
 		u64 paddr = 0;
 
 		memcpy(&paddr, root->data + at, size);
