@@ -32,6 +32,7 @@ TEXT_WHITE_ON_RED equ 0x4f
 CMOS_ADDRESS equ 0x70
 CMOS_DATA equ 0x71
 HOLD_SECONDS equ 10		; drivers/screen.c has the same
+HOLD_PATIENCE equ 1 << 28	; reads of a clock that stands still
 ACPI_PORT equ 0x604		; drivers/power.c
 ACPI_OFF equ 0x2000
 ISA_DEBUG_EXIT equ 0xf4
@@ -185,14 +186,18 @@ has_screen:
 ; Waits HOLD_SECONDS, so that the screen can be read.
 hold_screen:
 	mov ecx, HOLD_SECONDS
+	mov edx, HOLD_PATIENCE
 	call second
 	mov ah, al
 .next:
+	dec edx
+	jz .done
 	call second
 	cmp al, ah
 	je .next
 	mov ah, al
 	loop .next
+.done:
 	ret
 
 second:

@@ -9,7 +9,8 @@
 #define TEXT_SCREEN 0xb8000UL
 #define BIOS_VIDEO 0x449UL /* the mode, and the number of columns in 2 bytes */
 #define TEXT_MODE 0x03
-#define HOLD_SECONDS 10 /* boot/features.asm has the same */
+#define HOLD_SECONDS 10		/* boot/features.asm has the same */
+#define HOLD_CYCLES (1UL << 37) /* of the TSC, more than HOLD_SECONDS: ends the wait if the RTC stands still */
 
 static bool exists; /* constant after boot */
 
@@ -38,11 +39,11 @@ void screen_show(enum screen_colour colour, const char *text)
 
 void screen_hold(void)
 {
-	u64 start;
+	u64 start, began = cycles();
 
 	if (!exists)
 		return;
 	start = rtc_read();
-	while (rtc_read() - start < HOLD_SECONDS)
+	while (rtc_read() - start < HOLD_SECONDS && cycles() - began < HOLD_CYCLES)
 		cpu_relax();
 }
