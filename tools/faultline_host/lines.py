@@ -35,6 +35,7 @@ class Line:
 @dataclasses.dataclass
 class Report:
     faults: int
+    lost: int  # accesses to lines that the plugin's table had no room for
     lines: list[Line]  # the hottest first
 
     def hot(self) -> list[Line]:
@@ -53,6 +54,8 @@ def command(argv: list[str]) -> int:
     result, report = measure(options)
     if not report.faults:
         runner.say("no fault was seen between the program's marks; one that sets them: build/user/bench lines one 4")
+    if report.lost:
+        runner.say(f"the program touches too much memory: {report.lost} accesses are not counted")
     hot = ", ".join(f"{line.share:.2f} {line.name} (by {line.cpus} CPUs)" for line in report.hot()) or "none"
     print(f"lines faults={report.faults} hot: {hot}; amortised: {report.amortised():.2f}")
     if options.verbose:
@@ -77,15 +80,17 @@ def measure(options: argparse.Namespace) -> tuple[int, Report]:
 
 
 def read_report(path: str, names: "Names") -> Report:
-    faults, lines = 0, []
+    faults, lost, lines = 0, 0, []
     with open(path, encoding="ascii") as file:
         for words in map(str.split, file):
             if words[0] == "faults":
                 faults = int(words[1])
+            elif words[0] == "lost":
+                lost = int(words[1])
             else:
                 paddr, vaddr = int(words[1], 16), int(words[2], 16)
                 lines.append(Line(paddr, vaddr, int(words[3]) / max(faults, 1), int(words[4]), names.of_line(vaddr)))
-    return Report(faults, sorted(lines, key=lambda line: -line.share))
+    return Report(faults, lost, sorted(lines, key=lambda line: -line.share))
 
 
 class Names:

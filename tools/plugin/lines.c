@@ -8,6 +8,7 @@
  * measurement, a write 8 bytes behind it ends it). The result, one line each:
  *
  *	faults N
+ *	lost N			accesses to lines for which the table had no slot
  *	line PADDR VADDR faults-that-wrote-it cpus-that-touched-it writes
  *
  * Meant for one thread of execution (-icount): QEMU then runs the CPUs in turn, so the table needs no lock.
@@ -24,6 +25,7 @@
 #define LINE_SHIFT 6
 #define MAX_CPUS 64
 #define TABLE_BITS 22
+#define MOST_LINES (7ul << (TABLE_BITS - 3)) /* leaves free slots, which end a search */
 
 struct line {
 	uint64_t number; /* physical address >> LINE_SHIFT, plus 1: 0 is a free slot */
@@ -38,9 +40,10 @@ static struct line *table;
 static const char *out_path;
 static uint64_t fault_entry, mark;
 static bool measuring;
-static uint64_t nr_faults;
+static uint64_t nr_faults, nr_lines, nr_lost;
 static uint64_t current_fault[MAX_CPUS]; /* the fault that the CPU handled last; 0: none yet */
 
+/* Returns the slot of the line, a new one if necessary, or NULL if the table is full. */
 static struct line *line_find(uint64_t number)
 {
 	uint64_t mask = (1ul << TABLE_BITS) - 1;
@@ -48,7 +51,12 @@ static struct line *line_find(uint64_t number)
 
 	while (table[slot].number && table[slot].number != number)
 		slot = (slot + 1) & mask;
-	table[slot].number = number;
+	if (!table[slot].number) {
+		if (nr_lines == MOST_LINES)
+			return NULL;
+		nr_lines++;
+		table[slot].number = number;
+	}
 	return &table[slot];
 }
 
@@ -59,13 +67,17 @@ static void set_measuring(bool on)
 		return;
 	memset(table, 0, sizeof(*table) << TABLE_BITS);
 	memset(current_fault, 0, sizeof(current_fault));
-	nr_faults = 0;
+	nr_faults = nr_lines = nr_lost = 0;
 }
 
 static void record(unsigned int cpu, uint64_t paddr, uint64_t vaddr, bool store)
 {
 	struct line *line = line_find((paddr >> LINE_SHIFT) + 1);
 
+	if (!line) {
+		nr_lost++;
+		return;
+	}
 	line->vaddr = vaddr;
 	line->touched |= 1ul << cpu;
 	if (!store)
@@ -114,7 +126,7 @@ static void on_translate(void *first, void *second)
 
 static void print_lines(FILE *out)
 {
-	fprintf(out, "faults %" PRIu64 "\n", nr_faults);
+	fprintf(out, "faults %" PRIu64 "\nlost %" PRIu64 "\n", nr_faults, nr_lost);
 	for (size_t i = 0; i < 1ul << TABLE_BITS; i++) {
 		const struct line *line = &table[i];
 
