@@ -86,9 +86,11 @@ static bool take_argument(const char *text)
 	if (strncmp(text, "skip=", 5) || nr_skipped == MAX_SKIPPED)
 		return false;
 	range->start = strtoull(text + 5, &end, 0);
-	range->end = *end == '-' ? strtoull(end + 1, &end, 0) : 0;
+	if (*end != '-')
+		return false;
+	range->end = strtoull(end + 1, &end, 0);
 	nr_skipped++;
-	return !*end;
+	return !*end && range->start < range->end;
 }
 
 /* QEMU looks this up by name. */
