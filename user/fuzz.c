@@ -160,15 +160,18 @@ static const struct call calls[] = {
 	{ SYS_process_vm_readv, 1, { NUMBER, ADDRESS, SMALL, ADDRESS, SMALL, SMALL } },
 };
 
+static int total_weight; /* of the calls; constant once there are children */
+
+static void add_weights(void)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		total_weight += calls[i].weight;
+}
+
 static const struct call *pick_call(uint64_t *r)
 {
-	static int total;
-	int n;
+	int n = draw(r, total_weight);
 
-	if (!total)
-		for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-			total += calls[i].weight;
-	n = draw(r, total);
 	for (const struct call *c = calls;; c++)
 		if ((n -= c->weight) < 0)
 			return c;
@@ -238,5 +241,6 @@ static int child(long number)
 int main(int argc, char **argv)
 {
 	nr_calls = 300;
+	add_weights();
 	return fuzzer_main((struct fuzzer){ "fuzz", child, .seconds = 1, .nr_children = 40 }, argc, argv);
 }
