@@ -45,6 +45,7 @@ def failures() -> dict[str, list[Job]]:
         "scenario-stdout": expects(args=["exit", "0"], stdout="nothing like that\n"),
         "scenario-log": expects(args=["exit", "0"], log_match=["no such word"]),
         "scenario-killed": expects(args=["signal", "11"]),
+        "scenario-check": scenarios(program="/bin/busybox", args=["echo", "FAIL of a child"], mode="expect"),
         "oracle-stdout": scenarios(program="/bin/busybox", args=["uname", "-a"], mode="oracle"),
         "oracle-status": scenarios(program="/bin/busybox", args=["test", "-e", "/proc/faultline"], mode="oracle"),
         "shell-status": [shell_job(1, r"\Aword\n\Z")],

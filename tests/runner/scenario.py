@@ -129,7 +129,9 @@ def judge(scenario: Scenario, program: str, args: list[str], result: Result) -> 
         complaints += judge_patterns("stdout", result.stdout, scenario["stdout_match"], scenario["stdout_reject"])
         complaints += judge_patterns("stderr", result.stderr, scenario["stderr_match"], [])
     elif stdout is not None:
-        complaints += failed_on_linux(stdout)
+        complaints += failed_checks(stdout, "on this Linux: ")
+    if stdout is None:
+        complaints += failed_checks(result.stdout, "stdout: ")
     if result.status != status:
         complaints.append(f"exit status {result.status}, expected {status}")
     complaints += difference("stdout", result.stdout, stdout)
@@ -156,10 +158,13 @@ def said_of(scenario: Scenario) -> str:
     return f"only its own checks, no comparison: this Linux {lacks(scenario)}" if lacks(scenario) else ""
 
 
-def failed_on_linux(stdout: bytes) -> list[str]:
-    """A check that fails on Linux is wrong about Linux, or about this machine: its failure here proves nothing."""
+def failed_checks(stdout: bytes, where: str) -> list[str]:
+    """
+    Returns a complaint if a program reports that a check failed. One that fails on Linux is wrong about Linux, or about
+    this machine: its failure here proves nothing. One that fails in a child process need not show in the exit status.
+    """
     failed = re.findall(r"^FAIL .*", stdout.decode(errors="replace"), re.MULTILINE)
-    return [f"on this Linux: {failed[0]}"] if failed else []
+    return [f"{where}{failed[0]}"] if failed else []
 
 
 def input_of(scenario: Scenario) -> bytes:
