@@ -575,11 +575,12 @@ static void change_group(pid_t last)
 static void fork_and_wait(pid_t last)
 {
 	pid_t child = vfork();
+	int status;
 
 	(void)last;
 	if (child == 0)
 		_exit(setpgid(0, 0) != 0);
-	MUST(child > 0 && waitpid(child, NULL, 0) == child);
+	MUST(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
 static double cost_kill_group(long nr)
