@@ -40,8 +40,11 @@ static int replace(struct block *b, uint64_t *state)
 		b->p = realloc(b->p, size);
 		bad += b->p[0] != b->tag;
 	} else {
+		bool is_cleared = draw(state, 4) == 0;
+
 		free(b->p);
-		b->p = draw(state, 4) ? malloc(size) : calloc(1, size);
+		b->p = is_cleared ? calloc(1, size) : malloc(size);
+		bad += is_cleared && b->p && (b->p[0] || b->p[size / 2] || b->p[size - 1]);
 	}
 	MUST(b->p);
 	b->size = size;
