@@ -570,13 +570,14 @@ static int lines(const char *place)
 static void start_and_end(void)
 {
 	pid_t child = vfork();
+	int status;
 
 	MUST(child >= 0);
 	if (child == 0) {
 		execl("/proc/self/exe", "bench", "nothing", NULL);
 		_exit(127);
 	}
-	MUST(waitpid(child, NULL, 0) == child);
+	MUST(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static unsigned long long delta(const char *name)
@@ -625,6 +626,11 @@ static int usage(void)
 	return 2;
 }
 
+static bool is_place(const char *name)
+{
+	return strcmp(name, "one") == 0 || strcmp(name, "own") == 0 || strcmp(name, "writer") == 0;
+}
+
 static bool choose_policy(const char *name)
 {
 	for (int policy = POLICY_MMAP; policy < NR_POLICIES; policy++)
@@ -653,7 +659,7 @@ int main(int argc, char **argv)
 	if (is_rows)
 		return rows();
 	nr_workers = atoi(argv[3]);
-	if (nr_workers < 1 || nr_workers > MAX_THREADS || !strstr("one own writer", argv[2]))
+	if (nr_workers < 1 || nr_workers > MAX_THREADS || !is_place(argv[2]))
 		return usage();
 	if (strcmp(argv[1], "growth") == 0)
 		return growth(argv[2]);
