@@ -120,14 +120,8 @@ static pid_t find_kswapd(void)
 	pid_t pid = 0;
 
 	while (strcmp(name, "kswapd0\n")) {
-		int fd;
-
 		snprintf(path, sizeof(path), "/proc/%d/comm", ++pid);
-		fd = open(path, O_RDONLY);
-		if (fd < 0)
-			continue;
-		name[read(fd, name, sizeof(name) - 1)] = 0;
-		close(fd);
+		(void)read_text(path, name, sizeof(name)); /* leaves "" if there is no such process */
 	}
 	return pid;
 }
