@@ -150,13 +150,28 @@ static void __noreturn run_here(const struct test *test)
 	_exit(0);
 }
 
+/* Reads to the end of the file. The caller frees the result, which ends with a NUL. */
+static char *read_all(int fd)
+{
+	size_t used = 0, size = 1 << 16;
+	char *output = malloc(size);
+	ssize_t got;
+
+	while ((got = read(fd, output + used, size - 1 - used)) > 0) {
+		used += (size_t)got;
+		if (used == size - 1)
+			output = realloc(output, size *= 2);
+	}
+	output[used] = 0;
+	return output;
+}
+
 /* Runs the test with its output in a pipe. Returns true if it fails and the output contains the expected words. */
 static bool dies_as_told(const struct test *test)
 {
-	static char output[1 << 17];
-	size_t used = 0;
-	ssize_t got;
 	int ends[2], status;
+	char *output;
+	bool dies;
 	pid_t pid;
 
 	if (pipe(ends) || (pid = fork()) < 0)
@@ -169,14 +184,14 @@ static bool dies_as_told(const struct test *test)
 		run_here(test);
 	}
 	close(ends[1]);
-	while ((got = read(ends[0], output + used, sizeof(output) - 1 - used)) > 0)
-		used += (size_t)got;
+	output = read_all(ends[0]);
 	close(ends[0]);
 	waitpid(pid, &status, 0);
-	if (status && strstr(output, test->last_words))
-		return true;
-	printf("%s\nthis should have ended with: %s\n", output, test->last_words);
-	return false;
+	dies = status && strstr(output, test->last_words);
+	if (!dies)
+		printf("%s\nthis should have ended with: %s\n", output, test->last_words);
+	free(output);
+	return dies;
 }
 
 static bool survives(const struct test *test)
