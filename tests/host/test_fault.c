@@ -422,11 +422,6 @@ TEST(fault_without_memory, 2)
 	}
 }
 
-static void kill_me_while_waiting(void *arg)
-{
-	act_write(arg);
-}
-
 /* A thread that is killed while it waits for mmap_lock answers FAULT_KILLED. */
 TEST(fault_of_a_killed_thread, 3)
 {
@@ -434,7 +429,7 @@ TEST(fault_of_a_killed_thread, 3)
 	struct actor actor = { .mm = mm, .addr = map(mm, 1, RW, ANON) };
 
 	mmap_write_lock(mm);
-	sim_start(1, kill_me_while_waiting, &actor);
+	sim_start(1, act_write, &actor);
 	while (!sim_is_sleeping(1))
 		cond_resched();
 	sim_kill(1);

@@ -160,15 +160,13 @@ TEST(file_second_wait_holds_on, 4)
 TEST(file_wait_ends_for_the_dying, 4)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		unsigned victim = FAULTER + i; /* a different CPU each time */
-
 		begin(policies[i]);
 		WRITE_ONCE(file->reads, SIM_IO_HELD);
-		sim_start(victim, act_read, &faulter);
+		sim_start(FAULTER, act_read, &faulter);
 		sim_file_wait_held(file, 1);
-		wait_asleep(victim);
-		sim_kill(victim);
-		sim_join(victim);
+		wait_asleep(FAULTER);
+		sim_kill(FAULTER);
+		sim_join(FAULTER);
 		CHECK_EQ(faulter.result, FAULT_KILLED);
 		sim_file_end_io(file, 0);
 		end();
