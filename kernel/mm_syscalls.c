@@ -25,13 +25,11 @@ static bool is_noexec(const struct file *file)
 	return sb == &anon_super || READ_ONCE(sb->flags) & MS_NOEXEC;
 }
 
-static int check_file_rights(const struct file *file, u64 prot, u64 flags)
+static int check_file_rights(const struct file *file, u64 prot, bool shared, bool sealed)
 {
-	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
-
 	if (!(file->mode & FMODE_READ) || (shared && (prot & PROT_WRITE) && !(file->mode & FMODE_WRITE)))
 		return -EACCES;
-	if (shared && (prot & PROT_WRITE) && file_write_sealed(file))
+	if ((prot & PROT_WRITE) && sealed)
 		return -EPERM;
 	if (prot & PROT_EXEC && is_noexec(file))
 		return -EPERM;
@@ -52,9 +50,13 @@ static void map_as_anonymous(struct mmap_request *request, struct file *file)
 
 static long mmap_file(struct mmap_request *request, struct file *file)
 {
+	bool shared = (request->flags & MAP_TYPE) != MAP_PRIVATE, may_write = shared && (file->mode & FMODE_WRITE);
+	bool sealed = may_write && !memfd_mapping_begins(file);
+	long result;
+
 	request->of_file = true;
 	request->unbounded = !S_ISREG(file->inode->mode) && !S_ISBLK(file->inode->mode);
-	request->refusal = check_file_rights(file, request->prot, request->flags);
+	request->refusal = check_file_rights(file, request->prot, shared, sealed);
 	if (file->ops->maps_as_anonymous) {
 		map_as_anonymous(request, file);
 	} else {
@@ -62,9 +64,12 @@ static long mmap_file(struct mmap_request *request, struct file *file)
 		request->mapping = file->mapping;
 		request->ops = &mapping_vma_ops;
 		request->noexec = is_noexec(file);
-		request->file_writable = (file->mode & FMODE_WRITE) && !file_write_sealed(file);
+		request->file_writable = may_write && !sealed;
 	}
-	return mm_mmap(current->mm, request);
+	result = mm_mmap(current->mm, request);
+	if (may_write && !sealed)
+		memfd_mapping_ends(file);
+	return result;
 }
 
 SYSCALL(mmap)

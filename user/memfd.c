@@ -3,6 +3,8 @@
 #include "user/check.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 static void naming(void)
@@ -149,10 +151,56 @@ static void beyond_the_end(void)
 	close(other);
 }
 
+/* One thread maps the file in round after round, another seals it. */
+#define ROUNDS 400
+static struct {
+	int fd, begun, ended; /* the last two: numbers of rounds, atomic */
+	char *mapped;
+} race;
+
+static void *map_each_round(void *unused)
+{
+	for (int round = 1; round <= ROUNDS; round++) {
+		while (__atomic_load_n(&race.begun, __ATOMIC_ACQUIRE) < round)
+			sched_yield();
+		race.mapped = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, race.fd, 0);
+		__atomic_store_n(&race.ended, round, __ATOMIC_RELEASE);
+	}
+	return unused;
+}
+
+static void seal_against_mmap(void)
+{
+	int sealed_and_mapped = 0;
+	pthread_t mapper;
+
+	section("F_SEAL_WRITE against mmap()");
+	MUST(pthread_create(&mapper, NULL, map_each_round, NULL) == 0);
+	for (int round = 1; round <= ROUNDS; round++) {
+		bool sealed;
+
+		race.fd = memfd_create("race", MFD_ALLOW_SEALING);
+		MUST(race.fd >= 0 && ftruncate(race.fd, PAGE) == 0);
+		__atomic_store_n(&race.begun, round, __ATOMIC_RELEASE);
+		for (volatile int delay = round % 100 * 20; delay; delay--)
+			continue;
+		sealed = fcntl(race.fd, F_ADD_SEALS, F_SEAL_WRITE) == 0;
+		while (__atomic_load_n(&race.ended, __ATOMIC_ACQUIRE) < round)
+			sched_yield();
+		sealed_and_mapped += sealed && race.mapped != MAP_FAILED;
+		if (race.mapped != MAP_FAILED)
+			munmap(race.mapped, PAGE);
+		close(race.fd);
+	}
+	pthread_join(mapper, NULL);
+	CHECK_EQ(sealed_and_mapped, 0);
+}
+
 int main(void)
 {
 	naming();
 	seals();
+	seal_against_mmap();
 	shrinking();
 	remove_advice();
 	beyond_the_end();

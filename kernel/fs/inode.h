@@ -103,7 +103,7 @@ struct inode {
 	u32 rdev;     /* constant; devices: the device's number */
 	/* lock; regular files: used for swap, so not writable or truncatable. Unlocked reads are early checks */
 	bool is_swap;
-	u32 seals;    /* lock; memfds: F_SEAL_* */
+	u32 seals;    /* lock and i_mmap_lock to write, one of them to read; memfds: F_SEAL_* */
 	s32 writers;  /* atomic; opens for writing or, if negative, programs that run from it: inode_access_get() */
 	u64 ino;      /* constant */
 	struct super_block *sb;	     /* constant; the file system it is in */

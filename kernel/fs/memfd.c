@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memfd_create(2), which makes files in memory without a name in the tree, and their seals. inode->lock guards the
- * seals.
+ * memfd_create(2), which makes files in memory without a name in the tree, and their seals. A seal is
+ * added under inode->lock and i_mmap_lock; either suffices to read it.
  */
 #include "kernel/fs/memfd.h"
 #include "kernel/fs/files.h"
@@ -49,27 +49,24 @@ SYSCALL(memfd_create)
 	return fd_install_new(memfd_open(name, flags), flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
 }
 
-/* Returns true if there is a mapping of the file that is writable, or could be made so by mprotect(). */
-static bool mapped_writable(struct mapping *mapping)
-{
-	bool mapped;
-
-	spin_lock(&mapping->i_mmap_lock);
-	mapped = mapping->nr_writable != 0;
-	spin_unlock(&mapping->i_mmap_lock);
-	return mapped;
-}
-
-/* => inode->lock held for writing. */
+/*
+ * => inode->lock held for writing. A mapping that is writable, could be made so by mprotect(), or is being created
+ * excludes F_SEAL_WRITE.
+ */
 static long add_seals_locked(struct inode *inode, u32 seals)
 {
+	struct mapping *mapping = inode->mapping;
+	bool busy;
+
 	assert_rwsem_write_held(&inode->lock);
 	if (inode->seals & F_SEAL_SEAL)
 		return -EPERM;
-	if ((seals & F_SEAL_WRITE) && !(inode->seals & F_SEAL_WRITE) && mapped_writable(inode->mapping))
-		return -EBUSY;
-	inode->seals |= seals;
-	return 0;
+	spin_lock(&mapping->i_mmap_lock);
+	busy = (seals & F_SEAL_WRITE) && !(inode->seals & F_SEAL_WRITE) && mapping->nr_writable;
+	if (!busy)
+		WRITE_ONCE(inode->seals, inode->seals | seals);
+	spin_unlock(&mapping->i_mmap_lock);
+	return busy ? -EBUSY : 0;
 }
 
 long memfd_add_seals(struct file *file, u32 seals)
@@ -94,7 +91,27 @@ long memfd_get_seals(struct file *file)
 	return file->inode->sb == &memfd_super ? (long)READ_ONCE(file->inode->seals) : -EINVAL;
 }
 
-bool file_write_sealed(const struct file *file)
+bool memfd_mapping_begins(struct file *file)
 {
-	return READ_ONCE(file->inode->seals) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+	struct mapping *mapping = file->mapping;
+	bool sealed;
+
+	if (file->inode->sb != &memfd_super)
+		return true;
+	spin_lock(&mapping->i_mmap_lock);
+	sealed = file->inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+	mapping->nr_writable += !sealed;
+	spin_unlock(&mapping->i_mmap_lock);
+	return !sealed;
+}
+
+void memfd_mapping_ends(struct file *file)
+{
+	struct mapping *mapping = file->mapping;
+
+	if (file->inode->sb != &memfd_super)
+		return;
+	spin_lock(&mapping->i_mmap_lock);
+	mapping->nr_writable--;
+	spin_unlock(&mapping->i_mmap_lock);
 }

@@ -9,7 +9,12 @@
 long memfd_add_seals(struct file *file, u32 seals);
 long memfd_get_seals(struct file *file);
 
-/* Returns true if a seal forbids new writable mappings. Unlocked: may miss a seal that is just being added. */
-bool file_write_sealed(const struct file *file);
+/*
+ * Called before a shared mapping of a file that is open for writing is created. Returns false if a seal forbids that it
+ * is writable. Otherwise F_SEAL_WRITE fails, as if the mapping existed, until memfd_mapping_ends(). Any file. Do not
+ * sleep.
+ */
+bool memfd_mapping_begins(struct file *file);
+void memfd_mapping_ends(struct file *file);
 
 #endif

@@ -76,7 +76,8 @@ struct mapping {
 	u32 nr_write_errors;	    /* atomic; write-backs that failed */
 	spinlock_t i_mmap_lock;	    /* RANK_I_MMAP */
 	struct interval_tree i_mmap; /* i_mmap_lock: VMAs that map it: struct vma.i_mmap */
-	u64 nr_writable;	    /* i_mmap_lock: of those, the shared ones that are or may become writable */
+	/* i_mmap_lock: of those, the shared ones that are or may become writable; and ones that are being created */
+	u64 nr_writable;
 	struct mutex removal_lock;  /* RANK_REMOVAL: one truncation or hole at a time */
 	const struct removal *removal; /* lock; the removal in progress, or NULL (truncate.c) */
 	struct wait_queue leaving;     /* threads that wait until removed pages are mapped nowhere */
