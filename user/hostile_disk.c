@@ -19,6 +19,12 @@
 #define DISK "/dev/ram0"
 #define DISK_BYTES (1UL << 20)
 #define SUPER_BYTES 40
+#define STATE 12 /* position of a 32-bit number in the super block, and so on */
+#define NR_INODES 20
+#define INODE_START 28
+#define DATA_START 32
+#define CLEAN 1
+#define MOUNTED 2
 #define METADATA_BYTES (10 * PAGE) /* super block, bitmap, inodes, the first directories and indirect blocks */
 
 static unsigned char good[DISK_BYTES], bad[DISK_BYTES];
@@ -150,7 +156,7 @@ static void block_out_of_range(void)
 	int fd;
 
 	memcpy(bad, good, sizeof(bad));
-	memcpy(&inode_start, bad + 28, sizeof(inode_start));
+	memcpy(&inode_start, bad + INODE_START, sizeof(inode_start));
 	inodes = (uint32_t *)(bad + inode_start * PAGE);
 	for (unsigned i = 1; i < 32; i++)
 		if (S_ISREG(inodes[i * 32])) /* the mode; the first block's number is the 16th */
@@ -164,6 +170,60 @@ static void block_out_of_range(void)
 	close(fd);
 	CHECK_EQ(unlink("/disk/medium"), 0);
 	unmount();
+}
+
+static uint32_t state(void)
+{
+	uint32_t state;
+
+	transfer_disk(bad, false);
+	memcpy(&state, bad + STATE, sizeof(state));
+	return state;
+}
+
+/* A disk that is mounted read-only stays as it is, also if it was not unmounted before. */
+static void mounted_read_only(void)
+{
+	static unsigned char unclean[DISK_BYTES];
+	char byte;
+	int fd;
+
+	memcpy(unclean, good, sizeof(unclean));
+	unclean[STATE] = MOUNTED;
+	transfer_disk(unclean, true);
+	MUST(mount(DISK, "/disk", "faultfs", MS_RDONLY, NULL) == 0);
+	fd = open("/disk/small", O_RDONLY);
+	MUST(fd >= 0 && read(fd, &byte, 1) == 1 && close(fd) == 0);
+	sync();
+	unmount();
+	transfer_disk(bad, false);
+	CHECK(!memcmp(bad, unclean, sizeof(bad)));
+	transfer_disk(good, true);
+	MUST(mount(DISK, "/disk", "faultfs", MS_RDONLY, NULL) == 0);
+	CHECK_EQ(state(), CLEAN);
+	CHECK_EQ(mount(NULL, "/disk", NULL, MS_REMOUNT, NULL), 0);
+	CHECK_EQ(state(), MOUNTED);
+	write_file("/disk/small", 0, 200);
+	unmount();
+	CHECK_EQ(state(), CLEAN);
+}
+
+/* The bitmap and the inode table need their last, partly used, blocks as well. */
+static void tables_overlap(void)
+{
+	uint32_t nr_inodes, data_start;
+
+	memcpy(bad, good, sizeof(bad));
+	memcpy(&nr_inodes, bad + NR_INODES, sizeof(nr_inodes));
+	memcpy(&data_start, bad + DATA_START, sizeof(data_start));
+	nr_inodes += 31;
+	memcpy(bad + NR_INODES, &nr_inodes, sizeof(nr_inodes));
+	transfer_disk(bad, true);
+	CHECK_ERRNO(mount(DISK, "/disk", "faultfs", 0, NULL), EINVAL);
+	memcpy(bad, good, sizeof(bad));
+	memcpy(bad + INODE_START, &(uint32_t){ 1 }, sizeof(uint32_t));
+	transfer_disk(bad, true);
+	CHECK_ERRNO(mount(DISK, "/disk", "faultfs", 0, NULL), EINVAL);
 }
 
 /*
@@ -203,6 +263,10 @@ int main(int argc, char **argv)
 	make_disk();
 	section("blocks that are not there");
 	block_out_of_range();
+	section("read-only");
+	mounted_read_only();
+	section("tables that overlap");
+	tables_overlap();
 	section("random damage");
 	for (int i = 0; i < rounds; i++)
 		mounted += damage_and_use(&r);

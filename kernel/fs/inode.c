@@ -96,7 +96,8 @@ void inode_access_put(struct inode *inode, enum inode_access access)
 
 void inode_touch_atime(struct inode *inode)
 {
-	WRITE_ONCE(inode->times.atime, realtime_ns());
+	if (!super_is_readonly(inode->sb))
+		WRITE_ONCE(inode->times.atime, realtime_ns());
 }
 
 /* A write fault on a file in memory notes its time in the mapping; this moves that time to the inode. */

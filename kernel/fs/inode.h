@@ -172,7 +172,7 @@ enum inode_access { ACCESS_WRITER = 1, ACCESS_PROGRAM = -1 };
 int inode_access_get(struct inode *inode, enum inode_access access);
 void inode_access_put(struct inode *inode, enum inode_access access);
 /* Set a time to the current time. Do not sleep. */
-void inode_touch_atime(struct inode *inode);
+void inode_touch_atime(struct inode *inode); /* unless the file system is read-only */
 void inode_touch_mtime(struct inode *inode); /* and ctime */
 /*
  * Brings mtime and ctime up to date with writes through mappings of a file in memory. To be called before either is

@@ -174,8 +174,8 @@ static int change_mount(struct super_block *sb, struct mount_args *args, bool re
 	assert_rwsem_write_held(&fs_tree_lock);
 	if (readonly && super_has_writers(sb))
 		return -EBUSY;
-	if (*args->options && sb->type->remount)
-		ret = sb->type->remount(sb, args->options);
+	if (sb->type->remount)
+		ret = sb->type->remount(sb, args->options, readonly);
 	if (!ret && readonly && sb->type->sync)
 		ret = sb->type->sync(sb);
 	return ret;

@@ -57,8 +57,11 @@ struct fs_type {
 	 * system. Sleeps; fs_tree_lock is not held.
 	 */
 	int (*mount)(struct super_block *sb, char *options);
-	/* mount -o remount; `options` as for mount(). => fs_tree_lock held for writing. Sleeps. */
-	int (*remount)(struct super_block *sb, char *options);
+	/*
+	 * mount -o remount; `options` as for mount(). If not `readonly`, sb->flags permits writing from then on.
+	 * => fs_tree_lock held for writing. Sleeps.
+	 */
+	int (*remount)(struct super_block *sb, char *options, bool readonly);
 	/* Appends the options to a line of /proc/mounts, each after a comma. => fs_tree_lock held. */
 	void (*show_options)(const struct super_block *sb, struct text *text);
 	/* Reports the space; NULL: all of it is 0. */

@@ -70,7 +70,7 @@ static int tmpfs_mount(struct super_block *sb, char *text)
 	return ret ? ret : make_root(sb, (u32)options.mode);
 }
 
-static int tmpfs_remount(struct super_block *sb, char *text)
+static int tmpfs_remount(struct super_block *sb, char *text, bool readonly __maybe_unused)
 {
 	struct tmpfs_options options = { .max_pages = sb->quota.max_pages };
 	int ret = parse_options(text, &options);

@@ -56,6 +56,7 @@ struct faultfs {
 	struct mapping *metadata;
 	struct task *reader, *flusher;
 	u64 dirty_limit; /* pages; above it, writers must wait */
+	bool marked;	 /* fs_tree_lock; FAULTFS_MOUNTED is or may be on the disk, whose metadata may be written */
 
 	struct mutex lock;
 	struct faultfs_file *
@@ -116,7 +117,10 @@ bool faultfs_is_unwritten(const struct faultfs *fs, u32 block);
  * => fs->lock held.
  */
 void faultfs_free(struct faultfs *fs, u32 block);
-/* Writes back all dirty metadata. Returns: 0 or -EIO. Takes fs->lock. Sleeps. */
+/*
+ * Writes back all dirty metadata; never before the disk is marked as mounted. Returns: 0 or -EIO. Takes fs->lock.
+ * Sleeps.
+ */
 int faultfs_write_metadata(struct faultfs *fs);
 
 /* ---- faultfs_map.c: where a file's pages lie. => fs->lock held. Sleep. ------------------------------------------- */

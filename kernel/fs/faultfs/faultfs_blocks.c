@@ -195,6 +195,8 @@ int faultfs_write_metadata(struct faultfs *fs)
 	int error = 0;
 
 	assert_may_sleep();
+	if (!READ_ONCE(fs->marked))
+		return 0; /* mounted read-only */
 	for (u64 block = 0; mapping_next(fs->metadata, block, &block); block++) {
 		struct page *page = mapping_find(fs->metadata, block);
 

@@ -97,13 +97,19 @@ static void set_errors(struct block_device *device, const struct options *option
 
 /* ---- The super block --------------------------------------------------------------------------------------------- */
 
+/* Returns the number of blocks for `nr` things, rounded up; 64 bits, so that no sum of a crafted disk overflows. */
+static u64 blocks_for(u64 nr, u32 per_block)
+{
+	return (nr + per_block - 1) / per_block;
+}
+
 static bool makes_sense(const struct faultfs_super *super, const struct block_device *device)
 {
 	return super->magic == FAULTFS_MAGIC && super->version == FAULTFS_VERSION &&
 	       super->nr_blocks <= device->nr_sectors / SECTORS_PER_PAGE && super->data_start < super->nr_blocks &&
 	       super->bitmap_start == 1 && super->nr_inodes && super->nr_inodes <= 1u << 20 &&
-	       super->inode_start >= 1 + super->nr_blocks / BITS_PER_BLOCK &&
-	       super->data_start >= super->inode_start + super->nr_inodes / FAULTFS_INODES_PER_BLOCK;
+	       super->inode_start >= 1 + blocks_for(super->nr_blocks, BITS_PER_BLOCK) &&
+	       super->data_start >= super->inode_start + blocks_for(super->nr_inodes, FAULTFS_INODES_PER_BLOCK);
 }
 
 /* => fs->lock held. */
@@ -200,7 +206,7 @@ static int read_layout(struct faultfs *fs)
 	if (is_err(root))
 		return (int)ptr_err(root);
 	fs->sb->root = dentry_alloc(NULL, "", 0, root);
-	return fs->sb->root ? write_state(fs, super_is_readonly(fs->sb) ? fs->layout.state : FAULTFS_MOUNTED) : -ENOMEM;
+	return fs->sb->root ? 0 : -ENOMEM;
 }
 
 static struct faultfs *faultfs_alloc_super(struct super_block *sb)
@@ -227,6 +233,18 @@ static struct faultfs *faultfs_alloc_super(struct super_block *sb)
 	return fs;
 }
 
+/* Marks the disk as mounted, before anything else is written to it. Returns: 0 or -errno. */
+static int mark_mounted(struct faultfs *fs)
+{
+	int ret;
+
+	WRITE_ONCE(fs->marked, true);
+	mutex_lock(&fs->lock);
+	ret = write_state(fs, FAULTFS_MOUNTED);
+	mutex_unlock(&fs->lock);
+	return ret ? ret : faultfs_write_metadata(fs);
+}
+
 static int load(struct super_block *sb)
 {
 	struct faultfs *fs = faultfs_alloc_super(sb);
@@ -241,8 +259,8 @@ static int load(struct super_block *sb)
 	mutex_unlock(&fs->lock);
 	if (!ret)
 		ret = faultfs_load_tree(fs, sb->root);
-	if (!ret)
-		ret = faultfs_write_metadata(fs);
+	if (!ret && !super_is_readonly(sb))
+		ret = mark_mounted(fs);
 	return ret ? ret : faultfs_start_threads(fs);
 }
 
@@ -268,8 +286,9 @@ static int faultfs_mount(struct super_block *sb, char *text)
 	return 0;
 }
 
-static int faultfs_remount(struct super_block *sb, char *text)
+static int faultfs_remount(struct super_block *sb, char *text, bool readonly)
 {
+	struct faultfs *fs = faultfs_of(sb);
 	struct options options;
 
 	if (parse_options(text, &options) || options.format)
@@ -277,8 +296,8 @@ static int faultfs_remount(struct super_block *sb, char *text)
 	set_timing(sb->device, &options);
 	set_errors(sb->device, &options);
 	if (options.dirty_limit != UNSET)
-		WRITE_ONCE(faultfs_of(sb)->dirty_limit, options.dirty_limit);
-	return 0;
+		WRITE_ONCE(fs->dirty_limit, options.dirty_limit);
+	return readonly || fs->marked ? 0 : mark_mounted(fs);
 }
 
 static void faultfs_show_options(const struct super_block *sb, struct text *text)
@@ -329,7 +348,7 @@ static void faultfs_unmount(struct super_block *sb)
 		return;
 	bool mounted = fs->flusher;
 	faultfs_stop_threads(fs);
-	if (mounted && fs->layout.state == FAULTFS_MOUNTED)
+	if (mounted && fs->marked)
 		mark_clean(fs);
 	mapping_remove_range(fs->metadata, 0, ~0UL);
 	mapping_put(fs->metadata);
