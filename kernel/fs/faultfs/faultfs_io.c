@@ -362,9 +362,9 @@ static void abandon_unburied(struct faultfs *fs)
 	}
 }
 
-static void run_pass(struct faultfs *fs)
+/* Makes a pass, which serves the requests up to `number`. */
+static void run_pass(struct faultfs *fs, u64 number)
 {
-	u64 number = READ_ONCE(fs->wanted); /* later requests are served by the next pass */
 	struct pass pass = {};
 
 	bury_unburied(fs);
@@ -403,12 +403,13 @@ static void flusher(void *arg)
 	u64 dropped = 0;
 
 	while (!kthread_should_stop()) {
-		u64 drop = READ_ONCE(fs->wanted_drop);
+		u64 number = load_acquire(&fs->wanted); /* later requests are served by the next pass */
+		u64 drop = READ_ONCE(fs->wanted_drop);	/* after `number`: includes the drops that the pass serves */
 
 		if (drop != dropped)
 			visit_files(fs, drop_pages_of, NULL);
 		dropped = drop;
-		run_pass(fs);
+		run_pass(fs, number);
 		thread_prepare_sleep(SLEEP_UNINTERRUPTIBLE);
 		if (READ_ONCE(fs->wanted) != fs->finished || !list_empty(&fs->dead) || kthread_should_stop())
 			thread_cancel_sleep();
@@ -434,7 +435,7 @@ static u64 want_pass(struct faultfs *fs, bool drop)
 
 	if (drop)
 		WRITE_ONCE(fs->wanted_drop, fs->wanted_drop + 1);
-	WRITE_ONCE(fs->wanted, number);
+	store_release(&fs->wanted, number);
 	spin_unlock_irqrestore(&fs->io_lock, flags);
 	faultfs_wake_flusher(fs);
 	return number;
