@@ -314,6 +314,9 @@ static void full_disk(void)
 
 	sync();
 	CHECK(!statfs("/disk", &before) && before.f_bfree > 400 && before.f_bfree < 512);
+	FAILS(fallocate(fd, 0, 0, 512 * PAGE), ENOSPC); /* keeps nothing */
+	sync();
+	CHECK(!statfs("/disk", &after) && after.f_bfree == before.f_bfree);
 	CHECK(!ftruncate(fd, 512 * PAGE)); /* one hole, larger than the disk */
 	map = map_file(fd, 512);
 	for (word = 9; written < 512 && access_word(word_at(map, written), &word, 1);)

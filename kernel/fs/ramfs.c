@@ -104,11 +104,13 @@ const struct file_ops ramfs_dir_ops = {
 static int ramfs_truncate(struct inode *inode, u64 size)
 {
 	u64 old = inode_size(inode);
+	int ret;
 
 	if ((size < old && (inode->seals & F_SEAL_SHRINK)) || (size > old && (inode->seals & F_SEAL_GROW)))
 		return -EPERM;
-	if (size > old && size > rlimit_current(RLIMIT_FSIZE))
-		return (int)write_too_large(0);
+	ret = inode_may_have_size(inode, size);
+	if (ret)
+		return ret;
 	(void)mapping_truncate(inode->mapping, size); /* cannot fail: everything is in memory */
 	inode_touch_mtime(inode);
 	return 0;
@@ -191,6 +193,9 @@ static int ramfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 			return -EPERM;
 		return punch_hole(inode, offset, min(end, align_up(inode_size(inode), PAGE_SIZE)));
 	}
+	ret = inode_may_have_size(inode, end);
+	if (ret)
+		return ret;
 	if (grows && (inode->seals & F_SEAL_GROW))
 		return -EPERM;
 	ret = fill_range(inode, offset, end);

@@ -137,6 +137,11 @@ long write_too_large(u64 limit)
 	return -EFBIG;
 }
 
+int inode_may_have_size(const struct inode *inode, u64 size)
+{
+	return size > inode_size(inode) && size > rlimit_current(RLIMIT_FSIZE) ? (int)write_too_large(0) : 0;
+}
+
 static long write_checks(struct inode *inode, struct iov_iter *from, u64 pos)
 {
 	if (inode->is_swap)

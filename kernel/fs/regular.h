@@ -22,6 +22,11 @@ u64 inode_size(const struct inode *inode);
 int inode_truncate(struct inode *inode, u64 size);
 /* Returns -EFBIG for a write beyond `limit`. If that is RLIMIT_FSIZE (less than MAX_FILE_SIZE), also sends SIGXFSZ. */
 long write_too_large(u64 limit);
+/*
+ * Returns 0, or -EFBIG with SIGXFSZ sent if the file would grow to `size` and that is above RLIMIT_FSIZE (Linux:
+ * inode_newsize_ok()).
+ */
+int inode_may_have_size(const struct inode *inode, u64 size);
 /* fsync(2): writes the file back. Returns 0, or -EIO once for each error. Sleeps. */
 int file_sync(struct file *file);
 /* The same for pages [first, last]: msync(2). */

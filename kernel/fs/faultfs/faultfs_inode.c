@@ -328,10 +328,10 @@ static int faultfs_truncate(struct inode *inode, u64 size)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
 	u64 old = inode_size(inode);
-	int ret = 0;
+	int ret = inode_may_have_size(inode, size);
 
-	if (size > old && size > rlimit_current(RLIMIT_FSIZE))
-		return (int)write_too_large(0);
+	if (ret)
+		return ret;
 	if (size > FAULTFS_MAX_BLOCKS << PAGE_SHIFT)
 		return -EFBIG;
 	if (size > old)
@@ -427,6 +427,18 @@ static int fill_range(struct inode *inode, u64 start, u64 end)
 	return 0;
 }
 
+/* Frees what a failed fill_range() has allocated beyond the end of the file. */
+static void free_beyond_end(struct inode *inode)
+{
+	struct faultfs_file *file = faultfs_file_of(inode);
+	u64 first = align_up(inode_size(inode), PAGE_SIZE) >> PAGE_SHIFT;
+
+	mapping_remove_range(inode->mapping, first, ~0UL);
+	mutex_lock(&file->fs->lock);
+	(void)faultfs_unmap_from(file, first); /* blocks that cannot be freed stay in the file */
+	mutex_unlock(&file->fs->lock);
+}
+
 /* Blocks beyond the end of the file are not supported: nothing would record what they hold. */
 static int faultfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 {
@@ -442,8 +454,13 @@ static int faultfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 	}
 	if (mode & ~FALLOC_FL_KEEP_SIZE || ((mode & FALLOC_FL_KEEP_SIZE) && end > size))
 		return -EOPNOTSUPP;
+	ret = inode_may_have_size(inode, end);
+	if (ret)
+		return ret;
 	ret = fill_range(inode, offset, end);
-	if (!ret && end > size)
+	if (ret)
+		free_beyond_end(inode);
+	else if (end > size)
 		WRITE_ONCE(inode->mapping->size, end);
 	inode_touch_ctime(inode);
 	return ret;
