@@ -64,6 +64,41 @@ static int few_files(void *arg)
 	return 0;
 }
 
+static int no_files(void *arg)
+{
+	struct rlimit limit = { 0, 0 };
+
+	(void)arg;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return 1;
+	if (dup(1) != -1 || errno != EMFILE)
+		return 2;
+	if (fcntl(1, F_DUPFD, 0) != -1 || errno != EINVAL)
+		return 3;
+	return 0;
+}
+
+/* A file that may have one page; `arg` is its descriptor. */
+static int small_file(void *arg)
+{
+	struct rlimit limit = { PAGE, PAGE };
+	int fd = *(int *)arg;
+
+	if (setrlimit(RLIMIT_FSIZE, &limit) || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+		return 1;
+	if (fallocate(fd, 0, 0, PAGE))
+		return 2;
+	if (fallocate(fd, 0, 0, PAGE + 1) != -1 || errno != EFBIG)
+		return 3;
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, PAGE, PAGE) != -1 || errno != EFBIG)
+		return 4;
+	if (ftruncate(fd, PAGE + 1) != -1 || errno != EFBIG)
+		return 5;
+	signal(SIGXFSZ, SIG_DFL);
+	fallocate(fd, 0, 0, 2 * PAGE);
+	return 6;
+}
+
 static int inherited(void *arg)
 {
 	struct rlimit limit;
@@ -74,9 +109,14 @@ static int inherited(void *arg)
 
 static void enforced(void)
 {
+	int fd = memfd_create("small", 0);
+
 	section("enforced");
 	CHECK_EQ(run_child(little_memory, NULL), 0);
 	CHECK_EQ(run_child(few_files, NULL), 0);
+	CHECK_EQ(run_child(no_files, NULL), 0);
+	CHECK(killed_by(run_child(small_file, &fd), SIGXFSZ));
+	close(fd);
 	MUST(setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) == 0);
 	CHECK_EQ(run_child(inherited, NULL), 0);
 }

@@ -40,7 +40,7 @@ static long dup_from(int fd, u64 min, u32 flags)
 
 	if (!file)
 		return -EBADF;
-	new = min >= rlimit_nofile() ? -EINVAL : fd_reserve((unsigned)min, flags);
+	new = fd_reserve((unsigned)min, flags);
 	if (new < 0)
 		file_put(file);
 	else
@@ -100,9 +100,10 @@ static long file_control(struct file *file, int fd, u32 cmd, u64 arg)
 		return -EBADF;
 	switch (cmd) {
 	case F_DUPFD:
-		return dup_from(fd, (u32)arg, 0);
 	case F_DUPFD_CLOEXEC:
-		return dup_from(fd, (u32)arg, O_CLOEXEC);
+		if ((u32)arg >= rlimit_nofile())
+			return -EINVAL;
+		return dup_from(fd, (u32)arg, cmd == F_DUPFD ? 0 : O_CLOEXEC);
 	case F_GETFD:
 		return fd_cloexec_get((unsigned)fd);
 	case F_SETFD:
