@@ -180,6 +180,13 @@ static void links(void)
 	CHECK_EQ(readlink("s", buf, sizeof(buf)), 1);
 	CHECK_ERRNO(readlink("g", buf, sizeof(buf)), EINVAL);
 	CHECK_ERRNO(syscall(SYS_readlink, "s", buf, 0), EINVAL);
+	CHECK_ERRNO(readlinkat(AT_FDCWD, "", buf, sizeof(buf)), ENOENT);
+	fd = open("g", O_RDONLY);
+	CHECK_ERRNO(readlinkat(fd, "", buf, sizeof(buf)), ENOENT);
+	close(fd);
+	fd = open("s", O_PATH | O_NOFOLLOW);
+	CHECK_EQ(readlinkat(fd, "", buf, sizeof(buf)), 1);
+	close(fd);
 	CHECK_EQ(lstat("s", &a), 0);
 	CHECK(S_ISLNK(a.st_mode) && a.st_size == 1);
 	CHECK(holds("s", "data"));
@@ -496,6 +503,50 @@ static void sending(void)
 	close(out);
 }
 
+#define MUCH (64UL << 20)
+
+static int write_much(void *out)
+{
+	char *zeros = map_pages(MUCH / PAGE, PROT_READ);
+
+	return write(*(int *)out, zeros, MUCH) == (long)MUCH;
+}
+
+static int send_much(void *out)
+{
+	int in = memfd_create("in", 0);
+
+	MUST(in >= 0 && ftruncate(in, MUCH) == 0);
+	return sendfile(*(int *)out, in, NULL, MUCH) == (long)MUCH;
+}
+
+/* Kills a child as soon as it has written something. Tries again if the call was faster. */
+static bool is_cut_short(int (*move)(void *out))
+{
+	struct stat st = { 0 };
+
+	for (int tries = 0; tries < 20; tries++) {
+		int out = memfd_create("out", 0);
+		pid_t pid = start_child(move, &out);
+
+		do
+			MUST(fstat(out, &st) == 0);
+		while (st.st_size == 0);
+		MUST(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid && fstat(out, &st) == 0);
+		close(out);
+		if ((size_t)st.st_size < MUCH)
+			return true;
+	}
+	return false;
+}
+
+static void killing(void)
+{
+	section("a kill ends a long call");
+	CHECK(is_cut_short(write_much));
+	CHECK(is_cut_short(send_much));
+}
+
 static void devices(void)
 {
 	char buf[64];
@@ -545,6 +596,7 @@ int main(void)
 	at_forms();
 	locking();
 	sending();
+	killing();
 	devices();
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		CHECK_EQ(unlink(all[i]), 0);

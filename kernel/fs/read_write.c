@@ -7,6 +7,7 @@
 #include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/regular.h"
 #include "kernel/process/task.h"
+#include "kernel/signal/signal.h"
 #include "kernel/uaccess.h"
 #include "mm/cache/mapping.h"
 #include "mm/page/slab.h"
@@ -335,8 +336,12 @@ static long send_all(struct file *out, struct file *in, u64 *in_pos, u64 len)
 
 	if (!buf)
 		return -ENOMEM;
-	while ((u64)done < len && (moved = send_chunk(out, in, in_pos, buf, min(len - (u64)done, SENDFILE_CHUNK))) > 0)
+	while ((u64)done < len &&
+	       (moved = send_chunk(out, in, in_pos, buf, min(len - (u64)done, SENDFILE_CHUNK))) > 0) {
 		done += moved;
+		if (signal_pending())
+			break;
+	}
 	kfree(buf);
 	return done ? done : moved;
 }

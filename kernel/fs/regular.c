@@ -56,6 +56,8 @@ static long regular_read(struct file *file, struct iov_iter *to, u64 *pos)
 		done += moved;
 		if (moved < (long)n)
 			return done ? done : -EFAULT;
+		if (thread_killed())
+			break;
 		cond_resched();
 	}
 	if (!(file->flags & O_NOATIME))
@@ -123,6 +125,8 @@ static long write_locked(struct inode *inode, struct iov_iter *from, u64 *pos)
 		done += moved;
 		if (*pos > inode_size(inode))
 			WRITE_ONCE(mapping->size, *pos);
+		if (thread_killed())
+			break;
 		cond_resched();
 	}
 	return done;
