@@ -305,18 +305,26 @@ static long read_link(struct inode *inode, u64 addr, size_t size)
 	return n;
 }
 
+/* An empty path means dirfd itself, which must have been opened with O_PATH | O_NOFOLLOW to be a link. */
 static long readlink_at(int dirfd, u64 user_path, u64 addr, s32 size)
 {
 	struct dentry *dentry;
+	char *path;
 	long ret;
 
 	if (size <= 0)
 		return -EINVAL;
-	ret = user_path_lookup(dirfd, user_path, LOOKUP_EMPTY, &dentry);
-	if (ret)
-		return ret;
-	ret = S_ISLNK(dentry->inode->mode) ? read_link(dentry->inode, addr, (size_t)size) : -EINVAL;
-	dentry_put(dentry);
+	path = path_from_user(user_path);
+	if (is_err(path))
+		return ptr_err(path);
+	ret = path_lookup(dirfd, path, LOOKUP_EMPTY, &dentry);
+	if (!ret) {
+		ret = *path ? -EINVAL : -ENOENT;
+		if (S_ISLNK(dentry->inode->mode))
+			ret = read_link(dentry->inode, addr, (size_t)size);
+		dentry_put(dentry);
+	}
+	kfree(path);
 	return ret;
 }
 
