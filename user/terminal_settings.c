@@ -2,10 +2,12 @@
 /*
  * Tests a terminal's settings through both families of requests: TCGETS and its relatives, which older C libraries use,
  * and TCGETS2 and its relatives, which carry speeds, and by which newer C libraries recognise a terminal.
- * Run with a terminal as standard input; restores the settings.
+ * Run with a terminal as standard input; restores the settings. With an argument, tests a hang-up, on Faultline only.
  */
 #include "user/check.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 
@@ -116,15 +118,108 @@ static void refused(void)
 	CHECK_ERRNO(ioctl(0, TCSETSF, NULL), EFAULT);
 }
 
-int main(void)
+static bool is_writable(void)
 {
-	struct settings before = second();
+	struct pollfd poll_fd = { .fd = 1, .events = POLLOUT };
+
+	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLOUT;
+}
+
+/* Only TCOON starts again what TCOOFF has stopped. Prints nothing meanwhile: it would wait. */
+static void stopped_output(void)
+{
+	bool stopped, after_set, started;
+	struct settings new = second(), old = new;
+
+	section("stopped output");
+	tcflow(1, TCOOFF);
+	stopped = !is_writable();
+	new.old.iflag &= ~(unsigned int)IXON;
+	ioctl(0, SET, &new);
+	after_set = !is_writable();
+	tcflow(1, TCOON);
+	started = is_writable();
+	ioctl(0, SET, &old);
+	CHECK(stopped);
+	CHECK(after_set);
+	CHECK(started);
+}
+
+static int steal_as_nobody(void *unused UNUSED)
+{
+	return setsid() < 0 || setuid(65534) || ioctl(0, TIOCSCTTY, 1) != -1 || errno != EPERM;
+}
+
+static void stealing(void)
+{
+	section("the terminal of another session");
+	CHECK(exited_with(run_child(steal_as_nobody, NULL), 0));
+}
+
+struct hang_up {
+	int terminal, ready[2], answer[2];
+};
+
+static void write_stopped(struct hang_up *h)
+{
+	int error;
+
+	MUST(tcflow(h->terminal, TCOOFF) == 0 && write(h->ready[1], "", 1) == 1);
+	error = write(h->terminal, "x", 1) < 0 ? errno : 0;
+	MUST(write(h->answer[1], &error, sizeof(error)) == sizeof(error));
+	_exit(0);
+}
+
+/* The leader of a session with a terminal ends while another process waits to write. */
+static int lead(void *arg)
+{
+	struct hang_up *h = arg;
+	char byte;
+
+	MUST(setsid() > 0);
+	h->terminal = open("/dev/ttyS0", O_RDWR);
+	MUST(h->terminal >= 0);
+	if (!fork())
+		write_stopped(h);
+	return read(h->ready[0], &byte, 1) != 1 || usleep(50000);
+}
+
+/* Needs /dev/console, which is not hung up, to print the result. */
+static void hang_up(void)
+{
+	struct hang_up h;
+	int status, error = -1, console = open("/dev/console", O_RDWR);
+
+	section("a hang-up ends a write to a stopped terminal");
+	MUST(console >= 0 && pipe(h.ready) == 0 && pipe(h.answer) == 0);
+	signal(SIGHUP, SIG_IGN);
+	MUST(ioctl(0, TIOCNOTTY) == 0);
+	status = run_child(lead, &h);
+	if (poll(&(struct pollfd){ .fd = h.answer[0], .events = POLLIN }, 1, 5000) == 1)
+		MUST(read(h.answer[0], &error, sizeof(error)) == sizeof(error));
+	tcflow(console, TCOON);
+	MUST(dup2(console, 1) == 1);
+	CHECK(exited_with(status, 0));
+	CHECK_EQ(error, EIO);
+}
+
+int main(int argc, char **argv UNUSED)
+{
+	struct settings before;
+
+	if (argc > 1) {
+		hang_up();
+		return check_done();
+	}
+	before = second();
 
 	CHECK(isatty(0) && isatty(1));
 	CHECK(agree());
 	speeds();
 	old_requests();
 	refused();
+	stopped_output();
+	stealing();
 	CHECK(ioctl(0, SET, &before) == 0);
 	return check_done();
 }

@@ -220,16 +220,23 @@ def settings(keys: Keyboard) -> None:
         linux.close()
 
 
+def hang_up(keys):
+    """A write that waits because output is stopped ends when the terminal is hung up."""
+    keys.wait_for(r"\d checks, 0 failed\r\n")
+    check(keys.end() == 0, "the program's status should be 0")
+
+
 TESTS = {
     "window": window, "editing": editing, "job-control": job_control, "full-screen": full_screen, "ends": ends,
     "killed": killed, "session-killed": session_killed, "interrupted-boot": interrupted_boot, "program": program,
     "faulttop": faults_live, "misplaced": misplaced, "settings": settings, "no-prompt": no_prompt, "make-run": make_run,
+    "hang-up": hang_up,
 }
 SOAK = ("no-prompt", "make-run")  # these wait or build longer than `make test` should
 NOT_A_KERNEL = os.path.join(OUTPUT, "not-a-kernel.elf")  # only the tool takes it for one
 NO_KERNEL = ["shell", "--boot", "bios", "--kernel", NOT_A_KERNEL]
 COMMANDS = {  # the others: shell
-    "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "interrupted-boot": NO_KERNEL,
+    "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "hang-up": ["run", SETTINGS, "hang-up"], "interrupted-boot": NO_KERNEL,
     "no-prompt": NO_KERNEL, "misplaced": ["run", "build/user/hello", "--cpus", "4"],
 }
 

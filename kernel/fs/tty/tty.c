@@ -173,13 +173,16 @@ static long tty_read(struct file *file, struct iov_iter *to, u64 *pos)
 
 /* --- writing --- */
 
+/* Waits until output may begin. Returns 0, -EIO (hung up), -EAGAIN or -ERESTARTSYS. */
 static int wait_until_started(struct tty *tty, struct file *file)
 {
-	if (!READ_ONCE(tty->stopped))
-		return 0;
-	if (file->flags & O_NONBLOCK)
-		return -EAGAIN;
-	return wait_event_interruptible(&tty->writers, !READ_ONCE(tty->stopped)) ? -ERESTARTSYS : 0;
+	if (READ_ONCE(tty->stopped) && !is_dead(file)) {
+		if (file->flags & O_NONBLOCK)
+			return -EAGAIN;
+		if (wait_event_interruptible(&tty->writers, !READ_ONCE(tty->stopped) || is_dead(file)))
+			return -ERESTARTSYS;
+	}
+	return is_dead(file) ? -EIO : 0;
 }
 
 static long write_all(struct tty *tty, struct file *file, struct iov_iter *from)

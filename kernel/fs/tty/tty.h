@@ -105,7 +105,8 @@ struct tty {
 	u32 column;	   /* the column of the cursor */
 	u32 line_column;   /* ... and of the beginning of the line that is being typed */
 	bool literal_next; /* the next byte is taken literally (VLNEXT) */
-	bool stopped;	   /* by VSTOP; writers read it without the lock, and wait in `writers` */
+	bool stopped;	   /* by VSTOP or TCOOFF; writers read it without the lock, and wait in `writers` */
+	bool tco_stopped;  /* by TCOOFF: only TCOON starts output again */
 
 	struct wait_queue readers, writers; /* have their own locks */
 
@@ -153,6 +154,8 @@ void tty_input_mode_changed(struct tty *tty);
 /* Returns whether poll(2) reports input. */
 bool tty_input_readable(const struct tty *tty);
 
+/* Starts output again, unless TCOOFF has stopped it. */
+void tty_start(struct tty *tty);
 /* Writes text, translated as oflag says. */
 void tty_output(struct tty *tty, enum debugcon_port port, const char *text, size_t n);
 /* Echoes a typed byte as the settings say. */

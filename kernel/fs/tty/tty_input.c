@@ -279,12 +279,10 @@ static bool flow_control(struct tty *tty, u8 byte)
 
 	if (!(tty->termios.iflag & IXON))
 		return false;
-	if (start || stop)
-		WRITE_ONCE(tty->stopped, !start);
-	else if (tty->stopped && (tty->termios.iflag & IXANY))
-		WRITE_ONCE(tty->stopped, false);
-	if (!tty->stopped)
-		wake_up_all(&tty->writers);
+	if (start || (!stop && tty->stopped && (tty->termios.iflag & IXANY)))
+		tty_start(tty);
+	else if (stop)
+		WRITE_ONCE(tty->stopped, true);
 	return start || stop;
 }
 
@@ -299,8 +297,7 @@ static int signal_byte(struct tty *tty, u8 byte)
 		return 0;
 	if (!tty_local(tty, NOFLSH))
 		tty_input_flush(tty);
-	WRITE_ONCE(tty->stopped, false);
-	wake_up_all(&tty->writers);
+	tty_start(tty);
 	if (tty_local(tty, ECHO))
 		tty_echo(tty, byte);
 	return sig;

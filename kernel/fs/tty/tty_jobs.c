@@ -82,8 +82,8 @@ void tty_adopt(struct tty *tty)
 }
 
 /*
- * Makes the terminal the controlling terminal of the process; `steal`: even if another session has it. Returns: 0 or
- * -EPERM. => process_tree_lock held.
+ * Makes the terminal the controlling terminal of the process; `steal`: even if another session has it, for which the
+ * process must be privileged. Returns: 0 or -EPERM. => process_tree_lock held.
  */
 static int acquire(struct tty *tty, struct process *process, bool steal)
 {
@@ -92,7 +92,7 @@ static int acquire(struct tty *tty, struct process *process, bool steal)
 	assert_spin_held(&process_tree_lock);
 	if (leader && process->sid == tty->session)
 		return 0;
-	if (!leader || process->tty || (tty->session && !steal))
+	if (!leader || process->tty || (tty->session && !(steal && process_is_privileged(process))))
 		return -EPERM;
 	if (tty->session)
 		session_leave_terminal(tty->session);
@@ -128,6 +128,7 @@ void tty_session_ends(struct process *leader)
 	WRITE_ONCE(tty->generation, tty->generation + 1);
 	release(tty);
 	wake_up_all(&tty->readers);
+	wake_up_all(&tty->writers);
 }
 
 /* => process_tree_lock held. */

@@ -61,6 +61,15 @@ static size_t translate(struct tty *tty, u8 byte, char *out)
 	return n;
 }
 
+void tty_start(struct tty *tty)
+{
+	assert_mutex_held(&tty->lock);
+	if (tty->tco_stopped)
+		return;
+	WRITE_ONCE(tty->stopped, false);
+	wake_up_all(&tty->writers);
+}
+
 void tty_output(struct tty *tty, enum debugcon_port port, const char *text, size_t n)
 {
 	char out[256];

@@ -79,10 +79,9 @@ static long set_termios(struct tty *tty, u64 arg, size_t size, bool flush)
 	tty->termios = new;
 	if ((new.lflag ^ old.lflag) & ICANON)
 		tty_input_mode_changed(tty);
-	if (!(new.iflag &IXON))
-		WRITE_ONCE(tty->stopped, false);
+	if (!(new.iflag & IXON))
+		tty_start(tty);
 	mutex_unlock(&tty->lock);
-	wake_up_all(&tty->writers);
 	return 0;
 }
 
@@ -161,9 +160,15 @@ static long flow(struct tty *tty, u64 action)
 {
 	if (action > 3)
 		return -EINVAL;
-	if (action == TCOOFF || action == TCOON)
-		WRITE_ONCE(tty->stopped, action == TCOOFF);
-	wake_up_all(&tty->writers);
+	mutex_lock(&tty->lock);
+	if (action == TCOOFF) {
+		tty->tco_stopped = true;
+		WRITE_ONCE(tty->stopped, true);
+	} else if (action == TCOON && tty->tco_stopped) {
+		tty->tco_stopped = false;
+		tty_start(tty);
+	}
+	mutex_unlock(&tty->lock);
 	return 0;
 }
 
