@@ -47,6 +47,7 @@ static bool read_entry(const u8 *archive, size_t size, size_t *pos, struct cpio_
 	*entry = (struct cpio_entry){
 		.name = header + CPIO_HEADER_SIZE,
 		.ino = field(header, CPIO_INO),
+		.dev = field(header, CPIO_MAJOR) << 8 | field(header, CPIO_MINOR),
 		.mode = field(header, CPIO_MODE),
 		.nlink = field(header, CPIO_NLINK),
 		.rdev = field(header, CPIO_RMAJOR) << 8 | field(header, CPIO_RMINOR),

@@ -14,7 +14,7 @@
 
 struct cpio_entry {
 	const char *name; /* NUL-terminated; of an entry that was read, points into the archive */
-	u32 ino, mode, nlink, rdev;
+	u32 ino, dev, mode, nlink, rdev;
 	u32 mtime; /* seconds since 1970 */
 	const u8 *data;
 	size_t size; /* bytes of contents */

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import tempfile
 
-from faultline_host import cpio, status
+from faultline_host import cpio, initramfs, status
 
 from . import ROOT, forged_archives
 from .directory import Directory, Entry, expect
@@ -102,6 +102,23 @@ def mapped() -> list[str]:
             "a": (0o644, bytes(5000) + b"here" + bytes(3188)), "good": "./a", "d": (0o755, None), "d/good": "../a"}
         checks = {"its status": done.returncode == status.HOST_FAILED, "a word about both": said(done).count("out of the dir") == 2}
         return shared.differences(wanted) + expect(checks, said(done))
+
+
+def names_of_one_file() -> list[str]:
+    """Checks an archive of GNU cpio, which stores the contents of a file of several names with the last one only."""
+    script = "cat /first; ls -l /first /second | sed 's/ 0 .*//'; echo more >> /first; cat /second"
+    archive = cpio.Archive()
+    archive.add_file(".faultline/argv", initramfs.nul_terminated(["/busybox", "sh", "-c", script]))
+    archive.add_file(".faultline/env", initramfs.nul_terminated(initramfs.merge_environment(())))
+    with open(BUSYBOX, "rb") as file:
+        archive.add_file("busybox", file.read(), 0o755)
+    archive.add_names(("first", "second"), b"contents\n")
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(archive.to_bytes())
+        file.flush()
+        done = finished(["run", "--qemu=-initrd", f"--qemu={file.name}", BUSYBOX])
+    wanted = b"contents\n" + b"-rw-r--r--    2\n" * 2 + b"contents\nmore\n"
+    return expect({"its status": done.returncode == 0, "one file": done.stdout == wanted}, said(done) + str(done.stdout))
 
 
 def meanwhile() -> list[str]:
@@ -253,8 +270,8 @@ def said(done: Done) -> str:
 
 # --- As jobs ---
 
-TESTS = {"changes": changes, "untouched": untouched, "mapped": mapped, "meanwhile": meanwhile, "terminal": terminal,
-         "refused": refused, "kept": kept, **forged_archives.TESTS,
+TESTS = {"changes": changes, "untouched": untouched, "mapped": mapped, "names-of-one-file": names_of_one_file,
+         "meanwhile": meanwhile, "terminal": terminal, "refused": refused, "kept": kept, **forged_archives.TESTS,
          **{f"end-{end[0]}": functools.partial(ends, *end) for end in ENDS}}
 SOAK = ("end-uefi", "end-unread-input", "end-gdb", "end-signal", "end-share-gone", "end-killed", "end-reader-gone",
         "end-deterministic", "untouched", "kept")

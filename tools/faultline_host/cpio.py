@@ -30,6 +30,14 @@ class Archive:
         self._add_parents(path)
         self._entry(path, stat.S_IFREG | mode, data, links=1, time=time)
 
+    def add_names(self, paths: collections.abc.Sequence[str], data: bytes) -> None:
+        """Adds a file of several names as GNU cpio does: the last one has the contents."""
+        for path in paths:
+            self._add_parents(path)
+            self._entry(path, stat.S_IFREG | 0o644, data if path == paths[-1] else b"", links=len(paths), time=0)
+            self._inode -= 1
+        self._inode += 1
+
     def add_symlink(self, path: str, target: str, time: float = 0) -> None:
         self._add_parents(path)
         self._entry(path, stat.S_IFLNK | 0o777, os.fsencode(target), links=1, time=time)
