@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests what /proc reports about a process whose memory is known: exact formats, and numbers that must agree. */
+/*
+ * Tests what /proc reports about a process whose memory is known: exact formats, and numbers that must agree. With an
+ * argument, tests what can be tested only on Faultline.
+ */
 #include "user/await.h"
 
 #include <ctype.h>
@@ -226,6 +229,22 @@ static int count_names(const char *path, const char *wanted)
 	return n;
 }
 
+/* Returns whether a directory's entries of that type have the inode numbers that stat() tells. */
+static bool same_numbers(const char *path, int type)
+{
+	DIR *d = opendir(path);
+	bool same = true;
+	struct dirent *e;
+	struct stat st;
+
+	MUST(d);
+	while ((e = readdir(d)))
+		if (e->d_type == type && !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			same = same && st.st_ino == e->d_ino;
+	closedir(d);
+	return same;
+}
+
 static void directories(void)
 {
 	char pid[16], buf[256];
@@ -248,6 +267,8 @@ static void directories(void)
 	CHECK(lstat(buf, &st) == 0 && S_ISLNK(st.st_mode) && st.st_size == 64);
 	CHECK_EQ(readlink(buf, buf + 100, 100), 4);
 	CHECK(!memcmp(buf + 100, "/tmp", 4));
+	CHECK(same_numbers("/proc/self/fd", DT_LNK));
+	CHECK(same_numbers("/proc/self/fdinfo", DT_REG));
 	close(fd);
 	CHECK_ERRNO(stat(buf, &st), ENOENT);
 	CHECK_ERRNO(mkdir("/proc/x", 0755), ENOENT);
@@ -420,8 +441,53 @@ static void zoneinfo(void)
 	}
 }
 
-int main(void)
+static pid_t next_number(void)
 {
+	pid_t pid = vfork();
+
+	if (!pid)
+		_exit(0);
+	MUST(waitpid(pid, NULL, 0) == pid);
+	return pid;
+}
+
+/* Starts a thread with a lower number than the first. Returns how many are listed. */
+static int list_wrapped(void *fds)
+{
+	pthread_t thread;
+
+	while (next_number() > getpid())
+		continue;
+	MUST(pthread_create(&thread, NULL, sleeper, fds) == 0);
+	return count_names("/proc/self/task", NULL);
+}
+
+/* What would take too long, or change too much, on the Linux that runs the tests. */
+static void only_here(void)
+{
+	const int clear = 5, read_all = 3;
+	char log[64];
+	int fds[2];
+
+	section("syslog() takes its action and its length as 32 bits");
+	memset(log, 'x', sizeof(log));
+	CHECK_EQ(syscall(SYS_syslog, read_all, log, 1UL << 32 | 1), 0);
+	CHECK(log[0] == 'x' && log[63] == 'x');
+	CHECK_EQ(syscall(SYS_syslog, 1UL << 32 | clear, NULL, 0), 0);
+	CHECK_EQ(syscall(SYS_syslog, read_all, text, sizeof(text)), 0);
+	section("threads whose numbers have wrapped");
+	while (next_number() < 1000) /* numbers that have wrapped begin at 300 */
+		continue;
+	MUST(pipe(fds) == 0);
+	CHECK(exited_with(run_child(list_wrapped, fds), 2));
+}
+
+int main(int argc, char **argv UNUSED)
+{
+	if (argc > 1) {
+		only_here();
+		return check_done();
+	}
 	status();
 	maps();
 	smaps();

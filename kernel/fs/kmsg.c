@@ -179,14 +179,16 @@ static long read_all(u64 to, u64 size)
 /* All lines count as read; a program that wants only new ones reads /dev/kmsg. The console always shows everything. */
 SYSCALL(syslog)
 {
+	enum syslog_action action = (enum syslog_action)a0;
+	s32 size = (s32)a2;
 	long answer = 0;
 
-	switch ((enum syslog_action)a0) {
+	switch (action) {
 	case SYSLOG_READ_ALL:
 	case SYSLOG_READ_CLEAR:
-		if (!a1 || (s32)a2 < 0)
+		if (!a1 || size < 0)
 			return -EINVAL;
-		answer = read_all(a1, a2);
+		answer = read_all(a1, (u64)size);
 		break;
 	case SYSLOG_SIZE_BUFFER:
 		return LOG_RING_SIZE;
@@ -198,13 +200,13 @@ SYSCALL(syslog)
 	case SYSLOG_SIZE_UNREAD:
 		break;
 	case SYSLOG_CONSOLE_LEVEL:
-		if ((s32)a2 < 1 || (s32)a2 > 8)
+		if (size < 1 || size > 8)
 			return -EINVAL;
 		break;
 	default:
 		return -EINVAL;
 	}
-	if (answer >= 0 && (a0 == SYSLOG_CLEAR || a0 == SYSLOG_READ_CLEAR))
+	if (answer >= 0 && (action == SYSLOG_CLEAR || action == SYSLOG_READ_CLEAR))
 		WRITE_ONCE(cleared, klog_next_line());
 	return answer;
 }

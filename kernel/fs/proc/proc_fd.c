@@ -99,6 +99,12 @@ static struct inode *make_text(struct super_block *sb, const struct file *file, 
 
 /* --- the directories --- */
 
+/* Above all other numbers in /proc: those of directories have fewer than 40 bits, and descriptors fewer than 24. */
+static u64 ino_of_fd(const struct inode *dir, u64 fd)
+{
+	return dir->ino << 24 | fd;
+}
+
 static struct dentry *lookup(struct dentry *dir, const char *name, size_t len,
 			     struct inode *(*make)(struct super_block *sb, const struct file *file, u64 id))
 {
@@ -112,6 +118,8 @@ static struct dentry *lookup(struct dentry *dir, const char *name, size_t len,
 		return err_ptr(-ENOENT);
 	inode = make(dir->inode->sb, file, id);
 	file_put(file);
+	if (inode)
+		inode->ino = ino_of_fd(dir->inode, (u64)fd);
 	dentry = inode ? dentry_alloc(dir, name, len, inode) : NULL;
 	return dentry ? dentry : err_ptr(-ENOMEM);
 }
@@ -138,7 +146,7 @@ static int iterate(struct inode *dir, struct dir_context *ctx, u32 type)
 		u64 next = DIR_POS_COMPUTED + (u64)fd + 1;
 		int len = ksnprintf(name, sizeof(name), "%d", fd);
 
-		if (!ctx->emit(ctx, name, (size_t)len, dir->ino + (u64)fd + 1, type, next))
+		if (!ctx->emit(ctx, name, (size_t)len, ino_of_fd(dir, (u64)fd), type, next))
 			break;
 		ctx->pos = next;
 	}

@@ -141,20 +141,28 @@ static s32 lowest_thread(const struct process *process, s32 tid)
 	return best;
 }
 
-/* Returns the number of the thread that follows `task` in the list, or 0. => process->lock held. */
-static s32 thread_behind(const struct process *process, const struct task *task)
+/* Returns the number of the thread that follows in the list, or 0. => process->lock held. */
+static s32 thread_behind(const struct process *process, const struct list_head *link)
 {
 	assert_spin_held(&process->lock);
-	return task->thread_link.next == &process->threads ? 0 : list_first(&task->thread_link, struct task, thread_link)->tid;
+	return link->next == &process->threads ? 0 : list_first(link, struct task, thread_link)->tid;
 }
 
-/* Returns the number of the thread to list after `told`, or 0. If `told` has exited, that is the next higher number. */
+/*
+ * Returns the number of the thread to list after `told` (-1: none yet), or 0. If `told` has exited, that is the next
+ * higher number. The list is in order of creation, in which numbers fall when they wrap.
+ */
 static s32 next_thread(struct process *process, s32 told)
 {
 	struct task *task = task_find(told);
 	unsigned long flags = spin_lock_irqsave(&process->lock);
 	bool there = task && task->process == process && !list_empty(&task->thread_link);
-	s32 next = there ? thread_behind(process, task) : lowest_thread(process, told + 1);
+	s32 next;
+
+	if (told < 0)
+		next = thread_behind(process, &process->threads);
+	else
+		next = there ? thread_behind(process, &task->thread_link) : lowest_thread(process, told + 1);
 
 	spin_unlock_irqrestore(&process->lock, flags);
 	if (task)
