@@ -167,10 +167,32 @@ static void paging_out(void)
 	await_empty();
 }
 
+/* Returns the size of a tmpfs that is mounted with these options, in pages. */
+static unsigned long pages_with(const char *options)
+{
+	struct statfs fs;
+
+	MUST(mount("tmpfs", directory, "tmpfs", 0, options) == 0 && statfs(directory, &fs) == 0 &&
+	     umount(directory) == 0);
+	return fs.f_blocks * (unsigned long)fs.f_bsize / PAGE;
+}
+
+static void sizes(void)
+{
+	section("sizes");
+	CHECK_EQ(pages_with("size=5000"), 2);
+	CHECK_EQ(pages_with("nr_blocks=16"), 16);
+	CHECK_EQ(pages_with("nr_blocks=1k,size=8k"), 2);
+	CHECK(pages_with("size=150%") >= pages_with("size=100%"));
+	CHECK(pages_with("size=8589934592") > 16);
+	CHECK_ERRNO(mount("tmpfs", directory, "tmpfs", 0, "nr_blocks=10%"), EINVAL);
+}
+
 int main(int argc, char **argv)
 {
 	directory = argc > 1 ? argv[1] : "/tmp";
 	catch_faults(0);
+	sizes();
 	MUST(mount("tmpfs", directory, "tmpfs", 0, "size=64k") == 0);
 	writing();
 	reading();

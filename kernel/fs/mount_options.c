@@ -67,20 +67,23 @@ static unsigned shift_of(char unit)
 	}
 }
 
-int mount_option_pages(const char *text, u64 *nr_pages)
+int mount_option_pages(const char *text, u64 unit, u64 *nr_pages)
 {
 	const char *end;
-	u64 value;
+	u64 value, percent, bytes;
 
 	if (parse(text, &value, &end))
 		return -EINVAL;
 	unsigned shift = shift_of(*end);
-	if (*end == '%' && value <= 100)
-		*nr_pages = nr_managed_pages() * value / 100;
-	else if (value < 1UL << 32)
-		*nr_pages = ((value << shift) + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	else
-		return -EINVAL;
-	end += shift || *end == '%';
+	if (*end == '%' && unit == 1) {
+		if (__builtin_mul_overflow(nr_managed_pages(), value, &percent))
+			return -EINVAL;
+		*nr_pages = percent / 100;
+	} else {
+		if (__builtin_mul_overflow(value, unit << shift, &bytes))
+			return -EINVAL;
+		*nr_pages = bytes / PAGE_SIZE + (bytes % PAGE_SIZE != 0);
+	}
+	end += shift || (*end == '%' && unit == 1);
 	return *end ? -EINVAL : 0;
 }

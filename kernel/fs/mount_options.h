@@ -15,9 +15,9 @@ bool mount_option_next(char **options, struct mount_option *option);
 /* Parses a decimal or (beginning with 0) octal number. Returns 0 or -EINVAL. */
 int mount_option_number(const char *text, u64 *value);
 /*
- * Parses a size in bytes, with a suffix K, M or G, or in percent (%) of all memory. Rounds it up to pages. Returns 0 or
- * -EINVAL.
+ * Parses a size in units of `unit` bytes, with a suffix K, M or G, or (unit 1) in percent (%) of all memory. Rounds it
+ * up to pages. Returns 0 or -EINVAL.
  */
-int mount_option_pages(const char *text, u64 *nr_pages);
+int mount_option_pages(const char *text, u64 unit, u64 *nr_pages);
 
 #endif

@@ -20,8 +20,7 @@ struct tmpfs_options {
 /* Returns true for options that are accepted and have no effect. */
 static bool is_accepted(const char *name)
 {
-	static const char *const names[] = { "nr_inodes", "nr_blocks", "uid",	  "gid",
-					     "huge",	  "inode64",   "inode32", "mpol" };
+	static const char *const names[] = { "nr_inodes", "uid", "gid", "huge", "inode64", "inode32", "mpol" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(names[i], name))
@@ -37,7 +36,9 @@ static int parse_options(char *text, struct tmpfs_options *options)
 		int ret = 0;
 
 		if (!strcmp(option.name, "size"))
-			ret = mount_option_pages(option.value, &options->max_pages);
+			ret = mount_option_pages(option.value, 1, &options->max_pages);
+		else if (!strcmp(option.name, "nr_blocks"))
+			ret = mount_option_pages(option.value, PAGE_SIZE, &options->max_pages);
 		else if (!strcmp(option.name, "mode"))
 			ret = mount_option_number(option.value, &options->mode);
 		else if (!is_accepted(option.name))
