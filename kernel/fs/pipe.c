@@ -376,8 +376,11 @@ static int fifo_open(struct file *file)
 {
 	bool both = (file->mode & (FMODE_READ | FMODE_WRITE)) == (FMODE_READ | FMODE_WRITE);
 	bool nonblock = file->flags & O_NONBLOCK, writes = file->mode & FMODE_WRITE;
-	struct pipe *pipe = pipe_attach(file->inode);
+	struct pipe *pipe;
 
+	if (!(file->mode & (FMODE_READ | FMODE_WRITE)))
+		return -EINVAL; /* O_ACCMODE */
+	pipe = pipe_attach(file->inode);
 	if (!pipe)
 		return -ENOMEM;
 	file->private = pipe;
