@@ -158,8 +158,9 @@ static bool is_unchanged(const struct inode *inode, const char *path)
 	       has_same_contents(inode, &old);
 }
 
-static void put_file(const char *name, const struct inode *inode)
+static void put_file(const char *name, struct inode *inode)
 {
+	inode_settle_times(inode);
 	put_head(&(struct cpio_entry){
 		.name = name,
 		.ino = (u32)inode->ino,
