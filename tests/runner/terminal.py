@@ -236,7 +236,8 @@ SOAK = ("no-prompt", "make-run")  # these wait or build longer than `make test` 
 NOT_A_KERNEL = os.path.join(OUTPUT, "not-a-kernel.elf")  # only the tool takes it for one
 NO_KERNEL = ["shell", "--boot", "bios", "--kernel", NOT_A_KERNEL]
 COMMANDS = {  # the others: shell
-    "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "hang-up": ["run", SETTINGS, "hang-up"], "interrupted-boot": NO_KERNEL,
+    "program": ["run", "build/user/echo"], "settings": ["run", SETTINGS], "hang-up": ["run", SETTINGS, "hang-up"],
+    "interrupted-boot": NO_KERNEL,
     "no-prompt": NO_KERNEL, "misplaced": ["run", "build/user/hello", "--cpus", "4"],
 }
 
