@@ -118,7 +118,8 @@ def names_of_one_file() -> list[str]:
         file.flush()
         done = finished(["run", "--qemu=-initrd", f"--qemu={file.name}", BUSYBOX])
     wanted = b"contents\n" + b"-rw-r--r--    2\n" * 2 + b"contents\nmore\n"
-    return expect({"its status": done.returncode == 0, "one file": done.stdout == wanted}, said(done) + str(done.stdout))
+    checks = {"its status": done.returncode == 0, "one file": done.stdout == wanted}
+    return expect(checks, said(done) + str(done.stdout))
 
 
 def meanwhile() -> list[str]:
