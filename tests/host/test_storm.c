@@ -415,12 +415,12 @@ TEST(storm_while_policies_change, THREADS + 2)
 	storm(sim_seed(), 1, 1500, change_policies);
 }
 
-/* Waits for a while, and until a call or a fault has found no memory. */
+/* Waits for a while, and until one more call or fault has found no memory. */
 static void sit_on_it(void)
 {
-	u64 moments = sim_random_below(400);
+	u64 moments = sim_random_below(400), before = READ_ONCE(nr_refused);
 
-	while ((moments || !READ_ONCE(nr_refused)) && !READ_ONCE(storm_is_over)) {
+	while ((moments || READ_ONCE(nr_refused) == before) && !READ_ONCE(storm_is_over)) {
 		moments -= moments != 0;
 		sim_user_boundary();
 		cond_resched();
@@ -447,7 +447,7 @@ static void hoard(void *arg)
 	}
 }
 
-/* Tests the error paths of all calls, concurrently with everything else. */
+/* Calls and faults find no memory, concurrently with everything else. */
 TEST(storm_without_enough_memory, THREADS + 2)
 {
 	scarce = true;
