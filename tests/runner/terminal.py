@@ -220,7 +220,7 @@ def settings(keys: Keyboard) -> None:
         linux.close()
 
 
-def hang_up(keys):
+def hang_up(keys: Keyboard) -> None:
     """A write that waits because output is stopped ends when the terminal is hung up."""
     keys.wait_for(r"\d checks, 0 failed\r\n")
     check(keys.end() == 0, "the program's status should be 0")
