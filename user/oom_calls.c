@@ -115,12 +115,15 @@ static bool take_copy(long n)
 	return pread(fd, map_pages(64, RW), 64 * PAGE, 0) == 64 * PAGE;
 }
 
-static uint64_t nr_killed(void)
+static unsigned long nr_killed(void)
 {
-	struct vmstat stat;
+	static char text[1 << 15];
+	const char *row;
 
-	MUST(vmstat_read(&stat));
-	return vmstat_value(&stat, "oom_kill");
+	MUST(read_text("/proc/vmstat", text, sizeof(text)) > 0);
+	row = strstr(text, "oom_kill ");
+	MUST(row);
+	return strtoul(row + strlen("oom_kill "), NULL, 10);
 }
 
 /*
@@ -130,7 +133,7 @@ static uint64_t nr_killed(void)
 static int take_until_hog_dies(void *arg)
 {
 	taker *take = arg;
-	uint64_t nr_killed_before = nr_killed();
+	unsigned long nr_killed_before = nr_killed();
 	int status;
 	pid_t hog;
 
