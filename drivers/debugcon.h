@@ -12,8 +12,8 @@ enum debugcon_port {
 	DEBUGCON_LOG = 0xe9,	/* the kernel log and its control records */
 	DEBUGCON_STDOUT = 0xea, /* the first program's output */
 	DEBUGCON_STDERR = 0xeb,
-	DEBUGCON_TRACE = 0xec,	/* kernel/debug/fault_dump.c; neither this one nor the next is replaced */
-	DEBUGCON_SHARE = 0xed,	/* kernel/fs/share.c */
+	DEBUGCON_TRACE = 0xec, /* kernel/debug/fault_dump.c; neither this one nor the next is replaced */
+	DEBUGCON_SHARE = 0xed, /* kernel/fs/share.c */
 };
 
 /* Boot, before the first line of the log: finds out which ports exist. */

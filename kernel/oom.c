@@ -47,9 +47,9 @@ static struct {
 	struct wait_queue rounds_end;
 
 	spinlock_t lock;
-	u64 nr_wanted; /* rounds requested, */
+	u64 nr_wanted;		/* rounds requested, */
 	u64 nr_begun, nr_ended; /* ... begun and ended; read without the lock to detect an end */
-	bool hopeless; /* the last round found neither memory nor a process to kill */
+	bool hopeless;		/* the last round found neither memory nor a process to kill */
 } oom = { .rounds_end = WAIT_QUEUE_INIT(oom.rounds_end), .lock = SPINLOCK_INIT(LEAF) };
 
 /* ---- Choosing a victim ------------------------------------------------------------------------------------------- */
@@ -87,7 +87,8 @@ static struct mm *mm_of(const struct process *process)
 
 static bool is_exempt(const struct process *process)
 {
-	return process == init_process || process->is_kernel || READ_ONCE(process->oom_score_adj) == OOM_SCORE_ADJ_NEVER;
+	return process == init_process || process->is_kernel ||
+	       READ_ONCE(process->oom_score_adj) == OOM_SCORE_ADJ_NEVER;
 }
 
 /*
@@ -177,7 +178,8 @@ static void kill_with_sharers(struct process *victim, u64 points)
 		if (process == victim || (runs_on(process, mm, &ends) && !is_exempt(process)))
 			signal_process_kernel(process, SIGKILL);
 	count(oom_kill);
-	klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim->pid, (unsigned long long)points);
+	klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim->pid,
+	     (unsigned long long)points);
 }
 
 /*

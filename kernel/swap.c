@@ -54,9 +54,9 @@ _Static_assert(sizeof(struct swap_header) + SIGNATURE_SIZE <= PAGE_SIZE, "the he
 
 /* Targets are never freed: a reader of one that is no longer used sees its last contents. */
 static struct swap_target {
-	bool used;		     /* swap_mutex, as are the next ones; they are constant while it is used */
+	bool used; /* swap_mutex, as are the next ones; they are constant while it is used */
 	struct block_device *device;
-	u32 *blocks;		     /* of a file: where each page lies on the device, in pages; NULL: identical */
+	u32 *blocks; /* of a file: where each page lies on the device, in pages; NULL: identical */
 	u64 nr_pages;
 	struct dentry *node; /* node_lock: the file, with a reference; NULL: the whole device */
 } targets[MAX_SWAP_AREAS];
@@ -102,7 +102,8 @@ bool swap_name(const void *target, struct text *text, char *path)
 	return true;
 }
 
-_Static_assert(sizeof(struct block_request) <= sizeof(((struct swap_request *)0)->driver), "a request has room for ours");
+_Static_assert(sizeof(struct block_request) <= sizeof(((struct swap_request *)0)->driver),
+	       "a request has room for ours");
 
 static bool is_synchronous(void *device)
 {

@@ -69,7 +69,8 @@
 	  "seed 003: VM_GROWSDOWN | VM_GROWSUP")                                                                       \
 	X(spf_abort_outside, SPEC, REASON, "the address lies outside the VMA that was found",                          \
 	  "seed 003: address < vm_start || vm_end <= address")                                                         \
-	X(spf_abort_access, SPEC, REASON, "the VMA does not permit the access; the locked path decides about a signal", \
+	X(spf_abort_access, SPEC, REASON,                                                                              \
+	  "the VMA does not permit the access; the locked path decides about a signal",                                \
 	  "seed 003: arch_vma_access_permitted() and VM_WRITE checks, which signalled (S15)")                          \
 	X(spf_abort_upper_table, SPEC, REASON, "an upper page table is missing, huge or bad",                          \
 	  "seed 003: pgd/p4d/pud_none() || *_bad()")                                                                   \
@@ -79,9 +80,11 @@
 	  "seed 003: pmd_same() in pte_spinlock()")                                                                    \
 	X(spf_abort_ptl_busy, SPEC, REASON, "somebody else held the PTE lock, tried but never waited for (S3)",        \
 	  "seed 003: spin_trylock() in pte_spinlock()")                                                                \
-	X(spf_abort_swap_not_cached, SPEC, REASON, "a swapped-out page is not in the swap cache: it would have to be read (S2)", \
+	X(spf_abort_swap_not_cached, SPEC, REASON,                                                                     \
+	  "a swapped-out page is not in the swap cache: it would have to be read (S2)",                                \
 	  "seed 000: do_swap_page(), !page")                                                                           \
-	X(spf_abort_swap_page_locked, SPEC, REASON, "the page in the swap cache is locked: tried, never waited for (S16)", \
+	X(spf_abort_swap_page_locked, SPEC, REASON,                                                                    \
+	  "the page in the swap cache is locked: tried, never waited for (S16)",                                       \
 	  "seed 000: do_swap_page(), trylock_page()")                                                                  \
 	X(spf_abort_no_memory, SPEC, REASON, "no page at hand; a page would have to be reclaimed",                     \
 	  "Linux SPF v11: mem_cgroup and allocation failures under speculation")                                       \
@@ -104,7 +107,8 @@
 	X(vma_lock_retry_swap_request, VMA, REASON,                                                                    \
 	  "all requests for swap were under way: dropped the VMA lock and waited for one (V19)",                       \
 	  "Linux has none: its block layer waits for a request with the lock held")                                    \
-	X(mmap_retry_page, MMAP, REASON, "a page must be read, written or unlocked first: dropped mmap_lock and waited", \
+	X(mmap_retry_page, MMAP, REASON,                                                                               \
+	  "a page must be read, written or unlocked first: dropped mmap_lock and waited",                              \
 	  "Linux: lock_folio_maybe_drop_mmap(), __folio_lock_or_retry()")                                              \
 	X(mmap_retry_swap_request, MMAP, REASON,                                                                       \
 	  "all requests for swap were under way: dropped mmap_lock and waited for one",                                \
@@ -114,37 +118,34 @@
 
 /* How an attempt of one strategy, or a step of it, ended. */
 enum fault_end {
-	END_CONTINUE = 0,	 /* not ended: the next step follows */
-	END_ANSWERED,	 /* fault.answer is the result */
-	END_COMPLETED,	 /* done, and the lock is already dropped */
-	END_GAVE_UP,	 /* fault.reason says why; the next strategy tries */
-	END_RETRY,	 /* fault.reason says why; lock dropped and waited; the same strategy tries again */
-	END_WOULD_BLOCK, /* the caller asked not to wait; the lock is still held */
+	END_CONTINUE = 0, /* not ended: the next step follows */
+	END_ANSWERED,	  /* fault.answer is the result */
+	END_COMPLETED,	  /* done, and the lock is already dropped */
+	END_GAVE_UP,	  /* fault.reason says why; the next strategy tries */
+	END_RETRY,	  /* fault.reason says why; lock dropped and waited; the same strategy tries again */
+	END_WOULD_BLOCK,  /* the caller asked not to wait; the lock is still held */
 	NR_FAULT_ENDS
 };
 
 enum fault_reason {
 	REASON_NONE,
 #define X(name, strategy, kind, sentence, mirrors) REASON_##name,
-	FAULT_REASONS(X)
-#undef X
-	NR_FAULT_REASONS
+	FAULT_REASONS(X) NR_FAULT_REASONS
 };
+#undef X
 
 enum fault_strategy_id {
 #define X(id, name, prefix) STRATEGY_##id,
-	FAULT_STRATEGIES(X)
-#undef X
-	NR_STRATEGIES
+	FAULT_STRATEGIES(X) NR_STRATEGIES
 };
+#undef X
 
 enum fault_policy {
 	POLICY_DEFAULT, /* the process uses the system's policy */
 #define X(id, name, ...) POLICY_##id,
-	FAULT_POLICIES(X)
-#undef X
-	NR_POLICIES
+	FAULT_POLICIES(X) NR_POLICIES
 };
+#undef X
 
 /* "mmap", "vma", "spec". */
 extern const char *const fault_strategy_names[NR_STRATEGIES];

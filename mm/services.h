@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What mm/ asks of the rest of the kernel beside the CPU (mm/machine.h): open files, and somebody to kill when memory is
- * out. The kernel implements it in kernel/fs/file.c and kernel/oom.c, the simulated machine in tests/host/.
+ * What mm/ asks of the rest of the kernel beside the CPU (mm/machine.h): open files, and the OOM killer. The kernel
+ * implements it in kernel/fs/file.c and kernel/oom.c, the simulated machine in tests/host/.
  */
 #ifndef MM_SERVICES_H
 #define MM_SERVICES_H

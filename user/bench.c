@@ -606,11 +606,11 @@ static int startup(void)
 		vmstat_read(&after);
 		faults = delta("pgfault");
 		won = delta("spf_answered_cached");
-		printf("startup %llu spf_single_thread=%s won=%llu percent=%llu speculative=%llu vma_cached=%llu mmap_cached=%llu "
-		       "around=%llu spf_skip_single_thread=%llu\n",
-		       faults, settings[i], won, faults ? (100 * won + faults / 2) / faults : 0, delta("speculative_pgfault"),
-		       delta("vma_lock_answered_cached"), delta("mmap_answered_cached"), delta("fault_around_pages"),
-		       delta("spf_skip_single_thread"));
+		printf("startup %llu spf_single_thread=%s won=%llu percent=%llu speculative=%llu vma_cached=%llu "
+		       "mmap_cached=%llu around=%llu spf_skip_single_thread=%llu\n",
+		       faults, settings[i], won, faults ? (100 * won + faults / 2) / faults : 0,
+		       delta("speculative_pgfault"), delta("vma_lock_answered_cached"), delta("mmap_answered_cached"),
+		       delta("fault_around_pages"), delta("spf_skip_single_thread"));
 	}
 	MUST(write_text("/proc/sys/vm/spf_single_thread", "0") > 0);
 	return 0;

@@ -76,7 +76,8 @@ static void ids(void)
 		    &parent_tid, NULL, &child_tid);
 	wait_for(pid);
 	CHECK(parent_tid == pid && child_tid == pid);
-	pid = raw_clone(look, new_stack(), CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, (void *)6, NULL, NULL, &child_tid);
+	pid = raw_clone(look, new_stack(), CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, (void *)6, NULL, NULL,
+			&child_tid);
 	wait_for(pid);
 	CHECK_EQ(child_tid, 0);
 	parent_tid = child_tid = 0;
@@ -102,7 +103,7 @@ static void thread(void)
 	section("threads");
 	child_tid = -1;
 	tid = raw_clone(thread_body, new_stack(), THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, (void *)8,
-		    &parent_tid, NULL, &child_tid);
+			&parent_tid, NULL, &child_tid);
 	CHECK(tid > 0 && parent_tid == tid);
 	while ((now = __atomic_load_n(&child_tid, __ATOMIC_SEQ_CST)) != 0)
 		futex((uint32_t *)&child_tid, FUTEX_WAIT, now, NULL, NULL, 0);

@@ -143,8 +143,8 @@ struct workload {
 
 static const struct workload workloads[] = {
 	{ "(a) One giant mapping: every thread faults in its own part of it.",
-	  "All answer at once and cost much the same. But the VMA's lock is one cache line that every fault writes, and so\n"
-	  "is mmap_lock; speculation shares nothing (`make bench` counts the lines).",
+	  "All resolve at once and cost much the same. But each fault writes the one cache line of the VMA's lock, or\n"
+	  "of mmap_lock; speculation writes no shared line (`make bench` counts them).",
 	  one_giant, NULL },
 	{ "(b) Many small mappings that come and go in every thread.",
 	  "Counts and locks of a VMA don't care about other mappings; the mm-wide count sees every one of them change.",
@@ -153,9 +153,9 @@ static const struct workload workloads[] = {
 	  "Nothing touches the mapping that is faulted, yet mmap_lock and the mm-wide count make its faults pay.",
 	  churn_beside, NULL },
 	{ "(d) One thread maps and unmaps while the others' pages come back from swap, off a disk that takes its time.",
-	  "Each read brings neighbours into the swap cache. Speculation takes them from there; what has to be read it leaves to a\n"
-	  "lock. Who waits for the disk lets go of its lock and comes again: by mmap_lock it meets the writer, and the writer it,\n"
-	  "twice; by the VMA's lock it meets nobody.",
+	  "Each read brings neighbours into the swap cache, where speculation finds them; it leaves the reads\n"
+	  "themselves to a lock. A fault that waits for the disk drops its lock and retries: with mmap_lock it and\n"
+	  "the writer wait for each other twice, with the VMA's lock never.",
 	  swap_in_beside, swap_all_out },
 };
 
@@ -390,13 +390,13 @@ static void introduce(bool known)
 	}
 	printf("  mmap    holds mmap_lock: the whole address space, shared\n"
 	       "  vma     holds the lock of one VMA, else mmap\n"
-	       "  spec    holds nothing, and writes only if a count says that nothing has changed, else mmap. The count is\n"
-	       "          the VMA's (by VMA) or the address space's (by mm)\n"
+	       "  spec    holds nothing, and writes only if a count says that nothing has changed, else mmap.\n"
+	       "          The count is the VMA's (by VMA) or the address space's (by mm)\n"
 	       "  full    speculation, else the VMA's lock, else mmap_lock\n\n"
 	       "Below a policy stand the reasons for which attempts gave up or were not made (docs/reasons.md).\n");
 	if (known)
-		printf("Costs are those of an undisturbed run; counters those of a run in which the CPUs take turns in the\n"
-		       "midst of faults.\n");
+		printf("Costs are those of an undisturbed run; counters those of a run in which the CPUs take\n"
+		       "turns during faults.\n");
 }
 
 int main(int argc, char **argv)

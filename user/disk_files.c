@@ -278,8 +278,8 @@ static void do_unlink(struct shadow *s)
 static void one_step(void)
 {
 	static void (*const actions[])(struct shadow * s) = {
-		do_write,  do_write,	       do_write,  do_write,	  do_map, do_map,
-		do_map,	   do_truncate,	       do_punch,  verify,	  verify, verify,
+		do_write,  do_write,	       do_write,  do_write,	  do_map,    do_map,
+		do_map,	   do_truncate,	       do_punch,  verify,	  verify,    verify,
 		do_rename, do_link_and_unlink, do_unlink, do_copy_within, do_remove,
 	};
 	struct shadow *s = &files[any(NR_FILES)];

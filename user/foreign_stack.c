@@ -26,7 +26,8 @@ static char *small_stack(void)
 	char *stack = p + (GAP + ROOM) * PAGE;
 
 	MUST(p != MAP_FAILED && munmap(p, (GAP + ROOM + 1) * PAGE) == 0);
-	MUST(mmap(stack, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0) == stack);
+	MUST(mmap(stack, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1,
+		  0) == stack);
 	poke(stack, 1);
 	return stack;
 }
@@ -49,14 +50,14 @@ static long growth(char *stack)
 		char *stack = small_stack(), *below = stack - 3 * PAGE;                                                \
 		long done = (call);                                                                                    \
                                                                                                                        \
-		CHECK_THAT(#call " grows it", done >= 0 && growth(stack) == 3);                                             \
+		CHECK_THAT(#call " grows it", done >= 0 && growth(stack) == 3);                                        \
 	} while (0)
 #define LEAVES(call, error)                                                                                            \
 	do {                                                                                                           \
 		char *stack = small_stack(), *below = stack - 3 * PAGE;                                                \
 		bool refused = (call) == -1 && errno == (error);                                                       \
                                                                                                                        \
-		CHECK_THAT(#call " leaves it", refused && growth(stack) == 0);                                         \
+		CHECK_THAT(#call " leaves it", refused &&growth(stack) == 0);                                          \
 	} while (0)
 
 static long copy_in(void *from)

@@ -158,8 +158,8 @@ static const struct {
 	bool killed;
 } appetites[] = {
 	{ "forks", bomb, false },	   { "mappings", eat_mappings, false }, { "files", eat_files, false },
-	{ "threads", eat_threads, false }, { "memory", eat_memory, true },
-	{ "pipes", eat_pipes, true },	   { "copies", eat_by_copies, true },
+	{ "threads", eat_threads, false }, { "memory", eat_memory, true },	{ "pipes", eat_pipes, true },
+	{ "copies", eat_by_copies, true },
 };
 
 /* The innocent process: checks and changes its own memory until told to stop. */

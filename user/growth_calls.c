@@ -29,9 +29,9 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 
-#define MORE 8	     /* times as many items */
-#define CALLS 64     /* repetitions of a call whose cost is that of one among many items */
-#define ALLOWED 1.3  /* growth: a tree may have three levels more */
+#define MORE 8	    /* times as many items */
+#define CALLS 64    /* repetitions of a call whose cost is that of one among many items */
+#define ALLOWED 1.3 /* growth: a tree may have three levels more */
 #define MAX_ITEMS 20000
 
 #define DISK "/dev/ram0"
@@ -203,7 +203,8 @@ static char *map_often(int fd, long nr)
 	char *p = map_pages((size_t)nr, PROT_NONE);
 
 	for (long i = 0; i < nr; i++)
-		MUST(mmap(p + i * (long)PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED);
+		MUST(mmap(p + i * (long)PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+		     MAP_FAILED);
 	return p;
 }
 

@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 	many = cost_with(NR_VMAS, nr);
 	fill_pipes(nr * 3 / 4);
 	few = cost_with(1, nr / 4);
-	printf("%ld pages of memory: a page costs %.0f in one VMA, %.0f in %d, %.0f when pipes have most of the memory\n",
-	       nr, one, many, NR_VMAS, few);
+	printf("%ld pages of memory: a page costs %.0f in one VMA, %.0f in %d, %.0f when pipes have most memory\n", nr,
+	       one, many, NR_VMAS, few);
 	return one > bound || many > bound || few > bound || many > one * ALLOWED || few > one * ALLOWED;
 }

@@ -53,7 +53,7 @@ static void interrupts(void)
 {
 	volatile unsigned alike = 0;
 
-	section("int n: the vectors of exceptions and interrupts are the kernel's, but those of int3, into and 32-bit calls");
+	section("int n raises SIGSEGV, except int3, into and int $0x80");
 	for (volatile int vector = 0; vector < 256; vector++) {
 		char bytes[2] = { (char)0xcd, (char)vector };
 
@@ -147,11 +147,10 @@ static void tables(void)
 
 static __attribute__((noinline)) void far_return_to(unsigned short selector, unsigned long address)
 {
-	__asm__ volatile(
-		"mov %%rsp, %%rbx; sub $256, %%rsp; push %0; push %1; lretq; .global landed; landed: mov %%rbx, %%rsp" ::
-			"r"((unsigned long)selector),
-		"r"(address)
-		: "rbx", "memory");
+	__asm__ volatile("mov %%rsp, %%rbx; sub $256, %%rsp; push %0; push %1; lretq; "
+			 ".global landed; landed: mov %%rbx, %%rsp" ::"r"((unsigned long)selector),
+			 "r"(address)
+			 : "rbx", "memory");
 }
 
 extern char landed[];

@@ -37,8 +37,7 @@ struct worker {
 
 static int nr_workers, ground_file;
 static pthread_barrier_t all_ready;
-static uint64_t
-	*published; /* the number of writes of each thread; shared with children, which see newer pages too */
+static uint64_t *published; /* the number of writes of each thread; shared with children, which see newer pages too */
 static __thread struct worker *self;
 
 /* --- the ground ------------------------------------------------------------------------------------------------- */

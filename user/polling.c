@@ -203,7 +203,7 @@ static void fifos(void)
 	CHECK_EQ(stat(path, &st), 0);
 	CHECK(S_ISFIFO(st.st_mode));
 	CHECK_ERRNO(open(path, O_WRONLY | O_NONBLOCK), ENXIO);
-	alarm(10); /* if the next call waits for the other end */
+	alarm(10);			    /* if the next call waits for the other end */
 	CHECK_ERRNO(open(path, 3), EINVAL); /* neither for reading nor for writing */
 	alarm(0);
 	pid = fork();

@@ -422,11 +422,27 @@ static void disks(void)
 static void zoneinfo(void)
 {
 	static const char *const parts[] = {
-		"\n  per-node stats", "\n      nr_inactive_anon ", "\n      nr_anon_pages ", "\n      nr_mapped    ",
-		"\n  pages free     ", "\n        min      ", "\n        low      ", "\n        high     ",
-		"\n        spanned  ", "\n        present  ", "\n        managed  ", "\n        protection: (",
-		")\n      nr_free_pages ", "\n      nr_mlock     ", "\n  pagesets", "\n    cpu: 0", "\n              count: ",
-		"\n              high: ", "\n              batch: ", "\n  node_unreclaimable:  ", "\n  start_pfn:           ",
+		"\n  per-node stats",
+		"\n      nr_inactive_anon ",
+		"\n      nr_anon_pages ",
+		"\n      nr_mapped    ",
+		"\n  pages free     ",
+		"\n        min      ",
+		"\n        low      ",
+		"\n        high     ",
+		"\n        spanned  ",
+		"\n        present  ",
+		"\n        managed  ",
+		"\n        protection: (",
+		")\n      nr_free_pages ",
+		"\n      nr_mlock     ",
+		"\n  pagesets",
+		"\n    cpu: 0",
+		"\n              count: ",
+		"\n              high: ",
+		"\n              batch: ",
+		"\n  node_unreclaimable:  ",
+		"\n  start_pfn:           ",
 	};
 	char *at = text;
 

@@ -162,7 +162,8 @@ static void two_threads(int fd)
 /* Tests both tables of /proc. Other programs may have read from the second device before this one. */
 static void tables(int fd)
 {
-	static const char want[] = "major minor  #blocks  name\n\n   1        0        256 ram0\n   1        1        128 ram1\n";
+	static const char want[] =
+		"major minor  #blocks  name\n\n   1        0        256 ram0\n   1        1        128 ram1\n";
 	char text[1024], *row;
 	unsigned long reads, sectors;
 	int table = open("/proc/partitions", O_RDONLY), major_number, minor_number;

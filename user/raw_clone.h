@@ -10,13 +10,11 @@
  * Makes the system call, with the arguments in clone()'s order. The child takes the function and its argument from the
  * new stack, which must have room for both. The thread exits with the function's result.
  */
-__attribute__((naked, used)) static long raw_clone_call(__attribute__((unused)) int (*fn)(void *),
-							 __attribute__((unused)) void *stack,
-							 __attribute__((unused)) unsigned long flags,
-							 __attribute__((unused)) void *arg,
-							 __attribute__((unused)) int *parent_tid,
-							 __attribute__((unused)) void *tls,
-							 __attribute__((unused)) int *child_tid)
+__attribute__((naked, used)) static long
+raw_clone_call(__attribute__((unused)) int (*fn)(void *), __attribute__((unused)) void *stack,
+	       __attribute__((unused)) unsigned long flags, __attribute__((unused)) void *arg,
+	       __attribute__((unused)) int *parent_tid, __attribute__((unused)) void *tls,
+	       __attribute__((unused)) int *child_tid)
 {
 	__asm__("and $-16, %rsi\n\t"
 		"sub $16, %rsi\n\t"
@@ -42,8 +40,8 @@ __attribute__((naked, used)) static long raw_clone_call(__attribute__((unused)) 
 }
 
 /* Like clone(); `stack` is the upper end of the child's stack. */
-static inline pid_t raw_clone(int (*fn)(void *), void *stack, unsigned long flags, void *arg, int *parent_tid, void *tls,
-			      int *child_tid)
+static inline pid_t raw_clone(int (*fn)(void *), void *stack, unsigned long flags, void *arg, int *parent_tid,
+			      void *tls, int *child_tid)
 {
 	long ret = raw_clone_call(fn, stack, flags, arg, parent_tid, tls, child_tid);
 

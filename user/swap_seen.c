@@ -24,8 +24,8 @@
 #define PM_PRESENT (1UL << 63)
 #define PM_KINDS (PM_EXCLUSIVE | PM_FILE | PM_SWAP | PM_PRESENT)
 #define PM_FRAME ((1UL << 55) - 1)
-#define SWAP_TYPE(entry) ((entry) & 31)
-#define SWAP_OFFSET(entry) (((entry) & PM_FRAME) >> 5)
+#define SWAP_TYPE(entry) ((entry)&31)
+#define SWAP_OFFSET(entry) (((entry)&PM_FRAME) >> 5)
 
 /* --- looking ---------------------------------------------------------------------------------------------------- */
 

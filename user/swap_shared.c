@@ -166,7 +166,8 @@ int main(int argc, char **argv)
 	nr_pages = strtoul(argc > 1 ? argv[1] : "8", NULL, 0) * (1048576 / PAGE);
 	memfd = memfd_create("shared", 0);
 	fd = open_in_tmpfs();
-	if (memfd < 0 || fd < 0 || ftruncate(memfd, (off_t)(nr_pages * PAGE)) || ftruncate(fd, (off_t)(nr_pages * PAGE))) {
+	if (memfd < 0 || fd < 0 || ftruncate(memfd, (off_t)(nr_pages * PAGE)) ||
+	    ftruncate(fd, (off_t)(nr_pages * PAGE))) {
 		perror("files");
 		return 1;
 	}

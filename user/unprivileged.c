@@ -20,7 +20,7 @@
 
 #define NOBODY 65534
 
-static bool was_root; /* otherwise no process of another user can be started */
+static bool was_root;	/* otherwise no process of another user can be started */
 static bool gave_limit; /* to ALIKE: a root without CAP_SYS_RESOURCE cannot */
 static char memory[2 * PAGE] __attribute__((aligned(PAGE)));
 

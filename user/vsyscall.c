@@ -42,8 +42,7 @@ static void functions(void)
 static bool raised(int code, unsigned long addr)
 {
 	if (caught.code != code || caught.addr != addr)
-		printf("     got code %d, address %s\n", caught.code,
-		       caught.addr == addr ? "as expected" : "another");
+		printf("     got code %d, address %s\n", caught.code, caught.addr == addr ? "as expected" : "another");
 	return caught.signo == SIGSEGV && caught.code == code && caught.addr == addr;
 }
 

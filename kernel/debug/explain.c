@@ -61,8 +61,9 @@ static void add_name(struct line *line, const struct vma *vma)
 
 static void add_vma(struct line *line, const struct vma *vma)
 {
-	add(line, "%lx-%lx %c%c%c%c", (unsigned long)vma->start, (unsigned long)vma->end, vma->flags & VM_READ ? 'r' : '-',
-	    vma->flags & VM_WRITE ? 'w' : '-', vma->flags & VM_EXEC ? 'x' : '-', vma->flags & VM_MAYSHARE ? 's' : 'p');
+	add(line, "%lx-%lx %c%c%c%c", (unsigned long)vma->start, (unsigned long)vma->end,
+	    vma->flags & VM_READ ? 'r' : '-', vma->flags & VM_WRITE ? 'w' : '-', vma->flags & VM_EXEC ? 'x' : '-',
+	    vma->flags & VM_MAYSHARE ? 's' : 'p');
 	add_name(line, vma);
 }
 
@@ -135,7 +136,8 @@ static void add_attempts(struct line *line, u64 addr, enum fault_access access)
 			continue;
 		event_verdict(text, sizeof(text), &event);
 		add(line, "; %s", text);
-		if ((event.story.end == END_ANSWERED || event.story.end == END_COMPLETED) && event.story.answer == FAULT_DONE)
+		if ((event.story.end == END_ANSWERED || event.story.end == END_COMPLETED) &&
+		    event.story.answer == FAULT_DONE)
 			line->length = before;
 	}
 }
@@ -171,7 +173,9 @@ static void end_line(struct line *line)
 
 void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer answer, struct fault_signal sig)
 {
-	static const char *const verbs[] = { [ACCESS_READ] = "read", [ACCESS_WRITE] = "wrote", [ACCESS_EXEC] = "ran into" };
+	static const char *const verbs[] = {
+		[ACCESS_READ] = "read", [ACCESS_WRITE] = "wrote", [ACCESS_EXEC] = "ran into"
+	};
 	struct mm *mm = current->mm;
 	struct line *line = begin_line(sig.signo);
 
@@ -219,7 +223,8 @@ void explain_exception(const struct trap_frame *frame, const char *exception, in
 		add(line, "the instruction at 0x%lx is int $0x80, a 32-bit system call: there are none here",
 		    (unsigned long)frame->rip);
 	} else if (addr_is_canonical(frame->rip)) {
-		add(line, "the instruction at 0x%lx caused a %s: it is not a program's to run, or touched what is no address",
+		add(line,
+		    "the instruction at 0x%lx caused a %s: it is not a program's to run, or touched what is no address",
 		    (unsigned long)frame->rip, exception);
 		add_registers(line, frame);
 	} else {

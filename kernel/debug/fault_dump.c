@@ -15,7 +15,7 @@
 #include "mm/vma/vma.h"
 
 static bool wanted;
-static u32 dumped; /* atomic: set by the thread that dumps the address space */
+static u32 dumped;				   /* atomic: set by the thread that dumps the address space */
 static spinlock_t line_lock = SPINLOCK_INIT(LEAF); /* threads exit in parallel, and lines must not mix */
 
 void fault_dump_init(void)
@@ -196,8 +196,8 @@ void fault_dump_address_space(void)
 	char *path;
 
 	assert_no_lock_held();
-	if (!wanted || process != init_process || !(READ_ONCE(process->group_exit) || READ_ONCE(process->nr_threads) == 1) ||
-	    !atomic_cas(&dumped, 0u, 1u))
+	if (!wanted || process != init_process ||
+	    !(READ_ONCE(process->group_exit) || READ_ONCE(process->nr_threads) == 1) || !atomic_cas(&dumped, 0u, 1u))
 		return;
 	path = kmalloc(PATH_MAX, 0);
 	if (path)

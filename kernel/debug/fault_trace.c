@@ -18,23 +18,21 @@ static const char *const access_names[] = {
 	[ACCESS_EXEC] = "exec",
 };
 static const char *const kind_names[NR_FAULT_KINDS] = {
-	[KIND_UNKNOWN] = "unknown", [KIND_ANON] = "anon",		     [KIND_MAPPING] = "mapping",
-	[KIND_SWAP] = "swap",	    [KIND_WRITE_PROTECT] = "write_protect", [KIND_NOTHING] = "nothing",
+	[KIND_UNKNOWN] = "unknown",
+	[KIND_ANON] = "anon",
+	[KIND_MAPPING] = "mapping",
+	[KIND_SWAP] = "swap",
+	[KIND_WRITE_PROTECT] = "write_protect",
+	[KIND_NOTHING] = "nothing",
 };
 static const char *const end_names[NR_FAULT_ENDS] = {
 	[END_CONTINUE] = "continue", [END_ANSWERED] = "answered", [END_COMPLETED] = "completed",
-	[END_GAVE_UP] = "gave_up", [END_RETRY] = "retry",	[END_WOULD_BLOCK] = "would_block",
+	[END_GAVE_UP] = "gave_up",   [END_RETRY] = "retry",	  [END_WOULD_BLOCK] = "would_block",
 };
 static const char *const answer_names[] = {
-	[FAULT_DONE] = "done",
-	[FAULT_NO_MAPPING] = "no_mapping",
-	[FAULT_NO_ACCESS] = "no_access",
-	[FAULT_NO_KEY] = "no_key",
-	[FAULT_NO_PROGRESS] = "no_progress",
-	[FAULT_BEYOND_END] = "beyond_end",
-	[FAULT_IO_ERROR] = "io_error",
-	[FAULT_OUT_OF_MEMORY] = "out_of_memory",
-	[FAULT_WOULD_BLOCK] = "would_block",
+	[FAULT_DONE] = "done",	       [FAULT_NO_MAPPING] = "no_mapping",	[FAULT_NO_ACCESS] = "no_access",
+	[FAULT_NO_KEY] = "no_key",     [FAULT_NO_PROGRESS] = "no_progress",	[FAULT_BEYOND_END] = "beyond_end",
+	[FAULT_IO_ERROR] = "io_error", [FAULT_OUT_OF_MEMORY] = "out_of_memory", [FAULT_WOULD_BLOCK] = "would_block",
 	[FAULT_KILLED] = "killed",
 };
 
@@ -45,12 +43,12 @@ static size_t format_attempt(char *buf, size_t size, const struct fault_event *e
 {
 	union fault_story story = event->story;
 	bool failed = story.end == END_GAVE_UP || story.end == END_RETRY;
-	size_t len = (size_t)ksnprintf(buf, size, " strategy=%s address=0x%lx ip=0x%lx access=%s from=%s kind=%s end=%s %s=%s",
-				       NAME_OF(fault_strategy_names, story.tried), (unsigned long)event->address,
-				       (unsigned long)event->ip, NAME_OF(access_names, story.access),
-				       story.flags & FAULT_USER ? "user" : "kernel", NAME_OF(kind_names, story.kind),
-				       NAME_OF(end_names, story.end), failed ? "reason" : "answer",
-				       failed ? reason_name(story.reason) : NAME_OF(answer_names, story.answer));
+	size_t len = (size_t)ksnprintf(
+		buf, size, " strategy=%s address=0x%lx ip=0x%lx access=%s from=%s kind=%s end=%s %s=%s",
+		NAME_OF(fault_strategy_names, story.tried), (unsigned long)event->address, (unsigned long)event->ip,
+		NAME_OF(access_names, story.access), story.flags & FAULT_USER ? "user" : "kernel",
+		NAME_OF(kind_names, story.kind), NAME_OF(end_names, story.end), failed ? "reason" : "answer",
+		failed ? reason_name(story.reason) : NAME_OF(answer_names, story.answer));
 
 	if (story.flags & FAULT_TRIED && len < size)
 		len += (size_t)ksnprintf(buf + len, size - len, " again=1");

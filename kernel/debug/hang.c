@@ -55,11 +55,11 @@ static u64 watched;    /* ns that the machine has run, as of the last look; atom
 static u64 watched_at; /* ktime_ns() of the last look; atomic */
 static u64 next_round; /* watched ns; atomic */
 STATIC_PER_CPU(struct timer, look_timer);
-static u64 nmi_wanted; /* atomic: CPUs that are asked for their position ... */
+static u64 nmi_wanted;			     /* atomic: CPUs that are asked for their position ... */
 STATIC_PER_CPU(struct cpu_place, nmi_place); /* ... which they write here, before they clear their bit */
 /* Atomic: NMIs sent to this CPU from this file; two may arrive as one, so never fewer than ... */
 STATIC_PER_CPU(u32, nmis_sent);
-STATIC_PER_CPU(u32, nmis_taken);	     /* ... NMIs that the CPU took; the CPU itself */
+STATIC_PER_CPU(u32, nmis_taken); /* ... NMIs that the CPU took; the CPU itself */
 
 /* ---- Waiters and holders ----------------------------------------------------------------------------------------- */
 
@@ -175,7 +175,8 @@ static void log_race_points(void)
 {
 	for (unsigned id = 0; id < NR_RACE_POINTS; id++)
 		if (race_stopped_at(id))
-			klog_record("  thread %d stands at the race point %s", race_stopped_at(id), race_point_name(id));
+			klog_record("  thread %d stands at the race point %s", race_stopped_at(id),
+				    race_point_name(id));
 }
 
 /* Asks another CPU for its position, whatever it is doing, and logs it. */

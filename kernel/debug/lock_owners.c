@@ -87,7 +87,8 @@ bool task_holds(const struct task *task, const struct lock_wait *wait)
 	if (!task_copy_fault(&f, task))
 		return false;
 	return (f.held == HELD_MMAP && &f.mm->mmap_lock == wait->lock) ||
-	       (f.held == HELD_VMA && &f.locked_vma->vm_refcnt == wait->lock) || (f.page_locked && f.page == wait->lock);
+	       (f.held == HELD_VMA && &f.locked_vma->vm_refcnt == wait->lock) ||
+	       (f.page_locked && f.page == wait->lock);
 }
 
 void log_lock_limits(void)

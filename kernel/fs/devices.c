@@ -88,11 +88,16 @@ static const struct device {
 	u32 rdev, mode;
 	const struct file_ops *ops; /* NULL: those of the console */
 } devices[] = {
-	{ "null", DEV_NULL, 0666, &null_ops },		{ "zero", DEV_ZERO, 0666, &zero_ops },
-	{ "full", DEV_FULL, 0666, &full_ops },		{ "random", DEV_RANDOM, 0666, &random_ops },
-	{ "urandom", DEV_URANDOM, 0666, &random_ops },	{ "kmsg", DEV_KMSG, 0644, &kmsg_ops },
-	{ "ttyS0", DEV_STDIN, 0620, NULL },	{ "ttyS1", DEV_STDOUT, 0620, NULL },
-	{ "ttyS2", DEV_STDERR, 0620, NULL },	{ "tty", DEV_TTY, 0666, NULL },
+	{ "null", DEV_NULL, 0666, &null_ops },
+	{ "zero", DEV_ZERO, 0666, &zero_ops },
+	{ "full", DEV_FULL, 0666, &full_ops },
+	{ "random", DEV_RANDOM, 0666, &random_ops },
+	{ "urandom", DEV_URANDOM, 0666, &random_ops },
+	{ "kmsg", DEV_KMSG, 0644, &kmsg_ops },
+	{ "ttyS0", DEV_STDIN, 0620, NULL },
+	{ "ttyS1", DEV_STDOUT, 0620, NULL },
+	{ "ttyS2", DEV_STDERR, 0620, NULL },
+	{ "tty", DEV_TTY, 0666, NULL },
 	{ "console", DEV_CONSOLE, 0600, NULL },
 };
 

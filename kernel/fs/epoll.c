@@ -43,19 +43,19 @@ struct epoll_event {
 
 struct epoll {
 	struct interval_tree watches; /* epoll_watches; of struct watch, by descriptor, linked by .of_epoll */
-	struct wait_queue queue;  /* RANK_EPOLL; threads that wait for the epoll */
-	struct list_head ready;	  /* queue.lock; of struct watch, linked by .ready */
+	struct wait_queue queue;      /* RANK_EPOLL; threads that wait for the epoll */
+	struct list_head ready;	      /* queue.lock; of struct watch, linked by .ready */
 };
 
 struct watch {
-	struct epoll *epoll;	   /* constant */
-	struct file *file;	   /* constant, without a reference */
-	int fd;			   /* constant; identifies the watch, together with the file */
-	struct epoll_event event;  /* epoll_watches; no events once a one-shot has been reported */
+	struct epoll *epoll;	       /* constant */
+	struct file *file;	       /* constant, without a reference */
+	int fd;			       /* constant; identifies the watch, together with the file */
+	struct epoll_event event;      /* epoll_watches; no events once a one-shot has been reported */
 	struct interval_node of_epoll; /* epoll_watches */
-	struct list_head of_file;  /* epoll_watches */
-	struct list_head ready;	   /* epoll->queue.lock */
-	unsigned nr_hooks;	   /* constant once the watch is in the epoll, as are the hooks */
+	struct list_head of_file;      /* epoll_watches */
+	struct list_head ready;	       /* epoll->queue.lock */
+	unsigned nr_hooks;	       /* constant once the watch is in the epoll, as are the hooks */
 	struct hook {
 		struct waiter waiter;
 		struct wait_queue *queue; /* the file's */

@@ -54,9 +54,9 @@ struct vma;
 enum file_mode {
 	FMODE_READ = 1,
 	FMODE_WRITE = 2,
-	FMODE_SEEK = 4,	 /* has a position: lseek, pread, pwrite */
-	FMODE_PATH = 8,	 /* only names a file (O_PATH) */
-	FMODE_EXEC = 16, /* a program runs from it: it cannot be opened for writing */
+	FMODE_SEEK = 4,	   /* has a position: lseek, pread, pwrite */
+	FMODE_PATH = 8,	   /* only names a file (O_PATH) */
+	FMODE_EXEC = 16,   /* a program runs from it: it cannot be opened for writing */
 	FMODE_NOCTTY = 32, /* opened so that it does not become the controlling terminal */
 };
 

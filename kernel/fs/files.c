@@ -9,7 +9,7 @@
 #include "kernel/process/task.h"
 #include "mm/page/slab.h"
 
-#define INITIAL_CAPACITY 64U /* Linux's NR_OPEN_DEFAULT */
+#define INITIAL_CAPACITY 64U	/* Linux's NR_OPEN_DEFAULT */
 #define MAX_CAPACITY (1U << 19) /* so many pointers fit in kmalloc's largest block */
 #define RLIMIT_NOFILE 7
 

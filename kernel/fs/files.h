@@ -11,19 +11,19 @@
 struct files {
 	u32 refcount; /* atomic */
 
-	spinlock_t lock;     /* RANK_LEAF: the rest */
-	unsigned capacity;   /* number of descriptors that fit */
-	struct file **fd;    /* [capacity], each with a reference; NULL: free */
-	u64 *cloexec;	     /* [capacity / 64] bits: closed by execve */
-	u64 *used;	     /* [capacity / 64] bits: has a file, or is reserved by fd_reserve() */
-	u64 *full;	     /* [capacity / 64 / 64, rounded up] bits: words of `used` without a free descriptor */
+	spinlock_t lock;   /* RANK_LEAF: the rest */
+	unsigned capacity; /* number of descriptors that fit */
+	struct file **fd;  /* [capacity], each with a reference; NULL: free */
+	u64 *cloexec;	   /* [capacity / 64] bits: closed by execve */
+	u64 *used;	   /* [capacity / 64] bits: has a file, or is reserved by fd_reserve() */
+	u64 *full;	   /* [capacity / 64 / 64, rounded up] bits: words of `used` without a free descriptor */
 };
 
 struct fs_context {
 	u32 refcount; /* atomic */
 
-	spinlock_t lock;    /* RANK_LEAF: the rest */
-	struct dentry *cwd; /* with a reference */
+	spinlock_t lock;     /* RANK_LEAF: the rest */
+	struct dentry *cwd;  /* with a reference */
 	struct dentry *root; /* with a reference; absolute paths start here */
 	u32 umask;
 };

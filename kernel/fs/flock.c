@@ -39,9 +39,7 @@ static struct file_lock *take_own(struct file *file)
 void flock_release(struct file *file)
 {
 	/* Unlocked: the file's own lock would be seen. This thread set it, or was ordered after the thread that did. */
-	if (!READ_ONCE(
-		    file->inode
-			    ->flocks))
+	if (!READ_ONCE(file->inode->flocks))
 		return;
 	spin_lock(&flock_lock);
 	struct file_lock *own = take_own(file);

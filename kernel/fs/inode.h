@@ -103,9 +103,9 @@ struct inode {
 	u32 rdev;     /* constant; devices: the device's number */
 	/* lock; regular files: used for swap, so not writable or truncatable. Unlocked reads are early checks */
 	bool is_swap;
-	u32 seals;    /* lock and i_mmap_lock to write, one of them to read; memfds: F_SEAL_* */
-	s32 writers;  /* atomic; opens for writing or, if negative, programs that run from it: inode_access_get() */
-	u64 ino;      /* constant */
+	u32 seals;   /* lock and i_mmap_lock to write, one of them to read; memfds: F_SEAL_* */
+	s32 writers; /* atomic; opens for writing or, if negative, programs that run from it: inode_access_get() */
+	u64 ino;     /* constant */
 	struct super_block *sb;	     /* constant; the file system it is in */
 	const struct inode_ops *ops; /* constant */
 	const struct file_ops *fops; /* constant; NULL: cannot be opened */
@@ -115,13 +115,13 @@ struct inode {
 	u64 nr_blocks; /* of 512 bytes, if the file system counts them; otherwise the mapping's pages count */
 	u64 size;      /* lock; unlocked reads (stat, lseek) may be stale */
 
-	struct mapping *mapping;     /* constant; regular files: their pages */
-	struct pipe *pipe;	     /* attach_lock in pipe.c; FIFOs: exists while the FIFO is open */
-	char *target;		     /* constant; symbolic links */
+	struct mapping *mapping; /* constant; regular files: their pages */
+	struct pipe *pipe;	 /* attach_lock in pipe.c; FIFOs: exists while the FIFO is open */
+	char *target;		 /* constant; symbolic links */
 	/* constant; for the file system that computes this file; in the root: its entry in the boot module */
 	void *private;
-	u64 private_id;		     /* constant; as `private` */
-	struct file_lock *flocks;    /* flock_lock in flock.c */
+	u64 private_id;		      /* constant; as `private` */
+	struct file_lock *flocks;     /* flock_lock in flock.c */
 	struct interval_tree records; /* of struct record_lock: record_spinlock in record_lock.c */
 };
 
@@ -137,9 +137,9 @@ struct dentry {
 	struct interval_tree names;    /* fs_tree_lock; directories: the same, by hash */
 	struct interval_node sibling;  /* fs_tree_lock: its place in the parent's children */
 	struct interval_node by_name;  /* fs_tree_lock: and in the parent's names */
-	u32 slot;		   /* fs_tree_lock; the name's place on the device of its file system */
-	u64 cookie;		   /* fs_tree_lock; position of this entry in its directory */
-	u64 next_cookie;	   /* fs_tree_lock; directories: for the next child */
+	u32 slot;		       /* fs_tree_lock; the name's place on the device of its file system */
+	u64 cookie;		       /* fs_tree_lock; position of this entry in its directory */
+	u64 next_cookie;	       /* fs_tree_lock; directories: for the next child */
 };
 
 /* Positions in a directory: 0 is ".", 1 "..", then the dentries by cookie, then the computed names. */

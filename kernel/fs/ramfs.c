@@ -53,7 +53,8 @@ static bool is_too_much(u64 nr_pages)
  * Returns the page of a slot for writing, with a reference. If it is missing, `make` creates it. Returns NULL if files
  * have used up their share of memory, or those of their file system its quota.
  */
-static struct page *page_for_write(struct inode *inode, u64 index, struct page *(*make)(struct mapping *mapping, u64 index))
+static struct page *page_for_write(struct inode *inode, u64 index,
+				   struct page *(*make)(struct mapping *mapping, u64 index))
 {
 	struct page *page = shmem_get_page(inode->mapping, index);
 

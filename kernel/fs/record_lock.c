@@ -31,8 +31,8 @@ _Static_assert(sizeof(struct user_flock) == 32, "Linux's struct flock");
 struct record_lock {
 	struct interval_node node; /* in inode->records */
 	struct record_lock *next;  /* in a list of locks to be freed */
-	const void *owner;	  /* a struct files or a struct file */
-	s32 pid;		  /* reported by F_GETLK; -1 for an open file's lock */
+	const void *owner;	   /* a struct files or a struct file */
+	s32 pid;		   /* reported by F_GETLK; -1 for an open file's lock */
 	s16 type;
 	s64 start, end; /* inclusive */
 };
@@ -180,7 +180,8 @@ static void free_records(struct record_lock *lock)
 
 static long set_lock(struct inode *inode, const struct record_lock *lock, bool wait)
 {
-	struct record_change change = { .wanted = kmalloc(sizeof(*lock), ALLOC_WAIT), .spare = kmalloc(sizeof(*lock), ALLOC_WAIT) };
+	struct record_change change = { .wanted = kmalloc(sizeof(*lock), ALLOC_WAIT),
+					.spare = kmalloc(sizeof(*lock), ALLOC_WAIT) };
 	long ret = 0;
 
 	if (!change.wanted || !change.spare) {

@@ -22,10 +22,9 @@ static const struct fs_type anon_type = { .name = "pipefs", .magic = 0x50495045 
 struct super_block anon_super = { .type = &anon_type, .quota = { .max_pages = ~0UL } };
 struct super_block memfd_super = { .type = &tmpfs_type, .quota = { .max_pages = ~0UL } };
 
-static struct list_head mounted = LIST_HEAD_INIT(mounted); /* fs_tree_lock */
-static struct list_head detached =
-	LIST_HEAD_INIT(detached); /* fs_tree_lock; removed from the tree, but still in use */
-static u32 last_dev;		  /* atomic */
+static struct list_head mounted = LIST_HEAD_INIT(mounted);   /* fs_tree_lock */
+static struct list_head detached = LIST_HEAD_INIT(detached); /* fs_tree_lock; removed from the tree, but still in use */
+static u32 last_dev;					     /* atomic */
 
 const struct fs_type *fs_type_find(const char *name)
 {

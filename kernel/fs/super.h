@@ -102,8 +102,8 @@ struct super_block {
 	char *source;		   /* fs_tree_lock; what mount(8) calls the device */
 	u64 flags;		   /* MS_*; each value is whole, and read without a lock */
 
-	bool incomplete; /* set during creation if memory is short: the mount fails */
-	u64 nr_inodes;	 /* atomic; existing inodes */
+	bool incomplete;	    /* set during creation if memory is short: the mount fails */
+	u64 nr_inodes;		    /* atomic; existing inodes */
 	struct mapping_quota quota; /* of files in memory */
 };
 

@@ -29,7 +29,8 @@ void log_lock_off(void)
 	WRITE_ONCE(lock_is_off, true);
 }
 
-#define assert_console_held() ASSERT(READ_ONCE(console_lock) == cpu_id() + 1 || READ_ONCE(lock_is_off), "console_lock is held")
+#define assert_console_held()                                                                                          \
+	ASSERT(READ_ONCE(console_lock) == cpu_id() + 1 || READ_ONCE(lock_is_off), "console_lock is held")
 
 static bool console_acquire(void)
 {

@@ -24,10 +24,10 @@
 
 struct posix_timer {
 	struct interval_node by_id; /* process->posix_timers: posix_timers_lock */
-	struct process *process; /* constant */
-	struct task *task;	 /* constant: the target of SIGEV_THREAD_ID, with a reference, or NULL */
-	s32 id, clock;		 /* constant */
-	bool silent;		 /* constant: SIGEV_NONE */
+	struct process *process;    /* constant */
+	struct task *task;	    /* constant: the target of SIGEV_THREAD_ID, with a reference, or NULL */
+	s32 id, clock;		    /* constant */
+	bool silent;		    /* constant: SIGEV_NONE */
 	struct timer timer;
 	struct sigqueue signal;
 	u64 deadline, interval; /* process->lock; deadline TIME_NEVER: off */

@@ -69,15 +69,15 @@ struct shm_limits {
 
 struct segment {
 	struct interval_node by_id, by_key; /* in by_key until it is removed, if it has a key */
-	s32 id;		   /* constant */
-	bool removed;	   /* IPC_RMID has dropped the table's reference */
-	struct shm_status status; /* without nr_attached */
-	struct file *file; /* constant; its `private` is this segment */
+	s32 id;				    /* constant */
+	bool removed;			    /* IPC_RMID has dropped the table's reference */
+	struct shm_status status;	    /* without nr_attached */
+	struct file *file;		    /* constant; its `private` is this segment */
 };
 
 static spinlock_t shm_lock = SPINLOCK_INIT(LEAF);
 static struct interval_tree by_id, by_key; /* shm_lock */
-static s32 next_id;			    /* shm_lock */
+static s32 next_id;			   /* shm_lock */
 
 static s64 now(void)
 {
@@ -257,9 +257,9 @@ static int publish(struct segment *new)
 		new->id = next_id;
 		next_id = (next_id + 1) & 0x7fffffff;
 		new->file->private = new;
-		interval_tree_insert(&by_id, &new->by_id, (u32)new->id, (u32)new->id);
+		interval_tree_insert(&by_id, &new->by_id, (u32) new->id, (u32) new->id);
 		if (has_key)
-			interval_tree_insert(&by_key, &new->by_key, (u32)new->status.key, (u32)new->status.key);
+			interval_tree_insert(&by_key, &new->by_key, (u32) new->status.key, (u32) new->status.key);
 	}
 	spin_unlock_irqrestore(&shm_lock, flags);
 	return error;
@@ -396,7 +396,7 @@ static struct file *attached_part(vaddr_t base, vaddr_t *start, vaddr_t *end)
 	struct vma *vma;
 
 	mmap_read_lock(mm);
-	vma_tree_for_each_range(vma, &mm->tree, *start, USER_END) {
+	vma_tree_for_each_range (vma, &mm->tree, *start, USER_END) {
 		if (!vma->file || vma->file->ops != &segment_ops || vma->start - base != vma->pgoff << PAGE_SHIFT)
 			continue;
 		file = file_get(vma->file);

@@ -16,13 +16,11 @@
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 static struct mutex names_lock = MUTEX_INIT(names_lock, FILES);
-static struct utsname names = { /* names_lock */
+static struct utsname names = {
+	/* names_lock */
 	.sysname = "Linux", /* programs check for it */
-	.nodename = "faultline",
-	.release = UTS_RELEASE,
-	.version = UTS_VERSION,
-	.machine = "x86_64",
-	.domainname = "(none)",
+	.nodename = "faultline", .release = UTS_RELEASE, .version = UTS_VERSION,
+	.machine = "x86_64",	 .domainname = "(none)",
 };
 
 void uname_get(struct utsname *copy)

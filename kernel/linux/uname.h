@@ -11,7 +11,8 @@
 
 /* Linux's struct new_utsname. */
 struct utsname {
-	char sysname[UTS_LEN], nodename[UTS_LEN], release[UTS_LEN], version[UTS_LEN], machine[UTS_LEN], domainname[UTS_LEN];
+	char sysname[UTS_LEN], nodename[UTS_LEN], release[UTS_LEN], version[UTS_LEN], machine[UTS_LEN],
+		domainname[UTS_LEN];
 };
 
 /*

@@ -21,9 +21,9 @@ struct strings {
 
 /* What exec collects before it touches the old program. */
 struct exec {
-	const char *filename; /* as the caller named it */
-	struct file *file;    /* the ELF file, opened for execution, which denies writes to it. One reference */
-	struct file *mapped;  /* the same file, opened for reading: for the VMAs, which may outlive the program */
+	const char *filename;  /* as the caller named it */
+	struct file *file;     /* the ELF file, opened for execution, which denies writes to it. One reference */
+	struct file *mapped;   /* the same file, opened for reading: for the VMAs, which may outlive the program */
 	struct strings prefix; /* "#!": interpreter, its argument, the script */
 	struct strings args;   /* argv; without argv[0] for a script */
 	struct strings env;

@@ -63,11 +63,11 @@ enum task_state {
 };
 
 /* Bits of task->work: what must be done before the task returns to user mode. */
-#define WORK_RESCHED 1u /* another task should run, or RCU call-backs are due */
-#define WORK_SIGNAL 2u	/* a signal may be deliverable */
-#define WORK_RESTORE 4u /* after sigsuspend, ppoll and the like: restore saved_blocked if no handler runs */
-#define WORK_FRAME 8u	/* user registers other than the result have changed: leave by iret. Cleared by entry.asm */
-#define WORK_SAME_CALL 16u    /* a tick found it in the kernel, and it has not left the kernel since: hang.c */
+#define WORK_RESCHED 1u	   /* another task should run, or RCU call-backs are due */
+#define WORK_SIGNAL 2u	   /* a signal may be deliverable */
+#define WORK_RESTORE 4u	   /* after sigsuspend, ppoll and the like: restore saved_blocked if no handler runs */
+#define WORK_FRAME 8u	   /* user registers other than the result have changed: leave by iret. Cleared by entry.asm */
+#define WORK_SAME_CALL 16u /* a tick found it in the kernel, and it has not left the kernel since: hang.c */
 #define WORK_SAME_STRETCH 32u /* ... nor called cond_resched() */
 
 /*
@@ -103,15 +103,15 @@ struct task {
 	const struct fault *fault;
 	struct user_selectors {
 		u16 ds, es, fs, gs;
-	} selectors;	 /* user's, valid like fs_base; 0 unless the program has loaded others */
+	} selectors; /* user's, valid like fs_base; 0 unless the program has loaded others */
 
 	/* Scheduling: guarded by the lock of the run queue of `cpu` */
-	u32 cpu;      /* whose run queue it is on, or was on last */
-	bool on_rq;   /* queued, running, or between two queues */
-	bool is_idle; /* constant: one of the per-CPU idle tasks */
-	u64 affinity; /* CPUs it may run on */
-	bool fresh;	  /* has not used up a turn since it last slept */
-	s64 turn_left;	  /* ns of CPU, as of the last charge */
+	u32 cpu;       /* whose run queue it is on, or was on last */
+	bool on_rq;    /* queued, running, or between two queues */
+	bool is_idle;  /* constant: one of the per-CPU idle tasks */
+	u64 affinity;  /* CPUs it may run on */
+	bool fresh;    /* has not used up a turn since it last slept */
+	s64 turn_left; /* ns of CPU, as of the last charge */
 	/*
 	 * The task itself, in a wake-up: it will sleep next, until the thread that it wakes has run; one CPU is enough
 	 * for both.
@@ -127,13 +127,13 @@ struct task {
 	u64 min_flt __cacheline_aligned; /* page faults that did not wait for I/O */
 	u64 maj_flt;			 /* ... and that did */
 	struct io_usage io;
-	u64 io_wait_ns;			 /* ns that it slept waiting for I/O */
-	u64 user_ticks, kernel_ticks;	 /* tick samples, by which run_time is divided */
-	vaddr_t set_child_tid;		 /* where to write the tid before the first return, or 0 */
-	vaddr_t clear_child_tid;	 /* where to write 0 and wake a futex waiter at exit, or 0 */
-	vaddr_t robust_list;		 /* the head of the list of robust futexes, or 0 */
+	u64 io_wait_ns;		      /* ns that it slept waiting for I/O */
+	u64 user_ticks, kernel_ticks; /* tick samples, by which run_time is divided */
+	vaddr_t set_child_tid;	      /* where to write the tid before the first return, or 0 */
+	vaddr_t clear_child_tid;      /* where to write 0 and wake a futex waiter at exit, or 0 */
+	vaddr_t robust_list;	      /* the head of the list of robust futexes, or 0 */
 	struct restart restart;
-	struct vfork *vfork;			/* what its vfork parent sleeps on, or NULL; process_tree_lock */
+	struct vfork *vfork; /* what its vfork parent sleeps on, or NULL; process_tree_lock */
 	struct fault_repeat fault_repeat;
 	u64 trap_number, trap_error, trap_addr; /* of the last exception that became a signal: for sigcontext */
 
@@ -182,24 +182,24 @@ struct usage {
 
 /* A thread group. */
 struct process {
-	s32 pid;  /* constant: also the tid of its first thread */
+	s32 pid;	  /* constant: also the tid of its first thread */
 	bool is_kernel;	  /* constant: a kernel thread, see kernel/sched/kthread.h */
 	bool stop_wanted; /* kernel threads: set once, by kthread_stop() */
-	s32 refs; /* atomic: one for being in the tree, one per task, one per look-up */
+	s32 refs;	  /* atomic: one for being in the tree, one per task, one per look-up */
 
 	/* process_tree_lock */
 	struct process *parent;
 	struct list_head children, sibling;
-	struct list_head all_link; /* all_processes */
-	s32 pgid, sid; /* process_set_group(), process_set_session() */
+	struct list_head all_link;		   /* all_processes */
+	s32 pgid, sid;				   /* process_set_group(), process_set_session() */
 	struct list_head group_link, session_link; /* among those of the same hash; not of a kernel thread */
-	s32 exit_signal; /* to the parent at the end; 0: none */
+	s32 exit_signal;			   /* to the parent at the end; 0: none */
 	bool did_exec;
 	bool zombie; /* all threads have exited, the parent has not waited yet */
 	bool child_subreaper;
 	s32 parent_death_signal;
-	u64 oom_since; /* ns: when the OOM killer first found it ending; 0: never */
-	struct tty *tty; /* the controlling terminal, or NULL; READ_ONCE where a stale value is harmless */
+	u64 oom_since;		      /* ns: when the OOM killer first found it ending; 0: never */
+	struct tty *tty;	      /* the controlling terminal, or NULL; READ_ONCE where a stale value is harmless */
 	struct wait_queue child_wait; /* wait4 sleeps here; a lock of its own */
 	struct wait_queue end_wait;   /* a thread that polls a pidfd sleeps here; likewise */
 

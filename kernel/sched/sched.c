@@ -23,10 +23,10 @@ struct run_queue {
 	u32 cpu;		  /* constant */
 	struct list_head fresh;	  /* runnable tasks that are task->fresh, first in, first out, ... */
 	struct list_head waiting; /* ... and those that are not */
-	u32 nr;		   /* length of both lists; also read without the lock: a stale value only costs time */
-	struct task *curr; /* the running task */
-	struct task *idle; /* constant after the CPU's boot */
-	u64 charged;	   /* ns: time up to which curr and the debt have been charged */
+	u32 nr;			  /* length of both lists; also read without the lock: a stale value only costs time */
+	struct task *curr;	  /* the running task */
+	struct task *idle;	  /* constant after the CPU's boot */
+	u64 charged;		  /* ns: time up to which curr and the debt have been charged */
 	u64 debt; /* ns that fresh tasks ran while others waited, less what the others ran since; at most TURN_NS */
 	bool repaying; /* set when the debt becomes due, cleared when it is zero */
 	u64 nr_switches;

@@ -18,8 +18,9 @@
 	X(LAZYFREE, "who gives back lazily freed memory: the next one waits until it is free")                         \
 	X(MMAP_LOCK, "the whole address space; the outermost lock of a fault")                                         \
 	X(VMA, "one VMA; only tried, never waited for, before mmap_lock; writers wait for it under mmap_lock")         \
-	X(RECLAIM, "no lock: an allocation that may have to make room, and so wait for write-back, comes before page locks") \
-	X(PAGE, "the contents of one page of a mapping, until I/O ends; no allocation that may reclaim below it (F1)")         \
+	X(RECLAIM,                                                                                                     \
+	  "no lock: an allocation that may have to make room, and so wait for write-back, comes before page locks")    \
+	X(PAGE, "the contents of one page of a mapping, until I/O ends; no allocation that may reclaim below it (F1)") \
 	X(FS_BLOCKS, "what a mounted faultfs has where on its disk; held while that is read in, under a page lock")    \
 	X(I_MMAP, "who maps a mapping; truncation looks for address spaces under it")                                  \
 	X(ANON_VMA, "who maps an anonymous page; rmap walks take PTE locks below it")                                  \
@@ -43,9 +44,8 @@
 
 enum lock_rank {
 #define X(name, why) RANK_##name,
-	LOCK_RANKS(X)
-#undef X
-		NR_LOCK_RANKS
+	LOCK_RANKS(X) NR_LOCK_RANKS
 };
+#undef X
 
 #endif

@@ -8,7 +8,7 @@
 #include "kernel/sync/spinlock.h"
 
 struct wait_queue {
-	spinlock_t lock;	/* RANK_WAIT_QUEUE, taken with interrupts off */
+	spinlock_t lock;	  /* RANK_WAIT_QUEUE, taken with interrupts off */
 	struct list_head waiters; /* guarded by lock; first in, first out */
 };
 

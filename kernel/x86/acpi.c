@@ -65,7 +65,7 @@ static const struct rsdp *search_rsdp(paddr_t start, paddr_t end)
 /* Returns the RSDP that the boot loader passed, or else the one where a PC BIOS leaves it, or NULL. */
 static const struct rsdp *find_rsdp(void)
 {
-	paddr_t ebda = (paddr_t)*(volatile u16 *)phys_to_virt(0x40e) << 4;
+	paddr_t ebda = (paddr_t) * (volatile u16 *)phys_to_virt(0x40e) << 4;
 	const struct rsdp *rsdp = NULL;
 
 	if (boot_info.rsdp)

@@ -70,7 +70,8 @@ static void set_command_line(const char *text)
 	memcpy(boot_info.command_line, text, length);
 	boot_info.command_line[length] = 0;
 	if (text[length])
-		klog_record("FAULTLINE-WORD The kernel command line is longer than %zu bytes: the rest changes nothing", length);
+		klog_record("FAULTLINE-WORD The kernel command line is longer than %zu bytes: the rest changes nothing",
+			    length);
 }
 
 static void set_initramfs(paddr_t start, paddr_t end)

@@ -19,9 +19,9 @@
 u64 tsc_hz;
 u64 tsc_base;
 
-static u64 ns_per_tick32; /* nanoseconds per TSC tick, × 2^32 */
+static u64 ns_per_tick32;	 /* nanoseconds per TSC tick, × 2^32 */
 static u64 lapic_ticks_per_ns32; /* LAPIC timer ticks per nanosecond, × 2^32 */
-static u64 realtime_base; /* nanoseconds since 1970 when ktime_ns() was 0 */
+static u64 realtime_base;	 /* nanoseconds since 1970 when ktime_ns() was 0 */
 
 static u64 mul_shift32(u64 a, u64 b)
 {

@@ -27,7 +27,7 @@ enum ist_slot { IST_NONE, IST_DF, IST_NMI, IST_MC, NR_IST };
 /* Written by its own CPU only, except where noted. entry.asm knows the first five members. */
 struct cpu {
 	struct cpu *self;
-	struct task *task; /* the running task */
+	struct task *task;    /* the running task */
 	u64 kernel_stack_top; /* of the current thread: where SYSCALL puts its frame */
 	u64 user_rsp;	      /* scratch of the SYSCALL entry */
 	u32 id;		      /* constant: 0 … nr_cpus() - 1 */

@@ -44,10 +44,9 @@ enum feature_need {
 
 enum cpu_feature_id {
 #define X(name, leaf, reg, bit, need, what) FEATURE_##name,
-	CPU_FEATURES(X)
-#undef X
-	NR_CPU_FEATURES
+	CPU_FEATURES(X) NR_CPU_FEATURES
 };
+#undef X
 
 /* A row of the list, which boot/features.asm also reads. The last row has leaf 0. */
 struct cpu_feature {

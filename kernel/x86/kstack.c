@@ -20,7 +20,7 @@
 #define NR_SLOTS (32 * 1024UL) /* the maximum number of tasks; 1 GiB, so one table of level 2 */
 #define STACK_PAGES (KSTACK_SIZE / PAGE_SIZE)
 #define WORD_BITS 64
-_Static_assert(WORD_BITS * SLOT_SIZE == 2UL << 20, "a word of slot_used and a page table cover the same slots");
+_Static_assert(WORD_BITS *SLOT_SIZE == 2UL << 20, "a word of slot_used and a page table cover the same slots");
 
 /* The link at the lowest address of a cached stack. */
 struct cached_stack {
@@ -28,9 +28,9 @@ struct cached_stack {
 };
 
 static spinlock_t kstack_lock = SPINLOCK_INIT(LEAF);
-static struct cached_stack *cache;		/* protected by kstack_lock; each is fully mapped */
-static u64 slot_used[NR_SLOTS / WORD_BITS];	/* protected by kstack_lock; bit set: the slot is taken */
-static unsigned long first_hint;		/* protected by kstack_lock; no word below has a clear bit */
+static struct cached_stack *cache;	    /* protected by kstack_lock; each is fully mapped */
+static u64 slot_used[NR_SLOTS / WORD_BITS]; /* protected by kstack_lock; bit set: the slot is taken */
+static unsigned long first_hint;	    /* protected by kstack_lock; no word below has a clear bit */
 
 static struct cached_stack *pop_cached(void)
 {

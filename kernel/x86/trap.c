@@ -187,7 +187,7 @@ static void __noinline __noreturn kernel_fault_panic(const struct trap_frame *fr
 	const char *what = error & PF_FETCH ? "executed" : error & PF_WRITE ? "wrote" : "read";
 
 	panic_at(frame, addr, "The kernel %s %016llx, which is %s (error code %llx)", what, (unsigned long long)addr,
-		 error & PF_PRESENT	? "protected"
+		 error & PF_PRESENT	 ? "protected"
 		 : kstack_is_guard(addr) ? "between kernel stacks"
 					 : "not mapped",
 		 (unsigned long long)error);

@@ -49,10 +49,30 @@ extern const system_call_t system_call_table[NR_SYSCALL_SLOTS];
 
 /* The exception vectors, under Linux's names. Programs see them as trapno in a signal's sigcontext. */
 enum trap_vector {
-	TRAP_DE = 0, TRAP_DB, TRAP_NMI, TRAP_BP, TRAP_OF, TRAP_BR, TRAP_UD, TRAP_NM, TRAP_DF,
-	TRAP_TS = 10, TRAP_NP, TRAP_SS, TRAP_GP, TRAP_PF, TRAP_MF = 16, TRAP_AC, TRAP_MC, TRAP_XF,
+	TRAP_DE = 0,
+	TRAP_DB,
+	TRAP_NMI,
+	TRAP_BP,
+	TRAP_OF,
+	TRAP_BR,
+	TRAP_UD,
+	TRAP_NM,
+	TRAP_DF,
+	TRAP_TS = 10,
+	TRAP_NP,
+	TRAP_SS,
+	TRAP_GP,
+	TRAP_PF,
+	TRAP_MF = 16,
+	TRAP_AC,
+	TRAP_MC,
+	TRAP_XF,
 	NR_EXCEPTIONS = 32,
-	VECTOR_TIMER = 0xf0, VECTOR_RESCHEDULE, VECTOR_TLB, VECTOR_SERIAL, VECTOR_SPURIOUS = 0xff,
+	VECTOR_TIMER = 0xf0,
+	VECTOR_RESCHEDULE,
+	VECTOR_TLB,
+	VECTOR_SERIAL,
+	VECTOR_SPURIOUS = 0xff,
 };
 /*
  * Returns how many interrupts of a vector (VECTOR_TIMER to VECTOR_SERIAL) a CPU has taken; may be stale. Any context.

@@ -14,7 +14,7 @@
 u32 xstate_size, xstate_used_size = FXSAVE_SIZE;
 u64 xstate_features;
 bool cpu_has_keys;
-static u32 keys_offset; /* of PKRU within an area; constant after boot */
+static u32 keys_offset;		/* of PKRU within an area; constant after boot */
 static u32 mxcsr_mask = 0xffbf; /* the bits of MXCSR that the CPU has; constant after boot */
 
 #define XCR0 0
@@ -120,7 +120,8 @@ void xstate_load(const void *area)
  */
 void xstate_load_init(void)
 {
-	static const struct xstate_area init __attribute__((aligned(64))) = { .fcw = FCW_DEFAULT, .mxcsr = MXCSR_DEFAULT };
+	static const struct xstate_area init
+		__attribute__((aligned(64))) = { .fcw = FCW_DEFAULT, .mxcsr = MXCSR_DEFAULT };
 
 	xstate_load(&init);
 	if (cpu_has_keys)

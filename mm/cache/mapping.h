@@ -55,35 +55,35 @@ struct mapping_quota {
 };
 
 struct mapping {
-	spinlock_t lock;	    /* RANK_MAPPING; protects changes of root, nr_pages and the slots */
-	void *root;		    /* radix tree of 64-slot nodes; read under RCU too */
-	u32 misses;		    /* faults that missed their page, less those that found it; no lock: a hint */
+	spinlock_t lock; /* RANK_MAPPING; protects changes of root, nr_pages and the slots */
+	void *root;	 /* radix tree of 64-slot nodes; read under RCU too */
+	u32 misses;	 /* faults that missed their page, less those that found it; no lock: a hint */
 	/*
 	 * Without ops: cycles() of a write fault since the time was last read, or 0. No lock: one of two faults wins.
 	 */
 	u64 written_at;
-	u64 nr_pages;		    /* slots in use */
-	u64 nr_swapped;		    /* ... of those, with the page in swap (shmem_swap.h) */
+	u64 nr_pages;		     /* slots in use */
+	u64 nr_swapped;		     /* ... of those, with the page in swap (shmem_swap.h) */
 	struct mapping_quota *quota; /* lock; NULL: not counted. Set by the creator */
-	u64 size;		    /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: faults recheck */
-	s32 refcount;		    /* atomic */
-	bool shmem;		    /* counted as RssShmem, not RssFile */
+	u64 size;		     /* bytes; shrinks under lock, grows without; READ_ONCE elsewhere: faults recheck */
+	s32 refcount;		     /* atomic */
+	bool shmem;		     /* counted as RssShmem, not RssFile */
 	/* A file system's own pages, needed to write others back: allocated from the reserve. Set by the creator. */
 	bool metadata;
 	const struct mapping_ops *ops; /* NULL: in memory only. Set by the creator, before it publishes the mapping */
-	void *host;		    /* set likewise; for the ops: the inode */
-	u64 nr_dirty;		    /* atomic; with ops: pages that are PG_DIRTY */
-	u32 nr_write_errors;	    /* atomic; write-backs that failed */
-	spinlock_t i_mmap_lock;	    /* RANK_I_MMAP */
-	struct interval_tree i_mmap; /* i_mmap_lock: VMAs that map it: struct vma.i_mmap */
+	void *host;		       /* set likewise; for the ops: the inode */
+	u64 nr_dirty;		       /* atomic; with ops: pages that are PG_DIRTY */
+	u32 nr_write_errors;	       /* atomic; write-backs that failed */
+	spinlock_t i_mmap_lock;	       /* RANK_I_MMAP */
+	struct interval_tree i_mmap;   /* i_mmap_lock: VMAs that map it: struct vma.i_mmap */
 	/* i_mmap_lock: of those, the shared ones that are or may become writable; and ones that are being created */
 	u64 nr_writable;
-	struct mutex removal_lock;  /* RANK_REMOVAL: one truncation or hole at a time */
-	const struct removal *removal; /* lock; the removal in progress, or NULL (truncate.c) */
-	struct wait_queue leaving;     /* threads that wait until removed pages are mapped nowhere */
+	struct mutex removal_lock;	/* RANK_REMOVAL: one truncation or hole at a time */
+	const struct removal *removal;	/* lock; the removal in progress, or NULL (truncate.c) */
+	struct wait_queue leaving;	/* threads that wait until removed pages are mapped nowhere */
 	const struct rwsem *inode_lock; /* excludes writers of the file; set by its inode while there is one, or NULL */
-	struct list_head swapped;   /* known.lock of shmem_swap.c: its list of mappings, if has_swapped */
-	bool has_swapped;	    /* known.lock; it has had pages in swap */
+	struct list_head swapped;	/* known.lock of shmem_swap.c: its list of mappings, if has_swapped */
+	bool has_swapped;		/* known.lock; it has had pages in swap */
 	struct rcu_head rcu;
 };
 

@@ -109,7 +109,9 @@ static void remove_pages(struct removal *removal)
 
 void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 {
-	struct removal removal = { .mapping = mapping, .kind = REMOVE_HOLE, .first = first, .last = last, .next = first };
+	struct removal removal = {
+		.mapping = mapping, .kind = REMOVE_HOLE, .first = first, .last = last, .next = first
+	};
 
 	assert_may_sleep();
 	begin(&removal);
@@ -178,7 +180,9 @@ static int set_size(struct removal *removal, u64 size)
 int mapping_truncate(struct mapping *mapping, u64 size)
 {
 	u64 first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	struct removal removal = { .mapping = mapping, .kind = REMOVE_END, .first = first, .last = ~0UL, .next = first };
+	struct removal removal = {
+		.mapping = mapping, .kind = REMOVE_END, .first = first, .last = ~0UL, .next = first
+	};
 	int error;
 
 	assert_may_sleep();
@@ -243,7 +247,8 @@ static void take_one(struct removal *removal)
 	struct page *page;
 	u64 index;
 
-	while (!removal->nr_pages && !removal->searched && mapping_next(mapping, removal->next, &index) && index <= removal->last) {
+	while (!removal->nr_pages && !removal->searched && mapping_next(mapping, removal->next, &index) &&
+	       index <= removal->last) {
 		page = mapping_find(mapping, index);
 		if (!page)
 			continue;

@@ -23,7 +23,9 @@ static long shrink(struct mm *mm, vaddr_t from, vaddr_t to)
 static long grow(struct mm *mm, vaddr_t from, vaddr_t to)
 {
 	const struct vma *next = vma_tree_find_from(&mm->tree, from);
-	const struct vma_shape shape = { .start = from, .end = to, .flags = HEAP_FLAGS | mm->def_flags, .pgoff = from >> PAGE_SHIFT };
+	const struct vma_shape shape = {
+		.start = from, .end = to, .flags = HEAP_FLAGS | mm->def_flags, .pgoff = from >> PAGE_SHIFT
+	};
 	u64 nr_pages = (to - from) >> PAGE_SHIFT;
 	long place = mm_unmapped_area(mm, from, to - from, MAP_FIXED);
 	struct vma *vma;
@@ -33,8 +35,8 @@ static long grow(struct mm *mm, vaddr_t from, vaddr_t to)
 	/* Keeps one page free behind the heap, and the gap below a stack. */
 	if (next && to + PAGE_SIZE > vma_start_gap(next))
 		return -ENOMEM;
-	if (!mm_may_lock_more(mm, mm->def_flags, nr_pages) || !mm_may_grow(mm, HEAP_FLAGS, nr_pages) || !mm_may_commit(nr_pages) ||
-	    mm->nr_vmas > READ_ONCE(sysctl_max_map_count))
+	if (!mm_may_lock_more(mm, mm->def_flags, nr_pages) || !mm_may_grow(mm, HEAP_FLAGS, nr_pages) ||
+	    !mm_may_commit(nr_pages) || mm->nr_vmas > READ_ONCE(sysctl_max_map_count))
 		return -ENOMEM;
 	vma = vma_map(mm, &shape);
 	return is_err(vma) ? ptr_err(vma) : 0;

@@ -21,7 +21,7 @@ struct mmap_request {
 	bool noexec;		   /* the mapping may never become executable */
 	bool file_writable;	   /* the descriptor was opened for writing */
 	bool of_file;		   /* a descriptor was given; mapping may still be NULL: /dev/zero */
-	bool unbounded;	   /* neither a regular file nor a block device: offsets may exceed MAX_FILE_BYTES */
+	bool unbounded;		   /* neither a regular file nor a block device: offsets may exceed MAX_FILE_BYTES */
 	/* 0, or the negative errno of the permission check: returned only once address and size have been checked. */
 	int refusal;
 };

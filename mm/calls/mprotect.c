@@ -112,7 +112,7 @@ static void note_copies(struct copies *copies, vaddr_t start, vaddr_t end)
  */
 static bool wants_copies(u64 old, u64 new)
 {
-	return (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (new & VM_WRITE);
+	return (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (new &VM_WRITE);
 }
 
 /* [start, end) is a part of vma. */

@@ -41,7 +41,8 @@ static void free_unused_tables(struct mm *mm, vaddr_t start, vaddr_t end)
 
 	tlb_gather_begin(&tlb, mm);
 	for (vaddr_t addr = start; addr < end; addr = next_end) {
-		const struct vma *prev = vma_tree_find_before(&mm->tree, addr), *next = vma_tree_find_from(&mm->tree, addr);
+		const struct vma *prev = vma_tree_find_before(&mm->tree, addr),
+				 *next = vma_tree_find_from(&mm->tree, addr);
 		vaddr_t ceiling = next ? next->start : USER_END;
 
 		if (addr < ceiling)

@@ -51,7 +51,8 @@ static bool is_present(struct mm *mm, vaddr_t addr, bool write)
 	walk = pt_walk(mm, addr);
 	if (walk.state == PT_TABLE && is_usable(pte_read(pte_offset(walk.pmd, addr)), write)) {
 		spin_lock(pte_lockptr(walk.pmd));
-		present = pmd_same(pmd_read(walk.pmdp), walk.pmd) && is_usable(pte_read(pte_offset(walk.pmd, addr)), write);
+		present = pmd_same(pmd_read(walk.pmdp), walk.pmd) &&
+			  is_usable(pte_read(pte_offset(walk.pmd, addr)), write);
 		spin_unlock(pte_lockptr(walk.pmd));
 	}
 	rcu_read_unlock();

@@ -135,8 +135,7 @@ struct census census_take(void)
 	pfn_t pfn;
 
 	assert_no_lock_from(RANK_MMAP_LOCK);
-	for_each_used_pfn(pfn)
-	{
+	for_each_used_pfn (pfn) {
 		count_page(pfn_to_page(pfn), &census);
 		if (pfn % 4096 == 0)
 			cond_resched();

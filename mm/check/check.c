@@ -114,8 +114,7 @@ bool check_mapcounts(void)
 	u64 entries = 0, counts = 0;
 	pfn_t pfn;
 
-	for_each_used_pfn(pfn)
-	{
+	for_each_used_pfn (pfn) {
 		struct page *page = pfn_to_page(pfn);
 
 		if (page_test(page, PG_TABLE))
@@ -152,8 +151,7 @@ bool check_swap(void)
 	while ((mapping = shmem_next(mapping)) != NULL)
 		entries += READ_ONCE(mapping->nr_swapped);
 
-	for_each_used_pfn(pfn)
-	{
+	for_each_used_pfn (pfn) {
 		const struct page *page = pfn_to_page(pfn);
 
 		if (page_test(page, PG_TABLE) && page->private == 1) /* level 1 */
@@ -189,7 +187,9 @@ bool check_mappings(void)
 	bool ok = true;
 	pfn_t pfn;
 
-	for_each_used_pfn(pfn) if (page_test(pfn_to_page(pfn), PG_CACHE)) ok &= cache_page_ok(pfn_to_page(pfn));
+	for_each_used_pfn (pfn)
+		if (page_test(pfn_to_page(pfn), PG_CACHE))
+			ok &= cache_page_ok(pfn_to_page(pfn));
 	return ok;
 }
 
@@ -237,9 +237,7 @@ static enum page_purpose purpose_of(const struct page *page)
 	if (page_test(page, PG_SLAB))
 		return PURPOSE_SLAB;
 	/* An unmapped page in the swap cache belongs to its slot, which may be that of a file that stays. */
-	if (page_test(
-		    page,
-		    PG_ANON))
+	if (page_test(page, PG_ANON))
 		return page_test(page, PG_SWAPCACHE) && !page->mapcount ? PURPOSE_CACHE : PURPOSE_ANON;
 	if (page_test(page, PG_CACHE))
 		return PURPOSE_CACHE;

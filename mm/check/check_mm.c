@@ -76,8 +76,7 @@ static bool tables_ok(const struct mm *mm)
 	bool ok = true;
 	pfn_t pfn;
 
-	for_each_used_pfn(pfn)
-	{
+	for_each_used_pfn (pfn) {
 		const struct page *page = pfn_to_page(pfn);
 
 		if (!page_test(page, PG_TABLE) || page->mm != mm)
@@ -171,8 +170,7 @@ bool check_mapping_counts(void)
 
 	while ((mapping = shmem_next(mapping)) != NULL)
 		ok &= counts_ok(mapping);
-	for_each_used_pfn(pfn)
-	{
+	for_each_used_pfn (pfn) {
 		struct page *page = pfn_to_page(pfn);
 
 		if (!page_test(page, PG_CACHE))

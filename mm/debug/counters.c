@@ -24,11 +24,11 @@ const char *counter_name(unsigned counter)
 #undef X
 #define X(prefix, name, sentence) [COUNT_##prefix##_##name] = #prefix "_" #name,
 #define OF_STRATEGY(id, name, prefix) STRATEGY_COUNTERS(X, prefix)
-		FAULT_STRATEGIES(OF_STRATEGY)
+			FAULT_STRATEGIES(OF_STRATEGY)
 #undef OF_STRATEGY
 #undef X
 #define X(name, strategy, kind, sentence, mirrors) [COUNT_FIRST_REASON + REASON_##name] = #name,
-			FAULT_REASONS(X)
+				FAULT_REASONS(X)
 #undef X
 	};
 

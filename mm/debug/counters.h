@@ -16,8 +16,8 @@
 	X(vma_lock_success, "faults resolved under the per-VMA lock")                                                  \
 	X(vma_lock_abort, "attempts under the per-VMA lock that gave up")                                              \
 	X(vma_lock_retry, "attempts under the per-VMA lock that dropped it to wait")                                   \
-	X(pswpin, "pages read from swap, without an error")                                                                              \
-	X(pswpout, "pages written to swap, without an error")                                                                            \
+	X(pswpin, "pages read from swap, without an error")                                                            \
+	X(pswpout, "pages written to swap, without an error")                                                          \
 	X(pgactivate, "pages that reclaim found used again, and made active")                                          \
 	X(pgdeactivate, "active pages that became inactive: by age, or because a program said so")                     \
 	X(pgrefill, "active pages that were looked at")                                                                \
@@ -25,11 +25,11 @@
 	X(allocstall_normal, "times that a thread found no memory, and began to make room")                            \
 	X(pgscan_kswapd, "inactive pages looked at by kswapd")                                                         \
 	X(pgscan_direct, "inactive pages looked at by those who found no memory")                                      \
-	X(pgscan_anon, "... of both, memory that goes to swap")                                                       \
+	X(pgscan_anon, "... of both, memory that goes to swap")                                                        \
 	X(pgscan_file, "... and pages of files")                                                                       \
 	X(pgsteal_kswapd, "pages freed by kswapd")                                                                     \
 	X(pgsteal_direct, "pages freed by those who found no memory")                                                  \
-	X(pgsteal_anon, "... of both, memory that went to swap")                                                      \
+	X(pgsteal_anon, "... of both, memory that went to swap")                                                       \
 	X(pgsteal_file, "... and pages of files")                                                                      \
 	X(oom_kill, "processes killed because memory was out")                                                         \
 	X(tlb_shootdowns, "shootdowns sent")                                                                           \
@@ -59,10 +59,10 @@ enum counter {
 #undef X
 #define X(prefix, name, sentence) COUNT_##prefix##_##name,
 #define OF_STRATEGY(id, name, prefix) STRATEGY_COUNTERS(X, prefix)
-	FAULT_STRATEGIES(OF_STRATEGY)
+		FAULT_STRATEGIES(OF_STRATEGY)
 #undef OF_STRATEGY
 #undef X
-	COUNT_FIRST_REASON,
+			COUNT_FIRST_REASON,
 	NR_COUNTERS = COUNT_FIRST_REASON + NR_FAULT_REASONS
 };
 

@@ -13,7 +13,7 @@ struct per_cpu_counters counters[MAX_CPUS] = {
 	[0 ... MAX_CPUS - 1] = { .v = { .ring = { .head = EVENT_BYTES, .events = &before_boot } } },
 };
 
-void (event_ended)(enum fault_event_type type, u64 start, u64 address, u64 value)
+void(event_ended)(enum fault_event_type type, u64 start, u64 address, u64 value)
 {
 	u32 seq;
 	struct fault_event *event = event_begin(&my_counters()->ring, &seq);
@@ -29,7 +29,7 @@ void (event_ended)(enum fault_event_type type, u64 start, u64 address, u64 value
 	event_finish(event, seq);
 }
 
-void (event_now)(enum fault_event_type type, u64 address, u64 value)
+void(event_now)(enum fault_event_type type, u64 address, u64 value)
 {
 	(event_ended)(type, cycles(), address, value);
 }

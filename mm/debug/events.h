@@ -18,10 +18,11 @@
 #define FAULT_EVENTS(X)                                                                                                \
 	X(attempt, "a strategy's attempt to resolve a fault ended; only this one has a story, and an ip")              \
 	X(look_again, "an attempt found something that made it look again; value: the reason")                         \
-	X(lock_wait, "a sleeping lock was waited for; address: the lock, value: its rank, + EVENT_FOR_WRITING")          \
-	X(page_wait, "a fault waited for a page, or for a request for swap; address: its own, value: the page frame number, or 0") \
+	X(lock_wait, "a sleeping lock was waited for; address: the lock, value: its rank, + EVENT_FOR_WRITING")        \
+	X(page_wait,                                                                                                   \
+	  "a fault waited for a page or a swap request; address: its own, value: the page frame number, or 0")         \
 	X(mmap_write, "mmap_lock was held for writing; value: the mm's sequence number")                               \
-	X(vma_write, "a VMA was locked for writing, until mmap_lock is let go; address, value: its bounds")            \
+	X(vma_write, "a VMA was locked for writing, until mmap_lock is unlocked; address, value: its bounds")          \
 	X(shootdown, "other CPUs were asked to forget translations, and did; address: the first, value: the CPUs")     \
 	X(flush, "translations were forgotten for other CPUs; value: the CPUs")                                        \
 	X(swap_in, "a page was read from swap, or its read begun; value: the slot")                                    \
@@ -30,10 +31,9 @@
 
 enum fault_event_type {
 #define X(name, sentence) EVENT_##name,
-	FAULT_EVENTS(X)
-#undef X
-	NR_FAULT_EVENTS
+	FAULT_EVENTS(X) NR_FAULT_EVENTS
 };
+#undef X
 
 /* Written by one CPU while other CPUs read: by WRITE_ONCE and READ_ONCE only. */
 struct fault_event {

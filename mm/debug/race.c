@@ -175,8 +175,7 @@ void schedule_fuzz(void)
 void schedule_fuzz_seed(u64 seed)
 {
 	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++)
-		WRITE_ONCE(per_cpu(generator, cpu),
-			   (seed + 1) * 0x9e3779b97f4a7c15UL + cpu * 0xbf58476d1ce4e5b9UL + 1);
+		WRITE_ONCE(per_cpu(generator, cpu), (seed + 1) * 0x9e3779b97f4a7c15UL + cpu * 0xbf58476d1ce4e5b9UL + 1);
 	WRITE_ONCE(schedule_fuzz_on, seed != 0);
 	update_armed();
 }

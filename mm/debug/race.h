@@ -14,76 +14,84 @@
 #include "mm/machine.h"
 
 #define RACE_POINTS(X)                                                                                                 \
-	X(fault_enter, "a fault has come through the door; nothing was looked at")                                     \
-	X(spec_after_find, "speculation has found the VMA, not yet sampled its count")                                 \
+	X(fault_enter, "fault_in() was called; nothing has been read")                                                 \
+	X(spec_after_find, "speculation has found the VMA, and has not sampled its count")                             \
 	X(spec_after_sample, "speculation has found the VMA and sampled its count")                                    \
-	X(spec_after_snapshot, "speculation has read the VMA's fields, not yet validated them")                        \
+	X(spec_after_snapshot, "speculation has read the VMA's fields, and has not validated them")                    \
 	X(spec_before_walk, "speculation has validated the VMA's fields; the page tables come next")                   \
 	X(spec_after_walk, "speculation has walked to the PMD; nothing is held")                                       \
-	X(spec_before_ptl, "speculation is about to try the PTE lock; the count was just validated")                   \
-	X(spec_before_trylock, "the PMD was just compared; the PTE lock is not yet tried")                             \
-	X(spec_after_ptl, "speculation has won the PTE lock; the count is not yet validated again")                    \
-	X(vma_after_find, "the per-VMA lock's look-up has found a VMA, not yet locked it")                             \
-	X(vma_between_looks, "the VMA does not look as if it were being changed; its reader is not yet counted in")         \
-	X(vma_after_lock, "the VMA is read-locked, its bounds are not yet checked")                                    \
-	X(vma_locked, "the VMA is read-locked and checked; the kind of fault is not yet known")                        \
-	X(mmap_locked, "mmap_lock is held for reading; the kind of fault is not yet known")                            \
+	X(spec_before_ptl, "speculation is about to try the PTE lock; the count was validated")                        \
+	X(spec_before_trylock, "the PMD was compared; the PTE lock has not been tried")                                \
+	X(spec_after_ptl, "speculation has taken the PTE lock; the count has not been validated again")                \
+	X(vma_after_find, "the look-up for the per-VMA lock has found a VMA, and has not locked it")                   \
+	X(vma_between_looks, "the VMA is not being changed; the reader has not incremented its count")                 \
+	X(vma_after_lock, "the VMA is read-locked; its bounds have not been checked")                                  \
+	X(vma_locked, "the VMA is read-locked and checked; the kind of fault is not known")                            \
+	X(mmap_locked, "mmap_lock is held for reading; the kind of fault is not known")                                \
 	X(anon_page_ready, "a new page is ready to be mapped; the PTE lock is not held")                               \
-	X(mapping_page_found, "a mapping has answered with its page; it is not mapped, and the PTE lock not held")     \
+	X(mapping_page_found, "the mapping has returned its page; it is not mapped, and the PTE lock is not held")     \
 	X(around_pages_found, "fault-around has taken references to cached pages; the PTE lock is not held")           \
-	X(page_wait, "a page must be waited for; what is let go has been let go")                                      \
-	X(mkwrite_before_lock, "a page is about to be written to for the first time; not yet locked, and its entry unlocked") \
-	X(mkwrite_dirtied, "the file system has agreed to a write, the page is dirty and locked; not yet mapped")      \
-	X(fault_throttled, "a fault is done and holds nothing; who dirtied a page is about to be slowed down")         \
-	X(mapping_before_fill, "a page for a hole of a mapping is ready; the size will be asked again under the lock") \
-	X(writeback_cleaned, "no entry of the page is writable, flushed everywhere; the page is not yet said to be clean") \
-	X(swap_area_held, "a fault holds the area of its slot; nothing was looked for yet")                              \
-	X(swap_page_found, "a swapped-out page is in the swap cache, with a reference; not yet locked")                 \
-	X(swap_page_locked, "... and is locked; not yet asked whether it is still in its slot")                         \
-	X(swap_claimed, "a slot is claimed, and will be read past the swap cache")                                      \
-	X(swap_before_commit, "a swapped-in page is ready to be mapped; the PTE lock is not held")                      \
-	X(swap_read_ahead, "a page is being read from swap; its neighbours come next")                                  \
-	X(reclaim_before_clear, "reclaim holds the PTE lock and has seen that the memory is not locked; the entry is as it was")   \
-	X(reclaim_before_flush, "reclaim has taken entries out; their pages are locked, the translations still live") \
-	X(shmem_unmapped, "reclaim has unmapped a page of shared memory, and flushed; it may be mapped again, its mapping still has it") \
-	X(shmem_uncached, "a page of shared memory has lost PG_CACHE, under its mapping's lock; it is not yet asked whether it is mapped") \
-	X(shmem_before_write, "a swap slot has taken the place of a page of shared memory, which is locked and not yet written") \
-	X(shmem_exchanged, "reclaim has finished with a page of shared memory and unlocked it: it is in swap, or was mapped again and stays") \
-	X(shmem_found_in_swap, "a page of shared memory is in swap; its area is not yet held")                           \
-	X(swapoff_before_fault, "swapoff has found an entry that names its area; nothing is locked")                     \
-	X(reclaim_unmapped, "reclaim has unmapped a page; it is locked, in its slot, and not yet written")              \
-	X(cow_before_copy, "the old page is pinned; nothing has been copied yet")                                      \
-	X(cow_before_flush, "the old entry is cleared, under the PTE lock; its translations still live")               \
-	X(commit_before_set, "the PTE lock is held and everything compared; the entry is about to be written")         \
-	X(anon_vma_before_publish, "an anon_vma is complete, not yet visible")                                         \
-	X(write_bar_set, "a writer has barred new readers of a VMA and waits for those inside")                        \
-	X(write_marked, "a VMA was just marked as being changed; new readers are still barred")                        \
-	X(write_locked, "a VMA was just marked as being changed")                                                      \
-	X(zap_before_flush, "entries are cleared, translations still live, pages not yet freed")                       \
-	X(tables_before_free, "tables are unlinked, not yet flushed")                                                  \
-	X(tables_after_flush, "tables are flushed, and go to RCU next")                                                \
+	X(page_wait, "the fault must wait for a page; the lock that it may drop is dropped")                           \
+	X(mkwrite_before_lock, "the first write to a page is about to lock it; its entry is unlocked")                 \
+	X(mkwrite_dirtied, "the file system has permitted a write; the page is dirty and locked, and not mapped")      \
+	X(fault_throttled, "a fault is resolved and holds nothing; its thread is about to be throttled")               \
+	X(mapping_before_fill, "a page for a hole of a mapping is ready; the size is read again under the lock next")  \
+	X(writeback_cleaned, "no entry of the page is writable, which was flushed everywhere; PG_DIRTY is still set")  \
+	X(swap_area_held, "a fault holds the area of its slot; the page has not been looked up")                       \
+	X(swap_page_found, "a swapped-out page was found in the swap cache, with a reference; it is not locked")       \
+	X(swap_page_locked, "a page of the swap cache is locked; it may have left its slot")                           \
+	X(swap_claimed, "a slot is claimed, and is about to be read past the swap cache")                              \
+	X(swap_before_commit, "a swapped-in page is ready to be mapped; the PTE lock is not held")                     \
+	X(swap_read_ahead, "a page is being read from swap; its neighbours come next")                                 \
+	X(reclaim_before_clear,                                                                                        \
+	  "reclaim holds the PTE lock and has seen that the memory is not locked; the entry is unchanged")             \
+	X(reclaim_before_flush,                                                                                        \
+	  "reclaim has cleared entries; their pages are locked, and translations may still exist")                     \
+	X(shmem_unmapped, "reclaim has unmapped a page of shared memory, and flushed; it may be mapped again, and is " \
+			  "still in its mapping")                                                                      \
+	X(shmem_uncached,                                                                                              \
+	  "PG_CACHE of a page of shared memory is cleared, under its mapping's lock; its mapcount has not been read")  \
+	X(shmem_before_write,                                                                                          \
+	  "a swap slot has replaced a page of shared memory, which is locked and has not been written")                \
+	X(shmem_exchanged,                                                                                             \
+	  "reclaim has unlocked a page of shared memory: it is in swap, or was mapped again and stays")                \
+	X(shmem_found_in_swap, "a page of shared memory is in swap; its area is not held")                             \
+	X(swapoff_before_fault, "swapoff has found an entry that names its area; nothing is locked")                   \
+	X(reclaim_unmapped, "reclaim has unmapped a page; it is locked, in its slot, and has not been written")        \
+	X(cow_before_copy, "the old page is pinned; nothing has been copied")                                          \
+	X(cow_before_flush, "the old entry is cleared, under the PTE lock; translations may still exist")              \
+	X(commit_before_set, "the PTE lock is held and everything was compared; the entry is about to be written")     \
+	X(anon_vma_before_publish, "an anon_vma is complete, and not visible")                                         \
+	X(write_bar_set, "a writer has barred new readers of a VMA, and waits for the current ones")                   \
+	X(write_marked, "a VMA is marked as being changed; new readers are still barred")                              \
+	X(write_locked, "a VMA is marked as being changed")                                                            \
+	X(zap_before_flush, "entries are cleared; translations may still exist, and the pages are not freed")          \
+	X(tables_before_free, "page tables are unlinked, and not flushed")                                             \
+	X(tables_after_flush, "page tables are unlinked and flushed; RCU frees them next")                             \
 	X(lazyfree_before_mark, "MADV_FREE is about to mark pages; mmap_lock is held for reading")                     \
-	X(lazyfree_entry_read, "an entry that MADV_FREE has marked is read, under its lock, and clean; its page is about to be dropped") \
-	X(fork_after_wrprotect, "fork has write-protected one entry of the parent; nothing is flushed")                \
-	X(fork_before_flush, "fork has copied everything; the parent's translations are not yet flushed")              \
+	X(lazyfree_entry_read,                                                                                         \
+	  "an entry that MADV_FREE has marked was read, under its lock, and is clean; its page is about "              \
+	  "to be dropped")                                                                                             \
+	X(fork_after_wrprotect, "fork has write-protected one entry of the parent, and has not flushed")               \
+	X(fork_before_flush, "fork has copied everything; the parent's translations are not flushed")                  \
 	X(munmap_after_detach, "munmap has detached its VMAs; their pages are still mapped")                           \
 	X(mprotect_after_vma, "mprotect has changed a VMA's flags; its entries are still the old ones")                \
 	X(mprotect_entry_read, "mprotect has read an entry, under its lock, and computed the new one")                 \
 	X(mremap_before_move, "mremap has linked the new VMA; no page has moved")                                      \
 	X(split_between, "a split has shortened the VMA; the second part is not yet in the tree")                      \
-	X(stack_before_grow, "the stack is about to grow: mmap_lock is held for writing, the VMA bracketed")           \
-	X(reap_begun, "the OOM reaper has said that the address space is being taken away; nothing is locked or cleared yet")	\
-	X(kill_before_pending, "who kills a thread has made it look at its signals; SIGKILL is not yet among them")    \
-	X(kswapd_before_wake, "who has found too little memory is about to wake kswapd, in an RCU section")            \
-	X(shootdown_sent, "a shootdown request is out; no acknowledgement has been awaited")                           \
-	X(switch_mask_set, "this CPU is in the mm's mask; the page tables are not yet loaded")
+	X(stack_before_grow, "a stack is about to grow: mmap_lock is held for writing, and the VMA is write-locked")   \
+	X(reap_begun, "the OOM reaper has marked the address space as unstable; nothing is locked or cleared")         \
+	X(kill_before_pending,                                                                                         \
+	  "a thread that is to be killed has been told to look at its signals; SIGKILL is not pending")                \
+	X(kswapd_before_wake, "a thread has found too little memory, and is about to wake kswapd, in an RCU section")  \
+	X(shootdown_sent, "a shootdown was sent; the sender has not begun to wait")                                    \
+	X(switch_mask_set, "this CPU is in the mm's mask; the page tables are not loaded")
 
 enum race_point_id {
 #define X(name, where) RACE_##name,
-	RACE_POINTS(X)
-#undef X
-	NR_RACE_POINTS
+	RACE_POINTS(X) NR_RACE_POINTS
 };
+#undef X
 
 /* A point is armed, or a schedule is being fuzzed. Read at every point without a lock: arming takes effect soon. */
 extern bool race_armed;

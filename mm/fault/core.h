@@ -45,7 +45,7 @@ enum fault_wait {
  */
 struct fault_tally {
 	unsigned attempts, ends[NR_FAULT_ENDS];
-	unsigned success, gave_up, retry;	/* Linux's counters, where it has any */
+	unsigned success, gave_up, retry;	 /* Linux's counters, where it has any */
 	unsigned answered_cached, answered_swap; /* how those that answered obtained the page */
 };
 
@@ -57,7 +57,8 @@ struct fault_tally {
 			     [END_COMPLETED] = COUNT_##prefix##_completed,                                             \
 			     [END_WOULD_BLOCK] = COUNT_##prefix##_would_block },                                       \
 		   .answered_cached = COUNT_##prefix##_answered_cached,                                                \
-		   .answered_swap = COUNT_##prefix##_answered_swap, ##__VA_ARGS__ }
+		   .answered_swap = COUNT_##prefix##_answered_swap,                                                    \
+		   ##__VA_ARGS__ }
 
 /*
  * A strategy, as the dispatcher and the kinds of fault see it. Each is one file: strategy_mmap.c, strategy_vma.c,
@@ -86,9 +87,9 @@ struct fault_strategy {
 	/* May a page that is not in the swap cache be read? END_CONTINUE, or a reason. */
 	enum fault_end (*may_read_swap)(struct fault *f);
 	/*
-	 * Drops the lock and waits (END_RETRY); the second time, waits and keeps the lock (END_CONTINUE: look again). Ends
-	 * otherwise if the caller does not want to wait, or a fatal signal arrives. Speculation gives up. => no page
-	 * lock, and nothing claimed; a reference to f->page, if that is waited for.
+	 * Drops the lock and waits (END_RETRY); the second time, waits and keeps the lock (END_CONTINUE: look again).
+	 * Ends otherwise if the caller does not want to wait, or a fatal signal arrives. Speculation gives up. => no
+	 * page lock, and nothing claimed; a reference to f->page, if that is waited for.
 	 */
 	enum fault_end (*wait)(struct fault *f, enum fault_wait what);
 	/*
@@ -116,7 +117,7 @@ struct vma_snapshot {
 
 struct fault {
 	/* Written by fault_in(), constant. */
-	struct mm *mm; /* never "current's": the fault may be in another process's memory */
+	struct mm *mm;	 /* never "current's": the fault may be in another process's memory */
 	vaddr_t address; /* page aligned */
 
 	/* fault_in() writes access and flags, fault_handle() the kind. The rest: how and why the last attempt ended. */
@@ -136,7 +137,7 @@ struct fault {
 	const u64 *count;	/* private to speculation: the count that must not change, */
 	u64 sequence;		/* ... and its value when it was sampled */
 
-	/* Written by walk, then constant; if there is no page table, ptep is NULL and lock_table may still build one. */
+	/* Written by walk, then constant. If there is no page table, ptep is NULL and lock_table may build one. */
 	pmd_t *pmdp;
 	pmd_t orig_pmd;
 	pte_t *ptep;
@@ -146,9 +147,9 @@ struct fault {
 	/* Written by the kinds of fault. */
 	struct page *page; /* from the mapping's fault operation or the swap cache; holds a reference */
 	enum fault_means means;
-	bool page_locked;  /* ... and this fault holds its lock: it must not allocate (F1) */
-	bool page_waited;  /* it has started a read, or waited for one: a major fault, and a read error is its answer */
-	enum fault_sleep sleep; /* what it is sleeping for, or is about to */
+	bool page_locked; /* ... and this fault holds its lock: it must not allocate (F1) */
+	bool page_waited; /* it has started a read, or waited for one: a major fault, and a read error is its answer */
+	enum fault_sleep sleep;	     /* what it is sleeping for, or is about to */
 	struct page *prealloc_table; /* allocated in advance, for a commit that must not allocate; see pt_prealloc() */
 };
 
@@ -247,8 +248,8 @@ static inline void fault_unlock_page(struct fault *f, struct page *page)
 	page_unlock(page);
 }
 /*
- * Reads the page of the slot, which is not in the swap cache, or has the strategy wait for a free request. END_CONTINUE:
- * f->page, with a reference; NULL: no entry refers to the slot any more (fault_swap.c). => the area held.
+ * Reads the page of the slot, which is not in the swap cache, or has the strategy wait for a free request.
+ * END_CONTINUE: f->page, with a reference; NULL: no entry refers to the slot any more (fault_swap.c). => the area held.
  */
 enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot);
 /*
@@ -278,8 +279,8 @@ void mapping_note_miss(struct mapping *mapping);
 /* ---- Steps that several strategies share ------------------------------------------------------------------------- */
 
 /*
- * Copies every field of the VMA that a fault uses, reading each once. Acquire, so that a sequence count read after these
- * is not read before them (speculation); free on x86.
+ * Copies every field of the VMA that a fault uses, reading each once. Acquire, so that a sequence count read after
+ * these is not read before them (speculation); free on x86.
  */
 static inline void fault_snapshot(struct fault *f, const struct vma *vma)
 {

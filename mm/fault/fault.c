@@ -35,7 +35,8 @@ static __always_inline enum fault_end attempt(struct fault *f)
 	       "whoever answers retry or completed has already let go");
 	if (f->held != HELD_NOTHING)
 		f->strategy->leave(f);
-	ASSERT(!f->page_locked && !f->prealloc_table, "neither page lock nor page table outlives the attempt that took it");
+	ASSERT(!f->page_locked && !f->prealloc_table,
+	       "neither page lock nor page table outlives the attempt that took it");
 	ASSERT(f->held == HELD_NOTHING, "nothing is held between attempts");
 	ASSERT(f->sleep == FAULT_SLEEP_none, "a sleep that was announced is over");
 	return end;
@@ -51,7 +52,7 @@ static void count_also(struct counters_cpu *mine, unsigned counter)
  * Records the event of an attempt. Debug builds do not inline it, so that a debugger can stop at it. The thread may
  * have slept and moved to another CPU since the attempt began: `mine` belongs to the CPU that it runs on now.
  */
-static __event_function void (event_attempt)(struct counters_cpu *mine, const struct fault *f)
+static __event_function void(event_attempt)(struct counters_cpu *mine, const struct fault *f)
 {
 	u32 seq;
 	struct fault_event *event = event_begin(&mine->ring, &seq);
@@ -209,8 +210,8 @@ static void assert_holds_at_most(const struct fault *f, u32 allowed)
 
 	for (u32 i = 0; i < held->depth; i++)
 		BUG_ON(held->held[i].rank >= RANK_MMAP_LOCK && !(allowed & 1u << held->held[i].rank),
-		       "a fault at %lx sleeps for %s with %s (%p) held", (unsigned long)f->address, sleeps[f->sleep].name,
-		       lock_rank_name(held->held[i].rank), held->held[i].lock);
+		       "a fault at %lx sleeps for %s with %s (%p) held", (unsigned long)f->address,
+		       sleeps[f->sleep].name, lock_rank_name(held->held[i].rank), held->held[i].lock);
 }
 
 void assert_fault_may_sleep(bool killable)
@@ -219,7 +220,8 @@ void assert_fault_may_sleep(bool killable)
 
 	if (!f)
 		return;
-	BUG_ON(!f->sleep, "a fault at %lx sleeps where no fault may (mm/fault/fault_sleep.h)", (unsigned long)f->address);
+	BUG_ON(!f->sleep, "a fault at %lx sleeps where no fault may (mm/fault/fault_sleep.h)",
+	       (unsigned long)f->address);
 	BUG_ON(sleeps[f->sleep].killable && !killable, "a fault at %lx sleeps for %s, and cannot be killed",
 	       (unsigned long)f->address, sleeps[f->sleep].name);
 	BUG_ON(sleeps[f->sleep].never && f->flags & FAULT_NO_WAIT, "a fault at %lx sleeps for %s, and was told not to",
@@ -233,12 +235,9 @@ bool fault_signal(enum fault_answer answer, struct fault_signal *sig)
 {
 	enum { SIGBUS = 7, SIGSEGV = 11, SEGV_MAPERR = 1, SEGV_ACCERR = 2, SEGV_PKUERR = 4, BUS_ADRERR = 2 };
 	static const struct fault_signal signals[] = {
-		[FAULT_NO_MAPPING] = { SIGSEGV, SEGV_MAPERR },
-		[FAULT_NO_ACCESS] = { SIGSEGV, SEGV_ACCERR },
-		[FAULT_NO_KEY] = { SIGSEGV, SEGV_PKUERR },
-		[FAULT_NO_PROGRESS] = { SIGSEGV, SEGV_ACCERR },
-		[FAULT_BEYOND_END] = { SIGBUS, BUS_ADRERR },
-		[FAULT_IO_ERROR] = { SIGBUS, BUS_ADRERR },
+		[FAULT_NO_MAPPING] = { SIGSEGV, SEGV_MAPERR }, [FAULT_NO_ACCESS] = { SIGSEGV, SEGV_ACCERR },
+		[FAULT_NO_KEY] = { SIGSEGV, SEGV_PKUERR },     [FAULT_NO_PROGRESS] = { SIGSEGV, SEGV_ACCERR },
+		[FAULT_BEYOND_END] = { SIGBUS, BUS_ADRERR },   [FAULT_IO_ERROR] = { SIGBUS, BUS_ADRERR },
 	};
 
 	if (answer >= ARRAY_SIZE(signals) || !signals[answer].signo)

@@ -42,7 +42,8 @@ enum fault_end fault_map_zero_page(struct fault *f)
 	if (end)
 		return end;
 	race_point(commit_before_set);
-	pte_fill(f->mm, f->address, f->ptep, pte_make(zero_page, (f->vma.page_prot & ~PTE_WRITE) | PTE_SPECIAL | PTE_ACCESSED));
+	pte_fill(f->mm, f->address, f->ptep,
+		 pte_make(zero_page, (f->vma.page_prot & ~PTE_WRITE) | PTE_SPECIAL | PTE_ACCESSED));
 	fault_unlock_pte(f);
 	count(zero_page_maps);
 	return fault_answered(f, FAULT_DONE);

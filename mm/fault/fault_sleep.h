@@ -53,10 +53,9 @@
 enum fault_sleep {
 	FAULT_SLEEP_none,
 #define X(name, held, killable, no_wait, what) FAULT_SLEEP_##name,
-	FAULT_SLEEPS(X)
-#undef X
-	NR_FAULT_SLEEPS
+	FAULT_SLEEPS(X) NR_FAULT_SLEEPS
 };
+#undef X
 
 /*
  * For thread_sleep(): panics if the current thread is resolving a fault and must not sleep here. `killable`: a fatal

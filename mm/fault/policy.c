@@ -10,10 +10,9 @@ u8 fault_policy_default = POLICY_FULL;
 u8 spf_validate = SPF_VALIDATE_VMA;
 u8 spf_single_thread;
 
-static const char *const policy_names[NR_POLICIES] = {
-	[POLICY_DEFAULT] = "default",
+static const char *const policy_names[NR_POLICIES] = { [POLICY_DEFAULT] = "default",
 #define X(id, name, ...) [POLICY_##id] = #name,
-	FAULT_POLICIES(X)
+						       FAULT_POLICIES(X)
 #undef X
 };
 const char *const fault_strategy_names[NR_STRATEGIES] = {

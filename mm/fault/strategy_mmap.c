@@ -155,11 +155,11 @@ static enum fault_end swap_in_walk(struct fault *f)
 }
 
 #define MMAP_STEPS                                                                                                     \
-	FAULT_STRATEGY(MMAP, mmap, mmap),                                                                              \
-	.skip = mmap_skip, .leave = mmap_leave, .need_anon_vma = mmap_need_anon_vma,                                   \
-	.may_call_ops = mmap_may_call_ops, .lock_table = fault_lock_table_locked,                                      \
-	.no_memory = fault_no_memory_locked, .may_read_swap = fault_may_read_swap_locked, .wait = mmap_wait,           \
-	.wait_removal = fault_wait_removal_locked, .throttle = fault_throttle_locked
+	FAULT_STRATEGY(MMAP, mmap, mmap), .skip = mmap_skip, .leave = mmap_leave, .need_anon_vma = mmap_need_anon_vma, \
+					  .may_call_ops = mmap_may_call_ops, .lock_table = fault_lock_table_locked,    \
+					  .no_memory = fault_no_memory_locked,                                         \
+					  .may_read_swap = fault_may_read_swap_locked, .wait = mmap_wait,              \
+					  .wait_removal = fault_wait_removal_locked, .throttle = fault_throttle_locked
 
 const struct fault_strategy strategy_mmap = { MMAP_STEPS, .enter = mmap_enter, .walk = fault_walk_locked };
 const struct fault_strategy strategy_mmap_swap_in = { MMAP_STEPS, .enter = swap_in_enter, .walk = swap_in_walk };

@@ -120,8 +120,8 @@ static enum fault_end vma_may_call_ops(struct fault *f)
 
 static enum fault_end vma_wait(struct fault *f, enum fault_wait what)
 {
-	return fault_wait_locked(f, what,
-				 what == WAIT_SWAP_REQUEST ? REASON_vma_lock_retry_swap_request : REASON_vma_lock_retry_page);
+	return fault_wait_locked(
+		f, what, what == WAIT_SWAP_REQUEST ? REASON_vma_lock_retry_swap_request : REASON_vma_lock_retry_page);
 }
 
 const struct fault_strategy strategy_vma = {

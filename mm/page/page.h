@@ -11,28 +11,28 @@ struct mapping;
 struct slab_cache;
 
 enum page_flag {
-	PG_BUDDY,    /* head of a free block of `order` in the buddy allocator */
-	PG_RESERVED, /* never freed: kernel image, memory holes, the shared zero page */
-	PG_TABLE,    /* a page table of some mm */
-	PG_SLAB,     /* belongs to an object cache */
-	PG_ANON,     /* mapped as anonymous memory: `owner` is its anon_vma */
-	PG_LAZYFREE, /* anonymous, and may be freed while its entry is clean: MADV_FREE */
-	PG_CACHE,    /* in a slot of a mapping: `owner` is that mapping */
-	PG_DIRTY,    /* a cache page that was written to */
+	PG_BUDDY,     /* head of a free block of `order` in the buddy allocator */
+	PG_RESERVED,  /* never freed: kernel image, memory holes, the shared zero page */
+	PG_TABLE,     /* a page table of some mm */
+	PG_SLAB,      /* belongs to an object cache */
+	PG_ANON,      /* mapped as anonymous memory: `owner` is its anon_vma */
+	PG_LAZYFREE,  /* anonymous, and may be freed while its entry is clean: MADV_FREE */
+	PG_CACHE,     /* in a slot of a mapping: `owner` is that mapping */
+	PG_DIRTY,     /* a cache page that was written to */
 	PG_LOCKED,    /* the page lock (page_lock.h) */
 	PG_WAITERS,   /* a thread may be waiting for PG_LOCKED or PG_WRITEBACK to be cleared */
 	PG_UPTODATE,  /* a cache page that has the contents of its object; never cleared */
 	PG_WRITEBACK, /* its contents are being written to its file or to swap */
 	/* The last read failed; the next access retries. In the swap cache and up to date: the last write failed. */
 	PG_ERROR,
-	PG_LRU,	      /* on one of the lists of lru.c: lru.lock */
-	PG_ACTIVE,    /* ... on the active list of its kind: lru.lock */
-	PG_MLOCKED,   /* reclaim has found it mapped in locked memory: lru.lock */
+	PG_LRU,	       /* on one of the lists of lru.c: lru.lock */
+	PG_ACTIVE,     /* ... on the active list of its kind: lru.lock */
+	PG_MLOCKED,    /* reclaim has found it mapped in locked memory: lru.lock */
 	PG_REFERENCED, /* used since reclaim last looked at it; a hint */
-	PG_SWAPCACHE, /* in a swap slot: `private` is that slot. Changes under the page lock */
+	PG_SWAPCACHE,  /* in a swap slot: `private` is that slot. Changes under the page lock */
 	/* With PG_CACHE, and also while it is being swapped out: of a tmpfs file, a memfd, shared anonymous memory. */
 	PG_SHMEM,
-	PG_SET_ASIDE,   /* with PG_CACHE: allocated by fallocate, not used yet. Not mapped by fault-around */
+	PG_SET_ASIDE,	/* with PG_CACHE: allocated by fallocate, not used yet. Not mapped by fault-around */
 	PG_UNEVICTABLE, /* with PG_CACHE: belongs to a file that exists in memory only */
 };
 
@@ -49,8 +49,8 @@ struct page {
 			};
 			u64 index; /* page offset in the VMA's anonymous space or in the mapping */
 		};
-		struct { /* page tables */
-			struct mm *mm; /* constant */
+		struct {		/* page tables */
+			struct mm *mm;	/* constant */
 			spinlock_t ptl; /* RANK_PTE or RANK_PMD: protects the entries; freed with the page, after RCU */
 		};
 		struct { /* object caches */
@@ -115,7 +115,8 @@ static inline void page_clear(struct page *page, enum page_flag flag)
 }
 /* A reference is held; references to the kernel's own pages (PG_RESERVED) are not counted. */
 #define assert_referenced(page)                                                                                        \
-	ASSERT(READ_ONCE((page)->refcount) > 0 || page_test((page), PG_RESERVED), "the caller has a reference to the page")
+	ASSERT(READ_ONCE((page)->refcount) > 0 || page_test((page), PG_RESERVED),                                      \
+	       "the caller has a reference to the page")
 
 static inline void page_use(struct page *page)
 {

@@ -16,7 +16,7 @@ enum alloc_flags {
 	 * fork and I/O succeed. => as assert_may_reclaim().
 	 */
 	ALLOC_USER = 4,
-	ALLOC_ZERO = 1,	   /* clear the pages */
+	ALLOC_ZERO = 1, /* clear the pages */
 	/* May use the reserve for allocations that must not fail: kernel bookkeeping of a dying process. */
 	ALLOC_RESERVE = 2,
 	/*

@@ -18,10 +18,10 @@
 #include "mm/reclaim/kswapd.h"
 
 #define MAGAZINE_SIZE 30
-#define MAX_CACHES    64
-#define POISON_BYTE   0x6b
+#define MAX_CACHES 64
+#define POISON_BYTE 0x6b
 /* At most one third of a slab is waste; that sets its order: mostly one page, since memory may be fragmented. */
-#define MAX_WASTE     3
+#define MAX_WASTE 3
 
 /* Written only by its CPU; other CPUs read the count for statistics. */
 struct magazine {

@@ -47,7 +47,7 @@ enum kind { ANON, FILE_BACKED, NR_KINDS };
 struct scan {
 	u64 wanted, freed;
 	bool in_advance; /* by kswapd */
-	bool force; /* evict pages that were used, too */
+	bool force;	 /* evict pages that were used, too */
 	/* Pages being written to an asynchronous device, with references. */
 	unsigned nr_writing;
 	struct page *writing[RECLAIM_BATCH];
@@ -145,9 +145,9 @@ static void let_go(struct scan *scan, struct page *page, enum chance chance)
 	}
 	if (chance == ACTIVATE_IT)
 		count(pgactivate);
-	lru_put_back(page, chance == ACTIVATE_IT  ? LRU_TO_ACTIVE :
-			   chance == IT_IS_LOCKED ? LRU_TO_UNEVICTABLE :
-						    LRU_TO_INACTIVE);
+	lru_put_back(page, chance == ACTIVATE_IT    ? LRU_TO_ACTIVE
+			   : chance == IT_IS_LOCKED ? LRU_TO_UNEVICTABLE
+						    : LRU_TO_INACTIVE);
 }
 
 /* Starts evicting the page. Context: its mapping, if any, is held. => the page locked. */
@@ -387,7 +387,8 @@ static void scan_lists(struct scan *scan, int priority)
 	u64 left[NR_KINDS], slice[NR_KINDS];
 
 	for (enum kind kind = ANON; kind < NR_KINDS; kind++) {
-		u64 weight = weight_of(kind), nr = lru_size(inactive_list(kind)) + lru_size(inactive_list(kind) + LRU_ACTIVE);
+		u64 weight = weight_of(kind),
+		    nr = lru_size(inactive_list(kind)) + lru_size(inactive_list(kind) + LRU_ACTIVE);
 
 		slice[kind] = (RECLAIM_BATCH * weight + SWAPPINESS_MAX - 1) / SWAPPINESS_MAX;
 		left[kind] = slice[kind] ? max(nr >> max(priority, 0), slice[kind]) : 0;

@@ -41,8 +41,8 @@ struct swap_request {
 	struct page *page;
 	bool write;
 	void (*done)(struct swap_request *request, int error);
-	struct list_head free;		      /* the pool's lock: its list of free requests */
-	u64 driver[24];			      /* private to the driver */
+	struct list_head free; /* the pool's lock: its list of free requests */
+	u64 driver[24];	       /* private to the driver */
 };
 
 /* ---- Areas ------------------------------------------------------------------------------------------------------- */
@@ -53,7 +53,8 @@ void swap_init(void); /* boot */
  * Starts swapping to a device of nr_pages pages. Page 0 and the nr_bad listed ones are never used. Returns: the number
  * of the area; -ENOMEM; -EPERM when there are too many areas.
  */
-int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages, const u32 *bad, u32 nr_bad, int priority);
+int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages, const u32 *bad, u32 nr_bad,
+		  int priority);
 /* The area on that device, or -1. */
 int swap_area_on(const void *device);
 /*
@@ -123,7 +124,7 @@ struct page *swap_cache_find(swap_slot_t slot);
 bool swap_cache_alloc(struct page *page);
 enum swap_add {
 	SWAP_ADDED,
-	SWAP_BUSY, /* another thread was faster: look up again */
+	SWAP_BUSY,   /* another thread was faster: look up again */
 	SWAP_UNUSED, /* no entry names the slot any more */
 };
 /* Puts a page into the slot, to be read in from it. => the page locked; the area held. */

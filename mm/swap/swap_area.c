@@ -40,10 +40,10 @@ static struct swap_area {
 	bool present;	 /* entries may refer to its slots */
 	bool usable;	 /* slots may be allocated */
 	int priority;
-	u64 turns;   /* slots allocated so far: the area with the fewest is next */
-	u64 nr_free; /* slots */
-	u64 nr_held; /* slots that hold a page */
-	u64 next;    /* where the search for a free slot continues */
+	u64 turns;    /* slots allocated so far: the area with the fewest is next */
+	u64 nr_free;  /* slots */
+	u64 nr_held;  /* slots that hold a page */
+	u64 next;     /* where the search for a free slot continues */
 	u64 nr_users; /* swap_area_get() without swap_area_put() */
 
 	/* Written while no thread can use the area. */
@@ -74,7 +74,8 @@ static struct swap_area *area_of(swap_slot_t slot)
 /* The slot is within the area. The area is not in use yet, or: => area->lock held. */
 static struct slot *slot_at(struct swap_area *area, u64 offset)
 {
-	ASSERT(!READ_ONCE(area->present) || spin_is_locked_by_me(&area->lock), "slots in use are looked at under their lock");
+	ASSERT(!READ_ONCE(area->present) || spin_is_locked_by_me(&area->lock),
+	       "slots in use are looked at under their lock");
 	return &area->chunks[offset / SLOTS_PER_CHUNK].slots[offset % SLOTS_PER_CHUNK];
 }
 
@@ -153,7 +154,8 @@ static void area_open(struct swap_area *area, int priority)
 	spin_unlock(&area->lock);
 }
 
-int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages, const u32 *bad, u32 nr_bad, int priority)
+int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages, const u32 *bad, u32 nr_bad,
+		  int priority)
 {
 	struct swap_area *area = areas;
 
@@ -238,7 +240,8 @@ u64 swap_area_in_use(unsigned id)
 
 	for (u64 i = 0; i < nr_chunks(area); i++) {
 		spin_lock(&area->lock);
-		for (u64 offset = i * SLOTS_PER_CHUNK; offset < min((i + 1) * SLOTS_PER_CHUNK, area->nr_slots); offset++)
+		for (u64 offset = i * SLOTS_PER_CHUNK; offset < min((i + 1) * SLOTS_PER_CHUNK, area->nr_slots);
+		     offset++)
 			in_use += !!(slot_at(area, offset)->state & ~SLOT_BAD);
 		spin_unlock(&area->lock);
 	}
@@ -516,7 +519,8 @@ void swap_cache_delete(struct page *page)
 	struct swap_area *area = area_of(slot);
 
 	assert_page_locked(page);
-	ASSERT(page_test(page, PG_LOCKED) && page_test(page, PG_SWAPCACHE), "a page leaves its slot while it is locked");
+	ASSERT(page_test(page, PG_LOCKED) && page_test(page, PG_SWAPCACHE),
+	       "a page leaves its slot while it is locked");
 	ASSERT(!page_test(page, PG_WRITEBACK), "a page that is being written keeps its slot");
 	spin_lock(&area->lock);
 	let_page_go(area, swap_slot_offset(slot), page);
@@ -705,7 +709,8 @@ u64 swap_entries_counted(bool *ok)
 			entries += slot->state & SLOT_COUNT;
 			if (!(slot->state & SLOT_HELD) || slot->state & SLOT_COUNT)
 				continue;
-			klog("check: swap slot %lu of area %u holds a page that no entry names", (unsigned long)offset, i);
+			klog("check: swap slot %lu of area %u holds a page that no entry names", (unsigned long)offset,
+			     i);
 			*ok = false;
 		}
 		spin_unlock(&areas[i].lock);

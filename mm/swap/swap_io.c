@@ -137,7 +137,8 @@ static void start(struct swap_request *request, struct page *page)
 /* Context: the page lock was handed over to the I/O: page_end_read() follows. => PG_SWAPCACHE; PG_LOCKED. */
 static void read_start(struct swap_request *request, struct page *page)
 {
-	ASSERT(page_test(page, PG_SWAPCACHE) && page_test(page, PG_LOCKED), "a page that is read is in its slot, and locked");
+	ASSERT(page_test(page, PG_SWAPCACHE) && page_test(page, PG_LOCKED),
+	       "a page that is read is in its slot, and locked");
 	event_now(EVENT_swap_in, 0, READ_ONCE(page->private));
 	request->write = false;
 	request->done = read_done;

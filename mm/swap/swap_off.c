@@ -116,7 +116,7 @@ static int unuse_area(unsigned area)
 	for (;;) {
 		error = shmem_unuse(area);
 		if (!error || error == -EIO)
-			error = unuse_all(area) ? : error;
+			error = unuse_all(area) ?: error;
 		if (error == -ENOMEM || error == -EINTR || (error && ++rounds == ROUNDS_WITH_ERRORS))
 			return error;
 		swap_cache_trim();

@@ -31,7 +31,7 @@ typedef struct {
 #define PTE_ACCESSED (1UL << 5)
 #define PTE_DIRTY (1UL << 6)
 #define PTE_HUGE (1UL << 7) /* levels 2 and 3: maps a large page itself */
-#define PTE_KEY_SHIFT 59 /* the protection key, 4 bits */
+#define PTE_KEY_SHIFT 59    /* the protection key, 4 bits */
 #define PTE_KEY (0xfUL << PTE_KEY_SHIFT)
 #define PTE_NX (1UL << 63)
 /* Software bits, which the CPU ignores in present entries. */
@@ -192,7 +192,8 @@ static inline pte_t pte_make(const struct page *page, u64 prot)
 /* Changes the protection and keeps frame, accessed, dirty and software bits. Never adds write permission by itself. */
 static inline pte_t pte_modify(pte_t pte, u64 prot)
 {
-	const u64 keep = PTE_FRAME | PTE_ACCESSED | PTE_DIRTY | PTE_SPECIAL | PTE_SOFT_DIRTY | PTE_UFFD_WP | PTE_EXCLUSIVE;
+	const u64 keep =
+		PTE_FRAME | PTE_ACCESSED | PTE_DIRTY | PTE_SPECIAL | PTE_SOFT_DIRTY | PTE_UFFD_WP | PTE_EXCLUSIVE;
 
 	assert_pte_maps_page(pte);
 	return (pte_t){ (pte.val & keep) | (prot & ~PTE_WRITE) };

@@ -71,8 +71,8 @@ static inline void before_unlock(struct tlb_gather *tlb)
 }
 
 /* Zaps until the range ends or the gather is full; returns where it stopped. `what` is a constant at each call. */
-static __always_inline vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
-							       vaddr_t end, enum zap_what what)
+static __always_inline vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end,
+					 enum zap_what what)
 {
 	struct pt_iter it;
 

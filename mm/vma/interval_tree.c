@@ -212,8 +212,8 @@ static bool lies_before(const struct interval_node *node, struct interval_cursor
 	return node->start < cursor.start || (node->start == cursor.start && node->serial < cursor.serial);
 }
 
-struct interval_node *interval_tree_first_behind(const struct interval_tree *tree, struct interval_cursor cursor, u64 start,
-						 u64 last)
+struct interval_node *interval_tree_first_behind(const struct interval_tree *tree, struct interval_cursor cursor,
+						 u64 start, u64 last)
 {
 	struct interval_node *node = tree->root, *found = NULL;
 
@@ -242,8 +242,9 @@ static bool node_ok(const struct interval_node *node, const struct interval_node
 	u64 max_last = max(node->last, max(before ? before->max_last : 0, after ? after->max_last : 0));
 	u32 low = min(height_of(before), height_of(after)), high = max(height_of(before), height_of(after));
 
-	return node->start <= node->last && (!previous || is_in_order(previous, node)) && (!before || before->parent == node) &&
-	       (!after || after->parent == node) && node->height == high + 1 && high - low <= 1 && node->max_last == max_last;
+	return node->start <= node->last && (!previous || is_in_order(previous, node)) &&
+	       (!before || before->parent == node) && (!after || after->parent == node) && node->height == high + 1 &&
+	       high - low <= 1 && node->max_last == max_last;
 }
 
 /*

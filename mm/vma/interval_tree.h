@@ -18,12 +18,12 @@
 #include "kernel/lib/base.h"
 
 struct interval_node {
-	u64 start, last;    /* inclusive; constant while the node is in a tree */
-	u64 serial;	    /* number of its insertion: orders ranges with equal starts */
-	u64 max_last;	    /* the greatest last of the subtree */
+	u64 start, last; /* inclusive; constant while the node is in a tree */
+	u64 serial;	 /* number of its insertion: orders ranges with equal starts */
+	u64 max_last;	 /* the greatest last of the subtree */
 	struct interval_node *parent;
 	struct interval_node *child[2]; /* subtrees of the ranges before it and after it */
-	u32 height;	    /* of the subtree: 1 for a leaf; 0: in no tree */
+	u32 height;			/* of the subtree: 1 for a leaf; 0: in no tree */
 };
 
 struct interval_tree {
@@ -73,8 +73,8 @@ static inline struct interval_cursor interval_cursor_behind(const struct interva
 	return (struct interval_cursor){ node->start, node->serial + 1 };
 }
 /* As interval_tree_first(), among the ranges after the cursor. */
-struct interval_node *interval_tree_first_behind(const struct interval_tree *tree, struct interval_cursor cursor, u64 start,
-						 u64 last);
+struct interval_node *interval_tree_first_behind(const struct interval_tree *tree, struct interval_cursor cursor,
+						 u64 start, u64 last);
 
 /* Whether the tree is ordered and balanced, and its subtree data and its number of ranges are correct. */
 bool interval_tree_check(const struct interval_tree *tree);

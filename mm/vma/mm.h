@@ -36,27 +36,27 @@ struct mm {
 
 	/* mmap_lock and what it guards. */
 	struct rwsem mmap_lock __cacheline_aligned;
-	u64 write_began; /* in cycles: when it was last locked for writing */
+	u64 write_began;	       /* in cycles: when it was last locked for writing */
 	struct wait_queue vma_writers; /* writers of VMAs that wait for readers to drain */
 	u64 nr_vmas;
 	u64 total_pages, data_pages, stack_pages, locked_pages, exec_pages, shared_pages;
-	u16 keys;		/* protection keys in use, one bit each */
-	s8 execute_only_key;	/* the key that hides execute-only memory from reads; -1: none yet */
-	bool reaped;		/* unstable, nothing left to reap: set once under mmap_lock; a hint without it */
+	u16 keys;	     /* protection keys in use, one bit each */
+	s8 execute_only_key; /* the key that hides execute-only memory from reads; -1: none yet */
+	bool reaped;	     /* unstable, nothing left to reap: set once under mmap_lock; a hint without it */
 	/* MADV_FREE has marked pages; set under mmap_lock in any mode. Read stale: the memory is found later. */
 	bool has_lazy;
-	u64 def_flags; /* VM_LOCK_FLAGS that new mappings get: mlockall(MCL_FUTURE) */
+	u64 def_flags;		     /* VM_LOCK_FLAGS that new mappings get: mlockall(MCL_FUTURE) */
 	u64 hiwater_rss, hiwater_vm; /* hiwater_rss: raised without a lock, a lost update loses a peak */
 	vaddr_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
 	vaddr_t arg_start, arg_end, env_start, env_end;
-	vaddr_t mmap_base;	   /* constant after exec; mappings grow down from here */
-	u64 auxv[48];		   /* constant after exec */
-	struct file *exe_file;	   /* constant after exec and fork; a reference of ours */
+	vaddr_t mmap_base;     /* constant after exec; mappings grow down from here */
+	u64 auxv[48];	       /* constant after exec */
+	struct file *exe_file; /* constant after exec and fork; a reference of ours */
 	/* In bytes; copied from the process by exec, fork and prlimit. */
 	u64 rlimit_stack, rlimit_as, rlimit_data, rlimit_data_max, rlimit_memlock;
-	u64 nr_tables;		   /* atomic: page-table pages, the top one included (VmPTE) */
+	u64 nr_tables; /* atomic: page-table pages, the top one included (VmPTE) */
 
-	struct rss_cpu *rss; /* one per CPU */
+	struct rss_cpu *rss;  /* one per CPU */
 	struct list_head all; /* mm.c: link in the list of all address spaces */
 };
 

@@ -34,7 +34,8 @@ static bool is_data(u64 flags)
 /* Whether the limits permit `total` pages and, if the new mapping is data, `data` pages of data. */
 static bool within_limits(const struct mm *mm, u64 flags, u64 total, u64 data)
 {
-	return total <= READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT && (!is_data(flags) || data <= data_limit(mm) >> PAGE_SHIFT);
+	return total <= READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT &&
+	       (!is_data(flags) || data <= data_limit(mm) >> PAGE_SHIFT);
 }
 
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages)

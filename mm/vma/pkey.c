@@ -60,7 +60,7 @@ int mm_key_free(struct mm *mm, int key)
 	assert_mmap_write_locked(mm);
 	if (!mm_key_in_use(mm, key))
 		return -EINVAL;
-	mm->keys &= (u16)~(1u << key);
+	mm->keys &= (u16) ~(1u << key);
 	return 0;
 }
 

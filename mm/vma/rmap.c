@@ -24,9 +24,9 @@
 
 /* "This VMA may map pages of that anon_vma." */
 struct anon_vma_chain {
-	struct vma *vma;	      /* constant */
-	struct anon_vma *anon_vma;    /* constant; one reference */
-	struct list_head by_vma;      /* see above: struct vma.anon_vma_chain */
+	struct vma *vma;		  /* constant */
+	struct anon_vma *anon_vma;	  /* constant; one reference */
+	struct list_head by_vma;	  /* see above: struct vma.anon_vma_chain */
 	struct interval_node by_anon_vma; /* anon_vma lock: struct anon_vma.chains; the VMA's page offsets */
 };
 
@@ -226,8 +226,7 @@ void anon_vma_unlink(struct vma *vma)
 		unlock_family(vma->anon_vma);
 		WRITE_ONCE(vma->anon_vma, NULL);
 	}
-	list_for_each_safe(chain, next, &vma->anon_vma_chain, by_vma)
-	{
+	list_for_each_safe (chain, next, &vma->anon_vma_chain, by_vma) {
 		struct anon_vma *anon_vma = chain->anon_vma;
 
 		lock_family(anon_vma);
@@ -423,7 +422,8 @@ static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, s
 	struct pt_walk walk;
 	pte_t *pte;
 
-	ASSERT(page->index >= pgoff && page->index <= last_pgoff(vma), "a tree of the reverse map knows the VMA's bounds");
+	ASSERT(page->index >= pgoff && page->index <= last_pgoff(vma),
+	       "a tree of the reverse map knows the VMA's bounds");
 	*addr = start + (page->index - pgoff) * PAGE_SIZE;
 	walk = pt_walk(vma->mm, *addr);
 	if (walk.state != PT_TABLE)
@@ -526,7 +526,8 @@ u64 rmap_check(void)
 		struct page *page = pfn_to_page(pfn);
 
 		/* A page that is no longer mapped may outlive its anon_vma: it is about to be freed. */
-		if ((page_test(page, PG_ANON) || page_test(page, PG_CACHE)) && READ_ONCE(page->mapcount) && !page_agrees(page))
+		if ((page_test(page, PG_ANON) || page_test(page, PG_CACHE)) && READ_ONCE(page->mapcount) &&
+		    !page_agrees(page))
 			nr_wrong++;
 	}
 	return nr_wrong;
@@ -538,7 +539,7 @@ static bool tree_knows(const struct interval_tree *tree, const struct interval_n
 
 	if (whole && interval_tree_contains(tree, node) && node->start == vma->pgoff && node->last == last_pgoff(vma))
 		return true;
-	klog("rmap: a tree has the VMA %#lx-%#lx at the offsets %#lx to %#lx, it is at %#lx to %#lx; or the tree is broken",
+	klog("rmap: a tree has the VMA %#lx-%#lx at the offsets %#lx to %#lx, not %#lx to %#lx; or the tree is broken",
 	     (unsigned long)vma->start, (unsigned long)vma->end, (unsigned long)node->start, (unsigned long)node->last,
 	     (unsigned long)vma->pgoff, (unsigned long)last_pgoff(vma));
 	return false;

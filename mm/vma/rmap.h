@@ -17,13 +17,13 @@
 #include "mm/vma/vma.h"
 
 struct anon_vma {
-	spinlock_t lock;	   /* RANK_ANON_VMA; the root's lock guards chains and counts of the whole family */
-	s32 refcount;		   /* atomic: chains, children and pins */
-	u32 nr_active;		   /* root's lock: VMAs whose anon_vma it is */
-	u32 nr_children;	   /* root's lock: anon_vmas that have it as parent */
+	spinlock_t lock;	     /* RANK_ANON_VMA; the root's lock guards chains and counts of the whole family */
+	s32 refcount;		     /* atomic: chains, children and pins */
+	u32 nr_active;		     /* root's lock: VMAs whose anon_vma it is */
+	u32 nr_children;	     /* root's lock: anon_vmas that have it as parent */
 	struct interval_tree chains; /* root's lock: struct anon_vma_chain.by_anon_vma */
-	struct anon_vma *root;	   /* constant: its lock serves the whole family */
-	struct anon_vma *parent;   /* constant: the one that it was forked from; NULL for the root */
+	struct anon_vma *root;	     /* constant: its lock serves the whole family */
+	struct anon_vma *parent;     /* constant: the one that it was forked from; NULL for the root */
 	struct rcu_head rcu;
 };
 
@@ -77,8 +77,8 @@ void rmap_remove(struct page *page);
  * Calls visit for every entry that maps the page, under its PTE lock; stops when visit returns false. The page is
  * pinned, or the system quiet. visit does not sleep, and may flush translations. => no lock from RANK_I_MMAP on held.
  */
-void rmap_walk(struct page *page, bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg),
-	       void *arg);
+void rmap_walk(struct page *page,
+	       bool (*visit)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg), void *arg);
 
 /*
  * Walks every mapped page of the machine and compares the number of entries found with its mapcount. The system must be

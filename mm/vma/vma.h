@@ -59,12 +59,12 @@ struct vma_ops;
 
 struct vma {
 	/* Read by every fault; written in the bracket, each by WRITE_ONCE. */
-	vaddr_t start, end; /* [start, end), page aligned */
-	u64 flags;	    /* VM_* */
-	u64 page_prot;	    /* hardware bits of a private entry, see vma_page_prot() */
-	u64 pgoff;	    /* of start, in pages: in the mapping, or in the anonymous address space (rmap) */
-	struct mm *mm;	    /* constant while attached */
-	struct mapping *mapping; /* NULL: anonymous. One reference */
+	vaddr_t start, end;	   /* [start, end), page aligned */
+	u64 flags;		   /* VM_* */
+	u64 page_prot;		   /* hardware bits of a private entry, see vma_page_prot() */
+	u64 pgoff;		   /* of start, in pages: in the mapping, or in the anonymous address space (rmap) */
+	struct mm *mm;		   /* constant while attached */
+	struct mapping *mapping;   /* NULL: anonymous. One reference */
 	const struct vma_ops *ops; /* NULL: anonymous */
 
 	/* Read by faults, written rarely. */
@@ -123,8 +123,8 @@ static inline unsigned vma_flags_key(u64 flags)
 }
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
-void vma_init_caches(void); /* boot */
-struct vma *vma_alloc(struct mm *mm); /* detached, refcnt 0, everything zero; NULL without memory */
+void vma_init_caches(void);		    /* boot */
+struct vma *vma_alloc(struct mm *mm);	    /* detached, refcnt 0, everything zero; NULL without memory */
 struct vma *vma_dup(const struct vma *vma); /* a detached copy, with references on file and mapping, no anon_vma yet */
 /* Drops the VMA's references and frees it after a grace period. It is detached, or was never attached. */
 void vma_free(struct vma *vma);

@@ -40,7 +40,8 @@ _Static_assert(sizeof(struct vma_node) <= 512, "a node fills eight cache lines")
 	ASSERT(!(tree)->lock || rwsem_is_write_locked_by_me((tree)->lock), "mmap_lock is held for writing")
 #define assert_tree_locked(tree) ASSERT(!(tree)->lock || lock_is_held((tree)->lock), "mmap_lock is held")
 #define assert_tree_readable(tree)                                                                                     \
-	ASSERT(!(tree)->lock || lock_is_held((tree)->lock) || rcu_read_lock_held(), "mmap_lock or an RCU section is held")
+	ASSERT(!(tree)->lock || lock_is_held((tree)->lock) || rcu_read_lock_held(),                                    \
+	       "mmap_lock or an RCU section is held")
 #else
 #define assert_tree_write_locked(tree) ((void)(tree))
 #define assert_tree_locked(tree) ((void)(tree))

@@ -80,7 +80,7 @@ u64 vma_tree_gap_bottom_up(const struct vma_tree *tree, u64 len, u64 low, u64 hi
  */
 u64 vma_tree_check(const struct vma_tree *tree);
 
-#define vma_tree_for_each(vma, tree) vma_tree_for_each_range(vma, tree, 0, ~0UL)
+#define vma_tree_for_each(vma, tree) vma_tree_for_each_range (vma, tree, 0, ~0UL)
 /* Every VMA that overlaps [from, to), in order; the body may remove or resize the current one. => mmap_lock held. */
 #define vma_tree_for_each_range(vma, tree, from, to)                                                                   \
 	for (u64 _next = ((vma) = vma_tree_find_from((tree), (from))) ? (vma)->end : 0; (vma) && (vma)->start < (to);  \

@@ -9,15 +9,15 @@
 #include "mm/swap/swap.h"
 
 struct disk {
-	spinlock_t lock;	/* RANK_LEAF, interrupts off; protects waiting */
+	spinlock_t lock;	  /* RANK_LEAF, interrupts off; protects waiting */
 	struct list_head waiting; /* struct swap_request.free, in FIFO order */
 	u64 nr_pages;
 	u8 *data;
-	bool async;	       /* written by WRITE_ONCE, at any time */
+	bool async; /* written by WRITE_ONCE, at any time */
 	/* by direction (1: writes): one transfer in so many fails, 0: none; written by WRITE_ONCE */
 	u32 error_rate[2];
-	u64 nr_transfers[2];   /* atomic; transfers begun, by direction */
-	u64 nr_waiting;	       /* protected by lock; read by READ_ONCE */
+	u64 nr_transfers[2]; /* atomic; transfers begun, by direction */
+	u64 nr_waiting;	     /* protected by lock; read by READ_ONCE */
 };
 
 /* Creates a disk, which exists until the process ends. */

@@ -416,7 +416,8 @@ struct sim_tearing *sim_tearing;
 
 static void stand_between_the_halves(const u64 *entry, bool writes)
 {
-	if (sim_tearing->entry != entry || sim_tearing->cpu != cpu_id() || sim_tearing->writes != writes || sim_tearing->stopped)
+	if (sim_tearing->entry != entry || sim_tearing->cpu != cpu_id() || sim_tearing->writes != writes ||
+	    sim_tearing->stopped)
 		return;
 	store_release(&sim_tearing->stopped, true);
 	while (!load_acquire(&sim_tearing->go_on))

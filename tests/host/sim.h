@@ -84,13 +84,13 @@ extern struct sim_mmu_quirks sim_quirks;
  * until the test lets it continue. Set sim_tearing while no CPU accesses entries; NULL: entries are accessed whole.
  */
 struct sim_tearing {
-	unsigned low_bits;	     /* of the lower half */
-	const u64 *entry;	     /* where to stop, or NULL */
-	unsigned cpu;		     /* the CPU that stops */
-	bool writes;		     /* whether it stops in a write, or else in a read */
-	bool stopped;		     /* by store_release: it has stopped between the halves, */
-	bool go_on;		     /* ... until this is set */
-	u64 nr_torn;		     /* atomic; reads that returned neither the value before nor the one after */
+	unsigned low_bits; /* of the lower half */
+	const u64 *entry;  /* where to stop, or NULL */
+	unsigned cpu;	   /* the CPU that stops */
+	bool writes;	   /* whether it stops in a write, or else in a read */
+	bool stopped;	   /* by store_release: it has stopped between the halves, */
+	bool go_on;	   /* ... until this is set */
+	u64 nr_torn;	   /* atomic; reads that returned neither the value before nor the one after */
 };
 /*
  * Return whether this CPU's TLB holds a translation of addr, and whether its paging-structure caches hold the page

@@ -21,7 +21,7 @@ struct sim_file {
 
 	/* Set by the test, read by the threads that do I/O. */
 	enum sim_io reads, writes;
-	int error;	    /* of I/O that completes at once, and of page_mkwrite() */
+	int error; /* of I/O that completes at once, and of page_mkwrite() */
 	bool throttles;
 	/* Atomic. */
 	u32 nr_reads, nr_writes, nr_mkwrites, nr_throttled;

@@ -77,7 +77,8 @@ static void compare_objects(const char *name, size_t size, u64 in_use, u64 pages
 
 	(void)size, (void)pages;
 	if (in_use != before && strcmp(name, "magazine")) /* magazines stay with their CPUs */
-		sim_fail("%lu objects of the cache %s are in use, %lu were before", (unsigned long)in_use, name, (unsigned long)before);
+		sim_fail("%lu objects of the cache %s are in use, %lu were before", (unsigned long)in_use, name,
+			 (unsigned long)before);
 }
 
 static void check_end(void)

@@ -30,7 +30,7 @@ bool test_exists(const char *name);
 
 /* TEST(name, nr_cpus) { ... }, and TEST_DIES(name, nr_cpus, "part of the panic message") { ... } */
 #define TEST(id, cpus) TEST_DIES(id, cpus, NULL)
-#define TEST_DIES(id, cpus, words)                                                                                              \
+#define TEST_DIES(id, cpus, words)                                                                                     \
 	static void test_##id(void);                                                                                   \
 	__attribute__((constructor)) static void register_##id(void)                                                   \
 	{                                                                                                              \

@@ -216,7 +216,9 @@ static enum fault_end sleepy_fault(struct fault *f)
 static void fault_asleep(unsigned flags)
 {
 	static const struct vma_ops ops = { .fault = sleepy_fault, .without_mmap_lock = true };
-	struct mmap_request request = { .len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = &ops, .file_writable = true };
+	struct mmap_request request = {
+		.len = PAGES(1), .prot = RW, .flags = MAP_SHARED, .ops = &ops, .file_writable = true
+	};
 	long addr;
 
 	mm = test_mm(POLICY_VMA);
@@ -351,9 +353,11 @@ static const struct {
 	{ { COUNT_pgsteal_anon }, 1, "pages that it freed: 0 is not 1" },
 	{ { COUNT_pgsteal_file }, 1, "pages that it freed: 0 is not 1" },
 	{ { COUNT_pgscan_direct, COUNT_pgscan_file, COUNT_pgsteal_direct }, 3, "pages that it freed: 1 is not 0" },
-	{ { COUNT_pgscan_direct, COUNT_pgscan_file, COUNT_pgsteal_kswapd, COUNT_pgsteal_file }, 4,
+	{ { COUNT_pgscan_direct, COUNT_pgscan_file, COUNT_pgsteal_kswapd, COUNT_pgsteal_file },
+	  4,
 	  "pages freed by kswapd: 1 of 0" },
-	{ { COUNT_pgscan_kswapd, COUNT_pgscan_file, COUNT_pgsteal_direct, COUNT_pgsteal_file }, 4,
+	{ { COUNT_pgscan_kswapd, COUNT_pgscan_file, COUNT_pgsteal_direct, COUNT_pgsteal_file },
+	  4,
 	  "pages freed by others: 1 of 0" },
 };
 

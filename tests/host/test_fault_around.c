@@ -37,7 +37,8 @@ static void end(void)
 }
 
 static const enum fault_policy policies[] = { POLICY_MMAP, POLICY_VMA, POLICY_SPEC, POLICY_FULL };
-#define FOR_EACH_POLICY(i, pages) for (unsigned i = 0; i < ARRAY_SIZE(policies) && (begin(policies[i], pages), true); i++, end())
+#define FOR_EACH_POLICY(i, pages)                                                                                      \
+	for (unsigned i = 0; i < ARRAY_SIZE(policies) && (begin(policies[i], pages), true); i++, end())
 
 /* Creates the pages first to last; each holds its index. */
 static void cache(u64 first, u64 last)
@@ -153,7 +154,9 @@ TEST(around_bytes_are_rounded_as_on_linux, 1)
 {
 	static const struct {
 		u64 bytes, rounded;
-	} cases[] = { { 0, 4096 }, { 1, 4096 }, { 4096, 4096 }, { 12288, 8192 }, { 65535, 32768 }, { 2097152, 2097152 } };
+	} cases[] = {
+		{ 0, 4096 }, { 1, 4096 }, { 4096, 4096 }, { 12288, 8192 }, { 65535, 32768 }, { 2097152, 2097152 }
+	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		CHECK_EQ(fault_around_set(cases[i].bytes), 0);

@@ -34,7 +34,8 @@ static void expect_one_fault(const unsigned *more, unsigned nr_more)
 {
 	u64 expected[NR_COUNTERS] = { 0 };
 
-	expected[COUNT_pgfault] = expected[strategy->attempts] = expected[strategy->answered] = expected[strategy->success] = 1;
+	expected[COUNT_pgfault] = expected[strategy->attempts] = expected[strategy->answered] =
+		expected[strategy->success] = 1;
 	for (unsigned i = 0; i < nr_more; i++)
 		expected[more[i]]++;
 	for (unsigned counter = 0; counter < NR_COUNTERS; counter++)

@@ -207,7 +207,8 @@ TEST(file_read_error_ends_a_fault_that_may_not_retry, 4)
 	begin(POLICY_MMAP);
 	WRITE_ONCE(file->error, -EIO);
 	sim_start(FAULTER, act_read_without_retry, &faulter);
-	let_others_run_until(!sim_running(FAULTER) || READ_ONCE(file->nr_reads) > 1, "the fault neither ends nor reads again");
+	let_others_run_until(!sim_running(FAULTER) || READ_ONCE(file->nr_reads) > 1,
+			     "the fault neither ends nor reads again");
 	CHECK_EQ(file->nr_reads, 1);
 	sim_join(FAULTER);
 	CHECK_EQ(faulter.result, FAULT_IO_ERROR);

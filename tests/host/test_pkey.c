@@ -109,9 +109,8 @@ TEST(keys_hide_what_may_only_be_executed, 1)
 	CHECK_EQ(keys_read(), KEY_NO_ACCESS << 2 * hidden);
 	CHECK_EQ(mm_mprotect(mm, ARENA, PAGES(1), PROT_EXEC | PROT_READ, -1), 0);
 	CHECK_EQ(mm_key_at(mm, ARENA), 0);
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), PROT_EXEC, hidden + 1),
-		 0);							  /* an explicit key is used, */
-	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), RW, -1), 0); /* ... and kept */
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), PROT_EXEC, hidden + 1), 0); /* an explicit key is used, */
+	CHECK_EQ(mm_mprotect(mm, ARENA + PAGES(1), PAGES(1), RW, -1), 0);		 /* ... and kept */
 	CHECK_EQ(mm_key_at(mm, ARENA + PAGES(1)), hidden + 1);
 	end();
 }

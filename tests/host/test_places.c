@@ -291,7 +291,8 @@ TEST(mremap_leaves_the_source_empty, 1)
 	expect_get(ARENA + PAGES(3), 103);
 	map_at(mm, ARENA + PAGES(16), 2, RW, ANON);
 	put_pages(ARENA + PAGES(16), 2, 116);
-	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(16), PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, ARENA + PAGES(32)),
+	CHECK_EQ(mm_mremap(mm, ARENA + PAGES(16), PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
+			   ARENA + PAGES(32)),
 		 ARENA + PAGES(32));
 	CHECK(!sim_vma(mm, ARENA + PAGES(16))->anon_vma);
 	expect_pages(ARENA + PAGES(32), 2, 116);
@@ -472,12 +473,32 @@ TEST(child_is_laid_out_as_its_parent, 1)
 	CHECK_EQ(mm_fork(child, mm), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(mm->auxv); i++)
 		CHECK_EQ(child->auxv[i], mm->auxv[i]);
-#define SAME(field) CHECK_EQ(child->field, mm->field);
-	SAME(policy) SAME(start_code) SAME(end_code) SAME(start_data) SAME(end_data) SAME(start_brk)
-	SAME(brk) SAME(start_stack) SAME(arg_start) SAME(arg_end) SAME(env_start) SAME(env_end)
-	SAME(mmap_base) SAME(keys) SAME(execute_only_key) SAME(has_lazy) SAME(rlimit_stack)
-	SAME(rlimit_as) SAME(rlimit_data) SAME(rlimit_data_max) SAME(rlimit_memlock) SAME(nr_vmas)
-	SAME(total_pages) SAME(data_pages) SAME(stack_pages)
+#define SAME(field) CHECK_EQ(child->field, mm->field)
+	SAME(policy);
+	SAME(start_code);
+	SAME(end_code);
+	SAME(start_data);
+	SAME(end_data);
+	SAME(start_brk);
+	SAME(brk);
+	SAME(start_stack);
+	SAME(arg_start);
+	SAME(arg_end);
+	SAME(env_start);
+	SAME(env_end);
+	SAME(mmap_base);
+	SAME(keys);
+	SAME(execute_only_key);
+	SAME(has_lazy);
+	SAME(rlimit_stack);
+	SAME(rlimit_as);
+	SAME(rlimit_data);
+	SAME(rlimit_data_max);
+	SAME(rlimit_memlock);
+	SAME(nr_vmas);
+	SAME(total_pages);
+	SAME(data_pages);
+	SAME(stack_pages);
 #undef SAME
 	CHECK_EQ(mm->locked_pages, 2);
 	CHECK_EQ(child->locked_pages, 0);

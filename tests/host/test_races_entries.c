@@ -183,17 +183,14 @@ static void give_up_target(void)
 /* An access of CPU 1 that fills the entry, and the value that every CPU must read there from then on. */
 static const struct fill {
 	const char *name;
-	bool file; /* the page is a private copy of a file's page, which holds 1000 + its index */
+	bool file;  /* the page is a private copy of a file's page, which holds 1000 + its index */
 	int offset; /* address of the access, in pages from the target */
 	sim_func *access;
 	u64 expected;
 } fills[] = {
-	{ "new page", false, 0, act_write, 222 },
-	{ "zero page", false, 0, act_read, 0 },
-	{ "populated", false, 0, act_populate, 0 },
-	{ "file, copy", true, 0, act_write, 222 },
-	{ "file, page", true, 0, act_read, 1001 },
-	{ "file, around", true, 1, act_read, 1001 },
+	{ "new page", false, 0, act_write, 222 },   { "zero page", false, 0, act_read, 0 },
+	{ "populated", false, 0, act_populate, 0 }, { "file, copy", true, 0, act_write, 222 },
+	{ "file, page", true, 0, act_read, 1001 },  { "file, around", true, 1, act_read, 1001 },
 };
 
 static void fill_beside_a_translation(const struct fill *fill, bool lazily, struct sim_file *file)

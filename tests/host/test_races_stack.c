@@ -81,7 +81,8 @@ TEST(a2_stack_grows_for_its_own_thread_only, 1)
 		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
 		for (unsigned flags = 0; flags <= FAULT_NO_WAIT + FAULT_NO_RETRY; flags++)
 			if (!(flags & (FAULT_OWN | FAULT_TRIED)))
-				CHECK_EQ(fault_in(mm, below, flags & 1 ? ACCESS_WRITE : ACCESS_READ, flags), FAULT_NO_MAPPING);
+				CHECK_EQ(fault_in(mm, below, flags & 1 ? ACCESS_WRITE : ACCESS_READ, flags),
+					 FAULT_NO_MAPPING);
 		CHECK_EQ(mm_populate(mm, below, below + PAGES(1), true), -ENOMEM);
 		CHECK_EQ(mm_mlock(mm, below, PAGES(1), false), -ENOMEM);
 		CHECK_EQ(mm_madvise(mm, below, PAGES(1), MADV_POPULATE_WRITE), -ENOMEM);

@@ -46,7 +46,7 @@ static void act_replace(void *arg)
 	sim_use_mm(actor->mm);
 	put(actor->addr, 1); /* its page leaves the slot */
 	CHECK_EQ(mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_DONTNEED), 0);
-	put(actor->addr, 777);							    /* another page, */
+	put(actor->addr, 777); /* another page, */
 	/* ... which is swapped out to the same slot */
 	actor->result = mm_madvise(actor->mm, actor->addr, PAGES(1), MADV_PAGEOUT);
 	sim_leave_mm();

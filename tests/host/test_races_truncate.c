@@ -14,10 +14,14 @@ static struct mapping *object;
 
 static vaddr_t map_object(struct mm *of, u64 first, u64 pages, u64 flags)
 {
-	struct mmap_request request = {
-		.addr = PAGES(1000 + first), .len = PAGES(pages), .prot = RW, .flags = flags | MAP_FIXED, .pgoff = first,
-		.mapping = object, .ops = &mapping_vma_ops, .file_writable = true
-	};
+	struct mmap_request request = { .addr = PAGES(1000 + first),
+					.len = PAGES(pages),
+					.prot = RW,
+					.flags = flags | MAP_FIXED,
+					.pgoff = first,
+					.mapping = object,
+					.ops = &mapping_vma_ops,
+					.file_writable = true };
 	long at = mm_mmap(of, &request);
 
 	CHECK(at > 0);

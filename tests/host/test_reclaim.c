@@ -86,8 +86,7 @@ TEST(reclaim_second_use_makes_active, 1)
 	for (unsigned turn = 0; turn < 2; turn++) {
 		touch(0, NR_PAGES);
 		CHECK_EQ(mm_madvise(mm, addr + PAGES(used), PAGES(others), MADV_COLD), 0);
-		CHECK(reclaim_pages(others - 2 * used) >=
-		      others - 2 * used); /* passes the used pages on its way */
+		CHECK(reclaim_pages(others - 2 * used) >= others - 2 * used); /* passes the used pages on its way */
 		CHECK_EQ(nr_out(0, used), 0);
 		CHECK_EQ(COUNTED(pgactivate), turn * used); /* the first use only keeps them inactive */
 	}

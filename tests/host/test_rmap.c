@@ -110,11 +110,14 @@ TEST(rmap_neighbours_of_two_descriptors_do_not_share, 1)
 
 	sim_use_mm(mm);
 	for (unsigned i = 0; i < 3; i++) {
-		const struct mmap_request request = { .addr = addr + PAGES(i), .len = PAGES(1), .pgoff = i,
+		const struct mmap_request request = { .addr = addr + PAGES(i),
+						      .len = PAGES(1),
+						      .pgoff = i,
 						      .prot = i == 1 ? PROT_READ | PROT_WRITE | PROT_EXEC : RW,
 						      .flags = MAP_PRIVATE | MAP_FIXED,
 						      .file = (struct file *)&descriptors[i == 2],
-						      .mapping = object, .ops = &mapping_vma_ops };
+						      .mapping = object,
+						      .ops = &mapping_vma_ops };
 
 		CHECK_EQ(mm_mmap(mm, &request), request.addr);
 		put(request.addr, i);
@@ -250,11 +253,11 @@ static void change_bounds(struct mm *mm, vaddr_t addr)
 {
 	long to = (long)(addr + PAGES(100));
 
-	CHECK_EQ(mm_mprotect(mm, addr + PAGES(8), PAGES(4), PROT_READ, -1), 0);	      /* split at both ends */
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(8), PAGES(4), PROT_READ, -1), 0); /* split at both ends */
 	check_quiet();
 	CHECK_EQ(mm_mprotect(mm, addr + PAGES(12), PAGES(2), PROT_READ, -1), 0); /* the boundary moves up */
 	check_quiet();
-	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(2), PROT_READ, -1), 0);  /* and one moves down */
+	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(2), PROT_READ, -1), 0); /* and one moves down */
 	check_quiet();
 	CHECK_EQ(mm_mprotect(mm, addr + PAGES(6), PAGES(8), PROT_READ | PROT_WRITE, -1), 0); /* three become one */
 	check_quiet();
@@ -268,7 +271,8 @@ static void change_bounds(struct mm *mm, vaddr_t addr)
 	check_quiet();
 	CHECK_EQ(mm_mremap(mm, addr + PAGES(3), PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, (vaddr_t)to), to);
 	check_quiet();
-	CHECK_EQ(mm_mremap(mm, (vaddr_t)to, PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, addr + PAGES(3)), addr + PAGES(3));
+	CHECK_EQ(mm_mremap(mm, (vaddr_t)to, PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, addr + PAGES(3)),
+		 addr + PAGES(3));
 	check_quiet();
 }
 
@@ -506,8 +510,8 @@ TEST(rmap_checker_sees_what_is_wrong, 1)
 TEST(check_sees_wrong_counts, 1)
 {
 	struct mm *mm = test_mm(POLICY_MMAP);
-	u64 *const counts[] = { &mm->nr_vmas,	   &mm->total_pages,  &mm->data_pages,	 &mm->stack_pages,
-				&mm->locked_pages, &mm->exec_pages, &mm->shared_pages, &mm->nr_tables };
+	u64 *const counts[] = { &mm->nr_vmas,	   &mm->total_pages, &mm->data_pages,	&mm->stack_pages,
+				&mm->locked_pages, &mm->exec_pages,  &mm->shared_pages, &mm->nr_tables };
 
 	put_in(mm, map(mm, 4, RW, ANON), 1);
 	CHECK(check_address_spaces());

@@ -307,9 +307,12 @@ TEST(m5_page_that_is_mapped_again_stays, 3)
 /* Maps the whole object in another address space as well. */
 static vaddr_t map_in(struct mm *another)
 {
-	struct mmap_request request = {
-		.len = PAGES(NR_PAGES), .prot = RW, .flags = MAP_SHARED, .mapping = mapping, .ops = &mapping_vma_ops, .file_writable = true
-	};
+	struct mmap_request request = { .len = PAGES(NR_PAGES),
+					.prot = RW,
+					.flags = MAP_SHARED,
+					.mapping = mapping,
+					.ops = &mapping_vma_ops,
+					.file_writable = true };
 	long at = mm_mmap(another, &request);
 
 	CHECK(at > 0);

@@ -24,8 +24,8 @@ static vaddr_t fleeting; /* MADV_DONTNEED or MADV_FREE at any time: reads as zer
 static vaddr_t moving;	 /* at one of two places */
 static vaddr_t places[2];
 static unsigned rounds;
-static bool swapping;  /* pages are swapped out to disks[] at any time */
-static bool failing;   /* disks fail: one access may find that its page cannot be read, and the next that it can */
+static bool swapping; /* pages are swapped out to disks[] at any time */
+static bool failing;  /* disks fail: one access may find that its page cannot be read, and the next that it can */
 static u64 nr_failed;
 /* memory is short: calls and faults may fail with no memory, and must then have changed nothing */
 static bool scarce;
@@ -132,7 +132,8 @@ static void fleeting_drop(void)
 {
 	u64 first = sim_random_below(FLEETING), nr = 1 + sim_random_below(FLEETING - first);
 
-	CHECK_EQ(mm_madvise(mm, fleeting + PAGES(first), PAGES(nr), sim_random_below(2) ? MADV_DONTNEED : MADV_FREE), 0);
+	CHECK_EQ(mm_madvise(mm, fleeting + PAGES(first), PAGES(nr), sim_random_below(2) ? MADV_DONTNEED : MADV_FREE),
+		 0);
 }
 
 /* Drops the pages that MADV_FREE has marked, unless they were written to since. */

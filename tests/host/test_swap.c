@@ -81,8 +81,7 @@ TEST(swap_clean_pages_are_dropped, 2)
 /* A page that no one else maps and whose slot has no other user needs no copy when a write brings it back. */
 TEST(swap_exclusive_pages_are_reused, 2)
 {
-	FOR_EACH_DISK(async)
-	{
+	FOR_EACH_DISK (async) {
 		disk_start(1, disk);
 		put_pages(addr, NR_PAGES, 0);
 		CHECK_EQ(COUNTED(pgfault), NR_PAGES);
@@ -91,8 +90,7 @@ TEST(swap_exclusive_pages_are_reused, 2)
 		CHECK_EQ(COUNTED(cow_copies), 0);
 		CHECK_EQ(COUNTED(cow_reuses), 0); /* nor a second fault */
 	}
-	FOR_EACH_DISK(async)
-	{ /* read first: the write frees the slot, which no entry names any more */
+	FOR_EACH_DISK (async) { /* read first: the write frees the slot, which no entry names any more */
 		disk_start(1, disk);
 		for (u64 page = 0; page < NR_PAGES; page++) {
 			expect_get(addr + PAGES(page), page + 100);
@@ -106,8 +104,7 @@ TEST(swap_exclusive_pages_are_reused, 2)
 
 TEST(swap_fork_shares_slots, 2)
 {
-	FOR_EACH_DISK(async)
-	{
+	FOR_EACH_DISK (async) {
 		struct mm *child = test_mm(POLICY_DEFAULT);
 
 		CHECK_EQ(mm_fork(child, mm), 0);
@@ -140,8 +137,7 @@ TEST(swap_fork_shares_slots, 2)
 
 TEST(swap_calls_on_swapped_pages, 2)
 {
-	FOR_EACH_DISK(async)
-	{
+	FOR_EACH_DISK (async) {
 		u8 vec[NR_PAGES];
 		vaddr_t to;
 

@@ -46,7 +46,8 @@ static u64 nr_used(struct disk *of)
  */
 TEST(swap_newcomer_takes_turns_with_its_equals, 1)
 {
-	struct disk *old = disk_create(200), *newcomer = disk_create(200), *full = disk_create(150), *last = disk_create(200);
+	struct disk *old = disk_create(200), *newcomer = disk_create(200), *full = disk_create(150),
+		    *last = disk_create(200);
 	vaddr_t more;
 
 	begin(POLICY_DEFAULT, PLENTY, false);
@@ -269,8 +270,7 @@ TEST(swap_is_asked_beside_swapon, 2)
 /* Pages that no access may touch are brought back as well. */
 TEST(swapoff_brings_everything_back, 2)
 {
-	FOR_EACH_DISK(async)
-	{
+	FOR_EACH_DISK (async) {
 		struct mm *child = test_mm(POLICY_DEFAULT);
 
 		CHECK_EQ(mm_mprotect(mm, addr, PAGES(2), PROT_NONE, -1), 0);

@@ -200,9 +200,12 @@ static void prepare_shared_write(void)
 /* A private copy of an existing page of an object. */
 static void prepare_copy(void)
 {
-	const struct mmap_request request = {
-		.len = PAGES(4), .prot = RW, .flags = MAP_PRIVATE, .mapping = mapping, .ops = &mapping_vma_ops, .file_writable = true
-	};
+	const struct mmap_request request = { .len = PAGES(4),
+					      .prot = RW,
+					      .flags = MAP_PRIVATE,
+					      .mapping = mapping,
+					      .ops = &mapping_vma_ops,
+					      .file_writable = true };
 
 	addr = (vaddr_t)mm_mmap(mm, &request);
 	access = ACCESS_WRITE;
@@ -237,8 +240,8 @@ static void prepare_shmem_swapped(void)
 }
 
 static void (*const preparations[])(void) = {
-	prepare_read,	 prepare_write,		 prepare_write_after_read, prepare_shared_write,
-	prepare_copy,	 prepare_swapped,	 prepare_swapped_shared,   prepare_shmem_swapped,
+	prepare_read, prepare_write,   prepare_write_after_read, prepare_shared_write,
+	prepare_copy, prepare_swapped, prepare_swapped_shared,	 prepare_shmem_swapped,
 };
 
 static u64 rss_of(struct mm *of)

@@ -162,8 +162,10 @@ static void compare_gaps(u64 low, u64 high)
 {
 	u64 len = 1 + sim_random_below(20);
 
-	CHECK_EQ(vma_tree_gap_top_down(&tree, PAGES(len), addr_of(low), addr_of(high)), model_gap_top_down(len, low, high));
-	CHECK_EQ(vma_tree_gap_bottom_up(&tree, PAGES(len), addr_of(low), addr_of(high)), model_gap_bottom_up(len, low, high));
+	CHECK_EQ(vma_tree_gap_top_down(&tree, PAGES(len), addr_of(low), addr_of(high)),
+		 model_gap_top_down(len, low, high));
+	CHECK_EQ(vma_tree_gap_bottom_up(&tree, PAGES(len), addr_of(low), addr_of(high)),
+		 model_gap_bottom_up(len, low, high));
 }
 
 static void compare_at(u64 page)

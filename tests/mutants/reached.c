@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Notes which blocks of the program run: gcc -fsanitize-coverage=trace-pc calls the function below at the start of each.
- * REACHED names a file, which becomes a map with one byte for each byte of the program: 1 where a call returns to. It is
+ * Notes which blocks of the program run: gcc -fsanitize-coverage=trace-pc calls the function below at the start of
+ * each. REACHED names a file, which becomes a map with one byte for each byte of the program: 1 where a call returns
+ * to. It is
  * shared, so that it survives however the test ends, and with it the processes that tests run in.
  */
 #include <fcntl.h>

@@ -11,10 +11,12 @@ def jobs() -> list[Job]:
     return [
         Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1),
         Job(name="docs/entries", command=["tests/check-entries"], judge=complaints, weight=1),
-        Job(name="docs/budgets", command=["tests/check-budgets"], judge=complaints, says=lambda result: result.stdout.decode().strip(), weight=1),
+        Job(name="docs/budgets", command=["tests/check-budgets"], judge=complaints,
+            says=lambda result: result.stdout.decode().strip(), weight=1),
         Job(name="docs/budgets-planted", command=["tests/check-budgets", "--self-test"], judge=complaints, weight=1),
         Job(name="docs/codes", command=["tests/check-codes"], judge=complaints, weight=1),
         Job(name="docs/codes-planted", command=["tests/check-codes", "--self-test"], judge=complaints, weight=1),
+        Job(name="docs/columns", command=["tests/check-format", "--columns"], judge=complaints, weight=1),
         Job(name="docs/rooms", command=["tests/check-rooms"], judge=complaints, weight=1),
         Job(name="docs/rooms-planted", command=["tests/check-rooms", "--self-test"], judge=complaints, weight=1),
         Job(name="docs/contracts", command=["tests/check-contracts"], judge=complaints, weight=1),
@@ -25,6 +27,9 @@ def jobs() -> list[Job]:
 def soak_jobs() -> list[Job]:
     """Returns the checks that take long, or need packages that the others do not."""
     return [
+        Job(name="docs/format", command=["tests/check-format"], judge=complaints,
+            says=lambda result: result.stdout.decode().strip(), weight=1),
+        Job(name="docs/format-planted", command=["tests/check-format", "--self-test"], judge=complaints, weight=1),
         Job(name="docs/python", command=["tests/check-python"], judge=complaints, weight=2),
         Job(name="docs/python-planted", command=["tests/check-python", "--self-test"], judge=complaints, weight=2),
     ]

@@ -28,8 +28,8 @@
 #define MOST_LINES (7ul << (TABLE_BITS - 3)) /* leaves free slots, which end a search */
 
 struct line {
-	uint64_t number; /* physical address >> LINE_SHIFT, plus 1: 0 is a free slot */
-	uint64_t vaddr;	 /* the virtual address of the last access */
+	uint64_t number;  /* physical address >> LINE_SHIFT, plus 1: 0 is a free slot */
+	uint64_t vaddr;	  /* the virtual address of the last access */
 	uint64_t touched; /* a bit for each CPU */
 	uint64_t writes;
 	uint64_t faults;     /* how many different faults wrote it */
@@ -162,7 +162,7 @@ static const char *argument(int argc, char **argv, const char *name)
 }
 
 __attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc,
-								char **argv)
+							       char **argv)
 {
 	const char *fault_text = argument(argc, argv, "fault");
 	const char *mark_text = argument(argc, argv, "mark");

@@ -29,8 +29,8 @@ typedef void (*plugin_memory_fn)(unsigned int cpu, plugin_meminfo info, uint64_t
 typedef void (*plugin_exit_fn)(void);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, plugin_translate_fn fn, void *arg);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, plugin_execute_fn fn, enum plugin_registers registers,
-					  void *arg);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, plugin_execute_fn fn,
+					  enum plugin_registers registers, void *arg);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, plugin_execute_fn fn,
 					    enum plugin_registers registers, void *arg);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, plugin_memory_fn fn,

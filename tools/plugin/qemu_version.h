@@ -28,7 +28,7 @@ __attribute__((visibility("default"))) int qemu_plugin_version;
 struct qemu_version {
 	struct {
 		int64_t major, minor, micro;
-	} *qemu;
+	} * qemu;
 	char *package;
 };
 

@@ -80,11 +80,13 @@ static void on_translate(void *first, void *second)
 {
 	struct qemu_plugin_tb *tb = qemu_plugin_version < PLUGIN_WITHOUT_ID ? second : first;
 
-	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, PLUGIN_NO_REGISTERS, (void *)(uintptr_t)qemu_plugin_tb_n_insns(tb));
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, PLUGIN_NO_REGISTERS,
+					     (void *)(uintptr_t)qemu_plugin_tb_n_insns(tb));
 }
 
 /* QEMU looks this up by name. */
-__attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
+__attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc,
+							       char **argv);
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
 {
 	(void)info;

@@ -94,7 +94,8 @@ static bool take_argument(const char *text)
 }
 
 /* QEMU looks this up by name. */
-__attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
+__attribute__((visibility("default"))) int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc,
+							       char **argv);
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
 {
 	(void)info;

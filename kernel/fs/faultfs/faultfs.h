@@ -64,7 +64,7 @@ struct faultfs {
 	u32 nr_free_blocks; /* lock; statfs reads it without */
 	u32 nr_free_inodes; /* likewise */
 	u32 next_block;	    /* lock; where the search for a free block begins */
-	u64 *unwritten; /* atomic bits, by block: it belongs to a file but was never written, and reads as zeros */
+	u64 *unwritten;	    /* atomic bits, by block: it belongs to a file but was never written, and reads as zeros */
 
 	spinlock_t io_lock;	 /* protects the next four */
 	struct list_head reads;	 /* struct faultfs_io: reads to be submitted */

@@ -209,7 +209,8 @@ static struct inode *load(struct faultfs *fs, u32 ino)
 	record = faultfs_record(fs, ino, &page);
 	if (is_err(record))
 		return err_ptr(ptr_err(record));
-	inode = faultfs_record_makes_sense(record) ? faultfs_new_inode(fs, ino, record->mode, record->rdev) : err_ptr(-EIO);
+	inode = faultfs_record_makes_sense(record) ? faultfs_new_inode(fs, ino, record->mode, record->rdev)
+						   : err_ptr(-EIO);
 	ret = is_err(inode) ? 0 : faultfs_load_inode(inode, record);
 	page_put(page);
 	if (!ret)

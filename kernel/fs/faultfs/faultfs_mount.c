@@ -180,7 +180,9 @@ static struct inode *load_root(struct faultfs *fs)
 	assert_mutex_held(&fs->lock);
 	if (is_err(record))
 		return err_ptr(ptr_err(record));
-	inode = S_ISDIR(record->mode) && faultfs_record_makes_sense(record) ? faultfs_new_inode(fs, FAULTFS_ROOT_INO, record->mode, 0) : err_ptr(-EINVAL);
+	inode = S_ISDIR(record->mode) && faultfs_record_makes_sense(record)
+			? faultfs_new_inode(fs, FAULTFS_ROOT_INO, record->mode, 0)
+			: err_ptr(-EINVAL);
 	if (!is_err(inode))
 		(void)faultfs_load_inode(inode, record); /* cannot fail: it is not a symbolic link */
 	page_put(page);

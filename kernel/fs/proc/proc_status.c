@@ -203,9 +203,8 @@ static void show_stat_of(struct text *text, const struct proc_target *target, u6
 		process_usage(p, &usage);
 	text_printf(text, "%d (%s) %c %d %d %d %u %d %u %lu %lu %lu %lu", number_of(target, id), proc_comm(target),
 		    state_letter(target), parent_of(p), READ_ONCE(p->pgid), READ_ONCE(p->sid),
-		    READ_ONCE(p->tty) ? DEV_STDIN : 0, tty_foreground(p),
-		    p->is_kernel ? PF_KTHREAD : PF_RANDOMIZE, usage.min_flt,
-		    p->children_usage.min_flt, usage.maj_flt, p->children_usage.maj_flt);
+		    READ_ONCE(p->tty) ? DEV_STDIN : 0, tty_foreground(p), p->is_kernel ? PF_KTHREAD : PF_RANDOMIZE,
+		    usage.min_flt, p->children_usage.min_flt, usage.maj_flt, p->children_usage.maj_flt);
 	text_printf(text, " %lu %lu %lu %lu %d %d %u 0 %lu", usage.user_time / NS_PER_TICK,
 		    usage.kernel_time / NS_PER_TICK, p->children_usage.user_time / NS_PER_TICK,
 		    p->children_usage.kernel_time / NS_PER_TICK, 20 + (target->task ? target->task->nice : 0),

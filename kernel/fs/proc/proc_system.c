@@ -115,10 +115,10 @@ static int show_cpuinfo(struct text *text, u64 id)
 			text,
 			"\nstepping\t: %u\ncpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\n",
 			version.eax & 15, tsc_hz / 1000000, tsc_hz / 1000 % 1000, nr_cpus(), cpu);
-		text_printf(
-			text,
-			"cpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n",
-			nr_cpus(), cpus[cpu].apic_id, vendor.eax);
+		text_printf(text,
+			    "cpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\n"
+			    "cpuid level\t: %u\nwp\t\t: yes\n",
+			    nr_cpus(), cpus[cpu].apic_id, vendor.eax);
 		show_flags(text);
 		text_printf(text, "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %d\n", tsc_hz / 500000,
 			    tsc_hz / 5000 % 100, (version.ebx >> 8 & 0xff) * 8, CACHE_LINE);
@@ -158,8 +158,8 @@ static void show_swap_area(struct text *text, const struct swap_area_figures *ar
 	bool is_file = swap_name(area->device, text, path);
 
 	text_pad(text, line, 40);
-	text_printf(text, "%s%lu\t%s%lu\t%s%d\n", is_file ? "file\t\t" : "partition\t", size, size < 10000000 ? "\t" : "", used,
-		    used < 10000000 ? "\t" : "", area->priority);
+	text_printf(text, "%s%lu\t%s%lu\t%s%d\n", is_file ? "file\t\t" : "partition\t", size,
+		    size < 10000000 ? "\t" : "", used, used < 10000000 ? "\t" : "", area->priority);
 }
 
 static int show_swaps(struct text *text, u64 id)

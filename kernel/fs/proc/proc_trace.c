@@ -10,7 +10,9 @@
 
 static void show_heads(struct text *text)
 {
-	text_printf(text, "# [cpu] start +duration tid=thread event key=value…; times in seconds, durations in nanoseconds\n");
+	text_printf(
+		text,
+		"# [cpu] start +duration tid=thread event key=value…; times in seconds, durations in nanoseconds\n");
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++)
 		text_printf(text, "# cpu %u: %u events recorded since boot\n", cpu, events_recorded(cpu));
 }

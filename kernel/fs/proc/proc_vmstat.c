@@ -126,10 +126,10 @@ static void show_stashes(struct text *text)
 	for (unsigned cpu = 0; cpu < nr_cpus(); cpu++) {
 		struct page_stash_figures stash = page_stash_figures(cpu);
 
-		text_printf(
-			text,
-			"\n    cpu: %u\n              count:    %u\n              high:     %u\n              batch:    %u",
-			cpu, stash.nr, stash.limit, stash.limit / 2);
+		text_printf(text,
+			    "\n    cpu: %u\n              count:    %u\n              high:     %u"
+			    "\n              batch:    %u",
+			    cpu, stash.nr, stash.limit, stash.limit / 2);
 	}
 }
 

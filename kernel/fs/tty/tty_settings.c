@@ -79,7 +79,7 @@ static long set_termios(struct tty *tty, u64 arg, size_t size, bool flush)
 	tty->termios = new;
 	if ((new.lflag ^ old.lflag) & ICANON)
 		tty_input_mode_changed(tty);
-	if (!(new.iflag & IXON))
+	if (!(new.iflag &IXON))
 		tty_start(tty);
 	mutex_unlock(&tty->lock);
 	return 0;

@@ -117,7 +117,8 @@ def rows(path: str, macro: str) -> list[list[str]]:
     body = re.sub(r"\\\n\s*", " ", body)
     found = []
     for row in re.finditer(r'X\(((?:[^()"]|"(?:[^"\\]|\\.)*"|\([^()]*\))*)\)', body):
-        cells = re.findall(r'"(?:[^"\\]|\\.)*"|[^\s,"][^,"]*', row[1])
+        text = re.sub(r'"\s+"', "", row[1])  # string literals one after the other are one
+        cells = re.findall(r'"(?:[^"\\]|\\.)*"|[^\s,"][^,"]*', text)
         found.append([cell.strip().strip('"') for cell in cells])
     return found
 
