@@ -125,7 +125,7 @@ static void look_at_ending(struct process *process, struct look *look)
 	look->wait = true;
 	if (!mm || look->ending || READ_ONCE(mm->reaped))
 		return;
-	mm_ref(mm);
+	mmgrab(mm);
 	look->ending = mm;
 }
 
@@ -223,7 +223,7 @@ static void reap(struct mm *mm)
 {
 	if (only_dying_run_on(mm))
 		(void)mm_reap(mm);
-	mm_unref(mm);
+	mmdrop(mm);
 }
 
 /* ---- A round ----------------------------------------------------------------------------------------------------- */

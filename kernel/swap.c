@@ -209,9 +209,9 @@ static int claim_file(struct swap_target *target, struct dentry *node)
 {
 	int error;
 
-	rwsem_write(&node->inode->lock);
+	down_write(&node->inode->lock);
 	error = claim_inode(target, node->inode);
-	rwsem_write_unlock(&node->inode->lock);
+	up_write(&node->inode->lock);
 	if (error)
 		return error;
 	target->device = node->inode->sb->device;
@@ -239,9 +239,9 @@ static void release_file(struct swap_target *target)
 {
 	struct dentry *node = target->node;
 
-	rwsem_write(&node->inode->lock);
+	down_write(&node->inode->lock);
 	WRITE_ONCE(node->inode->is_swap, false);
-	rwsem_write_unlock(&node->inode->lock);
+	up_write(&node->inode->lock);
 	set_node(target, NULL);
 	dentry_put(node);
 }

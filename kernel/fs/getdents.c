@@ -55,9 +55,9 @@ int dir_iterate(struct dentry *dir, struct dir_context *ctx)
 	bool room = true;
 
 	if (ctx->pos < DIR_POS_COMPUTED) {
-		rwsem_read(&fs_tree_lock);
+		down_read(&fs_tree_lock);
 		room = emit_tree(dir, ctx);
-		rwsem_read_unlock(&fs_tree_lock);
+		up_read(&fs_tree_lock);
 	}
 	if (!room || !ops || !ops->iterate)
 		return 0;

@@ -161,9 +161,9 @@ static long unpack_entry(const struct cpio_entry *entry, const u8 *header)
 	struct dentry *dentry;
 	long ret = 0;
 
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	dentry = make_entry(entry);
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	if (is_err(dentry))
 		return ptr_err(dentry);
 	if (S_ISREG(entry->mode) && entry->size)

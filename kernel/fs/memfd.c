@@ -80,9 +80,9 @@ long memfd_add_seals(struct file *file, u32 seals)
 		return -EPERM;
 	if (seals & ~(u32)F_ALL_SEALS)
 		return -EINVAL;
-	rwsem_write(&inode->lock);
+	down_write(&inode->lock);
 	ret = add_seals_locked(inode, seals);
-	rwsem_write_unlock(&inode->lock);
+	up_write(&inode->lock);
 	return ret;
 }
 

@@ -114,7 +114,7 @@ static int attach(struct super_block *sb, struct dentry *target)
 {
 	int ret;
 
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	target = dentry_top(target);
 	if (target == fs_root)
 		ret = -EBUSY; /* Linux would cover it, where no process sees it */
@@ -122,7 +122,7 @@ static int attach(struct super_block *sb, struct dentry *target)
 		ret = -ENOENT;
 	else
 		ret = super_attach(sb, target);
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return ret;
 }
 
@@ -201,9 +201,9 @@ static int remount(struct mount_args *args, struct dentry *target)
 
 	if (target != sb->root)
 		return -EINVAL;
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	ret = remount_locked(sb, args);
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return ret;
 }
 
@@ -270,9 +270,9 @@ static int detach_settled(struct super_block *sb, u32 flags, bool *gone)
 
 	for (unsigned i = 0; ret == -EBUSY && i < GRACE_PERIODS; i++) {
 		rcu_barrier();
-		rwsem_write(&fs_tree_lock);
+		down_write(&fs_tree_lock);
 		ret = detach(sb, flags, gone);
-		rwsem_write_unlock(&fs_tree_lock);
+		up_write(&fs_tree_lock);
 	}
 	return ret;
 }

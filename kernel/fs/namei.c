@@ -242,7 +242,7 @@ int path_lookup(int dirfd, const char *path, u32 flags, struct dentry **result)
 	struct last_name last;
 	int ret;
 
-	rwsem_read(&fs_tree_lock);
+	down_read(&fs_tree_lock);
 	ret = path_parent(dirfd, path, flags, &last);
 	if (!ret) {
 		*result = lookup_last(&last, flags);
@@ -250,7 +250,7 @@ int path_lookup(int dirfd, const char *path, u32 flags, struct dentry **result)
 			ret = (int)ptr_err(*result);
 		last_name_put(&last);
 	}
-	rwsem_read_unlock(&fs_tree_lock);
+	up_read(&fs_tree_lock);
 	return ret;
 }
 

@@ -68,13 +68,13 @@ static long create_at(int dirfd, u64 user_path, struct creation *c)
 
 	if (is_err(path))
 		return ptr_err(path);
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	ret = path_parent(dirfd, path, 0, &last);
 	if (!ret) {
 		ret = create_locked(&last, c);
 		last_name_put(&last);
 	}
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	kfree(path);
 	return ret;
 }
@@ -261,13 +261,13 @@ static long remove_at(int dirfd, u64 user_path, bool directory)
 
 	if (is_err(path))
 		return ptr_err(path);
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	ret = path_parent(dirfd, path, 0, &last);
 	if (!ret) {
 		ret = remove_last(&last, directory);
 		last_name_put(&last);
 	}
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	kfree(path);
 	return ret;
 }

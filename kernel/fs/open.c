@@ -73,7 +73,7 @@ static struct dentry *open_create(int dirfd, const char *path, u32 flags, u32 mo
 	struct dentry *dentry;
 	int ret;
 
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	ret = path_parent(dirfd, path, 0, &last);
 	if (ret) {
 		dentry = err_ptr(ret);
@@ -81,7 +81,7 @@ static struct dentry *open_create(int dirfd, const char *path, u32 flags, u32 mo
 		dentry = find_or_create(&last, flags, mode, created);
 		last_name_put(&last);
 	}
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return dentry;
 }
 
@@ -287,9 +287,9 @@ static long fallocate_file(struct file *file, u32 mode, s64 offset, s64 len)
 		return -EFBIG;
 	if (!inode->ops || !inode->ops->fallocate)
 		return -EOPNOTSUPP;
-	rwsem_write(&inode->lock);
+	down_write(&inode->lock);
 	ret = inode->is_swap ? -ETXTBSY : inode->ops->fallocate(inode, mode, (u64)offset, (u64)len);
-	rwsem_write_unlock(&inode->lock);
+	up_write(&inode->lock);
 	return ret;
 }
 

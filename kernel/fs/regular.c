@@ -168,7 +168,7 @@ static long regular_write(struct file *file, struct iov_iter *from, u64 *pos)
 
 	if (!from->count)
 		return 0;
-	rwsem_write(&inode->lock);
+	down_write(&inode->lock);
 	if ((file->flags & O_APPEND) && !from->no_append)
 		*pos = inode_size(inode);
 	ret = write_checks(inode, from, *pos);
@@ -176,7 +176,7 @@ static long regular_write(struct file *file, struct iov_iter *from, u64 *pos)
 		ret = write_locked(inode, from, pos);
 	if (ret > 0)
 		inode_touch_mtime(inode);
-	rwsem_write_unlock(&inode->lock);
+	up_write(&inode->lock);
 	if (ret > 0 && (file->flags & O_DSYNC)) {
 		int error = file_sync(file);
 		ret = error ? error : ret;
@@ -212,12 +212,12 @@ int inode_truncate(struct inode *inode, u64 size)
 {
 	int ret = 0;
 
-	rwsem_write(&inode->lock);
+	down_write(&inode->lock);
 	if (inode->is_swap)
 		ret = -ETXTBSY;
 	else if (inode->ops && inode->ops->truncate)
 		ret = inode->ops->truncate(inode, size);
-	rwsem_write_unlock(&inode->lock);
+	up_write(&inode->lock);
 	return ret;
 }
 

@@ -196,7 +196,7 @@ static int rename_paths(int old_dirfd, const char *old_path, int dirfd, const ch
 	struct renaming r = { .flags = flags };
 	int ret;
 
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	ret = path_parent(old_dirfd, old_path, 0, &r.from);
 	if (!ret) {
 		ret = path_parent(dirfd, path, 0, &r.to);
@@ -206,7 +206,7 @@ static int rename_paths(int old_dirfd, const char *old_path, int dirfd, const ch
 		}
 		last_name_put(&r.from);
 	}
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return ret;
 }
 

@@ -210,7 +210,7 @@ void share_copy_out(void)
 
 	if (!boot_option("share", NULL, 0) || !initramfs_is_whole())
 		return;
-	rwsem_read(&fs_tree_lock);
+	down_read(&fs_tree_lock);
 	root = find(SHARE);
 	if (root && S_ISDIR(root->inode->mode)) {
 		put_all_gone();
@@ -219,5 +219,5 @@ void share_copy_out(void)
 		put_gone(".");
 	}
 	put_head(&(struct cpio_entry){ .name = CPIO_TRAILER, .nlink = 1 });
-	rwsem_read_unlock(&fs_tree_lock);
+	up_read(&fs_tree_lock);
 }

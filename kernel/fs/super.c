@@ -193,9 +193,9 @@ void super_destroy(struct super_block *sb)
 {
 	assert_may_sleep();
 	if (sb->root) {
-		rwsem_write(&fs_tree_lock);
+		down_write(&fs_tree_lock);
 		release_tree(sb->root);
-		rwsem_write_unlock(&fs_tree_lock);
+		up_write(&fs_tree_lock);
 	}
 	if (!wait_for_inodes(sb))
 		return; /* the check at shut-down reports the inode */
@@ -213,11 +213,11 @@ void super_sync_all(void)
 	struct super_block *sb;
 
 	rcu_barrier();
-	rwsem_read(&fs_tree_lock);
+	down_read(&fs_tree_lock);
 	list_for_each (sb, &mounted, link)
 		if (sb->type->sync)
 			(void)sb->type->sync(sb); /* sync(2) cannot report an error; fsync can */
-	rwsem_read_unlock(&fs_tree_lock);
+	up_read(&fs_tree_lock);
 }
 
 /* => fs_tree_lock held. Returns true if sb is mounted in `below`, directly or indirectly. */
@@ -260,14 +260,14 @@ static struct super_block *take_unused(void)
 {
 	struct super_block *sb, *found = NULL;
 
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	list_for_each (sb, &detached, link)
 		if (!super_is_busy(sb, 0)) {
 			found = sb;
 			list_del(&sb->link);
 			break;
 		}
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return found;
 }
 
@@ -287,11 +287,11 @@ void super_drop_pages(void)
 {
 	struct super_block *sb;
 
-	rwsem_read(&fs_tree_lock);
+	down_read(&fs_tree_lock);
 	list_for_each (sb, &mounted, link)
 		if (sb->type->drop_pages)
 			sb->type->drop_pages(sb);
-	rwsem_read_unlock(&fs_tree_lock);
+	up_read(&fs_tree_lock);
 }
 
 /* Destroys the newest first: it may be mounted on an older one. */
@@ -302,9 +302,9 @@ void super_destroy_all(void)
 
 		if (sb->type->sync)
 			(void)sb->type->sync(sb);
-		rwsem_write(&fs_tree_lock);
+		down_write(&fs_tree_lock);
 		super_detach(sb);
-		rwsem_write_unlock(&fs_tree_lock);
+		up_write(&fs_tree_lock);
 		super_destroy(sb);
 	}
 	super_destroy_unused(); /* last: others may have been mounted in these after they were detached */
@@ -323,7 +323,7 @@ struct super_block *mount_at_boot(const char *path, const char *type, u32 mode)
 	if (!sb || super_fill(sb, none))
 		panic("no memory for %s at boot", path);
 	sb->root->inode->mode = S_IFDIR | mode;
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	if (*name) {
 		struct dentry *parent = name - path > 1
 						? dentry_top(dentry_find(fs_root, path + 1, (size_t)(name - path) - 2))
@@ -332,7 +332,7 @@ struct super_block *mount_at_boot(const char *path, const char *type, u32 mode)
 	}
 	if ((dir && is_err(dir)) || super_attach(sb, dir))
 		panic("no memory for %s at boot", path);
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return sb;
 }
 
@@ -381,10 +381,10 @@ static void show_rows(struct text *text, show_row_t *show)
 {
 	struct super_block *sb;
 
-	rwsem_read(&fs_tree_lock);
+	down_read(&fs_tree_lock);
 	list_for_each (sb, &mounted, link)
 		show(sb, text);
-	rwsem_read_unlock(&fs_tree_lock);
+	up_read(&fs_tree_lock);
 }
 
 static void show_mount(const struct super_block *sb, struct text *text)

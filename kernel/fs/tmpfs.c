@@ -145,9 +145,9 @@ static int devtmpfs_mount(struct super_block *sb, char *text)
 		ret = make_root(sb, (u32)options.mode);
 	if (ret)
 		return ret;
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	devices_create(sb->root);
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return sb->incomplete ? -ENOMEM : 0;
 }
 

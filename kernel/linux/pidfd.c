@@ -195,7 +195,7 @@ static long advise_process(struct process *process, struct iov_iter *ranges, int
 	answer = may_advise(process, advice);
 	if (!answer)
 		answer = advise(mm, ranges, advice);
-	mm_put(mm);
+	mmput(mm);
 	return answer;
 }
 

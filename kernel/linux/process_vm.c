@@ -76,7 +76,7 @@ static long with_remote_mm(s32 pid, struct transfer *transfer)
 	transfer->remote_mm = process_mm(task->process);
 	if (transfer->remote_mm) {
 		answer = !may_access(task->process, OWN_REAL_IDS) ? -EPERM : copy_all_pieces(transfer);
-		mm_put(transfer->remote_mm);
+		mmput(transfer->remote_mm);
 	}
 	task_put(task);
 	return answer;

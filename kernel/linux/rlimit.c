@@ -56,7 +56,7 @@ static void set_limit(struct process *process, u32 resource, const struct rlimit
 	mm = process_mm(process);
 	if (mm) {
 		rlimits_to_mm(process, mm);
-		mm_put(mm);
+		mmput(mm);
 	}
 }
 

@@ -223,9 +223,9 @@ static struct file *segment_file(s32 key, u64 size)
 	if (!inode)
 		return err_ptr(-ENOMEM);
 	inode->nlink = 0;
-	rwsem_write(&inode->lock);
+	down_write(&inode->lock);
 	(void)mapping_truncate(inode->mapping, size); /* cannot fail: the file is in memory only */
-	rwsem_write_unlock(&inode->lock);
+	up_write(&inode->lock);
 	ksnprintf(name, sizeof(name), "/SYSV%08x (deleted)", (u32)key);
 	return file_open_anon(inode, name, &segment_ops, O_RDWR);
 }

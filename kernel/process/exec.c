@@ -312,7 +312,7 @@ static void become(struct exec *exec, struct mm *old_mm, struct sighand *sighand
 	process->exit_signal = SIGCHLD;
 	spin_unlock(&process_tree_lock);
 	if (old_mm)
-		mm_put(old_mm);
+		mmput(old_mm);
 	files_close_on_exec(task->files);
 	reset_signals(task, sighand);
 	set_comm(task, exec->filename);
@@ -364,7 +364,7 @@ static int build_and_switch(struct exec *exec)
 		return 0;
 	}
 	task_switch_mm(old);
-	mm_put(exec->mm);
+	mmput(exec->mm);
 	if (sighand)
 		sighand_put(sighand);
 	return error;

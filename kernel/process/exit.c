@@ -98,7 +98,7 @@ static void leave_mm(void)
 	fault_dump_address_space();
 	task_release_user();
 	note_max_rss(current->process, mm);
-	mm_put(task_switch_mm(NULL));
+	mmput(task_switch_mm(NULL));
 }
 
 /* ---- The thread group -------------------------------------------------------------------------------------------- */

@@ -89,7 +89,7 @@ static int copy_mm(struct task *child, u64 flags)
 	int error;
 
 	if (flags & CLONE_VM) {
-		mm_get(parent);
+		mmget(parent);
 		child->mm = parent;
 		return 0;
 	}
@@ -98,7 +98,7 @@ static int copy_mm(struct task *child, u64 flags)
 		return -ENOMEM;
 	error = mm_fork(mm, parent);
 	if (error)
-		mm_put(mm);
+		mmput(mm);
 	else
 		child->mm = mm;
 	return error;
@@ -155,7 +155,7 @@ static void abandon(struct task *child)
 	struct process *process = child->process;
 
 	if (child->mm)
-		mm_put(child->mm);
+		mmput(child->mm);
 	if (child->files)
 		files_put(child->files);
 	if (child->fs)

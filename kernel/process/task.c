@@ -317,7 +317,7 @@ struct mm *process_mm(struct process *process)
 	list_for_each (task, &process->threads, thread_link) {
 		mm = task_own_mm(task);
 		if (mm) {
-			mm_get(mm);
+			mmget(mm);
 			break;
 		}
 	}

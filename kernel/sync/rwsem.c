@@ -119,25 +119,25 @@ static int rwsem_wait(struct rwsem *sem, bool writer, enum sleep_state state)
 	return 0;
 }
 
-void rwsem_read_slow(struct rwsem *sem)
+void rwsem_down_read_slow(struct rwsem *sem)
 {
 	assert_may_sleep();
 	(void)rwsem_wait(sem, false, SLEEP_UNINTERRUPTIBLE);
 }
 
-void rwsem_write_slow(struct rwsem *sem)
+void rwsem_down_write_slow(struct rwsem *sem)
 {
 	assert_may_sleep();
 	(void)rwsem_wait(sem, true, SLEEP_UNINTERRUPTIBLE);
 }
 
-int rwsem_read_killable_slow(struct rwsem *sem)
+int rwsem_down_read_killable_slow(struct rwsem *sem)
 {
 	assert_may_sleep();
 	return rwsem_wait(sem, false, SLEEP_KILLABLE);
 }
 
-int rwsem_write_killable_slow(struct rwsem *sem)
+int rwsem_down_write_killable_slow(struct rwsem *sem)
 {
 	assert_may_sleep();
 	return rwsem_wait(sem, true, SLEEP_KILLABLE);

@@ -23,14 +23,14 @@ struct rwsem {
 void rwsem_init(struct rwsem *sem, enum lock_rank rank);
 
 /* May sleep, unless tried. */
-void rwsem_read_slow(struct rwsem *sem);
-void rwsem_write_slow(struct rwsem *sem);
-int __must_check rwsem_read_killable_slow(struct rwsem *sem);  /* 0 or -EINTR */
-int __must_check rwsem_write_killable_slow(struct rwsem *sem); /* 0 or -EINTR */
+void rwsem_down_read_slow(struct rwsem *sem);
+void rwsem_down_write_slow(struct rwsem *sem);
+int __must_check rwsem_down_read_killable_slow(struct rwsem *sem);  /* 0 or -EINTR */
+int __must_check rwsem_down_write_killable_slow(struct rwsem *sem); /* 0 or -EINTR */
 /* Wakes waiters, after a release that left RWSEM_WAITERS set. */
 void rwsem_wake(struct rwsem *sem);
 
-static inline bool rwsem_try_read(struct rwsem *sem)
+static inline bool down_read_trylock(struct rwsem *sem)
 {
 	s64 count = READ_ONCE(sem->count);
 
@@ -45,7 +45,7 @@ static inline bool rwsem_try_read(struct rwsem *sem)
 	return false;
 }
 
-static inline bool rwsem_try_write(struct rwsem *sem)
+static inline bool down_write_trylock(struct rwsem *sem)
 {
 	schedule_point();
 	if (!atomic_cas(&sem->count, 0, RWSEM_WRITER))
@@ -55,33 +55,33 @@ static inline bool rwsem_try_write(struct rwsem *sem)
 	return true;
 }
 
-static inline void rwsem_read(struct rwsem *sem)
+static inline void down_read(struct rwsem *sem)
 {
 	lock_order_check(sem, sem->rank);
-	if (unlikely(!rwsem_try_read(sem)))
-		rwsem_read_slow(sem);
+	if (unlikely(!down_read_trylock(sem)))
+		rwsem_down_read_slow(sem);
 }
 
-static inline void rwsem_write(struct rwsem *sem)
+static inline void down_write(struct rwsem *sem)
 {
 	lock_order_check(sem, sem->rank);
-	if (unlikely(!rwsem_try_write(sem)))
-		rwsem_write_slow(sem);
+	if (unlikely(!down_write_trylock(sem)))
+		rwsem_down_write_slow(sem);
 }
 
-static inline int __must_check rwsem_read_killable(struct rwsem *sem)
+static inline int __must_check down_read_killable(struct rwsem *sem)
 {
 	lock_order_check(sem, sem->rank);
-	return likely(rwsem_try_read(sem)) ? 0 : rwsem_read_killable_slow(sem);
+	return likely(down_read_trylock(sem)) ? 0 : rwsem_down_read_killable_slow(sem);
 }
 
-static inline int __must_check rwsem_write_killable(struct rwsem *sem)
+static inline int __must_check down_write_killable(struct rwsem *sem)
 {
 	lock_order_check(sem, sem->rank);
-	return likely(rwsem_try_write(sem)) ? 0 : rwsem_write_killable_slow(sem);
+	return likely(down_write_trylock(sem)) ? 0 : rwsem_down_write_killable_slow(sem);
 }
 
-static inline void rwsem_read_unlock(struct rwsem *sem)
+static inline void up_read(struct rwsem *sem)
 {
 	lock_release_check(sem, sem->rank);
 	s64 count = __atomic_sub_fetch(&sem->count, RWSEM_READER, __ATOMIC_RELEASE);
@@ -89,7 +89,7 @@ static inline void rwsem_read_unlock(struct rwsem *sem)
 		rwsem_wake(sem);
 }
 
-static inline void rwsem_write_unlock(struct rwsem *sem)
+static inline void up_write(struct rwsem *sem)
 {
 	lock_release_check(sem, sem->rank);
 	WRITE_ONCE(sem->owner, NULL);

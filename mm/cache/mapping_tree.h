@@ -67,7 +67,7 @@ static inline struct page *slot_get_page(const struct mapping_slot *slot)
 
 	assert_in_rcu();
 	while ((page = slot_page(slot_read(slot))) != NULL) {
-		if (unlikely(!page_get_unless_free(page)))
+		if (unlikely(!page_try_get(page)))
 			continue;
 		if (likely(slot_page(slot_read(slot)) == page))
 			break;

@@ -426,7 +426,7 @@ static struct mm *next_mm(struct walk *walk)
 	do {
 		spin_lock(&mapping->i_mmap_lock);
 		vma = next_along_tree(walk);
-		if (vma && mm_get_unless_ending(vma->mm))
+		if (vma && mmget_not_zero(vma->mm))
 			mm = vma->mm;
 		else if (vma)
 			walk->cursor = interval_cursor_behind(&vma->i_mmap);
@@ -487,7 +487,7 @@ static void visit_along_tree(struct walk *walk, visit_mm_t *visit)
 
 	while ((mm = next_mm(walk)) != NULL) {
 		visit(walk, mm);
-		mm_put(mm);
+		mmput(mm);
 		cond_resched();
 	}
 }
@@ -497,11 +497,11 @@ static void visit_all(struct walk *walk, visit_mm_t *visit)
 	struct mm *mm = NULL;
 
 	while ((mm = mm_next(mm)) != NULL) {
-		if (!mm_get_unless_ending(mm))
+		if (!mmget_not_zero(mm))
 			continue;
 		walk->addr = 0;
 		visit(walk, mm);
-		mm_put(mm);
+		mmput(mm);
 		cond_resched();
 	}
 }
@@ -573,7 +573,7 @@ static void flush_pending_in(struct walk *walk, struct mm *mm)
 	while (next_vma_of(walk, mm))
 		;
 	mmap_read_unlock(mm);
-	if (tlb_is_pending(mm))
+	if (mm_tlb_flush_pending(mm))
 		tlb_flush_range(mm, 0, ~0UL);
 }
 

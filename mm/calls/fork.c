@@ -193,7 +193,7 @@ int mm_fork(struct mm *child, struct mm *parent)
 	error = copy_vmas(&copy);
 	race_point(fork_before_flush);
 	/* Pending: reclaim may not yet have flushed a page that the child now shares (W6). */
-	if (copy.flush || tlb_is_pending(parent))
+	if (copy.flush || mm_tlb_flush_pending(parent))
 		tlb_flush_range(parent, 0, ~0UL);
 	mmap_write_unlock(child);
 	mmap_write_unlock(parent);

@@ -61,7 +61,7 @@ long mm_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write);
  */
 void mm_populate_flags(struct mm *mm, vaddr_t start, vaddr_t end, u64 vm_flags);
 
-/* Copies parent's address space for fork. 0, -ENOMEM or -EINTR; on error the child is ready for mm_put(). Sleeps. */
+/* Copies parent's address space for fork. 0, -ENOMEM or -EINTR; on error the child is ready for mmput(). Sleeps. */
 int mm_fork(struct mm *child, struct mm *parent);
 
 #endif

@@ -42,7 +42,7 @@ static void change_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 
 		race_point(mprotect_entry_read);
 	} while (!pte_cas(ptep, old, new));
 	if (loses_rights(old, new))
-		tlb_note(tlb, addr);
+		tlb_remove_tlb_entry(tlb, addr);
 }
 
 static void change_entries(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, u64 prot)

@@ -126,6 +126,6 @@ void page_move(struct vma *vma, vaddr_t from, vaddr_t to, u64 len)
 		cond_resched();
 	}
 	/* Reclaim may not yet have flushed the old address of a swap entry that has moved (W6). */
-	if (tlb_is_pending(vma->mm))
+	if (mm_tlb_flush_pending(vma->mm))
 		tlb_flush_range(vma->mm, from, from + len);
 }

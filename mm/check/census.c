@@ -116,14 +116,14 @@ static void count_locked(struct mm *mm, struct census *census)
 {
 	struct vma *vma;
 
-	if (!READ_ONCE(mm->locked_pages) || !mm_get_unless_ending(mm))
+	if (!READ_ONCE(mm->locked_pages) || !mmget_not_zero(mm))
 		return;
 	mmap_read_lock(mm);
 	vma_tree_for_each (vma, &mm->tree)
 		if (vma->flags & VM_LOCKED)
 			count_locked_vma(vma, census);
 	mmap_read_unlock(mm);
-	mm_put(mm);
+	mmput(mm);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */

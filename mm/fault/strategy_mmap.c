@@ -46,7 +46,7 @@ static __always_inline bool lock_address_space(struct fault *f)
 	int error;
 
 	f->sleep = FAULT_SLEEP_mmap_lock;
-	error = rwsem_read_killable(&f->mm->mmap_lock);
+	error = down_read_killable(&f->mm->mmap_lock);
 	f->sleep = FAULT_SLEEP_none;
 	if (!error)
 		f->held = HELD_MMAP;

@@ -34,7 +34,7 @@ static enum fault_reason vma_skip(const struct fault *f)
 
 static void vma_leave(struct fault *f)
 {
-	vma_read_unlock(f->locked_vma);
+	vma_end_read(f->locked_vma);
 	f->held = HELD_NOTHING;
 }
 
@@ -62,7 +62,7 @@ static enum fault_end find_and_lock(struct fault *f)
 		if (!vma)
 			return found_nothing(f);
 		race_point(vma_after_find);
-		switch (vma_try_read(f->mm, vma)) {
+		switch (vma_start_read(f->mm, vma)) {
 		case VMA_READ_LOCKED:
 			f->locked_vma = vma;
 			f->held = HELD_VMA;

@@ -61,7 +61,7 @@ void page_put(struct page *page);
  * For callers that found the page without a lock. False when it is free. When true, the page may have been freed and
  * reused before the reference was taken: the caller must check again that it is still where it was found.
  */
-static inline bool page_get_unless_free(struct page *page)
+static inline bool page_try_get(struct page *page)
 {
 	s32 refcount = READ_ONCE(page->refcount);
 

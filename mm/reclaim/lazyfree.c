@@ -46,7 +46,7 @@ static void free_lazily(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 		return;
 	page_set(page, PG_LAZYFREE);
 	if (clear_bits(ptep, PTE_DIRTY | PTE_ACCESSED))
-		tlb_note(tlb, addr);
+		tlb_remove_tlb_entry(tlb, addr);
 }
 
 static void make_old(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
@@ -57,7 +57,7 @@ static void make_old(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 		return;
 	lru_deactivate(page);
 	if (clear_bits(ptep, PTE_ACCESSED))
-		tlb_note(tlb, addr);
+		tlb_remove_tlb_entry(tlb, addr);
 }
 
 typedef void visit_entry_t(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr);
@@ -129,7 +129,7 @@ static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *n
 			return false;
 		race_point(lazyfree_entry_read);
 	} while (!pte_cas(ptep, old, (pte_t){ 0 })); /* failed: the CPU has just set a bit, perhaps the dirty bit */
-	tlb_note(tlb, addr);
+	tlb_remove_tlb_entry(tlb, addr);
 	mm_rss_add(tlb->mm, RSS_ANON, -1);
 	rmap_remove(page);
 	++*nr_dropped;
@@ -171,7 +171,7 @@ u64 mm_drop_lazy(struct mm *mm)
 	if (!READ_ONCE(mm->has_lazy) || !mmap_read_trylock_unless_ending(mm))
 		return 0;
 	WRITE_ONCE(mm->has_lazy, false);
-	mm_note_peak(mm);
+	update_hiwater_rss(mm);
 	tlb_gather_begin(&tlb, mm);
 	vma_tree_for_each (vma, &mm->tree)
 		if (vma_is_anonymous(vma) && !(vma->flags & VM_LOCKED))

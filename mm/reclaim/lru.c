@@ -87,7 +87,7 @@ static bool welcome(struct page *page)
 {
 	bool added = false;
 
-	if (!is_newcomer(READ_ONCE(page->flags)) || !page_get_unless_free(page))
+	if (!is_newcomer(READ_ONCE(page->flags)) || !page_try_get(page))
 		return false;
 	spin_lock(&lru.lock);
 	if (is_newcomer(load_acquire(&page->flags))) {
@@ -121,7 +121,7 @@ static struct page *take_oldest(enum lru_list list)
 	for (u64 left = lru.nr[list]; left; left--) {
 		struct page *page = list_entry(lru.lists[list].prev, struct page, lru);
 
-		if (page_get_unless_free(page)) {
+		if (page_try_get(page)) {
 			del(page);
 			return page;
 		}

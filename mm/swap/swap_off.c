@@ -94,12 +94,12 @@ static int unuse_all(unsigned area)
 	struct mm *mm = NULL;
 
 	while ((mm = mm_next(mm)) != NULL) {
-		if (!mm_get_unless_ending(mm))
+		if (!mmget_not_zero(mm))
 			continue;
 		result = unuse_mm(mm, area);
-		mm_put(mm);
+		mmput(mm);
 		if (result == -ENOMEM || result == -EINTR) {
-			mm_unref(mm);
+			mmdrop(mm);
 			return result;
 		}
 		error = result ? result : error;

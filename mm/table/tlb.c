@@ -66,7 +66,7 @@ struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm)
 	if (batch->nr_mms == TLB_BATCH_MMS)
 		return NULL;
 	batch->nr_mms++;
-	mm_ref(mm);
+	mmgrab(mm);
 	atomic_add_return(&mm->tlb_pending, 1);
 	*part = (struct tlb_batch_mm){ .mm = mm, .start = ~0UL };
 	return part;
@@ -84,7 +84,7 @@ void tlb_batch_flush(struct tlb_batch *batch)
 
 		tlb_flush_range(part->mm, part->start, part->end);
 		atomic_dec_return(&part->mm->tlb_pending);
-		mm_unref(part->mm);
+		mmdrop(part->mm);
 	}
 	batch->nr_mms = 0;
 }

@@ -27,7 +27,7 @@ void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm);
 /* Flushes, frees, and ends the gather. => interrupts on. */
 void tlb_gather_finish(struct tlb_gather *tlb);
 /* Notes that the translation of one page at addr is gone or lost rights. => a PTE lock held. */
-static inline void tlb_note(struct tlb_gather *tlb, vaddr_t addr)
+static inline void tlb_remove_tlb_entry(struct tlb_gather *tlb, vaddr_t addr)
 {
 	assert_in_atomic();
 	if (addr < tlb->start)
@@ -99,7 +99,7 @@ void tlb_batch_flush(struct tlb_batch *batch);
  * Some gather or batch may have changed entries and not flushed them yet. A caller that has seen a changed entry also
  * sees the count that was raised before the change.
  */
-static inline bool tlb_is_pending(struct mm *mm)
+static inline bool mm_tlb_flush_pending(struct mm *mm)
 {
 	return __atomic_load_n(&mm->tlb_pending, __ATOMIC_SEQ_CST) != 0;
 }
@@ -110,7 +110,7 @@ static inline bool tlb_is_pending(struct mm *mm)
 static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
 {
 	assert_in_atomic();
-	return pte_present(pte) || tlb_is_pending(mm);
+	return pte_present(pte) || mm_tlb_flush_pending(mm);
 }
 
 /*
@@ -150,7 +150,7 @@ static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr
 static inline void tlb_settle(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	assert_in_atomic();
-	if (unlikely(tlb_is_pending(mm)))
+	if (unlikely(mm_tlb_flush_pending(mm)))
 		tlb_flush_range(mm, start, end);
 }
 

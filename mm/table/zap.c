@@ -41,7 +41,7 @@ static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 		return false;
 	old = pte_xchg(ptep, (pte_t){ 0 });
 	if (pte_present(old)) /* the CPU does not cache entries that it cannot use */
-		tlb_note(tlb, addr);
+		tlb_remove_tlb_entry(tlb, addr);
 	page = pte_counted_page(old);
 	if (!page) {
 		if (unlikely(pte_kind(old) == PTE_KIND_SWAP))
@@ -94,7 +94,7 @@ static __always_inline vaddr_t zap_batch(struct tlb_gather *tlb, struct mm *mm, 
 void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	assert_mmap_locked(mm);
-	mm_note_peak(mm);
+	update_hiwater_rss(mm);
 	while (start < end) {
 		start = zap_batch(tlb, mm, start, end, ZAP_ALL);
 		if (tlb->nr_pages == TLB_GATHER_PAGES) {

@@ -90,7 +90,7 @@ static void unmap_everything(struct mm *mm)
 	mmap_write_unlock(mm);
 }
 
-void mm_put(struct mm *mm)
+void mmput(struct mm *mm)
 {
 	if (atomic_dec_return(&mm->users))
 		return;
@@ -99,7 +99,7 @@ void mm_put(struct mm *mm)
 		vma_file_put(mm->exe_file);
 	assert_nothing_counted(mm);
 	vma_tree_destroy(&mm->tree);
-	mm_unref(mm);
+	mmdrop(mm);
 }
 
 static bool inc_unless_zero(s32 *count)
@@ -111,7 +111,7 @@ static bool inc_unless_zero(s32 *count)
 	return value != 0;
 }
 
-bool mm_get_unless_ending(struct mm *mm)
+bool mmget_not_zero(struct mm *mm)
 {
 	return inc_unless_zero(&mm->users);
 }
@@ -130,12 +130,12 @@ bool mmap_read_trylock_unless_ending(struct mm *mm)
 	return false;
 }
 
-void mm_ref(struct mm *mm)
+void mmgrab(struct mm *mm)
 {
 	atomic_inc(&mm->refs);
 }
 
-void mm_unref(struct mm *mm)
+void mmdrop(struct mm *mm)
 {
 	if (atomic_dec_return(&mm->refs))
 		return;
@@ -162,7 +162,7 @@ struct mm *mm_next(struct mm *mm)
 	}
 	spin_unlock(&all_mms.lock);
 	if (mm)
-		mm_unref(mm);
+		mmdrop(mm);
 	return next;
 }
 
@@ -194,7 +194,7 @@ u64 mm_rss_total(const struct mm *mm)
 	return sum < 0 ? 0 : (u64)sum;
 }
 
-void mm_note_peak(struct mm *mm)
+void update_hiwater_rss(struct mm *mm)
 {
 	u64 now = mm_rss_total(mm);
 

@@ -63,17 +63,17 @@ struct mm {
 /* A new, empty address space with users = 1; NULL without memory. May sleep. */
 struct mm *mm_create(void);
 
-static inline void mm_get(struct mm *mm)
+static inline void mmget(struct mm *mm)
 {
 	atomic_inc(&mm->users);
 }
 /* Returns false if the last user has gone: the address space is being torn down. */
-bool mm_get_unless_ending(struct mm *mm);
+bool mmget_not_zero(struct mm *mm);
 /* Drops a user; the last one unmaps everything (may sleep). The struct is freed with the last reference. */
-void mm_put(struct mm *mm);
+void mmput(struct mm *mm);
 /* References to the struct only, as /proc or an idle CPU needs. */
-void mm_ref(struct mm *mm);
-void mm_unref(struct mm *mm);
+void mmgrab(struct mm *mm);
+void mmdrop(struct mm *mm);
 /*
  * Iterates over all address spaces. Returns the one after mm (NULL: the first) with a reference, and drops the one on
  * mm; NULL after the last.
@@ -89,7 +89,7 @@ enum rss_kind page_rss_kind(const struct page *page);
  * Call before unmapping pages: raises hiwater_rss to the current total if that is higher. The peak so far is the larger
  * of hiwater_rss and the total.
  */
-void mm_note_peak(struct mm *mm);
+void update_hiwater_rss(struct mm *mm);
 
 /*
  * mmap_lock. Write-locking makes mm_lock_seq odd; unlocking makes it even again and so ends every VMA bracket at once.
@@ -101,11 +101,11 @@ bool mmap_write_trylock(struct mm *mm);
 void mmap_write_unlock(struct mm *mm);
 static inline void mmap_read_lock(struct mm *mm)
 {
-	rwsem_read(&mm->mmap_lock);
+	down_read(&mm->mmap_lock);
 }
 static inline bool mmap_read_trylock(struct mm *mm)
 {
-	return rwsem_try_read(&mm->mmap_lock);
+	return down_read_trylock(&mm->mmap_lock);
 }
 /*
  * For callers that hold only a reference to the struct: returns false also if the last user has gone. After true,
@@ -114,7 +114,7 @@ static inline bool mmap_read_trylock(struct mm *mm)
 bool mmap_read_trylock_unless_ending(struct mm *mm);
 static inline void mmap_read_unlock(struct mm *mm)
 {
-	rwsem_read_unlock(&mm->mmap_lock);
+	up_read(&mm->mmap_lock);
 }
 /* A reference keeps the struct alive. */
 #define assert_mm_referenced(mm) ASSERT(READ_ONCE((mm)->refs) > 0, "the caller has a reference to the address space")

@@ -171,8 +171,8 @@ enum vma_read {
 	VMA_READ_DETACHED,     /* detached since the look-up */
 };
 /* Never waits. After VMA_READ_LOCKED the RCU section may end. => an RCU section. */
-enum vma_read vma_try_read(struct mm *mm, struct vma *vma);
+enum vma_read vma_start_read(struct mm *mm, struct vma *vma);
 /* Counts the reader out. The VMA may be freed right afterwards. */
-void vma_read_unlock(struct vma *vma);
+void vma_end_read(struct vma *vma);
 
 #endif

@@ -39,13 +39,13 @@ static void end_changes(struct mm *mm)
 
 void mmap_write_lock(struct mm *mm)
 {
-	rwsem_write(&mm->mmap_lock);
+	down_write(&mm->mmap_lock);
 	begin_changes(mm);
 }
 
 int mmap_write_lock_killable(struct mm *mm)
 {
-	int error = rwsem_write_killable(&mm->mmap_lock);
+	int error = down_write_killable(&mm->mmap_lock);
 
 	if (!error)
 		begin_changes(mm);
@@ -54,7 +54,7 @@ int mmap_write_lock_killable(struct mm *mm)
 
 bool mmap_write_trylock(struct mm *mm)
 {
-	if (!rwsem_try_write(&mm->mmap_lock))
+	if (!down_write_trylock(&mm->mmap_lock))
 		return false;
 	begin_changes(mm);
 	return true;
@@ -63,7 +63,7 @@ bool mmap_write_trylock(struct mm *mm)
 void mmap_write_unlock(struct mm *mm)
 {
 	end_changes(mm);
-	rwsem_write_unlock(&mm->mmap_lock);
+	up_write(&mm->mmap_lock);
 }
 
 /* ---- The writer's side ------------------------------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ static enum vma_read count_in(struct vma *vma)
 	return VMA_READ_LOCKED;
 }
 
-enum vma_read vma_try_read(struct mm *mm, struct vma *vma)
+enum vma_read vma_start_read(struct mm *mm, struct vma *vma)
 {
 	enum vma_read result;
 
@@ -181,13 +181,13 @@ enum vma_read vma_try_read(struct mm *mm, struct vma *vma)
 		return result;
 	lock_acquire_check(&vma->vm_refcnt, RANK_VMA, false);
 	if (unlikely(READ_ONCE(vma->vm_lock_seq) == load_acquire(&mm->mm_lock_seq))) {
-		vma_read_unlock(vma);
+		vma_end_read(vma);
 		return VMA_READ_WRITE_LOCKED;
 	}
 	return VMA_READ_LOCKED;
 }
 
-void vma_read_unlock(struct vma *vma)
+void vma_end_read(struct vma *vma)
 {
 	struct mm *mm = vma->mm; /* the VMA may be freed once we are counted out */
 

@@ -42,7 +42,7 @@ struct mm *test_mm(enum fault_policy policy)
 void test_mm_put(struct mm *mm)
 {
 	check_quiet();
-	mm_put(mm);
+	mmput(mm);
 }
 
 vaddr_t map(struct mm *mm, u64 pages, u64 prot, u64 flags)

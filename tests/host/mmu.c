@@ -575,7 +575,7 @@ static void switch_mm(struct mm *next)
 void sim_use_mm(struct mm *mm)
 {
 	BUG_ON(sim_this_cpu()->mm, "a thread has one address space");
-	mm_get(mm);
+	mmget(mm);
 	switch_mm(mm);
 }
 
@@ -584,5 +584,5 @@ void sim_leave_mm(void)
 	struct mm *mm = sim_this_cpu()->mm;
 
 	switch_mm(NULL);
-	mm_put(mm);
+	mmput(mm);
 }

@@ -176,7 +176,7 @@ TEST_DIES(u1_fault_under_a_vma_lock, 1, "lock order: MMAP_LOCK")
 {
 	begin();
 	rcu_read_lock();
-	CHECK_EQ(vma_try_read(mm, sim_vma(mm, ADDR)), VMA_READ_LOCKED);
+	CHECK_EQ(vma_start_read(mm, sim_vma(mm, ADDR)), VMA_READ_LOCKED);
 	rcu_read_unlock();
 	(void)fault_in(mm, ADDR + PAGES(1), ACCESS_WRITE, 0);
 }

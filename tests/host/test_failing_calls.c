@@ -87,7 +87,7 @@ static void build_stage(void)
 static void end_stage(void)
 {
 	sim_leave_mm();
-	mm_put(mm);
+	mmput(mm);
 }
 
 /* ---- What must be unchanged after an error ----------------------------------------------------------------------- */
@@ -201,7 +201,7 @@ static long fork_once(void)
 	if (!error)
 		check_quiet(); /* what the child has must be complete although memory was short */
 	if (child)
-		mm_put(child);
+		mmput(child);
 	return error;
 }
 

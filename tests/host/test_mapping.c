@@ -433,7 +433,7 @@ static void map_and_unmap(void *arg)
 
 	for (unsigned round = 0; round < 50; round++)
 		unmap(mm, map_mapping(mm, arg, 4, MAP_SHARED), 4);
-	mm_put(mm);
+	mmput(mm);
 }
 
 /* Address spaces map and unmap an object at the same time: they all change its interval tree of VMAs. */

@@ -95,7 +95,7 @@ static void fork_if_possible(struct mm *mm, vaddr_t addr)
 	sim_use_mm(child);
 	(void)sim_write(addr, 99); /* the parent must not see this write */
 	sim_leave_mm();
-	mm_put(child);
+	mmput(child);
 	sim_use_mm(mm);
 }
 
@@ -167,7 +167,7 @@ TEST(no_memory_is_needed_to_exit, 1)
 	}
 	sim_leave_mm();
 	take_all_memory_but(0);
-	mm_put(mm);
+	mmput(mm);
 	rcu_barrier();
 	hoard_give_all(&pages);
 }

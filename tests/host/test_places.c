@@ -503,6 +503,6 @@ TEST(child_is_laid_out_as_its_parent, 1)
 	CHECK_EQ(mm->locked_pages, 2);
 	CHECK_EQ(child->locked_pages, 0);
 	CHECK_EQ(child->def_flags, 0);
-	mm_put(child);
+	mmput(child);
 	end();
 }

@@ -144,7 +144,7 @@ TEST(p2_copied_page_is_pinned, 4)
 		fault_until(RACE_cow_before_copy, act_write);
 		other.len = PAGES(1);
 		change_now(act_dontneed);
-		mm_put(child);
+		mmput(child);
 		CHECK_EQ(READ_ONCE(page->mapcount), 0);
 		CHECK_EQ(READ_ONCE(page->refcount), 1);
 		go_on(RACE_cow_before_copy, 1);

@@ -105,11 +105,11 @@ TEST(o2_reaper_does_not_wait, 4)
 TEST(o3_reaper_meets_the_end_of_the_address_space, 4)
 {
 	begin(POLICY_FULL, SPF_VALIDATE_VMA);
-	mm_ref(mm);
+	mmgrab(mm);
 	change_until(RACE_reap_begun, act_reap);
-	mm_put(mm);
+	mmput(mm);
 	go_on(RACE_reap_begun, 2);
 	CHECK_EQ(other.result, -1);
-	mm_unref(mm);
+	mmdrop(mm);
 	race_disarm_all();
 }

@@ -97,7 +97,7 @@ TEST(w3_area_stays_while_a_fault_holds_it, 4)
 
 static void act_end(void *arg)
 {
-	mm_put(((struct actor *)arg)->mm);
+	mmput(((struct actor *)arg)->mm);
 }
 
 /* An address space that is being destroyed frees its slots itself: until then swapoff repeats its search. */

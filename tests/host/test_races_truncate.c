@@ -116,7 +116,7 @@ TEST(m8_copies_go_although_a_vma_leaves_meanwhile, 4)
 	wait_held();
 	sim_start(2, act_truncate, &other);
 	wait_asleep(2);
-	mm_put(first); /* not test_mm_put(): CPU 3 holds a lock, so no checks are possible */
+	mmput(first); /* not test_mm_put(): CPU 3 holds a lock, so no checks are possible */
 	first = NULL;
 	store_release(&lock_state, 0);
 	sim_join(3);

@@ -250,7 +250,7 @@ static void write_fork(void)
 {
 	child = test_mm(POLICY_DEFAULT);
 	other.result = mm_fork(child, mm);
-	mm_put(child);
+	mmput(child);
 }
 
 static const struct {

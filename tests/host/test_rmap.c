@@ -388,7 +388,7 @@ static void mutate(struct mm **family, vaddr_t addr)
 	}
 	sim_leave_mm();
 	if (!sim_random_below(12)) {
-		mm_put(*member);
+		mmput(*member);
 		*member = NULL;
 	}
 }
@@ -432,7 +432,7 @@ static void fork_and_write(void *arg)
 		for (unsigned i = 0; i < 10; i++)
 			put(storm->addr + PAGES(sim_random_below(AREA_PAGES)), i);
 		sim_leave_mm();
-		mm_put(child);
+		mmput(child);
 	}
 }
 
@@ -456,7 +456,7 @@ TEST(rmap_fork_storm, 4)
 static void fork_again_and_again(void *mm)
 {
 	for (unsigned round = 0; round < 20; round++)
-		mm_put(fork_of(mm));
+		mmput(fork_of(mm));
 }
 
 TEST(rmap_family_of_parts_that_come_and_go, 2)
@@ -560,7 +560,7 @@ TEST(check_sees_leaks, 1)
 	CHECK(!check_objects());
 	put_in(mm, map(mm, 1, RW, ANON), 1);
 	CHECK(!check_pages());
-	mm_put(mm);
+	mmput(mm);
 	rcu_barrier();
 	CHECK(check_objects());
 	CHECK(check_pages());

@@ -234,14 +234,14 @@ static void fork_and_compare(void)
 		return;
 	}
 	if (!succeeded(mm_fork(child, mm))) {
-		mm_put(child);
+		mmput(child);
 		return;
 	}
 	sim_leave_mm();
 	sim_use_mm(child);
 	compare_child();
 	sim_leave_mm();
-	mm_put(child);
+	mmput(child);
 	sim_use_mm(mm);
 	steady_read();
 }
@@ -592,7 +592,7 @@ static void fork_on_and_on(void *arg)
 		struct mm *child = test_mm(POLICY_DEFAULT);
 
 		CHECK_EQ(mm_fork(child, mm), 0);
-		mm_put(child);
+		mmput(child);
 		sim_user_boundary();
 	}
 	sim_leave_mm();

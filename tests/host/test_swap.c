@@ -224,7 +224,7 @@ TEST(swap_write_error_keeps_the_page, 1)
 
 		begin(POLICY_DEFAULT, PLENTY, async);
 		sim_leave_mm();
-		mm_put(mm);
+		mmput(mm);
 		mm = test_mm(POLICY_DEFAULT);
 		addr = map(mm, NR_PAGES, RW, ANON);
 		sim_use_mm(mm);

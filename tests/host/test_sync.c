@@ -77,16 +77,16 @@ static void read_and_write(void *arg)
 	(void)arg;
 	for (unsigned i = 0; i < ROUNDS / 2; i++) {
 		if (sim_random_below(4)) {
-			rwsem_read(&sem);
+			down_read(&sem);
 			atomic_inc(&readers_inside);
 			(void)READ_ONCE(guarded);
 			__atomic_sub_fetch(&readers_inside, 1, __ATOMIC_RELAXED);
-			rwsem_read_unlock(&sem);
+			up_read(&sem);
 		} else {
-			rwsem_write(&sem);
+			down_write(&sem);
 			CHECK_EQ(READ_ONCE(readers_inside), 0);
 			guarded++;
-			rwsem_write_unlock(&sem);
+			up_write(&sem);
 		}
 		sim_user_boundary();
 	}
@@ -104,17 +104,17 @@ TEST(rwsem_excludes, 4)
 
 static void read_once(void *arg)
 {
-	rwsem_read(&sem);
+	down_read(&sem);
 	WRITE_ONCE(*(u64 *)arg, READ_ONCE(guarded) + 1);
-	rwsem_read_unlock(&sem);
+	up_read(&sem);
 }
 
 static void write_once(void *arg)
 {
 	(void)arg;
-	rwsem_write(&sem);
+	down_write(&sem);
 	WRITE_ONCE(guarded, 41);
-	rwsem_write_unlock(&sem);
+	up_write(&sem);
 }
 
 /* A reader that comes after a waiting writer queues behind it: the writer does not starve. */
@@ -123,15 +123,15 @@ TEST(rwsem_is_fair, 3)
 	u64 seen = 0;
 
 	rwsem_init(&sem, RANK_INODE);
-	rwsem_read(&sem);
+	down_read(&sem);
 	sim_start(1, write_once, NULL);
 	while (!sim_is_sleeping(1))
 		cond_resched();
-	CHECK(!rwsem_try_read(&sem));
+	CHECK(!down_read_trylock(&sem));
 	sim_start(2, read_once, &seen);
 	while (!sim_is_sleeping(2))
 		cond_resched();
-	rwsem_read_unlock(&sem);
+	up_read(&sem);
 	sim_join_all();
 	CHECK_EQ(seen, 42);
 }
@@ -141,7 +141,7 @@ static long killable_result[2];
 static void write_killable(void *arg)
 {
 	(void)arg;
-	WRITE_ONCE(killable_result[0], rwsem_write_killable(&sem));
+	WRITE_ONCE(killable_result[0], down_write_killable(&sem));
 }
 
 /* A killed writer leaves the queue, and the waiters behind it proceed. */
@@ -150,7 +150,7 @@ TEST(rwsem_killable_writer_leaves, 3)
 	u64 seen = 0;
 
 	rwsem_init(&sem, RANK_INODE);
-	rwsem_read(&sem);
+	down_read(&sem);
 	sim_start(1, write_killable, NULL);
 	while (!sim_is_sleeping(1))
 		cond_resched();
@@ -162,7 +162,7 @@ TEST(rwsem_killable_writer_leaves, 3)
 	sim_join(2);
 	CHECK_EQ(killable_result[0], -EINTR);
 	CHECK_EQ(seen, 1);
-	rwsem_read_unlock(&sem);
+	up_read(&sem);
 	CHECK_EQ(READ_ONCE(sem.count), 0);
 }
 

@@ -85,7 +85,7 @@ typedef void visit_vma_t(struct text *text, const struct vma *vma, char *path, v
 static int visit_vmas(struct text *text, struct mm *mm, char *path, visit_vma_t *visit, void *arg)
 {
 	struct vma *vma;
-	int ret = rwsem_read_killable(&mm->mmap_lock);
+	int ret = down_read_killable(&mm->mmap_lock);
 
 	if (ret)
 		return ret;
@@ -422,7 +422,7 @@ static long read_chunk(struct mm *mm, struct pagemap_chunk *chunk, struct iov_it
 	size_t size = nr * sizeof(u64), moved;
 
 	*chunk = (struct pagemap_chunk){ .start = first << PAGE_SHIFT };
-	if (rwsem_read_killable(&mm->mmap_lock))
+	if (down_read_killable(&mm->mmap_lock))
 		return -EINTR;
 	for_each_pte(mm, chunk->start, chunk->start + (nr << PAGE_SHIFT), fill_pagemap, chunk);
 	mmap_read_unlock(mm);
@@ -515,7 +515,7 @@ static struct page *foreign_page(struct mm *mm, vaddr_t addr)
 	bool swapped;
 
 	do {
-		if (rwsem_read_killable(&mm->mmap_lock))
+		if (down_read_killable(&mm->mmap_lock))
 			return NULL;
 		page = present_page(mm, addr, &swapped);
 		mmap_read_unlock(mm);

@@ -25,7 +25,7 @@ int proc_target_get(u64 id, struct proc_target *target)
 void proc_target_put(struct proc_target *target)
 {
 	if (target->mm)
-		mm_put(target->mm);
+		mmput(target->mm);
 	if (target->task)
 		task_put(target->task);
 	process_put(target->process);

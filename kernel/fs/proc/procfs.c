@@ -216,9 +216,9 @@ int proc_mount_root(struct super_block *sb, void (*fill)(struct dentry *root))
 	sb->root = inode ? dentry_alloc(NULL, "", 0, inode) : NULL;
 	if (!sb->root)
 		return -ENOMEM;
-	rwsem_write(&fs_tree_lock);
+	down_write(&fs_tree_lock);
 	fill(sb->root);
-	rwsem_write_unlock(&fs_tree_lock);
+	up_write(&fs_tree_lock);
 	return sb->incomplete ? -ENOMEM : 0;
 }
 

@@ -61,7 +61,7 @@ class PerVma(Locked):
         raise gave_up(VMA_FILE, "found_nothing", "vma_lock_miss")
 
     def lock(self, fault: Fault, vma: gdb.Value) -> None:
-        """Mirrors vma_try_read()."""
+        """Mirrors vma_start_read()."""
         if self.is_write_locked(fault, vma):
             raise gave_up(VMA_FILE, "find_and_lock", "vma_lock_abort_write_locked")
         self.check(fault, vma)
