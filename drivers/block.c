@@ -61,7 +61,7 @@ void block_seed(struct block_device *device, u64 seed)
 }
 
 /* Marsaglia's xorshift64. */
-static u64 next_random(struct block_device *device)
+static u64 block_next_random(struct block_device *device)
 {
 	unsigned long flags = spin_lock_irqsave(&device->lock);
 	u64 x = device->random;
@@ -78,7 +78,7 @@ static bool fails_by_chance(struct block_request *request)
 {
 	u64 rate = READ_ONCE(request->device->error_rate[request->direction]);
 
-	return rate && (next_random(request->device) >> 11) % rate == 0;
+	return rate && (block_next_random(request->device) >> 11) % rate == 0;
 }
 
 /* ---- Requests ---------------------------------------------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static bool is_beyond_end(const struct block_request *request)
 	return sector % SECTORS_PER_PAGE || sector >= request->device->nr_sectors;
 }
 
-static void transfer(struct block_request *request)
+static void block_file_transfer(struct block_request *request)
 {
 	u8 *place = request->device->data + (request->sector << SECTOR_SHIFT);
 
@@ -110,7 +110,7 @@ static void complete(struct block_request *request)
 	if (request->error)
 		atomic_inc(&device->nr_errors[request->direction]);
 	else
-		transfer(request);
+		block_file_transfer(request);
 	atomic_add_return(&device->in_flight, -1UL);
 	request->done(request);
 }
@@ -120,7 +120,7 @@ static void request_expired(struct timer *timer)
 	complete(container_of(timer, struct block_request, timer));
 }
 
-static void begin(struct block_request *request)
+static void block_begin(struct block_request *request)
 {
 	struct block_device *device = request->device;
 
@@ -143,7 +143,7 @@ int block_read_now(struct block_device *device, u64 sector, struct page *page)
 
 	if (READ_ONCE(device->async))
 		return -EAGAIN;
-	begin(&request);
+	block_begin(&request);
 	complete(&request);
 	return request.error;
 }
@@ -152,7 +152,7 @@ void block_submit(struct block_request *request)
 {
 	struct block_device *device = request->device;
 
-	begin(request);
+	block_begin(request);
 	if (!READ_ONCE(device->async)) {
 		complete(request);
 		return;

@@ -49,7 +49,7 @@ static bool parse_settings(struct block_device *disk, const char *text)
 	return !*text;
 }
 
-static bool parse(struct block_device *disk, const char *text)
+static bool ramdisk_parse(struct block_device *disk, const char *text)
 {
 	u64 kib;
 
@@ -63,12 +63,12 @@ bool ramdisk_describes(const char *text)
 {
 	struct block_device disk;
 
-	return parse(&disk, text);
+	return ramdisk_parse(&disk, text);
 }
 
-static void create(struct block_device *disk, const char *text)
+static void ramdisk_create(struct block_device *disk, const char *text)
 {
-	(void)parse(disk, text); /* cannot fail: boot_option() returns only valid text */
+	(void)ramdisk_parse(disk, text); /* cannot fail: boot_option() returns only valid text */
 	disk->data = phys_to_virt(boot_alloc(disk->nr_sectors << SECTOR_SHIFT, PAGE_SIZE));
 	block_register(disk);
 	klog("%s: %lu KiB, %s", disk->name, disk->nr_sectors / 2, disk->async ? "asynchronous" : "synchronous");
@@ -84,6 +84,6 @@ void ramdisks_create(void)
 		ksnprintf(disk->name, sizeof(disk->name), "ram%u", n);
 		if (!boot_option(disk->name, text, sizeof(text)))
 			return;
-		create(disk, text);
+		ramdisk_create(disk, text);
 	}
 }

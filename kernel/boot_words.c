@@ -46,7 +46,7 @@ static bool is_validation(const struct boot_word *known __maybe_unused, const st
 }
 
 /* A decimal number below 10^18. */
-static bool parse_number(const char *text, u64 *number)
+static bool words_parse_number(const char *text, u64 *number)
 {
 	size_t len = strlen(text);
 
@@ -63,7 +63,7 @@ static bool is_number(const struct boot_word *known, const struct read_word *wor
 {
 	u64 number;
 
-	return parse_number(word->value, &number) && number >= known->least && number <= known->most;
+	return words_parse_number(word->value, &number) && number >= known->least && number <= known->most;
 }
 
 /* Returns true for ramN, with N below the number of devices and without leading zeros. */
@@ -71,7 +71,7 @@ static bool is_ramdisk_name(const char *name)
 {
 	u64 n;
 
-	return !strncmp(name, "ram", 3) && parse_number(name + 3, &n) && n < MAX_BLOCK_DEVICES &&
+	return !strncmp(name, "ram", 3) && words_parse_number(name + 3, &n) && n < MAX_BLOCK_DEVICES &&
 	       (name[3] != '0' || !name[4]);
 }
 
@@ -80,7 +80,7 @@ static bool is_ramdisk(const struct boot_word *known __maybe_unused, const struc
 	char before[8];
 	u64 n;
 
-	(void)parse_number(word->text + strlen("ram"), &n);
+	(void)words_parse_number(word->text + strlen("ram"), &n);
 	ksnprintf(before, sizeof(before), "ram%lu", (unsigned long)n - 1);
 	return ramdisk_describes(word->value) && (!n || boot_option(before, NULL, 0));
 }
@@ -137,7 +137,7 @@ static const struct boot_word *word_named(const char *name)
 	return is_ramdisk_name(name) ? &ramdisk_word : NULL;
 }
 
-static void split(struct read_word *word)
+static void words_split(struct read_word *word)
 {
 	char *equals = strchr(word->text, '=');
 
@@ -160,7 +160,7 @@ static bool read_word(const char **text, struct read_word *word)
 	*text += len;
 	word->text[min(len, (size_t)WORD_MAX - 1)] = 0;
 	word->is_cut = len >= WORD_MAX;
-	split(word);
+	words_split(word);
 	return len > 0;
 }
 
@@ -191,7 +191,7 @@ u64 boot_number(const char *name, u64 otherwise)
 	char text[24];
 	u64 number;
 
-	return boot_option(name, text, sizeof(text)) && parse_number(text, &number) ? number : otherwise;
+	return boot_option(name, text, sizeof(text)) && words_parse_number(text, &number) ? number : otherwise;
 }
 
 static void check_word(const struct read_word *word)

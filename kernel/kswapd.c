@@ -7,7 +7,7 @@
 
 static struct task *thread; /* created at boot, stopped at shut-down */
 
-static void run(void *arg __maybe_unused)
+static void kswapd_main(void *arg __maybe_unused)
 {
 	kswapd_run(kthread_should_stop);
 }
@@ -15,7 +15,7 @@ static void run(void *arg __maybe_unused)
 void kswapd_start(void)
 {
 	assert_may_sleep();
-	thread = kthread_start("kswapd0", run, NULL);
+	thread = kthread_start("kswapd0", kswapd_main, NULL);
 	if (!thread)
 		panic("no memory for the thread that makes room");
 }

@@ -307,7 +307,7 @@ static bool is_wanted(void)
 }
 
 /* The sleep is interruptible, since it may be long without being a hang; kernel threads get no signals. */
-static void run(void *arg __maybe_unused)
+static void oom_reaper_main(void *arg __maybe_unused)
 {
 	while (!kthread_should_stop()) {
 		thread_prepare_sleep(SLEEP_INTERRUPTIBLE);
@@ -323,7 +323,7 @@ static void run(void *arg __maybe_unused)
 
 void oom_start(void)
 {
-	struct task *thread = kthread_start("oom_reaper", run, NULL);
+	struct task *thread = kthread_start("oom_reaper", oom_reaper_main, NULL);
 
 	assert_may_sleep();
 	if (!thread)

@@ -63,7 +63,7 @@ static struct swap_target {
 
 static spinlock_t node_lock = SPINLOCK_INIT(LEAF); /* for readers of `node` that do not hold swap_mutex */
 
-static u64 sector_of(const struct swap_target *target, u64 page_nr)
+static u64 swap_sector_of(const struct swap_target *target, u64 page_nr)
 {
 	return (target->blocks ? target->blocks[page_nr] : page_nr) * SECTORS_PER_PAGE;
 }
@@ -114,7 +114,7 @@ static int read_now(void *device, u64 page_nr, struct page *page)
 {
 	const struct swap_target *target = device;
 
-	return block_read_now(target->device, sector_of(target, page_nr), page);
+	return block_read_now(target->device, swap_sector_of(target, page_nr), page);
 }
 
 static void request_done(struct block_request *block)
@@ -125,14 +125,14 @@ static void request_done(struct block_request *block)
 	request->done(request, block->error);
 }
 
-static void start(struct swap_request *request)
+static void swap_start(struct swap_request *request)
 {
 	struct block_request *block = (struct block_request *)request->driver;
 	const struct swap_target *target = request->device;
 
 	*block = (struct block_request){
 		.device = target->device,
-		.sector = sector_of(target, request->page_nr),
+		.sector = swap_sector_of(target, request->page_nr),
 		.page = request->page,
 		.direction = request->write ? BLOCK_WRITE : BLOCK_READ,
 		.done = request_done,
@@ -140,7 +140,9 @@ static void start(struct swap_request *request)
 	block_submit(block);
 }
 
-static const struct swap_device_ops ops = { .is_synchronous = is_synchronous, .read_now = read_now, .start = start };
+static const struct swap_device_ops ops = { .is_synchronous = is_synchronous,
+					    .read_now = read_now,
+					    .start = swap_start };
 
 /* ---- Claiming ---------------------------------------------------------------------------------------------------- */
 
@@ -149,7 +151,7 @@ static u64 device_pages(const struct block_device *device)
 	return device->nr_sectors / SECTORS_PER_PAGE;
 }
 
-static int claim_device(struct swap_target *target, struct block_device *device)
+static int swap_claim_device(struct swap_target *target, struct block_device *device)
 {
 	if (!device || READ_ONCE(device->removed))
 		return -ENXIO;
@@ -224,7 +226,7 @@ static int claim(struct swap_target *target, struct dentry *node)
 {
 	switch (node->inode->mode & S_IFMT) {
 	case S_IFBLK:
-		return claim_device(target, block_find(node->inode->rdev));
+		return swap_claim_device(target, block_find(node->inode->rdev));
 	case S_IFREG:
 		return claim_file(target, node);
 	case S_IFDIR:
@@ -246,7 +248,7 @@ static void release_file(struct swap_target *target)
 	dentry_put(node);
 }
 
-static void release(struct swap_target *target)
+static void swap_release(struct swap_target *target)
 {
 	if (target->node)
 		release_file(target);
@@ -263,7 +265,7 @@ static void release(struct swap_target *target)
  * Returns the first page, with a reference, or an error pointer. A file's is read from its mapping: the disk may not
  * have it yet.
  */
-static struct page *read_header(const struct swap_target *target)
+static struct page *swap_read_header(const struct swap_target *target)
 {
 	struct page *page;
 	int error;
@@ -292,7 +294,7 @@ static long check_header(const struct swap_header *header, const struct swap_tar
 
 static int swap_on_claimed(struct swap_target *target, int priority)
 {
-	struct page *page = read_header(target);
+	struct page *page = swap_read_header(target);
 	const struct swap_header *header;
 	long nr_pages;
 
@@ -323,7 +325,7 @@ static int swap_on(struct swap_target *target, int error, int priority)
 	WRITE_ONCE(target->used, true);
 	error = swap_on_claimed(target, priority);
 	if (error)
-		release(target);
+		swap_release(target);
 	return error;
 }
 
@@ -366,7 +368,7 @@ static int swap_off(struct swap_target *target)
 	ASSERT(area >= 0, "what is in use is an area");
 	ret = swap_area_remove((unsigned)area);
 	if (!ret)
-		release(target);
+		swap_release(target);
 	return ret;
 }
 
@@ -465,7 +467,7 @@ static int boot_device(struct block_device *device)
 {
 	struct swap_target *target = unused_target();
 
-	return target ? swap_on(target, claim_device(target, device), SWAP_PRIORITY_NEXT) : -EPERM;
+	return target ? swap_on(target, swap_claim_device(target, device), SWAP_PRIORITY_NEXT) : -EPERM;
 }
 
 void swap_on_at_boot(void)

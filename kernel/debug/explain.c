@@ -59,7 +59,7 @@ static void add_name(struct line *line, const struct vma *vma)
 	kfree(path);
 }
 
-static void add_vma(struct line *line, const struct vma *vma)
+static void explain_add_vma(struct line *line, const struct vma *vma)
 {
 	add(line, "%lx-%lx %c%c%c%c", (unsigned long)vma->start, (unsigned long)vma->end,
 	    vma->flags & VM_READ ? 'r' : '-', vma->flags & VM_WRITE ? 'w' : '-', vma->flags & VM_EXEC ? 'x' : '-',
@@ -85,17 +85,17 @@ static void add_neighbours(struct line *line, const struct mm *mm, u64 addr)
 
 	if (above && above->start <= addr) {
 		add(line, "in ");
-		add_vma(line, above);
+		explain_add_vma(line, above);
 		return;
 	}
 	add(line, "below it: ");
 	if (below)
-		add_vma(line, below);
+		explain_add_vma(line, below);
 	else
 		add(line, "nothing");
 	add(line, "; above it: ");
 	if (above)
-		add_vma(line, above);
+		explain_add_vma(line, above);
 	else
 		add(line, "nothing");
 	if (above && above->flags & VM_GROWSDOWN)
@@ -165,7 +165,7 @@ static struct line *begin_line(int signo)
 	return line;
 }
 
-static void end_line(struct line *line)
+static void explain_end_line(struct line *line)
 {
 	klog_record("FAULTLINE-EXPLAIN %s", line->text);
 	kfree(line);
@@ -188,7 +188,7 @@ void explain_fault(u64 ip, u64 addr, enum fault_access access, enum fault_answer
 	add_neighbours(line, mm, addr);
 	mmap_read_unlock(mm);
 	add_attempts(line, addr, access);
-	end_line(line);
+	explain_end_line(line);
 }
 
 /* The error code should name the gate, but QEMU 7.2 reports another number. */
@@ -230,5 +230,5 @@ void explain_exception(const struct trap_frame *frame, const char *exception, in
 	} else {
 		add(line, "it went on at 0x%lx, which is no address", (unsigned long)frame->rip);
 	}
-	end_line(line);
+	explain_end_line(line);
 }

@@ -133,7 +133,8 @@ static const char *state_of(const struct vma *vma, pte_t pte)
 	return vma->flags & VM_SHARED ? "shared" : "file";
 }
 
-static void put_table(struct run *run, const struct vma *vma, const struct pt_walk *walk, vaddr_t addr, vaddr_t end)
+static void dump_put_table(struct run *run, const struct vma *vma, const struct pt_walk *walk, vaddr_t addr,
+			   vaddr_t end)
 {
 	spinlock_t *lock = pte_lockptr(walk->pmd);
 
@@ -157,7 +158,7 @@ static void put_pages(const struct vma *vma)
 
 		next = min(align_down(addr, span) + span, vma->end);
 		if (walk.state == PT_TABLE)
-			put_table(&run, vma, &walk, addr, next);
+			dump_put_table(&run, vma, &walk, addr, next);
 	}
 	end_run(&run);
 }

@@ -157,7 +157,7 @@ static void say_why(const struct cpu_place *place, const char *fmt, va_list args
 
 /* ---- The other CPUs ---------------------------------------------------------------------------------------------- */
 
-static void __noreturn stop_here(struct stopped_at *at)
+static void __noreturn panic_stop_here(struct stopped_at *at)
 {
 	store_release(&at->stopped, true);
 	halt_forever();
@@ -172,7 +172,7 @@ bool panic_nmi(const struct trap_frame *frame)
 	if (whose == NOBODY || whose == cpu_id() + 1)
 		return whose != NOBODY;
 	cpu_place_note(&at->place, frame);
-	stop_here(at);
+	panic_stop_here(at);
 }
 
 /* A CPU that panics later may be inside an NMI, in which no other reaches it: it stops itself. */
@@ -182,7 +182,7 @@ static void __noreturn stop_too_late(const struct cpu_place *place, const char *
 
 	at->place = *place;
 	kvsnprintf(at->text, sizeof(at->text), fmt, args);
-	stop_here(at);
+	panic_stop_here(at);
 }
 
 static void stop_others(void)

@@ -42,7 +42,7 @@ void task_describe(char *buf, size_t size, const struct task *task)
 	ksnprintf(buf, size, "%.*s[%d]", TASK_COMM_LEN, task->comm, READ_ONCE(task->tid));
 }
 
-static void log_fault(const struct task *task)
+static void post_mortem_log_fault(const struct task *task)
 {
 	static const char *const accesses[] = {
 		[ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXEC] = "fetch"
@@ -83,7 +83,7 @@ void log_cpu_state(unsigned cpu)
 	}
 	task_describe(name, sizeof(name), task);
 	klog_record("    runs %s", name);
-	log_fault(task);
+	post_mortem_log_fault(task);
 	log_locks(cpu, task, name);
 	log_last_events(cpu);
 }

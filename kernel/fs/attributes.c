@@ -22,7 +22,7 @@
 #define UNCHANGED (~0u) /* chown leaves this owner unchanged */
 
 /* Looks up a path and stores its dentry, with a reference. The flags are those of the *at calls. */
-static long find(int dirfd, u64 path, u32 flags, struct dentry **dentry)
+static long attr_find(int dirfd, u64 path, u32 flags, struct dentry **dentry)
 {
 	u32 how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
 
@@ -49,7 +49,7 @@ static long do_access(int dirfd, u64 path, u32 mode, u32 flags)
 
 	if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(u32)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
 		return -EINVAL;
-	ret = find(dirfd, path, flags, &dentry);
+	ret = attr_find(dirfd, path, flags, &dentry);
 	if (ret)
 		return ret;
 	u32 have = dentry->inode->mode;
@@ -104,7 +104,7 @@ static long chmod_at(int dirfd, u64 path, u32 mode, u32 flags)
 
 	if (flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	long ret = find(dirfd, path, flags, &dentry);
+	long ret = attr_find(dirfd, path, flags, &dentry);
 	return change_mode(ret, dentry, mode);
 }
 
@@ -156,7 +156,7 @@ static long chown_at(int dirfd, u64 path, u32 uid, u32 gid, u32 flags)
 
 	if (flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	long ret = find(dirfd, path, flags, &dentry);
+	long ret = attr_find(dirfd, path, flags, &dentry);
 	return change_owner(ret, dentry, uid, gid);
 }
 
@@ -217,7 +217,7 @@ static long utimens(int dirfd, u64 path, const struct timespec times[2], u32 fla
 		return -EINVAL;
 	if (flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	ret = !path && dirfd != AT_FDCWD ? find_fd(dirfd, &dentry) : find(dirfd, path, flags, &dentry);
+	ret = !path && dirfd != AT_FDCWD ? find_fd(dirfd, &dentry) : attr_find(dirfd, path, flags, &dentry);
 	if (ret)
 		return ret;
 	if (super_is_readonly(dentry->inode->sb))

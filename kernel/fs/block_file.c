@@ -60,7 +60,8 @@ static struct piece piece_at(u64 pos, u64 size, size_t count)
 }
 
 /* Returns the number of bytes moved, or -errno. */
-static long read_piece(struct block_device *device, struct iov_iter *to, struct piece piece, struct page *page)
+static long block_file_read_piece(struct block_device *device, struct iov_iter *to, struct piece piece,
+				  struct page *page)
 {
 	int ret = block_read_sync(device, piece.sector, page);
 	size_t moved;
@@ -95,7 +96,7 @@ static long write_piece(struct block_device *device, struct iov_iter *from, stru
 typedef long move_piece_t(struct block_device *device, struct iov_iter *iter, struct piece piece, struct page *page);
 
 /* Returns the number of bytes moved, or an error if there are none. */
-static long move_all(struct block_device *device, struct iov_iter *iter, u64 *pos, move_piece_t *move)
+static long block_file_move_all(struct block_device *device, struct iov_iter *iter, u64 *pos, move_piece_t *move)
 {
 	struct page *page = alloc_page(0);
 	u64 size = device_size(device);
@@ -121,7 +122,7 @@ static long move_all(struct block_device *device, struct iov_iter *iter, u64 *po
 
 static long block_file_read(struct file *file, struct iov_iter *to, u64 *pos)
 {
-	return move_all(file->private, to, pos, read_piece);
+	return block_file_move_all(file->private, to, pos, block_file_read_piece);
 }
 
 static long block_file_write(struct file *file, struct iov_iter *from, u64 *pos)
@@ -130,7 +131,7 @@ static long block_file_write(struct file *file, struct iov_iter *from, u64 *pos)
 
 	if (from->count && *pos >= device_size(device))
 		return -ENOSPC;
-	return move_all(device, from, pos, write_piece);
+	return block_file_move_all(device, from, pos, write_piece);
 }
 
 static s64 block_file_seek(struct file *file, s64 offset, int whence)

@@ -82,7 +82,7 @@ SYSCALL(dup3)
 	return dup_to((unsigned)a0, (unsigned)a1, (u32)a2);
 }
 
-static long set_flags(struct file *file, u32 flags)
+static long fd_set_flags(struct file *file, u32 flags)
 {
 	WRITE_ONCE(file->flags, (file->flags & ~(u32)SETTABLE_FLAGS) | (flags & SETTABLE_FLAGS));
 	return 0;
@@ -111,7 +111,7 @@ static long file_control(struct file *file, int fd, u32 cmd, u64 arg)
 	case F_GETFL:
 		return (long)file->flags;
 	case F_SETFL:
-		return set_flags(file, (u32)arg);
+		return fd_set_flags(file, (u32)arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
@@ -160,7 +160,7 @@ static long file_ioctl(struct file *file, int fd, u32 cmd, u64 arg)
 	case FIONBIO:
 		if (get_user(&value, arg))
 			return -EFAULT;
-		return set_flags(file, value ? file->flags | O_NONBLOCK : file->flags & ~(u32)O_NONBLOCK);
+		return fd_set_flags(file, value ? file->flags | O_NONBLOCK : file->flags & ~(u32)O_NONBLOCK);
 	case FIONREAD:
 		if (!S_ISREG(file->inode->mode))
 			break;

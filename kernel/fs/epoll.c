@@ -208,7 +208,7 @@ void epoll_release_file(struct file *file)
 /* --- the ready list; under epoll_watches --- */
 
 /* Moves the whole list to the front of another, in constant time. */
-static void move_all(struct list_head *from, struct list_head *to_front_of)
+static void epoll_move_all(struct list_head *from, struct list_head *to_front_of)
 {
 	struct list_head *first = from->next, *last = from->prev;
 
@@ -222,22 +222,22 @@ static void move_all(struct list_head *from, struct list_head *to_front_of)
 }
 
 /*
- * Moves all ready watches to `taken`. A wake-up does not queue a watch that is on `taken` again. give_back() returns
- * the watches that are left there.
+ * Moves all ready watches to `taken`. A wake-up does not queue a watch that is on `taken` again. epoll_give_back()
+ * returns the watches that are left there.
  */
 static void take_ready(struct epoll *epoll, struct list_head *taken)
 {
 	unsigned long flags = spin_lock_irqsave(&epoll->queue.lock);
 
-	move_all(&epoll->ready, taken);
+	epoll_move_all(&epoll->ready, taken);
 	spin_unlock_irqrestore(&epoll->queue.lock, flags);
 }
 
-static void give_back(struct epoll *epoll, struct list_head *taken)
+static void epoll_give_back(struct epoll *epoll, struct list_head *taken)
 {
 	unsigned long flags = spin_lock_irqsave(&epoll->queue.lock);
 
-	move_all(taken, &epoll->ready);
+	epoll_move_all(taken, &epoll->ready);
 	spin_unlock_irqrestore(&epoll->queue.lock, flags);
 }
 
@@ -259,7 +259,7 @@ static u32 epoll_poll(struct file *file, struct poll_table *table)
 			break;
 		}
 	}
-	give_back(epoll, &taken);
+	epoll_give_back(epoll, &taken);
 	mutex_unlock(&epoll_watches);
 	return events;
 }
@@ -341,7 +341,7 @@ static struct watch *watch_create(struct epoll *epoll, struct file *file, int fd
 	return watch;
 }
 
-static int add(struct epoll *epoll, struct file *file, int fd, const struct epoll_event *event)
+static int epoll_add(struct epoll *epoll, struct file *file, int fd, const struct epoll_event *event)
 {
 	struct watch *watch = watch_create(epoll, file, fd, event);
 	int ret;
@@ -356,7 +356,7 @@ static int add(struct epoll *epoll, struct file *file, int fd, const struct epol
 	return ret;
 }
 
-static int change(struct epoll *epoll, u32 op, struct file *file, int fd, const struct epoll_event *event)
+static int epoll_change(struct epoll *epoll, u32 op, struct file *file, int fd, const struct epoll_event *event)
 {
 	int ret;
 
@@ -366,15 +366,15 @@ static int change(struct epoll *epoll, u32 op, struct file *file, int fd, const 
 	return ret;
 }
 
-static int control(struct epoll *epoll, u32 op, struct file *file, int fd, struct epoll_event *event)
+static int epoll_control(struct epoll *epoll, u32 op, struct file *file, int fd, struct epoll_event *event)
 {
 	event->events |= POLLERR | POLLHUP; /* always reported */
 	switch (op) {
 	case EPOLL_CTL_ADD:
-		return add(epoll, file, fd, event);
+		return epoll_add(epoll, file, fd, event);
 	case EPOLL_CTL_MOD:
 	case EPOLL_CTL_DEL:
-		return change(epoll, op, file, fd, event);
+		return epoll_change(epoll, op, file, fd, event);
 	default:
 		return -EINVAL;
 	}
@@ -410,7 +410,7 @@ SYSCALL(epoll_ctl)
 	if (file) {
 		ret = check_control(epoll, op, file, event.events);
 		if (!ret)
-			ret = control(epoll->private, op, file, (int)a2, &event);
+			ret = epoll_control(epoll->private, op, file, (int)a2, &event);
 		file_put(file);
 	}
 	file_put(epoll);
@@ -451,12 +451,12 @@ static long wait_round(void *arg, struct poll_table *table)
 	take_ready(call->epoll, &taken);
 	while (n < call->room && !list_empty(&taken))
 		n += tell(list_first(&taken, struct watch, ready), &call->found[n]);
-	give_back(call->epoll, &taken);
+	epoll_give_back(call->epoll, &taken);
 	mutex_unlock(&epoll_watches);
 	return (long)n;
 }
 
-static long wait_for(struct epoll *epoll, u64 user_events, u64 max, u64 deadline)
+static long epoll_wait_for(struct epoll *epoll, u64 user_events, u64 max, u64 deadline)
 {
 	/* Unlocked: the next wait can report watches that are added from here on. */
 	u64 room = min(min(max, MAX_EVENTS), READ_ONCE(epoll->watches.nr) + 1);
@@ -486,12 +486,12 @@ static long epoll_wait_until(int fd, u64 user_events, s32 max, u64 deadline)
 	if (!file)
 		return -EBADF;
 	if (file->ops == &epoll_ops)
-		ret = wait_for(file->private, user_events, (u64)max, deadline);
+		ret = epoll_wait_for(file->private, user_events, (u64)max, deadline);
 	file_put(file);
 	return ret;
 }
 
-static u64 deadline_of(s32 ms)
+static u64 epoll_deadline_of(s32 ms)
 {
 	return ms < 0 ? TIME_NEVER : ktime_ns() + (u64)ms * 1000000;
 }
@@ -511,12 +511,12 @@ static long wait_masked(u64 a0, u64 a1, u64 a2, u64 deadline, u64 user_mask, u64
 
 SYSCALL(epoll_wait)
 {
-	return epoll_wait_until((int)a0, a1, (s32)a2, deadline_of((s32)a3));
+	return epoll_wait_until((int)a0, a1, (s32)a2, epoll_deadline_of((s32)a3));
 }
 
 SYSCALL(epoll_pwait)
 {
-	return wait_masked(a0, a1, a2, deadline_of((s32)a3), a4, a5);
+	return wait_masked(a0, a1, a2, epoll_deadline_of((s32)a3), a4, a5);
 }
 
 SYSCALL(epoll_pwait2)

@@ -22,7 +22,7 @@ struct eventfd {
 };
 
 /* Takes what one read returns. Returns false if the count is 0. */
-static bool take(struct eventfd *e, u64 *value)
+static bool eventfd_take(struct eventfd *e, u64 *value)
 {
 	spin_lock(&e->lock);
 	*value = e->semaphore && e->count ? 1 : e->count;
@@ -31,7 +31,7 @@ static bool take(struct eventfd *e, u64 *value)
 	return *value != 0;
 }
 
-static bool add(struct eventfd *e, u64 value)
+static bool eventfd_add(struct eventfd *e, u64 value)
 {
 	spin_lock(&e->lock);
 	bool fits = value <= EVENTFD_MAX - e->count;
@@ -49,10 +49,10 @@ static long eventfd_read(struct file *file, struct iov_iter *to, u64 *pos)
 	(void)pos;
 	if (to->count < sizeof(value))
 		return -EINVAL;
-	if (!take(e, &value)) {
+	if (!eventfd_take(e, &value)) {
 		if (file->flags & O_NONBLOCK)
 			return -EAGAIN;
-		if (wait_event_interruptible(&e->queue, take(e, &value)))
+		if (wait_event_interruptible(&e->queue, eventfd_take(e, &value)))
 			return -ERESTARTSYS;
 	}
 	wake_up_all(&e->queue);
@@ -71,10 +71,10 @@ static long eventfd_write(struct file *file, struct iov_iter *from, u64 *pos)
 		return -EFAULT;
 	if (value == ~0UL)
 		return -EINVAL;
-	if (!add(e, value)) {
+	if (!eventfd_add(e, value)) {
 		if (file->flags & O_NONBLOCK)
 			return -EAGAIN;
-		if (wait_event_interruptible(&e->queue, add(e, value)))
+		if (wait_event_interruptible(&e->queue, eventfd_add(e, value)))
 			return -ERESTARTSYS;
 	}
 	wake_up_all(&e->queue);

@@ -204,7 +204,7 @@ struct files *files_get(struct files *files)
  * Puts a file that was removed from the table. Closing any descriptor of a file releases the table's record locks on
  * it.
  */
-static void let_go(struct files *files, struct file *file)
+static void files_release_fd(struct files *files, struct file *file)
 {
 	record_lock_release(file->inode, files);
 	file_put(file);
@@ -216,7 +216,7 @@ void files_put(struct files *files)
 		return;
 	for (unsigned i = 0; i < files->capacity; i++) {
 		if (files->fd[i])
-			let_go(files, files->fd[i]);
+			files_release_fd(files, files->fd[i]);
 	}
 	files_free(files);
 }
@@ -245,7 +245,7 @@ void files_close_on_exec(struct files *files)
 			continue;
 		struct file *file = files_take(files, i);
 		if (file)
-			let_go(files, file);
+			files_release_fd(files, file);
 	}
 }
 
@@ -369,7 +369,7 @@ u64 rlimit_nofile(void)
  * Returns the lowest free descriptor at or above `min`, which may lie beyond the capacity. Searches the word of `min`,
  * then `full` for a later word with a free descriptor, then that word. => files->lock held
  */
-static unsigned find_free(const struct files *files, unsigned min)
+static unsigned files_find_free(const struct files *files, unsigned min)
 {
 	unsigned capacity = files->capacity, end = align_down(min, 64U) + 64, word;
 
@@ -390,7 +390,7 @@ int fd_reserve(unsigned min, u32 flags)
 
 	for (;;) {
 		spin_lock(&files->lock);
-		unsigned fd = find_free(files, min);
+		unsigned fd = files_find_free(files, min);
 		bool room = fd < files->capacity;
 		if (fd < limit && room) {
 			set_used(files, fd, true);
@@ -446,7 +446,7 @@ int fd_close(unsigned fd)
 	assert_may_sleep();
 	if (!file)
 		return -EBADF;
-	let_go(current->files, file);
+	files_release_fd(current->files, file);
 	return 0;
 }
 
@@ -471,7 +471,7 @@ int fd_replace(unsigned fd, struct file *file, u32 flags)
 	bit_assign(files->cloexec, fd, flags & O_CLOEXEC);
 	spin_unlock(&files->lock);
 	if (old)
-		let_go(files, old);
+		files_release_fd(files, old);
 	return (int)fd;
 }
 
@@ -559,7 +559,7 @@ static struct dentry *get_place(struct fs_context *fs, struct dentry *const *pla
 	return dentry;
 }
 
-static void set_place(struct fs_context *fs, struct dentry **place, struct dentry *dentry)
+static void files_set_place(struct fs_context *fs, struct dentry **place, struct dentry *dentry)
 {
 	spin_lock(&fs->lock);
 	struct dentry *old = *place;
@@ -580,12 +580,12 @@ struct dentry *fs_root_dir(struct fs_context *fs)
 
 void fs_set_cwd(struct fs_context *fs, struct dentry *dentry)
 {
-	set_place(fs, &fs->cwd, dentry);
+	files_set_place(fs, &fs->cwd, dentry);
 }
 
 void fs_set_root_dir(struct fs_context *fs, struct dentry *dentry)
 {
-	set_place(fs, &fs->root, dentry);
+	files_set_place(fs, &fs->root, dentry);
 }
 
 struct dentry *current_root(void)

@@ -72,7 +72,7 @@ struct getdents_context {
 	bool too_small; /* the first entry did not fit */
 };
 
-static bool fill(struct dir_context *ctx, const char *name, size_t len, u64 ino, u32 mode, u64 next)
+static bool getdents_fill(struct dir_context *ctx, const char *name, size_t len, u64 ino, u32 mode, u64 next)
 {
 	struct getdents_context *g = container_of(ctx, struct getdents_context, ctx);
 	size_t reclen = align_up(NAME_OFFSET + len + 1, 8);
@@ -93,7 +93,7 @@ static bool fill(struct dir_context *ctx, const char *name, size_t len, u64 ino,
 /* => file->pos_lock held. */
 static long getdents_locked(struct file *file, u64 addr, size_t size)
 {
-	struct getdents_context g = { .ctx = { .emit = fill, .pos = file->pos }, .size = size };
+	struct getdents_context g = { .ctx = { .emit = getdents_fill, .pos = file->pos }, .size = size };
 	long ret;
 
 	assert_mutex_held(&file->pos_lock);

@@ -140,7 +140,7 @@ static struct dentry *make_entry(const struct cpio_entry *entry)
 	return inode ? dir_add(dir, name, len, inode) : err_ptr(-ENOMEM);
 }
 
-static long fill(struct dentry *dentry, const struct cpio_entry *entry)
+static long initramfs_fill(struct dentry *dentry, const struct cpio_entry *entry)
 {
 	struct file *file = file_open_dentry(dentry, O_WRONLY);
 	struct iov_iter iter;
@@ -167,7 +167,7 @@ static long unpack_entry(const struct cpio_entry *entry, const u8 *header)
 	if (is_err(dentry))
 		return ptr_err(dentry);
 	if (S_ISREG(entry->mode) && entry->size)
-		ret = fill(dentry, entry);
+		ret = initramfs_fill(dentry, entry);
 	u64 mtime = entry->mtime * 1000000000UL;
 	dentry->inode->times = (struct inode_times){ mtime, mtime, mtime, mtime };
 	if (dentry->inode->sb == fs_root->inode->sb)

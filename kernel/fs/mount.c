@@ -42,7 +42,7 @@ static char *options_from_user(u64 addr)
 	return text ? text : kstrdup("");
 }
 
-static void put_string(char *text)
+static void mount_put_string(char *text)
 {
 	if (!is_err(text))
 		kfree(text);
@@ -50,9 +50,9 @@ static void put_string(char *text)
 
 static void mount_args_put(struct mount_args *args)
 {
-	put_string(args->source);
-	put_string(args->type);
-	put_string(args->options);
+	mount_put_string(args->source);
+	mount_put_string(args->type);
+	mount_put_string(args->options);
 }
 
 static int mount_args_get(struct mount_args *args, u64 source, u64 type, u64 flags, u64 options)
@@ -83,7 +83,7 @@ static u64 kept_flags(u64 flags)
 }
 
 /* Claims the device that the source names. Returns 0, or -ENOENT, -ENOTBLK, -ENXIO, -EBUSY, ... */
-static int claim_device(struct super_block *sb)
+static int mount_claim_device(struct super_block *sb)
 {
 	struct block_device *device = NULL;
 	struct dentry *node;
@@ -110,7 +110,7 @@ static bool is_there_already(const struct super_block *sb, const struct dentry *
 }
 
 /* Another file system may have been mounted on the target since it was looked up; then covers the root of that one. */
-static int attach(struct super_block *sb, struct dentry *target)
+static int mount_attach(struct super_block *sb, struct dentry *target)
 {
 	int ret;
 
@@ -128,13 +128,13 @@ static int attach(struct super_block *sb, struct dentry *target)
 
 static int mount_super(struct super_block *sb, struct mount_args *args, struct dentry *target)
 {
-	int ret = sb->type->needs_device ? claim_device(sb) : 0;
+	int ret = sb->type->needs_device ? mount_claim_device(sb) : 0;
 
 	if (!ret && is_there_already(sb, target))
 		ret = -EBUSY;
 	if (!ret)
 		ret = super_fill(sb, args->options);
-	return ret ? ret : attach(sb, target);
+	return ret ? ret : mount_attach(sb, target);
 }
 
 static int mount_new(struct mount_args *args, struct dentry *target)
@@ -241,7 +241,7 @@ SYSCALL(mount)
  * => fs_tree_lock held for writing. Removes the file system from the tree: 0 (*gone: it is not in use), -EBUSY or
  * -EINVAL.
  */
-static int detach(struct super_block *sb, u32 flags, bool *gone)
+static int mount_detach(struct super_block *sb, u32 flags, bool *gone)
 {
 	bool busy = super_is_busy(sb, 1); /* the caller has a reference to the root */
 
@@ -271,7 +271,7 @@ static int detach_settled(struct super_block *sb, u32 flags, bool *gone)
 	for (unsigned i = 0; ret == -EBUSY && i < GRACE_PERIODS; i++) {
 		rcu_barrier();
 		down_write(&fs_tree_lock);
-		ret = detach(sb, flags, gone);
+		ret = mount_detach(sb, flags, gone);
 		up_write(&fs_tree_lock);
 	}
 	return ret;

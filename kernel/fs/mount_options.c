@@ -27,7 +27,7 @@ bool mount_option_next(char **options, struct mount_option *option)
 }
 
 /* Parses the number at the start of a text. *end is what follows it. */
-static int parse(const char *text, u64 *value, const char **end)
+static int option_parse(const char *text, u64 *value, const char **end)
 {
 	u64 base = *text == '0' ? 8 : 10;
 
@@ -45,7 +45,7 @@ static int parse(const char *text, u64 *value, const char **end)
 int mount_option_number(const char *text, u64 *value)
 {
 	const char *end;
-	int ret = parse(text, value, &end);
+	int ret = option_parse(text, value, &end);
 
 	return ret ? ret : *end ? -EINVAL : 0;
 }
@@ -72,7 +72,7 @@ int mount_option_pages(const char *text, u64 unit, u64 *nr_pages)
 	const char *end;
 	u64 value, percent, bytes;
 
-	if (parse(text, &value, &end))
+	if (option_parse(text, &value, &end))
 		return -EINVAL;
 	unsigned shift = shift_of(*end);
 	if (*end == '%' && unit == 1) {

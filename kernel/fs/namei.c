@@ -106,7 +106,7 @@ static const char *skip_slashes(const char *path)
 }
 
 /* Walks one name that is not the last; `rest` is what follows it. On success, last->name is the path that is left. */
-static int walk_step(struct last_name *last, const char *name, size_t len, const char *rest)
+static int namei_walk_step(struct last_name *last, const char *name, size_t len, const char *rest)
 {
 	struct dentry *next = step(last, name, len);
 	int ret = 0;
@@ -128,7 +128,7 @@ static int walk_step(struct last_name *last, const char *name, size_t len, const
 }
 
 /* Walks last->name (a terminated path) from last->dir, and stops before the last name. */
-static int walk(struct last_name *last)
+static int namei_walk(struct last_name *last)
 {
 	for (;;) {
 		const char *name = skip_slashes(last->name);
@@ -144,7 +144,7 @@ static int walk(struct last_name *last)
 			last->wants_directory = name[len] == '/';
 			return 0;
 		}
-		int ret = walk_step(last, name, len, rest);
+		int ret = namei_walk_step(last, name, len, rest);
 		if (ret)
 			return ret;
 	}
@@ -183,7 +183,7 @@ int path_parent(int dirfd, const char *path, u32 flags, struct last_name *last)
 		dentry_put(last->root);
 		return (int)ptr_err(last->dir);
 	}
-	ret = *path && !S_ISDIR(last->dir->inode->mode) ? -ENOTDIR : walk(last);
+	ret = *path && !S_ISDIR(last->dir->inode->mode) ? -ENOTDIR : namei_walk(last);
 	if (ret)
 		last_name_put(last);
 	return ret;
@@ -212,7 +212,7 @@ int last_name_follow(struct last_name *last, struct dentry *link)
 	int ret = expand_link(last, link, last->wants_directory ? "/" : "");
 
 	assert_rwsem_held(&fs_tree_lock);
-	return ret ? ret : walk(last);
+	return ret ? ret : namei_walk(last);
 }
 
 static struct dentry *lookup_last(struct last_name *last, u32 flags)

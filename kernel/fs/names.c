@@ -25,7 +25,7 @@ struct creation {
 };
 
 /* => fs_tree_lock held for writing. */
-static int create_locked(struct last_name *last, struct creation *c)
+static int names_create_locked(struct last_name *last, struct creation *c)
 {
 	struct dentry *old = last_name_lookup(last);
 	struct inode *inode;
@@ -71,7 +71,7 @@ static long create_at(int dirfd, u64 user_path, struct creation *c)
 	down_write(&fs_tree_lock);
 	ret = path_parent(dirfd, path, 0, &last);
 	if (!ret) {
-		ret = create_locked(&last, c);
+		ret = names_create_locked(&last, c);
 		last_name_put(&last);
 	}
 	up_write(&fs_tree_lock);
@@ -160,7 +160,7 @@ SYSCALL(symlinkat)
 	return symlink_at(a0, (int)a1, a2);
 }
 
-static struct inode *make_link(struct creation *c, struct super_block *sb)
+static struct inode *names_make_link(struct creation *c, struct super_block *sb)
 {
 	(void)sb;
 	inode_get(c->inode);
@@ -170,7 +170,7 @@ static struct inode *make_link(struct creation *c, struct super_block *sb)
 static long link_at(int old_dirfd, u64 old_path, int dirfd, u64 path, u32 flags)
 {
 	u32 how = (flags & AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
-	struct creation c = { .make = make_link };
+	struct creation c = { .make = names_make_link };
 	struct dentry *old;
 	long ret;
 

@@ -38,7 +38,7 @@ static struct dentry *create_last(struct last_name *last, u32 mode)
  * => fs_tree_lock held for writing. Finds or creates the last name for O_CREAT, and sets *created if it creates it.
  * Follows symbolic links, dangling ones too, unless O_EXCL or O_NOFOLLOW says otherwise.
  */
-static struct dentry *find_or_create(struct last_name *last, u32 flags, u32 mode, bool *created)
+static struct dentry *open_find_or_create(struct last_name *last, u32 flags, u32 mode, bool *created)
 {
 	assert_rwsem_write_held(&fs_tree_lock);
 	for (;;) {
@@ -78,7 +78,7 @@ static struct dentry *open_create(int dirfd, const char *path, u32 flags, u32 mo
 	if (ret) {
 		dentry = err_ptr(ret);
 	} else {
-		dentry = find_or_create(&last, flags, mode, created);
+		dentry = open_find_or_create(&last, flags, mode, created);
 		last_name_put(&last);
 	}
 	up_write(&fs_tree_lock);

@@ -141,7 +141,7 @@ static u64 used(const struct pipe *pipe)
 }
 
 /* As on Linux, a partly read page is not free. So a writer never wraps around into the page that is being read. */
-static u64 room(const struct pipe *pipe)
+static u64 pipe_room(const struct pipe *pipe)
 {
 	u64 capacity = READ_ONCE(pipe->nr_pages) * PAGE_SIZE;
 	u64 in_use = READ_ONCE(pipe->head) - align_down(READ_ONCE(pipe->tail), PAGE_SIZE);
@@ -157,7 +157,7 @@ static u8 **ring_page(struct pipe *pipe, u64 pos, size_t *left)
 }
 
 /* Copies bytes out of the ring. As on Linux, a piece of a page that is not copied completely stays in the pipe. */
-static long take(struct pipe *pipe, struct iov_iter *to)
+static long pipe_take(struct pipe *pipe, struct iov_iter *to)
 {
 	long done = 0;
 
@@ -179,7 +179,7 @@ static long take(struct pipe *pipe, struct iov_iter *to)
 }
 
 /* Allocates the page if there is none. Returns false if there is no memory. */
-static bool fill(struct pipe *pipe, u8 **page)
+static bool pipe_fill(struct pipe *pipe, u8 **page)
 {
 	if (*page)
 		return true;
@@ -193,7 +193,7 @@ static bool fill(struct pipe *pipe, u8 **page)
  * Copies up to n bytes into the ring, which has room for them. Leaves out a piece of a page that is not copied
  * completely.
  */
-static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
+static long pipe_put(struct pipe *pipe, struct iov_iter *from, size_t n)
 {
 	u64 head = pipe->head;
 	size_t done = 0;
@@ -202,7 +202,7 @@ static long put(struct pipe *pipe, struct iov_iter *from, size_t n)
 		size_t left;
 		u8 **page = ring_page(pipe, head, &left);
 
-		if (!fill(pipe, page))
+		if (!pipe_fill(pipe, page))
 			break;
 		size_t part = min(left, n - done);
 		if (iov_copy_from(from, *page + (head & ~PAGE_MASK), part) < part) {
@@ -235,7 +235,7 @@ static long pipe_read(struct file *file, struct iov_iter *to, u64 *pos)
 		mutex_lock(&pipe->lock);
 	}
 	if (used(pipe)) {
-		ret = take(pipe, to);
+		ret = pipe_take(pipe, to);
 		wake_other_end(&pipe->writable);
 	} else if (ret) {
 		ret = -ERESTARTSYS;
@@ -259,14 +259,14 @@ static long wait_for_room(struct pipe *pipe, bool nonblock, size_t n)
 	for (;;) {
 		if (!pipe->readers)
 			return broken_pipe();
-		if (room(pipe) >= n)
+		if (pipe_room(pipe) >= n)
 			return 0;
 		if (nonblock)
 			return -EAGAIN;
 		mutex_unlock(&pipe->lock);
-		long ret = wait_event_interruptible(&pipe->writable, room(pipe) >= n || !READ_ONCE(pipe->readers));
+		long ret = wait_event_interruptible(&pipe->writable, pipe_room(pipe) >= n || !READ_ONCE(pipe->readers));
 		mutex_lock(&pipe->lock);
-		if (ret && room(pipe) < n)
+		if (ret && pipe_room(pipe) < n)
 			return -ERESTARTSYS;
 	}
 }
@@ -286,8 +286,8 @@ static long pipe_write(struct file *file, struct iov_iter *from, u64 *pos)
 		ret = wait_for_room(pipe, nonblock, min(atomic, from->count));
 		if (ret)
 			break;
-		size_t n = min((u64)from->count, room(pipe));
-		ret = put(pipe, from, n);
+		size_t n = min((u64)from->count, pipe_room(pipe));
+		ret = pipe_put(pipe, from, n);
 		if (ret < 0)
 			break;
 		done += ret;
@@ -314,7 +314,7 @@ static u32 pipe_poll(struct file *file, struct poll_table *table)
 	}
 	if (file->mode & FMODE_WRITE) {
 		poll_wait(table, &pipe->writable);
-		if (room(pipe) >= PIPE_BUF)
+		if (pipe_room(pipe) >= PIPE_BUF)
 			events |= POLLOUT | POLLWRNORM;
 		if (!READ_ONCE(pipe->readers))
 			events |= POLLERR;

@@ -118,7 +118,7 @@ static int ramfs_truncate(struct inode *inode, u64 size)
 }
 
 /* Clears the parts of the first and last page that are in the range, and removes the pages between. */
-static int punch_hole(struct inode *inode, u64 start, u64 end)
+static int ramfs_punch_hole(struct inode *inode, u64 start, u64 end)
 {
 	u64 first = align_up(start, PAGE_SIZE), last = align_down(end, PAGE_SIZE);
 
@@ -142,7 +142,7 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 }
 
 /* Allocates the missing pages of [*pos, end) in advance (PG_SET_ASIDE). Advances *pos past the pages that are done. */
-static int set_aside(struct inode *inode, u64 *pos, u64 end)
+static int ramfs_set_aside(struct inode *inode, u64 *pos, u64 end)
 {
 	for (; *pos < end; *pos += PAGE_SIZE) {
 		struct page *page = page_for_write(inode, *pos >> PAGE_SHIFT, mapping_set_aside);
@@ -158,7 +158,7 @@ static int set_aside(struct inode *inode, u64 *pos, u64 end)
 }
 
 /* Removes pages that were allocated in advance and are not in use; as on Linux, also those of other calls. */
-static void give_back(struct inode *inode, u64 start, u64 end)
+static void ramfs_give_back(struct inode *inode, u64 start, u64 end)
 {
 	for (u64 index = start >> PAGE_SHIFT; index < end >> PAGE_SHIFT; index++) {
 		struct page *page = mapping_find(inode->mapping, index);
@@ -171,13 +171,13 @@ static void give_back(struct inode *inode, u64 start, u64 end)
 	}
 }
 
-static int fill_range(struct inode *inode, u64 start, u64 end)
+static int ramfs_fill_range(struct inode *inode, u64 start, u64 end)
 {
 	u64 first = align_down(start, PAGE_SIZE), pos = first;
-	int error = is_too_much((end - first) >> PAGE_SHIFT) ? -ENOSPC : set_aside(inode, &pos, end);
+	int error = is_too_much((end - first) >> PAGE_SHIFT) ? -ENOSPC : ramfs_set_aside(inode, &pos, end);
 
 	if (error)
-		give_back(inode, first, pos);
+		ramfs_give_back(inode, first, pos);
 	return error;
 }
 
@@ -192,14 +192,14 @@ static int ramfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 	if (mode & FALLOC_FL_PUNCH_HOLE) {
 		if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 			return -EPERM;
-		return punch_hole(inode, offset, min(end, align_up(inode_size(inode), PAGE_SIZE)));
+		return ramfs_punch_hole(inode, offset, min(end, align_up(inode_size(inode), PAGE_SIZE)));
 	}
 	ret = inode_may_have_size(inode, end);
 	if (ret)
 		return ret;
 	if (grows && (inode->seals & F_SEAL_GROW))
 		return -EPERM;
-	ret = fill_range(inode, offset, end);
+	ret = ramfs_fill_range(inode, offset, end);
 	if (!ret && grows)
 		WRITE_ONCE(inode->mapping->size, end);
 	inode_touch_ctime(inode);

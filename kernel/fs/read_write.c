@@ -42,7 +42,7 @@ static long do_write(struct file *file, struct iov_iter *iter, u64 *pos)
 	return ret;
 }
 
-static long transfer(struct file *file, struct iov_iter *iter, enum file_mode mode, u64 *pos)
+static long rw_transfer(struct file *file, struct iov_iter *iter, enum file_mode mode, u64 *pos)
 {
 	return mode == FMODE_READ ? do_read(file, iter, pos) : do_write(file, iter, pos);
 }
@@ -53,9 +53,9 @@ static long transfer_at_pos(struct file *file, struct iov_iter *iter, enum file_
 	long ret;
 
 	if (!(file->mode & FMODE_SEEK))
-		return transfer(file, iter, mode, &unused);
+		return rw_transfer(file, iter, mode, &unused);
 	mutex_lock(&file->pos_lock);
-	ret = transfer(file, iter, mode, &file->pos);
+	ret = rw_transfer(file, iter, mode, &file->pos);
 	mutex_unlock(&file->pos_lock);
 	return ret;
 }
@@ -105,7 +105,7 @@ static long vectored(u64 fd, u64 uvec, u64 nr, s64 pos, u64 flags, enum file_mod
 	ret = iov_import(&iter, uvec, nr, fast, &allocated);
 	if (!ret) {
 		iter.no_append = flags & RWF_NOAPPEND;
-		ret = pos < 0 ? transfer_at_pos(file, &iter, mode) : transfer(file, &iter, mode, &at);
+		ret = pos < 0 ? transfer_at_pos(file, &iter, mode) : rw_transfer(file, &iter, mode, &at);
 		kfree(allocated);
 	}
 	file_put(file);
@@ -157,7 +157,7 @@ static long positional(u64 fd, u64 addr, u64 len, s64 pos, enum file_mode mode)
 		ret = -EFAULT;
 	} else {
 		iov_init_user(&iter, &iov, addr, min(len, MAX_RW_COUNT));
-		ret = transfer(file, &iter, mode, &at);
+		ret = rw_transfer(file, &iter, mode, &at);
 	}
 	file_put(file);
 	return ret;
@@ -319,7 +319,7 @@ static long send_chunk(struct file *out, struct file *in, u64 *in_pos, char *buf
 	long got, sent;
 
 	iov_init_kernel(&iter, &iov, buf, n);
-	got = transfer(in, &iter, FMODE_READ, &pos);
+	got = rw_transfer(in, &iter, FMODE_READ, &pos);
 	if (got <= 0)
 		return got;
 	iov_init_kernel(&iter, &iov, buf, (size_t)got);

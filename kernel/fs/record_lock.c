@@ -57,7 +57,7 @@ static struct record_lock *next_lock(const struct record_lock *lock, s64 start, 
 	return lock_of(interval_tree_next(&lock->node, (u64)start, (u64)end));
 }
 
-static void add(struct inode *inode, struct record_lock *lock)
+static void record_add(struct inode *inode, struct record_lock *lock)
 {
 	interval_tree_insert(&inode->records, &lock->node, (u64)lock->start, (u64)lock->end);
 }
@@ -88,14 +88,14 @@ struct record_change {
 	struct record_lock *unused; /* to be freed */
 };
 
-static void discard(struct record_change *change, struct record_lock *lock)
+static void record_discard(struct record_change *change, struct record_lock *lock)
 {
 	lock->next = change->unused;
 	change->unused = lock;
 }
 
 /* => record_spinlock held. Cuts [from, to] out of a lock; a part may remain on each side. */
-static void cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
+static void record_cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to, struct record_change *change)
 {
 	struct record_lock *rest = lock;
 
@@ -108,13 +108,13 @@ static void cut(struct inode *inode, struct record_lock *lock, s64 from, s64 to,
 	}
 	if (rest->end > to) {
 		rest->start = max(rest->start, to + 1);
-		add(inode, rest);
+		record_add(inode, rest);
 	} else if (lock->start >= from) {
-		discard(change, lock);
+		record_discard(change, lock);
 	}
 	if (lock->start < from) {
 		lock->end = min(lock->end, from - 1);
-		add(inode, lock);
+		record_add(inode, lock);
 	}
 }
 
@@ -131,9 +131,9 @@ static void give_way(struct inode *inode, struct record_lock *lock, s64 from, s6
 		wanted->start = min(wanted->start, lock->start);
 		wanted->end = max(wanted->end, lock->end);
 		remove(inode, lock);
-		discard(change, lock);
+		record_discard(change, lock);
 	} else if (lock->start <= to && lock->end >= from) {
-		cut(inode, lock, from, to, change);
+		record_cut(inode, lock, from, to, change);
 	}
 }
 
@@ -154,9 +154,9 @@ static void apply(struct inode *inode, struct record_change *change)
 			give_way(inode, lock, from, to, change);
 	}
 	if (wanted->type == F_UNLCK)
-		discard(change, wanted);
+		record_discard(change, wanted);
 	else
-		add(inode, wanted);
+		record_add(inode, wanted);
 }
 
 static bool try_change(struct inode *inode, struct record_change *change)

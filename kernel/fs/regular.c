@@ -23,7 +23,7 @@ u64 inode_size(const struct inode *inode)
 /* --- reading --- */
 
 /* Returns the number of bytes, which is 0 if a user address faulted at once; or -EIO, -ENOMEM, -EINTR. */
-static long read_piece(struct inode *inode, struct iov_iter *to, u64 pos, size_t n)
+static long regular_read_piece(struct inode *inode, struct iov_iter *to, u64 pos, size_t n)
 {
 	struct mapping *mapping = inode->mapping;
 	u64 index = pos >> PAGE_SHIFT;
@@ -49,7 +49,7 @@ static long regular_read(struct file *file, struct iov_iter *to, u64 *pos)
 		if (*pos >= size)
 			break;
 		size_t n = min(min((u64)to->count, size - *pos), PAGE_SIZE - (*pos & ~PAGE_MASK));
-		long moved = read_piece(inode, to, *pos, n);
+		long moved = regular_read_piece(inode, to, *pos, n);
 		if (moved < 0)
 			return done ? done : moved;
 		*pos += (u64)moved;

@@ -77,7 +77,7 @@ static void drop_target(struct dentry *target)
 	dentry_unlink(target);
 }
 
-static int move(struct renaming *r)
+static int rename_move(struct renaming *r)
 {
 	char *name = copy_name(r->to.name, r->to.len);
 	int ret;
@@ -165,7 +165,7 @@ static int rename_found(struct renaming *r)
 		return ret;
 	if (r->target && r->target->inode == r->old->inode)
 		return 0; /* two names of one file: nothing to do */
-	return r->flags & RENAME_EXCHANGE ? exchange(r) : move(r);
+	return r->flags & RENAME_EXCHANGE ? exchange(r) : rename_move(r);
 }
 
 static int rename_last(struct renaming *r)

@@ -33,7 +33,7 @@ void share_note(struct inode *inode, const void *header)
 
 /* ---- Writing the archive ----------------------------------------------------------------------------------------- */
 
-static void put(const void *bytes, size_t size)
+static void share_put(const void *bytes, size_t size)
 {
 	debugcon_write(DEBUGCON_SHARE, bytes, size);
 	written += size;
@@ -41,7 +41,7 @@ static void put(const void *bytes, size_t size)
 
 static void pad(void)
 {
-	put("\0\0\0", -written & 3);
+	share_put("\0\0\0", -written & 3);
 }
 
 static void put_head(const struct cpio_entry *entry)
@@ -49,8 +49,8 @@ static void put_head(const struct cpio_entry *entry)
 	char header[CPIO_HEADER_SIZE + 1];
 
 	cpio_format(header, entry);
-	put(header, CPIO_HEADER_SIZE);
-	put(entry->name, strlen(entry->name) + 1);
+	share_put(header, CPIO_HEADER_SIZE);
+	share_put(entry->name, strlen(entry->name) + 1);
 	pad();
 }
 
@@ -72,7 +72,7 @@ static const char *name_below(const char *path)
 /*
  * Returns the dentry of a path from the root, or NULL. Ignores mounts and does not follow links. => fs_tree_lock held.
  */
-static struct dentry *find(const char *path)
+static struct dentry *share_find(const char *path)
 {
 	struct dentry *dentry = fs_root;
 
@@ -98,7 +98,7 @@ static void put_all_gone(void)
 	while (cpio_next(archive, size, &pos, &entry)) {
 		const char *name = name_below(entry.name);
 
-		if (name && !find(entry.name))
+		if (name && !share_find(entry.name))
 			put_gone(name);
 		cond_resched();
 	}
@@ -129,9 +129,9 @@ static bool is_same_page(const u8 *bytes, size_t size, const u8 *old)
 	return !memcmp(bytes, old, size);
 }
 
-static bool put_page(const u8 *bytes, size_t size, const u8 *old __maybe_unused)
+static bool share_put_page(const u8 *bytes, size_t size, const u8 *old __maybe_unused)
 {
-	put(bytes, size);
+	share_put(bytes, size);
 	return true;
 }
 
@@ -170,9 +170,9 @@ static void put_file(const char *name, struct inode *inode)
 		.size = S_ISDIR(inode->mode) ? 0 : inode_size(inode),
 	});
 	if (S_ISREG(inode->mode))
-		each_page(inode, put_page, NULL);
+		each_page(inode, share_put_page, NULL);
 	else if (S_ISLNK(inode->mode))
-		put(inode->target, inode->size);
+		share_put(inode->target, inode->size);
 	pad();
 }
 
@@ -211,7 +211,7 @@ void share_copy_out(void)
 	if (!boot_option("share", NULL, 0) || !initramfs_is_whole())
 		return;
 	down_read(&fs_tree_lock);
-	root = find(SHARE);
+	root = share_find(SHARE);
 	if (root && S_ISDIR(root->inode->mode)) {
 		put_all_gone();
 		put_tree(root);

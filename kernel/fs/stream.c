@@ -105,7 +105,7 @@ static long stream_read(struct file *file, struct iov_iter *to, u64 *pos)
 
 /* --- output --- */
 
-static void put(struct file *file, const char *text, size_t n)
+static void stream_put(struct file *file, const char *text, size_t n)
 {
 	bool err = file->inode->rdev == DEV_STDERR || file->inode->rdev == DEV_CONSOLE;
 	struct mutex *lock = err ? &stderr_lock : &stdout_lock;
@@ -122,7 +122,7 @@ static long write_through(struct file *file, struct iov_iter *from, char *buf, s
 	while (from->count) {
 		size_t n = min(from->count, size), moved = iov_copy_from(from, buf, n);
 
-		put(file, buf, moved);
+		stream_put(file, buf, moved);
 		done += (long)moved;
 		if (moved < n)
 			return done ? done : -EFAULT;

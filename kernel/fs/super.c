@@ -256,7 +256,7 @@ void super_detach_busy(struct super_block *sb)
 }
 
 /* Removes a detached file system that is not in use any more from the list and returns it, or NULL. */
-static struct super_block *take_unused(void)
+static struct super_block *super_take_unused(void)
 {
 	struct super_block *sb, *found = NULL;
 
@@ -276,7 +276,7 @@ void super_destroy_unused(void)
 	struct super_block *sb;
 
 	assert_may_sleep();
-	while ((sb = take_unused()) != NULL) {
+	while ((sb = super_take_unused()) != NULL) {
 		if (sb->type->sync)
 			(void)sb->type->sync(sb);
 		super_destroy(sb);
@@ -347,7 +347,7 @@ static const struct {
 	{ MS_NODIRATIME, ",nodiratime" }, { MS_RELATIME, ",relatime" },
 };
 
-static void show_flags(const struct super_block *sb, struct text *text)
+static void super_show_flags(const struct super_block *sb, struct text *text)
 {
 	text_printf(text, "%s", sb->flags & MS_RDONLY ? "ro" : "rw");
 	for (unsigned i = 0; i < ARRAY_SIZE(flag_names); i++)
@@ -377,7 +377,7 @@ static void show_path(const struct super_block *sb, struct text *text)
 
 typedef void show_row_t(const struct super_block *sb, struct text *text);
 
-static void show_rows(struct text *text, show_row_t *show)
+static void super_show_rows(struct text *text, show_row_t *show)
 {
 	struct super_block *sb;
 
@@ -393,7 +393,7 @@ static void show_mount(const struct super_block *sb, struct text *text)
 	text_printf(text, " ");
 	show_path(sb, text);
 	text_printf(text, " %s ", sb->type->name);
-	show_flags(sb, text);
+	super_show_flags(sb, text);
 	if (sb->type->show_options)
 		sb->type->show_options(sb, text);
 	text_printf(text, " 0 0\n");
@@ -402,7 +402,7 @@ static void show_mount(const struct super_block *sb, struct text *text)
 int proc_show_mounts(struct text *text, u64 id)
 {
 	(void)id; /* all processes see the same tree */
-	show_rows(text, show_mount);
+	super_show_rows(text, show_mount);
 	return 0;
 }
 
@@ -413,7 +413,7 @@ static void show_info(const struct super_block *sb, struct text *text)
 	text_printf(text, "%u %u 0:%u / ", super_mount_id(sb), super_mount_id(parent), sb->dev);
 	show_path(sb, text);
 	text_printf(text, " ");
-	show_flags(sb, text);
+	super_show_flags(sb, text);
 	text_printf(text, " - %s ", sb->type->name);
 	show_escaped(text, sb->source);
 	text_printf(text, " %s", sb->flags & MS_RDONLY ? "ro" : "rw");
@@ -425,7 +425,7 @@ static void show_info(const struct super_block *sb, struct text *text)
 int proc_show_mountinfo(struct text *text, u64 id)
 {
 	(void)id;
-	show_rows(text, show_info);
+	super_show_rows(text, show_info);
 	return 0;
 }
 

@@ -40,7 +40,7 @@ static int show_zero(struct text *text, u64 id)
  * Linux's columns: requests, merged, sectors, ms for reads and for writes; in flight, two sums of ms. Time is not
  * measured.
  */
-static int show_stat(struct text *text, u64 id)
+static int sysfs_show_stat(struct text *text, u64 id)
 {
 	const struct block_device *device = block_nth((unsigned)id);
 	u64 reads = READ_ONCE(device->nr_requests[BLOCK_READ]), writes = READ_ONCE(device->nr_requests[BLOCK_WRITE]);
@@ -141,7 +141,7 @@ static const struct proc_entry disk_entries[] = {
 	{ .name = "size", .mode = S_IFREG | 0444, .show = show_size },
 	{ .name = "ro", .mode = S_IFREG | 0444, .show = show_zero },
 	{ .name = "removable", .mode = S_IFREG | 0444, .show = show_zero },
-	{ .name = "stat", .mode = S_IFREG | 0444, .show = show_stat },
+	{ .name = "stat", .mode = S_IFREG | 0444, .show = sysfs_show_stat },
 	{ .name = "errors", .mode = S_IFREG | 0444, .show = show_errors },
 	{ .name = "mode", .mode = S_IFREG | 0644, .show = show_mode, .write = write_mode },
 	{ .name = "latency_us", .mode = S_IFREG | 0644, .show = show_latency, .write = write_latency },

@@ -38,7 +38,7 @@ void text_put(struct text *text)
 }
 
 /* Returns a chunk to write to, with room in it, or NULL. */
-static struct text_chunk *room(struct text *text)
+static struct text_chunk *text_room(struct text *text)
 {
 	struct text_chunk *chunk = text->last;
 
@@ -65,7 +65,7 @@ void text_append(struct text *text, const void *bytes, size_t n)
 	const char *from = bytes;
 
 	while (n && !text->failed) {
-		struct text_chunk *chunk = room(text);
+		struct text_chunk *chunk = text_room(text);
 
 		text->failed = !chunk;
 		if (!chunk)

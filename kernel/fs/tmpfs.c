@@ -28,7 +28,7 @@ static bool is_accepted(const char *name)
 	return false;
 }
 
-static int parse_options(char *text, struct tmpfs_options *options)
+static int tmpfs_parse_options(char *text, struct tmpfs_options *options)
 {
 	struct mount_option option;
 
@@ -57,7 +57,7 @@ static int make_root(struct super_block *sb, u32 mode)
 	return sb->root ? 0 : -ENOMEM;
 }
 
-static u64 limit_of(const struct tmpfs_options *options)
+static u64 tmpfs_limit_of(const struct tmpfs_options *options)
 {
 	return options->max_pages ? options->max_pages : ~0UL;
 }
@@ -65,22 +65,22 @@ static u64 limit_of(const struct tmpfs_options *options)
 static int tmpfs_mount(struct super_block *sb, char *text)
 {
 	struct tmpfs_options options = { .max_pages = nr_managed_pages() / 2, .mode = 01777 };
-	int ret = parse_options(text, &options);
+	int ret = tmpfs_parse_options(text, &options);
 
-	sb->quota.max_pages = limit_of(&options);
+	sb->quota.max_pages = tmpfs_limit_of(&options);
 	return ret ? ret : make_root(sb, (u32)options.mode);
 }
 
 static int tmpfs_remount(struct super_block *sb, char *text, bool readonly __maybe_unused)
 {
 	struct tmpfs_options options = { .max_pages = sb->quota.max_pages };
-	int ret = parse_options(text, &options);
+	int ret = tmpfs_parse_options(text, &options);
 
 	if (ret)
 		return ret;
-	if (limit_of(&options) < READ_ONCE(sb->quota.nr_pages))
+	if (tmpfs_limit_of(&options) < READ_ONCE(sb->quota.nr_pages))
 		return -EINVAL;
-	WRITE_ONCE(sb->quota.max_pages, limit_of(&options));
+	WRITE_ONCE(sb->quota.max_pages, tmpfs_limit_of(&options));
 	return 0;
 }
 
@@ -139,7 +139,7 @@ const struct fs_type ramfs_type = {
 static int devtmpfs_mount(struct super_block *sb, char *text)
 {
 	struct tmpfs_options options = { .mode = 0755 };
-	int ret = parse_options(text, &options);
+	int ret = tmpfs_parse_options(text, &options);
 
 	if (!ret)
 		ret = make_root(sb, (u32)options.mode);

@@ -18,7 +18,7 @@ struct spec {
 	int longs;	      /* -2 … 2: hh, h, none, l, ll and the like */
 };
 
-static void put(struct output *out, char c)
+static void format_put(struct output *out, char c)
 {
 	if (out->length + 1 < out->size)
 		out->buf[out->length] = c;
@@ -28,17 +28,17 @@ static void put(struct output *out, char c)
 static void put_padding(struct output *out, char c, int count)
 {
 	while (count-- > 0)
-		put(out, c);
+		format_put(out, c);
 }
 
-static void put_string(struct output *out, const struct spec *spec, const char *s)
+static void format_put_string(struct output *out, const struct spec *spec, const char *s)
 {
 	int length = (int)(spec->precision < 0 ? strlen(s) : strnlen(s, (size_t)spec->precision));
 
 	if (!spec->left)
 		put_padding(out, ' ', spec->width - length);
 	for (int i = 0; i < length; i++)
-		put(out, s[i]);
+		format_put(out, s[i]);
 	if (spec->left)
 		put_padding(out, ' ', spec->width - length);
 }
@@ -70,10 +70,10 @@ static void put_number(struct output *out, const struct spec *spec, u64 value, u
 	if (!spec->left)
 		put_padding(out, ' ', spec->width - length);
 	while (*prefix)
-		put(out, *prefix++);
+		format_put(out, *prefix++);
 	put_padding(out, '0', zeros);
 	while (n)
-		put(out, digits[--n]);
+		format_put(out, digits[--n]);
 	if (spec->left)
 		put_padding(out, ' ', spec->width - length);
 }
@@ -132,17 +132,17 @@ static void convert(struct output *out, struct spec *spec, char conversion, va_l
 	case 'c': {
 		char text[2] = { (char)va_arg(*args, int), 0 };
 
-		put_string(out, spec, text);
+		format_put_string(out, spec, text);
 		break;
 	}
 	case 's': {
 		const char *s = va_arg(*args, const char *);
 
-		put_string(out, spec, s ? s : "(null)");
+		format_put_string(out, spec, s ? s : "(null)");
 		break;
 	}
 	default:
-		put(out, conversion);
+		format_put(out, conversion);
 	}
 }
 
@@ -205,7 +205,7 @@ int kvsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 	va_copy(ap, args);
 	for (; *fmt; fmt++) {
 		if (*fmt != '%') {
-			put(&out, *fmt);
+			format_put(&out, *fmt);
 			continue;
 		}
 		fmt = parse_spec(fmt + 1, &spec, &ap);

@@ -29,7 +29,7 @@ SYSCALL(getppid)
 /* ---- Process groups and sessions --------------------------------------------------------------------------------- */
 
 /* pid 0: the caller. => process_tree_lock held. */
-static struct process *find_locked(s32 pid)
+static struct process *identity_find_locked(s32 pid)
 {
 	assert_spin_held(&process_tree_lock);
 	return pid == 0 ? current->process : process_numbered(pid);
@@ -50,7 +50,7 @@ static bool group_exists(s32 pgid, s32 sid)
 /* => process_tree_lock held. */
 static long set_group(s32 pid, s32 pgid)
 {
-	struct process *self = current->process, *process = find_locked(pid);
+	struct process *self = current->process, *process = identity_find_locked(pid);
 
 	assert_spin_held(&process_tree_lock);
 	if (!process || (process != self && process->parent != self))
@@ -87,7 +87,7 @@ SYSCALL(getpgid)
 	long answer;
 
 	spin_lock(&process_tree_lock);
-	process = find_locked((s32)a0);
+	process = identity_find_locked((s32)a0);
 	answer = process ? process->pgid : -ESRCH;
 	spin_unlock(&process_tree_lock);
 	return answer;
@@ -104,7 +104,7 @@ SYSCALL(getsid)
 	long answer;
 
 	spin_lock(&process_tree_lock);
-	process = find_locked((s32)a0);
+	process = identity_find_locked((s32)a0);
 	answer = process ? process->sid : -ESRCH;
 	spin_unlock(&process_tree_lock);
 	return answer;

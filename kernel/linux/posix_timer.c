@@ -103,7 +103,7 @@ void posix_timers_exit(struct process *process)
 }
 
 /* => posix_timers_lock held. */
-static struct posix_timer *find(s32 id)
+static struct posix_timer *posix_timer_find(s32 id)
 {
 	struct interval_node *node = interval_tree_first(&current->process->posix_timers, (u32)id, (u32)id);
 
@@ -221,7 +221,7 @@ SYSCALL(timer_settime)
 	if (!timespec_to_ns(&setting.value, &value) || !timespec_to_ns(&setting.interval, &interval))
 		return -EINVAL;
 	mutex_lock(&posix_timers_lock);
-	timer = find((s32)a0);
+	timer = posix_timer_find((s32)a0);
 	if (timer) {
 		old = read_setting(timer);
 		write_setting(timer, value, interval, a1 & TIMER_ABSTIME);
@@ -238,7 +238,7 @@ SYSCALL(timer_gettime)
 	struct posix_timer *timer;
 
 	mutex_lock(&posix_timers_lock);
-	timer = find((s32)a0);
+	timer = posix_timer_find((s32)a0);
 	if (timer)
 		setting = read_setting(timer);
 	mutex_unlock(&posix_timers_lock);
@@ -253,7 +253,7 @@ SYSCALL(timer_getoverrun)
 	long overrun = -EINVAL;
 
 	mutex_lock(&posix_timers_lock);
-	timer = find((s32)a0);
+	timer = posix_timer_find((s32)a0);
 	if (timer)
 		overrun = timer->signal.info.overrun;
 	mutex_unlock(&posix_timers_lock);
@@ -265,7 +265,7 @@ SYSCALL(timer_delete)
 	struct posix_timer *timer;
 
 	mutex_lock(&posix_timers_lock);
-	timer = find((s32)a0);
+	timer = posix_timer_find((s32)a0);
 	if (timer)
 		destroy(timer);
 	mutex_unlock(&posix_timers_lock);

@@ -30,7 +30,7 @@ static bool may_schedule(const struct task *task)
 	return process_is_privileged(current->process) || owns_process(task->process);
 }
 
-static u64 limit_of(const struct task *task, enum rlimit_resource resource)
+static u64 sched_limit_of(const struct task *task, enum rlimit_resource resource)
 {
 	return READ_ONCE(task->process->rlimit[resource].cur);
 }
@@ -109,7 +109,8 @@ static bool may_set_policy(const struct task *task, s32 policy, s32 priority)
 {
 	if (process_is_privileged(current->process))
 		return true;
-	return owns_process(task->process) && (!realtime(policy) || (u64)priority <= limit_of(task, RLIMIT_RTPRIO));
+	return owns_process(task->process) &&
+	       (!realtime(policy) || (u64)priority <= sched_limit_of(task, RLIMIT_RTPRIO));
 }
 
 static long set_policy(u64 tid, s32 policy, s32 priority)
@@ -203,7 +204,7 @@ static int may_be_nice(struct task *task, s32 nice)
 		return 0;
 	if (!owns_process(task->process))
 		return -EPERM;
-	return nice >= task->nice || (u64)(20 - nice) <= limit_of(task, RLIMIT_NICE) ? 0 : -EACCES;
+	return nice >= task->nice || (u64)(20 - nice) <= sched_limit_of(task, RLIMIT_NICE) ? 0 : -EACCES;
 }
 
 SYSCALL(setpriority)

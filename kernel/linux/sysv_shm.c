@@ -245,7 +245,7 @@ static void status_init(struct shm_status *status, s32 key, u64 size, u32 mode)
  * Inserts the segment into the trees. Returns: 0; -EEXIST if another one got its key first; -ENOSPC if there are too
  * many.
  */
-static int publish(struct segment *new)
+static int shm_publish(struct segment *new)
 {
 	unsigned long flags = spin_lock_irqsave(&shm_lock);
 	bool has_key = new->status.key != IPC_PRIVATE;
@@ -266,7 +266,7 @@ static int publish(struct segment *new)
 }
 
 /* Returns the id, or -errno. */
-static long create(s32 key, u64 size, u32 mode)
+static long shm_create(s32 key, u64 size, u32 mode)
 {
 	struct segment *segment;
 	int error;
@@ -280,7 +280,7 @@ static long create(s32 key, u64 size, u32 mode)
 		return -ENOMEM;
 	status_init(&segment->status, key, size, mode);
 	segment->file = segment_file(key, size);
-	error = is_err(segment->file) ? (int)ptr_err(segment->file) : publish(segment);
+	error = is_err(segment->file) ? (int)ptr_err(segment->file) : shm_publish(segment);
 	if (!error)
 		return segment->id;
 	if (!is_err(segment->file))
@@ -314,7 +314,7 @@ SYSCALL(shmget)
 		}
 		if (key != IPC_PRIVATE && !(flags & IPC_CREAT))
 			return -ENOENT;
-		id = create(key, a1, flags);
+		id = shm_create(key, a1, flags);
 		if (id != -EEXIST)
 			return id;
 	}
@@ -344,7 +344,7 @@ static void note_use(struct segment *segment, s64 *time)
 	spin_unlock_irqrestore(&shm_lock, flags);
 }
 
-static long attach(struct segment *segment, struct mmap_request *request)
+static long shm_attach(struct segment *segment, struct mmap_request *request)
 {
 	struct file *file = segment->file;
 	long addr;
@@ -380,7 +380,7 @@ SYSCALL(shmat)
 	segment = find_by_id((s32)a0);
 	if (!segment)
 		return -EINVAL;
-	addr = permitted(segment, wanted) ? attach(segment, &request) : -EACCES;
+	addr = permitted(segment, wanted) ? shm_attach(segment, &request) : -EACCES;
 	file_put(segment->file);
 	return addr;
 }
@@ -409,7 +409,7 @@ static struct file *attached_part(vaddr_t base, vaddr_t *start, vaddr_t *end)
 }
 
 /* Unmaps those parts of the segment that lie where an attachment at `base` has them, and nothing else. */
-static void detach(const struct segment *segment, vaddr_t base)
+static void shm_detach(const struct segment *segment, vaddr_t base)
 {
 	vaddr_t start = base, end;
 	struct file *file;
@@ -434,7 +434,7 @@ SYSCALL(shmdt)
 	if (!file)
 		return -EINVAL;
 	segment = file->private;
-	detach(segment, a0);
+	shm_detach(segment, a0);
 	note_use(segment, &segment->status.detach_time);
 	file_put(file);
 	return 0;
@@ -509,7 +509,7 @@ static long mark_locked(struct segment *segment, bool locked)
 	return 0;
 }
 
-static long control(struct segment *segment, int command, vaddr_t buffer)
+static long shm_control(struct segment *segment, int command, vaddr_t buffer)
 {
 	switch (command) {
 	case IPC_STAT:
@@ -545,7 +545,7 @@ SYSCALL(shmctl)
 	segment = find_by_id((s32)a0);
 	if (!segment)
 		return -EINVAL;
-	answer = control(segment, command, a2);
+	answer = shm_control(segment, command, a2);
 	file_put(segment->file);
 	return answer;
 }

@@ -51,7 +51,7 @@ SYSCALL(uname)
 	return copy_to_user(a0, &copy, sizeof(copy)) ? -EFAULT : 0;
 }
 
-static long set_name(size_t offset, vaddr_t from, u64 len)
+static long uname_set_name(size_t offset, vaddr_t from, u64 len)
 {
 	char text[UTS_LEN];
 
@@ -64,12 +64,12 @@ static long set_name(size_t offset, vaddr_t from, u64 len)
 
 SYSCALL(sethostname)
 {
-	return set_name(offsetof(struct utsname, nodename), a0, a1);
+	return uname_set_name(offsetof(struct utsname, nodename), a0, a1);
 }
 
 SYSCALL(setdomainname)
 {
-	return set_name(offsetof(struct utsname, domainname), a0, a1);
+	return uname_set_name(offsetof(struct utsname, domainname), a0, a1);
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------- */

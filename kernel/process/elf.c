@@ -246,7 +246,7 @@ static void set_mmap_base(struct mm *mm)
 	mm->mmap_base = align_down(USER_END - gap, PAGE_SIZE);
 }
 
-static int load(struct exec *exec, struct elf_file *elf, struct elf_image *image)
+static int elf_load_file(struct exec *exec, struct elf_file *elf, struct elf_image *image)
 {
 	vaddr_t bias = 0;
 	int error = read_file(exec, elf);
@@ -277,7 +277,7 @@ int elf_load(struct exec *exec, struct elf_image *image)
 	assert_may_sleep();
 	if (!elf)
 		return -ENOMEM;
-	error = load(exec, elf, image);
+	error = elf_load_file(exec, elf, image);
 	kfree(elf);
 	return error;
 }
@@ -325,7 +325,7 @@ static u32 fill_auxv(struct mm *mm, const struct elf_image *image, const struct 
 }
 
 /* From the top: 8 zero bytes, the strings, the platform's name, the random bytes, then the table. */
-static void lay_out(const struct exec *exec, struct stack_layout *layout, u32 nr_auxv)
+static void elf_lay_out(const struct exec *exec, struct stack_layout *layout, u32 nr_auxv)
 {
 	u64 nr_words = 1 + exec->prefix.count + exec->args.count + 1 + exec->env.count + 1 + nr_auxv;
 
@@ -362,7 +362,7 @@ static int put_word(u64 word, vaddr_t *slot)
 	return error;
 }
 
-static int put_table(struct exec *exec, const struct stack_layout *layout, u32 nr_auxv)
+static int elf_put_table(struct exec *exec, const struct stack_layout *layout, u32 nr_auxv)
 {
 	vaddr_t slot = layout->table;
 
@@ -395,7 +395,7 @@ int elf_build_stack(struct exec *exec, const struct elf_image *image, vaddr_t *s
 	u64 size;
 	int error;
 
-	lay_out(exec, &layout, nr_auxv);
+	elf_lay_out(exec, &layout, nr_auxv);
 	fill_auxv(mm, image, &layout);
 	size = align_up(STACK_TOP - layout.table, PAGE_SIZE);
 	if (size > mm->rlimit_stack)
@@ -410,5 +410,5 @@ int elf_build_stack(struct exec *exec, const struct elf_image *image, vaddr_t *s
 	mm->start_stack = layout.table;
 	*sp = layout.table;
 	error = put_strings(exec, &layout);
-	return error ? error : put_table(exec, &layout, nr_auxv);
+	return error ? error : elf_put_table(exec, &layout, nr_auxv);
 }

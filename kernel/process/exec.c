@@ -144,7 +144,7 @@ static u64 strings_limit(void)
 
 /* ---- Scripts ----------------------------------------------------------------------------------------------------- */
 
-static int read_header(struct exec *exec)
+static int exec_read_header(struct exec *exec)
 {
 	long n;
 
@@ -226,7 +226,7 @@ static int resolve_scripts(struct exec *exec)
 			return (int)ptr_err(file);
 		file_put(exec->file);
 		exec->file = file;
-		error = read_header(exec);
+		error = exec_read_header(exec);
 		if (error)
 			return error;
 	}
@@ -373,7 +373,7 @@ static int build_and_switch(struct exec *exec)
 /* Executes exec->file; the file is open and the strings are collected. */
 static int exec_file(struct exec *exec)
 {
-	int error = read_header(exec);
+	int error = exec_read_header(exec);
 
 	if (!error)
 		error = resolve_scripts(exec);
@@ -396,7 +396,7 @@ static void exec_free(struct exec *exec)
 static int exec_user(struct exec *exec, vaddr_t argv, vaddr_t envp)
 {
 	u64 limit = strings_limit();
-	int error = read_header(exec);
+	int error = exec_read_header(exec);
 	bool script;
 
 	if (error)

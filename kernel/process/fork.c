@@ -123,7 +123,7 @@ static struct sighand *copy_sighand(u64 flags)
 	return sighand;
 }
 
-static int make_process(struct task *child, const struct clone_request *request)
+static int fork_make_process(struct task *child, const struct clone_request *request)
 {
 	struct process *parent = current->process, *process;
 
@@ -168,7 +168,7 @@ static void abandon(struct task *child)
 
 static int copy_all(struct task *child, const struct clone_request *request)
 {
-	int error = make_process(child, request);
+	int error = fork_make_process(child, request);
 
 	if (!error)
 		error = copy_files(child, request->flags);

@@ -226,7 +226,7 @@ static int enqueue_if(struct futex_waiter *waiter, vaddr_t addr, u32 value)
 }
 
 /* Returns true if the waiter was still queued, and so was not woken. */
-static bool dequeue(struct futex_waiter *waiter)
+static bool futex_dequeue(struct futex_waiter *waiter)
 {
 	struct bucket *bucket;
 
@@ -256,7 +256,7 @@ static int sleep_queued(struct futex_waiter *waiter, u64 deadline)
 			error = -ETIMEDOUT;
 	}
 	thread_cancel_sleep();
-	if (!dequeue(waiter))
+	if (!futex_dequeue(waiter))
 		return 0;
 	return error ? error : -EINTR;
 }

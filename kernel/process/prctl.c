@@ -33,7 +33,7 @@ enum {
 #define CAP_LAST 40
 #define DEFAULT_TIMER_SLACK_NS 50000
 
-static long set_name(vaddr_t from)
+static long prctl_set_name(vaddr_t from)
 {
 	char name[TASK_COMM_LEN];
 	long len = strncpy_from_user(name, from, TASK_COMM_LEN - 1);
@@ -90,7 +90,7 @@ SYSCALL(prctl)
 {
 	switch (a0) {
 	case PR_SET_NAME:
-		return set_name(a1);
+		return prctl_set_name(a1);
 	case PR_GET_NAME:
 		return copy_to_user(a1, current->comm, TASK_COMM_LEN) ? -EFAULT : 0;
 	case PR_SET_FAULT_POLICY:

@@ -190,7 +190,7 @@ SYSCALL(wait4)
 	return result.pid;
 }
 
-static int put_siginfo(vaddr_t addr, const struct wait_result *result, bool found)
+static int wait4_put_siginfo(vaddr_t addr, const struct wait_result *result, bool found)
 {
 	struct siginfo info = { 0 };
 
@@ -252,5 +252,5 @@ SYSCALL(waitid)
 		return answer;
 	if (a4 && answer && put_rusage(a4, &result.usage))
 		return -EFAULT;
-	return a2 ? put_siginfo(a2, &result, answer) : 0;
+	return a2 ? wait4_put_siginfo(a2, &result, answer) : 0;
 }

@@ -21,7 +21,7 @@ static void kthread_main(void *arg)
 }
 
 /* Makes a process that consists of the task alone. Returns false if there is no memory or no free number. */
-static bool make_process(struct task *task, struct process *process)
+static bool kthread_make_process(struct task *task, struct process *process)
 {
 	bool numbered;
 
@@ -52,9 +52,9 @@ struct task *kthread_start(const char *name, void (*fn)(void *arg), void *arg)
 	struct process *process = work ? process_alloc() : NULL;
 	struct task *task = process ? task_alloc() : NULL;
 
-	if (!task || !make_process(task, process)) {
+	if (!task || !kthread_make_process(task, process)) {
 		if (task)
-			task_put(task); /* this drops the process too, if make_process() attached it */
+			task_put(task); /* this drops the process too, if kthread_make_process() attached it */
 		if (process && !(task && task->process))
 			process_put(process);
 		kfree(work);

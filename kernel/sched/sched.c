@@ -96,7 +96,7 @@ static u32 choose_cpu(const struct task *task)
 }
 
 /* Charges the running task for the time since the last charge. => rq->lock held. */
-static void charge(struct run_queue *rq, u64 now)
+static void sched_charge(struct run_queue *rq, u64 now)
 {
 	u64 ran = now - rq->charged;
 
@@ -153,7 +153,7 @@ static void queue_first(struct run_queue *rq, struct task *task)
 }
 
 /* => rq->lock held. */
-static void dequeue(struct run_queue *rq, struct task *task)
+static void sched_dequeue(struct run_queue *rq, struct task *task)
 {
 	assert_spin_held(&rq->lock);
 	list_del(&task->rq_link);
@@ -171,7 +171,7 @@ static struct task *dequeue_next(struct run_queue *rq)
 	if (list_empty(queue))
 		return NULL;
 	task = list_first(queue, struct task, rq_link);
-	dequeue(rq, task);
+	sched_dequeue(rq, task);
 	return task;
 }
 
@@ -255,7 +255,7 @@ static bool pull(struct run_queue *rq)
 	spin_lock(&busiest->lock);
 	task = first_for_cpu(&busiest->fresh, rq->cpu) ?: first_for_cpu(&busiest->waiting, rq->cpu);
 	if (task)
-		dequeue(busiest, task);
+		sched_dequeue(busiest, task);
 	spin_unlock(&busiest->lock);
 	if (task)
 		enqueue(task, rq->cpu);
@@ -327,7 +327,7 @@ void schedule(void)
 	rcu_quiescent();
 	spin_lock(&rq->lock);
 	atomic_and(&prev->work, ~WORK_RESCHED);
-	charge(rq, now);
+	sched_charge(rq, now);
 	requeue(rq, prev);
 	next = dequeue_next(rq) ?: rq->idle;
 	if (next == prev) {
@@ -446,7 +446,7 @@ static bool turn_ends(struct run_queue *rq)
 
 	assert_irqs_off();
 	spin_lock(&rq->lock);
-	charge(rq, ktime_ns());
+	sched_charge(rq, ktime_ns());
 	round_to_tick(rq);
 	if (task->fresh)
 		gives_way = rq->repaying && !list_empty(&rq->waiting);
@@ -538,7 +538,7 @@ int sched_set_affinity(struct task *task, u64 wanted)
 	WRITE_ONCE(task->affinity, cpus);
 	elsewhere = !(cpus >> rq->cpu & 1);
 	if (elsewhere && !list_empty(&task->rq_link)) {
-		dequeue(rq, task);
+		sched_dequeue(rq, task);
 		move = true;
 	} else if (elsewhere && rq->curr == task) {
 		atomic_or(&task->work, WORK_RESCHED);

@@ -187,7 +187,7 @@ static int wait_and_take(struct task *task, u64 set, u64 deadline, struct siginf
 	return sig ? sig : over ? -EAGAIN : -EINTR;
 }
 
-static int put_siginfo(vaddr_t addr, const struct siginfo *info)
+static int signal_put_siginfo(vaddr_t addr, const struct siginfo *info)
 {
 	if (copy_to_user(addr, info, sizeof(*info)))
 		return -EFAULT;
@@ -211,7 +211,7 @@ SYSCALL(rt_sigtimedwait)
 		deadline = time_add(ktime_ns(), ns);
 	}
 	sig = wait_and_take(current, set & ~SIG_UNBLOCKABLE, deadline, &info);
-	if (sig > 0 && a1 && put_siginfo(a1, &info))
+	if (sig > 0 && a1 && signal_put_siginfo(a1, &info))
 		return -EFAULT;
 	return sig;
 }

@@ -22,7 +22,7 @@ static void tell_parent(struct process *process, int code, int status)
 }
 
 /* Stops the thread until SIGCONT or SIGKILL. The last thread to stop notifies the parent. */
-static void stop_here(struct process *process)
+static void signal_stop_here(struct process *process)
 {
 	struct task *task = current;
 	unsigned long flags = spin_lock_irqsave(&process->lock);
@@ -86,7 +86,7 @@ static void begin_stop(struct process *process, int sig)
 /* ---- Choosing a signal ------------------------------------------------------------------------------------------- */
 
 /* Logs the fault for the program's author, as Linux does for segfaults. */
-static void log_fault(int sig, const struct siginfo *info)
+static void signal_log_fault(int sig, const struct siginfo *info)
 {
 	const struct task *task = current;
 	const struct trap_frame *frame = task_frame(current);
@@ -105,7 +105,7 @@ static void default_action(struct process *process, int sig, const struct siginf
 		return;
 	}
 	if ((sigmask(sig) & SIG_SYNCHRONOUS) && info->code != SI_USER && info->code != SI_TKILL)
-		log_fault(sig, info);
+		signal_log_fault(sig, info);
 	flags = spin_lock_irqsave(&process->lock);
 	process_kill_locked(process, sig);
 	spin_unlock_irqrestore(&process->lock, flags);
@@ -143,7 +143,7 @@ static int next_handled(struct process *process, struct siginfo *info, struct si
 		if (thread_killed())
 			task_exit(READ_ONCE(process->exit_code));
 		if (READ_ONCE(process->stop_signal))
-			stop_here(process);
+			signal_stop_here(process);
 		if (READ_ONCE(process->continued))
 			go_on(process);
 		flags = spin_lock_irqsave(&process->lock);

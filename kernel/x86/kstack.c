@@ -83,7 +83,7 @@ static u64 *table_entry(u64 addr)
  * Makes sure that addr has a page table. The caller has taken the slot, so the table is not freed. Returns false if out
  * of memory.
  */
-static bool build_table(u64 addr)
+static bool kstack_build_table(u64 addr)
 {
 	u64 *entry = table_entry(addr);
 	struct page *table;
@@ -121,7 +121,7 @@ static bool map_stack(u64 addr)
 {
 	struct page *pages[STACK_PAGES];
 
-	if (!build_table(addr) || !alloc_stack_pages(pages))
+	if (!kstack_build_table(addr) || !alloc_stack_pages(pages))
 		return false;
 	for (unsigned i = 0; i < STACK_PAGES; i++)
 		WRITE_ONCE(*kernel_pt_entry(addr + i * PAGE_SIZE, 1),

@@ -83,7 +83,7 @@ u64 signal_frame_max(void)
  * Returns the address for the vector registers, and sets *frame_addr to that of the rest. Returns 0 if the alternate
  * stack is too small.
  */
-static u64 place(const struct trap_frame *regs, const struct sigaction *action, u64 *frame_addr)
+static u64 frame_place(const struct trap_frame *regs, const struct sigaction *action, u64 *frame_addr)
 {
 	const struct sigstack *stack = &current->altstack;
 	u64 sp = regs->rsp - RED_ZONE, fp;
@@ -177,7 +177,7 @@ static int write_frame(struct trap_frame *regs, int sig, const struct siginfo *i
 {
 	struct task *task = current;
 	struct rt_sigframe frame = { 0 };
-	u64 addr, fp = place(regs, action, &addr);
+	u64 addr, fp = frame_place(regs, action, &addr);
 
 	if (!fp || !(action->flags & SA_RESTORER) || !access_ok(addr, sizeof(frame)) || put_fpu(fp))
 		return -EFAULT;

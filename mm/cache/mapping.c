@@ -112,7 +112,7 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 }
 
 /* Charges one page to the quota. False: the limit is reached. => mapping->lock held. */
-static bool charge(struct mapping *mapping)
+static bool mapping_charge(struct mapping *mapping)
 {
 	struct mapping_quota *quota = mapping->quota;
 
@@ -144,7 +144,7 @@ static struct page *find_or_insert(struct mapping *mapping, u64 index, struct pa
 	if (!page && mapping->nr_swapped && mapping_tree_value(mapping, index, &slot))
 		return err_ptr(-EAGAIN);
 	if (!page) {
-		if (!charge(mapping))
+		if (!mapping_charge(mapping))
 			return err_ptr(-ENOSPC);
 		if (!mapping_tree_insert(mapping, index, new)) {
 			uncharge(mapping, 1);
@@ -157,7 +157,7 @@ static struct page *find_or_insert(struct mapping *mapping, u64 index, struct pa
 }
 
 /* Allocates a page, with `flags` set, for a slot that was empty. Returns: as find_or_insert(). */
-static struct page *create(struct mapping *mapping, u64 index, u32 flags)
+static struct page *mapping_create_page(struct mapping *mapping, u64 index, u32 flags)
 {
 	/* A file system allocates metadata pages with its locks held; a writer to shared memory can reclaim. */
 	u32 how = mapping->metadata ? 0 : mapping->shmem ? ALLOC_USER | ALLOC_WAIT : ALLOC_USER;
@@ -174,21 +174,21 @@ static struct page *create(struct mapping *mapping, u64 index, u32 flags)
 	return page;
 }
 
-static struct page *find_or_create(struct mapping *mapping, u64 index, u32 flags)
+static struct page *mapping_find_or_create_with(struct mapping *mapping, u64 index, u32 flags)
 {
 	struct page *page;
 
 	do {
 		page = shmem_get_page(mapping, index);
 		if (!page)
-			page = create(mapping, index, flags);
+			page = mapping_create_page(mapping, index, flags);
 	} while (is_err(page) && ptr_err(page) == -EAGAIN);
 	return is_err(page) ? NULL : page;
 }
 
 struct page *mapping_find_or_create(struct mapping *mapping, u64 index)
 {
-	return find_or_create(mapping, index, 0);
+	return mapping_find_or_create_with(mapping, index, 0);
 }
 
 struct page *mapping_set_aside(struct mapping *mapping, u64 index)
@@ -196,7 +196,7 @@ struct page *mapping_set_aside(struct mapping *mapping, u64 index)
 	struct page *page = shmem_get_page(mapping, index);
 
 	if (!page)
-		return find_or_create(mapping, index, 1u << PG_SET_ASIDE);
+		return mapping_find_or_create_with(mapping, index, 1u << PG_SET_ASIDE);
 	if (is_err(page))
 		return NULL;
 	page_use(page);

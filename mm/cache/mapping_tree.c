@@ -49,7 +49,7 @@ static struct mapping_node *child(const struct mapping_node *node, u64 index)
 	return load_acquire(&node->slots[slot_of(index, node->level)].entry);
 }
 
-static void set_slot(struct mapping_slot *slot, void *entry)
+static void mapping_tree_set_slot(struct mapping_slot *slot, void *entry)
 {
 	store_release(&slot->entry, entry);
 }
@@ -132,7 +132,7 @@ static u32 height_for(u64 index)
 }
 
 /* Makes the tree high enough for index. When memory runs out the new nodes stay: the tree is valid after every step. */
-static bool grow(struct mapping *mapping, u64 index)
+static bool mapping_tree_grow(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *root = mapping->root, *node;
 
@@ -141,7 +141,7 @@ static bool grow(struct mapping *mapping, u64 index)
 		if (!node)
 			return false;
 		if (root) {
-			set_slot(&node->slots[0], root);
+			mapping_tree_set_slot(&node->slots[0], root);
 			node->used = 1;
 		}
 		store_release(&mapping->root, node);
@@ -166,7 +166,7 @@ static void prune(struct mapping *mapping, u64 index)
 		if (path[level]->used)
 			return;
 		if (level < root->level) {
-			set_slot(&path[level + 1]->slots[slot_of(index, level + 1)], NULL);
+			mapping_tree_set_slot(&path[level + 1]->slots[slot_of(index, level + 1)], NULL);
 			path[level + 1]->used--;
 		} else {
 			store_release(&mapping->root, NULL);
@@ -180,7 +180,7 @@ static struct mapping_node *build_leaf(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *node, *below;
 
-	if (!grow(mapping, index))
+	if (!mapping_tree_grow(mapping, index))
 		return NULL;
 	for (node = mapping->root; node->level > 1; node = below) {
 		below = child(node, index);
@@ -189,7 +189,7 @@ static struct mapping_node *build_leaf(struct mapping *mapping, u64 index)
 		below = node_alloc(node->level - 1);
 		if (!below)
 			return NULL;
-		set_slot(&node->slots[slot_of(index, node->level)], below);
+		mapping_tree_set_slot(&node->slots[slot_of(index, node->level)], below);
 		node->used++;
 	}
 	return node;
@@ -221,7 +221,7 @@ bool mapping_tree_insert(struct mapping *mapping, u64 index, struct page *page)
 	WRITE_ONCE(page->index, index);
 	/* A plain store will do: no other thread has the page yet. */
 	WRITE_ONCE(page->flags, flags_of_pages(mapping) | (page->flags & 1u << PG_SET_ASIDE));
-	set_slot(&leaf->slots[slot_of(index, 1)], page);
+	mapping_tree_set_slot(&leaf->slots[slot_of(index, 1)], page);
 	leaf->used++;
 	mapping->nr_pages++;
 	count_shmem(mapping, 1);
@@ -260,7 +260,7 @@ static struct mapping_slot take_at(struct mapping *mapping, u64 index)
 	struct mapping_slot *slot = &leaf->slots[slot_of(index, 1)], was = *slot;
 
 	assert_spin_held(&mapping->lock);
-	set_slot(slot, NULL);
+	mapping_tree_set_slot(slot, NULL);
 	leaf->used--;
 	mapping->nr_pages--;
 	uncharge(mapping, 1);
@@ -313,5 +313,5 @@ void mapping_tree_replace(struct mapping *mapping, u64 index, struct mapping_slo
 	ASSERT(slot_is_value(*slot) != slot_is_value(with), "a page and a value take turns");
 	WRITE_ONCE(mapping->nr_swapped, slot_is_value(with) ? mapping->nr_swapped + 1 : mapping->nr_swapped - 1);
 	count_shmem(mapping, slot_is_value(with) ? -1UL : 1);
-	set_slot(slot, with.entry);
+	mapping_tree_set_slot(slot, with.entry);
 }

@@ -45,14 +45,14 @@ struct removal {
 };
 
 static bool take_batch(struct removal *removal);
-static void put_batch(struct removal *removal);
+static void truncate_put_batch(struct removal *removal);
 static bool still_mapped(const struct removal *removal);
 static void wait_for_reclaim(const struct removal *removal);
 static void unmap_range(const struct removal *removal, u64 first, u64 last);
 static void flush_everywhere(const struct removal *removal);
 
 /* A file system's metadata pages are never mapped. They are removed under its own lock, which ranks below ours. */
-static void begin(struct removal *removal)
+static void truncate_begin(struct removal *removal)
 {
 	struct mapping *mapping = removal->mapping;
 
@@ -97,12 +97,12 @@ static void unmap_batch(struct removal *removal)
 	}
 }
 
-static void remove_pages(struct removal *removal)
+static void truncate_remove_pages(struct removal *removal)
 {
 	while (take_batch(removal)) {
 		unmap_batch(removal);
 		wait_for_reclaim(removal);
-		put_batch(removal);
+		truncate_put_batch(removal);
 		cond_resched();
 	}
 }
@@ -114,8 +114,8 @@ void mapping_remove_range(struct mapping *mapping, u64 first, u64 last)
 	};
 
 	assert_may_sleep();
-	begin(&removal);
-	remove_pages(&removal);
+	truncate_begin(&removal);
+	truncate_remove_pages(&removal);
 	flush_everywhere(&removal);
 	end(&removal);
 }
@@ -154,8 +154,8 @@ static int write_tail(struct mapping *mapping, u64 size)
 	return 0;
 }
 
-/* Context: between begin() and end(). */
-static int set_size(struct removal *removal, u64 size)
+/* Context: between truncate_begin() and end(). */
+static int truncate_set_size(struct removal *removal, u64 size)
 {
 	struct mapping *mapping = removal->mapping;
 	int error = mapping->ops ? write_tail(mapping, size) : 0;
@@ -170,7 +170,7 @@ static int set_size(struct removal *removal, u64 size)
 	spin_unlock(&mapping->lock);
 	if (!shrinks)
 		return 0;
-	remove_pages(removal);
+	truncate_remove_pages(removal);
 	/* Private copies: after the pages have lost PG_CACHE, so that no new copies are made. */
 	unmap_range(removal, removal->first, removal->last);
 	clear_tail(mapping, size);
@@ -186,8 +186,8 @@ int mapping_truncate(struct mapping *mapping, u64 size)
 	int error;
 
 	assert_may_sleep();
-	begin(&removal);
-	error = set_size(&removal, size);
+	truncate_begin(&removal);
+	error = truncate_set_size(&removal, size);
 	end(&removal);
 	return error;
 }
@@ -270,7 +270,7 @@ static bool take_batch(struct removal *removal)
 }
 
 /* Drops the references; from here on other pages may use the slots. */
-static void put_batch(struct removal *removal)
+static void truncate_put_batch(struct removal *removal)
 {
 	unsigned nr_pages = removal->nr_pages;
 
@@ -341,7 +341,7 @@ static void wait_for_reclaim(const struct removal *removal)
  * under mapping.lock no thread can get another one, since every lookup goes through the slot. Returns true if it was
  * removed; the slot's reference then passes to the caller.
  */
-static bool take_unused(struct mapping *mapping, struct page *page)
+static bool truncate_take_unused(struct mapping *mapping, struct page *page)
 {
 	u64 index = page->index;
 	bool taken;
@@ -361,7 +361,7 @@ bool mapping_take_clean(struct mapping *mapping, struct page *page)
 {
 	assert_mapping_held(mapping);
 	assert_page_locked(page);
-	if (!take_unused(mapping, page))
+	if (!truncate_take_unused(mapping, page))
 		return false;
 	page_put(page);
 	return true;
@@ -377,7 +377,7 @@ void mapping_drop_clean(struct mapping *mapping)
 		if (!page)
 			continue;
 		if (page_trylock(page)) {
-			taken = take_unused(mapping, page);
+			taken = truncate_take_unused(mapping, page);
 			page_unlock(page);
 			if (taken)
 				page_put(page);

@@ -11,7 +11,7 @@
 
 #define HEAP_FLAGS (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT)
 
-static long shrink(struct mm *mm, vaddr_t from, vaddr_t to)
+static long brk_shrink(struct mm *mm, vaddr_t from, vaddr_t to)
 {
 	const struct vma *heap = vma_tree_find_from(&mm->tree, to);
 
@@ -20,7 +20,7 @@ static long shrink(struct mm *mm, vaddr_t from, vaddr_t to)
 	return vma_unmap_range(mm, to, from);
 }
 
-static long grow(struct mm *mm, vaddr_t from, vaddr_t to)
+static long brk_grow(struct mm *mm, vaddr_t from, vaddr_t to)
 {
 	const struct vma *next = vma_tree_find_from(&mm->tree, from);
 	const struct vma_shape shape = {
@@ -58,9 +58,9 @@ static long set_brk(struct mm *mm, vaddr_t brk)
 	if (brk < mm->start_brk || new_end < brk || !within_data_limit(mm, brk))
 		return -ENOMEM;
 	if (new_end < old_end)
-		error = shrink(mm, old_end, new_end);
+		error = brk_shrink(mm, old_end, new_end);
 	else if (new_end > old_end)
-		error = grow(mm, old_end, new_end);
+		error = brk_grow(mm, old_end, new_end);
 	if (!error)
 		mm->brk = brk;
 	return error;

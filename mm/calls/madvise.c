@@ -147,7 +147,7 @@ static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
  * For a file, calls the file system, as fallocate() does: that excludes writers, and frees the blocks. => no lock from
  * RANK_INODE on held.
  */
-static long punch_hole(struct file *file, struct mapping *mapping, u64 first, u64 nr_pages)
+static long madvise_punch_hole(struct file *file, struct mapping *mapping, u64 first, u64 nr_pages)
 {
 	assert_no_lock_from(RANK_INODE);
 	if (file)
@@ -160,7 +160,7 @@ static long punch_hole(struct file *file, struct mapping *mapping, u64 first, u6
  * Punches a hole into the mapped object itself. Drops mmap_lock for the time, because the hole is unmapped from all
  * address spaces that map the object.
  */
-static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
+static long madvise_remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 {
 	const u64 writable_object = VM_SHARED | VM_MAYWRITE;
 	u64 first = vma->pgoff + ((start - vma->start) >> PAGE_SHIFT);
@@ -177,7 +177,7 @@ static long remove_pages(struct vma *vma, vaddr_t start, vaddr_t end)
 	if (file)
 		vma_file_get(file);
 	mmap_read_unlock(mm);
-	error = punch_hole(file, mapping, first, (end - start) >> PAGE_SHIFT);
+	error = madvise_punch_hole(file, mapping, first, (end - start) >> PAGE_SHIFT);
 	if (file)
 		vma_file_put(file);
 	mapping_put(mapping);
@@ -198,7 +198,7 @@ static long advise_pages(struct vma *vma, vaddr_t start, vaddr_t end, int advice
 		drop_pages(vma->mm, start, end);
 		return 0;
 	case MADV_REMOVE:
-		return remove_pages(vma, start, end);
+		return madvise_remove_pages(vma, start, end);
 	case MADV_FREE:
 		if (locked || !vma_is_anonymous(vma))
 			return -EINVAL;
@@ -243,7 +243,7 @@ static vaddr_t populatable_until(struct mm *mm, vaddr_t start, bool write, long 
 }
 
 /* Unlike a fault, requires exactly the right that is named, and does not grow a stack. */
-static long populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
+static long madvise_populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 {
 	vaddr_t until;
 	long error;
@@ -262,7 +262,7 @@ static long populate(struct mm *mm, vaddr_t start, vaddr_t end, bool write)
 
 /* ---- The walk ---------------------------------------------------------------------------------------------------- */
 
-static long walk(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum advice_kind kind)
+static long madvise_walk(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum advice_kind kind)
 {
 	long unmapped = 0, error;
 
@@ -292,14 +292,14 @@ static long advise_locked(struct mm *mm, vaddr_t start, vaddr_t end, int advice,
 
 	if (kind == ADVICE_PAGES) {
 		mmap_read_lock(mm);
-		error = walk(mm, start, end, advice, kind);
+		error = madvise_walk(mm, start, end, advice, kind);
 		mmap_read_unlock(mm);
 		return error;
 	}
 	error = mmap_write_lock_killable(mm);
 	if (error)
 		return error;
-	error = walk(mm, start, end, advice, kind);
+	error = madvise_walk(mm, start, end, advice, kind);
 	mmap_write_unlock(mm);
 	return error;
 }
@@ -315,6 +315,6 @@ long mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
 	if (end == addr)
 		return 0;
 	if (kind == ADVICE_POPULATE)
-		return populate(mm, addr, end, advice == MADV_POPULATE_WRITE);
+		return madvise_populate(mm, addr, end, advice == MADV_POPULATE_WRITE);
 	return advise_locked(mm, addr, end, advice, kind);
 }

@@ -96,7 +96,7 @@ static bool next_part(struct mm *mm, vaddr_t *start, vaddr_t end, vaddr_t *stop,
 }
 
 /* Faults the range in, and returns mlock's errors: memory that can't be accessed is -ENOMEM, like a hole. */
-static long populate(struct mm *mm, vaddr_t start, vaddr_t end)
+static long mlock_populate(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	vaddr_t stop;
 	u64 flags;
@@ -148,7 +148,7 @@ long mm_mlock(struct mm *mm, vaddr_t addr, u64 len, bool on_fault)
 		return error;
 	error = within_limit(mm, start, size) ? change_range(mm, start, size, lock) : -ENOMEM;
 	mmap_write_unlock(mm);
-	return error ? error : populate(mm, start, start + size);
+	return error ? error : mlock_populate(mm, start, start + size);
 }
 
 long mm_munlock(struct mm *mm, vaddr_t addr, u64 len)

@@ -27,7 +27,7 @@
 
 static long check_object(const struct mmap_request *request, struct vma_shape *shape);
 static long map_locked(struct mm *mm, const struct mmap_request *request, u64 len, struct vma_shape *shape);
-static long place(struct mm *mm, struct vma_shape *shape, u64 nr_replaced);
+static long mmap_place(struct mm *mm, struct vma_shape *shape, u64 nr_replaced);
 
 static u64 flags_of_request(const struct mmap_request *request)
 {
@@ -140,7 +140,7 @@ static long map_locked(struct mm *mm, const struct mmap_request *request, u64 le
 	error = check_lock(mm, request, shape);
 	if (!error)
 		error = check_object(request, shape);
-	return error ? error : place(mm, shape, nr_mapped);
+	return error ? error : mmap_place(mm, shape, nr_mapped);
 }
 
 static long check_file(const struct mmap_request *request, struct vma_shape *shape)
@@ -219,7 +219,7 @@ static long replace(struct mm *mm, struct vma_shape *shape)
 	return 0;
 }
 
-static long place(struct mm *mm, struct vma_shape *shape, u64 nr_replaced)
+static long mmap_place(struct mm *mm, struct vma_shape *shape, u64 nr_replaced)
 {
 	u64 nr_pages = (shape->end - shape->start) >> PAGE_SHIFT;
 	struct vma *vma;

@@ -58,7 +58,7 @@ static void change_entries(struct tlb_gather *tlb, struct mm *mm, vaddr_t start,
  * Charges memory when it first becomes private and writable; stops charging anonymous memory that becomes unwritable
  * and was never touched. Returns 0 or -ENOMEM.
  */
-static long charge(struct mm *mm, const struct vma *vma, u64 nr_pages, u64 *flags)
+static long mprotect_charge(struct mm *mm, const struct vma *vma, u64 nr_pages, u64 *flags)
 {
 	if (!(*flags & VM_WRITE)) {
 		if (vma->flags & VM_ACCOUNT && vma_is_anonymous(vma) && !vma->anon_vma)
@@ -128,7 +128,7 @@ static long protect_part(struct tlb_gather *tlb, struct vma *vma, vaddr_t start,
 	if (flags == vma->flags)
 		return 0;
 	old_flags = vma->flags;
-	error = charge(vma->mm, vma, (end - start) >> PAGE_SHIFT, &flags);
+	error = mprotect_charge(vma->mm, vma, (end - start) >> PAGE_SHIFT, &flags);
 	if (error)
 		return error;
 	vma = vma_modify_flags(vma, start, end, flags);

@@ -39,7 +39,7 @@ struct remap {
 };
 
 static long remap_locked(struct remap *r);
-static long move_to(struct remap *r);
+static long mremap_move_to(struct remap *r);
 static long move_several_to(const struct remap *r);
 static long move_anywhere(struct remap *r);
 
@@ -97,7 +97,7 @@ long mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, u64 flags,
 }
 
 /* Checks that the VMA may grow or move: 0 or -errno. A tail that is cut off before the move may lie beyond the VMA. */
-static long check_vma(const struct remap *r)
+static long mremap_check_vma(const struct remap *r)
 {
 	const struct vma *vma = r->vma;
 	u64 pgoff = vma->pgoff + ((r->addr - vma->start) >> PAGE_SHIFT);
@@ -117,7 +117,7 @@ static long check_vma(const struct remap *r)
 	return mm_may_grow(r->mm, vma->flags, (r->new_len - r->old_len) >> PAGE_SHIFT) ? 0 : -ENOMEM;
 }
 
-static long shrink(struct remap *r)
+static long mremap_shrink(struct remap *r)
 {
 	int error;
 
@@ -169,14 +169,14 @@ static long remap_locked(struct remap *r)
 	if (is_placed(r) && r->mm->nr_vmas + 2 >= READ_ONCE(sysctl_max_map_count) - 3)
 		return -ENOMEM;
 	if (!is_placed(r) && r->new_len < r->old_len)
-		return shrink(r);
+		return mremap_shrink(r);
 	if (!is_placed(r) && r->new_len == r->old_len)
 		return (long)r->addr;
 	if (r->flags & MREMAP_FIXED && r->new_len == r->old_len)
 		return move_several_to(r);
 	if (is_placed(r))
-		return move_to(r);
-	error = check_vma(r);
+		return mremap_move_to(r);
+	error = mremap_check_vma(r);
 	if (error)
 		return error;
 	if (room_behind(r))
@@ -285,7 +285,7 @@ static void commit_move(struct remap *r, struct move *move)
 }
 
 /* Moves the mapping to new_addr, or duplicates it if old_len is 0: no page moves, and the source stays as it is. */
-static long move(struct remap *r)
+static long mremap_move(struct remap *r)
 {
 	struct move move = { .shape = shape_of_destination(r),
 			     .len = min(r->old_len, r->new_len),
@@ -311,14 +311,14 @@ static long move_anywhere(struct remap *r)
 	if (addr < 0)
 		return addr;
 	r->new_addr = addr;
-	return move(r);
+	return mremap_move(r);
 }
 
 /* Moves to an address that the caller named: unmaps what is there, and the tail of a source that becomes shorter. */
-static long move_to(struct remap *r)
+static long mremap_move_to(struct remap *r)
 {
 	bool fixed = r->flags & MREMAP_FIXED;
-	long addr = check_vma(r);
+	long addr = mremap_check_vma(r);
 
 	if (addr)
 		return addr;
@@ -331,7 +331,7 @@ static long move_to(struct remap *r)
 	if (addr < 0)
 		return addr;
 	r->new_addr = addr;
-	return move(r);
+	return mremap_move(r);
 }
 
 /* Moves all mappings in the range, at the same distances. Its start must be mapped. As Linux 6.17. */
@@ -350,7 +350,7 @@ static long move_several_to(const struct remap *r)
 		part.addr = max(part.vma->start, addr);
 		part.new_addr = r->new_addr + (part.addr - r->addr);
 		part.old_len = part.new_len = stop - part.addr;
-		result = move_to(&part);
+		result = mremap_move_to(&part);
 		if (result < 0)
 			return result;
 	}

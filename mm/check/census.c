@@ -71,7 +71,7 @@ struct place {
 	vaddr_t addr;
 };
 
-static bool find_locked(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg)
+static bool census_find_locked(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg)
 {
 	(void)page, (void)pte;
 	if (!(READ_ONCE(vma->flags) & VM_LOCKED))
@@ -91,7 +91,7 @@ static bool counts_here(struct page *page, const struct vma *vma, vaddr_t addr)
 	assert_mmap_locked(vma->mm);
 	if (READ_ONCE(page->mapcount) == 1)
 		return true;
-	rmap_walk(page, find_locked, &first);
+	rmap_walk(page, census_find_locked, &first);
 	return first.vma == vma && first.addr == addr;
 }
 

@@ -23,7 +23,7 @@ struct sizes {
 	u64 nr_vmas, total, stack, data, exec, shared, locked;
 };
 
-static void add_vma(struct sizes *sizes, const struct vma *vma)
+static void check_add_vma(struct sizes *sizes, const struct vma *vma)
 {
 	u64 nr_pages = (vma->end - vma->start) >> PAGE_SHIFT;
 	bool stack = vma->flags & VM_STACK, written = vma->flags & VM_WRITE, shared = vma->flags & VM_SHARED;
@@ -44,7 +44,7 @@ static bool sizes_ok(const struct mm *mm)
 	struct vma *vma;
 
 	vma_tree_for_each (vma, &mm->tree)
-		add_vma(&held, vma);
+		check_add_vma(&held, vma);
 	return equal(who, "VMAs", held.nr_vmas, mm->nr_vmas) && equal(who, "pages", held.total, mm->total_pages) &&
 	       equal(who, "pages of stack", held.stack, mm->stack_pages) &&
 	       equal(who, "pages of data", held.data, mm->data_pages) &&

@@ -50,7 +50,7 @@ static bool skip_this_pass(enum race_point_id id)
 }
 
 /* Holds the thread until the point is released or, so that no program can wedge the machine, until it is killed. */
-static void stop_here(enum race_point_id id, int tid)
+static void race_stop_here(enum race_point_id id, int tid)
 {
 	WRITE_ONCE(points[id].tid, tid);
 	if (!atomic_cas(&points[id].state, (u32)POINT_TAKEN, (u32)POINT_STOPPED))
@@ -74,7 +74,7 @@ void race_hit(enum race_point_id id)
 		return;
 	/* Of several threads that arrive at once, one stops. */
 	if (atomic_cas(&points[id].state, (u32)POINT_ARMED, (u32)POINT_TAKEN))
-		stop_here(id, tid);
+		race_stop_here(id, tid);
 }
 
 int race_arm(enum race_point_id id, int tid, unsigned skip)
@@ -150,7 +150,7 @@ size_t race_format(char *buf, size_t size)
  */
 STATIC_PER_CPU(u64, generator);
 
-static u64 next_random(void)
+static u64 race_next_random(void)
 {
 	u64 x = READ_ONCE(this_cpu(generator)); /* xorshift64, Marsaglia 2003 */
 
@@ -163,7 +163,7 @@ static u64 next_random(void)
 
 void schedule_fuzz(void)
 {
-	u64 draw = next_random();
+	u64 draw = race_next_random();
 
 	/* One point in eight yields, occasionally for long enough that other CPUs get far ahead. */
 	if (draw & 7)

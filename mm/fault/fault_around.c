@@ -108,7 +108,7 @@ static struct page *get_mappable(const struct mapping_slot *slot)
 }
 
 /* Collects the next pages of [batch->next, last] that may be mapped. False: there are none. */
-static bool collect(struct batch *batch, const struct mapping *mapping, u64 last)
+static bool around_collect(struct batch *batch, const struct mapping *mapping, u64 last)
 {
 	batch->nr = 0;
 	rcu_read_lock();
@@ -128,7 +128,7 @@ static bool collect(struct batch *batch, const struct mapping *mapping, u64 last
 	return batch->nr != 0;
 }
 
-static void put_batch(struct batch *batch)
+static void around_put_batch(struct batch *batch)
 {
 	for (unsigned i = 0; i < batch->nr; i++)
 		page_put(batch->pages[i]);
@@ -176,19 +176,19 @@ enum fault_end mapping_map_pages(struct fault *f, u64 first, u64 last)
 	bool solved;
 
 	last = min(last, nr_pages - 1);
-	if (!nr_pages || !collect(&batch, mapping, last))
+	if (!nr_pages || !around_collect(&batch, mapping, last))
 		return END_CONTINUE; /* and no page table was built for nothing */
 	race_point(around_pages_found);
 	end = fault_lock_pte(f);
 	if (end) {
-		put_batch(&batch);
+		around_put_batch(&batch);
 		return end;
 	}
 	tlb_settle(f->mm, f->address + (first - fault_pgoff(f)) * PAGE_SIZE,
 		   f->address + (last + 1 - fault_pgoff(f)) * PAGE_SIZE);
 	do
 		nr_mapped += map_batch(f, &batch);
-	while (collect(&batch, mapping, last));
+	while (around_collect(&batch, mapping, last));
 	solved = !pte_none(pte_read(f->ptep));
 	fault_unlock_pte(f);
 	mm_rss_add(f->mm, mapping->shmem ? RSS_SHMEM : RSS_FILE, nr_mapped);

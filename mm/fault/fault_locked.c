@@ -52,7 +52,7 @@ void fault_free_prealloc(struct fault *f)
 }
 
 /* Builds the table now that there is a page to map; under a page lock, without allocating: prealloc_table (F1). */
-static enum fault_end build_table(struct fault *f)
+static enum fault_end locked_build_table(struct fault *f)
 {
 	struct pt_walk walk;
 
@@ -92,7 +92,7 @@ enum fault_end fault_lock_table_locked(struct fault *f)
 {
 	do {
 		if (unlikely(!f->ptep)) {
-			enum fault_end end = build_table(f);
+			enum fault_end end = locked_build_table(f);
 
 			if (end)
 				return end;
@@ -127,7 +127,7 @@ static int sleep_until_over(struct fault *f, enum fault_wait what)
 }
 
 /* Returns 0, or -EINTR: killed. */
-static int wait_for(struct fault *f, enum fault_wait what)
+static int locked_wait_for(struct fault *f, enum fault_wait what)
 {
 	u64 began = event_clock();
 	int error;
@@ -150,7 +150,7 @@ enum fault_end fault_wait_locked(struct fault *f, enum fault_wait what, enum fau
 	if (!hold_on)
 		f->strategy->leave(f);
 	race_point(page_wait);
-	if (wait_for(f, what))
+	if (locked_wait_for(f, what))
 		return fault_answered(f, FAULT_KILLED);
 	return hold_on ? END_CONTINUE : fault_retry(f, retry);
 }

@@ -99,7 +99,7 @@ static enum fault_end read_past_cache(struct fault *f, swap_slot_t slot)
 /* ---- Through the swap cache -------------------------------------------------------------------------------------- */
 
 /* Frees the slot, if unused, after a write fault, in a VM_LOCKED VMA, or when slots are short. As Linux. */
-static void free_unused_slot(struct fault *f, struct page *page)
+static void swap_free_unused_slot(struct fault *f, struct page *page)
 {
 	if (f->access == ACCESS_WRITE || f->vma.flags & VM_LOCKED || swap_is_half_full())
 		(void)swap_cache_delete_unused(page);
@@ -133,7 +133,7 @@ static enum fault_end map_locked_page(struct fault *f, swap_slot_t slot)
 	race_point(swap_before_commit);
 	end = fault_map_swapped_page(f, f->page, slot);
 	if (end == END_ANSWERED)
-		free_unused_slot(f, f->page);
+		swap_free_unused_slot(f, f->page);
 	return end;
 }
 
@@ -173,7 +173,7 @@ enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot)
 }
 
 /* Step 2. END_CONTINUE: f->page, with a reference; or NULL: another thread has brought the page back. */
-static enum fault_end find_or_read(struct fault *f, swap_slot_t slot)
+static enum fault_end swap_find_or_read(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end;
 
@@ -194,7 +194,7 @@ static enum fault_end find_or_read(struct fault *f, swap_slot_t slot)
 /* => the area held. */
 static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
 {
-	enum fault_end end = find_or_read(f, slot);
+	enum fault_end end = swap_find_or_read(f, slot);
 
 	assert_area_held(slot);
 	if (end)

@@ -59,7 +59,7 @@ static enum fault_end shared_write(struct fault *f)
 }
 
 /* Frees the page's slot if no entry names it any more, and so drops the reference that the slot holds. */
-static void free_unused_slot(struct page *page)
+static void wp_free_unused_slot(struct page *page)
 {
 	if (!page_trylock(page))
 		return;
@@ -72,7 +72,7 @@ static bool is_last_owner(struct page *page)
 	if (!page_test(page, PG_ANON))
 		return false;
 	if (unlikely(page_test(page, PG_SWAPCACHE)))
-		free_unused_slot(page);
+		wp_free_unused_slot(page);
 	/* Acquire: a thread that has copied the page read it before its put. */
 	return load_acquire(&page->refcount) == 1;
 }

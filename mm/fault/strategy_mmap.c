@@ -88,7 +88,7 @@ static enum fault_end grow_stack(struct fault *f)
 	return fault_retry(f, REASON_mmap_retry_stack);
 }
 
-static __always_inline enum fault_end find_and_lock(struct fault *f)
+static __always_inline enum fault_end mmap_find_and_lock(struct fault *f)
 {
 	struct vma *vma;
 
@@ -107,7 +107,7 @@ static __always_inline enum fault_end find_and_lock(struct fault *f)
 
 static enum fault_end mmap_enter(struct fault *f)
 {
-	enum fault_end end = find_and_lock(f);
+	enum fault_end end = mmap_find_and_lock(f);
 	enum fault_answer refusal;
 
 	if (end)
@@ -142,7 +142,7 @@ static enum fault_end mmap_wait(struct fault *f, enum fault_wait what)
 
 static enum fault_end swap_in_enter(struct fault *f)
 {
-	return find_and_lock(f);
+	return mmap_find_and_lock(f);
 }
 
 static enum fault_end swap_in_walk(struct fault *f)

@@ -53,7 +53,7 @@ static enum fault_end found_nothing(struct fault *f)
  * Step 1. The loop ends: a VMA is removed from the tree before it is detached, so the same one is not found again.
  * => an RCU section.
  */
-static enum fault_end find_and_lock(struct fault *f)
+static enum fault_end vma_find_and_lock(struct fault *f)
 {
 	assert_in_rcu();
 	for (;;) {
@@ -82,7 +82,7 @@ static enum fault_end vma_enter(struct fault *f)
 	enum fault_end end;
 
 	rcu_read_lock();
-	end = find_and_lock(f);
+	end = vma_find_and_lock(f);
 	rcu_read_unlock();
 	if (end)
 		return end;

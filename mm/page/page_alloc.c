@@ -53,7 +53,7 @@ static struct page *take_block(unsigned order);
 static u32 take_pages(struct page **pages, u32 nr);
 static void give_block(struct page *page, unsigned order);
 static void poison_pages(struct page *page, unsigned order);
-static void check_poison(struct page *page, unsigned order);
+static void pages_check_poison(struct page *page, unsigned order);
 
 /* ---- Boot -------------------------------------------------------------------------------------------------------- */
 
@@ -115,7 +115,7 @@ static inline struct page *prepare_pages(struct page *page, unsigned order, unsi
 {
 	machine_unpoison(page_to_virt(page), PAGE_SIZE << order);
 	if (DEBUG)
-		check_poison(page, order);
+		pages_check_poison(page, order);
 	WRITE_ONCE(page->refcount, 1);
 	if (flags & ALLOC_ZERO)
 		for (u64 i = 0; i < 1UL << order; i++)
@@ -476,7 +476,7 @@ static void poison_pages(struct page *page, unsigned order)
 	}
 }
 
-static void check_poison(struct page *page, unsigned order)
+static void pages_check_poison(struct page *page, unsigned order)
 {
 	for (u64 i = 0; i < 1UL << order; i++) {
 		const u64 *words = page_to_virt(page + i);

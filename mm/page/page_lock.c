@@ -51,7 +51,7 @@ static int wait_in_state(struct page *page, enum page_flag flag, enum sleep_stat
 	return error;
 }
 
-static void wait_for(struct page *page, enum page_flag flag)
+static void page_wait_for(struct page *page, enum page_flag flag)
 {
 	(void)wait_in_state(page, flag, SLEEP_UNINTERRUPTIBLE);
 }
@@ -76,7 +76,7 @@ static void change_and_wake(struct page *page, u32 gone, u32 come)
 
 /* ---- Locking ----------------------------------------------------------------------------------------------------- */
 
-static bool take(struct page *page)
+static bool page_take(struct page *page)
 {
 	schedule_point();
 	return !(atomic_or(&page->flags, BIT(PG_LOCKED)) & BIT(PG_LOCKED));
@@ -85,7 +85,7 @@ static bool take(struct page *page)
 bool page_trylock(struct page *page)
 {
 	assert_referenced(page);
-	if (page_test(page, PG_LOCKED) || !take(page))
+	if (page_test(page, PG_LOCKED) || !page_take(page))
 		return false;
 	lock_acquire_check(page, RANK_PAGE, false);
 	return true;
@@ -97,7 +97,7 @@ void page_lock(struct page *page)
 	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	while (!page_trylock(page))
-		wait_for(page, PG_LOCKED);
+		page_wait_for(page, PG_LOCKED);
 }
 
 int page_lock_killable(struct page *page)
@@ -123,7 +123,7 @@ void page_wait_unlocked(struct page *page)
 	assert_referenced(page);
 	lock_order_check(page, RANK_PAGE);
 	if (page_test(page, PG_LOCKED))
-		wait_for(page, PG_LOCKED);
+		page_wait_for(page, PG_LOCKED);
 }
 
 int page_wait_unlocked_killable(struct page *page)
@@ -155,7 +155,7 @@ void page_wait_writeback(struct page *page)
 	assert_may_sleep();
 	assert_referenced(page);
 	if (page_test(page, PG_WRITEBACK))
-		wait_for(page, PG_WRITEBACK);
+		page_wait_for(page, PG_WRITEBACK);
 }
 
 int page_wait_writeback_killable(struct page *page)

@@ -80,7 +80,7 @@ static void slab_add(struct slab_cache *cache, struct page *slab);
 static void *take_object(struct slab_cache *cache, unsigned flags);
 static void give_object(struct slab_cache *cache, void *object);
 static void poison_object(const struct slab_cache *cache, void *object);
-static void check_poison(const struct slab_cache *cache, const void *object);
+static void slab_check_poison(const struct slab_cache *cache, const void *object);
 
 /* ---- Creation ---------------------------------------------------------------------------------------------------- */
 
@@ -127,7 +127,7 @@ void *slab_alloc(struct slab_cache *cache, unsigned flags)
 	}
 	machine_unpoison(object, cache->stride);
 	if (DEBUG)
-		check_poison(cache, object);
+		slab_check_poison(cache, object);
 	if (flags & ALLOC_ZERO)
 		memset(object, 0, cache->size);
 	return object;
@@ -409,7 +409,7 @@ void slab_for_each(void (*visit)(const char *name, size_t size, u64 in_use, u64 
 		visit_cache(&created_caches[i], visit, arg);
 }
 
-static void add_pages(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
+static void slab_add_pages(const char *name, size_t size, u64 in_use, u64 pages, void *arg)
 {
 	(void)name, (void)size, (void)in_use;
 	*(u64 *)arg += pages;
@@ -419,7 +419,7 @@ u64 slab_nr_pages(void)
 {
 	u64 pages = 0;
 
-	slab_for_each(add_pages, &pages);
+	slab_for_each(slab_add_pages, &pages);
 	return pages;
 }
 
@@ -430,7 +430,7 @@ static void poison_object(const struct slab_cache *cache, void *object)
 	memset(object, POISON_BYTE, cache->size);
 }
 
-static void check_poison(const struct slab_cache *cache, const void *object)
+static void slab_check_poison(const struct slab_cache *cache, const void *object)
 {
 	const u8 *bytes = object;
 

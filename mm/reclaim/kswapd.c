@@ -63,7 +63,7 @@ static bool has_work(void)
 }
 
 /* One attempt to reach the high mark. Drains this CPU's stash, from which no other CPU can allocate. */
-static void balance(void)
+static void kswapd_balance(void)
 {
 	u64 nr_free = nr_pages_in_zone(), high = READ_ONCE(watermarks.high), freed;
 
@@ -95,7 +95,7 @@ void kswapd_run(bool (*should_stop)(void))
 		if (should_stop())
 			break;
 		if (nr_pages_in_zone() < READ_ONCE(watermarks.high))
-			balance();
+			kswapd_balance();
 		else
 			WRITE_ONCE(kswapd.wanted, 0);
 		cond_resched();

@@ -116,7 +116,7 @@ bool page_is_lazily_free(pte_t pte, const struct page *page)
  * Unmaps the page unless it was written to. A process forked since it was marked may still map it: its entry is judged
  * separately. Returns: true when the gather is full. => the entry's lock held.
  */
-static bool drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *nr_dropped)
+static bool lazyfree_drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *nr_dropped)
 {
 	struct page *page;
 	pte_t old;
@@ -143,7 +143,7 @@ static vaddr_t drop_batch(struct tlb_gather *tlb, vaddr_t start, vaddr_t end, u6
 
 	pt_for_each_table (&it, tlb->mm, start, end)
 		for (; it.addr < it.stop; it.addr += PAGE_SIZE, it.pte++)
-			if (drop_entry(tlb, it.pte, it.addr, nr_dropped)) {
+			if (lazyfree_drop_entry(tlb, it.pte, it.addr, nr_dropped)) {
 				pt_iter_end(&it);
 				return it.addr + PAGE_SIZE;
 			}

@@ -44,7 +44,7 @@ static enum lru_list list_of(u32 flags)
 }
 
 /* Context: the page is on no list. => lru.lock held. */
-static void add(struct page *page)
+static void lru_add(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
 
@@ -91,7 +91,7 @@ static bool welcome(struct page *page)
 		return false;
 	spin_lock(&lru.lock);
 	if (is_newcomer(load_acquire(&page->flags))) {
-		add(page);
+		lru_add(page);
 		added = true;
 	}
 	spin_unlock(&lru.lock);
@@ -142,7 +142,7 @@ unsigned lru_isolate(enum lru_list list, struct page **pages, unsigned nr)
 	return taken;
 }
 
-static void set_place(struct page *page, enum lru_verdict verdict)
+static void lru_set_place(struct page *page, enum lru_verdict verdict)
 {
 	page_clear(page, PG_ACTIVE);
 	page_clear(page, PG_MLOCKED);
@@ -153,20 +153,20 @@ static void set_place(struct page *page, enum lru_verdict verdict)
 }
 
 /* Moves the page as the verdict says. Without an owner it is about to be freed: it joins no list. => lru.lock held. */
-static void move_to(struct page *page, enum lru_verdict verdict)
+static void lru_move_to(struct page *page, enum lru_verdict verdict)
 {
 	assert_spin_held(&lru.lock);
 	if (page_test(page, PG_LRU))
 		del(page);
-	set_place(page, verdict);
+	lru_set_place(page, verdict);
 	if (is_newcomer(READ_ONCE(page->flags)))
-		add(page);
+		lru_add(page);
 }
 
 void lru_put_back(struct page *page, enum lru_verdict verdict)
 {
 	spin_lock(&lru.lock);
-	move_to(page, verdict);
+	lru_move_to(page, verdict);
 	spin_unlock(&lru.lock);
 	page_put(page);
 }
@@ -182,7 +182,7 @@ static bool move_from(struct page *page, enum page_flag flag)
 	spin_lock(&lru.lock);
 	there = page_test(page, PG_LRU) && page_test(page, flag);
 	if (there)
-		move_to(page, LRU_TO_INACTIVE);
+		lru_move_to(page, LRU_TO_INACTIVE);
 	spin_unlock(&lru.lock);
 	return there;
 }

@@ -119,7 +119,7 @@ static void note_freed(struct scan *scan, enum kind kind)
 }
 
 /* Waits for the writes, and frees the pages; a page that cannot be freed returns to the inactive list. */
-static void finish_writing(struct scan *scan)
+static void reclaim_finish_writing(struct scan *scan)
 {
 	for (unsigned i = 0; i < scan->nr_writing; i++) {
 		struct page *page = scan->writing[i];
@@ -136,7 +136,7 @@ static void finish_writing(struct scan *scan)
 }
 
 /* Puts the page back on a list and drops the reference, or passes it to `writing`. => a reference. */
-static void let_go(struct scan *scan, struct page *page, enum chance chance)
+static void reclaim_release_page(struct scan *scan, struct page *page, enum chance chance)
 {
 	assert_referenced(page);
 	if (chance == TAKE_IT && page_test(page, PG_WRITEBACK)) {
@@ -215,7 +215,7 @@ static void end_page(struct scan *scan, struct page *page, enum kind kind, bool 
 		note_freed(scan, kind);
 		page_put(page);
 	} else {
-		let_go(scan, page, chance);
+		reclaim_release_page(scan, page, chance);
 	}
 }
 
@@ -246,7 +246,7 @@ static void shrink_inactive(struct scan *scan, enum kind kind, u64 nr)
 	count_nr(scan->in_advance ? COUNT_pgscan_kswapd : COUNT_pgscan_direct, taken);
 	count_nr(kind == ANON ? COUNT_pgscan_anon : COUNT_pgscan_file, taken);
 	if (scan->nr_writing + taken > RECLAIM_BATCH)
-		finish_writing(scan);
+		reclaim_finish_writing(scan);
 	for (unsigned i = 0; i < taken; i++)
 		if (try_page(scan, pages[i], kind, &batch))
 			pages[begun++] = pages[i];
@@ -436,7 +436,7 @@ static u64 scan_until(struct scan *scan, int last_priority)
 		gather(priority);
 		scan->force = priority == FORCED_PRIORITY;
 		scan_lists(scan, priority);
-		finish_writing(scan);
+		reclaim_finish_writing(scan);
 	}
 	event_ended(EVENT_reclaim, began, 0, scan->freed);
 	return scan->freed;

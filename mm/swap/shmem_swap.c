@@ -82,7 +82,7 @@ struct mapping *shmem_next(struct mapping *prev)
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
 /* Ignores the dirty bit: shared memory is always written to swap, and file systems are notified before a write. */
-static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+static bool shmem_unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	if (READ_ONCE(vma->flags) & VM_LOCKED)
 		return false; /* it stays mapped there, and so in memory */
@@ -99,7 +99,7 @@ void mapping_page_unmap(struct page *page, struct tlb_batch *batch)
 	assert_mapping_held(page->mapping);
 	assert_page_locked(page);
 	if (READ_ONCE(page->mapcount))
-		rmap_walk(page, unmap_entry, batch);
+		rmap_walk(page, shmem_unmap_entry, batch);
 }
 
 /*
@@ -229,7 +229,7 @@ int shmem_put_back(struct mapping *mapping, u64 index, struct page *page, swap_s
 }
 
 /* *read: true if the page was not in the swap cache. Returns: as swap_read_ahead(). */
-static struct page *find_or_read(swap_slot_t slot, bool *read)
+static struct page *shmem_find_or_read(swap_slot_t slot, bool *read)
 {
 	struct page *page = swap_cache_find(slot);
 
@@ -238,10 +238,10 @@ static struct page *find_or_read(swap_slot_t slot, bool *read)
 }
 
 /* => the area held. */
-static int bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
+static int shmem_bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
 {
 	bool read;
-	struct page *page = find_or_read(slot, &read);
+	struct page *page = shmem_find_or_read(slot, &read);
 	int error;
 
 	assert_area_held(slot);
@@ -274,7 +274,7 @@ struct page *shmem_get_page(struct mapping *mapping, u64 index)
 			return mapping_find(mapping, index); /* it may have been swapped in between the two look-ups */
 		if (!swap_area_get(slot))
 			continue;
-		error = bring_back(mapping, index, slot);
+		error = shmem_bring_back(mapping, index, slot);
 		swap_area_put(slot);
 		if (error == -EAGAIN) {
 			swap_request_wait();

@@ -116,7 +116,7 @@ static void mark_bad(struct swap_area *area, u64 offset)
 		slot_at(area, offset)->state = SLOT_BAD;
 }
 
-static void count_free(struct swap_area *area)
+static void area_count_free(struct swap_area *area)
 {
 	u64 nr_free = 0;
 
@@ -171,7 +171,7 @@ int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages,
 	mark_bad(area, 0);
 	for (u32 i = 0; i < nr_bad; i++)
 		mark_bad(area, bad[i]);
-	count_free(area);
+	area_count_free(area);
 	area_open(area, priority == SWAP_PRIORITY_NEXT ? --lowest_priority : priority);
 	return (int)(area - areas);
 }

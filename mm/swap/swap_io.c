@@ -99,7 +99,7 @@ int swap_request_wait_killable(void)
 
 /* ---- One page ---------------------------------------------------------------------------------------------------- */
 
-static void read_done(struct swap_request *request, int error)
+static void swap_read_done(struct swap_request *request, int error)
 {
 	struct page *page = request->page;
 
@@ -110,7 +110,7 @@ static void read_done(struct swap_request *request, int error)
 }
 
 /* A page that could not be written stays dirty, and is never written to that slot again. */
-static void write_done(struct swap_request *request, int error)
+static void swap_write_done(struct swap_request *request, int error)
 {
 	struct page *page = request->page;
 
@@ -124,7 +124,7 @@ static void write_done(struct swap_request *request, int error)
 	page_end_writeback(page, 0);
 }
 
-static void start(struct swap_request *request, struct page *page)
+static void swap_io_start(struct swap_request *request, struct page *page)
 {
 	swap_slot_t slot = { READ_ONCE(page->private) };
 
@@ -141,8 +141,8 @@ static void read_start(struct swap_request *request, struct page *page)
 	       "a page that is read is in its slot, and locked");
 	event_now(EVENT_swap_in, 0, READ_ONCE(page->private));
 	request->write = false;
-	request->done = read_done;
-	start(request, page);
+	request->done = swap_read_done;
+	swap_io_start(request, page);
 }
 
 void swap_write_start(struct page *page)
@@ -156,8 +156,8 @@ void swap_write_start(struct page *page)
 	page_clear(page, PG_DIRTY);
 	page_set(page, PG_WRITEBACK);
 	request->write = true;
-	request->done = write_done;
-	start(request, page);
+	request->done = swap_write_done;
+	swap_io_start(request, page);
 }
 
 bool swap_is_synchronous(swap_slot_t slot)

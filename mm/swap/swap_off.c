@@ -26,7 +26,7 @@ static bool names_area(pte_t pte, unsigned area)
 }
 
 /* Collects the next addresses from *start on whose entries refer to the area; sets *start to the address after them. */
-static unsigned collect(struct mm *mm, unsigned area, vaddr_t *start, vaddr_t *addrs)
+static unsigned swapoff_collect(struct mm *mm, unsigned area, vaddr_t *start, vaddr_t *addrs)
 {
 	struct pt_iter it;
 	unsigned nr = 0;
@@ -50,7 +50,7 @@ static unsigned collect(struct mm *mm, unsigned area, vaddr_t *start, vaddr_t *a
 	return nr;
 }
 
-static int bring_back(struct mm *mm, vaddr_t addr)
+static int swapoff_bring_back(struct mm *mm, vaddr_t addr)
 {
 	if (thread_killed())
 		return -EINTR;
@@ -74,10 +74,10 @@ static int unuse_mm(struct mm *mm, unsigned area)
 	int error = 0;
 
 	while (start < USER_END) {
-		unsigned nr = collect(mm, area, &start, addrs);
+		unsigned nr = swapoff_collect(mm, area, &start, addrs);
 
 		for (unsigned i = 0; i < nr; i++) {
-			int result = bring_back(mm, addrs[i]);
+			int result = swapoff_bring_back(mm, addrs[i]);
 
 			if (result == -ENOMEM || result == -EINTR)
 				return result;

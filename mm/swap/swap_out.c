@@ -33,7 +33,7 @@
 #include "mm/vma/rmap.h"
 
 /* Rule 5: the entry is removed before the flush, but the page is not written, freed or mapped again until after it. */
-static bool unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+static bool swap_out_unmap_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	swap_slot_t slot = { READ_ONCE(page->private) };
 
@@ -75,7 +75,7 @@ static bool empty_if_unchanged(struct tlb_batch *batch, struct mm *mm, vaddr_t a
 	return true;
 }
 
-static bool drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
+static bool swap_out_drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *ptep, void *arg)
 {
 	pte_t old = pte_read(ptep);
 
@@ -98,7 +98,7 @@ static bool drop_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t *
 static bool drop_given_up(struct page *page, struct tlb_batch *batch)
 {
 	assert_page_locked(page);
-	rmap_walk(page, drop_entry, batch);
+	rmap_walk(page, swap_out_drop_entry, batch);
 	return is_given_up(page);
 }
 
@@ -139,7 +139,7 @@ enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch)
 	if (!have_slot(page))
 		return SWAP_OUT_STAYS;
 	if (READ_ONCE(page->mapcount))
-		rmap_walk(page, unmap_entry, batch);
+		rmap_walk(page, swap_out_unmap_entry, batch);
 	return SWAP_OUT_BEGUN;
 }
 

@@ -30,7 +30,7 @@ static pmd_t *table_of(pmd_t entry)
 }
 
 /* Reads one entry. True when it points to a table. */
-static inline bool walk_step(struct pt_walk *walk, pmd_t *table, vaddr_t addr, unsigned level)
+static inline bool pt_walk_step(struct pt_walk *walk, pmd_t *table, vaddr_t addr, unsigned level)
 {
 	walk->level = level;
 	walk->pmdp = table + table_index(addr, level);
@@ -44,8 +44,8 @@ struct pt_walk pt_walk(struct mm *mm, vaddr_t addr)
 	struct pt_walk walk;
 
 	assert_tables_readable(mm, addr);
-	if (walk_step(&walk, mm->pgd, addr, TOP_LEVEL) && walk_step(&walk, table_of(walk.pmd), addr, 3) &&
-	    walk_step(&walk, table_of(walk.pmd), addr, 2))
+	if (pt_walk_step(&walk, mm->pgd, addr, TOP_LEVEL) && pt_walk_step(&walk, table_of(walk.pmd), addr, 3) &&
+	    pt_walk_step(&walk, table_of(walk.pmd), addr, 2))
 		walk.state = PT_TABLE;
 	else
 		walk.state = entry_state(walk.pmd, walk.level);

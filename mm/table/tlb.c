@@ -121,7 +121,7 @@ void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm)
 }
 
 /* Also frees the page's swap slot if no entry names it any more: the page would stay there for nothing. */
-static void put_page(struct page *page)
+static void tlb_put_page(struct page *page)
 {
 	if (unlikely(page_test(page, PG_SWAPCACHE)) && page_trylock(page)) {
 		(void)swap_cache_delete_unused(page);
@@ -143,7 +143,7 @@ void tlb_gather_flush(struct tlb_gather *tlb)
 	else if (tlb->start < tlb->end)
 		tlb_flush_range(tlb->mm, tlb->start, tlb->end);
 	for (unsigned i = 0; i < tlb->nr_pages; i++)
-		put_page(tlb->pages[i]);
+		tlb_put_page(tlb->pages[i]);
 	if (tlb->tables) {
 		race_point(tables_after_flush);
 		tables_free_rcu(tlb->tables);

@@ -73,7 +73,7 @@ static struct interval_node *raise_child(struct interval_tree *tree, struct inte
 }
 
 /* Both subtrees are balanced, and their heights differ by two at most. Returns the top of the balanced subtree. */
-static struct interval_node *balance(struct interval_tree *tree, struct interval_node *node)
+static struct interval_node *interval_balance(struct interval_tree *tree, struct interval_node *node)
 {
 	u32 before = height_of(node->child[BEFORE]), after = height_of(node->child[AFTER]);
 	enum side high = after > before;
@@ -90,7 +90,7 @@ static void repair_upwards(struct interval_tree *tree, struct interval_node *nod
 {
 	for (; node; node = node->parent) {
 		bool changed = refresh(node);
-		struct interval_node *top = balance(tree, node);
+		struct interval_node *top = interval_balance(tree, node);
 
 		if (!changed && top == node)
 			return;

@@ -32,7 +32,7 @@ static bool is_data(u64 flags)
 }
 
 /* Whether the limits permit `total` pages and, if the new mapping is data, `data` pages of data. */
-static bool within_limits(const struct mm *mm, u64 flags, u64 total, u64 data)
+static bool mmap_within_limits(const struct mm *mm, u64 flags, u64 total, u64 data)
 {
 	return total <= READ_ONCE(mm->rlimit_as) >> PAGE_SHIFT &&
 	       (!is_data(flags) || data <= data_limit(mm) >> PAGE_SHIFT);
@@ -41,7 +41,7 @@ static bool within_limits(const struct mm *mm, u64 flags, u64 total, u64 data)
 bool mm_may_grow(const struct mm *mm, u64 flags, u64 nr_pages)
 {
 	assert_mmap_locked(mm);
-	return within_limits(mm, flags, mm->total_pages + nr_pages, mm->data_pages + nr_pages);
+	return mmap_within_limits(mm, flags, mm->total_pages + nr_pages, mm->data_pages + nr_pages);
 }
 
 bool mm_may_grow_without(const struct mm *mm, u64 flags, u64 nr_pages, vaddr_t start, vaddr_t end)
@@ -56,7 +56,7 @@ bool mm_may_grow_without(const struct mm *mm, u64 flags, u64 nr_pages, vaddr_t s
 		total -= nr_gone;
 		data -= is_data(vma->flags) ? nr_gone : 0;
 	}
-	return within_limits(mm, flags, total, data);
+	return mmap_within_limits(mm, flags, total, data);
 }
 
 bool mm_may_lock_any(const struct mm *mm)

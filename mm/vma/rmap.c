@@ -61,7 +61,7 @@ static void unlock_family(struct anon_vma *anon_vma)
  * before vma->anon_vma is visible: a fault that sees it may map a page at once, and the reverse map must find that page
  * (V7). Returns whether it was published.
  */
-static bool publish(struct vma *vma, struct anon_vma *anon_vma, struct anon_vma_chain *chain)
+static bool rmap_publish(struct vma *vma, struct anon_vma *anon_vma, struct anon_vma_chain *chain)
 {
 	spinlock_t *top = &virt_to_page(vma->mm->pgd)->ptl;
 	bool won;
@@ -97,7 +97,7 @@ int anon_vma_prepare(struct vma *vma)
 		return -ENOMEM;
 	}
 	race_point(anon_vma_before_publish);
-	if (!publish(vma, anon_vma, chain))
+	if (!rmap_publish(vma, anon_vma, chain))
 		slab_free(chain_cache, chain);
 	if (!reused)
 		anon_vma_put(anon_vma); /* the chain has its own reference; if we lost the race, this frees it */

@@ -22,7 +22,7 @@ static bool gap_is_free(const struct vma *vma, vaddr_t addr)
 	return prev->flags & VM_GROWSDOWN || !(prev->flags & VM_ACCESS) || addr - prev->end >= STACK_GUARD_GAP;
 }
 
-static bool within_limits(const struct vma *vma, vaddr_t addr)
+static bool stack_within_limits(const struct vma *vma, vaddr_t addr)
 {
 	u64 nr_pages = (vma->start - addr) >> PAGE_SHIFT;
 
@@ -41,7 +41,7 @@ int vma_expand_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
 	if (addr >= vma->start)
 		return 0;
 	if (!(vma->flags & VM_GROWSDOWN) || addr < READ_ONCE(sysctl_mmap_min_addr) || !gap_is_free(vma, addr) ||
-	    !within_limits(vma, addr) || anon_vma_prepare(vma) || vma_tree_reserve(&mm->tree, 1))
+	    !stack_within_limits(vma, addr) || anon_vma_prepare(vma) || vma_tree_reserve(&mm->tree, 1))
 		return -ENOMEM;
 	error = vma_start_write_killable(vma);
 	if (error)

@@ -126,7 +126,7 @@ void vma_detach(struct vma *vma)
 }
 
 /* /proc reads these without a lock. */
-static void add_pages(u64 *counter, long nr_pages)
+static void vma_add_pages(u64 *counter, long nr_pages)
 {
 	WRITE_ONCE(*counter, *counter + nr_pages);
 }
@@ -134,17 +134,17 @@ static void add_pages(u64 *counter, long nr_pages)
 /* Linux's classes: data is private and writable, code executable and not writable; neither counts stacks. */
 void vma_account(struct mm *mm, u64 flags, long nr_pages)
 {
-	add_pages(&mm->total_pages, nr_pages);
+	vma_add_pages(&mm->total_pages, nr_pages);
 	if (mm->total_pages > mm->hiwater_vm)
 		WRITE_ONCE(mm->hiwater_vm, mm->total_pages);
 	if (flags & VM_STACK)
-		add_pages(&mm->stack_pages, nr_pages);
+		vma_add_pages(&mm->stack_pages, nr_pages);
 	else if ((flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
-		add_pages(&mm->data_pages, nr_pages);
+		vma_add_pages(&mm->data_pages, nr_pages);
 	else if ((flags & (VM_EXEC | VM_WRITE)) == VM_EXEC)
-		add_pages(&mm->exec_pages, nr_pages);
+		vma_add_pages(&mm->exec_pages, nr_pages);
 	if (flags & VM_SHARED)
-		add_pages(&mm->shared_pages, nr_pages);
+		vma_add_pages(&mm->shared_pages, nr_pages);
 	if (flags & VM_LOCKED)
-		add_pages(&mm->locked_pages, nr_pages);
+		vma_add_pages(&mm->locked_pages, nr_pages);
 }

@@ -26,8 +26,8 @@ static int adopt_reverse_map(struct vma *vma, const struct vma *other);
 static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const struct vma *kin);
 static struct vma *map_separately(struct mm *mm, const struct vma_shape *shape);
 static struct vma *make_upper(struct vma *vma);
-static struct vma *split(struct vma *vma, vaddr_t addr, struct vma *upper);
-static void set_flags(struct vma *vma, u64 flags);
+static struct vma *vma_split(struct vma *vma, vaddr_t addr, struct vma *upper);
+static void vma_change_set_flags(struct vma *vma, u64 flags);
 
 /* ---- New mappings ------------------------------------------------------------------------------------------------ */
 
@@ -181,7 +181,7 @@ static void set_bounds(struct vma *vma, vaddr_t start, vaddr_t end)
 }
 
 /* Frees a VMA whose range belongs to another one now. */
-static void discard(struct vma *vma)
+static void vma_discard(struct vma *vma)
 {
 	vma_unlink(vma);
 	vma_free(vma);
@@ -213,7 +213,7 @@ static struct vma *enlarge(struct vma *vma, vaddr_t start, vaddr_t end, const st
 	set_bounds(vma, start, end);
 	vma_tree_replace(tree, start, end, &(struct vma_range){ start, end, vma }, 1);
 	while (nr_gone)
-		discard(gone[--nr_gone]);
+		vma_discard(gone[--nr_gone]);
 	return vma;
 }
 
@@ -271,10 +271,10 @@ static struct vma *split_off(struct vma *vma, vaddr_t start, vaddr_t end, u64 fl
 	if (nr && split_prepare(vma, uppers, nr))
 		return err_ptr(-ENOMEM);
 	if (start > vma->start)
-		vma = split(vma, start, uppers[--nr]);
+		vma = vma_split(vma, start, uppers[--nr]);
 	if (end < vma->end)
-		(void)split(vma, end, uppers[--nr]);
-	set_flags(vma, flags);
+		(void)vma_split(vma, end, uppers[--nr]);
+	vma_change_set_flags(vma, flags);
 	return vma;
 }
 
@@ -319,7 +319,7 @@ struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 fl
 	return result;
 }
 
-static void set_flags(struct vma *vma, u64 flags)
+static void vma_change_set_flags(struct vma *vma, u64 flags)
 {
 	assert_vma_write_locked(vma);
 	store_release(&vma->flags, flags);
@@ -329,7 +329,7 @@ static void set_flags(struct vma *vma, u64 flags)
 void vma_set_flags(struct vma *vma, u64 flags)
 {
 	vma_account(vma->mm, vma->flags, -vma_pages(vma));
-	set_flags(vma, flags);
+	vma_change_set_flags(vma, flags);
 	vma_account(vma->mm, flags, vma_pages(vma));
 }
 
@@ -352,7 +352,7 @@ static void link_upper(struct vma *upper, const struct vma *vma, vaddr_t addr)
 }
 
 /* Leaves [start, addr) in vma and puts the rest into `upper`, which it returns. Cannot fail: see split_prepare(). */
-static struct vma *split(struct vma *vma, vaddr_t addr, struct vma *upper)
+static struct vma *vma_split(struct vma *vma, vaddr_t addr, struct vma *upper)
 {
 	struct vma_tree *tree = &vma->mm->tree;
 	vaddr_t end = vma->end;
@@ -404,7 +404,7 @@ void vma_unmap_cancel(struct vma_unmap *unmap)
 }
 
 /* Cuts [unmap->start, unmap->end) out of a VMA that extends beyond it; adds what remains to `stays`. */
-static void cut(struct vma_unmap *unmap, struct vma *vma, struct vma_range *stays, unsigned *nr_stay)
+static void vma_cut(struct vma_unmap *unmap, struct vma *vma, struct vma_range *stays, unsigned *nr_stay)
 {
 	struct vma *high = vma->end > unmap->end ? vma : NULL;
 
@@ -438,7 +438,7 @@ static void detach_range(struct vma_unmap *unmap, struct list_head *gone)
 		if (vma->start >= unmap->start && vma->end <= unmap->end)
 			list_add_tail(gone, &vma->gone);
 		else
-			cut(unmap, vma, stays, &nr_stay);
+			vma_cut(unmap, vma, stays, &nr_stay);
 	}
 	vma_tree_replace(&mm->tree, unmap->start, unmap->end, stays, nr_stay);
 	list_for_each_safe (vma, next, gone, gone)

@@ -117,7 +117,7 @@ void vma_tree_destroy(struct vma_tree *tree)
 
 /* ---- The reserve of nodes ---------------------------------------------------------------------------------------- */
 
-static void set_aside(struct vma_tree *tree, struct vma_node *node)
+static void vma_tree_set_aside(struct vma_tree *tree, struct vma_node *node)
 {
 	node->rcu.next = (struct rcu_head *)tree->reserve;
 	tree->reserve = node;
@@ -157,7 +157,7 @@ int vma_tree_reserve(struct vma_tree *tree, unsigned nr_changes)
 
 		if (!node)
 			return -ENOMEM;
-		set_aside(tree, node);
+		vma_tree_set_aside(tree, node);
 	}
 	return 0;
 }
@@ -384,7 +384,7 @@ static void rebalance(struct edit *edit, struct vma_node *node, unsigned *i, uns
 	if (neighbour)
 		bury(edit, neighbour);
 	while (middle->nr)
-		set_aside(edit->tree, middle->entries[--middle->nr].slot); /* never published */
+		vma_tree_set_aside(edit->tree, middle->entries[--middle->nr].slot); /* never published */
 	add_children(middle, out, nr_out);
 }
 
@@ -449,7 +449,7 @@ static struct vma_node *shrink_root(struct edit *edit, struct vma_node *root)
 
 	while (root->level && root->nr == 1) {
 		child = root->entries[0].slot;
-		set_aside(edit->tree, root);
+		vma_tree_set_aside(edit->tree, root);
 		root = child;
 	}
 	return root;
@@ -618,7 +618,7 @@ u64 vma_tree_gap_bottom_up(const struct vma_tree *tree, u64 len, u64 low, u64 hi
 
 static u64 check_node(const struct vma_node *node);
 
-static u64 check_vma(const struct entry *entry)
+static u64 vma_tree_check_vma(const struct entry *entry)
 {
 	const struct vma *vma = entry->slot;
 
@@ -656,7 +656,7 @@ static u64 check_node(const struct vma_node *node)
 		}
 		BUG_ON(entry->start >= entry->end || (i && entry->start < entry[-1].end),
 		       "VMA tree: [%lx, %lx) is out of order", entry->start, entry->end);
-		count += node->level ? check_child(node, entry) : check_vma(entry);
+		count += node->level ? check_child(node, entry) : vma_tree_check_vma(entry);
 	}
 	return count;
 }

@@ -74,6 +74,6 @@ run_to("race_release")
 skip_call()  # so one thread stays at its race point, interrupts on, for as long as the test needs
 run_to("sched_tick", calls("race_hit"))
 leads_through("a tick in the kernel", "sched_tick", "entry.asm", "race_hit", "mm_mprotect", "entry.asm")
-# The number of omitted frames depends on where in stop_here() the tick interrupted it.
-ask("tasks", r"\) +on CPU \d .* stop_here < race_hit < (.* )?… < mm_mprotect, interrupted: sched_tick$")
+# The number of omitted frames depends on where in race_stop_here() the tick interrupted it.
+ask("tasks", r"\) +on CPU \d .* race_stop_here < race_hit < (.* )?… < mm_mprotect, interrupted: sched_tick$")
 finish()

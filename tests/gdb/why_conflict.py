@@ -15,7 +15,7 @@ from harness import ask, check, finish, frame_value, run_to, this_task
 def stand_at(point: str) -> None:
     """Continues until the next thread is about to stop at the race point."""
     gdb.execute(f"race arm {point}", to_string=True)
-    run_to("stop_here")
+    run_to("race_stop_here")
 
 
 def planted(field: gdb.Value, bits: int, question: str, *patterns: str,
@@ -66,7 +66,7 @@ def a_speculation_late_on_its_way() -> None:
     run_to("curtain")
     gdb.execute("race arm anon_page_ready", to_string=True)
     run_to("curtain")
-    run_to("stop_here")
+    run_to("race_stop_here")
     ask("why", "at race point anon_page_ready", "spec gives up", "spf_abort_changed_before_ptl", never=["Nothing has changed"])
     ends("anon_page_ready", "spec", "gave up", "spf_abort_changed_before_ptl")
     stand_at("commit_before_set")

@@ -57,7 +57,7 @@ class Followed:
         set_all(race.ARMED)
 
     def stands(self) -> None:
-        """Handles a stop in stop_here(), just before the thread spins: asks, and releases it."""
+        """Handles a stop in race_stop_here(), just before the thread spins: asks, and releases it."""
         told = foretell() if why.in_flight(walk.selected_task()) is not None else None
         if told:
             self.waiting.append(told)
@@ -74,7 +74,7 @@ class Followed:
 
 def follow() -> None:
     followed = None
-    for where in ("about_to", "has_done", "event_attempt", "stop_here"):
+    for where in ("about_to", "has_done", "event_attempt", "race_stop_here"):
         silent(where)
     while True:
         gdb.execute("continue", to_string=True)
@@ -83,7 +83,7 @@ def follow() -> None:
         name = gdb.newest_frame().name()
         if name == "about_to":
             followed = Followed()
-        elif name in ("stop_here", "race_hit") and followed:  # one is inlined into the other
+        elif name in ("race_stop_here", "race_hit") and followed:  # one is inlined into the other
             followed.stands()
         elif name == "event_attempt" and followed:
             followed.attempt(frame_value("f"))

@@ -24,9 +24,9 @@ TOKEN = re.compile(r"""
 # Calls that no program and no other CPU can observe.
 DEBUG_ONLY = re.compile(r"ASSERT$|BUG_ON$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|schedule_point$|"
                         r"schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|lock_release_check$|"
-                        r"machine_poison$|poison_\w+$|check_poison$|printf$")
+                        r"machine_poison$|poison_\w+$|(pages|slab)_check_poison$|printf$")
 CHECKING_FILES = ("mm/check/check.c", "mm/check/check_mm.c", "mm/debug/race.c")
-CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|check_poison)|mm/vma/rmap.c:rmap_check|mm/vma/vma_tree.c:(vma_tree_)?check|"
+CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|(pages|slab)_check_poison)|mm/vma/rmap.c:rmap_check|mm/vma/vma_tree.c:(vma_tree_)?check|"
                                 r"mm/swap/swap_area.c:(swap_entries_counted|swap_area_is_held)|mm/vma/vma_lock.c:mm_is_read_locked_at")
 
 TYPES = {"const", "static", "struct", "enum", "union", "unsigned", "signed", "int", "long", "short", "char", "bool", "void",

@@ -6,7 +6,7 @@
 #include "kernel/fs/faultfs/faultfs.h"
 #include "mm/page/page_lock.h"
 
-static u64 sector_of(u32 block)
+static u64 faultfs_sector_of(u32 block)
 {
 	return (u64)block * SECTORS_PER_PAGE;
 }
@@ -22,7 +22,7 @@ static struct page *read_block(struct faultfs *fs, u32 block)
 
 	if (!page)
 		return err_ptr(-ENOMEM);
-	error = block_read_sync(fs->device, sector_of(block), page);
+	error = block_read_sync(fs->device, faultfs_sector_of(block), page);
 	if (!error)
 		return page;
 	page_put(page);
@@ -203,7 +203,7 @@ int faultfs_write_metadata(struct faultfs *fs)
 		if (!page)
 			continue;
 		if (begin_write(fs, page)) {
-			int failed = block_transfer(fs->device, BLOCK_WRITE, sector_of((u32)block), page);
+			int failed = block_transfer(fs->device, BLOCK_WRITE, faultfs_sector_of((u32)block), page);
 
 			page_end_writeback(page, failed);
 			error = error ? error : failed;

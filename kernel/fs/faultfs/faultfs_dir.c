@@ -27,7 +27,7 @@ static struct faultfs_slot *get_slot(struct faultfs_file *dir, u32 slot, struct 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
 /* Adds a block of slots to a directory. Returns: 0 or -errno. => fs->lock held. */
-static int grow(struct faultfs_file *dir)
+static int faultfs_dir_grow(struct faultfs_file *dir)
 {
 	bool fresh;
 	s64 block = faultfs_lookup_or_alloc(dir, dir->nr_slots / FAULTFS_SLOTS_PER_BLOCK, &fresh);
@@ -45,7 +45,7 @@ static int grow(struct faultfs_file *dir)
 }
 
 /* Returns the number of a free slot, or -errno. => fs->lock held. */
-static s64 find_free(struct faultfs_file *dir)
+static s64 faultfs_dir_find_free(struct faultfs_file *dir)
 {
 	assert_mutex_held(&dir->fs->lock);
 	for (; dir->first_free < dir->nr_slots; dir->first_free++) {
@@ -60,14 +60,14 @@ static s64 find_free(struct faultfs_file *dir)
 		if (is_free)
 			return dir->first_free;
 	}
-	int ret = grow(dir);
+	int ret = faultfs_dir_grow(dir);
 	return ret ? ret : (s64)dir->first_free;
 }
 
 /* Stores a name in a free slot. Returns the slot's number, or -errno. => fs->lock held. */
 static s64 fill_free(struct faultfs_file *dir, const char *name, u32 ino)
 {
-	s64 number = find_free(dir);
+	s64 number = faultfs_dir_find_free(dir);
 	struct faultfs_slot *slot;
 	struct page *page;
 
@@ -86,7 +86,7 @@ static s64 fill_free(struct faultfs_file *dir, const char *name, u32 ino)
 }
 
 /* Makes a slot name another inode, or frees it (0). Returns: 0 or -errno. => fs->lock held. */
-static int set_slot(struct faultfs_file *dir, u32 number, u32 ino)
+static int faultfs_dir_set_slot(struct faultfs_file *dir, u32 number, u32 ino)
 {
 	struct page *page;
 	struct faultfs_slot *slot = get_slot(dir, number, &page);
@@ -135,7 +135,7 @@ int faultfs_remove_name(struct dentry *dentry)
 	int ret;
 
 	mutex_lock(&dir->fs->lock);
-	ret = set_slot(dir, dentry->slot, 0);
+	ret = faultfs_dir_set_slot(dir, dentry->slot, 0);
 	mutex_unlock(&dir->fs->lock);
 	return ret;
 }
@@ -144,11 +144,11 @@ int faultfs_remove_name(struct dentry *dentry)
 static int exchange_slots(struct dentry *a, struct dentry *b)
 {
 	u32 slot = a->slot;
-	int ret = set_slot(dir_of(a), a->slot, ino_of(b));
+	int ret = faultfs_dir_set_slot(dir_of(a), a->slot, ino_of(b));
 
 	assert_mutex_held(&dir_of(a)->fs->lock);
 	if (!ret)
-		ret = set_slot(dir_of(b), b->slot, ino_of(a));
+		ret = faultfs_dir_set_slot(dir_of(b), b->slot, ino_of(a));
 	if (ret)
 		return ret; /* cannot happen: both blocks have been in memory since the mount */
 	a->slot = b->slot;
@@ -164,9 +164,9 @@ static int move_slot(struct dentry *dentry, struct faultfs_file *dir, const char
 
 	assert_mutex_held(&dir->fs->lock);
 	if (!ret && target)
-		ret = set_slot(dir, target->slot, ino_of(dentry));
+		ret = faultfs_dir_set_slot(dir, target->slot, ino_of(dentry));
 	if (!ret)
-		ret = set_slot(dir_of(dentry), dentry->slot, 0);
+		ret = faultfs_dir_set_slot(dir_of(dentry), dentry->slot, 0);
 	if (!ret)
 		dentry->slot = (u32)slot;
 	return ret;
@@ -189,7 +189,7 @@ int faultfs_rename(struct dentry *dentry, struct dentry *dir, const char *name, 
  * Returns the inode of that number, with a reference, or an error pointer: a directory may have only one name.
  * => fs->lock held.
  */
-static struct inode *load(struct faultfs *fs, u32 ino)
+static struct inode *faultfs_dir_load(struct faultfs *fs, u32 ino)
 {
 	struct faultfs_inode *record;
 	struct inode *inode;
@@ -230,7 +230,7 @@ static bool is_name(const char *name, size_t len)
 /* => fs->lock held. */
 static int load_name(struct faultfs *fs, struct dentry *dir, const struct faultfs_slot *slot, u32 number)
 {
-	struct inode *inode = is_name(slot->name, slot->length) ? load(fs, slot->ino) : err_ptr(-EIO);
+	struct inode *inode = is_name(slot->name, slot->length) ? faultfs_dir_load(fs, slot->ino) : err_ptr(-EIO);
 	struct dentry *dentry;
 
 	assert_mutex_held(&fs->lock);

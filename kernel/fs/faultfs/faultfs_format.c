@@ -10,7 +10,7 @@
 #define MIN_DATA_BLOCKS 4
 #define MAX_INODES (1u << 16)
 
-static bool lay_out(u64 nr_blocks, struct faultfs_super *super)
+static bool mkfs_lay_out(u64 nr_blocks, struct faultfs_super *super)
 {
 	u32 nr_inodes = (u32)min(max(nr_blocks / BLOCKS_PER_INODE, 1UL), (u64)MAX_INODES);
 
@@ -58,7 +58,7 @@ static void fill_block(const struct faultfs_super *super, u32 block, void *bytes
 }
 
 /* Writes the super block last: until it is on the disk, there is no file system. */
-static int write_all(struct block_device *device, const struct faultfs_super *super, struct page *page)
+static int mkfs_write_all(struct block_device *device, const struct faultfs_super *super, struct page *page)
 {
 	int ret = 0;
 
@@ -76,12 +76,12 @@ int faultfs_format(struct block_device *device)
 	int ret;
 
 	assert_may_sleep();
-	if (!lay_out(device->nr_sectors / SECTORS_PER_PAGE, &super))
+	if (!mkfs_lay_out(device->nr_sectors / SECTORS_PER_PAGE, &super))
 		return -ENOSPC;
 	page = alloc_page(0);
 	if (!page)
 		return -ENOMEM;
-	ret = write_all(device, &super, page);
+	ret = mkfs_write_all(device, &super, page);
 	page_put(page);
 	return ret;
 }

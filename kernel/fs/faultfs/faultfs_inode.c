@@ -188,7 +188,7 @@ static int store_target(struct inode *inode, const char *target, size_t len)
 	return load_target(inode, len);
 }
 
-static struct inode *create_locked(struct faultfs *fs, u32 mode, u32 rdev, const char *target, size_t len)
+static struct inode *faultfs_create_locked(struct faultfs *fs, u32 mode, u32 rdev, const char *target, size_t len)
 {
 	s64 ino = find_number(fs);
 	struct inode *inode;
@@ -216,7 +216,7 @@ struct inode *faultfs_create(struct super_block *sb, u32 mode, u32 rdev, const c
 	if (len >= PAGE_SIZE)
 		return err_ptr(-ENAMETOOLONG);
 	mutex_lock(&fs->lock);
-	inode = create_locked(fs, mode, rdev, target, len);
+	inode = faultfs_create_locked(fs, mode, rdev, target, len);
 	mutex_unlock(&fs->lock);
 	if (is_err(inode))
 		return inode;
@@ -388,7 +388,7 @@ static int punch_pages(struct inode *inode, u64 first, u64 last)
 	return ret;
 }
 
-static int punch_hole(struct inode *inode, u64 start, u64 end)
+static int faultfs_punch_hole(struct inode *inode, u64 start, u64 end)
 {
 	u64 first = align_up(start, PAGE_SIZE), last = align_down(end, PAGE_SIZE);
 	int ret;
@@ -406,7 +406,7 @@ static int punch_hole(struct inode *inode, u64 start, u64 end)
 }
 
 /* Allocates a block for each page of the range; what was a hole becomes a page of zeros. */
-static int fill_range(struct inode *inode, u64 start, u64 end)
+static int faultfs_fill_range(struct inode *inode, u64 start, u64 end)
 {
 	for (u64 pos = align_down(start, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
 		struct page *page = mapping_write_begin(inode->mapping, pos >> PAGE_SHIFT, WRITE_PART_OF_PAGE);
@@ -427,7 +427,7 @@ static int fill_range(struct inode *inode, u64 start, u64 end)
 	return 0;
 }
 
-/* Frees what a failed fill_range() has allocated beyond the end of the file. */
+/* Frees what a failed faultfs_fill_range() has allocated beyond the end of the file. */
 static void free_beyond_end(struct inode *inode)
 {
 	struct faultfs_file *file = faultfs_file_of(inode);
@@ -448,7 +448,7 @@ static int faultfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 	if (mode & FALLOC_FL_PUNCH_HOLE) {
 		if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
 			return -EOPNOTSUPP;
-		ret = punch_hole(inode, offset, min(end, size));
+		ret = faultfs_punch_hole(inode, offset, min(end, size));
 		inode_touch_mtime(inode);
 		return ret;
 	}
@@ -457,7 +457,7 @@ static int faultfs_fallocate(struct inode *inode, u32 mode, u64 offset, u64 len)
 	ret = inode_may_have_size(inode, end);
 	if (ret)
 		return ret;
-	ret = fill_range(inode, offset, end);
+	ret = faultfs_fill_range(inode, offset, end);
 	if (ret)
 		free_beyond_end(inode);
 	else if (end > size)

@@ -108,7 +108,7 @@ static void finish_read(struct faultfs_io *io, int error)
 	page_end_read(page, error);
 }
 
-static void read_done(struct block_request *request)
+static void faultfs_read_done(struct block_request *request)
 {
 	finish_read(container_of(request, struct faultfs_io, request), request->error);
 }
@@ -118,7 +118,7 @@ static void send_read(struct faultfs_io *io)
 	s64 block = block_of(io->file, io->page->index);
 
 	if (block > 0 && !faultfs_is_unwritten(io->file->fs, (u32)block)) {
-		io_submit(io, BLOCK_READ, block, read_done);
+		io_submit(io, BLOCK_READ, block, faultfs_read_done);
 		return;
 	}
 	if (block >= 0)
@@ -160,7 +160,7 @@ static void reader(void *arg)
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
-static void write_done(struct block_request *request)
+static void faultfs_write_done(struct block_request *request)
 {
 	struct faultfs_io *io = container_of(request, struct faultfs_io, request);
 	struct faultfs *fs = io->file->fs;
@@ -191,7 +191,7 @@ static int faultfs_write_page(struct mapping *mapping, struct page *page)
 	io = io_get(file, page);
 	if (!io)
 		return -ENOMEM;
-	io_submit(io, BLOCK_WRITE, block, write_done);
+	io_submit(io, BLOCK_WRITE, block, faultfs_write_done);
 	return 0;
 }
 
@@ -296,7 +296,7 @@ static void start_writing(struct faultfs_file *file, void *arg)
 }
 
 /* Waits for the pages of the file, and updates its record. Pages that could not be written are dirty again. */
-static void finish_writing(struct faultfs_file *file, void *arg)
+static void faultfs_finish_writing(struct faultfs_file *file, void *arg)
 {
 	struct pass *pass = arg;
 	u32 before = file->mapping ? READ_ONCE(file->mapping->nr_write_errors) : 0;
@@ -370,7 +370,7 @@ static void run_pass(struct faultfs *fs, u64 number)
 	bury_unburied(fs);
 	bury_dead(fs);
 	visit_files(fs, start_writing, &pass);
-	visit_files(fs, finish_writing, &pass);
+	visit_files(fs, faultfs_finish_writing, &pass);
 	bury_dead(fs);
 	note_error(&pass, faultfs_write_metadata(fs));
 	WRITE_ONCE(fs->nr_dirty, pass.nr_dirty);

@@ -46,7 +46,7 @@ static bool parse_word(const struct mount_option *option, struct options *option
 	return true;
 }
 
-static int parse_number(const struct mount_option *option, struct options *options)
+static int faultfs_parse_number(const struct mount_option *option, struct options *options)
 {
 	u64 value;
 
@@ -69,13 +69,13 @@ static int parse_number(const struct mount_option *option, struct options *optio
 	return 0;
 }
 
-static int parse_options(char *text, struct options *options)
+static int faultfs_parse_options(char *text, struct options *options)
 {
 	struct mount_option option;
 
 	*options = no_options;
 	while (mount_option_next(&text, &option))
-		if (!parse_word(&option, options) && parse_number(&option, options))
+		if (!parse_word(&option, options) && faultfs_parse_number(&option, options))
 			return -EINVAL;
 	return 0;
 }
@@ -149,7 +149,7 @@ static int write_state(struct faultfs *fs, enum faultfs_state state)
 }
 
 /* => fs->lock held. */
-static int count_free(struct faultfs *fs)
+static int faultfs_count_free(struct faultfs *fs)
 {
 	const struct faultfs_super *layout = &fs->layout;
 
@@ -197,7 +197,7 @@ static int read_layout(struct faultfs *fs)
 
 	assert_mutex_held(&fs->lock);
 	if (!ret)
-		ret = count_free(fs);
+		ret = faultfs_count_free(fs);
 	if (ret)
 		return ret;
 	fs->files = kmalloc((fs->layout.nr_inodes + 1) * sizeof(*fs->files), ALLOC_ZERO);
@@ -247,7 +247,7 @@ static int mark_mounted(struct faultfs *fs)
 	return ret ? ret : faultfs_write_metadata(fs);
 }
 
-static int load(struct super_block *sb)
+static int faultfs_load(struct super_block *sb)
 {
 	struct faultfs *fs = faultfs_alloc_super(sb);
 	int ret;
@@ -269,7 +269,7 @@ static int load(struct super_block *sb)
 static int faultfs_mount(struct super_block *sb, char *text)
 {
 	struct options options;
-	int ret = parse_options(text, &options);
+	int ret = faultfs_parse_options(text, &options);
 
 	if (ret)
 		return ret;
@@ -279,7 +279,7 @@ static int faultfs_mount(struct super_block *sb, char *text)
 	if (options.format)
 		ret = faultfs_format(sb->device);
 	if (!ret)
-		ret = load(sb);
+		ret = faultfs_load(sb);
 	if (ret)
 		return ret;
 	if (options.dirty_limit != UNSET)
@@ -293,7 +293,7 @@ static int faultfs_remount(struct super_block *sb, char *text, bool readonly)
 	struct faultfs *fs = faultfs_of(sb);
 	struct options options;
 
-	if (parse_options(text, &options) || options.format)
+	if (faultfs_parse_options(text, &options) || options.format)
 		return -EINVAL;
 	set_timing(sb->device, &options);
 	set_errors(sb->device, &options);

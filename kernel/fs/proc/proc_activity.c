@@ -91,7 +91,7 @@ static struct cpu_usage usage_of_all(void)
 	return sum;
 }
 
-static int show_stat(struct text *text, u64 id)
+static int activity_show_stat(struct text *text, u64 id)
 {
 	struct cpu_usage usage = usage_of_all();
 
@@ -140,7 +140,7 @@ static int show_loadavg(struct text *text, u64 id)
 static const struct proc_entry entries[] = {
 	{ .name = "interrupts", .mode = S_IFREG | 0444, .show = show_interrupts },
 	{ .name = "loadavg", .mode = S_IFREG | 0444, .show = show_loadavg },
-	{ .name = "stat", .mode = S_IFREG | 0444, .show = show_stat },
+	{ .name = "stat", .mode = S_IFREG | 0444, .show = activity_show_stat },
 	{ .name = "uptime", .mode = S_IFREG | 0444, .show = show_uptime },
 };
 

@@ -58,7 +58,7 @@ static int arm(enum race_point_id id, char *options)
 }
 
 /* Polls, and sleeps between polls: a thread that is stopped at a point spins on its CPU and wakes no waiter. */
-static int wait_for(enum race_point_id id, char *options)
+static int faultline_wait_for(enum race_point_id id, char *options)
 {
 	u64 ms = WAIT_LIMIT_MS, limit;
 	char *word = next_word(&options);
@@ -96,7 +96,7 @@ static int run_command(u64 id, char *buf, size_t len)
 	if (!strcmp(command, "arm"))
 		return arm((enum race_point_id)point, buf);
 	if (!strcmp(command, "wait"))
-		return wait_for((enum race_point_id)point, buf);
+		return faultline_wait_for((enum race_point_id)point, buf);
 	if (strcmp(command, "release"))
 		return -EINVAL;
 	race_release((enum race_point_id)point);

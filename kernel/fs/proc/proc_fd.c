@@ -54,7 +54,7 @@ static long readlink_fd(struct inode *inode, char *buf, size_t size)
 static const struct inode_ops fd_link_ops = { .readlink = readlink_fd, .jump = jump_fd };
 
 /* Makes a link as on Linux: its size is 64, and its permissions show how the file was opened. */
-static struct inode *make_link(struct super_block *sb, const struct file *file, u64 id)
+static struct inode *proc_fd_make_link(struct super_block *sb, const struct file *file, u64 id)
 {
 	u32 mode = (file->mode & FMODE_READ ? 0500 : 0) | (file->mode & FMODE_WRITE ? 0300 : 0);
 	struct inode *inode = inode_alloc(sb, S_IFLNK | mode, &fd_link_ops, NULL);
@@ -91,7 +91,7 @@ static int show_fdinfo(struct text *text, u64 id)
 
 static const struct proc_entry fdinfo_entry = { .mode = S_IFREG | 0444, .show = show_fdinfo };
 
-static struct inode *make_text(struct super_block *sb, const struct file *file, u64 id)
+static struct inode *proc_fd_make_text(struct super_block *sb, const struct file *file, u64 id)
 {
 	(void)file;
 	return proc_inode(sb, &fdinfo_entry, id);
@@ -126,12 +126,12 @@ static struct dentry *lookup(struct dentry *dir, const char *name, size_t len,
 
 static struct dentry *lookup_link(struct dentry *dir, const char *name, size_t len)
 {
-	return lookup(dir, name, len, make_link);
+	return lookup(dir, name, len, proc_fd_make_link);
 }
 
 static struct dentry *lookup_text(struct dentry *dir, const char *name, size_t len)
 {
-	return lookup(dir, name, len, make_text);
+	return lookup(dir, name, len, proc_fd_make_text);
 }
 
 static int iterate(struct inode *dir, struct dir_context *ctx, u32 type)

@@ -25,7 +25,7 @@
 
 /* --- maps --- */
 
-static void show_name(struct text *text, size_t line, const char *name)
+static void maps_show_name(struct text *text, size_t line, const char *name)
 {
 	text_pad(text, line, NAME_COLUMN);
 	text_printf(text, " ");
@@ -46,18 +46,18 @@ static void show_vma_name(struct text *text, size_t line, const struct vma *vma,
 	const struct mm *mm = vma->mm;
 
 	if (vma == &gate_vma) {
-		show_name(text, line, "[vsyscall]");
+		maps_show_name(text, line, "[vsyscall]");
 	} else if (vma->file) {
 		char *name = file_path(vma->file, path, PATH_MAX);
-		show_name(text, line, name ? name : "");
+		maps_show_name(text, line, name ? name : "");
 	} else if (vma->ops && vma->ops->name) {
-		show_name(text, line, vma->ops->name);
+		maps_show_name(text, line, vma->ops->name);
 	} else if (vma->ops) {
 		return;
 	} else if (vma->start < mm->brk && vma->end > mm->start_brk) {
-		show_name(text, line, "[heap]");
+		maps_show_name(text, line, "[heap]");
 	} else if (vma->start <= mm->start_stack && vma->end >= mm->start_stack) {
-		show_name(text, line, "[stack]");
+		maps_show_name(text, line, "[stack]");
 	}
 }
 
@@ -280,7 +280,7 @@ static void show_pages(struct text *text, const struct smaps *s)
 	row(text, "Locked:", PSS_KIB(s->locked));
 }
 
-static void show_flags(struct text *text, u64 flags)
+static void maps_show_flags(struct text *text, u64 flags)
 {
 	static const struct {
 		u64 flag;
@@ -317,7 +317,7 @@ static void visit_smaps(struct text *text, const struct vma *vma, char *path, vo
 	text_printf(text, "THPeligible:    %8d\n", 0);
 	if (nr_keys() > 1)
 		text_printf(text, "ProtectionKey:  %8u\n", vma_flags_key(vma->flags));
-	show_flags(text, vma->flags);
+	maps_show_flags(text, vma->flags);
 }
 
 int proc_show_smaps(struct text *text, u64 id)
@@ -352,7 +352,7 @@ int proc_show_smaps_rollup(struct text *text, u64 id)
 	if (ret)
 		return ret;
 	text_printf(text, "%08lx-%08lx ---p %08x 00:00 0 ", rollup.start, rollup.end, 0);
-	show_name(text, line, "[rollup]");
+	maps_show_name(text, line, "[rollup]");
 	text_printf(text, "\n");
 	show_rss(text, &rollup.sum);
 	row(text, "Pss_Anon:", PSS_KIB(rollup.sum.pss_of[RSS_ANON]));
@@ -495,7 +495,7 @@ static struct page *present_page(struct mm *mm, vaddr_t addr, bool *swapped)
  * Swaps a page in; as on Linux, whatever the VMA permits (FOLL_FORCE). Returns false if the page cannot be read, if no
  * memory can be reclaimed, or if the thread is being killed.
  */
-static bool bring_back(struct mm *mm, vaddr_t addr)
+static bool maps_bring_back(struct mm *mm, vaddr_t addr)
 {
 	switch (fault_swap_in(mm, addr)) {
 	case FAULT_DONE:
@@ -519,7 +519,7 @@ static struct page *foreign_page(struct mm *mm, vaddr_t addr)
 			return NULL;
 		page = present_page(mm, addr, &swapped);
 		mmap_read_unlock(mm);
-	} while (swapped && bring_back(mm, addr));
+	} while (swapped && maps_bring_back(mm, addr));
 	return page;
 }
 

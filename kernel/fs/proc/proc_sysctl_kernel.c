@@ -18,7 +18,7 @@
 
 /* --- names --- */
 
-static int show_name(struct text *text, size_t offset)
+static int sysctl_show_name(struct text *text, size_t offset)
 {
 	struct utsname names;
 
@@ -31,7 +31,7 @@ static int show_name(struct text *text, size_t offset)
 	static int show_##name(struct text *text, u64 id)                                                              \
 	{                                                                                                              \
 		(void)id;                                                                                              \
-		return show_name(text, offsetof(struct utsname, name));                                                \
+		return sysctl_show_name(text, offsetof(struct utsname, name));                                         \
 	}                                                                                                              \
 	static int write_##name(u64 id, char *buf, size_t len)                                                         \
 	{                                                                                                              \

@@ -85,7 +85,7 @@ static bool flag_is_usable(const char *name)
 	return true;
 }
 
-static void show_flags(struct text *text)
+static void system_show_flags(struct text *text)
 {
 	text_printf(text, "flags\t\t:");
 	for (unsigned i = 0; i < ARRAY_SIZE(cpu_flags); i++) {
@@ -119,7 +119,7 @@ static int show_cpuinfo(struct text *text, u64 id)
 			    "cpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\n"
 			    "cpuid level\t: %u\nwp\t\t: yes\n",
 			    nr_cpus(), cpus[cpu].apic_id, vendor.eax);
-		show_flags(text);
+		system_show_flags(text);
 		text_printf(text, "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %d\n", tsc_hz / 500000,
 			    tsc_hz / 5000 % 100, (version.ebx >> 8 & 0xff) * 8, CACHE_LINE);
 		text_printf(text, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",

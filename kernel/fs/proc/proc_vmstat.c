@@ -23,7 +23,7 @@ struct row {
 	u64 nr;
 };
 
-static void show_rows(struct text *text, const char *format, const struct row *rows, unsigned nr)
+static void vmstat_show_rows(struct text *text, const char *format, const struct row *rows, unsigned nr)
 {
 	for (unsigned i = 0; i < nr; i++)
 		text_printf(text, format, rows[i].name, rows[i].nr);
@@ -43,7 +43,7 @@ static void show_zone_rows(struct text *text, const char *format, const struct c
 		{ "nr_mlock", census->mlocked },
 	};
 
-	show_rows(text, format, rows, ARRAY_SIZE(rows));
+	vmstat_show_rows(text, format, rows, ARRAY_SIZE(rows));
 }
 
 static void show_node_rows(struct text *text, const char *format, const struct census *census)
@@ -68,7 +68,7 @@ static void show_node_rows(struct text *text, const char *format, const struct c
 		{ "nr_swapcached", swap_cached },
 	};
 
-	show_rows(text, format, rows, ARRAY_SIZE(rows));
+	vmstat_show_rows(text, format, rows, ARRAY_SIZE(rows));
 }
 
 static int show_vmstat(struct text *text, u64 id)
@@ -116,7 +116,7 @@ static void show_marks(struct text *text, u64 free)
 	};
 
 	text_printf(text, "\n  pages free     %lu", free);
-	show_rows(text, "\n        %-8s %lu", rows, ARRAY_SIZE(rows));
+	vmstat_show_rows(text, "\n        %-8s %lu", rows, ARRAY_SIZE(rows));
 	text_printf(text, "\n        protection: (0)");
 }
 

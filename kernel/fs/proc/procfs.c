@@ -18,7 +18,7 @@ static const struct proc_entry *entry_of(struct file *file)
 }
 
 /* Returns a new text with one reference, or an error pointer. */
-static struct text *make_text(struct file *file)
+static struct text *procfs_make_text(struct file *file)
 {
 	struct text *text = text_create();
 	int ret;
@@ -64,7 +64,7 @@ static long proc_read(struct file *file, struct iov_iter *to, u64 *pos)
 	if (!entry_of(file)->show)
 		return -EINVAL;
 	if (!text) {
-		text = make_text(file);
+		text = procfs_make_text(file);
 		if (is_err(text))
 			return ptr_err(text);
 		keep_text(file, text);

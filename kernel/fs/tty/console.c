@@ -34,7 +34,7 @@ static struct {
 	unsigned size; /* bytes received; 0: no record has begun */
 } record;
 
-static void plain_byte(u8 byte)
+static void console_plain_byte(u8 byte)
 {
 	if (is_tty)
 		tty_receive(&console_tty, byte);
@@ -66,7 +66,7 @@ static void record_byte(u8 byte)
 	else if (record.bytes[1] == RECORD_OFF)
 		machine_end();
 	else
-		plain_byte(byte);
+		console_plain_byte(byte);
 	record.size = 0;
 }
 
@@ -77,7 +77,7 @@ static void receive(u8 byte)
 	else if (byte == RECORD)
 		record.size = 1;
 	else
-		plain_byte(byte);
+		console_plain_byte(byte);
 }
 
 /*

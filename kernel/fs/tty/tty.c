@@ -67,7 +67,7 @@ void tty_receive(struct tty *tty, u8 byte)
 
 /* --- reading --- */
 
-/* The state of one read; the settings are those that take() found last. */
+/* The state of one read; the settings are those that tty_take() found last. */
 struct tty_reading {
 	struct file *file;
 	struct iov_iter *to;
@@ -82,7 +82,7 @@ struct tty_reading {
  * Takes the available input, once. Returns the number of bytes (0: an end of file), -EAGAIN if there is none, or
  * -EFAULT.
  */
-static long take(struct tty *tty, struct tty_reading *reading)
+static long tty_take(struct tty *tty, struct tty_reading *reading)
 {
 	long ret = -EAGAIN;
 
@@ -110,7 +110,7 @@ static bool is_enough(const struct tty_reading *reading, long taken)
 }
 
 /* VTIME counts from the last byte, or, if VMIN is 0, from the start of the read. */
-static u64 deadline_of(const struct tty_reading *reading)
+static u64 tty_deadline_of(const struct tty_reading *reading)
 {
 	if (reading->lines || !reading->quiet)
 		return TIME_NEVER;
@@ -139,7 +139,7 @@ static long read_once(struct tty *tty, struct tty_reading *reading)
 
 	if (ret)
 		return ret;
-	ret = take(tty, reading);
+	ret = tty_take(tty, reading);
 	if (ret == -EFAULT || is_enough(reading, ret))
 		return min(ret == -EAGAIN ? 0L : ret, 0L);
 	return reason_to_stop(reading->file);
@@ -165,7 +165,7 @@ static long tty_read(struct file *file, struct iov_iter *to, u64 *pos)
 			ret = 0;
 			break;
 		}
-		in_time = sleep_until(deadline_of(&reading));
+		in_time = sleep_until(tty_deadline_of(&reading));
 	}
 	wait_finish(&tty->readers, &waiter);
 	return reading.done ? reading.done : ret;
@@ -185,7 +185,7 @@ static int wait_until_started(struct tty *tty, struct file *file)
 	return is_dead(file) ? -EIO : 0;
 }
 
-static long write_all(struct tty *tty, struct file *file, struct iov_iter *from)
+static long tty_write_all(struct tty *tty, struct file *file, struct iov_iter *from)
 {
 	enum debugcon_port port = file->inode->rdev == DEV_STDERR ? DEBUGCON_STDERR : DEBUGCON_STDOUT;
 	char text[WRITE_CHUNK];
@@ -221,7 +221,7 @@ static long tty_write(struct file *file, struct iov_iter *from, u64 *pos)
 		return -EIO;
 	if (!is_console(file) && tty_local(tty, TOSTOP)) /* a concurrent change may be missed */
 		error = tty_check_foreground(tty, SIGTTOU);
-	return error ? error : write_all(tty, file, from);
+	return error ? error : tty_write_all(tty, file, from);
 }
 
 /* --- waiting --- */

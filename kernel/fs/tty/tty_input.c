@@ -33,12 +33,12 @@ static void mark(struct tty_input *input, u32 position, bool end)
 	input->ends[n / 64] = end ? input->ends[n / 64] | bit : input->ends[n / 64] & ~bit;
 }
 
-static u32 room(const struct tty_input *input)
+static u32 input_room(const struct tty_input *input)
 {
 	return TTY_INPUT_SIZE - (input->head - input->tail);
 }
 
-static void put(struct tty_input *input, u8 byte, bool end)
+static void input_put(struct tty_input *input, u8 byte, bool end)
 {
 	*slot(input, input->head) = byte;
 	mark(input, input->head, end);
@@ -134,7 +134,7 @@ long tty_input_take(struct tty *tty, struct iov_iter *to)
 
 /* --- erasing --- */
 
-static bool is_continuation(const struct tty *tty, u8 byte)
+static bool input_is_continuation(const struct tty *tty, u8 byte)
 {
 	return (tty->termios.iflag & IUTF8) && (byte & 0xc0) == 0x80;
 }
@@ -142,7 +142,7 @@ static bool is_continuation(const struct tty *tty, u8 byte)
 /* Returns how many columns the echo of a byte takes, if it is not a tab. */
 static u32 width(const struct tty *tty, u8 byte)
 {
-	if (is_continuation(tty, byte))
+	if (input_is_continuation(tty, byte))
 		return 0;
 	if (byte >= ' ' && byte != 0x7f)
 		return 1;
@@ -173,7 +173,7 @@ static bool erase_char(struct tty *tty)
 		if (input->head == input->lines_head)
 			return false;
 		byte = *slot(input, --input->head);
-	} while (is_continuation(tty, byte));
+	} while (input_is_continuation(tty, byte));
 	if (!tty_local(tty, ECHO))
 		return true;
 	if (!tty_local(tty, ECHOE)) {
@@ -245,9 +245,9 @@ static bool is_cc(const struct tty *tty, enum control_char which, u8 byte)
 	return byte != NO_CHAR && tty->termios.cc[which] == byte;
 }
 
-static void end_line(struct tty *tty, u8 byte)
+static void input_end_line(struct tty *tty, u8 byte)
 {
-	put(&tty->input, byte, true);
+	input_put(&tty->input, byte, true);
 	tty->input.lines_head = tty->input.head;
 	wake_up_all(&tty->readers);
 }
@@ -256,18 +256,18 @@ static void end_line(struct tty *tty, u8 byte)
  * Adds an ordinary byte to the input, or discards it if there is no room. With ICANON the last place is kept for the
  * end of the line.
  */
-static void plain_byte(struct tty *tty, u8 byte)
+static void input_plain_byte(struct tty *tty, u8 byte)
 {
 	struct tty_input *input = &tty->input;
 
-	if (room(input) <= (tty_local(tty, ICANON) ? 1 : 0))
+	if (input_room(input) <= (tty_local(tty, ICANON) ? 1 : 0))
 		return;
 	if (tty_local(tty, ECHO)) {
 		if (input->head == input->lines_head)
 			tty->line_column = tty->column;
 		tty_echo(tty, byte);
 	}
-	put(input, byte, false);
+	input_put(input, byte, false);
 	if (!tty_local(tty, ICANON))
 		wake_up_all(&tty->readers);
 }
@@ -332,13 +332,13 @@ static bool ending_byte(struct tty *tty, u8 byte)
 	if (byte == '\n') {
 		if (tty_local(tty, ECHO) || tty_local(tty, ECHONL))
 			tty_echo(tty, byte);
-		end_line(tty, byte);
+		input_end_line(tty, byte);
 	} else if (is_cc(tty, VEOF, byte)) {
-		end_line(tty, NO_CHAR);
+		input_end_line(tty, NO_CHAR);
 	} else if (is_cc(tty, VEOL, byte) || (tty_local(tty, IEXTEN) && is_cc(tty, VEOL2, byte))) {
 		if (tty_local(tty, ECHO))
 			tty_echo(tty, byte);
-		end_line(tty, byte);
+		input_end_line(tty, byte);
 	} else {
 		return false;
 	}
@@ -368,7 +368,7 @@ int tty_input_byte(struct tty *tty, u8 byte)
 		byte &= 0x7f;
 	if (tty->literal_next) {
 		tty->literal_next = false;
-		plain_byte(tty, byte);
+		input_plain_byte(tty, byte);
 		return 0;
 	}
 	if (flow_control(tty, byte))
@@ -376,8 +376,8 @@ int tty_input_byte(struct tty *tty, u8 byte)
 	sig = signal_byte(tty, byte);
 	if (sig || !map_byte(tty, &byte))
 		return sig;
-	if (tty_local(tty, ICANON) && (editing_byte(tty, byte) || (room(&tty->input) && ending_byte(tty, byte))))
+	if (tty_local(tty, ICANON) && (editing_byte(tty, byte) || (input_room(&tty->input) && ending_byte(tty, byte))))
 		return 0;
-	plain_byte(tty, byte);
+	input_plain_byte(tty, byte);
 	return 0;
 }

@@ -106,7 +106,7 @@ static int acquire(struct tty *tty, struct process *process, bool steal)
  * Sends SIGHUP and SIGCONT to the foreground group, and takes the terminal from all processes of its session.
  * => process_tree_lock held.
  */
-static void release(struct tty *tty)
+static void jobs_release(struct tty *tty)
 {
 	assert_spin_held(&process_tree_lock);
 	if (tty->pgrp) {
@@ -126,19 +126,19 @@ void tty_session_ends(struct process *leader)
 	if (!tty || tty->session != leader->sid)
 		return;
 	WRITE_ONCE(tty->generation, tty->generation + 1);
-	release(tty);
+	jobs_release(tty);
 	wake_up_all(&tty->readers);
 	wake_up_all(&tty->writers);
 }
 
 /* => process_tree_lock held. */
-static int give_back(struct tty *tty, struct process *process)
+static int jobs_give_back(struct tty *tty, struct process *process)
 {
 	assert_spin_held(&process_tree_lock);
 	if (process->tty != tty)
 		return -ENOTTY;
 	if (process->sid == process->pid)
-		release(tty);
+		jobs_release(tty);
 	else
 		WRITE_ONCE(process->tty, NULL);
 	return 0;
@@ -217,7 +217,8 @@ long tty_jobs_ioctl(struct tty *tty, u32 cmd, u64 arg)
 	case TIOCSCTTY:
 	case TIOCNOTTY:
 		spin_lock(&process_tree_lock);
-		answer = cmd == TIOCSCTTY ? acquire(tty, current->process, arg == 1) : give_back(tty, current->process);
+		answer = cmd == TIOCSCTTY ? acquire(tty, current->process, arg == 1)
+					  : jobs_give_back(tty, current->process);
 		spin_unlock(&process_tree_lock);
 		return answer;
 	}

@@ -13,7 +13,7 @@ static bool is_control(u8 byte)
 	return byte < ' ' || byte == DELETE;
 }
 
-static bool is_continuation(u8 byte)
+static bool output_is_continuation(u8 byte)
 {
 	return (byte & 0xc0) == 0x80;
 }
@@ -54,7 +54,7 @@ static size_t translate(struct tty *tty, u8 byte, char *out)
 			tty->column--;
 		break;
 	default:
-		if (!is_control(byte) && !((tty->termios.iflag & IUTF8) && is_continuation(byte)))
+		if (!is_control(byte) && !((tty->termios.iflag & IUTF8) && output_is_continuation(byte)))
 			tty->column++;
 	}
 	out[n++] = (char)byte;

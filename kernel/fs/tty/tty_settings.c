@@ -98,7 +98,7 @@ static long get_termios(struct tty *tty, u64 arg, size_t size)
 /* --- the window --- */
 
 /* Sets the size of the window. Returns whether it has changed. => tty->lock held. */
-static bool set_size(struct tty *tty, const struct winsize *size)
+static bool settings_set_size(struct tty *tty, const struct winsize *size)
 {
 	bool changed = tty->winsize.rows != size->rows || tty->winsize.cols != size->cols;
 
@@ -113,7 +113,7 @@ void tty_resize(struct tty *tty, u16 rows, u16 cols)
 	bool changed;
 
 	mutex_lock(&tty->lock);
-	changed = set_size(tty, &size);
+	changed = settings_set_size(tty, &size);
 	mutex_unlock(&tty->lock);
 	if (changed)
 		tty_signal_foreground(tty, SIGWINCH);
@@ -137,7 +137,7 @@ static long set_winsize(struct tty *tty, u64 arg)
 	if (copy_from_user(&new, arg, sizeof(new)))
 		return -EFAULT;
 	mutex_lock(&tty->lock);
-	changed = set_size(tty, &new);
+	changed = settings_set_size(tty, &new);
 	mutex_unlock(&tty->lock);
 	if (changed)
 		tty_signal_foreground(tty, SIGWINCH);
@@ -183,7 +183,7 @@ static long nr_readable(struct tty *tty, u64 arg)
 }
 
 /* Handles the requests that change the terminal. A background process gets SIGTTOU. */
-static long change(struct tty *tty, u32 cmd, u64 arg)
+static long settings_change(struct tty *tty, u32 cmd, u64 arg)
 {
 	int error = tty_check_foreground(tty, SIGTTOU);
 
@@ -223,7 +223,7 @@ long tty_settings_ioctl(struct tty *tty, u32 cmd, u64 arg)
 	case TCXONC:
 	case TCSBRK:
 	case TCSBRKP:
-		return change(tty, cmd, arg);
+		return settings_change(tty, cmd, arg);
 	case TIOCGWINSZ:
 		return get_winsize(tty, arg);
 	case TIOCSWINSZ:

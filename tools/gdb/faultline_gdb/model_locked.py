@@ -63,7 +63,7 @@ class PerVma(Locked):
     def lock(self, fault: Fault, vma: gdb.Value) -> None:
         """Mirrors vma_start_read()."""
         if self.is_write_locked(fault, vma):
-            raise gave_up(VMA_FILE, "find_and_lock", "vma_lock_abort_write_locked")
+            raise gave_up(VMA_FILE, "vma_find_and_lock", "vma_lock_abort_write_locked")
         self.check(fault, vma)
 
     def check(self, fault: Fault, vma: gdb.Value) -> None:
@@ -107,7 +107,7 @@ class MmapLock(Locked):
         if fault.is_own and found is not None and fault.address < found.start and Snapshot(found.vma).has("GROWSDOWN"):
             self.grow_stack(fault, found)
         if found is None or fault.address < found.start:
-            raise answered(MMAP_FILE, "find_and_lock", "FAULT_NO_MAPPING",
+            raise answered(MMAP_FILE, "mmap_find_and_lock", "FAULT_NO_MAPPING",
                            f"{refused(fault, 'SIGSEGV, SEGV_MAPERR')}: no VMA covers the address", "FAULT_NO_MAPPING")
         fault.vma = Snapshot(found.vma)
         if not fault.check_access():

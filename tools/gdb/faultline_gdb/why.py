@@ -105,7 +105,7 @@ def in_flight(task: gdb.Value) -> InFlight | None:
         for frame in stack.frames():
             if frame.name() == "race_hit":
                 point = kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")
-            elif frame.name() in ("find_and_sample", "find_and_lock", "spec_enter", "vma_enter"):
+            elif frame.name() in ("find_and_sample", "vma_find_and_lock", "spec_enter", "vma_enter"):
                 found = found or local_vma(frame)
     flight = InFlight(record, cpu, point, found)
     flight.at_kind = at_kind
