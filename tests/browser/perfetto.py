@@ -35,8 +35,9 @@ SHA512 = "y5ISqWfxE2xMZg/OdItAMljo3apk759fmvSxiSrjGnYBe/1/3pIW9iHp5PsVAGaiEBub3W
 PATIENCE = 100  # seconds without a message from the page
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".wasm": "application/wasm", ".css": "text/css",
          ".json": "application/json"}
-CHROMIUM = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+CHROMIUM = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--no-first-run"]
 
 
 class Unavailable(Exception):
@@ -72,7 +73,8 @@ def fetch() -> None:
     if base64.b64encode(hashlib.sha512(data).digest()).decode() != SHA512:
         raise Unavailable(f"{PACKAGE} is not what it was")
     os.makedirs(os.path.dirname(UI), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(UI)) as scratch, tarfile.open(fileobj=io.BytesIO(data)) as archive:
+    with (tempfile.TemporaryDirectory(dir=os.path.dirname(UI)) as scratch,
+          tarfile.open(fileobj=io.BytesIO(data)) as archive):
         archive.extractall(scratch)
         os.rename(os.path.join(scratch, "package"), UI)
 

@@ -8,8 +8,8 @@ import gdb
 from faultline_gdb import walk
 from harness import ask, check, finish, refuses, run_to
 
-COMMANDS = ("vmas", "ptwalk", "page", "swap", "tlb", "cpus", "tasks", "locks", "rcu", "reasons", "race", "why", "faults", "break-fault",
-            "tour")
+COMMANDS = ("vmas", "ptwalk", "page", "swap", "tlb", "cpus", "tasks", "locks", "rcu", "reasons", "race", "why",
+            "faults", "break-fault", "tour")
 
 check("the first stop is the kernel's 64-bit entry", gdb.selected_frame().name() == "kernel_start64")
 check("the first stop is x86-64", gdb.selected_frame().architecture().name() == "i386:x86-64")

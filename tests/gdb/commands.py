@@ -54,9 +54,10 @@ def wrong_arguments() -> None:
     refuses(f"race arm {RACE}", "stands here")
 
 
-NONSENSE = ("nonsense", "-1", "0x", "99999999999999999999999", "1 2 3 4 5 6", "no_such_thing 1", "'", '"', "(", "1 +", "$nothing", "pfn",
-            "pfn x", "tid", "tid x", "0 w nobody", "0xdead000000000000 x 99", "arm", "arm spec_after_walk x", "release x", "[", "--",
-            "\\", "0 kernel x", "é", "*(int*)0", '"text"', "kernel", "all all")
+NONSENSE = ("nonsense", "-1", "0x", "99999999999999999999999", "1 2 3 4 5 6", "no_such_thing 1", "'", '"', "(", "1 +",
+            "$nothing", "pfn", "pfn x", "tid", "tid x", "0 w nobody", "0xdead000000000000 x 99", "arm",
+            "arm spec_after_walk x", "release x", "[", "--", "\\", "0 kernel x", "é", "*(int*)0", '"text"', "kernel",
+            "all all")
 TAKES_ANY_ADDRESS = ("ptwalk", "page", "why", "break-fault", "faults")  # and so they accept some of the above
 
 
@@ -79,7 +80,8 @@ def completion() -> None:
     """Checks completion. GDB strips a trailing space here, so the first letter of an argument must be typed."""
     for one in command.ALL:
         choices = one.choices([]) if one.name in COMMANDS else []
-        check(f"complete {one.name}: knows what may follow", bool(choices) != (one.name in NOTHING_TO_OFFER), str(choices))
+        check(f"complete {one.name}: knows what may follow", bool(choices) != (one.name in NOTHING_TO_OFFER),
+              str(choices))
         for choice in choices:
             completes(f"{one.name} {choice[0]}", f"{one.name} {choice}")
     completes("page p", "page pfn")
@@ -105,7 +107,8 @@ def memory() -> None:
     said = ask(f"ptwalk {address:#x} 1", r"^  PGD\[0\] at 0xffff", r"^  PTE\[\d+\] at .* = 0x", "page frame 0x",
                "the lock of its entries is free")
     frame = re.findall(r"page frame (0x[0-9a-f]+)", said)[0]
-    ask(f"page {address:#x} 1", rf"^frame {frame} ", "flags: .*(cache|anon)", f"mapped by pid 1 at {address & -4096:#x}")
+    ask(f"page {address:#x} 1", rf"^frame {frame} ", "flags: .*(cache|anon)",
+        f"mapped by pid 1 at {address & -4096:#x}")
     ask(f"page pfn {frame}", rf"^frame {frame} ")
     ask("ptwalk 0 1", "the walk ends here")
     table = re.findall(r"the table in frame (0x[0-9a-f]+); the lock of its entries.*\n  PTE", said)[0]
@@ -114,12 +117,14 @@ def memory() -> None:
 
 def the_lock(writer: int, waiter: int) -> None:
     ask("vmas 1", r"mmap_lock held for writing, others wait$", "being changed")
-    ask("locks", rf"^mmap_lock of pid 1\n  held for writing by reasons \(tid {writer}\), on CPU 1: .*mm_mprotect(, interrupted: .*)?\n"
+    ask("locks", r"^mmap_lock of pid 1\n"
+        rf"  held for writing by reasons \(tid {writer}\), on CPU 1: .*mm_mprotect(, interrupted: .*)?\n"
         rf"  wanted for reading by reasons \(tid {waiter}\), asleep: .*mmap_enter",
         rf"tid {writer}\) waits for the release of race point {RACE}", never=["CYCLE"])
     ask(f"why tid {waiter}", r"asleep, has faulted: write 0x", r"^mmap is at work: .*mmap_enter",
         rf"^  It waits for mmap_lock of pid 1 for reading:\n    held for writing by reasons \(tid {writer}\)")
-    ask("tasks", rf"tid {waiter}\) +killable +policy spec +.*mmap_enter", rf"tid {writer}\) +on CPU 1 +policy spec .*race_hit")
+    ask("tasks", rf"tid {waiter}\) +killable +policy spec +.*mmap_enter",
+        rf"tid {writer}\) +on CPU 1 +policy spec .*race_hit")
 
 
 def a_circle_of_one(writer: int, waiter: int) -> None:
@@ -127,7 +132,8 @@ def a_circle_of_one(writer: int, waiter: int) -> None:
     tasks = {int(task["tid"]): task for task in walk.tasks()}
     owner = int(tasks[writer]["mm"]["mmap_lock"]["owner"].address)
     gdb.selected_inferior().write_memory(owner, int(tasks[waiter]).to_bytes(8, "little"))
-    ask("locks", rf"^CYCLE: reasons \(tid {waiter}\) waits for mmap_lock of pid 1", "^This release kernel does not note all")
+    ask("locks", rf"^CYCLE: reasons \(tid {waiter}\) waits for mmap_lock of pid 1",
+        "^This release kernel does not note all")
     gdb.selected_inferior().write_memory(owner, int(tasks[writer]).to_bytes(8, "little"))
 
 
@@ -136,7 +142,8 @@ def a_reader_that_is_not_noted(writer: int) -> None:
     mm = next(task for task in walk.tasks() if int(task["tid"]) == writer)["mm"]
     count, owner = mm["mmap_lock"]["count"], mm["mmap_lock"]["owner"]
     before = [(int(field.address), kernel.read_bytes(int(field.address), 8)) for field in (count, owner)]
-    reader = kernel.define("kernel/sync/rwsem.h", "RWSEM_READER") + kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS")
+    reader = (kernel.define("kernel/sync/rwsem.h", "RWSEM_READER")
+              + kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS"))
     gdb.selected_inferior().write_memory(int(count.address), reader.to_bytes(8, "little"))
     gdb.selected_inferior().write_memory(int(owner.address), bytes(8))
     ask("locks", r"^mmap_lock of pid 1\n  held for reading by 1 more that is not noted\n  wanted")

@@ -10,10 +10,13 @@ import gdb
 from faultline_gdb import walk
 from harness import COMMANDS, answer, ask, check, finish, in_its_own_words, run_to
 
-ADDRESSES = ("0", "0x1000", "0x400000", "0x7ffffffff000", "0x800000000000", "0xffff800000000000", "0xffffffff80000000", "-1", "$sp", "$pc", "page")
-QUESTIONS = [*COMMANDS, "vmas all", "vmas 1", "tlb all", "tlb 1", "faults 1000", "reasons all", "race list", "page pfn 0", "page pfn 0x100",
-             "why tid 1", "why 0x400000 w 1", "why 0 w kernel", "swap 0"] + \
-    [f"{name} {address}" for name in ("ptwalk", "page", "why") for address in ADDRESSES] + [f"why {address} w" for address in ADDRESSES]
+ADDRESSES = ("0", "0x1000", "0x400000", "0x7ffffffff000", "0x800000000000", "0xffff800000000000", "0xffffffff80000000",
+             "-1", "$sp", "$pc", "page")
+QUESTIONS = (
+    [*COMMANDS, "vmas all", "vmas 1", "tlb all", "tlb 1", "faults 1000", "reasons all", "race list", "page pfn 0",
+     "page pfn 0x100", "why tid 1", "why 0x400000 w 1", "why 0 w kernel", "swap 0"]
+    + [f"{name} {address}" for name in ("ptwalk", "page", "why") for address in ADDRESSES]
+    + [f"why {address} w" for address in ADDRESSES])
 NOT_ASKED = ("break-fault", "tour")  # the first sets a breakpoint, the other continues the machine
 
 
@@ -40,5 +43,6 @@ for where in ("main", "fault_in", "sched_tick", "log_walks"):  # log_walks is ca
 answer("kill")
 for question in [*QUESTIONS, "tour cow", "break-fault 7 swap"]:
     said, error = answer(question)
-    check(f"{question}: knows that the machine has ended", question in ("faultline", "tour") or "no machine" in (error or ""), str(error))
+    check(f"{question}: knows that the machine has ended",
+          question in ("faultline", "tour") or "no machine" in (error or ""), str(error))
 finish()

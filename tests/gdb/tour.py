@@ -32,7 +32,8 @@ for name in asked or ORDER:
 def refused() -> None:
     """Checks that a tour in the wrong place is refused."""
     name = (asked or ORDER)[-1]
-    refuses("tour swap-in" if name != "swap-in" else "tour cow", "A tour wants a machine that has just been started for it",
+    refuses("tour swap-in" if name != "swap-in" else "tour cow",
+            "A tour wants a machine that has just been started for it",
             "--swap 1M build/user/tour (swap-in|cow)$")
 
 

@@ -39,7 +39,8 @@ def leads_to_program(what: str) -> None:
         outer = outer.older()
     stack_top = int(this_task()["stack_top"])
     saved = kernel.as_pointer(stack_top - kernel.type_named("struct trap_frame").sizeof, "struct trap_frame")
-    check(f"{what}: where the program was", outer.pc() == int(saved["rip"]) and int(outer.read_register("rsp")) == int(saved["rsp"]),
+    check(f"{what}: where the program was",
+          outer.pc() == int(saved["rip"]) and int(outer.read_register("rsp")) == int(saved["rsp"]),
           f"{outer.pc():#x}, {int(saved['rip']):#x}")
 
 
@@ -66,7 +67,8 @@ leads_to_program("a program's fault")
 run_to("fault_in", calls("page_fault_kernel"))
 leads_through("a fault of the kernel", "fault_in", "page_fault_kernel", "entry.asm")
 outside = frames()[frames().index("page_fault_kernel"):]
-check("a fault of the kernel: the system call that copies is outside it", any(name.startswith("sys_") for name in outside), str(frames()))
+check("a fault of the kernel: the system call that copies is outside it",
+      any(name.startswith("sys_") for name in outside), str(frames()))
 run_to("sched_tick", in_user_mode)
 leads_through("a tick in a program", "sched_tick", "entry.asm")
 leads_to_program("a tick in a program")

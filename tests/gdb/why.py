@@ -13,11 +13,13 @@ from faultline_gdb import kernel, reasons, walk, why
 from harness import ask, check, finish, frame_value, silent, tid
 
 # Each has a fault in user/foretold.c; all others have one in user/reasons.c.
-FORETOLD = {"spf_abort_file_ops", "vma_lock_abort_file_ops", "spf_abort_no_memory", "vma_lock_retry_page", "mmap_retry_page"}
+FORETOLD = {"spf_abort_file_ops", "vma_lock_abort_file_ops", "spf_abort_no_memory", "vma_lock_retry_page",
+            "mmap_retry_page"}
 # Needs all 128 requests for swap in use; the host tests cover that.
 OUT_OF_REQUESTS = {"vma_lock_retry_swap_request", "mmap_retry_swap_request"}
 ANSWERED = {"spec": "spf_answered", "vma": "vma_lock_answered", "mmap": "mmap_answered"}
-NAMES = [name.removeprefix("COUNT_") for name in kernel.enum("counter") if name not in ("COUNT_FIRST_REASON", "NR_COUNTERS")]
+NAMES = [name.removeprefix("COUNT_") for name in kernel.enum("counter")
+         if name not in ("COUNT_FIRST_REASON", "NR_COUNTERS")]
 NAMES += [name.removeprefix("REASON_") for name in kernel.enum("fault_reason") if name != "NR_FAULT_REASONS"]
 COMPARED = set(ANSWERED.values()) | set(reasons.all_reasons())
 
@@ -61,7 +63,8 @@ class Door:
         missing = [name for name in self.expected if not moved.get(name)]
         extra = [name for name in moved if name not in self.expected] if not self.open_end else []
         if missing or extra:
-            check(f"{self.access} {self.address:#x}: foretold {self.expected}", False, f"the counters that moved: {moved}")
+            check(f"{self.access} {self.address:#x}: foretold {self.expected}", False,
+                  f"the counters that moved: {moved}")
         foretold.update(name for name in self.expected if moved.get(name))
 
 
@@ -81,7 +84,8 @@ def running_tid() -> tuple[int, int]:
 def enter(returns: dict[int, gdb.Breakpoint]) -> None:
     tid, cpu = running_tid()
     if not returns:
-        ask("why", r"^pid \d+ would (read|write|execute) 0x", r"^policy \w+: ", r"^      .*mm/[\w/]+\.c:\d+ in \w+\(\)$")
+        ask("why", r"^pid \d+ would (read|write|execute) 0x", r"^policy \w+: ",
+            r"^      .*mm/[\w/]+\.c:\d+ in \w+\(\)$")
     for other in doors.values():
         other.mixed |= other.cpu == cpu
     doors[tid] = Door(cpu)

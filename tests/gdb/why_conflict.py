@@ -31,7 +31,8 @@ def planted(field: gdb.Value, bits: int, question: str, *patterns: str,
 def ends(point: str, *words: str) -> None:
     gdb.execute(f"race release {point}", to_string=True)
     run_to("event_attempt")
-    check(f"held at {point}: {words}", events.attempt_words(frame_value("f")) == words, str(events.attempt_words(frame_value("f"))))
+    check(f"held at {point}: {words}", events.attempt_words(frame_value("f")) == words,
+          str(events.attempt_words(frame_value("f"))))
 
 
 def a_reader_with_a_writer_behind_it() -> None:
@@ -56,7 +57,8 @@ def at_a_breakpoint() -> None:
     run_to("fault_anon")
     ask("why", "^spec is at work: fault_anon <", "Nothing has changed under it", "spec answers: a new page")
     fault = this_task()["fault"]
-    planted(fault["sequence"], 1 << 32, "why", "spec gives up", "spf_abort_changed_before_ptl", never=["Nothing has changed"])
+    planted(fault["sequence"], 1 << 32, "why", "spec gives up", "spf_abort_changed_before_ptl",
+            never=["Nothing has changed"])
     run_to("event_attempt")
     check("at a breakpoint", events.attempt_words(frame_value("f")) == ("spec", "answered", "done"))
 
@@ -67,10 +69,12 @@ def a_speculation_late_on_its_way() -> None:
     gdb.execute("race arm anon_page_ready", to_string=True)
     run_to("curtain")
     run_to("race_stop_here")
-    ask("why", "at race point anon_page_ready", "spec gives up", "spf_abort_changed_before_ptl", never=["Nothing has changed"])
+    ask("why", "at race point anon_page_ready", "spec gives up", "spf_abort_changed_before_ptl",
+        never=["Nothing has changed"])
     ends("anon_page_ready", "spec", "gave up", "spf_abort_changed_before_ptl")
     stand_at("commit_before_set")
-    ask("why", "^mmap is at work, at race point commit_before_set", "It has locked the entry", never=["waits for the PTE lock"])
+    ask("why", "^mmap is at work, at race point commit_before_set", "It has locked the entry",
+        never=["waits for the PTE lock"])
     ends("commit_before_set", "mmap", "answered", "done")
 
 

@@ -11,7 +11,9 @@ import gdb
 from faultline_gdb import events, kernel, race, walk, why
 from harness import Told, came_as_foretold, check, finish, frame_value, run_to, silent, tid
 
-POINTS = [name for name in race.points() if re.match("spec_|vma_|mmap_|anon_page|mapping_|around_|page_wait|mkwrite_|fault_|swap_|cow_|commit_|shootdown", name)]
+POINTS = [name for name in race.points()
+          if re.match("spec_|vma_|mmap_|anon_page|mapping_|around_|page_wait|mkwrite_|fault_|swap_|cow_|commit_|"
+                      "shootdown", name)]
 held_at: set[str] = set()
 
 

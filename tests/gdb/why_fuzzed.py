@@ -50,7 +50,8 @@ def compare_vma(fault: gdb.Value) -> None:
     said = walk.find_vma(fault["mm"], int(fault["address"]))
     if not said or (said.start, said.end) != seen_by_kernel:
         bounds = f"{said.start:#x}-{said.end:#x}" if said else "none"
-        check(f"the VMA of {int(fault['address']):#x}", False, f"foretold {bounds}, the kernel's {[hex(one) for one in seen_by_kernel]}")
+        check(f"the VMA of {int(fault['address']):#x}", False,
+              f"foretold {bounds}, the kernel's {[hex(one) for one in seen_by_kernel]}")
     compared.append(said)
 
 
@@ -75,7 +76,8 @@ def ask_about_entries(mm: gdb.Value) -> None:
             kind = kind_of(last.value) if last.level == 1 else "no table"
             if kind not in entries:
                 entries.add(kind)
-                strange = [one for question in ("ptwalk {}", "page {}", "why {}", "why {} w", "why {} x", "why {} w kernel")
+                strange = [one for question in ("ptwalk {}", "page {}", "why {}", "why {} w", "why {} x",
+                                                "why {} w kernel")
                            if (one := in_its_own_words(question.format(hex(address))))]
                 check(f"asked about an entry: {kind}", not strange, "\n".join(strange))
 
@@ -83,7 +85,8 @@ def ask_about_entries(mm: gdb.Value) -> None:
 def kind_of(value: int) -> str:
     if walk.pte_kind(value) != "PAGE":
         return walk.pte_kind(value)
-    special = [word for bit, word in (("SPECIAL", "zero"), ("PROTNONE", "without access"), ("WRITE", "writable")) if value & walk.pte_bit(bit)]
+    special = [word for bit, word in (("SPECIAL", "zero"), ("PROTNONE", "without access"), ("WRITE", "writable"))
+               if value & walk.pte_bit(bit)]
     return " ".join(["page", *special])
 
 

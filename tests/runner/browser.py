@@ -179,7 +179,8 @@ def judge_report(result: Result) -> list[str]:
     if not re.search(r'<output id="zoom-value">9</output>', page):
         complaints.append("the report's script has not come to its end")
     if "<title>too wide by 0</title>" not in page:
-        complaints.append(f"on a telephone, 360 pixels wide, the report is {re.findall('too wide by [0-9]+', page) or 'not shown'}")
+        complaints.append("on a telephone, 360 pixels wide, the report is "
+                          f"{re.findall('too wide by [0-9]+', page) or 'not shown'}")
     if len(re.findall(r'<canvas[^>]* width="\d{3,}"', page)) < 5:  # four policies' threads, a map
         complaints.append("the report's pictures are not drawn")
     return complaints

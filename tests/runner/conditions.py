@@ -61,8 +61,8 @@ CONDITIONS = {
     "small-files": Condition(setting="ulimit -f 8;", run=status.HOST_FAILED),
 }
 FILE_OPTIONS = (["run", "--log", "PATH", HELLO], ["trace", "-o", "PATH", HELLO], ["report", "-o", "PATH", HELLO],
-                ["iso", "--output", "PATH", HELLO], ["run", "--file", "PATH", HELLO], ["run", "--kernel", "PATH", HELLO],
-                ["run", "--share", "PATH", HELLO],
+                ["iso", "--output", "PATH", HELLO], ["run", "--file", "PATH", HELLO],
+                ["run", "--kernel", "PATH", HELLO], ["run", "--share", "PATH", HELLO],
                 ["run", "--gdb-script", "PATH", HELLO], ["shell", "--file", "PATH"], ["run", "PATH"], ["trace", "PATH"],
                 ["iso", "--output", "/dev/null", "PATH"])
 
@@ -73,7 +73,8 @@ def jobs() -> list[Job]:
 
 
 def judge(result: Result) -> list[str]:
-    return [] if result.status == 0 else [result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")]
+    return [] if result.status == 0 else [
+        result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")]
 
 
 def main(name: str) -> int:
@@ -123,7 +124,8 @@ def bad_paths() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         loop = os.path.join(folder, "loop")
         os.symlink("loop", loop)
-        paths = [folder + "/", "/proc/x", "Makefile/x", loop, folder + "/" + "n" * 300, folder + "/none/x", "\udcff/x", ""]
+        paths = [folder + "/", "/proc/x", "Makefile/x", loop, folder + "/" + "n" * 300, folder + "/none/x", "\udcff/x",
+                 ""]
         return [complaint for arguments in FILE_OPTIONS for path in paths if not is_fine(arguments, path, folder)
                 for complaint in refused([path if word == "PATH" else word for word in arguments])]
 
@@ -145,7 +147,8 @@ def programs() -> list[str]:
         "empty": (b"", "is not an ELF program"), "script": (b"#!/bin/sh\necho hello\n", "is not an ELF program"),
         "cut": (elf[:20], "is cut short"), "arm64": (changed(elf, 18, 183), "for another processor"),
         "32-bit": (changed(elf, 4, 1), "a 32-bit program"),
-        "object": (changed(elf, 16, 1), "an object file: link it with"), "core": (changed(elf, 16, 4), "is no program; compile one"),
+        "object": (changed(elf, 16, 1), "an object file: link it with"),
+        "core": (changed(elf, 16, 4), "is no program; compile one"),
         "nothing-in-it": (elf, "cannot be executed: Exec format error"),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -178,7 +181,8 @@ def another_place() -> list[str]:
         for name in ("build", "kernel", "mm"):
             os.symlink(os.path.join(ROOT, name), os.path.join(clone, name))
         command = [os.path.join(clone, "tools", "faultline"), "run", "--gdb-script", "tests/gdb/attach.py", HELLO]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
+                              check=False)
         return [] if re.search(r"script: \d+ checks", done.stdout) else [done.stdout[-500:] + done.stderr]
 
 
@@ -201,7 +205,8 @@ def nonblocking() -> list[str]:
         with os.fdopen(reader, "rb") as file:
             got = file.read()
     wanted = "".join(f"{number}\n" for number in range(1, ECHO_LINES + 1)).encode()
-    return [] if got == wanted and tool.returncode == 0 else [f"status {tool.returncode}, {len(got)} of {len(wanted)} bytes"]
+    return [] if got == wanted and tool.returncode == 0 else [
+        f"status {tool.returncode}, {len(got)} of {len(wanted)} bytes"]
 
 
 def signals() -> list[str]:
@@ -253,11 +258,13 @@ def told_of(goal: str, packages: str, path: str) -> list[str]:
     environment = {"PATH": path, "HOME": "/"}
     result = subprocess.run([place_of("make"), *goal.split()], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, check=False)
-    wanted = rf"deps: not found on this machine: .*; `make deps` installs .*, or run:  (sudo )?apt-get install {packages}\."
+    wanted = (r"deps: not found on this machine: .*; `make deps` installs .*, or run:  "
+              rf"(sudo )?apt-get install {packages}\.")
     return [] if result.returncode == 2 and re.search(wanted, result.stderr) else [f"make {goal}: {result.stderr}"]
 
 
-BARE_GOALS = {"": "gcc binutils nasm python3", "user": "gcc musl-tools", "host": "gcc.*", "iso": "gcc binutils nasm .*xorriso mtools"}
+BARE_GOALS = {"": "gcc binutils nasm python3", "user": "gcc musl-tools", "host": "gcc.*",
+              "iso": "gcc binutils nasm .*xorriso mtools"}
 SPECIAL = {"bare-machine": bare_machine, "paths": bad_paths, "programs": programs, "another-place": another_place,
            "nonblocking": nonblocking, "signals": signals, "several-runs": several_runs}
 TESTS = (*CONDITIONS, *SPECIAL)

@@ -69,7 +69,8 @@ def recipe_jobs() -> list[Job]:
     """
     with open(os.path.join(ROOT, "docs", "debugging.md"), encoding="utf-8") as file:
         parts = re.split(r"(?m)^    (?=tools/faultline run --gdb .*build/)", file.read())[1:]
-    return [recipe_job(number, part) for number, part in enumerate(parts, start=1) if "COUNT" not in part.splitlines()[0]]
+    return [recipe_job(number, part) for number, part in enumerate(parts, start=1)
+            if "COUNT" not in part.splitlines()[0]]
 
 
 def recipe_job(number: int, text: str) -> Job:
@@ -80,13 +81,14 @@ def recipe_job(number: int, text: str) -> Job:
     with open(script, "w", encoding="utf-8") as file:
         file.write("".join(line.removeprefix("(gdb) ") + "\n" for line in lines if line.startswith("(gdb) ")))
     shown = [line for line in lines if not re.match(r"\(gdb\) |tools/|gdb ", line)]
-    return Job(name=f"gdb/recipe-{number}", command=command.replace("--gdb", f"--gdb-script {script}").split(), weight=4, limit=300,
-               judge=lambda result: judge_recipe(result, shown))
+    return Job(name=f"gdb/recipe-{number}", command=command.replace("--gdb", f"--gdb-script {script}").split(),
+               weight=4, limit=300, judge=lambda result: judge_recipe(result, shown))
 
 
 def judge_recipe(result: Result, shown: list[str]) -> list[str]:
     said = without_numbers((result.stdout + result.stderr).decode(errors="replace"))
-    complaints = [f"the page shows “{line}”, which did not come" for line in shown if without_numbers(line).strip() not in said]
+    complaints = [f"the page shows “{line}”, which did not come" for line in shown
+                  if without_numbers(line).strip() not in said]
     return complaints + ([f"exit status {result.status}: " + said[-500:]] if result.status else [])
 
 
@@ -100,12 +102,14 @@ def job(script: str, options: list[str], program: list[str], name: str | None = 
 
 def script_job(path: str, options: list[str], program: list[str], name: str) -> Job:
     return Job(name=f"gdb/{name}", has_log=True, judge=judge, weight=8, limit=300,
-               command=["tools/faultline", "run", *options, "--gdb-script", path, f"build/user/{program[0]}", *program[1:]])
+               command=["tools/faultline", "run", *options, "--gdb-script", path, f"build/user/{program[0]}",
+                        *program[1:]])
 
 
 def ending_job(program: list[str], status: int, sentence: str) -> Job:
     one = job("ending", [], program, f"ending-{status}")
-    one.judge = lambda result: judge(result, status) + ([] if sentence in result.stdout.decode() else [f"lacks “{sentence}”"])
+    one.judge = lambda result: judge(result, status) + (
+        [] if sentence in result.stdout.decode() else [f"lacks “{sentence}”"])
     return one
 
 
@@ -113,6 +117,7 @@ def judge(result: Result, status: int = 0) -> list[str]:
     said = (result.stdout + result.stderr).decode(errors="replace")
     failed = re.findall(r"^FAIL (.*(?:\n(?!ok |FAIL |script: |\d+ checks).*)*)", said, re.MULTILINE)
     complaints = failed + ([f"exit status {result.status}, expected {status}"] if result.status != status else [])
-    if "Traceback (most recent call last)" in said or not re.search(r"^script: [1-9]\d* checks, 0 failed$", said, re.MULTILINE):
+    if "Traceback (most recent call last)" in said or not re.search(
+            r"^script: [1-9]\d* checks, 0 failed$", said, re.MULTILINE):
         complaints.append("the script did not come to its end: " + said[-2000:])
     return complaints

@@ -42,8 +42,9 @@ def forged() -> list[str]:
     """Tests names that lead outside, links that lead outside, and names below such links."""
     names = ("../outside/x", "/etc/evil", "a/../../outside/x", "..", "a//b", "a/./b", "./a", "", "a\0b", "out/x")
     bad = [(name, FILE, b"evil") for name in names]
-    bad += [("link1", LINK, b"/etc"), ("link2", LINK, b"../outside"), ("a/link3", LINK, b"../../outside"), ("out/y", LINK, b"x"),
-            ("out/z", FOLDER, b""), *((name, GONE, b"") for name in ("../outside/x", "out/x", "/etc/passwd", ".."))]
+    bad += [("link1", LINK, b"/etc"), ("link2", LINK, b"../outside"), ("a/link3", LINK, b"../../outside"),
+            ("out/y", LINK, b"x"), ("out/z", FOLDER, b""),
+            *((name, GONE, b"") for name in ("../outside/x", "out/x", "/etc/passwd", ".."))]
     wanted: dict[str, Entry] = {"out": "../../outside", "old": "out", "fine": (0o644, b"fine"),
                                 "setuid": (0o755, b"s"), "a": (0o755, None)}
     with Directory({"d": (0o755, None), "outside": (0o755, None), "outside/x": (0o644, b"x")}) as around:
@@ -86,7 +87,8 @@ def no_room() -> list[str]:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         sentence = "cannot be written to .*, which is as it was: File too large"
         return shared.differences({"a": (0o644, b"a"), "b": (0o644, b"b")}) + expect(
-            {"a word": re.search(sentence, "".join(changed.sentences)), "that it failed": changed.failed}, str(changed.sentences))
+            {"a word": re.search(sentence, "".join(changed.sentences)), "that it failed": changed.failed},
+            str(changed.sentences))
 
 
 TESTS = {"forged": forged, "cut-short": cut_short, "no-room": no_room}

@@ -39,7 +39,8 @@ def seed_jobs(root: str = ROOT) -> list[Job]:
 def job(sanitizer: str, name: str, root: str = ROOT, seed: int = 1) -> Job:
     program = program_path(sanitizer, root)
     return Job(name=f"host/{sanitizer}/{name}" + (f" seed={seed}" if seed != 1 else ""),
-               command=[*fixed_addresses(), program, "--seed", str(seed), name], judge=judge, limit=LIMIT, weight=5, batched=True)
+               command=[*fixed_addresses(), program, "--seed", str(seed), name], judge=judge, limit=LIMIT, weight=5,
+               batched=True)
 
 
 def program_path(sanitizer: str, root: str) -> str:

@@ -57,7 +57,8 @@ def run(model: str, program: list[str]) -> Job:
 
 
 def refuse(model: str, name: str, what: str) -> Job:
-    sentence = f"(?s)^faultline: the kernel panicked:\nFAULTLINE-PANIC Faultline needs a CPU with {name}: {re.escape(what)}\n"
+    sentence = ("(?s)^faultline: the kernel panicked:\n"
+                f"FAULTLINE-PANIC Faultline needs a CPU with {name}: {re.escape(what)}\n")
     return job(model, HELLO, judge(status.PANIC, sentence))
 
 

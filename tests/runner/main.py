@@ -13,8 +13,8 @@ import time
 from faultline_host.options import above_zero
 from faultline_host.status import UsageError
 
-from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, matrix, minimise, mutants, panics, parts,
-               planted, scenario, sharing, shell, suspend, terminal, tool, tracing)
+from . import (browser, bugs, conditions, debugger, docs, execute, host, machines, matrix, minimise, mutants, panics,
+               parts, planted, scenario, sharing, shell, suspend, terminal, tool, tracing)
 from .job import Job
 
 DESCRIPTION = """\
@@ -35,11 +35,13 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tests/run", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", metavar="SUITE",
-                        choices=("test", "soak", "soak-all", "host", "known", "known-soak", "list", "bug", "minimise", "mutants"))
+                        choices=("test", "soak", "soak-all", "host", "known", "known-soak", "list", "bug", "minimise",
+                                 "mutants"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests or bugs; * and ? are wildcards")
     parser.add_argument("--jobs", type=above_zero, default=(os.cpu_count() or 1) + 1, metavar="N",
                         help="side by side (default: as CPUs and one more, for when one waits)")
-    parser.add_argument("--part", metavar="PART", help="of soak-all: one part, or `next`: one that the last change touches")
+    parser.add_argument("--part", metavar="PART",
+                        help="of soak-all: one part, or `next`: one that the last change touches")
     minimise.add_options(parser)
     mutants.add_options(parser)
     options = parser.parse_intermixed_args(argv)

@@ -25,8 +25,8 @@ FOLDER = os.path.join(ROOT, "build", "matrix")
 MIRROR_PATIENCE = 10  # seconds
 QUIET = 1200  # seconds that a step may be silent
 BEFORE = "make,git,ca-certificates,util-linux"  # the packages of a newcomer who has cloned the repository
-OF_TOOLS = ("tool/*", "shell/*", "terminal/*", "gdb/*", "plain/*", "cpu/*", "docs/*", "panic/*", "report/*", "trace/*", "boot-*",
-            "start-*", "segv-codes", "clone-flags")
+OF_TOOLS = ("tool/*", "shell/*", "terminal/*", "gdb/*", "plain/*", "cpu/*", "docs/*", "panic/*", "report/*", "trace/*",
+            "boot-*", "start-*", "segv-codes", "clone-flags")
 OF_DEBUGGER = ("gdb/states", "gdb/events", "gdb/why", "gdb/commands-release")
 STEPS = ("installed", "make run", "terminal", "tests")
 # The settings by which this machine's APT reaches its mirrors: a proxy, or mirrors with an older date.
@@ -43,7 +43,8 @@ class Archive:
 
 
 DEBIAN = Archive("http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg", "sid")
-UBUNTU = Archive("http://archive.ubuntu.com/ubuntu", "/usr/share/keyrings/ubuntu-archive-keyring.gpg", "gutsy", "main,universe")
+UBUNTU = Archive("http://archive.ubuntu.com/ubuntu", "/usr/share/keyrings/ubuntu-archive-keyring.gpg", "gutsy",
+                 "main,universe")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,8 @@ def why_not(distribution: Distribution) -> str:
         return "debootstrap is not installed (apt-get install debootstrap)"
     archive = distribution.archive
     if not os.path.exists(archive.keyring):
-        return f"there is no {archive.keyring}, to check its packages with (Debian's packages debian-archive-keyring, ubuntu-keyring)"
+        return (f"there is no {archive.keyring}, to check its packages with (Debian's packages "
+                "debian-archive-keyring, ubuntu-keyring)")
     try:
         urllib.request.urlopen(f"{archive.mirror}/dists/{distribution.suite}/Release", timeout=MIRROR_PATIENCE).close()
     except (OSError, ValueError) as error:
@@ -91,14 +93,15 @@ def jobs(distribution: Distribution) -> list[Job]:
         print(f"matrix/{distribution.name} is left out: {reason}")
         left_out.append(f"matrix/{distribution.name}")
         return []
-    steps = [Job(name=f"matrix/{distribution.name} {step}", command=["tests/distribution", distribution.name], judge=judge)
-             for step in STEPS]
-    return [Job(name=f"matrix/{distribution.name}", command=["tests/distribution", distribution.name], judge=judge, limit=QUIET,
-                cap=2 * QUIET, weight=90, split=lambda result: batch.split(steps, result, STEPS))]
+    steps = [Job(name=f"matrix/{distribution.name} {step}", command=["tests/distribution", distribution.name],
+                 judge=judge) for step in STEPS]
+    return [Job(name=f"matrix/{distribution.name}", command=["tests/distribution", distribution.name], judge=judge,
+                limit=QUIET, cap=2 * QUIET, weight=90, split=lambda result: batch.split(steps, result, STEPS))]
 
 
 def judge(result: Result) -> list[str]:
-    return [] if result.status == 0 else [f"exit status {result.status}", result.stdout.decode(errors="replace")[-6000:]]
+    return [] if result.status == 0 else [
+        f"exit status {result.status}", result.stdout.decode(errors="replace")[-6000:]]
 
 
 # --- Inside one job: tests/distribution NAME --------------------------------------------------------------------------
@@ -178,8 +181,9 @@ def inside(root: str, command: str, capture: bool = False) -> subprocess.Complet
               'exec chroot "$0" sh -c "cd /faultline && $1" 2>&1')
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "xterm", "LC_ALL": "C.UTF-8",
                    **{name: os.environ[name] for name in PROXIES if name in os.environ}}
-    return subprocess.run(["unshare", "--mount", "sh", "-c", script, root, command], stdin=subprocess.DEVNULL, env=environment,
-                          stdout=subprocess.PIPE if capture else None, text=True, errors="replace", check=False)
+    return subprocess.run(["unshare", "--mount", "sh", "-c", script, root, command], stdin=subprocess.DEVNULL,
+                          env=environment, stdout=subprocess.PIPE if capture else None, text=True, errors="replace",
+                          check=False)
 
 
 def run(command: list[str]) -> bool:

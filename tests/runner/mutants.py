@@ -455,8 +455,8 @@ def base_of_change() -> str:
 
 def changed_lines(base: str, path: str) -> set[int]:
     lines: set[int] = set()
-    for match in re.finditer(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", parts.git("diff", "-U0", base, "--", path) if base else "",
-                             re.MULTILINE):
+    for match in re.finditer(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@",
+                             parts.git("diff", "-U0", base, "--", path) if base else "", re.MULTILINE):
         lines.update(range(int(match[1]), int(match[1]) + int(match[2] or 1)))
     return lines
 

@@ -22,15 +22,17 @@ TOKEN = re.compile(r"""
 """, re.VERBOSE | re.DOTALL | re.MULTILINE)
 
 # Calls that no program and no other CPU can observe.
-DEBUG_ONLY = re.compile(r"ASSERT$|BUG_ON$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|schedule_point$|"
-                        r"schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|lock_release_check$|"
-                        r"machine_poison$|poison_\w+$|(pages|slab)_check_poison$|printf$")
+DEBUG_ONLY = re.compile(r"ASSERT$|BUG_ON$|assert_|klog$|panic$|_?Static_assert$|static_assert$|race_point$|"
+                        r"schedule_point$|schedule_fuzz$|might_sleep$|lock_order_check$|lock_acquire_check$|"
+                        r"lock_release_check$|machine_poison$|poison_\w+$|(pages|slab)_check_poison$|printf$")
 CHECKING_FILES = ("mm/check/check.c", "mm/check/check_mm.c", "mm/debug/race.c")
-CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|(pages|slab)_check_poison)|mm/vma/rmap.c:rmap_check|mm/vma/vma_tree.c:(vma_tree_)?check|"
-                                r"mm/swap/swap_area.c:(swap_entries_counted|swap_area_is_held)|mm/vma/vma_lock.c:mm_is_read_locked_at")
+CHECKING_FUNCTIONS = re.compile(r".*:(assert_|poison_|(pages|slab)_check_poison)|mm/vma/rmap.c:rmap_check|"
+                                r"mm/vma/vma_tree.c:(vma_tree_)?check|"
+                                r"mm/swap/swap_area.c:(swap_entries_counted|swap_area_is_held)|"
+                                r"mm/vma/vma_lock.c:mm_is_read_locked_at")
 
-TYPES = {"const", "static", "struct", "enum", "union", "unsigned", "signed", "int", "long", "short", "char", "bool", "void",
-         "volatile", "extern", "typeof", "size_t", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"}
+TYPES = {"const", "static", "struct", "enum", "union", "unsigned", "signed", "int", "long", "short", "char", "bool",
+         "void", "volatile", "extern", "typeof", "size_t", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"}
 SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 SIGNS = {"+": "-", "-": "+", "+=": "-=", "-=": "+=", "++": "--", "--": "++", "<<": ">>", ">>": "<<"}
 BITS = {"&": "|", "|": "&", "|=": "&=", "&=": "|="}
@@ -344,7 +346,8 @@ class File:
 
     def _is_declaration(self, index: int) -> bool:
         one, two, three = self.tokens[index:index + 3]
-        return one.text in TYPES or one.kind == "name" and (two.kind == "name" or two.text == "*" and three.kind == "name")
+        return one.text in TYPES or one.kind == "name" and (
+            two.kind == "name" or two.text == "*" and three.kind == "name")
 
     def _only_debug(self, start: int, end: int) -> bool:
         """Returns whether these statements only check or print."""
@@ -352,7 +355,8 @@ class File:
         while at < end and self.tokens[at].text != "}":
             first = self.tokens[at].text
             stop = self._find(at, ";", end)
-            says_nothing = first == "(" and self.text_of(at, at + 3) == "( void )" and "(" not in self.text_of(at + 3, stop)
+            says_nothing = (first == "(" and self.text_of(at, at + 3) == "( void )"
+                            and "(" not in self.text_of(at + 3, stop))
             if not (DEBUG_ONLY.match(first) or says_nothing or first == ";"):
                 return False
             at = stop + 1

@@ -12,7 +12,8 @@ NO_INTERRUPTS = "set $eflags = 2\n"  # or a timer interrupt might be the first t
 
 # name, where GDB stops, what it does there, what must still be printed
 CASES = (
-    ("lost-gs-base", "crash", NO_INTERRUPTS + "set $gs_base = 0", "FAULTLINE-PANIC .*    runs hang.*tables at .*, which CPU"),
+    ("lost-gs-base", "crash", NO_INTERRUPTS + "set $gs_base = 0",
+     "FAULTLINE-PANIC .*    runs hang.*tables at .*, which CPU"),
     ("lost-thread", "crash", NO_INTERRUPTS + "set ((struct cpu *)$gs_base)->task = (struct task *)0xdead000000000000",
      "FAULTLINE-PANIC Somebody asked.*    runs a thread that cannot be read.*tables at .*, which CPU"),
     ("nmi", "log_walks", "call (void)lapic_send(((struct cpu *)$gs_base)->apic_id, 0x4400)",

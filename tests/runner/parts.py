@@ -39,7 +39,8 @@ def bug_part(name: str, families: str, proves: str) -> Part:
 
 def distribution_part(distribution: matrix.Distribution) -> Part:
     what = "all tests" if distribution.whole else "the tests that depend on tools and libraries"
-    return Part(f"matrix-{distribution.name}", f"in a fresh {distribution.name} both commands, a terminal and {what} work",
+    return Part(f"matrix-{distribution.name}",
+                f"in a fresh {distribution.name} both commands, a terminal and {what} work",
                 lambda: matrix.jobs(distribution), lambda: ["tools/*", "tests/runner/*", "Makefile"],
                 lambda: matrix.why_not(distribution))
 
@@ -54,7 +55,8 @@ PARTS = (
     bug_part("bugs-swap", SWAP, "each planted bug of swap, reclaim and out of memory is caught"),
     bug_part("bugs-rest", REST, "each other planted bug is caught"),
     *map(distribution_part, matrix.ALL),
-    Part("dist", "two clean clones pack the same bytes", lambda: [dist_job()], lambda: ["Makefile", "tools/make-dist", "boot/*"]),
+    Part("dist", "two clean clones pack the same bytes", lambda: [dist_job()],
+         lambda: ["Makefile", "tools/make-dist", "boot/*"]),
     Part("clang", "Clang builds the kernels, the programs and the host tests without a warning, and they pass",
          lambda: [clang_job()], lambda: ["Makefile", "kernel/lib/base.h"],
          lambda: "" if shutil.which("clang") else "clang is not installed (Debian's package clang)"),
@@ -66,7 +68,8 @@ PARTS = (
 def dist_job() -> Job:
     """Builds two clones, so that neither the place nor the time matters; the second waits for the next second."""
     script = ('set -e; one=$(mktemp -d); two=$(mktemp -d); trap \'rm -rf "$one" "$two"\' EXIT; '
-              'for place in "$one" "$two"; do git clone -q . "$place/clone"; make -C "$place/clone" dist; sleep 1; done; '
+              'for place in "$one" "$two"; do '
+              'git clone -q . "$place/clone"; make -C "$place/clone" dist; sleep 1; done; '
               'cmp "$one"/clone/build/faultline-*.tar.xz "$two"/clone/build/faultline-*.tar.xz')
     return Job(name="dist/same-bytes", command=["sh", "-c", script], judge=bugs.judge_status, limit=900, weight=50)
 
@@ -74,7 +77,8 @@ def dist_job() -> Job:
 def clang_job() -> Job:
     """Builds a clone of its own, so that objects of two compilers do not mix; its tests cover each folder."""
     script = ('set -e; place=$(mktemp -d); trap \'rm -rf "$place"\' EXIT; git clone -q . "$place/clone"; '
-              'CI=true make -C "$place/clone" test CC=clang TESTS="host/asan/* boot-* races race-killed swap-all threads shell-*"')
+              'CI=true make -C "$place/clone" test CC=clang '
+              'TESTS="host/asan/* boot-* races race-killed swap-all threads shell-*"')
     return Job(name="clang/tests", command=["sh", "-c", script], judge=bugs.judge_status, limit=1100, weight=50)
 
 
@@ -99,7 +103,8 @@ def next_part() -> Part:
     """Picks a part by the number of commits, among those that the change touches; among all if it touches none."""
     changed = changed_files()
     touched = [part for part in PARTS if any(matches(changed, pattern) for pattern in part.touched_by())]
-    candidates = [part for part in touched or PARTS if not part.why_not()] or [part for part in PARTS if not part.why_not()]
+    candidates = ([part for part in touched or PARTS if not part.why_not()]
+                  or [part for part in PARTS if not part.why_not()])
     return candidates[number_of_commits() % len(candidates)]
 
 
@@ -115,7 +120,8 @@ def number_of_commits() -> int:
 
 def changed_files() -> list[str]:
     """Returns the files of commits that are not pushed; if all are (as in CI), those of the last commit."""
-    return (git("diff", "--name-only", "@{upstream}...HEAD") or git("diff", "--name-only", "HEAD~1", "HEAD")).splitlines()
+    return (git("diff", "--name-only", "@{upstream}...HEAD")
+            or git("diff", "--name-only", "HEAD~1", "HEAD")).splitlines()
 
 
 def git(*words: str) -> str:

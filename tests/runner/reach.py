@@ -28,7 +28,8 @@ class Reach:
     def __init__(self, found: dict[str, typing.Any]) -> None:
         self.seconds = found["seconds"]  # of processor time, by test
         self.names = list(self.seconds)
-        self.lines = {path: {int(line): tests for line, tests in lines.items()} for path, lines in found["lines"].items()}
+        self.lines = {path: {int(line): tests for line, tests in lines.items()}
+                      for path, lines in found["lines"].items()}
 
     def tests(self, path: str, line: int) -> list[str]:
         """Returns the tests that reach this line, the quickest first. A line without code belongs to the one above."""
@@ -76,7 +77,8 @@ def find(workers: int) -> dict[str, typing.Any]:
         for path, line in places:
             found.setdefault(path, {}).setdefault(line, set())
     return {"seconds": {name: seconds for name, (seconds, _, _) in zip(names, runs)},
-            "lines": {path: {line: sorted(tests) for line, tests in by_line.items()} for path, by_line in found.items()}}
+            "lines": {path: {line: sorted(tests) for line, tests in by_line.items()}
+                      for path, by_line in found.items()}}
 
 
 def run(name: str) -> tuple[float, list[int], int]:

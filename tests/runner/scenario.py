@@ -22,11 +22,11 @@ Scenario = dict[str, typing.Any]  # a table of TOML, with the keys of DEFAULTS
 
 DEFAULTS: Scenario = {
     "name": str, "proves": str, "program": str, "mode": str,
-    "needs": [], "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "disks": [], "swaps": [], "seeds": [None],
-    "repeat": [None], "deterministic": False, "boot": "direct", "release": False, "stdin": "", "stdin_hex": "",
-    "live_stdin": False, "files": [], "env": [], "append": "", "limit": 120, "cap": 1200, "suite": "test", "soak": {},
-    "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [], "stderr_match": [],
-    "log_match": [], "log_reject": [],
+    "needs": [], "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "disks": [], "swaps": [],
+    "seeds": [None], "repeat": [None], "deterministic": False, "boot": "direct", "release": False, "stdin": "",
+    "stdin_hex": "", "live_stdin": False, "files": [], "env": [], "append": "", "limit": 120, "cap": 1200,
+    "suite": "test", "soak": {}, "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [],
+    "stderr_match": [], "log_match": [], "log_reject": [],
 }
 REQUIRED = ("name", "proves", "program", "mode")
 SHOWN_DIFF = 30

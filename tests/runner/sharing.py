@@ -24,13 +24,15 @@ Done = subprocess.CompletedProcess[bytes]
 TOOL = os.path.join(ROOT, "tools", "faultline")
 BUSYBOX = "/bin/busybox"
 PATIENCE = 60
-CHANGES = """cd /share
-ls -lR | grep -v ^total | sed 's/root.*:.. //' > .seen
-echo more >> a; chmod 600 a; rm -r gone; mv moved sub/; ln -sf a link; ln a hard; mkdir -m 700 new new/er; touch new/er/x
-truncate -s 9000 holes; chmod 750 sub; rm sub/file; mkdir sub/file; echo y > sub/file/y; rm -r dir; echo z > dir; touch same
-printf 'name\\n' > "$(printf 'b\\351 c')"; mkfifo pipe
-exit 5
-"""
+CHANGES = (
+    "cd /share\n"
+    "ls -lR | grep -v ^total | sed 's/root.*:.. //' > .seen\n"
+    "echo more >> a; chmod 600 a; rm -r gone; mv moved sub/; ln -sf a link; ln a hard; mkdir -m 700 new new/er; "
+    "touch new/er/x\n"
+    "truncate -s 9000 holes; chmod 750 sub; rm sub/file; mkdir sub/file; echo y > sub/file/y; rm -r dir; "
+    "echo z > dir; touch same\n"
+    "printf 'name\\n' > \"$(printf 'b\\351 c')\"; mkfifo pipe\n"
+    "exit 5\n")
 BEFORE: dict[str, Entry] = {
     "a": (0o644, b"one\n"), "gone": (0o755, None), "gone/x": (0o644, b"x"), "gone/y": (0o755, None),
     "moved": (0o600, b"m" * 5000), "sub": (0o755, None), "sub/file": (0o644, b"f"), "link": "moved",
@@ -44,7 +46,8 @@ AFTER: dict[str, Entry] = {
     "sub/file": (0o755, None), "sub/file/y": (0o644, b"y\n"), "dir": (0o644, b"z\n"), "b\udce9 c": (0o644, b"name\n"),
     **{name: BEFORE[name] for name in ("same", "out", "empty")},
 }
-SEEN = rb"(?s)-rw-r--r--.*1 a\n.*drwx--x--x.*empty\n.*lrwxrwxrwx.*link -> moved\n.*drwxr-xr-x.*sub\n.*\./sub:\n-rw-r--r--.*file\n"
+SEEN = (rb"(?s)-rw-r--r--.*1 a\n.*drwx--x--x.*empty\n.*lrwxrwxrwx.*link -> moved\n.*drwxr-xr-x.*sub\n.*\./sub:\n"
+        rb"-rw-r--r--.*file\n")
 
 # name, options, the program's script, how the tool is ended ("": by itself), its status, whether the new file comes
 # back
@@ -100,7 +103,8 @@ def mapped() -> list[str]:
                    "ln -s ../etc/x evil; ln -s /etc/x evil2; ln -s ./a good; mkdir d; ln -s ../a d/good")
         wanted: dict[str, Entry] = {
             "a": (0o644, bytes(5000) + b"here" + bytes(3188)), "good": "./a", "d": (0o755, None), "d/good": "../a"}
-        checks = {"its status": done.returncode == status.HOST_FAILED, "a word about both": said(done).count("out of the dir") == 2}
+        checks = {"its status": done.returncode == status.HOST_FAILED,
+                  "a word about both": said(done).count("out of the dir") == 2}
         return shared.differences(wanted) + expect(checks, said(done))
 
 
@@ -133,7 +137,8 @@ def meanwhile() -> list[str]:
     by_machine = {name: b"machine" for name in ("both.machine", "new.machine", "d.new.machine", "gone")}
     with Directory(before) as shared:
         command = [TOOL, "run", "--share", shared.path, BUSYBOX, "sh"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as tool:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              cwd=ROOT) as tool:
             assert tool.stdin and tool.stdout
             tool.stdin.write(b"cd /share; printf machine | tee both new gone d.new > /dev/null; printf same > equal\n"
                              b"rm -r removed d; echo ready\n")
@@ -147,9 +152,11 @@ def meanwhile() -> list[str]:
             told = tool.communicate(b"exit 0\n", PATIENCE)[1].decode()
         wanted: dict[str, Entry] = {"d": (0o755, None),
                                     **{name: (0o644, text) for name, text in (by_host | by_machine).items()}}
-        checks = {"its status": tool.returncode == status.HOST_FAILED, "both": "both has changed here meanwhile, and stays" in told,
+        checks = {"its status": tool.returncode == status.HOST_FAILED,
+                  "both": "both has changed here meanwhile, and stays" in told,
                   "removed": "removed is gone in the machine, but has changed here" in told,
-                  "d": "d is gone in the machine, but is not empty" in told, "no word about others": told.count("\n") == 5}
+                  "d": "d is gone in the machine, but is not empty" in told,
+                  "no word about others": told.count("\n") == 5}
         return shared.differences(wanted, ignored=("d.new",)) + expect(checks, told)
 
 
@@ -166,14 +173,15 @@ def terminal() -> list[str]:
             return [str(missed)]
         finally:
             keys.close()
-        return shared.differences({"a": (0o644, b"a"), "new": (0o644, b"new\n")}) + expect({"its status": ended == 130}, str(ended))
+        return shared.differences({"a": (0o644, b"a"), "new": (0o644, b"new\n")}) + expect(
+            {"its status": ended == 130}, str(ended))
 
 
 def ends(name: str, options: list[str], script: str, how: str, expected: int, comes_back: bool) -> list[str]:
     with Directory({"a": (0o644, b"a")}) as shared:
         command = [TOOL, *options, "--share", shared.path, BUSYBOX, "sh", "-c", script]
-        with subprocess.Popen(command, stdin=subprocess.PIPE if how == "input" else subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, cwd=ROOT) as tool:
+        with subprocess.Popen(command, stdin=subprocess.PIPE if how == "input" else subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as tool:
             assert tool.stdout and tool.stderr
             if how == "input":
                 assert tool.stdin
@@ -189,7 +197,8 @@ def ends(name: str, options: list[str], script: str, how: str, expected: int, co
         wanted = {"a": (0o644, b"a"), **({"new": (0o644, b"new\n")} if comes_back else {})}
         tells = "is as it was" in told or "stays as it was" in told
         return shared.differences(wanted) + expect(
-            {f"status {expected}": tool.returncode == expected, "a word of nothing": tells != comes_back or how == "KILL"},
+            {f"status {expected}": tool.returncode == expected,
+             "a word of nothing": tells != comes_back or how == "KILL"},
             f"{name}: {tool.returncode}: {told}")
 
 
@@ -209,7 +218,8 @@ def refused() -> list[str]:
             (["--share", shared.at("file"), BUSYBOX], "file is not a directory: name one"),
             (["--share", shared.at("file/x"), BUSYBOX], "there is no directory"),
             (["--share", "/proc/self", BUSYBOX], "nothing can be written to /proc/self"),
-            (["--share", shared.path, BUSYBOX], "is too big: the machine would have to hold it twice, and has 256M.*--memory"),
+            (["--share", shared.path, BUSYBOX],
+             "is too big: the machine would have to hold it twice, and has 256M.*--memory"),
             (["--share", docs, "--file", "file:/share/x", BUSYBOX], "--file: /share/x is where --share puts"),
             (["--share", docs, "--cpus", "1", "--gdb", "--reverse", BUSYBOX], "exclude each other"),
             (["--share"], "expected one argument"),
@@ -226,7 +236,8 @@ def refused() -> list[str]:
 def refusal(command: list[str], words: str, cwd: str) -> list[str]:
     name = " ".join(command)
     done = finished(command, cwd=cwd)
-    return expect({f"{name}: status 126": done.returncode == status.USAGE, f"{name}: “{words}”": re.search(words, said(done)),
+    return expect({f"{name}: status 126": done.returncode == status.USAGE,
+                   f"{name}: “{words}”": re.search(words, said(done)),
                    f"{name}: one line": said(done).count("\n") == 1}, said(done))
 
 
@@ -291,7 +302,8 @@ def job(name: str) -> Job:
 
 
 def judge(result: Result) -> list[str]:
-    return [] if result.status == 0 else [result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")]
+    return [] if result.status == 0 else [
+        result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")]
 
 
 def main(name: str) -> int:

@@ -18,17 +18,21 @@ CASES: tuple[tuple[str, bool, str, list[str], int, str, str], ...] = (
     ("options", FILE, "cat /etc/given /proc/sys/vm/fault_policy; nproc; echo $NAME\n",
      ["--cpus", "4", "--fault", "vma", "--memory", "128M", "--file", "Makefile:/etc/given", "--env", "NAME=value"], 0,
      r"# Faultline's one Makefile(.*\n)*vma\n4\nvalue\n\Z", r"\A\Z"),
-    ("programs", FILE, "help; cow | tail -n 1; type demo cow; ls /usr/lib/faultline/tests | grep -x -e cow -e demo\n", [], 0,
-     r"Built-in commands:\n(.*\n)+Programs of Faultline, in /usr/bin:\n(  \w+ +\S.*\n)*  demo +the same faults .*\n(  \w+ +\S.*\n)*"
-     r"Its tests, in (.*\n){2}\d+ checks, 0 failed\ndemo is /usr/bin/demo\ncow is /usr/lib/faultline/tests/cow\ncow\n\Z", r"\A\Z"),
-    ("unread-input", LIVE, "cat /proc/sys/kernel/hostname\n" + "sleep 1; poweroff -f\n" + "# nobody reads this\n" * 9999, [], 0,
+    ("programs", FILE, "help; cow | tail -n 1; type demo cow; ls /usr/lib/faultline/tests | grep -x -e cow -e demo\n",
+     [], 0,
+     r"Built-in commands:\n(.*\n)+Programs of Faultline, in /usr/bin:\n(  \w+ +\S.*\n)*  demo +the same faults .*\n"
+     r"(  \w+ +\S.*\n)*Its tests, in (.*\n){2}\d+ checks, 0 failed\ndemo is /usr/bin/demo\n"
+     r"cow is /usr/lib/faultline/tests/cow\ncow\n\Z", r"\A\Z"),
+    ("unread-input", LIVE,
+     "cat /proc/sys/kernel/hostname\n" + "sleep 1; poweroff -f\n" + "# nobody reads this\n" * 9999, [], 0,
      r"\Afaultline\n\Z", r"\A\Z"),
     ("init-lives", FILE, "kill -9 1; kill -STOP 1; cat /proc/1/comm\n", [], 0, r"\Ainit\n\Z", r"\A\Z"),
     ("session-killed", LIVE, "(kill -9 -1) & wait; echo after\n", [], 137, r"\A\Z", KILLED),
     ("session-killed-alone", FILE, "kill -9 $PPID; sleep 100; exit 4\n", [], 137, r"\A\Z", KILLED),
     ("session-terminated", FILE, "kill -TERM -1; sleep 100; exit 4\n", [], 137, r"\A\Z", KILLED),
     ("session-lives", FILE, "for s in HUP INT QUIT USR1 USR2 PIPE ALRM; do kill -$s $PPID; done\n"
-     "sh -c 'trap \"\" HUP TERM; sleep 1000' & rm -rf /bin /sbin /usr; echo end; exit 9\n", [], 9, r"\Aend\n\Z", r"\A\Z"),
+     "sh -c 'trap \"\" HUP TERM; sleep 1000' & rm -rf /bin /sbin /usr; echo end; exit 9\n",
+     [], 9, r"\Aend\n\Z", r"\A\Z"),
     ("signalled-shell", FILE, "exec sh -c 'kill -SEGV $$'\n", [], 139, r"\A\Z", "Segmentation fault"),
     ("bios", FILE, "uname -s\n", ["--boot", "bios"], 0, r"\ALinux\n\Z", r"\A\Z"),
 )

@@ -29,7 +29,8 @@ def judge(result: Result) -> list[str]:
 def main(*options: str) -> int:
     """Returns 0, or 1 and prints what the kernel reported."""
     log = os.path.join(OUTPUT, "suspend.machine.log")
-    command = [os.path.join(ROOT, "tools", "faultline"), "run", "--cpus", "3", "--append", "hang=1", "--log", log, *options]
+    command = [os.path.join(ROOT, "tools", "faultline"), "run", "--cpus", "3", "--append", "hang=1", "--log", log,
+               *options]
     with subprocess.Popen([*command, *PROGRAM], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as tool:
         assert tool.stdout
         tool.stdout.readline()  # the program is busy

@@ -10,10 +10,10 @@ import tomllib
 from . import ROOT
 
 PATH = os.path.join(ROOT, "docs", "tested.toml")
-HEAD = """\
-# The versions with which each distribution has passed: written by `make matrix` and the parts matrix-… of `make soak-all`, shown in
-# README.md (tools/generate-docs).
-"""
+HEAD = (
+    "# The versions with which each distribution has passed: written by `make matrix` and the parts matrix-… of "
+    "`make soak-all`, shown in\n"
+    "# README.md (tools/generate-docs).\n")
 QUESTIONS = "gcc --version; qemu-system-x86_64 --version; gdb --version; python3 --version"
 ANSWERS = {
     "gcc": r"^gcc \(.*\) (\d+\.\d+)",

@@ -30,13 +30,17 @@ CASES: tuple[tuple[str, list[str], int, str], ...] = (
     ("timeout", ["run", "--timeout", "0", HELLO], status.USAGE, "seconds above 0"),
     ("file", ["run", "--file", "nowhere", HELLO], status.USAGE, "SRC:DEST"),
     ("option", ["run", "--fast", HELLO], status.USAGE, "--fast.*--help"),
-    ("no-such-cpu", ["run", "--cpu", "nosuch", HELLO], status.MACHINE_DIED, "^faultline: QEMU did not start: .*'nosuch'\n$"),
-    ("no-such-cpu-gdb", ["run", "--cpu", "nosuch", "--gdb-script", "tests/gdb/attach.py", HELLO], status.MACHINE_DIED, "QEMU did not start"),
-    ("too-much-memory", ["run", "--memory", "60000G", HELLO], status.MACHINE_DIED, "^faultline: QEMU did not start: .*memory"),
+    ("no-such-cpu", ["run", "--cpu", "nosuch", HELLO], status.MACHINE_DIED,
+     "^faultline: QEMU did not start: .*'nosuch'\n$"),
+    ("no-such-cpu-gdb", ["run", "--cpu", "nosuch", "--gdb-script", "tests/gdb/attach.py", HELLO], status.MACHINE_DIED,
+     "QEMU did not start"),
+    ("too-much-memory", ["run", "--memory", "60000G", HELLO], status.MACHINE_DIED,
+     "^faultline: QEMU did not start: .*memory"),
     ("reverse", ["run", "--gdb", "--reverse", HELLO], status.USAGE, "add --cpus 1"),
     ("stop-at", ["run", "--stop-at", "1000", HELLO], status.USAGE, "are for --gdb"),
     ("stop-at-number", ["run", "--gdb", "--stop-at", "soon", HELLO], status.USAGE, "not a number of instructions"),
-    ("output-folder", ["trace", "-o", "nowhere/trace.json", HELLO], status.USAGE, "-o: there is no directory .*nowhere"),
+    ("output-folder", ["trace", "-o", "nowhere/trace.json", HELLO], status.USAGE,
+     "-o: there is no directory .*nowhere"),
     ("output-is-folder", ["report", HELLO, "-o", "build"], status.USAGE, "-o: build is a directory"),
     ("iso-output", ["iso", "--output", "nowhere/image", HELLO], status.USAGE, "--output: there is no directory"),
     ("trace-gdb", ["trace", "--gdb", HELLO], status.USAGE, "tools/faultline run and shell"),
@@ -45,7 +49,8 @@ CASES: tuple[tuple[str, list[str], int, str], ...] = (
     ("demo-policy", ["demo", "--fault", "vma"], status.USAGE, "unrecognized arguments: --fault.*faultline demo --help"),
     ("demo-program", ["demo", HELLO], status.USAGE, "unrecognized arguments.*faultline demo --help"),
     ("kernel", ["run", "--kernel", "Makefile", HELLO], status.USAGE, "--kernel: Makefile is no kernel of Faultline"),
-    ("kernel-program", ["run", "--boot", "bios", "--kernel", HELLO, HELLO], status.USAGE, "hello is no kernel of Faultline"),
+    ("kernel-program", ["run", "--boot", "bios", "--kernel", HELLO, HELLO], status.USAGE,
+     "hello is no kernel of Faultline"),
     ("two-kernels", ["run", "--release", "--kernel", "build/faultline.elf", HELLO], status.USAGE, "exclude each other"),
     ("threads", ["run", "--schedule", "3", "--threads", "multi", HELLO], status.USAGE, "--threads multi is not for"),
     ("memory-unit", ["run", "--memory", "16", HELLO], status.USAGE, "16M of memory is too little: at least 32M"),
@@ -53,14 +58,16 @@ CASES: tuple[tuple[str, list[str], int, str], ...] = (
     ("verb-gdb", ["gdb", HELLO], status.USAGE, "tools/faultline run --gdb PROGRAM"),
     ("verb-close", ["Trase", HELLO], status.USAGE, "did you mean trace[?]"),
     ("option-first", ["--verbose", "shell"], status.USAGE, "options stand behind it: tools/faultline shell --verbose"),
-    ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT, "time-out.*3 s.*where each CPU was"),
+    ("timed-out", ["run", "--timeout", "3", WAIT, "signal", "0"], status.TIMED_OUT,
+     "time-out.*3 s.*where each CPU was"),
     ("timed-out-trace", ["trace", "--timeout", "3", "-o", "/dev/null", WAIT, "signal", "0"], status.TIMED_OUT,
      r"faultline: [1-9]\d* events in"),
 )
 
 # The same for other commands. `make test TESTS=…` runs `tests/run known` before it builds.
 OTHERS = (
-    ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/tour", "boot-release fault=full cpus=4"],
+    ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/tour",
+                     "boot-release fault=full cpus=4"],
      0, r"\A\Z"),
     ("unknown-test", ["tests/run", "known", "boot-release", "nosuch", "host/asan/none"], 1,
      r"\Atests/run: no test is called nosuch or host/asan/none; "),
@@ -105,7 +112,8 @@ def judge_demo_help(result: Result) -> list[str]:
     said = " ".join(result.stdout.decode().split())
     wanted = ("CPUs, 1 to 64 (default 4)", "(default 16M, sync)", "(default: the release kernel)", "--qemu ARG")
     unwanted = ("--fault", "--gdb", "--disk", "--deterministic", "--release", "--env", "--file")
-    return [f"lacks “{one}”" for one in wanted if one not in said] + [f"offers {one}" for one in unwanted if one in said]
+    return ([f"lacks “{one}”" for one in wanted if one not in said]
+            + [f"offers {one}" for one in unwanted if one in said])
 
 
 def soak_jobs() -> list[Job]:
@@ -116,12 +124,14 @@ def soak_jobs() -> list[Job]:
     told = (r"(?s)has reported a hang:\nFAULTLINE-HANG CPU 0 has taken no interrupt for 1 seconds\n"
             r"  CPU 0:\n    \w+ race_hit\+.*FAULTLINE-HANG-END\nfaultline: time-out")
     return [Job(name="tool/silent", command=["tools/faultline", "run", "--timeout", "2", "--qemu=-S", HELLO], weight=4,
-                judge=judge(status.TIMED_OUT, "time-out.*\nfaultline: the kernel has not written a word to its log\n$")),
-            Job(name="tool/make-run", command=["make", "run"], stdin=b"exit 7\n", judge=judge(2, r"Error 7\n"), weight=2),
+                judge=judge(status.TIMED_OUT,
+                            "time-out.*\nfaultline: the kernel has not written a word to its log\n$")),
+            Job(name="tool/make-run", command=["make", "run"], stdin=b"exit 7\n", judge=judge(2, r"Error 7\n"),
+                weight=2),
             Job(name="tool/bench-events", command=["tools/faultline", "bench", "--jobs", "1", "events"],
                 judge=judge_cost_of_events, weight=4),
-            Job(name="tool/hang-alone", command=["tools/faultline", "run", "--cpus", "3", "--append", "hang=1", "--timeout", "20",
-                                                 "build/user/hang", "alone"],
+            Job(name="tool/hang-alone", command=["tools/faultline", "run", "--cpus", "3", "--append", "hang=1",
+                                                 "--timeout", "20", "build/user/hang", "alone"],
                 judge=judge(status.TIMED_OUT, told), weight=4)]
 
 

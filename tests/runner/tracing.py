@@ -27,7 +27,8 @@ PROGRAM = "build/user/threads"
 REPORTED = "build/user/threads"
 ONE_THREAD = "build/user/cow"
 BENCH = "build/user/bench"
-BENCH_ROWS = {"first-read": "first read of anonymous memory (zero page)", "swap-in-write": "write to a swapped-out page"}
+BENCH_ROWS = {"first-read": "first read of anonymous memory (zero page)",
+              "swap-in-write": "write to a swapped-out page"}
 CPUS = 1 << 22  # the process of the CPUs in a trace
 NANOSECOND = 0.001
 POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec answered", "full": "spec answered"}
@@ -102,7 +103,8 @@ def not_nested(track: tuple[int, int], slices: list[tuple[int, int]]) -> list[st
         while stack and stack[-1] <= start:
             stack.pop()
         if stack and end > stack[-1]:
-            complaints.append(f"track {track}: the slice {start} to {end} leaves the one around it, which ends at {stack[-1]}")
+            complaints.append(f"track {track}: the slice {start} to {end} leaves the one around it, "
+                              f"which ends at {stack[-1]}")
         stack.append(end)
     return complaints
 
@@ -155,8 +157,10 @@ def two_at_once(events: list[Event]) -> list[str]:
 def missing_from(trace: Trace) -> list[str]:
     events = trace["traceEvents"]
     names = {event["args"].get("name", "") for event in events if event["ph"] == "M"}
-    threads = {event["tid"] for event in events if event["name"] == "thread_name" and event["args"]["name"] == "threads"}
-    processes = {event["pid"] for event in events if event["name"] == "process_name" and event["args"]["name"] == "threads"}
+    threads = {event["tid"] for event in events
+               if event["name"] == "thread_name" and event["args"]["name"] == "threads"}
+    processes = {event["pid"] for event in events
+                 if event["name"] == "process_name" and event["args"]["name"] == "threads"}
     slices = [event for event in events if event["ph"] == "X"]
     wanted = {
         "a track for each CPU": {"CPU 0", "CPU 1", "CPU 2"} <= names,
@@ -196,7 +200,8 @@ def checks_that_hold_nothing_back(trace: Trace) -> list[str]:
         events.insert(events.index(outer) + 1, inner)
 
     complaints = []
-    for breaking in (without_finish, longer_slice, loose_arrow, arrow_before_its_slice, one_number_twice, other_thread_inside):
+    for breaking in (without_finish, longer_slice, loose_arrow, arrow_before_its_slice, one_number_twice,
+                     other_thread_inside):
         broken = copy.deepcopy(trace)
         breaking(broken["traceEvents"])
         if not complaints_about(broken):
@@ -225,7 +230,8 @@ def judge_report(result: Result, path: str) -> list[str]:
     with open(path, encoding="utf-8") as file:
         html = file.read()
     data = report_data(path)
-    return complaints_about_file(html) + complaints_about_numbers(data, result.stdout.decode()) + complaints_about_verdict(data)
+    return (complaints_about_file(html) + complaints_about_numbers(data, result.stdout.decode())
+            + complaints_about_verdict(data))
 
 
 def complaints_about_verdict(data: Report) -> list[str]:
@@ -234,7 +240,8 @@ def complaints_about_verdict(data: Report) -> list[str]:
         runs = copy.deepcopy(data["runs"])
         for run in runs:
             run.pop("elsewhere", None)
-            run.update(own=run["faults"] * 1000, time=[0, 0, run["faults"] * 1000] + [0] * (len(run["time"]) - 3), lost=0)
+            run.update(own=run["faults"] * 1000, time=[0, 0, run["faults"] * 1000] + [0] * (len(run["time"]) - 3),
+                       lost=0)
             change(run)
         return verdict(runs, 3, data["sentences"])
 
@@ -248,14 +255,16 @@ def complaints_about_verdict(data: Report) -> list[str]:
     def waits_for_all_but_spec(run: Run) -> None:
         if run["policy"] != "spec":
             run["time"][-2] = run["faults"] * 500
-            run["waits"] = [{"what": "mmap_lock for reading", "of_fault": True, "number": 2, "time": run["faults"] * 500}]
+            run["waits"] = [{"what": "mmap_lock for reading", "of_fault": True, "number": 2,
+                             "time": run["faults"] * 500}]
 
     def other_schedules_differ(run: Run) -> None:
         waits_for_all_but_spec(run)
         run["elsewhere"] = [1100, 1400] if run["policy"] != "mmap" else [1700, 1800]
 
     def one_thread_each(run: Run) -> None:
-        run.update(processes=3, attempts={"mmap answered": run["faults"]}, skipped={"spf_skip_single_thread": run["faults"]})
+        run.update(processes=3, attempts={"mmap answered": run["faults"]},
+                   skipped={"spf_skip_single_thread": run["faults"]})
 
     def lost(run: Run) -> None:
         run["lost"] = 1
@@ -264,15 +273,16 @@ def complaints_about_verdict(data: Report) -> list[str]:
         run.update(faults=0, time=[0] * len(run["time"]))
 
     wanted = {
-        same: "No difference worth naming: a fault costs 1,000 to 1,000", lost: "Events are missing", nothing: "No page fault",
-        slow_mmap: "50 % fewer than under mmap (2,000)",
+        same: "No difference worth naming: a fault costs 1,000 to 1,000", lost: "Events are missing",
+        nothing: "No page fault", slow_mmap: "50 % fewer than under mmap (2,000)",
         waits_for_all_but_spec: "Policy spec was best: 1,000 instructions a fault, waiting included, 33 % fewer",
-        other_schedules_differ: "Policies spec, vma and full were best: 1,100 instructions a fault, waiting included, 35 % fewer",
+        other_schedules_differ:
+            "Policies spec, vma and full were best: 1,100 instructions a fault, waiting included, 35 % fewer",
         one_thread_each: "since each process of the program has one thread",
     }
     said = {change: with_costs(change) for change in wanted}
-    return [f"the verdict on {change.__name__} is “{said[change]}”" for change, words in wanted.items() if words not in said[change]] + (
-        [] if data["verdict"] else ["the report has no verdict"])
+    return [f"the verdict on {change.__name__} is “{said[change]}”" for change, words in wanted.items()
+            if words not in said[change]] + ([] if data["verdict"] else ["the report has no verdict"])
 
 
 def schedules_job() -> Job:
@@ -287,7 +297,8 @@ def schedules_job() -> Job:
 def judge_schedules(result: Result, data: Report) -> list[str]:
     decide, runs = waits_decide(data["runs"]), result.stderr.count(b"faultline: policy ")
     complaints = [f"exit status {result.status}"] if result.status else []
-    if runs != (12 if "elsewhere" in data["runs"][0] else 4) or ("(Medians of 3 schedules: " in data["verdict"]) != (runs == 12):
+    if (runs != (12 if "elsewhere" in data["runs"][0] else 4)
+            or ("(Medians of 3 schedules: " in data["verdict"]) != (runs == 12)):
         complaints.append(f"{runs} runs, and the verdict: {data['verdict']}")
     return complaints + ([f"the first schedule does not decide, and {runs} runs"] if decide and runs == 4 else [])
 
@@ -321,8 +332,10 @@ def judge_states(result: Result, path: str) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     maps = {(pages, permissions): runs for _, pages, permissions, _, runs in report_data(path)["maps"][0]["vmas"]}
-    wanted = {(40, "rw-p"): [[0, 8, "anon"], [8, 8, "zero"], [16, 8, "cow"], [24, 8, "swap"]], (8, "rw-s"): [[0, 8, "shared"]]}
-    return [f"{vma}: the map has {maps.get(vma)}, expected {runs}" for vma, runs in wanted.items() if maps.get(vma) != runs]
+    wanted = {(40, "rw-p"): [[0, 8, "anon"], [8, 8, "zero"], [16, 8, "cow"], [24, 8, "swap"]],
+              (8, "rw-s"): [[0, 8, "shared"]]}
+    return [f"{vma}: the map has {maps.get(vma)}, expected {runs}" for vma, runs in wanted.items()
+            if maps.get(vma) != runs]
 
 
 def own_job() -> Job:
@@ -338,7 +351,8 @@ def judge_own(result: Result) -> list[str]:
     if result.status:
         return [f"exit status {result.status}, expected 0"]
     undisturbed, *fuzzed = [int(row["value"]) for row in csv_rows(result) if row["name"] == "own"]
-    complaints = [] if max(fuzzed) <= min(fuzzed) * 1.02 else [f"with 1 and 4 CPUs the faults' instructions are {fuzzed}"]
+    complaints = [] if max(fuzzed) <= min(fuzzed) * 1.02 else [
+        f"with 1 and 4 CPUs the faults' instructions are {fuzzed}"]
     if max(fuzzed) > undisturbed * 1.1:  # the rest are the fuzzer's calls
         complaints.append(f"undisturbed the faults' instructions are {undisturbed}, under --schedule {fuzzed}")
     return complaints
@@ -347,8 +361,10 @@ def judge_own(result: Result) -> list[str]:
 def bench_job() -> Job:
     """The difference between policies full and mmap is the same in the report and in user/bench, in the same runs."""
     job = Job(name="report/bench", command=[], judge=judge_bench, weight=8)
-    report = ["tools/faultline", "report", "-o", job.file(".html"), "--csv", "--deterministic", "--cpus", "1", "--swap", "16M"]
-    job.command = ["sh", "-c", " && ".join(shlex.join([*report, "--fault", policy, BENCH, "rows"]) for policy in ("mmap", "full"))]
+    report = ["tools/faultline", "report", "-o", job.file(".html"), "--csv", "--deterministic", "--cpus", "1", "--swap",
+              "16M"]
+    job.command = ["sh", "-c", " && ".join(shlex.join([*report, "--fault", policy, BENCH, "rows"])
+                                           for policy in ("mmap", "full"))]
     return job
 
 
@@ -358,7 +374,8 @@ def judge_bench(result: Result) -> list[str]:
     medians = {(row["policy"], row["name"]): int(row["value"]) for row in csv_rows(result) if row["group"] == "median"}
     complaints = []
     for name, kind in BENCH_ROWS.items():
-        mmap, full = (float(value) for value in re.findall(rf"^row {name} ([\d.]+)", result.stderr.decode(), re.MULTILINE))
+        mmap, full = (float(value) for value
+                      in re.findall(rf"^row {name} ([\d.]+)", result.stderr.decode(), re.MULTILINE))
         seen = medians["full", kind] - medians["mmap", kind]
         if abs(seen - (full - mmap)) > 0.02 * mmap:
             complaints.append(f"{name}: in the report full costs {seen} more than mmap, in bench {full - mmap:g}")
@@ -377,7 +394,8 @@ def report_data(path: str) -> Report:
 
 def complaints_about_file(html: str) -> list[str]:
     """Checks that the report needs no other file, and no network."""
-    outside = re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'>\s]+|@import|url\((?!data:)|\bfetch\(|XMLHttpRequest""", html)
+    outside = re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'>\s]+|"""
+                         r"@import|url\((?!data:)|\bfetch\(|XMLHttpRequest", html)
     return [f"the report refers to something outside: {text}" for text in outside] + (
         [] if html.count("<script") == html.count("</script>") == 1 else ["the report's script is not one"])
 
@@ -392,8 +410,10 @@ def complaints_about_numbers(data: Report, text: str) -> list[str]:
         vmas = next(one["vmas"] for one in data["maps"] if run["policy"] in one["policies"])
         mine = {(row["group"], row["name"]): int(row["value"]) for row in rows if row["policy"] == run["policy"]}
         ends = sum(number for (group, _), number in mine.items() if group == "attempts")
-        gave_up = sum(number for (group, name), number in mine.items() if group == "attempts" and name.endswith(("gave_up", "retry")))
-        reasons = sum(number for (group, name), number in mine.items() if group == "reasons" and name != "vma_lock_detached")
+        gave_up = sum(number for (group, name), number in mine.items()
+                      if group == "attempts" and name.endswith(("gave_up", "retry")))
+        reasons = sum(number for (group, name), number in mine.items()
+                      if group == "reasons" and name != "vma_lock_detached")
         kinds = sum(number for (group, _), number in mine.items() if group == "kinds")
         pages = {key: sum(entry[1] for vma in vmas for entry in vma[4] if entry[2] == key) for key in states}
         wanted = {
@@ -402,12 +422,15 @@ def complaints_about_numbers(data: Report, text: str) -> list[str]:
             "the strategy of its policy": any(name.startswith(POLICY_ANSWERS[run["policy"]]) for group, name in mine
                                               if group == "attempts"),
             "a map with as many pages as the numbers say": pages == states and sum(pages.values()) > 10,
-            "a sentence about each reason": {name for group, name in mine if group in ("reasons", "skipped")} <= data["sentences"].keys(),
-            "a fault for each answer": run["faults"] == ends - gave_up == sum(one["number"] for one in run["costs"].values()),
+            "a sentence about each reason":
+                {name for group, name in mine if group in ("reasons", "skipped")} <= data["sentences"].keys(),
+            "a fault for each answer":
+                run["faults"] == ends - gave_up == sum(one["number"] for one in run["costs"].values()),
             "times that are its own": data["own"] and 300 < run["own"] / run["faults"] < 3000,
             "parts that make the whole": sum(run["time"][:-2]) == run["own"],
             "a headline": f"{run['faults']:,} faults, " in run["headline"],
             "threads that meet": len(run["timeline"]["threads"]) >= 2 and run["timeline"]["slices"],
         }
-        complaints += [f"policy {run['policy']}: the report lacks {what}" for what, there in wanted.items() if not there]
+        complaints += [f"policy {run['policy']}: the report lacks {what}" for what, there in wanted.items()
+                       if not there]
     return complaints

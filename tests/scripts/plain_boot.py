@@ -41,7 +41,8 @@ class Machine:
             print(f"pmemsave {TEXT_SCREEN:#x} {TEXT_SIZE} \"{path}\"", file=self.qemu.stdin, flush=True)
         except BrokenPipeError:
             return ""
-        wait_for(lambda: self.ended() or os.path.exists(path) and os.path.getsize(path) == TEXT_SIZE, "the screen's memory")
+        wait_for(lambda: self.ended() or os.path.exists(path) and os.path.getsize(path) == TEXT_SIZE,
+                 "the screen's memory")
         if not os.path.exists(path):
             return ""
         with open(path, "rb") as file:

@@ -115,7 +115,8 @@ def print_events(chosen: argparse.Namespace) -> None:
         raise UsageError(f"{name}, the kernel that records no events, is not built: run make {name}")
     machines = {"with": ["--fault", "full"], "without": ["--fault", "full", "--kernel", EVENTLESS]}
     tables = cost_tables(chosen.jobs, machines)
-    print("Recording of fault events: instructions per operation without and with it, median, release kernel, policy full")
+    print("Recording of fault events: instructions per operation without and with it, median, release kernel, "
+          "policy full")
     print(f"{'':38}{'without':>9}{'with':>9}{'cost':>9}")
     for name, text, *_ in ROWS:
         without, recorded = (tables[kernel][name][0] for kernel in ("without", "with"))

@@ -186,8 +186,10 @@ class Console:
             return left
         self.prompt_due = None
         self.log.tell(line.encode() for line in (
-            f"faultline: nothing has appeared on the terminal for {PROMPT_PATIENCE:g} s. Either this machine is slow, or no program",
-            "knows that it is at a terminal, or the kernel hangs; Ctrl-] three times within a second (or Ctrl-C, while it boots)",
+            (f"faultline: nothing has appeared on the terminal for {PROMPT_PATIENCE:g} s. Either this machine is slow, "
+             "or no program"),
+            ("knows that it is at a terminal, or the kernel hangs; Ctrl-] three times within a second (or Ctrl-C, "
+             "while it boots)"),
             f"ends it. The kernel's log: {self.log.file.name}"))
         return None
 

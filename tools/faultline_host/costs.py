@@ -23,19 +23,26 @@ PARTS = (
     ("spec", "answered by speculation"), ("vma", "answered under the VMA lock"), ("mmap", "answered under mmap_lock"),
     ("gave_up", "attempts that gave up or dropped their lock, and going on to the next"),
     ("shootdown", "TLB shootdowns"), ("other", "making room, swap, interrupts of other CPUs' flushes"),
-    ("wait", "waiting for a lock or a page"), ("others", "other threads, outside of faults, waiting for mmap_lock or a VMA"),
+    ("wait", "waiting for a lock or a page"),
+    ("others", "other threads, outside of faults, waiting for mmap_lock or a VMA"),
 )
 STRATEGIES = {"spec": "speculation", "vma": "the VMA lock", "mmap": "mmap_lock"}
 KINDS = {
-    ("anon", "read"): "first read of anonymous memory (zero page)", ("anon", "write"): "first write to anonymous memory",
-    ("write_protect", "write"): "write to a protected page (copy on write)", ("swap", "read"): "read of a swapped-out page",
-    ("swap", "write"): "write to a swapped-out page", ("mapping", "read"): "read of a page of a file or shared memory",
-    ("mapping", "write"): "write to a page of a file or shared memory", ("mapping", "exec"): "execution of a page of a file",
+    ("anon", "read"): "first read of anonymous memory (zero page)",
+    ("anon", "write"): "first write to anonymous memory",
+    ("write_protect", "write"): "write to a protected page (copy on write)",
+    ("swap", "read"): "read of a swapped-out page", ("swap", "write"): "write to a swapped-out page",
+    ("mapping", "read"): "read of a page of a file or shared memory",
+    ("mapping", "write"): "write to a page of a file or shared memory",
+    ("mapping", "exec"): "execution of a page of a file",
 }
 ANSWERS = {
-    "no_mapping": "not resolved: there is no memory (SIGSEGV)", "no_access": "not resolved: the access is not permitted (SIGSEGV)",
-    "no_key": "not resolved: the protection key forbids it (SIGSEGV)", "no_progress": "not resolved: no end to it (SIGSEGV)",
-    "beyond_end": "not resolved: beyond the end of the file (SIGBUS)", "io_error": "not resolved: an I/O error (SIGBUS)",
+    "no_mapping": "not resolved: there is no memory (SIGSEGV)",
+    "no_access": "not resolved: the access is not permitted (SIGSEGV)",
+    "no_key": "not resolved: the protection key forbids it (SIGSEGV)",
+    "no_progress": "not resolved: no end to it (SIGSEGV)",
+    "beyond_end": "not resolved: beyond the end of the file (SIGBUS)",
+    "io_error": "not resolved: an I/O error (SIGBUS)",
     "out_of_memory": "not resolved yet: room had to be made first", "killed": "not resolved: the thread is killed",
 }
 MM_LOCKS = {"MMAP_LOCK": "mmap_lock", "VMA": "a VMA's lock"}
@@ -73,7 +80,8 @@ class Costs:
     writing: list[int] = dataclasses.field(default_factory=list)
 
     def others(self) -> int:
-        return sum(sum(mine) for (what, of_fault), mine in self.waits.items() if not of_fault and what.startswith(MM_WAITS))
+        return sum(sum(mine) for (what, of_fault), mine in self.waits.items()
+                   if not of_fault and what.startswith(MM_WAITS))
 
     def numbers(self) -> Run:
         parts = collections.Counter(others=self.others())
@@ -82,8 +90,10 @@ class Costs:
             parts.update(fault.parts)
             kinds.setdefault(fault.kind, []).append(fault.own())
         return {
-            "faults": len(self.faults), "own": sum(fault.own() for fault in self.faults), "time": [parts[key] for key, _ in PARTS],
-            "costs": {kind: {"number": len(mine), "mean": round(statistics.mean(mine)), "median": round(statistics.median(mine))}
+            "faults": len(self.faults), "own": sum(fault.own() for fault in self.faults),
+            "time": [parts[key] for key, _ in PARTS],
+            "costs": {kind: {"number": len(mine), "mean": round(statistics.mean(mine)),
+                             "median": round(statistics.median(mine))}
                       for kind, mine in sorted(kinds.items(), key=lambda item: -len(item[1]))},
             "waits": [{"what": what, "of_fault": of_fault, "number": len(mine), "time": sum(mine)}
                       for (what, of_fault), mine in sorted(self.waits.items(), key=lambda item: -sum(item[1]))],
@@ -104,8 +114,8 @@ def costs_of(events: list[Event], turns: Turns) -> Costs:
 def part_of(event: Event) -> str:
     if event.name == "attempt":
         return "gave_up" if event.keys["end"] in ("gave_up", "retry") else event.keys["strategy"]
-    return {"lock_wait": "wait", "page_wait": "wait", "mmap_write": "writer", "vma_write": "writer", "shootdown": "shootdown",
-            "fault": "gave_up"}.get(event.name, "other")
+    return {"lock_wait": "wait", "page_wait": "wait", "mmap_write": "writer", "vma_write": "writer",
+            "shootdown": "shootdown", "fault": "gave_up"}.get(event.name, "other")
 
 
 def add_thread(found: Costs, events: list[Event], turns: Turns) -> None:
@@ -172,7 +182,8 @@ def kind_of(attempt: Event) -> str:
     if keys.get("answer") != "done":
         answer = keys.get("answer", keys["end"])
         return ANSWERS.get(answer, f"not resolved: {answer}")
-    return KINDS.get((keys["kind"], keys["access"]), "nothing to do: another thread was first" if keys["kind"] == "nothing" else
+    return KINDS.get((keys["kind"], keys["access"]),
+                     "nothing to do: another thread was first" if keys["kind"] == "nothing" else
                      f"{keys['kind']}, {keys['access']}")
 
 
@@ -219,7 +230,8 @@ def alike(best: Run, run: Run) -> bool:
     """Returns whether the difference is too small to be named, or is reversed under another schedule."""
     if min(schedules(run)) <= max(schedules(best)):
         return True
-    return per_fault(run) - per_fault(best) <= TOLERANCE * (per_fault(best) - waiting(best)) + WAITS_TOLERANCE * waiting(best)
+    return per_fault(run) - per_fault(best) <= (TOLERANCE * (per_fault(best) - waiting(best))
+                                                + WAITS_TOLERANCE * waiting(best))
 
 
 def verdict(runs: list[Run], cpus: int, reasons: dict[str, str]) -> str:
@@ -230,8 +242,8 @@ def verdict(runs: list[Run], cpus: int, reasons: dict[str, str]) -> str:
     if not any(run["faults"] for run in runs):
         return "No page fault was recorded: there is nothing for the policies to differ in."
     if len(runs) == 1:
-        return (f"{careful}Only policy {runs[0]['policy']} was run: a fault costs {number(per_fault(runs[0]))} instructions, waiting "
-                "included.")
+        return (f"{careful}Only policy {runs[0]['policy']} was run: a fault costs {number(per_fault(runs[0]))} "
+                "instructions, waiting included.")
     ranked = sorted(runs, key=middle)
     best, worst = ranked[0], ranked[-1]
     few = f" (With {number(best['faults'])} faults that says little.)" if best["faults"] < FEW_FAULTS else ""
@@ -241,8 +253,9 @@ def verdict(runs: list[Run], cpus: int, reasons: dict[str, str]) -> str:
     near = [run["policy"] for run in ranked if alike(best, run)]
     saved = 100 * (1 - middle(best) / middle(worst))
     words = f"Policy {near[0]} was" if len(near) == 1 else f"Policies {', '.join(near[:-1])} and {near[-1]} were"
-    return (f"{careful}{words} best: {number(middle(best))} instructions a fault, waiting included, {saved:.0f} % fewer than "
-            f"under {worst['policy']} ({number(middle(worst))}), {why(best, worst, reasons)}.{but(best, runs)}{few}{spread(runs)}")
+    return (f"{careful}{words} best: {number(middle(best))} instructions a fault, waiting included, {saved:.0f} % "
+            f"fewer than under {worst['policy']} ({number(middle(worst))}), {why(best, worst, reasons)}."
+            f"{but(best, runs)}{few}{spread(runs)}")
 
 
 def spread(runs: list[Run]) -> str:
@@ -268,12 +281,14 @@ def why_alike(runs: list[Run], cpus: int) -> str:
         return ", since the program sets the policy itself"
     tried = any(name.startswith("spec ") for run in runs for name in run["attempts"])
     if not tried and any("spf_skip_single_thread" in run["skipped"] for run in runs):
-        alone = "the program has one thread" if runs[0]["processes"] < 2 else "each process of the program has one thread"
+        alone = ("the program has one thread" if runs[0]["processes"] < 2 else
+                 "each process of the program has one thread")
         return f", since {alone}: nobody is in its way, and speculation, which is for threads, is not attempted"
     waited = max(map(waiting, runs))
     if waited > TOLERANCE * per_fault(runs[0]):
         return f", of which up to {number(waited)} are spent waiting for other threads"
-    return ", since with one CPU no other is in its way" if cpus == 1 else ", since threads are hardly in each other's way"
+    return (", since with one CPU no other is in its way" if cpus == 1 else
+            ", since threads are hardly in each other's way")
 
 
 def why(best: Run, worst: Run, reasons: dict[str, str]) -> str:
@@ -286,20 +301,22 @@ def why(best: Run, worst: Run, reasons: dict[str, str]) -> str:
 
 def why_waiting(best: Run, worst: Run, _reasons: dict[str, str]) -> str:
     top = max(worst["waits"], key=lambda wait: wait["time"])
-    return (f"because threads waited less: {number(waiting(best))} instructions a fault instead of {number(waiting(worst))}; under "
-            f"{worst['policy']} {plural(top['number'], 'fault' if top['of_fault'] else 'time')} waited for {top['what']}, "
+    return (f"because threads waited less: {number(waiting(best))} instructions a fault instead of "
+            f"{number(waiting(worst))}; under {worst['policy']} "
+            f"{plural(top['number'], 'fault' if top['of_fault'] else 'time')} waited for {top['what']}, "
             f"{number(top['time'] / top['number'])} instructions each")
 
 
 def why_gave_up(_best: Run, worst: Run, reasons: dict[str, str]) -> str:
     name, times = max(worst["reasons"].items(), key=lambda item: item[1], default=("", 0))
-    return (f"because under {worst['policy']} {number(sum(worst['reasons'].values()))} attempts gave up before another one "
-            f"answered, {number(times)} of them since {reasons.get(name, name)}")
+    return (f"because under {worst['policy']} {number(sum(worst['reasons'].values()))} attempts gave up before "
+            f"another one answered, {number(times)} of them since {reasons.get(name, name)}")
 
 
 def why_answers(best: Run, worst: Run, _reasons: dict[str, str]) -> str:
-    return f"because {main_strategy(best)} answers with fewer instructions than {main_strategy(worst)}" if main_strategy(best) != \
-        main_strategy(worst) else f"because the same answers by {main_strategy(best)} took fewer instructions"
+    return (f"because {main_strategy(best)} answers with fewer instructions than {main_strategy(worst)}"
+            if main_strategy(best) != main_strategy(worst) else
+            f"because the same answers by {main_strategy(best)} took fewer instructions")
 
 
 def why_other(_best: Run, worst: Run, _reasons: dict[str, str]) -> str:

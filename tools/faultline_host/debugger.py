@@ -78,8 +78,8 @@ def empty_qcow2() -> bytes:
     """Returns a disk of 1 MiB in qcow2 format: header, refcount table, refcount block, L1 table."""
     cluster, bits = 1 << 16, 16
     image = bytearray(4 * cluster)
-    struct.pack_into(">4sIQIIQIIQQIIQQQQII", image, 0, b"QFI\xfb", 3, 0, 0, bits, 1 << 20, 0, 1, 3 * cluster, cluster, 1, 0, 0, 0,
-                     0, 0, 4, 104)
+    struct.pack_into(">4sIQIIQIIQQIIQQQQII", image, 0, b"QFI\xfb", 3, 0, 0, bits, 1 << 20, 0, 1, 3 * cluster, cluster,
+                     1, 0, 0, 0, 0, 0, 4, 104)
     struct.pack_into(">Q", image, cluster, 2 * cluster)
     struct.pack_into(">4H", image, 2 * cluster, 1, 1, 1, 1)
     return bytes(image)

@@ -33,9 +33,9 @@ CHANGES: options.Changes = {
 
 def command(argv: list[str]) -> int:
     """The verb. Some options of `run` may follow: tools/faultline demo --cpus 8."""
-    parser = options.machine_parser("demo", options.HELP, "The demonstration of `make demo`: four workloads under each policy, by "
-                                    "the release kernel; first undisturbed, for the costs, then with CPUs that take turns in the "
-                                    "midst of faults, for the counters.", CHANGES)
+    parser = options.machine_parser("demo", options.HELP, "The demonstration of `make demo`: four workloads under "
+                                    "each policy, by the release kernel; first undisturbed, for the costs, then with "
+                                    "CPUs that take turns in the midst of faults, for the counters.", CHANGES)
     chosen = options.checked(parser.parse_args(argv))
     if not os.path.exists(PROGRAM):
         raise UsageError(f"{os.path.relpath(PROGRAM)} is not built: run make user")

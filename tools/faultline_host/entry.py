@@ -40,7 +40,8 @@ def guarded(name: str, body: collections.abc.Callable[[list[str]], int], argv: l
         say(name, "this host has no memory left")
     except Exception as error:  # pylint: disable=broad-except
         place = traceback.extract_tb(error.__traceback__)[-1]
-        say(name, f"an error of its own, in {os.path.basename(place.filename)}:{place.lineno}: {type(error).__name__}: {error}")
+        say(name, f"an error of its own, in {os.path.basename(place.filename)}:{place.lineno}: "
+            f"{type(error).__name__}: {error}")
     return status.HOST_FAILED
 
 

@@ -41,7 +41,8 @@ def build(image: str, kernel: str, archive: bytes, command_line: str) -> None:
             file.write(archive)
         with open(f"{tree}/boot/grub/grub.cfg", "w", encoding="ascii") as file:
             file.write(grub_config(command_line))
-        result = subprocess.run([*at_its_date(), "grub-mkrescue", "-o", image, tree], capture_output=True, text=True, check=False)
+        result = subprocess.run([*at_its_date(), "grub-mkrescue", "-o", image, tree], capture_output=True, text=True,
+                                check=False)
     if result.returncode:
         raise UsageError(f"grub-mkrescue failed:\n{result.stderr}")
 

@@ -48,8 +48,8 @@ class Report:
 
 def command(argv: list[str]) -> int:
     """`faultline lines`: runs the program, then prints one line of findings on stdout."""
-    parser = command_line.run_parser("lines", "Run a program and report the cache lines that CPUs share while they fault. The "
-                                     "program marks the stretch to measure, as build/user/bench does.")
+    parser = command_line.run_parser("lines", "Run a program and report the cache lines that CPUs share while "
+                                     "they fault. The program marks the stretch to measure, as build/user/bench does.")
     options = command_line.without_gdb(command_line.parse_run(argv, parser), "lines")
     result, report = measure(options)
     if not report.faults:
@@ -74,8 +74,9 @@ def measure(options: argparse.Namespace) -> tuple[int, Report]:
         arguments = f"{PLUGIN},out={out},fault={names.address(FAULT_ENTRY):#x},mark={MARK:#x}"
         result = runner.boot(options, scratch, ["-plugin", arguments], stdin=b"")
         if not os.path.exists(out):
-            raise UsageError("this QEMU did not take the plugin: it was built without plugins, or is newer than 11.1 and offers "
-                             "only later versions of their interface; shared cache lines are not measured")
+            raise UsageError("this QEMU did not take the plugin: it was built without plugins, or is newer than "
+                             "11.1 and offers only later versions of their interface; shared cache lines are "
+                             "not measured")
         return result, read_report(out, names)
 
 

@@ -39,11 +39,14 @@ def main(argv: list[str]) -> int:
 def version() -> str:
     """Returns the commit that is checked out and its date; a + marks uncommitted changes."""
     try:
-        git = subprocess.run(["git", "-C", machine.ROOT, "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
-        date = subprocess.run(["git", "-C", machine.ROOT, "log", "-1", "--format=%cs"], capture_output=True, text=True, check=False)
+        git = subprocess.run(["git", "-C", machine.ROOT, "describe", "--always", "--dirty=+"], capture_output=True,
+                             text=True, check=False)
+        date = subprocess.run(["git", "-C", machine.ROOT, "log", "-1", "--format=%cs"], capture_output=True, text=True,
+                              check=False)
     except OSError:
         return "of unknown version: git is not installed"
-    return f"{git.stdout.strip()} ({date.stdout.strip()})" if git.returncode == 0 else "of unknown version: this is no git checkout"
+    return (f"{git.stdout.strip()} ({date.stdout.strip()})" if git.returncode == 0 else
+            "of unknown version: this is no git checkout")
 
 
 def dispatch(argv: list[str]) -> int:

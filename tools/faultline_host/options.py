@@ -60,7 +60,8 @@ class Parser(argparse.ArgumentParser):
         wrong_value = re.fullmatch(r"argument ([^:]*): (.*)", message, re.DOTALL)
         if wrong_value and not message.endswith("expected one argument"):
             raise UsageError(f"{wrong_value[1]}: {wrong_value[2]}")
-        raise UsageError(f"{message}{'' if message.endswith('?') else ';'} tools/{self.prog} --help shows what there is")
+        raise UsageError(f"{message}{'' if message.endswith('?') else ';'} "
+                         f"tools/{self.prog} --help shows what there is")
 
 
 def run_parser(verb: str = "run", description: str = RUN) -> Parser:
@@ -83,7 +84,8 @@ def machine_parser(verb: str, epilog: str, description: str, changes: Changes | 
         change = (changes or {}).get(option, {})
         if change is None:
             default = False if settings.get("action") == "store_true" else None
-            parser.set_defaults(**{settings.get("dest", option[2:].replace("-", "_")): settings.get("default", default)})
+            parser.set_defaults(**{
+                settings.get("dest", option[2:].replace("-", "_")): settings.get("default", default)})
         else:
             parser.add_argument(option, **{**settings, **change})
 
@@ -101,17 +103,19 @@ def machine_parser(verb: str, epilog: str, description: str, changes: Changes | 
     add("--schedule", metavar="SEED", type=seed, help="replayable interleaving of the CPUs; implies --deterministic")
     add("--explain", action="store_true", help="say in a sentence why a program dies of SIGSEGV or SIGBUS")
     add("--gdb", action="store_true", help="stop before the first instruction and attach GDB")
-    add("--gdb-script", metavar="FILE", type=existing_file, help="the same without a person: GDB's commands; its status is ours")
-    add("--reverse", action="store_true", help="with --gdb, one CPU: record the run to its end, then replay it, so that GDB's "
-        "reverse-continue and its kin work")
-    add("--stop-at", metavar="COUNT", type=instruction_count, help="with --gdb: count instructions, as --deterministic does, and "
-        "stop before number COUNT (a TSC value of `faults`, /proc/fault_trace)")
+    add("--gdb-script", metavar="FILE", type=existing_file,
+        help="the same without a person: GDB's commands; its status is ours")
+    add("--reverse", action="store_true", help="with --gdb, one CPU: record the run to its end, then replay it, "
+        "so that GDB's reverse-continue and its kin work")
+    add("--stop-at", metavar="COUNT", type=instruction_count, help="with --gdb: count instructions, as "
+        "--deterministic does, and stop before number COUNT (a TSC value of `faults`, /proc/fault_trace)")
     add("--timeout", metavar="S", type=seconds,
         help="give up after S seconds (status 124); the kernel log then says where each CPU was")
     add("--file", metavar="F", action="append", default=[], dest="files",
         help="also put this file or directory into /, or SRC:DEST; may be repeated")
     add("--share", metavar="DIR",
-        help="put a copy of the directory into the machine, at /share, and bring back what has changed there when it ends")
+        help="put a copy of the directory into the machine, at /share, and bring back what has changed there "
+        "when it ends")
     add("--env", metavar="K=V", action="append", default=[], type=environment,
         help="environment variable; may be repeated")
     add("--append", metavar="TEXT", default="", help="more kernel command line")
@@ -142,13 +146,14 @@ def tell_of_misplaced(word: str, parser: Parser) -> None:
     option = word.partition("=")[0]
     usage = re.sub(r"\x1b\[[0-9;]*m", "", parser.format_usage())  # on a terminal, Python 3.14 adds colours
     if option.startswith("--") and re.search(rf"\[{re.escape(option)}[ \]]", usage):
-        print(f"faultline: {option} is an argument of the program here; as an option of {parser.prog} it stands before it",
+        print(f"faultline: {option} is an argument of the program here; as an option of {parser.prog} it "
+              "stands before it",
               file=sys.stderr)
 
 
 def parse_shell(argv: list[str]) -> argparse.Namespace:
-    options = machine_parser("shell", SHELL_EPILOG, "Boot Faultline to a shell: BusyBox, with the programs of user/ beside "
-                             "it.").parse_args(argv)
+    options = machine_parser("shell", SHELL_EPILOG, "Boot Faultline to a shell: BusyBox, with the programs of "
+                             "user/ beside it.").parse_args(argv)
     options.program = None
     return checked(options)
 
@@ -163,11 +168,13 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     if (options.reverse or options.stop_at is not None) and not options.gdb:
         raise UsageError("--reverse and --stop-at are for --gdb: give that, too")
     if options.reverse and options.cpus != 1:
-        raise UsageError("--reverse is for one CPU, since QEMU records no more: add --cpus 1; for several CPUs there is --stop-at")
+        raise UsageError("--reverse is for one CPU, since QEMU records no more: add --cpus 1; for several CPUs there "
+                         "is --stop-at")
     if options.release and options.kernel:
         raise UsageError("--release and --kernel exclude each other: each says which kernel")
     if options.deterministic and options.threads == "multi":
-        raise UsageError("--threads multi is not for --deterministic and --schedule, which run the CPUs in turn: leave it out")
+        raise UsageError("--threads multi is not for --deterministic and --schedule, which run the CPUs in turn: "
+                         "leave it out")
     if options.gdb and options.timeout:
         raise UsageError("--gdb and --timeout exclude each other: leave --timeout out")
     if options.share is not None:
@@ -186,7 +193,8 @@ def check_share(options: argparse.Namespace) -> None:
     for place in [place for _, place in options.files if is_shared(place)]:
         raise UsageError(f"--file: /{place} is where --share puts its directory: choose another place")
     if options.program and is_shared(initramfs.place_of(options.program)):
-        raise UsageError(f"{options.program} would be where --share puts its directory: write {os.path.abspath(options.program)}")
+        raise UsageError(f"{options.program} would be where --share puts its directory: write "
+                         f"{os.path.abspath(options.program)}")
 
 
 def is_shared(place: str) -> bool:
@@ -195,7 +203,8 @@ def is_shared(place: str) -> bool:
 
 def without_gdb(options: argparse.Namespace, verb: str) -> argparse.Namespace:
     if options.gdb:
-        raise UsageError(f"{verb} runs to the end by itself: --gdb and --gdb-script are for tools/faultline run and shell")
+        raise UsageError(f"{verb} runs to the end by itself: --gdb and --gdb-script are for tools/faultline "
+                         "run and shell")
     return options
 
 

@@ -93,7 +93,8 @@ class PutBack:
             for entry in entries:
                 self._write_contents(entry)
         except OSError as error:
-            self._fails(f"what has come back cannot be written to {self.directory}, which is as it was: {error.strerror}")
+            self._fails(f"what has come back cannot be written to {self.directory}, which is as it was: "
+                        f"{error.strerror}")
             return
         for path in reversed(gone):
             self._try(path, self._remove)
@@ -167,7 +168,8 @@ class PutBack:
         name, left = str(len(self.staged)), entry.size
         self.archive.seek(entry.start)
         found = hashlib.sha256()
-        with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self.stage), "wb") as file:
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self.stage),
+                  "wb") as file:
             while block := self.archive.read(min(BLOCK, left)):
                 found.update(block)
                 file.write(block)

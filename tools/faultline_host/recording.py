@@ -102,7 +102,8 @@ def parse_event(line: str) -> Event:
         raise ValueError(line)
     cpu, seconds, ns, duration, tid, name, keys = match.groups()
     start = int(seconds) * NS_PER_SECOND + int(ns)
-    return Event(int(cpu), start, start + int(duration), int(tid), name, dict(pair.split("=", 1) for pair in keys.split()))
+    return Event(int(cpu), start, start + int(duration), int(tid), name,
+                 dict(pair.split("=", 1) for pair in keys.split()))
 
 
 def own_options_first(argv: list[str], flags: collections.abc.Sequence[str] = ()) -> list[str]:

@@ -38,11 +38,12 @@ FIRST = 1  # the process that the machine starts first and whose end ends it
 
 
 def command(argv: list[str]) -> int:
-    parser = options.run_parser("report", "Run a program under each fault policy and write one HTML file about its faults.")
+    parser = options.run_parser("report", "Run a program under each fault policy and write one HTML file "
+                                "about its faults.")
     parser.add_argument("-o", metavar="FILE", dest="output", default="report.html", type=options.output_file,
                         help="the report (default report.html); may also stand behind the program's arguments")
-    parser.add_argument("--csv", action="store_true", help="also print the numbers: policy,group,name,value; may also stand "
-                        "at the end (the program's output goes to stderr in any case)")
+    parser.add_argument("--csv", action="store_true", help="also print the numbers: policy,group,name,value; "
+                        "may also stand at the end (the program's output goes to stderr in any case)")
     chosen = options.without_gdb(options.parse_run(own_options_first(argv, flags=("--csv",)), parser), "report")
     may_choose = not chosen.deterministic
     if may_choose:
@@ -63,18 +64,19 @@ def has_turns() -> bool:
     """Returns whether this QEMU records the turns of the CPUs (turns.py)."""
     probe = [machine.qemu_binary(), "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"]
     arguments = turns.plugin_arguments(os.devnull, os.devnull)
-    said = subprocess.run(probe + arguments, input='{"execute":"qmp_capabilities"}{"execute":"quit"}', capture_output=True,
-                          text=True, check=False)
+    said = subprocess.run(probe + arguments, input='{"execute":"qmp_capabilities"}{"execute":"quit"}',
+                          capture_output=True, text=True, check=False)
     if arguments and not said.returncode:
         return True
-    runner.say("whose turn it is cannot be seen (the plugin build/turns.so was not built, or this QEMU does not take it): what "
-               "other CPUs execute meanwhile counts as a fault's own; with --cpus 1 there are none")
+    runner.say("whose turn it is cannot be seen (the plugin build/turns.so was not built, or this QEMU does not "
+               "take it): what other CPUs execute meanwhile counts as a fault's own; with --cpus 1 there are none")
     return False
 
 
 def try_other_schedules(chosen: argparse.Namespace, runs: list[Run], told: bool) -> None:
     """Runs the other schedules: which thread waits for which is chance, so one schedule proves little."""
-    runner.say(f"what threads wait decides, so each policy runs under schedules {' and '.join(map(str, OTHER_SCHEDULES))} as well")
+    runner.say("what threads wait decides, so each policy runs under schedules "
+               f"{' and '.join(map(str, OTHER_SCHEDULES))} as well")
     for run in runs:
         run["elsewhere"] = [per_fault(run_under(run["policy"], chosen, told, seed)) for seed in OTHER_SCHEDULES]
 
@@ -118,13 +120,15 @@ def write_report(chosen: argparse.Namespace, runs: list[Run], own: bool) -> None
             maps.append({"policies": [run["policy"]], **memory_of_run})
         run["headline"] = headline(run, reasons)
     about = {"program": shlex.join([os.path.basename(chosen.program), *chosen.args]), "cpus": chosen.cpus,
-             "schedule": chosen.schedule, "release": chosen.release, "own": own, "parts": PARTS, "runs": runs, "maps": maps,
-             "verdict": careful + verdict(runs, chosen.cpus, reasons), "command": runner.command_line(), "sentences": reasons}
+             "schedule": chosen.schedule, "release": chosen.release, "own": own, "parts": PARTS, "runs": runs,
+             "maps": maps, "verdict": careful + verdict(runs, chosen.cpus, reasons), "command": runner.command_line(),
+             "sentences": reasons}
     with open(TEMPLATE, encoding="utf-8") as file:
         template = file.read()
     # "</script" in the data would end the script.
     data = json.dumps(about, separators=(",", ":")).replace("<", "\\u003c")
-    with naming(f"cannot write {chosen.output}"), open(chosen.output, "w", encoding="utf-8", errors="surrogateescape") as file:
+    with (naming(f"cannot write {chosen.output}"),
+          open(chosen.output, "w", encoding="utf-8", errors="surrogateescape") as file):
         file.write(template.replace(DATA_MARK, data))
     runner.say(f"the report is in {chosen.output}")
 
@@ -146,8 +150,10 @@ def write_csv(runs: list[Run]) -> None:
         rows += [("kinds", name, number) for name, number in one["kinds"].items()]
         rows += [("faults", key, one[key]) for key in ("faults", "own")]
         rows += [("instructions", key, number) for (key, _), number in zip(PARTS, one["time"])]
-        rows += [(what, kind, cost[what]) for kind, cost in one["costs"].items() for what in ("number", "mean", "median")]
-        rows += [("waited", wait["what"] + (" by faults" if wait["of_fault"] else ""), wait["time"]) for wait in one["waits"]]
+        rows += [(what, kind, cost[what]) for kind, cost in one["costs"].items()
+                 for what in ("number", "mean", "median")]
+        rows += [("waited", wait["what"] + (" by faults" if wait["of_fault"] else ""), wait["time"])
+                 for wait in one["waits"]]
         rows += [("pages", state, number) for state, number in one["states"].items()]
         out.writerows((one["policy"], *row) for row in rows)
 
@@ -193,8 +199,9 @@ def timeline(recording: Recording, attempts: list[Event], first: int) -> dict[st
     marks = collections.Counter(one[0] for one in slices if one[5])
     threads = sorted(tid for tid, _ in marks.most_common(MAX_THREADS))
     slices = [one for one in slices if one[0] in threads][:MAX_SLICES]
-    return {"low": f"{low:#x}", "high": f"{high:#x}", "name": name, "threads": threads, "more": len(marks) - len(threads),
-            "titles": list(titles), "slices": [[threads.index(one[0]), *one[1:]] for one in slices]}
+    return {"low": f"{low:#x}", "high": f"{high:#x}", "name": name, "threads": threads,
+            "more": len(marks) - len(threads), "titles": list(titles),
+            "slices": [[threads.index(one[0]), *one[1:]] for one in slices]}
 
 
 def process_of(recording: Recording, tid: int) -> int:
@@ -223,7 +230,8 @@ def meeting_place(recording: Recording, attempts: list[Event]) -> tuple[int, int
 
     for mine in touches.values():
         mine.sort()
-    pid, (low, high) = max(((pid, vma) for pid in touches for vma in candidates), key=weight, default=(FIRST, (0, 1 << 47)))
+    pid, (low, high) = max(((pid, vma) for pid in touches for vma in candidates), key=weight,
+                           default=(FIRST, (0, 1 << 47)))
     name = named.get((low, high)) or "anonymous memory" if pid == FIRST else f"memory of process {pid}"
     return low, high, name, pid
 

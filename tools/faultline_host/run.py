@@ -70,7 +70,8 @@ def boot_machine(options: argparse.Namespace, scratch: str, shared: share.Share 
             wait_beside = beside(qemu) if beside else lambda: None
             finished = channels.carry(time.monotonic() + options.timeout if options.timeout else None)
             wait_beside()
-            timed_out = not (finished or channels.log.finished() or channels.log.in_panic() or shared and shared.arrived())
+            timed_out = not (finished or channels.log.finished() or channels.log.in_panic()
+                             or shared and shared.arrived())
             if not finished and shared:
                 channels.end_machine(shared.arrived)
             if timed_out and not beside and not channels.log.finished():
@@ -122,8 +123,8 @@ def check_fits(size: int, memory_mib: int) -> None:
     """Refuses too large an archive: the kernel unpacks it into memory, and would run out in the middle of it."""
     needed = -(-2 * size >> 20) + BESIDE_MIB + memory_mib // 32
     if needed > memory_mib:
-        raise UsageError(f"the files for the machine are too big: {-(-size >> 20)} MiB, of which it holds two copies, in "
-                         f"{memory_mib}M of memory; --memory gives it more")
+        raise UsageError(f"the files for the machine are too big: {-(-size >> 20)} MiB, of which it holds "
+                         f"two copies, in {memory_mib}M of memory; --memory gives it more")
 
 
 def open_log(options: argparse.Namespace) -> typing.IO[bytes]:
@@ -168,8 +169,8 @@ def verdict(options: argparse.Namespace, log: console.LogWatcher, timed_out: boo
             qemu_errors: typing.IO[bytes]) -> int:
     if timed_out:
         tell_of_hang(options, log)
-        say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s (kernel log"
-            f"{', with where each CPU was' if log.in_panic() else ''}: {log.file.name})")
+        say(f"time-out: the {'shell' if is_shell(options) else 'program'} has not ended after {options.timeout:g} s "
+            f"(kernel log{', with where each CPU was' if log.in_panic() else ''}: {log.file.name})")
         if not log.finished():
             tell_last_words(log)
         return status.TIMED_OUT
@@ -186,7 +187,8 @@ def verdict(options: argparse.Namespace, log: console.LogWatcher, timed_out: boo
     qemu_errors.seek(0)
     said = qemu_errors.read().decode(errors="replace").strip()
     if did_not_start(log, qemu):
-        say(f"QEMU did not start: {said.removeprefix('qemu-system-x86_64: ') or f'it ended with {qemu.returncode}, without a word'}")
+        say("QEMU did not start: "
+            f"{said.removeprefix('qemu-system-x86_64: ') or f'it ended with {qemu.returncode}, without a word'}")
         return status.MACHINE_DIED
     say(f"the machine died without a verdict of the kernel: {said or 'a triple fault?'} (QEMU ended with "
         f"{qemu.returncode}; kernel log: {log.file.name})")

@@ -42,7 +42,8 @@ class Share:
 
     def qemu_arguments(self, scratch: str) -> list[str]:
         self.archive = os.path.join(scratch, "share.cpio")
-        return ["-chardev", f"file,id=share,path={self.archive}", "-device", f"isa-debugcon,iobase={PORT:#x},chardev=share"]
+        return ["-chardev", f"file,id=share,path={self.archive}",
+                "-device", f"isa-debugcon,iobase={PORT:#x},chardev=share"]
 
     def arrived(self) -> int:
         """Returns the number of bytes that have come back so far."""
@@ -97,8 +98,8 @@ class Share:
         for _, found in self._walk():
             room -= -(-found.st_size // PAGE) * PAGE if stat.S_ISREG(found.st_mode) else 0
             if room < 0:
-                raise UsageError(f"--share: {self.directory} is too big: the machine would have to hold it twice, and has "
-                                 f"{self.memory_mib}M of memory; --memory gives it more")
+                raise UsageError(f"--share: {self.directory} is too big: the machine would have to hold it "
+                                 f"twice, and has {self.memory_mib}M of memory; --memory gives it more")
 
     def _add(self, archive: cpio.Archive, name: str, found: os.stat_result) -> None:
         place, mode, time = PLACE if name == "." else f"{PLACE}/{name}", stat.S_IMODE(found.st_mode), found.st_mtime
@@ -129,7 +130,8 @@ def checked(directory: str) -> str:
     try:
         os.rmdir(tempfile.mkdtemp(prefix=putback.PREFIX, dir=directory))
     except OSError as error:
-        raise UsageError(f"--share: nothing can be written to {directory}, so nothing could come back: {error.strerror}") from error
+        raise UsageError(f"--share: nothing can be written to {directory}, so nothing could come back: "
+                         f"{error.strerror}") from error
     return os.path.realpath(directory)
 
 

@@ -149,7 +149,8 @@ def microseconds(ns: int) -> float:
 def flow_ends(number: int, source: Slice, target: Slice) -> tuple[Json, Json]:
     common = {"name": "tries again", "cat": "retry", "id": number}
     return ({"ph": "s", **common, "pid": source.process, "tid": source.track, "ts": microseconds(source.start)},
-            {"ph": "f", "bp": "e", **common, "pid": target.process, "tid": target.track, "ts": microseconds(target.start)})
+            {"ph": "f", "bp": "e", **common, "pid": target.process, "tid": target.track,
+             "ts": microseconds(target.start)})
 
 
 def arguments(event: Event, source_of: Sources) -> Json:
@@ -234,7 +235,8 @@ def parts(events: list[Event]) -> collections.abc.Iterator[tuple[Event, int, int
     for moment, begins, _, number in sorted((*starts, *ends)):
         tid = events[number].tid
         if tid != running:
-            yield from ((events[other], start, moment) for other, start in since.get(running, {}).items() if start < moment)
+            yield from ((events[other], start, moment) for other, start in since.get(running, {}).items()
+                        if start < moment)
             since[tid], running = dict.fromkeys(since.get(tid, {}), moment), tid
         if begins:
             since[tid][number] = moment

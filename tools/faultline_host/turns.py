@@ -23,8 +23,8 @@ FUZZER = ("schedule_fuzz", "next_random", "race_hit")
 def plugin_arguments(path: str, kernel: str) -> list[str]:
     """Returns QEMU's arguments that make it write its turns to this file; none if the plugin cannot be built."""
     if not os.path.exists(PLUGIN):
-        subprocess.run(["make", "-s", "-C", machine.ROOT, os.path.relpath(PLUGIN, machine.ROOT)], capture_output=True, check=False,
-                       env={**os.environ, "DEPS": "skip"})
+        subprocess.run(["make", "-s", "-C", machine.ROOT, os.path.relpath(PLUGIN, machine.ROOT)], capture_output=True,
+                       check=False, env={**os.environ, "DEPS": "skip"})
     if not os.path.exists(PLUGIN):
         return []
     skipped = [f"skip={start:#x}-{end:#x}" for start, end in functions(kernel, FUZZER)]

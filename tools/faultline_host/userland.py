@@ -44,7 +44,8 @@ def build(files: collections.abc.Iterable[tuple[str, str]] = (), environment: co
     archive.add_symlink("etc/mtab", "/proc/mounts")
     archive.add_symlink("var/tmp", "/tmp")
     for name in programs():
-        initramfs.add_path(archive, os.path.join(PROGRAMS, name), f"{'usr/bin' if name in FOR_PEOPLE else TESTS}/{name}")
+        initramfs.add_path(archive, os.path.join(PROGRAMS, name),
+                           f"{'usr/bin' if name in FOR_PEOPLE else TESTS}/{name}")
     archive.add_file("etc/help", help_text().encode())
     initramfs.add_files(archive, files)
     if shared:

@@ -18,7 +18,8 @@ from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, 
 
 def load() -> None:
     for command in (attach.Attach, vmas.Vmas, pages.Ptwalk, pages.Page, swap.Swap, tlb.Tlb, tasks.Cpus, tasks.Tasks,
-                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, events.Faults, events.BreakFaultCommand, why.Why, tour.Tour):
+                    locks.Locks, rcu.Rcu, reasons.Reasons, race.Race, events.Faults, events.BreakFaultCommand, why.Why,
+                    tour.Tour):
         command()
     overview.Overview()
     unwind.load()

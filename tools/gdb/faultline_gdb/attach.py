@@ -103,5 +103,6 @@ class Attach(Command):
         gdb.execute("continue", to_string=True)
         entry.delete()
         Ending()
-        say("Stopped at the kernel's first 64-bit instruction; each thread is a CPU. `help faultline` lists the commands;\n"
+        say("Stopped at the kernel's first 64-bit instruction; each thread is a CPU. `help faultline` lists the "
+            "commands;\n"
             "`break main` and `continue` go to the program.")

@@ -33,8 +33,8 @@ class Command(gdb.Command):
         try:
             self.run(text.split())
         except gdb.MemoryError as error:
-            raise gdb.GdbError(f"{self.name}: {error}. Either the kernel has not set its memory up yet (continue a little), or "
-                               "it is changing what was being read.") from error
+            raise gdb.GdbError(f"{self.name}: {error}. Either the kernel has not set its memory up yet (continue a "
+                               "little), or it is changing what was being read.") from error
         except (gdb.error, OSError) as error:
             raise gdb.GdbError(f"{self.name}: {str(error).rstrip('.')}.") from error
 
@@ -52,11 +52,13 @@ class Command(gdb.Command):
 
     def want_machine(self) -> None:
         if gdb.selected_thread() is None:
-            raise gdb.GdbError(f"{self.name}: no machine is attached, or it has ended. tools/faultline run --gdb PROGRAM starts one.")
+            raise gdb.GdbError(f"{self.name}: no machine is attached, or it has ended. tools/faultline run --gdb "
+                               "PROGRAM starts one.")
 
     def want_debug(self) -> None:
         if not kernel.is_debug():
-            raise gdb.GdbError(f"{self.name}: this release kernel has no place of its own to stop at; run without --release.")
+            raise gdb.GdbError(f"{self.name}: this release kernel has no place of its own to stop at; run "
+                               "without --release.")
 
     def wrong(self, what: str) -> typing.NoReturn:
         usage = [line for line in (self.__doc__ or "").splitlines() if line.startswith("Usage: ")]
@@ -92,14 +94,16 @@ class Command(gdb.Command):
             task = walk.selected_task()
             if not task or not int(task["mm"]):
                 raise gdb.GdbError(f"{self.name}: CPU {walk.selected_cpu()} runs no program just now. Name a process ("
-                                   f"{', '.join(pids()) or 'there is none yet'}), or choose another CPU with `thread N`.")
+                                   f"{', '.join(pids()) or 'there is none yet'}), or choose another CPU "
+                                   "with `thread N`.")
             return task["mm"], task["process"]
         pid = self.number(word, "the number of a process")
         for process in walk.processes():
             if int(process["pid"]) == pid:
                 mm = walk.process_mm(process)
                 if mm is None:
-                    raise gdb.GdbError(f"{self.name}: process {pid} has no address space: it is a kernel thread or has ended.")
+                    raise gdb.GdbError(f"{self.name}: process {pid} has no address space: it is a kernel thread "
+                                       "or has ended.")
                 return mm, process
         raise gdb.GdbError(f"{self.name}: there is no process {pid}. There are: {', '.join(pids()) or 'none yet'}.")
 

@@ -36,7 +36,8 @@ def ended_for_a_reason(story: gdb.Value) -> bool:
 
 def attempt_words(story: gdb.Value) -> tuple[str, str, str]:
     """Returns the strategy, how the attempt ended, and the reason or the answer."""
-    strategy, end = name_of("fault_strategy_id", story["tried"], "STRATEGY_"), name_of("fault_end", story["end"], "END_")
+    strategy, end = (name_of("fault_strategy_id", story["tried"], "STRATEGY_"),
+                     name_of("fault_end", story["end"], "END_"))
     if ended_for_a_reason(story):
         why = name_of("fault_reason", story["reason"], "REASON_")
     else:
@@ -57,7 +58,8 @@ def details(kind: str, address: int, value: int) -> list[str]:
     if kind in ("swap_in", "swap_out"):
         return ["", "area {}, slot {}".format(*swap.number_of(value))]
     return {"page_wait": [where, f"frame {value:#x}"], "mmap_write": ["", f"sequence {value}"],
-            "shootdown": [where, f"to CPU {kernel.cpu_list(value)}"], "flush": ["", f"for CPU {kernel.cpu_list(value)}"],
+            "shootdown": [where, f"to CPU {kernel.cpu_list(value)}"],
+            "flush": ["", f"for CPU {kernel.cpu_list(value)}"],
             "reclaim": ["", f"{counted(value, 'page')} became free"]}[kind]
 
 
@@ -71,7 +73,8 @@ def describe(event: gdb.Value) -> list[str]:
     strategy, end, why = attempt_words(story)
     access = ACCESS[kernel.enum_name("fault_access", story["access"])]
     return [who, f"{access} of {name_of('fault_kind', story['kind'], 'KIND_')}", f"{int(event['address']):#x}",
-            f"{strategy} {end}: {why}", cycles + (f", from {stack.place(int(event['ip']))}" if int(event["ip"]) else ", in exec")]
+            f"{strategy} {end}: {why}",
+            cycles + (f", from {stack.place(int(event['ip']))}" if int(event["ip"]) else ", in exec")]
 
 
 class Faults(Command):
@@ -105,7 +108,8 @@ class Faults(Command):
 class Wanted:
     """A description of attempts. Fields that are not given match every attempt."""
 
-    FIELDS = {"kind": ("fault_kind", "KIND_"), "access": ("fault_access", "ACCESS_"), "tried": ("fault_strategy_id", "STRATEGY_"), "reason": ("fault_reason", "REASON_"),
+    FIELDS = {"kind": ("fault_kind", "KIND_"), "access": ("fault_access", "ACCESS_"),
+              "tried": ("fault_strategy_id", "STRATEGY_"), "reason": ("fault_reason", "REASON_"),
               "end": ("fault_end", "END_")}
 
     def __init__(self) -> None:
@@ -172,8 +176,9 @@ class BreakFault(gdb.Breakpoint):
         if not self.wanted.matches(fault):
             return False
         task = walk.selected_task()
-        say(f"{walk.task_name(task)} on CPU {walk.selected_cpu()}: {ACCESS[kernel.enum_name('fault_access', fault['access'])]} "
-            f"{int(fault['address']):#x} ({name_of('fault_kind', fault['kind'], 'KIND_')}): {' '.join(attempt_words(fault))}")
+        say(f"{walk.task_name(task)} on CPU {walk.selected_cpu()}: "
+            f"{ACCESS[kernel.enum_name('fault_access', fault['access'])]} {int(fault['address']):#x} "
+            f"({name_of('fault_kind', fault['kind'], 'KIND_')}): {' '.join(attempt_words(fault))}")
         return True
 
 

@@ -123,10 +123,12 @@ def unknown_holders(lock: int, rank: str, holders: list[Holding]) -> str | None:
     if rank == "PAGE" and not holders:
         return "by whom it is held is not noted: a thread outside of faults"
     readers = nr_readers(lock, rank) - len(holders)
-    return f"held for reading by {readers} more that {'is' if readers == 1 else 'are'} not noted" if readers > 0 else None
+    return (f"held for reading by {readers} more that {'is' if readers == 1 else 'are'} not noted"
+            if readers > 0 else None)
 
 
 def nr_readers(lock: int, rank: str) -> int:
     if rank == "MMAP_LOCK":
-        return int(kernel.as_pointer(lock, "struct rwsem")["count"]) // kernel.define("kernel/sync/rwsem.h", "RWSEM_READER")
+        return (int(kernel.as_pointer(lock, "struct rwsem")["count"])
+                // kernel.define("kernel/sync/rwsem.h", "RWSEM_READER"))
     return vmas.nr_readers(kernel.container(lock, "struct vma", "vm_refcnt")) if rank == "VMA" else 0

@@ -89,7 +89,8 @@ def source(path: str) -> str:
         with open(os.path.join(ROOT, path), encoding="utf-8") as file:
             return file.read()
     except OSError as error:
-        raise gdb.GdbError(f"The source {path}, which the kernel was built from, cannot be read: {error.strerror}") from error
+        raise gdb.GdbError(f"The source {path}, which the kernel was built from, cannot be read: "
+                           f"{error.strerror}") from error
 
 
 @functools.lru_cache(maxsize=None)
@@ -212,7 +213,8 @@ def page_has(page: gdb.Value, flag: str) -> bool:
 
 
 def page_flags(page: gdb.Value) -> list[str]:
-    return [name.removeprefix("PG_").lower() for name, bit in enum("page_flag").items() if int(page["flags"]) >> bit & 1]
+    return [name.removeprefix("PG_").lower() for name, bit in enum("page_flag").items()
+            if int(page["flags"]) >> bit & 1]
 
 
 def cpu_list(mask: int) -> str:

@@ -142,4 +142,5 @@ def show_holders(graph: Graph, lock: int, rank: str, indent: str) -> None:
 
 def who(task: gdb.Value) -> str:
     cpu = walk.cpu_running(task)
-    return f"{walk.task_name(task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}: {stack.summary(task, cpu)}"
+    return (f"{walk.task_name(task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}: "
+            f"{stack.summary(task, cpu)}")

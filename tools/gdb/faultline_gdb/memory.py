@@ -24,5 +24,5 @@ def at_hand(cpu: int) -> int:
 
 
 def describe(cpu: int) -> str:
-    return f"no page at hand: CPU {cpu} has {stashed(cpu)} in its stash, {int(kernel.static(FILE, 'zone')['nr_free'])} are " \
-        f"free, of which programs may not have the last {kept()}"
+    return (f"no page at hand: CPU {cpu} has {stashed(cpu)} in its stash, "
+            f"{int(kernel.static(FILE, 'zone')['nr_free'])} are free, of which programs may not have the last {kept()}")

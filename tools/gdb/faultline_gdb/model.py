@@ -134,7 +134,8 @@ class Fault:
 
     def check_access(self) -> bool:
         if self.vma.key:
-            self.note(f"the thread's rights to protection key {self.vma.key} are not looked at here: GDB cannot see them")
+            self.note(f"the thread's rights to protection key {self.vma.key} are not looked at here: GDB "
+                      "cannot see them")
         return self.vma.permits(self.access)
 
     def read_tables(self) -> str:

@@ -12,7 +12,8 @@ from .model import EXEC, WRITE, End, Fault, Strategy, answered, refused
 from .model_locked import OUT_OF_MEMORY
 
 COMMIT, MAPPING, AROUND = "mm/fault/fault_commit.c", "mm/fault/fault_mapping.c", "mm/fault/fault_around.c"
-WRITE_PROTECT, SWAP, KIND, PAGE_IO = "mm/fault/fault_wp.c", "mm/fault/fault_swap.c", "mm/fault/fault_kind.c", "mm/fault/fault_page_io.c"
+WRITE_PROTECT, SWAP, KIND, PAGE_IO = ("mm/fault/fault_wp.c", "mm/fault/fault_swap.c", "mm/fault/fault_kind.c",
+                                      "mm/fault/fault_page_io.c")
 
 
 def handle(strategy: Strategy, fault: Fault) -> None:
@@ -26,7 +27,8 @@ def handle(strategy: Strategy, fault: Fault) -> None:
     elif fault.access == WRITE and has(fault, "PRESENT") and not has(fault, "WRITE"):
         write_protected(strategy, fault)
     strategy.lock_pte(fault)
-    raise answered(KIND, "nothing_to_do", "count(spurious_faults)", "nothing to do: the entry permits the access by now")
+    raise answered(KIND, "nothing_to_do", "count(spurious_faults)",
+                   "nothing to do: the entry permits the access by now")
 
 
 def has(fault: Fault, bit: str) -> bool:
@@ -37,7 +39,8 @@ def permits(pte: int, access: str) -> bool:
     """Mirrors pte_permits(): returns whether the entry permits the access, so that the CPU does not fault."""
     if not pte & walk.pte_bit("PRESENT"):
         return False
-    return bool(pte & walk.pte_bit("WRITE")) if access == WRITE else not pte & walk.pte_bit("NX") if access == EXEC else True
+    return (bool(pte & walk.pte_bit("WRITE")) if access == WRITE else
+            not pte & walk.pte_bit("NX") if access == EXEC else True)
 
 
 # --- Private memory --------------------------------------------------------------------------------------------------
@@ -135,7 +138,8 @@ def map_around(strategy: Strategy, fault: Fault) -> None:
         raise answered(AROUND, "mapping_map_pages", "MEANS_CACHED", f"{number} cached pages are mapped, this one among "
                        "them" if number > 1 else "the cached page is mapped")
     if number:
-        fault.note(f"maps {counted(number, 'cached page')} around this one, which {why_not_cached(cache.page(fault.pgoff()))}")
+        fault.note(f"maps {counted(number, 'cached page')} around this one, which "
+                   f"{why_not_cached(cache.page(fault.pgoff()))}")
 
 
 def why_not_cached(page: gdb.Value | None) -> str:
@@ -147,8 +151,8 @@ def why_not_cached(page: gdb.Value | None) -> str:
 
 def find_page(strategy: Strategy, fault: Fault) -> None:
     if not int(fault.vma.ops_struct["fault"]):
-        raise answered(MAPPING, "find_page", "FAULT_BEYOND_END", f"{refused(fault, 'SIGBUS')}: the object has no pages to give",
-                       "FAULT_BEYOND_END")
+        raise answered(MAPPING, "find_page", "FAULT_BEYOND_END",
+                       f"{refused(fault, 'SIGBUS')}: the object has no pages to give", "FAULT_BEYOND_END")
     cache = Cache(fault.vma.mapping_struct)
     if fault.pgoff() >= cache.nr_pages():
         raise answered(MAPPING, "find_page_of_mapping", "FAULT_BEYOND_END",
@@ -186,8 +190,8 @@ def in_swap(strategy: Strategy, fault: Fault, value: int) -> None:
         strategy.wait_request(fault)
     if busy or page is None and area is not None and swap.device_of(area)["async"]:
         strategy.wait_page(fault)
-    raise answered("mm/fault/fault_shmem.c", "put_slot_back", "FAULT_IO_ERROR", "the page is put back into the mapping; the access "
-                   "faults again, and finds it")
+    raise answered("mm/fault/fault_shmem.c", "put_slot_back", "FAULT_IO_ERROR",
+                   "the page is put back into the mapping; the access faults again, and finds it")
 
 
 def cow_fault(strategy: Strategy, fault: Fault) -> None:
@@ -206,7 +210,8 @@ def shared_fault(strategy: Strategy, fault: Fault) -> None:
     if int(fault.vma.mapping_struct["ops"]):
         notify_file_system(strategy, fault, page)
     strategy.lock_pte(fault)
-    raise unless_throttled(fault, page, answered(COMMIT, "fault_map_page", "pte_fill", "the mapping's page is mapped writable"))
+    raise unless_throttled(fault, page, answered(COMMIT, "fault_map_page", "pte_fill",
+                                                 "the mapping's page is mapped writable"))
 
 
 def notify_file_system(strategy: Strategy, fault: Fault, page: gdb.Value | None) -> None:
@@ -225,10 +230,12 @@ def unless_throttled(fault: Fault, page: gdb.Value | None, end: End) -> End:
     if not int(fault.vma.mapping_struct["ops"]):
         return end
     fs = fault.vma.mapping_struct["host"].cast(kernel.type_named("struct faultfs_file").pointer())["fs"]
-    number = int(fs["nr_dirty"].cast(kernel.type_named("s64"))) + (page is None or not kernel.page_has(page, "PG_DIRTY"))
+    number = int(fs["nr_dirty"].cast(kernel.type_named("s64"))) + (
+        page is None or not kernel.page_has(page, "PG_DIRTY"))
     if number <= int(fs["dirty_limit"]):
         return end
-    fault.note(f"{number} pages of the file system are dirty, more than {int(fs['dirty_limit'])}: lets go, and waits for the flusher")
+    fault.note(f"{number} pages of the file system are dirty, more than {int(fs['dirty_limit'])}: lets go, and waits "
+               "for the flusher")
     return End("completed", end.place, end.args[0])
 
 
@@ -255,11 +262,13 @@ def private_write(strategy: Strategy, fault: Fault) -> None:
     strategy.lock_pte(fault)
     page = kernel.page_of_pfn(walk.frame(fault.pte) >> 12)
     if is_last_owner(page):
-        raise answered(COMMIT, "fault_make_writable", "PTE_WRITE", "the last owner keeps its page: the entry becomes writable")
+        raise answered(COMMIT, "fault_make_writable", "PTE_WRITE",
+                       "the last owner keeps its page: the entry becomes writable")
     strategy.need_page(fault)
     anon = kernel.page_has(page, "PG_ANON")
     raise answered(COMMIT, "fault_replace_page", "pte_fill", "a copy takes the page's place: "
-                   + ("others have it too" if anon else "it is of a mapping") + f" ({counted(page['refcount'], 'reference')}, mapped {counted(page['mapcount'], 'time')})")
+                   + ("others have it too" if anon else "it is of a mapping")
+                   + f" ({counted(page['refcount'], 'reference')}, mapped {counted(page['mapcount'], 'time')})")
 
 
 def is_last_owner(page: gdb.Value) -> bool:
@@ -295,10 +304,12 @@ def read(strategy: Strategy, fault: Fault, area: gdb.Value, state: int) -> None:
     if synchronous and swap.entries(state) == 1:
         strategy.need_page(fault)
         if swap.is_held(state) and not fault.mine.has_claimed:
-            raise answered(SWAP, "swap_in", "look_again", "waits for who has claimed the slot and reads the page: the access faults "
-                           "again, and finds it")
+            raise answered(SWAP, "swap_in", "look_again",
+                           "waits for who has claimed the slot and reads the page: the access faults again, and "
+                           "finds it")
         strategy.lock_pte(fault)
-        raise answered(SWAP, "read_claimed", "fault_map_swapped_page", "the page is read past the swap cache, and mapped")
+        raise answered(SWAP, "read_claimed", "fault_map_swapped_page",
+                       "the page is read past the swap cache, and mapped")
     strategy.need_page(fault)
     begin_read(strategy, fault)
     if not synchronous:
@@ -319,8 +330,8 @@ def cached(strategy: Strategy, fault: Fault, area: gdb.Value, offset: int, page:
         strategy.wait_page(fault)
     elif not kernel.page_has(page, "PG_UPTODATE"):
         strategy.may_read_swap(fault)
-        raise answered(SWAP, "drop_unread_page", "look_again", "the page could not be read: it is dropped, the access faults "
-                       "again, and reads it anew")
+        raise answered(SWAP, "drop_unread_page", "look_again",
+                       "the page could not be read: it is dropped, the access faults again, and reads it anew")
     only_owner = not int(page["mapcount"]) and swap.entries(swap.slot_state(area, offset)[0]) == 1
     commit(strategy, fault, only_owner)
 
@@ -329,6 +340,6 @@ def commit(strategy: Strategy, fault: Fault, only_owner: bool) -> None:
     strategy.lock_pte(fault)
     if fault.access == WRITE and not only_owner:
         fault.note("maps the page read-only, since others may have it too, and goes on as with any shared page: a copy")
-        raise answered(WRITE_PROTECT, "private_write", "is_last_owner", "the page of the swap cache is mapped, then copied "
-                       "for writing unless nobody else has it by then")
+        raise answered(WRITE_PROTECT, "private_write", "is_last_owner", "the page of the swap cache is mapped, "
+                       "then copied for writing unless nobody else has it by then")
     raise answered(SWAP, "map_locked_page", "fault_map_swapped_page", "the page of the swap cache is mapped")

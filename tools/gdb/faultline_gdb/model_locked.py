@@ -29,7 +29,8 @@ class Locked(Strategy):
         pass
 
     def no_memory(self, fault: Fault) -> None:
-        raise answered(SHARED_FILE, "fault_no_memory_locked", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY, "FAULT_OUT_OF_MEMORY")
+        raise answered(SHARED_FILE, "fault_no_memory_locked", "FAULT_OUT_OF_MEMORY", OUT_OF_MEMORY,
+                       "FAULT_OUT_OF_MEMORY")
 
     def lock_pte(self, fault: Fault) -> None:
         if not fault.table:
@@ -81,7 +82,8 @@ class PerVma(Locked):
     def need_anon_vma(self, fault: Fault) -> None:
         if fault.vma.anon_vma:
             return
-        busy = kernel.define("kernel/sync/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS")
+        busy = (kernel.define("kernel/sync/rwsem.h", "RWSEM_WRITER")
+                | kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS"))
         if int(fault.mm["mmap_lock"]["count"]) & busy:
             fault.note(f"mmap_lock is {vmas.mmap_lock_state(fault.mm)}")
             raise gave_up(VMA_FILE, "vma_need_anon_vma", "vma_lock_abort_anon_vma")
@@ -114,15 +116,17 @@ class MmapLock(Locked):
             raise answered(MMAP_FILE, "mmap_enter", "fault_check_access", no_access(fault), "FAULT_NO_ACCESS")
 
     def lock(self, fault: Fault) -> None:
-        busy = kernel.define("kernel/sync/rwsem.h", "RWSEM_WRITER") | kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS")
+        busy = (kernel.define("kernel/sync/rwsem.h", "RWSEM_WRITER")
+                | kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS"))
         if int(fault.mm["mmap_lock"]["count"]) & busy and not fault.mine.holds:
-            fault.note(f"first waits for mmap_lock, which is {vmas.mmap_lock_state(fault.mm)} (`locks` says by whom); what it "
-                       "finds then may be different")
+            fault.note(f"first waits for mmap_lock, which is {vmas.mmap_lock_state(fault.mm)} (`locks` says by "
+                       "whom); what it finds then may be different")
 
     def grow_stack(self, fault: Fault, found: walk.Found) -> None:
         if not may_grow(fault, found):
-            raise answered(MMAP_FILE, "grow_stack", "FAULT_NO_MAPPING", f"{refused(fault, 'SIGSEGV, SEGV_MAPERR')}: the stack "
-                           "above may not grow so far down", "FAULT_NO_MAPPING")
+            raise answered(MMAP_FILE, "grow_stack", "FAULT_NO_MAPPING",
+                           f"{refused(fault, 'SIGSEGV, SEGV_MAPERR')}: the stack above may not grow so far down",
+                           "FAULT_NO_MAPPING")
         raise retry(MMAP_FILE, "grow_stack", "mmap_retry_stack")
 
     def need_anon_vma(self, fault: Fault) -> None:
@@ -157,4 +161,5 @@ def may_grow(fault: Fault, found: walk.Found) -> bool:
     if fault.address < last.end:
         return False
     gap = kernel.define("mm/vma/vma.h", "STACK_GUARD_GAP")
-    return last.has("GROWSDOWN") or not last.flags & kernel.define("mm/vma/vma.h", "VM_ACCESS") or fault.address - last.end >= gap
+    return (last.has("GROWSDOWN") or not last.flags & kernel.define("mm/vma/vma.h", "VM_ACCESS")
+            or fault.address - last.end >= gap)

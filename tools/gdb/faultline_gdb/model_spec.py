@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Speculation in the model of `why`. Mirrors mm/fault/strategy_speculative.c, from the start, or from the current point of a
-fault that is under way.
+Speculation in the model of `why`. Mirrors mm/fault/strategy_speculative.c, from the start, or from the current point
+of a fault that is under way.
 """
 
 import gdb

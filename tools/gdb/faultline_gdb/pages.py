@@ -56,7 +56,8 @@ class Ptwalk(Command):
             say("    makes no sense: a kernel bug")
         else:
             lock = walk.table_page(step.value)["ptl"]
-            say(f"    the table in frame {walk.frame(step.value) >> 12:#x}; the lock of its entries is {lock_owner(lock)}")
+            say(f"    the table in frame {walk.frame(step.value) >> 12:#x}; the lock of its entries is "
+                f"{lock_owner(lock)}")
 
 
 class Page(Command):
@@ -91,7 +92,8 @@ class Page(Command):
 
     def show(self, pfn: int) -> None:
         if pfn >= int(kernel.variable("max_pfn")):
-            raise gdb.GdbError(f"page: the machine has {int(kernel.variable('max_pfn')):#x} page frames, {pfn:#x} is beyond them.")
+            raise gdb.GdbError(f"page: the machine has {int(kernel.variable('max_pfn')):#x} page frames, {pfn:#x} is "
+                               "beyond them.")
         page = kernel.page_of_pfn(pfn)
         say(f"frame {pfn:#x} (struct page {int(page):#x}): {counted(page['refcount'], 'reference')}, mapped "
             f"{counted(page['mapcount'], 'time')}")

@@ -41,7 +41,8 @@ def describe(name: str) -> str:
     if is_in(point, STOPPED):
         return f"{thread_name(tid)} stands here"
     if is_in(point, ARMED):
-        return "armed for " + (thread_name(tid) if tid else "whoever comes first") + (f", after {skip} passes" if skip else "")
+        return ("armed for " + (thread_name(tid) if tid else "whoever comes first")
+                + (f", after {skip} passes" if skip else ""))
     return "idle" if is_in(point, IDLE) else "somebody arrives"
 
 

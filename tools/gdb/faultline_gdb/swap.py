@@ -106,9 +106,11 @@ class Swap(Command):
     def show(self, number: int, area: gdb.Value, limit: int | None) -> None:
         device, used = device_of(area), list(slots(area))
         file = "a file of " if int(target_of(area)["node"]) else ""
-        say(f"area {number} on {file}{kernel.text_of(device['name'])} ({'asynchronous, ' + str(int(device['latency_us'])) + ' µs' if device['async'] else 'synchronous'}): "
-            f"{counted(area['nr_pages'], 'slot')}, {len(used)} in use, {counted(area['nr_held'], 'page')} in the swap cache, priority "
-            f"{int(area['priority'])}, {counted(area['nr_users'], 'user')}" + ("" if area["usable"] else ", going away"))
+        say(f"area {number} on {file}{kernel.text_of(device['name'])} "
+            f"({'asynchronous, ' + str(int(device['latency_us'])) + ' µs' if device['async'] else 'synchronous'}): "
+            f"{counted(area['nr_pages'], 'slot')}, {len(used)} in use, {counted(area['nr_held'], 'page')} in the swap "
+            f"cache, priority {int(area['priority'])}, {counted(area['nr_users'], 'user')}"
+            + ("" if area["usable"] else ", going away"))
         for offset, state, pfn in used[:limit]:
             say(f"  slot {offset}: {describe_slot(state, pfn)}")
         if limit and len(used) > limit:

@@ -62,5 +62,5 @@ class Tasks(Command):
         mm = task["mm"]
         return [f"pid {int(task['process']['pid'])}", walk.task_name(task), f"on CPU {cpu}" if cpu is not None else
                 "waits for a CPU" if state == "running" else state,
-                f"policy {policy_name(mm)}" if int(mm) else "kernel thread" if task["process"]["is_kernel"] else "no mm",
-                stack.summary(task, cpu)]
+                f"policy {policy_name(mm)}" if int(mm) else
+                "kernel thread" if task["process"]["is_kernel"] else "no mm", stack.summary(task, cpu)]

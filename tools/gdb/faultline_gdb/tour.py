@@ -55,7 +55,8 @@ class Tour(Command):
         self.want_machine()
         self.want_debug()
         if gdb.lookup_static_symbol("curtain") is None:
-            raise gdb.GdbError(f"tour: this machine runs another program. Leave GDB, and start with\n  {start_with(words[0])}")
+            raise gdb.GdbError("tour: this machine runs another program. Leave GDB, and start with\n"
+                               f"  {start_with(words[0])}")
         if any(stop.is_valid() and stop.enabled and stop.visible for stop in gdb.breakpoints()):
             raise gdb.GdbError("tour: there are breakpoints already, at which it would stop too. delete removes them.")
         Walk(words[0]).go()
@@ -100,8 +101,8 @@ class Walk:
             self.give_up(f"`{self.command}` should have said “{pattern}”.")
 
     def give_up(self, what: str) -> typing.NoReturn:
-        raise gdb.GdbError(f"tour: {what} A tour wants a machine that has just been started for it, and nothing else done in it. "
-                           f"Leave GDB, and start with\n  {start_with(self.name)}")
+        raise gdb.GdbError(f"tour: {what} A tour wants a machine that has just been started for it, and nothing else "
+                           f"done in it. Leave GDB, and start with\n  {start_with(self.name)}")
 
     def wait(self) -> None:
         if not sys.stdin.isatty():

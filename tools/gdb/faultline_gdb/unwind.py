@@ -11,7 +11,8 @@ from gdb.unwinder import Unwinder, register_unwinder
 from . import kernel
 
 KERNEL_TEXT = 0xffffffff80000000
-REGISTERS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "rip", "rsp")
+REGISTERS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi",
+             "rip", "rsp")
 TOP = (1 << 64) - 1
 
 

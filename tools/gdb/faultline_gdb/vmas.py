@@ -53,7 +53,8 @@ def what(vma: gdb.Value) -> str:
 def describe(found: walk.Found) -> list[str]:
     vma = found.vma
     return [f"{found.start:#x}-{found.end:#x}", size((found.end - found.start) // kernel.PAGE_SIZE),
-            " ".join(flag_words(int(vma["flags"]))) or "no access", lock_state(vma), f"seq {int(vma['vm_lock_seq'])}", what(vma)]
+            " ".join(flag_words(int(vma["flags"]))) or "no access", lock_state(vma),
+            f"seq {int(vma['vm_lock_seq'])}", what(vma)]
 
 
 def mmap_lock_state(mm: gdb.Value) -> str:
@@ -101,6 +102,6 @@ class Vmas(Command):
     def show(self, mm: gdb.Value, process: gdb.Value) -> None:
         found = list(walk.vmas(mm))
         height = walk.tree_height(mm)
-        say(f"pid {int(process['pid'])}: {counted(len(found), 'VMA')} in a tree of {counted(height, 'level')}, sequence "
-            f"{int(mm['mm_lock_seq'])}, mmap_lock {mmap_lock_state(mm)}")
+        say(f"pid {int(process['pid'])}: {counted(len(found), 'VMA')} in a tree of {counted(height, 'level')}, "
+            f"sequence {int(mm['mm_lock_seq'])}, mmap_lock {mmap_lock_state(mm)}")
         table([describe(one) for one in found])

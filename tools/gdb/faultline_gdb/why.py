@@ -88,7 +88,8 @@ class InFlight:
         """Returns the model's fault, with the locks and pages that the thread has so far."""
         mine = model.Mine(self.record, self.point, self.cpu)
         is_own = self.from_user or self.has_flag("FAULT_UACCESS")
-        return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine, is_own)
+        return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine,
+                           is_own)
 
 
 def in_flight(task: gdb.Value) -> InFlight | None:
@@ -149,11 +150,12 @@ def check_found_vma(fault: model.Fault, vma: gdb.Value) -> None:
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 # Points after which an attempt can end in one way only.
-LOCKED = "It has locked the entry, and found it as it was: nobody can come between. It writes the entry, which resolves the fault."
+LOCKED = ("It has locked the entry, and found it as it was: nobody can come between. It writes the entry, which "
+          "resolves the fault.")
 CERTAIN = {"commit_before_set": LOCKED, "cow_before_flush": LOCKED, "shootdown_sent": LOCKED,
            "fault_throttled": "The entry is written, and nothing held. It waits for the flusher, and completes."}
-VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "lets go, waits and tries again", "answered": "answers",
-         "completed": "completes"}
+VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "lets go, waits and tries again",
+         "answered": "answers", "completed": "completes"}
 
 
 def show(one: Attempt, remark: str = "") -> None:
@@ -268,8 +270,8 @@ class Why(Command):
     def explain_flight(self, task: gdb.Value | None) -> None:
         flight = in_flight(task) if task is not None else None
         if flight is None:
-            raise gdb.GdbError(f"why: {walk.task_name(task) if task is not None else 'this CPU'} is not in the middle of a "
-                               "fault. Which address? why ADDRESS [r|w|x]")
+            raise gdb.GdbError(f"why: {walk.task_name(task) if task is not None else 'this CPU'} is not in the "
+                               "middle of a fault. Which address? why ADDRESS [r|w|x]")
         cpu = walk.cpu_running(task)
         say(f"{walk.task_name(task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}, has faulted: "
             f"{model.WORDS[flight.access]} {flight.address:#x}.")
