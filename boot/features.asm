@@ -214,4 +214,4 @@ cpuid_row:
 	dd 0
 	db 0, 0, EARLY
 	db "cpuid", 0, 0, 0, 0
-	db "an instruction that tells what a CPU can do", 0
+	db "the CPUID instruction", 0

@@ -200,10 +200,10 @@ static void check_word(const struct read_word *word)
 	const char *equals = *word->value ? "=" : "";
 
 	if (!known)
-		klog_record("FAULTLINE-WORD Unknown kernel command line parameter “%s%s%s” changes nothing", word->text,
+		klog_record("FAULTLINE-WORD Unknown kernel command line parameter “%s%s%s” is ignored", word->text,
 			    equals, word->value);
 	else if (!is_right(known, word))
-		klog_record("FAULTLINE-WORD The kernel command line's %s%s%s changes nothing: %s takes %s", word->text,
+		klog_record("FAULTLINE-WORD The kernel command line's %s%s%s is ignored: %s takes %s", word->text,
 			    equals, word->value, known->name, known->right);
 }
 

@@ -17,7 +17,7 @@ void kswapd_start(void)
 	assert_may_sleep();
 	thread = kthread_start("kswapd0", kswapd_main, NULL);
 	if (!thread)
-		panic("no memory for the thread that makes room");
+		panic("no memory for kswapd");
 }
 
 void kswapd_stop(void)

@@ -178,8 +178,7 @@ static void kill_with_sharers(struct process *victim, u64 points)
 		if (process == victim || (runs_on(process, mm, &ends) && !is_exempt(process)))
 			signal_process_kernel(process, SIGKILL);
 	count(oom_kill);
-	klog("out of memory: process %d is killed, of %llu pages with its adjustment", victim->pid,
-	     (unsigned long long)points);
+	klog("out of memory: killed process %d, badness %llu pages", victim->pid, (unsigned long long)points);
 }
 
 /*
@@ -327,7 +326,7 @@ void oom_start(void)
 
 	assert_may_sleep();
 	if (!thread)
-		panic("no memory for the thread that finds some");
+		panic("no memory for oom_reaper");
 	store_release(&oom.thread, thread);
 }
 
@@ -387,6 +386,6 @@ void oom_kill(void)
 	assert_no_lock_held();
 	if (oom_make_room() || thread_killed())
 		return;
-	klog("out of memory: nobody is left to be killed but process %d", init_process->pid);
+	klog("out of memory: no process left to kill but %d", init_process->pid);
 	signal_process_kernel(init_process, SIGKILL);
 }

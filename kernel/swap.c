@@ -103,7 +103,7 @@ bool swap_name(const void *target, struct text *text, char *path)
 }
 
 _Static_assert(sizeof(struct block_request) <= sizeof(((struct swap_request *)0)->driver),
-	       "a request has room for ours");
+	       "block_request fits into a swap request");
 
 static bool is_synchronous(void *device)
 {
@@ -365,7 +365,7 @@ static int swap_off(struct swap_target *target)
 {
 	int area = swap_area_on(target), ret;
 
-	ASSERT(area >= 0, "what is in use is an area");
+	ASSERT(area >= 0, "a target in use has an area");
 	ret = swap_area_remove((unsigned)area);
 	if (!ret)
 		swap_release(target);
@@ -487,6 +487,6 @@ void swap_on_at_boot(void)
 		if (!ret)
 			ret = boot_device(device);
 		if (ret)
-			klog("The command line's swap=%s cannot be done: error %d", text, -ret);
+			klog("The command line's swap=%s failed: error %d", text, -ret);
 	}
 }

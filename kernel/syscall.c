@@ -28,7 +28,7 @@ static SYSCALL(unknown)
 
 	if (number < NR_SYSCALL_SLOTS && !(atomic_or(&reported[number / 64], bit) & bit))
 		klog("%s (%d): system call %u, %s, is not implemented", current->comm, current->tid, number,
-		     names[number] ? names[number] : "which Linux does not have either");
+		     names[number] ? names[number] : "unknown to Linux too");
 	return -ENOSYS;
 }
 

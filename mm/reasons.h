@@ -78,7 +78,7 @@
 	  "seed 003: pmd_none() in handle_pte_fault()")                                                                \
 	X(spf_abort_pmd_changed, SPEC, REASON, "the PMD is not the saved one (S7)",                                    \
 	  "seed 003: pmd_same() in pte_spinlock()")                                                                    \
-	X(spf_abort_ptl_busy, SPEC, REASON, "somebody else held the PTE lock, tried but never waited for (S3)",        \
+	X(spf_abort_ptl_busy, SPEC, REASON, "the PTE lock was contended: it is tried, never waited for (S3)",          \
 	  "seed 003: spin_trylock() in pte_spinlock()")                                                                \
 	X(spf_abort_swap_not_cached, SPEC, REASON,                                                                     \
 	  "a swapped-out page is not in the swap cache: it would have to be read (S2)",                                \

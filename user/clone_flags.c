@@ -244,12 +244,12 @@ static void exit_signal_of_orphan(void)
 	int until[2], status;
 	pid_t orphan;
 
-	section("an orphan tells whoever adopts it by SIGCHLD");
+	section("an orphan's exit signal to its new parent is SIGCHLD");
 	signal(SIGUSR1, count_exit_signal);
 	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	orphan = orphan_with(SIGUSR1, until);
 	close(until[1]);
-	CHECK_THAT("it is no clone child any more", waitpid(orphan, &status, 0) == orphan && exited_with(status, 9));
+	CHECK_THAT("it is not a clone child any more", waitpid(orphan, &status, 0) == orphan && exited_with(status, 9));
 	CHECK_EQ(nr_exit_signals, 0);
 	close(until[0]);
 	MUST(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);

@@ -58,7 +58,7 @@ static bool raises(const char *bytes, size_t size, int signo, int si_code, uintp
 
 static void plain(void)
 {
-	section("there and back");
+	section("to 32-bit code and back");
 	CHECK(CATCH(RUN("\xb8\x2a\0\0\0")) == 0 && eax == 42); /* mov $42, %eax */
 	CHECK(CATCH(RUN("\x40")) == 0);			       /* inc %eax: a prefix in 64-bit code */
 	CHECK(CATCH(RUN("\x6a\x07\x58")) == 0 && eax == 7);    /* push $7; pop %eax */

@@ -177,7 +177,7 @@ static void faults(void)
 	memset(memory, 8, NR * PAGE);
 	CHECK_EQ(write_all(9), 0);
 	CHECK_EQ(run_child(quiet, NULL), 0);
-	CHECK_THAT("one for each page when the child is gone (reuse)", write_all(10) == NR);
+	CHECK_THAT("one for each page when the child has exited (reuse)", write_all(10) == NR);
 	CHECK_EQ(write_all(11), 0);
 }
 

@@ -90,7 +90,7 @@ static void disk_walk(struct disk *disk, uint32_t ino)
 		if (!child)
 			continue;
 		if (child > disk->nr_inodes || !disk_u32(disk, disk_inode(disk, child))) {
-			disk_problem(disk, "name of no inode", child);
+			disk_problem(disk, "name refers to a free inode", child);
 			continue;
 		}
 		disk->links[child]++;
@@ -129,9 +129,9 @@ static void disk_check_bitmap(struct disk *disk)
 		int marked = bitmap[block / 8] >> block % 8 & 1, used = block < disk->data_start || disk->used[block];
 
 		if (marked && !used)
-			disk_problem(disk, "block is taken, but nobody's", block);
+			disk_problem(disk, "block is marked as used, but no inode has it", block);
 		if (!marked && used)
-			disk_problem(disk, "block is used, but free", block);
+			disk_problem(disk, "block is in use, but marked as free", block);
 	}
 }
 

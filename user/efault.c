@@ -91,7 +91,7 @@ static void demand(void)
 {
 	char *p = map_island(4, RW), *stack_like;
 
-	section("good pointers to pages not yet there");
+	section("valid pointers to pages that are not mapped yet");
 	MUST(write(fds[1], "abcdefgh", 8) == 8);
 	CHECK_EQ(syscall(SYS_read, fds[0], p + PAGE - 4, 8), 8);
 	CHECK(memcmp(p + PAGE - 4, "abcdefgh", 8) == 0);

@@ -85,7 +85,7 @@ static void levels(void)
 {
 	int ep = epoll_create1(0), fds[2];
 
-	section("level-triggered: told as long as it lasts");
+	section("level-triggered: reported as long as it is ready");
 	MUST(pipe(fds) == 0);
 	MUST(watch(ep, EPOLL_CTL_ADD, fds[0], EPOLLIN, 1) == 0 && watch(ep, EPOLL_CTL_ADD, fds[1], EPOLLOUT, 2) == 0);
 	READY(ep, "2:4");
@@ -108,7 +108,7 @@ static void edges(void)
 {
 	int ep = epoll_create1(0), fds[2];
 
-	section("edge-triggered: told when something happens; one-shot: told once");
+	section("edge-triggered: reported at each event; one-shot: reported once");
 	MUST(pipe(fds) == 0);
 	MUST(watch(ep, EPOLL_CTL_ADD, fds[0], EPOLLIN | EPOLLET, 1) == 0);
 	READY(ep, "");
@@ -141,7 +141,7 @@ static void turns(void)
 	int ep = epoll_create1(0), fd[3];
 	struct pollfd p = { ep, POLLIN, 0 };
 
-	section("more are ready than there is room for; an epoll can be polled");
+	section("more files are ready than fit into the array; an epoll can be polled");
 	for (int i = 0; i < 3; i++) {
 		fd[i] = eventfd(0, EFD_NONBLOCK);
 		MUST(watch(ep, EPOLL_CTL_ADD, fd[i], EPOLLIN, (uint64_t)i) == 0);
@@ -208,7 +208,7 @@ static void sleeping(void)
 	pthread_t thread;
 	int fds[2];
 
-	section("a wait sleeps until somebody writes, adds, or closes");
+	section("a wait sleeps until another thread writes, adds or closes a file");
 	MUST(pipe(fds) == 0);
 	for (int how = 0; how < 3; how++) {
 		s.tid = 0;

@@ -179,7 +179,7 @@ static int becomes_another(void *arg)
 
 static void parent_death(void)
 {
-	section("the signal for a parent's end outlives execve, not fork, nor becoming another user");
+	section("the parent-death signal is kept by execve, but cleared by fork and by a change of user");
 	CHECK(exited_with(run_child(asks_and_execs, NULL), SIGUSR1));
 	CHECK(exited_with(run_child(does_not_inherit, NULL), 0));
 	CHECK(exited_with(run_child(becomes_another, NULL), 0));

@@ -45,6 +45,6 @@ int main(int argc, char **argv)
 	CHECK_EQ(close(memfd_create("another", 0)), 0);
 	for (size_t page = 0; page < nr_pages; page += 64)
 		nr_right += is_marked(fd, page);
-	CHECK_THAT("what was written is there", nr_right == nr_pages / 64);
+	CHECK_THAT("the written pages are intact", nr_right == nr_pages / 64);
 	return check_done();
 }

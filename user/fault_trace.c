@@ -67,7 +67,7 @@ static void check_writers(void)
 	char one[64], line[512];
 	char *p = map_island(4, PROT_READ | PROT_WRITE);
 
-	section("who changes the address space");
+	section("changes of the address space");
 	MUST(munmap(p, PAGE) == 0);
 	CHECK(read_trace());
 	snprintf(one, sizeof(one), "tid=%d mmap_write seq=", (int)getpid());

@@ -111,7 +111,7 @@ static void own(void)
 
 static void foreign(void)
 {
-	section("what is not an access of the program");
+	section("accesses that are not the program's own");
 	LEAVES(copy_in(below), EFAULT);
 	LEAVES(copy_out(below), EFAULT);
 	LEAVES(wake_and_set(stack, below), EFAULT);

@@ -257,10 +257,10 @@ static void errors(void)
 	CHECK_ERRNO(futex((uint32_t *)0xffffffff80000000, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EFAULT);
 	CHECK_ERRNO(futex(NULL, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0), EFAULT);
 	CHECK_ERRNO(futex(&word, FUTEX_WAIT | FUTEX_PRIVATE, 1, none, NULL, 0), EFAULT);
-	CHECK_THAT("a word on a page not yet there is zero",
+	CHECK_THAT("a word on a page that is not mapped yet is zero",
 		   futex((uint32_t *)fresh, FUTEX_WAIT | FUTEX_PRIVATE, 1, NULL, NULL, 0) == -1 && errno == EAGAIN);
 	CHECK_EQ(futex((uint32_t *)(fresh + 8), FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL, NULL, 0), 0);
-	CHECK_THAT("nobody can share a private word that cannot be written",
+	CHECK_THAT("a read-only word of private memory cannot be waited on as shared",
 		   futex((uint32_t *)constant, FUTEX_WAIT, 1, NULL, NULL, 0) == -1 && errno == EFAULT);
 	CHECK_ERRNO(futex((uint32_t *)constant, FUTEX_WAKE, 1, NULL, NULL, 0), EFAULT);
 	CHECK_EQ(futex((uint32_t *)constant, FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL, NULL, 0), 0);

@@ -95,7 +95,7 @@ static int hang(void)
 {
 	static const char *const texts[] = { "waits for MMAP_LOCK", "holds mmap_lock for reading", "holds MMAP_LOCK",
 					     "has not left the kernel for 1 seconds",
-					     "stands at the race point mmap_locked" };
+					     "is stopped at the race point mmap_locked" };
 	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), pipe_ends[2], status;
 	pid_t child;
 
@@ -146,7 +146,7 @@ static pid_t send_signal(pid_t to)
 static int deaf(void)
 {
 	static const char *const texts[] = { "CPU 1 has taken no interrupt for 1 seconds", "the CPU waits for SIGNAL",
-					     "which CPU 1 holds", "stands at the race point switch_mask_set" };
+					     "which CPU 1 holds", "is stopped at the race point switch_mask_set" };
 	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), status;
 	pid_t standing, spinning;
 

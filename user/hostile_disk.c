@@ -236,7 +236,7 @@ static void taken_away_with_others(void)
 	FILE *mounts;
 	int left = 0;
 
-	section("umount -l takes what is mounted below, too");
+	section("umount -l also unmounts what is mounted below");
 	MUST(mount("none", "/disk", "tmpfs", 0, NULL) == 0 && mkdir("/disk/a", 0755) == 0 &&
 	     mkdir("/disk/b", 0755) == 0);
 	MUST(mount("none", "/disk/a", "tmpfs", 0, NULL) == 0 && mkdir("/disk/a/c", 0755) == 0);
@@ -261,7 +261,7 @@ int main(int argc, char **argv)
 	catch_faults(0);
 	MUST(mkdir("/disk", 0755) == 0);
 	make_disk();
-	section("blocks that are not there");
+	section("block numbers out of range");
 	block_out_of_range();
 	section("read-only");
 	mounted_read_only();

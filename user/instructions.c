@@ -70,7 +70,7 @@ static void interrupts(void)
 
 static void invalid(void)
 {
-	section("no instructions in 64-bit code");
+	section("invalid in 64-bit mode");
 	TELL("ud2", run_bytes("\x0f\x0b", 2));
 	CHECK(caught.addr == (uintptr_t)code);
 	TELL("ud1", run_bytes("\x0f\xb9\xc0", 3));
@@ -84,7 +84,7 @@ static void invalid(void)
 
 static void privileged(void)
 {
-	section("not a program's to run");
+	section("privileged instructions");
 	TELL("sti", __asm__ volatile("sti"));
 	TELL("swapgs", __asm__ volatile("swapgs"));
 	TELL("sysret", __asm__ volatile("sysretq"));
@@ -163,7 +163,7 @@ static void far_returns(void)
 		CATCH(far_return_to(bad_code[i], (unsigned long)landed));
 		tell_selector("to selector", bad_code[i]);
 	}
-	TELL("to no address", far_return_to(USER_CS, NOT_CANONICAL));
+	TELL("to a non-canonical address", far_return_to(USER_CS, NOT_CANONICAL));
 	TELL("to nothing", far_return_to(USER_CS, 16));
 }
 
@@ -244,7 +244,7 @@ static void interrupt_returns(void)
 	}
 	frame = own_frame();
 	frame.rip = NOT_CANONICAL;
-	TELL("to no address", interrupt_return(frame, 2));
+	TELL("to a non-canonical address", interrupt_return(frame, 2));
 	frame.rip = 16;
 	TELL("to nothing", interrupt_return(frame, 2));
 	TELL("from a nested task", interrupt_return(own_frame(), 2 | FLAG_NESTED));

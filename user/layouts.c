@@ -225,7 +225,7 @@ static void touching(void)
 	begin("touched memory");
 	map(0, 8, RW, 0);
 	read_pages(0, 2);
-	show_all("read: pages of zeros are nobody's");
+	show_all("read: the zero page is not counted");
 	write_pages(1, 3);
 	show_all("written");
 	map(8, 4, RW, 0);

@@ -87,7 +87,7 @@ static void of_nobody(void)
 	CHECK_ERRNO(shmat(id, at(0) + 5, SHM_RND), EPERM);
 	CHECK(pages_hold(p, 2, 7));
 	CHECK(CATCH(peek(at(0))) == SIGSEGV);
-	CHECK_THAT("the limit is not for him to change", fd < 0 || (write(fd, "0\n", 2) == -1 && errno == EPERM));
+	CHECK_THAT("another user cannot change the limit", fd < 0 || (write(fd, "0\n", 2) == -1 && errno == EPERM));
 	shmctl(id, IPC_RMID, NULL);
 }
 

@@ -191,7 +191,7 @@ static void descriptors(const char *path)
 
 static void absurd_mmap(void)
 {
-	section("mmap of what cannot be");
+	section("impossible mmap calls");
 	SHOW(map(NULL, PAGE, RW, MAP_PRIVATE, file, 1));
 	SHOW(map(NULL, 0, RW, MAP_PRIVATE, 999, 0));
 	SHOW(map(NULL, PAGE, RW, 0, file, 0));

@@ -70,7 +70,7 @@ static void check_tag(int page, unsigned int word, uint64_t value)
 	if (tag.colour != (unsigned int)page % NR_COLOURS || tag.word != word ||
 	    tag.thread >= (unsigned int)nr_workers ||
 	    tag.count > __atomic_load_n(&published[tag.thread], __ATOMIC_ACQUIRE))
-		fail("thread %d reads %016llx from word %u of page %d: nobody wrote that there", self->number,
+		fail("thread %d reads %016llx from word %u of page %d: no thread wrote this value there", self->number,
 		     (unsigned long long)value, word, page);
 }
 

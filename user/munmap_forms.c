@@ -73,7 +73,7 @@ static void errors(void)
 	CHECK_ERRNO(syscall(SYS_munmap, ~0UL << 12, PAGE), EINVAL);
 	CHECK_ERRNO(syscall(SYS_munmap, 0x7ffffffff000, PAGE), EINVAL);
 	CHECK_THAT("nothing was lost by that", CATCH(poke(p, 1)) == 0 && CATCH(poke(p + PAGE, 1)) == 0);
-	CHECK_THAT("a crooked length is rounded up", munmap(p, PAGE + 1) == 0 && gone(p + PAGE));
+	CHECK_THAT("an unaligned length is rounded up", munmap(p, PAGE + 1) == 0 && gone(p + PAGE));
 }
 
 int main(void)

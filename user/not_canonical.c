@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests returns to user mode at non-canonical addresses: as the address of a signal handler, and in a context that a
- * handler has edited. The process dies of SIGSEGV, and no other process is affected.
+ * handler has edited. The process is killed by SIGSEGV, and no other process is affected.
  */
 #include "user/check.h"
 

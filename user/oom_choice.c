@@ -46,7 +46,7 @@ int main(void)
 	expect_killed(volunteer, "the volunteer");
 	expect_killed(eater, "the eater");
 	if (kill(exempt, 0) || waitpid(exempt, NULL, WNOHANG))
-		printf("who is exempt was killed\n");
+		printf("the exempt process was killed\n");
 	kill(exempt, SIGKILL);
 	expect_killed(exempt, "the exempt one, at last");
 	printf("done\n");

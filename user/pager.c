@@ -73,7 +73,7 @@ static void lazy(void)
 {
 	struct sigaction sa = { .sa_sigaction = bring_to_life, .sa_flags = SA_SIGINFO };
 
-	section("pages that come to life when they are touched");
+	section("pages that a signal handler maps on their first access");
 	MUST(sigaction(SIGSEGV, &sa, NULL) == 0);
 	heap = map_island(NR_PAGES, PROT_NONE);
 	in_threads(touch_all);

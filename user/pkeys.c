@@ -137,7 +137,7 @@ static void accesses(void)
 	set_key(key, NO_WRITE);
 	CHECK(FAULT_OF(poke(p, 3)) == SEGV_PKUERR && seen.addr == p && seen.key == key);
 	CHECK(FAULT_OF(peek(p)) == 0 && peek(p) == 2);
-	CHECK_THAT("a page that is not there yet", FAULT_OF(poke(p + PAGE, 3)) == SEGV_PKUERR && seen.key == key);
+	CHECK_THAT("a page that is not mapped yet", FAULT_OF(poke(p + PAGE, 3)) == SEGV_PKUERR && seen.key == key);
 	CHECK(FAULT_OF(peek(p + PAGE)) == 0);
 	set_key(key, NO_ACCESS);
 	CHECK(FAULT_OF(peek(p)) == SEGV_PKUERR && FAULT_OF(peek(p + 2 * PAGE)) == SEGV_PKUERR);
@@ -146,7 +146,7 @@ static void accesses(void)
 	MUST(mprotect(p, PAGE, PROT_READ) == 0);
 	CHECK_THAT("mprotect keeps the key", FAULT_OF(poke(p, 1)) == SEGV_ACCERR);
 	set_key(key, NO_WRITE);
-	CHECK_THAT("the key is asked first", FAULT_OF(poke(p, 1)) == SEGV_PKUERR);
+	CHECK_THAT("the key is checked before the protection", FAULT_OF(poke(p, 1)) == SEGV_PKUERR);
 	CHECK_EQ(key_protect(p, 8 * PAGE, RW, -1), 0);
 	CHECK(FAULT_OF(poke(p + PAGE, 1)) == SEGV_PKUERR);
 	CHECK_EQ(key_protect(p, 8 * PAGE, RW, 0), 0);
@@ -246,7 +246,7 @@ static void execution(void)
 
 	section("execution");
 	MUST(key_protect(p, PAGE, PROT_READ | PROT_EXEC, key) == 0);
-	CHECK_THAT("fetches are not bound", call(p) == 42 && FAULT_OF(peek(p)) == SEGV_PKUERR);
+	CHECK_THAT("keys do not restrict instruction fetches", call(p) == 42 && FAULT_OF(peek(p)) == SEGV_PKUERR);
 	CHECK_EQ(key_in_smaps(p), key);
 	MUST(key_protect(p, PAGE, PROT_READ | PROT_EXEC, 0) == 0);
 	MUST(key_free(key) == 0);

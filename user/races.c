@@ -125,7 +125,7 @@ static void s1(struct stage *s)
 	CHECK_EQ(actor_finish(forker), 0);
 	actor_finish(copier);
 	actor_finish(writer);
-	CHECK_THAT("nobody copied the page before the flush", !s->flag[0]);
+	CHECK_THAT("no thread copied the page before the flush", !s->flag[0]);
 	CHECK_THAT("no write was lost", p[1] == 1 && p[2] == 2 && p[3] == 1);
 }
 
@@ -238,7 +238,7 @@ static void k5(struct stage *s)
 	usleep(50000);
 	s->flag[0] = actor_busy(late) || w->seen == 7;
 	CHECK(release("cow_before_flush"));
-	CHECK_THAT("nobody can write to the copy while others read the old page", s->flag[0]);
+	CHECK_THAT("no thread can write to the copy while others read the old page", s->flag[0]);
 	CHECK(actor_finish(copier) == 0 && actor_finish(late) == 0);
 	w->stop = true;
 	CHECK_THAT("the reader sees what was written to the copy", actor_finish(reader) == 7);
@@ -265,7 +265,7 @@ static void k9(struct stage *s)
 		usleep(1000);
 	if (!actor_busy(second)) {
 		w->stop = true;
-		CHECK_THAT("who returns has flushed", actor_finish(reader) == 0);
+		CHECK_THAT("the call that has returned has flushed", actor_finish(reader) == 0);
 	}
 	CHECK(release("zap_before_flush"));
 	CHECK(actor_finish(first) == 0 && actor_finish(second) == 0);
@@ -418,9 +418,10 @@ static void v3(struct stage *s)
 	CHECK(release("vma_locked"));
 	CHECK(actor_finish(reader) == 0 && actor_finish(writer) == 0);
 	q = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
-	CHECK_THAT("the write arrived", q != MAP_FAILED && peek(q + 4 * PAGE) == 1);
+	CHECK_THAT("the write is visible", q != MAP_FAILED && peek(q + 4 * PAGE) == 1);
 	CHECK_EQ(ftruncate(fd, 0), 0);
-	CHECK_THAT("who maps it was found", CATCH(peek(p + 4 * PAGE)) == SIGBUS && CATCH(peek(q)) == SIGBUS);
+	CHECK_THAT("truncation found the VMAs that map the file",
+		   CATCH(peek(p + 4 * PAGE)) == SIGBUS && CATCH(peek(q)) == SIGBUS);
 	close(fd);
 }
 
@@ -528,7 +529,7 @@ static void v15(struct stage *s)
 	usleep(50000);
 	CHECK_THAT("the writer waits for the reader", actor_busy(writer));
 	CHECK(release("vma_locked"));
-	CHECK_THAT("neither waits for ever", actor_finish(fault) == 0 && actor_finish(writer) == 0);
+	CHECK_THAT("neither waits forever", actor_finish(fault) == 0 && actor_finish(writer) == 0);
 	CHECK_EQ(p[0], 1);
 }
 
@@ -567,13 +568,13 @@ static const struct race {
 	{ "V3", "a writer waits for readers of shared memory", v3, 2 },
 	{ "V4", "a stack grows under its readers", v4, 2 },
 	{ "V6", "the VMA leaves its anon_vma before it is locked", v6, 1 },
-	{ "V12", "look again from the root", v12, 1 },
-	{ "V14", "a killed writer leaves no bar behind", v14, 1 },
+	{ "V12", "the look-up starts again from the root", v12, 1 },
+	{ "V14", "a killed writer does not keep readers out", v14, 1 },
 	{ "V15", "a reader never waits for mmap_lock", v15, 2 },
 	{ "K4", "two faults on one page", k4, 1 },
-	{ "K5", "nobody reads the old page once the copy is written", k5, 3 },
+	{ "K5", "no thread reads the old page once the copy is written", k5, 3 },
 	{ "K9", "two MADV_DONTNEED at once", k9, 3 },
-	{ "U1", "user memory that goes away under a system call", u1, 1 },
+	{ "U1", "user memory that is unmapped during a system call", u1, 1 },
 };
 
 int main(int argc, char **argv)

@@ -129,7 +129,7 @@ static void robust(void)
 {
 	pthread_t thread;
 
-	section("a robust mutex whose owner is gone");
+	section("a robust mutex whose owner has exited");
 	CHECK(killed_by(run_child(die_with_lock, NULL), SIGKILL));
 	CHECK_EQ(pthread_mutex_lock(&s->robust), EOWNERDEAD);
 	CHECK_EQ(pthread_mutex_consistent(&s->robust), 0);

@@ -71,7 +71,7 @@ static void stop_and_go(void (*fn)(void))
 
 	CHECK_EQ(kill(pid, SIGSTOP), 0);
 	CHECK(stopped_by(pid, SIGSTOP));
-	CHECK_THAT("a stop is told once", waitpid(pid, &status, WUNTRACED | WNOHANG) == 0);
+	CHECK_THAT("a stop is reported once", waitpid(pid, &status, WUNTRACED | WNOHANG) == 0);
 	CHECK_EQ(kill(pid, SIGCONT), 0);
 	CHECK(continued(pid));
 	CHECK_EQ(kill(pid, SIGSTOP), 0);
@@ -88,11 +88,11 @@ static void reports(void)
 	int status;
 	pid_t pid = start(sleep_for_ever);
 
-	section("reports of a process that stops and goes on");
+	section("reports of a process that stops and continues");
 	CHECK_EQ(kill(pid, SIGSTOP), 0);
 	CHECK(stopped_by(pid, SIGSTOP));
 	CHECK_EQ(kill(pid, SIGCONT), 0);
-	CHECK_THAT("it goes on at once", waitpid(pid, &status, WCONTINUED | WNOHANG) == pid && WIFCONTINUED(status));
+	CHECK_THAT("it continues at once", waitpid(pid, &status, WCONTINUED | WNOHANG) == pid && WIFCONTINUED(status));
 	CHECK_EQ(kill(pid, SIGSTOP), 0);
 	CHECK(stopped_by(pid, SIGSTOP));
 	CHECK_EQ(kill(pid, SIGCONT), 0);
@@ -161,7 +161,7 @@ static void stop_signal_and_continue(void)
 		reports &= killed_by(status, SIGKILL) || WIFCONTINUED(status) || status == (SIGSTOP << 8 | 0x7f);
 	} while (!killed_by(status, SIGKILL));
 	MUST(pthread_join(thread, &ok) == 0);
-	CHECK_THAT("it always goes on", ok);
+	CHECK_THAT("it always continues", ok);
 	CHECK_THAT("each report of a stop has its signal", reports);
 }
 
@@ -179,7 +179,7 @@ static void kill_stopped(void)
 	CHECK_EQ(kill(pid, SIGSTOP), 0);
 	await_state(pid, 'T');
 	CHECK_EQ(kill(pid, SIGKILL), 0);
-	CHECK_THAT("its stop is not told", waitpid(pid, &status, WUNTRACED) == pid && killed_by(status, SIGKILL));
+	CHECK_THAT("its stop is not reported", waitpid(pid, &status, WUNTRACED) == pid && killed_by(status, SIGKILL));
 }
 
 static void groups(void)

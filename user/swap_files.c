@@ -62,11 +62,11 @@ static void goes_out_and_in(void)
 	section("a swap file");
 	CHECK_EQ(swapon(name, SWAP_FLAG_PREFER | 100), 0);
 	snprintf(line, sizeof(line), "%-40sfile\t\t%lu\t\t0\t\t100\n", name, (FILE_PAGES - 1) * 4);
-	CHECK_THAT("/proc/swaps tells of it", swaps_say(line));
+	CHECK_THAT("/proc/swaps lists it", swaps_say(line));
 	fill_pages(p, NR, 1);
 	CHECK_EQ(madvise(p, NR * PAGE, 21 /* MADV_PAGEOUT */), 0);
 	snprintf(line, sizeof(line), "file\t\t%lu\t\t%lu\t\t100\n", (FILE_PAGES - 1) * 4, NR * 4);
-	CHECK_THAT("what went out is there", swaps_say(line));
+	CHECK_THAT("/proc/swaps counts the swapped-out pages", swaps_say(line));
 	CHECK_ERRNO(swapon(path_of(0), 0), EBUSY);
 	CHECK_ERRNO(pwrite(fd, "x", 1, 0), ETXTBSY);
 	CHECK_ERRNO(ftruncate(fd, 0), ETXTBSY);

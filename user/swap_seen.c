@@ -250,7 +250,7 @@ static void told_to_the_unprivileged(void)
 	char *p = private_memory();
 
 	section("without privileges");
-	CHECK_THAT("pagemap tells that a page is in swap, and not where",
+	CHECK_THAT("pagemap shows that a page is in swap, and not where",
 		   exited_with(run_child(look_without_privilege, p), 0));
 	munmap(p, SIZE);
 }
@@ -286,7 +286,7 @@ static void reached_by_others(void)
 	CHECK_EQ(process_vm_readv(pid, &local, 1, &remote, 1, 0), SIZE);
 	CHECK(copy[0] == 5 && copy[SIZE / 2 - PAGE] == (char)(5 + NR / 2 - 1));
 	CHECK(copy[SIZE / 2] == (char)(4 + NR / 2) && copy[SIZE - PAGE] == (char)(4 + NR - 1));
-	CHECK_THAT("ours is as it was", p[0] == 0);
+	CHECK_THAT("the process's own page is unchanged", p[0] == 0);
 	end_waiting(pid, to_end);
 	munmap(p, SIZE);
 }

@@ -99,7 +99,7 @@ static void places(void)
 
 	section("places");
 	CHECK(shmat(id, place + 1, 0) == NO_PLACE && errno == EINVAL);
-	CHECK_THAT("what is mapped there is in the way", shmat(id, place, 0) == NO_PLACE && errno == EINVAL);
+	CHECK_THAT("shmat fails where memory is mapped already", shmat(id, place, 0) == NO_PLACE && errno == EINVAL);
 	CHECK(shmat(id, NULL, SHM_REMAP) == NO_PLACE && errno == EINVAL);
 	CHECK(shmat(id, place + 1, SHM_RND | SHM_REMAP) == place);
 	place[PAGE] = 'x';
@@ -146,7 +146,7 @@ static void of_others(void)
 	int id = new_segment(PAGE), status;
 	pid_t pid;
 
-	section("somebody else's");
+	section("another user's segment");
 	pid = fork();
 	MUST(pid >= 0);
 	if (!pid) {

@@ -64,7 +64,7 @@ static void process_wide(void)
 	sigset_t set;
 	void *value;
 
-	section("sent to the process, taken by the one who wants it");
+	section("sent to the process, taken by the thread that waits for it");
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);

@@ -82,7 +82,7 @@ static void speculation(struct stage *s)
 
 	MUST(set_policy(POLICY_SPEC));
 	MUST(actor_stop_at(victim, "spec_after_walk", touch_step, p + PAGE));
-	curtain("the fault stands still", p + PAGE, victim->tid);
+	curtain("the fault is stopped", p + PAGE, victim->tid);
 	MUST(munmap(p + 4 * PAGE, PAGE) == 0);
 	curtain("munmap is done", p + PAGE, victim->tid);
 	MUST(release("spec_after_walk"));

@@ -112,6 +112,6 @@ int main(void)
 	settings();
 	thread();
 	memory();
-	printf("the marks are kept\n");
+	printf("the watermarks hold\n");
 	return 0;
 }

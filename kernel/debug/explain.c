@@ -114,8 +114,8 @@ static const char *why(enum fault_answer answer, u64 addr)
 	};
 
 	if (addr >= USER_END)
-		return "which is not a program's to touch";
-	return answer < ARRAY_SIZE(sentences) && sentences[answer] ? sentences[answer] : "which cannot be had";
+		return "which is outside user space";
+	return answer < ARRAY_SIZE(sentences) && sentences[answer] ? sentences[answer] : "which cannot be accessed";
 }
 
 /*
@@ -161,7 +161,7 @@ static struct line *begin_line(int signo)
 	if (!line)
 		return NULL;
 	line->length = 0;
-	add(line, "%s[%d] dies of %s: ", current->comm, current->tid, signo == SIGBUS ? "SIGBUS" : "SIGSEGV");
+	add(line, "%s[%d] is killed by %s: ", current->comm, current->tid, signo == SIGBUS ? "SIGBUS" : "SIGSEGV");
 	return line;
 }
 
@@ -220,15 +220,14 @@ void explain_exception(const struct trap_frame *frame, const char *exception, in
 	if (!line)
 		return;
 	if (is_int80(frame->rip)) {
-		add(line, "the instruction at 0x%lx is int $0x80, a 32-bit system call: there are none here",
+		add(line, "the instruction at 0x%lx is int $0x80, a 32-bit system call, which is not supported",
 		    (unsigned long)frame->rip);
 	} else if (addr_is_canonical(frame->rip)) {
-		add(line,
-		    "the instruction at 0x%lx caused a %s: it is not a program's to run, or touched what is no address",
+		add(line, "the instruction at 0x%lx caused a %s: it is privileged, or accessed a non-canonical address",
 		    (unsigned long)frame->rip, exception);
 		add_registers(line, frame);
 	} else {
-		add(line, "it went on at 0x%lx, which is no address", (unsigned long)frame->rip);
+		add(line, "it jumped to 0x%lx, a non-canonical address", (unsigned long)frame->rip);
 	}
 	explain_end_line(line);
 }

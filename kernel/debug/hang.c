@@ -123,7 +123,7 @@ static void log_circle(const struct task *task)
 			return;
 		if (next != task)
 			continue;
-		klog_record("    and so, in %d steps, waits for itself: nobody of this circle will ever go on", steps);
+		klog_record("    deadlock: a cycle of %d threads", steps);
 		return;
 	}
 }
@@ -140,7 +140,7 @@ static void log_holders(const struct task *waiter)
 		any = true;
 	}
 	if (!any)
-		klog_record("    which no thread is known to hold: I/O, or a wake-up, is awaited");
+		klog_record("    which no thread is known to hold: it waits for I/O or a wake-up");
 }
 
 /* ---- The report -------------------------------------------------------------------------------------------------- */
@@ -175,7 +175,7 @@ static void log_race_points(void)
 {
 	for (unsigned id = 0; id < NR_RACE_POINTS; id++)
 		if (race_stopped_at(id))
-			klog_record("  thread %d stands at the race point %s", race_stopped_at(id),
+			klog_record("  thread %d is stopped at the race point %s", race_stopped_at(id),
 				    race_point_name(id));
 }
 
@@ -313,7 +313,7 @@ static void look_around(u64 now)
 		hang_report(headline);
 	}
 	if (some_thread_hangs(now))
-		hang_report("A thread has slept where nobody lets it go on");
+		hang_report("A thread has slept too long");
 }
 
 /* Returns true if the CPU has left the kernel, or switched threads, since its last tick. => interrupts off. */

@@ -93,7 +93,7 @@ bool task_holds(const struct task *task, const struct lock_wait *wait)
 
 void log_lock_limits(void)
 {
-	klog_record("  locks: those that know their owner, or are a fault's; the debug kernel notes all that are held");
+	klog_record("  locks: those that store their owner, and those of faults; the debug kernel records all");
 }
 
 #endif

@@ -106,7 +106,7 @@ void log_walks(u64 addr)
 
 		if (!task || !task_copy_fault(&f, task) || !can_read(f.mm, sizeof(*f.mm)))
 			continue;
-		klog_record("  page tables at %016lx, which CPU %u is about:", (unsigned long)f.address, cpu);
+		klog_record("  page tables at %016lx, faulting on CPU %u:", (unsigned long)f.address, cpu);
 		log_walk(f.mm, f.address);
 	}
 	if (addr != NO_ADDRESS) {

@@ -98,7 +98,7 @@ static void hook_up(struct poll_table *table, struct wait_queue *queue)
 	struct watch *watch = container_of(table, struct watch_table, table)->watch;
 	struct hook *hook = &watch->hooks[watch->nr_hooks++];
 
-	BUG_ON(watch->nr_hooks > MAX_QUEUES, "a file has no more wait queues than MAX_QUEUES");
+	BUG_ON(watch->nr_hooks > MAX_QUEUES, "a file has more than MAX_QUEUES wait queues");
 	hook->waiter = (struct waiter){ .notify = something_happened };
 	list_init(&hook->waiter.link);
 	hook->watch = watch;

@@ -185,9 +185,9 @@ static void unpack_all(void)
 		long ret = unpack_entry(&entry, archive + at);
 
 		if (ret) {
-			klog_record("FAULTLINE-SHARE %s and what follows it are missing in the machine: %s", entry.name,
-				    ret == -ENOSPC || ret == -ENOMEM ? "there is too little memory"
-								     : "they cannot be unpacked");
+			klog_record("FAULTLINE-SHARE %s and the entries after it were not unpacked: %s", entry.name,
+				    ret == -ENOSPC || ret == -ENOMEM ? "too little memory"
+								     : "the entry cannot be created");
 			return;
 		}
 	}

@@ -182,7 +182,7 @@ static const char *obstacle(const struct inode *inode, const char *path)
 	if (!path)
 		return "its path is too long";
 	if (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode) && !S_ISLNK(inode->mode))
-		return "it is no file, directory or symbolic link";
+		return "it is not a regular file, directory or symbolic link";
 	return S_ISREG(inode->mode) && inode_size(inode) > MAX_SIZE ? "it has 4 GiB or more" : NULL;
 }
 
@@ -197,7 +197,8 @@ static void put_tree(struct dentry *root)
 		const char *why = obstacle(dentry->inode, path);
 
 		if (why)
-			klog_record("FAULTLINE-SHARE %s is not copied out: %s", path ? path : dentry->name, why);
+			klog_record("FAULTLINE-SHARE %s is not copied to the host: %s", path ? path : dentry->name,
+				    why);
 		else if (!is_unchanged(dentry->inode, path + 1))
 			put_file(name_below(path + 1), dentry->inode);
 	}

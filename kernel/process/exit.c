@@ -308,7 +308,7 @@ static void wait_until_alone(void)
 {
 	for (unsigned ms = 0; nr_tasks_in_memory() > 1; ms++) {
 		if (ms == TOO_LONG_MS)
-			klog("the end waits for %llu tasks that nobody frees",
+			klog("shutdown waits for %llu tasks that are not freed",
 			     (unsigned long long)nr_tasks_in_memory() - 1);
 		pause_ns(1000000);
 	}

@@ -322,7 +322,7 @@ void schedule(void)
 
 	assert_no_spinlock_held();
 #if DEBUG
-	ASSERT(!in_atomic(), "nobody sleeps while holding a spinlock");
+	ASSERT(!in_atomic(), "no thread sleeps while holding a spinlock");
 #endif
 	rcu_quiescent();
 	spin_lock(&rq->lock);
@@ -358,7 +358,7 @@ void sched_exit(void)
 	irq_disable();
 	current->state = TASK_DEAD;
 	schedule();
-	panic("task %d ran on after its end", current->tid);
+	panic("task %d ran after it had exited", current->tid);
 }
 
 /* ---- Boot and idling --------------------------------------------------------------------------------------------- */

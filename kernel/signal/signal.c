@@ -474,7 +474,7 @@ bool thread_killed(void)
 {
 	bool killed = load_acquire(&current->pending.set) & sigmask(SIGKILL);
 
-	ASSERT(!killed || signal_pending(), "who is killed does not return to user mode");
+	ASSERT(!killed || signal_pending(), "a killed thread has WORK_SIGNAL set");
 	return killed;
 }
 

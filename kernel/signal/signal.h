@@ -117,7 +117,7 @@ struct siginfo {
 		u8 raw[32];
 	};
 };
-_Static_assert(sizeof(struct siginfo) == 48, "as far as Linux's siginfo_t is ever filled");
+_Static_assert(sizeof(struct siginfo) == 48, "the part of siginfo_t in use");
 
 struct sigaction {
 	u64 handler, flags, restorer, mask; /* as rt_sigaction passes it */

@@ -74,7 +74,7 @@ void rcu_read_lock(void)
 
 void rcu_read_unlock(void)
 {
-	ASSERT(this_cpu(rcu).nesting, "an RCU section that ends has begun on this CPU");
+	ASSERT(this_cpu(rcu).nesting, "an RCU section ends on the CPU on which it began");
 	this_cpu(rcu).nesting--;
 }
 
@@ -91,7 +91,7 @@ void rcu_quiescent(void)
 	struct rcu_cpu *cpu = &this_cpu(rcu);
 	u64 now = load_acquire(&generation), noted = READ_ONCE(cpu->noted);
 
-	ASSERT(!cpu->nesting, "nobody sleeps or returns to user mode inside an RCU section");
+	ASSERT(!cpu->nesting, "no thread sleeps or returns to user mode inside an RCU section");
 	if (noted != now && noted != RCU_IDLE)
 		store_release(&cpu->noted, now);
 }

@@ -48,7 +48,7 @@ static void held_remove(struct held_locks *list, const void *lock, u8 rank)
 		list->depth--;
 		return;
 	}
-	panic("a lock of rank %s (%p) is released by somebody who does not hold it", rank_names[rank], lock);
+	panic("a lock of rank %s (%p) is released by a context that does not hold it", rank_names[rank], lock);
 }
 
 static void held_compare(const struct held_locks *list, const void *lock, u8 rank, bool irqs_on)

@@ -85,7 +85,7 @@ static void add_cpu(const u8 *entry)
 	if (acpi_info.nr_cpus < MAX_CPUS)
 		acpi_info.apic_ids[acpi_info.nr_cpus++] = entry[3];
 	else
-		klog("more than %u CPUs: the one with APIC number %u stays off", MAX_CPUS, entry[3]);
+		klog("more than %u CPUs: the one with APIC number %u is not used", MAX_CPUS, entry[3]);
 }
 
 /* Uses only the first I/O APIC, which gets the legacy devices' interrupts. */

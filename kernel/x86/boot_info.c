@@ -70,7 +70,7 @@ static void set_command_line(const char *text)
 	memcpy(boot_info.command_line, text, length);
 	boot_info.command_line[length] = 0;
 	if (text[length])
-		klog_record("FAULTLINE-WORD The kernel command line is longer than %zu bytes: the rest changes nothing",
+		klog_record("FAULTLINE-WORD The kernel command line is longer than %zu bytes: the rest is ignored",
 			    length);
 }
 

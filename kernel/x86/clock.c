@@ -69,7 +69,7 @@ void clock_init(void)
 	u64 lapic_hz = rates.lapic * PIT_HZ / CALIBRATION_TICKS;
 
 	tsc_hz = rates.tsc * PIT_HZ / CALIBRATION_TICKS;
-	BUG_ON(!tsc_hz || !lapic_hz, "A timer stands still");
+	BUG_ON(!tsc_hz || !lapic_hz, "A timer does not count");
 	ns_per_tick32 = (NS_PER_SECOND << 32) / tsc_hz;
 	lapic_ticks_per_ns32 = (lapic_hz << 32) / NS_PER_SECOND;
 	tsc_base = cycles();

@@ -122,7 +122,7 @@ void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end)
 	targets &= ~(1UL << self);
 	if (!targets)
 		return;
-	ASSERT(irqs_enabled(), "who waits for a shootdown answers those of others meanwhile");
+	ASSERT(irqs_enabled(), "a CPU that waits for a shootdown must serve other requests");
 	request->start = start;
 	request->end = end;
 	store_release(&request->waiting, targets);

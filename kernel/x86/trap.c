@@ -110,7 +110,7 @@ static void __noinline user_fault_failed(enum fault_answer answer, u64 error, u6
 		return;
 	thread_fault_repeat()->times = 0;
 	if (answer == FAULT_NO_PROGRESS)
-		klog("%s[%d]: the instruction at %lx faults at %lx for ever, though the entry permits the access",
+		klog("%s[%d]: the instruction at %lx faults at %lx again and again, though the entry permits it",
 		     current->comm, current->tid, (unsigned long)machine_user_ip(), (unsigned long)addr);
 	if (explain_signals)
 		explain_fault(machine_user_ip(), addr, access_of(error), answer, sig);
@@ -368,7 +368,7 @@ void exception_critical(struct trap_frame *frame, unsigned vector)
 {
 	if (vector == TRAP_NMI) {
 		if (!panic_nmi(frame) && !hang_nmi(frame))
-			panic_at(frame, NO_ADDRESS, "Somebody outside wants to know where each CPU is (NMI)");
+			panic_at(frame, NO_ADDRESS, "NMI from outside: reporting where each CPU is");
 		return;
 	}
 	if (vector == TRAP_DF && kstack_is_guard(read_cr2()))

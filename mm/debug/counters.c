@@ -125,7 +125,7 @@ static bool answers_agree(u64 spec, u64 vma, u64 mmap)
 
 static bool reclaim_agrees(void)
 {
-	bool agree = is_equal("pages that reclaim looked at, by thread and by kind",
+	bool agree = is_equal("pages that reclaim scanned, by thread and by kind",
 			      SUM(pgscan_kswapd) + SUM(pgscan_direct), SUM(pgscan_anon) + SUM(pgscan_file));
 
 	agree &= is_equal("pages that it freed", SUM(pgsteal_kswapd) + SUM(pgsteal_direct),

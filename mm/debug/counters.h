@@ -20,15 +20,15 @@
 	X(pswpout, "pages written to swap, without an error")                                                          \
 	X(pgactivate, "pages that reclaim found used again, and made active")                                          \
 	X(pgdeactivate, "active pages that became inactive: by age, or because a program said so")                     \
-	X(pgrefill, "active pages that were looked at")                                                                \
+	X(pgrefill, "active pages that were scanned")                                                                  \
 	X(pageoutrun, "attempts of kswapd to make room")                                                               \
 	X(allocstall_normal, "times that a thread found no memory, and began to make room")                            \
-	X(pgscan_kswapd, "inactive pages looked at by kswapd")                                                         \
-	X(pgscan_direct, "inactive pages looked at by those who found no memory")                                      \
+	X(pgscan_kswapd, "inactive pages scanned by kswapd")                                                           \
+	X(pgscan_direct, "inactive pages scanned by threads that found no memory")                                     \
 	X(pgscan_anon, "... of both, memory that goes to swap")                                                        \
 	X(pgscan_file, "... and pages of files")                                                                       \
 	X(pgsteal_kswapd, "pages freed by kswapd")                                                                     \
-	X(pgsteal_direct, "pages freed by those who found no memory")                                                  \
+	X(pgsteal_direct, "pages freed by threads that found no memory")                                               \
 	X(pgsteal_anon, "... of both, memory that went to swap")                                                       \
 	X(pgsteal_file, "... and pages of files")                                                                      \
 	X(oom_kill, "processes killed because memory was out")                                                         \

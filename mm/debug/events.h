@@ -23,8 +23,8 @@
 	  "a fault waited for a page or a swap request; address: its own, value: the page frame number, or 0")         \
 	X(mmap_write, "mmap_lock was held for writing; value: the mm's sequence number")                               \
 	X(vma_write, "a VMA was locked for writing, until mmap_lock is unlocked; address, value: its bounds")          \
-	X(shootdown, "other CPUs were asked to forget translations, and did; address: the first, value: the CPUs")     \
-	X(flush, "translations were forgotten for other CPUs; value: the CPUs")                                        \
+	X(shootdown, "other CPUs flushed translations on request; address: the first, value: the CPUs")                \
+	X(flush, "translations were flushed for other CPUs; value: the CPUs")                                          \
 	X(swap_in, "a page was read from swap, or its read begun; value: the slot")                                    \
 	X(swap_out, "a page's write to swap was begun; value: the slot")                                               \
 	X(reclaim, "memory was short, and room was made; value: pages that became free")

@@ -81,8 +81,7 @@
 	X(split_between, "a split has shortened the VMA; the second part is not yet in the tree")                      \
 	X(stack_before_grow, "a stack is about to grow: mmap_lock is held for writing, and the VMA is write-locked")   \
 	X(reap_begun, "the OOM reaper has marked the address space as unstable; nothing is locked or cleared")         \
-	X(kill_before_pending,                                                                                         \
-	  "a thread that is to be killed has been told to look at its signals; SIGKILL is not pending")                \
+	X(kill_before_pending, "a thread that is to be killed has WORK_SIGNAL set; SIGKILL is not pending yet")        \
 	X(kswapd_before_wake, "a thread has found too little memory, and is about to wake kswapd, in an RCU section")  \
 	X(shootdown_sent, "a shootdown was sent; the sender has not begun to wait")                                    \
 	X(switch_mask_set, "this CPU is in the mm's mask; the page tables are not loaded")

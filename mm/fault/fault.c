@@ -32,7 +32,7 @@ static __always_inline enum fault_end attempt(struct fault *f)
 		end = fault_handle(f);
 	ASSERT(end, "a fault ends in exactly one way");
 	ASSERT((end != END_RETRY && end != END_COMPLETED) || f->held == HELD_NOTHING,
-	       "whoever answers retry or completed has already let go");
+	       "an attempt that ends in retry or completed has dropped its lock");
 	if (f->held != HELD_NOTHING)
 		f->strategy->leave(f);
 	ASSERT(!f->page_locked && !f->prealloc_table,
@@ -224,7 +224,7 @@ void assert_fault_may_sleep(bool killable)
 	       (unsigned long)f->address);
 	BUG_ON(sleeps[f->sleep].killable && !killable, "a fault at %lx sleeps for %s, and cannot be killed",
 	       (unsigned long)f->address, sleeps[f->sleep].name);
-	BUG_ON(sleeps[f->sleep].never && f->flags & FAULT_NO_WAIT, "a fault at %lx sleeps for %s, and was told not to",
+	BUG_ON(sleeps[f->sleep].never && f->flags & FAULT_NO_WAIT, "a fault at %lx sleeps for %s despite FAULT_NO_WAIT",
 	       (unsigned long)f->address, sleeps[f->sleep].name);
 	assert_holds_at_most(f, sleeps[f->sleep].held);
 }

@@ -54,7 +54,7 @@ static bool makes_no_progress(const struct fault *f)
 /* For an access by the kernel this is a bug; a program gets a signal, and may continue elsewhere. */
 static enum fault_end no_progress(struct fault *f)
 {
-	BUG_ON(!(f->flags & FAULT_USER), "the kernel's access to %lx faults for ever, though entry %lx permits it",
+	BUG_ON(!(f->flags & FAULT_USER), "kernel access to %lx faults again and again, though entry %lx permits it",
 	       (unsigned long)f->address, (unsigned long)f->orig_pte.val);
 	*thread_fault_repeat() = (struct fault_repeat){ 0 };
 	return fault_answered(f, FAULT_NO_PROGRESS);

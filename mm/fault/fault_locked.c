@@ -28,7 +28,7 @@ enum fault_end fault_walk_locked(struct fault *f)
 		f->orig_pte = pte_read(f->ptep);
 	} else if (unlikely(walk.state == PT_HUGE || walk.state == PT_BAD)) {
 		pt_dump_walk(f->mm->pgd, f->address);
-		panic("page tables hold what nobody put there, at %lx", (unsigned long)f->address);
+		panic("the page tables are corrupt at %lx", (unsigned long)f->address);
 	}
 	return END_CONTINUE;
 }

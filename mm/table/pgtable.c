@@ -196,7 +196,7 @@ bool pt_iter_next(struct pt_iter *it)
 	while (addr < it->end) {
 		struct pt_walk walk = pt_walk(it->mm, addr);
 
-		BUG_ON(walk.state == PT_HUGE || walk.state == PT_BAD, "page tables hold what nobody put there, at %lx",
+		BUG_ON(walk.state == PT_HUGE || walk.state == PT_BAD, "the page tables are corrupt at %lx",
 		       (unsigned long)addr);
 		if (walk.state == PT_TABLE) {
 			it->addr = addr;

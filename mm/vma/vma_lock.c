@@ -21,7 +21,7 @@
 
 static void begin_changes(struct mm *mm)
 {
-	ASSERT(!(mm->mm_lock_seq & 1), "mm_lock_seq is even while nobody holds mmap_lock for writing");
+	ASSERT(!(mm->mm_lock_seq & 1), "mm_lock_seq is even while mmap_lock is not held for writing");
 	/* An exchange, so that no change of a VMA is visible before the count is odd. */
 	atomic_xchg(&mm->mm_lock_seq, mm->mm_lock_seq + 1);
 	mm->write_began = event_clock();

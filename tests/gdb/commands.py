@@ -51,7 +51,7 @@ def wrong_arguments() -> None:
     refuses("race arm spec_after_walk 99999999999", "too large for TID")
     refuses("race fly", "none of list, arm, release, disarm")
     refuses("race arm nowhere", "race list shows them")
-    refuses(f"race arm {RACE}", "stands here")
+    refuses(f"race arm {RACE}", "is stopped here")
 
 
 NONSENSE = ("nonsense", "-1", "0x", "99999999999999999999999", "1 2 3 4 5 6", "no_such_thing 1", "'", '"', "(", "1 +",
@@ -133,7 +133,7 @@ def a_circle_of_one(writer: int, waiter: int) -> None:
     owner = int(tasks[writer]["mm"]["mmap_lock"]["owner"].address)
     gdb.selected_inferior().write_memory(owner, int(tasks[waiter]).to_bytes(8, "little"))
     ask("locks", rf"^CYCLE: reasons \(tid {waiter}\) waits for mmap_lock of pid 1",
-        "^This release kernel does not note all")
+        "^This release kernel does not record every lock")
     gdb.selected_inferior().write_memory(owner, int(tasks[writer]).to_bytes(8, "little"))
 
 
@@ -146,7 +146,7 @@ def a_reader_that_is_not_noted(writer: int) -> None:
               + kernel.define("kernel/sync/rwsem.h", "RWSEM_WAITERS"))
     gdb.selected_inferior().write_memory(int(count.address), reader.to_bytes(8, "little"))
     gdb.selected_inferior().write_memory(int(owner.address), bytes(8))
-    ask("locks", r"^mmap_lock of pid 1\n  held for reading by 1 more that is not noted\n  wanted")
+    ask("locks", r"^mmap_lock of pid 1\n  held for reading by 1 more that is not recorded\n  wanted")
     for address, value in before:
         gdb.selected_inferior().write_memory(address, value)
 
@@ -174,7 +174,7 @@ def machine(writer: int) -> None:
     ask("swap", r"^area 0 on ram0 \(synchronous\): 255 slots, 0 in use")
     ask("reasons", r"^[1-9]\d* +spf_abort_odd_count +the count was odd")
     ask("reasons all", r"^0 +spf_abort_no_memory ")
-    ask("race", rf"^{RACE} +reasons \(tid {writer}\) stands here")
+    ask("race", rf"^{RACE} +reasons \(tid {writer}\) is stopped here")
     ask("race list", r"^spec_after_walk +idle +speculation has walked")
 
 

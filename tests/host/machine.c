@@ -208,9 +208,9 @@ void thread_sleep(void)
 {
 	struct sim_cpu *cpu = sim_this_cpu();
 
-	ASSERT(!in_atomic(), "nobody sleeps while a spinlock is held");
-	ASSERT(irqs_enabled(), "nobody sleeps with interrupts off");
-	ASSERT(!rcu_read_lock_held(), "nobody sleeps inside an RCU section");
+	ASSERT(!in_atomic(), "a thread must not sleep while a spinlock is held");
+	ASSERT(irqs_enabled(), "a thread must not sleep with interrupts off");
+	ASSERT(!rcu_read_lock_held(), "a thread must not sleep inside an RCU section");
 	assert_fault_may_sleep(cpu->sleep_state != SLEEP_UNINTERRUPTIBLE);
 	WRITE_ONCE(cpu->asleep, true);
 	idle_until(woken);
@@ -302,7 +302,7 @@ void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end)
 	struct sim_shootdown *request = &sim_this_cpu()->request;
 
 	ASSERT(irqs_enabled(), "a shootdown is awaited with interrupts on");
-	ASSERT(!(targets & 1UL << cpu_id()), "a CPU does not shoot at itself");
+	ASSERT(!(targets & 1UL << cpu_id()), "a CPU must not send a shootdown to itself");
 	request->start = start;
 	request->end = end;
 	store_release(&request->waiting_for, targets);
@@ -405,7 +405,7 @@ void sim_boot(unsigned nr_cpus, u64 seed)
 		pthread_t thread;
 
 		if (pthread_create(&thread, NULL, cpu_main, &sim_cpus[id]))
-			panic("the host gives us no thread for CPU %u", id);
+			panic("cannot create a thread for CPU %u", id);
 	}
 }
 
@@ -474,7 +474,7 @@ static void dump_cpu(unsigned id)
 		printf(", waits for CPUs %#lx to answer its shootdown", (unsigned long)waiting_for);
 	for (unsigned point = 0; point < NR_RACE_POINTS; point++)
 		if (race_stopped_at(point) == SIM_TID(id))
-			printf(", stands at %s", race_point_name(point));
+			printf(", stopped at %s", race_point_name(point));
 	printf("\n");
 }
 

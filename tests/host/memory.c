@@ -21,7 +21,7 @@ static void *map_zeroed(size_t size)
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
-		panic("the host gives us no memory");
+		panic("cannot map memory");
 	return memory;
 }
 

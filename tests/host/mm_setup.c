@@ -33,7 +33,7 @@ struct sim_file_call sim_file_call;
 
 static long note_call(struct file *file, u64 first, u64 last)
 {
-	assert_no_locks_held("a file is asked");
+	assert_no_locks_held("a file operation is called");
 	sim_file_call.nr++;
 	sim_file_call.file = file;
 	sim_file_call.first = first;

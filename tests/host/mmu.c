@@ -494,7 +494,7 @@ static enum fault_answer user_op(struct user_op *op, vaddr_t addr)
 		if (faults > PATIENT_FAULTS)
 			nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
 		if (faults == MAX_FAULTS_IN_A_ROW)
-			sim_fail("address %#lx faults for ever: its entry is %#lx", (unsigned long)addr,
+			sim_fail("address %#lx faults again and again: its entry is %#lx", (unsigned long)addr,
 				 (unsigned long)sim_pte(mm, addr).val);
 	}
 	return answer;

@@ -76,7 +76,7 @@ static void throttle(struct mapping *mapping)
 	struct sim_file *file = mapping->host;
 
 	atomic_inc(&file->nr_throttled);
-	assert_no_locks_held("a fault was slowed down");
+	assert_no_locks_held("a fault was throttled");
 	(void)mapping_writeback(mapping, 0, ~0UL, WRITEBACK_WAIT);
 }
 

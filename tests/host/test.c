@@ -51,7 +51,7 @@ void check_quiet(void)
 	rcu_barrier();
 	if (!check_counters() || !check_rmap() || !check_mapcounts() || !check_mappings() || !check_address_spaces() ||
 	    !check_mapping_counts())
-		sim_fail("a check of a quiet moment does not hold");
+		sim_fail("a consistency check failed during the test");
 }
 
 /*
@@ -86,7 +86,7 @@ static void check_end(void)
 	unsigned nr = 0;
 
 	if (!mm_quiet_check())
-		sim_fail("a check of the quiet end does not hold");
+		sim_fail("a consistency check failed at the end of the test");
 	rcu_barrier(); /* for callbacks that callbacks have queued */
 	slab_for_each(compare_objects, &nr);
 	if (sim_file_refs())
@@ -190,7 +190,7 @@ static bool dies_as_told(const struct test *test)
 	waitpid(pid, &status, 0);
 	dies = status && strstr(output, test->last_words);
 	if (!dies)
-		printf("%s\nthis should have ended with: %s\n", output, test->last_words);
+		printf("%s\nexpected in the output: %s\n", output, test->last_words);
 	free(output);
 	return dies;
 }
@@ -303,7 +303,7 @@ int main(int argc, char **argv)
 	if (list)
 		return 0;
 	if (unknown)
-		printf("%d names are not those of tests\n", unknown);
+		printf("%d unknown test names\n", unknown);
 	printf("%d passed, %d failed\n", passed, failed);
 	return failed || passed == 0 || unknown;
 }

@@ -95,7 +95,7 @@ TEST_DIES(nothing_to_do_asks_the_key_of_the_entry, 1, "forbids the access")
 	(void)fault_in(mm, ADDR, ACCESS_WRITE, FAULT_USER);
 }
 
-TEST_DIES(kernel_fault_without_progress_is_a_bug, 1, "faults for ever, though entry")
+TEST_DIES(kernel_fault_without_progress_is_a_bug, 1, "faults again and again, though entry")
 {
 	begin();
 	for (unsigned i = 0; i < 15000; i++) {
@@ -258,7 +258,7 @@ TEST_DIES(v19_sleep_that_cannot_be_killed, 1, "sleeps for page, and cannot be ki
 }
 
 /* ... in a fault whose caller asked it not to wait. */
-TEST_DIES(v19_sleep_that_was_not_wanted, 1, "sleeps for swap_request, and was told not to")
+TEST_DIES(v19_sleep_that_was_not_wanted, 1, "sleeps for swap_request despite FAULT_NO_WAIT")
 {
 	sleeper.announced = FAULT_SLEEP_swap_request;
 	sleeper.state = SLEEP_KILLABLE;
@@ -346,10 +346,10 @@ static const struct {
 	{ { COUNT_cow_copies }, 1, "faults that brought a page in some way: 1 of 0" },
 	{ { COUNT_cow_reuses }, 1, "faults that brought a page in some way: 1 of 0" },
 	{ { COUNT_pgmajfault }, 1, "major faults: 1 of 0" },
-	{ { COUNT_pgscan_direct }, 1, "pages that reclaim looked at, by thread and by kind: 1 is not 0" },
-	{ { COUNT_pgscan_kswapd }, 1, "pages that reclaim looked at, by thread and by kind: 1 is not 0" },
-	{ { COUNT_pgscan_anon }, 1, "pages that reclaim looked at, by thread and by kind: 0 is not 1" },
-	{ { COUNT_pgscan_file }, 1, "pages that reclaim looked at, by thread and by kind: 0 is not 1" },
+	{ { COUNT_pgscan_direct }, 1, "pages that reclaim scanned, by thread and by kind: 1 is not 0" },
+	{ { COUNT_pgscan_kswapd }, 1, "pages that reclaim scanned, by thread and by kind: 1 is not 0" },
+	{ { COUNT_pgscan_anon }, 1, "pages that reclaim scanned, by thread and by kind: 0 is not 1" },
+	{ { COUNT_pgscan_file }, 1, "pages that reclaim scanned, by thread and by kind: 0 is not 1" },
 	{ { COUNT_pgsteal_anon }, 1, "pages that it freed: 0 is not 1" },
 	{ { COUNT_pgsteal_file }, 1, "pages that it freed: 0 is not 1" },
 	{ { COUNT_pgscan_direct, COUNT_pgscan_file, COUNT_pgsteal_direct }, 3, "pages that it freed: 1 is not 0" },
@@ -369,7 +369,7 @@ TEST(c1_each_identity_is_asked, 1)
 		for (unsigned bumped = 0; bumped < broken[i].nr; bumped++)
 			count_nr(broken[i].counters[bumped], 1);
 		if (counters_agree())
-			sim_fail("no check has noticed: %s", broken[i].says);
+			sim_fail("no check has detected: %s", broken[i].says);
 		CHECK(sim_log_says(broken[i].says));
 		for (unsigned bumped = 0; bumped < broken[i].nr; bumped++)
 			count_nr(broken[i].counters[bumped], -1UL);

@@ -231,7 +231,7 @@ static void ask(void *unused)
 static void begin_asking(void)
 {
 	sim_start(1, ask, NULL);
-	let_others_run_until(sim_is_sleeping(1), "nobody waits for the page");
+	let_others_run_until(sim_is_sleeping(1), "no thread waits for the page");
 }
 
 /*

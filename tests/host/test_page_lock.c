@@ -193,10 +193,10 @@ TEST(page_waiters_share_queues, 3)
 	page_set(second, PG_WRITEBACK);
 	page = first;
 	start(1, &cases[2]);
-	let_others_run_until(sim_is_sleeping(1), "nobody waits for the first page");
+	let_others_run_until(sim_is_sleeping(1), "no thread waits for the first page");
 	page = second;
 	start(2, &cases[4]);
-	let_others_run_until(sim_is_sleeping(2), "nobody waits for the second page");
+	let_others_run_until(sim_is_sleeping(2), "no thread waits for the second page");
 	page_end_writeback(second, 0);
 	sim_join(2);
 	CHECK(sim_running(1));

@@ -266,11 +266,11 @@ TEST(reclaim_takes_what_many_share, 2)
 		CHECK_EQ(mm_fork(children[i], mm), 0);
 	}
 	sim_start(1, keep_reading, children[ARRAY_SIZE(children) - 1]);
-	let_others_run_until(load_acquire(&nr_reads), "nobody reads");
+	let_others_run_until(load_acquire(&nr_reads), "no thread reads");
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_COLD), 0);
 	CHECK(reclaim_pages(NR_PAGES) > NR_PAGES / 2);
 	reads = load_acquire(&nr_reads);
-	let_others_run_until(load_acquire(&nr_reads) > reads + 1, "nobody reads any more");
+	let_others_run_until(load_acquire(&nr_reads) > reads + 1, "no thread reads any more");
 	WRITE_ONCE(enough, true);
 	sim_join(1);
 	for (unsigned i = 0; i < ARRAY_SIZE(children); i++) {

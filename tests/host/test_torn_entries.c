@@ -63,7 +63,7 @@ static void tear(u64 page, unsigned cpu, bool writes)
 
 static void wait_between_halves(void)
 {
-	let_others_run_until(load_acquire(&tearing.stopped), "nobody reads or writes half of the entry");
+	let_others_run_until(load_acquire(&tearing.stopped), "no thread reads or writes half of the entry");
 }
 
 static void act_write_and_page_out(void *arg)

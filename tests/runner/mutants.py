@@ -127,7 +127,7 @@ def place_of(word: str) -> Place:
     path = next((source for source in sources() if os.path.basename(source) == path), path)
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", lines)
     if lines and not match:
-        raise UsageError(f"“{word}”: behind the colon stands LINE or FIRST-LAST")
+        raise UsageError(f"“{word}”: LINE or FIRST-LAST must follow the colon")
     if path not in sources():
         why = "headers are left out: each has many objects" if path.endswith(".h") else "only what the host build tests"
         raise UsageError(f"no mutants are made of {path} ({why}); of mm/*/*.c and {', '.join(sources()[-5:])} they are")

@@ -13,13 +13,13 @@ NO_INTERRUPTS = "set $eflags = 2\n"  # or a timer interrupt might be the first t
 # name, where GDB stops, what it does there, what must still be printed
 CASES = (
     ("lost-gs-base", "crash", NO_INTERRUPTS + "set $gs_base = 0",
-     "FAULTLINE-PANIC .*    runs hang.*tables at .*, which CPU"),
+     "FAULTLINE-PANIC .*    runs hang.*tables at .*, faulting on CPU"),
     ("lost-thread", "crash", NO_INTERRUPTS + "set ((struct cpu *)$gs_base)->task = (struct task *)0xdead000000000000",
-     "FAULTLINE-PANIC Somebody asked.*    runs a thread that cannot be read.*tables at .*, which CPU"),
+     "FAULTLINE-PANIC sysrq: panic requested.*    runs a thread that cannot be read.*tables at .*, faulting on CPU"),
     ("nmi", "log_walks", "call (void)lapic_send(((struct cpu *)$gs_base)->apic_id, 0x4400)",
-     "FAULTLINE-PANIC Somebody asked.*tables at .*, which CPU"),
+     "FAULTLINE-PANIC sysrq: panic requested.*tables at .*, faulting on CPU"),
     ("inside-a-panic", "log_walks", "set $rip = 16",
-     f"FAULTLINE-PANIC Somebody asked.*FAULTLINE-PANIC inside the panic: {EXECUTED}"),
+     f"FAULTLINE-PANIC sysrq: panic requested.*FAULTLINE-PANIC inside the panic: {EXECUTED}"),
     ("inside-its-headline", "kvsnprintf", "set $rip = 16", f"FAULTLINE-PANIC inside the panic: {EXECUTED}"),
     ("inside-each", "kvsnprintf", "set $rip = 16\ncontinue\nset $rip = 16\ncontinue\nset $rip = 16",
      "FAULTLINE-PANIC inside the panic, again"),

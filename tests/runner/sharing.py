@@ -76,7 +76,8 @@ def changes() -> list[str]:
         seen = shared.read(".seen")
         checks = {"its status": done.returncode == 5, "what was copied in": re.search(SEEN, seen),
                   "names of one file": shared.same("a", "hard"),
-                  "a word about the pipe": "/share/pipe is not copied out: it is no file" in said(done)}
+                  "a word about the pipe":
+                      "/share/pipe is not copied to the host: it is not a regular file" in said(done)}
         return shared.differences(AFTER, ignored=(".seen",)) + expect(checks, said(done) + seen.decode())
 
 

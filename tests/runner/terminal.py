@@ -182,7 +182,8 @@ def no_prompt(keys: Keyboard) -> None:
 
 def misplaced(keys: Keyboard) -> None:
     """At a terminal, the tool warns that an option after the program is the program's."""
-    keys.wait_for(r"--cpus is an argument of the program here; as an option of faultline run it stands before it\r\n")
+    keys.wait_for(r"--cpus is an argument of the program here; as an option of faultline run, "
+                  r"put it before the program\r\n")
     check(keys.end() == 0, "the program's status should be the tool's")
 
 

@@ -125,7 +125,8 @@ def print_events(chosen: argparse.Namespace) -> None:
 
 
 def print_startup(_chosen: argparse.Namespace) -> None:
-    print("The start of a static program, policy full: faults, and who answered them from cached pages alone")
+    print("The start of a static program, policy full: faults, and which strategy answered them from cached pages "
+          "alone")
     for line in run_bench("run", ["--cpus", "1", "--fault", "full"], ["startup"]):
         faults, keys = line.split()[1], dict(word.split("=") for word in line.split()[2:])
         lifted = keys["spf_single_thread"] == "1"

@@ -283,12 +283,12 @@ def why_alike(runs: list[Run], cpus: int) -> str:
     if not tried and any("spf_skip_single_thread" in run["skipped"] for run in runs):
         alone = ("the program has one thread" if runs[0]["processes"] < 2 else
                  "each process of the program has one thread")
-        return f", since {alone}: nobody is in its way, and speculation, which is for threads, is not attempted"
+        return f", since {alone}: no thread disturbs it, and speculation, which is for threads, is not attempted"
     waited = max(map(waiting, runs))
     if waited > TOLERANCE * per_fault(runs[0]):
         return f", of which up to {number(waited)} are spent waiting for other threads"
-    return (", since with one CPU no other is in its way" if cpus == 1 else
-            ", since threads are hardly in each other's way")
+    return (", since with one CPU no other thread runs at the same time" if cpus == 1 else
+            ", since threads hardly wait for each other")
 
 
 def why(best: Run, worst: Run, reasons: dict[str, str]) -> str:

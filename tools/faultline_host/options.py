@@ -101,7 +101,7 @@ def machine_parser(verb: str, epilog: str, description: str, changes: Changes | 
         help="direct (PVH, the default), bios or uefi (a GRUB image)")
     add("--deterministic", action="store_true", help="count instructions instead of time: each run is the same")
     add("--schedule", metavar="SEED", type=seed, help="replayable interleaving of the CPUs; implies --deterministic")
-    add("--explain", action="store_true", help="say in a sentence why a program dies of SIGSEGV or SIGBUS")
+    add("--explain", action="store_true", help="say in a sentence why a program is killed by SIGSEGV or SIGBUS")
     add("--gdb", action="store_true", help="stop before the first instruction and attach GDB")
     add("--gdb-script", metavar="FILE", type=existing_file,
         help="the same without a person: GDB's commands; its status is ours")
@@ -146,8 +146,8 @@ def tell_of_misplaced(word: str, parser: Parser) -> None:
     option = word.partition("=")[0]
     usage = re.sub(r"\x1b\[[0-9;]*m", "", parser.format_usage())  # on a terminal, Python 3.14 adds colours
     if option.startswith("--") and re.search(rf"\[{re.escape(option)}[ \]]", usage):
-        print(f"faultline: {option} is an argument of the program here; as an option of {parser.prog} it "
-              "stands before it",
+        print(f"faultline: {option} is an argument of the program here; as an option of {parser.prog}, "
+              "put it before the program",
               file=sys.stderr)
 
 

@@ -31,7 +31,7 @@ static void *plugin_symbol(const char *name)
 	void *found = dlsym(RTLD_DEFAULT, name);
 
 	if (!found)
-		fprintf(stderr, "plugin: this QEMU does not show its %s to plugins\n", name);
+		fprintf(stderr, "plugin: this QEMU does not export %s\n", name);
 	return found;
 }
 

@@ -127,7 +127,7 @@ static int read_super(struct faultfs *fs)
 	if (!makes_sense(&fs->layout, fs->device))
 		return -EINVAL;
 	if (fs->layout.state != FAULTFS_CLEAN)
-		klog("%s was not unmounted: what was written last may be lost", fs->device->name);
+		klog("%s: not cleanly unmounted; recent writes may be lost", fs->device->name);
 	fs->next_block = fs->layout.data_start;
 	fs->nr_free_inodes = fs->layout.nr_inodes;
 	return 0;
@@ -338,7 +338,7 @@ static void mark_clean(struct faultfs *fs)
 	if (!ret)
 		ret = faultfs_write_metadata(fs);
 	if (ret)
-		klog("%s: not everything could be written before it was unmounted", fs->device->name);
+		klog("%s: some data could not be written at unmount", fs->device->name);
 }
 
 /* Called also after a mount that failed half-way. */

@@ -10,12 +10,12 @@
 
 static void crash(void)
 {
-	panic("Somebody asked for a panic, by writing c to /proc/sysrq-trigger");
+	panic("sysrq: panic requested through /proc/sysrq-trigger");
 }
 
 static void show_blocked_tasks(void)
 {
-	hang_report("Somebody asked who waits for whom");
+	hang_report("sysrq: blocked tasks requested");
 }
 
 /* The texts are Linux's (drivers/tty/sysrq.c). */

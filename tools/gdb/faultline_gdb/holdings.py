@@ -14,7 +14,7 @@ from . import kernel, vmas, walk
 if typing.TYPE_CHECKING:
     from .waits import Wait  # waits imports this module
 
-LIMITS = "This release kernel does not note all that is held: shown are locks that know their owner, or are a fault's."
+LIMITS = "This release kernel does not record every lock: shown are locks that store their owner, and those of faults."
 
 
 class Holding:
@@ -121,9 +121,9 @@ def unknown_holders(lock: int, rank: str, holders: list[Holding]) -> str | None:
     if kernel.is_debug():
         return None
     if rank == "PAGE" and not holders:
-        return "by whom it is held is not noted: a thread outside of faults"
+        return "its holder is not recorded: a thread outside of faults"
     readers = nr_readers(lock, rank) - len(holders)
-    return (f"held for reading by {readers} more that {'is' if readers == 1 else 'are'} not noted"
+    return (f"held for reading by {readers} more that {'is' if readers == 1 else 'are'} not recorded"
             if readers > 0 else None)
 
 

@@ -99,7 +99,7 @@ class Locks(Command):
             if not wait.lock:
                 say(f"{walk.task_name(wait.task)} waits for {wait.what}")
         if not graph.locks() and not graph.waits:
-            say("Nobody holds a lock." if kernel.is_debug() else "No lock is known to be held.")
+            say("No thread holds a lock." if kernel.is_debug() else "No lock is known to be held.")
         for cycle in graph.cycles():
             self.show_cycle(graph, cycle)
         if not kernel.is_debug():
@@ -115,7 +115,7 @@ class Locks(Command):
     def show_cycle(self, graph: Graph, cycle: list[waits.Wait]) -> None:
         say("CYCLE: " + "; ".join(f"{walk.task_name(wait.task)} waits for "
                                   f"{lock_name(wait.lock, wait.rank) if wait.lock else wait.what}" for wait in cycle)
-            + ". Nobody of them will ever go on.")
+            + ". None of them can continue.")
 
 
 def show_waits_of(task: gdb.Value) -> None:

@@ -145,7 +145,7 @@ def map_around(strategy: Strategy, fault: Fault) -> None:
 def why_not_cached(page: gdb.Value | None) -> str:
     if page is None:
         return "is not cached"
-    return "is locked" if kernel.page_has(page, "PG_LOCKED") else "is cached, but nobody has used it yet" \
+    return "is locked" if kernel.page_has(page, "PG_LOCKED") else "is cached, but not used yet" \
         if kernel.page_has(page, "PG_SET_ASIDE") else "was not read yet"
 
 
@@ -234,8 +234,8 @@ def unless_throttled(fault: Fault, page: gdb.Value | None, end: End) -> End:
         page is None or not kernel.page_has(page, "PG_DIRTY"))
     if number <= int(fs["dirty_limit"]):
         return end
-    fault.note(f"{number} pages of the file system are dirty, more than {int(fs['dirty_limit'])}: lets go, and waits "
-               "for the flusher")
+    fault.note(f"{number} pages of the file system are dirty, more than {int(fs['dirty_limit'])}: drops the lock "
+               "and waits for the flusher")
     return End("completed", end.place, end.args[0])
 
 
@@ -305,8 +305,8 @@ def read(strategy: Strategy, fault: Fault, area: gdb.Value, state: int) -> None:
         strategy.need_page(fault)
         if swap.is_held(state) and not fault.mine.has_claimed:
             raise answered(SWAP, "swap_in", "look_again",
-                           "waits for who has claimed the slot and reads the page: the access faults again, and "
-                           "finds it")
+                           "waits for the thread that claimed the slot and reads the page: the access faults again, "
+                           "and finds it")
         strategy.lock_pte(fault)
         raise answered(SWAP, "read_claimed", "fault_map_swapped_page",
                        "the page is read past the swap cache, and mapped")
@@ -339,7 +339,7 @@ def cached(strategy: Strategy, fault: Fault, area: gdb.Value, offset: int, page:
 def commit(strategy: Strategy, fault: Fault, only_owner: bool) -> None:
     strategy.lock_pte(fault)
     if fault.access == WRITE and not only_owner:
-        fault.note("maps the page read-only, since others may have it too, and goes on as with any shared page: a copy")
+        fault.note("maps the page read-only, since it may be shared, and continues as with any shared page: a copy")
         raise answered(WRITE_PROTECT, "private_write", "is_last_owner", "the page of the swap cache is mapped, "
-                       "then copied for writing unless nobody else has it by then")
+                       "then copied for writing unless this is its only reference by then")
     raise answered(SWAP, "map_locked_page", "fault_map_swapped_page", "the page of the swap cache is mapped")

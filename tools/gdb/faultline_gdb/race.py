@@ -39,11 +39,11 @@ def describe(name: str) -> str:
     point = state_of(name)
     tid, skip = int(point["tid"]), int(point["skip"])
     if is_in(point, STOPPED):
-        return f"{thread_name(tid)} stands here"
+        return f"{thread_name(tid)} is stopped here"
     if is_in(point, ARMED):
-        return ("armed for " + (thread_name(tid) if tid else "whoever comes first")
+        return ("armed for " + (thread_name(tid) if tid else "the first thread")
                 + (f", after {skip} passes" if skip else ""))
-    return "idle" if is_in(point, IDLE) else "somebody arrives"
+    return "idle" if is_in(point, IDLE) else "a thread is arriving"
 
 
 def thread_name(tid: int) -> str:

@@ -108,6 +108,6 @@ class Walk:
         if not sys.stdin.isatty():
             return
         try:
-            input("        [Enter goes on] ")
+            input("        [Enter continues] ")
         except EOFError:
             raise gdb.GdbError("\ntour: left.") from None

@@ -150,11 +150,11 @@ def check_found_vma(fault: model.Fault, vma: gdb.Value) -> None:
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 # Points after which an attempt can end in one way only.
-LOCKED = ("It has locked the entry, and found it as it was: nobody can come between. It writes the entry, which "
+LOCKED = ("It has locked the entry, and found it unchanged: no other thread can change it. It writes the entry, which "
           "resolves the fault.")
 CERTAIN = {"commit_before_set": LOCKED, "cow_before_flush": LOCKED, "shootdown_sent": LOCKED,
            "fault_throttled": "The entry is written, and nothing held. It waits for the flusher, and completes."}
-VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "lets go, waits and tries again",
+VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "drops the lock, waits and retries",
          "answered": "answers", "completed": "completes"}
 
 
@@ -277,7 +277,7 @@ class Why(Command):
             f"{model.WORDS[flight.access]} {flight.address:#x}.")
         self.context(flight.mm, flight.address)
         if flight.point == "fault_enter":
-            say("It stands at race point fault_enter: nothing was looked at.")
+            say("It is stopped at race point fault_enter: nothing has been read.")
             self.attempts(flight.mm, flight.address, flight.access, flight.from_user)
             return
         say(f"{flight.strategy()} is at work" + (f", at race point {flight.point}" if flight.point else "")
@@ -292,6 +292,6 @@ class Why(Command):
             return
         one = rest_of(flight)
         if one is None:
-            say("  Nothing has changed under it. If nothing does, it goes on as this would:")
+            say("  Nothing has changed under it. If nothing does, it continues as this would:")
             one = play(flight.strategy(), flight.fault())
         show(one)
