@@ -90,9 +90,7 @@ def command(options: argparse.Namespace) -> int:
     existing = {mutant.name for mutant in (all_mutants([]) if places else everything)}
     if options.record:
         records.note(tried, existing)
-    for name in sorted(set(records.survivors) - existing):
-        print(f"\n{name} is no more: take it out of tests/mutants/survivors.toml, or list what has taken its place")
-    return Report(tried, records, repeat(options, seed, count, recheck)).show(bool(options.name))
+    return Report(tried, records, repeat(options, seed, count, recheck)).show(bool(options.name), existing)
 
 
 def numbers(options: argparse.Namespace) -> tuple[int, int, int]:
@@ -469,8 +467,14 @@ class Report:
         self.skipped = collections.Counter(outcome.verdict for outcome in tried)
         self.records, self.again = records, again
 
-    def show(self, in_full: bool) -> int:
-        """Prints the report. Returns the exit status: 1 if a survivor is in a changed line, or was caught before."""
+    def show(self, in_full: bool, existing: set[str]) -> int:
+        """
+        Prints the report. Returns the exit status: 1 if a survivor is in a changed line, or was caught before, or if
+        one that is listed does not exist.
+        """
+        gone = sorted(set(self.records.survivors) - existing)
+        for name in gone:
+            print(f"\n{name} is no more: take it out of tests/mutants/survivors.toml, or list what has taken its place")
         failures = 0
         for outcome in self.tried:
             if outcome.verdict == "survived":
@@ -482,8 +486,8 @@ class Report:
                 print(indent(outcome.output[-SHOWN:]))
         print("\n" + self.again)
         print(self._totals())
-        print(f"{len(self.tried) - failures} passed, {failures} failed")
-        return 1 if failures or not self.tried else 0
+        print(f"{len(self.tried) - failures} passed, {failures + len(gone)} failed")
+        return 1 if failures or gone or not self.tried else 0
 
     def _survivor(self, outcome: Outcome) -> bool:
         """Prints a survivor. Returns True if it must not survive."""

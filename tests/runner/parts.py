@@ -13,7 +13,7 @@ import subprocess
 
 from faultline_host.status import UsageError
 
-from . import ROOT, bugs, host, matrix
+from . import ROOT, bugs, host, matrix, scenario
 from .job import Job
 
 
@@ -45,6 +45,10 @@ def distribution_part(distribution: matrix.Distribution) -> Part:
                 lambda: matrix.why_not(distribution))
 
 
+def fuzzer_jobs() -> list[Job]:
+    return [job for one in scenario.load("part") for job in scenario.jobs(one)]
+
+
 SWAP, SPECULATION, VMA_LOCK, ENTRIES = "worl", "s", "vf", "kmtu"
 REST = "".join(sorted(set("abcdefghijklmnopqrstuvwxyz") - set(SWAP + SPECULATION + VMA_LOCK + ENTRIES)))
 
@@ -62,6 +66,8 @@ PARTS = (
          lambda: "" if shutil.which("clang") else "clang is not installed (Debian's package clang)"),
     Part("host-seeds", "the storms and models of the host build hold with twelve more seeds", host.seed_jobs,
          lambda: ["mm/*", "tests/host/*"]),
+    Part("fuzzers", "the kernel's fuzzers hold with more seeds", fuzzer_jobs,
+         lambda: ["mm/*", "kernel/*", "user/*fuzz*"]),
 )
 
 

@@ -25,8 +25,8 @@ DEFAULTS: Scenario = {
     "needs": [], "args": [], "policies": ["full"], "cpus": [2], "memory": "256M", "disks": [], "swaps": [],
     "seeds": [None], "repeat": [None], "deterministic": False, "boot": "direct", "release": False, "stdin": "",
     "stdin_hex": "", "live_stdin": False, "files": [], "env": [], "append": "", "limit": 120, "cap": 1200,
-    "suite": "test", "soak": {}, "status": 0, "stdout": None, "stderr": None, "stdout_match": [], "stdout_reject": [],
-    "stderr_match": [], "log_match": [], "log_reject": [],
+    "suite": "test", "soak": {}, "part": {}, "status": 0, "stdout": None, "stderr": None, "stdout_match": [],
+    "stdout_reject": [], "stderr_match": [], "log_match": [], "log_reject": [],
 }
 REQUIRED = ("name", "proves", "program", "mode")
 SHOWN_DIFF = 30
@@ -38,7 +38,10 @@ class ScenarioError(Exception):
 
 
 def load(suite: str) -> list[Scenario]:
-    """Returns all scenarios of a suite ("test" or "soak") as checked dictionaries with every key present."""
+    """
+    Returns all scenarios of a suite ("test", "soak", or "part" of soak-all) as checked dictionaries with every key
+    present.
+    """
     scenarios = []
     for path in sorted(glob.glob(os.path.join(ROOT, "tests", "scenarios", "*.toml"))):
         scenarios += load_file(path, suite)
@@ -46,6 +49,8 @@ def load(suite: str) -> list[Scenario]:
     for name in names:
         if names.count(name) > 1:
             raise ScenarioError(f"two scenarios are called {name}")
+    if suite == "part":
+        return [scenario for scenario in scenarios if scenario["part"]]
     return [scenario for scenario in scenarios if suite == "soak" or scenario["suite"] == "test"]
 
 
@@ -63,7 +68,7 @@ def complete(table: Scenario, path: str, suite: str) -> Scenario:
     for key in REQUIRED:
         if not isinstance(table.get(key), str):
             raise ScenarioError(f"{where}: “{key}” is missing")
-    for key in itertools.chain(table, table.get("soak", {})):
+    for key in itertools.chain(table, table.get("soak", {}), table.get("part", {})):
         if key not in DEFAULTS:
             raise ScenarioError(f"{where}: there is no key “{key}”")
     if not re.fullmatch(r"[a-z0-9-]+", table["name"]):
@@ -72,7 +77,9 @@ def complete(table: Scenario, path: str, suite: str) -> Scenario:
         raise ScenarioError(f"{where}: mode is oracle or expect")
     if not set(table.get("needs", [])) <= set(oracle.PROPERTIES):
         raise ScenarioError(f"{where}: needs are {' and '.join(oracle.PROPERTIES)}")
-    scenario = {**DEFAULTS, **table, **(table.get("soak", {}) if suite == "soak" else {})}
+    scenario = {**DEFAULTS, **table}
+    for wider in {"soak": ("soak",), "part": ("soak", "part")}.get(suite, ()):
+        scenario |= table.get(wider, {})
     scenario["seeds"] = numbers(scenario["seeds"])
     scenario["repeat"] = numbers(scenario["repeat"])
     return scenario
