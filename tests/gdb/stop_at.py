@@ -33,8 +33,9 @@ def find() -> None:
 def stop_before(count: int, address: int, tid: int) -> None:
     gdb.execute("continue", to_string=True)
     happened = [int(event["end"]) for event in ring()]
-    check("what was recorded before is there", len(happened) > 20)
-    check("nothing later has happened", max(happened, default=0) < count, f"{max(happened, default=0)} of {count}")
+    stopped = f"{len(happened)} events, the last at {max(happened, default=0)}, to stop at {count}"
+    check("what was recorded before is there", len(happened) > 20, stopped)
+    check("nothing later has happened", max(happened, default=0) < count, stopped)
     check("the event itself has not happened", all(int(event["start"]) < count for event in aborted()))
     gdb.execute(f"break-fault {ABORTED}", to_string=True)
     gdb.execute("continue", to_string=True)
