@@ -33,13 +33,13 @@ enum fault_flag {
 /* The result of fault_in(). fault_signal() is the one place that maps it to a signal. */
 enum fault_answer {
 	FAULT_DONE,	     /* the access will succeed, or it faults again and that fault decides */
-	FAULT_NO_MAPPING,    /* SIGSEGV, SEGV_MAPERR */
-	FAULT_NO_ACCESS,     /* SIGSEGV, SEGV_ACCERR */
+	FAULT_NO_MAPPING,    /* SIGSEGV, SEGV_MAPERR: no VMA covers the address, and no stack may grow to it */
+	FAULT_NO_ACCESS,     /* SIGSEGV, SEGV_ACCERR: the VMA does not permit the access */
 	FAULT_NO_KEY,	     /* SIGSEGV, SEGV_PKUERR: the thread's rights to the VMA's protection key forbid it */
 	FAULT_NO_PROGRESS,   /* SIGSEGV, SEGV_ACCERR: the entry permits the access, yet it faults again and again */
 	FAULT_BEYOND_END,    /* SIGBUS, BUS_ADRERR: beyond the end of the object, or the object has no pages to give */
 	FAULT_IO_ERROR,	     /* SIGBUS, BUS_ADRERR: the page could not be read, or not be made writable */
-	FAULT_OUT_OF_MEMORY, /* the caller may reclaim memory and retry */
+	FAULT_OUT_OF_MEMORY, /* out of memory: the caller may reclaim some, or have a process killed, and retry */
 	FAULT_WOULD_BLOCK,   /* the fault must wait for a page or a request, and the caller passed FAULT_NO_WAIT */
 	FAULT_KILLED,	     /* a fatal signal is pending; nothing was done */
 };

@@ -111,6 +111,8 @@ def memory() -> None:
         f"mapped by pid 1 at {address & -4096:#x}")
     ask(f"page pfn {frame}", rf"^frame {frame} ")
     ask("ptwalk 0 1", "the walk ends here")
+    ask(f"why {address:#x} w 1", r"^policy \w+: ", r"^  \w+ (answers|gives up)",
+        r"^      .*mm/fault/\w+\.c:\d+ in \w+\(\)$")
     table = re.findall(r"the table in frame (0x[0-9a-f]+); the lock of its entries.*\n  PTE", said)[0]
     ask(f"page pfn {table}", "a page table of pid 1")
 

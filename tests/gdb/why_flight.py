@@ -41,13 +41,14 @@ def foretell() -> tuple[Told, str] | None:
     if flight is None or flight.point is None or flight.point == "fault_enter":
         return None
     held_at.add(flight.point)
-    if flight.point in why.CERTAIN:
-        check(f"at {flight.point}", why.CERTAIN[flight.point] in said, said)
-        return (flight.strategy(), "completed" if "completes" in said else "resolved", "done"), said
-    one = why.rest_of(flight) or why.play(flight.strategy(), flight.fault())
-    words = one.end.reason or one.end.answer.removeprefix("FAULT_").lower()
-    check(f"at {flight.point}: {words}", one.end.reason is None or one.end.reason in said, said)
-    return (one.strategy, one.end.how, words), said
+    one = flight.rest()
+    assert one is not None
+    if flight.has_compared():
+        check(f"at {flight.point}", why.LOCKED in said, said)
+        return (flight.strategy(), "resolved", "done"), said
+    words = one.reason or one.answer.removeprefix("FAULT_").lower()
+    check(f"at {flight.point}: {words}", one.reason is None or one.reason in said, said)
+    return (one.strategy, one.how, words), said
 
 
 class Followed:

@@ -27,8 +27,8 @@ def foretell() -> list[Told] | None:
     attempts = why.predict(frame_value("mm"), int(frame_value("addr")), access, from_user)
     if any("protection key" in note for one in attempts for note in one.notes):
         return None
-    return [(one.strategy, one.end.how, one.end.reason or one.end.answer.removeprefix("FAULT_").lower())
-            for one in attempts if one.end.how != "skip"]
+    return [(one.strategy, one.how, one.reason or one.answer.removeprefix("FAULT_").lower())
+            for one in attempts if one.how != "skip"]
 
 
 def come(count: int, tid: int) -> list[Told]:

@@ -38,8 +38,8 @@ class Asked:
         if "no strategy is asked" in self.said:
             return []
         found = why.predict(this_task()["mm"], address, WORDS[access][0], access.islower())
-        return [(one.strategy, one.end.how, one.end.reason or one.end.answer.removeprefix("FAULT_").lower())
-                for one in found if one.end.how != "skip"]
+        return [(one.strategy, one.how, one.reason or one.answer.removeprefix("FAULT_").lower())
+                for one in found if one.how != "skip"]
 
     def attempt(self, fault: gdb.Value) -> None:
         if tid() == self.tid and int(fault["address"]) == self.page:

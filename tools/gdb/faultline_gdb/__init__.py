@@ -7,13 +7,14 @@ walk      walks CPUs and tasks, VMAs, page tables
 unwind    lets GDB unwind past an interrupt
 stack     describes a thread's stack
 waits     finds what a thread waits for
-model     predicts a fault on the current memory: model_spec, model_locked, model_kinds
-places    finds the source line of a decision
+replay    runs the kernel's code on a copy of its memory
+foretell  predicts the end of an attempt, by a replay of it
 ending    stops where the machine is switched off
 command   the base class of the commands
 """
 
-from . import attach, events, locks, overview, pages, race, rcu, reasons, swap, tasks, tlb, tour, unwind, vmas, why
+from . import (attach, events, locks, overview, pages, race, rcu, reasons, replay, swap, tasks, tlb, tour, unwind, vmas,
+               why)
 
 
 def load() -> None:
@@ -23,3 +24,4 @@ def load() -> None:
         command()
     overview.Overview()
     unwind.load()
+    replay.load()

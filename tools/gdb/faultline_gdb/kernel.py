@@ -131,6 +131,7 @@ def container(pointer: gdb.Value | int, type_name: str, member: str) -> gdb.Valu
     return as_pointer(int(pointer) - offset_of(type_name, member), type_name)
 
 
+@functools.lru_cache(maxsize=None)
 def offset_of(type_name: str, member: str) -> int:
     return next(field.bitpos // 8 for field in all_fields(type_named(type_name)) if field.name == member)
 

@@ -16,13 +16,6 @@ def kept() -> int:
     return int(kernel.variable("watermarks")["min"])
 
 
-def at_hand(cpu: int) -> int:
-    """
-    Returns the pages that alloc_page(ALLOC_USER) can get: the CPU's stash, and the zone's pages above its lowest mark.
-    """
-    return stashed(cpu) + max(0, int(kernel.static(FILE, "zone")["nr_free"]) - kept())
-
-
 def describe(cpu: int) -> str:
     return (f"no page at hand: CPU {cpu} has {stashed(cpu)} in its stash, "
             f"{int(kernel.static(FILE, 'zone')['nr_free'])} are free, of which programs may not have the last {kept()}")

@@ -5,57 +5,28 @@ would decide so.
 """
 
 import re
-import typing
 
 import gdb
 
-from . import kernel, locks, model, model_kinds, pages, places, reasons, stack, tasks, vmas, walk
+from . import foretell, kernel, locks, pages, stack, tasks, vmas, walk
 from .command import Command, pids, say
-from .model_locked import MmapLock, PerVma
-from .model_spec import Speculative, UnderWay
+from .foretell import Attempt
 
-# Any: callers that name one of them use operations that only this one has
-STRATEGIES: dict[str, typing.Any] = {"spec": Speculative(), "vma": PerVma(), "mmap": MmapLock()}
-ACCESS = {"ACCESS_READ": model.READ, "ACCESS_WRITE": model.WRITE, "ACCESS_EXEC": model.EXEC}
-
-
-class Attempt:
-    """The result of one strategy."""
-
-    def __init__(self, strategy: str, end: model.End, notes: list[str]) -> None:
-        self.strategy, self.end, self.notes = strategy, end, notes
-
-    def goes_on(self) -> bool:
-        """Returns whether the next strategy of the policy would be tried."""
-        return self.end.how in ("skip", "gave up")
+WORDS = {"r": "read", "w": "write", "x": "execute"}
+ACCESS = {"ACCESS_READ": "r", "ACCESS_WRITE": "w", "ACCESS_EXEC": "x"}
+OF_WORD = {word: name for name, word in ACCESS.items()}
 
 
-def attempt(name: str, mm: gdb.Value, address: int, access: str, from_user: bool) -> Attempt:
-    return play(name, model.Fault(mm, address, access, from_user))
-
-
-def play(name: str, fault: model.Fault) -> Attempt:
-    strategy = STRATEGIES[name]
-    try:
-        strategy.skip(fault)
-        strategy.enter(fault)
-        model_kinds.handle(strategy, fault)
-    except model.End as end:
-        return Attempt(name, end, fault.notes)
-    raise AssertionError("an attempt ends in exactly one way")
-
-
-def policy_order(mm: gdb.Value) -> list[str]:
-    """Returns the names of the strategies of the address space's policy, in order."""
-    policy = int(mm["policy"]) or int(kernel.variable("fault_policy_default"))
-    order = gdb.parse_and_eval("policy_strategies::order")[policy]
-    return [kernel.text_of(one["name"]) for one in kernel.array_of(order) if int(one)]
+def attempt(strategy: str, mm: gdb.Value, address: int, access: str, from_user: bool) -> Attempt:
+    """Predicts the first attempt of a strategy at an access: by the program, or by the kernel on its behalf."""
+    flag = kernel.enum("fault_flag")["FAULT_USER" if from_user else "FAULT_UACCESS"]
+    return foretell.fresh(strategy, mm, address, OF_WORD[access], flag)
 
 
 def predict(mm: gdb.Value, address: int, access: str, from_user: bool = True) -> list[Attempt]:
     """Returns the attempts that a fault would make now, up to the one that ends it or has to wait."""
     attempts = []
-    for name in policy_order(mm):
+    for name in foretell.order_of(mm):
         attempts.append(attempt(name, mm, address, access, from_user))
         if not attempts[-1].goes_on():
             break
@@ -64,106 +35,83 @@ def predict(mm: gdb.Value, address: int, access: str, from_user: bool = True) ->
 
 # --- A fault that is under way ---------------------------------------------------------------------------------------
 
-# Functions where a user is likely to stop: the page tables have been walked, nothing else is done.
-KINDS = ("fault_anon", "fault_mapping", "fault_swap", "fault_write_protect")
+RACE = ("race_hit", "race_stop_here")
 
 
 class InFlight:
-    """The current fault of a thread."""
+    """The current fault of a thread: of one that runs, also the frame that it would go on from, and its race point."""
 
-    def __init__(self, record: gdb.Value, cpu: int | None, point: str | None, found: gdb.Value | None) -> None:
-        self.record, self.cpu, self.point, self.found = record, cpu, point, found
-        self.at_kind = False
-        self.mm, self.address = record["mm"], int(record["address"])
-        self.access = ACCESS[kernel.enum_name("fault_access", record["access"])]
-        self.from_user = self.has_flag("FAULT_USER")
+    def __init__(self, task: gdb.Value) -> None:
+        self.task, self.record, self.cpu = task, task["fault"], walk.cpu_running(task)
+        self.point: str | None = None
+        self.mm, self.address = self.record["mm"], int(self.record["address"])
+        self.access = ACCESS[kernel.enum_name("fault_access", self.record["access"])]
+        self.from_user = bool(int(self.record["flags"]) & kernel.enum("fault_flag")["FAULT_USER"])
+        if self.cpu is not None:
+            with stack.on_cpu(self.cpu):
+                self.frame()
 
-    def has_flag(self, name: str) -> bool:
-        return bool(int(self.record["flags"]) & kernel.enum("fault_flag")[name])
+    def frame(self) -> gdb.Frame | None:
+        """Returns the innermost frame beside those of a race point; None in an interrupt. => its CPU selected."""
+        found = list(stack.frames())
+        names = [frame.name() for frame in found]
+        if "fault_in" not in names and "fault_swap_in" not in names or None in names[:names.index("fault_in")]:
+            return None
+        below = 0
+        for number, frame in enumerate(found):
+            if frame.name() in RACE:
+                below = number + 1
+                if frame.name() == "race_hit":
+                    self.point = kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")
+        return found[below]
 
     def strategy(self) -> str:
         return kernel.text_of(self.record["strategy"]["name"])
 
-    def fault(self) -> model.Fault:
-        """Returns the model's fault, with the locks and pages that the thread has so far."""
-        mine = model.Mine(self.record, self.point, self.cpu)
-        is_own = self.from_user or self.has_flag("FAULT_UACCESS")
-        return model.Fault(self.mm, self.address, self.access, self.from_user, self.has_flag("FAULT_TRIED"), mine,
-                           is_own)
+    def rest(self) -> Attempt | None:
+        """Predicts the end of the attempt; None if the thread sleeps, or handles an interrupt."""
+        if self.cpu is None:
+            return None
+        with stack.on_cpu(self.cpu):
+            frame = self.frame()
+            return foretell.rest(self.task, self.cpu, frame) if frame is not None else None
+
+    def has_compared(self) -> bool:
+        """Returns whether the CPU has locked the entry, and found it unchanged."""
+        lock = self.record["ptl"]
+        return self.point in COMMITS and bool(int(lock)) and int(lock["owner"]) - 1 == self.cpu
+
+
+COMMITS = ("commit_before_set", "cow_before_flush", "shootdown_sent")
 
 
 def in_flight(task: gdb.Value) -> InFlight | None:
-    """Returns the current fault of a thread, or None: from task->fault and the thread's stack."""
-    record = task["fault"]
-    if not int(record):
-        return None
-    point = found = None
-    cpu = walk.cpu_running(task)
-    if cpu is None:
-        return InFlight(record, None, None, None)
-    with stack.on_cpu(cpu):
-        at_kind = gdb.newest_frame().name() in KINDS
-        for frame in stack.frames():
-            if frame.name() == "race_hit":
-                point = kernel.enum_name("race_point_id", frame.read_var("id"), "RACE_")
-            elif frame.name() in ("find_and_sample", "vma_find_and_lock", "spec_enter", "vma_enter"):
-                found = found or local_vma(frame)
-    flight = InFlight(record, cpu, point, found)
-    flight.at_kind = at_kind
-    return flight
-
-
-def local_vma(frame: gdb.Frame) -> gdb.Value | None:
-    """Returns the VMA that the look-up has found, if the compiler kept the variable."""
-    try:
-        value = frame.read_var("vma")
-        value = value.dereference() if value.type.target().code == gdb.TYPE_CODE_PTR else value
-        return value if int(value) else None
-    except (ValueError, gdb.error):
-        return None
-
-
-def rest_of(flight: InFlight) -> Attempt | None:
-    """Returns how the attempt under way would end now; None if no known state decides it."""
-    fault = flight.fault()
-    try:
-        if flight.strategy() == "spec":
-            UnderWay(flight.record, flight.point, flight.found).check(STRATEGIES["spec"], fault)
-        elif flight.point in ("vma_after_find", "vma_between_looks") and flight.found is not None:
-            check_found_vma(fault, flight.found)
-        elif flight.point == "page_wait" and not fault.mine.holds:
-            STRATEGIES[flight.strategy()].wait_page(fault)
-    except model.End as end:
-        return Attempt(flight.strategy(), end, fault.notes)
-    return None
-
-
-def check_found_vma(fault: model.Fault, vma: gdb.Value) -> None:
-    """Handles an attempt that has found a VMA, and tries to lock it next."""
-    if not int(vma["vm_refcnt"]):
-        fault.note("the VMA is detached: looks again (vma_lock_detached)")
-        STRATEGIES["vma"].enter(fault)
-    else:
-        STRATEGIES["vma"].lock(fault, vma)
+    """Returns the current fault of a thread, or None."""
+    return InFlight(task) if int(task["fault"]) else None
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
-# Points after which an attempt can end in one way only.
 LOCKED = ("It has locked the entry, and found it unchanged: no other thread can change it. It writes the entry, which "
           "resolves the fault.")
-CERTAIN = {"commit_before_set": LOCKED, "cow_before_flush": LOCKED, "shootdown_sent": LOCKED,
-           "fault_throttled": "The entry is written, and nothing held. It waits for the flusher, and completes."}
 VERBS = {"skip": "is not tried", "gave up": "gives up", "retry": "drops the lock, waits and retries",
-         "answered": "answers", "completed": "completes"}
+         "answered": "answers", "completed": "completes", "would block": "would have to wait", "waits": "waits",
+         "panic": "panics"}
 
 
 def show(one: Attempt, remark: str = "") -> None:
-    sentence = reasons.all_reasons()[one.end.reason].sentence if one.end.reason else one.end.sentence
-    say(f"  {one.strategy} {VERBS[one.end.how]}{remark}: {sentence}")
+    say(f"  {one.strategy} {VERBS[one.how]}{remark}: {one.sentence}")
     for note in one.notes:
         say(f"      {note}")
-    say(f"      {one.end.reason + ', ' if one.end.reason else ''}{one.end.place}")
+    say(f"      {one.reason + ', ' if one.reason else ''}{one.place}")
+
+
+def permits(pte: int, access: str) -> bool:
+    """Mirrors pte_permits(): returns whether the entry permits the access, so that the CPU does not fault."""
+    if not pte & walk.pte_bit("PRESENT"):
+        return False
+    return (bool(pte & walk.pte_bit("WRITE")) if access == "w" else
+            not pte & walk.pte_bit("NX") if access == "x" else True)
 
 
 class Why(Command):
@@ -177,7 +125,8 @@ class Why(Command):
     why             how the fault of the selected CPU would end, and what it waits for
     why tid N       the same for any thread, asleep or not
 
-    It simulates the strategies on the current memory. If another CPU changes it first, the fault may end differently.
+    It runs the kernel's own code on a copy of the current memory. If another CPU changes that first, the fault may end
+    differently.
     """
 
     name = "why"
@@ -218,7 +167,7 @@ class Why(Command):
 
     def explain_access(self, words: list[str]) -> None:
         rest = words[1:]
-        access = rest.pop(0) if rest and rest[0] in model.WORDS else model.READ
+        access = rest.pop(0) if rest and rest[0] in WORDS else "r"
         self.at_most(rest, 1)
         if rest and not re.fullmatch(r"\d+|kernel", rest[0]):
             self.wrong(f"why: “{rest[0]}” is neither r, w or x nor the number of a process nor kernel.")
@@ -227,14 +176,14 @@ class Why(Command):
         self.explain(mm, process, self.address(words[0]), access, from_user)
 
     def explain(self, mm: gdb.Value, process: gdb.Value, address: int, access: str, from_user: bool) -> None:
-        say(f"pid {int(process['pid'])} would {model.WORDS[access]} {address:#x}"
+        say(f"pid {int(process['pid'])} would {WORDS[access]} {address:#x}"
             + ("" if from_user else ", the kernel on its behalf") + ".")
         if address >= kernel.define("mm/table/pgtable.h", "USER_END"):
             self.beyond(address, from_user)
             return
         self.context(mm, address)
         entry = pages.entry_of(mm, address) or 0
-        if model_kinds.permits(entry, access):
+        if permits(entry, access):
             say(f"No fault: the page tables permit it ({walk.describe_pte(entry)}). If a CPU faulted all the same:")
         self.attempts(mm, address, access, from_user)
 
@@ -247,15 +196,15 @@ class Why(Command):
 
     def refusal(self, address: int) -> str:
         if address + (1 << 47) & (1 << 64) - 1 < 1 << 48:
-            return f"SIGSEGV\n      {places.Place('kernel/x86/trap.c', 'page_fault_user', 'USER_END')}"
-        return "SIGSEGV: it is not canonical, so the CPU raises #GP, and looks at no page table\n" \
-            f"      {places.Place('kernel/x86/trap.c', 'user_exception', 'exception_signal')}"
+            return "SIGSEGV: page_fault_user() in kernel/x86/trap.c"
+        return "SIGSEGV: it is not canonical, so the CPU raises #GP, and looks at no page table: user_exception() in " \
+            "kernel/x86/trap.c"
 
     def attempts(self, mm: gdb.Value, address: int, access: str, from_user: bool) -> None:
-        order = policy_order(mm)
+        order = foretell.order_of(mm)
         asked = [one.strategy for one in predict(mm, address, access, from_user)]
         say(f"policy {tasks.policy_name(mm)}: {', then '.join(order)}")
-        for name in [*order, *(name for name in STRATEGIES if name not in order)]:
+        for name in [*order, *(name for name in foretell.strategies() if name not in order)]:
             remark = "" if name in asked else " (if it were asked)"
             show(attempt(name, mm, address, access, from_user), remark)
 
@@ -272,26 +221,25 @@ class Why(Command):
         if flight is None:
             raise gdb.GdbError(f"why: {walk.task_name(task) if task is not None else 'this CPU'} is not in the "
                                "middle of a fault. Which address? why ADDRESS [r|w|x]")
-        cpu = walk.cpu_running(task)
-        say(f"{walk.task_name(task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}, has faulted: "
-            f"{model.WORDS[flight.access]} {flight.address:#x}.")
+        cpu = flight.cpu
+        say(f"{walk.task_name(flight.task)}, {'on CPU ' + str(cpu) if cpu is not None else 'asleep'}, has faulted: "
+            f"{WORDS[flight.access]} {flight.address:#x}.")
         self.context(flight.mm, flight.address)
         if flight.point == "fault_enter":
             say("It is stopped at race point fault_enter: nothing has been read.")
             self.attempts(flight.mm, flight.address, flight.access, flight.from_user)
             return
         say(f"{flight.strategy()} is at work" + (f", at race point {flight.point}" if flight.point else "")
-            + f": {stack.summary(task, cpu)}")
-        locks.show_waits_of(task)
-        if flight.point or flight.at_kind:
-            self.rest(flight)
+            + f": {stack.summary(flight.task, cpu)}")
+        locks.show_waits_of(flight.task)
+        self.rest(flight)
 
     def rest(self, flight: InFlight) -> None:
-        if flight.point in CERTAIN:
-            say(f"  {CERTAIN[flight.point]}")
-            return
-        one = rest_of(flight)
+        one = flight.rest()
         if one is None:
+            return
+        if flight.has_compared():
+            say(f"  {LOCKED}")
+        elif one.how in ("answered", "completed"):
             say("  Nothing has changed under it. If nothing does, it continues as this would:")
-            one = play(flight.strategy(), flight.fault())
         show(one)
