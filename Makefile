@@ -6,7 +6,7 @@
 #   build/faultline-release.elf   release kernel: what `make bench` measures
 #   build/faultline-eventless.elf the same with no fault events recorded: what `make bench` compares it with
 #   build/faultline.iso           GRUB image of the debug kernel, boots under BIOS and UEFI
-#   build/user/NAME               user/NAME.c as a static program; NAME-pie is the same as static PIE
+#   build/user/NAME               NAME.c of a folder below user/ as a static program; NAME-pie is the same as static PIE
 #   build/host/{asan,tsan}/tests  mm/ against the simulated machine, under the sanitizers
 #   build/host/reach/tests        the same, telling which code each test reaches
 #
@@ -138,9 +138,9 @@ $(BUILD)/faultline.iso: $(BUILD)/faultline.elf $(BUILD)/user/hello boot/grub.cfg
 
 # --- User programs ---------------------------------------------------------------------------------------------------
 
-USER_C := $(sort $(wildcard user/*.c))
+USER_C := $(sort $(wildcard user/*/*.c user/tests/*/*.c))
 USER_PIE := $(filter hello threads cow,$(basename $(notdir $(USER_C))))
-USER_PROGRAMS := $(USER_C:user/%.c=$(BUILD)/user/%) $(USER_PIE:%=$(BUILD)/user/%-pie)
+USER_PROGRAMS := $(patsubst %.c,$(BUILD)/user/%,$(notdir $(USER_C))) $(USER_PIE:%=$(BUILD)/user/%-pie)
 USER_CFLAGS := -std=gnu17 -O2 -g $(warnings) -pthread -I.
 # musl-gcc's own specs know no static PIE: it needs the start-up code that relocates itself, and no interpreter.
 MUSL_LIB := $(firstword $(wildcard /usr/lib/x86_64-linux-musl /usr/local/musl/lib))
@@ -149,12 +149,15 @@ STATIC_PIE := -fPIE -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text \
 
 user: $(USER_PROGRAMS) ## Build the static Linux programs of user/
 
-$(BUILD)/user/%: user/%.c Makefile
+# No two folders have a program of the same name: all are in one folder of the machine, too.
+vpath %.c $(sort $(dir $(USER_C)))
+
+$(BUILD)/user/%: %.c Makefile
 	$(call say,MUSL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(USER_CFLAGS) -static -MMD -MP -MF $@.d -o $@ $<
 
-$(BUILD)/user/%-pie: user/%.c Makefile
+$(BUILD)/user/%-pie: %.c Makefile
 	$(call say,MUSL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(MUSL_CC) $(USER_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(STATIC_PIE)

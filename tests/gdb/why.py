@@ -12,7 +12,7 @@ import gdb
 from faultline_gdb import kernel, reasons, walk, why
 from harness import ask, check, finish, frame_value, silent, tid
 
-# Each has a fault in user/foretold.c; all others have one in user/reasons.c.
+# Each has a fault in user/tests/faults/foretold.c; all others have one in user/demo/reasons.c.
 FORETOLD = {"spf_abort_file_ops", "vma_lock_abort_file_ops", "spf_abort_no_memory", "vma_lock_retry_page",
             "mmap_retry_page"}
 # Needs all 128 requests for swap in use; the host tests cover that.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Tests `why` in the middle of a fault against how the fault ends. The accesses of user/situations.c are held at every
+Tests `why` in the middle of a fault against how the fault ends. The accesses of user/tests/faults/situations.c are held at every
 race point that they pass. A fault does not wait for what it holds itself, and every prediction must come true.
 """
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Tests `why` against the outcome of accesses in every situation of user/situations.c: the attempts and their ends, the
+Tests `why` against the outcome of accesses in every situation of user/tests/faults/situations.c: the attempts and their ends, the
 signal or error, and the number of pages that are mapped around.
 """
 

@@ -9,7 +9,7 @@ from .job import Job, Result
 
 STAGE = ["--deterministic", "--cpus", "3", "--swap", "1M"]
 SITUATIONS = ["--deterministic", "--cpus", "2", "--disk", "4M", "--swap", "4M"]
-POLICIES = {"mmap": "1", "vma": "2", "spec": "3", "full": "4"}  # as in enum policy of user/faultline.h
+POLICIES = {"mmap": "1", "vma": "2", "spec": "3", "full": "4"}  # as in enum policy of user/lib/faultline.h
 ENDINGS = (  # program and its arguments, the tool's status, GDB's message
     (["end", "exit", "3"], 3, "The program has ended with status 3; the machine is off."),
     (["end", "signal", "11"], 139, "The program was killed by signal 11; the machine is off."),

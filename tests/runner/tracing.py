@@ -320,7 +320,7 @@ def judge_processes(result: Result, run: Run) -> list[str]:
 
 
 def states_job() -> Job:
-    """The map shows the state of each page: user/page_states.c ends with some pages in each state."""
+    """The map shows the state of each page: user/tests/faults/page_states.c ends with some pages in each state."""
     job = Job(name="report/states", has_log=True, command=[], judge=unjudged, weight=4)
     path = job.file(".html")
     job.command = ["tools/faultline", "report", "-o", path, "--fault", "vma", "--swap", "1M", "build/user/page_states"]
