@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Tests `why` in the middle of a fault against how the fault ends. The accesses of user/tests/faults/situations.c are held at every
-race point that they pass. A fault does not wait for what it holds itself, and every prediction must come true.
+Tests `why` in the middle of a fault against how the fault ends. The accesses of user/tests/faults/situations.c are
+held at every race point that they pass. A fault does not wait for what it holds itself, and every prediction must
+come true.
 """
 
 import re

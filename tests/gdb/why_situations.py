@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Tests `why` against the outcome of accesses in every situation of user/tests/faults/situations.c: the attempts and their ends, the
-signal or error, and the number of pages that are mapped around.
+Tests `why` against the outcome of accesses in every situation of user/tests/faults/situations.c: the attempts and
+their ends, the signal or error, and the number of pages that are mapped around.
 """
 
 import re

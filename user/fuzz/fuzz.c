@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A seeded fuzzer of all system calls except those on files (user/fuzz/file_fuzz.c), with plausible and absurd arguments.
- *
- * Any bad outcome is the kernel's fault.
+ * A seeded fuzzer of all system calls except those on files (user/fuzz/file_fuzz.c), with plausible and absurd
+ * arguments. Any bad outcome is the kernel's fault.
  *
  * Arguments: seed (1), number of children (40), calls for each thread (300).
  */
