@@ -15,16 +15,14 @@ ENDINGS = (  # program and its arguments, the tool's status, GDB's message
     (["end", "signal", "11"], 139, "The program was killed by signal 11; the machine is off."),
     (["hang", "panic"], 125, "The kernel has panicked: its log says why; the machine is off."),
 )
-TOURS = ("demand-zero", "cow", "speculation", "swap-in", "shootdown")
+TOURS = ("demand-zero", "speculation", "swap-in", "shootdown")
 
 
 # Script, options of `tools/faultline run`, program and its arguments.
 CASES = (
     ("attach", ["--deterministic", "--cpus", "3"], ["hello-pie"]),
     ("commands", STAGE, ["reasons", "spf_abort_odd_count"]),
-    ("unwind", STAGE, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
-    ("tour", STAGE, ["tour"]),
-    ("why_conflict", STAGE, ["tour", "demand-zero", "speculation"]),
+    ("tour", STAGE, ["tour", "cow"], "tour-cow"),
 )
 
 
@@ -35,9 +33,9 @@ def jobs() -> list[Job]:
 
 def soak_jobs() -> list[Job]:
     """
-    Returns the long jobs: every command in every state, and on the release kernel; each tour by itself, started as its
-    text says; `why` for every reason, in every situation, and on a fuzzed address space; breakpoints counted; and
-    reverse execution, which replays the run from its start for each step.
+    Returns the long jobs: every command in every state, and on the release kernel; all tours in one run, and each
+    by itself, started as its text says; `why` for every reason, in every situation, and on a fuzzed address
+    space; breakpoints counted; and reverse execution, which replays the run from its start for each step.
     """
     reasons = next(one["args"] for one in scenario.load("test") if one["name"] == "reasons")
     return [
@@ -45,7 +43,10 @@ def soak_jobs() -> list[Job]:
         job("events", STAGE, ["reasons", "spf_abort_no_anon_vma", "spf_abort_swap_not_cached"]),
         job("commands", ["--release", *STAGE], ["reasons", "spf_abort_odd_count"], "commands-release"),
         job("why", STAGE, ["reasons", *reasons]),
+        job("unwind", STAGE, ["reasons", "spf_skip_not_user", "spf_abort_odd_count"]),
+        job("tour", STAGE, ["tour"]),
         *(job("tour", STAGE, ["tour", name], f"tour-{name}") for name in TOURS),
+        job("why_conflict", STAGE, ["tour", "demand-zero", "speculation"]),
         *(job("why_fuzzed", ["--deterministic", "--cpus", "1", "--swap", "16M", "--fault", policy],
               ["mmfuzz", "--seeds", "1-8", "--steps", "300", "--threads", "4", "--swap"], f"why-fuzzed-{policy}")
           for policy in POLICIES),

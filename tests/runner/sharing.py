@@ -287,7 +287,7 @@ TESTS = {"changes": changes, "untouched": untouched, "mapped": mapped, "names-of
          "meanwhile": meanwhile, "terminal": terminal, "refused": refused, "kept": kept, **forged_archives.TESTS,
          **{f"end-{end[0]}": functools.partial(ends, *end) for end in ENDS}}
 SOAK = ("end-uefi", "end-unread-input", "end-gdb", "end-signal", "end-share-gone", "end-killed", "end-reader-gone",
-        "end-deterministic", "untouched", "kept")
+        "end-deterministic", "end-time-out", "untouched", "kept")
 
 
 def jobs() -> list[Job]:

@@ -35,11 +35,11 @@ POLICY_ANSWERS = {"mmap": "mmap answered", "vma": "vma answered", "spec": "spec 
 
 
 def jobs() -> list[Job]:
-    return [trace_job(), report_job(), states_job()]
+    return [trace_job(), states_job()]
 
 
 def soak_jobs() -> list[Job]:
-    return [schedules_job(), processes_job(), own_job(), bench_job()]
+    return [report_job(), schedules_job(), processes_job(), own_job(), bench_job()]
 
 
 # --- trace ------------------------------------------------------------------------------------------------------------
