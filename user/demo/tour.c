@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plays the scenes of GDB's guided tours (tools/gdb/tours/), which are the same whether or not a debugger is attached.
+ * Plays the scenes of GDB's guided tours (tools/gdb/tours/), which are the same whether or not a debugger is attached,
+ * and of a picture in the documents.
  * Arguments: the scenes to play; default: all. Needs three CPUs, and the first disk as swap. The tours stop at touch(),
  * which makes the access in question, and at curtain(), which is called where there is something to see.
  */
@@ -140,13 +141,38 @@ static void shootdown(struct stage *s)
 	MUST(actor_finish(reader) == 0);
 }
 
+static long unmap(void *p)
+{
+	return munmap(p, PAGE);
+}
+
+/*
+ * Page 1 faults, and is held when its new page is ready; then another CPU unmaps page 4 of the same VMA. The strategy
+ * decides who waits: docs/pictures/three-ways.svg shows it for each, and no tour does. 2 ms: so that munmap has come as
+ * far as it can.
+ */
+static void three_ways(struct stage *s)
+{
+	struct actor *victim = &s->actor[0], *unmapper = &s->actor[1];
+	char *p = fresh_pages();
+
+	poke(p + 4 * PAGE, 'a');
+	MUST(actor_stop_at(victim, "anon_page_ready", touch_step, p + PAGE));
+	actor_do(unmapper, unmap, p + 4 * PAGE);
+	usleep(2000);
+	MUST(release("anon_page_ready"));
+	MUST(actor_finish(victim) == 0);
+	MUST(actor_finish(unmapper) == 0);
+	MUST(p[PAGE] == 'b');
+}
+
 static const struct scene {
 	const char *name;
 	void (*script)(struct stage *);
 	int actors;
 } scenes[] = {
 	{ "demand-zero", demand_zero, 1 }, { "cow", copy_after_fork, 1 }, { "speculation", speculation, 1 },
-	{ "swap-in", swap_in, 1 },	   { "shootdown", shootdown, 2 },
+	{ "swap-in", swap_in, 1 },	   { "shootdown", shootdown, 2 }, { "three-ways", three_ways, 2 },
 };
 
 int main(int argc, char **argv)
