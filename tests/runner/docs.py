@@ -10,6 +10,7 @@ from .job import Job, Result
 def jobs() -> list[Job]:
     return [
         Job(name="docs/generated", command=["tools/generate-docs", "--check"], judge=complaints, weight=1),
+        Job(name="docs/pictures-planted", command=["tests/check-pictures"], judge=complaints, weight=1),
         Job(name="docs/entries", command=["tests/check-entries"], judge=complaints, weight=1),
         Job(name="docs/budgets", command=["tests/check-budgets"], judge=complaints,
             says=lambda result: result.stdout.decode().strip(), weight=1),
