@@ -20,6 +20,8 @@ def jobs() -> list[Job]:
         Job(name="docs/columns", command=["tests/check-format", "--columns"], judge=complaints, weight=1),
         Job(name="docs/rooms", command=["tests/check-rooms"], judge=complaints, weight=1),
         Job(name="docs/rooms-planted", command=["tests/check-rooms", "--self-test"], judge=complaints, weight=1),
+        Job(name="docs/names", command=["tests/check-names"], judge=complaints, weight=1),
+        Job(name="docs/names-planted", command=["tests/check-names", "--self-test"], judge=complaints, weight=1),
         Job(name="docs/contracts", command=["tests/check-contracts"], judge=complaints, weight=1),
         Job(name="docs/contracts-planted", command=["tests/check-contracts", "--self-test"], judge=complaints,
             weight=1),

@@ -12,7 +12,7 @@
 
 static spinlock_t text_lock = SPINLOCK_INIT(LEAF);
 
-static const struct proc_entry *entry_of(struct file *file)
+static const struct proc_entry *procfs_entry_of(struct file *file)
 {
 	return file->inode->private;
 }
@@ -25,7 +25,7 @@ static struct text *procfs_make_text(struct file *file)
 
 	if (!text)
 		return err_ptr(-ENOMEM);
-	ret = entry_of(file)->show(text, file->inode->private_id);
+	ret = procfs_entry_of(file)->show(text, file->inode->private_id);
 	if (!ret && text->failed)
 		ret = -ENOMEM;
 	if (!ret)
@@ -61,7 +61,7 @@ static long proc_read(struct file *file, struct iov_iter *to, u64 *pos)
 	struct text *text = *pos ? kept_text(file) : NULL;
 	long ret;
 
-	if (!entry_of(file)->show)
+	if (!procfs_entry_of(file)->show)
 		return -EINVAL;
 	if (!text) {
 		text = procfs_make_text(file);
@@ -81,7 +81,7 @@ static long write_buffer(struct file *file, struct iov_iter *from, char *buf)
 	if (iov_copy_from(from, buf, n) < n)
 		return -EFAULT;
 	buf[n] = 0;
-	int ret = entry_of(file)->write(file->inode->private_id, buf, n);
+	int ret = procfs_entry_of(file)->write(file->inode->private_id, buf, n);
 	return ret ? ret : (long)n;
 }
 
@@ -90,7 +90,7 @@ static long proc_write(struct file *file, struct iov_iter *from, u64 *pos)
 	char *buf;
 	long ret;
 
-	if (!entry_of(file)->write)
+	if (!procfs_entry_of(file)->write)
 		return -EINVAL;
 	if (from->count >= PROC_WRITE_MAX)
 		return -EINVAL;
@@ -110,9 +110,9 @@ static long proc_write(struct file *file, struct iov_iter *from, u64 *pos)
  */
 static int proc_open(struct file *file)
 {
-	if ((file->mode & FMODE_READ) && !entry_of(file)->show)
+	if ((file->mode & FMODE_READ) && !procfs_entry_of(file)->show)
 		return -EACCES;
-	return (file->mode & FMODE_WRITE) && !entry_of(file)->write ? -EACCES : 0;
+	return (file->mode & FMODE_WRITE) && !procfs_entry_of(file)->write ? -EACCES : 0;
 }
 
 static void proc_release(struct file *file)
