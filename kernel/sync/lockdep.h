@@ -36,25 +36,45 @@ struct lock_wait {
 	u8 rank;	   /* enum lock_rank */
 };
 /*
- * The current thread's lock_wait, or NULL if there is none yet. Implemented by the scheduler and the simulated machine.
+ * Implemented by the scheduler and the simulated machine.
+ *
+ * Context: any.
+ * Returns: the current thread's lock_wait; NULL if there is none yet.
  */
 struct lock_wait *current_lock_wait(void);
-/* The spinlock that a CPU spins on, or NULL. */
+/*
+ * For the report of waiting threads.
+ *
+ * Context: any. The answer may be out of date at once.
+ * Returns: the spinlock that the CPU spins on, or NULL.
+ */
 const spinlock_t *cpu_spins_for(unsigned cpu);
 
 /*
- * The current thread's list of held locks, or NULL if there is none yet (early boot) or none that counts. Implemented,
- * in debug builds, by the scheduler (kernel/sched/sched.c) and the simulated machine (tests/host/).
+ * Implemented, in debug builds, by the scheduler (kernel/sched/sched.c) and the simulated machine (tests/host/).
+ *
+ * Context: any.
+ * Returns: the current thread's list of held locks; NULL if there is none yet (early boot) or none that counts.
  */
 struct held_locks *current_held_locks(void);
 
-/* The spinlocks that a CPU holds, for panic reports and for finding a lock's owner. NULL in release builds. */
+/*
+ * For panic reports and for finding a lock's owner.
+ *
+ * Context: any. The list of another CPU changes while it is read.
+ * Returns: the spinlocks that a CPU holds; NULL in release builds.
+ */
 const struct held_locks *cpu_held_locks(unsigned cpu);
 
 #if DEBUG
-/* Turns the lock checks off. A panic calls this first, because it must acquire locks out of order. */
+/* Turns the lock checks off. A panic calls this first, because it must acquire locks out of order. Context: any. */
 void lock_checks_off(void);
-/* Panics if the current thread holds any lock. Called on return to user mode and when a thread ends. */
+/*
+ * Panics if the current thread holds any lock. Called on return to user mode and when a thread ends.
+ * @where: for the message.
+ *
+ * Context: thread. Does not sleep.
+ */
 void assert_no_locks_held(const char *where);
 #else
 static inline void lock_checks_off(void)

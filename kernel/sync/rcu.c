@@ -140,7 +140,7 @@ static void generation_advance(void)
 	(void)atomic_cas(&generation, now, now + 1); /* if this fails, another CPU did it */
 }
 
-/* => cpu->lock held. Makes the queued call-backs the waiting batch, if there is none. */
+/* Makes the queued call-backs the waiting batch, if there is none. Context: cpu->lock held. */
 static void batch_close(struct rcu_cpu *cpu)
 {
 	assert_spin_held(&cpu->lock);
@@ -241,7 +241,7 @@ void synchronize_rcu(void)
  */
 static spinlock_t stealing_lock = SPINLOCK_INIT(RCU_BARRIER);
 
-/* Takes another CPU's call-backs: that CPU may be halted, and not run them soon. => stealing_lock held. */
+/* Takes another CPU's call-backs: that CPU may be halted, and not run them soon. Context: stealing_lock held. */
 static void steal_callbacks(struct rcu_cpu *from, struct rcu_cpu *to)
 {
 	struct rcu_list stolen = { 0 };

@@ -18,7 +18,13 @@ struct rcu_head {
 };
 
 #if DEBUG
-/* Nesting is tracked per CPU, so that a sleep inside a reader is caught. */
+/*
+ * Begin and end a reader, and ask whether one has begun. Nesting is tracked per CPU, so that a sleep inside a reader is
+ * caught.
+ *
+ * Context: any, unless the CPU is idle.
+ * Returns: true inside a reader; in release builds always.
+ */
 void rcu_read_lock(void);
 void rcu_read_unlock(void);
 bool rcu_read_lock_held(void);
@@ -40,25 +46,41 @@ static inline void rcu_read_unlock(void)
 
 #define assert_in_rcu() ASSERT(rcu_read_lock_held(), "inside an RCU section")
 
-/* Calls func(head) on some CPU after a grace period, under no spinlock, with interrupts on. Never sleeps itself. */
+/* Calls func(head) on some CPU after a grace period, under no spinlock, with interrupts on. Context: any. */
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
-/* Sleeps for one grace period. */
+/* Waits for one grace period. Context: thread. Sleeps. */
 void synchronize_rcu(void);
-/* Sleeps until every call-back queued before this call has run, on all CPUs. For leak checks and shut-down. */
+/*
+ * Waits until every call-back queued before this call has run, on all CPUs. For leak checks and shut-down.
+ *
+ * Context: thread. Sleeps.
+ */
 void rcu_barrier(void);
 
-/* For the scheduler, the tick and the idle loop of either machine: this CPU is in a quiescent state. Cheap. */
+/*
+ * For the scheduler, the tick and the idle loop of either machine: this CPU is in a quiescent state. Cheap.
+ *
+ * Context: any. The CPU is in no RCU section.
+ */
 void rcu_quiescent(void);
 /*
- * Runs this CPU's call-backs that are due. => no spinlock held; interrupts on. Called from the idle loop, on exit to
- * user mode and from cond_resched().
+ * Runs this CPU's call-backs that are due. Called from the idle loop, on exit to user mode and from cond_resched().
+ *
+ * Context: no spinlock held; interrupts on. Does not sleep.
  */
 void rcu_run_callbacks(void);
-/* Returns whether this CPU has call-backs that wait for a grace period or are due. */
+/*
+ * Asks whether this CPU has call-backs that wait for a grace period or are due.
+ *
+ * Context: any.
+ * Returns: true if it has.
+ */
 bool rcu_pending(void);
 /*
  * An idle (or offline) CPU counts as quiescent until it comes back: an interrupt handler that runs in between must not
  * read under RCU, which rcu_read_lock() asserts.
+ *
+ * Context: any. The CPU is in no RCU section.
  */
 void rcu_idle_enter(void);
 void rcu_idle_exit(void);

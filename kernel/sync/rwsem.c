@@ -28,7 +28,7 @@ void rwsem_init(struct rwsem *sem, enum lock_rank rank)
 	wait_queue_init(&sem->queue);
 }
 
-/* Grants the lock to this waiter if the current holders allow it. Context: the queue's lock held, RWSEM_WAITERS set. */
+/* Grants the lock to this waiter if the current holders allow it. The queue is locked, and RWSEM_WAITERS set. */
 static bool rwsem_grant(struct rwsem *sem, struct rwsem_waiter *waiter)
 {
 	s64 excludes = waiter->writer ? ~RWSEM_WAITERS : RWSEM_WRITER;
@@ -42,7 +42,7 @@ static bool rwsem_grant(struct rwsem *sem, struct rwsem_waiter *waiter)
 	return true;
 }
 
-/* => sem->queue.lock held. */
+/* Context: sem->queue.lock held. */
 static void rwsem_grant_waiters(struct rwsem *sem)
 {
 	struct rwsem_waiter *waiter, *next;

@@ -20,16 +20,23 @@ struct rwsem {
 #define RWSEM_WAITERS 2L
 #define RWSEM_READER 256L
 
+/* Initializes a free lock. Context: any. */
 void rwsem_init(struct rwsem *sem, enum lock_rank rank);
 
-/* May sleep, unless tried. */
+/*
+ * The slow paths of down_read() and the others: wait until the lock is acquired.
+ *
+ * Context: thread. Sleep.
+ * Returns: the killable ones: 0; -EINTR if the thread is killed first.
+ */
 void rwsem_down_read_slow(struct rwsem *sem);
 void rwsem_down_write_slow(struct rwsem *sem);
-int __must_check rwsem_down_read_killable_slow(struct rwsem *sem);  /* 0 or -EINTR */
-int __must_check rwsem_down_write_killable_slow(struct rwsem *sem); /* 0 or -EINTR */
-/* Wakes waiters, after a release that left RWSEM_WAITERS set. */
+int __must_check rwsem_down_read_killable_slow(struct rwsem *sem);
+int __must_check rwsem_down_write_killable_slow(struct rwsem *sem);
+/* Wakes waiters, after a release that left RWSEM_WAITERS set. Context: any. */
 void rwsem_wake(struct rwsem *sem);
 
+/* ---- Trying, in any lock order. Context: thread. Does not sleep. Returns: true if acquired. ---------------------- */
 static inline bool down_read_trylock(struct rwsem *sem)
 {
 	s64 count = READ_ONCE(sem->count);
@@ -55,6 +62,7 @@ static inline bool down_write_trylock(struct rwsem *sem)
 	return true;
 }
 
+/* ---- Acquiring. Context: thread. Sleeps. Returns: 0; -EINTR if the thread is killed first. ----------------------- */
 static inline void down_read(struct rwsem *sem)
 {
 	lock_order_check(sem, sem->rank);
@@ -81,6 +89,7 @@ static inline int __must_check down_write_killable(struct rwsem *sem)
 	return likely(down_write_trylock(sem)) ? 0 : rwsem_down_write_killable_slow(sem);
 }
 
+/* ---- Releasing. Context: thread. Does not sleep. ----------------------------------------------------------------- */
 static inline void up_read(struct rwsem *sem)
 {
 	lock_release_check(sem, sem->rank);
@@ -98,6 +107,7 @@ static inline void up_write(struct rwsem *sem)
 		rwsem_wake(sem);
 }
 
+/* ---- Asking. Context: any. --------------------------------------------------------------------------------------- */
 static inline bool rwsem_is_write_locked_by_me(const struct rwsem *sem)
 {
 	return READ_ONCE(sem->owner) == current_thread();
@@ -106,7 +116,7 @@ static inline bool rwsem_is_write_locked_by_me(const struct rwsem *sem)
 #define assert_rwsem_held(sem) ASSERT(lock_is_held(sem), "the lock is held, in some mode")
 #define assert_rwsem_write_held(sem) ASSERT(rwsem_is_write_locked_by_me(sem), "the lock is held for writing")
 
-/* Returns whether the lock is held, for reading or writing. */
+/* Asks whether the lock is held by any thread, for reading or writing. Unlocked: a hint. Context: any. */
 static inline bool rwsem_is_locked(const struct rwsem *sem)
 {
 	return (READ_ONCE(sem->count) & ~RWSEM_WAITERS) != 0;

@@ -25,42 +25,55 @@ typedef struct spinlock {
 		.owner = 0, .rank = RANK_##r                                                                           \
 	}
 
+/* Initializes a free spinlock. Context: any. */
 static inline void spin_init(spinlock_t *lock, enum lock_rank rank)
 {
 	WRITE_ONCE(lock->owner, 0);
 	lock->rank = rank;
 }
 
-/* The rank's name: "MMAP_LOCK", … */
+/* The name of a rank: "MMAP_LOCK", …. Context: any. Returns: the name; "?" if there is no such rank. */
 const char *lock_rank_name(unsigned rank);
 
-/*
- * Slow paths and debug checks: kernel/sync/spinlock.c. Held locks are recorded in the lists of kernel/sync/lockdep.h.
- */
+/* The slow path of spin_lock(): kernel/sync/spinlock.c. Context: any. */
 void spin_lock_slow(spinlock_t *lock);
 #if DEBUG
-/* Panics if the lock may not be waited for here. Called before the wait, with the caller's interrupt state. */
+/*
+ * Panics if the lock may not be waited for here. Called before the wait, with the caller's interrupt state. Held locks
+ * are recorded in the lists of kernel/sync/lockdep.h.
+ *
+ * Context: any.
+ */
 void spin_order_check(const spinlock_t *lock);
-/* Called after spinlock `lock` was acquired, and before it is released. */
+/* Called after spinlock `lock` was acquired, and before it is released. Context: any. */
 void spin_note_acquired(const spinlock_t *lock);
 void spin_note_released(const spinlock_t *lock);
 /*
- * The same for locks that are held across sleeps and therefore belong to the thread: rwsem, mutex, VMA lock. `waits` is
- * false for a trylock, which may be out of order. lock_order_check() only checks, and records nothing as held.
+ * The same for locks that are held across sleeps and therefore belong to the thread: rwsem, mutex, VMA lock.
+ * lock_order_check() only checks, and records nothing as held.
+ * @waits: false for a trylock, which may be out of order.
+ *
+ * Context: thread. Does not sleep.
  */
 void lock_order_check(const void *lock, enum lock_rank rank);
 void lock_acquire_check(const void *lock, enum lock_rank rank, bool waits);
 void lock_release_check(const void *lock, enum lock_rank rank);
-/* Returns whether this context holds a spinlock, so that it must not sleep. */
+/* For asserts. Context: any. Returns: true if this context holds a spinlock, so that it must not sleep. */
 bool in_atomic(void);
 /*
- * Returns whether the current thread holds no spinlock and is in no RCU section, so that it may sleep. True also in a
- * panic.
+ * For asserts.
+ *
+ * Context: any.
+ * Returns: true if the current thread holds no spinlock and is in no RCU section, so that it may sleep; also in a
+ *          panic.
  */
 bool may_sleep(void);
 /*
- * Returns whether the current thread holds this sleeping lock. True also where that is unknown: in early boot, and in a
- * panic.
+ * For asserts.
+ *
+ * Context: any.
+ * Returns: true if the current thread holds this sleeping lock; also where that is unknown: in early boot, and in a
+ *          panic.
  */
 bool lock_is_held(const void *lock);
 #else
@@ -104,7 +117,10 @@ static inline void lock_release_check(const void *lock, enum lock_rank rank)
 #endif
 /*
  * Called before and after the current thread sleeps for the lock: recorded for the report of waiting threads
- * (kernel/debug/hang.c). `owner` points to the lock's owner field, or is NULL if the lock records no owner.
+ * (kernel/debug/hang.c).
+ * @owner: the lock's owner field, or NULL if the lock records no owner.
+ *
+ * Context: thread. Does not sleep.
  */
 void lock_wait_begin(const void *lock, enum lock_rank rank, const void *owner);
 void lock_wait_end(void);
@@ -114,13 +130,21 @@ void lock_wait_end(void);
  * predictable branch when no schedule is set. Defined in mm/debug/race.c.
  */
 extern bool schedule_fuzz_on;
+/*
+ * A point where a schedule under test may switch to another CPU: lock operations and sequence checks. Costs one
+ * predictable branch when no schedule is set. Defined in mm/debug/race.c.
+ *
+ * Context: any.
+ */
 void schedule_fuzz(void);
+/* The point itself. Context: any. */
 static inline void schedule_point(void)
 {
 	if (unlikely(READ_ONCE(schedule_fuzz_on)))
 		schedule_fuzz();
 }
 
+/* ---- Locking. Context: any, but a lock that an interrupt handler takes only by the _irqsave form. ---------------- */
 static inline bool spin_is_locked_by_me(const spinlock_t *lock)
 {
 	return READ_ONCE(lock->owner) == cpu_id() + 1; /* no other CPU writes our own number */
@@ -137,6 +161,7 @@ static inline bool spin_is_locked_by_me(const spinlock_t *lock)
 #define assert_no_lock_from(rank) lock_order_check(NULL, rank)
 #define assert_no_lock_held() assert_no_lock_from((enum lock_rank)0)
 
+/* Acquires the lock if it is free; may be out of the lock order. Context: any. Returns: true if acquired. */
 static inline bool spin_trylock(spinlock_t *lock)
 {
 	u32 free = 0;
@@ -173,6 +198,12 @@ static inline void spin_unlock(spinlock_t *lock)
 	store_release(&lock->owner, 0);
 }
 
+/*
+ * Disables interrupts and acquires the lock.
+ *
+ * Context: any.
+ * Returns: the interrupt state, for spin_unlock_irqrestore().
+ */
 static inline unsigned long spin_lock_irqsave(spinlock_t *lock)
 {
 	unsigned long flags;

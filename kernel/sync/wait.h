@@ -28,13 +28,16 @@ struct waiter {
 		.lock = SPINLOCK_INIT(WAIT_QUEUE), .waiters = LIST_HEAD_INIT((name).waiters)                           \
 	}
 
+/* Initializes an empty queue. Context: any. */
 void wait_queue_init(struct wait_queue *queue);
-/* Enqueues the current thread (if not yet enqueued) and announces the sleep. */
+/* Enqueues the current thread (if not yet enqueued) and announces the sleep. Context: thread. Does not sleep. */
 void wait_prepare(struct wait_queue *queue, struct waiter *waiter, enum sleep_state state);
-/* Dequeues it and cancels the announced sleep. */
+/* Dequeues it and cancels the announced sleep. Context: thread. Does not sleep. */
 void wait_finish(struct wait_queue *queue, struct waiter *waiter);
 /*
  * The same for a waiter with notify(), which announces no sleep. notify() is not called any more once it is dequeued.
+ *
+ * Context: any.
  */
 void wait_enqueue(struct wait_queue *queue, struct waiter *waiter);
 void wait_dequeue(struct wait_queue *queue, struct waiter *waiter);
@@ -43,8 +46,16 @@ void wait_dequeue(struct wait_queue *queue, struct waiter *waiter);
 		.link = LIST_HEAD_INIT((name).link), .thread = current_thread(), .key = (k)                            \
 	}
 
-/* Wakes up to nr waiters whose key matches (NULL: all keys). Returns how many were woken. */
+/*
+ * Wakes the first waiters whose key matches.
+ * @key: NULL: all keys.
+ * @nr: the most to wake.
+ *
+ * Context: any.
+ * Returns: how many were woken.
+ */
 int wake_up_nr(struct wait_queue *queue, const void *key, int nr);
+/* Wakes all waiters. Context: any. */
 static inline void wake_up_all(struct wait_queue *queue)
 {
 	wake_up_nr(queue, NULL, 1 << 30);
