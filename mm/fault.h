@@ -45,14 +45,22 @@ enum fault_answer {
 };
 
 /*
- * Resolves one fault at addr (any byte of the page) in mm. Sleeps. => no lock from RANK_MMAP_LOCK on held; interrupts
- * on.
+ * Resolves one fault.
+ * @mm: whose memory it is; not necessarily the current thread's.
+ * @addr: any byte of the page.
+ * @flags: enum fault_flag.
+ *
+ * Context: no lock from RANK_MMAP_LOCK on held; interrupts on. Sleeps.
+ * Returns: FAULT_DONE, or why the access cannot succeed.
  */
 enum fault_answer fault_in(struct mm *mm, vaddr_t addr, enum fault_access access, unsigned flags);
 
 /*
  * Swaps in the page of addr, whatever its VMA permits, if it is in swap; otherwise does nothing: for swapoff, and for
- * readers that may see all memory (FOLL_FORCE). Sleeps. => no lock from RANK_MMAP_LOCK on held; interrupts on.
+ * readers that may see all memory (FOLL_FORCE).
+ *
+ * Context: no lock from RANK_MMAP_LOCK on held; interrupts on. Sleeps.
+ * Returns: as fault_in().
  */
 enum fault_answer fault_swap_in(struct mm *mm, vaddr_t addr);
 
@@ -60,6 +68,7 @@ enum fault_answer fault_swap_in(struct mm *mm, vaddr_t addr);
 struct fault_signal {
 	int signo, code;
 };
+/* The signal and si_code of an answer. Context: any. Returns: false if the answer is no signal. */
 bool fault_signal(enum fault_answer answer, struct fault_signal *sig);
 
 /* The operations of VMAs that show a mapping: SIGBUS beyond the size; a hole is filled with zeros. */

@@ -71,16 +71,18 @@ struct cpumask {
 #define this_cpu(name) (name[cpu_id()].v)
 #define per_cpu(name, cpu) (name[cpu].v)
 
-/* Drops this CPU's translations of the user range [start, end) and its paging-structure caches. */
+/* Drops this CPU's translations of the user range [start, end) and its paging-structure caches. Context: any. */
 void machine_tlb_flush_local(vaddr_t start, vaddr_t end);
-/* Makes this CPU walk the tables below pgd (0: the kernel's own) and drops every user translation. */
+/* Makes this CPU walk the tables below pgd (0: the kernel's own) and drops every user translation. Context: any. */
 void machine_load_pgd(paddr_t pgd);
-/* Fills the kernel's half of a new top-level table; it never changes afterwards. */
+/* Fills the kernel's half of a new top-level table; it never changes afterwards. Context: any. */
 void machine_init_pgd(u64 *pgd);
 /*
- * Makes every CPU of `targets` (this one excluded) do the same flush and waits until all have. With end == ~0 each CPU
- * drops everything. Interrupts must be on, and the caller may hold no lock that another CPU waits for with interrupts
- * off. Does not sleep.
+ * Makes every CPU of `targets` (this one excluded) do the same flush and waits until all have.
+ * @targets: one bit for each CPU.
+ * @end: ~0: each CPU drops everything.
+ *
+ * Context: interrupts on. Does not sleep. No lock is held that another CPU waits for with interrupts off.
  */
 void machine_tlb_shootdown(u64 targets, vaddr_t start, vaddr_t end);
 
