@@ -32,6 +32,7 @@ struct interval_tree {
 	u64 nr_inserted; /* so far; while unchanged, no range has been added to the tree */
 };
 
+/* ---- The tree is locked by its owner. Context: any. -------------------------------------------------------------- */
 /* An empty tree is one whose bytes are zero; so is a node that is in no tree. */
 static inline void interval_tree_init(struct interval_tree *tree)
 {
@@ -46,14 +47,17 @@ static inline bool interval_node_is_linked(const struct interval_node *node)
 	return node->height != 0;
 }
 
-/* The node is in no tree; start <= last. */
+/*
+ * The node is in no tree.
+ * @start, @last: the range, last included; start <= last.
+ */
 void interval_tree_insert(struct interval_tree *tree, struct interval_node *node, u64 start, u64 last);
 /* The node is in this tree. */
 void interval_tree_remove(struct interval_tree *tree, struct interval_node *node);
 
-/* The first range, in the order of the tree, that overlaps [start, last]; NULL if none does. */
+/* The first range, in the order of the tree, that overlaps [start, last]. Returns: its node, or NULL. */
 struct interval_node *interval_tree_first(const struct interval_tree *tree, u64 start, u64 last);
-/* The first such range after the node, which is in the tree. */
+/* The first such range after the node, which is in the tree. Returns: its node, or NULL. */
 struct interval_node *interval_tree_next(const struct interval_node *node, u64 start, u64 last);
 
 #define interval_tree_for_each(node, tree, start, last)                                                                \
@@ -72,13 +76,17 @@ static inline struct interval_cursor interval_cursor_behind(const struct interva
 {
 	return (struct interval_cursor){ node->start, node->serial + 1 };
 }
-/* As interval_tree_first(), among the ranges after the cursor. */
+/* As interval_tree_first(), among the ranges after the cursor. Returns: its node, or NULL. */
 struct interval_node *interval_tree_first_behind(const struct interval_tree *tree, struct interval_cursor cursor,
 						 u64 start, u64 last);
 
-/* Whether the tree is ordered and balanced, and its subtree data and its number of ranges are correct. */
+/*
+ * For tests and the debug kernel's checks.
+ *
+ * Returns: true if the tree is ordered and balanced, and its subtree data and its number of ranges are correct.
+ */
 bool interval_tree_check(const struct interval_tree *tree);
-/* Whether the node is in that tree. */
+/* For asserts. Returns: true if the node is in that tree. */
 bool interval_tree_contains(const struct interval_tree *tree, const struct interval_node *node);
 
 #endif

@@ -60,30 +60,61 @@ struct mm {
 	struct list_head all; /* mm.c: link in the list of all address spaces */
 };
 
-/* A new, empty address space with users = 1; NULL without memory. May sleep. */
+/*
+ * Creates an empty address space with users = 1.
+ *
+ * Context: thread. Sleeps.
+ * Returns: the address space; NULL without memory.
+ */
 struct mm *mm_create(void);
 
+/* ---- Users and references. Context: any. ------------------------------------------------------------------------- */
+/* Adds a user. The caller is one. */
 static inline void mmget(struct mm *mm)
 {
 	atomic_inc(&mm->users);
 }
-/* Returns false if the last user has gone: the address space is being torn down. */
+/*
+ * Adds a user to an address space that the caller only has a reference to.
+ *
+ * Returns: false if the last user has gone: the address space is being torn down.
+ */
 bool mmget_not_zero(struct mm *mm);
-/* Drops a user; the last one unmaps everything (may sleep). The struct is freed with the last reference. */
+/*
+ * Drops a user. The last one unmaps everything; the struct is freed with the last reference.
+ *
+ * Context: thread. Sleeps only if it is the last user.
+ */
 void mmput(struct mm *mm);
-/* References to the struct only, as /proc or an idle CPU needs. */
+/* Adds a reference to the struct only, as /proc or an idle CPU needs. The caller has one, or is a user. */
 void mmgrab(struct mm *mm);
+/* Drops such a reference. Context: thread. Does not sleep. */
 void mmdrop(struct mm *mm);
 /*
- * Iterates over all address spaces. Returns the one after mm (NULL: the first) with a reference, and drops the one on
- * mm; NULL after the last.
+ * Iterates over all address spaces. Drops the reference on mm.
+ * @mm: the previous one; NULL: begin.
+ *
+ * Context: thread. Does not sleep.
+ * Returns: the one after it, with a reference; NULL after the last.
  */
 struct mm *mm_next(struct mm *mm);
 
-/* Pages of each kind, summed without a lock: exact while no count changes, otherwise approximate. */
+/* ---- Counts of pages. Context: any. ------------------------------------------------------------------------------ */
+/*
+ * Sum the counts of all CPUs without a lock: exact while no count changes, otherwise approximate.
+ *
+ * Returns: pages: of one kind; of all that are resident.
+ */
 u64 mm_rss(const struct mm *mm, enum rss_kind kind);
 u64 mm_rss_total(const struct mm *mm);
+/* Adds nr_pages (which may be negative) to this CPU's count. Context: thread. Does not sleep. */
 void mm_rss_add(struct mm *mm, enum rss_kind kind, long nr_pages);
+/*
+ * The kind under which a mapped page is counted.
+ *
+ * Context: any. The page stays mapped, or locked.
+ * Returns: RSS_ANON, RSS_FILE or RSS_SHMEM.
+ */
 enum rss_kind page_rss_kind(const struct page *page);
 /*
  * Call before unmapping pages: raises hiwater_rss to the current total if that is higher. The peak so far is the larger
@@ -91,25 +122,36 @@ enum rss_kind page_rss_kind(const struct page *page);
  */
 void update_hiwater_rss(struct mm *mm);
 
+/* ---- mmap_lock. Context: thread. Does not sleep. ----------------------------------------------------------------- */
 /*
- * mmap_lock. Write-locking makes mm_lock_seq odd; unlocking makes it even again and so ends every VMA bracket at once.
- * All TLB flushes of the bracket are complete by then.
+ * Lock for writing, which makes mm_lock_seq odd: VMA brackets may begin.
+ *
+ * Context: thread. Sleep.
+ * Returns: the killable form: 0; -EINTR if the thread is killed first.
  */
 void mmap_write_lock(struct mm *mm);
 int __must_check mmap_write_lock_killable(struct mm *mm);
+/* Locks for writing if no other thread holds mmap_lock. Returns: true if locked. */
 bool mmap_write_trylock(struct mm *mm);
+/*
+ * Makes mm_lock_seq even again, which ends every VMA bracket at once, and unlocks. All TLB flushes of the bracket are
+ * complete by then.
+ */
 void mmap_write_unlock(struct mm *mm);
+/* Locks for reading. Context: thread. Sleeps. */
 static inline void mmap_read_lock(struct mm *mm)
 {
 	down_read(&mm->mmap_lock);
 }
+/* Locks for reading if there is no writer, and none waits. Returns: true if locked. */
 static inline bool mmap_read_trylock(struct mm *mm)
 {
 	return down_read_trylock(&mm->mmap_lock);
 }
 /*
- * For callers that hold only a reference to the struct: returns false also if the last user has gone. After true,
- * teardown of the address space waits for the unlock.
+ * For callers that hold only a reference to the struct. After true, teardown of the address space waits for the unlock.
+ *
+ * Returns: false if a writer holds mmap_lock, or the last user has gone.
  */
 bool mmap_read_trylock_unless_ending(struct mm *mm);
 static inline void mmap_read_unlock(struct mm *mm)
@@ -123,6 +165,7 @@ static inline void mmap_read_unlock(struct mm *mm)
 #define assert_mmap_locked(mm) ASSERT(lock_is_held(&(mm)->mmap_lock), "mmap_lock is held")
 
 extern struct slab_cache *mm_cache;
-void mm_init(void); /* boot: caches of mm/ */
+/* Creates the caches of mm/. Context: boot. */
+void mm_init(void);
 
 #endif

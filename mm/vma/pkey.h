@@ -11,36 +11,53 @@
 
 #include "mm/vma/vma.h"
 
-/* `rights`: a value of keys_read(). */
+/* @rights: a value of keys_read(). Context: any. */
 static inline bool key_permits(u32 rights, unsigned key, bool write)
 {
 	return !(rights >> 2 * key & (write ? KEY_NO_ACCESS | KEY_NO_WRITE : KEY_NO_ACCESS));
 }
 
-/* Initializes a new address space: key 0 is in use. */
+/* Initializes a new address space: key 0 is in use. Context: thread, its creator. Does not sleep. */
 void mm_keys_init(struct mm *mm);
 
 /*
- * Allocates a free key and sets the running thread's rights to it (KEY_*). Returns the key; -ENOSPC; -EINVAL where
- * there are no keys. => mmap_lock held for writing.
+ * Allocates a free key and sets the running thread's rights to it (KEY_*).
+ *
+ * Context: mmap_lock held for writing. Does not sleep.
+ * Returns: the key; -ENOSPC; -EINVAL where there are no keys.
  */
 int mm_key_alloc(struct mm *mm, u32 rights);
 /*
- * Frees a key. 0, or -EINVAL if it is not in use, or not the caller's to free. VMAs that have it keep it. => mmap_lock
- * held for writing.
+ * Frees a key. VMAs that have it keep it.
+ *
+ * Context: mmap_lock held for writing. Does not sleep.
+ * Returns: 0; -EINVAL if it is not in use, or not the caller's to free.
  */
 int mm_key_free(struct mm *mm, int key);
-/* => mmap_lock held. */
+/* May a program name the key? Context: mmap_lock held. Does not sleep. Returns: true if it may. */
 bool mm_key_in_use(const struct mm *mm, int key);
 
-/* VM_PKEY bits of a new mapping with these rights (PROT_*). => mmap_lock held for writing. */
+/*
+ * The key of a new mapping with these rights (PROT_*).
+ *
+ * Context: mmap_lock held for writing. Does not sleep.
+ * Returns: VM_PKEY bits.
+ */
 u64 mm_key_flags(struct mm *mm, u64 prot);
-/* The same for a VMA that mprotect gives other rights; key -1: the caller named none. => mmap_lock held for writing. */
+/*
+ * The same for a VMA that mprotect gives other rights.
+ * @key: -1: the caller named none.
+ *
+ * Context: mmap_lock held for writing. Does not sleep.
+ * Returns: VM_PKEY bits.
+ */
 u64 vma_key_flags(struct vma *vma, u64 prot, int key);
 
 /*
- * The key at addr, for a signal to report. It may have changed since the fault. Sleeps. => no lock from RANK_MMAP_LOCK
- * on held.
+ * The key at addr, for a signal to report. It may have changed since the fault.
+ *
+ * Context: no lock from RANK_MMAP_LOCK on held. Sleeps.
+ * Returns: the key; 0 where nothing is mapped.
  */
 unsigned mm_key_at(struct mm *mm, vaddr_t addr);
 

@@ -296,7 +296,7 @@ static void insert_chain(struct anon_vma_chain *chain)
 	interval_tree_insert(&chain->anon_vma->chains, &chain->by_anon_vma, vma->pgoff, last_pgoff(vma));
 }
 
-/* => anon_vma->root->lock held. */
+/* Context: anon_vma->root->lock held. */
 static void link_chain(struct anon_vma_chain *chain, struct vma *vma, struct anon_vma *anon_vma)
 {
 	assert_spin_held(&anon_vma->root->lock);
@@ -440,8 +440,9 @@ static pte_t *lock_entry_of(struct page *page, struct vma *vma, vaddr_t *addr, s
 typedef bool (*visit_fn)(struct page *page, struct vma *vma, vaddr_t addr, pte_t *pte, void *arg);
 
 /*
- * Visits the page's entry in that VMA, if it has one there. False: stop the walk. => a spinlock held: the one that
- * keeps VMAs in their tree.
+ * Visits the page's entry in that VMA, if it has one there. False: stop the walk.
+ *
+ * Context: a spinlock held: the one that keeps VMAs in their tree.
  */
 static bool visit_in(struct page *page, struct vma *vma, visit_fn visit, void *arg)
 {

@@ -87,14 +87,18 @@ struct fault;
 struct vma_ops {
 	/*
 	 * Finds or creates the page of f->address, up to date, and stores it in f->page with a reference for the
-	 * caller. NULL: the object provides no pages, SIGBUS. => the lock of f's strategy; does not touch the VMA. May
-	 * sleep, and drop the lock by f->strategy->wait().
+	 * caller. Does not touch the VMA. NULL: the object provides no pages, SIGBUS.
+	 *
+	 * Context: the fault's lock held. Sleeps only as f->strategy waits, which may drop the lock.
+	 * Returns: END_CONTINUE, or how the attempt ends.
 	 */
 	enum fault_end (*fault)(struct fault *f);
 	/*
 	 * Maps those of the object's pages [first, last] that are cached. The range contains f->address's page and lies
-	 * within one page table. Returns END_CONTINUE if it did not map f->address's page. Never sleeps or waits; skips
-	 * pages that it would have to wait for. NULL: pages are mapped only through fault().
+	 * within one page table. Skips pages that it would have to wait for. NULL: pages are mapped only by fault().
+	 *
+	 * Context: the fault's lock held. Does not sleep.
+	 * Returns: END_CONTINUE if it did not map f->address's page, else how the attempt ends.
 	 */
 	enum fault_end (*map_pages)(struct fault *f, u64 first, u64 last);
 	bool without_mmap_lock; /* fault() may run under the per-VMA lock */
@@ -102,9 +106,12 @@ struct vma_ops {
 	const char *name;	/* shown in /proc maps when there is no file, or NULL */
 };
 
+/* ---- Flags. Context: any. ---------------------------------------------------------------------------------------- */
 /*
  * Hardware bits for VM_* flags: PROT_NONE → PTE_PROTNONE. A private entry starts read-only; the fault kinds add
  * PTE_WRITE.
+ *
+ * Returns: PTE_* bits, without the frame.
  */
 u64 vma_page_prot(u64 vm_flags);
 
@@ -123,37 +130,65 @@ static inline unsigned vma_flags_key(u64 flags)
 }
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
-void vma_init_caches(void);		    /* boot */
-struct vma *vma_alloc(struct mm *mm);	    /* detached, refcnt 0, everything zero; NULL without memory */
-struct vma *vma_dup(const struct vma *vma); /* a detached copy, with references on file and mapping, no anon_vma yet */
-/* Drops the VMA's references and frees it after a grace period. It is detached, or was never attached. */
+/* Creates the cache. Context: boot. */
+void vma_init_caches(void);
+/*
+ * Allocates a VMA: detached, refcnt 0, everything zero.
+ *
+ * Context: thread. Sleeps only for memory.
+ * Returns: the VMA; NULL without memory.
+ */
+struct vma *vma_alloc(struct mm *mm);
+/*
+ * Makes a detached copy, with references on file and mapping, and no anon_vma yet.
+ *
+ * Context: thread. Sleeps only for memory.
+ * Returns: the copy; NULL without memory.
+ */
+struct vma *vma_dup(const struct vma *vma);
+/*
+ * Drops the VMA's references and frees it after a grace period. It is detached, or was never attached.
+ *
+ * Context: thread. Does not sleep.
+ */
 void vma_free(struct vma *vma);
 
 /*
- * Makes a new VMA reachable; call vma_tree_reserve() before. => mmap_lock held for writing. Write-locks the VMA first
- * (V2): until mmap_lock is released no other strategy uses it.
+ * Makes a new VMA reachable; call vma_tree_reserve() before. Write-locks the VMA first (V2): until mmap_lock is
+ * released no other strategy uses it.
+ *
+ * Context: mmap_lock held for writing. Sleeps.
  */
 void vma_attach(struct mm *mm, struct vma *vma);
-/* Removes the VMA from the tree, in its bracket; look-ups that have found it already see vm_refcnt 0. */
+/*
+ * Removes the VMA from the tree, in its bracket; look-ups that have found it already see vm_refcnt 0.
+ *
+ * Context: mmap_lock held for writing; the VMA write-locked. Does not sleep.
+ */
 void vma_detach(struct vma *vma);
 
 /* ---- The bracket ------------------------------------------------------------------------------------------------- */
 /*
- * Bars new readers, waits for the current ones to unlock, and marks the VMA as being changed until mmap_lock is
- * released. Idempotent inside one bracket. Sleeps. => mmap_lock held for writing. The killable form removes the bar
- * when it is interrupted (V14).
+ * Bar new readers, wait for the current ones to unlock, and mark the VMA as being changed until mmap_lock is released.
+ * Idempotent inside one bracket. The killable form removes the bar when it is interrupted (V14).
+ *
+ * Context: mmap_lock held for writing. Sleep.
+ * Returns: the killable form: 0; -EINTR if the thread is killed first.
  */
 void vma_start_write(struct vma *vma);
-int __must_check vma_start_write_killable(struct vma *vma); /* 0 or -EINTR */
-/* The VMA is in the bracket. => mmap_lock held for writing. */
+int __must_check vma_start_write_killable(struct vma *vma);
+/* Is the VMA in the bracket? Context: mmap_lock held for writing. Does not sleep. */
 static inline bool vma_is_write_locked(const struct vma *vma)
 {
 	assert_mmap_write_locked(vma->mm);
 	return READ_ONCE(vma->vm_lock_seq) == READ_ONCE(vma->mm->mm_lock_seq);
 }
 /*
- * Debug builds: whether the current thread holds the VMA that contains addr read-locked. Also true where held locks are
- * not recorded.
+ * For asserts in debug builds.
+ *
+ * Context: any.
+ * Returns: true if the current thread holds the VMA that contains addr read-locked; also where held locks are not
+ *          recorded.
  */
 bool mm_is_read_locked_at(const struct mm *mm, vaddr_t addr);
 /* The page tables that serve addr are not freed; or they stay readable at least. */
@@ -170,9 +205,15 @@ enum vma_read {
 	VMA_READ_WRITE_LOCKED, /* being changed, or falsely reported so: fall back */
 	VMA_READ_DETACHED,     /* detached since the look-up */
 };
-/* Never waits. After VMA_READ_LOCKED the RCU section may end. => an RCU section. */
+/*
+ * Locks the VMA for reading, without waiting. After VMA_READ_LOCKED the RCU section may end. Mirrors: Linux 6.4,
+ * vma_start_read().
+ *
+ * Context: an RCU section.
+ * Returns: VMA_READ_LOCKED, or why it is not locked.
+ */
 enum vma_read vma_start_read(struct mm *mm, struct vma *vma);
-/* Counts the reader out. The VMA may be freed right afterwards. */
+/* Unlocks it. The VMA may be freed right afterwards. Context: thread, the one that locked it. Does not sleep. */
 void vma_end_read(struct vma *vma);
 
 #endif

@@ -16,6 +16,7 @@
 /* How many VMAs an address space may have: /proc/sys/vm/max_map_count. Read once by each call. */
 extern u64 sysctl_max_map_count;
 
+/* The VMA's size. Context: any. Returns: pages. */
 static inline long vma_pages(const struct vma *vma)
 {
 	return (vma->end - vma->start) >> PAGE_SHIFT;
@@ -34,34 +35,48 @@ struct vma_shape {
 };
 
 /*
- * Allocates what vma_map() may need, so that it cannot fail; the range may still be mapped otherwise. 0 or -ENOMEM.
- * A shape that is not mapped in the end must be cancelled. Call vma_unmap_prepare() before, to reserve one more change
- * of the tree. => mmap_lock held for writing.
+ * Allocates what vma_map() may need, so that it cannot fail; the range may still be mapped otherwise. A shape that is
+ * not mapped in the end must be cancelled. Call vma_unmap_prepare() before, to reserve one more change of the tree.
+ *
+ * Context: mmap_lock held for writing. Sleeps only for memory.
+ * Returns: 0; -ENOMEM.
  */
 int __must_check vma_map_prepare(struct mm *mm, struct vma_shape *shape);
-/* Frees what vma_map_prepare() allocated. */
+/* Frees what vma_map_prepare() allocated. Context: thread. Does not sleep. */
 static inline void vma_map_cancel(struct vma_shape *shape)
 {
 	if (shape->fresh)
 		vma_free(shape->fresh);
 }
-/* Maps the shape, by enlarging a compatible neighbour or by a new VMA. Returns the VMA or an error pointer. */
+/*
+ * Maps the shape, by enlarging a compatible neighbour or by a new VMA.
+ *
+ * Context: mmap_lock held for writing. Sleeps only until readers of the neighbours have drained, and for memory.
+ * Returns: the VMA, or err_ptr(-ENOMEM, -EINTR).
+ */
 struct vma *vma_map(struct mm *mm, const struct vma_shape *shape);
 /*
  * If mapping `shape` will merge `vma`, which has no page yet, with the neighbour on its far side, which has: gives vma
- * the neighbour's anon_vma now. 0 or -ENOMEM. => the VMA write-locked.
+ * the neighbour's anon_vma now.
+ *
+ * Context: the VMA write-locked. Sleeps only for memory.
+ * Returns: 0; -ENOMEM.
  */
 int __must_check vma_adopt_across(struct vma *vma, const struct vma_shape *shape);
 
 /*
- * Changes the flags of [start, end), a part of vma: splits and merges as needed. Returns the VMA that then contains the
- * part, or an error pointer. The caller updates the page-table entries.
+ * Changes the flags of [start, end), a part of vma: splits and merges as needed. The caller updates the page-table
+ * entries.
+ *
+ * Context: mmap_lock held for writing. Sleeps.
+ * Returns: the VMA that then contains the part, or err_ptr(-ENOMEM, -EINTR).
  */
 struct vma *vma_modify_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 flags);
 
 /*
- * The same for the whole of a write-locked vma, without merging: for flags that do not affect access rights. Cannot
- * fail.
+ * The same for the whole of vma, without merging: for flags that do not affect access rights. Cannot fail.
+ *
+ * Context: thread. Does not sleep. The VMA is write-locked.
  */
 void vma_set_flags(struct vma *vma, u64 flags);
 
@@ -77,24 +92,52 @@ struct vma_unmap {
 	struct vma *upper; /* for a hole in the middle of a VMA: the VMA for the part above the hole */
 };
 /*
- * Prepares for a hole in `vma`, which is in the range and may grow before the commit. 0 or -ENOMEM. Call it after
- * vma_unmap_prepare().
+ * Prepares for a hole in `vma`, which is in the range and may grow before the commit.
+ *
+ * Context: thread. Sleeps only for memory. After vma_unmap_prepare().
+ * Returns: 0; -ENOMEM.
  */
 int __must_check vma_unmap_expect_hole(struct vma_unmap *unmap, struct vma *vma);
-/* `nr_more`: additional tree changes to reserve. */
+/*
+ * The first step.
+ * @nr_more: additional tree changes to reserve.
+ *
+ * Context: mmap_lock held for writing. Sleeps only until readers of the VMAs have drained, and for memory.
+ * Returns: 0; -ENOMEM; -EINTR.
+ */
 int __must_check vma_unmap_prepare(struct vma_unmap *unmap, struct mm *mm, vaddr_t start, vaddr_t end,
 				   unsigned nr_more);
+/*
+ * The second step; or nothing is unmapped.
+ *
+ * Context: thread. Sleep only to write-lock a new VMA, and in cond_resched(). mmap_lock is held for writing since the
+ *          first step.
+ */
 void vma_unmap_commit(struct vma_unmap *unmap);
 void vma_unmap_cancel(struct vma_unmap *unmap);
-/* Both steps. 0, -ENOMEM or -EINTR. */
+/* Both steps. Context: mmap_lock held for writing. Sleeps only as the first step. Returns: 0; -ENOMEM; -EINTR. */
 int __must_check vma_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end);
 
-/* In vma.c. */
+/*
+ * Sets what a new VMA maps, and takes references (vma.c).
+ * @mapping, @file: or NULL.
+ *
+ * Context: thread, the VMA's creator. Does not sleep.
+ */
 void vma_set_object(struct vma *vma, struct mapping *mapping, struct file *file, const struct vma_ops *ops);
-/* Attach and detach without the tree and the page counts. vma_link write-locks. */
+/*
+ * Attaches the VMA without the tree and the page counts. Write-locks it.
+ *
+ * Context: mmap_lock held for writing. Sleeps.
+ */
 void vma_link(struct vma *vma);
+/* Detaches it likewise. Context: the VMA write-locked. Does not sleep. */
 void vma_unlink(struct vma *vma);
-/* Adds nr_pages (which may be negative) to the page counts that apply to VM_* flags. */
+/*
+ * Adds nr_pages (which may be negative) to the page counts that apply to VM_* flags.
+ *
+ * Context: thread. Does not sleep. mmap_lock is held for writing, or no other thread uses mm.
+ */
 void vma_account(struct mm *mm, u64 flags, long nr_pages);
 
 #endif
