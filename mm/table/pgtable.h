@@ -62,7 +62,8 @@ enum pte_kind {
 #define SWAP_DEVICE_SPECIAL 24
 #define PTE_SWAP_DEVICE(pte) (((pte).val >> 2) & 0x1f)
 
-/* The one decoder: nothing else looks at the bits of an entry that the CPU cannot use. */
+/* ---- Entries. Context: any. -------------------------------------------------------------------------------------- */
+/* The one decoder: nothing else looks at the bits of an entry that the CPU cannot use. Returns: what the entry is. */
 static inline enum pte_kind pte_kind(pte_t pte)
 {
 	if (pte.val & (PTE_PRESENT | PTE_PROTNONE))
@@ -97,7 +98,12 @@ static inline pte_t pte_make_swap(swap_slot_t slot)
 {
 	return (pte_t){ swap_slot_offset(slot) << PAGE_SHIFT | (u64)swap_slot_area(slot) << 2 | PTE_SWAP };
 }
-/* The caller has checked the kind: the bits of a slot mean something else in other entries. */
+/*
+ * The slot that an entry names. The caller has checked the kind: the bits of a slot mean something else in other
+ * entries.
+ *
+ * Returns: the slot.
+ */
 static inline swap_slot_t pte_swap_slot(pte_t pte)
 {
 	ASSERT(pte_kind(pte) == PTE_KIND_SWAP, "a slot is read from an entry that names one");
@@ -178,18 +184,30 @@ static inline struct page *pte_page(pte_t pte)
 	assert_pte_maps_page(pte);
 	return phys_to_page(pte.val & PTE_FRAME);
 }
-/* The page that counts this entry as a mapping, or NULL: the zero page and entries without a page are not counted. */
+/*
+ * The page that counts this entry as a mapping: the zero page and entries without a page are not counted.
+ *
+ * Returns: the page, or NULL.
+ */
 static inline struct page *pte_counted_page(pte_t pte)
 {
 	return pte_maps_page(pte) && !pte_special(pte) ? pte_page(pte) : NULL;
 }
 
-/* `prot` is a value of vma_page_prot(): hardware bits without the frame, PROTNONE instead of PRESENT for PROT_NONE. */
+/*
+ * An entry that maps the page.
+ * @prot: a value of vma_page_prot(): hardware bits without the frame, PROTNONE instead of PRESENT for PROT_NONE.
+ */
 static inline pte_t pte_make(const struct page *page, u64 prot)
 {
 	return (pte_t){ page_to_phys(page) | prot };
 }
-/* Changes the protection and keeps frame, accessed, dirty and software bits. Never adds write permission by itself. */
+/*
+ * Changes the protection and keeps frame, accessed, dirty and software bits. Never adds write permission by itself.
+ * @prot: as for pte_make().
+ *
+ * Returns: the new entry.
+ */
 static inline pte_t pte_modify(pte_t pte, u64 prot)
 {
 	const u64 keep =
@@ -231,25 +249,37 @@ static inline pmd_t pmd_read(const pmd_t *pmdp)
 {
 	return (pmd_t){ load_acquire(&pmdp->val) };
 }
-/* Sets an entry that is none, under its lock: no CPU can be using it. Publishes the page's contents. */
+/*
+ * Sets an entry that is none: no CPU can be using it. Publishes the page's contents.
+ *
+ * Context: any. The entry's lock is held, or no other thread knows the table.
+ */
 static inline void pte_set(pte_t *ptep, pte_t pte)
 {
 	machine_write_entry(&ptep->val, pte.val);
 }
-/* Replaces a live entry. Returns the old value, with the accessed and dirty bits that the CPU set up to this moment. */
+/*
+ * Replaces a live entry.
+ *
+ * Context: the entry's lock held.
+ * Returns: the old value, with the accessed and dirty bits that the CPU set up to this moment.
+ */
 static inline pte_t pte_xchg(pte_t *ptep, pte_t pte)
 {
 	assert_entry_locked(ptep);
 	return (pte_t){ atomic_xchg(&ptep->val, pte.val) };
 }
+/* Replaces a live entry if it is still `old`. Context: the entry's lock held. Returns: true if it was. */
 static inline bool pte_cas(pte_t *ptep, pte_t old, pte_t pte)
 {
 	assert_entry_locked(ptep);
 	return atomic_cas(&ptep->val, old.val, pte.val);
 }
 /*
- * Sets or clears bits of an entry that maps a page, under its lock; the CPU may set other bits concurrently. Returns
- * the old value.
+ * Sets bits of an entry that maps a page; the CPU may set other bits concurrently.
+ *
+ * Context: the entry's lock held.
+ * Returns: the old value.
  */
 static inline pte_t pte_set_bits(pte_t *ptep, u64 bits)
 {
@@ -259,6 +289,7 @@ static inline pte_t pte_set_bits(pte_t *ptep, u64 bits)
 	assert_pte_maps_page(old);
 	return old;
 }
+/* Clears bits likewise. Context: the entry's lock held. Returns: the old value. */
 static inline pte_t pte_clear_bits(pte_t *ptep, u64 bits)
 {
 	pte_t old = { atomic_and(&ptep->val, ~bits) };
@@ -268,6 +299,7 @@ static inline pte_t pte_clear_bits(pte_t *ptep, u64 bits)
 	return old;
 }
 
+/* ---- Upper entries. Context: any. -------------------------------------------------------------------------------- */
 static inline bool pmd_none(pmd_t pmd)
 {
 	return pmd.val == 0;
@@ -276,7 +308,7 @@ static inline bool pmd_huge(pmd_t pmd)
 {
 	return pmd.val & PTE_HUGE;
 }
-/* Not a well-formed pointer to a table: true also for none and huge. */
+/* Asks whether the entry is not a well-formed pointer to a table: true also for none and huge. */
 static inline bool pmd_bad(pmd_t pmd)
 {
 	return (pmd.val & (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_HUGE)) != (PTE_PRESENT | PTE_WRITE | PTE_USER);
@@ -318,6 +350,8 @@ struct pt_walk {
 /*
  * A large page is mapped where a page table was expected: it has appeared during the fault. The caller leaves it alone,
  * and has the access retried. As Linux's pmd_trans_unstable().
+ *
+ * Context: any.
  */
 static inline bool pt_walk_unstable(const struct pt_walk *walk)
 {
@@ -326,25 +360,38 @@ static inline bool pt_walk_unstable(const struct pt_walk *walk)
 
 /*
  * Walks down to the PMD entry of addr, without taking a lock. Under RCU alone the tables may already be unlinked, but
- * they stay readable. => mmap_lock or a VMA lock or an RCU section held.
+ * they stay readable.
+ *
+ * Context: mmap_lock or a VMA lock or an RCU section held. Does not sleep.
+ * Returns: where the walk ended.
  */
 struct pt_walk pt_walk(struct mm *mm, vaddr_t addr);
 
 /*
- * Walks like pt_walk(), and builds the tables that are missing, the page table included. State: PT_TABLE, PT_HUGE or
- * PT_BAD, or PT_NONE / PT_NONE_UPPER when there is no memory. May reclaim memory, and so sleep. The lock keeps tables
- * from being freed: => mmap_lock or a VMA lock held.
+ * Walks like pt_walk(), and builds the tables that are missing, the page table included. The lock keeps tables from
+ * being freed.
+ *
+ * Context: mmap_lock or a VMA lock held. Sleeps only for memory, and not in a fault.
+ * Returns: state PT_TABLE, PT_HUGE or PT_BAD; PT_NONE or PT_NONE_UPPER when there is no memory.
  */
 struct pt_walk pt_build(struct mm *mm, vaddr_t addr);
 
 /*
  * Allocates a page table for addr without linking it, and builds the missing tables above it, for callers that will
- * hold a page lock and so must not allocate later. NULL without memory. Later pt_install() links the table and sets
- * *table to NULL, unless there is a table by then; with *table NULL it only walks. => mmap_lock or a VMA lock held.
+ * hold a page lock and so must not allocate later.
+ *
+ * Context: mmap_lock or a VMA lock held. Sleeps only for memory, and not in a fault.
+ * Returns: the table; NULL without memory.
  */
 struct page *pt_prealloc(struct mm *mm, vaddr_t addr);
+/*
+ * Links the table and sets *table to NULL, unless there is a table by then; with *table NULL it only walks.
+ *
+ * Context: mmap_lock or a VMA lock held. Does not sleep.
+ * Returns: as pt_walk().
+ */
 struct pt_walk pt_install(struct mm *mm, vaddr_t addr, struct page **table);
-/* Frees a table that pt_install() has not linked. */
+/* Frees a table that pt_install() has not linked. Context: thread. Does not sleep. */
 void pt_prealloc_free(struct mm *mm, struct page *table);
 
 /*
@@ -365,39 +412,63 @@ struct pt_iter {
 	pte_t *pte;
 	struct page *table; /* locked; NULL before the first and after the last table */
 };
-/* => mmap_lock held. */
+/* Begins the iteration. Context: mmap_lock held. Does not sleep. */
 void pt_iter_begin(struct pt_iter *it, struct mm *mm, vaddr_t start, vaddr_t end);
-/* True: it->table is locked. => mmap_lock held. */
+/*
+ * Moves to the next table, which it locks.
+ *
+ * Context: mmap_lock held. Does not sleep.
+ * Returns: true: it->table is locked; false after the last table.
+ */
 bool pt_iter_next(struct pt_iter *it);
-/* Unlocks the table. */
+/* Unlocks the table. Context: thread. Does not sleep. */
 void pt_iter_end(struct pt_iter *it);
 /*
  * Unlocks the table; pt_iter_next() returns to it. For callers that must sleep in between, at the start of the range in
  * this table.
+ *
+ * Context: thread. Does not sleep.
  */
 void pt_iter_again(struct pt_iter *it);
 #define pt_for_each_table(it, mm, start, end) for (pt_iter_begin((it), (mm), (start), (end)); pt_iter_next(it);)
 
-/* The entry that maps addr, locked, or NULL if there is no page table. => mmap_lock or a VMA lock held. */
+/*
+ * Locks the page table of addr.
+ * @ptl: set to its lock.
+ *
+ * Context: mmap_lock or a VMA lock held. Does not sleep.
+ * Returns: the entry that maps addr; NULL if there is no page table.
+ */
 pte_t *pte_lock(struct mm *mm, vaddr_t addr, spinlock_t **ptl);
 
-/* The top table of an mm, which shares the kernel's half. NULL without memory. Freed when no other table is left. */
+/*
+ * Allocates the top table of an mm, which shares the kernel's half.
+ *
+ * Context: thread. Sleeps only for memory.
+ * Returns: the table; NULL without memory.
+ */
 pmd_t *pgd_alloc(struct mm *mm);
+/* Frees it, when no other table is left. Context: thread. Does not sleep. */
 void pgd_free(struct mm *mm, pmd_t *pgd);
 
-/* Frees unlinked and flushed tables (linked by rcu.next) after a grace period: speculation may be walking them. */
+/*
+ * Frees unlinked and flushed tables (linked by rcu.next) after a grace period: speculation may be walking them.
+ *
+ * Context: any.
+ */
 void tables_free_rcu(struct page *tables);
-/* The number of page tables of all address spaces. */
+/* Unlocked: approximate. Context: any. Returns: the number of page tables of all address spaces. */
 u64 pgtable_nr_pages(void);
 
-/* Logs the walk of addr, level by level, from the table of level 4 on. Any context: a panic uses it. */
+/* Logs the walk of addr, level by level, from the table of level 4 on. A panic uses it. Context: any. */
 void pt_dump_walk(const pmd_t *table, vaddr_t addr);
 
 struct tlb_gather;
 /*
  * Frees the page tables that no VMA can need once [start, end) is unmapped: floor and ceiling are the end of the VMA
- * below and the start of the one above (0 and USER_END where there is none). => mmap_lock held for writing, zapped,
- * VMAs detached.
+ * below and the start of the one above (0 and USER_END where there is none).
+ *
+ * Context: mmap_lock held for writing. Does not sleep. The range is zapped, and its VMAs are detached.
  */
 void free_tables(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end, vaddr_t floor, vaddr_t ceiling);
 

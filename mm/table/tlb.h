@@ -22,11 +22,15 @@ struct tlb_gather {
 	struct page *tables;		      /* unlinked, freed through RCU after the flush; linked by rcu.next */
 };
 
-/* Announces a pending flush to overlapping gathers (K9). => mmap_lock held, from begin to finish. */
+/*
+ * Announces a pending flush to overlapping gathers (K9).
+ *
+ * Context: mmap_lock held, from begin to finish. Does not sleep.
+ */
 void tlb_gather_begin(struct tlb_gather *tlb, struct mm *mm);
-/* Flushes, frees, and ends the gather. => interrupts on. */
+/* Flushes, frees, and ends the gather. Context: mmap_lock held; no spinlock held; interrupts on. Does not sleep. */
 void tlb_gather_finish(struct tlb_gather *tlb);
-/* Notes that the translation of one page at addr is gone or lost rights. => a PTE lock held. */
+/* Notes that the translation of one page at addr is gone or lost rights. Context: a PTE lock held. */
 static inline void tlb_remove_tlb_entry(struct tlb_gather *tlb, vaddr_t addr)
 {
 	assert_in_atomic();
@@ -35,17 +39,26 @@ static inline void tlb_remove_tlb_entry(struct tlb_gather *tlb, vaddr_t addr)
 	if (addr + PAGE_SIZE > tlb->end)
 		tlb->end = addr + PAGE_SIZE;
 }
-/* Flushes what was noted, without freeing anything: for in_lock. => a PTE lock held; interrupts on (rule 6). */
+/* Flushes what was noted, without freeing anything: for in_lock. Context: a PTE lock held; interrupts on (rule 6). */
 void tlb_flush_in_lock(struct tlb_gather *tlb);
-/* Passes on a reference. True when the gather is full: the caller drops the PTE lock, then calls tlb_gather_flush(). */
+/*
+ * Passes on a reference.
+ *
+ * Context: any. The gather is the caller's own.
+ * Returns: true when the gather is full: the caller drops the PTE lock, then calls tlb_gather_flush().
+ */
 static inline bool tlb_add_page(struct tlb_gather *tlb, struct page *page)
 {
 	tlb->pages[tlb->nr_pages++] = page;
 	return tlb->nr_pages == TLB_GATHER_PAGES;
 }
-/* Adds an empty table, already unlinked from its parent. */
+/* Adds an empty table, already unlinked from its parent. Context: any. The gather is the caller's own. */
 void tlb_add_table(struct tlb_gather *tlb, struct page *table);
-/* Flushes and frees what has been gathered so far; the gather goes on. => no spinlock held; interrupts on. */
+/*
+ * Flushes and frees what has been gathered so far; the gather goes on.
+ *
+ * Context: mmap_lock held; no spinlock held; interrupts on. Does not sleep.
+ */
 void tlb_gather_flush(struct tlb_gather *tlb);
 
 /*
@@ -71,11 +84,19 @@ struct tlb_batch { /* on the stack, all zeros at first */
 	} mms[TLB_BATCH_MMS];
 };
 
-/* The batch's part for mm; a new one is counted in mm->tlb_pending from then on. NULL: there is no room. */
+/*
+ * The batch's part for mm; a new one is counted in mm->tlb_pending from then on.
+ *
+ * Context: any. The batch is the caller's own.
+ * Returns: the part; NULL: there is no room.
+ */
 struct tlb_batch_mm *tlb_batch_part(struct tlb_batch *batch, struct mm *mm);
 /*
  * Makes the batch responsible for flushing addr's translations. Called before the entry is removed: a thread that finds
- * it removed must see the count. False: the batch is full, and the caller must flush. => a PTE lock held.
+ * it removed must see the count.
+ *
+ * Context: a PTE lock held.
+ * Returns: false: the batch is full, and the caller must flush.
  */
 static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm *mm, vaddr_t addr)
 {
@@ -92,12 +113,18 @@ static inline bool __must_check tlb_batch_add(struct tlb_batch *batch, struct mm
 		part->end = addr + PAGE_SIZE;
 	return true;
 }
-/* Flushes all that was added, and waits; then the batch is empty. => no spinlock held; interrupts on. */
+/*
+ * Flushes all that was added, and waits; then the batch is empty.
+ *
+ * Context: no spinlock held; interrupts on. Does not sleep.
+ */
 void tlb_batch_flush(struct tlb_batch *batch);
 
 /*
  * Some gather or batch may have changed entries and not flushed them yet. A caller that has seen a changed entry also
  * sees the count that was raised before the change.
+ *
+ * Context: any.
  */
 static inline bool mm_tlb_flush_pending(struct mm *mm)
 {
@@ -105,7 +132,10 @@ static inline bool mm_tlb_flush_pending(struct mm *mm)
 }
 /*
  * May some CPU have a translation from an entry of this value? Not from one that it cannot use, unless that was usable
- * until a moment ago, and is not flushed yet (W7). As Linux's pte_accessible(). => a PTE lock held.
+ * until a moment ago, and is not flushed yet (W7). As Linux's pte_accessible().
+ *
+ * Context: a PTE lock held.
+ * Returns: true if one may.
  */
 static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
 {
@@ -114,15 +144,18 @@ static inline bool tlb_may_hold(struct mm *mm, pte_t pte)
 }
 
 /*
- * Drops one page's translation on every CPU that uses the mm, and waits. May be called under a PTE lock (rule 6), with
- * interrupts on.
+ * Drop translations on every CPU that uses the mm, and wait. May be called under a PTE lock (rule 6).
+ *
+ * Context: interrupts on. Do not sleep.
  */
 void tlb_flush_page(struct mm *mm, vaddr_t addr);
 void tlb_flush_range(struct mm *mm, vaddr_t start, vaddr_t end);
 
 /*
- * Empties the entry and returns its old value. Its translations are flushed by the batch, or here if the batch is full.
- * => a PTE lock held; interrupts on.
+ * Empties the entry. Its translations are flushed by the batch, or here if the batch is full.
+ *
+ * Context: a PTE lock held; interrupts on.
+ * Returns: the entry's old value.
  */
 static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep)
 {
@@ -137,15 +170,15 @@ static inline pte_t tlb_batch_take(struct tlb_batch *batch, struct mm *mm, vaddr
 }
 
 /*
- * Filling an empty entry. No other function of mm/ does so (the runner's tests of documents check it), because an
- * empty entry does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's pages
- * in mm_drop_lazy(), a hole) or a batch of reclaim empties entries first and flushes later, and both count themselves
+ * Filling an empty entry. No other function of mm/ does so (the runner's tests of documents check it), because an empty
+ * entry does not mean that no CPU has a translation of what was there: a gather (MADV_DONTNEED, MADV_FREE's pages in
+ * mm_drop_lazy(), a hole) or a batch of reclaim empties entries first and flushes later, and both count themselves
  * before they empty. No CPU may see the new page while another still reads or writes the old one (K5). So the count is
  * read, and the address flushed here if it is not 0. An entry that was emptied without being counted was flushed under
  * its lock (copy-on-write, mremap's source, write-back). The count is on a cache line that gathers and switches of
  * address spaces write, but faults do not.
  *
- * => a PTE lock held, which may be across the shootdown (rule 6).
+ * Context: a PTE lock held, which may be across the shootdown (rule 6).
  */
 static inline void tlb_settle(struct mm *mm, vaddr_t start, vaddr_t end)
 {
@@ -164,6 +197,8 @@ static inline void tlb_settle(struct mm *mm, vaddr_t start, vaddr_t end)
  *	reclaim			writes the slot: no CPU can use that entry
  *	mremap			the target was unmapped and flushed under the mmap_lock, held for writing
  *	fork			no CPU uses the child's tables
+ *
+ * Context: any. The entry's lock is held, or no CPU uses the table.
  */
 static inline void pte_fill_settled(pte_t *ptep, pte_t pte)
 {
@@ -171,6 +206,7 @@ static inline void pte_fill_settled(pte_t *ptep, pte_t pte)
 	pte_set(ptep, pte);
 }
 
+/* Fills an empty entry, after tlb_settle(). Context: the entry's lock held. */
 static inline void pte_fill(struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t pte)
 {
 	assert_entry_locked(ptep);
@@ -180,7 +216,9 @@ static inline void pte_fill(struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t pte)
 
 /*
  * This CPU leaves prev's address space and enters next's (either may be NULL: kernel only). The bit in next->cpus is
- * set before the tables are loaded, the one in prev->cpus cleared after (K7). => interrupts off.
+ * set before the tables are loaded, the one in prev->cpus cleared after (K7).
+ *
+ * Context: interrupts off.
  */
 void mm_switch_cpu(struct mm *prev, struct mm *next);
 

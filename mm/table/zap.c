@@ -30,7 +30,7 @@ static void note_written(struct tlb_gather *tlb, struct page *page, pte_t old)
 		page_set(page, PG_DIRTY);
 }
 
-/* Clears one entry. True when the gather is full. => the entry's lock held. */
+/* Clears one entry. True when the gather is full. Context: the entry's lock held. */
 static bool zap_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr)
 {
 	pte_t old = pte_read(ptep);

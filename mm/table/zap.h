@@ -5,9 +5,17 @@
 
 #include "mm/table/tlb.h"
 
-/* Unmaps every page of [start, end) and releases it. The VMAs are write-locked or read-locked. => mmap_lock held. */
+/*
+ * Unmaps every page of [start, end) and releases it.
+ *
+ * Context: mmap_lock held. Sleeps only in cond_resched(). The VMAs are write-locked or read-locked.
+ */
 void zap_range(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
-/* The same, but leaves private copies mapped. */
+/*
+ * The same, but leaves private copies mapped.
+ *
+ * Context: mmap_lock held. Sleeps only in cond_resched(). The VMAs are locked likewise.
+ */
 void zap_range_shared(struct tlb_gather *tlb, struct mm *mm, vaddr_t start, vaddr_t end);
 
 #endif
