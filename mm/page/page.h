@@ -66,6 +66,7 @@ struct page {
 } __cacheline_aligned;
 _Static_assert(sizeof(struct page) == 64, "struct page is one cache line");
 
+/* ---- Addresses and flags. Context: any. -------------------------------------------------------------------------- */
 static inline pfn_t page_to_pfn(const struct page *page)
 {
 	return (pfn_t)(page - mem_map);
@@ -95,12 +96,12 @@ static inline bool page_test(const struct page *page, enum page_flag flag)
 {
 	return READ_ONCE(page->flags) & (1u << flag);
 }
-/* Acquire: a thread that sees the flag set sees the contents. */
+/* Does the page have its contents? Acquire: a thread that sees the flag set sees the contents. */
 static inline bool page_is_uptodate(const struct page *page)
 {
 	return load_acquire(&page->flags) & (1u << PG_UPTODATE);
 }
-/* Up to date, and not merely allocated by fallocate. Acquire, as above. */
+/* Up to date, and not merely allocated by fallocate? Acquire, as above. */
 static inline bool page_is_in_use(const struct page *page)
 {
 	return (load_acquire(&page->flags) & (1u << PG_UPTODATE | 1u << PG_SET_ASIDE)) == 1u << PG_UPTODATE;
@@ -118,6 +119,7 @@ static inline void page_clear(struct page *page, enum page_flag flag)
 	ASSERT(READ_ONCE((page)->refcount) > 0 || page_test((page), PG_RESERVED),                                      \
 	       "the caller has a reference to the page")
 
+/* Marks a page that fallocate allocated as used. */
 static inline void page_use(struct page *page)
 {
 	if (unlikely(page_test(page, PG_SET_ASIDE)))

@@ -342,7 +342,7 @@ void page_alloc_drain(void)
 		stash_spill(stash);
 }
 
-/* ---- The buddy allocator. => zone.lock held. --------------------------------------------------------------------- */
+/* ---- The buddy allocator. Context: zone.lock held. --------------------------------------------------------------- */
 
 /* Plain stores of the flags: a free page has no others, and only the holder of the zone lock writes them. */
 static void put_on_list(struct page *page, unsigned order)

@@ -17,37 +17,59 @@
 #include "kernel/sync/spinlock.h"
 #include "mm/page/page.h"
 
-void page_lock_init(void); /* boot */
+/* Initializes the wait queues. Context: boot. */
+void page_lock_init(void);
 
-/* The killable form: 0 or -EINTR. Sleep. => a reference. */
+/* Lock the page. Context: a reference. Sleep. Returns: the killable form: 0; -EINTR if the thread is killed first. */
 void page_lock(struct page *page);
 int __must_check page_lock_killable(struct page *page);
-/* => a reference. */
+/* Locks the page if it is not locked. Context: a reference. Does not sleep. Returns: true if locked. */
 bool page_trylock(struct page *page);
-/* Called by the thread that locked it. Does not sleep. The page may be freed at once if the caller has no reference. */
+/*
+ * Called by the thread that locked it. The page may be freed at once if the caller has no reference.
+ *
+ * Context: thread. Does not sleep.
+ */
 void page_unlock(struct page *page);
 
 /* Locked by the current thread, and not handed over to I/O. */
 #define assert_page_locked(page)                                                                                       \
 	ASSERT(page_test((page), PG_LOCKED) && lock_is_held(page), "the page is locked by this thread")
 
-/* Sleep until nobody has it locked; it may be locked again by the time they return. Killable: 0 or -EINTR. */
+/*
+ * Wait until no thread has the page locked; it may be locked again by the time they return.
+ *
+ * Context: a reference. Sleep.
+ * Returns: the killable form: 0; -EINTR if the thread is killed first.
+ */
 void page_wait_unlocked(struct page *page);
 int __must_check page_wait_unlocked_killable(struct page *page);
 
 /* ---- Filling ----------------------------------------------------------------------------------------------------- */
-/* Passes the lock to the I/O: page_end_read() unlocks, not the caller. => the page locked. */
+/* Passes the lock to the I/O: page_end_read() unlocks, not the caller. Context: the page locked. Does not sleep. */
 void page_lock_hand_over(struct page *page);
-/* Ends the read: error 0 sets PG_UPTODATE, -errno sets PG_ERROR. Unlocks the page. Context: any. */
+/*
+ * Ends the read. Unlocks the page.
+ * @error: 0: sets PG_UPTODATE; -errno: sets PG_ERROR.
+ *
+ * Context: any.
+ */
 void page_end_read(struct page *page, int error);
 
 /* ---- Write-back -------------------------------------------------------------------------------------------------- */
-/* Sleep until the page is not on its way out. => a reference. Killable: 0 or -EINTR. */
+/*
+ * Wait until the page is not on its way out.
+ *
+ * Context: a reference. Sleep.
+ * Returns: the killable form: 0; -EINTR if the thread is killed first.
+ */
 void page_wait_writeback(struct page *page);
 int __must_check page_wait_writeback_killable(struct page *page);
 /*
- * Ends the write-back that write_page() started. With an error (-errno) the page becomes dirty again, and the mapping
- * records the error for fsync and msync. Context: any.
+ * Ends the write-back that write_page() started.
+ * @error: 0; -errno: the page becomes dirty again, and the mapping records the error for fsync and msync.
+ *
+ * Context: any.
  */
 void page_end_writeback(struct page *page, int error);
 

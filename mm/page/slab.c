@@ -237,7 +237,7 @@ static struct page *slab_of(const struct slab_cache *cache, const void *object)
 	return pfn_to_page(align_down(virt_to_phys(object) >> PAGE_SHIFT, 1UL << cache->order));
 }
 
-/* Makes the pages a slab with all its objects free. => cache->lock held. */
+/* Makes the pages a slab with all its objects free. Context: cache->lock held. */
 static void slab_add(struct slab_cache *cache, struct page *slab)
 {
 	char *object;

@@ -19,13 +19,14 @@ struct watermarks {
 /* No lock: a setting changes them one by one; an allocation in between only reclaims a little sooner or later. */
 extern struct watermarks watermarks;
 
-/* Boot: computes them from the number of managed pages; also sets the initial min_free_kbytes. */
+/* Computes them from the number of managed pages; also sets the initial min_free_kbytes. Context: boot. */
 void watermarks_init(u64 nr_managed);
 
-/* The settings as written: /proc/sys/vm/min_free_kbytes, and watermark_scale_factor in ten-thousandths of memory. */
+/* ---- The settings: /proc/sys/vm/min_free_kbytes, and watermark_scale_factor. Context: any. ----------------------- */
+/* As written. Returns: KiB; ten-thousandths of memory. */
 u64 min_free_kbytes(void);
 u64 watermark_scale_factor(void);
-/* `min` is limited to a quarter of memory, whatever is written. nr_kbytes and factor: in the units of the files. */
+/* In the same units. `min` is limited to a quarter of memory, whatever is written. */
 void min_free_kbytes_set(u64 nr_kbytes);
 void watermark_scale_factor_set(u64 factor);
 
