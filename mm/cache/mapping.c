@@ -111,7 +111,7 @@ struct page *mapping_find(struct mapping *mapping, u64 index)
 	return page;
 }
 
-/* Charges one page to the quota. False: the limit is reached. => mapping->lock held. */
+/* Charges one page to the quota. False: the limit is reached. Context: mapping->lock held. */
 static bool mapping_charge(struct mapping *mapping)
 {
 	struct mapping_quota *quota = mapping->quota;
@@ -133,7 +133,9 @@ void mapping_leave_quota(struct mapping *mapping)
 
 /*
  * The page of the slot, with a reference; an empty slot gets `new` first. NULL if no memory; err_ptr(-EAGAIN): the page
- * is in swap; err_ptr(-ENOSPC): the quota is reached. => mapping->lock held.
+ * is in swap; err_ptr(-ENOSPC): the quota is reached.
+ *
+ * Context: mapping->lock held.
  */
 static struct page *find_or_insert(struct mapping *mapping, u64 index, struct page *new)
 {

@@ -46,7 +46,7 @@ void mapping_start_read(struct mapping *mapping, struct page *page)
 		page_end_read(page, error);
 }
 
-/* Returns: 0: up to date; -EAGAIN: another thread retries; -EIO, -EINTR. Unlocks the page. => the page locked. */
+/* Unlocks the page. Context: the page locked. Returns: 0: up to date; -EAGAIN: another thread retries; -EIO, -EINTR. */
 static int read_locked(struct mapping *mapping, struct page *page)
 {
 	assert_page_locked(page);
@@ -168,7 +168,7 @@ static bool clean_entry(struct page *page, struct vma *vma, vaddr_t addr, pte_t 
 	return true;
 }
 
-/* From here on the first write to the page faults. => the page locked. */
+/* From here on the first write to the page faults. Context: the page locked. */
 static void clear_dirty_for_io(struct page *page)
 {
 	assert_page_locked(page);

@@ -103,7 +103,7 @@ const struct mapping_slot *mapping_tree_slots(const struct mapping *mapping, u64
 
 /* ---- Counting shared memory -------------------------------------------------------------------------------------- */
 
-/* Counts one more page, or (-1UL) one fewer. => mapping->lock held. */
+/* Counts one more page, or (-1UL) one fewer. Context: mapping->lock held. */
 static void count_shmem(const struct mapping *mapping, u64 nr)
 {
 	assert_spin_held(&mapping->lock);
@@ -253,7 +253,7 @@ static bool find_used(const struct mapping_node *node, u64 base, u64 first, u64 
 	return false;
 }
 
-/* Empties a slot that is used. => mapping->lock held. */
+/* Empties a slot that is used. Context: mapping->lock held. */
 static struct mapping_slot take_at(struct mapping *mapping, u64 index)
 {
 	struct mapping_node *leaf = leaf_of(mapping, index);

@@ -154,7 +154,7 @@ static int write_tail(struct mapping *mapping, u64 size)
 	return 0;
 }
 
-/* Context: between truncate_begin() and end(). */
+/* Called between truncate_begin() and end(). */
 static int truncate_set_size(struct removal *removal, u64 size)
 {
 	struct mapping *mapping = removal->mapping;
@@ -221,7 +221,7 @@ static bool take_many(struct removal *removal)
 	return taken != 0;
 }
 
-/* Context: no I/O is under way. The slot's reference passes to the removal. => the page locked; a reference. */
+/* The slot's reference passes to the removal. Context: the page locked; a reference. No I/O is under way. */
 static void take_settled(struct removal *removal, struct page *page)
 {
 	u64 index = page->index;
@@ -337,9 +337,11 @@ static void wait_for_reclaim(const struct removal *removal)
 }
 
 /*
- * => the page locked. Removes the page if it is clean and not mapped, and only the slot and the caller have references:
- * under mapping.lock no thread can get another one, since every lookup goes through the slot. Returns true if it was
- * removed; the slot's reference then passes to the caller.
+ * Removes the page if it is clean and not mapped, and only the slot and the caller have references: under mapping.lock
+ * no thread can get another one, since every lookup goes through the slot. Returns true if it was removed; the slot's
+ * reference then passes to the caller.
+ *
+ * Context: the page locked.
  */
 static bool truncate_take_unused(struct mapping *mapping, struct page *page)
 {
@@ -402,7 +404,7 @@ struct walk {
 /* Handles one address space: all VMAs that next_vma_of() returns. */
 typedef void visit_mm_t(struct walk *walk, struct mm *mm);
 
-/* The next VMA along i_mmap; NULL at the end of the walk. => mapping->i_mmap_lock held. */
+/* The next VMA along i_mmap; NULL at the end of the walk. Context: mapping->i_mmap_lock held. */
 static struct vma *next_along_tree(struct walk *walk)
 {
 	const struct interval_tree *tree = &walk->removal->mapping->i_mmap;
@@ -468,9 +470,7 @@ static struct vma *next_in_mm(struct walk *walk, const struct mm *mm)
 	return vma;
 }
 
-/*
- * The next VMA of the walk, if it belongs to mm. => mmap_lock held, until the visit to the VMA is over.
- */
+/* The next VMA of the walk, if it belongs to mm. Context: mmap_lock held, until the visit to the VMA is over. */
 static struct vma *next_vma_of(struct walk *walk, const struct mm *mm)
 {
 	assert_mmap_locked(mm);
