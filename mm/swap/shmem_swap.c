@@ -134,7 +134,7 @@ static bool holds_value(struct mapping *mapping, u64 index, swap_slot_t slot)
 	return mapping_tree_value(mapping, index, &now) && now.val == slot.val;
 }
 
-/* Replaces the value by the page, with a reference for the slot. False: truncated. => the page locked. */
+/* Replaces the value by the page, with a reference for the slot. False: truncated. Context: the page locked. */
 static bool exchange_for_page(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot)
 {
 	bool there;
@@ -237,7 +237,7 @@ static struct page *shmem_find_or_read(swap_slot_t slot, bool *read)
 	return page ? page : swap_read_ahead(slot);
 }
 
-/* => the area held. */
+/* Context: the area held. */
 static int shmem_bring_back(struct mapping *mapping, u64 index, swap_slot_t slot)
 {
 	bool read;

@@ -16,33 +16,69 @@
 #include "mm/table/pgtable.h"
 
 /*
- * Swap out in two steps, as swap_out_begin() and swap_out_finish(): the first unmaps the page from every address space;
- * the second removes it from its mapping and writes it, and may sleep. => the page locked; PG_SHMEM; the mapping held.
+ * The first of two steps, as swap_out_begin(): unmaps the page from every address space.
+ *
+ * Context: the page locked; PG_SHMEM; the mapping held. Does not sleep.
+ * Returns: as swap_out_begin().
  */
 enum swap_out shmem_swap_out_begin(struct page *page, struct tlb_batch *batch);
+/*
+ * The second, as swap_out_finish(): removes the page from its mapping and writes it.
+ *
+ * Context: the page locked; PG_SHMEM; the mapping held. Sleeps only if it writes.
+ * Returns: as swap_out_finish().
+ */
 bool shmem_swap_out_finish(struct mapping *mapping, struct page *page);
 
-/* True if the slot of the mapping holds a value, stored in *slot. A hint: it may change at once. Does not sleep. */
+/*
+ * Does the slot of the mapping hold a value? A hint: it may change at once.
+ * @slot: set to the value.
+ *
+ * Context: thread. Does not sleep.
+ * Returns: true if it does.
+ */
 bool shmem_in_swap(struct mapping *mapping, u64 index, swap_slot_t *slot);
 /*
- * The page of the slot with a reference, read in if it is in swap; NULL: a hole. err_ptr(-ENOMEM, -EIO). Reclaims
- * memory, and so sleeps. => no lock from RANK_RECLAIM on held.
+ * The page of the slot, read in if it is in swap. Reclaims memory.
+ *
+ * Context: no lock from RANK_RECLAIM on held. Sleeps only if the page is in swap.
+ * Returns: the page, with a reference; NULL: a hole; err_ptr(-ENOMEM, -EIO).
  */
 struct page *shmem_get_page(struct mapping *mapping, u64 index);
-/* Moves *index to the first slot of [*index, last] with a value. False if there is none. Does not sleep. */
+/*
+ * Moves *index to the first slot of [*index, last] with a value.
+ *
+ * Context: thread. Does not sleep.
+ * Returns: false if there is none.
+ */
 bool shmem_next_in_swap(struct mapping *mapping, u64 *index, u64 last);
 
 /*
- * Puts the page back into its mapping; no write of it is in flight. Returns: 0: it is back, or the slot no longer holds
- * it: look up again. -EIO: a read that we started (not a read-ahead) failed. => the page locked.
+ * Puts the page back into its mapping; no write of it is in flight.
+ * @read: the caller has started to read it.
+ *
+ * Context: the page locked. Does not sleep.
+ * Returns: 0: it is back, or the slot no longer holds it: look up again; -EIO: a read that we started (not a
+ *          read-ahead) failed.
  */
 int shmem_put_back(struct mapping *mapping, u64 index, struct page *page, swap_slot_t slot, bool read);
 
-/* For mapping_put() only: the mapping is about to be freed. */
+/* For mapping_put() only: the mapping is about to be freed. Context: thread. Does not sleep. */
 void shmem_forget(struct mapping *mapping);
-/* The mapping after `prev` among those that have had values, with a reference; drops `prev`'s. NULL: no more. */
+/*
+ * Iterates over the mappings that have had values; drops the reference on `prev`.
+ * @prev: NULL: begin.
+ *
+ * Context: thread. Does not sleep.
+ * Returns: the next one, with a reference; NULL: no more.
+ */
 struct mapping *shmem_next(struct mapping *prev);
-/* For swapoff: swaps in all pages whose values name the area. Returns: 0, -ENOMEM, -EIO, -EINTR. */
+/*
+ * For swapoff: swaps in all pages whose values name the area.
+ *
+ * Context: thread. Sleeps only if there are any.
+ * Returns: 0; -ENOMEM; -EIO; -EINTR.
+ */
 int shmem_unuse(unsigned area);
 
 #endif

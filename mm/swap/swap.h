@@ -47,19 +47,27 @@ struct swap_request {
 
 /* ---- Areas ------------------------------------------------------------------------------------------------------- */
 
-void swap_init(void); /* boot */
+/* Initializes the areas and the pool of requests. Context: boot. */
+void swap_init(void);
 
 /*
- * Starts swapping to a device of nr_pages pages. Page 0 and the nr_bad listed ones are never used. Returns: the number
- * of the area; -ENOMEM; -EPERM when there are too many areas.
+ * Starts swapping to a device.
+ * @nr_pages: its size. Page 0 is never used.
+ * @bad, @nr_bad: pages that are never used either.
+ * @priority: or SWAP_PRIORITY_NEXT.
+ *
+ * Context: thread. Sleeps only for memory. One call at a time.
+ * Returns: the number of the area; -ENOMEM; -EPERM when there are too many areas.
  */
 int swap_area_add(const struct swap_device_ops *ops, void *device, u64 nr_pages, const u32 *bad, u32 nr_bad,
 		  int priority);
-/* The area on that device, or -1. */
+/* The area on that device. Context: any. Returns: its number, or -1. */
 int swap_area_on(const void *device);
 /*
- * Reads all pages of the area back in and removes it. Returns: 0; -ENOMEM, -EINTR, -EIO when a page cannot be read:
- * then the area is in use as before. One call at a time. Sleeps. => no lock from RANK_MMAP_LOCK on held.
+ * Reads all pages of the area back in and removes it. One call at a time.
+ *
+ * Context: no lock from RANK_MMAP_LOCK on held. Sleeps.
+ * Returns: 0; -ENOMEM, -EINTR, -EIO when a page cannot be read: then the area is in use as before.
  */
 int swap_area_remove(unsigned area);
 
@@ -67,6 +75,7 @@ int swap_area_remove(unsigned area);
 struct swap_figures {
 	u64 total, used, cached;
 };
+/* Sums over all areas. Unlocked: approximate. Context: thread. Does not sleep. Returns: the sums. */
 struct swap_figures swap_figures(void);
 /* The figures of one area; false if there is none. Sizes in pages. */
 struct swap_area_figures {
@@ -74,10 +83,11 @@ struct swap_area_figures {
 	u64 size, used;
 	int priority;
 };
+/* The figures of one area. Context: thread. Does not sleep. Returns: false if there is no such area. */
 bool swap_area_figures(unsigned area, struct swap_area_figures *figures);
-/* True if there is swap, full or not. Unlocked: a hint. */
+/* Is there swap, full or not? Unlocked: a hint. Context: any. Returns: true if there is. */
 bool swap_is_on(void);
-/* True if more than half of it is used: then a page that is swapped in gives up its slot. */
+/* Is more than half of it used? Then a page that is swapped in gives up its slot. Context: any. Returns: true if so. */
 bool swap_is_half_full(void);
 
 /* A fault reads 1 << this many pages at once: /proc/sys/vm/page-cluster. */
@@ -85,32 +95,48 @@ extern u8 sysctl_page_cluster;
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
+/* ---- Slots. Context: thread. Does not sleep. --------------------------------------------------------------------- */
 /*
- * Pins the area of the slot until swap_area_put() (W3). False: it was removed, and so was every entry that named the
- * slot. Needed for entries that were read without their lock; an entry whose PTE lock is held pins its area by itself.
+ * Pins the area of the slot until swap_area_put() (W3). Needed for entries that were read without their lock; an entry
+ * whose PTE lock is held pins its area by itself.
+ *
+ * Returns: false: the area was removed, and so was every entry that named the slot.
  */
 bool swap_area_get(swap_slot_t slot);
+/* Unpins it. */
 void swap_area_put(swap_slot_t slot);
-/* For asserts, in debug builds: the area cannot be removed, since it is pinned or an entry names the slot. */
+/*
+ * For asserts, in debug builds.
+ *
+ * Returns: true if the area cannot be removed, since it is pinned or an entry names the slot.
+ */
 bool swap_area_is_held(swap_slot_t slot);
 #define assert_area_held(slot) ASSERT(swap_area_is_held(slot), "the swap area is held")
 
 /*
- * Counts one more entry, or slot of a mapping, that names it. An entry names it already, or it holds a page. => a
- * spinlock held: of that.
+ * Counts one more entry, or slot of a mapping, that names it. An entry names it already, or it holds a page.
+ *
+ * Context: a spinlock held: of that.
  */
 void swap_dup(swap_slot_t slot);
 /* Counts one fewer. The last one also drops the page that the slot still holds, unless it is locked. */
 void swap_put(swap_slot_t slot);
-/* The number of entries that name it. Stable if the caller has locked all of them, and the page. */
+/*
+ * The number of entries that name it. Stable if the caller has locked all of them, and the page.
+ *
+ * Returns: the number.
+ */
 u32 swap_count(swap_slot_t slot);
 
 /*
- * Claims a slot that holds no page and has one entry, so that it can be read without the swap cache. False: another
- * thread was faster, or more entries name it.
+ * Claims a slot that holds no page and has one entry, so that it can be read without the swap cache.
+ *
+ * Returns: false: another thread was faster, or more entries name it.
  */
 bool swap_claim(swap_slot_t slot);
+/* Gives up the claim. */
 void swap_unclaim(swap_slot_t slot);
+/* For asserts. Returns: true if a thread has claimed it. */
 bool swap_is_claimed(swap_slot_t slot);
 #define assert_slot_claimed(slot) ASSERT(swap_is_claimed(slot), "the swap slot is claimed")
 /* Spins until the slot is unclaimed; the claimant neither sleeps nor waits for us. */
@@ -118,18 +144,37 @@ void swap_wait_unclaimed(swap_slot_t slot);
 
 /* ---- The swap cache ---------------------------------------------------------------------------------------------- */
 
-/* The page that the slot holds, with a reference, or NULL. => the area held. */
+/*
+ * The page that the slot holds.
+ *
+ * Context: the area held. Does not sleep.
+ * Returns: the page, with a reference, or NULL.
+ */
 struct page *swap_cache_find(swap_slot_t slot);
-/* Allocates a slot for the page, which is in none, and puts it there. False: no slot is free. => the page locked. */
+/*
+ * Allocates a slot for the page, which is in none, and puts it there.
+ *
+ * Context: the page locked. Does not sleep.
+ * Returns: false: no slot is free.
+ */
 bool swap_cache_alloc(struct page *page);
 enum swap_add {
 	SWAP_ADDED,
 	SWAP_BUSY,   /* another thread was faster: look up again */
 	SWAP_UNUSED, /* no entry names the slot any more */
 };
-/* Puts a page into the slot, to be read in from it. => the page locked; the area held. */
+/*
+ * Puts a page into the slot, to be read in from it.
+ *
+ * Context: the page locked; the area held. Does not sleep.
+ * Returns: SWAP_ADDED, or why not.
+ */
 enum swap_add swap_cache_add(swap_slot_t slot, struct page *page);
-/* Once true, it stays true while the page lock is held. => a reference. */
+/*
+ * Is the page in this slot? Once true, it stays true while the page lock is held.
+ *
+ * Context: a reference. Does not sleep.
+ */
 static inline bool swap_cache_holds(const struct page *page, swap_slot_t slot)
 {
 	assert_referenced(page);
@@ -137,40 +182,65 @@ static inline bool swap_cache_holds(const struct page *page, swap_slot_t slot)
 }
 /*
  * Removes the page from its slot; it is not under write-back. If writing it failed, the slot is retired: it is never
- * used again. The contents of the slot are no longer needed: no entry names it, or the page was not filled. => the page
- * locked.
+ * used again. The contents of the slot are no longer needed: no entry names it, or the page was not filled.
+ *
+ * Context: the page locked. Does not sleep.
  */
 void swap_cache_delete(struct page *page);
-/* The same if the page is in a slot that no entry names, and not under write-back. => the page locked. */
+/*
+ * The same if the page is in a slot that no entry names, and not under write-back.
+ *
+ * Context: the page locked. Does not sleep.
+ * Returns: true if removed.
+ */
 bool swap_cache_delete_unused(struct page *page);
 /*
- * The same if the caller's reference and the slot's are the only ones, and the device has its contents. => the page
- * locked.
+ * The same if the caller's reference and the slot's are the only ones, and the device has its contents.
+ *
+ * Context: the page locked. Does not sleep.
+ * Returns: true if removed.
  */
 bool swap_cache_delete_clean(struct page *page);
-/* Drops clean pages that are not mapped and have no other references. Returns how many. Sleeps. */
+/* Drops clean pages that are not mapped and have no other references. Context: thread. Sleeps. Returns: how many. */
 u64 swap_cache_shrink(void);
-/* Drops the pages of slots that no entry names any more. Sleeps until write-back of them has ended. */
+/*
+ * Drops the pages of slots that no entry names any more. Waits until write-back of them has ended.
+ *
+ * Context: thread. Sleeps.
+ */
 void swap_cache_trim(void);
 
 /* ---- Transfers (swap_io.c) --------------------------------------------------------------------------------------- */
 
 /*
- * Starts to write the page to its slot; page_end_writeback() follows. It is mapped nowhere. May sleep. => PG_SWAPCACHE;
- * the page locked.
+ * Starts to write the page to its slot; page_end_writeback() follows. It is mapped nowhere.
+ *
+ * Context: PG_SWAPCACHE; the page locked. Sleeps until a request is free.
  */
 void swap_write_start(struct page *page);
-/* Returns: 0, -EIO; -EAGAIN: the device is not synchronous. Does not sleep. => the slot claimed. */
+/*
+ * Reads the page of the slot synchronously.
+ *
+ * Context: the slot claimed. Does not sleep.
+ * Returns: 0; -EIO; -EAGAIN: the device is not synchronous.
+ */
 int swap_read_now(swap_slot_t slot, struct page *page);
-/* True if the slot's device is synchronous at present. => the area held. */
+/* Is the slot's device synchronous at present? Context: the area held. Does not sleep. Returns: true if it is. */
 bool swap_is_synchronous(swap_slot_t slot);
 /*
- * The page of the slot, filled or being filled, with a reference; also starts reading its neighbours on the device.
- * NULL: no entry names the slot any more; err_ptr(-ENOMEM); err_ptr(-EAGAIN): all requests are in flight, see below.
- * Does not sleep. => the area held.
+ * Reads the page of the slot; also starts reading its neighbours on the device.
+ *
+ * Context: the area held. Does not sleep.
+ * Returns: the page, filled or being filled, with a reference; NULL: no entry names the slot any more;
+ *          err_ptr(-ENOMEM); err_ptr(-EAGAIN): all requests are in flight, see below.
  */
 struct page *swap_read_ahead(swap_slot_t slot);
-/* Sleep until a request is free; another thread may have taken it by the time they return. Killable: 0 or -EINTR. */
+/*
+ * Wait until a request is free; another thread may have taken it by the time they return.
+ *
+ * Context: thread. Sleep.
+ * Returns: the killable form: 0; -EINTR if the thread is killed first.
+ */
 void swap_request_wait(void);
 int __must_check swap_request_wait_killable(void);
 
@@ -185,12 +255,18 @@ enum swap_out {
 };
 /*
  * First step of swapping out an anonymous page: replaces its entries in every address space by its slot; the batch
- * collects the translations to flush. Does not sleep. => the page locked; a reference.
+ * collects the translations to flush.
+ *
+ * Context: the page locked; a reference. Does not sleep.
+ * Returns: what the caller does with the page: enum swap_out.
  */
 enum swap_out swap_out_begin(struct page *page, struct tlb_batch *batch);
 /*
  * Second step, after the flush, with the page locked since swap_out_begin(): writes the page if it is dirty, and frees
- * it if the write has already ended. True when only the caller's reference is left. Sleeps. => the page locked.
+ * it if the write has already ended.
+ *
+ * Context: the page locked. Sleeps.
+ * Returns: true when only the caller's reference is left.
  */
 bool swap_out_finish(struct page *page);
 

@@ -71,7 +71,7 @@ static struct swap_area *area_of(swap_slot_t slot)
 	return &areas[swap_slot_area(slot)];
 }
 
-/* The slot is within the area. The area is not in use yet, or: => area->lock held. */
+/* The slot is within the area. Context: area->lock held, unless the area is not in use yet. */
 static struct slot *slot_at(struct swap_area *area, u64 offset)
 {
 	ASSERT(!READ_ONCE(area->present) || spin_is_locked_by_me(&area->lock),
@@ -269,7 +269,7 @@ void swap_area_close(unsigned id)
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
-/* Finds the next free slot; there must be one. => area->lock held. */
+/* Finds the next free slot; there must be one. Context: area->lock held. */
 static u64 next_free(struct swap_area *area)
 {
 	u64 offset = area->next < area->nr_slots ? area->next : 0;
@@ -288,7 +288,8 @@ static u64 next_free(struct swap_area *area)
 
 /*
  * Sets the state of a slot, and updates the counts of free slots if the slot becomes free or ceases to be.
- * => area->lock held.
+ *
+ * Context: area->lock held.
  */
 static void note_state(struct swap_area *area, u64 offset, u32 state)
 {
@@ -321,7 +322,7 @@ static struct swap_area *best_area(void)
 	return best;
 }
 
-/* Puts the page into the slot; takes the slot's reference. => area->lock held; the page locked. */
+/* Puts the page into the slot; takes the slot's reference. Context: area->lock held; the page locked. */
 static void hold_page(struct swap_area *area, u64 offset, struct page *page)
 {
 	struct slot *slot = slot_at(area, offset);
@@ -382,7 +383,7 @@ u32 swap_count(swap_slot_t slot)
 	return state & SLOT_COUNT;
 }
 
-/* The page that the slot holds, with a reference, or NULL. => a spinlock held: area->lock. */
+/* The page that the slot holds, with a reference, or NULL. Context: a spinlock held: area->lock. */
 static struct page *held_page(const struct slot *slot)
 {
 	struct page *page = slot->state & SLOT_HELD && slot->pfn ? pfn_to_page(slot->pfn) : NULL;
@@ -495,7 +496,7 @@ enum swap_add swap_cache_add(swap_slot_t slot, struct page *page)
 	return result;
 }
 
-/* Takes the page out of the slot, whose reference passes to the caller. => area->lock held; the page locked. */
+/* Takes the page out of the slot, whose reference passes to the caller. Context: area->lock held; the page locked. */
 static void let_page_go(struct swap_area *area, u64 offset, struct page *page)
 {
 	struct slot *slot = slot_at(area, offset);

@@ -134,7 +134,7 @@ static void swap_io_start(struct swap_request *request, struct page *page)
 	request->ops->start(request);
 }
 
-/* Context: the page lock was handed over to the I/O: page_end_read() follows. => PG_SWAPCACHE; PG_LOCKED. */
+/* Context: PG_SWAPCACHE; PG_LOCKED. The page lock was handed over to the I/O: page_end_read() follows. */
 static void read_start(struct swap_request *request, struct page *page)
 {
 	ASSERT(page_test(page, PG_SWAPCACHE) && page_test(page, PG_LOCKED),

@@ -61,7 +61,7 @@ static bool is_given_up(const struct page *page)
 	return page_test(page, PG_LAZYFREE) && !page_test(page, PG_SWAPCACHE);
 }
 
-/* True: the entry is empty now. False: the CPU has just used it. => the entry's lock held; interrupts on. */
+/* True: the entry is empty now. False: the CPU has just used it. Context: the entry's lock held; interrupts on. */
 static bool empty_if_unchanged(struct tlb_batch *batch, struct mm *mm, vaddr_t addr, pte_t *ptep, pte_t old)
 {
 	bool flush = tlb_may_hold(mm, old) && !tlb_batch_add(batch, mm, addr);
@@ -94,7 +94,7 @@ static bool swap_out_drop_entry(struct page *page, struct vma *vma, vaddr_t addr
 	return true;
 }
 
-/* The page is given up. True: it still is; freed now or later. False: it was written to. => the page locked. */
+/* The page is given up. True: it still is; freed now or later. False: it was written to. Context: the page locked. */
 static bool drop_given_up(struct page *page, struct tlb_batch *batch)
 {
 	assert_page_locked(page);
@@ -104,7 +104,7 @@ static bool drop_given_up(struct page *page, struct tlb_batch *batch)
 
 /* ---- Swapped out ------------------------------------------------------------------------------------------------- */
 
-/* => the page locked. False: no slot is free, or the page must stay in its slot, which could not be written. */
+/* False: no slot is free, or the page must stay in its slot, which could not be written. Context: the page locked. */
 static bool have_slot(struct page *page)
 {
 	assert_page_locked(page);
