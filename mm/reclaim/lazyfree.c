@@ -30,7 +30,7 @@ static bool is_ours_alone(const struct page *page)
 	return READ_ONCE(page->mapcount) == 1;
 }
 
-/* => the entry's lock held. Returns: true if a bit was cleared; a TLB may still have it set. */
+/* Context: the entry's lock held. Returns: true if a bit was cleared; a TLB may still have it set. */
 static bool clear_bits(pte_t *ptep, u64 bits)
 {
 	assert_entry_locked(ptep);
@@ -114,7 +114,10 @@ bool page_is_lazily_free(pte_t pte, const struct page *page)
 
 /*
  * Unmaps the page unless it was written to. A process forked since it was marked may still map it: its entry is judged
- * separately. Returns: true when the gather is full. => the entry's lock held.
+ * separately.
+ *
+ * Context: the entry's lock held.
+ * Returns: true when the gather is full.
  */
 static bool lazyfree_drop_entry(struct tlb_gather *tlb, pte_t *ptep, vaddr_t addr, u64 *nr_dropped)
 {

@@ -43,7 +43,7 @@ static enum lru_list list_of(u32 flags)
 	return flags & BIT(PG_ACTIVE) ? list + LRU_ACTIVE : list;
 }
 
-/* Context: the page is on no list. => lru.lock held. */
+/* Context: lru.lock held. The page is on no list. */
 static void lru_add(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
@@ -54,7 +54,7 @@ static void lru_add(struct page *page)
 	WRITE_ONCE(lru.nr[list], lru.nr[list] + 1);
 }
 
-/* Context: the page is on a list. => lru.lock held. */
+/* Context: lru.lock held. The page is on a list. */
 static void del(struct page *page)
 {
 	enum lru_list list = list_of(READ_ONCE(page->flags));
@@ -114,7 +114,11 @@ u64 lru_gather(u64 nr_frames)
 
 /* ---- Off the list, and on again ---------------------------------------------------------------------------------- */
 
-/* Takes the oldest page that is not being freed, with a reference; moves others to the young end. => lru.lock held. */
+/*
+ * Takes the oldest page that is not being freed, with a reference; moves others to the young end.
+ *
+ * Context: lru.lock held.
+ */
 static struct page *take_oldest(enum lru_list list)
 {
 	assert_spin_held(&lru.lock);
@@ -152,7 +156,11 @@ static void lru_set_place(struct page *page, enum lru_verdict verdict)
 		page_set(page, PG_MLOCKED);
 }
 
-/* Moves the page as the verdict says. Without an owner it is about to be freed: it joins no list. => lru.lock held. */
+/*
+ * Moves the page as the verdict says. Without an owner it is about to be freed: it joins no list.
+ *
+ * Context: lru.lock held.
+ */
 static void lru_move_to(struct page *page, enum lru_verdict verdict)
 {
 	assert_spin_held(&lru.lock);

@@ -27,24 +27,42 @@ enum lru_list {
 };
 #define LRU_ACTIVE 1 /* from an inactive list to its active one */
 
-/* Scans nr_frames page frames for pages that are on no list yet, and lists them; returns how many. Sleeps. */
+/*
+ * Scans nr_frames page frames for pages that are on no list yet, and lists them.
+ *
+ * Context: thread. Sleeps.
+ * Returns: how many.
+ */
 u64 lru_gather(u64 nr_frames);
 
-/* Takes up to nr pages from the old end of the list, each with a reference. Returns how many. Does not sleep. */
+/*
+ * Takes up to nr pages from the old end of the list, each with a reference.
+ *
+ * Context: thread. Does not sleep.
+ * Returns: how many.
+ */
 unsigned lru_isolate(enum lru_list list, struct page **pages, unsigned nr);
 enum lru_verdict { LRU_TO_INACTIVE, LRU_TO_ACTIVE, LRU_TO_UNEVICTABLE };
-/* Puts the page on the young end of the list that the verdict names; drops the reference. Does not sleep. */
+/*
+ * Puts the page on the young end of the list that the verdict names; drops the reference.
+ *
+ * Context: thread. Does not sleep.
+ */
 void lru_put_back(struct page *page, enum lru_verdict verdict);
 
-/* Moves a page that will not be needed soon from the active to the inactive list. => a reference. */
+/*
+ * Moves a page that will not be needed soon from the active to the inactive list.
+ *
+ * Context: a reference. Does not sleep.
+ */
 void lru_deactivate(struct page *page);
-/* Makes a page that is no longer locked in memory evictable again. => a reference. */
+/* Makes a page that is no longer locked in memory evictable again. Context: a reference. Does not sleep. */
 void lru_rescue(struct page *page);
 
-/* For page_free() only: takes the page, which has no references, off its list. => PG_LRU. */
+/* For page_free() only: takes the page, which has no references, off its list. Context: PG_LRU. Does not sleep. */
 void lru_forget(struct page *page);
 
-/* The number of pages on the list. Unlocked: approximate. */
+/* Unlocked: approximate. Context: any. Returns: the number of pages on the list. */
 u64 lru_size(enum lru_list list);
 
 #endif

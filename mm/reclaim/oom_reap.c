@@ -19,7 +19,7 @@
 #include "mm/table/zap.h"
 #include "mm/vma/vma.h"
 
-/* => mmap_lock held. */
+/* Context: mmap_lock held. */
 static void zap_private(struct mm *mm)
 {
 	struct tlb_gather tlb;

@@ -7,8 +7,10 @@
 
 /*
  * Frees all private memory of mm, and keeps its threads from faulting any in again: from here on a fault where nothing
- * is mapped returns FAULT_KILLED. Returns: false if mmap_lock is busy: nothing was freed, try again. Waits for no
- * lock. Context: all users of mm are dying. => a reference; no lock from RANK_MMAP_LOCK on held.
+ * is mapped returns FAULT_KILLED. Waits for no lock.
+ *
+ * Context: a reference; no lock from RANK_MMAP_LOCK on held. Sleeps only in cond_resched(). All users of mm are dying.
+ * Returns: false if mmap_lock is busy: nothing was freed, try again.
  */
 bool mm_reap(struct mm *mm);
 

@@ -79,7 +79,7 @@ static bool test_and_age(struct page *page, struct vma *vma, vaddr_t addr, pte_t
 	return true;
 }
 
-/* Context: the page's type is stable; its mapping, if any, is held. => the page locked. */
+/* Context: the page locked. The page's type is stable; its mapping, if any, is held. */
 static struct usage usage_of(struct page *page)
 {
 	struct usage usage = { 0 };
@@ -92,7 +92,11 @@ static struct usage usage_of(struct page *page)
 
 enum chance { TAKE_IT, LEAVE_IT, ACTIVATE_IT, IT_IS_LOCKED };
 
-/* => the page locked. As Linux, active: used twice since it became inactive, or by two entries, or as a program. */
+/*
+ * As Linux, active: used twice since it became inactive, or by two entries, or as a program.
+ *
+ * Context: the page locked.
+ */
 static enum chance chance_of(struct page *page)
 {
 	bool before = atomic_and(&page->flags, ~(1u << PG_REFERENCED)) & 1u << PG_REFERENCED;
@@ -135,7 +139,7 @@ static void reclaim_finish_writing(struct scan *scan)
 	scan->nr_writing = 0;
 }
 
-/* Puts the page back on a list and drops the reference, or passes it to `writing`. => a reference. */
+/* Puts the page back on a list and drops the reference, or passes it to `writing`. Context: a reference. */
 static void reclaim_release_page(struct scan *scan, struct page *page, enum chance chance)
 {
 	assert_referenced(page);
@@ -150,7 +154,7 @@ static void reclaim_release_page(struct scan *scan, struct page *page, enum chan
 						    : LRU_TO_INACTIVE);
 }
 
-/* Starts evicting the page. Context: its mapping, if any, is held. => the page locked. */
+/* Starts evicting the page. Context: the page locked. Its mapping, if any, is held. */
 static enum swap_out begin_out(struct mapping *mapping, struct page *page, struct tlb_batch *batch)
 {
 	assert_page_locked(page);
@@ -165,8 +169,10 @@ static enum swap_out begin_out(struct mapping *mapping, struct page *page, struc
 }
 
 /*
- * Completes the eviction, unlocks the page, and drops the reference to its mapping. Returns: true if the page is gone.
- * Context: begin_out() returned SWAP_OUT_BEGUN, and the batch was flushed since. => the page locked.
+ * Completes the eviction, unlocks the page, and drops the reference to its mapping.
+ *
+ * Context: the page locked. begin_out() has returned SWAP_OUT_BEGUN, and the batch was flushed since.
+ * Returns: true if the page is gone.
  */
 static bool finish_out(struct page *page)
 {
@@ -187,8 +193,10 @@ static bool finish_out(struct page *page)
 }
 
 /*
- * => the page locked. Decides whether to evict the page, and starts to; without a scan (NULL) evicts it whether used or
- * not. After SWAP_OUT_BEGUN the mapping stays held.
+ * Decides whether to evict the page, and starts to; without a scan (NULL) evicts it whether used or not. After
+ * SWAP_OUT_BEGUN the mapping stays held.
+ *
+ * Context: the page locked.
  */
 static enum swap_out judge(const struct scan *scan, struct page *page, enum chance *chance, struct tlb_batch *batch)
 {
@@ -207,7 +215,7 @@ static enum swap_out judge(const struct scan *scan, struct page *page, enum chan
 	return progress;
 }
 
-/* Counts a page that is gone, or puts it back. Drops the reference. Context: the page not locked. => a reference. */
+/* Counts a page that is gone, or puts it back. Drops the reference. Context: a reference. The page is not locked. */
 static void end_page(struct scan *scan, struct page *page, enum kind kind, bool gone, enum chance chance)
 {
 	assert_referenced(page);
@@ -219,7 +227,7 @@ static void end_page(struct scan *scan, struct page *page, enum kind kind, bool 
 	}
 }
 
-/* Returns: true if eviction has begun; the page is then still locked. => a reference. */
+/* Context: a reference. Returns: true if eviction has begun; the page is then still locked. */
 static bool try_page(struct scan *scan, struct page *page, enum kind kind, struct tlb_batch *batch)
 {
 	enum swap_out progress = SWAP_OUT_STAYS;
@@ -313,7 +321,7 @@ void reclaim_batch(struct page **pages, unsigned nr)
 
 /* ---- The active lists -------------------------------------------------------------------------------------------- */
 
-/* => the page locked. */
+/* Context: the page locked. */
 static struct usage usage_of_any(struct page *page)
 {
 	struct mapping *mapping = page_test(page, PG_ANON) ? NULL : mapping_of_page(page);
