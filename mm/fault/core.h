@@ -88,8 +88,9 @@ struct fault_strategy {
 	enum fault_end (*may_read_swap)(struct fault *f);
 	/*
 	 * Drops the lock and waits (END_RETRY); the second time, waits and keeps the lock (END_CONTINUE: look again).
-	 * Ends otherwise if the caller does not want to wait, or a fatal signal arrives. Speculation gives up. => no
-	 * page lock, and nothing claimed; a reference to f->page, if that is waited for.
+	 * Ends otherwise if the caller does not want to wait, or a fatal signal arrives. Speculation gives up.
+	 *
+	 * Context: no page locked, and nothing claimed; a reference to f->page, if that is waited for.
 	 */
 	enum fault_end (*wait)(struct fault *f, enum fault_wait what);
 	/*
@@ -153,6 +154,7 @@ struct fault {
 	struct page *prealloc_table; /* allocated in advance, for a commit that must not allocate; see pt_prealloc() */
 };
 
+/* ---- How a step ends the attempt. Context: the fault's lock held. Do not sleep. Returns: the end. ---------------- */
 static inline enum fault_end fault_answered(struct fault *f, enum fault_answer answer)
 {
 	f->answer = answer;
@@ -169,7 +171,8 @@ static inline enum fault_end fault_retry(struct fault *f, enum fault_reason reas
 	return END_RETRY;
 }
 
-/* ---- The kinds of fault: one file each, written once for all strategies ------------------------------------------ */
+/* ---- The kinds of fault. Context: the fault's lock held. Sleep only as the strategy waits. Returns: how it ended.  */
+/* One file each, written once for all strategies. END_CONTINUE: the next step follows. */
 
 enum fault_end fault_handle(struct fault *f);	     /* which kind is it? (fault_kind.c) */
 enum fault_end fault_anon(struct fault *f);	     /* private memory never touched before (fault_anon.c) */
@@ -180,11 +183,14 @@ enum fault_end fault_swapped_shmem(struct fault *f); /* ... of shared memory, th
 enum fault_end fault_swap(struct fault *f);	     /* a private page that was swapped out (fault_swap.c) */
 enum fault_end fault_write_protect(struct fault *f); /* a write to a page that is mapped read-only (fault_wp.c) */
 
-/* ---- Steps that several kinds share ------------------------------------------------------------------------------ */
+/* ---- Shared steps. Context: the fault's lock held. Do not sleep. Returns: how the attempt ends. ------------------ */
 
 /*
- * Allocate and free pages of private memory: the only two calls from the fault code to the page allocator. NULL if
- * there is no memory. fault_page_put() frees a page that was not mapped.
+ * Allocate and free pages of private memory: the only two calls from the fault code to the page allocator.
+ * fault_page_put() frees a page that was not mapped.
+ *
+ * Context: no lock from RANK_RECLAIM on held. Do not sleep.
+ * Returns: the page; NULL if there is no memory.
  */
 static inline struct page *fault_page_get(struct fault *f, bool zero)
 {
@@ -199,10 +205,12 @@ static inline void fault_page_put(struct fault *f, struct page *page)
 }
 
 /*
- * The commit (fault_commit.c). fault_lock_pte() locks the entry and compares it with f->orig_pte: END_CONTINUE if they
- * are equal, otherwise how the attempt ends, with nothing locked.
+ * The commit (fault_commit.c): locks the entry and compares it with f->orig_pte.
+ *
+ * Returns: END_CONTINUE if they are equal; else how the attempt ends, with nothing locked.
  */
 enum fault_end fault_lock_pte(struct fault *f);
+/* Unlocks it. Context: the fault's lock held. Does not sleep. */
 static inline void fault_unlock_pte(struct fault *f)
 {
 	spin_unlock(f->ptl);
@@ -211,23 +219,35 @@ static inline void fault_unlock_pte(struct fault *f)
 enum fault_end fault_map_zero_page(struct fault *f);
 /* Maps a new page, initialized and not yet shared, writable into an empty entry; consumes its reference. */
 enum fault_end fault_map_own_page(struct fault *f, struct page *page);
-/* Maps f->page, of a mapping, into an empty entry; the reference passes to the entry. */
+/*
+ * Maps f->page, of a mapping, into an empty entry; the reference passes to the entry.
+ * @prot: as for pte_make().
+ */
 enum fault_end fault_map_page(struct fault *f, u64 prot);
 /*
  * Maps a page that was swapped in in place of its slot, and stores the entry in f->orig_pte. The entry gets a reference
  * of its own.
  */
 enum fault_end fault_map_swapped_page(struct fault *f, struct page *page, swap_slot_t slot);
-/* Puts the copy in place of `old`, which the caller has pinned; NULL: of the zero page. Consumes both references. */
+/*
+ * Puts the copy in place of `old`. Consumes both references.
+ * @old: the caller has pinned it; NULL: the zero page.
+ */
 enum fault_end fault_replace_page(struct fault *f, struct page *old, struct page *copy);
 /*
  * Makes the entry writable, and unlocks it. Other CPUs may go on using the read-only translation until they fault,
- * which is benign. => the entry's lock held.
+ * which is benign.
+ *
+ * Context: the entry's lock held.
+ * Returns: END_ANSWERED.
  */
 enum fault_end fault_make_writable(struct fault *f);
 /*
  * The page may have been truncated since it was found. This raises the mapcount first and tests PG_CACHE second;
- * truncation clears PG_CACHE first and reads the mapcount second. So one of the two sees the other. => a PTE lock held.
+ * truncation clears PG_CACHE first and reads the mapcount second. So one of the two sees the other.
+ *
+ * Context: a PTE lock held.
+ * Returns: true if the page is counted; false if it was truncated.
  */
 static inline bool fault_count_unless_truncated(struct page *page)
 {
@@ -239,22 +259,38 @@ static inline bool fault_count_unless_truncated(struct page *page)
 	return false;
 }
 
-/* Locks f->page, or waits for it as the strategy does (fault_page_io.c). => a reference: to f->page. */
+/*
+ * Locks f->page, or waits for it as the strategy does (fault_page_io.c).
+ *
+ * Context: a reference: to f->page. Sleeps only in f->strategy->wait().
+ * Returns: END_CONTINUE: locked; else how the attempt ends.
+ */
 enum fault_end fault_lock_page(struct fault *f);
-/* Unlocks the page, to which the caller has a reference: f->page, or what was f->page before a commit. */
+/*
+ * Unlocks the page, to which the caller has a reference: f->page, or what was f->page before a commit.
+ *
+ * Context: thread, the one that locked it. Does not sleep.
+ */
 static inline void fault_unlock_page(struct fault *f, struct page *page)
 {
 	f->page_locked = false;
 	page_unlock(page);
 }
 /*
- * Reads the page of the slot, which is not in the swap cache, or has the strategy wait for a free request.
- * END_CONTINUE: f->page, with a reference; NULL: no entry refers to the slot any more (fault_swap.c). => the area held.
+ * Reads the page of the slot, which is not in the swap cache, or has the strategy wait for a free request
+ * (fault_swap.c).
+ *
+ * Context: the area held. Sleeps only in f->strategy->wait().
+ * Returns: END_CONTINUE: f->page, with a reference; NULL: no entry refers to the slot any more. Else how the attempt
+ *          ends.
  */
 enum fault_end fault_read_swap(struct fault *f, swap_slot_t slot);
 /*
  * Makes a shared page, f->page, writable: notifies the file system (page_mkwrite), then calls `commit` to write the
  * entry, with the page locked (fault_page_io.c).
+ *
+ * Context: the fault's lock held. Sleeps only in f->strategy->wait() and in the file system.
+ * Returns: how the attempt ends.
  */
 enum fault_end fault_page_mkwrite(struct fault *f, enum fault_end (*commit)(struct fault *f));
 /*
@@ -273,7 +309,7 @@ static inline u64 fault_pgoff(const struct fault *f)
 
 /* vma_ops.map_pages() of every mapping (fault_around.c). */
 enum fault_end mapping_map_pages(struct fault *f, u64 first, u64 last);
-/* Counts a page that was not cached, by which fault-around tells whether it pays (fault_around.c). */
+/* Counts a page that was not cached, by which fault-around tells whether it pays (fault_around.c). Context: any. */
 void mapping_note_miss(struct mapping *mapping);
 
 /* ---- Steps that several strategies share ------------------------------------------------------------------------- */
@@ -281,6 +317,8 @@ void mapping_note_miss(struct mapping *mapping);
 /*
  * Copies every field of the VMA that a fault uses, reading each once. Acquire, so that a sequence count read after
  * these is not read before them (speculation); free on x86.
+ *
+ * Context: any. The VMA is locked, or an RCU section keeps it in memory.
  */
 static inline void fault_snapshot(struct fault *f, const struct vma *vma)
 {
@@ -294,7 +332,12 @@ static inline void fault_snapshot(struct fault *f, const struct vma *vma)
 	f->vma.ops = load_acquire(&vma->ops);
 }
 
-/* Of the strategies that hold a lock, which keeps page tables where they are (fault_locked.c). */
+/*
+ * Of the strategies that hold a lock, which keeps page tables where they are (fault_locked.c).
+ *
+ * Context: the fault's lock held. Sleep only in the last three, which wait.
+ * Returns: as the operations of struct fault_strategy.
+ */
 enum fault_end fault_walk_locked(struct fault *f);
 enum fault_end fault_lock_table_locked(struct fault *f);
 enum fault_end fault_no_memory_locked(struct fault *f);
@@ -303,8 +346,10 @@ enum fault_end fault_wait_locked(struct fault *f, enum fault_wait what, enum fau
 enum fault_end fault_throttle_locked(struct fault *f);
 enum fault_end fault_wait_removal_locked(struct fault *f);
 /*
- * Allocates a page table for a commit that must not allocate. Returns END_CONTINUE, or the end of no_memory. The second
- * function frees the table if it was not used.
+ * Allocates a page table for a commit that must not allocate. The second function frees the table if it was not used.
+ *
+ * Context: the fault's lock held; no page lock. Do not sleep.
+ * Returns: END_CONTINUE, or the end of no_memory.
  */
 enum fault_end fault_prealloc_table(struct fault *f);
 void fault_free_prealloc(struct fault *f);

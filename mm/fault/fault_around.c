@@ -135,8 +135,9 @@ static void around_put_batch(struct batch *batch)
 }
 
 /*
- * Maps the page, if its entry is empty and the page still in its slot; the reference passes to the entry. => the
- * entry's lock held.
+ * Maps the page, if its entry is empty and the page still in its slot; the reference passes to the entry.
+ *
+ * Context: the entry's lock held.
  */
 static bool map_one(struct fault *f, struct page *page, u64 pgoff, u64 prot)
 {
@@ -149,7 +150,7 @@ static bool map_one(struct fault *f, struct page *page, u64 pgoff, u64 prot)
 	return true;
 }
 
-/* Returns how many were mapped. => the entry's lock held. */
+/* Returns how many were mapped. Context: the entry's lock held. */
 static unsigned map_batch(struct fault *f, struct batch *batch)
 {
 	u64 pgoff = fault_pgoff(f), prot = fault_read_prot(f) | PTE_ACCESSED;

@@ -8,7 +8,12 @@
 /* The bytes around a faulting address in which cached pages are mapped too: a power of two. */
 #define DEFAULT_FAULT_AROUND_BYTES 65536
 extern u64 sysctl_fault_around_bytes;
-/* Rounds as Linux: down to a power of two, and up to a page. Returns 0, or -EINVAL: more than a page table maps. */
+/*
+ * Sets it, rounded as on Linux: down to a power of two, and up to a page.
+ *
+ * Context: any.
+ * Returns: 0; -EINVAL: more than a page table maps.
+ */
 int fault_around_set(u64 bytes);
 
 #endif

@@ -93,7 +93,11 @@ enum fault_end fault_map_page(struct fault *f, u64 prot)
 
 /* ---- An entry of swap -------------------------------------------------------------------------------------------- */
 
-/* A page in the cache is locked by us, so no other thread can obtain this page or this slot. => a PTE lock held. */
+/*
+ * A page in the cache is locked by us, so no other thread can obtain this page or this slot.
+ *
+ * Context: a PTE lock held.
+ */
 static bool is_only_owner(const struct page *page, swap_slot_t slot)
 {
 	assert_in_atomic();

@@ -69,8 +69,9 @@ enum fault_end fault_lock_page(struct fault *f)
 /* ---- The first write --------------------------------------------------------------------------------------------- */
 
 /*
- * An error of the file system is the accessing thread's SIGBUS. *throttle: the writer must be slowed down. => the page
- * locked.
+ * An error of the file system is the accessing thread's SIGBUS. *throttle: the writer must be slowed down.
+ *
+ * Context: the page locked.
  */
 static enum fault_end mkwrite_locked_page(struct fault *f, enum fault_end (*commit)(struct fault *f), bool *throttle)
 {

@@ -33,7 +33,7 @@ static enum fault_end lock_settled_page(struct fault *f)
 	}
 }
 
-/* => the area held. */
+/* Context: the area held. */
 static enum fault_end put_slot_back(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end;

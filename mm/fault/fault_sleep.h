@@ -62,6 +62,13 @@ enum fault_sleep {
  * signal ends the sleep. Does nothing in release builds.
  */
 #if DEBUG
+/*
+ * For thread_sleep(): panics if the current thread is resolving a fault and must not sleep here. Does nothing in
+ * release builds.
+ * @killable: a fatal signal ends the sleep.
+ *
+ * Context: thread. Does not sleep.
+ */
 void assert_fault_may_sleep(bool killable);
 #else
 static inline void assert_fault_may_sleep(bool killable)
@@ -70,7 +77,12 @@ static inline void assert_fault_may_sleep(bool killable)
 }
 #endif
 
-/* True if the current thread is resolving a fault under mmap_lock or a VMA lock: it must not wait for memory. */
+/*
+ * For allocations: must the current thread not wait for memory?
+ *
+ * Context: any.
+ * Returns: true if it is resolving a fault under mmap_lock or a VMA lock.
+ */
 bool fault_forbids_reclaim(void);
 
 #endif

@@ -59,7 +59,9 @@ static enum fault_end read_failed(struct fault *f)
 
 /*
  * Reads the slot and maps the page. *error is -EAGAIN if the device would take time: then the page must go through the
- * cache. => the slot claimed.
+ * cache.
+ *
+ * Context: the slot claimed.
  */
 static enum fault_end read_claimed(struct fault *f, swap_slot_t slot, struct page *page, int *error)
 {
@@ -119,7 +121,7 @@ static enum fault_end drop_unread_page(struct fault *f)
 	return f->page_waited ? read_failed(f) : look_again(f);
 }
 
-/* => the page locked. */
+/* Context: the page locked. */
 static enum fault_end map_locked_page(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end;
@@ -191,7 +193,7 @@ static enum fault_end swap_find_or_read(struct fault *f, swap_slot_t slot)
 	return fault_read_swap(f, slot);
 }
 
-/* => the area held. */
+/* Context: the area held. */
 static enum fault_end swap_in(struct fault *f, swap_slot_t slot)
 {
 	enum fault_end end = swap_find_or_read(f, slot);

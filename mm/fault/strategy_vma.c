@@ -51,7 +51,8 @@ static enum fault_end found_nothing(struct fault *f)
 
 /*
  * Step 1. The loop ends: a VMA is removed from the tree before it is detached, so the same one is not found again.
- * => an RCU section.
+ *
+ * Context: an RCU section.
  */
 static enum fault_end vma_find_and_lock(struct fault *f)
 {
