@@ -47,7 +47,7 @@ static void share_slot(struct copy *copy, pte_t pte)
 	mm_rss_add(copy->child, RSS_SWAP, 1);
 }
 
-/* The child's page table exists, and no other thread uses it. => the entry's lock held: the parent's. */
+/* The child's page table exists, and no other thread uses it. Context: the entry's lock held: the parent's. */
 static void copy_entry(struct copy *copy, pte_t *from, pte_t *to)
 {
 	pte_t pte = pte_read(from);

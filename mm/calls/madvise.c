@@ -129,7 +129,7 @@ static unsigned collect_own_pages(struct mm *mm, vaddr_t *start, vaddr_t end, st
 	return nr;
 }
 
-/* => mmap_lock held. */
+/* Context: mmap_lock held. */
 static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	struct page *pages[RECLAIM_BATCH];
@@ -144,8 +144,9 @@ static void page_out(struct mm *mm, vaddr_t start, vaddr_t end)
 }
 
 /*
- * For a file, calls the file system, as fallocate() does: that excludes writers, and frees the blocks. => no lock from
- * RANK_INODE on held.
+ * For a file, calls the file system, as fallocate() does: that excludes writers, and frees the blocks.
+ *
+ * Context: no lock from RANK_INODE on held.
  */
 static long madvise_punch_hole(struct file *file, struct mapping *mapping, u64 first, u64 nr_pages)
 {
@@ -286,6 +287,7 @@ static long madvise_walk(struct mm *mm, vaddr_t start, vaddr_t end, int advice, 
 	return unmapped;
 }
 
+/* Context: no lock from RANK_MMAP_LOCK on held. Sleeps. */
 static long advise_locked(struct mm *mm, vaddr_t start, vaddr_t end, int advice, enum advice_kind kind)
 {
 	long error;

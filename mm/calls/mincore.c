@@ -37,7 +37,7 @@ static u8 in_mapping(const struct vma *vma, vaddr_t addr)
 	return there;
 }
 
-/* A swapped-out page counts as in memory while the swap cache has it, up to date. => a PTE lock held. */
+/* A swapped-out page counts as in memory while the swap cache has it, up to date. Context: a PTE lock held. */
 static u8 in_swap_cache(pte_t pte)
 {
 	struct page *page = swap_cache_find(pte_swap_slot(pte));
@@ -90,7 +90,9 @@ long mm_mincore(struct mm *mm, vaddr_t addr, u64 nr_pages, u8 *vec)
 
 /*
  * MS_SYNC: writes back the part of its file that the VMA maps in [start, end). Drops mmap_lock while it waits for I/O,
- * and returns with it held again. => mmap_lock held.
+ * and returns with it held again.
+ *
+ * Context: mmap_lock held.
  */
 static long sync_vma(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
 {

@@ -31,7 +31,7 @@ static long set_lock_flags(struct vma *vma, vaddr_t start, vaddr_t end, u64 lock
 	return 0;
 }
 
-/* Number of pages in the range that are already locked. => mmap_lock held. */
+/* Number of pages in the range that are already locked. Context: mmap_lock held. */
 static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	u64 nr_pages = 0;
@@ -44,7 +44,7 @@ static u64 pages_locked(const struct mm *mm, vaddr_t start, vaddr_t end)
 	return nr_pages;
 }
 
-/* True if RLIMIT_MEMLOCK permits locking the range; pages already locked count once. => mmap_lock held. */
+/* True if RLIMIT_MEMLOCK permits locking the range; pages already locked count once. Context: mmap_lock held. */
 static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 {
 	u64 nr_pages = mm->locked_pages + (size >> PAGE_SHIFT);
@@ -54,7 +54,7 @@ static bool within_limit(const struct mm *mm, vaddr_t start, u64 size)
 	       mm_may_lock(mm, nr_pages - pages_locked(mm, start, start + size < start ? ~0UL : start + size));
 }
 
-/* Sets the lock flags of the VMAs up to the first hole, which is an error. => mmap_lock held for writing. */
+/* Sets the lock flags of the VMAs up to the first hole, which is an error. Context: mmap_lock held for writing. */
 static long lock_vmas(struct mm *mm, vaddr_t start, vaddr_t end, u64 lock)
 {
 	assert_mmap_write_locked(mm);
@@ -75,8 +75,10 @@ static long lock_vmas(struct mm *mm, vaddr_t start, vaddr_t end, u64 lock)
 }
 
 /*
- * Finds the part of [*start, end) that the first VMA at or behind *start covers. False: there is none. The VMA may
- * change after this check.
+ * Finds the part of [*start, end) that the first VMA at or behind *start covers. The VMA may change after this check.
+ *
+ * Context: no lock from RANK_MMAP_LOCK on held. Sleeps.
+ * Returns: false if there is none.
  */
 static bool next_part(struct mm *mm, vaddr_t *start, vaddr_t end, vaddr_t *stop, u64 *flags)
 {
@@ -126,7 +128,7 @@ void mm_populate_locked(struct mm *mm, vaddr_t start, vaddr_t end)
 			mm_populate_flags(mm, start, stop, flags);
 }
 
-/* => mmap_lock held for writing. */
+/* Context: mmap_lock held for writing. */
 static long change_range(struct mm *mm, vaddr_t start, u64 size, u64 lock)
 {
 	assert_mmap_write_locked(mm);
@@ -163,7 +165,7 @@ long mm_munlock(struct mm *mm, vaddr_t addr, u64 len)
 	return error;
 }
 
-/* Sets the lock flags of every VMA; one that can't be changed stays as it is. => mmap_lock held for writing. */
+/* Sets the lock flags of every VMA; one that can't be changed stays as it is. Context: mmap_lock held for writing. */
 static void lock_all(struct mm *mm, u64 lock)
 {
 	struct vma *vma;
@@ -173,7 +175,7 @@ static void lock_all(struct mm *mm, u64 lock)
 		(void)set_lock_flags(vma, vma->start, vma->end, lock);
 }
 
-/* => mmap_lock held for writing. */
+/* Context: mmap_lock held for writing. */
 static long change_all(struct mm *mm, int flags)
 {
 	u64 lock = flags & MCL_ONFAULT ? VM_LOCK_FLAGS : VM_LOCKED;

@@ -110,7 +110,11 @@ static long check_lock(const struct mm *mm, const struct mmap_request *request, 
 	return mm_may_lock_more(mm, shape->flags, (shape->end - shape->start) >> PAGE_SHIFT) ? 0 : -EAGAIN;
 }
 
-/* => mmap_lock held for writing. The order of the tests is Linux's, since it decides which errno a caller gets. */
+/*
+ * The order of the tests is Linux's, since it decides which errno a caller gets.
+ *
+ * Context: mmap_lock held for writing.
+ */
 static long map_locked(struct mm *mm, const struct mmap_request *request, u64 len, struct vma_shape *shape)
 {
 	u64 flags = request->flags;

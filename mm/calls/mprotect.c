@@ -182,7 +182,7 @@ static long refuse_up(struct mm *mm, vaddr_t start)
 	return vma_tree_find(&mm->tree, start) ? -EINVAL : -ENOMEM;
 }
 
-/* Adjusts the range for PROT_GROWSDOWN and PROT_GROWSUP, then changes it. => mmap_lock held for writing. */
+/* Adjusts the range for PROT_GROWSDOWN and PROT_GROWSUP, then changes it. Context: mmap_lock held for writing. */
 static long protect_locked(struct mm *mm, vaddr_t start, vaddr_t end, u64 grows, const struct protection *to,
 			   struct copies *copies)
 {
