@@ -47,7 +47,7 @@ static void count_page(const struct page *page, struct census *census)
 
 /* ---- Locked pages ------------------------------------------------------------------------------------------------ */
 
-/* Returns the page that the address space maps at addr, with a reference, or NULL. => mmap_lock held. */
+/* Returns the page that the address space maps at addr, with a reference, or NULL. Context: mmap_lock held. */
 static struct page *get_mapped(struct mm *mm, vaddr_t addr)
 {
 	struct pt_walk walk = pt_walk(mm, addr);
@@ -81,8 +81,9 @@ static bool census_find_locked(struct page *page, struct vma *vma, vaddr_t addr,
 }
 
 /*
- * True if this VMA, which maps the page at addr, is the one that counts it. mmap_lock keeps the page's owner alive. =>
- * mmap_lock held.
+ * True if this VMA, which maps the page at addr, is the one that counts it. mmap_lock keeps the page's owner alive.
+ *
+ * Context: mmap_lock held.
  */
 static bool counts_here(struct page *page, const struct vma *vma, vaddr_t addr)
 {

@@ -23,7 +23,12 @@ struct census {
 	u64 promised;			/* the most that private writable mappings can use, and shmem (Committed_AS) */
 };
 
-/* Makes one pass over all page frames and all mlocked memory. Sleeps. => no lock from RANK_MMAP_LOCK on held. */
+/*
+ * Makes one pass over all page frames and all mlocked memory.
+ *
+ * Context: no lock from RANK_MMAP_LOCK on held. Sleeps.
+ * Returns: the counts.
+ */
 struct census census_take(void);
 
 #endif

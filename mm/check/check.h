@@ -9,13 +9,21 @@
 #include "kernel/lib/base.h"
 
 /*
- * Records what is in use before the first program runs. What a later check finds in use in addition has leaked. Sleeps:
- * waits for RCU call-backs.
+ * Records what is in use before the first program runs. What a later check finds in use in addition has leaked. Waits
+ * for RCU call-backs.
+ *
+ * Context: thread. Sleeps.
  */
 void mm_check_baseline(void);
-/* Runs all checks below; true if all hold. Context: every process is gone, and the machine is quiet. Sleeps. */
+/*
+ * Runs all checks below.
+ *
+ * Context: the machine is quiet, and every process is gone. Sleeps.
+ * Returns: true if all hold.
+ */
 bool mm_quiet_check(void);
 
+/* ---- The checks. Context: the machine is quiet. Sleep only for mmap_lock. Returns: true if it holds. ------------- */
 /* For each strategy: attempts = answered + completed + would block + the sum of its reasons. */
 bool check_counters(void);
 /* The trees of the reverse map hold the bounds of every VMA; and a walk finds every page as often as it is mapped. */

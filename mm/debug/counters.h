@@ -82,33 +82,49 @@ struct counters_cpu {
 };
 DECLARE_PER_CPU(struct counters_cpu, counters);
 
-/* Of this CPU: valid until the caller sleeps. */
+/* Of this CPU: valid until the caller sleeps. Context: any. */
 static inline struct counters_cpu *my_counters(void)
 {
 	return (struct counters_cpu *)machine_counters();
 }
 
+/*
+ * Adds nr to a counter of this CPU.
+ * @mine: my_counters().
+ *
+ * Context: any.
+ */
 static inline void count_nr_here(struct counters_cpu *mine, unsigned counter, u64 nr)
 {
 	machine_local_add(&mine->value[counter], nr);
 }
+/* Adds nr to a counter of this CPU. Context: any. */
 static inline void count_nr(unsigned counter, u64 nr)
 {
 	count_nr_here(my_counters(), counter, nr);
 }
 #define count(name) count_nr(COUNT_##name, 1)
 
-/* The sum over all CPUs. Unlocked: exact at a quiet moment. */
+/* The sum over all CPUs. Unlocked: exact at a quiet moment. Context: any. Returns: the count. */
 u64 counter_sum(unsigned counter);
-/* "pgfault", … and the rows of reasons.h; NULL for REASON_NONE's place. */
+/* "pgfault", … and the rows of reasons.h. Context: any. Returns: the name; NULL for REASON_NONE's place. */
 const char *counter_name(unsigned counter);
+/* As counter_sum(), for a reason. Context: any. Returns: the count. */
 u64 reason_sum(enum fault_reason reason);
 
-/* The counting identity of one strategy at a quiet moment; logs the figures when it does not hold. */
+/*
+ * Checks the counting identity of one strategy; logs the figures when it does not hold.
+ *
+ * Context: the machine is quiet. Does not sleep.
+ * Returns: true if it holds.
+ */
 bool counters_identity_holds(enum fault_strategy_id strategy);
 /*
- * The identities between the other counters at a quiet moment: each fault has one end; the counter of a part of an end
- * does not exceed that of the end; what is counted in two ways is equal. Logs each violation.
+ * Checks the identities between the other counters: each fault has one end; the counter of a part of an end does not
+ * exceed that of the end; what is counted in two ways is equal. Logs each violation.
+ *
+ * Context: the machine is quiet. Does not sleep.
+ * Returns: true if all hold.
  */
 bool counters_agree(void);
 

@@ -59,7 +59,13 @@ _Static_assert(sizeof(struct fault_event) == CACHE_LINE, "an event is one cache 
 #define EVENT_RING_DEFAULT 512 /* events for each CPU */
 #define EVENT_RING_MAX 65536UL
 
-/* Reserves the next slot of this CPU's ring. The caller calls event_finish() before it yields the CPU. */
+/*
+ * Reserves the next slot of this CPU's ring. The caller calls event_finish() before it yields the CPU.
+ * @seq: set to the position.
+ *
+ * Context: any.
+ * Returns: the slot.
+ */
 static inline struct fault_event *event_begin(struct event_ring *ring, u32 *seq)
 {
 	/* Loaded before `events`: a larger ring's mask is never used with the smaller ring. */
@@ -69,12 +75,13 @@ static inline struct fault_event *event_begin(struct event_ring *ring, u32 *seq)
 	return (struct fault_event *)((char *)READ_ONCE(ring->events) + (*seq & mask));
 }
 
+/* Completes the event: readers see it from now on. Context: any. */
 static inline void event_finish(struct fault_event *event, u32 seq)
 {
 	store_release(&event->seq, seq);
 }
 
-/* Records what began at `start` (cycles) and has just ended, or what happened just now. Any context. */
+/* Records what began at `start` (cycles) and has just ended, or what happened just now. Context: any. */
 void event_ended(enum fault_event_type type, u64 start, u64 address, u64 value);
 void event_now(enum fault_event_type type, u64 address, u64 value);
 
@@ -93,13 +100,18 @@ void event_now(enum fault_event_type type, u64 address, u64 value);
 #define event_attempt(mine, fault) ((void)0)
 #endif
 
+/* ---- Names and rings. Context: any. ------------------------------------------------------------------------------ */
+/* The row's name in FAULT_EVENTS. Returns: the name; "?" if there is no such type. */
 const char *event_name(enum fault_event_type type);
-const char *reason_name(enum fault_reason reason); /* "" for REASON_NONE */
+/* The row's name in FAULT_REASONS. Returns: the name; "" for REASON_NONE. */
+const char *reason_name(enum fault_reason reason);
 
 /*
  * Gives each CPU that is up a ring of nr events, rounded up to a power of two that fills pages, at most EVENT_RING_MAX.
- * Called once, at boot; a CPU may be recording at that time. False: no memory; events of the remaining CPUs are lost as
- * before.
+ * Called once; a CPU may be recording at that time.
+ *
+ * Context: boot.
+ * Returns: false if there is no memory: events of the remaining CPUs are lost as before.
  */
 bool events_init(unsigned long nr);
 
@@ -112,11 +124,11 @@ struct event_cursor {
 	u64 lost;      /* events that were overwritten, or not complete, when this reader came to them */
 };
 
-/* Sets the cursor to the oldest event that is kept, or with nr != 0 to the last nr ones. Any context. */
+/* Sets the cursor to the oldest event that is kept, or with nr != 0 to the last nr ones. Context: any. */
 void event_cursor_set(struct event_cursor *cursor, unsigned cpu, u32 nr);
-/* Copies the next event that is complete; false at the end. Any context, panic included. */
+/* Copies the next event that is complete. Context: any. Returns: false at the end. */
 bool event_read(struct event_cursor *cursor, struct fault_event *event);
-/* Events that a CPU has recorded so far, modulo 2^26. */
+/* Events that a CPU has recorded so far. Context: any. Returns: their number, modulo 2^26. */
 u32 events_recorded(unsigned cpu);
 
 #endif

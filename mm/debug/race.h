@@ -94,6 +94,7 @@ enum race_point_id {
 
 /* A point is armed, or a schedule is being fuzzed. Read at every point without a lock: arming takes effect soon. */
 extern bool race_armed;
+/* The slow path of race_point(): stops the thread if the point is armed for it. Context: any. */
 void race_hit(enum race_point_id id);
 #define race_point(name)                                                                                               \
 	do {                                                                                                           \
@@ -101,23 +102,39 @@ void race_hit(enum race_point_id id);
 			race_hit(RACE_##name);                                                                         \
 	} while (0)
 
-/* Commands of a script. tid 0: any thread; skip: passes to let through first. 0 or -EINVAL / -EBUSY. Do not sleep. */
+/* ---- Commands of a script. Context: any. ------------------------------------------------------------------------- */
+/*
+ * Arms the point, so that the next thread stops there.
+ * @tid: the thread that shall stop; 0: any.
+ * @skip: passes to let through first.
+ *
+ * Returns: 0; -EINVAL: no such point or thread; -EBUSY: a thread is stopped there.
+ */
 int race_arm(enum race_point_id id, int tid, unsigned skip);
-/* Disarms the point, and lets a thread that is stopped there continue; harmless if there is none. */
+/* Disarms the point, or all points, and lets a thread that is stopped there continue; harmless if there is none. */
 void race_release(enum race_point_id id);
 void race_disarm_all(void);
-/* The id of the thread that is stopped at the point, or 0. */
+/* Asks which thread is stopped at the point. Returns: its id, or 0. */
 int race_stopped_at(enum race_point_id id);
+/* Asks about the point. Returns: true if it is armed, and no thread has come yet. */
 bool race_is_armed(enum race_point_id id);
+/* The name of a point. Returns: the name, as in RACE_POINTS. */
 const char *race_point_name(enum race_point_id id);
-/* Finds a point by name: its id, or -1. */
+/* Finds a point by name. Returns: its id, or -1. */
 int race_point_by_name(const char *name);
-/* Text for /proc/faultline/race: one line for each point with its state. Returns the length. */
+/*
+ * Text for /proc/faultline/race: one line for each point with its state.
+ * @size: of buf, in bytes.
+ *
+ * Returns: the length of the whole text, which may exceed size.
+ */
 size_t race_format(char *buf, size_t size);
 
 /*
  * Schedule fuzzing: every point, lock operation and sequence check yields (pauses) when a generator seeded by `seed`
  * says so. Under -icount a pause switches to the next CPU, so the same seed gives the same schedule. 0 turns it off.
+ *
+ * Context: any.
  */
 void schedule_fuzz_seed(u64 seed);
 
