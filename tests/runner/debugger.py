@@ -18,17 +18,12 @@ ENDINGS = (  # program and its arguments, the tool's status, GDB's message
 TOURS = ("demand-zero", "speculation", "swap-in", "shootdown")
 
 
-# Script, options of `tools/faultline run`, program and its arguments.
-CASES = (
-    ("attach", ["--deterministic", "--cpus", "3"], ["hello-pie"]),
-    ("commands", STAGE, ["reasons", "spf_abort_odd_count"]),
-    ("tour", STAGE, ["tour", "cow"], "tour-cow"),
-)
-
-
 def jobs() -> list[Job]:
     twice = Job(name="gdb/stop_at", command=["sh", "tests/gdb/stop_at.sh"], judge=judge, weight=4, limit=300)
-    return [*(job(*case) for case in CASES), *(ending_job(*ending) for ending in ENDINGS), twice]
+    return [job("attach", ["--deterministic", "--cpus", "3"], ["hello-pie"]),
+            job("commands", STAGE, ["reasons", "spf_abort_odd_count"]),
+            job("tour", STAGE, ["tour", "cow"], "tour-cow"),
+            *(ending_job(*ending) for ending in ENDINGS), twice]
 
 
 def soak_jobs() -> list[Job]:

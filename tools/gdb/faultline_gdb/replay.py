@@ -31,6 +31,25 @@ ARGUMENTS = ("rdi", "rsi", "rdx", "rcx")
 Watcher = collections.abc.Callable[[int, int, bytes], None]  # (pc, address, bytes written)
 
 
+def canonical(address: int) -> int:
+    """Returns the address in full, of which the emulator may have dropped the highest bits: they repeat bit 47."""
+    low = address & (1 << 48) - 1
+    return low | 0xffff << 48 if low >> 47 else low
+
+
+def kept_bits() -> int:
+    """Returns a mask of the address bits that this release of the emulator looks at: from 2.1 on, 52 of them."""
+    uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+    mask = (1 << 52) - 1
+    uc.mem_map(STACK & mask, kernel.PAGE_SIZE)
+    uc.mem_write(STACK & mask, b"\x90")  # nop
+    try:
+        uc.emu_start(STACK, STACK + 1)
+    except unicorn.UcError:
+        return (1 << 64) - 1
+    return mask
+
+
 class Stuck(gdb.GdbError):
     """The code could not be run to the end; the message says why."""
 
@@ -46,7 +65,8 @@ class Replay:
         self.uc.ctl_set_cpu_model(x86_const.UC_CPU_X86_SKYLAKE_CLIENT)
         self.copied: dict[int, bytes] = {}
         self.written: set[int] = set()
-        self.uc.mem_map(STACK, STACK_SIZE)
+        self.mask = kept_bits()
+        self.uc.mem_map(STACK & self.mask, STACK_SIZE)
         self.uc.hook_add(unicorn.UC_HOOK_MEM_UNMAPPED, self._copy_on_access)
         self.uc.hook_add(unicorn.UC_HOOK_MEM_WRITE, self._write)
         self.uc.hook_add(unicorn.UC_HOOK_CODE, self._instruction)
@@ -54,7 +74,7 @@ class Replay:
     def begin(self, cpu: int) -> None:
         """Makes the copy the machine again, as this CPU sees it."""
         for page in self.written & self.copied.keys():
-            self.uc.mem_write(page, self.copied[page])
+            self.uc.mem_write(page & self.mask, self.copied[page])
         self.written.clear()
         self.cpu, self.pc, self.trace = cpu, 0, [0]
         self.missing: int | None = None
@@ -70,7 +90,7 @@ class Replay:
 
     def read(self, address: int, size: int) -> bytes:
         self._copy(address, size)
-        return bytes(self.uc.mem_read(address, size))
+        return bytes(self.uc.mem_read(address & self.mask, size))
 
     def read_value(self, value: gdb.Value) -> int:
         """Returns what an integer, enum or pointer of the kernel is in the copy."""
@@ -80,7 +100,7 @@ class Replay:
     def write(self, address: int, data: bytes) -> None:
         self._copy(address, len(data))
         self._note_written(address, len(data))
-        self.uc.mem_write(address, data)
+        self.uc.mem_write(address & self.mask, data)
 
     def write_value(self, value: gdb.Value, number: int) -> None:
         assert value.address is not None
@@ -107,7 +127,7 @@ class Replay:
     def call(self, function: str, *arguments: int) -> None:
         """Calls a function of the kernel, and runs until it returns or stop() is called."""
         stack = RETURN - 2 * kernel.WORD - 128
-        self.uc.mem_write(stack, RETURN.to_bytes(kernel.WORD, "little"))
+        self.uc.mem_write(stack & self.mask, RETURN.to_bytes(kernel.WORD, "little"))
         self._set("rsp", stack)
         self.uc.reg_write(x86_const.UC_X86_REG_EFLAGS, FLAGS)
         for name, value in zip(ARGUMENTS, arguments):
@@ -153,11 +173,12 @@ class Replay:
         for page in range(first, last + 1, kernel.PAGE_SIZE):
             if page not in self.copied and not STACK <= page < STACK + STACK_SIZE:
                 data = kernel.read_bytes(page, kernel.PAGE_SIZE)
-                self.uc.mem_map(page, kernel.PAGE_SIZE)
-                self.uc.mem_write(page, data)
+                self.uc.mem_map(page & self.mask, kernel.PAGE_SIZE)
+                self.uc.mem_write(page & self.mask, data)
                 self.copied[page] = data
 
     def _copy_on_access(self, _uc: typing.Any, _kind: int, address: int, size: int, _value: int, _data: object) -> bool:
+        address = canonical(address)
         try:
             self._copy(address, size)
         except gdb.MemoryError:
@@ -170,6 +191,7 @@ class Replay:
         self.written.add(address + size - 1 & -kernel.PAGE_SIZE)
 
     def _write(self, _uc: typing.Any, _kind: int, address: int, size: int, value: int, _data: object) -> None:
+        address = canonical(address)
         self._note_written(address, size)
         for begin, end, watcher in self.watchers:
             if address < end and begin < address + size:
