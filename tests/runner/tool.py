@@ -66,7 +66,7 @@ CASES: tuple[tuple[str, list[str], int, str], ...] = (
 
 # The same for other commands. `make test TESTS=…` runs `tests/run known` before it builds.
 OTHERS = (
-    ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/tour",
+    ("known-tests", ["tests/run", "known", "boot-release", "host/tsan/reason_*", "gdb/attach",
                      "boot-release fault=full cpus=4"],
      0, r"\A\Z"),
     ("unknown-test", ["tests/run", "known", "boot-release", "nosuch", "host/asan/none"], 1,
