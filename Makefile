@@ -151,6 +151,8 @@ user: $(USER_PROGRAMS) ## Build the static Linux programs of user/
 
 # No two folders have a program of the same name: all are in one folder of the machine, too.
 vpath %.c $(sort $(dir $(USER_C)))
+# A source that has moved to another folder is still named by the dependencies of the last build: that is no error.
+user/%.c: ;
 
 $(BUILD)/user/%: %.c Makefile
 	$(call say,MUSL,$@)
