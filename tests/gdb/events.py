@@ -41,7 +41,7 @@ stops_at("spf_abort_no_anon_vma", r"write .* \(write_protect\): spec gave up spf
 stops_at("swap gave_up", r"read .* \(swap\): spec gave up spf_abort_swap_not_cached")
 ask("faults 4", r"^CPU 0:",
     r"tid \d+ +read of swap +0x[0-9a-f]+ +spec gave up: spf_abort_swap_not_cached +at \d+ for \d+ cycles, from ",
-    r"tid \d+ +swap out +area 0, slot \d+ +at", r"from \w+ \(user/\w+\.[ch]:\d+\)")
+    r"tid \d+ +swap out +area 0, slot \d+ +at", r"from \w+ \(user/[\w/]+\.[ch]:\d+\)")
 ask("faults 1000", r"tid 1 +mmap write +sequence 1 +at", r"tid 1 +vma write +0x[0-9a-f]+ +to 0x[0-9a-f]+ +at",
     r"tid 1 +write of anon +0x7ffff\w+ +mmap answered: done +at \d+ for \d+ cycles, in exec$")
 finish()
