@@ -20,6 +20,7 @@
  */
 #include "kernel/sync/rwsem.h"
 #include "mm/cache/mapping_tree.h"
+#include "mm/debug/race.h"
 #include "mm/page/page_lock.h"
 #include "mm/swap/shmem_swap.h"
 #include "mm/table/tlb.h"
@@ -133,6 +134,7 @@ static void clear_tail(struct mapping *mapping, u64 size)
 
 	if (!page || is_err(page))
 		return;
+	race_point(tail_page_found);
 	clear_from(page, offset);
 	page_set(page, PG_DIRTY); /* after the clearing: see shmem_swap.c */
 	page_put(page);

@@ -56,6 +56,7 @@
 	X(shmem_exchanged,                                                                                             \
 	  "reclaim has unlocked a page of shared memory: it is in swap, or was mapped again and stays")                \
 	X(shmem_found_in_swap, "a page of shared memory is in swap; its area is not held")                             \
+	X(tail_page_found, "truncation is about to clear the end of the last page, which is not locked")               \
 	X(swapoff_before_fault, "swapoff has found an entry that names its area; nothing is locked")                   \
 	X(reclaim_unmapped, "reclaim has unmapped a page; it is locked, in its slot, and has not been written")        \
 	X(cow_before_copy, "the old page is pinned; nothing has been copied")                                          \

@@ -7,7 +7,9 @@
 #include "test.h"
 
 #include "mm/fault/fault_around.h"
+#include "mm/page/page_alloc.h"
 #include "mm/page/page_lock.h"
+#include "mm/reclaim/lru.h"
 
 #define FAULTER 1
 #define OTHER 2
@@ -95,6 +97,20 @@ TEST(around_maps_the_window, 4)
 		read_at(addr + PAGES(31), 31);
 		CHECK_EQ(COUNTED(pgfault), 1);
 		CHECK(sim_pte(mm, addr + PAGES(16)).val & PTE_ACCESSED);
+	}
+}
+
+/* Pages that are on reclaim's lists are mapped as any others. */
+TEST(around_maps_what_is_on_a_list, 4)
+{
+	FOR_EACH_POLICY (i, 64) {
+		vaddr_t addr = map_window(0, 64, 0, MAP_SHARED);
+
+		cache(0, 63);
+		CHECK(lru_gather(max_pfn) >= 64);
+		read_at(addr + PAGES(20), 20);
+		check_mapped(addr, 64, 16, 31);
+		CHECK(page_test(pte_counted_page(sim_pte(mm, addr + PAGES(16))), PG_LRU));
 	}
 }
 

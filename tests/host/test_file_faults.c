@@ -505,6 +505,29 @@ TEST(w4_unmapped_clean_page_is_not_written, 4)
 	unmap_beside_a_writer(TLB_GATHER_PAGES);
 }
 
+/*
+ * A fault waits for the page of a write() that would have filled it, but copies nothing: the page was not read, and the
+ * fault reads it.
+ */
+TEST(file_page_that_a_write_left_unread_is_read, 4)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct page *page;
+
+		begin(policies[i]);
+		page = mapping_write_begin(file->mapping, 5, WRITE_WHOLE_PAGE);
+		CHECK(!is_err(page));
+		sim_start(FAULTER, act_read, &faulter);
+		wait_asleep(FAULTER);
+		CHECK_EQ(mapping_write_end(page, 0), 0);
+		sim_join(FAULTER);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(faulter.value, 1005);
+		CHECK_EQ(file->nr_reads, 1);
+		end();
+	}
+}
+
 /* ---- Truncation during I/O --------------------------------------------------------------------------------------- */
 
 static void act_truncate(void *arg)

@@ -77,6 +77,33 @@ TEST(given_up_are_only_pages_of_ones_own, 1)
 	end();
 }
 
+/*
+ * A page in a swap slot may be another process's as well, which has not mapped it yet. What one of them gives up, the
+ * other one keeps.
+ */
+TEST(given_up_page_in_a_slot_stays_for_its_other_owner, 1)
+{
+	begin();
+	put_pages(addr, NR_PAGES, 100);
+	CHECK_EQ(mm_madvise(mm, addr, PAGES(NR_PAGES), MADV_PAGEOUT), 0);
+	child = test_mm(POLICY_FULL);
+	CHECK_EQ(mm_fork(child, mm), 0);
+	expect_get(addr, 100);
+	CHECK(page_test(pte_counted_page(sim_pte(mm, addr)), PG_SWAPCACHE));
+	CHECK_EQ(mm_madvise(mm, addr, PAGE_SIZE, MADV_FREE), 0);
+	sim_leave_mm();
+	sim_use_mm(child);
+	expect_get(addr, 100);
+	CHECK(pte_counted_page(sim_pte(child, addr)) == pte_counted_page(sim_pte(mm, addr)));
+	CHECK_EQ(mm_madvise(child, addr + PAGES(1), PAGE_SIZE, MADV_FREE), 0);
+	CHECK_EQ(mm_drop_lazy(child), 0);
+	expect_get(addr, 100);
+	sim_leave_mm();
+	sim_use_mm(mm);
+	test_mm_put(child);
+	end();
+}
+
 static void (*const ways_out[])(void) = { by_direct_reclaim, by_kswapd, by_advice };
 
 static void expect_nothing_written(void)

@@ -358,6 +358,29 @@ TEST(mremap_moves_pages, 1)
 	end();
 }
 
+/* With DONTUNMAP alone the new address is a hint: what is mapped there stays, and the pages move elsewhere. */
+TEST(mremap_to_a_hint, 1)
+{
+	const vaddr_t hints[] = { 0, ARENA + PAGES(8) };
+	long at;
+
+	begin();
+	map_at(mm, ARENA + PAGES(8), 2, RW, ANON);
+	fill(ARENA + PAGES(8), 2);
+	for (unsigned i = 0; i < ARRAY_SIZE(hints); i++) {
+		map_at(mm, ARENA, 2, RW, ANON);
+		fill(ARENA, 2);
+		at = mm_mremap(mm, ARENA, PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, hints[i]);
+		CHECK(at > 0 && (vaddr_t)at != ARENA && (vaddr_t)at != ARENA + PAGES(8));
+		expect_get((vaddr_t)at + PAGES(1), 2);
+		expect_get(ARENA + PAGES(1), 0);
+		expect_get(ARENA + PAGES(9), 2);
+		unmap(mm, (vaddr_t)at, 2);
+	}
+	check_maps("0-2rw 8-10rw");
+	end();
+}
+
 /*
  * A moved page merges with the rest of its VMA, which has no page yet, and with a neighbour below or above that has
  * pages.

@@ -114,6 +114,22 @@ TEST(k7_mask_before_tables, 4)
 	end();
 }
 
+/* Another thread of the same address space gets the CPU, which stays in the mask. */
+TEST(k7_mask_stays_between_two_threads, 1)
+{
+	unsigned long flags;
+
+	begin(POLICY_MMAP, SPF_VALIDATE_VMA);
+	sim_use_mm(mm);
+	flags = irq_save();
+	mm_switch_cpu(mm, mm);
+	irq_restore(flags);
+	CHECK_EQ(READ_ONCE(mm->cpus), 1);
+	sim_leave_mm();
+	CHECK_EQ(READ_ONCE(mm->cpus), 0);
+	end();
+}
+
 /*
  * Two calls of MADV_DONTNEED: the second finds nothing mapped, but may not return before the translations are flushed.
  */

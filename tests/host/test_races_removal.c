@@ -455,3 +455,23 @@ TEST(wait_for_a_removal_is_killable, 4)
 		end();
 	}
 }
+
+/*
+ * MADV_REMOVE has released mmap_lock, and waits for another removal. Meanwhile another thread unmaps the memory: the
+ * call keeps the object.
+ */
+TEST(hole_keeps_an_object_that_is_unmapped, 4)
+{
+	begin(POLICY_FULL, SPF_VALIDATE_VMA);
+	map_shared(RW, 111);
+	mutex_lock(&object->removal_lock);
+	sim_start(2, act_remove, &other);
+	wait_asleep(2);
+	unmap(mm, shared, 4);
+	rcu_barrier();
+	CHECK_EQ(READ_ONCE(object->refcount), 1);
+	mutex_unlock(&object->removal_lock);
+	sim_join(2);
+	CHECK_EQ(other.result, 0);
+	end();
+}

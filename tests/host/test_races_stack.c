@@ -44,6 +44,25 @@ TEST(v4_growth_waits_for_vma_readers, 4)
 	end();
 }
 
+/* ... unless its thread is killed: then the stack stays as it is, and the fault ends before the reader does. */
+TEST(v4_growth_that_waits_ends_for_the_dying, 4)
+{
+	begin(POLICY_VMA, SPF_VALIDATE_VMA);
+	CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
+	faulter.addr = STACK_TOP - 8;
+	fault_until(RACE_vma_locked, act_write);
+	other.addr = STACK_TOP - PAGES(10);
+	sim_start(2, act_write, &other);
+	wait_asleep(2);
+	sim_kill(2);
+	let_others_run_until(!sim_running(2), "the killed thread still waits");
+	CHECK_EQ(other.result, FAULT_KILLED);
+	CHECK_EQ(sim_vma(mm, STACK_TOP - 8)->start, STACK_TOP - PAGES(4));
+	go_on(RACE_vma_locked, 1);
+	CHECK_EQ(faulter.result, FAULT_DONE);
+	end();
+}
+
 /* ... and for a fault that holds mmap_lock for reading and walks the tree. */
 TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 {
@@ -59,6 +78,28 @@ TEST(v5_growth_waits_for_mmap_lock_readers, 4)
 	sim_join(2);
 	CHECK_EQ(other.result, FAULT_DONE);
 	end();
+}
+
+/* Speculation copies the fields of a VMA while growth changes them: neither waits for the other. */
+TEST(stack_grows_while_speculation_reads_its_vma, 4)
+{
+	for (int validate = SPF_VALIDATE_VMA; validate <= SPF_VALIDATE_MM; validate++) {
+		begin(POLICY_SPEC, validate);
+		CHECK_EQ(mm_setup_stack(mm, STACK_TOP, PAGES(4), false), 0);
+		puppet_start();
+		faulter.addr = STACK_TOP - 8;
+		fault_until(RACE_spec_after_sample, act_write);
+		other.addr = STACK_TOP - PAGES(10);
+		change_until(RACE_stack_before_grow, act_write);
+		let_go(RACE_stack_before_grow);
+		let_go(RACE_spec_after_sample);
+		sim_join(1);
+		sim_join(2);
+		CHECK_EQ(faulter.result, FAULT_DONE);
+		CHECK_EQ(other.result, FAULT_DONE);
+		puppet_stop();
+		end();
+	}
 }
 
 /* ---- Which accesses grow a stack --------------------------------------------------------------------------------- */

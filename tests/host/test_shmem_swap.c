@@ -270,6 +270,31 @@ TEST(shmem_next_in_swap_of_a_range, 1)
 
 static struct actor reclaimer, faulter;
 
+static struct page *page_at(struct mm *of, vaddr_t where)
+{
+	return pte_counted_page(sim_pte(of, where));
+}
+
+/* Reclaims the page as kswapd would: in no address space, and without mmap_lock. */
+static void act_reclaim_page(void *arg)
+{
+	struct actor *actor = arg;
+	struct page *page = page_at(actor->mm, actor->addr);
+
+	CHECK(page);
+	page_get(page);
+	reclaim_batch(&page, 1);
+}
+
+static void act_mlock(void *arg)
+{
+	struct actor *actor = arg;
+
+	sim_use_mm(actor->mm);
+	actor->result = mm_mlock(actor->mm, actor->addr, actor->len, false);
+	sim_leave_mm();
+}
+
 static void begin_race(enum fault_policy policy)
 {
 	begin(policy, false);
@@ -317,6 +342,56 @@ static vaddr_t map_in(struct mm *another)
 
 	CHECK(at > 0);
 	return (vaddr_t)at;
+}
+
+/* The second address space maps the object from its second page on: the walk over the page's entries ends there. */
+static struct mm *begin_with_second_entry(void)
+{
+	struct mm *second = test_mm(POLICY_DEFAULT);
+	vaddr_t at;
+
+	begin_race(POLICY_DEFAULT);
+	at = map_in(second);
+	unmap(second, at, 1);
+	faulter = (struct actor){ .mm = second, .addr = at + PAGES(1), .len = PAGES(NR_PAGES - 1) };
+	reclaimer.addr = addr + PAGES(1);
+	sim_use_mm(second);
+	expect_get(faulter.addr, 101);
+	sim_leave_mm();
+	return second;
+}
+
+/* Reclaim is unmapping the page from the first address space when the second one locks it in memory. */
+TEST(w5_shared_page_that_is_locked_meanwhile_stays, 4)
+{
+	struct mm *second = begin_with_second_entry();
+
+	stop_at(RACE_reclaim_before_clear, 1);
+	sim_start(1, act_reclaim_page, &reclaimer);
+	wait_stopped(RACE_reclaim_before_clear);
+	sim_start(2, act_mlock, &faulter);
+	sim_join(2);
+	CHECK_EQ(faulter.result, 0);
+	let_go(RACE_reclaim_before_clear);
+	sim_join(1);
+	CHECK(page_at(second, faulter.addr));
+	CHECK(!is_out(1));
+	test_mm_put(second);
+	end_race(100);
+}
+
+/* A page that stays in memory because the first address space has locked it is left mapped in the second as well. */
+TEST(shmem_page_of_locked_memory_stays_mapped_elsewhere, 2)
+{
+	struct mm *second = begin_with_second_entry();
+
+	CHECK_EQ(mm_mlock(mm, addr, PAGES(NR_PAGES), false), 0);
+	sim_start(1, act_reclaim_page, &reclaimer);
+	sim_join(1);
+	CHECK(page_at(mm, reclaimer.addr));
+	CHECK(page_at(second, faulter.addr));
+	test_mm_put(second);
+	end_race(100);
 }
 
 static void act_punch(void *unused)
@@ -499,4 +574,39 @@ TEST(shmem_truncated_while_it_goes, 3)
 		CHECK_EQ(mapping->nr_swapped, 0);
 		end_race(0);
 	}
+}
+
+/* In the last page. */
+#define NEW_END (PAGES(NR_PAGES - 1) + 8)
+
+static void act_cut(void *unused)
+{
+	(void)unused;
+	CHECK_EQ(mapping_truncate(mapping, NEW_END), 0);
+}
+
+/*
+ * Truncation is about to clear the end of the last page, which reclaim writes to swap first: the zeros must not be lost
+ * with the page, which looks clean.
+ */
+TEST(shmem_tail_is_cleared_although_the_page_goes, 3)
+{
+	begin_race(POLICY_DEFAULT);
+	sim_use_mm(mm);
+	put(addr + NEW_END, 7);
+	sim_leave_mm();
+	stop_at(RACE_tail_page_found, 1);
+	sim_start(1, act_cut, NULL);
+	wait_stopped(RACE_tail_page_found);
+	reclaimer.addr = addr + PAGES(NR_PAGES - 1);
+	sim_start(2, act_page_out, &reclaimer);
+	sim_join(2);
+	CHECK(is_out(NR_PAGES - 1));
+	let_go(RACE_tail_page_found);
+	sim_join(1);
+	(void)swap_cache_shrink();
+	sim_use_mm(mm);
+	expect_get(addr + NEW_END, 0);
+	sim_leave_mm();
+	end_race(100);
 }
