@@ -16,14 +16,20 @@
 
 enum { POPPED_RIP, POPPED_CS, POPPED_RFLAGS, POPPED_RSP, POPPED_SS, NR_POPPED };
 
-/* Returns how many words the 64-bit instruction at rip pops, or 0 if it is a different one. */
-static unsigned words_popped(const struct trap_frame *frame)
+/*
+ * Returns how many words the 64-bit instruction at rip pops, or 0 if it is a different one. *released: the bytes of the
+ * stack that lretq imm16 releases in addition.
+ */
+static unsigned words_popped(const struct trap_frame *frame, u16 *released)
 {
 	u8 bytes[2];
 
+	*released = 0;
 	if (frame->cs != USER_CS || copy_from_user(bytes, frame->rip, sizeof(bytes)) || bytes[0] != 0x48)
 		return 0;
-	return bytes[1] == 0xcf ? NR_POPPED : bytes[1] == 0xcb ? POPPED_CS + 1 : 0;
+	if (bytes[1] == 0xca && copy_from_user(released, frame->rip + sizeof(bytes), sizeof(*released)))
+		return 0;
+	return bytes[1] == 0xcf ? NR_POPPED : bytes[1] == 0xca || bytes[1] == 0xcb ? POPPED_CS + 1 : 0;
 }
 
 static bool code_is_users(u64 selector, u64 rip)
@@ -33,7 +39,8 @@ static bool code_is_users(u64 selector, u64 rip)
 
 enum far_return far_return_emulate(struct trap_frame *frame)
 {
-	unsigned words = words_popped(frame);
+	u16 released;
+	unsigned words = words_popped(frame, &released);
 	u64 popped[NR_POPPED], flags = frame->rflags;
 
 	if (!words)
@@ -43,7 +50,7 @@ enum far_return far_return_emulate(struct trap_frame *frame)
 	if (!code_is_users(popped[POPPED_CS], popped[POPPED_RIP]) ||
 	    (words == NR_POPPED && ((flags & RFLAGS_NT) || (u16)popped[POPPED_SS] != USER_DS)))
 		return FAR_RETURN_BAD;
-	frame->rsp += words * sizeof(u64);
+	frame->rsp += words * sizeof(u64) + released;
 	if (words == NR_POPPED) {
 		frame->rflags = (popped[POPPED_RFLAGS] & RFLAGS_OF_IRET) | USER_RFLAGS_FIXED;
 		frame->rsp = popped[POPPED_RSP];

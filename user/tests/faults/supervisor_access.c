@@ -27,6 +27,19 @@ static int far_return(void *stack)
 	return 0;
 }
 
+/* ... and releases three words that lie above the address. */
+static int far_return_and_release(void *stack)
+{
+	void *end;
+
+	__asm__ volatile("mov %%rsp, %%rbx; lea -24(%1), %%rsp; mov %%cs, %%eax; push %%rax\n\t"
+			 "lea 1f(%%rip), %%rax; push %%rax; lretq $24\n1: mov %%rsp, %0; mov %%rbx, %%rsp"
+			 : "=&r"(end)
+			 : "r"(stack)
+			 : "rax", "rbx", "memory");
+	return end == stack ? 0 : 1;
+}
+
 static int far_call(void *stack)
 {
 	struct {
@@ -58,6 +71,7 @@ int main(void)
 {
 	check("iretq", interrupt_return);
 	check("lretq", far_return);
+	check("lretq $24", far_return_and_release);
 	check("lcall", far_call);
 	return check_done();
 }
