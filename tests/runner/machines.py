@@ -58,7 +58,8 @@ def run(model: str, program: list[str]) -> Job:
 
 def refuse(model: str, name: str, what: str) -> Job:
     sentence = ("(?s)^faultline: the kernel panicked:\n"
-                f"FAULTLINE-PANIC Faultline needs a CPU with {name}: {re.escape(what)}\n")
+                f"FAULTLINE-PANIC Faultline needs a CPU with {name}: {re.escape(what)}\n"
+                "(?!.*to run it again)")
     return job(model, HELLO, judge(status.PANIC, sentence))
 
 

@@ -179,8 +179,9 @@ def verdict(options: argparse.Namespace, log: console.LogWatcher, timed_out: boo
         if not options.verbose:
             sys.stderr.buffer.write(b"".join(line + b"\n" for line in log.panic_lines))
             sys.stderr.buffer.flush()
-        say(f"to run it again: {command_line()}" +
-            ("" if options.deterministic else "   (with --schedule SEED the CPUs interleave alike each time)"))
+        if log.stdin_ready:  # otherwise no program has run: a CPU that lacks a feature lacks it each time
+            say(f"to run it again: {command_line()}" +
+                ("" if options.deterministic else "   (with --schedule SEED the CPUs interleave alike each time)"))
         return status.PANIC
     if log.exit_record is not None:
         return program_status(options, log)
