@@ -120,6 +120,23 @@ def complaints_about(arguments: list[str], expected: int, got: int, said: str) -
     return wrong + ([f"{words}: {said}"] if "Traceback" in said or "Exception ignored" in said else [])
 
 
+def stdin_directory() -> list[str]:
+    """Starts the commands themselves: the shell of their first line looks at standard input before Python does."""
+    folder = os.open("/", os.O_RDONLY)
+    try:
+        return [complaint for words in ([TOOL, "run", HELLO], [TOOL, "--help"], ["tests/run", "list"])
+                for complaint in complaints_of_directory(words, folder)]
+    finally:
+        os.close(folder)
+
+
+def complaints_of_directory(words: list[str], folder: int) -> list[str]:
+    done = subprocess.run(words, stdin=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    wanted = (status.USAGE, "", f"{words[0]}: stdin is a directory\n")
+    got = (done.returncode, done.stdout, done.stderr)
+    return [] if got == wanted else [f"{' '.join(words)} < /: {got}, expected {wanted}"]
+
+
 def bad_paths() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         loop = os.path.join(folder, "loop")
@@ -266,5 +283,6 @@ def told_of(goal: str, packages: str, path: str) -> list[str]:
 BARE_GOALS = {"": "gcc binutils nasm python3", "user": "gcc musl-tools", "host": "gcc.*",
               "iso": "gcc binutils nasm .*xorriso mtools"}
 SPECIAL = {"bare-machine": bare_machine, "paths": bad_paths, "programs": programs, "another-place": another_place,
-           "nonblocking": nonblocking, "signals": signals, "several-runs": several_runs}
+           "stdin-directory": stdin_directory, "nonblocking": nonblocking, "signals": signals,
+           "several-runs": several_runs}
 TESTS = (*CONDITIONS, *SPECIAL)
