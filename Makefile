@@ -62,7 +62,7 @@ endif
 
 # --- Kernel ----------------------------------------------------------------------------------------------------------
 
-KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c kernel/fs/*/*.c mm/*/*.c drivers/*.c))
+KERNEL_C := $(sort $(wildcard kernel/*.c kernel/*/*.c kernel/fs/*/*.c kernel/linux/*/*.c mm/*/*.c drivers/*.c))
 KERNEL_ASM := $(sort $(wildcard boot/*.asm kernel/*.asm kernel/*/*.asm))
 KERNEL_OBJS := $(KERNEL_C:.c=.o) $(KERNEL_ASM:.asm=.asm.o)
 
@@ -260,7 +260,7 @@ gdb: deps ## Attach GDB to a boot stopped at its first 64-bit instruction; `help
 	$(Q)tools/faultline run --gdb $(BUILD)/user/hello
 
 format: ## Lay out all C sources as .clang-format says
-	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/* kernel/fs/* mm mm/* drivers user tests/host,$(d)/*.[ch]))
+	$(Q)clang-format -i $(wildcard $(foreach d,kernel kernel/* kernel/fs/* kernel/linux/* mm mm/* drivers user tests/host,$(d)/*.[ch]))
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf $(BUILD)

@@ -6,7 +6,7 @@
 #include "kernel/fs/file.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/regular.h"
-#include "kernel/fs/record_lock.h"
+#include "kernel/linux/record_lock.h"
 #include "kernel/fs/super.h"
 #include "kernel/lib/string.h"
 #include "mm/cache/mapping.h"

@@ -104,7 +104,7 @@ struct file {
 	struct mapping *mapping;    /* constant; for mmap and the ELF loader, or NULL */
 	void *private;		    /* constant after open; for the implementation */
 
-	struct list_head watches; /* epoll_watches (epoll.c); the watches of this file */
+	struct list_head watches; /* epoll_watches (kernel/linux/epoll.c); the watches of this file */
 	bool watched;		  /* has ever been watched; set with a reference held, read by the last put */
 
 	u32 seen_write_errors; /* see mapping_check_error(); each value is whole */

@@ -4,7 +4,7 @@
  * memory for a larger table is allocated before it is taken, and files are put after it is released.
  */
 #include "kernel/fs/files.h"
-#include "kernel/fs/record_lock.h"
+#include "kernel/linux/record_lock.h"
 #include "kernel/lib/string.h"
 #include "kernel/process/task.h"
 #include "mm/page/slab.h"

@@ -2,7 +2,7 @@
 /* Sets up the file tree at boot, and releases it at shut-down. */
 #include "kernel/fs/fs.h"
 #include "kernel/fs/super.h"
-#include "kernel/fs/tty/console.h"
+#include "kernel/fs/console.h"
 #include "kernel/lib/string.h"
 
 void fs_init(void)

@@ -44,8 +44,6 @@ SYSCALL(dup2);
 SYSCALL(dup3);
 SYSCALL(fcntl);
 SYSCALL(ioctl);
-/* flock.c */
-SYSCALL(flock);
 /* stat.c */
 SYSCALL(stat);
 SYSCALL(lstat);
@@ -94,23 +92,12 @@ SYSCALL(renameat);
 SYSCALL(renameat2);
 /* getdents.c */
 SYSCALL(getdents64);
-/* pipe.c, eventfd.c, memfd.c */
+/* pipe.c, memfd.c */
 SYSCALL(pipe);
 SYSCALL(pipe2);
-SYSCALL(eventfd);
-SYSCALL(eventfd2);
 SYSCALL(memfd_create);
-/* poll.c, select.c */
+/* poll.c */
 SYSCALL(poll);
 SYSCALL(ppoll);
-SYSCALL(select);
-SYSCALL(pselect6);
-/* epoll.c */
-SYSCALL(epoll_create);
-SYSCALL(epoll_create1);
-SYSCALL(epoll_ctl);
-SYSCALL(epoll_wait);
-SYSCALL(epoll_pwait);
-SYSCALL(epoll_pwait2);
 
 #endif

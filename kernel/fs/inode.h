@@ -121,8 +121,8 @@ struct inode {
 	/* constant; for the file system that computes this file; in the root: its entry in the boot module */
 	void *private;
 	u64 private_id;		      /* constant; as `private` */
-	struct file_lock *flocks;     /* flock_lock in flock.c */
-	struct interval_tree records; /* of struct record_lock: record_spinlock in record_lock.c */
+	struct file_lock *flocks;     /* flock_lock in kernel/linux/flock.c */
+	struct interval_tree records; /* of struct record_lock: record_spinlock in kernel/linux/record_lock.c */
 };
 
 struct dentry {

@@ -19,8 +19,8 @@ struct poll_entry {
 /* Used by the polling thread only. */
 struct poll_table {
 	/*
-	 * Enqueues a waiter that stays on the queue, instead of the polling thread; see epoll.c. NULL: enqueues the
-	 * thread.
+	 * Enqueues a waiter that stays on the queue, instead of the polling thread; see kernel/linux/epoll.c. NULL:
+	 * enqueues the thread.
 	 */
 	void (*enqueue)(struct poll_table *table, struct wait_queue *queue);
 	struct poll_entry *entries;

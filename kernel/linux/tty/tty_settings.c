@@ -6,7 +6,7 @@
  *
  * Locks: tty->lock; user memory is read and written without it.
  */
-#include "kernel/fs/tty/tty.h"
+#include "kernel/linux/tty/tty.h"
 #include "kernel/lib/errno.h"
 #include "kernel/signal/signal.h"
 #include "kernel/uaccess.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The file operations of /dev/kmsg. */
-#ifndef KERNEL_FS_KMSG_H
-#define KERNEL_FS_KMSG_H
+#ifndef KERNEL_LINUX_KMSG_H
+#define KERNEL_LINUX_KMSG_H
 
 #include "kernel/fs/file.h"
 

@@ -7,7 +7,7 @@
  *
  * Locks: tty->lock (RANK_INODE); user memory is read before it is taken.
  */
-#include "kernel/fs/tty/tty.h"
+#include "kernel/linux/tty/tty.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/poll.h"
 #include "kernel/lib/errno.h"

@@ -3,7 +3,7 @@
  * Job control of a terminal: the session that it controls, the foreground process group, and the signals that stop
  * background groups. Mirrors Linux's tty_jobctrl.c. Takes process_tree_lock, and never while tty->lock is held.
  */
-#include "kernel/fs/tty/tty.h"
+#include "kernel/linux/tty/tty.h"
 #include "kernel/lib/errno.h"
 #include "kernel/linux/job_control.h"
 #include "kernel/uaccess.h"

@@ -4,11 +4,11 @@
  * is taken or after it is released.
  */
 #include "kernel/fs/files.h"
-#include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/super.h"
 #include "kernel/fs/text.h"
 #include "kernel/signal/signal.h"
+#include "kernel/syscall.h"
 #include "mm/page/slab.h"
 
 #define EFD_SEMAPHORE 1u

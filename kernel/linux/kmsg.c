@@ -4,7 +4,7 @@
  * own. A reader of /dev/kmsg that has read everything checks again every POLL_INTERVAL_NS: lines are logged in any
  * context, also where no thread can be woken.
  */
-#include "kernel/fs/kmsg.h"
+#include "kernel/linux/kmsg.h"
 #include "kernel/fs/poll.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/print.h"

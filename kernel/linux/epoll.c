@@ -13,12 +13,12 @@
  * queue. User memory is accessed under neither.
  */
 #include "kernel/fs/files.h"
-#include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/super.h"
-#include "kernel/time/clock.h"
-#include "kernel/signal/signal.h"
 #include "kernel/lib/string.h"
+#include "kernel/signal/signal.h"
+#include "kernel/syscall.h"
+#include "kernel/time/clock.h"
 #include "kernel/time/time.h"
 #include "kernel/time/timer.h"
 #include "kernel/uaccess.h"

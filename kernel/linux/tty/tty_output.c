@@ -3,7 +3,7 @@
  * The terminal's output: the translations of OPOST, the column of the cursor, and the echo of typed bytes. Takes no
  * lock: callers hold tty->lock.
  */
-#include "kernel/fs/tty/tty.h"
+#include "kernel/linux/tty/tty.h"
 
 #define TAB_WIDTH 8u
 #define DELETE 0x7f

@@ -3,7 +3,7 @@
  * The terminal's input: lines that can be edited until they are complete (ICANON), or single bytes; signals from the
  * keyboard; echo. Mirrors Linux's n_tty.c. Takes no lock: callers hold tty->lock.
  */
-#include "kernel/fs/tty/tty.h"
+#include "kernel/linux/tty/tty.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
 #include "kernel/signal/signal.h"

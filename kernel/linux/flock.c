@@ -4,8 +4,8 @@
  * files, and one wait queue serves all waiters.
  */
 #include "kernel/fs/files.h"
-#include "kernel/fs/fs_syscalls.h"
 #include "kernel/signal/signal.h"
+#include "kernel/syscall.h"
 #include "mm/page/slab.h"
 
 #define LOCK_SH 1u

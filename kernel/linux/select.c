@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* select(2) and pselect6(2), on top of poll.c. */
 #include "kernel/fs/files.h"
-#include "kernel/fs/fs_syscalls.h"
 #include "kernel/fs/poll.h"
 #include "kernel/signal/signal.h"
 #include "kernel/lib/string.h"
 #include "kernel/process/task.h"
+#include "kernel/syscall.h"
 #include "kernel/time/clock.h"
 #include "kernel/time/time.h"
 #include "kernel/time/timer.h"

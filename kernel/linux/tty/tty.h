@@ -7,8 +7,8 @@
  * Locks: tty->lock for input, output and settings; process_tree_lock for the session that it controls, and the
  * foreground. The two are never held together.
  */
-#ifndef KERNEL_FS_TTY_H
-#define KERNEL_FS_TTY_H
+#ifndef KERNEL_LINUX_TTY_H
+#define KERNEL_LINUX_TTY_H
 
 #include "drivers/debugcon.h"
 #include "kernel/fs/file.h"

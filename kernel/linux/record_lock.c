@@ -7,7 +7,7 @@
  * The locks of a file are in a tree, ordered by their ranges. One spinlock (a leaf) guards the locks of all files, and
  * one wait queue serves all waiters. Memory is allocated before the spinlock is taken.
  */
-#include "kernel/fs/record_lock.h"
+#include "kernel/linux/record_lock.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/regular.h"
 #include "kernel/fs/ramfs.h"

@@ -10,12 +10,12 @@
  *
  * Takes no lock: only the thread uses the record. The interrupt only wakes the thread.
  */
-#include "kernel/fs/tty/console.h"
+#include "kernel/fs/console.h"
 #include "drivers/serial.h"
 #include "kernel/boot_words.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/stream.h"
-#include "kernel/fs/tty/tty.h"
+#include "kernel/linux/tty/tty.h"
 #include "kernel/lib/print.h"
 #include "kernel/process/task.h"
 #include "kernel/sched/kthread.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Record locks: advisory locks on ranges of a file. */
-#ifndef KERNEL_FS_RECORD_LOCK_H
-#define KERNEL_FS_RECORD_LOCK_H
+#ifndef KERNEL_LINUX_RECORD_LOCK_H
+#define KERNEL_LINUX_RECORD_LOCK_H
 
 #include "kernel/fs/file.h"
 
