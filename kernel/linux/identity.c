@@ -1,32 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The numbers of a process, and its process group and session. User ids are in users.c. */
+/* The process group and the session of a process. Its own number is in kernel/process/ids.c. */
 #include "kernel/lib/errno.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
-
-SYSCALL(getpid)
-{
-	return current->process->pid;
-}
-
-SYSCALL(gettid)
-{
-	return current->tid;
-}
-
-/*
- * The parent may be exiting, but its memory stays for a grace period, and this code is an RCU reader
- * (kernel/sync/rcu.h).
- */
-SYSCALL(getppid)
-{
-	struct process *parent = READ_ONCE(current->process->parent);
-
-	return parent ? parent->pid : 0;
-}
-
-/* ---- Process groups and sessions --------------------------------------------------------------------------------- */
 
 /* pid 0: the caller. => process_tree_lock held. */
 static struct process *identity_find_locked(s32 pid)

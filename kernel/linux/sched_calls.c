@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls about scheduling. Policies and priorities are accepted as on Linux, but have no effect. */
+/* Policies and priorities of the scheduler, which are accepted as on Linux but have no effect. */
 #include "kernel/lib/errno.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/time/time.h"
 #include "kernel/uaccess.h"
-#include "mm/machine.h"
 
 #define SCHED_OTHER 0
 #define SCHED_FIFO 1
@@ -15,73 +14,10 @@
 #define PRIO_PROCESS 0
 #define PRIO_USER 2
 
-/* Returns the task of a call's argument, where 0 is the caller, with a reference, or NULL. */
-static struct task *find_task(u64 tid)
-{
-	if ((s32)tid)
-		return task_find((s32)tid);
-	task_get(current);
-	return current;
-}
-
-/* As Linux's check_same_owner(), or CAP_SYS_NICE. */
-static bool may_schedule(const struct task *task)
-{
-	return process_is_privileged(current->process) || owns_process(task->process);
-}
-
 static u64 sched_limit_of(const struct task *task, enum rlimit_resource resource)
 {
 	return READ_ONCE(task->process->rlimit[resource].cur);
 }
-
-SYSCALL(sched_yield)
-{
-	sched_yield();
-	return 0;
-}
-
-SYSCALL(sched_setaffinity)
-{
-	struct task *task;
-	u64 cpus = 0;
-	int error;
-
-	if (copy_from_user(&cpus, a2, min(a1, (u64)sizeof(cpus))))
-		return -EFAULT;
-	task = find_task(a0);
-	if (!task)
-		return -ESRCH;
-	error = may_schedule(task) ? sched_set_affinity(task, cpus) : -EPERM;
-	task_put(task);
-	return error;
-}
-
-SYSCALL(sched_getaffinity)
-{
-	u64 online = nr_cpus() == MAX_CPUS ? ~0UL : (1UL << nr_cpus()) - 1, cpus;
-	struct task *task;
-
-	if ((u32)a1 * 8 < nr_cpus() || a1 % sizeof(u64))
-		return -EINVAL;
-	task = find_task(a0);
-	if (!task)
-		return -ESRCH;
-	cpus = READ_ONCE(task->affinity) & online;
-	task_put(task);
-	return copy_to_user(a2, &cpus, sizeof(cpus)) ? -EFAULT : (long)sizeof(cpus);
-}
-
-SYSCALL(getcpu)
-{
-	u32 cpu = cpu_id(), node = 0;
-
-	if (a0 && put_user(cpu, a0))
-		return -EFAULT;
-	return a1 && put_user(node, a1) ? -EFAULT : 0;
-}
-
-/* ---- Policies ---------------------------------------------------------------------------------------------------- */
 
 static bool known_policy(s32 policy)
 {
@@ -96,7 +32,7 @@ static bool realtime(s32 policy)
 
 static long task_exists(u64 tid)
 {
-	struct task *task = (s32)tid < 0 ? NULL : find_task(tid);
+	struct task *task = (s32)tid < 0 ? NULL : task_find_or_self((s32)tid);
 
 	if (!task)
 		return (s32)tid < 0 ? -EINVAL : -ESRCH;
@@ -115,7 +51,7 @@ static bool may_set_policy(const struct task *task, s32 policy, s32 priority)
 
 static long set_policy(u64 tid, s32 policy, s32 priority)
 {
-	struct task *task = find_task(tid);
+	struct task *task = task_find_or_self((s32)tid);
 	long error = 0;
 
 	if (!task)
@@ -186,7 +122,7 @@ SYSCALL(getpriority)
 
 	if ((u32)a0 > PRIO_USER)
 		return -EINVAL;
-	task = (s32)a0 == PRIO_PROCESS ? find_task(a1) : find_task(0);
+	task = (s32)a0 == PRIO_PROCESS ? task_find_or_self((s32)a1) : task_find_or_self(0);
 	if (!task)
 		return -ESRCH;
 	answer = 20 - task->nice;
@@ -215,7 +151,7 @@ SYSCALL(setpriority)
 
 	if ((u32)a0 > PRIO_USER)
 		return -EINVAL;
-	task = (s32)a0 == PRIO_PROCESS ? find_task(a1) : find_task(0);
+	task = (s32)a0 == PRIO_PROCESS ? task_find_or_self((s32)a1) : task_find_or_self(0);
 	if (!task)
 		return -ESRCH;
 	error = may_be_nice(task, nice);

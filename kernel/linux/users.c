@@ -9,7 +9,6 @@
 #include "kernel/linux/users.h"
 #include "kernel/lib/errno.h"
 #include "kernel/sched/sched.h"
-#include "kernel/sched/thread.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
@@ -22,16 +21,6 @@ static spinlock_t users_lock = SPINLOCK_INIT(LEAF);
 bool process_is_privileged(const struct process *process)
 {
 	return READ_ONCE(process->users.user.effective) == 0;
-}
-
-bool thread_may_lock_memory(void)
-{
-	return process_is_privileged(current->process);
-}
-
-bool thread_may_map_low(void)
-{
-	return process_is_privileged(current->process);
 }
 
 bool may_signal(const struct process *target)
@@ -196,16 +185,6 @@ SET_CALL(setfsuid, user, set_fs, (u32)a0)
 SET_CALL(setfsgid, group, set_fs, (u32)a0)
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
-
-#define GET_CALL(name, kind, role)                                                                                     \
-	SYSCALL(name)                                                                                                  \
-	{                                                                                                              \
-		return READ_ONCE(current->process->users.kind.role);                                                   \
-	}
-GET_CALL(getuid, user, real)
-GET_CALL(geteuid, user, effective)
-GET_CALL(getgid, group, real)
-GET_CALL(getegid, group, effective)
 
 static long put_three(const struct ids *ids, vaddr_t real, vaddr_t effective, vaddr_t saved)
 {

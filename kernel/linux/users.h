@@ -5,15 +5,6 @@
 
 #include "kernel/lib/base.h"
 
-/* Linux's four ids of each kind; root has all zero. fork inherits them, exec keeps them. */
-struct ids {
-	u32 real, effective, saved, fs;
-};
-
-struct users {
-	struct ids user, group;
-};
-
 struct process;
 
 /*

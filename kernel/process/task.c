@@ -258,6 +258,14 @@ struct task *task_find(s32 tid)
 	return task;
 }
 
+struct task *task_find_or_self(s32 tid)
+{
+	if (tid)
+		return task_find(tid);
+	task_get(current);
+	return current;
+}
+
 struct process *process_numbered(s32 pid)
 {
 	assert_spin_held(&process_tree_lock);

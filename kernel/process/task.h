@@ -173,6 +173,15 @@ struct rlimit {
 	u64 cur, max;
 };
 
+/* Linux's four ids of each kind; root has all zero. fork inherits them, exec keeps them. */
+struct ids {
+	u32 real, effective, saved, fs;
+};
+
+struct users {
+	struct ids user, group;
+};
+
 struct usage {
 	u64 user_time, kernel_time; /* ns */
 	u64 min_flt, maj_flt, nr_voluntary, nr_involuntary;
@@ -257,6 +266,8 @@ static inline struct trap_frame *task_frame(struct task *task)
 
 /* Returns the task, or process, of that number, with a reference, or NULL. Takes no lock. */
 struct task *task_find(s32 tid);
+/* As task_find(), for a system call's argument: 0 is the current task. */
+struct task *task_find_or_self(s32 tid);
 struct process *process_find(s32 pid);
 /* Returns the process of that number, or NULL. => process_tree_lock held, for as long as it is looked at */
 struct process *process_numbered(s32 pid);
@@ -357,7 +368,7 @@ void start_first_process(void);
 /* futex.c: releases the robust futexes of the dying current task; wakes a waiter at clear_child_tid. May sleep. */
 void futex_exit(struct task *task);
 void futex_wake_exit(vaddr_t addr);
-/* rlimit.c: sets the limits that Linux gives the first process; copies to the mm the limits that it must know. */
+/* rlimits.c: sets the limits that Linux gives the first process; copies to the mm the limits that it must know. */
 void rlimits_init(struct process *process);
 void rlimits_to_mm(struct process *process, struct mm *mm);
 /* Enforces RLIMIT_CPU. Called by the tick that found the process running. => interrupts off. */

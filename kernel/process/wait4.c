@@ -8,6 +8,7 @@
 #include "kernel/fs/file.h"
 #include "kernel/lib/errno.h"
 #include "kernel/linux/pidfd.h"
+#include "kernel/process/usage.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 

@@ -6,7 +6,7 @@
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/random.h"
-#include "kernel/linux/uname.h"
+#include "kernel/uname.h"
 
 #define PIPE_MAX_SIZE 1048576
 #define NGROUPS_MAX 65536
