@@ -23,6 +23,7 @@
 #include "kernel/fs/text.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/sync/mutex.h"
 #include "kernel/syscall.h"

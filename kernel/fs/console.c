@@ -15,8 +15,8 @@
 #include "kernel/boot_words.h"
 #include "kernel/fs/devices.h"
 #include "kernel/fs/stream.h"
-#include "kernel/linux/tty/tty.h"
 #include "kernel/lib/print.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/sched/kthread.h"
 
@@ -37,7 +37,7 @@ static struct {
 static void console_plain_byte(u8 byte)
 {
 	if (is_tty)
-		tty_receive(&console_tty, byte);
+		tty_receive(byte);
 	else
 		stream_receive(byte);
 }
@@ -60,7 +60,7 @@ static void record_byte(u8 byte)
 	if (record.bytes[1] == RECORD_WINDOW && record.size < sizeof(record.bytes))
 		return;
 	if (record.bytes[1] == RECORD_WINDOW)
-		tty_resize(&console_tty, word(record.bytes + 2), word(record.bytes + 4));
+		tty_resize(word(record.bytes + 2), word(record.bytes + 4));
 	else if (record.bytes[1] == RECORD_END)
 		end_of_input();
 	else if (record.bytes[1] == RECORD_OFF)
@@ -117,14 +117,16 @@ static void console_main(void *arg __maybe_unused)
 
 const struct file_ops *console_ops(u32 rdev)
 {
+	const struct file_ops *tty = boot_option("tty", NULL, 0) ? tty_file_ops() : NULL;
+
 	if (rdev == DEV_STDERR && boot_option("stderr", NULL, 0))
 		return &stream_ops;
-	return boot_option("tty", NULL, 0) ? &tty_ops : &stream_ops;
+	return tty ? tty : &stream_ops;
 }
 
 void console_start(void)
 {
-	is_tty = console_ops(DEV_CONSOLE) == &tty_ops;
+	is_tty = console_ops(DEV_CONSOLE) != &stream_ops;
 	thread = kthread_start("console", console_main, NULL);
 	if (!thread)
 		panic("no memory for the console's thread");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The console, which is a terminal (tty.h) or three streams (stream.h) for programs. */
+/* The console, which is a terminal (kernel/linux/tty/) or three streams (stream.h) for programs. */
 #ifndef KERNEL_FS_CONSOLE_H
 #define KERNEL_FS_CONSOLE_H
 

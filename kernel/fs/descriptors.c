@@ -6,7 +6,7 @@
 #include "kernel/fs/memfd.h"
 #include "kernel/fs/pipe.h"
 #include "kernel/fs/ramfs.h"
-#include "kernel/linux/record_lock.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/uaccess.h"
 
 #define F_DUPFD 0

@@ -2,14 +2,14 @@
 /* The character devices in /dev that need no hardware, and the table of all character devices. Takes no lock. */
 #include "kernel/fs/devices.h"
 #include "kernel/fs/block_file.h"
+#include "kernel/fs/console.h"
 #include "kernel/fs/dir.h"
-#include "kernel/linux/kmsg.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
-#include "kernel/fs/console.h"
 #include "kernel/lib/random.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/signal/signal.h"
 
 static long null_read(struct file *file, struct iov_iter *to, u64 *pos)
@@ -86,14 +86,14 @@ static const struct file_ops random_ops = { .read = random_read, .write = null_w
 static const struct device {
 	const char *name;
 	u32 rdev, mode;
-	const struct file_ops *ops; /* NULL: those of the console */
+	const struct file_ops *ops; /* NULL: device_ops() asks for them */
 } devices[] = {
 	{ "null", DEV_NULL, 0666, &null_ops },
 	{ "zero", DEV_ZERO, 0666, &zero_ops },
 	{ "full", DEV_FULL, 0666, &full_ops },
 	{ "random", DEV_RANDOM, 0666, &random_ops },
 	{ "urandom", DEV_URANDOM, 0666, &random_ops },
-	{ "kmsg", DEV_KMSG, 0644, &kmsg_ops },
+	{ "kmsg", DEV_KMSG, 0644, NULL },
 	{ "ttyS0", DEV_STDIN, 0620, NULL },
 	{ "ttyS1", DEV_STDOUT, 0620, NULL },
 	{ "ttyS2", DEV_STDERR, 0620, NULL },
@@ -103,6 +103,8 @@ static const struct device {
 
 const struct file_ops *device_ops(u32 rdev)
 {
+	if (rdev == DEV_KMSG)
+		return kmsg_file_ops();
 	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
 		if (devices[i].rdev == rdev)
 			return devices[i].ops ? devices[i].ops : console_ops(rdev);

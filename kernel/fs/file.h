@@ -136,12 +136,6 @@ static inline struct file *file_get(struct file *file)
 /* Drops a reference. The last one calls file_ops.release(), see there for where it must not sleep. */
 void file_put(struct file *file);
 
-/* epoll.c: removes all watches of a file that is being freed. May sleep. */
-void epoll_release_file(struct file *file);
-
-/* flock.c: releases the open file's lock, if it has one. Does not sleep. */
-void flock_release(struct file *file);
-
 /*
  * Opens a path for the kernel itself (execve, boot). A relative path starts at the current directory. Returns the file
  * or an error pointer. Sleeps.

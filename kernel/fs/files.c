@@ -4,8 +4,8 @@
  * memory for a larger table is allocated before it is taken, and files are put after it is released.
  */
 #include "kernel/fs/files.h"
-#include "kernel/linux/record_lock.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "mm/page/slab.h"
 

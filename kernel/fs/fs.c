@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Sets up the file tree at boot, and releases it at shut-down. */
 #include "kernel/fs/fs.h"
-#include "kernel/fs/super.h"
 #include "kernel/fs/console.h"
+#include "kernel/fs/super.h"
 #include "kernel/lib/string.h"
 
 void fs_init(void)

@@ -8,6 +8,7 @@
 #include "kernel/fs/namei.h"
 #include "kernel/fs/super.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/sync/rcu.h"
 #include "kernel/uaccess.h"

@@ -9,6 +9,7 @@
 #include "kernel/fs/namei.h"
 #include "kernel/fs/super.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/uaccess.h"
 #include "mm/page/slab.h"

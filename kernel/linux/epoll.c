@@ -16,6 +16,7 @@
 #include "kernel/fs/poll.h"
 #include "kernel/fs/super.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall.h"
 #include "kernel/time/clock.h"

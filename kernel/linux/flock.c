@@ -4,6 +4,7 @@
  * files, and one wait queue serves all waiters.
  */
 #include "kernel/fs/files.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall.h"
 #include "mm/page/slab.h"

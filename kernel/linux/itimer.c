@@ -4,9 +4,8 @@
  *
  * Locks: itimers->mutex serialises the threads that set them; process->lock protects the values against the interrupts.
  */
-#include "kernel/linux/itimer.h"
-
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sync/mutex.h"
 #include "kernel/syscall.h"
@@ -111,6 +110,7 @@ void itimers_exit(struct process *process)
 	struct itimers *itimers = process->itimers;
 	unsigned long flags;
 
+	assert_may_sleep();
 	if (!itimers)
 		return;
 	flags = spin_lock_irqsave(&process->lock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules of job control for process groups and sessions: see job_control.h. */
 #include "kernel/linux/job_control.h"
+#include "kernel/linux_hooks.h"
 
 static bool ties_to_session(const struct process *process)
 {

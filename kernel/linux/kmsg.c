@@ -4,11 +4,12 @@
  * own. A reader of /dev/kmsg that has read everything checks again every POLL_INTERVAL_NS: lines are logged in any
  * context, also where no thread can be woken.
  */
-#include "kernel/linux/kmsg.h"
+#include "kernel/fs/file.h"
 #include "kernel/fs/poll.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/print.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall.h"
@@ -125,12 +126,17 @@ static s64 kmsg_seek(struct file *file, s64 offset, int whence)
 	return 0;
 }
 
-const struct file_ops kmsg_ops = {
+static const struct file_ops kmsg_ops = {
 	.read = kmsg_read,
 	.write = kmsg_write,
 	.poll = kmsg_poll,
 	.llseek = kmsg_seek,
 };
+
+const struct file_ops *kmsg_file_ops(void)
+{
+	return &kmsg_ops;
+}
 
 /* --- syslog(2) --- */
 

@@ -3,13 +3,13 @@
  * pidfds, the descriptors that stand for processes: poll, signals, process_madvise; wait4.c has waitid. The file holds
  * a reference to the process, which keeps it in memory after its end.
  */
-#include "kernel/linux/pidfd.h"
-
 #include "kernel/fs/files.h"
 #include "kernel/fs/poll.h"
 #include "kernel/fs/super.h"
 #include "kernel/fs/text.h"
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
+#include "kernel/process/task.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "mm/calls/mmap.h"
@@ -73,6 +73,7 @@ struct file *pidfd_file(struct process *process, u32 flags)
 	struct file *file =
 		inode ? file_open_anon(inode, "anon_inode:[pidfd]", &pidfd_ops, O_RDWR | flags) : err_ptr(-ENOMEM);
 
+	assert_may_sleep();
 	if (!is_err(file)) {
 		process_get(process);
 		file->private = process;

@@ -7,7 +7,7 @@
  * overruns against the interrupt.
  */
 #include "kernel/lib/errno.h"
-#include "kernel/linux/itimer.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sync/mutex.h"
 #include "kernel/syscall.h"

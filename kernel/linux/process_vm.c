@@ -7,6 +7,7 @@
  */
 #include "kernel/fs/iov.h"
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/syscall.h"
 #include "mm/page/slab.h"

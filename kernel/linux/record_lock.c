@@ -7,10 +7,10 @@
  * The locks of a file are in a tree, ordered by their ranges. One spinlock (a leaf) guards the locks of all files, and
  * one wait queue serves all waiters. Memory is allocated before the spinlock is taken.
  */
-#include "kernel/linux/record_lock.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/regular.h"
 #include "kernel/fs/ramfs.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/signal/signal.h"
 #include "kernel/process/task.h"
 #include "kernel/uaccess.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The calls that read and set resource limits, and the enforcement of RLIMIT_CPU. */
 #include "kernel/lib/errno.h"
+#include "kernel/linux/users.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Policies and priorities of the scheduler, which are accepted as on Linux but have no effect. */
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/time/time.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls about the system as a whole: sethostname, setdomainname, sysinfo, personality and reboot. */
 #include "kernel/lib/errno.h"
-#include "kernel/linux/users.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/syscall.h"
 #include "kernel/time/clock.h"

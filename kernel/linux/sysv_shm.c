@@ -9,13 +9,13 @@
  * Locks: shm_lock protects the trees and the fields of segments (RANK_LEAF, interrupts off, since RCU may release a
  * file).
  */
-#include "kernel/linux/sysv_shm.h"
 
 #include "kernel/fs/file.h"
 #include "kernel/fs/ramfs.h"
 #include "kernel/fs/super.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/syscall.h"
 #include "kernel/time/clock.h"

@@ -8,6 +8,7 @@
  */
 #include "kernel/linux/users.h"
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/syscall.h"

@@ -13,7 +13,7 @@
 #include "kernel/fs/namei.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
-#include "kernel/linux/itimer.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"

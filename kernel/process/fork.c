@@ -8,7 +8,7 @@
 #include "kernel/fs/files.h"
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
-#include "kernel/linux/pidfd.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/clone.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"

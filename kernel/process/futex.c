@@ -9,6 +9,7 @@
  * Locks: mmap_lock for reading, briefly, to find a shared key; then a bucket (RANK_FUTEX); wake-ups happen under it.
  */
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/time/clock.h"

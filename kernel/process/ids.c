@@ -3,6 +3,7 @@
  * The numbers of a thread and of its process, and the ids of its user. kernel/linux/users.c changes the ids of users,
  * kernel/linux/identity.c has process groups and sessions.
  */
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/sched/thread.h"
 #include "kernel/syscall.h"

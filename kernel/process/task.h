@@ -11,7 +11,6 @@
 #define KERNEL_TASK_H
 
 #include "kernel/lib/list.h"
-#include "kernel/linux/users.h"
 #include "kernel/sched/thread.h"
 #include "kernel/signal/signal.h"
 #include "kernel/sync/lockdep.h"
@@ -236,7 +235,7 @@ struct process {
 	s32 next_timer_id;
 	u32 nr_timers;
 
-	struct users users; /* users.c's lock; single ids are read without it */
+	struct users users; /* the lock of kernel/linux/users.c; single ids are read without it */
 
 	u64 cpu_ticks;	   /* atomic: ticks that found it running, for RLIMIT_CPU */
 	u64 start_ns;	   /* constant */
@@ -371,8 +370,6 @@ void futex_wake_exit(vaddr_t addr);
 /* rlimits.c: sets the limits that Linux gives the first process; copies to the mm the limits that it must know. */
 void rlimits_init(struct process *process);
 void rlimits_to_mm(struct process *process, struct mm *mm);
-/* Enforces RLIMIT_CPU. Called by the tick that found the process running. => interrupts off. */
-void rlimit_cpu_tick(struct process *process);
 /* Returns the soft limit of the current process. */
 static inline u64 rlimit_current(enum rlimit_resource resource)
 {

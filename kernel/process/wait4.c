@@ -7,7 +7,7 @@
 
 #include "kernel/fs/file.h"
 #include "kernel/lib/errno.h"
-#include "kernel/linux/pidfd.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/usage.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"

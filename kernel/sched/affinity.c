@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The system calls about the CPU that a thread runs on. Takes no lock. */
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"

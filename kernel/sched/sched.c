@@ -11,7 +11,7 @@
 
 #include "kernel/debug/hang.h"
 #include "kernel/lib/errno.h"
-#include "kernel/linux/itimer.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/smp.h"
 #include "kernel/time/clock.h"
 #include "mm/fault/fault_sleep.h"

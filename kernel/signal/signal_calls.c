@@ -3,6 +3,7 @@
  * The system calls that change, take and send signals. Each takes process->lock and sighand->lock where it needs them.
  */
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/time/clock.h"

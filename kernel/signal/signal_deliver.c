@@ -5,7 +5,7 @@
  */
 #include "kernel/lib/errno.h"
 #include "kernel/lib/string.h"
-#include "kernel/linux/job_control.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/sched/sched.h"
 #include "kernel/signal/signal.h"
 

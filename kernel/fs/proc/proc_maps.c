@@ -6,8 +6,8 @@
  */
 #include "kernel/fs/proc/procfs.h"
 #include "kernel/fs/super.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
-#include "kernel/linux/users.h"
 #include "kernel/x86/vsyscall.h"
 #include "mm/fault.h"
 #include "mm/reclaim/lazyfree.h"

@@ -6,7 +6,7 @@
 #include "kernel/fs/devices.h"
 #include "kernel/fs/files.h"
 #include "kernel/fs/proc/procfs.h"
-#include "kernel/linux/tty/tty.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/time/clock.h"
 #include "kernel/time/time.h"
 #include "mm/vma/mm.h"

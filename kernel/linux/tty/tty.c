@@ -11,6 +11,7 @@
 #include "kernel/fs/devices.h"
 #include "kernel/fs/poll.h"
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/process/task.h"
 #include "kernel/sched/kthread.h"
 #include "kernel/signal/signal.h"
@@ -51,10 +52,12 @@ static bool is_dead(const struct file *file)
 
 /* --- input from the line --- */
 
-void tty_receive(struct tty *tty, u8 byte)
+void tty_receive(u8 byte)
 {
+	struct tty *tty = &console_tty;
 	int sig;
 
+	assert_may_sleep();
 	wait_event(&tty->readers, !tty_input_full(tty) || kthread_should_stop());
 	if (kthread_should_stop())
 		return;
@@ -266,10 +269,15 @@ static int tty_open(struct file *file)
 	return 0;
 }
 
-const struct file_ops tty_ops = {
+static const struct file_ops tty_ops = {
 	.open = tty_open,
 	.read = tty_read,
 	.write = tty_write,
 	.poll = tty_poll,
 	.ioctl = tty_ioctl,
 };
+
+const struct file_ops *tty_file_ops(void)
+{
+	return &tty_ops;
+}

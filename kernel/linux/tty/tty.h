@@ -117,19 +117,6 @@ struct tty {
 };
 
 extern struct tty console_tty;
-extern const struct file_ops tty_ops;
-
-/* ---- Input from the line: tty.c ---------------------------------------------------------------------------------- */
-/*
- * Handles a byte that was typed. Sleeps: without ICANON it waits until there is room (or the console's thread must
- * end). Takes tty->lock and process_tree_lock.
- */
-void tty_receive(struct tty *tty, u8 byte);
-/*
- * Sets the size of the window, and sends SIGWINCH to the foreground if it has changed. Takes the same locks.
- * (tty_settings.c)
- */
-void tty_resize(struct tty *tty, u16 rows, u16 cols);
 
 /*
  * Returns whether a typed byte must wait for room, which only happens without ICANON. Called by the console's thread,
@@ -188,10 +175,6 @@ int tty_check_foreground(struct tty *tty, int sig);
 void tty_adopt(struct tty *tty);
 /* Handles the job control requests of ioctl(2). Returns -ENOIOCTLCMD for any other. */
 long tty_jobs_ioctl(struct tty *tty, u32 cmd, u64 arg);
-/* Called when a session leader exits: hangs up its terminal, which then has no session. => process_tree_lock held. */
-void tty_session_ends(struct process *leader);
-/* Returns the foreground group of a process's terminal, or -1 if it has none. For /proc. */
-s32 tty_foreground(struct process *process);
 /* Sends sig to the foreground group. */
 void tty_signal_foreground(struct tty *tty, int sig);
 

@@ -6,6 +6,7 @@
 #include "kernel/linux/tty/tty.h"
 #include "kernel/lib/errno.h"
 #include "kernel/linux/job_control.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/uaccess.h"
 
 #define TIOCSCTTY 0x540eu

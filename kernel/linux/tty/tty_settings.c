@@ -8,6 +8,7 @@
  */
 #include "kernel/linux/tty/tty.h"
 #include "kernel/lib/errno.h"
+#include "kernel/linux_hooks.h"
 #include "kernel/signal/signal.h"
 #include "kernel/uaccess.h"
 
@@ -107,8 +108,9 @@ static bool settings_set_size(struct tty *tty, const struct winsize *size)
 	return changed;
 }
 
-void tty_resize(struct tty *tty, u16 rows, u16 cols)
+void tty_resize(u16 rows, u16 cols)
 {
+	struct tty *tty = &console_tty;
 	struct winsize size = { .rows = rows, .cols = cols };
 	bool changed;
 
