@@ -38,7 +38,7 @@ enum own_ids {
 
 #ifndef FAULTLINE_CORE
 
-/* ---- Privileges: users.c. They read ids without a lock, so that a result may be out of date. ---------------------- */
+/* ---- Privileges: users.c. They read ids without a lock, so that a result may be out of date. --------------------- */
 
 /*
  * Returns true if the process has CAP_SYS_RESOURCE, CAP_IPC_LOCK, CAP_SETUID and all the others, by its effective user
@@ -62,7 +62,7 @@ bool owns_process(const struct process *target);
 
 /* rlimit.c: enforces RLIMIT_CPU. Called by the tick that found the process running. => interrupts off. */
 void rlimit_cpu_tick(struct process *process);
-/* itimer.c: counts down the timers that measure CPU time. Called by the tick that interrupted `task`. => interrupts off. */
+/* itimer.c: counts down the timers that measure CPU time. Called by the tick that interrupted it. => interrupts off. */
 void itimers_tick(struct task *task, bool user);
 /*
  * itimer.c, posix_timer.c: stop and free all timers of the current process, whose other threads have exited. exec keeps
@@ -86,7 +86,7 @@ struct process *pidfd_process(int fd, u32 *flags);
  */
 void sysv_shm_quiet_release(void);
 
-/* ---- Process groups and sessions: job_control.c, tty/tty_jobs.c --------------------------------------------------- */
+/* ---- Process groups and sessions: job_control.c, tty/tty_jobs.c -------------------------------------------------- */
 
 /*
  * Returns true if no member has a parent outside the group but in its session, so that no shell could continue it.
@@ -124,7 +124,10 @@ void record_lock_release(struct inode *inode, const void *owner);
 
 /* ---- Devices ----------------------------------------------------------------------------------------------------- */
 
-/* kmsg.c, tty/tty.c: return the operations of /dev/kmsg, and of a console that is a terminal. NULL: there is no such device. */
+/*
+ * kmsg.c, tty/tty.c: return the operations of /dev/kmsg, and of a console that is a terminal. NULL: there is no such
+ * device.
+ */
 const struct file_ops *kmsg_file_ops(void);
 const struct file_ops *tty_file_ops(void);
 /*
