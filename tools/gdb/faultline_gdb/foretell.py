@@ -22,6 +22,8 @@ CODE = "mm/fault/"
 DISPATCHER = CODE + "fault.c"
 HOW = {"END_ANSWERED": "answered", "END_COMPLETED": "completed", "END_WOULD_BLOCK": "would block",
        "END_GAVE_UP": "gave up", "END_RETRY": "retry"}
+ENDLESS = {"waits": "what it waits for does not come without another thread or a disk",
+           "panic": "the kernel finds a bug of its own, or damaged memory"}
 COMPLETES = ("throttle", "removal")  # sleeps in which nothing is held: the attempt ends with them
 OTHER_CPUS = ("race_hit", "thread_wake", "machine_tlb_shootdown")  # are of no effect in the copy
 WAITS_FOR_PAGE = ("page_wait_unlocked_killable", "page_wait_writeback_killable")
@@ -149,7 +151,7 @@ class Play:
         self.replay = copy_for(cpu)
         self.mm, self.address, self.fault = mm, address & -kernel.PAGE_SIZE, 0
         self.how = self.reason = ""
-        self.decided = self.wrote = 0  # places in the trace: where the end was decided, the entry written
+        self.decided = 0  # the place in the trace where the end was decided
         self.waited = 0
         self.notes: list[str] = []
         self._arrange()
@@ -234,6 +236,7 @@ class Play:
     def _wait_for_request(self) -> int:
         self._waits("request for swap")
         if self.waited > 1:
+            self.how = "waits"
             self.replay.stop("all requests stay in use")
         return 0
 
@@ -269,7 +272,7 @@ class Play:
 
     def _panic(self) -> int:
         said = kernel.text_of(kernel.as_pointer(self.replay.argument(), "char"))
-        self.note(f"the kernel panics, for it finds a bug, or damaged memory: {said}")
+        self.note(f"its message: {said}")
         self.how = "panic"
         self.replay.stop("panic")
         return 0
@@ -286,11 +289,13 @@ class Play:
             self.note(memory.describe(self.replay.cpu))
         if self.replay.keys_read and self.snapshot("flags") & kernel.define("mm/vma/vma.h", "VM_PKEY"):
             self.note("the thread's rights to protection keys are not looked at here: GDB cannot see them")
-        place = self._place(self.decided)
+        place = self._place(self.decided or len(self.replay.trace) - 1)
         if self.reason:
             sentence = all_reasons()[self.reason].sentence
         elif answer == "FAULT_DONE" and self.how in ("answered", "completed"):
-            sentence, place = Outcome(self).describe(place)
+            sentence = Outcome(self).describe(place)
+        elif self.how in ENDLESS:
+            sentence = ENDLESS[self.how]
         else:
             sentence = self._refusal(answer)
         return Attempt(name, self.how, place, answer, self.reason or None, sentence, self.notes)
@@ -343,18 +348,18 @@ class Outcome:
         self.place = play.field("ptep", kernel.WORD)
         self.after = int.from_bytes(self.replay.read(self.place, kernel.WORD), "little") if self.place else 0
 
-    def describe(self, place: Place) -> tuple[str, Place]:
-        """Returns a sentence, and the place that tells most: where the entry was written, or the end decided."""
+    def describe(self, place: Place) -> str:
+        """Returns a sentence; `place` is where the end was decided."""
         if self.after & ~accessed() == self.before & ~accessed():
-            return self.unchanged(place), place
+            return self.unchanged(place)
         self.note_around()
         if walk.frame(self.after) == walk.frame(self.before) and self.before & walk.pte_bit("PRESENT"):
-            return self.made_writable(), place
+            return self.made_writable()
         if self.after & walk.pte_bit("SPECIAL"):
-            return "the shared zero page is mapped, read-only", place
+            return "the shared zero page is mapped, read-only"
         if self.before & walk.pte_bit("PRESENT"):
-            return self.replaced(), place
-        return (self.swapped_in() if walk.pte_kind(self.before) == "SWAP" else self.filled()), place
+            return self.replaced()
+        return self.swapped_in() if walk.pte_kind(self.before) == "SWAP" else self.filled()
 
     def unchanged(self, place: Place) -> str:
         if self.before & walk.pte_bit("PRESENT"):
