@@ -17,7 +17,7 @@ gdb.execute("watch -l data", to_string=True)
 gdb.execute("reverse-continue", to_string=True)
 said = gdb.execute("frame", to_string=True)
 check("reverse-continue goes back to the writer",
-      re.search(r"in check_storage \(\) at user/hello\.c:\d+\n.*data\+\+", said), said)
+      re.search(r"in check_storage \(\) at user/demo/hello\.c:\d+\n.*data\+\+", said), said)
 gdb.execute("delete", to_string=True)
 gdb.execute(f"break-fault {where:#x}", to_string=True)
 gdb.execute("reverse-continue", to_string=True)

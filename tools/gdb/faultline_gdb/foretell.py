@@ -219,6 +219,7 @@ class Play:
             at(name, lambda: self._acquire("RWSEM_READER"))
         for name in FOR_WRITING:
             at(name, lambda: self._acquire("RWSEM_WRITER"))
+        at("mutex_lock", self._free_mutex)
         at("spin_lock_slow", self._spin)
         at("thread_sleep", self._sleep)
         at("panic", self._panic)
@@ -253,6 +254,12 @@ class Play:
                       "what it finds then may be different")
         self.replay.write_value(sem["count"], kernel.define("kernel/sync/rwsem.h", how))
         return 0
+
+    def _free_mutex(self) -> None:
+        mutex = kernel.as_pointer(self.replay.argument(), "struct mutex")
+        if self.replay.read_value(mutex["owner"]):
+            self.note("first waits for a mutex that another thread holds (`locks` says which)")
+            self.replay.write_value(mutex["owner"], 0)
 
     def _spin(self) -> None:
         lock = self.replay.argument()
